@@ -1,0 +1,43 @@
+"""Downslope: SGD with momentum and weight decay, one update rule for every framework.
+
+Importing this loads no framework and not even NumPy: each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from downslope import schedules
+    from downslope.core.groups import Group
+    from downslope.core.rule import update_matrix
+    from downslope.core.settings import Settings
+    from downslope.recipes.decode import load_recipe
+    from downslope.recipes.schema import Recipe
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Settings": "downslope.core.settings",
+    "update_matrix": "downslope.core.rule",
+    "Group": "downslope.core.groups",
+    "Recipe": "downslope.recipes.schema",
+    "load_recipe": "downslope.recipes.decode",
+}
+
+__all__ = ["Group", "Recipe", "Settings", "__version__", "load_recipe", "schedules", "update_matrix"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name, or one of the front doors (``downslope.torch``), at first use."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in {"schedules", "numpy", "torch"}:
+        return importlib.import_module(f"downslope.{name}")
+    raise AttributeError(f"module 'downslope' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return [*__all__, "numpy", "torch"]

@@ -1,0 +1,152 @@
+"""Parameter groups by name: which settings apply to which parameter.
+
+What lives here: patterns, the built-in selector, and the assignment "first match wins, no match is an error". What
+does not: how a framework stores its groups; that is its front door's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
+from typing import Any, cast
+
+from downslope.core.errors import GroupError, SettingsError, did_you_mean
+from downslope.core.schedules.base import Schedule
+from downslope.core.settings import Decay, Settings
+
+BIAS_AND_NORM = "@bias_and_norm"
+"""Selects biases and the parameters of normalisation layers: every parameter of at most one dimension, every one
+whose last name is `bias`, and every one that the front door knows to belong to a normalisation layer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Settings that differ for some parameters, chosen by name. What is None is as for all the others.
+
+    Attributes:
+        match: A pattern or several. `*` stands for any characters (dots too), `?` for one, `[ab]` for a or b;
+            "@bias_and_norm" selects biases and normalisation layers. The first group that matches wins.
+        lr: Learning rate or schedule.
+        momentum: Momentum or schedule.
+        dampening: Dampening.
+        nesterov: Nesterov momentum.
+        weight_decay: Weight decay or schedule.
+        decay: Way of weight decay.
+        lr_in_velocity: Whether lr is inside the velocity.
+        undampened_first_step: Whether the first gradient is undampened.
+        maximize: Whether to ascend.
+
+    Raises:
+        GroupError: If `match` is empty or no pattern, or nothing is changed by the group.
+
+    Example:
+        >>> from downslope import Group, Settings
+        >>> Group(match="*.bias", weight_decay=0.0).apply(Settings(lr=0.1, weight_decay=5e-4)).weight_decay
+        0.0
+    """
+
+    match: str | tuple[str, ...]
+    lr: float | Schedule | None = None
+    momentum: float | Schedule | None = None
+    dampening: float | None = None
+    nesterov: bool | None = None
+    weight_decay: float | Schedule | None = None
+    decay: Decay | None = None
+    lr_in_velocity: bool | None = None
+    undampened_first_step: bool | None = None
+    maximize: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Check the patterns; what they match and what they change is checked where it is known."""
+        given: Any = self.match
+        several = isinstance(given, list | tuple)
+        patterns: tuple[Any, ...] = tuple(cast("list[Any]", given)) if several else (given,)
+        for pattern in patterns or ("",):
+            if not isinstance(pattern, str) or not pattern:
+                raise GroupError(f'`match` must be a name pattern such as "*.bias", or several; got {given!r}.')
+            if pattern.startswith("@") and pattern != BIAS_AND_NORM:
+                raise GroupError(f'`match` has one built-in selector, "{BIAS_AND_NORM}"; got {pattern!r}.')
+        object.__setattr__(self, "match", patterns if several else given)
+        if not self.changes():
+            raise GroupError(f"the group {self.match!r} changes nothing. Give it a setting, for example weight_decay=0.")
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns, as a tuple."""
+        return (self.match,) if isinstance(self.match, str) else self.match
+
+    def changes(self) -> dict[str, Any]:
+        """Return the settings that this group changes, by name."""
+        return {
+            field.name: value
+            for field in fields(self)
+            if field.name != "match" and (value := getattr(self, field.name)) is not None
+        }
+
+    def apply(self, settings: Settings) -> Settings:
+        """Return `settings` with this group's changes.
+
+        Raises:
+            GroupError: If the result is not allowed.
+        """
+        try:
+            return replace(settings, **self.changes())
+        except SettingsError as error:
+            raise GroupError(f"group {self.match!r}: {error}") from None
+
+    def in_steps(self, steps_per_epoch: int) -> Group:
+        """Return the same group with every schedule in steps.
+
+        Args:
+            steps_per_epoch: Steps in one epoch, >= 1.
+        """
+        schedules = {name: value for name, value in self.changes().items() if isinstance(value, Schedule)}
+        return replace(self, **{name: value.in_steps(steps_per_epoch) for name, value in schedules.items()})
+
+
+def assign_groups(
+    groups: Sequence[Group], shapes: Mapping[str, tuple[int, ...]], norm_names: Collection[str] = ()
+) -> list[list[str]]:
+    """Return the names of each group's parameters, and of those that no group matches.
+
+    Args:
+        groups: The groups; the first that matches a name wins.
+        shapes: Shape of every parameter, by name, in order.
+        norm_names: Names known to belong to normalisation layers.
+
+    Returns:
+        len(groups) + 1 lists of names, each in the order of `shapes`; the last holds the unmatched.
+
+    Raises:
+        GroupError: If a pattern matches nothing, or a group gets nothing because earlier ones took it all.
+    """
+    assigned: list[list[str]] = [[] for _ in range(len(groups) + 1)]
+    used: set[tuple[int, str]] = set()
+    for name, shape in shapes.items():
+        home = len(groups)
+        for index, group in enumerate(groups):
+            matching = [p for p in group.patterns if _matches(p, name, shape, norm_names)]
+            used.update((index, pattern) for pattern in matching)
+            if matching and home == len(groups):
+                home = index
+        assigned[home].append(name)
+    for index, group in enumerate(groups):
+        for pattern in group.patterns:
+            if (index, pattern) not in used:
+                raise GroupError(
+                    f"group pattern {pattern!r} matches no parameter.{did_you_mean(pattern, shapes)} "
+                    f"The parameters are: {', '.join(shapes) or '(none)'}."
+                )
+        if not assigned[index]:
+            raise GroupError(
+                f"group {group.match!r} gets no parameter: earlier groups match all of its own, and the first match "
+                "wins. Put the more specific group first."
+            )
+    return assigned
+
+
+def _matches(pattern: str, name: str, shape: tuple[int, ...], norm_names: Collection[str]) -> bool:
+    if pattern == BIAS_AND_NORM:
+        return len(shape) <= 1 or name.rsplit(".", 1)[-1] == "bias" or name in norm_names
+    return fnmatchcase(name, pattern)

@@ -1,0 +1,113 @@
+"""The update rule of SGD with momentum and weight decay: stated here, once, and nowhere else.
+
+Every front door and every kernel runs this text or coefficients derived from it. It uses only ``+ - *``, so it
+accepts whatever knows those: arrays of any framework, symbols, or basis vectors. Anything that is not linear in
+(param, grad, velocity), such as elementwise clipping or signs, does not belong here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from downslope.core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class StepScalars:
+    """The scalars of one step: what `Settings.at` returns and `sgd_rule` reads. All are dimensionless floats.
+
+    Attributes:
+        lr: Learning rate of this step; already contained in the scalars below, kept for logs.
+        momentum: Factor on the velocity, in [0, 1).
+        dampening: The gradient enters the velocity with weight 1 - dampening.
+        nesterov: Whether the direction looks one momentum step ahead.
+        grad_scale: Factor on the incoming gradient before anything else: -1 to maximize, times the inverse loss
+            scale, the clipping factor and 1/(number of accumulated gradients).
+        grad_in: Factor on the (decayed) gradient as it enters the velocity: lr if lr is inside, else 1.
+        velocity_out: Factor on the direction as it leaves: 1 if lr is inside the velocity, else lr.
+        coupled_decay: Multiple of param added to the gradient.
+        decoupled_decay: Multiple of param subtracted from param directly.
+    """
+
+    lr: float
+    momentum: float
+    dampening: float
+    nesterov: bool
+    grad_scale: float
+    grad_in: float
+    velocity_out: float
+    coupled_decay: float
+    decoupled_decay: float
+
+
+def sgd_rule(param: Any, grad: Any, velocity: Any, s: Any) -> tuple[Any, Any]:
+    """Return (delta, velocity'), where the step is ``param + delta``.
+
+    With lr outside the velocity, grad_in = 1 and velocity_out = lr; with lr inside, grad_in = lr and velocity_out = 1:
+
+        g  <- grad_scale * grad + coupled_decay * param
+        v' <- momentum * velocity + (1 - dampening) * grad_in * g
+        d  <- grad_in * g + momentum * v'   if nesterov, else   v'
+        delta <- - velocity_out * d - decoupled_decay * param
+
+    Args:
+        param: Parameter, any shape.
+        grad: Gradient of the loss, shape of param.
+        velocity: Velocity, shape of param; zeros at the first step.
+        s: `StepScalars` of this step (or anything with its attributes).
+
+    Returns:
+        delta and the new velocity, both of param's shape. No argument is written to.
+
+    References:
+        Polyak 1964, eq. 9 (heavy ball); Sutskever et al. 2013, eqs. 3-4 (Nesterov, in the form of Bengio et al. 2012);
+        Loshchilov & Hutter 2019, algorithm 1 (decoupled decay).
+    """
+    grad = s.grad_scale * grad + s.coupled_decay * param
+    velocity = s.momentum * velocity + (1 - s.dampening) * s.grad_in * grad
+    direction = s.grad_in * grad + s.momentum * velocity if s.nesterov else velocity
+    return -s.velocity_out * direction - s.decoupled_decay * param, velocity
+
+
+def step_matrix(scalars: StepScalars) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return the 2x3 matrix of one step: the rule applied to the basis vectors.
+
+    Args:
+        scalars: The scalars of the step.
+
+    Returns:
+        float64 array M of shape (2, 3) with ``[delta, velocity'] = M @ [param, grad, velocity]``.
+    """
+    import numpy as np
+
+    param, grad, velocity = np.eye(3, dtype=np.float64)
+    return np.stack(sgd_rule(param, grad, velocity, scalars)) + 0.0  # adding 0.0 turns -0.0 into 0.0
+
+
+def update_matrix(
+    settings: Settings, step: int = 0, *, first: bool = False
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return the 2x3 update matrix of `settings` at `step`.
+
+    Two settings are the same rule exactly when their matrices agree up to a scale of the velocity.
+
+    Args:
+        settings: The settings; schedules in epochs must have been resolved with `Settings.in_steps`.
+        step: Step, 0-based.
+        first: Whether this is a parameter's first gradient, when dampening may not apply
+            (see `Settings.undampened_first_step`).
+
+    Returns:
+        float64 array M of shape (2, 3) with ``[delta, velocity'] = M @ [param, grad, velocity]``.
+
+    Example:
+        >>> from downslope import Settings, update_matrix
+        >>> update_matrix(Settings(lr=0.5, momentum=0.75))
+        array([[ 0.   , -0.5  , -0.375],
+               [ 0.   ,  1.   ,  0.75 ]])
+    """
+    return step_matrix(settings.at(step, first=first))

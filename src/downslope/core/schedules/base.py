@@ -1,0 +1,233 @@
+"""What every schedule is: a frozen value and a pure function of an integer step.
+
+What lives here: the base class, the two units, and the checks that schedules share. What does not: any particular
+schedule. There is no chaining and no hidden count: the value at step t is a closed form in t, so it cannot drift and
+needs nothing saved to resume.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from functools import lru_cache
+from numbers import Integral, Rational, Real
+from types import SimpleNamespace
+from typing import Any, ClassVar, Literal, Self, get_args
+
+from downslope.core.errors import SettingsError, one_of
+
+Unit = Literal["step", "epoch"]
+UNITS: tuple[str, ...] = get_args(Unit)
+
+# The same formula serves Python ints, NumPy arrays and, where a front door passes its own namespace, traced arrays.
+def _where(condition: Any, yes: Any, no: Any) -> Any:
+    return yes if condition else no
+
+
+_PYTHON = SimpleNamespace(where=_where, minimum=min, maximum=max, cos=math.cos, sqrt=math.sqrt)
+
+
+@dataclass(frozen=True)
+class Schedule(ABC):
+    """A number that depends on the step. Call it with a step to get the value of that step.
+
+    Each schedule states on which side a boundary lies: a change "at step m" is already in effect at step m, counting
+    from 0, so that exactly m steps are taken before it (torch and optax agree; Keras's PiecewiseConstantDecay changes
+    at m + 1).
+    """
+
+    name: ClassVar[str]
+    """The word for this schedule in a recipe: ``lr = { schedule = "...", ... }``."""
+
+    _lengths: ClassVar[tuple[str, ...]] = ()
+    """The fields that hold lengths of time, in the schedule's `unit`."""
+
+    def __call__(self, step: Any, *, steps_per_epoch: int | None = None, xp: Any = None) -> Any:
+        """Return the value at a step.
+
+        Args:
+            step: Step, 0-based: an integer >= 0, or an integer array for several steps at once.
+            steps_per_epoch: Steps in one epoch; needed where the schedule is in epochs.
+            xp: Array namespace with where, minimum, maximum, cos and sqrt, for traced arrays; found from `step` for
+                Python integers and NumPy arrays.
+
+        Returns:
+            A float, or a float array of the step's shape.
+
+        Raises:
+            SettingsError: If the step is not an integer >= 0, the value is too large for a float, or the schedule is
+                in epochs and `steps_per_epoch` is not given.
+        """
+        if xp is None:
+            step, xp = _namespace(step)
+        schedule = self if steps_per_epoch is None else self.in_steps(steps_per_epoch)
+        if schedule.in_epochs():
+            raise SettingsError(
+                f"{self!r} is in epochs, and how many steps an epoch has is not known here. "
+                "Pass steps_per_epoch=, or resolve it first with .in_steps(steps_per_epoch)."
+            )
+        try:
+            return schedule.closed_form(step, xp)
+        except OverflowError:
+            raise SettingsError(f"{self!r} is too large for a float at step {step}. Bound it with `end`.") from None
+
+    def in_steps(self, steps_per_epoch: int) -> Self:
+        """Return the same schedule with every length in steps.
+
+        Args:
+            steps_per_epoch: Steps in one epoch, >= 1.
+        """
+        if not _is_integer(steps_per_epoch) or steps_per_epoch < 1:
+            raise SettingsError(f"`steps_per_epoch` must be an integer >= 1; got {steps_per_epoch!r}.")
+        if not self.in_epochs():
+            return self
+        changes: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Schedule):
+                changes[field.name] = value.in_steps(steps_per_epoch)
+            elif isinstance(value, tuple) and all(isinstance(item, Schedule) for item in value):
+                changes[field.name] = tuple(item.in_steps(steps_per_epoch) for item in value)
+        if getattr(self, "unit", "step") == "epoch":
+            changes |= {name: self._to_steps(name, steps_per_epoch) for name in self._lengths}
+            changes["unit"] = "step"
+        return replace(self, **changes)
+
+    def in_epochs(self) -> bool:
+        """Whether this schedule, or one inside it, has lengths in epochs."""
+        return getattr(self, "unit", "step") == "epoch" or any(inner.in_epochs() for inner in self.inner())
+
+    def inner(self) -> tuple[Schedule, ...]:
+        """The schedules that this one is made of."""
+        return ()
+
+    @property
+    @abstractmethod
+    def reference(self) -> float:
+        """The nominal starting value: the value at step 0 or, where that lies in a warmup, what it warms up to."""
+
+    @abstractmethod
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest value over all steps (bounds, where the extreme is a limit)."""
+
+    @abstractmethod
+    def closed_form(self, step: Any, xp: Any) -> Any:
+        """The value at `step` by the namespace `xp`, every length being in steps; what `__call__` calls after checks."""
+
+    def _to_steps(self, field: str, steps_per_epoch: int) -> Any:
+        return _scaled(getattr(self, field), steps_per_epoch)
+
+
+def as_float(name: str, value: Any, *, or_schedule: bool = False) -> float:
+    """Return `value` as a finite Python float.
+
+    Args:
+        name: What to call it in the message.
+        value: Any real number, or a 0-d array of one.
+        or_schedule: Whether the message should say that a schedule is allowed too.
+
+    Raises:
+        SettingsError: If it is no number, or not finite.
+    """
+    kinds = "a number or a schedule" if or_schedule else "a number"
+    if isinstance(value, bool) or not (isinstance(value, Real) or (hasattr(value, "item") and _is_scalar(value))):
+        raise SettingsError(f"`{name}` must be {kinds}; got {value!r} of type {type(value).__name__}.")
+    number = float(value)
+    if not math.isfinite(number):
+        raise SettingsError(f"`{name}` must be finite; got {number!r}.")
+    return number
+
+
+def value_at(number_or_schedule: float | Schedule, step: int) -> float:
+    """Return the value at a step of something that is a number or a schedule."""
+    if isinstance(number_or_schedule, Schedule):
+        return number_or_schedule(step)
+    return number_or_schedule
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise `SettingsError` unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise SettingsError(f"`{name}` must be True or False; got {value!r}.")
+
+
+def check_unit(unit: Any) -> None:
+    """Raise `SettingsError` unless `unit` is "step" or "epoch"."""
+    if unit not in UNITS:
+        raise SettingsError(f"`unit` must be {one_of(UNITS)}; got {unit!r}.")
+
+
+def check_length(name: str, value: Any, *, zero: bool = False) -> float | int:
+    """Return a length of time as an int or a float.
+
+    Args:
+        name: What to call it in the message.
+        value: Any real number; fractions of an epoch or step are allowed.
+        zero: Whether 0 is allowed.
+
+    Raises:
+        SettingsError: If it is no number, not finite, negative, or 0 where that is not allowed.
+    """
+    number = as_float(name, value)
+    if number < 0 or (number == 0 and not zero):
+        raise SettingsError(f"`{name}` must be {'>=' if zero else 'above'} 0; got {value!r}.")
+    return int(number) if number.is_integer() else number
+
+
+def set_field(schedule: Schedule, name: str, value: Any) -> None:
+    """Set a field of a frozen schedule from its own ``__post_init__``."""
+    object.__setattr__(schedule, name, value)
+
+
+@lru_cache(maxsize=1024)
+def exact(number: float | int) -> Fraction:
+    """Return the decimal number a person wrote, exactly: 2.4 is 12/5, not the nearest binary fraction."""
+    return Fraction(number) if isinstance(number, Rational) else Fraction(repr(number))
+
+
+def whole_periods(step: Any, period: float | int) -> Any:
+    """Return how many whole periods have passed at `step`, in integer arithmetic.
+
+    Under jit, ``floor(step / period)`` drops a step late for many periods, since the division by a constant becomes a
+    multiplication by its rounded inverse (optax, Keras on JAX); integers cannot.
+    """
+    ratio = exact(period)
+    return (step * ratio.denominator) // ratio.numerator
+
+
+def between(first: float, last: float) -> tuple[float, float]:
+    """Return (smaller, larger)."""
+    return (first, last) if first <= last else (last, first)
+
+
+def _scaled(length: Any, steps_per_epoch: int) -> Any:
+    if isinstance(length, tuple):
+        return tuple(_scaled(item, steps_per_epoch) for item in length)
+    product = exact(length) * steps_per_epoch
+    return int(product) if product.denominator == 1 else float(product)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_scalar(value: Any) -> bool:
+    return getattr(value, "ndim", None) == 0 and not isinstance(value.item(), complex | bool)
+
+
+def _namespace(step: Any) -> tuple[Any, Any]:
+    """Return the step in its plainest form and the namespace for it."""
+    if _is_integer(step):
+        step = int(step)
+        if step < 0:
+            raise SettingsError(f"`step` must be an integer >= 0; got {step}.")
+        return step, _PYTHON
+    import numpy as np
+
+    if isinstance(step, np.ndarray) and step.dtype.kind in "iu":
+        if step.size and step.min() < 0:
+            raise SettingsError(f"`step` must hold integers >= 0; the smallest is {step.min()}.")
+        return step.astype(np.int64), np
+    raise SettingsError(f"`step` must be an integer >= 0 or an integer array; got {step!r}.")

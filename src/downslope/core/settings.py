@@ -1,0 +1,246 @@
+"""Settings: what a person chooses, validated; and how that becomes the scalars of one step.
+
+What lives here: the settings, their checks, and the one place where the five ways of weight decay differ. What does
+not: the rule itself (`rule.py`) and anything that changes with the parameter (`groups.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from downslope.core.errors import SettingsError, did_you_mean, one_of
+from downslope.core.rule import StepScalars
+from downslope.core.schedules.base import Schedule, as_float, check_flag, value_at
+
+Decay = Literal["coupled", "decoupled", "independent", "relative", "corrected"]
+DECAYS: tuple[str, ...] = get_args(Decay)
+
+RANGES: Mapping[str, tuple[float, float, str]] = MappingProxyType(
+    {
+        "lr": (0.0, math.inf, "a number >= 0 such as 0.1"),
+        "momentum": (0.0, math.nextafter(1.0, 0.0), "a value such as 0.9, or 0 to switch momentum off"),
+        "dampening": (0.0, 1.0, "0 unless the source of your recipe says otherwise"),
+        "weight_decay": (0.0, math.inf, "a value such as 5e-4, or 0 to switch weight decay off"),
+    }
+)
+_ALLOWED = MappingProxyType(
+    {"lr": "finite and >= 0", "momentum": "in [0, 1)", "dampening": "in [0, 1]", "weight_decay": "finite and >= 0"}
+)
+
+
+def check_range(name: str, value: float) -> float:
+    """Return `value` if it is allowed for the number called `name`.
+
+    Args:
+        name: "lr", "momentum", "dampening" or "weight_decay".
+        value: The number.
+
+    Raises:
+        SettingsError: If it is outside the range of `name` or not finite.
+    """
+    low, high, advice = RANGES[name]
+    if not (low <= value <= high) or value == math.inf:
+        raise SettingsError(f"`{name}` must be {_ALLOWED[name]}; got {value!r}. Use {advice}.")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The settings of SGD with momentum and weight decay, the same for every framework.
+
+    `lr`, `momentum` and `weight_decay` each take a number or a schedule.
+
+    Attributes:
+        lr: Learning rate, >= 0.
+        momentum: Factor on the velocity, in [0, 1).
+        dampening: The gradient enters the velocity with weight 1 - dampening; in [0, 1], needs momentum.
+        nesterov: Nesterov's form of momentum; needs momentum.
+        weight_decay: Strength of weight decay, >= 0; what it multiplies is `decay`.
+        decay: Where weight decay enters:
+            "coupled": grad += weight_decay * param (torch SGD, Caffe, MXNet);
+            "decoupled": param -= lr * weight_decay * param (Keras `weight_decay`, timm SGDW);
+            "independent": param -= weight_decay * param (TensorFlow Addons SGDW);
+            "relative": param -= lr / lr_initial * weight_decay * param (Composer);
+            "corrected": param -= lr**2 / lr_max * weight_decay * param (timm's corrected, SGDC).
+            lr_initial is the schedule's `reference`, lr_max the largest value it ever takes.
+        lr_in_velocity: Whether lr multiplies the gradient as it enters the velocity (Keras, Caffe) rather than the
+            velocity as it leaves (torch, optax). The two part when lr changes.
+        undampened_first_step: Whether a parameter's first gradient enters the velocity undampened, as in torch.
+        maximize: Whether to ascend: the gradient's sign is flipped, weight decay's is not.
+
+    Raises:
+        SettingsError: If a value is of the wrong kind, outside its range, or needs another that is missing.
+
+    Example:
+        >>> from downslope import Settings
+        >>> Settings(lr=0.1, momentum=0.9, weight_decay=5e-4).at(0).coupled_decay
+        0.0005
+    """
+
+    lr: float | Schedule = 1e-3
+    momentum: float | Schedule = 0.0
+    dampening: float = 0.0
+    nesterov: bool = False
+    weight_decay: float | Schedule = 0.0
+    decay: Decay = "coupled"
+    lr_in_velocity: bool = False
+    undampened_first_step: bool = True
+    maximize: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every value; numbers of any kind become Python floats."""
+        for name in ("lr", "momentum", "weight_decay"):
+            value = getattr(self, name)
+            if isinstance(value, Schedule):
+                _check_schedule(name, value)
+            else:
+                object.__setattr__(self, name, check_range(name, as_float(name, value, or_schedule=True)))
+        if isinstance(self.dampening, Schedule):
+            raise SettingsError("`dampening` must be a number; got a schedule. Schedule `momentum` instead.")
+        object.__setattr__(self, "dampening", check_range("dampening", as_float("dampening", self.dampening)))
+        for name in ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize"):
+            check_flag(name, getattr(self, name))
+        check_decay(self.decay)
+        if self.momentum == 0:
+            if self.nesterov:
+                raise SettingsError(
+                    "`nesterov` needs momentum; got nesterov=True with momentum=0. "
+                    "Set momentum to a value such as 0.9, or nesterov to False."
+                )
+            if self.dampening:
+                raise SettingsError(
+                    f"`dampening` needs momentum; got dampening={self.dampening!r} with momentum=0. "
+                    "Set momentum to a value such as 0.9, or dampening to 0."
+                )
+        if self.weight_decay != 0:
+            check_decay_reference(self.decay, self.lr_initial, self.lr_max)
+
+    @property
+    def lr_initial(self) -> float:
+        """The lr that "relative" decay divides by: the constant, or the schedule's `reference`."""
+        return self.lr.reference if isinstance(self.lr, Schedule) else self.lr
+
+    @property
+    def lr_max(self) -> float:
+        """The lr that "corrected" decay divides by: the constant, or the largest value the schedule takes."""
+        return self.lr.extremes()[1] if isinstance(self.lr, Schedule) else self.lr
+
+    def at(self, step: int, *, first: bool = False) -> StepScalars:
+        """Return the scalars of one step.
+
+        Args:
+            step: Step, 0-based.
+            first: Whether this is a parameter's first gradient.
+
+        Returns:
+            The scalars that `sgd_rule` reads.
+
+        Raises:
+            SettingsError: If the step is not an integer >= 0, or a schedule is in epochs (use `in_steps` first).
+        """
+        return scalars(
+            lr=value_at(self.lr, step),
+            momentum=value_at(self.momentum, step),
+            weight_decay=value_at(self.weight_decay, step),
+            dampening=0.0 if first and self.undampened_first_step else self.dampening,
+            nesterov=self.nesterov,
+            decay=self.decay,
+            lr_in_velocity=self.lr_in_velocity,
+            maximize=self.maximize,
+            lr_initial=self.lr_initial,
+            lr_max=self.lr_max,
+        )
+
+    def in_steps(self, steps_per_epoch: int) -> Settings:
+        """Return the same settings with every schedule in epochs rewritten in steps.
+
+        Args:
+            steps_per_epoch: Steps in one epoch, >= 1.
+        """
+        return replace(
+            self,
+            **{
+                field.name: value.in_steps(steps_per_epoch)
+                for field in fields(self)
+                if isinstance(value := getattr(self, field.name), Schedule)
+            },
+        )
+
+
+def scalars(
+    *,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    dampening: float,
+    nesterov: bool,
+    decay: str,
+    lr_in_velocity: bool,
+    maximize: bool,
+    lr_initial: float,
+    lr_max: float,
+) -> StepScalars:
+    """Return one step's scalars from numbers; the only place where the ways of weight decay differ.
+
+    Every number is multiplied, added or divided only, so that lr may also be a 0-d tensor (torch's
+    ``differentiable=True``).
+    """
+    coupled = decoupled = 0.0
+    if weight_decay == 0:
+        pass  # lr_initial and lr_max may then be 0 or infinite
+    elif decay == "coupled":
+        coupled = weight_decay
+    elif decay == "decoupled":
+        decoupled = lr * weight_decay
+    elif decay == "independent":
+        decoupled = weight_decay
+    elif decay == "relative":
+        decoupled = lr / lr_initial * weight_decay
+    else:
+        decoupled = lr * lr / lr_max * weight_decay
+    return StepScalars(
+        lr=lr,
+        momentum=momentum,
+        dampening=dampening,
+        nesterov=nesterov,
+        grad_scale=-1.0 if maximize else 1.0,
+        grad_in=lr if lr_in_velocity else 1.0,
+        velocity_out=1.0 if lr_in_velocity else lr,
+        coupled_decay=coupled,
+        decoupled_decay=decoupled,
+    )
+
+
+def check_decay(decay: Any) -> None:
+    """Raise `SettingsError` unless `decay` is one of the five ways of weight decay."""
+    if decay not in DECAYS:
+        raise SettingsError(
+            f"`decay` must be {one_of(DECAYS)}; got {decay!r}.{did_you_mean(str(decay), DECAYS)} "
+            'Use "coupled" for what torch.optim.SGD does.'
+        )
+
+
+def check_decay_reference(decay: str, lr_initial: float, lr_max: float) -> None:
+    """Raise `SettingsError` if `decay` divides by an lr that is zero or unbounded."""
+    if decay == "relative" and lr_initial == 0:
+        raise SettingsError(
+            'decay="relative" divides by the initial lr, which is 0. Give an lr above 0, or use decay="decoupled".'
+        )
+    if decay == "corrected" and not 0 < lr_max < math.inf:
+        raise SettingsError(
+            f'decay="corrected" divides by the largest lr, which must be above 0 and finite; got {lr_max!r}. '
+            'Bound the schedule (for example with `end`), or use decay="decoupled".'
+        )
+
+
+def _check_schedule(name: str, schedule: Schedule) -> None:
+    low, high = schedule.extremes()
+    allowed_low, allowed_high, _ = RANGES[name]
+    if low < allowed_low or high > allowed_high:
+        raise SettingsError(
+            f"`{name}` must stay {_ALLOWED[name]}; its schedule {schedule!r} takes values from {low!r} to {high!r}."
+        )

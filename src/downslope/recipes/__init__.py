@@ -1,0 +1,1 @@
+"""Recipes: a training run as text, decoded strictly and printed back. Imports nothing right of this room."""

@@ -1,0 +1,225 @@
+"""From a TOML document to a recipe, strictly: every key known, every value of its type.
+
+What lives here: one generic decoder from tables to dataclasses, and `load_recipe`. The types come from the dataclasses
+themselves, so that a new field needs nothing here. Leaves are checked by msgspec; tables, schedules and the words of
+every message are ours, since a message must name the file, the table, the key and the nearest right key.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from downslope.core.errors import DownslopeError, RecipeError, did_you_mean, one_of
+from downslope.core.schedules import SCHEDULES, Schedule
+from downslope.recipes.overrides import Override, apply_overrides
+from downslope.recipes.schema import Recipe
+
+_KINDS: Mapping[Any, str] = {
+    float: "a number",
+    int: "an integer",
+    bool: "true or false",
+    str: "a string",
+    types.NoneType: "",
+}
+
+_REQUIRED = frozenset({("sgd", "lr")})
+"""Keys that have a default in Python but that a recipe must state."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a table came from, for messages.
+
+    Attributes:
+        file: What to call the file.
+        overrides: Dotted paths set on the command line.
+    """
+
+    file: str
+    overrides: tuple[str, ...] = ()
+
+    def place(self, path: tuple[str, ...], key: str | None = None) -> str:
+        """Return "recipe.toml, [sgd]", or "command line, --sgd.lr" where an override set that key."""
+        whole = (*path, key) if key is not None else path
+        for override in self.overrides:
+            parts = tuple(override.split("."))
+            if parts == whole[: len(parts)] or (whole == parts[: len(whole)] and key is not None):
+                return f"command line, --{override}"
+        return f"{self.file}, [{'.'.join(path)}]" if path else self.file
+
+
+def load_recipe(path: str | os.PathLike[str] | None = None, overrides: Iterable[Override] = ()) -> Recipe:
+    """Return the recipe of a TOML file.
+
+    Args:
+        path: The file; None for the embedded default, `recipes/digits.toml`.
+        overrides: Pairs of a dotted path and a TOML value as text, e.g. ``[("sgd.lr", "0.05")]``; they win over the
+            file.
+
+    Returns:
+        The recipe, every default filled in.
+
+    Raises:
+        RecipeError: If the file cannot be read, is not TOML, or is no recipe; the message says where.
+
+    Example:
+        >>> from downslope import load_recipe
+        >>> load_recipe(overrides=[("sgd.momentum", "0.95")]).sgd.momentum
+        0.95
+    """
+    overrides = tuple(overrides)
+    if path is None:
+        name, text = "the embedded default recipe", default_text()
+    else:
+        name, text = str(path), _read(Path(path))
+    return parse_recipe(text, name, overrides)
+
+
+def default_text() -> str:
+    """Return the TOML text of the embedded default recipe."""
+    return resources.files("downslope.recipes").joinpath("default.toml").read_text(encoding="utf-8")
+
+
+def parse_recipe(text: str, name: str = "recipe", overrides: Iterable[Override] = ()) -> Recipe:
+    """Return the recipe of a TOML text.
+
+    Args:
+        text: TOML.
+        name: What to call the text in messages.
+        overrides: As in `load_recipe`.
+
+    Raises:
+        RecipeError: As in `load_recipe`.
+    """
+    overrides = tuple(overrides)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{name}: not valid TOML: {error}.") from None
+    source = Source(name, tuple(path for path, _ in overrides))
+    return decode(Recipe, apply_overrides(table, overrides), source)
+
+
+def decode(kind: Any, table: Any, source: Source, path: tuple[str, ...] = ()) -> Any:
+    """Return the dataclass `kind` made from a table.
+
+    Args:
+        kind: A dataclass whose fields are leaves, dataclasses, schedules, or tuples of these.
+        table: The table.
+        source: For messages.
+        path: The table's own path.
+
+    Raises:
+        RecipeError: If a key is unknown or missing, or a value is of the wrong type or not allowed.
+    """
+    if not isinstance(table, dict):
+        raise RecipeError(f"{source.place(path[:-1], path[-1])}: `{path[-1]}` must be a table; got {table!r}.")
+    table = cast("dict[str, Any]", table)
+    known = {field.name: field for field in fields(kind)}
+    for key in table:
+        if key not in known:
+            raise RecipeError(
+                f"{source.place(path, key)}: unknown key `{key}`.{did_you_mean(key, known)} "
+                f"Allowed here: {', '.join(known)}."
+            )
+    hints = _hints(kind)
+    values = {key: _value(hints[key], value, source, path, key) for key, value in table.items()}
+    for name, field in known.items():
+        required = field.default is MISSING and field.default_factory is MISSING
+        if name not in table and (required or (*path, name) in _REQUIRED):
+            what = "table" if is_dataclass(hints[name]) else "key"
+            raise RecipeError(f"{source.place(path)}: the {what} `{name}` is missing.")
+    try:
+        return kind(**values)
+    except DownslopeError as error:
+        blamed = next((key for key in values if f"`{key}`" in str(error)), None)
+        raise RecipeError(f"{source.place(path, blamed)}: {error}") from None
+
+
+def _value(hint: Any, value: Any, source: Source, path: tuple[str, ...], key: str) -> Any:
+    alternatives = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    inside = (*path, key)
+    for kind in alternatives:
+        if kind is Schedule and (isinstance(value, dict) or not _is_number(value)):
+            return _schedule(value, source, path, key, or_number=float in alternatives)
+        if is_dataclass(kind) and kind is not Schedule:
+            return decode(kind, value, source, inside)
+        item_kind = get_args(kind)[0] if get_origin(kind) is tuple else None
+        if item_kind is not None and is_dataclass(item_kind):
+            if not isinstance(value, list):
+                raise RecipeError(f"{source.place(path, key)}: `{key}` must be a list; got {value!r}.")
+            items = cast("list[Any]", value)
+            return tuple(_item(item_kind, item, source, inside, str(i)) for i, item in enumerate(items))
+    if Schedule in alternatives:
+        return value
+    try:
+        return msgspec.convert(value, hint, strict=True)
+    except msgspec.ValidationError:
+        wanted = " or ".join(text for kind in alternatives if (text := _describe(kind)))
+        raise RecipeError(f"{source.place(path, key)}: `{key}` must be {wanted}; got {value!r}.") from None
+
+
+def _item(kind: Any, item: Any, source: Source, path: tuple[str, ...], index: str) -> Any:
+    if kind is Schedule:
+        return item if _is_number(item) else _schedule(item, source, path, index, or_number=True)
+    return decode(kind, item, source, (*path, index))
+
+
+def _schedule(value: Any, source: Source, path: tuple[str, ...], key: str, *, or_number: bool) -> Any:
+    if not isinstance(value, dict) or "schedule" not in value:
+        kinds = "a number or a schedule" if or_number else "a schedule"
+        raise RecipeError(
+            f"{source.place(path, key)}: `{key}` must be {kinds} such as "
+            f'{{ schedule = "cosine", initial = 0.1, final = 0.0, duration = 20, unit = "epoch" }}; got {value!r}.'
+        )
+    table = cast("dict[str, Any]", value)
+    name = table["schedule"]
+    if name not in SCHEDULES:
+        raise RecipeError(
+            f"{source.place((*path, key), 'schedule')}: unknown schedule {name!r}."
+            f"{did_you_mean(str(name), SCHEDULES)} Use {one_of(SCHEDULES)}."
+        )
+    rest = {field: item for field, item in table.items() if field != "schedule"}
+    return decode(SCHEDULES[name], rest, source, (*path, key))
+
+
+def _describe(kind: Any) -> str:
+    if kind in _KINDS:
+        return _KINDS[kind]
+    if get_origin(kind) is Literal:
+        return one_of(get_args(kind))
+    if get_origin(kind) is tuple:
+        return f"a list in which each is {_describe(get_args(kind)[0])}"
+    return "a table"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@lru_cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such file. Give the path of a recipe, or none for the default.") from None
+    except IsADirectoryError:
+        raise RecipeError(f"{path}: is a folder, not a recipe file.") from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}).") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from None

@@ -1,0 +1,96 @@
+"""Overrides: ``--sgd.lr 0.05`` on the command line, in the grammar of the file.
+
+What lives here: parsing the value of an override and laying it over a table. What does not: checking the result,
+which is `decode.py`'s, so that a wrong value gets the same message whether it came from the file or the command line.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from collections.abc import Iterable
+from typing import Any
+
+from downslope.core.errors import RecipeError
+from downslope.recipes.schema import Train
+
+Override = tuple[str, str]
+"""A dotted path and a TOML value as text, e.g. ("sgd.lr", "0.05")."""
+
+_BARE_WORD = re.compile(r"[A-Za-z_][\w./:+-]*")
+
+
+def parse_value(path: str, text: str) -> Any:
+    """Return the value of an override.
+
+    A bare word such as ``decoupled`` is taken as a string, so that a shell needs no nested quotes.
+
+    Args:
+        path: Dotted path, for the message.
+        text: A TOML value.
+
+    Raises:
+        RecipeError: If the text is neither a TOML value nor a bare word.
+    """
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        table = {}
+    if set(table) == {"value"}:
+        return table["value"]
+    if _BARE_WORD.fullmatch(text):
+        return text
+    raise RecipeError(
+        f"command line, --{path}: {text!r} is not a TOML value. "
+        "Write a number, true or false, a \"string\", a [list] or a { table = 1 }."
+    )
+
+
+def apply_overrides(table: dict[str, Any], overrides: Iterable[Override]) -> dict[str, Any]:
+    """Return a copy of `table` with the overrides laid over it, in order.
+
+    Args:
+        table: A decoded TOML document.
+        overrides: Dotted paths and TOML values as text. A number in a path indexes a list (``groups.0.lr``).
+
+    Raises:
+        RecipeError: If a value is no TOML, or a path leads through something that is no table.
+    """
+    result = copy.deepcopy(table)
+    for path, text in overrides:
+        _set(result, path, parse_value(path, text))
+    return result
+
+
+def _set(table: dict[str, Any], path: str, value: Any) -> None:
+    *parents, key = path.split(".")
+    place: Any = table
+    walked: list[str] = []
+    for part in parents:
+        if isinstance(place, dict):
+            place = place.setdefault(part, {})
+        else:
+            place = place[_index(place, path, walked, part)]
+        walked.append(part)
+        if not isinstance(place, dict | list):
+            raise RecipeError(
+                f"command line, --{path}: `{'.'.join(walked)}` is {place!r}, not a table, so it has no `{key}`. "
+                f"Set `{'.'.join(walked)}` itself to a table first."
+            )
+    if isinstance(place, list):
+        place[_index(place, path, walked, key)] = value
+        return
+    if walked == ["train"] and key in Train.EXCLUSIVE:
+        for other in Train.EXCLUSIVE:
+            place.pop(other, None)
+    place[key] = value
+
+
+def _index(items: list[Any], path: str, walked: list[str], part: str) -> int:
+    if not part.isdecimal() or int(part) >= len(items):
+        raise RecipeError(
+            f"command line, --{path}: `{'.'.join(walked)}` is a list of {len(items)}; give a number from 0 to "
+            f"{len(items) - 1} after it, not {part!r}."
+        )
+    return int(part)

@@ -1,0 +1,235 @@
+"""The recipe: everything that decides a training run, as frozen tables.
+
+What lives here: the tables, their defaults and the checks between their fields. What does not: how TOML becomes a
+recipe (`decode.py`), how a recipe becomes TOML (`encode.py`), what overrides mean (`overrides.py`). A new option of
+training is one field here; its dotted path (``train.clip_norm``) is its name everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
+
+from downslope.core.errors import RecipeError
+from downslope.core.groups import Group
+from downslope.core.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What is learned from: the table ``[data]``.
+
+    Attributes:
+        name: "digits" (scikit-learn's 1797 scanned digits), or "package.module:function" of your own.
+        batch_size: Examples per batch; the last batch of an epoch may be smaller.
+        held_out: Fraction of the examples held out for evaluation, where the data does not bring its own split.
+        options: Keyword arguments for your own function.
+    """
+
+    name: str = "digits"
+    batch_size: int = 64
+    held_out: float = 0.2
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _at_least("batch_size", self.batch_size, 1)
+        if not 0 < self.held_out < 1:
+            raise RecipeError(f"`held_out` must be a fraction in (0, 1) such as 0.2; got {self.held_out!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What learns: the table ``[model]``.
+
+    Attributes:
+        name: "mlp" (dense layers with ReLU between them, logits out), or "package.module:function" of your own.
+        hidden: Widths of the hidden layers of "mlp"; empty for a linear model.
+        options: Keyword arguments for your own function.
+    """
+
+    name: str = "mlp"
+    hidden: tuple[int, ...] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        """Check that what is given fits the model."""
+        for width in self.hidden or ():
+            _at_least("hidden", width, 1)
+        if self.hidden is not None and ":" in self.name:
+            raise RecipeError(f"`hidden` belongs to the model `mlp`; got it with {self.name!r}. Use model.options.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStop:
+    """Stop when the watched metric has not improved: the table ``[train.early_stop]``.
+
+    Attributes:
+        patience: Evaluations without improvement after which training stops.
+        metric: "loss" (smaller is better) or "accuracy" (larger is better), on the held-out examples.
+        min_delta: Smallest change that counts as an improvement.
+    """
+
+    patience: int
+    metric: Literal["loss", "accuracy"] = "loss"
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _at_least("patience", self.patience, 1)
+        _at_least("min_delta", self.min_delta, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plateau:
+    """Reduce lr when the watched metric has not improved: the table ``[train.plateau]``; needs a constant lr.
+
+    Attributes:
+        patience: Evaluations without improvement after which lr is reduced.
+        factor: Factor on lr, in (0, 1).
+        metric: "loss" or "accuracy", on the held-out examples.
+        min_delta: Smallest change that counts as an improvement.
+        min_lr: lr is not reduced below this.
+    """
+
+    patience: int
+    factor: float = 0.1
+    metric: Literal["loss", "accuracy"] = "loss"
+    min_delta: float = 0.0
+    min_lr: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _at_least("patience", self.patience, 1)
+        _at_least("min_delta", self.min_delta, 0)
+        _at_least("min_lr", self.min_lr, 0)
+        if not 0 < self.factor < 1:
+            raise RecipeError(f"`factor` must be in (0, 1) such as 0.1; got {self.factor!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How long and how to train: the table ``[train]``.
+
+    Attributes:
+        epochs: Passes over the training examples; may be fractional. Either this or `steps`.
+        steps: Optimizer steps.
+        loss: "cross_entropy" (sparse categorical, on logits) or "mse", or "package.module:function" of your own.
+        accumulate: Batches whose gradients are averaged into one step.
+        shards: Parts that every batch is split into; fixes the arithmetic whatever runs the parts.
+        clip_norm: Largest global gradient norm, or None.
+        ema: Decay of the moving average of the weights, in (0, 1), or None for no average.
+        evaluate_every: Steps between evaluations on the held-out examples; None for once an epoch.
+        log_every: Steps between lines of the log.
+        on_nonfinite: What a gradient with inf or NaN does: "raise", "skip" the step, or "ignore".
+        early_stop: When to stop early, or None.
+        plateau: When to reduce lr, or None.
+    """
+
+    EXCLUSIVE: ClassVar[tuple[str, str]] = ("epochs", "steps")
+    epochs: float | None = None
+    steps: int | None = None
+    loss: str = "cross_entropy"
+    accumulate: int = 1
+    shards: int = 1
+    clip_norm: float | None = None
+    ema: float | None = None
+    evaluate_every: int | None = None
+    log_every: int = 1
+    on_nonfinite: Literal["raise", "skip", "ignore"] = "raise"
+    early_stop: EarlyStop | None = None
+    plateau: Plateau | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges, and that exactly one length is given."""
+        if (self.epochs is None) == (self.steps is None):
+            got = "neither" if self.epochs is None else "both"
+            raise RecipeError(f"give either `epochs` or `steps`; got {got}. Use for example epochs = 20.")
+        for name in ("steps", "accumulate", "shards", "evaluate_every", "log_every"):
+            if (value := getattr(self, name)) is not None:
+                _at_least(name, value, 1)
+        for name in ("epochs", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise RecipeError(f"`{name}` must be above 0 and finite; got {value!r}.")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise RecipeError(f"`ema` must be in (0, 1) such as 0.999; got {self.ema!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """When to save: the table ``[checkpoint]``. One is always written at the end and on a signal.
+
+    Attributes:
+        every_steps: Steps between checkpoints, or None.
+        every_seconds: Seconds between checkpoints; 0 for never by the clock.
+        keep: How many of the newest are kept; the best is kept besides.
+    """
+
+    every_steps: int | None = None
+    every_seconds: float = 30.0
+    keep: int = 3
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.every_steps is not None:
+            _at_least("every_steps", self.every_steps, 1)
+        _at_least("every_seconds", self.every_seconds, 0)
+        _at_least("keep", self.keep, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A complete training recipe.
+
+    Attributes:
+        title: One line for people.
+        source: Where the recipe comes from.
+        seed: Seed of everything random, >= 0.
+        data: What is learned from.
+        model: What learns.
+        sgd: The optimizer's settings.
+        groups: Settings that differ for some parameters.
+        train: How long and how to train.
+        checkpoint: When to save.
+    """
+
+    title: str = ""
+    source: str = ""
+    seed: int = 0
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    sgd: Settings
+    groups: tuple[Group, ...] = ()
+    train: Train
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+
+    def __post_init__(self) -> None:
+        """Check what no table can check alone."""
+        _at_least("seed", self.seed, 0)
+        lrs = [self.sgd.lr, *(group.lr for group in self.groups if group.lr is not None)]
+        if self.train.plateau is not None and not all(isinstance(lr, float) for lr in lrs):
+            raise RecipeError(
+                "`train.plateau` needs a constant `sgd.lr`: a schedule and a plateau would both move it. "
+                "Remove one of the two."
+            )
+        for group in self.groups:
+            group.apply(self.sgd)
+
+    def in_steps(self, steps_per_epoch: int) -> Recipe:
+        """Return the same recipe with every schedule in steps.
+
+        Args:
+            steps_per_epoch: Optimizer steps in one epoch, >= 1.
+        """
+        return replace(
+            self,
+            sgd=self.sgd.in_steps(steps_per_epoch),
+            groups=tuple(group.in_steps(steps_per_epoch) for group in self.groups),
+        )
+
+
+def _at_least(name: str, value: float, low: float) -> None:
+    if not low <= value < float("inf"):
+        raise RecipeError(f"`{name}` must be >= {low} and finite; got {value!r}.")
