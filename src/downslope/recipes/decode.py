@@ -104,7 +104,7 @@ def parse_recipe(text: str, name: str = "recipe", overrides: Iterable[Override] 
     overrides = tuple(overrides)
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # tomllib lets int()'s and the stack's own errors through
         raise RecipeError(f"{name}: not valid TOML: {error}.") from None
     source = Source(name, tuple(path for path, _ in overrides))
     return decode(Recipe, apply_overrides(table, overrides), source)
@@ -123,13 +123,14 @@ def decode(kind: Any, table: Any, source: Source, path: tuple[str, ...] = ()) ->
         RecipeError: If a key is unknown or missing, or a value is of the wrong type or not allowed.
     """
     if not isinstance(table, dict):
-        raise RecipeError(f"{source.place(path[:-1], path[-1])}: `{path[-1]}` must be a table; got {table!r}.")
+        raise RecipeError(f"{source.place(path[:-1], path[-1])}: `{'.'.join(path)}` must be a table; got {table!r}.")
     table = cast("dict[str, Any]", table)
     known = {field.name: field for field in fields(kind)}
     for key in table:
         if key not in known:
+            what = f" of the schedule `{kind.name}`" if issubclass(kind, Schedule) else ""
             raise RecipeError(
-                f"{source.place(path, key)}: unknown key `{key}`.{did_you_mean(key, known)} "
+                f"{source.place(path, key)}: unknown key `{key}`{what}.{did_you_mean(key, known)} "
                 f"Allowed here: {', '.join(known)}."
             )
     hints = _hints(kind)
@@ -138,7 +139,10 @@ def decode(kind: Any, table: Any, source: Source, path: tuple[str, ...] = ()) ->
         required = field.default is MISSING and field.default_factory is MISSING
         if name not in table and (required or (*path, name) in _REQUIRED):
             what = "table" if is_dataclass(hints[name]) else "key"
-            raise RecipeError(f"{source.place(path)}: the {what} `{name}` is missing.")
+            raise RecipeError(
+                f"{source.place(path)}: the {what} `{name}` is missing. "
+                f"Add it, or give --{'.'.join((*path, name))}{'.KEY' if what == 'table' else ''} on the command line."
+            )
     try:
         return kind(**values)
     except DownslopeError as error:
@@ -151,13 +155,14 @@ def _value(hint: Any, value: Any, source: Source, path: tuple[str, ...], key: st
     inside = (*path, key)
     for kind in alternatives:
         if kind is Schedule and (isinstance(value, dict) or not _is_number(value)):
-            return _schedule(value, source, path, key, or_number=float in alternatives)
+            return _schedule(value, source, path, key)
         if is_dataclass(kind) and kind is not Schedule:
             return decode(kind, value, source, inside)
         item_kind = get_args(kind)[0] if get_origin(kind) is tuple else None
         if item_kind is not None and is_dataclass(item_kind):
             if not isinstance(value, list):
-                raise RecipeError(f"{source.place(path, key)}: `{key}` must be a list; got {value!r}.")
+                hint = f" Write [[{key}]], with two brackets." if isinstance(value, dict) else ""
+                raise RecipeError(f"{source.place(path, key)}: `{key}` must be a list; got {value!r}.{hint}")
             items = cast("list[Any]", value)
             return tuple(_item(item_kind, item, source, inside, str(i)) for i, item in enumerate(items))
     if Schedule in alternatives:
@@ -166,25 +171,42 @@ def _value(hint: Any, value: Any, source: Source, path: tuple[str, ...], key: st
         return msgspec.convert(value, hint, strict=True)
     except msgspec.ValidationError:
         wanted = " or ".join(text for kind in alternatives if (text := _describe(kind)))
-        raise RecipeError(f"{source.place(path, key)}: `{key}` must be {wanted}; got {value!r}.") from None
+        words = [word for kind in alternatives if get_origin(kind) is Literal for word in get_args(kind)]
+        raise RecipeError(
+            f"{source.place(path, key)}: `{key}` must be {wanted}; got {value!r}.{did_you_mean(str(value), words)}"
+        ) from None
 
 
 def _item(kind: Any, item: Any, source: Source, path: tuple[str, ...], index: str) -> Any:
     if kind is Schedule:
-        return item if _is_number(item) else _schedule(item, source, path, index, or_number=True)
+        return item if _is_number(item) else _schedule(item, source, path, index)
     return decode(kind, item, source, (*path, index))
 
 
-def _schedule(value: Any, source: Source, path: tuple[str, ...], key: str, *, or_number: bool) -> Any:
+def decode_schedule(table: Mapping[str, Any], source: Source, path: tuple[str, ...]) -> Schedule:
+    """Return the schedule of a table such as ``{"schedule": "cosine", "initial": 0.1, ...}``.
+
+    Args:
+        table: The table.
+        source: For messages.
+        path: The table's own path.
+
+    Raises:
+        RecipeError: If it is no schedule.
+    """
+    return _schedule(dict(table), source, path[:-1], path[-1])
+
+
+def _schedule(value: Any, source: Source, path: tuple[str, ...], key: str) -> Any:
     if not isinstance(value, dict) or "schedule" not in value:
-        kinds = "a number or a schedule" if or_number else "a schedule"
+        label = f"{path[-1]}.{key}" if key.isdecimal() else key
         raise RecipeError(
-            f"{source.place(path, key)}: `{key}` must be {kinds} such as "
+            f"{source.place(path, key)}: `{label}` must be a number or a schedule such as "
             f'{{ schedule = "cosine", initial = 0.1, final = 0.0, duration = 20, unit = "epoch" }}; got {value!r}.'
         )
     table = cast("dict[str, Any]", value)
     name = table["schedule"]
-    if name not in SCHEDULES:
+    if not isinstance(name, str) or name not in SCHEDULES:
         raise RecipeError(
             f"{source.place((*path, key), 'schedule')}: unknown schedule {name!r}."
             f"{did_you_mean(str(name), SCHEDULES)} Use {one_of(SCHEDULES)}."
@@ -214,7 +236,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # with or without the mark that some editors write
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such file. Give the path of a recipe, or none for the default.") from None
     except IsADirectoryError:

@@ -1,0 +1,5 @@
+"""The PyTorch front door: ``downslope.torch.SGD``, a drop-in for ``torch.optim.SGD``."""
+
+from downslope.torch.sgd import SGD
+
+__all__ = ["SGD"]

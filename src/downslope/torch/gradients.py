@@ -1,0 +1,64 @@
+"""What is asked of all gradients together: their global norm, and whether they are finite."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_NARROW = frozenset({torch.float16, torch.bfloat16})
+
+
+def global_norm(grads: Sequence[Tensor]) -> float:
+    """Return the Euclidean norm of all gradients together.
+
+    Args:
+        grads: Gradients of any shapes, formats and devices.
+
+    Returns:
+        The norm; inf or NaN only if a gradient itself holds one.
+    """
+    norm = _norm_of(_norms(grads, 2.0))
+    if math.isinf(norm):
+        # Squares of large finite float32 values overflow; in float64 they cannot.
+        norm = _norm_of([torch.linalg.vector_norm(_real(g), dtype=torch.float64) for g in grads if g.numel()])
+    return norm
+
+
+def all_finite(grads: Sequence[Tensor]) -> bool:
+    """Whether no gradient holds inf or NaN.
+
+    Args:
+        grads: Gradients of any shapes, formats and devices.
+    """
+    # The largest magnitude is exact in every format, so large finite values are no false alarm.
+    return all(math.isfinite(norm) for norm in _to_floats(_norms(grads, math.inf)))
+
+
+def _norms(grads: Sequence[Tensor], order: float) -> list[Tensor]:
+    buckets: defaultdict[tuple[torch.device, torch.dtype], list[Tensor]] = defaultdict(list)
+    for grad in grads:
+        if grad.numel():
+            buckets[grad.device, grad.dtype].append(_real(grad))
+    norms: list[Tensor] = []
+    for (_, dtype), bucket in buckets.items():
+        norms += torch._foreach_norm(bucket, order, dtype=torch.float32 if dtype in _NARROW else None)
+    return norms
+
+
+def _norm_of(norms: Sequence[Tensor]) -> float:
+    return math.hypot(*_to_floats(norms))
+
+
+def _to_floats(norms: Sequence[Tensor]) -> list[float]:
+    by_device: defaultdict[torch.device, list[Tensor]] = defaultdict(list)
+    for norm in norms:
+        by_device[norm.device].append(norm.to(torch.float64))
+    return [value for tensors in by_device.values() for value in torch.stack(tensors).tolist()]
+
+
+def _real(grad: Tensor) -> Tensor:
+    return torch.view_as_real(grad) if grad.is_complex() else grad

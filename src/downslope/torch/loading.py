@@ -1,0 +1,246 @@
+"""Loading a state into the optimizer: everything is checked, and said, before anything changes.
+
+What lives here: which saved parameter is which, whether shapes and formats fit, and what becomes of hyperparameters.
+torch's own `load_state_dict` goes by position, casts velocities to the parameter's format, and overwrites
+hyperparameters without a word.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from downslope.core.errors import DownslopeError, StateError
+from downslope.core.schedules import Schedule
+from downslope.recipes.decode import Source, decode_schedule
+from downslope.recipes.encode import to_table
+from downslope.torch import param_groups as keys
+
+if TYPE_CHECKING:
+    from downslope.torch.sgd import SGD
+
+_VELOCITY = "momentum_buffer"
+_OWN_KEYS = frozenset({"params", "param_names", "foreach", "fused", "differentiable", "capturable"})
+"""Keys of a group that belong to this optimizer and machine, and are not loaded."""
+
+
+@dataclass
+class _Match:
+    """Which saved parameter goes to which of ours, and what does not fit.
+
+    Attributes:
+        pairs: (name for messages, our parameter, key of the saved state, our group's index).
+        problems: Sentences on what is missing, unexpected or misplaced.
+    """
+
+    pairs: list[tuple[str, Tensor, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def plain_state(state_dict: dict[str, Any]) -> dict[str, Any]:
+    """Return a state dict with every schedule written as a plain table."""
+    groups = [
+        {key: to_table(value) if isinstance(value, Schedule) else value for key, value in group.items()}
+        for group in state_dict["param_groups"]
+    ]
+    return {**state_dict, "param_groups": groups}
+
+
+def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyperparameters: str) -> None:
+    """Load `state_dict` into `optimizer`; see `SGD.load_state_dict`."""
+    if hyperparameters not in ("load", "keep"):
+        raise StateError(f"`hyperparameters` must be `load` or `keep`; got {hyperparameters!r}.")
+    _check_form(state_dict)
+    state_dict = state_dict.copy()
+    for hook in optimizer._optimizer_load_state_dict_pre_hooks.values():
+        returned = hook(optimizer, state_dict)
+        if returned is not None:
+            state_dict = returned
+    saved_groups: list[dict[str, Any]] = state_dict["param_groups"]
+    same_groups = len(saved_groups) == len(optimizer.param_groups)
+    match = _match(optimizer, saved_groups)
+    state = _velocities(optimizer, match, state_dict["state"])
+    groups = [
+        _merged(group, saved, load=hyperparameters == "load")
+        for group, saved in zip(optimizer.param_groups, saved_groups, strict=False)
+    ]
+    if not same_groups:
+        groups = [dict(group) for group in optimizer.param_groups]
+        for group in groups:
+            group.update({key: saved_groups[0][key] for key in ("step", "skipped") if key in saved_groups[0]})
+    _check_step_count(groups, saved_groups, match)
+    if match.problems and strict:
+        raise StateError(
+            "the state does not fit this optimizer; nothing was loaded:\n"
+            + "\n".join(f"  - {problem}" for problem in match.problems)
+            + "\nLoad a state of the same parameters, or pass strict=False to load what fits."
+        )
+    changes = _changes(optimizer.param_groups, groups)
+    if match.problems:
+        warnings.warn(f"load_state_dict(strict=False): {'; '.join(match.problems)}.", UserWarning, stacklevel=3)
+    if changes:
+        warnings.warn(
+            f"load_state_dict changed hyperparameters: {'; '.join(changes)}. "
+            'Pass hyperparameters="keep" to keep this optimizer\'s own.',
+            UserWarning,
+            stacklevel=3,
+        )
+    for group in groups:
+        keys.write_scheduled_values(group, group["step"])
+    optimizer.__setstate__({"state": state, "param_groups": groups})
+    for hook in optimizer._optimizer_load_state_dict_post_hooks.values():
+        hook(optimizer)
+
+
+def _check_form(state_dict: Any) -> None:
+    if (
+        not isinstance(state_dict, Mapping)
+        or not isinstance(state_dict.get("state"), Mapping)
+        or not isinstance(state_dict.get("param_groups"), list)
+        or not state_dict["param_groups"]
+        or not all(isinstance(g, Mapping) and isinstance(g.get("params"), list) for g in state_dict["param_groups"])
+    ):
+        found = sorted(map(str, state_dict)) if isinstance(state_dict, Mapping) else type(state_dict).__name__
+        raise StateError(
+            "the state of an optimizer must have `state` and a list `param_groups` with `params`, as state_dict() "
+            f"returns; got {found}. (Is it a model's state, or a checkpoint with the optimizer's inside?)"
+        )
+
+
+def _match(optimizer: SGD, saved_groups: list[dict[str, Any]]) -> _Match:
+    ours = optimizer.param_groups
+    our_names, saved_names = _by_name(ours), _by_name(saved_groups)
+    if our_names is not None and saved_names is not None:
+        return _match_names(our_names, saved_names)
+    match = _Match()
+    if len(ours) != len(saved_groups):
+        match.problems.append(f"it has {len(saved_groups)} parameter groups, this optimizer has {len(ours)}")
+    for index, (group, saved) in enumerate(zip(ours, saved_groups, strict=False)):
+        if len(group["params"]) != len(saved["params"]):
+            match.problems.append(
+                f"group {index} has {len(saved['params'])} parameters in it, {len(group['params'])} in this optimizer"
+            )
+        for place, (param, key) in enumerate(zip(group["params"], saved["params"], strict=False)):
+            match.pairs.append((keys.parameter_name(group, index, place), param, key))
+    return match
+
+
+def _match_names(ours: dict[str, tuple[int, Any]], saved: dict[str, tuple[int, Any]]) -> _Match:
+    match = _Match()
+    for name, (group, param) in ours.items():
+        if name not in saved:
+            match.problems.append(f"missing in the state: `{name}`")
+            continue
+        saved_group, key = saved[name]
+        if saved_group != group:
+            match.problems.append(f"misplaced: `{name}` is in group {saved_group} of the state, here in group {group}")
+        match.pairs.append((f"`{name}`", param, key))
+    match.problems += [f"unexpected in the state: `{name}`" for name in saved if name not in ours]
+    return match
+
+
+def _by_name(groups: list[dict[str, Any]]) -> dict[str, tuple[int, Any]] | None:
+    """Return name -> (group index, parameter), or None if some have no name or two share one."""
+    named: dict[str, tuple[int, Any]] = {}
+    count = 0
+    for index, group in enumerate(groups):
+        if len(group.get("param_names", ())) != len(group["params"]):
+            return None
+        count += len(group["params"])
+        named.update({name: (index, p) for name, p in zip(group["param_names"], group["params"], strict=True)})
+    return named if len(named) == count else None
+
+
+def _velocities(optimizer: SGD, match: _Match, saved: Mapping[Any, Any]) -> defaultdict[Tensor, Any]:
+    """Return the new state: a copy of every saved velocity that fits; what does not is added to the problems."""
+    state: defaultdict[Tensor, Any] = defaultdict(dict)
+    used = set()
+    for name, param, key in match.pairs:
+        used.add(key)
+        entry = saved.get(key, {})
+        if not isinstance(entry, Mapping):
+            match.problems.append(f"the state of {name} must be a table; got {type(entry).__name__}")
+            continue
+        foreign = [str(word) for word in entry if word != _VELOCITY]
+        if foreign:
+            match.problems.append(f"the state of {name} holds {', '.join(foreign)}, which is not of SGD")
+        velocity = entry.get(_VELOCITY)
+        if velocity is None:
+            continue
+        problem = _misfit(name, param, velocity, optimizer.expected_velocity_dtype(param))
+        if problem:
+            match.problems.append(problem)
+        if not problem or "narrower" in problem:
+            layout = torch.preserve_format
+            state[param] = {_VELOCITY: velocity.detach().to(param.device).clone(memory_format=layout)}
+    match.problems += [f"unexpected in the state: an entry for parameter {key!r}" for key in saved if key not in used]
+    return state
+
+
+def _misfit(name: str, param: Tensor, velocity: Any, expected: torch.dtype) -> str | None:
+    if not isinstance(velocity, Tensor):
+        return f"the velocity of {name} must be a tensor; got {type(velocity).__name__}"
+    if velocity.shape != param.shape:
+        return f"the velocity of {name} has shape {tuple(velocity.shape)}, the parameter {tuple(param.shape)}"
+    if velocity.is_complex() != param.is_complex() or not (velocity.is_floating_point() or velocity.is_complex()):
+        return f"the velocity of {name} is {velocity.dtype}, the parameter {param.dtype}"
+    if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
+        return f"the velocity of {name} is {velocity.dtype}, narrower than the {expected} expected here"
+    return None
+
+
+def _merged(group: dict[str, Any], saved: Mapping[str, Any], *, load: bool) -> dict[str, Any]:
+    """Return our group with what is loaded from the saved one."""
+    merged = dict(group)
+    if load:
+        taken = {key: copy.deepcopy(value) for key, value in saved.items() if key not in _OWN_KEYS}
+        for name in keys.SCHEDULABLE:
+            key = keys.schedule_key(name)
+            if isinstance(taken.get(key), Mapping):
+                taken[key] = decode_schedule(taken[key], Source("the saved state"), ("param_groups", key))
+        merged.update(taken)
+        try:
+            keys.settings_of(merged)
+            keys.scalars_of(merged, first=False)
+        except DownslopeError as error:
+            raise StateError(f"the state holds hyperparameters that are not allowed: {error}") from None
+    else:
+        merged.update({key: saved[key] for key in ("step", "skipped") if key in saved})
+    if merged["lr_schedule"] is not None:
+        merged.pop("initial_lr", None)  # a torch scheduler's mark; here the schedule alone drives lr
+    if "param_names" not in merged and len(saved.get("param_names", ())) == len(group["params"]):
+        merged["param_names"] = list(saved["param_names"])
+    return merged
+
+
+def _check_step_count(groups: list[dict[str, Any]], saved_groups: list[dict[str, Any]], match: _Match) -> None:
+    scheduled = [name for group in groups for name in keys.SCHEDULABLE if group[keys.schedule_key(name)] is not None]
+    if scheduled and not all("step" in group for group in saved_groups):
+        match.problems.append(
+            f"it has no step count, which the schedule of {scheduled[0]} needs (torch.optim.SGD saves none); "
+            "load with strict=False and then set optimizer.step_count"
+        )
+
+
+def _changes(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[str]:
+    """Return sentences on the hyperparameters that loading changes, except those that a scheduler moves anyway."""
+    sentences: list[str] = []
+    for index, (old, new) in enumerate(zip(before, after, strict=True)):
+        for name in keys.HYPERPARAMETERS:
+            schedule = keys.schedule_key(name)
+            if name in keys.SCHEDULABLE and (old[schedule] is not None or new[schedule] is not None):
+                if old[schedule] != new[schedule]:
+                    then, now = (g[schedule] if g[schedule] is not None else g[name] for g in (old, new))
+                    sentences.append(f"{name} of group {index} from {then!r} to {now!r}")
+                continue
+            moved_by_scheduler = name == "lr" and new.get("initial_lr") in (old["lr"], old.get("initial_lr", old["lr"]))
+            if old[name] != new[name] and not moved_by_scheduler:
+                sentences.append(f"{name} of group {index} from {old[name]!r} to {new[name]!r}")
+    return sentences

@@ -1,0 +1,232 @@
+"""Between Downslope's settings and torch's ``param_groups``: plain dictionaries that others read and write.
+
+What lives here: which keys a group has, how schedules stand beside the numbers they drive, and how a group's present
+values become the scalars of a step. What does not: the step, and loading.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from downslope.core.errors import GroupError, SettingsError
+from downslope.core.groups import Group, assign_groups
+from downslope.core.rule import StepScalars
+from downslope.core.schedules import Schedule
+from downslope.core.settings import Settings, check_decay_reference, check_range, scalars
+
+SCHEDULABLE = ("lr", "momentum", "weight_decay")
+FLAGS = ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize")
+HYPERPARAMETERS = (*SCHEDULABLE, "dampening", "decay", *FLAGS)
+
+
+def schedule_key(name: str) -> str:
+    """Return the key of the schedule that drives the number called `name`."""
+    return f"{name}_schedule"
+
+
+def defaults_from(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of an optimizer: every key of a group, except those that belong to one group alone.
+
+    Args:
+        settings: The checked settings.
+        values: The hyperparameters as they were given: numbers stay what they are (a tensor lr stays that tensor).
+    """
+    defaults: dict[str, Any] = {}
+    for name in HYPERPARAMETERS:
+        value = values.get(name, getattr(settings, name))
+        defaults[name] = value if isinstance(value, Tensor | bool | int | float | str) else getattr(settings, name)
+    for name in SCHEDULABLE:
+        schedule = getattr(settings, name)
+        defaults[schedule_key(name)] = schedule if isinstance(schedule, Schedule) else None
+        if isinstance(schedule, Schedule):
+            defaults[name] = schedule(0)
+    return defaults
+
+
+def split_schedules(group: dict[str, Any], step: int) -> None:
+    """Move schedules given as plain hyperparameters of a group to their own keys, leaving the value of `step`.
+
+    Args:
+        group: A new group; changed in place.
+        step: Steps done so far.
+    """
+    for name in SCHEDULABLE:
+        value = group.get(name)
+        if value is None:
+            continue
+        group[schedule_key(name)] = value if isinstance(value, Schedule) else None
+        if isinstance(value, Schedule):
+            group[name] = value(step)
+
+
+def check_spelling(group: Mapping[str, Any]) -> None:
+    """Raise if a key of a new group is nearly, but not quite, a hyperparameter.
+
+    torch keeps unknown keys without a word, and others rely on it (names, multipliers), so only likely misspellings
+    are refused.
+
+    Raises:
+        SettingsError: With the hyperparameter that was probably meant.
+    """
+    for key in group:
+        if key not in HYPERPARAMETERS:
+            close = difflib.get_close_matches(key, HYPERPARAMETERS, n=1, cutoff=0.85)
+            if close:
+                raise SettingsError(f"a param group has the unknown key `{key}`. Did you mean `{close[0]}`?")
+
+
+def settings_of(group: Mapping[str, Any]) -> Settings:
+    """Return the checked settings of a group: its schedules, or its present numbers.
+
+    Raises:
+        SettingsError: If a value is not allowed.
+    """
+    values = {name: group[name] for name in HYPERPARAMETERS}
+    for name in SCHEDULABLE:
+        if group[schedule_key(name)] is not None:
+            values[name] = group[schedule_key(name)]
+        elif isinstance(values[name], Tensor):
+            values[name] = one_element(name, values[name])
+    return Settings(**values)
+
+
+def add_references(group: dict[str, Any]) -> None:
+    """Give a group the two learning rates that some ways of weight decay divide by, as they are when it is added."""
+    settings = settings_of(group)
+    group.setdefault("lr_initial", settings.lr_initial)
+    group.setdefault("lr_max", settings.lr_max)
+
+
+def scalars_of(group: Mapping[str, Any], *, first: bool, differentiable: bool = False) -> StepScalars:
+    """Return the scalars of one step from a group's present values.
+
+    Args:
+        group: The group; others may have written to it since the last step.
+        first: Whether for parameters at their first gradient.
+        differentiable: Whether a tensor lr is to stay a tensor.
+
+    Raises:
+        SettingsError: If a value written from outside is not allowed.
+    """
+    numbers = {name: number(name, group[name]) for name in (*SCHEDULABLE, "dampening")}
+    for name, value in numbers.items():
+        check_range(name, value)
+    if numbers["weight_decay"]:
+        check_decay_reference(group["decay"], group["lr_initial"], _lr_max(group))
+    lr: Any = group["lr"] if differentiable else numbers["lr"]
+    return scalars(
+        lr=lr,
+        momentum=numbers["momentum"],
+        weight_decay=numbers["weight_decay"],
+        dampening=0.0 if first and group["undampened_first_step"] else numbers["dampening"],
+        nesterov=group["nesterov"],
+        decay=group["decay"],
+        lr_in_velocity=group["lr_in_velocity"],
+        maximize=group["maximize"],
+        lr_initial=group["lr_initial"],
+        lr_max=_lr_max(group),
+    )
+
+
+def write_scheduled_values(group: dict[str, Any], step: int) -> None:
+    """Write the values of `step` into a group whose numbers are driven by schedules."""
+    for name in SCHEDULABLE:
+        schedule = group[schedule_key(name)]
+        if schedule is not None:
+            group[name] = schedule(step)
+
+
+def check_not_overwritten(group: Mapping[str, Any], index: int, step: int) -> None:
+    """Raise if something else wrote to a number that a Downslope schedule drives.
+
+    Args:
+        group: The group.
+        index: Its position, for the message.
+        step: Steps done so far.
+
+    Raises:
+        SettingsError: Two hands on one number: one of them would be ignored.
+    """
+    for name in SCHEDULABLE:
+        schedule = group[schedule_key(name)]
+        if schedule is None:
+            continue
+        written = group[name]
+        if "initial_lr" in group or written not in (schedule(max(step - 1, 0)), schedule(step)):
+            raise SettingsError(
+                f"`{name}` of param group {index} is driven by {schedule!r}, but something else, such as a scheduler "
+                f"of torch, wrote {written!r} to it. Use one of the two: drop the scheduler, or pass {name} as a number."
+            )
+
+
+def parameters_of(params: Any, groups: Sequence[Group]) -> Any:
+    """Return what torch's Optimizer takes: tensors, named tensors, or dictionaries.
+
+    Args:
+        params: An iterable of tensors, of (name, tensor) pairs or of dictionaries; or a module.
+        groups: Groups by name pattern.
+
+    Raises:
+        GroupError: If there are groups, and the parameters have no names or are grouped already.
+    """
+    norm_names: set[str] = set()
+    if isinstance(params, nn.Module):
+        norm_names = norm_parameter_names(params)
+        params = params.named_parameters()
+    if not groups:
+        return params
+    named: list[Any] = list(params) if isinstance(params, Iterable) and not isinstance(params, Tensor) else [params]
+    if not all(isinstance(item, tuple) and len(item) == 2 for item in named):
+        raise GroupError(
+            "`groups` match parameters by name, and these have none. Pass the module itself or "
+            "model.named_parameters(), not model.parameters() or groups of your own."
+        )
+    tensors: dict[str, Tensor] = dict(named)
+    assigned = assign_groups(groups, {name: tuple(p.shape) for name, p in tensors.items()}, norm_names)
+    return [
+        {"params": [(name, tensors[name]) for name in names], **(groups[i].changes() if i < len(groups) else {})}
+        for i, names in enumerate(assigned)
+        if names
+    ]
+
+
+def norm_parameter_names(module: nn.Module) -> set[str]:
+    """Return the names of parameters that lie directly in a layer whose class name contains "Norm"."""
+    return {
+        f"{path}.{name}" if path else name
+        for path, layer in module.named_modules()
+        if "norm" in type(layer).__name__.lower()
+        for name, _ in layer.named_parameters(recurse=False)
+    }
+
+
+def parameter_name(group: Mapping[str, Any], group_index: int, index: int) -> str:
+    """Return what to call a parameter in a message: its name, or its place."""
+    if "param_names" in group:
+        return f"`{group['param_names'][index]}`"
+    return f"parameter {index} of group {group_index}"
+
+
+def number(name: str, value: Any) -> float:
+    """Return a hyperparameter as a float, whether it is a number or a one-element tensor."""
+    return one_element(name, value) if isinstance(value, Tensor) else float(value)
+
+
+def one_element(name: str, tensor: Tensor) -> float:
+    """Return the number in a one-element tensor.
+
+    Raises:
+        SettingsError: If it has another number of elements.
+    """
+    if tensor.numel() != 1 or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise SettingsError(f"`{name}` as a tensor must hold one real number; got shape {tuple(tensor.shape)}.")
+    return float(tensor.detach())
+
+
+def _lr_max(group: Mapping[str, Any]) -> float:
+    return float(group.get("max_lr", group["lr_max"]))  # torch's OneCycleLR and CyclicLR state theirs as max_lr

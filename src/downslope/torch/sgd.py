@@ -1,0 +1,405 @@
+"""`SGD`: the optimizer that a PyTorch user puts in the place of ``torch.optim.SGD``.
+
+What lives here: the arguments, the step from closure to count, and what is saved. What does not: the arithmetic
+(`affine.py`), questions about all gradients (`gradients.py`), the keys of a group (`param_groups.py`), and the checks
+of loading (`loading.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from downslope.core.errors import NonFiniteGradientError, SettingsError, one_of
+from downslope.core.groups import Group
+from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.settings import Settings
+from downslope.torch import param_groups as keys
+from downslope.torch.affine import Triple, apply_multi_tensor, apply_one, in_chunks, in_place_step, is_exact_enough
+from downslope.torch.gradients import all_finite, global_norm
+from downslope.torch.loading import load_into, plain_state
+
+OnNonfinite = Literal["raise", "skip", "ignore"]
+_VELOCITY = "momentum_buffer"  # torch.optim.SGD's own key, so that states are exchanged as they are
+
+
+class SGD(Optimizer):
+    """SGD with momentum and weight decay: a drop-in for ``torch.optim.SGD``.
+
+    The positional arguments, their defaults and the state are those of ``torch.optim.SGD``; the rule is
+    `downslope.core.rule.sgd_rule`. Gradients are never written to.
+
+    Args:
+        params: Tensors, (name, tensor) pairs such as ``model.named_parameters()``, dictionaries of groups, or a module.
+            With names, states are loaded by name and errors name the parameter.
+        lr: Learning rate: a number, a one-element tensor, or a schedule in steps.
+        momentum: Momentum in [0, 1), or a schedule.
+        dampening: Dampening; needs momentum (torch.optim.SGD ignores it then).
+        weight_decay: Strength of weight decay, or a schedule.
+        nesterov: Nesterov momentum; needs momentum.
+        decay: Way of weight decay, see `Settings`; "coupled" is what torch.optim.SGD does.
+        lr_in_velocity: Whether lr is inside the velocity, see `Settings`.
+        undampened_first_step: Whether a parameter's first gradient is not dampened; torch's way.
+        maximize: Whether to ascend.
+        foreach: None or True for multi-tensor operations, False for one tensor at a time.
+        differentiable: Whether autograd runs through the step, for example to lr as a tensor.
+        fused: None or False; True is refused, see Raises.
+        capturable: False; True is refused, see Raises.
+        settings: All hyperparameters at once, instead of one by one.
+        groups: Settings that differ by name pattern; needs names.
+        clip_norm: Largest global norm of the gradients; larger ones are scaled down within the step, and p.grad is
+            left as it is. The norm before clipping is then `grad_norm`.
+        on_nonfinite: What a gradient with inf or NaN does: "raise" `NonFiniteGradientError`, "skip" the step (no
+            parameter, velocity or count moves; `skipped_steps` counts it), or "ignore" it, as torch does.
+        velocity_dtype: Format of the velocity; None for that of each parameter.
+
+    Raises:
+        SettingsError: If a value is not allowed; if `fused` or `capturable` is True, for which this build has no
+            kernel; or if `settings` is given beside hyperparameters.
+        GroupError: If a pattern of `groups` matches nothing, or the parameters have no names.
+
+    Example:
+        >>> import torch
+        >>> from downslope.torch import SGD
+        >>> model = torch.nn.Linear(2, 1)
+        >>> optimizer = SGD(model.named_parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
+        >>> model(torch.ones(2)).sum().backward()
+        >>> optimizer.step()
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-3,
+        momentum: Any = 0,
+        dampening: float = 0,
+        weight_decay: Any = 0,
+        nesterov: bool = False,
+        *,
+        decay: str = "coupled",
+        lr_in_velocity: bool = False,
+        undampened_first_step: bool = True,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        capturable: bool = False,
+        settings: Settings | None = None,
+        groups: Sequence[Group] = (),
+        clip_norm: float | None = None,
+        on_nonfinite: OnNonfinite = "ignore",
+        velocity_dtype: torch.dtype | None = None,
+    ) -> None:
+        values: dict[str, Any] = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "decay": decay,
+            "lr_in_velocity": lr_in_velocity,
+            "undampened_first_step": undampened_first_step,
+            "maximize": maximize,
+        }
+        if settings is not None:
+            given = [name for name, value in values.items() if isinstance(value, Tensor) or value != _DEFAULTS[name]]
+            if given:
+                raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+            values = {}
+        else:
+            lr_number = keys.one_element("lr", lr) if isinstance(lr, Tensor) else lr
+            settings = Settings(**{**values, "lr": lr_number})
+        _check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)
+        self.clip_norm = _checked_clip_norm(clip_norm)
+        self.on_nonfinite = _checked_on_nonfinite(on_nonfinite)
+        self.velocity_dtype = _checked_velocity_dtype(velocity_dtype)
+        self.grad_norm: float | None = None
+        """Global norm of the last step's gradients before clipping, if the step needed it, else None."""
+        defaults = keys.defaults_from(settings, values)
+        defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
+        super().__init__(keys.parameters_of(params, groups), defaults)
+
+    @property
+    def step_count(self) -> int:
+        """Steps done, skipped ones not counted: the step at which schedules are read next."""
+        return self.param_groups[0]["step"]
+
+    @step_count.setter
+    def step_count(self, step: int) -> None:
+        if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+            raise SettingsError(f"`step_count` must be an integer >= 0; got {step!r}.")
+        for group in self.param_groups:
+            group["step"] = step
+            keys.write_scheduled_values(group, step)
+
+    @property
+    def skipped_steps(self) -> int:
+        """Steps skipped because a gradient was not finite."""
+        return self.param_groups[0]["skipped"]
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group; hyperparameters that it does not state are the optimizer's defaults.
+
+        Args:
+            param_group: "params" and any hyperparameter, each a number or a schedule; other keys are kept, as in torch.
+
+        Raises:
+            SettingsError: If a value is not allowed, or a key looks like a misspelt hyperparameter.
+        """
+        if isinstance(param_group, dict):
+            first = self.param_groups[0] if self.param_groups else {"step": 0, "skipped": 0}
+            keys.check_spelling(param_group)
+            param_group = {**param_group}
+            keys.split_schedules(param_group, first["step"])
+            checked = {**self.defaults, **param_group}
+            keys.add_references(checked)
+            param_group |= {name: checked[name] for name in ("lr_initial", "lr_max")}
+            param_group |= {"step": first["step"], "skipped": first["skipped"]}
+        super().add_param_group(param_group)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step.
+
+        Args:
+            closure: Function that clears the gradients, computes the loss, calls backward and returns the loss.
+
+        Returns:
+            What the closure returned, or None.
+
+        Raises:
+            NonFiniteGradientError: If a gradient holds inf or NaN and on_nonfinite is "raise"; nothing has moved.
+            SettingsError: If a gradient is sparse, or something wrote a value to a group that is not allowed.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.set_grad_enabled(self.defaults["differentiable"]):
+            self._step()
+        return loss
+
+    def _step(self) -> None:
+        with_grads = [
+            [(p, p.grad) for p in group["params"] if p.grad is not None and self._is_dense(group, i, p)]
+            for i, group in enumerate(self.param_groups)
+        ]
+        if self._is_probe(with_grads):
+            for group, pairs in zip(self.param_groups, with_grads, strict=True):
+                for param, _ in pairs:
+                    self._velocity(group, param)
+            return
+        for index, group in enumerate(self.param_groups):
+            keys.check_not_overwritten(group, index, group["step"])
+            keys.write_scheduled_values(group, group["step"])
+        grad_scale = self._gradient_scale([grad for pairs in with_grads for _, grad in pairs])
+        if grad_scale is None:
+            for group in self.param_groups:
+                group["skipped"] += 1
+            return
+        for group, pairs in zip(self.param_groups, with_grads, strict=True):
+            self._step_group(group, pairs, grad_scale)
+        for group in self.param_groups:
+            group["step"] += 1
+
+    def _step_group(self, group: dict[str, Any], pairs: list[tuple[Tensor, Tensor]], grad_scale: float) -> None:
+        old: list[tuple[Tensor, Tensor]] = []
+        new: list[tuple[Tensor, Tensor]] = []
+        for pair in pairs:
+            (old if self.state.get(pair[0], {}).get(_VELOCITY) is not None else new).append(pair)
+        for first, part in ((False, old), (True, new)):
+            if not part:
+                continue
+            differentiable = self.defaults["differentiable"]
+            scalars = keys.scalars_of(group, first=first, differentiable=differentiable)
+            scalars = replace(scalars, grad_scale=scalars.grad_scale * grad_scale)
+            triples = [(param, grad, self._velocity(group, param)) for param, grad in part]
+            if differentiable:
+                self._apply_differentiably(triples, scalars)
+            else:
+                self._apply(triples, scalars, multi_tensor=group["foreach"] is not False)
+
+    def _apply(self, triples: list[Triple], scalars: StepScalars, *, multi_tensor: bool) -> None:
+        step = in_place_step(scalars)
+        lists: defaultdict[tuple[torch.device, torch.dtype, bool], list[Triple]]
+        lists = defaultdict(list)
+        for param, grad, velocity in triples:
+            if multi_tensor and is_exact_enough(param, grad, velocity):
+                lists[param.device, param.dtype, velocity is None].append((param, grad, velocity))
+            else:
+                apply_one(param, grad, velocity, step)
+        for (device, _, stateless), bucket in lists.items():
+            for chunk in in_chunks(bucket) if device.type == "cpu" else [bucket]:
+                params, grads, velocities = (list(tensors) for tensors in zip(*chunk, strict=True))
+                apply_multi_tensor(params, grads, None if stateless else velocities, step)
+
+    def _apply_differentiably(self, triples: list[Triple], scalars: StepScalars) -> None:
+        for param, grad, velocity in triples:
+            before = torch.zeros_like(param) if velocity is None else velocity
+            delta, after = sgd_rule(param, grad, before, scalars)
+            param.add_(delta)
+            if velocity is not None:
+                self.state[param][_VELOCITY] = after
+
+    def _velocity(self, group: dict[str, Any], param: Tensor) -> Tensor | None:
+        """Return the velocity of a parameter, zeros if it is new, or None if its group has no momentum."""
+        velocity = self.state[param].get(_VELOCITY) if param in self.state else None
+        if velocity is None and (
+            keys.number("momentum", group["momentum"]) != 0 or group["momentum_schedule"] is not None
+        ):
+            velocity = torch.zeros_like(param, dtype=self.expected_velocity_dtype(param))
+            self.state[param][_VELOCITY] = velocity
+        return velocity
+
+    def expected_velocity_dtype(self, param: Tensor) -> torch.dtype:
+        """Return the format that a new velocity of this parameter gets."""
+        if self.velocity_dtype is None:
+            return param.dtype
+        return self.velocity_dtype.to_complex() if param.is_complex() else self.velocity_dtype
+
+    def _gradient_scale(self, grads: list[Tensor]) -> float | None:
+        """Return the factor that clipping puts on all gradients, or None if the step is to be skipped."""
+        self.grad_norm = None
+        if self.clip_norm is None and self.on_nonfinite == "ignore":
+            return 1.0
+        if self.clip_norm is not None:
+            self.grad_norm = global_norm(grads)
+            finite = abs(self.grad_norm) < float("inf")
+        else:
+            finite = all_finite(grads)
+        if not finite and self.on_nonfinite == "skip":
+            return None
+        if not finite and self.on_nonfinite == "raise":
+            raise NonFiniteGradientError(self._nonfinite_message())
+        if self.clip_norm is None or self.grad_norm is None or self.grad_norm <= self.clip_norm:
+            return 1.0
+        return self.clip_norm / self.grad_norm
+
+    def _nonfinite_message(self) -> str:
+        names = [
+            keys.parameter_name(group, i, j)
+            for i, group in enumerate(self.param_groups)
+            for j, param in enumerate(group["params"])
+            if param.grad is not None and not all_finite([param.grad])
+        ]
+        shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        return (
+            f"the gradient of {shown} holds inf or NaN at step {self.step_count}; nothing was moved. "
+            'Lower lr, clip with clip_norm, or pass on_nonfinite="skip" to leave such steps out.'
+        )
+
+    def _is_dense(self, group: dict[str, Any], group_index: int, param: Tensor) -> bool:
+        if param.grad is not None and param.grad.layout != torch.strided:
+            index = next(j for j, p in enumerate(group["params"]) if p is param)
+            name = keys.parameter_name(group, group_index, index)
+            raise SettingsError(
+                f"the gradient of {name} is sparse, which momentum and weight decay would make dense. "
+                "Use a dense gradient (for an embedding: sparse=False)."
+            )
+        return True
+
+    def _is_probe(self, with_grads: list[list[tuple[Tensor, Tensor]]]) -> bool:
+        """Whether this is torch.distributed.checkpoint's way to have state allocated: lr 0 and gradients of zeros.
+
+        Nothing may move then, not even by weight decay that does not depend on lr, nor may the count. A schedule that
+        is itself 0 here (a warmup's first step) is no sign of it.
+        """
+        return (
+            not self.state
+            and all(keys.number("lr", group["lr"]) == 0 for group in self.param_groups)
+            and all(
+                group["lr_schedule"] is None or group["lr_schedule"](group["step"]) != 0 for group in self.param_groups
+            )
+            and not any(grad.any() for pairs in with_grads for _, grad in pairs)
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state: what ``torch.optim.SGD`` returns and loads, and what this optimizer adds to each group.
+
+        Schedules are written as plain tables, so that ``torch.load(weights_only=True)`` reads what was saved.
+        """
+        return plain_state(super().state_dict())
+
+    def load_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        strict: bool = True,
+        *,
+        hyperparameters: Literal["load", "keep"] = "load",
+    ) -> None:
+        """Load a state of this optimizer or of ``torch.optim.SGD``; velocities are copied, in the format they have.
+
+        Parameters are matched by name where both sides have names (``named_parameters()``), else by position. All is
+        checked before anything changes.
+
+        Args:
+            state_dict: What `state_dict` returned.
+            strict: Whether a parameter that is missing, unexpected, in another group, or of another shape or format is
+                an error. If not, what fits is loaded, and a warning lists the rest.
+            hyperparameters: "load" takes the groups' hyperparameters from the state, as torch does, with a warning that
+                names those that change; "keep" leaves this optimizer's.
+
+        Raises:
+            StateError: If something does not fit; the message lists all of it.
+        """
+        load_into(self, state_dict, strict=strict, hyperparameters=hyperparameters)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what deepcopy and pickle carry."""
+        own = ("clip_norm", "on_nonfinite", "velocity_dtype", "grad_norm")
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
+
+
+_DEFAULTS: dict[str, Any] = {
+    "lr": 1e-3,
+    "momentum": 0,
+    "dampening": 0,
+    "weight_decay": 0,
+    "nesterov": False,
+    "decay": "coupled",
+    "lr_in_velocity": False,
+    "undampened_first_step": True,
+    "maximize": False,
+}
+
+
+def _check_implementation(*, foreach: Any, differentiable: Any, fused: Any, capturable: Any) -> None:
+    for name, value in (("foreach", foreach), ("fused", fused)):
+        if value not in (None, True, False):
+            raise SettingsError(f"`{name}` must be True, False or None; got {value!r}.")
+    if fused:
+        raise SettingsError("`fused=True` needs a compiled kernel, which this build does not have. Leave it None.")
+    if capturable:
+        raise SettingsError(
+            "`capturable=True` is for CUDA graphs, into which this step cannot be captured: it reads lr and counts "
+            "steps on the host. Leave it False."
+        )
+    if not isinstance(differentiable, bool):
+        raise SettingsError(f"`differentiable` must be True or False; got {differentiable!r}.")
+    if differentiable and foreach:
+        raise SettingsError("`foreach=True` writes in place, which `differentiable=True` cannot. Leave foreach None.")
+
+
+def _checked_clip_norm(clip_norm: Any) -> float | None:
+    if clip_norm is None:
+        return None
+    if isinstance(clip_norm, bool) or not isinstance(clip_norm, int | float) or not 0 < clip_norm < float("inf"):
+        raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {clip_norm!r}.")
+    return float(clip_norm)
+
+
+def _checked_on_nonfinite(on_nonfinite: Any) -> OnNonfinite:
+    if on_nonfinite not in ("raise", "skip", "ignore"):
+        raise SettingsError(f"`on_nonfinite` must be `raise`, `skip` or `ignore`; got {on_nonfinite!r}.")
+    return on_nonfinite
+
+
+def _checked_velocity_dtype(dtype: Any) -> torch.dtype | None:
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1):
+        raise SettingsError(f"`velocity_dtype` must be None or a floating format such as torch.float32; got {dtype!r}.")
+    return dtype
