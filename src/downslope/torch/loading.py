@@ -61,42 +61,37 @@ def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyper
     state_dict = state_dict.copy()
     for hook in optimizer._optimizer_load_state_dict_pre_hooks.values():
         returned = hook(optimizer, state_dict)
-        if returned is not None:
-            state_dict = returned
+        state_dict = state_dict if returned is None else returned
     saved_groups: list[dict[str, Any]] = state_dict["param_groups"]
-    same_groups = len(saved_groups) == len(optimizer.param_groups)
     match = _match(optimizer, saved_groups)
     state = _velocities(optimizer, match, state_dict["state"])
-    groups = [
-        _merged(group, saved, load=hyperparameters == "load")
-        for group, saved in zip(optimizer.param_groups, saved_groups, strict=False)
-    ]
-    if not same_groups:
-        groups = [dict(group) for group in optimizer.param_groups]
-        for group in groups:
-            group.update({key: saved_groups[0][key] for key in ("step", "skipped") if key in saved_groups[0]})
+    groups = _groups(optimizer.param_groups, saved_groups, load=hyperparameters == "load")
     _check_step_count(groups, saved_groups, match)
-    if match.problems and strict:
-        raise StateError(
-            "the state does not fit this optimizer; nothing was loaded:\n"
-            + "\n".join(f"  - {problem}" for problem in match.problems)
-            + "\nLoad a state of the same parameters, or pass strict=False to load what fits."
-        )
-    changes = _changes(optimizer.param_groups, groups)
-    if match.problems:
-        warnings.warn(f"load_state_dict(strict=False): {'; '.join(match.problems)}.", UserWarning, stacklevel=3)
-    if changes:
-        warnings.warn(
-            f"load_state_dict changed hyperparameters: {'; '.join(changes)}. "
-            'Pass hyperparameters="keep" to keep this optimizer\'s own.',
-            UserWarning,
-            stacklevel=3,
-        )
+    _say(match.problems, _changes(optimizer.param_groups, groups), strict=strict)
     for group in groups:
         keys.write_scheduled_values(group, group["step"])
     optimizer.__setstate__({"state": state, "param_groups": groups})
     for hook in optimizer._optimizer_load_state_dict_post_hooks.values():
         hook(optimizer)
+
+
+def _say(problems: list[str], changes: list[str], *, strict: bool) -> None:
+    """Raise or warn of what does not fit, and warn of hyperparameters that change."""
+    if problems and strict:
+        raise StateError(
+            "the state does not fit this optimizer; nothing was loaded:\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+            + "\nLoad a state of the same parameters, or pass strict=False to load what fits."
+        )
+    if problems:
+        warnings.warn(f"load_state_dict(strict=False): {'; '.join(problems)}.", UserWarning, stacklevel=4)
+    if changes:
+        warnings.warn(
+            f"load_state_dict changed hyperparameters: {'; '.join(changes)}. "
+            'Pass hyperparameters="keep" to keep this optimizer\'s own.',
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _check_form(state_dict: Any) -> None:
@@ -194,6 +189,14 @@ def _misfit(name: str, param: Tensor, velocity: Any, expected: torch.dtype) -> s
     if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
         return f"the velocity of {name} is {velocity.dtype}, narrower than the {expected} expected here"
     return None
+
+
+def _groups(ours: list[dict[str, Any]], saved: list[dict[str, Any]], *, load: bool) -> list[dict[str, Any]]:
+    """Return our groups with what is loaded; where their number differs, only the counts are."""
+    if len(ours) == len(saved):
+        return [_merged(group, other, load=load) for group, other in zip(ours, saved, strict=True)]
+    counts = {key: saved[0][key] for key in ("step", "skipped") if key in saved[0]}
+    return [{**group, **counts} for group in ours]
 
 
 def _merged(group: dict[str, Any], saved: Mapping[str, Any], *, load: bool) -> dict[str, Any]:

@@ -157,10 +157,11 @@ def check_not_overwritten(group: Mapping[str, Any], index: int, step: int) -> No
         if schedule is None:
             continue
         written = group[name]
-        if "initial_lr" in group or written not in (schedule(max(step - 1, 0)), schedule(step)):
+        by_scheduler = name == "lr" and "initial_lr" in group  # the mark that every torch scheduler leaves
+        if by_scheduler or written not in (schedule(max(step - 1, 0)), schedule(step)):
             raise SettingsError(
-                f"`{name}` of param group {index} is driven by {schedule!r}, but something else, such as a scheduler "
-                f"of torch, wrote {written!r} to it. Use one of the two: drop the scheduler, or pass {name} as a number."
+                f"`{name}` of param group {index} is driven by {schedule!r}, but something else, such as a torch "
+                f"scheduler, wrote {written!r} to it. Use one of the two: drop the scheduler, or pass {name} as a number."
             )
 
 

@@ -22,10 +22,17 @@ from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.settings import Settings
 from downslope.torch import param_groups as keys
 from downslope.torch.affine import Triple, apply_multi_tensor, apply_one, in_chunks, in_place_step, is_exact_enough
+from downslope.torch.arguments import (
+    DEFAULTS,
+    OnNonfinite,
+    check_implementation,
+    checked_clip_norm,
+    checked_on_nonfinite,
+    checked_velocity_dtype,
+)
 from downslope.torch.gradients import all_finite, global_norm
 from downslope.torch.loading import load_into, plain_state
 
-OnNonfinite = Literal["raise", "skip", "ignore"]
 _VELOCITY = "momentum_buffer"  # torch.optim.SGD's own key, so that states are exchanged as they are
 
 
@@ -108,17 +115,17 @@ class SGD(Optimizer):
             "maximize": maximize,
         }
         if settings is not None:
-            given = [name for name, value in values.items() if isinstance(value, Tensor) or value != _DEFAULTS[name]]
+            given = [name for name, value in values.items() if isinstance(value, Tensor) or value != DEFAULTS[name]]
             if given:
                 raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
             values = {}
         else:
             lr_number = keys.one_element("lr", lr) if isinstance(lr, Tensor) else lr
             settings = Settings(**{**values, "lr": lr_number})
-        _check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)
-        self.clip_norm = _checked_clip_norm(clip_norm)
-        self.on_nonfinite = _checked_on_nonfinite(on_nonfinite)
-        self.velocity_dtype = _checked_velocity_dtype(velocity_dtype)
+        check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)
+        self.clip_norm = checked_clip_norm(clip_norm)
+        self.on_nonfinite = checked_on_nonfinite(on_nonfinite)
+        self.velocity_dtype = checked_velocity_dtype(velocity_dtype)
         self.grad_norm: float | None = None
         """Global norm of the last step's gradients before clipping, if the step needed it, else None."""
         defaults = keys.defaults_from(settings, values)
@@ -353,53 +360,3 @@ class SGD(Optimizer):
         """Return what deepcopy and pickle carry."""
         own = ("clip_norm", "on_nonfinite", "velocity_dtype", "grad_norm")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
-
-
-_DEFAULTS: dict[str, Any] = {
-    "lr": 1e-3,
-    "momentum": 0,
-    "dampening": 0,
-    "weight_decay": 0,
-    "nesterov": False,
-    "decay": "coupled",
-    "lr_in_velocity": False,
-    "undampened_first_step": True,
-    "maximize": False,
-}
-
-
-def _check_implementation(*, foreach: Any, differentiable: Any, fused: Any, capturable: Any) -> None:
-    for name, value in (("foreach", foreach), ("fused", fused)):
-        if value not in (None, True, False):
-            raise SettingsError(f"`{name}` must be True, False or None; got {value!r}.")
-    if fused:
-        raise SettingsError("`fused=True` needs a compiled kernel, which this build does not have. Leave it None.")
-    if capturable:
-        raise SettingsError(
-            "`capturable=True` is for CUDA graphs, into which this step cannot be captured: it reads lr and counts "
-            "steps on the host. Leave it False."
-        )
-    if not isinstance(differentiable, bool):
-        raise SettingsError(f"`differentiable` must be True or False; got {differentiable!r}.")
-    if differentiable and foreach:
-        raise SettingsError("`foreach=True` writes in place, which `differentiable=True` cannot. Leave foreach None.")
-
-
-def _checked_clip_norm(clip_norm: Any) -> float | None:
-    if clip_norm is None:
-        return None
-    if isinstance(clip_norm, bool) or not isinstance(clip_norm, int | float) or not 0 < clip_norm < float("inf"):
-        raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {clip_norm!r}.")
-    return float(clip_norm)
-
-
-def _checked_on_nonfinite(on_nonfinite: Any) -> OnNonfinite:
-    if on_nonfinite not in ("raise", "skip", "ignore"):
-        raise SettingsError(f"`on_nonfinite` must be `raise`, `skip` or `ignore`; got {on_nonfinite!r}.")
-    return on_nonfinite
-
-
-def _checked_velocity_dtype(dtype: Any) -> torch.dtype | None:
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1):
-        raise SettingsError(f"`velocity_dtype` must be None or a floating format such as torch.float32; got {dtype!r}.")
-    return dtype

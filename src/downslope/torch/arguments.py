@@ -1,0 +1,68 @@
+"""Checks of the optimizer's own arguments: those that are no hyperparameters.
+
+What lives here: how a step is to be done (multi-tensor, differentiable, clipped, ...). What does not: hyperparameters,
+whose checks are the core's (`Settings`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+
+from downslope.core.errors import SettingsError
+
+OnNonfinite = Literal["raise", "skip", "ignore"]
+
+DEFAULTS: dict[str, Any] = {
+    "lr": 1e-3,
+    "momentum": 0,
+    "dampening": 0,
+    "weight_decay": 0,
+    "nesterov": False,
+    "decay": "coupled",
+    "lr_in_velocity": False,
+    "undampened_first_step": True,
+    "maximize": False,
+}
+
+
+def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, capturable: Any) -> None:
+    """Raise `SettingsError` if a choice of implementation is not one, or this build does not have it."""
+    for name, value in (("foreach", foreach), ("fused", fused)):
+        if value not in (None, True, False):
+            raise SettingsError(f"`{name}` must be True, False or None; got {value!r}.")
+    if fused:
+        raise SettingsError("`fused=True` needs a compiled kernel, which this build does not have. Leave it None.")
+    if capturable:
+        raise SettingsError(
+            "`capturable=True` is for CUDA graphs, into which this step cannot be captured: it reads lr and counts "
+            "steps on the host. Leave it False."
+        )
+    if not isinstance(differentiable, bool):
+        raise SettingsError(f"`differentiable` must be True or False; got {differentiable!r}.")
+    if differentiable and foreach:
+        raise SettingsError("`foreach=True` writes in place, which `differentiable=True` cannot. Leave foreach None.")
+
+
+def checked_clip_norm(clip_norm: Any) -> float | None:
+    """Return `clip_norm` if it is None or a finite number above 0, else raise `SettingsError`."""
+    if clip_norm is None:
+        return None
+    if isinstance(clip_norm, bool) or not isinstance(clip_norm, int | float) or not 0 < clip_norm < float("inf"):
+        raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {clip_norm!r}.")
+    return float(clip_norm)
+
+
+def checked_on_nonfinite(on_nonfinite: Any) -> OnNonfinite:
+    """Return `on_nonfinite` if it is one of its three words, else raise `SettingsError`."""
+    if on_nonfinite not in ("raise", "skip", "ignore"):
+        raise SettingsError(f"`on_nonfinite` must be `raise`, `skip` or `ignore`; got {on_nonfinite!r}.")
+    return on_nonfinite
+
+
+def checked_velocity_dtype(dtype: Any) -> torch.dtype | None:
+    """Return `dtype` if it is None or a floating format of at least 16 bits, else raise `SettingsError`."""
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1):
+        raise SettingsError(f"`velocity_dtype` must be None or a floating format such as torch.float32; got {dtype!r}.")
+    return dtype
