@@ -1,0 +1,118 @@
+"""The report of a run, or of several laid over one another: one page that needs no network and no script.
+
+What lives here: putting the page together and writing it. What does not: what is on it (`report_data.py`,
+`report_tables.py`, `report_panels.py`, `report_examples.py`), how it is drawn (`report_plots.py`), how it is laid out
+(`report.html.j2`, `report.css`). The same runs give the same bytes: nothing on the page depends on when or where it is
+written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from downslope import __version__
+from downslope.core.errors import DownslopeError, MissingDependencyError
+from downslope.core.schedules import Schedule
+from downslope.training import report_tables as tables
+from downslope.training.durable import write_file
+from downslope.training.report_data import RunData, read_runs
+from downslope.training.report_equations import equations
+from downslope.training.report_events import story
+from downslope.training.report_examples import look_at_examples
+from downslope.training.report_panels import COLOURS, missing_from, panels_of_one, panels_of_several
+from downslope.training.report_plots import draw, draw_progress
+
+_SYMBOL = re.compile(r"\b(param|grad|velocity|lr|momentum|weight_decay|g)\b")
+
+
+def write_report(runs: Sequence[Path], out: Path) -> Path:
+    """Write the report of one run, or of several laid over one another.
+
+    Args:
+        runs: Run folders; unfinished ones too.
+        out: The HTML file to write; replaced if it exists.
+
+    Returns:
+        `out`.
+
+    Raises:
+        DownslopeError: If there are no runs, too many, or the same one twice, or `out` is a folder.
+        CheckpointError: If one is no run folder, is damaged, or `out` cannot be written.
+        MissingDependencyError: If matplotlib or jinja2 is not installed.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise DownslopeError(f"{out}: is a folder. Give the file to write, such as {out / 'report.html'}.")
+    page = render(read_runs([Path(run) for run in runs]))
+    write_file(out, page.encode())
+    return out
+
+
+def render(runs: Sequence[RunData]) -> str:
+    """Return the page as HTML.
+
+    Args:
+        runs: One run or several.
+
+    Raises:
+        MissingDependencyError: If matplotlib or jinja2 is not installed.
+    """
+    try:
+        import jinja2
+    except ImportError:
+        raise MissingDependencyError('a report needs jinja2. Install it with: pip install "downslope[plot]"') from None
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("downslope.training", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    about = _about_one(runs[0]) if len(runs) == 1 else _about_several(runs)
+    text = environment.get_template("report.html.j2").render(version=__version__, colours=COLOURS, **about)
+    return re.sub(r"\n\s*\n+", "\n", text)
+
+
+def _about_one(run: RunData) -> dict[str, Any]:
+    """Return what the template shows of a single run."""
+    moving = {name: getattr(run.recipe.sgd, name) for name in ("lr", "momentum", "weight_decay")}
+    return {
+        "several": False,
+        "run": run,
+        "title": run.recipe.title or run.name,
+        "state": tables.state(run),
+        "headlines": tables.headlines(run),
+        "equations": [(left, _SYMBOL.split(right)) for left, right in equations(run.recipe.sgd)],
+        "schedules": [
+            (name, tables.describe(value))
+            for name, value in moving.items()
+            if name == "lr" or isinstance(value, Schedule)
+        ],
+        "panels": [(panel, draw(panel)) for panel in panels_of_one(run)],
+        "missing": missing_from(run),
+        "examples": look_at_examples(run),
+        "story": story(run.sessions),
+        "progress": draw_progress(run.sessions),
+        "events": tables.events(run),
+        "skipped": tables.skipped(run),
+        "plateaus": tables.plateaus(run),
+        "settings": tables.settings(run),
+        "groups": tables.groups(run),
+        "environment": tables.environment(run),
+        "checkpoints": tables.checkpoints(run),
+    }
+
+
+def _about_several(runs: Sequence[RunData]) -> dict[str, Any]:
+    """Return what the template shows of several runs."""
+    return {
+        "several": True,
+        "runs": runs,
+        "title": f"{len(runs)} runs compared",
+        "panels": [(panel, draw(panel)) for panel in panels_of_several(runs)],
+        "results": tables.results(runs),
+        "differences": tables.differences(runs),
+    }

@@ -1,0 +1,171 @@
+"""What a report knows about a run: its log as series, its headline numbers, its name among others.
+
+What lives here: the step from a run folder to the facts that the page shows. What does not: words and tables
+(`report_tables.py`), curves (`report_panels.py`), drawing (`report_plots.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from downslope.core.errors import DownslopeError
+from downslope.core.schedules import Schedule
+from downslope.core.schedules.base import value_at
+from downslope.recipes.schema import Recipe
+from downslope.training.report_events import Session, sessions
+from downslope.training.report_series import Series, collect
+from downslope.training.run_folder import RunFolder
+
+MOST_RUNS = 24
+"""How many runs one page lays over one another: eight colours by three kinds of line tell so many apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """A run as the report sees it.
+
+    Attributes:
+        folder: The run folder.
+        name: What the page calls it: the folder's name, with as much of its path as tells it from the others.
+        recipe: The resolved recipe.
+        facts: What the run wrote down at its start (run.json).
+        rows: The log of record.
+        events: The wall-clock events.
+    """
+
+    folder: RunFolder
+    name: str
+    recipe: Recipe
+    facts: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    events: Sequence[Mapping[str, Any]]
+
+    def kind(self, kind: str) -> list[Mapping[str, Any]]:
+        """Return the rows of one kind: "step", "evaluation", "skip", "plateau" or "stop"."""
+        return [row for row in self.rows if row["kind"] == kind]
+
+    @cached_property
+    def train(self) -> dict[str, Series]:
+        """Series of the step rows, by name; one that no row has is empty."""
+        rows = self.kind("step")
+        names = ("loss", "accuracy", "lr", "momentum", "weight_decay", "grad_norm", "weight_norm")
+        series = {name: collect(rows, name) for name in names}
+        skipped = {row["step"] for row in self.kind("skip")}
+        if skipped and rows:  # a step that was skipped has no row of its own; a line must not run across it
+            holes = [{"step": step, "loss": "nan", "grad_norm": "nan"} for step in skipped]
+            filled = sorted([*rows, *holes], key=lambda row: row["step"])
+            series |= {name: collect(filled, name) for name in ("loss", "grad_norm") if len(series[name])}
+        return series | {"effective_lr": self._effective_lr(series["lr"], series["momentum"])}
+
+    @cached_property
+    def held_out(self) -> dict[str, Series]:
+        """Series of the evaluation rows, by name; one that no row has is empty."""
+        rows = self.kind("evaluation")
+        return {name: collect(rows, name) for name in ("loss", "accuracy", "ema_loss", "ema_accuracy")}
+
+    @cached_property
+    def sessions(self) -> list[Session]:
+        """The processes that worked on the run."""
+        return sessions(self.events)
+
+    @property
+    def steps_done(self) -> int:
+        """How many steps the log tells of, those that were skipped included."""
+        return max((row["step"] + 1 for row in self.rows), default=0)
+
+    @property
+    def total_steps(self) -> int | None:
+        """How many steps were planned."""
+        return self.facts.get("total_steps")
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Steps in one epoch."""
+        return self.facts.get("steps_per_epoch")
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the model learns."""
+        count = 0
+        for shape in self.facts.get("parameters", {}).values():
+            size = 1
+            for length in shape:
+                size *= length
+            count += size
+        return count
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why training stopped before its planned end, if the log says so."""
+        stops = self.kind("stop")
+        return str(stops[-1].get("reason", "early stop")) if stops else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end: all planned steps, or an early stop."""
+        if self.sessions:
+            return self.sessions[-1].ending == "finish"
+        return self.stop_reason is not None or (self.total_steps or 0) <= self.steps_done
+
+    def _effective_lr(self, lr: Series, momentum: Series) -> Series:
+        """Return lr (1 - dampening) / (1 - momentum) at the steps that have an lr."""
+        if len(momentum) == len(lr):
+            momenta = momentum.values
+        else:
+            import numpy as np
+
+            moving = self.recipe.sgd.momentum
+            if isinstance(moving, Schedule) and moving.in_epochs() and self.steps_per_epoch:
+                moving = moving.in_steps(self.steps_per_epoch)
+            momenta = np.array([value_at(moving, int(step)) for step in lr.steps], dtype=np.float64)
+        return Series(lr.steps, lr.values * (1 - self.recipe.sgd.dampening) / (1 - momenta), lr.nonfinite)
+
+
+def read_runs(folders: Sequence[Path]) -> list[RunData]:
+    """Return the runs in the folders, each with a name of its own.
+
+    Args:
+        folders: Run folders, in the order in which they are shown.
+
+    Raises:
+        DownslopeError: If there are none or too many, or one is given twice.
+        CheckpointError: If one is no run folder, or is damaged.
+    """
+    if not folders:
+        raise DownslopeError("a report needs at least one run folder; got none. Give the path of a run.")
+    if len(folders) > MOST_RUNS:
+        raise DownslopeError(
+            f"a report lays at most {MOST_RUNS} runs over one another; got {len(folders)}. Write several reports."
+        )
+    resolved = [Path(folder).resolve() for folder in folders]
+    for index, folder in enumerate(resolved):
+        if folder in resolved[:index]:
+            raise DownslopeError(f"{folders[index]}: the same run was given twice. Give each run once.")
+    opened = [RunFolder(folder) for folder in folders]
+    return [
+        RunData(folder, name, folder.recipe(), folder.facts(), folder.rows(), folder.events())
+        for folder, name in zip(opened, distinct_names(resolved), strict=True)
+    ]
+
+
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """Return the shortest ends of the paths that are all different.
+
+    Args:
+        paths: Different absolute paths.
+
+    Example:
+        >>> distinct_names([Path("/a/one/run"), Path("/a/two/run"), Path("/a/other")])
+        ['one/run', 'two/run', 'other']
+    """
+    ends = [path.parts[-1:] for path in paths]
+    while True:
+        same = [index for index, end in enumerate(ends) if ends.count(end) > 1]
+        if not same:
+            return [str(Path(*end)) for end in ends]
+        for index in same:
+            ends[index] = paths[index].parts[-len(ends[index]) - 1 :]

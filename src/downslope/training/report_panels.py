@@ -1,0 +1,286 @@
+"""Which curves a report shows: one panel for each quantity, of one run or of several laid over one another.
+
+What lives here: the choice of panels, lines, scales and captions. What does not: drawing them (`report_plots.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from downslope.training.report_data import RunData
+from downslope.training.report_numbers import number_text, whole
+from downslope.training.report_series import Floats, Integers, Series, smooth, smoothing_window, thin, without_repeats
+
+COLOURS = 8
+TRAIN, HELD_OUT, AVERAGED = 0, 1, 2
+LOG_FROM = 30
+"""A positive quantity whose largest value is so many times its smallest gets a logarithmic axis."""
+
+_STRETCHES = 1000
+"""Into how many stretches a long line is cut, each drawn by its extremes: twice as many as a panel has pixels."""
+
+_BEGINNING = 0.1
+"""Part of a run that may lie below the frame of the accuracy, where else its end would be a flat line at the top."""
+
+_TITLES = {
+    "loss": "Loss",
+    "accuracy": "Accuracy",
+    "lr": "Learning rate",
+    "effective_lr": "Effective learning rate",
+    "grad_norm": "Gradient norm",
+    "weight_norm": "Weight norm",
+    "momentum": "Momentum",
+    "weight_decay": "Weight decay",
+}
+_NOTES = {
+    "effective_lr": "lr (1 \N{MINUS SIGN} dampening) / (1 \N{MINUS SIGN} momentum): what each gradient moves in all, "
+    "where gradients vary slowly over 1 / (1 \N{MINUS SIGN} momentum) steps.",
+    "grad_norm": "Global norm over all parameters, before clipping.",
+    "weight_norm": "Global norm over all parameters.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One line of a panel.
+
+    Attributes:
+        name: What it shows.
+        series: Its points, thinned.
+        colour: Index of its colour, 0 to `COLOURS` - 1.
+        dash: Index of its kind of line: 0 solid, 1 dashed, 2 dotted.
+        style: "faint" (background to another line), "line", or "dots" (a line through marked points).
+        whole: The series before it was smoothed or thinned.
+    """
+
+    name: str
+    series: Series
+    colour: int
+    style: Literal["faint", "line", "dots"]
+    whole: Series
+    dash: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One plot.
+
+    Attributes:
+        key: Its id on the page.
+        title: Heading.
+        notes: Sentences under the heading.
+        lines: What is drawn, back to front.
+        percent: Whether values are fractions shown as percent.
+        log: Whether the vertical axis is logarithmic.
+        steps_per_epoch: For the axis of epochs, or None for no such axis.
+        resumed: Steps at which the run was resumed.
+        limit: A level to mark (the norm clipped to), or None.
+        frame_from: Where the vertical axis begins, if something lies below it.
+        end_labels: Whether the last value of each line is written at its end.
+    """
+
+    key: str
+    title: str
+    notes: list[str]
+    lines: list[Line]
+    percent: bool = False
+    log: bool = False
+    steps_per_epoch: int | None = None
+    resumed: list[int] = field(default_factory=list[int])
+    limit: float | None = None
+    frame_from: float | None = None
+    end_labels: bool = True
+
+    @property
+    def legend(self) -> list[Line]:
+        """The lines that need naming."""
+        front = [line for line in self.lines if line.style != "faint"]
+        return front if len(front) > 1 or self.key in {"loss", "accuracy"} else []
+
+    @property
+    def nonfinite(self) -> Integers:
+        """Steps at which something in this panel was NaN or infinite."""
+        return np.unique(np.concatenate([line.series.nonfinite for line in self.lines]))
+
+    def describe(self) -> str:
+        """Return the panel in words, for those who cannot see it."""
+        parts: list[str] = []
+        for line in self.lines:
+            first, last = line.whole.finite[:1], line.whole.last()
+            if line.style != "faint" and last is not None:
+                parts.append(
+                    f"{line.name}: from {number_text(float(first[0]))} to {number_text(last[0])} at step {last[1]}, "
+                    f"smallest {number_text(float(line.whole.finite.min()))}, "
+                    f"largest {number_text(float(line.whole.finite.max()))}"
+                )
+        return "; ".join(parts) + "."
+
+
+def panels_of_one(run: RunData) -> list[Panel]:
+    """Return the panels of a single run; a quantity that the log does not have gets none."""
+    train, held_out = run.train, run.held_out
+    averaged = {"loss": "ema_loss", "accuracy": "ema_accuracy"}
+    found: list[Panel | None] = []
+    for name in ("loss", "accuracy"):
+        lines = _smoothed("train", train[name], TRAIN, background=name == "loss")
+        lines += _line("held-out", held_out[name], HELD_OUT, "dots")
+        lines += _line("held-out, averaged weights", held_out[averaged[name]], AVERAGED, "dots")
+        found.append(_panel(name, lines, run))
+    found += [_panel(name, _line(name, train[name], TRAIN), run) for name in ("lr", "effective_lr")]
+    found.append(_panel("grad_norm", _smoothed("gradient norm", train["grad_norm"], TRAIN, background=True), run))
+    found.append(_panel("weight_norm", _line("weight norm", train["weight_norm"], TRAIN), run))
+    moving = [name for name in ("momentum", "weight_decay") if _moves(run, name)]
+    found += [_panel(name, _line(name, train[name], TRAIN), run) for name in moving]
+    return [panel for panel in found if panel is not None]
+
+
+def panels_of_several(runs: Sequence[RunData]) -> list[Panel]:
+    """Return the panels of several runs, one line for each run, in the runs' order and colours."""
+    found: list[Panel | None] = []
+    for name in _TITLES:
+        if name in {"loss", "accuracy"}:
+            found += [_panel_of_several(name, "held-out", runs), _panel_of_several(name, "train", runs)]
+        elif name not in {"momentum", "weight_decay"} or any(_moves(run, name) for run in runs):
+            found.append(_panel_of_several(name, "", runs))
+    return [panel for panel in found if panel is not None]
+
+
+def missing_from(run: RunData) -> list[str]:
+    """Return the quantities that the run's log does not have at all."""
+    train = [_TITLES[name].lower() for name in ("loss", "accuracy", "lr", "grad_norm", "weight_norm")
+             if not len(run.train[name])]  # fmt: skip
+    return train if any(map(len, run.held_out.values())) else [*train, "any evaluation on held-out examples"]
+
+
+def _panel(name: str, lines: list[Line], run: RunData) -> Panel | None:
+    if not lines:
+        return None
+    notes = [_NOTES[name]] if name in _NOTES else []
+    if name in {"lr", "effective_lr"} and any(
+        {"lr", "momentum", "dampening"} & group.changes().keys() for group in run.recipe.groups
+    ):
+        notes.append("Of the parameters that are in no group.")
+    window = smoothing_window(len(lines[0].whole))
+    unit = "logged steps" if run.recipe.train.log_every > 1 else "steps"
+    if lines[0].style == "faint":
+        notes.append(f"Faint: every step. Line: mean over {window} {unit}.")
+    elif name == "accuracy" and lines[0].style == "line":
+        notes.append(f"Train: mean over {window} {unit}.")
+    limit = run.recipe.train.clip_norm if name == "grad_norm" else None
+    if limit is not None:
+        notes.append(f"Dashed: clipped to {number_text(limit)}.")
+    frame_from = _frame_from(lines) if name == "accuracy" else None
+    return Panel(
+        key=name,
+        title=_TITLES[name],
+        notes=notes + _frame_note(frame_from, lines) + _thin_note(lines) + _gap_note(lines),
+        lines=lines,
+        percent=name == "accuracy",
+        log=name != "accuracy" and _wants_log(lines),
+        frame_from=frame_from,
+        steps_per_epoch=run.steps_per_epoch,
+        resumed=sorted({session.steps[0] or 0 for session in run.sessions[1:] if session.steps}),
+        limit=limit,
+    )
+
+
+def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel | None:
+    lines: list[Line] = []
+    smoothed = where == "train" or name == "grad_norm"
+    for index, run in enumerate(runs):
+        series = (run.held_out if where == "held-out" else run.train)[name]
+        shown = smooth(series, smoothing_window(len(series))) if smoothed else series
+        lines += _line(run.name, shown, index % COLOURS, dash=index // COLOURS, share=len(runs))
+    if not lines:
+        return None
+    notes = [_NOTES[name]] if name in _NOTES else []
+    notes += ["Each line is a running mean over about a fortieth of its run."] if smoothed else []
+    drawn = {line.name for line in lines}
+    missing = [run.name for run in runs if run.name not in drawn]
+    notes += [f"Not in the log of {', '.join(missing)}."] if missing else []
+    per_epoch = {run.steps_per_epoch for run in runs}
+    frame_from = _frame_from(lines) if name == "accuracy" else None
+    return Panel(
+        key=f"{name}-{where}".rstrip("-"),
+        title=f"{_TITLES[name]}, {where}".rstrip(", "),
+        notes=notes + _frame_note(frame_from, lines) + _gap_note(lines),
+        lines=lines,
+        percent=name == "accuracy",
+        log=name != "accuracy" and _wants_log(lines),
+        frame_from=frame_from,
+        steps_per_epoch=per_epoch.pop() if len(per_epoch) == 1 else None,
+        end_labels=False,
+    )
+
+
+def _moves(run: RunData, name: str) -> bool:
+    return len(np.unique(run.train[name].finite)) > 1
+
+
+def _line(
+    name: str, series: Series, colour: int, style: Literal["faint", "line", "dots"] = "line", *, dash: int = 0,
+    share: int = 1,
+) -> list[Line]:  # fmt: skip
+    if not len(series):
+        return []
+    stretches = max(50, min(_STRETCHES, 1500 // share))
+    shown = series if style == "dots" else without_repeats(series)
+    return [Line(name, thin(shown, stretches), colour, style, series, dash)]
+
+
+def _smoothed(name: str, series: Series, colour: int, *, background: bool) -> list[Line]:
+    window = smoothing_window(len(series))
+    if window == 1:
+        return _line(name, series, colour, "dots")
+    behind = _line(f"{name}, every step", series, colour, "faint") if background else []
+    return [*behind, *_line(name, smooth(series, window), colour)]
+
+
+def _wants_log(lines: Sequence[Line]) -> bool:
+    fronts = [values for line in lines if line.style != "faint" and len(values := line.whole.finite)]
+    if not fronts or min(values.min() for values in fronts) <= 0:
+        return False
+    # what dives towards zero at its end, such as a cosine, would be nothing but that dive
+    dives = any(np.quantile(values, 0.05) > 10 * values.min() for values in fronts)
+    return not dives and max(values.max() for values in fronts) / min(values.min() for values in fronts) >= LOG_FROM
+
+
+def _frame_from(lines: Sequence[Line]) -> float | None:
+    """Return where an accuracy's axis should begin: below all but the beginning, if that doubles its scale."""
+    begun = _BEGINNING * max(int(line.series.steps[-1]) for line in lines)
+    values, later = _front_values(lines), _front_values(lines, since=begun)
+    if not len(later) or later.max() == later.min() or later.max() - later.min() > (values.max() - values.min()) / 2:
+        return None
+    return float(later.min())
+
+
+def _front_values(lines: Sequence[Line], since: float = 0.0) -> Floats:
+    found = [line.series.values[line.series.steps >= since] for line in lines if line.style != "faint"]
+    values = np.concatenate(found)
+    return values[np.isfinite(values)]
+
+
+def _frame_note(frame_from: float | None, lines: Sequence[Line]) -> list[str]:
+    if frame_from is None:
+        return []
+    return [f"The beginning, from {100 * _front_values(lines).min():.0f} %, lies below the frame."]
+
+
+def _thin_note(lines: Sequence[Line]) -> list[str]:
+    complete, drawn = len(without_repeats(lines[0].whole)), len(lines[0].series)
+    if complete == drawn:
+        return []
+    return [f"Drawn from {whole(drawn)} of {whole(complete)} values: the smallest and the largest of each stretch."]
+
+
+def _gap_note(lines: Sequence[Line]) -> list[str]:
+    gaps = np.unique(np.concatenate([line.series.nonfinite for line in lines]))
+    if not len(gaps):
+        return []
+    count = "1 value was" if len(gaps) == 1 else f"{whole(len(gaps))} values were"
+    first = whole(int(gaps[0]))
+    return [f"{count} NaN, infinite or skipped, the first at step {first}: gaps in the line, ticks at the foot."]

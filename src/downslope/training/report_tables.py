@@ -1,0 +1,272 @@
+"""The numbers and tables of a report, as plain rows of text.
+
+What lives here: headline numbers, settings, groups, environment, checkpoints, events, what was skipped, and in what
+several runs differ. What does not: how a table looks (`report.html.j2`).
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from downslope.core.errors import CheckpointError
+from downslope.core.schedules import Schedule
+from downslope.recipes.encode import to_table
+from downslope.training.checkpoint import read_manifest
+from downslope.training.report_data import RunData
+from downslope.training.report_events import wall_time
+from downslope.training.report_numbers import Number, accuracy, duration_text, loss, number_text, size_text, whole
+
+_SHOWN = 12
+"""How many of what may be very many (skipped steps, plateaus) are listed."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One of the numbers at the top of the page.
+
+    Attributes:
+        label: What it is.
+        value: The number.
+        note: What else is to be said, a phrase.
+        best: What the best value was and when it was reached: words, the value, words.
+    """
+
+    label: str
+    value: Number
+    note: str = ""
+    best: tuple[str, Number | None, str] | None = None
+
+
+def headlines(run: RunData) -> list[Headline]:
+    """Return the headline numbers of a run; what is not known is left out."""
+    found: list[Headline] = []
+    for name, largest in (("accuracy", True), ("loss", False)):
+        write = accuracy if name == "accuracy" else loss
+        series = run.held_out[name]
+        last, best = series.last(), series.best(largest=largest)
+        if last is not None and best is not None:
+            examples = run.facts.get("data", {}).get("held_out_examples")
+            parts = [f"{round(last[0] * examples)} of {examples} right"] if name == "accuracy" and examples else []
+            parts += [f"step {whole(last[1])}"] if last[1] + 1 < run.steps_done else []
+            if last == best:
+                reached = ("its best", None, "")
+            elif last[0] == best[0]:
+                reached = (f"best at step {whole(best[1])}", None, "")
+            else:
+                reached = ("best", write(best[0]), f", step {whole(best[1])}")
+            found.append(Headline(f"held-out {name}", write(last[0]), ", ".join(parts), reached))
+    last = run.train["loss"].last()
+    if last is not None:
+        found.append(Headline("training loss", loss(last[0]), f"last batch, step {whole(last[1])}"))
+    epochs = f"{number_text(round(run.steps_done / run.steps_per_epoch, 2))} epochs" if run.steps_per_epoch else ""
+    planned = f"of {whole(run.total_steps)}; " if run.total_steps and run.total_steps != run.steps_done else ""
+    found.append(Headline("steps", Number(whole(run.steps_done), run.steps_done), planned + epochs))
+    if run.facts.get("parameters"):
+        tensors = len(run.facts["parameters"])
+        note = f"in {tensors} {'tensor' if tensors == 1 else 'tensors'}"
+        found.append(Headline("parameters", Number(whole(run.parameter_count), run.parameter_count), note))
+    time = wall_time(run.sessions)
+    if time is not None:
+        count, (seconds, complete) = len(run.sessions), time
+        note = f"{'' if complete else 'at least, '}in {count} {'process' if count == 1 else 'processes'}"
+        found.append(Headline("wall time", Number(duration_text(seconds)), note))
+    return found
+
+
+def settings(run: RunData) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the resolved recipe by table: (table, rows of (key, value)); groups and title stand elsewhere."""
+    tables: dict[str, list[tuple[str, str]]] = {}
+    for path, value in flatten(to_table(run.recipe)):
+        table, _, key = path.partition(".")
+        if table not in {"title", "source", "groups"}:
+            tables.setdefault(table if key else "", []).append((key or table, value))
+    order = ["sgd", "train", "data", "model", "checkpoint", ""]
+    return [(name, tables[name]) for name in sorted(tables, key=order.index)]
+
+
+def groups(run: RunData) -> list[dict[str, Any]]:
+    """Return the parameter groups: match, changes (pairs) and parameters (pairs of name and shape), in order."""
+    shapes: Mapping[str, Sequence[int]] = run.facts.get("parameters", {})
+    listed: list[Mapping[str, Any]] = run.facts.get("groups") or [{"match": None, "parameters": list(shapes)}]
+    changes = [flatten({k: v for k, v in to_table(group).items() if k != "match"}) for group in run.recipe.groups]
+    return [
+        {
+            "match": None if row.get("match") is None else _text(row["match"]),
+            "changes": list(changes[index]) if row.get("match") is not None and index < len(changes) else [],
+            "parameters": [
+                (name, " \N{MULTIPLICATION SIGN} ".join(map(str, shapes.get(name, ()))) or "scalar")
+                for name in row.get("parameters", [])
+            ],
+        }
+        for index, row in enumerate(listed)
+    ]
+
+
+def environment(run: RunData) -> list[tuple[str, str]]:
+    """Return where the run ran, as rows of (what, value)."""
+    table = {"downslope": run.facts.get("downslope", "not known"), **run.facts.get("environment", {})}
+    return list(flatten(table))
+
+
+def events(run: RunData) -> list[dict[str, str]]:
+    """Return the wall-clock events, a row each; checkpoints in a row make one."""
+    rows: list[dict[str, str]] = []
+    saved: list[Mapping[str, Any]] = []
+
+    def add_saved() -> None:
+        if saved:
+            text = "checkpoint" if len(saved) == 1 else f"{len(saved)} checkpoints, the last:"
+            rows.append({**_moment(saved[-1]), "event": text})
+            saved.clear()
+
+    for event in run.events:
+        if event.get("event") == "checkpoint":
+            saved.append(event)
+            continue
+        add_saved()
+        details = {key: value for key, value in event.items() if key not in ("time", "step")}
+        what = str(details.pop("event", ""))
+        if what == "signal" and isinstance(details.get("signal"), int):
+            what = f"signal {signal.Signals(details.pop('signal')).name}"
+        rows.append(
+            {**_moment(event), "event": ", ".join([what, *(f"{key} {value}" for key, value in flatten(details))])}
+        )
+    add_saved()
+    return rows
+
+
+def checkpoints(run: RunData) -> list[dict[str, str]]:
+    """Return the checkpoints that lie in the run folder: name, step, size and whether its manifest verifies."""
+    rows: list[dict[str, str]] = []
+    for folder in run.folder.checkpoints():
+        try:
+            step = whole(read_manifest(folder)["step"])
+            told = "complete"
+        except CheckpointError as error:
+            step, told = "\N{EN DASH}", str(error)
+        size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+        rows.append({"name": folder.name, "step": step, "size": size_text(size), "state": told})
+    return rows
+
+
+def skipped(run: RunData) -> tuple[int, str]:
+    """Return how many steps were skipped because a gradient was not finite, and which: "100-129, 140"."""
+    steps = [row["step"] for row in run.kind("skip")]
+    ranges: list[list[int]] = []
+    for step in steps:
+        if ranges and step == ranges[-1][1] + 1:
+            ranges[-1][1] = step
+        else:
+            ranges.append([step, step])
+    texts = [whole(low) if low == high else f"{whole(low)}\N{EN DASH}{whole(high)}" for low, high in ranges[:_SHOWN]]
+    return len(steps), ", ".join([*texts, *(["and more"] if len(ranges) > _SHOWN else [])])
+
+
+def plateaus(run: RunData) -> str:
+    """Return when the learning rate was reduced on a plateau, and to what; "" if never."""
+    rows = run.kind("plateau")
+    texts = [f"to {_text(row.get('lr'))} after step {whole(row['step'])}" for row in rows[:_SHOWN]]
+    return ", ".join([*texts, *(["and more"] if len(rows) > _SHOWN else [])])
+
+
+def differences(runs: Sequence[RunData]) -> list[tuple[str, list[str | None]]]:
+    """Return the settings and facts in which runs differ, as rows of (path, value for each run; None if not set)."""
+    found: list[tuple[str, list[str | None]]] = []
+    recipes = [{key: value for key, value in to_table(run.recipe).items() if value != []} for run in runs]
+    for tables in ([dict(flatten(recipe)) for recipe in recipes], [_facts(run) for run in runs]):
+        for path in dict.fromkeys(path for table in tables for path in table):
+            values = [table.get(path) for table in tables]
+            if len(set(values)) > 1:
+                found.append((path, values))
+    return found
+
+
+def results(runs: Sequence[RunData]) -> list[dict[str, Any]]:
+    """Return the final numbers of several runs, a row each, with what is best among them marked."""
+    rows: list[dict[str, Any]] = []
+    for run in runs:
+        row: dict[str, Any] = {"name": run.name, "title": run.recipe.title, "steps": whole(run.steps_done)}
+        time = wall_time(run.sessions)
+        row["time"] = f"{'' if time[1] else 'at least '}{duration_text(time[0])}" if time else "\N{EN DASH}"
+        row["state"] = state(run)
+        for name, largest in (("accuracy", True), ("loss", False)):
+            write = accuracy if name == "accuracy" else loss
+            last, best = run.held_out[name].last(), run.held_out[name].best(largest=largest)
+            row[f"last_{name}"], row[f"best_{name}"] = last and write(last[0]), best and write(best[0])
+            row[f"best_{name}_step"] = best and whole(best[1])
+        end = run.train["loss"].last()
+        row["train_loss"] = end and loss(end[0])
+        rows.append(row)
+    for name, better in (("accuracy", max), ("loss", min)):
+        for column in (f"last_{name}", f"best_{name}"):
+            known = [row[column].exact for row in rows if row[column]]
+            for row in rows:
+                row[f"{column}_leads"] = bool(row[column]) and row[column].exact == better(known)
+    return rows
+
+
+def state(run: RunData) -> str:
+    """Return in a word or two how far the run came."""
+    if run.finished:
+        return "stopped early" if run.stop_reason else "finished"
+    return "unfinished"
+
+
+def describe(value: float | Schedule) -> str:
+    """Return a number or a schedule in words."""
+    if not isinstance(value, Schedule):
+        return number_text(value)
+    return _text(to_table(value))
+
+
+def flatten(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every value of nested tables as (dotted path, text); a schedule is one value.
+
+    Example:
+        >>> list(flatten({"a": {"b": 1, "c": [2, 3]}, "d": True}))
+        [('a.b', '1'), ('a.c', '2, 3'), ('d', 'true')]
+    """
+    for key, value in table.items():
+        whole_path = f"{path}{key}"
+        if isinstance(value, Mapping) and "schedule" not in value:
+            yield from flatten(cast("Mapping[str, Any]", value), f"{whole_path}.")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            items = cast("list[Mapping[str, Any]]", value)
+            yield from flatten({str(index): item for index, item in enumerate(items)}, f"{whole_path}.")
+        else:
+            yield whole_path, _text(value)
+
+
+def _facts(run: RunData) -> dict[str, str]:
+    facts = {key: run.facts.get(key) for key in ("environment", "data", "steps_per_epoch", "total_steps")}
+    return dict(flatten({key: value for key, value in facts.items() if value is not None}))
+
+
+def _moment(event: Mapping[str, Any]) -> dict[str, str]:
+    time = str(event.get("time", ""))
+    # fractions of a second tell people nothing here; the exact time stays on the page for programs
+    shown = re.sub(r"(\d)T(\d\d:\d\d:\d\d)[.\d]*(?:\+00:00|Z)$", r"\1 \2", time)
+    step = whole(event["step"]) if isinstance(event.get("step"), int) else "\N{EN DASH}"
+    return {"time": time, "shown": shown, "step": step}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return number_text(value) if float(f"{value:.6g}") == value else repr(value)
+    if isinstance(value, Mapping):
+        table = dict(cast("Mapping[str, Any]", value))
+        name, unit = table.pop("schedule", None), table.pop("unit", None)
+        words = [key if item is True else f"{key} {_text(item)}" for key, item in table.items() if item is not False]
+        inside = ", ".join([*words, *([f"in {unit}s"] if unit else [])])
+        return f"{name}: {inside}" if name else f"{{{inside}}}"
+    if isinstance(value, list | tuple):
+        return (
+            ", ".join(f"({_text(v)})" if isinstance(v, dict) else _text(v) for v in cast("list[Any]", value)) or "none"
+        )
+    return "none" if value is None else str(value) or '""'
