@@ -69,7 +69,7 @@ class Group:
                 raise GroupError(f'`match` has one built-in selector, "{BIAS_AND_NORM}"; got {pattern!r}.')
         object.__setattr__(self, "match", patterns if several else given)
         if not self.changes():
-            raise GroupError(f"the group {self.match!r} changes nothing. Give it a setting, for example weight_decay=0.")
+            raise GroupError(f"the group {self.match!r} changes nothing. Give it a setting such as weight_decay=0.")
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -93,7 +93,8 @@ def update_matrix(
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Return the 2x3 update matrix of `settings` at `step`.
 
-    Two settings are the same rule exactly when their matrices agree up to a scale of the velocity.
+    Two settings are the same rule exactly when their matrices agree up to a scale of the velocity. Without momentum,
+    where delta's coefficient on velocity is 0, the velocity is never read and its row does not count.
 
     Args:
         settings: The settings; schedules in epochs must have been resolved with `Settings.in_steps`.

@@ -14,10 +14,10 @@ from typing import Any, Literal, get_args
 
 from downslope.core.errors import SettingsError, did_you_mean, one_of
 from downslope.core.rule import StepScalars
-from downslope.core.schedules.base import Schedule, as_float, check_flag, value_at
+from downslope.core.schedules.base import Schedule, as_float, check_flag, check_step, value_at
 
 Decay = Literal["coupled", "decoupled", "independent", "relative", "corrected"]
-DECAYS: tuple[str, ...] = get_args(Decay)
+DECAYS: tuple[Decay, ...] = get_args(Decay)
 
 RANGES: Mapping[str, tuple[float, float, str]] = MappingProxyType(
     {
@@ -66,7 +66,7 @@ class Settings:
             "independent": param -= weight_decay * param (TensorFlow Addons SGDW);
             "relative": param -= lr / lr_initial * weight_decay * param (Composer);
             "corrected": param -= lr**2 / lr_max * weight_decay * param (timm's corrected, SGDC).
-            lr_initial is the schedule's `reference`, lr_max the largest value it ever takes.
+            lr_initial is the schedule's `reference`, lr_max its upper bound, the larger of its `extremes`.
         lr_in_velocity: Whether lr multiplies the gradient as it enters the velocity (Keras, Caffe) rather than the
             velocity as it leaves (torch, optax). The two part when lr changes.
         undampened_first_step: Whether a parameter's first gradient enters the velocity undampened, as in torch.
@@ -105,7 +105,7 @@ class Settings:
         for name in ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize"):
             check_flag(name, getattr(self, name))
         check_decay(self.decay)
-        if self.momentum == 0:
+        if _is_zero(self.momentum):
             if self.nesterov:
                 raise SettingsError(
                     "`nesterov` needs momentum; got nesterov=True with momentum=0. "
@@ -116,7 +116,7 @@ class Settings:
                     f"`dampening` needs momentum; got dampening={self.dampening!r} with momentum=0. "
                     "Set momentum to a value such as 0.9, or dampening to 0."
                 )
-        if self.weight_decay != 0:
+        if not _is_zero(self.weight_decay):
             check_decay_reference(self.decay, self.lr_initial, self.lr_max)
 
     @property
@@ -126,7 +126,7 @@ class Settings:
 
     @property
     def lr_max(self) -> float:
-        """The lr that "corrected" decay divides by: the constant, or the largest value the schedule takes."""
+        """The lr that "corrected" decay divides by: the constant, or the schedule's upper bound (its `extremes`)."""
         return self.lr.extremes()[1] if isinstance(self.lr, Schedule) else self.lr
 
     def at(self, step: int, *, first: bool = False) -> StepScalars:
@@ -142,6 +142,7 @@ class Settings:
         Raises:
             SettingsError: If the step is not an integer >= 0, or a schedule is in epochs (use `in_steps` first).
         """
+        step = check_step(step)
         return scalars(
             lr=value_at(self.lr, step),
             momentum=value_at(self.momentum, step),
@@ -235,6 +236,13 @@ def check_decay_reference(decay: str, lr_initial: float, lr_max: float) -> None:
             f'decay="corrected" divides by the largest lr, which must be above 0 and finite; got {lr_max!r}. '
             'Bound the schedule (for example with `end`), or use decay="decoupled".'
         )
+
+
+def _is_zero(number_or_schedule: float | Schedule) -> bool:
+    """Return whether it is 0 at every step."""
+    if isinstance(number_or_schedule, Schedule):
+        return number_or_schedule.extremes() == (0.0, 0.0)
+    return number_or_schedule == 0
 
 
 def _check_schedule(name: str, schedule: Schedule) -> None:

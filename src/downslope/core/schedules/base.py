@@ -14,19 +14,20 @@ from fractions import Fraction
 from functools import lru_cache
 from numbers import Integral, Rational, Real
 from types import SimpleNamespace
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, cast, get_args
 
 from downslope.core.errors import SettingsError, one_of
 
 Unit = Literal["step", "epoch"]
 UNITS: tuple[str, ...] = get_args(Unit)
 
+
 # The same formula serves Python ints, NumPy arrays and, where a front door passes its own namespace, traced arrays.
 def _where(condition: Any, yes: Any, no: Any) -> Any:
     return yes if condition else no
 
 
-_PYTHON = SimpleNamespace(where=_where, minimum=min, maximum=max, cos=math.cos, sqrt=math.sqrt)
+PYTHON = SimpleNamespace(where=_where, minimum=min, maximum=max, cos=math.cos, sqrt=math.sqrt)
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,11 @@ class Schedule(ABC):
         """Return the value at a step.
 
         Args:
-            step: Step, 0-based: an integer >= 0, or an integer array for several steps at once.
+            step: Step, 0-based: an integer >= 0, or a NumPy array of integers for several steps at once, which are
+                the same numbers to the last bit.
             steps_per_epoch: Steps in one epoch; needed where the schedule is in epochs.
-            xp: Array namespace with where, minimum, maximum, cos and sqrt, for traced arrays; found from `step` for
-                Python integers and NumPy arrays.
+            xp: Array namespace with where, minimum, maximum, cos and sqrt, such as jax.numpy, where `step` is its
+                integer array, which may be traced: then nothing can be checked, and the numbers are in its precision.
 
         Returns:
             A float, or a float array of the step's shape.
@@ -60,18 +62,20 @@ class Schedule(ABC):
             SettingsError: If the step is not an integer >= 0, the value is too large for a float, or the schedule is
                 in epochs and `steps_per_epoch` is not given.
         """
-        if xp is None:
-            step, xp = _namespace(step)
         schedule = self if steps_per_epoch is None else self.in_steps(steps_per_epoch)
         if schedule.in_epochs():
             raise SettingsError(
                 f"{self!r} is in epochs, and how many steps an epoch has is not known here. "
                 "Pass steps_per_epoch=, or resolve it first with .in_steps(steps_per_epoch)."
             )
-        try:
+        if xp is not None:
             return schedule.closed_form(step, xp)
-        except OverflowError:
-            raise SettingsError(f"{self!r} is too large for a float at step {step}. Bound it with `end`.") from None
+        if not _is_array(step):
+            return _finite_value(schedule, check_step(step))
+        import numpy as np
+
+        # One by one: NumPy's power and Python's differ in the last bit, and 64-bit integers can overflow.
+        return np.array([_finite_value(schedule, check_step(one)) for one in step.ravel().tolist()]).reshape(step.shape)
 
     def in_steps(self, steps_per_epoch: int) -> Self:
         """Return the same schedule with every length in steps.
@@ -88,8 +92,11 @@ class Schedule(ABC):
             value = getattr(self, field.name)
             if isinstance(value, Schedule):
                 changes[field.name] = value.in_steps(steps_per_epoch)
-            elif isinstance(value, tuple) and all(isinstance(item, Schedule) for item in value):
-                changes[field.name] = tuple(item.in_steps(steps_per_epoch) for item in value)
+            elif isinstance(value, tuple):
+                items = cast("tuple[Any, ...]", value)
+                changes[field.name] = tuple(
+                    i.in_steps(steps_per_epoch) if isinstance(i, Schedule) else i for i in items
+                )
         if getattr(self, "unit", "step") == "epoch":
             changes |= {name: self._to_steps(name, steps_per_epoch) for name in self._lengths}
             changes["unit"] = "step"
@@ -110,14 +117,30 @@ class Schedule(ABC):
 
     @abstractmethod
     def extremes(self) -> tuple[float, float]:
-        """The smallest and the largest value over all steps (bounds, where the extreme is a limit)."""
+        """Bounds on the value over all steps: no step lies outside.
+
+        They are the smallest and the largest value, or their limits, except in a schedule that cuts another short
+        (Sequence, Warmup without restart), which bounds it as if it were not cut.
+        """
 
     @abstractmethod
     def closed_form(self, step: Any, xp: Any) -> Any:
-        """The value at `step` by the namespace `xp`, every length being in steps; what `__call__` calls after checks."""
+        """The value at `step` by the namespace `xp`, every length in steps; what `__call__` calls after its checks."""
 
     def _to_steps(self, field: str, steps_per_epoch: int) -> Any:
         return _scaled(getattr(self, field), steps_per_epoch)
+
+
+def _finite_value(schedule: Schedule, step: int) -> float:
+    try:
+        value = schedule.closed_form(step, PYTHON)
+    except OverflowError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise SettingsError(
+            f"{schedule!r} is too large for a float at step {step}. Bound it, as Exponential does with `end`."
+        )
+    return value
 
 
 def as_float(name: str, value: Any, *, or_schedule: bool = False) -> float:
@@ -134,7 +157,10 @@ def as_float(name: str, value: Any, *, or_schedule: bool = False) -> float:
     kinds = "a number or a schedule" if or_schedule else "a number"
     if isinstance(value, bool) or not (isinstance(value, Real) or (hasattr(value, "item") and _is_scalar(value))):
         raise SettingsError(f"`{name}` must be {kinds}; got {value!r} of type {type(value).__name__}.")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond the largest float
+        number = math.inf
     if not math.isfinite(number):
         raise SettingsError(f"`{name}` must be finite; got {number!r}.")
     return number
@@ -145,6 +171,13 @@ def value_at(number_or_schedule: float | Schedule, step: int) -> float:
     if isinstance(number_or_schedule, Schedule):
         return number_or_schedule(step)
     return number_or_schedule
+
+
+def check_step(step: Any) -> int:
+    """Return `step` as a Python int; raise `SettingsError` unless it is an integer >= 0."""
+    if not _is_integer(step) or step < 0:
+        raise SettingsError(f"`step` must be an integer >= 0; got {step!r}.")
+    return int(step)
 
 
 def check_flag(name: str, value: Any) -> None:
@@ -187,6 +220,11 @@ def exact(number: float | int) -> Fraction:
     return Fraction(number) if isinstance(number, Rational) else Fraction(repr(number))
 
 
+def plain(number: Fraction) -> float | int:
+    """Return an exact number as an int where it is whole, else as the nearest float."""
+    return int(number) if number.denominator == 1 else float(number)
+
+
 def whole_periods(step: Any, period: float | int) -> Any:
     """Return how many whole periods have passed at `step`, in integer arithmetic.
 
@@ -194,7 +232,17 @@ def whole_periods(step: Any, period: float | int) -> Any:
     multiplication by its rounded inverse (optax, Keras on JAX); integers cannot.
     """
     ratio = exact(period)
-    return (step * ratio.denominator) // ratio.numerator
+    numerator, denominator = ratio.numerator, ratio.denominator
+    if denominator == 1:
+        return step // numerator
+    bits = 8 * step.dtype.itemsize if hasattr(step, "dtype") else math.inf  # Python's integers have no end
+    if (numerator * denominator).bit_length() >= bits:
+        raise SettingsError(
+            f"a period of {period!r} steps has too many digits for exact arithmetic in {bits}-bit integers. "
+            "Give the period in steps, or with fewer digits."
+        )
+    # step * denominator // numerator, without a product that grows with the step
+    return (step // numerator) * denominator + (step % numerator) * denominator // numerator
 
 
 def between(first: float, last: float) -> tuple[float, float]:
@@ -204,30 +252,21 @@ def between(first: float, last: float) -> tuple[float, float]:
 
 def _scaled(length: Any, steps_per_epoch: int) -> Any:
     if isinstance(length, tuple):
-        return tuple(_scaled(item, steps_per_epoch) for item in length)
-    product = exact(length) * steps_per_epoch
-    return int(product) if product.denominator == 1 else float(product)
+        return tuple(_scaled(item, steps_per_epoch) for item in cast("tuple[Any, ...]", length))
+    return plain(exact(length) * steps_per_epoch)
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return not isinstance(value, bool) and isinstance(value, Integral)
 
 
 def _is_scalar(value: Any) -> bool:
-    return getattr(value, "ndim", None) == 0 and not isinstance(value.item(), complex | bool)
+    return getattr(value, "ndim", None) == 0 and isinstance(value.item(), int | float) and value.item() is not True
 
 
-def _namespace(step: Any) -> tuple[Any, Any]:
-    """Return the step in its plainest form and the namespace for it."""
+def _is_array(step: Any) -> bool:
     if _is_integer(step):
-        step = int(step)
-        if step < 0:
-            raise SettingsError(f"`step` must be an integer >= 0; got {step}.")
-        return step, _PYTHON
+        return False
     import numpy as np
 
-    if isinstance(step, np.ndarray) and step.dtype.kind in "iu":
-        if step.size and step.min() < 0:
-            raise SettingsError(f"`step` must hold integers >= 0; the smallest is {step.min()}.")
-        return step.astype(np.int64), np
-    raise SettingsError(f"`step` must be an integer >= 0 or an integer array; got {step!r}.")
+    return isinstance(step, np.ndarray)

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from downslope.core.errors import SettingsError, one_of
-from downslope.core.schedules.base import Schedule, Unit, as_float, check_flag, check_length, check_unit, set_field
+from downslope.core.schedules.base import (
+    PYTHON,
+    Schedule,
+    Unit,
+    as_float,
+    check_flag,
+    check_length,
+    check_unit,
+    exact,
+    plain,
+    set_field,
+)
 from downslope.core.schedules.simple import Constant, check_increasing, ramp
 
 
@@ -54,8 +65,10 @@ class Warmup(Schedule):
         return self.then.reference
 
     def extremes(self) -> tuple[float, float]:
-        """Those of what follows, and the start."""
+        """Those of what follows and, if there is a warmup, the start."""
         low, high = self.then.extremes()
+        if not self.duration:
+            return low, high
         return min(low, self.start), max(high, self.start)
 
     def closed_form(self, step: Any, xp: Any) -> Any:
@@ -63,14 +76,14 @@ class Warmup(Schedule):
         if not self.duration:
             return self.then.closed_form(step, xp)
         after = xp.maximum(step - math.ceil(self.duration), 0) if self.restart else step
-        top = self.then.closed_form(0 if self.restart else self.duration, xp)
-        rising = self.start + (top - self.start) * (xp.minimum(step, self.duration) / self.duration)
-        return xp.where(step >= self.duration, self.then.closed_form(after, xp), rising)
+        top = self.then.closed_form(0 if self.restart else self.duration, PYTHON)
+        rising = ramp(step, xp, self.duration, self.start, top, "linear")
+        return xp.where(step >= math.ceil(self.duration), self.then.closed_form(after, xp), rising)
 
 
 @dataclass(frozen=True)
 class Sequence(Schedule):
-    """Schedules one after the other, each counting from its own beginning: torch's SequentialLR, optax's join_schedules.
+    """Schedules in a row, each counting from its own beginning: torch's SequentialLR, optax's join_schedules.
 
     Attributes:
         schedules: The pieces, schedules or numbers; one more than the boundaries.
@@ -108,16 +121,19 @@ class Sequence(Schedule):
         return self.schedules[0].reference
 
     def extremes(self) -> tuple[float, float]:
-        """Those of all pieces together."""
+        """Those of all pieces together, each as if it went on for ever."""
         lows, highs = zip(*(piece.extremes() for piece in self.schedules), strict=True)
         return min(lows), max(highs)
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """The piece that `step` lies in, at the step counted from its beginning."""
-        value = self.schedules[0].closed_form(step, xp)
-        for boundary, piece in zip(self.boundaries, self.schedules[1:], strict=True):
-            # counted from the piece's first whole step, so that its own staircases stay in integers
-            value = xp.where(step >= boundary, piece.closed_form(xp.maximum(step - math.ceil(boundary), 0), xp), value)
+        # A piece counts from its first whole step, so that its own staircases stay in integers, and no further than
+        # its last, since beyond it the value may be too large for a float.
+        starts = [0, *(math.ceil(boundary) for boundary in self.boundaries)]
+        value = self.schedules[-1].closed_form(xp.maximum(step - starts[-1], 0), xp)
+        for piece, start, following in zip(self.schedules[-2::-1], starts[-2::-1], starts[:0:-1], strict=True):
+            inside = xp.maximum(xp.minimum(step, following - 1) - start, 0)
+            value = xp.where(step >= following, value, piece.closed_form(inside, xp))
         return value
 
 
@@ -180,12 +196,11 @@ class OneCycle(Schedule):
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Up, then down."""
         start = self.peak / self.div_factor
-        top = self.pct_start * self.duration
-        up = ramp(xp.minimum(step, top), xp, top, start, self.peak, self.shape)
-        down = ramp(
-            xp.maximum(step - top, 0), xp, self.duration - top, self.peak, start / self.final_div_factor, self.shape
-        )
-        last = start / self.final_div_factor  # exactly, whatever duration - top rounds to
+        last = start / self.final_div_factor
+        turn = exact(self.pct_start) * exact(self.duration)  # in floats, 0.07 * 100 lies after step 7
+        top, rest = plain(turn), plain(exact(self.duration) - turn)
+        up = ramp(step, xp, top, start, self.peak, self.shape)
+        down = ramp(xp.maximum(step - top, 0), xp, rest, self.peak, last, self.shape)
         return xp.where(step >= self.duration, last, xp.where(step >= top, down, up))
 
 
@@ -241,9 +256,10 @@ class WarmupStableDecay(Schedule):
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Up, level, down."""
         up = ramp(step, xp, self.warmup, self.start, self.peak, "linear")
-        begin = self.warmup + self.stable
+        turn = exact(self.warmup) + exact(self.stable)
+        begin, end = plain(turn), plain(turn + exact(self.decay))
         down = ramp(xp.maximum(step - begin, 0), xp, self.decay, self.peak, self.final, self.shape)
-        return xp.where(step >= begin, down, up)
+        return xp.where(step >= end, self.final, xp.where(step >= begin, down, up))
 
 
 def as_schedule(name: str, value: Any) -> Schedule:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from downslope.core.errors import SettingsError
@@ -56,7 +57,8 @@ class Exponential(Schedule):
 
     The staircase, initial * rate ** floor(step / every), is what torch calls StepLR (and, with every=1, ExponentialLR);
     its first drop is in effect at step `every`. Both forms equal tf.keras's ExponentialDecay and optax's
-    exponential_decay, which on a jitted staircase can be one step late for some periods; this one cannot.
+    exponential_decay; under jit, optax's staircase drops one step late for some periods (41 and 220 are two). This one
+    counts in integers and drops at the same step, jitted or not.
 
     Attributes:
         initial: Value at step 0.
@@ -64,7 +66,7 @@ class Exponential(Schedule):
         every: Period, in `unit`; fractions are exact (2.4 epochs of 391 steps is 938.4 steps).
         unit: "step" or "epoch".
         staircase: Whether the value stays constant within each period.
-        end: Bound that the value does not pass (a floor if rate < 1, a ceiling if rate > 1), or None.
+        end: Value at which it stops for good (a floor if rate < 1, a ceiling if rate > 1), or None.
 
     Example:
         >>> from downslope.schedules import Exponential
@@ -91,7 +93,8 @@ class Exponential(Schedule):
         check_flag("staircase", self.staircase)
         if self.end is not None:
             set_field(self, "end", as_float("end", self.end))
-            if (self.end - self.initial) * (self.rate - 1) < 0:
+            low, high = between(self.initial, self._limit())
+            if not low <= self.end <= high:
                 raise SettingsError(
                     f"`end` must lie where the schedule goes: from initial={self.initial!r} with rate={self.rate!r} "
                     f"it never comes to end={self.end!r}."
@@ -104,16 +107,25 @@ class Exponential(Schedule):
 
     def extremes(self) -> tuple[float, float]:
         """The initial value and the end, or the limit 0 or infinity."""
-        limit = 0.0 if self.rate < 1 else self.initial if self.rate == 1 else math.copysign(math.inf, self.initial)
-        return between(self.initial, limit if self.end is None or self.initial == 0 else self.end)
+        return between(self.initial, self._limit() if self.end is None else self.end)
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Initial * rate ** (whole or fractional periods), bounded by `end`."""
         periods = whole_periods(step, self.every) if self.staircase else step / self.every
-        value = self.initial * self.rate**periods
+        if self.initial in (0, self.end):  # constant, and the power might overflow
+            return self.initial + 0.0 * step
         if self.end is None:
-            return value
-        return xp.maximum(value, self.end) if self.end <= self.initial else xp.minimum(value, self.end)
+            return self.initial * self.rate**periods
+        # Past the period in which `end` is reached the power is not taken: it would overflow where rate > 1.
+        last = math.ceil(math.log(self.end / self.initial) / math.log(self.rate)) if self.end else math.inf
+        low, high = between(self.initial, self.end)
+        value = self.initial * self.rate ** xp.minimum(periods, last)
+        return xp.where(periods >= last, self.end, xp.minimum(xp.maximum(value, low), high))
+
+    def _limit(self) -> float:
+        if self.rate == 1 or self.initial == 0:
+            return self.initial
+        return 0.0 if self.rate < 1 else math.copysign(math.inf, self.initial)
 
 
 @dataclass(frozen=True)
@@ -150,11 +162,15 @@ class MultiStep(Schedule):
 
     def extremes(self) -> tuple[float, float]:
         """The initial value and the value after the last milestone."""
-        return between(self.initial, self.initial * self.factor ** len(self.milestones))
+        try:
+            last = self.initial * self.factor ** len(self.milestones)
+        except OverflowError:
+            last = math.copysign(math.inf, self.initial)
+        return between(self.initial, last)
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Initial * factor ** (milestones passed)."""
-        return self.initial * self.factor ** sum(1 * (step >= milestone) for milestone in self.milestones)
+        return self.initial * self.factor ** sum(1 * (step >= math.ceil(m)) for m in self.milestones)
 
 
 @dataclass(frozen=True)
@@ -233,8 +249,7 @@ class Polynomial(Schedule):
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """The polynomial, then `final`."""
-        left = 1.0 - xp.minimum(step / self.duration, 1.0)
-        return xp.where(step >= self.duration, self.final, self.final + (self.initial - self.final) * left**self.power)
+        return ramp(step, xp, self.duration, self.initial, self.final, "linear", self.power)
 
 
 @dataclass(frozen=True)
@@ -281,7 +296,7 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class Inverse(Schedule):
-    """initial * (1 + gamma * step) ** -power: Caffe's "inv"; with power 1, old Keras's `decay` and torch-free 1/t decay.
+    """initial * (1 + gamma * step) ** -power: Caffe's "inv"; with power 1, old Keras's `decay` and 1/t decay.
 
     Attributes:
         initial: Value at step 0.
@@ -321,7 +336,7 @@ class Inverse(Schedule):
         return float(exact(self.gamma) / steps_per_epoch)  # a speed, not a length: it divides
 
 
-def ramp(step: Any, xp: Any, duration: float, first: float, last: float, shape: str) -> Any:
+def ramp(step: Any, xp: Any, duration: float, first: float, last: float, shape: str, power: float = 1.0) -> Any:
     """Return the way from `first` at step 0 to exactly `last` at and after `duration`.
 
     Args:
@@ -331,17 +346,20 @@ def ramp(step: Any, xp: Any, duration: float, first: float, last: float, shape: 
         first: Value at step 0.
         last: Value at and after `duration`.
         shape: "linear", "cosine", or "sqrt" (1 - sqrt of the fraction, Hagele et al. 2024).
+        power: For "linear", the exponent on what is left of the way.
     """
     if duration == 0:
         return last + 0.0 * step
     done = xp.minimum(step / duration, 1.0)
     if shape == "linear":
-        left = 1.0 - done
+        left = (1.0 - done) ** power
     elif shape == "cosine":
         left = 0.5 * (1.0 + xp.cos(math.pi * done))
     else:
         left = 1.0 - xp.sqrt(done)
-    return xp.where(step >= duration, last, last + (first - last) * left)
+    low, high = between(first, last)
+    value = first * left + last * (1.0 - left)  # exactly `first` at step 0, unlike last + (first - last) * left
+    return xp.where(step >= duration, last, xp.minimum(xp.maximum(value, low), high))
 
 
 def check_increasing(name: str, times: Any) -> tuple[float, ...]:
@@ -353,7 +371,7 @@ def check_increasing(name: str, times: Any) -> tuple[float, ...]:
     if isinstance(times, str) or not hasattr(times, "__iter__"):
         raise SettingsError(f"`{name}` must be a list of times; got {times!r}.")
     checked = tuple(check_length(name, time) for time in times)
-    if not checked or any(later <= earlier for earlier, later in zip(checked, checked[1:], strict=False)):
+    if not checked or any(later <= earlier for earlier, later in pairwise(checked)):
         raise SettingsError(f"`{name}` must be increasing times such as [30, 60, 80]; got {list(times)!r}.")
     return checked
 
