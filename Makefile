@@ -1,0 +1,52 @@
+# Everything that a checkout can do. Each target makes .venv from nothing and installs what it needs; a second call
+# finds it there.
+#
+#   make train                          train the embedded default recipe
+#   make train ARGS="recipes/digits-plain-sgd.toml --train.epochs 5"
+#   make test                           every test, with every framework
+#   make test-fast                      without the tests marked slow; ARGS= goes to pytest
+#   make lint                           ruff and pyright
+#   make clean                          remove .venv and what tools left behind; runs/ is yours and stays
+
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip
+ARGS ?=
+
+# The tensors of the tests are tiny: several threads would only wait for one another.
+TEST_ENV := OMP_NUM_THREADS=1
+
+.PHONY: train test test-fast lint format clean
+
+train: $(VENV)/.installed-train
+	$(VENV)/bin/downslope train $(ARGS)
+
+test: $(VENV)/.installed-test
+	$(TEST_ENV) $(VENV)/bin/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.installed-test
+	$(TEST_ENV) $(VENV)/bin/python -m pytest -m "not slow" $(ARGS)
+
+lint: $(VENV)/.installed-lint
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/pyright
+
+format: $(VENV)/.installed-lint
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+# One stamp per extra: installed again when what is asked for, or the pins, have changed.
+$(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -c constraints.txt -e ".[$*]"
+	touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Downslope needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

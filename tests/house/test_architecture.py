@@ -1,0 +1,173 @@
+"""The architecture: which way imports point, what an import costs, and what does not belong in the source."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from downslope.cli.main import COMMANDS
+from house.source_tree import MODULES, PACKAGE, ROOT, defined_names, imports, public_definitions, relative, tree
+
+ROOMS = {
+    "core": 0,
+    "schedules": 0,
+    "exchange": 1,
+    "recipes": 2,
+    "kernel": 3,
+    "numpy": 4,
+    "torch": 4,
+    "jax": 4,
+    "keras": 4,
+    "training": 5,
+    "cli": 6,
+    "__main__": 6,
+}
+FRONT_DOORS = {"numpy", "torch", "jax", "keras"}
+FRAMEWORKS = {"torch", "jax", "jaxlib", "optax", "flax", "tensorflow", "keras"}
+HEAVY = FRAMEWORKS | {"sklearn", "scipy", "matplotlib", "pandas"}
+LONGEST = 400
+
+
+def room_of(path):
+    """Return the room of a file: its folder below the package, or its own name; None for the package itself."""
+    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return None if first == "__init__" else first
+
+
+def loaded_by(code):
+    """Return the names of all modules that a fresh interpreter has loaded after running `code`."""
+    script = f"import sys\n{code}\nimport json\nprint('\\n' + json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_every_room_is_known():
+    """A new room has a place in the order before it has code."""
+    assert {room for path in MODULES if (room := room_of(path))} <= set(ROOMS)
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room_of(path)], ids=relative)
+def test_imports_point_one_way(path):
+    """Imports go core <- exchange <- recipes <- kernel <- front doors <- training <- cli, deferred ones too."""
+    room = room_of(path)
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "downslope" or len(parts) == 1 or parts[1] not in ROOMS:
+            assert parts[0] != "downslope" or parts[1:2] in ([], ["__version__"]), (
+                f"{relative(path)} imports {name} from the package itself; import it from its own room"
+            )
+            continue
+        target = parts[1]
+        assert ROOMS[target] <= ROOMS[room], f"{relative(path)} ({room}) imports {name}, which stands to its right"
+        if target in FRONT_DOORS and room in FRONT_DOORS:
+            assert target == room, f"{relative(path)}: one front door does not go through another ({name})"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=relative)
+def test_core_imports_only_numpy(path):
+    """Core needs the standard library, NumPy and itself."""
+    for name in imports(path):
+        first = name.split(".")[0]
+        own = first == "downslope" and name.startswith("downslope.core")
+        assert own or first == "numpy" or first in sys.stdlib_module_names, f"{relative(path)} imports {name}"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if ROOMS.get(room_of(p) or "core", 9) <= 2], ids=relative)
+def test_no_framework_left_of_the_kernel(path):
+    """What is left of the kernel does not know that frameworks exist."""
+    assert not {name.split(".")[0] for name in imports(path)} & HEAVY
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_loads_no_framework_before_its_work(command):
+    """Loading a command's file loads nothing heavy: what needs a framework is imported where it is done."""
+    heavy = HEAVY | {"tqdm", "jinja2", "safetensors"}
+    assert not {name.split(".")[0] for name in loaded_by(f"import downslope.cli.{command}")} & heavy
+
+
+def test_importing_downslope_loads_no_framework():
+    """`import downslope` loads neither a framework nor NumPy, and none of its own rooms."""
+    before, after = loaded_by(""), loaded_by("import downslope")
+    assert not {name.split(".")[0] for name in after} & (HEAVY | {"numpy", "msgspec", "tomli_w"})
+    assert {name for name in after - before if name.startswith("downslope")} == {"downslope"}
+
+
+def test_importing_downslope_is_quick():
+    """`import downslope` takes less than 60 ms, by the interpreter's own account, at best of five."""
+
+    def cumulative_microseconds():
+        command = [sys.executable, "-X", "importtime", "-c", "import downslope"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        return int(re.search(r"\|\s*(\d+) \| downslope$", done.stderr, flags=re.MULTILINE).group(1))
+
+    assert min(cumulative_microseconds() for _ in range(5)) < 60_000
+
+
+def test_settings_and_recipes_load_no_framework():
+    """What needs no framework loads none: settings, matrices, schedules, groups, recipes."""
+    code = (
+        "import downslope\n"
+        "downslope.update_matrix(downslope.Settings(lr=downslope.schedules.Cosine(0.1, 0.0, 10), momentum=0.9))\n"
+        "downslope.load_recipe()\n"
+    )
+    assert not {name.split(".")[0] for name in loaded_by(code)} & HEAVY
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["train", "--print-config"]], ids=" ".join)
+def test_a_command_without_training_loads_no_framework(arguments):
+    """Asking for help or for the resolved recipe starts no framework."""
+    code = (
+        "from downslope.cli.main import main\n"
+        f"sys.argv = ['downslope', *{arguments!r}]\n"
+        "try:\n    code = main()\nexcept SystemExit as stop:\n    code = stop.code\n"
+        "assert not code, code\n"
+    )
+    assert not {name.split(".")[0] for name in loaded_by(code)} & HEAVY
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_everything_public_has_a_docstring(path):
+    """Every file, public class, function and method says what it is."""
+    missing = [name or "the file itself" for name, node in public_definitions(path) if not ast.get_docstring(node)]
+    assert not missing
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_files_are_short(path):
+    """A file above 400 lines holds two ideas."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+def test_names_say_what_they_name():
+    """No drawer of odds and ends, and no abbreviation where the field has a word."""
+    vague = re.compile(r"utils?|helpers?|managers?|wd", flags=re.IGNORECASE)
+    for path in MODULES:
+        for name in [*path.relative_to(PACKAGE).with_suffix("").parts, *defined_names(path)]:
+            words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
+            assert not any(vague.fullmatch(word) for word in words), f"{relative(path)}: {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_nothing_unpickles(path):
+    """No file that we read can run code: no pickle, and torch.load only with weights_only=True."""
+    unsafe = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+    assert not {name.split(".")[0] for name in imports(path)} & unsafe
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            if ast.unparse(node.func) == "torch.load":
+                assert keywords.get("weights_only") == "True", f"{relative(path)}:{node.lineno}"
+            assert keywords.get("allow_pickle", "False") == "False", f"{relative(path)}:{node.lineno}"
+            assert ast.unparse(node.func) not in {"eval", "exec", "torch.save"}, f"{relative(path)}:{node.lineno}"
+
+
+def test_no_registry_is_named():
+    """Where packages come from is decided by the person's own configuration of pip."""
+    for name in ("pyproject.toml", "Makefile", "constraints.txt", ".ci/run", ".pre-commit-config.yaml"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert not re.search(r"index-url|find-links|https?://", text), name

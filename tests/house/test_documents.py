@@ -1,0 +1,228 @@
+"""The documents: their Python runs, their TOML is decoded, their commands are parsed, their links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import itertools
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+import pytest
+
+from downslope.cli.arguments import CommandParser
+from downslope.cli.main import COMMANDS, main
+from downslope.core.groups import Group
+from downslope.core.schedules import SCHEDULES
+from downslope.core.settings import Settings
+from downslope.recipes import schema
+from downslope.recipes.decode import Source, decode, load_recipe
+from downslope.recipes.encode import to_table
+from downslope.recipes.paths import recipe_paths
+from house.documents import DOCUMENTS, anchors, blocks, links, shell_lines
+from house.source_tree import ROOT, relative
+
+PYTHON = [pytest.param(b, id=str(b), marks=[pytest.mark.slow] if "runs/" in b.text else []) for b in blocks("python")]
+MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return a folder with `runs/digits`, trained for one epoch."""
+    folder = tmp_path_factory.mktemp("trained")
+    command = [sys.executable, "-m", "downslope", "train", "--train.epochs", "1", "--out", "runs/digits"]
+    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    return folder
+
+
+def promised_output(code):
+    """Return what a block's comments say its prints print: those on a print's line, or on the lines after it."""
+    lines = code.splitlines()
+    promised = []
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.Expr) and ast.unparse(node).startswith("print("):
+            same_line = lines[node.end_lineno - 1][node.end_col_offset :].strip()
+            after = [same_line] if same_line else []
+            for line in lines[node.end_lineno :]:
+                if same_line or not line.startswith("#"):
+                    break
+                after.append(line)
+            promised.append("\n".join(line.removeprefix("#").removeprefix(" ") for line in after))
+    return promised
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_python_runs_and_prints_what_it_says(block, request, tmp_path, monkeypatch):
+    """Each block runs by itself, in an empty folder, and prints what its comments promise."""
+    monkeypatch.chdir(request.getfixturevalue("trained") if "runs/" in block.text else tmp_path)
+    printed = []
+
+    def keep(*values):
+        stream = io.StringIO()
+        print(*values, file=stream)
+        printed.append(stream.getvalue().rstrip("\n"))
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(block.text, str(block), "exec"), {"__name__": "__main__", "print": keep})  # noqa: S102
+    promised = promised_output(block.text)
+    assert len(printed) == len(promised)
+    for text, promise in zip(printed, promised, strict=True):
+        assert not promise or text == promise
+
+
+@pytest.mark.parametrize("block", blocks("toml"), ids=str)
+def test_toml_is_a_recipe_or_a_part_of_one(block):
+    """Each block decodes, by itself or laid over the default recipe."""
+    table = tomllib.loads(block.text)
+    whole = to_table(load_recipe())
+    if "train" in table:
+        whole.pop("train")
+    for name, value in table.items():
+        whole[name] = {**whole[name], **value} if isinstance(value, dict) and name in whole else value
+    decode(schema.Recipe, whole, Source(str(block)))
+
+
+class Parsed(Exception):  # noqa: N818 - no error: it ends a command once its words are read
+    """Carries what a command's parser made of its words."""
+
+
+@pytest.mark.parametrize(("place", "words"), shell_lines(), ids=[place for place, _ in shell_lines()])
+def test_commands_exist(place, words, monkeypatch):
+    """Each command line is one that works: its target, options, recipe and files exist."""
+    program, *rest = words
+    if program == "make":
+        assert {word for word in rest if "=" not in word} <= MAKE_TARGETS
+    elif program == "downslope":
+        monkeypatch.chdir(ROOT)
+        read = CommandParser.read
+
+        def stop_after_reading(parser, words):
+            raise Parsed(read(parser, words))
+
+        monkeypatch.setattr(CommandParser, "read", stop_after_reading)
+        monkeypatch.setenv("DOWNSLOPE_TRACEBACK", "1")
+        with pytest.raises(Parsed) as stopped:
+            main(rest)
+        arguments = vars(stopped.value.args[0])
+        if "recipe" in arguments:
+            load_recipe(arguments["recipe"], arguments["overrides"])
+    elif program == "pip":
+        for extra in re.findall(r"\.\[(\w+)\]", " ".join(rest)):
+            assert extra in PROJECT["optional-dependencies"], place
+        assert all((ROOT / word).exists() for flag, word in itertools.pairwise(rest) if flag == "-c")
+    else:
+        assert words in (
+            ["python3", "-m", "venv", ".venv"],
+            [".", ".venv/bin/activate"],
+            [".venv/bin/pre-commit", "install"],
+        ), f"{place}: nobody has tried this command"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
+def test_links_lead_somewhere(path):
+    """Every link within the project leads to a file, and to a heading of it if it names one."""
+    for link in links(path):
+        if re.match(r"https?://", link):
+            continue
+        target, _, anchor = link.partition("#")
+        file = (path.parent / target).resolve() if target else path
+        assert file.exists(), f"{relative(path)}: {link}"
+        assert not anchor or anchor in anchors(file), f"{relative(path)}: {link}"
+
+
+def test_both_readmes_say_the_same():
+    """The Chinese page has the same code, the same links and as many rows of what works as the English one."""
+    english, chinese = ROOT / "README.md", ROOT / "README.zh-CN.md"
+
+    def code(path):
+        return [
+            re.sub(r"\s+#.*", "", b.text) for kind in ("python", "toml", "sh") for b in blocks(kind) if b.path == path
+        ]
+
+    def rows(path):
+        return [line.count("|") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+
+    assert code(english) == code(chinese)
+    assert rows(english) == rows(chinese)
+    assert set(links(english)) - {"README.zh-CN.md"} <= set(links(chinese))
+
+
+def test_readme_names_every_command():
+    """The table of what works names the commands that there are, and no other as working."""
+    line = next(
+        line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "| `train`, `resume`" in line
+    )
+    assert set(re.findall(r"`(\w+)`", line)) == set(COMMANDS)
+
+
+def documented_keys():
+    """Return key -> default from the tables of docs/recipe.md."""
+    text = (ROOT / "docs/recipe.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^\| `([\w.]+)` \| `?(.*?)`? \|", text, flags=re.MULTILINE))
+
+
+def defaults(table: Any, prefix: str) -> dict[str, str]:
+    """Return key -> default, as docs/recipe.md writes it, of a table's keys."""
+    found = {}
+    for field in fields(table):
+        value = field.default if field.default is not MISSING else field.default_factory
+        value = value() if callable(value) else value
+        if is_dataclass(value) or field.name in {"sgd", "train", "groups", "early_stop", "plateau"}:
+            continue
+        if value is MISSING or (prefix == "sgd." and field.name == "lr"):
+            text = "required"
+        elif value is None:
+            text = "off"
+        elif isinstance(value, str):
+            text = f'"{value}"'
+        else:
+            text = str(value).lower() if isinstance(value, bool) else repr(value)
+        found[f"{prefix}{field.name}"] = text
+    return found
+
+
+def test_every_key_of_a_recipe_is_documented():
+    """docs/recipe.md has each key with its true default, and no key that does not exist."""
+    expected = {
+        **defaults(schema.Recipe, ""),
+        **defaults(schema.Data, "data."),
+        **defaults(schema.Model, "model."),
+        **defaults(Settings, "sgd."),
+        **defaults(Group, "groups."),
+        **defaults(schema.Train, "train."),
+        **defaults(schema.EarlyStop, "train.early_stop."),
+        **defaults(schema.Plateau, "train.plateau."),
+        **defaults(schema.Checkpoint, "checkpoint."),
+    }
+    assert documented_keys() == expected
+    assert set(recipe_paths()) - {"groups"} <= set(expected)
+
+
+def test_every_recipe_file_is_in_the_table():
+    """docs/recipe.md lists the recipes that there are."""
+    listed = {link for link in links(ROOT / "docs/recipe.md") if link.endswith(".toml")}
+    assert listed == {f"../recipes/{path.name}" for path in (ROOT / "recipes").glob("*.toml")}
+
+
+def test_every_schedule_is_documented():
+    """docs/schedules.md has a heading, the word and every field of each schedule, with its default."""
+    text = (ROOT / "docs/schedules.md").read_text(encoding="utf-8")
+    for name, schedule in SCHEDULES.items():
+        section = re.search(rf"^## {schedule.__name__}\n\n(`{name}`:.*?)\n\n", text, flags=re.MULTILINE | re.DOTALL)
+        assert section, f"docs/schedules.md lacks {schedule.__name__}"
+        for field in fields(schedule):
+            default = json.dumps(field.default, default=str)
+            if field.default is MISSING or field.name == "unit":
+                words = f"`{field.name}`"
+            elif field.default is None:
+                words = f"`{field.name}` (off)"
+            else:
+                words = f"`{field.name} = {default}`"
+            assert words in section.group(1), f"docs/schedules.md, {schedule.__name__}: {words}"

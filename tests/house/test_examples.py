@@ -1,0 +1,87 @@
+"""The examples: each is run as a reader would run it, and does what it says."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+from house.source_tree import ROOT, relative
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def load(name):
+    """Return an example as a module, without running its `main`."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=relative)
+def test_it_runs_as_a_script(path, tmp_path):
+    """From any directory, without a warning, and with something to read if it has a `main`."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert bool(done.stdout) == ("def main(" in path.read_text(encoding="utf-8"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_linear_regression_finds_the_exact_line(capsys):
+    """Its answer is that of the normal equations, within what the example states."""
+    example = load("linear_regression_numpy")
+    x, y = example.make_points()
+    fitted = example.main()
+    # normal equations by hand: slope = cov(x, y) / var(x)
+    slope = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
+    assert fitted["slope"] == pytest.approx(slope, abs=1e-3)
+    assert fitted["offset"] == pytest.approx(y.mean() - slope * x.mean(), abs=1e-3)
+    assert "exactly" in capsys.readouterr().out
+
+
+def test_logistic_regression_gradient_is_right():
+    """The gradient written by hand agrees with differences of the loss."""
+    import numpy as np
+
+    example = load("logistic_regression_numpy")
+    rng = np.random.default_rng(3)
+    params = {"weight": rng.normal(size=(64, 10)), "bias": rng.normal(size=10)}
+    images, labels = rng.uniform(size=(5, 64)), np.array([0, 3, 3, 9, 1])
+
+    def loss():
+        probabilities = example.softmax(images @ params["weight"] + params["bias"])
+        return -np.log(probabilities[np.arange(5), labels]).mean()
+
+    gradients = example.gradients(params, images, labels)
+    for name, place in (("weight", (7, 3)), ("weight", (0, 9)), ("bias", (3,)), ("bias", (5,))):
+        kept, epsilon = params[name][place], 1e-6
+        params[name][place] = kept + epsilon
+        above = loss()
+        params[name][place] = kept - epsilon
+        below = loss()
+        params[name][place] = kept
+        assert gradients[name][place] == pytest.approx((above - below) / (2 * epsilon), rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_logistic_regression_reads_digits():
+    """Above 97 % of the test images, and above 95 % as the example itself asserts."""
+    assert load("logistic_regression_numpy").main() >= 0.97
+
+
+@pytest.mark.slow
+def test_torch_classifier_reads_digits():
+    """At least 97 % of the test images, the restored run bit for bit as the first."""
+    assert load("torch_classifier").main() >= 0.97

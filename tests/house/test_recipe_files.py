@@ -1,0 +1,82 @@
+"""The recipes that come with the project: each is complete, explained, and keeps the promise in its comment."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from downslope.recipes.decode import load_recipe, parse_recipe
+from downslope.recipes.encode import to_toml
+from downslope.recipes.schema import Recipe
+from house.source_tree import PACKAGE, ROOT, relative
+
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+PROMISE = re.compile(r"^# Reaches at least ([\d.]+) % accuracy on the held-out fifth\.$", flags=re.MULTILINE)
+
+
+def promised_accuracy(path):
+    """Return the accuracy, in [0, 1], that a recipe's comment promises."""
+    return float(PROMISE.search(path.read_text(encoding="utf-8")).group(1)) / 100
+
+
+def test_there_are_recipes_to_learn_from():
+    """The default and at least five more."""
+    assert len(RECIPES) >= 6
+
+
+def test_the_embedded_default_is_the_recipe_file():
+    """What `downslope train` runs is what recipes/digits.toml says, byte for byte."""
+    assert (ROOT / "recipes/digits.toml").read_bytes() == (PACKAGE / "recipes/default.toml").read_bytes()
+    assert load_recipe() == load_recipe(ROOT / "recipes/digits.toml")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=relative)
+def test_it_is_complete_and_explained(path):
+    """It decodes, prints back to an equal recipe, and has a title, a source and a comment with its promise."""
+    recipe = load_recipe(path)
+    assert parse_recipe(to_toml(recipe)) == recipe
+    assert recipe.title
+    assert recipe.source
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    assert 0.9 <= promised_accuracy(path) <= 1
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_no_two_are_the_same_run():
+    """Each teaches something else: no two agree in everything but title and source."""
+    runs = [
+        tuple(
+            repr(getattr(load_recipe(path), field.name))
+            for field in fields(Recipe)
+            if field.name not in {"title", "source"}
+        )
+        for path in RECIPES
+    ]
+    assert len(set(runs)) == len(runs)
+
+
+def test_keras_l2_is_what_its_comment_says():
+    """l2(0.02) on the first kernel is a coupled weight decay of 0.04 there, and none elsewhere."""
+    recipe = load_recipe(ROOT / "recipes/digits-keras-l2.toml")
+    (group,) = recipe.groups
+    assert (group.match, group.weight_decay, group.apply(recipe.sgd).decay) == ("dense1.weight", 2 * 0.02, "coupled")
+    assert recipe.sgd.weight_decay == 0
+    assert [recipe.sgd.at(step).lr for step in (0, 999, 1000, 2000)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", RECIPES, ids=relative)
+def test_it_keeps_its_promise(path, tmp_path):
+    """Trained for real from the command line, it ends with at least the accuracy that its comment promises."""
+    command = [sys.executable, "-m", "downslope", "train", str(path), "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text(encoding="utf-8").splitlines()]
+    last = [line for line in lines if line["kind"] == "evaluation"][-1]
+    assert last["accuracy"] >= promised_accuracy(path)
