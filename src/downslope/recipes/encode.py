@@ -23,7 +23,9 @@ def to_toml(recipe: Any) -> str:
 def to_table(value: Any) -> Any:
     """Return a recipe, table or schedule as plain dicts, lists and numbers, without what is None."""
     if is_dataclass(value) and not isinstance(value, type):
-        table = {field.name: to_table(item) for field in fields(value) if (item := getattr(value, field.name)) is not None}
+        table = {
+            field.name: to_table(item) for field in fields(value) if (item := getattr(value, field.name)) is not None
+        }
         return {"schedule": value.name, **table} if isinstance(value, Schedule) else table
     if isinstance(value, Mapping):
         return {key: to_table(item) for key, item in value.items()}

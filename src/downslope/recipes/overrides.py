@@ -18,6 +18,7 @@ from downslope.recipes.schema import Train
 Override = tuple[str, str]
 """A dotted path and a TOML value as text, e.g. ("sgd.lr", "0.05")."""
 
+_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _BARE_WORD = re.compile(r"[A-Za-z_][\w./:+-]*")
 
 
@@ -35,16 +36,13 @@ def parse_value(path: str, text: str) -> Any:
     """
     try:
         table = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # tomllib lets int()'s and the stack's own errors through
         table = {}
     if set(table) == {"value"}:
         return table["value"]
     if _BARE_WORD.fullmatch(text):
         return text
-    raise RecipeError(
-        f"command line, --{path}: {text!r} is not a TOML value. "
-        "Write a number, true or false, a \"string\", a [list] or a { table = 1 }."
-    )
+    raise RecipeError(f"command line, --{path}: {text!r} is not a TOML value. {_advice(text)}")
 
 
 def apply_overrides(table: dict[str, Any], overrides: Iterable[Override]) -> dict[str, Any]:
@@ -55,12 +53,46 @@ def apply_overrides(table: dict[str, Any], overrides: Iterable[Override]) -> dic
         overrides: Dotted paths and TOML values as text. A number in a path indexes a list (``groups.0.lr``).
 
     Raises:
-        RecipeError: If a value is no TOML, or a path leads through something that is no table.
+        RecipeError: If a value is no TOML, a path leads through something that is no table, or two overrides exclude
+            each other.
     """
     result = copy.deepcopy(table)
+    earlier: list[str] = []
     for path, text in overrides:
+        if not _PATH.fullmatch(path):
+            raise RecipeError(
+                f"command line, --{path}: `{path}` is no path. Write keys with dots between, as in sgd.lr."
+            )
+        _check_pair(path, earlier)
         _set(result, path, parse_value(path, text))
+        earlier.append(path)
     return result
+
+
+def _check_pair(path: str, earlier: list[str]) -> None:
+    """Raise `RecipeError` if `path` would silently undo an override before it."""
+    if path in earlier:
+        raise RecipeError(f"command line, --{path}: given more than once. Give it once.")
+    undone = next((other for other in earlier if other.startswith(f"{path}.")), None)
+    if undone is not None:
+        raise RecipeError(
+            f"command line, --{path}: replaces the whole table and so undoes --{undone} before it. "
+            f"Give --{path} first, or only one of the two."
+        )
+    lengths = {f"train.{name}" for name in Train.EXCLUSIVE}
+    if path in lengths and (both := lengths.intersection(earlier)):
+        raise RecipeError(f"command line, --{path}: excludes --{both.pop()}. Give only one of the two.")
+
+
+def _advice(text: str) -> str:
+    if re.fullmatch(r"[+-]?\.\d+([eE][+-]?\d+)?", text):
+        sign, digits = text.split(".", 1)
+        return f"Write {sign}0.{digits}: TOML wants a digit before the point."
+    if re.fullmatch(r"[+-]?\d+\.([eE][+-]?\d+)?", text):
+        return f"Write {text.replace('.', '.0', 1)}: TOML wants a digit after the point."
+    if re.fullmatch(r"[^\W\d][^\"'{}\[\]]*", text):
+        return f"""If it is meant as a string, keep quotes around it: '"{text}"'."""
+    return 'Write a number, true or false, a "string", a [list] or a { table = 1 }.'
 
 
 def _set(table: dict[str, Any], path: str, value: Any) -> None:
@@ -88,6 +120,8 @@ def _set(table: dict[str, Any], path: str, value: Any) -> None:
 
 
 def _index(items: list[Any], path: str, walked: list[str], part: str) -> int:
+    if not items:
+        raise RecipeError(f"command line, --{path}: `{'.'.join(walked)}` is an empty list; set it as a whole.")
     if not part.isdecimal() or int(part) >= len(items):
         raise RecipeError(
             f"command line, --{path}: `{'.'.join(walked)}` is a list of {len(items)}; give a number from 0 to "

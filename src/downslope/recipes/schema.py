@@ -232,4 +232,5 @@ class Recipe:
 
 def _at_least(name: str, value: float, low: float) -> None:
     if not low <= value < float("inf"):
-        raise RecipeError(f"`{name}` must be >= {low} and finite; got {value!r}.")
+        finite = " and finite" if isinstance(value, float) else ""
+        raise RecipeError(f"`{name}` must be >= {low}{finite}; got {value!r}.")

@@ -1,0 +1,174 @@
+"""Reading a command's words: its own options by argparse, and recipe overrides wherever they stand.
+
+What lives here: the parser that every command builds on, and the suggestions for a misspelt option. What does not: the
+meaning of an override's value (`recipes/overrides.py`) and any command's options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import NoReturn
+
+from downslope.core.errors import DownslopeError
+from downslope.recipes.overrides import Override
+from downslope.recipes.paths import recipe_paths, top_level_keys
+
+_OTHER_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "learning_rate": "lr",
+        "l2": "weight_decay",
+        "output": "out",
+        "output_dir": "out",
+        "dir": "out",
+        "batch": "batch_size",
+    }
+)
+"""What people call an option elsewhere, for suggestions only."""
+
+
+class UsageError(DownslopeError):
+    """The words after a command cannot be understood."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of one command.
+
+    It differs from argparse in four ways: mistakes raise instead of exiting, options are never abbreviated, a value
+    may begin with a minus sign, and, if wanted, ``--table.key value`` anywhere is an override of the recipe.
+
+    Args:
+        command: Name of the command.
+        usage: What follows the command's name in the usage line.
+        summary: What the command does, one or more sentences.
+        example: A command line to try.
+        overrides: Whether recipe overrides are taken.
+    """
+
+    def __init__(self, command: str, *, usage: str, summary: str, example: str, overrides: bool = False) -> None:
+        """Make the parser; the caller adds the command's own arguments."""
+        epilog = f"example:\n  {example}"
+        if overrides:
+            epilog = (
+                "recipe overrides:\n"
+                "  --TABLE.KEY VALUE  any value of the recipe, as TOML: --sgd.lr 0.05, --train.epochs 20,\n"
+                "                     --title '\"a title\"'; wins over the file wherever it stands.\n"
+                "                     `downslope train --print-config` shows the tables and keys.\n\n"
+                f"{epilog}"
+            )
+        super().__init__(
+            prog=f"downslope {command}",
+            usage=f"downslope {command} {usage}",
+            description=summary,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.command = command
+        self.takes_overrides = overrides
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `UsageError` where argparse would print its usage and exit."""
+        raise UsageError(f"{self.command}: {message}. See {self.prog} --help.")
+
+    def read(self, words: Iterable[str]) -> argparse.Namespace:
+        """Return the arguments; `overrides` among them, a list of (path, value), if they are taken.
+
+        Raises:
+            UsageError: If an option is unknown, repeated or without its value, or too much or too little is given.
+        """
+        plain, overrides = self._split(list(words))
+        arguments, left = self.parse_known_args(plain)
+        if left:
+            self.error(f"got {left[0]!r} too, which is one argument too many")
+        if self.takes_overrides:
+            arguments.overrides = overrides
+        return arguments
+
+    def _split(self, words: list[str]) -> tuple[list[str], list[Override]]:
+        """Return the words that are argparse's, every option joined to its value, and the overrides."""
+        options: list[str] = []
+        positional: list[str] = []
+        overrides: list[Override] = []
+        rest = iter(words)
+        for word in rest:
+            if word == "--":
+                positional += rest
+            elif not word.startswith("-") or word == "-":
+                positional.append(word)
+            elif (name := word.partition("=")[0]) in self._option_string_actions:
+                options.append(self._own_option(word, rest, options))
+            elif self._is_override(name):
+                overrides.append((name[2:], self._value_of(word, rest)))
+            else:
+                self._refuse(name)
+        if any(word.startswith("-") and word != "-" for word in positional):
+            positional.insert(0, "--")
+        return [*options, *positional], overrides
+
+    def _own_option(self, word: str, rest: Iterator[str], earlier: list[str]) -> str:
+        name, equals, value = word.partition("=")
+        if self._option_string_actions[name].nargs == 0:
+            if equals:
+                self.error(f"{name} takes no value; got {value!r}")
+            return name
+        if any(option.startswith(f"{name}=") for option in earlier):
+            self.error(f"{name} is given more than once")
+        return f"{name}={self._value_of(word, rest)}"  # joined, so that argparse takes a value that begins with a minus
+
+    def _is_override(self, name: str) -> bool:
+        path = name[2:]
+        return self.takes_overrides and name.startswith("--") and ("." in path or path in top_level_keys())
+
+    def _value_of(self, word: str, rest: Iterator[str]) -> str:
+        name, equals, value = word.partition("=")
+        if equals:
+            return value
+        following = next(rest, None)
+        if following is None or (following.startswith("--") and following[2:3].isalpha()):
+            found = (
+                "" if following is None else f"; {following} follows. If that is the value, write {name}={following}"
+            )
+            self.error(f"the value of {name} is missing{found}")
+        return following
+
+    def _refuse(self, name: str) -> NoReturn:
+        if name.startswith("--") and ("." in name or name[2:] in top_level_keys()):
+            self.error(
+                f"{name} belongs to a recipe, and `{self.command}` takes none: a run keeps the recipe it began with"
+            )
+        paths = recipe_paths() if self.takes_overrides else ()
+        near = suggest(name, (option for option in self._option_string_actions if option.startswith("--")), paths)
+        hint = f". Did you mean {' or '.join(near)}?" if near else ""
+        raise UsageError(f"{self.command}: unknown option {name}{hint or '.'} See {self.prog} --help.")
+
+
+def suggest(name: str, options: Iterable[str], paths: Iterable[str]) -> list[str]:
+    """Return what an unknown option may have meant, as it is to be written; empty if nothing is close.
+
+    Args:
+        name: The option as given, for example ``--lr``.
+        options: The command's own options.
+        paths: Dotted paths of a recipe; an option that is a path's last part means the path.
+
+    Example:
+        >>> suggest("--lr", ["--out"], ["sgd.lr", "train.epochs"])
+        ['--sgd.lr']
+    """
+    meant: dict[str, list[str]] = {}
+    for option in options:
+        meant.setdefault(option.lstrip("-").replace("-", "_"), []).append(option)
+    for path in paths:
+        meant.setdefault(path.rsplit(".", 1)[-1], []).append(f"--{path}")
+    word = name.lstrip("-").replace("-", "_").lower()
+    close = difflib.get_close_matches(_OTHER_WORDS.get(word, word), meant, n=1, cutoff=0.6)
+    return meant[close[0]] if close else []
+
+
+def count(text: str) -> int:
+    """Return an integer >= 1 from an option's value."""
+    if not (text.isascii() and text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"must be an integer >= 1; got {text!r}")
+    return int(text)

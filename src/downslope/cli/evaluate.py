@@ -1,0 +1,96 @@
+"""``downslope evaluate``: how good a run's model is on its held-out examples."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from downslope.cli.arguments import CommandParser
+from downslope.cli.run_folders import check_run_folder
+from downslope.cli.tables import count_of, format_number, format_percent
+
+
+def execute(words: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        words: What follows ``downslope evaluate``.
+
+    Returns:
+        The exit code.
+    """
+    parser = CommandParser(
+        "evaluate",
+        usage="RUN [--checkpoint last|best|PATH] [--json]",
+        summary="Print the loss and accuracy of a run's model on the held-out examples.",
+        example="downslope evaluate runs/digits --checkpoint best",
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="run folder, finished or not")
+    add_checkpoint_option(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
+    arguments = parser.read(words)
+    check_run_folder(arguments.run)
+    from downslope.training.evaluate import evaluate_run
+
+    result = evaluate_run(arguments.run, arguments.checkpoint)
+    if arguments.json:
+        print_json(result)
+        return 0
+    print_notes(result["notes"])
+    print(f"{result['checkpoint']}{after(result['step'])}, on {count_of(result['examples'], 'held-out example')}:")
+    for prefix, title in (("", ""), ("ema_", "  (average of the weights)")):
+        if f"{prefix}loss" in result:
+            print(f"  {describe_metrics(result, prefix)}{title}")
+    return 0
+
+
+def add_checkpoint_option(parser: CommandParser) -> None:
+    """Add ``--checkpoint`` to a command that uses a run's weights."""
+    parser.add_argument(
+        "--checkpoint",
+        metavar="WHICH",
+        default="last",
+        help="weights to use: last (the default), best, the folder of a checkpoint, or a .safetensors file",
+    )
+
+
+def describe_metrics(metrics: Mapping[str, Any], prefix: str = "") -> str:
+    """Return loss and, where there is one, accuracy in words.
+
+    Example:
+        >>> describe_metrics({"loss": 0.125, "accuracy": 0.975})
+        'accuracy 97.50 %, loss 0.125'
+    """
+    loss = f"loss {format_number(metrics[f'{prefix}loss'])}"
+    accuracy = metrics.get(f"{prefix}accuracy")
+    return loss if accuracy is None else f"accuracy {format_percent(accuracy)}, {loss}"
+
+
+def after(step: int | None) -> str:
+    """Return " after 460 steps", or "" where the number is not known."""
+    return "" if step is None else f", after {count_of(step, 'step')}"
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Print what a person should know to stderr, so that stdout stays the result alone."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """Print a result as one JSON object; inf and NaN as strings, which JSON has no numbers for."""
+    import json
+
+    print(json.dumps(_plain(result), allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    from downslope.training.log import as_json
+
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return as_json(value)

@@ -1,0 +1,137 @@
+"""The command `downslope`: finds the command's module, runs it, and turns every error into one message and a code.
+
+What lives here: the list of commands, `main`, and what each kind of failure exits with. What does not: any command's
+own work or options; those are its file's. This module imports nothing that a plain ``downslope --help`` does not need.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from downslope import __version__
+from downslope.core.errors import DownslopeError, did_you_mean
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "train": "train by a recipe; without one, on handwritten digits",
+        "resume": "go on with a run that was stopped",
+        "evaluate": "loss and accuracy of a run on its held-out examples",
+        "predict": "what a run's model says about examples",
+        "report": "lay one run or several over one another on a page",
+    }
+)
+
+_EXTRAS: Mapping[str, str] = MappingProxyType(
+    {
+        "torch": "torch",
+        "safetensors": "safetensors",
+        "tqdm": "tqdm",
+        "sklearn": "scikit-learn",
+        "matplotlib": "matplotlib",
+        "jinja2": "Jinja2",
+    }
+)
+"""Packages of the extra `train`, by the name they are imported under."""
+
+_MEMORY = ("not enough memory", "can't allocate memory", "Storage size calculation overflowed")
+"""How torch says that memory does not suffice; its errors are plain RuntimeErrors."""
+
+TRACEBACK = "DOWNSLOPE_TRACEBACK"
+"""The environment variable that, set to 1, lets tracebacks through."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The words after the program's name; None for those of this process.
+
+    Returns:
+        The exit code: 0 for success, 1 for a failure, 2 for a person's mistake, 130 or 143 after a signal.
+    """
+    try:
+        code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()  # a reader that has gone away is noticed here rather than at exit, where nothing catches it
+    except BrokenPipeError:
+        # `downslope ... | head`: nobody reads on. Point stdout at nothing, or Python complains again while exiting.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE, what a shell shows for a program that a closed pipe ends
+    except KeyboardInterrupt:
+        return _complain("stopped.", 130)
+    except Exception as error:
+        if os.environ.get(TRACEBACK) == "1":
+            raise
+        return _complain(*_explain(error))
+    return code
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words:
+        print(_overview(), file=sys.stderr)
+        return 2
+    first, *rest = words
+    if first == "help" and rest:
+        return _dispatch([rest[0], "--help"])
+    if first in {"-h", "--help", "help"}:
+        print(_overview())
+        return 0
+    if first in {"-V", "--version"}:
+        print(f"downslope {__version__}")
+        return 0
+    if first in COMMANDS:
+        try:
+            return importlib.import_module(f"downslope.cli.{first}").execute(rest)
+        except SystemExit:  # argparse has printed a command's --help
+            return 0
+    if first.startswith("-"):
+        hint = f" Did you mean `downslope train {' '.join(words)}`?" if first.startswith("--") else ""
+        raise DownslopeError(f"the command comes first; got the option {first}.{hint} See downslope --help.")
+    if first.endswith(".toml"):
+        raise DownslopeError(f"`{first}` is a recipe, not a command. Did you mean `downslope train {first}`?")
+    raise DownslopeError(
+        f"unknown command `{first}`.{did_you_mean(first, COMMANDS)} The commands are {', '.join(COMMANDS)}."
+    )
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
+    return f"""\
+usage: downslope COMMAND [...]
+
+SGD with momentum and weight decay: train by a recipe, stop, resume exactly, look at what happened.
+
+commands:
+{commands}
+
+options:
+  -h, --help     this text; `downslope COMMAND --help` for a command's own
+  -V, --version  the version
+
+example:
+  downslope train --sgd.momentum 0.95 --out runs/first"""
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """Return the message and the exit code of an error."""
+    if isinstance(error, DownslopeError):
+        return str(error), error.exit_code
+    if isinstance(error, ModuleNotFoundError) and (package := _EXTRAS.get((error.name or "").split(".")[0])):
+        return f'this needs {package}, which is not installed. Run: pip install "downslope[train]"', 2
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return f"{where}{error.strerror}.", 1
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY):
+        return "out of memory. Use a smaller model or batch, or a machine with more memory.", 1
+    lines = str(error).strip().splitlines()
+    what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return f"{what}\nThis is a bug in Downslope. Set {TRACEBACK}=1 to see where, and please report it.", 1
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"downslope: error: {message}", file=sys.stderr)
+    return code

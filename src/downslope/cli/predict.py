@@ -1,0 +1,87 @@
+"""``downslope predict``: what a run's model says about single examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from downslope.cli.arguments import CommandParser, count
+from downslope.cli.evaluate import add_checkpoint_option, after, print_json, print_notes
+from downslope.cli.run_folders import check_run_folder
+from downslope.cli.tables import format_number, format_table
+
+_HELD_OUT_COUNT = 10
+
+
+def execute(words: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        words: What follows ``downslope predict``.
+
+    Returns:
+        The exit code.
+    """
+    parser = CommandParser(
+        "predict",
+        usage="RUN [--input FILE] [--checkpoint last|best|PATH] [--count N] [--json]",
+        summary=(
+            "Print what a run's model predicts: for its first held-out examples, or for those in a file, one a row,\n"
+            "scaled as the training data are (digits: 64 numbers from 0 to 1)."
+        ),
+        example="downslope predict runs/digits --count 5",
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="run folder, finished or not")
+    parser.add_argument("--input", metavar="FILE", help="examples to predict: a .npy, .npz or .csv file of numbers")
+    add_checkpoint_option(parser)
+    parser.add_argument(
+        "--count",
+        metavar="N",
+        type=count,
+        help=f"how many examples, from the first (default: {_HELD_OUT_COUNT} held-out ones, all of a file)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
+    arguments = parser.read(words)
+    check_run_folder(arguments.run)
+    from downslope.training.predict import predict_run
+
+    limit = arguments.count or (_HELD_OUT_COUNT if arguments.input is None else None)
+    result = predict_run(arguments.run, arguments.input, checkpoint=arguments.checkpoint, count=limit)
+    if arguments.json:
+        print_json(result)
+        return 0
+    print_notes(result["notes"])
+    where = "held-out examples" if arguments.input is None else arguments.input
+    print(f"{result['checkpoint']}{after(result['step'])}, on {where}:")
+    print(_table(result["predictions"]))
+    return 0
+
+
+def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
+    is_classifier = "class" in predictions[0]
+    has_target = "target" in predictions[0]
+    headers = ["example", *(["predicted", "probability"] if is_classifier else ["value"])]
+    if has_target:
+        headers += ["true", ""] if is_classifier else ["true"]
+    rows: list[list[str]] = []
+    for prediction in predictions:
+        row = [str(prediction["example"])]
+        if is_classifier:
+            row += [str(prediction["class"]), f"{prediction['probability']:.4f}"]
+        else:
+            row.append(_values(prediction["value"]))
+        if has_target:
+            row.append(str(prediction["target"]) if is_classifier else _values(prediction["target"]))
+        if has_target and is_classifier:
+            row.append("" if prediction["class"] == prediction["target"] else "wrong")
+        rows.append(row)
+    lines = [format_table(headers, rows)]
+    if has_target and is_classifier:
+        right = sum(prediction["class"] == prediction["target"] for prediction in predictions)
+        lines.append(f"  {right} of {len(predictions)} right")
+    return "\n".join(lines)
+
+
+def _values(value: Any) -> str:
+    return ", ".join(map(_values, value)) if isinstance(value, list) else format_number(value)

@@ -1,0 +1,36 @@
+"""``downslope resume``: go on with a run that was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from downslope.cli.arguments import CommandParser
+from downslope.cli.run_folders import load_run_recipe
+from downslope.cli.training_run import run_training
+
+
+def execute(words: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        words: What follows ``downslope resume``.
+
+    Returns:
+        The exit code.
+    """
+    parser = CommandParser(
+        "resume",
+        usage="RUN [--TABLE.KEY VALUE ...] [--dry-run]",
+        summary=(
+            "Go on with a run from its newest intact checkpoint, by its own recipe. A finished run goes on where an\n"
+            "override lets it, such as more epochs."
+        ),
+        example="downslope resume runs/digits --train.epochs 80",
+        overrides=True,
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
+    arguments = parser.read(words)
+    recipe = load_run_recipe(arguments.run, arguments.overrides)
+    return run_training(recipe, name=arguments.run.name, out=arguments.run, resume="auto", dry_run=arguments.dry_run)

@@ -1,0 +1,76 @@
+"""Plain text tables and numbers for people.
+
+What lives here: alignment and rounding for a terminal. What does not: anything that a program reads; that is printed
+as JSON with every digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def format_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, indent: int = 2) -> str:
+    """Return a table, every column aligned to the right.
+
+    Args:
+        headers: One word or more for each column.
+        rows: The cells, as text.
+        indent: Spaces before each line.
+
+    Example:
+        >>> print(format_table(["step", "lr"], [["0", "0.1"], ["1000", "0.01"]]))
+          step    lr
+             0   0.1
+          1000  0.01
+    """
+    lines = [list(headers), *(list(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        (" " * indent + "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))).rstrip()
+        for line in lines
+    )
+
+
+def format_number(value: float) -> str:
+    """Return a number with at most five significant digits and no needless ones.
+
+    Example:
+        >>> [format_number(value) for value in (0.1, 1, 0.0005, 1/3, 1.23456789e-7)]
+        ['0.1', '1', '0.0005', '0.33333', '1.2346e-07']
+    """
+    return f"{value:.5g}"
+
+
+def format_percent(fraction: float) -> str:
+    """Return a fraction in percent.
+
+    Example:
+        >>> format_percent(0.97222)
+        '97.22 %'
+    """
+    return f"{100 * fraction:.2f} %"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a length of time.
+
+    Example:
+        >>> [format_seconds(value) for value in (3.25, 75, 7321)]
+        ['3.2 s', '1 min 15 s', '2 h 2 min']
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return "1 step" or "5 steps", with thousands set apart.
+
+    Example:
+        >>> count_of(1, "step"), count_of(4810, "parameter")
+        ('1 step', '4,810 parameters')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,59 @@
+"""``downslope train``: train by a recipe, or show what that would be."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from downslope.cli.arguments import CommandParser
+from downslope.cli.training_run import run_training
+from downslope.recipes.decode import load_recipe
+from downslope.recipes.encode import to_toml
+
+DEFAULT_NAME = "digits"
+"""Name of the run of the embedded default recipe."""
+
+
+def execute(words: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        words: What follows ``downslope train``.
+
+    Returns:
+        The exit code.
+    """
+    parser = CommandParser(
+        "train",
+        usage=(
+            "[RECIPE] [--TABLE.KEY VALUE ...] [--out DIR]\n"
+            "                       [--resume auto|never|PATH] [--dry-run] [--print-config]"
+        ),
+        summary=(
+            "Train by a recipe, writing checkpoints, a log and a report into a run folder. After Ctrl-C, a signal or\n"
+            "a crash, the same command goes on where it was, to the same bits."
+        ),
+        example="downslope train recipe.toml --sgd.lr 0.05 --train.epochs 20 --out runs/first",
+        overrides=True,
+    )
+    parser.add_argument(
+        "recipe", metavar="RECIPE", nargs="?", help="a TOML file (default: embedded, handwritten digits)"
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, help="run folder (default: runs/ and the recipe's name)")
+    parser.add_argument(
+        "--resume",
+        metavar="auto|never|PATH",
+        default="auto",
+        help="auto (the default): go on with the run in the folder, if there is one; never: begin a new one; "
+        "PATH: start from that run or checkpoint",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
+    parser.add_argument("--print-config", action="store_true", help="print the whole recipe as TOML, and stop")
+    arguments = parser.read(words)
+    recipe = load_recipe(arguments.recipe, arguments.overrides)
+    if arguments.print_config:
+        sys.stdout.write(to_toml(recipe))
+        return 0
+    name = DEFAULT_NAME if arguments.recipe is None else Path(arguments.recipe).stem
+    return run_training(recipe, name=name, out=arguments.out, resume=arguments.resume, dry_run=arguments.dry_run)

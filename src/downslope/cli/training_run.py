@@ -1,0 +1,69 @@
+"""What `train` and `resume` share: from a recipe to a trained run, and the lines that end it.
+
+What lives here: the order of calls and the last lines. What does not: training (`training/loop.py`).
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from downslope.cli.evaluate import describe_metrics
+from downslope.cli.tables import count_of, format_seconds
+from downslope.recipes.schema import Recipe
+
+if TYPE_CHECKING:
+    from downslope.training.loop import Outcome
+
+
+def run_training(recipe: Recipe, *, name: str, out: Path | None, resume: str, dry_run: bool) -> int:
+    """Train, or show what that would be.
+
+    Args:
+        recipe: The recipe.
+        name: Name of the run where no folder is given.
+        out: The run folder, or None.
+        resume: "auto", "never", or the path of a run or checkpoint.
+        dry_run: Whether only to show.
+
+    Returns:
+        The exit code: 0 at the end, 128 plus the signal's number if a signal came before.
+    """
+    from downslope.training.plan import plan_run
+
+    plan = plan_run(recipe, name=name, out=out, resume=resume)
+    if dry_run:
+        from downslope.cli.preview import preview
+        from downslope.training.loop import take_up
+        from downslope.training.task import build_task
+
+        task = build_task(recipe)
+        take_up(task, plan)  # so that a dry run refuses what training would refuse
+        print(preview(task, plan))
+        return 0
+    from downslope.training.loop import train
+    from downslope.training.progress import make_console
+
+    outcome = train(plan, recipe, make_console())
+    print("\n".join(_ending(outcome, had_work=not plan.finished)))
+    return 0 if outcome.signal is None else 128 + outcome.signal
+
+
+def _ending(outcome: Outcome, *, had_work: bool) -> list[str]:
+    steps = f"{outcome.step:,} of {count_of(outcome.total_steps, 'step')}"
+    if outcome.signal is not None:
+        name = signal.Signals(outcome.signal).name
+        return [
+            f"stopped     at step {outcome.step:,} of {outcome.total_steps:,}, by {name}; all of it is saved",
+            f"continue    with: downslope resume {shlex.quote(str(outcome.folder))}",
+        ]
+    lines = [f"finished    {steps} in {format_seconds(outcome.seconds)}"] if had_work else []
+    if outcome.held_out:
+        lines.append(f"held out    {describe_metrics(outcome.held_out)}")
+        if "ema_loss" in outcome.held_out:
+            lines.append(f"            {describe_metrics(outcome.held_out, 'ema_')}, with the averaged weights")
+    if outcome.report is not None:
+        lines.append(f"report      {outcome.report}")
+    return lines
