@@ -7,7 +7,7 @@ option of the optimizer; they all went into the numbers. No gradient is ever wri
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,9 @@ _EPSILON = sys.float_info.epsilon
 _EXACT_ENOUGH = frozenset({torch.float32, torch.float64, torch.complex64, torch.complex128})
 """Formats in which sums may be formed in place; narrower ones are computed in float32 and rounded once."""
 
+
+Tensors = list[Tensor] | tuple[Tensor, ...]
+"""What torch's multi-tensor operations take (lists) and return (tuples)."""
 
 Triple = tuple[Tensor, Tensor, Tensor | None]
 """Parameter, gradient, and velocity or None."""
@@ -97,7 +100,7 @@ def apply_multi_tensor(
         torch._foreach_add_(params, delta)
 
 
-def _update(sums: list[Tensor], factor: float, summands: list[tuple[list[Tensor], float]]) -> None:
+def _update(sums: Tensors, factor: float, summands: Sequence[tuple[Tensors, float]]) -> None:
     """Multiply sums by a factor and add weighted tensors, in place."""
     if factor != 1.0:
         torch._foreach_mul_(sums, factor)

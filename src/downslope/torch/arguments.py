@@ -6,11 +6,11 @@ whose checks are the core's (`Settings`).
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
-from downslope.core.errors import SettingsError
+from downslope.core.errors import SettingsError, did_you_mean, one_of
 
 OnNonfinite = Literal["raise", "skip", "ignore"]
 
@@ -56,8 +56,10 @@ def checked_clip_norm(clip_norm: Any) -> float | None:
 
 def checked_on_nonfinite(on_nonfinite: Any) -> OnNonfinite:
     """Return `on_nonfinite` if it is one of its three words, else raise `SettingsError`."""
-    if on_nonfinite not in ("raise", "skip", "ignore"):
-        raise SettingsError(f"`on_nonfinite` must be `raise`, `skip` or `ignore`; got {on_nonfinite!r}.")
+    words = get_args(OnNonfinite)
+    if on_nonfinite not in words:
+        meant = did_you_mean(str(on_nonfinite), words)
+        raise SettingsError(f"`on_nonfinite` must be {one_of(words)}; got {on_nonfinite!r}.{meant}")
     return on_nonfinite
 
 

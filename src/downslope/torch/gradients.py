@@ -19,12 +19,15 @@ def global_norm(grads: Sequence[Tensor]) -> float:
         grads: Gradients of any shapes, formats and devices.
 
     Returns:
-        The norm; inf or NaN only if a gradient itself holds one.
+        The norm; inf or NaN if a gradient itself holds one (or the norm is beyond float64).
     """
     norm = _norm_of(_norms(grads, 2.0))
     if math.isinf(norm):
-        # Squares of large finite float32 values overflow; in float64 they cannot.
-        norm = _norm_of([torch.linalg.vector_norm(_real(g), dtype=torch.float64) for g in grads if g.numel()])
+        largest = max(_to_floats(_norms(grads, math.inf)))
+        if math.isfinite(largest):
+            # Squares of large finite values overflow; those of their shares of the largest cannot.
+            shares = [_real(g).to(torch.float64) / largest for g in grads if g.numel()]
+            norm = largest * _norm_of(_norms(shares, 2.0))
     return norm
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -57,15 +57,18 @@ def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyper
     """Load `state_dict` into `optimizer`; see `SGD.load_state_dict`."""
     if hyperparameters not in ("load", "keep"):
         raise StateError(f"`hyperparameters` must be `load` or `keep`; got {hyperparameters!r}.")
+    if isinstance(state_dict, dict):  # hooks may unpack or convert it, so its form is checked after them
+        state_dict = state_dict.copy()
+        for hook in optimizer._optimizer_load_state_dict_pre_hooks.values():
+            returned = hook(optimizer, state_dict)
+            state_dict = state_dict if returned is None else returned
     _check_form(state_dict)
-    state_dict = state_dict.copy()
-    for hook in optimizer._optimizer_load_state_dict_pre_hooks.values():
-        returned = hook(optimizer, state_dict)
-        state_dict = state_dict if returned is None else returned
     saved_groups: list[dict[str, Any]] = state_dict["param_groups"]
     match = _match(optimizer, saved_groups)
-    state = _velocities(optimizer, match, state_dict["state"])
+    listed = {key for group in saved_groups for key in group["params"]}
+    state = _velocities(optimizer, match, state_dict["state"], listed)
     groups = _groups(optimizer.param_groups, saved_groups, load=hyperparameters == "load")
+    _check_counts(groups)
     _check_step_count(groups, saved_groups, match)
     _say(match.problems, _changes(optimizer.param_groups, groups), strict=strict)
     for group in groups:
@@ -107,16 +110,21 @@ def _check_form(state_dict: Any) -> None:
             "the state of an optimizer must have `state` and a list `param_groups` with `params`, as state_dict() "
             f"returns; got {found}. (Is it a model's state, or a checkpoint with the optimizer's inside?)"
         )
+    seen: set[Hashable] = set()
+    for key in (key for group in state_dict["param_groups"] for key in group["params"]):
+        if not isinstance(key, Hashable) or key in seen:
+            raise StateError(f"the state lists parameter {key!r} twice, or it is no index; nothing was loaded.")
+        seen.add(key)
 
 
 def _match(optimizer: SGD, saved_groups: list[dict[str, Any]]) -> _Match:
-    ours = optimizer.param_groups
-    our_names, saved_names = _by_name(ours), _by_name(saved_groups)
-    if our_names is not None and saved_names is not None:
-        return _match_names(our_names, saved_names)
-    match = _Match()
+    ours, match = optimizer.param_groups, _Match()
     if len(ours) != len(saved_groups):
         match.problems.append(f"it has {len(saved_groups)} parameter groups, this optimizer has {len(ours)}")
+    our_names, saved_names = _by_name(ours), _by_name(saved_groups)
+    if our_names is not None and saved_names is not None:
+        _match_names(match, our_names, saved_names)
+        return match
     for index, (group, saved) in enumerate(zip(ours, saved_groups, strict=False)):
         if len(group["params"]) != len(saved["params"]):
             match.problems.append(
@@ -127,8 +135,7 @@ def _match(optimizer: SGD, saved_groups: list[dict[str, Any]]) -> _Match:
     return match
 
 
-def _match_names(ours: dict[str, tuple[int, Any]], saved: dict[str, tuple[int, Any]]) -> _Match:
-    match = _Match()
+def _match_names(match: _Match, ours: dict[str, tuple[int, Any]], saved: dict[str, tuple[int, Any]]) -> None:
     for name, (group, param) in ours.items():
         if name not in saved:
             match.problems.append(f"missing in the state: `{name}`")
@@ -138,7 +145,6 @@ def _match_names(ours: dict[str, tuple[int, Any]], saved: dict[str, tuple[int, A
             match.problems.append(f"misplaced: `{name}` is in group {saved_group} of the state, here in group {group}")
         match.pairs.append((f"`{name}`", param, key))
     match.problems += [f"unexpected in the state: `{name}`" for name in saved if name not in ours]
-    return match
 
 
 def _by_name(groups: list[dict[str, Any]]) -> dict[str, tuple[int, Any]] | None:
@@ -153,12 +159,12 @@ def _by_name(groups: list[dict[str, Any]]) -> dict[str, tuple[int, Any]] | None:
     return named if len(named) == count else None
 
 
-def _velocities(optimizer: SGD, match: _Match, saved: Mapping[Any, Any]) -> defaultdict[Tensor, Any]:
+def _velocities(
+    optimizer: SGD, match: _Match, saved: Mapping[Any, Any], listed: Collection[Any]
+) -> defaultdict[Tensor, Any]:
     """Return the new state: a copy of every saved velocity that fits; what does not is added to the problems."""
     state: defaultdict[Tensor, Any] = defaultdict(dict)
-    used = set()
     for name, param, key in match.pairs:
-        used.add(key)
         entry = saved.get(key, {})
         if not isinstance(entry, Mapping):
             match.problems.append(f"the state of {name} must be a table; got {type(entry).__name__}")
@@ -169,25 +175,28 @@ def _velocities(optimizer: SGD, match: _Match, saved: Mapping[Any, Any]) -> defa
         velocity = entry.get(_VELOCITY)
         if velocity is None:
             continue
-        problem = _misfit(name, param, velocity, optimizer.expected_velocity_dtype(param))
-        if problem:
-            match.problems.append(problem)
-        if not problem or "narrower" in problem:
-            layout = torch.preserve_format
-            state[param] = {_VELOCITY: velocity.detach().to(param.device).clone(memory_format=layout)}
-    match.problems += [f"unexpected in the state: an entry for parameter {key!r}" for key in saved if key not in used]
+        problem = _misfit(param, velocity)
+        if problem is None:
+            # In the parameter's layout, whatever the file's (often contiguous), so that a step stays one pass.
+            copied = torch.empty_like(param, dtype=velocity.dtype, requires_grad=False)
+            state[param] = {_VELOCITY: copied.copy_(velocity.detach())}
+            expected = optimizer.expected_velocity_dtype(param)
+            if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
+                problem = f"is {velocity.dtype}, narrower than the {expected} expected here"  # it fits all the same
+        if problem is not None:
+            match.problems.append(f"the velocity of {name} {problem}")
+    match.problems += [f"unexpected in the state: an entry for parameter {key!r}" for key in saved if key not in listed]
     return state
 
 
-def _misfit(name: str, param: Tensor, velocity: Any, expected: torch.dtype) -> str | None:
+def _misfit(param: Tensor, velocity: Any) -> str | None:
+    """Return why the velocity cannot be this parameter's at all, or None."""
     if not isinstance(velocity, Tensor):
-        return f"the velocity of {name} must be a tensor; got {type(velocity).__name__}"
+        return f"must be a tensor; got {type(velocity).__name__}"
     if velocity.shape != param.shape:
-        return f"the velocity of {name} has shape {tuple(velocity.shape)}, the parameter {tuple(param.shape)}"
+        return f"has shape {tuple(velocity.shape)}, the parameter {tuple(param.shape)}"
     if velocity.is_complex() != param.is_complex() or not (velocity.is_floating_point() or velocity.is_complex()):
-        return f"the velocity of {name} is {velocity.dtype}, the parameter {param.dtype}"
-    if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
-        return f"the velocity of {name} is {velocity.dtype}, narrower than the {expected} expected here"
+        return f"is {velocity.dtype}, the parameter {param.dtype}"
     return None
 
 
@@ -204,15 +213,14 @@ def _merged(group: dict[str, Any], saved: Mapping[str, Any], *, load: bool) -> d
     merged = dict(group)
     if load:
         taken = {key: copy.deepcopy(value) for key, value in saved.items() if key not in _OWN_KEYS}
-        for name in keys.SCHEDULABLE:
-            key = keys.schedule_key(name)
-            if isinstance(taken.get(key), Mapping):
-                taken[key] = decode_schedule(taken[key], Source("the saved state"), ("param_groups", key))
-        merged.update(taken)
         try:
+            for key in map(keys.schedule_key, keys.SCHEDULABLE):
+                if isinstance(taken.get(key), Mapping):
+                    taken[key] = decode_schedule(taken[key], Source("the saved state"), ("param_groups", key))
+            merged.update(taken)
             keys.settings_of(merged)
-            keys.scalars_of(merged, first=False)
-        except DownslopeError as error:
+            keys.scalars_of(merged)
+        except (DownslopeError, TypeError, ValueError) as error:
             raise StateError(f"the state holds hyperparameters that are not allowed: {error}") from None
     else:
         merged.update({key: saved[key] for key in ("step", "skipped") if key in saved})
@@ -221,6 +229,16 @@ def _merged(group: dict[str, Any], saved: Mapping[str, Any], *, load: bool) -> d
     if "param_names" not in merged and len(saved.get("param_names", ())) == len(group["params"]):
         merged["param_names"] = list(saved["param_names"])
     return merged
+
+
+def _check_counts(groups: list[dict[str, Any]]) -> None:
+    """Raise unless every group has the same counts of steps and skipped steps: there is one of each."""
+    for name in ("step", "skipped"):
+        counts = [group[name] for group in groups]
+        if any(type(count) is not int or count < 0 for count in counts):
+            raise StateError(f"`{name}` in the state must be an integer >= 0 in every group; got {counts}.")
+        if len(set(counts)) > 1:
+            raise StateError(f"the groups of the state disagree about `{name}`: {counts}. It is not one run's state.")
 
 
 def _check_step_count(groups: list[dict[str, Any]], saved_groups: list[dict[str, Any]], match: _Match) -> None:

@@ -17,7 +17,8 @@ from downslope.core.errors import GroupError, SettingsError
 from downslope.core.groups import Group, assign_groups
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
-from downslope.core.settings import Settings, check_decay_reference, check_range, scalars
+from downslope.core.settings import Settings, check_decay, check_decay_reference, check_range, scalars
+from downslope.torch.arguments import check_implementation
 
 SCHEDULABLE = ("lr", "momentum", "weight_decay")
 FLAGS = ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize")
@@ -46,6 +47,58 @@ def defaults_from(settings: Settings, values: Mapping[str, Any]) -> dict[str, An
         if isinstance(schedule, Schedule):
             defaults[name] = schedule(0)
     return defaults
+
+
+def completed(
+    group: Mapping[str, Any], defaults: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return a new group, checked, with the keys that torch does not take from the defaults by itself.
+
+    Args:
+        group: The group as a person wrote it; not changed.
+        defaults: The optimizer's defaults.
+        others: The groups that are there already; the new one joins their step count.
+
+    Raises:
+        SettingsError: If a value is not allowed; the message says in which group.
+        GroupError: If a parameter, or a name, is there twice.
+    """
+    group = {**group}
+    if "params" in group and not isinstance(group["params"], Tensor | set):  # those two are torch's to judge
+        group["params"] = list(group["params"])
+        _check_distinct(group["params"], others)
+    group |= {name: others[0][name] if others else 0 for name in ("step", "skipped")}
+    try:
+        check_spelling(group)
+        split_schedules(group, group["step"])
+        merged = {"capturable": False, **defaults, **group}
+        choices = {name: merged[name] for name in ("foreach", "differentiable", "fused", "capturable")}
+        check_implementation(**choices)
+        add_references(merged)
+        write_scheduled_values(merged, group["step"])
+    except SettingsError as error:
+        raise SettingsError(f"param group {len(others)}: {error}") from None
+    return group | {name: merged[name] for name in (*SCHEDULABLE, "lr_initial", "lr_max")}
+
+
+def _check_distinct(params: Sequence[Any], others: Sequence[Mapping[str, Any]]) -> None:
+    """Raise if a parameter is given twice (torch only warns, and steps it twice), or a name stands for two."""
+    homes = {id(param): index for index, other in enumerate(others) for param in other["params"]}
+    names = {name for other in others for name in other.get("param_names", ())}
+    for place, item in enumerate(params):
+        name, param = item if isinstance(item, tuple) and len(item) == 2 else (None, item)
+        if id(param) in homes:
+            raise GroupError(
+                f"param group {len(others)}: {f'`{name}`' if name else f'parameter {place}'} is given twice; it is in "
+                f"group {homes[id(param)]} already. Each parameter belongs to one group, once."
+            )
+        if name is not None and name in names:
+            raise GroupError(
+                f"two parameters are called `{name}`; states are loaded by name, so names must differ. For two modules, "
+                "prefix them: [(f'actor.{name}', p) for name, p in actor.named_parameters()]."
+            )
+        homes[id(param)] = len(others)
+        names.add(name)
 
 
 def split_schedules(group: dict[str, Any], step: int) -> None:
@@ -102,13 +155,12 @@ def add_references(group: dict[str, Any]) -> None:
     group.setdefault("lr_max", settings.lr_max)
 
 
-def scalars_of(group: Mapping[str, Any], *, first: bool, differentiable: bool = False) -> StepScalars:
-    """Return the scalars of one step from a group's present values.
+def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> StepScalars:
+    """Return the scalars of one step from a group's present values, for all but first gradients.
 
     Args:
         group: The group; others may have written to it since the last step.
-        first: Whether for parameters at their first gradient.
-        differentiable: Whether a tensor lr is to stay a tensor.
+        differentiable: Whether tensors are to stay tensors, for autograd to find.
 
     Raises:
         SettingsError: If a value written from outside is not allowed.
@@ -116,14 +168,17 @@ def scalars_of(group: Mapping[str, Any], *, first: bool, differentiable: bool = 
     numbers = {name: number(name, group[name]) for name in (*SCHEDULABLE, "dampening")}
     for name, value in numbers.items():
         check_range(name, value)
+    check_decay(group["decay"])
     if numbers["weight_decay"]:
         check_decay_reference(group["decay"], group["lr_initial"], _lr_max(group))
-    lr: Any = group["lr"] if differentiable else numbers["lr"]
+    values: dict[str, Any] = dict(numbers)
+    if differentiable:
+        values |= {name: group[name].reshape(()) for name in numbers if isinstance(group[name], Tensor)}
     return scalars(
-        lr=lr,
-        momentum=numbers["momentum"],
-        weight_decay=numbers["weight_decay"],
-        dampening=0.0 if first and group["undampened_first_step"] else numbers["dampening"],
+        lr=values["lr"],
+        momentum=values["momentum"],
+        weight_decay=values["weight_decay"],
+        dampening=values["dampening"],
         nesterov=group["nesterov"],
         decay=group["decay"],
         lr_in_velocity=group["lr_in_velocity"],
@@ -161,7 +216,7 @@ def check_not_overwritten(group: Mapping[str, Any], index: int, step: int) -> No
         if by_scheduler or written not in (schedule(max(step - 1, 0)), schedule(step)):
             raise SettingsError(
                 f"`{name}` of param group {index} is driven by {schedule!r}, but something else, such as a torch "
-                f"scheduler, wrote {written!r} to it. Use one of the two: drop the scheduler, or pass {name} as a number."
+                f"scheduler, wrote {written!r} to it. Use one of the two: drop the scheduler, or make {name} a number."
             )
 
 
@@ -187,6 +242,7 @@ def parameters_of(params: Any, groups: Sequence[Group]) -> Any:
             "`groups` match parameters by name, and these have none. Pass the module itself or "
             "model.named_parameters(), not model.parameters() or groups of your own."
         )
+    _check_distinct(named, ())
     tensors: dict[str, Tensor] = dict(named)
     assigned = assign_groups(groups, {name: tuple(p.shape) for name, p in tensors.items()}, norm_names)
     return [

@@ -7,6 +7,7 @@ of loading (`loading.py`).
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -33,6 +34,7 @@ from downslope.torch.arguments import (
 from downslope.torch.gradients import all_finite, global_norm
 from downslope.torch.loading import load_into, plain_state
 
+_SMALL_SCALE = 2.0**-64
 _VELOCITY = "momentum_buffer"  # torch.optim.SGD's own key, so that states are exchanged as they are
 
 
@@ -115,13 +117,17 @@ class SGD(Optimizer):
             "maximize": maximize,
         }
         if settings is not None:
+            if not isinstance(settings, Settings):
+                raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
             given = [name for name, value in values.items() if isinstance(value, Tensor) or value != DEFAULTS[name]]
             if given:
                 raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
             values = {}
         else:
-            lr_number = keys.one_element("lr", lr) if isinstance(lr, Tensor) else lr
-            settings = Settings(**{**values, "lr": lr_number})
+            numbers: dict[str, Any] = {
+                n: keys.one_element(n, v) if isinstance(v, Tensor) else v for n, v in values.items()
+            }
+            settings = Settings(**numbers)
         check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)
         self.clip_norm = checked_clip_norm(clip_norm)
         self.on_nonfinite = checked_on_nonfinite(on_nonfinite)
@@ -158,16 +164,10 @@ class SGD(Optimizer):
 
         Raises:
             SettingsError: If a value is not allowed, or a key looks like a misspelt hyperparameter.
+            GroupError: If a parameter is in a group already, or its name is taken.
         """
         if isinstance(param_group, dict):
-            first = self.param_groups[0] if self.param_groups else {"step": 0, "skipped": 0}
-            keys.check_spelling(param_group)
-            param_group = {**param_group}
-            keys.split_schedules(param_group, first["step"])
-            checked = {**self.defaults, **param_group}
-            keys.add_references(checked)
-            param_group |= {name: checked[name] for name in ("lr_initial", "lr_max")}
-            param_group |= {"step": first["step"], "skipped": first["skipped"]}
+            param_group = keys.completed(param_group, self.defaults, self.param_groups)
         super().add_param_group(param_group)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -201,35 +201,44 @@ class SGD(Optimizer):
                 for param, _ in pairs:
                     self._velocity(group, param)
             return
-        for index, group in enumerate(self.param_groups):
-            keys.check_not_overwritten(group, index, group["step"])
-            keys.write_scheduled_values(group, group["step"])
+        scalars = [self._scalars(index, group) for index, group in enumerate(self.param_groups)]  # before any moves
         grad_scale = self._gradient_scale([grad for pairs in with_grads for _, grad in pairs])
         if grad_scale is None:
             for group in self.param_groups:
                 group["skipped"] += 1
             return
-        for group, pairs in zip(self.param_groups, with_grads, strict=True):
-            self._step_group(group, pairs, grad_scale)
+        if grad_scale < _SMALL_SCALE:
+            # Times lr it could leave float32's range; and a factor of 0, from a norm of inf, must make NaN of inf.
+            with_grads = [[(param, grad * grad_scale) for param, grad in pairs] for pairs in with_grads]
+            grad_scale = 1.0
+        for group, pairs, common in zip(self.param_groups, with_grads, scalars, strict=True):
+            self._step_group(group, pairs, replace(common, grad_scale=common.grad_scale * grad_scale))
         for group in self.param_groups:
             group["step"] += 1
 
-    def _step_group(self, group: dict[str, Any], pairs: list[tuple[Tensor, Tensor]], grad_scale: float) -> None:
+    def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
+        """Return the scalars of this step for a group's parameters, except those at their first gradient."""
+        keys.check_not_overwritten(group, index, group["step"])
+        keys.write_scheduled_values(group, group["step"])
+        try:
+            return keys.scalars_of(group, differentiable=self.defaults["differentiable"])
+        except SettingsError as error:
+            raise SettingsError(f"param group {index}: {error}") from None
+
+    def _step_group(self, group: dict[str, Any], pairs: list[tuple[Tensor, Tensor]], scalars: StepScalars) -> None:
         old: list[tuple[Tensor, Tensor]] = []
         new: list[tuple[Tensor, Tensor]] = []
         for pair in pairs:
             (old if self.state.get(pair[0], {}).get(_VELOCITY) is not None else new).append(pair)
-        for first, part in ((False, old), (True, new)):
+        at_first = replace(scalars, dampening=0.0) if group["undampened_first_step"] else scalars
+        for part, own in ((old, scalars), (new, at_first)):
             if not part:
                 continue
-            differentiable = self.defaults["differentiable"]
-            scalars = keys.scalars_of(group, first=first, differentiable=differentiable)
-            scalars = replace(scalars, grad_scale=scalars.grad_scale * grad_scale)
             triples = [(param, grad, self._velocity(group, param)) for param, grad in part]
-            if differentiable:
-                self._apply_differentiably(triples, scalars)
+            if self.defaults["differentiable"]:
+                self._apply_differentiably(triples, own)
             else:
-                self._apply(triples, scalars, multi_tensor=group["foreach"] is not False)
+                self._apply(triples, own, multi_tensor=group["foreach"] is not False)
 
     def _apply(self, triples: list[Triple], scalars: StepScalars, *, multi_tensor: bool) -> None:
         step = in_place_step(scalars)
@@ -248,7 +257,8 @@ class SGD(Optimizer):
     def _apply_differentiably(self, triples: list[Triple], scalars: StepScalars) -> None:
         for param, grad, velocity in triples:
             before = torch.zeros_like(param) if velocity is None else velocity
-            delta, after = sgd_rule(param, grad, before, scalars)
+            # of a copy: autograd keeps what a tensor multiplies, and param is changed in place
+            delta, after = sgd_rule(param.clone(), grad, before, scalars)
             param.add_(delta)
             if velocity is not None:
                 self.state[param][_VELOCITY] = after
@@ -259,7 +269,8 @@ class SGD(Optimizer):
         if velocity is None and (
             keys.number("momentum", group["momentum"]) != 0 or group["momentum_schedule"] is not None
         ):
-            velocity = torch.zeros_like(param, dtype=self.expected_velocity_dtype(param))
+            with torch.inference_mode(mode=False):  # one made in inference mode could never be written to outside it
+                velocity = torch.zeros_like(param, dtype=self.expected_velocity_dtype(param))
             self.state[param][_VELOCITY] = velocity
         return velocity
 
@@ -276,7 +287,7 @@ class SGD(Optimizer):
             return 1.0
         if self.clip_norm is not None:
             self.grad_norm = global_norm(grads)
-            finite = abs(self.grad_norm) < float("inf")
+            finite = math.isfinite(self.grad_norm) or all_finite(grads)
         else:
             finite = all_finite(grads)
         if not finite and self.on_nonfinite == "skip":
@@ -313,15 +324,13 @@ class SGD(Optimizer):
     def _is_probe(self, with_grads: list[list[tuple[Tensor, Tensor]]]) -> bool:
         """Whether this is torch.distributed.checkpoint's way to have state allocated: lr 0 and gradients of zeros.
 
-        Nothing may move then, not even by weight decay that does not depend on lr, nor may the count. A schedule that
-        is itself 0 here (a warmup's first step) is no sign of it.
+        Nothing may move then, not even by weight decay that does not depend on lr, nor may the count. It cannot be told
+        from a first step of all-zero gradients in a warmup from lr 0, which then does not count either.
         """
         return (
             not self.state
             and all(keys.number("lr", group["lr"]) == 0 for group in self.param_groups)
-            and all(
-                group["lr_schedule"] is None or group["lr_schedule"](group["step"]) != 0 for group in self.param_groups
-            )
+            and any(with_grads)
             and not any(grad.any() for pairs in with_grads for _, grad in pairs)
         )
 
