@@ -45,7 +45,9 @@ class _Match:
 
 
 def plain_state(state_dict: dict[str, Any]) -> dict[str, Any]:
-    """Return a state dict with every schedule written as a plain table."""
+    """Return a state dict with every schedule written as a plain table; one that a hook has reshaped, as it is."""
+    if "param_groups" not in state_dict:
+        return state_dict
     groups = [
         {key: to_table(value) if isinstance(value, Schedule) else value for key, value in group.items()}
         for group in state_dict["param_groups"]

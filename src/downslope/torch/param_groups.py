@@ -94,8 +94,8 @@ def _check_distinct(params: Sequence[Any], others: Sequence[Mapping[str, Any]]) 
             )
         if name is not None and name in names:
             raise GroupError(
-                f"two parameters are called `{name}`; states are loaded by name, so names must differ. For two modules, "
-                "prefix them: [(f'actor.{name}', p) for name, p in actor.named_parameters()]."
+                f"two parameters are called `{name}`; states are loaded by name, so names must differ. "
+                "Prefix them, as in [(f'actor.{name}', p) for name, p in actor.named_parameters()]."
             )
         homes[id(param)] = len(others)
         names.add(name)
