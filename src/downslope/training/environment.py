@@ -1,0 +1,103 @@
+"""What a run ran on, as far as it can change bits: versions, threads, processor."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import downslope
+
+SMALL_MODEL = 500_000
+"""Parameters below which one thread is used."""
+
+_MATTERS = {
+    "downslope": "version of Downslope",
+    "torch": "version of torch",
+    "torch_build": "build of torch",
+    "numpy": "version of NumPy",
+    "threads": "number of threads",
+    "processor": "processor",
+    "instructions": "instruction set",
+}
+
+
+def describe_environment() -> dict[str, Any]:
+    """Return what this process runs on, as plain values."""
+    return {
+        "downslope": downslope.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torch_build": hashlib.blake2b(torch.__config__.show().encode(), digest_size=8).hexdigest(),
+        "numpy": np.__version__,
+        "threads": torch.get_num_threads(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each difference after which bits may differ.
+
+    Args:
+        then: Environment of the checkpoint.
+        now: This one.
+
+    Example:
+        >>> differences({"threads": 1}, {"threads": 2})
+        ['number of threads was 1, is now 2: from here on results may differ in their last bits']
+    """
+    return [
+        f"{words} was {then.get(key)}, is now {now.get(key)}: from here on results may differ in their last bits"
+        for key, words in _MATTERS.items()
+        if then.get(key) != now.get(key)
+    ]
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Within its ``with`` block, torch uses algorithms that repeat bit for bit, and warns where it has none."""
+    # The same switch as torch.use_deterministic_algorithms(True, warn_only=True), which would first load the whole
+    # compiler of torch, for a second or more.
+    before = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("warn")
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before)
+
+
+@contextmanager
+def fitting_threads(parameters: int) -> Iterator[None]:
+    """Within its ``with`` block, torch uses one thread if the model is small.
+
+    Its operations then take microseconds, and handing them to threads costs more than it gains; on a machine that is
+    busy, where the threads wait for one another, fifty times as much. A person's OMP_NUM_THREADS is left alone.
+
+    Args:
+        parameters: Number of the model's parameters.
+    """
+    before = torch.get_num_threads()
+    if parameters < SMALL_MODEL and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

@@ -1,0 +1,146 @@
+"""The gradient of one step: a forward and backward pass for each leaf, summed in a fixed tree.
+
+What lives here: the mean gradient over all examples of a step. The sum's order depends on the number of leaves alone,
+so that whichever process computes a leaf, the bits are the same. What does not: clipping and the update, which are the
+optimizer's.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from downslope.core.errors import DataError, DownslopeError
+from downslope.training.batches import Leaf
+from downslope.training.data import Dataset
+from downslope.training.losses import Loss, count_correct
+from downslope.training.randomness import reseed
+
+Gradients = list["Tensor | None"]
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step's forward passes gave, kept as tensors so that only logged steps wait for them.
+
+    Attributes:
+        losses: (weight, mean loss) of each leaf; the weights sum to 1.
+        correct: Number of right answers of each leaf; empty where targets are no classes.
+        targets: Number of targets of the step.
+    """
+
+    losses: tuple[tuple[float, Tensor], ...]
+    correct: tuple[Tensor, ...]
+    targets: int
+
+    def loss(self) -> float:
+        """Return the mean loss over the step's examples."""
+        return sum(weight * float(loss) for weight, loss in self.losses)
+
+    def accuracy(self) -> float | None:
+        """Return the fraction of right answers, or None where targets are no classes."""
+        return sum(int(correct) for correct in self.correct) / self.targets if self.correct else None
+
+
+def compute_gradients(
+    model: nn.Module, loss: Loss, dataset: Dataset, leaves: Sequence[Leaf], *, seed: int, step: int
+) -> StepResult:
+    """Put the mean gradient over a step's examples into each parameter's ``grad``.
+
+    Args:
+        model: In training mode, its gradients None.
+        loss: Mean over the examples it is given.
+        dataset: The data.
+        leaves: The step's leaves.
+        seed: The recipe's seed.
+        step: Step, 0-based.
+
+    Returns:
+        The step's loss and accuracy.
+
+    Raises:
+        DataError: If a person's own model or loss raises, or does not fit the data.
+    """
+    parameters = list(model.parameters())
+    total = sum(len(leaf.examples) for leaf in leaves)
+    tree = TreeSum()
+    losses: list[tuple[float, Tensor]] = []
+    correct: list[Tensor] = []
+    targets_seen = 0
+    for leaf in leaves:
+        inputs, targets = dataset.train_inputs[leaf.examples], dataset.train_targets[leaf.examples]
+        weight = len(leaf.examples) / total
+        reseed(seed, step, leaf.index)
+        try:
+            outputs = model(inputs)
+            value = loss(outputs, targets)
+            (value if weight == 1 else value * weight).backward()
+        except DownslopeError:
+            raise
+        except Exception as error:
+            raise DataError(f"the model or its loss raised {describe(error)} at step {step}") from error
+        losses.append((weight, value.detach()))
+        if dataset.classes is not None:
+            correct.append(count_correct(outputs.detach(), targets))
+        targets_seen += targets.numel()
+        if len(leaves) > 1:
+            tree.add([parameter.grad for parameter in parameters])
+            for parameter in parameters:
+                parameter.grad = None
+    if len(leaves) > 1:
+        for parameter, grad in zip(parameters, tree.total(), strict=True):
+            parameter.grad = grad
+    return StepResult(tuple(losses), tuple(correct), targets_seen)
+
+
+class TreeSum:
+    """A sum in a binary tree that is fixed by the number of terms, holding log2 of them at a time.
+
+    Like a binary counter: two subtrees of equal size are added as soon as both are there.
+
+    Example:
+        >>> import torch
+        >>> tree = TreeSum()
+        >>> for value in (1.0, 2.0, 3.0):
+        ...     tree.add([torch.tensor(value)])
+        >>> tree.total()
+        [tensor(6.)]
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._subtrees: list[tuple[int, Gradients]] = []
+
+    def add(self, gradients: Gradients) -> None:
+        """Add a term; its tensors may be written to.
+
+        Args:
+            gradients: One tensor, or None for zero, for each parameter.
+        """
+        size = 1
+        while self._subtrees and self._subtrees[-1][0] == size:
+            _, left = self._subtrees.pop()
+            gradients = _sum(left, gradients)
+            size *= 2
+        self._subtrees.append((size, gradients))
+
+    def total(self) -> Gradients:
+        """Return the sum, and start anew. There must be at least one term."""
+        _, total = self._subtrees.pop()
+        while self._subtrees:
+            _, left = self._subtrees.pop()
+            total = _sum(left, total)
+        return total
+
+
+def describe(error: Exception) -> str:
+    """Return an error's type, message and where it arose."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"
+
+
+def _sum(left: Gradients, right: Gradients) -> Gradients:
+    return [b if a is None else (a if b is None else a.add_(b)) for a, b in zip(left, right, strict=True)]

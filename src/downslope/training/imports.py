@@ -1,0 +1,116 @@
+"""A person's own functions, named "package.module:function" in a recipe.
+
+What lives here: finding such a function and calling it, with a message for everything that can go wrong. What does
+not: what the function is for; data, models and losses each check what they got back.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from downslope.core.errors import DataError, did_you_mean
+
+
+def is_import_path(name: str) -> bool:
+    """Return whether a name in a recipe means a person's own function."""
+    return ":" in name
+
+
+def import_function(path: str, what: str) -> Callable[..., Any]:
+    """Return the function that "package.module:function" names; the current directory is searched first.
+
+    Args:
+        path: The name.
+        what: The recipe's key, for messages, such as "data.name".
+
+    Raises:
+        DataError: If there is no such module or function, or importing the module fails.
+
+    Example:
+        >>> import_function("os.path:basename", "data.name")("a/b")
+        'b'
+    """
+    module_name, _, function_name = path.partition(":")
+    place = f"{what} = {path!r}"
+    if not all(part.isidentifier() for part in (*module_name.split("."), *function_name.split("."))):
+        raise DataError(f'{place}: must be "package.module:function", such as "my_task:load_data".')
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    try:
+        target: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
+            raise DataError(f"{place}: {_no_module(module_name, error.name, here)}") from None
+        raise DataError(f"{place}: importing `{module_name}` failed: {_told(error)}") from error
+    except Exception as error:
+        raise DataError(f"{place}: importing `{module_name}` failed: {_told(error)}") from error
+    for name in function_name.split("."):
+        if not hasattr(target, name):
+            public = [word for word in vars(target) if not word.startswith("_")] if hasattr(target, "__dict__") else []
+            raise DataError(
+                f"{place}: `{module_name}` has no function `{function_name}`.{did_you_mean(name, public)}"
+                f" It is {getattr(target, '__file__', 'a built-in module')}."
+            )
+        target = getattr(target, name)
+    if not callable(target):
+        raise DataError(f"{place}: is {type(target).__name__}, not a function. Name a function.")
+    return target
+
+
+def call_function(path: str, what: str, *arguments: Any, options: Mapping[str, Any]) -> Any:
+    """Return what the function that `path` names returns.
+
+    Args:
+        path: As in `import_function`.
+        what: As in `import_function`.
+        *arguments: Positional arguments.
+        options: Keyword arguments, from the recipe.
+
+    Raises:
+        DataError: If it cannot be found, does not take these arguments, or raises.
+    """
+    function = import_function(path, what)
+    try:
+        inspect.signature(function).bind(*arguments, **options)
+    except TypeError as error:
+        table, _, _ = what.partition(".")
+        raise DataError(
+            f"{what} = {path!r}: cannot be called with {len(arguments)} argument(s) and "
+            f"{table}.options = {dict(options)!r}: {error}."
+        ) from None
+    except ValueError:
+        pass  # a built-in without a signature: the call itself will tell
+    try:
+        return function(*arguments, **options)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{what} = {path!r}: raised {_told(error)}") from error
+
+
+def _no_module(module: str, missing: str, here: str) -> str:
+    parent, _, last = missing.rpartition(".")
+    if parent:
+        places = getattr(sys.modules.get(parent), "__path__", [])
+        siblings = [info.name for info in pkgutil.iter_modules(places)]
+        return f"there is no module `{missing}`.{did_you_mean(last, siblings)}"
+    known = [info.name for info in pkgutil.iter_modules([here])]
+    return (
+        f"there is no module `{module}`.{did_you_mean(missing, known)} "
+        f"Modules are looked for in the current directory ({here}) and among installed packages."
+    )
+
+
+def _told(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"

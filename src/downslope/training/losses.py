@@ -1,0 +1,114 @@
+"""Losses: a mean over the examples of one shard, and the accuracy beside it.
+
+What lives here: the two built-in losses, a person's own, and the check that a loss is a finite-shaped scalar. What
+does not: weighting shards against one another, which is `gradients.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torch.nn import functional
+
+from downslope.core.errors import DataError, did_you_mean, one_of
+from downslope.training.imports import import_function, is_import_path
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from downslope.recipes.schema import Recipe
+
+Loss = Callable[["Tensor", "Tensor"], "Tensor"]
+"""From outputs and targets, example first, to the mean loss as a scalar tensor."""
+
+BUILT_IN = ("cross_entropy", "mse")
+
+
+def build_loss(recipe: Recipe) -> Loss:
+    """Return the loss that a recipe names.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        Function of outputs and targets, giving a scalar tensor, and raising `DataError` where they do not fit.
+
+    Raises:
+        DataError: If there is no such loss.
+    """
+    name = recipe.train.loss
+    if name == "cross_entropy":
+        return cross_entropy
+    if name == "mse":
+        return mean_squared_error
+    if is_import_path(name):
+        return _OwnLoss(name)
+    raise DataError(
+        f"train.loss = {name!r}: there is no such loss.{did_you_mean(name, BUILT_IN)} "
+        f'Use {one_of(BUILT_IN)}, or your own function as "package.module:function".'
+    )
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean sparse categorical cross-entropy of logits.
+
+    Args:
+        outputs: Logits of shape (examples, classes, ...).
+        targets: Class indices, int64, of shape (examples, ...).
+    """
+    if (
+        outputs.ndim != targets.ndim + 1
+        or outputs.shape[0] != targets.shape[0]
+        or outputs.shape[2:] != targets.shape[1:]
+    ):
+        raise DataError(
+            f"cross_entropy: targets of shape {tuple(targets.shape)} need logits of shape (examples, classes, ...); "
+            f"the model's outputs have shape {tuple(outputs.shape)}."
+        )
+    return functional.cross_entropy(outputs, targets)
+
+
+def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean squared error.
+
+    Args:
+        outputs: Any shape.
+        targets: The same shape.
+    """
+    if outputs.shape != targets.shape:  # torch would broadcast (n, 1) against (n,) into (n, n) and only warn
+        raise DataError(
+            f"mse: outputs and targets must have the same shape; the model's outputs have shape "
+            f"{tuple(outputs.shape)}, the targets {tuple(targets.shape)}."
+        )
+    return functional.mse_loss(outputs, targets)
+
+
+def count_correct(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the number of targets whose class has the largest logit, as a 0-d tensor.
+
+    Args:
+        outputs: Logits of shape (examples, classes, ...).
+        targets: Class indices of shape (examples, ...).
+    """
+    return (outputs.argmax(1) == targets).sum()
+
+
+class _OwnLoss:
+    """A person's own loss, checked."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.function = import_function(path, "train.loss")
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss, which must be a differentiable scalar."""
+        import torch
+
+        loss: Any = self.function(outputs, targets)
+        if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
+            got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else repr(loss)
+            raise DataError(
+                f"train.loss = {self.path!r}: must return the mean over the examples as a scalar tensor; got {got}."
+            )
+        return loss

@@ -1,0 +1,204 @@
+"""Where a run trains and from which checkpoint: decided before anything is written.
+
+What lives here: the choice of the folder, the comparison of recipes and environments, and a sentence for everything a
+person should know about it. What does not: any change on the disk.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from downslope.core.errors import CheckpointError, RecipeError
+from downslope.recipes.schema import Recipe
+from downslope.training.checkpoint import (
+    MANIFEST,
+    Checkpoint,
+    newest_verifying,
+    plain_recipe,
+    read_checkpoint,
+    verify_log,
+)
+from downslope.training.environment import describe_environment, differences
+from downslope.training.run_folder import RunFolder, check_free, holds_run
+
+RUNS = Path("runs")
+
+_FIXED = ("seed", "data", "model", "train.loss", "train.accumulate", "train.shards")
+"""Paths of a recipe that decide a run's numbers from its first step on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What training is about to do.
+
+    Attributes:
+        folder: The run folder.
+        checkpoint: Where it starts from, verified; None for the beginning. It lies in another run folder if this run
+            is a fork of that one.
+        notes: Sentences for the person.
+        finished: Whether the run is finished already, so that there is nothing to do.
+    """
+
+    folder: Path
+    checkpoint: Checkpoint | None = None
+    notes: tuple[str, ...] = ()
+    finished: bool = False
+
+
+def plan_run(recipe: Recipe, *, name: str, out: Path | None = None, resume: str | Path = "auto") -> Plan:
+    """Return where to train and from which checkpoint.
+
+    Args:
+        recipe: The recipe.
+        name: What to call the run where no folder is given: it becomes runs/NAME, runs/NAME-2, ...
+        out: The run folder, or None to choose one.
+        resume: "auto" to go on with an unfinished run if there is one, "never" to start anew, or the path of a run
+            folder or checkpoint to go on from; with another `out`, that run is forked.
+
+    Raises:
+        CheckpointError: If there is a run that cannot be resumed, or would be overwritten. It is never replaced by a
+            new one silently.
+    """
+    if str(resume) == "never":
+        if out is None:
+            return Plan(folder=_next_free(name))
+        _check_no_run(out)
+        return Plan(folder=out)
+    if str(resume) != "auto":
+        return _plan_from(recipe, Path(resume), out)
+    if out is not None:
+        if not holds_run(out):
+            check_free(out)
+            return Plan(folder=out)
+        return _plan_in_place(recipe, out)
+    return _find_unfinished(recipe, name) or Plan(folder=_next_free(name))
+
+
+def _plan_in_place(recipe: Recipe, folder: Path) -> Plan:
+    found, passed_over = newest_verifying(folder)
+    if found is None:
+        if RunFolder(folder).checkpoints():
+            raise CheckpointError(
+                "\n  ".join([f"{folder}: none of its checkpoints can be used.", *passed_over])
+                + "\nStart a new run with --resume never or another --out; nothing there is overwritten."
+            )
+        return Plan(folder=folder, notes=tuple(passed_over))
+    if found.manifest["recipe"] == plain_recipe(recipe) and RunFolder(folder).is_complete(found):
+        note = f"{folder} is finished under this recipe: nothing to do. Train again with --resume never."
+        return Plan(folder=folder, checkpoint=found, notes=(*passed_over, note), finished=True)
+    return Plan(folder=folder, checkpoint=found, notes=(*passed_over, *_compare(recipe, found)))
+
+
+def _plan_from(recipe: Recipe, path: Path, out: Path | None) -> Plan:
+    if (path / MANIFEST).exists():
+        run = path.resolve().parent.parent
+        run = path.parent.parent if path.parent.parent.resolve() == run else run
+        try:
+            chosen = read_checkpoint(path if path.parent.parent == run else path.resolve())
+            verify_log(chosen)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: cannot be used: {error}.") from None
+        notes: list[str] = []
+    else:
+        run = RunFolder(path).path
+        chosen, notes = newest_verifying(run)
+        if chosen is None:
+            raise CheckpointError("\n  ".join([f"{run}: has no checkpoint that can be used.", *notes]))
+    if out is not None and out.resolve() != run.resolve():
+        _check_no_run(out)
+        note = f"starting from {chosen.folder}; what it holds is copied to {out}"
+        return Plan(folder=out, checkpoint=chosen, notes=(*notes, note, *_compare(recipe, chosen)))
+    newest, _ = newest_verifying(run)
+    if newest is not None and newest.step > chosen.step:
+        raise CheckpointError(
+            f"{chosen.folder}: is not the newest checkpoint; {newest.folder.name} is. To train another way from "
+            "there, give a new folder with --out; nothing is overwritten."
+        )
+    return _plan_in_place(recipe, run)
+
+
+def _find_unfinished(recipe: Recipe, name: str) -> Plan | None:
+    for folder in reversed(_existing(name)):
+        if not holds_run(folder) or not _is_of(recipe, folder):
+            continue
+        plan = _plan_in_place(recipe, folder)
+        if not plan.finished:
+            return plan
+    return None
+
+
+def _is_of(recipe: Recipe, folder: Path) -> bool:
+    try:
+        return RunFolder(folder).recipe() == recipe
+    except RecipeError:
+        return False  # of another version, or edited: not this recipe's run
+
+
+def _existing(name: str) -> list[Path]:
+    pattern = re.compile(rf"{re.escape(name)}(-\d+)?")
+    folders = [p for p in RUNS.iterdir() if pattern.fullmatch(p.name)] if RUNS.is_dir() else []
+    return sorted(folders, key=lambda folder: _number(name, folder))
+
+
+def _next_free(name: str) -> Path:
+    existing = _existing(name)
+    return RUNS / (f"{name}-{_number(name, existing[-1]) + 1}" if existing else name)
+
+
+def _number(name: str, folder: Path) -> int:
+    return int(folder.name[len(name) + 1 :] or 1)
+
+
+def _check_no_run(out: Path) -> None:
+    if holds_run(out):
+        raise CheckpointError(
+            f"{out}: holds a run already, and nothing is overwritten. Give another --out, or go on with it: "
+            "--resume auto."
+        )
+    check_free(out)
+
+
+def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
+    """Return notes on what differs from the checkpoint's recipe and environment.
+
+    Raises:
+        CheckpointError: If something differs that decides a run's numbers from its first step on.
+    """
+    changes = _changes(checkpoint.manifest["recipe"], plain_recipe(recipe))
+    fixed = [f"{path} {change}" for path, change in changes.items() if _is_fixed(path)]
+    if fixed:
+        raise CheckpointError(
+            f"{checkpoint.run_folder}: was trained under another recipe, and this decides all of a run's numbers: "
+            f"{'; '.join(fixed)}. Use its own recipe, or start a new run with --resume never or another --out."
+        )
+    notes = [f"resuming with a different recipe: {path} {change}" for path, change in changes.items()]
+    then = checkpoint.manifest["environment"]  # the number of threads is decided, and compared, when training starts
+    return notes + differences({**then, "threads": None}, {**describe_environment(), "threads": None})
+
+
+def _is_fixed(path: str) -> bool:
+    return any(path == fixed or path.startswith(f"{fixed}.") for fixed in _FIXED)
+
+
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
+    """Return "old -> new" by dotted path, for every path whose value differs."""
+    old, new = _flatten(then), _flatten(now)
+    return {
+        path: f"{old.get(path, 'off')} -> {new.get(path, 'off')}"
+        for path in dict.fromkeys([*old, *new])
+        if old.get(path) != new.get(path)
+    }
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value and "schedule" not in value:
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

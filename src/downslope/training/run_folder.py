@@ -1,0 +1,207 @@
+"""A run folder: where everything of one run lies, and how others read it.
+
+What lives here: the names in it, reading them, the lock that keeps two processes apart, and making the folder ready to
+train in. What does not: the choice of the folder (`plan.py`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from downslope.core.errors import CheckpointError
+from downslope.recipes.decode import load_recipe
+from downslope.recipes.encode import to_toml
+from downslope.recipes.schema import Recipe
+from downslope.training import checkpoint as checkpoints
+from downslope.training import durable, events, log
+from downslope.training.checkpoint import Checkpoint
+
+RECIPE = "recipe.toml"
+FACTS = "run.json"
+LOCK = "lock"
+MODEL = "model.safetensors"
+EMA = "ema.safetensors"
+REPORT = "report.html"
+
+_FACTS = frozenset({"environment", "data", "steps_per_epoch", "total_steps", "parameters", "groups"})
+"""What the facts of a run must hold."""
+
+_OWN = frozenset({RECIPE, FACTS, LOCK, MODEL, EMA, REPORT, log.NAME, events.NAME, checkpoints.FOLDER})
+
+
+class RunFolder:
+    """A run, as it lies on the disk.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        CheckpointError: If it is no run folder; the message says what is missing.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Check that the folder holds a run."""
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise CheckpointError(f"{path}: no such folder. Give a run folder, such as runs/digits.")
+        if not holds_run(self.path):
+            raise CheckpointError(f"{path}: is no run folder; it has no {RECIPE}. Give one, such as runs/digits.")
+
+    def recipe(self) -> Recipe:
+        """Return the resolved recipe."""
+        return load_recipe(self.path / RECIPE)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts written at the start.
+
+        Raises:
+            CheckpointError: If they are missing or damaged.
+        """
+        path = self.path / FACTS
+        try:
+            found = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise CheckpointError(f"{self.path}: has no {FACTS}; the run was stopped before it began.") from None
+        except ValueError:
+            raise CheckpointError(f"{path}: damaged; it is not JSON.") from None
+        if not isinstance(found, dict) or not found.keys() >= _FACTS:
+            raise CheckpointError(f"{path}: damaged; it is no object with {', '.join(sorted(_FACTS))}.")
+        return cast("dict[str, Any]", found)
+
+    def rows(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Return the rows of the log of record, all or of one kind."""
+        return log.read_rows(self.path, kind)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events by the clock."""
+        return events.read_events(self.path)
+
+    def checkpoints(self) -> list[Path]:
+        """Return the folders of the committed checkpoints, oldest first; damaged ones too."""
+        return checkpoints.list_checkpoints(self.path)
+
+    def last(self) -> Checkpoint:
+        """Return the newest checkpoint that verifies.
+
+        Raises:
+            CheckpointError: If there is none; the message says why those there are were passed over.
+        """
+        found, passed_over = checkpoints.newest_verifying(self.path)
+        if found is None:
+            raise CheckpointError("\n  ".join([f"{self.path}: has no checkpoint that can be used.", *passed_over]))
+        return found
+
+    def best(self) -> Checkpoint:
+        """Return the checkpoint of the best evaluation.
+
+        Raises:
+            CheckpointError: If there is none, or it is damaged.
+        """
+        step = self.last().manifest["state"]["best"]["best_step"]
+        if step is None:
+            raise CheckpointError(f"{self.path}: has no best checkpoint; the run was stopped before an evaluation.")
+        folder = checkpoints.checkpoint_folder(self.path, step)
+        try:
+            return checkpoints.read_checkpoint(folder)
+        except CheckpointError as error:
+            raise CheckpointError(f"{folder}, the best checkpoint, cannot be used: {error}.") from None
+
+    def is_complete(self, last: Checkpoint) -> bool:
+        """Return whether the run is finished and its final weights are those of `last`, its last checkpoint."""
+        return bool(last.manifest["finished"]) and all(
+            self._final_file_is(last, name) for name in (MODEL, EMA) if name in last.manifest["files"]
+        )
+
+    def _final_file_is(self, last: Checkpoint, name: str) -> bool:
+        path = self.path / name
+        return path.exists() and checkpoints.describe_bytes(path.read_bytes()) == last.manifest["files"][name]
+
+
+def holds_run(folder: Path) -> bool:
+    """Return whether a run was begun in a folder."""
+    return (folder / RECIPE).is_file()
+
+
+def check_free(folder: Path) -> None:
+    """Raise unless a run may begin in a folder: it is absent, empty, or holds only what a crash left of a beginning.
+
+    Raises:
+        CheckpointError: If something else lies there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder}: is a file, not a folder. Give another --out.")
+    foreign = (
+        sorted(p.name for p in folder.iterdir() if p.name not in _OWN and not durable.is_partial(p.name))
+        if (folder.is_dir())
+        else []
+    )
+    if foreign:
+        raise CheckpointError(
+            f"{folder}: is no run folder, and is not empty; it holds {', '.join(foreign[:3])}. Give another --out."
+        )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Within its ``with`` block, no other process can train in a run folder.
+
+    Raises:
+        CheckpointError: If another process does.
+    """
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CheckpointError(
+                f"{folder}: another process is training there. Wait for it, or start a run of your own with "
+                "--resume never or another --out."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def make_ready(folder: Path, checkpoint: Checkpoint | None, recipe: Recipe, facts: dict[str, Any]) -> None:
+    """Make a locked run folder ready to train in: what a crash left is removed, a fork copied, the recipe written.
+
+    Args:
+        folder: The run folder.
+        checkpoint: Where to start from, in this or another run folder; None to start from the beginning.
+        recipe: The recipe.
+        facts: For `run.json`.
+
+    Raises:
+        CheckpointError: If another process has trained here since the plan was made.
+    """
+    durable.remove_partial_files(folder)
+    if checkpoint is None:
+        if checkpoints.list_checkpoints(folder) and holds_run(folder):
+            raise CheckpointError(f"{folder}: another process has trained here just now. Start again.")
+        checkpoints.remove_all(folder)  # of a fork that crashed before it was one
+    elif checkpoint.run_folder.resolve() == folder.resolve():
+        newest, _ = checkpoints.newest_verifying(folder)
+        if newest is None or newest.step != checkpoint.step:
+            raise CheckpointError(f"{folder}: another process has trained here just now. Start again.")
+        checkpoints.remove_uncommitted(folder)
+    else:
+        checkpoints.remove_all(folder)
+        length = checkpoint.manifest["log"]["bytes"]
+        durable.write_file(folder / log.NAME, (checkpoint.run_folder / log.NAME).read_bytes()[:length])
+        durable.make_folder(folder / checkpoints.FOLDER)
+        checkpoints.copy_checkpoint(checkpoint, folder)
+    for name in (MODEL, EMA, REPORT):
+        durable.remove_file(folder / name)  # of a run that was finished and goes on
+    _write_if_changed(folder / FACTS, json.dumps(facts, indent=1).encode() + b"\n")
+    _write_if_changed(folder / RECIPE, to_toml(recipe).encode())  # last: it makes the folder a run
+
+
+def _write_if_changed(path: Path, data: bytes) -> None:
+    if not path.exists() or path.read_bytes() != data:
+        durable.write_file(path, data)

@@ -1,0 +1,174 @@
+"""What training has come to: everything that a checkpoint holds and that a resumed run takes up again.
+
+What lives here: the model, optimizer, average and counters as one thing, taken apart into tensors and plain values and
+put together again. What does not: files (`checkpoint.py`). No random state is among it; see `randomness.py`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from downslope.core.errors import CheckpointError, DataError, StateError
+from downslope.recipes.schema import Recipe
+from downslope.torch import SGD
+from downslope.training.checkpoint import Checkpoint, Tensors, plain_recipe
+from downslope.training.patience import Metric, Patience
+
+_VELOCITY = "momentum_buffer"
+
+
+@dataclass
+class TrainingState:
+    """All that changes while a run trains.
+
+    Attributes:
+        model: The model.
+        optimizer: Its optimizer.
+        averaged: Moving average of the model's weights, or None.
+        best: The best evaluation so far, which decides the checkpoint that is kept besides the newest.
+        early_stop: Counter of `train.early_stop`, or None.
+        plateau: Counter of `train.plateau`, or None.
+        held_out: The last evaluation.
+        stopped: Why training stopped before its last step, or None.
+    """
+
+    model: nn.Module
+    optimizer: SGD
+    averaged: AveragedModel | None
+    best: Patience
+    early_stop: Patience | None
+    plateau: Patience | None
+    held_out: dict[str, float] = field(default_factory=dict[str, float])
+    stopped: str | None = None
+
+    def tensors(self) -> dict[str, Tensors]:
+        """Return every tensor that a checkpoint holds: "model", "optimizer" and perhaps "ema"."""
+        tensors = {"model": model_tensors(self.model), "optimizer": _velocities(self.optimizer)}
+        if self.averaged is not None:
+            tensors["ema"] = model_tensors(self.averaged.module)
+        return tensors
+
+    def table(self) -> dict[str, Any]:
+        """Return everything else that a checkpoint holds, as plain values."""
+        return {
+            "optimizer": self.optimizer.state_dict()["param_groups"],
+            "ema_updates": None if self.averaged is None else int(self.averaged.n_averaged),
+            "best": self.best.state(),
+            "early_stop": None if self.early_stop is None else self.early_stop.state(),
+            "plateau": None if self.plateau is None else self.plateau.state(),
+            "held_out": self.held_out,
+            "stopped": self.stopped,
+        }
+
+    def restore(self, checkpoint: Checkpoint, recipe: Recipe) -> None:
+        """Take up the state of a checkpoint.
+
+        Args:
+            checkpoint: The checkpoint.
+            recipe: The recipe from now on. Where its optimizer's settings differ from the checkpoint's, its own hold.
+
+        Raises:
+            CheckpointError: If the checkpoint does not fit the model.
+        """
+        table, then = checkpoint.manifest["state"], checkpoint.manifest["recipe"]
+        now = plain_recipe(recipe)
+        same_settings = then["sgd"] == now["sgd"] and then["groups"] == now["groups"]
+        try:
+            self.model.load_state_dict(checkpoint.tensors["model"])
+            _restore_optimizer(
+                self.optimizer, table["optimizer"], checkpoint.tensors["optimizer"], keep=not same_settings
+            )
+            if self.averaged is not None and "ema" in checkpoint.tensors:
+                self.averaged.module.load_state_dict(checkpoint.tensors["ema"])
+                self.averaged.n_averaged.fill_(table["ema_updates"])
+        except (RuntimeError, StateError) as error:
+            raise CheckpointError(f"{checkpoint.folder} does not fit the recipe's model: {error}") from None
+        self.best.load(table["best"])
+        for counter, saved in ((self.early_stop, table["early_stop"]), (self.plateau, table["plateau"])):
+            if counter is not None:
+                counter.load(saved)
+        self.held_out = dict(table["held_out"])
+        if then["train"].get("early_stop") == now["train"].get("early_stop"):
+            self.stopped = table["stopped"]
+
+
+def build_state(recipe: Recipe, model: nn.Module, *, classes: int | None) -> TrainingState:
+    """Return the state before the first step.
+
+    Args:
+        recipe: The recipe, its schedules in steps.
+        model: The model.
+        classes: Number of classes, or None.
+
+    Raises:
+        DataError: If accuracy is watched and there are no classes, or the model holds what no checkpoint can.
+    """
+    train = recipe.train
+    for name in ("early_stop", "plateau"):
+        watch = getattr(train, name)
+        if watch is not None and watch.metric == "accuracy" and classes is None:
+            raise DataError(f'train.{name}.metric = "accuracy" needs integer targets; these are numbers. Use "loss".')
+    model_tensors(model)
+    watched: Any = train.early_stop or train.plateau
+    metric: Metric = watched.metric if watched is not None else ("loss" if classes is None else "accuracy")
+    early, plateau = train.early_stop, train.plateau
+    return TrainingState(
+        model=model,
+        optimizer=SGD(
+            model,
+            settings=recipe.sgd,
+            groups=recipe.groups,
+            clip_norm=train.clip_norm,
+            on_nonfinite=train.on_nonfinite,
+        ),
+        averaged=None if train.ema is None else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.ema)),
+        best=Patience(metric),
+        early_stop=None if early is None else Patience(early.metric, early.min_delta),
+        plateau=None if plateau is None else Patience(plateau.metric, plateau.min_delta),
+    )
+
+
+def model_tensors(model: nn.Module) -> Tensors:
+    """Return a model's state_dict.
+
+    Raises:
+        DataError: If it holds anything but tensors.
+    """
+    state: dict[str, Any] = model.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise DataError(
+                f"the model's state_dict holds `{name}`, which is {type(value).__name__}, not a tensor, and no "
+                "checkpoint without pickle can save it. Keep it in a buffer (register_buffer)."
+            )
+    return dict(state)
+
+
+def _velocities(optimizer: SGD) -> Tensors:
+    state = optimizer.state_dict()
+    names = _names(state["param_groups"])
+    return {
+        names[index]: entry[_VELOCITY] for index, entry in state["state"].items() if entry.get(_VELOCITY) is not None
+    }
+
+
+def _restore_optimizer(optimizer: SGD, groups: list[dict[str, Any]], velocities: Tensors, *, keep: bool) -> None:
+    if keep:  # this optimizer's own groups, which may be split otherwise, with the checkpoint's counts
+        counts = {key: groups[0][key] for key in ("step", "skipped")}
+        groups = [{**group, **counts} for group in optimizer.state_dict()["param_groups"]]
+    places = {name: index for index, name in _names(groups).items()}
+    state: Mapping[int, Any] = {places[name]: {_VELOCITY: velocity} for name, velocity in velocities.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it would tell of the lr that a plateau reduced
+        optimizer.load_state_dict({"state": state, "param_groups": groups}, hyperparameters="keep" if keep else "load")
+
+
+def _names(groups: list[dict[str, Any]]) -> dict[int, str]:
+    return {index: name for group in groups for index, name in zip(group["params"], group["param_names"], strict=True)}

@@ -1,0 +1,157 @@
+"""A recipe made into things: its data, model, loss, batches and state, and how many steps they take.
+
+What lives here: what a run is made of before it starts, and the facts and lines that say so. What does not: files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import downslope
+from downslope.core.schedules import Schedule
+from downslope.core.settings import Settings
+from downslope.recipes.encode import to_table
+from downslope.recipes.schema import Recipe
+from downslope.training.batches import Batches
+from downslope.training.data import Dataset, load_data
+from downslope.training.environment import describe_environment
+from downslope.training.losses import Loss, build_loss
+from downslope.training.models import build_model
+from downslope.training.state import TrainingState, build_state
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a run is made of.
+
+    Attributes:
+        recipe: The recipe as it was given.
+        dataset: Its data.
+        fingerprint: Checksum of the data.
+        loss: Its loss.
+        batches: Which examples each step takes.
+        state: The model and all that changes with it.
+        total_steps: Steps until the run is finished.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    fingerprint: str
+    loss: Loss
+    batches: Batches
+    state: TrainingState
+    total_steps: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `run.json` holds: plain facts for those who read the run later."""
+        recipe, data = self.recipe, self.dataset
+        groups = self.state.optimizer.param_groups
+        matches: list[str | None] = [", ".join(group.patterns) for group in recipe.groups]
+        return {
+            "format": 1,
+            "downslope": downslope.__version__,
+            "environment": describe_environment(),
+            "data": {
+                "name": data.name,
+                "train_examples": len(data.train_inputs),
+                "held_out_examples": len(data.held_out_inputs),
+                "input_shape": list(data.train_inputs.shape[1:]),
+                "classes": data.classes,
+                "fingerprint": self.fingerprint,
+            },
+            "steps_per_epoch": self.batches.steps_per_epoch,
+            "total_steps": self.total_steps,
+            "parameters": {name: list(p.shape) for name, p in self.state.model.named_parameters()},
+            "groups": [
+                {"match": match, "parameters": list(group["param_names"])}
+                for match, group in zip([*matches, None][: len(groups)], groups, strict=True)
+            ],
+        }
+
+    def lines(self, folder: Path) -> list[str]:
+        """Return the lines that training begins with.
+
+        Args:
+            folder: The run folder.
+        """
+        data, model = self.dataset, self.state.model
+        kinds = "" if data.classes is None else f", {data.classes} classes"
+        count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        groups = f", {len(self.recipe.groups)} group(s) with settings of their own" if self.recipe.groups else ""
+        per_epoch, per_step = self.batches.steps_per_epoch, self.recipe.data.batch_size * self.recipe.train.accumulate
+        learned, held_out = len(data.train_inputs), len(data.held_out_inputs)
+        return [
+            f"data        {data.name}: {learned:,} examples to learn from, {held_out:,} held out{kinds}",
+            f"model       {self.recipe.model.name}: {count:,} parameters",
+            f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
+            f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
+            f"runs on     torch {torch.__version__}, {torch.get_num_threads()} thread(s)",
+            f"run folder  {folder}",
+        ]
+
+
+def build_task(recipe: Recipe) -> Task:
+    """Return what a recipe's run is made of, before its first step.
+
+    Args:
+        recipe: The recipe.
+
+    Raises:
+        DownslopeError: If something in it cannot be had, or does not fit together.
+    """
+    dataset = load_data(recipe)
+    loss = build_loss(recipe)
+    model = build_model(recipe, dataset)
+    train = recipe.train
+    batches = Batches(
+        count=len(dataset.train_inputs),
+        batch_size=recipe.data.batch_size,
+        accumulate=train.accumulate,
+        shards=train.shards,
+        seed=recipe.seed,
+    )
+    total = train.steps if train.steps is not None else max(1, round((train.epochs or 0) * batches.steps_per_epoch))
+    return Task(
+        recipe=recipe,
+        dataset=dataset,
+        fingerprint=dataset.fingerprint(),
+        loss=loss,
+        batches=batches,
+        state=build_state(recipe.in_steps(batches.steps_per_epoch), model, classes=dataset.classes),
+        total_steps=total,
+    )
+
+
+def describe_settings(settings: Settings) -> str:
+    """Return settings in one line, without those that are off.
+
+    Example:
+        >>> describe_settings(Settings(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4))
+        'lr 0.1, momentum 0.9 (Nesterov), weight decay 0.0005 (coupled)'
+    """
+    parts = [f"lr {_number(settings.lr)}" + (" (inside the velocity)" if settings.lr_in_velocity else "")]
+    if settings.momentum != 0:
+        parts.append(f"momentum {_number(settings.momentum)}" + (" (Nesterov)" if settings.nesterov else ""))
+    if settings.dampening:
+        parts.append(f"dampening {settings.dampening:g}")
+    if settings.weight_decay != 0:
+        parts.append(f"weight decay {_number(settings.weight_decay)} ({settings.decay})")
+    if settings.maximize:
+        parts.append("ascending")
+    return ", ".join(parts)
+
+
+def _number(value: float | Schedule) -> str:
+    if not isinstance(value, Schedule):
+        return f"{value:g}"
+    table: dict[str, Any] = to_table(value)
+    words = [
+        name if item is True else f"{name} {item['schedule'] if isinstance(item, dict) else item}"
+        for name, item in table.items()
+        if name != "schedule" and item is not False and not isinstance(item, list)
+    ]
+    return f"{table['schedule']} ({', '.join(words)})"

@@ -1,0 +1,115 @@
+"""Crash a run at every point of every file operation, resume it, and compare with an uninterrupted run.
+
+A program, started by `test_crashes.py`: it imports torch once, with one thread, and forks a process for each run.
+Usage: crash_matrix.py FOLDER crash|power|kill
+"""
+
+import gc
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch._dynamo  # what every optimizer of torch loads at its first use: once here, not in each process
+from crashing import CODE, CrashingOs
+from training_runs import fingerprints, run, tiny
+
+from downslope.training import durable
+
+RECIPE = {"train__epochs": "1", "train__ema": "0.9", "checkpoint__every_steps": "2", "checkpoint__keep": "1"}
+KILLS = 20
+
+
+def fork(task):
+    """Run a task in a process of its own and return its process id."""
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        task()
+        code = 0
+    except BaseException as error:  # noqa: BLE001  a forked process must never return into its parent's code
+        print(f"{type(error).__name__}: {error}", flush=True)
+    finally:
+        os._exit(code)
+
+
+def finish(process):
+    """Wait for a process and return its exit code, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def train(folder, crashing=None, **overrides):
+    """Train in a folder, with a crashing `os` if one is given."""
+    if crashing is not None:
+        durable.os = crashing
+    outcome, _ = run(tiny(**{**RECIPE, **overrides}), folder)
+    assert outcome.finished
+
+
+def check(folder, expected, what, **overrides):
+    """Resume a run and compare what it leaves."""
+    assert finish(fork(lambda: train(folder, **overrides))) == 0, (
+        f"resuming failed after a crash at {what}: see {folder}"
+    )
+    found = fingerprints(folder)
+    assert found == expected, f"after a crash at {what}, {[n for n in expected if found.get(n) != expected[n]]} differ"
+    leftovers = [path.name for path in folder.rglob("*.partial")]
+    assert not leftovers, f"after a crash at {what}, {leftovers} are left"
+
+
+def crash_everywhere(root, expected, *, power):
+    """Crash at every point in turn, until a run gets through without one."""
+    point = 0
+    while True:
+        folder = root / str(point)
+        code = finish(fork(lambda at=point, folder=folder: train(folder, CrashingOs(at, power=power))))
+        if code == 0:
+            break
+        assert code == CODE, f"the run that was to crash at point {point} ended with {code}"
+        check(folder, expected, f"point {point}")
+        shutil.rmtree(folder, ignore_errors=True)
+        point += 1
+    print(f"{point} points")
+
+
+def kill_at_random(root):
+    """SIGKILL a process at random moments of a longer run, resume it, and compare."""
+    longer = {"train__epochs": "60", "checkpoint__every_steps": "7"}
+    began = time.monotonic()
+    assert finish(fork(lambda: train(root / "whole", **longer))) == 0
+    duration = time.monotonic() - began
+    expected = fingerprints(root / "whole")
+    moments = random.Random(0)
+    killed = 0
+    number = 0
+    while killed < KILLS:  # a process that had ended before it was killed does not count
+        number += 1
+        folder = root / str(number)
+        process = fork(lambda folder=folder: train(folder, **longer))
+        time.sleep(moments.uniform(0, 0.9 * duration))
+        os.kill(process, signal.SIGKILL)
+        killed += finish(process) == -signal.SIGKILL
+        check(folder, expected, f"random moment {number}", **longer)
+    print(f"{killed} kills")
+
+
+def main():
+    """Run the matrix that the command line names."""
+    root, mode = Path(sys.argv[1]), sys.argv[2]
+    torch.set_num_threads(1)
+    gc.freeze()  # so that a forked process does not copy the pages of what was imported
+    if mode == "kill":
+        kill_at_random(root)
+        return
+    assert finish(fork(lambda: train(root / "whole"))) == 0
+    crash_everywhere(root, fingerprints(root / "whole"), power=mode == "power")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from training_runs import checkpoint_names
+
+HERE = Path(__file__).parent
+
+
+def start(folder, model, steps):
+    """Start training in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(HERE / "train_child.py"), str(folder), model, str(steps)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(stream, text):
+    """Read lines until one holds `text`."""
+    for line in stream:
+        if text in line:
+            return
+    pytest.fail(f"the process ended without {text!r}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_the_process(number, tmp_path):
+    """In the middle of a run: a checkpoint is written, an event noted, and the exit code is 130 or 143."""
+    process = start(tmp_path, "training_tasks:noisy", 1_000_000)
+    wait_for(process.stderr, "step")
+    before = time.time()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    names = checkpoint_names(tmp_path)
+    assert (tmp_path / "checkpoints" / names[-1] / "manifest.json").stat().st_mtime > before - 1
+    assert '"event": "signal"' in (tmp_path / "events.jsonl").read_text(encoding="utf-8")
+
+
+def test_a_second_signal_quits_at_once(tmp_path):
+    """While a step takes a minute, the first signal waits for it and the second does not."""
+    process = start(tmp_path, "training_tasks:sleepy", 10)
+    wait_for(process.stdout, "asleep")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 130
+    process.communicate()

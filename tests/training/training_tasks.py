@@ -1,0 +1,122 @@
+"""Small data, models and losses that the tests of training name by import path. No tests here."""
+
+import random
+import time
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def blobs(count=50, features=4, classes=3):
+    """Return overlapping Gaussian clouds: (inputs, targets)."""
+    generator = np.random.default_rng(7)
+    targets = generator.integers(0, classes, count)
+    return generator.normal(size=(count, features)) + targets[:, None], targets
+
+
+def drifting():
+    """Return data that differ from call to call."""
+    inputs, targets = blobs()
+    return inputs + time.monotonic_ns() % 1000, targets
+
+
+def line(count=40):
+    """Return a regression with its own split and one number to predict."""
+    inputs = np.linspace(-1, 1, count)[:, None]
+    targets = 3 * inputs[:, 0] + 1
+    return {
+        "train_inputs": inputs[::2],
+        "train_targets": targets[::2],
+        "held_out_inputs": inputs[1::2],
+        "held_out_targets": targets[1::2],
+    }
+
+
+def dropout(dataset, rate=0.5):
+    """Return a model that draws random numbers in every forward pass."""
+    return nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(rate), nn.Linear(16, dataset.classes))
+
+
+def batch_norm(dataset):
+    """Return a model with buffers that every forward pass changes."""
+    return nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, dataset.classes))
+
+
+class Noisy(nn.Module):
+    """Draws from NumPy's and Python's global generators."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layer = nn.Linear(4, classes)
+
+    def forward(self, inputs):
+        return self.layer(inputs * random.uniform(0.5, 1.5) + float(np.random.normal()))
+
+
+def noisy(dataset):
+    """Return a `Noisy` model."""
+    return Noisy(dataset.classes)
+
+
+class Tied(nn.Module):
+    """Uses one weight twice, under two names."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.first = nn.Linear(4, 4, bias=False)
+        self.second = nn.Linear(4, 4, bias=False)
+        self.second.weight = self.first.weight
+        self.out = nn.Linear(4, classes)
+
+    def forward(self, inputs):
+        return self.out(torch.relu(self.second(torch.relu(self.first(inputs)))))
+
+
+def tied(dataset):
+    """Return a `Tied` model."""
+    return Tied(dataset.classes)
+
+
+class Sleepy(nn.Module):
+    """Takes a minute for its third forward pass in training."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layer = nn.Linear(4, classes)
+        self.seen = 0
+
+    def forward(self, inputs):
+        self.seen += self.training
+        if self.seen == 3:
+            print("asleep", flush=True)
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                time.sleep(0.01)
+        return self.layer(inputs)
+
+
+def sleepy(dataset):
+    """Return a `Sleepy` model."""
+    return Sleepy(dataset.classes)
+
+
+def sometimes_infinite(outputs, targets):
+    """Return a cross-entropy that is infinite on some batches."""
+    loss = nn.functional.cross_entropy(outputs, targets)
+    return loss * float("inf") if len(targets) > 2 and int(targets[:3].sum()) == 3 else loss
+
+
+def vector_loss(outputs, targets):
+    """Return one loss an example, which is not what a loss should do."""
+    return nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+
+def broken_model(dataset):
+    """Return a model that does not fit the data."""
+    return nn.Linear(5, dataset.classes)
+
+
+def no_model(dataset):
+    """Return what is not a model."""
+    return 3
