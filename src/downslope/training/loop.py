@@ -335,8 +335,9 @@ class _Run:
         if now - self._shown_time < _SHOW_SECONDS:
             return
         self._shown_time = now
-        names = {"loss": "held-out loss", "accuracy": "held-out accuracy"}
-        held_out = {names[name]: value for name, value in self._state.held_out.items() if name in names}
+        found = self._state.held_out
+        name = "accuracy" if "accuracy" in found else "loss"  # one of them: a line of a terminal is short
+        held_out = {f"held-out {name}": found[name]} if found else {}
         self._console.progress(self.step, self._task.total_steps, {**self._last_fields, **held_out})
         if now - self._flushed_time >= _FLUSH_SECONDS:
             self._log.flush()

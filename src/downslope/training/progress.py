@@ -100,7 +100,8 @@ class BarConsole:
         from tqdm import tqdm
 
         if self._bar is None:
-            self._bar = tqdm(total=total, initial=step, unit="step", leave=False, dynamic_ncols=True)
+            form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps, {remaining} left{postfix}"
+            self._bar = tqdm(total=total, initial=step, leave=False, dynamic_ncols=True, bar_format=form)
         self._bar.set_postfix_str(format_fields(fields), refresh=False)
         self._bar.update(step - self._bar.n)
 
