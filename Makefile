@@ -36,8 +36,8 @@ format: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-# One stamp per extra: installed again when what is asked for, or the pins, have changed.
-$(VENV)/.installed-%: pyproject.toml constraints.txt | $(VENV)/bin/python
+# One stamp per extra: installed again when what is asked for, the pins or the C++ have changed.
+$(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*) | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e ".[$*]"
 	touch $@
 

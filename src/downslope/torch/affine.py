@@ -7,13 +7,15 @@ option of the optimizer; they all went into the numbers. No gradient is ever wri
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.rule import StepScalars
+from downslope.kernel.coefficients import six_coefficients
 
 _EPSILON = sys.float_info.epsilon
 _EXACT_ENOUGH = frozenset({torch.float32, torch.float64, torch.complex64, torch.complex128})
@@ -51,11 +53,7 @@ def in_place_step(scalars: StepScalars) -> InPlaceStep:
     Args:
         scalars: The scalars of the step.
     """
-    (delta_param, from_param), (delta_grad, from_grad), (delta_velocity, from_velocity) = (
-        sgd_rule(1.0, 0.0, 0.0, scalars),
-        sgd_rule(0.0, 1.0, 0.0, scalars),
-        sgd_rule(0.0, 0.0, 1.0, scalars),
-    )
+    delta_param, delta_grad, delta_velocity, from_param, from_grad, from_velocity = six_coefficients(scalars)
     share = delta_velocity / from_velocity if from_velocity else 0.0
     return InPlaceStep(
         from_velocity,
@@ -65,6 +63,27 @@ def in_place_step(scalars: StepScalars) -> InPlaceStep:
         _difference(delta_grad, share * from_grad),
         _difference(delta_param, share * from_param),
     )
+
+
+def apply_triples(triples: list[Triple], scalars: StepScalars, *, multi_tensor: bool) -> None:
+    """Apply one step to tensors of any formats and devices.
+
+    Args:
+        triples: The tensors.
+        scalars: The scalars of the step.
+        multi_tensor: Whether to use torch's multi-tensor operations where the formats allow it.
+    """
+    step = in_place_step(scalars)
+    buckets: defaultdict[tuple[torch.device, torch.dtype, bool], list[Triple]] = defaultdict(list)
+    for param, grad, velocity in triples:
+        if multi_tensor and is_exact_enough(param, grad, velocity):
+            buckets[param.device, param.dtype, velocity is None].append((param, grad, velocity))
+        else:
+            apply_one(param, grad, velocity, step)
+    for (device, _, stateless), bucket in buckets.items():
+        for chunk in in_chunks(bucket) if device.type == "cpu" else [bucket]:
+            params, grads, velocities = (list(tensors) for tensors in zip(*chunk, strict=True))
+            apply_multi_tensor(params, grads, None if stateless else velocities, step)
 
 
 def apply_multi_tensor(

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from downslope.kernel import load_native, use_threads
+from downslope.torch.memory import FORMAT_OF, is_plain
 
 _NARROW = frozenset({torch.float16, torch.bfloat16})
 
@@ -21,13 +25,15 @@ def global_norm(grads: Sequence[Tensor]) -> float:
     Returns:
         The norm; inf or NaN if a gradient itself holds one (or the norm is beyond float64).
     """
-    norm = _norm_of(_norms(grads, 2.0))
+    inside, outside = _split(grads)
+    squares, _ = _sum_of_squares(inside)
+    norm = math.hypot(math.sqrt(squares), *_to_floats(_norms(outside, 2.0)))
     if math.isinf(norm):
         largest = max(_to_floats(_norms(grads, math.inf)))
         if math.isfinite(largest):
             # Squares of large finite values overflow; those of their shares of the largest cannot.
             shares = [_real(g).to(torch.float64) / largest for g in grads if g.numel()]
-            norm = largest * _norm_of(_norms(shares, 2.0))
+            norm = largest * math.hypot(*_to_floats(_norms(shares, 2.0)))
     return norm
 
 
@@ -37,8 +43,26 @@ def all_finite(grads: Sequence[Tensor]) -> bool:
     Args:
         grads: Gradients of any shapes, formats and devices.
     """
+    inside, outside = _split(grads)
     # The largest magnitude is exact in every format, so large finite values are no false alarm.
-    return all(math.isfinite(norm) for norm in _to_floats(_norms(grads, math.inf)))
+    return _sum_of_squares(inside)[1] and all(map(math.isfinite, _to_floats(_norms(outside, math.inf))))
+
+
+def _split(grads: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the gradients that the kernel can read, and the others."""
+    if load_native() is None:
+        return [], list(grads)
+    inside = [grad for grad in grads if is_plain(grad)]
+    return inside, [] if len(inside) == len(grads) else [grad for grad in grads if not is_plain(grad)]
+
+
+def _sum_of_squares(grads: Sequence[Tensor]) -> tuple[float, bool]:
+    """Return the sum of squares, in float64, and whether all are finite, of gradients that the kernel can read."""
+    if not grads:
+        return 0.0, True
+    use_threads()
+    native: Any = load_native()
+    return native.sum_of_squares([(grad.data_ptr(), grad.numel(), FORMAT_OF[grad.dtype]) for grad in grads])
 
 
 def _norms(grads: Sequence[Tensor], order: float) -> list[Tensor]:
@@ -50,10 +74,6 @@ def _norms(grads: Sequence[Tensor], order: float) -> list[Tensor]:
     for (_, dtype), bucket in buckets.items():
         norms += torch._foreach_norm(bucket, order, dtype=torch.float32 if dtype in _NARROW else None)
     return norms
-
-
-def _norm_of(norms: Sequence[Tensor]) -> float:
-    return math.hypot(*_to_floats(norms))
 
 
 def _to_floats(norms: Sequence[Tensor]) -> list[float]:

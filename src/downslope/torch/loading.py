@@ -22,11 +22,11 @@ from downslope.core.schedules import Schedule
 from downslope.recipes.decode import Source, decode_schedule
 from downslope.recipes.encode import to_table
 from downslope.torch import param_groups as keys
+from downslope.torch.plan import VELOCITY
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
 
-_VELOCITY = "momentum_buffer"
 _OWN_KEYS = frozenset({"params", "param_names", "foreach", "fused", "differentiable", "capturable"})
 """Keys of a group that belong to this optimizer and machine, and are not loaded."""
 
@@ -171,17 +171,17 @@ def _velocities(
         if not isinstance(entry, Mapping):
             match.problems.append(f"the state of {name} must be a table; got {type(entry).__name__}")
             continue
-        foreign = [str(word) for word in entry if word != _VELOCITY]
+        foreign = [str(word) for word in entry if word != VELOCITY]
         if foreign:
             match.problems.append(f"the state of {name} holds {', '.join(foreign)}, which is not of SGD")
-        velocity = entry.get(_VELOCITY)
+        velocity = entry.get(VELOCITY)
         if velocity is None:
             continue
         problem = _misfit(param, velocity)
         if problem is None:
             # In the parameter's layout, whatever the file's (often contiguous), so that a step stays one pass.
             copied = torch.empty_like(param, dtype=velocity.dtype, requires_grad=False)
-            state[param] = {_VELOCITY: copied.copy_(velocity.detach())}
+            state[param] = {VELOCITY: copied.copy_(velocity.detach())}
             expected = optimizer.expected_velocity_dtype(param)
             if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
                 problem = f"is {velocity.dtype}, narrower than the {expected} expected here"  # it fits all the same

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -194,6 +195,14 @@ def write_scheduled_values(group: dict[str, Any], step: int) -> None:
         schedule = group[schedule_key(name)]
         if schedule is not None:
             group[name] = schedule(step)
+
+
+_get_values = itemgetter(*HYPERPARAMETERS, "lr_initial", "lr_max")
+
+
+def values_of(group: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return everything in a group that its scalars depend on."""
+    return (*_get_values(group), group.get("max_lr"))
 
 
 def check_not_overwritten(group: Mapping[str, Any], index: int, step: int) -> None:

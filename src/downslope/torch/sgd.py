@@ -16,13 +16,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from downslope.core.errors import NonFiniteGradientError, SettingsError, one_of
 from downslope.core.groups import Group
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.settings import Settings
 from downslope.torch import param_groups as keys
-from downslope.torch.affine import Triple, apply_multi_tensor, apply_one, in_chunks, in_place_step, is_exact_enough
+from downslope.torch.affine import Triple, apply_triples
 from downslope.torch.arguments import (
     DEFAULTS,
     OnNonfinite,
@@ -33,9 +34,9 @@ from downslope.torch.arguments import (
 )
 from downslope.torch.gradients import all_finite, global_norm
 from downslope.torch.loading import load_into, plain_state
+from downslope.torch.plan import VELOCITY, Entry, Scalars, StepPlan, grads_of
 
 _SMALL_SCALE = 2.0**-64
-_VELOCITY = "momentum_buffer"  # torch.optim.SGD's own key, so that states are exchanged as they are
 
 
 class SGD(Optimizer):
@@ -132,6 +133,8 @@ class SGD(Optimizer):
         self.clip_norm = checked_clip_norm(clip_norm)
         self.on_nonfinite = checked_on_nonfinite(on_nonfinite)
         self.velocity_dtype = checked_velocity_dtype(velocity_dtype)
+        self._plan: StepPlan | None = None
+        self._known_scalars: dict[int, tuple[tuple[Any, ...], StepScalars]] = {}
         self.grad_norm: float | None = None
         """Global norm of the last step's gradients before clipping, if the step needed it, else None."""
         defaults = keys.defaults_from(settings, values)
@@ -183,76 +186,119 @@ class SGD(Optimizer):
             NonFiniteGradientError: If a gradient holds inf or NaN and on_nonfinite is "raise"; nothing has moved.
             SettingsError: If a gradient is sparse, or something wrote a value to a group that is not allowed.
         """
+        if (
+            self._optimizer_step_pre_hooks
+            or self._optimizer_step_post_hooks
+            or _global_optimizer_pre_hooks
+            or _global_optimizer_post_hooks
+            or torch.autograd._profiler_enabled()
+        ):
+            return self._step_with_hooks(closure)
+        return self._step_with_closure(closure)
+
+    # torch wraps every optimizer's step for hooks and profilers at 5 us a call; here only where there are any.
+    step.hooked = True  # type: ignore[attr-defined]
+
+    def _step_with_closure(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        with torch.set_grad_enabled(self.defaults["differentiable"]):
-            self._step()
+        self._step()
         return loss
 
+    _step_with_hooks = Optimizer.profile_hook_step(_step_with_closure)
+
     def _step(self) -> None:
-        with_grads = [
-            [(p, p.grad) for p in group["params"] if p.grad is not None and self._is_dense(group, i, p)]
-            for i, group in enumerate(self.param_groups)
-        ]
-        if self._is_probe(with_grads):
-            for group, pairs in zip(self.param_groups, with_grads, strict=True):
-                for param, _ in pairs:
-                    self._velocity(group, param)
-            return
+        plan = self._plan if self._plan is not None and self._plan.is_current(self) else None
+        pairs: list[tuple[int, Tensor]] = []
+        if plan is None:
+            pairs = self._params_with_grads()
+            if self._is_probe(grads_of(param for _, param in pairs)):
+                self._make_plan(pairs)  # which allocates
+                return
         scalars = [self._scalars(index, group) for index, group in enumerate(self.param_groups)]  # before any moves
-        grad_scale = self._gradient_scale([grad for pairs in with_grads for _, grad in pairs])
+        grad_scale = 1.0
+        if self.clip_norm is not None or self.on_nonfinite != "ignore":
+            grad_scale = self._gradient_scale(plan, pairs)
         if grad_scale is None:
             for group in self.param_groups:
                 group["skipped"] += 1
-            return
+        else:
+            plan = self._make_plan(pairs) if plan is None else plan
+            self._carry_out(plan, scalars, grad_scale)
+            for group in self.param_groups:
+                group["step"] += 1
+        if plan is not None:
+            plan.let_go()
+            self._plan = plan
+
+    def _params_with_grads(self) -> list[tuple[int, Tensor]]:
+        """Return (group's index, parameter) for every parameter that has a gradient, each of them dense."""
+        return [
+            (i, param)
+            for i, group in enumerate(self.param_groups)
+            for param in group["params"]
+            if param.grad is not None and self._is_dense(group, i, param)
+        ]
+
+    def _make_plan(self, pairs: list[tuple[int, Tensor]]) -> StepPlan:
+        """Return the plan of this step; parameters at their first gradient get their velocity here."""
+        entries: list[Entry] = []
+        for index, param in pairs:
+            # Without momentum nothing is kept: like torch, every gradient is then undampened as a first one.
+            is_first = param not in self.state or self.state[param].get(VELOCITY) is None
+            entries.append(Entry(index, is_first, param, self._velocity(self.param_groups[index], param)))
+        return StepPlan(self, entries)
+
+    def _carry_out(self, plan: StepPlan, scalars: list[StepScalars], grad_scale: float) -> None:
         if grad_scale < _SMALL_SCALE:
             # Times lr it could leave float32's range; and a factor of 0, from a norm of inf, must make NaN of inf.
-            with_grads = [[(param, grad * grad_scale) for param, grad in pairs] for pairs in with_grads]
-            grad_scale = 1.0
-        for group, pairs, common in zip(self.param_groups, with_grads, scalars, strict=True):
-            self._step_group(group, pairs, replace(common, grad_scale=common.grad_scale * grad_scale))
-        for group in self.param_groups:
-            group["step"] += 1
+            grads = [grad * grad_scale for grad in plan.grads()]
+            self._apply(plan.entries, grads, (scalars, self._at_first(scalars)))
+            return
+        if grad_scale != 1.0:
+            scalars = [replace(common, grad_scale=common.grad_scale * grad_scale) for common in scalars]
+        both = (scalars, self._at_first(scalars))
+        plan.run_kernel(both)
+        if plan.rest:
+            self._apply(plan.rest, grads_of(entry.param for entry in plan.rest), both)
+
+    def _at_first(self, scalars: list[StepScalars]) -> list[StepScalars]:
+        """Return the scalars of parameters at their first gradient, by group."""
+        return [
+            replace(common, dampening=0.0) if common.dampening and group["undampened_first_step"] else common
+            for group, common in zip(self.param_groups, scalars, strict=True)
+        ]
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         """Return the scalars of this step for a group's parameters, except those at their first gradient."""
         keys.check_not_overwritten(group, index, group["step"])
         keys.write_scheduled_values(group, group["step"])
+        values = keys.values_of(group)
+        known = self._known_scalars.get(index)
+        if known is not None and known[0] == values:
+            return known[1]
         try:
-            return keys.scalars_of(group, differentiable=self.defaults["differentiable"])
+            scalars = keys.scalars_of(group, differentiable=self.defaults["differentiable"])
         except SettingsError as error:
             raise SettingsError(f"param group {index}: {error}") from None
+        if not any(isinstance(value, Tensor) for value in values):  # a tensor may change in place
+            self._known_scalars[index] = (values, scalars)
+        return scalars
 
-    def _step_group(self, group: dict[str, Any], pairs: list[tuple[Tensor, Tensor]], scalars: StepScalars) -> None:
-        old: list[tuple[Tensor, Tensor]] = []
-        new: list[tuple[Tensor, Tensor]] = []
-        for pair in pairs:
-            (old if self.state.get(pair[0], {}).get(_VELOCITY) is not None else new).append(pair)
-        at_first = replace(scalars, dampening=0.0) if group["undampened_first_step"] else scalars
-        for part, own in ((old, scalars), (new, at_first)):
-            if not part:
-                continue
-            triples = [(param, grad, self._velocity(group, param)) for param, grad in part]
-            if self.defaults["differentiable"]:
-                self._apply_differentiably(triples, own)
-            else:
-                self._apply(triples, own, multi_tensor=group["foreach"] is not False)
-
-    def _apply(self, triples: list[Triple], scalars: StepScalars, *, multi_tensor: bool) -> None:
-        step = in_place_step(scalars)
-        lists: defaultdict[tuple[torch.device, torch.dtype, bool], list[Triple]]
-        lists = defaultdict(list)
-        for param, grad, velocity in triples:
-            if multi_tensor and is_exact_enough(param, grad, velocity):
-                lists[param.device, param.dtype, velocity is None].append((param, grad, velocity))
-            else:
-                apply_one(param, grad, velocity, step)
-        for (device, _, stateless), bucket in lists.items():
-            for chunk in in_chunks(bucket) if device.type == "cpu" else [bucket]:
-                params, grads, velocities = (list(tensors) for tensors in zip(*chunk, strict=True))
-                apply_multi_tensor(params, grads, None if stateless else velocities, step)
+    def _apply(self, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars) -> None:
+        """Step tensors by torch's own operations."""
+        triples: defaultdict[tuple[int, bool], list[Triple]] = defaultdict(list)
+        for entry, grad in zip(entries, grads, strict=True):
+            triples[entry.group, entry.is_first].append((entry.param, grad, entry.velocity))
+        with torch.set_grad_enabled(self.defaults["differentiable"]):
+            for (group, is_first), part in triples.items():
+                own = scalars[is_first][group]
+                if self.defaults["differentiable"]:
+                    self._apply_differentiably(part, own)
+                else:
+                    apply_triples(part, own, multi_tensor=self.param_groups[group]["foreach"] is not False)
 
     def _apply_differentiably(self, triples: list[Triple], scalars: StepScalars) -> None:
         for param, grad, velocity in triples:
@@ -261,17 +307,17 @@ class SGD(Optimizer):
             delta, after = sgd_rule(param.clone(), grad, before, scalars)
             param.add_(delta)
             if velocity is not None:
-                self.state[param][_VELOCITY] = after
+                self.state[param][VELOCITY] = after
 
     def _velocity(self, group: dict[str, Any], param: Tensor) -> Tensor | None:
         """Return the velocity of a parameter, zeros if it is new, or None if its group has no momentum."""
-        velocity = self.state[param].get(_VELOCITY) if param in self.state else None
+        velocity = self.state[param].get(VELOCITY) if param in self.state else None
         if velocity is None and (
             keys.number("momentum", group["momentum"]) != 0 or group["momentum_schedule"] is not None
         ):
             with torch.inference_mode(mode=False):  # one made in inference mode could never be written to outside it
                 velocity = torch.zeros_like(param, dtype=self.expected_velocity_dtype(param))
-            self.state[param][_VELOCITY] = velocity
+            self.state[param][VELOCITY] = velocity
         return velocity
 
     def expected_velocity_dtype(self, param: Tensor) -> torch.dtype:
@@ -280,21 +326,20 @@ class SGD(Optimizer):
             return param.dtype
         return self.velocity_dtype.to_complex() if param.is_complex() else self.velocity_dtype
 
-    def _gradient_scale(self, grads: list[Tensor]) -> float | None:
+    def _gradient_scale(self, plan: StepPlan | None, pairs: list[tuple[int, Tensor]]) -> float | None:
         """Return the factor that clipping puts on all gradients, or None if the step is to be skipped."""
-        self.grad_norm = None
-        if self.clip_norm is None and self.on_nonfinite == "ignore":
-            return 1.0
-        if self.clip_norm is not None:
+        sums = None if plan is None else plan.sum_of_squares()
+        if sums is not None and math.isfinite(sums[0]):
+            self.grad_norm, finite = math.sqrt(sums[0]), True
+        else:
+            grads = grads_of(param for _, param in pairs) if plan is None else plan.grads()
             self.grad_norm = global_norm(grads)
             finite = math.isfinite(self.grad_norm) or all_finite(grads)
-        else:
-            finite = all_finite(grads)
         if not finite and self.on_nonfinite == "skip":
             return None
         if not finite and self.on_nonfinite == "raise":
             raise NonFiniteGradientError(self._nonfinite_message())
-        if self.clip_norm is None or self.grad_norm is None or self.grad_norm <= self.clip_norm:
+        if self.clip_norm is None or self.grad_norm <= self.clip_norm:
             return 1.0
         return self.clip_norm / self.grad_norm
 
@@ -321,7 +366,7 @@ class SGD(Optimizer):
             )
         return True
 
-    def _is_probe(self, with_grads: list[list[tuple[Tensor, Tensor]]]) -> bool:
+    def _is_probe(self, grads: list[Tensor]) -> bool:
         """Whether this is torch.distributed.checkpoint's way to have state allocated: lr 0 and gradients of zeros.
 
         Nothing may move then, not even by weight decay that does not depend on lr, nor may the count. It cannot be told
@@ -330,8 +375,8 @@ class SGD(Optimizer):
         return (
             not self.state
             and all(keys.number("lr", group["lr"]) == 0 for group in self.param_groups)
-            and any(with_grads)
-            and not any(grad.any() for pairs in with_grads for _, grad in pairs)
+            and bool(grads)
+            and not any(grad.any() for grad in grads)
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -364,6 +409,11 @@ class SGD(Optimizer):
             StateError: If something does not fit; the message lists all of it.
         """
         load_into(self, state_dict, strict=strict, hyperparameters=hyperparameters)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up what `__getstate__` or loading gives; plans are made anew."""
+        self._plan, self._known_scalars = None, {}
+        super().__setstate__(state)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what deepcopy and pickle carry."""

@@ -1,0 +1,85 @@
+// Number formats: how an element is read into the format of computation and written back.
+//
+// Everything here is plain integer and IEEE arithmetic without branches, so that compilers vectorise it and every
+// processor gives the same bits. What does not live here: the step itself (affine.h) and random numbers (rounding.h).
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+namespace downslope {
+
+// Returns a where the condition holds, else b, by masks: compilers keep loops with it free of branches.
+inline std::uint32_t select(bool condition, std::uint32_t a, std::uint32_t b) {
+  const std::uint32_t mask = 0u - static_cast<std::uint32_t>(condition);
+  return (a & mask) | (b & ~mask);
+}
+
+struct bfloat16 {
+  std::uint16_t bits;
+};
+struct float16 {
+  std::uint16_t bits;
+};
+
+inline float widen(float x) { return x; }
+inline double widen(double x) { return x; }
+inline float widen(bfloat16 x) { return std::bit_cast<float>(std::uint32_t{x.bits} << 16); }
+
+// The exponent is shifted into place and the value scaled by 2^112, which is exact and makes subnormals normal.
+inline float widen(float16 x) {
+  const std::uint32_t magnitude = std::uint32_t{x.bits} & 0x7fffu;
+  const std::uint32_t sign = (std::uint32_t{x.bits} & 0x8000u) << 16;
+  const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
+  const std::uint32_t special = (magnitude << 13) | 0x7f800000u;  // inf and NaN keep their fraction
+  const std::uint32_t bits = select(magnitude >= 0x7c00u, special, std::bit_cast<std::uint32_t>(scaled));
+  return std::bit_cast<float>(bits | sign);
+}
+
+template <class Format>
+Format narrow(float x);  // rounds to nearest, ties to even
+
+template <>
+inline float narrow<float>(float x) {
+  return x;
+}
+
+template <>
+inline bfloat16 narrow<bfloat16>(float x) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const std::uint32_t quiet = (bits >> 16) | 0x40u;
+  const bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
+  return {static_cast<std::uint16_t>(select(is_nan, quiet, rounded))};
+}
+
+// Adding a power of two 2^13 times larger than the last place to keep lets the adder round; below the smallest normal
+// float16 the power is fixed, which rounds subnormals in the same way.
+template <>
+inline float16 narrow<float16>(float x) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t sign = (bits >> 16) & 0x8000u;
+  const std::uint32_t magnitude = bits & 0x7fffffffu;
+  const std::uint32_t exponent = magnitude & 0x7f800000u;
+  const std::uint32_t floor = 0x38800000u;  // 2^-14
+  const std::uint32_t base = select(exponent < floor, floor, exponent) + (13u << 23);
+  const bool overflows = magnitude >= 0x477ff000u;  // 65520, the first that rounds to infinity
+  // the power of two is clamped so that it never overflows itself; such values are replaced below
+  const float power = std::bit_cast<float>(select(overflows, floor, base));
+  const float summed = std::bit_cast<float>(select(overflows, 0u, magnitude)) + power;
+  const std::uint32_t fraction = std::bit_cast<std::uint32_t>(summed) - std::bit_cast<std::uint32_t>(power);
+  const std::uint32_t biased = select(exponent < floor, 0u, (exponent - floor) >> 13);
+  const std::uint32_t finite = biased + fraction;
+  const std::uint32_t special = select(magnitude > 0x7f800000u, 0x7e00u, 0x7c00u);
+  return {static_cast<std::uint16_t>(select(overflows, special, finite) | sign)};
+}
+
+template <class Format>
+Format narrow(double x);
+
+template <>
+inline double narrow<double>(double x) {
+  return x;
+}
+
+}  // namespace downslope

@@ -1,0 +1,139 @@
+// The kernels of one instruction set. Compiled several times, each time with other flags and another namespace
+// (DOWNSLOPE_ISA); dispatch.cpp picks one when the program runs. Loops are plain: compilers vectorise them, and since
+// nothing is reordered or contracted, every instruction set gives the same bits.
+
+#include <type_traits>
+
+#include "kernel_table.h"
+
+namespace downslope::DOWNSLOPE_ISA {
+namespace {
+
+struct absent {};
+
+template <class Format>
+using ComputeOf = std::conditional_t<std::is_same_v<Format, double>, double, float>;
+
+// The coefficients in the format of computation.
+template <class Compute>
+struct Weights {
+  explicit Weights(const Coefficients& c)
+      : delta_param(static_cast<Compute>(c.delta_param)),
+        delta_grad(static_cast<Compute>(c.delta_grad)),
+        delta_velocity(static_cast<Compute>(c.delta_velocity)),
+        velocity_param(static_cast<Compute>(c.velocity_param)),
+        velocity_grad(static_cast<Compute>(c.velocity_grad)),
+        velocity_velocity(static_cast<Compute>(c.velocity_velocity)) {}
+  Compute delta_param, delta_grad, delta_velocity, velocity_param, velocity_grad, velocity_velocity;
+};
+
+template <class Format, class Compute>
+inline Format rounded(Compute x) {
+  if constexpr (std::is_same_v<Format, double>) {
+    return static_cast<double>(x);
+  } else {
+    return narrow<Format>(static_cast<float>(x));
+  }
+}
+
+// The loop itself; a function of its own because compilers believe __restrict__ only of parameters. Where nothing
+// decays, the terms of param are left out: a coefficient of 0 times a parameter of infinity would be NaN.
+template <class Param, class Velocity, Rounding rounding, bool decays, class Compute>
+inline void run(Param* __restrict__ params, const Param* __restrict__ grads, Velocity* __restrict__ velocities,
+                bfloat16* __restrict__ compensations, std::size_t count, std::uint32_t key, std::uint32_t first,
+                const Weights<Compute> w) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const Compute param = widen(params[i]);
+    const Compute grad = widen(grads[i]);
+    Compute delta = w.delta_grad * grad;
+    if constexpr (decays) delta = w.delta_param * param + delta;
+    if constexpr (!std::is_same_v<Velocity, absent>) {
+      const Compute velocity = static_cast<Compute>(widen(velocities[i]));
+      delta += w.delta_velocity * velocity;
+      Compute next = w.velocity_grad * grad;
+      if constexpr (decays) next = w.velocity_param * param + next;
+      velocities[i] = rounded<Velocity>(next + w.velocity_velocity * velocity);
+    }
+    if constexpr (rounding == Rounding::nearest) {
+      params[i] = rounded<Param>(param + delta);
+    } else if constexpr (rounding == Rounding::stochastic) {
+      const std::uint32_t element = first + static_cast<std::uint32_t>(i);
+      params[i] = narrow_stochastically(param + delta, random_bits(key, element));
+    } else {
+      // what rounding dropped so far is added before rounding, and what it drops now is kept (Kahan 1965)
+      const float wanted = delta + widen(compensations[i]);
+      const std::uint16_t moved = narrow<bfloat16>(param + wanted).bits;
+      compensations[i].bits = narrow<bfloat16>(wanted - (widen(bfloat16{moved}) - param)).bits;
+      params[i].bits = moved;
+    }
+  }
+}
+
+template <class Param, class Velocity, Rounding rounding>
+void step(const Piece& piece, const Coefficients& coefficients) {
+  const auto run_all = [&](auto decays) {
+    run<Param, Velocity, rounding, decays.value>(
+        static_cast<Param*>(piece.param), static_cast<const Param*>(piece.grad), static_cast<Velocity*>(piece.velocity),
+        static_cast<bfloat16*>(piece.compensation), piece.count, piece.key, piece.first,
+        Weights<ComputeOf<Param>>(coefficients));
+  };
+  if (coefficients.delta_param == 0 && coefficients.velocity_param == 0) {
+    run_all(std::false_type{});
+  } else {
+    run_all(std::true_type{});
+  }
+}
+
+// Sixteen sums side by side, added up at the end in a fixed order, so that the width of vectors makes no difference.
+template <class Element>
+BlockSum sum_of_squares(const void* values, std::size_t count) {
+  constexpr std::size_t lanes = 16;
+  const Element* __restrict__ elements = static_cast<const Element*>(values);
+  double sums[lanes] = {};
+  double differences[lanes] = {};  // x - x is 0 for every finite x and NaN for the others
+  std::size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      const double x = static_cast<double>(widen(elements[i + lane]));
+      sums[lane] += x * x;
+      differences[lane] += x - x;
+    }
+  }
+  for (std::size_t lane = 0; i + lane < count; ++lane) {
+    const double x = static_cast<double>(widen(elements[i + lane]));
+    sums[lane] += x * x;
+    differences[lane] += x - x;
+  }
+  double sum = 0, difference = 0;
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    sum += sums[lane];
+    difference += differences[lane];
+  }
+  return {sum, difference == 0};
+}
+
+}  // namespace
+
+#define NEAREST(P, V) {step<P, V, Rounding::nearest>, nullptr, nullptr}
+#define EVERY(V)                                                               \
+  {                                                                            \
+    step<bfloat16, V, Rounding::nearest>, step<bfloat16, V, Rounding::stochastic>, \
+        step<bfloat16, V, Rounding::compensated>                               \
+  }
+#define NONE {nullptr, nullptr, nullptr}
+
+extern const KernelTable table;
+const KernelTable table = {
+    DOWNSLOPE_ISA_NAME,
+    {
+        // velocity:       float32                  bfloat16                   float16                  float64  absent
+        {NEAREST(float, float), NEAREST(float, bfloat16), NONE, NEAREST(float, double), NEAREST(float, absent)},
+        {EVERY(float), EVERY(bfloat16), NONE, NONE, EVERY(absent)},
+        {NEAREST(float16, float), NEAREST(float16, bfloat16), NEAREST(float16, float16), NONE,
+         NEAREST(float16, absent)},
+        {NONE, NONE, NONE, NEAREST(double, double), NEAREST(double, absent)},
+    },
+    {sum_of_squares<float>, sum_of_squares<bfloat16>, sum_of_squares<float16>, sum_of_squares<double>},
+};
+
+}  // namespace downslope::DOWNSLOPE_ISA

@@ -1,0 +1,150 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "rounding.h"
+#include "thread_pool.h"
+
+namespace downslope {
+namespace {
+
+// Below this many elements a second thread costs more to wake than it saves.
+constexpr std::size_t elements_per_share = std::size_t{1} << 17;
+// Shares begin at multiples of this many elements, so that no two threads write to one cache line.
+constexpr std::size_t alignment = 64;
+// Elements of one partial sum of a reduction: fixed, so that sums do not depend on threads.
+constexpr std::size_t block = std::size_t{1} << 14;
+
+int available(const KernelTable* (&tables)[3]) {
+  int count = 0;
+  tables[count++] = &baseline::table;
+#ifdef DOWNSLOPE_X86
+  if (__builtin_cpu_supports("avx2")) tables[count++] = &avx2::table;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
+    tables[count++] = &avx512::table;
+#endif
+  return count;
+}
+
+const KernelTable* best() {
+  const KernelTable* tables[3];
+  return tables[available(tables) - 1];
+}
+
+std::atomic<const KernelTable*> chosen{best()};
+
+std::size_t element_size(Format format) {
+  switch (format) {
+    case Format::float32: return 4;
+    case Format::float64: return 8;
+    default: return 2;
+  }
+}
+
+std::size_t element_size(VelocityFormat format) {
+  return format == VelocityFormat::absent ? 0 : element_size(static_cast<Format>(format));
+}
+
+// Calls visit(entry index, first element, count) for the part [begin, end) of all elements laid end to end.
+template <class Visit>
+void visit_range(const std::vector<Entry>& entries, const std::vector<const void*>& grads, std::size_t begin,
+                 std::size_t end, Visit visit) {
+  std::size_t start = 0;
+  for (std::size_t i = 0; i < entries.size() && start < end; ++i) {
+    if (grads[i] == nullptr) continue;
+    const std::size_t stop = start + entries[i].count;
+    if (stop > begin && entries[i].count > 0) {
+      const std::size_t low = std::max(begin, start) - start;
+      visit(i, low, std::min(end, stop) - start - low);
+    }
+    start = stop;
+  }
+}
+
+std::size_t total_elements(const std::vector<Entry>& entries, const std::vector<const void*>& grads) {
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    if (grads[i] != nullptr) total += entries[i].count;
+  return total;
+}
+
+}  // namespace
+
+void take_step(const std::vector<Entry>& entries, const std::vector<const void*>& grads,
+               const std::vector<Coefficients>& coefficients, std::uint32_t key) {
+  const KernelTable& table = *chosen.load();
+  const std::size_t total = total_elements(entries, grads);
+  const int shares = static_cast<int>(std::clamp<std::size_t>(total / elements_per_share, 1, thread_count()));
+  const std::size_t per_share = (total / shares + alignment) / alignment * alignment;
+  run_parallel(shares, [&](int share) {
+    visit_range(entries, grads, share * per_share, std::min(total, (share + 1) * per_share),
+                [&](std::size_t i, std::size_t first, std::size_t count) {
+                  const Entry& entry = entries[i];
+                  const std::size_t size = element_size(entry.format);
+                  const Piece piece{static_cast<char*>(entry.param) + first * size,
+                                    static_cast<const char*>(grads[i]) + first * size,
+                                    entry.velocity ? static_cast<char*>(entry.velocity) +
+                                                         first * element_size(entry.velocity_format)
+                                                   : nullptr,
+                                    entry.compensation ? static_cast<char*>(entry.compensation) + first * 2 : nullptr,
+                                    count,
+                                    random_bits(key, entry.index),
+                                    static_cast<std::uint32_t>(first)};
+                  table.step[static_cast<int>(entry.format)][static_cast<int>(entry.velocity_format)]
+                            [static_cast<int>(entry.rounding)](piece, coefficients[entry.group]);
+                });
+  });
+}
+
+BlockSum sum_of_squares(const std::vector<Entry>& entries, const std::vector<const void*>& grads) {
+  const KernelTable& table = *chosen.load();
+  struct Block {
+    std::size_t entry, first, count;
+  };
+  std::vector<Block> blocks;
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    if (grads[i] != nullptr)
+      for (std::size_t first = 0; first < entries[i].count; first += block)
+        blocks.push_back({i, first, std::min(block, entries[i].count - first)});
+  std::vector<BlockSum> sums(blocks.size());
+  const std::size_t total = total_elements(entries, grads);
+  const int shares = static_cast<int>(std::clamp<std::size_t>(total / elements_per_share, 1, thread_count()));
+  run_parallel(shares, [&](int share) {
+    const std::size_t begin = blocks.size() * share / shares, end = blocks.size() * (share + 1) / shares;
+    for (std::size_t b = begin; b < end; ++b) {
+      const Format format = entries[blocks[b].entry].format;
+      const char* values = static_cast<const char*>(grads[blocks[b].entry]);
+      sums[b] = table.sum_of_squares[static_cast<int>(format)](values + blocks[b].first * element_size(format),
+                                                               blocks[b].count);
+    }
+  });
+  BlockSum all{0, true};
+  for (const BlockSum& sum : sums) {
+    all.squares += sum.squares;
+    all.finite = all.finite && sum.finite;
+  }
+  return all;
+}
+
+bool has_kernel(Format format, VelocityFormat velocity_format, Rounding rounding) {
+  return baseline::table.step[static_cast<int>(format)][static_cast<int>(velocity_format)]
+                             [static_cast<int>(rounding)] != nullptr;
+}
+
+const char* instruction_set() { return chosen.load()->name; }
+
+bool set_instruction_set(const char* name) {
+  const KernelTable* tables[3];
+  const int count = available(tables);
+  for (int i = 0; i < count; ++i)
+    if (std::strcmp(tables[i]->name, name) == 0) {
+      chosen.store(tables[i]);
+      return true;
+    }
+  return false;
+}
+
+}  // namespace downslope

@@ -1,0 +1,40 @@
+// A plan: the tensors of an optimizer's step, checked once and then stepped again and again.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernel_table.h"
+
+namespace downslope {
+
+// One tensor of a plan; its gradient's address comes with every step.
+struct Entry {
+  void* param;
+  void* velocity;      // null where there is no momentum
+  void* compensation;  // null unless rounding is compensated
+  std::size_t count;   // elements
+  int group;           // which coefficients
+  Format format;       // of param and grad
+  VelocityFormat velocity_format;
+  Rounding rounding;
+  std::uint32_t index;  // of the tensor, for its random numbers
+};
+
+// Takes one step: entry i with gradient grads[i] (null: no gradient, the entry stays) and coefficients[entry.group].
+// `key` is that of the step's random numbers.
+void take_step(const std::vector<Entry>& entries, const std::vector<const void*>& grads,
+               const std::vector<Coefficients>& coefficients, std::uint32_t key);
+
+// Sum of squares of all gradients, and whether all are finite; the same bits for any number of threads.
+BlockSum sum_of_squares(const std::vector<Entry>& entries, const std::vector<const void*>& grads);
+
+// Whether there is a kernel for this combination.
+bool has_kernel(Format format, VelocityFormat velocity_format, Rounding rounding);
+
+// The instruction set in use, and a choice of another one by name for tests; false if this processor has not got it.
+const char* instruction_set();
+bool set_instruction_set(const char* name);
+
+}  // namespace downslope

@@ -1,0 +1,124 @@
+#include "thread_pool.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#define DOWNSLOPE_HAS_FORK 1
+#endif
+
+namespace downslope {
+namespace {
+
+class Pool {
+ public:
+  explicit Pool(int workers) {
+    for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { serve(); });
+  }
+
+  ~Pool() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    for (auto& thread : threads_) thread.join();
+  }
+
+  int workers() const { return static_cast<int>(threads_.size()); }
+
+  void run(int shares, const std::function<void(int)>& work) {
+    {
+      const std::lock_guard lock(mutex_);
+      work_ = &work;
+      shares_ = shares;
+      next_ = 0;
+      unfinished_ = shares;
+      ++round_;
+    }
+    wake_.notify_all();
+    take_shares();
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return unfinished_ == 0; });
+    work_ = nullptr;
+  }
+
+ private:
+  void serve() {
+    std::uint64_t seen = 0;
+    for (;;) {
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return stopping_ || (round_ != seen && work_ != nullptr); });
+        if (stopping_) return;
+        seen = round_;
+      }
+      take_shares();
+    }
+  }
+
+  void take_shares() {
+    for (;;) {
+      const std::function<void(int)>* work;
+      int share;
+      {
+        const std::lock_guard lock(mutex_);
+        if (work_ == nullptr || next_ >= shares_) return;
+        work = work_;
+        share = next_++;
+      }
+      (*work)(share);
+      const std::lock_guard lock(mutex_);
+      if (--unfinished_ == 0) done_.notify_one();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_, done_;
+  const std::function<void(int)>* work_ = nullptr;
+  int shares_ = 0, next_ = 0, unfinished_ = 0;
+  std::uint64_t round_ = 0;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+std::mutex busy;  // one parallel region at a time; callers that find it busy work alone
+Pool* pool = nullptr;
+std::atomic<int> threads{1};
+
+#ifdef DOWNSLOPE_HAS_FORK
+// A forked child has none of the parent's threads: it forgets the pool (which cannot be destroyed without them) and
+// starts its own at first use. The lock is held across the fork so that the child finds it free.
+void before_fork() { busy.lock(); }
+void after_fork_in_parent() { busy.unlock(); }
+void after_fork_in_child() {
+  pool = nullptr;
+  busy.unlock();
+}
+const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+#endif
+
+}  // namespace
+
+int thread_count() { return threads.load(); }
+void set_thread_count(int count) { threads.store(count < 1 ? 1 : count); }
+
+void run_parallel(int shares, const std::function<void(int)>& work) {
+  const int wanted = thread_count();
+  std::unique_lock lock(busy, std::defer_lock);
+  if (wanted == 1 || shares == 1 || !lock.try_lock()) {
+    for (int share = 0; share < shares; ++share) work(share);
+    return;
+  }
+  if (pool == nullptr || pool->workers() != wanted - 1) {
+    delete pool;
+    pool = new Pool(wanted - 1);
+  }
+  pool->run(shares, work);
+}
+
+}  // namespace downslope

@@ -1,0 +1,88 @@
+"""The compiled step: where it comes from, what it runs on, and how many threads it takes.
+
+What lives here: loading the compiled module, or knowing why there is none. What does not: tensors; a front door knows
+what lies behind an address, and falls back on its framework's own operations where there is no kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import lru_cache
+from typing import Any
+
+from downslope.core.errors import SettingsError
+
+DISABLE = "DOWNSLOPE_KERNEL"
+"""Environment variable: "off" keeps the compiled module from being used."""
+
+
+@lru_cache(maxsize=1)
+def load_native() -> Any | None:
+    """Return the compiled module, or None where it was not built or is switched off."""
+    if os.environ.get(DISABLE) == "off":
+        return None
+    try:
+        from downslope.kernel import _native
+    except ImportError:
+        return None
+    return _native
+
+
+def backend() -> str:
+    """Return what steps on the CPU run on.
+
+    Returns:
+        "compiled (avx512)", or another instruction set; or "fallback" and the reason.
+
+    Example:
+        >>> from downslope import kernel
+        >>> kernel.backend().split()[0] in ("compiled", "fallback")
+        True
+    """
+    native = load_native()
+    if native is not None:
+        return f"compiled ({native.instruction_set()})"
+    if os.environ.get(DISABLE) == "off":
+        return f"fallback (switched off by {DISABLE}=off)"
+    return "fallback (the compiled kernel was not built: no C++ compiler at installation)"
+
+
+class _Threads:
+    """How many threads were asked for; None while torch's number, or the processor's, is followed."""
+
+    chosen: int | None = None
+
+
+def set_num_threads(count: int) -> None:
+    """Set how many threads the compiled step uses; results do not depend on it.
+
+    Until this is called, it is torch's number where torch is loaded, else that of the processors this process may use.
+
+    Args:
+        count: At least 1.
+
+    Raises:
+        SettingsError: If it is no integer >= 1.
+    """
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 1024:
+        raise SettingsError(f"the number of threads must be an integer from 1 to 1024; got {count!r}.")
+    _Threads.chosen = count
+    use_threads()
+
+
+def get_num_threads() -> int:
+    """Return how many threads the compiled step uses."""
+    if _Threads.chosen is not None:
+        return _Threads.chosen
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return torch.get_num_threads()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_threads() -> None:
+    """Tell the compiled module the present number of threads; called before each step."""
+    native = load_native()
+    if native is not None:
+        native.set_thread_count(get_num_threads())
