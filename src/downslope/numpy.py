@@ -59,6 +59,11 @@ class SGD:
             if name not in known:
                 raise SettingsError(f"unknown hyperparameter `{name}`.{did_you_mean(name, known)}")
         settings = Settings(**given) if settings is None else settings
+        if not isinstance(params, Mapping):
+            raise SettingsError(
+                f"`params` must be a dictionary of arrays by name; got {type(params).__name__}. "
+                'Use for example {"weight": weight}.'
+            )
         self.params = dict(params)
         for name, param in self.params.items():
             _check_param(name, param)
@@ -67,6 +72,8 @@ class SGD:
         """Settings of each parameter, by name."""
         for group, names in zip(groups, assigned, strict=False):
             self.settings |= dict.fromkeys(names, group.apply(settings))
+        for own in self.settings.values():
+            own.at(0)  # raises where a schedule is in epochs
         self.velocity: dict[str, np.ndarray[Any, Any]] = {}
         """Velocity of each parameter that has had a gradient, by name; of the parameter's shape."""
         self.step_count = 0
@@ -82,14 +89,17 @@ class SGD:
         Raises:
             SettingsError: If a name is unknown or a shape differs; then nothing has moved.
         """
+        if not isinstance(grads, Mapping):
+            raise SettingsError(f"`grads` must be a dictionary of arrays by name; got {type(grads).__name__}.")
         for name, grad in grads.items():
             _check_grad(name, grad, self.params)
-        for name, grad in grads.items():
-            if grad is None:
-                continue
-            param = self.params[name]
+        given = {name: grad for name, grad in grads.items() if grad is not None}
+        scalars_of = {  # before anything moves, since a schedule may refuse its step
+            name: self.settings[name].at(self.step_count, first=name not in self.velocity) for name in given
+        }
+        for name, grad in given.items():
+            param, scalars = self.params[name], scalars_of[name]
             first = name not in self.velocity
-            scalars = self.settings[name].at(self.step_count, first=first)
             # Half precision is computed in float32 and rounded once.
             wide = np.result_type(param, np.float32)
             velocity = np.zeros_like(param) if first else self.velocity[name]
@@ -116,11 +126,16 @@ class SGD:
         Raises:
             StateError: If a name, shape or format does not fit; then nothing has changed.
         """
-        if set(state) != {"step", "velocity"}:
-            raise StateError(f"the state must have `step` and `velocity`; got {sorted(map(str, state))}.")
+        if not isinstance(state, Mapping) or set(state) != {"step", "velocity"}:
+            found = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
+            raise StateError(f"the state must have `step` and `velocity`; got {found}.")
         step, velocity = state["step"], state["velocity"]
+        if isinstance(step, np.ndarray) and step.ndim == 0:  # as np.savez gives it back
+            step = step.item()
         if not isinstance(step, int) or isinstance(step, bool) or step < 0:
             raise StateError(f"`step` must be an integer >= 0; got {step!r}.")
+        if not isinstance(velocity, Mapping):
+            raise StateError(f"`velocity` must be a dictionary of arrays by name; got {type(velocity).__name__}.")
         problems = [
             problem for name, array in velocity.items() if (problem := _misfit(name, array, self.params)) is not None
         ]
@@ -148,6 +163,10 @@ def _check_grad(name: str, grad: Any, params: Mapping[str, np.ndarray[Any, Any]]
         raise SettingsError(
             f"the gradient of `{name}` has shape {np.shape(grad)}, the parameter {params[name].shape}. "
             "They must be equal."
+        )
+    if grad is not None and np.iscomplexobj(grad) and not np.iscomplexobj(params[name]):
+        raise SettingsError(
+            f"the gradient of `{name}` is complex, the parameter real: its imaginary part would be lost."
         )
 
 

@@ -179,3 +179,9 @@ def test_groups_are_frozen_values():
     assert pickle.loads(pickle.dumps(group)) == copy.deepcopy(group) == group
     with pytest.raises(dataclasses.FrozenInstanceError):
         group.lr = 1.0
+
+
+def test_a_change_that_is_never_allowed_is_refused_at_once() -> None:
+    """A negative weight decay is wrong whatever the other settings are."""
+    with pytest.raises(GroupError, match=r"`weight_decay` must be finite and >= 0; got -1\.0"):
+        Group(match="*.bias", weight_decay=-1.0)

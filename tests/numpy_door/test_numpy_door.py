@@ -136,6 +136,40 @@ def test_messages_say_where_what_and_what_to_do(make, error, words) -> None:
         assert word in str(caught.value)
 
 
+def test_a_schedule_that_refuses_its_step_moves_nothing() -> None:
+    """Where the schedule of one group overflows, no parameter of another has moved."""
+    params = {"a": np.ones(2), "b": np.ones(2)}
+    optimizer = SGD(params, lr=0.1, groups=[Group(match="b", lr=Exponential(1e300, 10.0, 1))])
+    optimizer.step_count = 20
+    with pytest.raises(SettingsError, match="too large"):
+        optimizer.step({"a": np.ones(2), "b": np.ones(2)})
+    assert (params["a"] == 1).all()
+
+
+def test_a_state_comes_back_from_a_file() -> None:
+    """np.savez turns the step into a 0-d array, which loads all the same."""
+    optimizer = SGD({"w": np.ones(2)}, lr=0.1)
+    optimizer.load_state_dict({"step": np.array(3), "velocity": {}})
+    assert optimizer.step_count == 3
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "words"),
+    [
+        (lambda o: SGD([np.ones(2)], lr=0.1), SettingsError, "`params` must be a dictionary"),
+        (lambda o: SGD({"w": np.ones(2)}, lr=Exponential(0.1, 0.5, 1, unit="epoch")), SettingsError, "in epochs"),
+        (lambda o: o.step([np.ones(2)]), SettingsError, "`grads` must be a dictionary"),
+        (lambda o: o.step({"w": np.ones(2) * 1j}), SettingsError, "imaginary"),
+        (lambda o: o.load_state_dict(None), StateError, "`velocity`; got NoneType"),
+        (lambda o: o.load_state_dict({"step": 1, "velocity": None}), StateError, "`velocity` must be a dictionary"),
+    ],
+)
+def test_what_is_no_dictionary_or_no_real_number_is_refused(act, error, words) -> None:
+    """The wrong kind of thing gets a message, never Python's own."""
+    with pytest.raises(error, match=words):
+        act(SGD({"w": np.ones(2)}, lr=0.1))
+
+
 def test_a_refused_step_moves_nothing() -> None:
     """When one gradient of several is wrong, none is applied and the step is not counted."""
     params = {"a": np.ones(2), "b": np.ones(2)}

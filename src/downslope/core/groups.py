@@ -70,6 +70,7 @@ class Group:
         object.__setattr__(self, "match", patterns if several else given)
         if not self.changes():
             raise GroupError(f"the group {self.match!r} changes nothing. Give it a setting such as weight_decay=0.")
+        self.apply(Settings(momentum=0.5))  # with which every allowed change is allowed
 
     @property
     def patterns(self) -> tuple[str, ...]:

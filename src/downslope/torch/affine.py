@@ -141,15 +141,17 @@ def apply_one(param: Tensor, grad: Tensor, velocity: Tensor | None, step: InPlac
     if velocity is not None:
         wide = torch.promote_types(wide, velocity.dtype)
     wide_param, wide_grad = param.to(wide), grad.to(wide)
-    delta = step.delta_grad * wide_grad
+    delta = step.delta_grad * wide_grad if step.delta_grad else torch.zeros_like(wide_grad)
     if velocity is not None:
         # `to` returns the tensor itself where the format fits: the sum is then formed in the velocity in place
         wide_velocity = velocity.to(wide).mul_(step.from_velocity).add_(wide_grad, alpha=step.from_grad)
-        wide_velocity.add_(wide_param, alpha=step.from_param)
+        if step.from_param:  # 0 times a parameter of infinity would be NaN
+            wide_velocity.add_(wide_param, alpha=step.from_param)
         if wide_velocity is not velocity:
             velocity.copy_(wide_velocity)
         delta.add_(wide_velocity, alpha=step.delta_velocity)
-    delta.add_(wide_param, alpha=step.delta_param)
+    if step.delta_param:
+        delta.add_(wide_param, alpha=step.delta_param)
     param.add_(delta)
 
 

@@ -18,8 +18,13 @@ from downslope.core.errors import GroupError, SettingsError
 from downslope.core.groups import Group, assign_groups
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
+from downslope.core.schedules.base import as_float
 from downslope.core.settings import Settings, check_decay, check_decay_reference, check_range, scalars
+from downslope.kernel.coefficients import six_coefficients
 from downslope.torch.arguments import check_implementation
+
+_PLAIN = (bool, int, float, str)
+_FLOAT32_MAX = torch.finfo(torch.float32).max
 
 SCHEDULABLE = ("lr", "momentum", "weight_decay")
 FLAGS = ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize")
@@ -41,7 +46,8 @@ def defaults_from(settings: Settings, values: Mapping[str, Any]) -> dict[str, An
     defaults: dict[str, Any] = {}
     for name in HYPERPARAMETERS:
         value = values.get(name, getattr(settings, name))
-        defaults[name] = value if isinstance(value, Tensor | bool | int | float | str) else getattr(settings, name)
+        # NumPy's numbers become Python's, so that torch.load(weights_only=True) reads the state
+        defaults[name] = value if type(value) in _PLAIN or isinstance(value, Tensor) else getattr(settings, name)
     for name in SCHEDULABLE:
         schedule = getattr(settings, name)
         defaults[schedule_key(name)] = schedule if isinstance(schedule, Schedule) else None
@@ -116,6 +122,9 @@ def split_schedules(group: dict[str, Any], step: int) -> None:
         group[schedule_key(name)] = value if isinstance(value, Schedule) else None
         if isinstance(value, Schedule):
             group[name] = value(step)
+    for name in (*SCHEDULABLE, "dampening"):
+        if name in group and type(group[name]) not in _PLAIN and not isinstance(group[name], Tensor):
+            group[name] = as_float(name, group[name])
 
 
 def check_spelling(group: Mapping[str, Any]) -> None:
@@ -200,6 +209,22 @@ def write_scheduled_values(group: dict[str, Any], step: int) -> None:
 _get_values = itemgetter(*HYPERPARAMETERS, "lr_initial", "lr_max")
 
 
+def check_coefficients(group: Mapping[str, Any], scalars: StepScalars) -> None:
+    """Raise if the step's coefficients are too large for the format that a group's parameters are computed in.
+
+    Raises:
+        SettingsError: Before anything moves; float32 would make them infinite.
+    """
+    largest = max(map(abs, six_coefficients(scalars)))
+    if largest <= _FLOAT32_MAX or all(p.dtype in (torch.float64, torch.complex128) for p in group["params"]):
+        return
+    decay = number("weight_decay", group["weight_decay"])
+    raise SettingsError(
+        f"`lr` {scalars.lr!r}, `momentum` {scalars.momentum!r} and `weight_decay` {decay!r} give a factor of "
+        f"{largest:.3g}, which float32 cannot hold. Use smaller ones, or float64 parameters."
+    )
+
+
 def values_of(group: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return everything in a group that its scalars depend on."""
     return (*_get_values(group), group.get("max_lr"))
@@ -279,8 +304,21 @@ def parameter_name(group: Mapping[str, Any], group_index: int, index: int) -> st
 
 
 def number(name: str, value: Any) -> float:
-    """Return a hyperparameter as a float, whether it is a number or a one-element tensor."""
-    return one_element(name, value) if isinstance(value, Tensor) else float(value)
+    """Return a hyperparameter as a float, whether it is a number or a one-element tensor.
+
+    Raises:
+        SettingsError: If it is neither.
+    """
+    if type(value) is float:
+        return value
+    if isinstance(value, Tensor):
+        return one_element(name, value)
+    if isinstance(value, Schedule):
+        raise SettingsError(
+            f"`{name}` was set to a schedule in `param_groups`, which hold numbers; set the key "
+            f"`{schedule_key(name)}` instead, or pass the schedule when the group is added."
+        )
+    return as_float(name, value)
 
 
 def one_element(name: str, tensor: Tensor) -> float:

@@ -7,7 +7,6 @@ of loading (`loading.py`).
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from downslope.core.errors import NonFiniteGradientError, SettingsError, one_of
+from downslope.core.errors import SettingsError, one_of
 from downslope.core.groups import Group
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.settings import Settings
@@ -32,7 +31,7 @@ from downslope.torch.arguments import (
     checked_on_nonfinite,
     checked_velocity_dtype,
 )
-from downslope.torch.gradients import all_finite, global_norm
+from downslope.torch.checks import gradient_scale, is_dense_gradient
 from downslope.torch.loading import load_into, plain_state
 from downslope.torch.plan import VELOCITY, Entry, Scalars, StepPlan, grads_of
 
@@ -194,6 +193,8 @@ class SGD(Optimizer):
             or torch.autograd._profiler_enabled()
         ):
             return self._step_with_hooks(closure)
+        if torch.compiler.is_compiling():
+            return self._step_uncompiled(closure)
         return self._step_with_closure(closure)
 
     # torch wraps every optimizer's step for hooks and profilers at 5 us a call; here only where there are any.
@@ -208,6 +209,7 @@ class SGD(Optimizer):
         return loss
 
     _step_with_hooks = Optimizer.profile_hook_step(_step_with_closure)
+    _step_uncompiled = torch._disable_dynamo(_step_with_closure)
 
     def _step(self) -> None:
         plan = self._plan if self._plan is not None and self._plan.is_current(self) else None
@@ -220,7 +222,7 @@ class SGD(Optimizer):
         scalars = [self._scalars(index, group) for index, group in enumerate(self.param_groups)]  # before any moves
         grad_scale = 1.0
         if self.clip_norm is not None or self.on_nonfinite != "ignore":
-            grad_scale = self._gradient_scale(plan, pairs)
+            grad_scale = gradient_scale(self, plan, pairs)
         if grad_scale is None:
             for group in self.param_groups:
                 group["skipped"] += 1
@@ -239,16 +241,17 @@ class SGD(Optimizer):
             (i, param)
             for i, group in enumerate(self.param_groups)
             for param in group["params"]
-            if param.grad is not None and self._is_dense(group, i, param)
+            if param.grad is not None and is_dense_gradient(group, i, param)
         ]
 
     def _make_plan(self, pairs: list[tuple[int, Tensor]]) -> StepPlan:
         """Return the plan of this step; parameters at their first gradient get their velocity here."""
         entries: list[Entry] = []
         for index, param in pairs:
-            # Without momentum nothing is kept: like torch, every gradient is then undampened as a first one.
-            is_first = param not in self.state or self.state[param].get(VELOCITY) is None
-            entries.append(Entry(index, is_first, param, self._velocity(self.param_groups[index], param)))
+            is_new = param not in self.state or self.state[param].get(VELOCITY) is None
+            velocity = self._velocity(self.param_groups[index], param)
+            # Without momentum every gradient is undampened like a first one: torch then ignores dampening.
+            entries.append(Entry(index, is_new or velocity is None, param, velocity))
         return StepPlan(self, entries)
 
     def _carry_out(self, plan: StepPlan, scalars: list[StepScalars], grad_scale: float) -> None:
@@ -281,6 +284,8 @@ class SGD(Optimizer):
             return known[1]
         try:
             scalars = keys.scalars_of(group, differentiable=self.defaults["differentiable"])
+            if not self.defaults["differentiable"]:
+                keys.check_coefficients(group, scalars)
         except SettingsError as error:
             raise SettingsError(f"param group {index}: {error}") from None
         if not any(isinstance(value, Tensor) for value in values):  # a tensor may change in place
@@ -311,11 +316,11 @@ class SGD(Optimizer):
 
     def _velocity(self, group: dict[str, Any], param: Tensor) -> Tensor | None:
         """Return the velocity of a parameter, zeros if it is new, or None if its group has no momentum."""
+        if keys.number("momentum", group["momentum"]) == 0 and group["momentum_schedule"] is None:
+            return None  # one that is there from before stays untouched, as in torch
         velocity = self.state[param].get(VELOCITY) if param in self.state else None
-        if velocity is None and (
-            keys.number("momentum", group["momentum"]) != 0 or group["momentum_schedule"] is not None
-        ):
-            with torch.inference_mode(mode=False):  # one made in inference mode could never be written to outside it
+        if velocity is None:
+            with torch.inference_mode(False):  # noqa: FBT003 -- one made in inference mode could not be written to later
                 velocity = torch.zeros_like(param, dtype=self.expected_velocity_dtype(param))
             self.state[param][VELOCITY] = velocity
         return velocity
@@ -325,46 +330,6 @@ class SGD(Optimizer):
         if self.velocity_dtype is None:
             return param.dtype
         return self.velocity_dtype.to_complex() if param.is_complex() else self.velocity_dtype
-
-    def _gradient_scale(self, plan: StepPlan | None, pairs: list[tuple[int, Tensor]]) -> float | None:
-        """Return the factor that clipping puts on all gradients, or None if the step is to be skipped."""
-        sums = None if plan is None else plan.sum_of_squares()
-        if sums is not None and math.isfinite(sums[0]):
-            self.grad_norm, finite = math.sqrt(sums[0]), True
-        else:
-            grads = grads_of(param for _, param in pairs) if plan is None else plan.grads()
-            self.grad_norm = global_norm(grads)
-            finite = math.isfinite(self.grad_norm) or all_finite(grads)
-        if not finite and self.on_nonfinite == "skip":
-            return None
-        if not finite and self.on_nonfinite == "raise":
-            raise NonFiniteGradientError(self._nonfinite_message())
-        if self.clip_norm is None or self.grad_norm <= self.clip_norm:
-            return 1.0
-        return self.clip_norm / self.grad_norm
-
-    def _nonfinite_message(self) -> str:
-        names = [
-            keys.parameter_name(group, i, j)
-            for i, group in enumerate(self.param_groups)
-            for j, param in enumerate(group["params"])
-            if param.grad is not None and not all_finite([param.grad])
-        ]
-        shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-        return (
-            f"the gradient of {shown} holds inf or NaN at step {self.step_count}; nothing was moved. "
-            'Lower lr, clip with clip_norm, or pass on_nonfinite="skip" to leave such steps out.'
-        )
-
-    def _is_dense(self, group: dict[str, Any], group_index: int, param: Tensor) -> bool:
-        if param.grad is not None and param.grad.layout != torch.strided:
-            index = next(j for j, p in enumerate(group["params"]) if p is param)
-            name = keys.parameter_name(group, group_index, index)
-            raise SettingsError(
-                f"the gradient of {name} is sparse, which momentum and weight decay would make dense. "
-                "Use a dense gradient (for an embedding: sparse=False)."
-            )
-        return True
 
     def _is_probe(self, grads: list[Tensor]) -> bool:
         """Whether this is torch.distributed.checkpoint's way to have state allocated: lr 0 and gradients of zeros.

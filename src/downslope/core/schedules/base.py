@@ -52,8 +52,9 @@ class Schedule(ABC):
             step: Step, 0-based: an integer >= 0, or a NumPy array of integers for several steps at once, which are
                 the same numbers to the last bit.
             steps_per_epoch: Steps in one epoch; needed where the schedule is in epochs.
-            xp: Array namespace with where, minimum, maximum, cos and sqrt, such as jax.numpy, where `step` is its
-                integer array, which may be traced: then nothing can be checked, and the numbers are in its precision.
+            xp: Array namespace with where, minimum, maximum, cos and sqrt, where `step` is its integer array, which
+                may be traced: then nothing can be checked, and the numbers are in its precision. A JAX array or tracer
+                brings its own.
 
         Returns:
             A float, or a float array of the step's shape.
@@ -68,6 +69,7 @@ class Schedule(ABC):
                 f"{self!r} is in epochs, and how many steps an epoch has is not known here. "
                 "Pass steps_per_epoch=, or resolve it first with .in_steps(steps_per_epoch)."
             )
+        xp = _foreign_namespace(step) if xp is None else xp
         if xp is not None:
             return schedule.closed_form(step, xp)
         if not _is_array(step):
@@ -258,6 +260,13 @@ def _scaled(length: Any, steps_per_epoch: int) -> Any:
 
 def _is_integer(value: Any) -> bool:
     return not isinstance(value, bool) and isinstance(value, Integral)
+
+
+def _foreign_namespace(step: Any) -> Any:
+    """Return the namespace of an array that is not NumPy's but knows its own (the array API), else None."""
+    if isinstance(step, int) or not hasattr(step, "__array_namespace__") or _is_array(step) or _is_integer(step):
+        return None
+    return step.__array_namespace__()
 
 
 def _is_scalar(value: Any) -> bool:

@@ -1,0 +1,94 @@
+"""What others write into `param_groups`, and numbers at the edge: checked before anything moves."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from downslope.core.errors import SettingsError
+from downslope.schedules import Cosine
+from downslope.torch import SGD
+
+
+def test_momentum_of_zero_in_between_leaves_the_velocity_as_torch_does() -> None:
+    """Momentum 0.9, then 0, then 0.9 again: torch neither reads nor writes its buffer in between."""
+    params = [torch.nn.Parameter(torch.ones(1, dtype=torch.float64)) for _ in range(2)]
+    ours = SGD([params[0]], lr=0.1, momentum=0.9, dampening=0.5)
+    theirs = torch.optim.SGD([params[1]], lr=0.1, momentum=0.9, dampening=0.5)
+    for momentum, grad in ((0.9, 1.0), (0.0, 5.0), (0.9, 1.0)):
+        for param, optimizer in zip(params, (ours, theirs), strict=True):
+            optimizer.param_groups[0]["momentum"] = momentum
+            param.grad = torch.full((1,), grad, dtype=torch.float64)
+            optimizer.step()
+        assert params[0].item() == pytest.approx(params[1].item(), rel=1e-12)
+
+
+def test_coefficients_beyond_float32_are_refused_before_anything_moves() -> None:
+    """An lr of 1e39 in the second group: the first has not moved either; in float64 it is allowed."""
+    small, large = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    optimizer = SGD([{"params": [small]}, {"params": [large], "lr": 1e39}], lr=0.1, momentum=0.9)
+    small.grad, large.grad = torch.ones(2), torch.ones(2)
+    with pytest.raises(SettingsError, match=r"param group 1: `lr` 1e\+39.*float32"):
+        optimizer.step()
+    assert (small == 1).all()
+    assert not optimizer.state
+    assert optimizer.step_count == 0
+    wide = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
+    wide.grad = torch.ones(2, dtype=torch.float64)
+    SGD([wide], lr=1e39).step()
+    assert (wide == 1.0 - 1e39).all()
+
+
+@pytest.mark.parametrize("foreach", [None, True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_an_infinite_parameter_does_not_become_nan(dtype, foreach) -> None:
+    """Without weight decay nothing multiplies the parameter, so infinity stays infinity, as in torch."""
+    param = torch.nn.Parameter(torch.tensor([1.0, -math.inf], dtype=dtype))
+    optimizer = SGD([param], lr=0.5, momentum=0.5, foreach=foreach)
+    for _ in range(3):
+        param.grad = torch.tensor([1.0, 0.0], dtype=dtype)
+        optimizer.step()
+    assert param[1].item() == -math.inf
+    assert math.isfinite(param[0].item())
+
+
+def test_numbers_of_numpy_do_not_keep_a_state_from_being_read() -> None:
+    """np.float64 is a float to Python but not to torch.load(weights_only=True)."""
+    param = torch.nn.Parameter(torch.ones(2))
+    optimizer = SGD(
+        [{"params": [param], "weight_decay": np.float64(0.1)}], lr=np.float64(0.1), momentum=np.float32(0.5)
+    )
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    assert torch.load(file, weights_only=True)["param_groups"][0]["lr"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(Cosine(0.1, 0.0, 10), "`lr_schedule`"), ("0.1", "`lr` must be a number"), (None, "`lr` must be a number")],
+)
+def test_what_is_no_number_is_refused_by_name(value, words) -> None:
+    """A schedule, text or None written to a group gets a message, not a bare TypeError."""
+    param = torch.nn.Parameter(torch.ones(2))
+    optimizer = SGD([param], lr=0.1)
+    param.grad = torch.ones(2)
+    optimizer.param_groups[0]["lr"] = value
+    with pytest.raises(SettingsError, match=words):
+        optimizer.step()
+    assert (param == 1).all()
+
+
+def test_compiling_around_the_step_leaves_it_as_it_is() -> None:
+    """torch.compile of a function that steps breaks its graph there and goes on with the same numbers."""
+    params = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
+    optimizers = [SGD([p], lr=0.1, momentum=0.9) for p in params]
+    compiled = torch.compile(optimizers[0].step, backend="eager")
+    for _ in range(3):
+        for param in params:
+            param.grad = torch.ones(3)
+        compiled()
+        optimizers[1].step()
+    assert torch.equal(*params)
