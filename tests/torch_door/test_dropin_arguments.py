@@ -72,12 +72,37 @@ def test_foreach_chooses_the_path_not_the_numbers(foreach: bool | None) -> None:
     assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("name", ["fused", "capturable"])
-def test_fused_and_capturable_are_refused_with_the_reason(name: str) -> None:
+def test_capturable_is_refused_with_the_reason() -> None:
     """What is not there is refused by name, not accepted and ignored; and the message says what to do."""
-    text = message_of(lambda: SGD(make_params(), **{name: True}))
-    assert f"`{name}=True`" in text
+    text = message_of(lambda: SGD(make_params(), capturable=True))
+    assert "`capturable=True`" in text
     assert "Leave it" in text
+
+
+def test_fused_insists_on_the_kernel() -> None:
+    """The numbers are the default's; a parameter that the kernel cannot take is refused rather than sent elsewhere."""
+    ours, default = make_params(), make_params()
+    run(SGD(ours, lr=0.1, momentum=0.9, fused=True), ours, 3)
+    run(SGD(default, lr=0.1, momentum=0.9), default, 3)
+    assert all(torch.equal(a, b) for a, b in zip(ours, default, strict=True))
+    param = torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))
+    param.grad = torch.ones(2, dtype=torch.complex64)
+    text = message_of(SGD([param], lr=0.1, fused=True).step)
+    assert "complex64" in text
+    assert (param == 1).all()
+
+
+def test_fused_without_a_kernel_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it was not built, or is switched off, the message says which."""
+    monkeypatch.setattr("downslope.torch.arguments.load_native", lambda: None)
+    text = message_of(lambda: SGD(make_params(), fused=True))
+    assert "`fused=True` needs the compiled kernel" in text
+
+
+@pytest.mark.parametrize("other", ["foreach", "differentiable"])
+def test_fused_and_another_way_together_are_refused(other: str) -> None:
+    """As in torch: only one of them can be meant."""
+    assert "choose one" in message_of(lambda: SGD(make_params(), fused=True, **{other: True}))
 
 
 @pytest.mark.parametrize("options", [{"fused": False}, {"capturable": False}, {"fused": False, "foreach": True}])

@@ -92,7 +92,7 @@ def test_extra_keys_are_kept_as_in_torch() -> None:
         ({"nesterov": True, "momentum": 0.0}, "`nesterov`"),
         ({"decay": "none"}, "`decay`"),
         ({"dampening": 3.0}, "`dampening`"),
-        ({"fused": True}, "`fused=True`"),
+        ({"fused": True, "foreach": True}, "`fused=True`"),
     ],
     ids=str,
 )

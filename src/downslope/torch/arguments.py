@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from downslope.core.errors import SettingsError, did_you_mean, one_of
+from downslope.kernel import backend, load_native
 
 OnNonfinite = Literal["raise", "skip", "ignore"]
 
@@ -32,8 +33,10 @@ def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, captu
     for name, value in (("foreach", foreach), ("fused", fused)):
         if value not in (None, True, False):
             raise SettingsError(f"`{name}` must be True, False or None; got {value!r}.")
-    if fused:
-        raise SettingsError("`fused=True` needs a compiled kernel, which this build does not have. Leave it None.")
+    if fused and load_native() is None:
+        raise SettingsError(f"`fused=True` needs the compiled kernel; here it is: {backend()}. Leave fused None.")
+    if fused and (foreach or differentiable):
+        raise SettingsError("`fused=True` and `foreach=True` or `differentiable=True` are different ways; choose one.")
     if capturable:
         raise SettingsError(
             "`capturable=True` is for CUDA graphs, into which this step cannot be captured: it reads lr and counts "

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from downslope.core.errors import SettingsError
 from downslope.core.rule import StepScalars
 from downslope.kernel import load_native, use_threads
-from downslope.kernel.coefficients import NO_VELOCITY, ROUNDINGS, six_coefficients
+from downslope.kernel.coefficients import FORMATS, NO_VELOCITY, ROUNDINGS, six_coefficients
 from downslope.torch.memory import FORMAT_OF, is_plain
 
 if TYPE_CHECKING:
@@ -76,8 +77,11 @@ class StepPlan:
         inside: list[Entry] = []
         self.rest: list[Entry] = []
         for entry in entries:
-            wanted = native is not None and kernel_is_wanted(optimizer.param_groups[entry.group])
-            (inside if wanted and takes(entry) else self.rest).append(entry)
+            group = optimizer.param_groups[entry.group]
+            taken = native is not None and kernel_is_wanted(group) and takes(entry)
+            if group["fused"] and not taken and entry.param.numel():
+                raise SettingsError(_not_taken(entry))
+            (inside if taken else self.rest).append(entry)
         self._kinds = sorted({(entry.group, entry.is_first) for entry in inside})
         self._written = [t for entry in inside for t in (entry.param, entry.velocity) if t is not None]
         self._native = None
@@ -157,7 +161,7 @@ def grads_of(params: Iterable[Tensor]) -> list[Tensor]:
 
 def kernel_is_wanted(group: Mapping[str, Any]) -> bool:
     """Return whether a group's steps go to the kernel: by default, unless `foreach` or `fused` chose another way."""
-    return group["foreach"] is None and group["fused"] is not False
+    return group["fused"] or (group["foreach"] is None and group["fused"] is None)
 
 
 def takes(entry: Entry) -> bool:
@@ -196,6 +200,15 @@ def _row(entry: Entry, kind: int, state: Mapping[Tensor, Any]) -> tuple[Any, ...
         FORMAT_OF[param.dtype],
         NO_VELOCITY if velocity is None else FORMAT_OF[velocity.dtype],
         ROUNDINGS["nearest"],
+    )
+
+
+def _not_taken(entry: Entry) -> str:
+    param = entry.param
+    return (
+        f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device}) is not for the "
+        f"kernel, which takes dense CPU tensors of {', '.join(FORMATS)}, their gradients in the same layout. "
+        "Leave fused None, and such parameters go another way."
     )
 
 

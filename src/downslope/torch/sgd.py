@@ -56,9 +56,11 @@ class SGD(Optimizer):
         lr_in_velocity: Whether lr is inside the velocity, see `Settings`.
         undampened_first_step: Whether a parameter's first gradient is not dampened; torch's way.
         maximize: Whether to ascend.
-        foreach: None or True for multi-tensor operations, False for one tensor at a time.
+        foreach: True for torch's multi-tensor operations, False for one tensor at a time; either instead of the
+            kernel. None for the kernel where it can, else multi-tensor.
         differentiable: Whether autograd runs through the step, for example to lr as a tensor.
-        fused: None or False; True is refused, see Raises.
+        fused: None for the compiled kernel wherever it can take a parameter, True to insist on it, False to do
+            without it.
         capturable: False; True is refused, see Raises.
         settings: All hyperparameters at once, instead of one by one.
         groups: Settings that differ by name pattern; needs names.
@@ -69,8 +71,8 @@ class SGD(Optimizer):
         velocity_dtype: Format of the velocity; None for that of each parameter.
 
     Raises:
-        SettingsError: If a value is not allowed; if `fused` or `capturable` is True, for which this build has no
-            kernel; or if `settings` is given beside hyperparameters.
+        SettingsError: If a value is not allowed; if `fused` is True and the kernel was not built; if `capturable` is
+            True, which cannot be; or if `settings` is given beside hyperparameters.
         GroupError: If a pattern of `groups` matches nothing, or the parameters have no names.
 
     Example:
