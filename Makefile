@@ -37,7 +37,7 @@ format: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff format
 
 # One stamp per extra: installed again when what is asked for, the pins or the C++ have changed.
-$(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*) | $(VENV)/bin/python
+$(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.h csrc/CMakeLists.txt) | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e ".[$*]"
 	touch $@
 
