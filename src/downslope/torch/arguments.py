@@ -15,18 +15,6 @@ from downslope.kernel import backend, load_native
 
 OnNonfinite = Literal["raise", "skip", "ignore"]
 
-DEFAULTS: dict[str, Any] = {
-    "lr": 1e-3,
-    "momentum": 0,
-    "dampening": 0,
-    "weight_decay": 0,
-    "nesterov": False,
-    "decay": "coupled",
-    "lr_in_velocity": False,
-    "undampened_first_step": True,
-    "maximize": False,
-}
-
 
 def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, capturable: Any) -> None:
     """Raise `SettingsError` if a choice of implementation is not one, or this build does not have it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from operator import itemgetter
 from typing import Any
 
@@ -27,8 +28,9 @@ _PLAIN = (bool, int, float, str)
 _FLOAT32_MAX = torch.finfo(torch.float32).max
 
 SCHEDULABLE = ("lr", "momentum", "weight_decay")
-FLAGS = ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize")
-HYPERPARAMETERS = (*SCHEDULABLE, "dampening", "decay", *FLAGS)
+DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Settings)}
+"""Every hyperparameter and its default, as `Settings` has them; they are those of torch.optim.SGD."""
+HYPERPARAMETERS = tuple(DEFAULTS)
 
 
 def schedule_key(name: str) -> str:
@@ -184,18 +186,8 @@ def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> Ste
     values: dict[str, Any] = dict(numbers)
     if differentiable:
         values |= {name: group[name].reshape(()) for name in numbers if isinstance(group[name], Tensor)}
-    return scalars(
-        lr=values["lr"],
-        momentum=values["momentum"],
-        weight_decay=values["weight_decay"],
-        dampening=values["dampening"],
-        nesterov=group["nesterov"],
-        decay=group["decay"],
-        lr_in_velocity=group["lr_in_velocity"],
-        maximize=group["maximize"],
-        lr_initial=group["lr_initial"],
-        lr_max=_lr_max(group),
-    )
+    others = {name: group[name] for name in HYPERPARAMETERS if name not in values and name != "undampened_first_step"}
+    return scalars(**values, **others, lr_initial=group["lr_initial"], lr_max=_lr_max(group))
 
 
 def write_scheduled_values(group: dict[str, Any], step: int) -> None:

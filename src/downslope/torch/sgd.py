@@ -24,7 +24,6 @@ from downslope.core.settings import Settings
 from downslope.torch import param_groups as keys
 from downslope.torch.affine import Triple, apply_triples
 from downslope.torch.arguments import (
-    DEFAULTS,
     OnNonfinite,
     check_implementation,
     checked_clip_norm,
@@ -121,7 +120,9 @@ class SGD(Optimizer):
         if settings is not None:
             if not isinstance(settings, Settings):
                 raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
-            given = [name for name, value in values.items() if isinstance(value, Tensor) or value != DEFAULTS[name]]
+            given = [
+                name for name, value in values.items() if isinstance(value, Tensor) or value != keys.DEFAULTS[name]
+            ]
             if given:
                 raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
             values = {}
