@@ -198,6 +198,7 @@ def write_scheduled_values(group: dict[str, Any], step: int) -> None:
             group[name] = schedule(step)
 
 
+_SCHEDULE_KEYS = tuple((name, schedule_key(name)) for name in SCHEDULABLE)
 _get_values = itemgetter(*HYPERPARAMETERS, "lr_initial", "lr_max")
 
 
@@ -222,8 +223,8 @@ def values_of(group: Mapping[str, Any]) -> tuple[Any, ...]:
     return (*_get_values(group), group.get("max_lr"))
 
 
-def check_not_overwritten(group: Mapping[str, Any], index: int, step: int) -> None:
-    """Raise if something else wrote to a number that a Downslope schedule drives.
+def follow_schedules(group: dict[str, Any], index: int, step: int) -> None:
+    """Write the values of `step` into a group, after checking that nothing else wrote to them since the last step.
 
     Args:
         group: The group.
@@ -233,17 +234,18 @@ def check_not_overwritten(group: Mapping[str, Any], index: int, step: int) -> No
     Raises:
         SettingsError: Two hands on one number: one of them would be ignored.
     """
-    for name in SCHEDULABLE:
-        schedule = group[schedule_key(name)]
+    for name, key in _SCHEDULE_KEYS:
+        schedule = group[key]
         if schedule is None:
             continue
-        written = group[name]
+        value, written = schedule(step), group[name]
         by_scheduler = name == "lr" and "initial_lr" in group  # the mark that every torch scheduler leaves
-        if by_scheduler or written not in (schedule(max(step - 1, 0)), schedule(step)):
+        if by_scheduler or (written != value and written != schedule(max(step - 1, 0))):
             raise SettingsError(
                 f"`{name}` of param group {index} is driven by {schedule!r}, but something else, such as a torch "
                 f"scheduler, wrote {written!r} to it. Use one of the two: drop the scheduler, or make {name} a number."
             )
+        group[name] = value
 
 
 def parameters_of(params: Any, groups: Sequence[Group]) -> Any:

@@ -279,8 +279,7 @@ class SGD(Optimizer):
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         """Return the scalars of this step for a group's parameters, except those at their first gradient."""
-        keys.check_not_overwritten(group, index, group["step"])
-        keys.write_scheduled_values(group, group["step"])
+        keys.follow_schedules(group, index, group["step"])
         values = keys.values_of(group)
         known = self._known_scalars.get(index)
         if known is not None and known[0] == values:
