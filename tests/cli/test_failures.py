@@ -28,6 +28,9 @@ def failing(monkeypatch):
     ("error", "code", "message"),
     [
         (KeyboardInterrupt(), 130, "stopped."),
+        (SystemExit(), 1, "something called sys.exit()."),
+        (SystemExit(0), 1, "something called sys.exit(0)."),
+        (SystemExit("no data"), 1, "something called sys.exit('no data')."),
         (MemoryError(), 1, "out of memory. Use a smaller model or batch, or a machine with more memory."),
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), 1, "out of memory."),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "out of memory."),

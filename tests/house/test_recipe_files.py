@@ -10,6 +10,7 @@ from dataclasses import fields
 
 import pytest
 
+from downslope.core.rule import sgd_rule
 from downslope.recipes.decode import load_recipe, parse_recipe
 from downslope.recipes.encode import to_toml
 from downslope.recipes.schema import Recipe
@@ -68,6 +69,21 @@ def test_keras_l2_is_what_its_comment_says():
     assert (group.match, group.weight_decay, group.apply(recipe.sgd).decay) == ("dense1.weight", 2 * 0.02, "coupled")
     assert recipe.sgd.weight_decay == 0
     assert [recipe.sgd.at(step).lr for step in (0, 999, 1000, 2000)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
+
+
+def test_what_the_default_says_of_a_decay_of_0_98_is_so():
+    """Without a gradient, by the rule: below 0 at the fifth update, -0.59 after ten, below a tenth from 42 on."""
+    recipe = load_recipe(overrides=[("sgd.weight_decay", "0.98")])
+    weight, velocity, weights = 1.0, 0.0, [1.0]
+    for step in range(1000):
+        delta, velocity = sgd_rule(weight, 0.0, velocity, recipe.sgd.at(step, first=step == 0))
+        weight += delta
+        weights.append(weight)
+    assert [w > 0 for w in weights[:6]] == [True] * 5 + [False]
+    assert round(weights[10], 2) == -0.59
+    assert max(step for step, w in enumerate(weights) if abs(w) >= 0.1) + 1 == 42 < 1437 // recipe.data.batch_size
+    text = (ROOT / "recipes/digits.toml").read_text(encoding="utf-8")
+    assert "at the fifth update, is -0.59 after ten, and stays below a tenth of itself\n# from the 42nd on" in text
 
 
 @pytest.mark.slow

@@ -64,7 +64,12 @@ BROKEN = [
             "Add it, or give --train.plateau.patience on the command line."
         ),
     ),
-    ("number for a table", 'data = "digits"\n' + GOOD, "my.toml: `data` must be a table; got 'digits'."),
+    ("number for a table", "data = 3\n" + GOOD, "my.toml: `data` must be a table; got 3."),
+    (
+        "string for a table without a name",
+        'checkpoint = "often"\n' + GOOD,
+        "my.toml: `checkpoint` must be a table; got",
+    ),
     (
         "string for a number",
         GOOD + "[data]\nbatch_size = '64'\n",
@@ -242,6 +247,24 @@ BROKEN = [
         "my.toml, [model]: `hidden` belongs to the model `mlp`; got it with 'my:net'. Use model.options.",
     ),
     ("seed -1", "seed = -1\n" + GOOD, "my.toml: `seed` must be >= 0; got -1."),
+    (
+        "more shards than examples",
+        GOOD + "shards = 65\n",
+        (
+            "my.toml: `train.shards` must be at most `data.batch_size`, here 64, so that each part of a batch has an "
+            "example; got 65."
+        ),
+    ),
+    (
+        "integer of more than 64 bits",
+        GOOD + f"[data]\nbatch_size = {10**20}\n",
+        f"my.toml, [data]: `batch_size` must be an integer below 2**63, as TOML's all are; got {10**20}.",
+    ),
+    (
+        "integer of more than 64 bits in a list",
+        GOOD + f"[model]\nhidden = [8, {2**63}]\n",
+        f"my.toml, [model]: `hidden` must be an integer below 2**63, as TOML's all are; got {2**63}.",
+    ),
     ("keep 0", GOOD + "[checkpoint]\nkeep = 0\n", "my.toml, [checkpoint]: `keep` must be >= 1; got 0."),
     (
         "two movers of lr",

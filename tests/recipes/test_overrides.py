@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from downslope import load_recipe
 from downslope.core.errors import RecipeError
+from downslope.recipes.decode import parse_recipe
 from downslope.recipes.overrides import apply_overrides, parse_value
 from downslope.schedules import Cosine
 
@@ -168,3 +169,16 @@ def test_what_the_file_did_is_blamed_on_the_file(tmp_path):
     path.write_text("[sgd]\nlr = 0.1\nmomentum = 2\n[train]\nsteps = 5\n")
     with pytest.raises(RecipeError, match=r"^.*mine\.toml, \[sgd\]: `momentum` must be in"):
         load_recipe(path, [("sgd.lr", "0.2")])
+
+
+def test_another_schedule_s_name_over_a_table_asks_for_the_whole_table():
+    """--sgd.lr.schedule over a file's schedule blames neither the file nor its keys, and says what to set."""
+    text = '[sgd]\nlr = { schedule = "exponential", initial = 0.1, rate = 0.1, every = 9 }\n[train]\nepochs = 1\n'
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(text, "my.toml", [("sgd.lr.schedule", "cosine")])
+    assert str(caught.value) == (
+        "command line, --sgd.lr.schedule: the table `sgd.lr` in my.toml belongs to another schedule: `cosine` has no "
+        "`rate`. Set the whole of it: --sgd.lr '{ schedule = \"cosine\", initial = ..., final = ..., duration = ... }'."
+    )
+    with pytest.raises(RecipeError, match=r"command line, --sgd.lr.rat: unknown key `rat` of the schedule"):
+        parse_recipe(text, "my.toml", [("sgd.lr.schedule", "exponential"), ("sgd.lr.rat", "1")])

@@ -120,3 +120,49 @@ def broken_model(dataset):
 def no_model(dataset):
     """Return what is not a model."""
     return 3
+
+
+class ReturnsDict(nn.Module):
+    """Returns more than its logits, as many published models do."""
+
+    def __init__(self, features, outputs):
+        super().__init__()
+        self.layer = nn.Linear(features, outputs)
+
+    def forward(self, inputs):
+        logits = self.layer(inputs)
+        return {"logits": logits, "hidden": inputs}
+
+
+def returns_dict(dataset):
+    """Return a `ReturnsDict` model."""
+    return ReturnsDict(dataset.train_inputs.shape[1], dataset.classes or 1)
+
+
+def loss_of_a_dict(outputs, targets):
+    """Return the cross-entropy of a dict's logits."""
+    return nn.functional.cross_entropy(outputs["logits"], targets)
+
+
+def square_of_a_dict(outputs, targets):
+    """Return the squared error of a dict's one output."""
+    return nn.functional.mse_loss(outputs["logits"][:, 0], targets)
+
+
+def one_output(dataset):
+    """Return a model with one number an example, and no dimension of classes."""
+    return nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+
+
+def binary_loss(outputs, targets):
+    """Return the binary cross-entropy of one number an example."""
+    return nn.functional.binary_cross_entropy_with_logits(outputs, (targets > 0).float())
+
+
+def lazy(dataset, kind, seen=False):
+    """Return a model with a lazy module, which may have seen an example."""
+    first = nn.LazyLinear(4) if kind == "LazyLinear" else nn.LazyBatchNorm1d(affine=False)
+    model = nn.Sequential(first, nn.Linear(4, dataset.classes))
+    if seen:
+        model(dataset.train_inputs[:2])
+    return model

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NoReturn
 
+from downslope.cli.help_shown import HelpShown
 from downslope.core.errors import DownslopeError
 from downslope.recipes.overrides import Override
 from downslope.recipes.paths import recipe_paths, top_level_keys
@@ -73,6 +74,10 @@ class CommandParser(argparse.ArgumentParser):
         """Raise `UsageError` where argparse would print its usage and exit."""
         raise UsageError(f"{self.command}: {message}. See {self.prog} --help.")
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Raise `HelpShown` where argparse would exit, which it does after --help alone: mistakes go to `error`."""
+        raise HelpShown
+
     def read(self, words: Iterable[str]) -> argparse.Namespace:
         """Return the arguments; `overrides` among them, a list of (path, value), if they are taken.
 
@@ -101,7 +106,7 @@ class CommandParser(argparse.ArgumentParser):
             elif (name := word.partition("=")[0]) in self._option_string_actions:
                 options.append(self._own_option(word, rest, options))
             elif self._is_override(name):
-                overrides.append((name[2:], self._value_of(word, rest)))
+                overrides.append((name[2:], self._text(name, self._value_of(word, rest))))
             else:
                 self._refuse(name)
         if any(word.startswith("-") and word != "-" for word in positional):
@@ -133,6 +138,13 @@ class CommandParser(argparse.ArgumentParser):
             )
             self.error(f"the value of {name} is missing{found}")
         return following
+
+    def _text(self, name: str, value: str) -> str:
+        """Return an override's value as text: the bytes given are UTF-8, as in a recipe, whatever the locale says."""
+        try:
+            return value.encode("utf-8", "surrogateescape").decode("utf-8")
+        except UnicodeDecodeError:
+            self.error(f"the value of {name} is not UTF-8 text: {value!r}")
 
     def _refuse(self, name: str) -> NoReturn:
         if name.startswith("--") and ("." in name or name[2:] in top_level_keys()):

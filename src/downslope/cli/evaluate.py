@@ -93,4 +93,6 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, str):  # a path may hold bytes that were no text in the locale's encoding, and mostly are UTF-8
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return as_json(value)

@@ -6,13 +6,16 @@ own work or options; those are its file's. This module imports nothing that a pl
 
 from __future__ import annotations
 
+import codecs
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from downslope import __version__
+from downslope.cli.help_shown import HelpShown
 from downslope.core.errors import DownslopeError, did_you_mean
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
@@ -43,6 +46,9 @@ _MEMORY = ("not enough memory", "can't allocate memory", "Storage size calculati
 TRACEBACK = "DOWNSLOPE_TRACEBACK"
 """The environment variable that, set to 1, lets tracebacks through."""
 
+_UNPRINTABLE = "downslope-escape"
+"""Name of the way in which our streams write what their encoding lacks."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -53,6 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, 1 for a failure, 2 for a person's mistake, 130 or 143 after a signal.
     """
+    codecs.register_error(_UNPRINTABLE, _escape)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_UNPRINTABLE)
     try:
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # a reader that has gone away is noticed here rather than at exit, where nothing catches it
@@ -62,11 +72,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141  # 128 + SIGPIPE, what a shell shows for a program that a closed pipe ends
     except KeyboardInterrupt:
         return _complain("stopped.", 130)
+    except SystemExit as stop:  # of code that is not ours, where nothing nearer caught it: no success, whatever it says
+        return _complain(f"something called sys.exit({'' if stop.code is None else repr(stop.code)}).", 1)
     except Exception as error:
         if os.environ.get(TRACEBACK) == "1":
             raise
         return _complain(*_explain(error))
     return code
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    r"""Return what stands for characters that a stream's encoding lacks: the bytes of a file name, or an escape.
+
+    Python's own `backslashreplace` writes \xe9 for e with an accent, which TOML does not read; it reads \u00e9.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that was not text in the locale's encoding, as Python keeps it
+        return bytes([code - 0xDC00]), error.start + 1
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}", error.start + 1
 
 
 def _dispatch(words: list[str]) -> int:
@@ -85,7 +111,7 @@ def _dispatch(words: list[str]) -> int:
     if first in COMMANDS:
         try:
             return importlib.import_module(f"downslope.cli.{first}").execute(rest)
-        except SystemExit:  # argparse has printed a command's --help
+        except HelpShown:
             return 0
     if first.startswith("-"):
         hint = f" Did you mean `downslope train {' '.join(words)}`?" if first.startswith("--") else ""

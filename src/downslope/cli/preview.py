@@ -64,9 +64,13 @@ def _shown(value: Any) -> str:
 
 
 def _schedules(task: Task) -> list[str]:
-    """Return the table of the settings, and one for each group whose lr or momentum is its own."""
+    """Return the table of the settings, where any parameter has them, and of each group whose lr or momentum is own."""
     recipe = task.recipe.in_steps(task.batches.steps_per_epoch)
-    tables: list[tuple[str, Settings]] = [("schedule", recipe.sgd)]
+    all_have_their_own = all(
+        any(getattr(group, name) is not None for name in ("lr", "momentum", "dampening")) for group in recipe.groups
+    )
+    unused = all_have_their_own and all(row["match"] is not None for row in task.facts()["groups"])
+    tables: list[tuple[str, Settings]] = [] if unused else [("schedule", recipe.sgd)]
     tables += [
         (f"schedule of {', '.join(group.patterns)}", group.apply(recipe.sgd))
         for group in recipe.groups

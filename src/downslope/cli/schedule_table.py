@@ -1,28 +1,18 @@
 """A schedule as a short table: its values at the first step, wherever something changes, and at the last.
 
-What lives here: which steps are worth showing. What does not: the schedules' values, which are theirs.
+What lives here: which of the steps are shown, and the table. What does not: where a schedule changes (`boundaries.py`)
+and its values, which are its own.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from itertools import takewhile
+from fractions import Fraction
+from itertools import islice
 
+from downslope.cli.boundaries import walk, walk_back
 from downslope.cli.tables import format_number, format_table
-from downslope.core.schedules import (
-    Cosine,
-    Exponential,
-    Linear,
-    MultiStep,
-    OneCycle,
-    Polynomial,
-    Schedule,
-    Sequence,
-    Warmup,
-    WarmupStableDecay,
-)
-from downslope.core.schedules.base import exact, value_at
+from downslope.core.schedules import Schedule
+from downslope.core.schedules.base import value_at
 from downslope.core.settings import Settings
 
 _MOST_ROWS = 14
@@ -65,67 +55,15 @@ def effective_lr(settings: Settings, step: int) -> float:
     return scalars.lr * (1 - scalars.dampening) / (1 - scalars.momentum)
 
 
-def boundaries(schedule: Schedule, total_steps: int) -> set[int]:
-    """Return the steps inside the run at which a schedule changes its value at once or its course.
-
-    Args:
-        schedule: A schedule in steps.
-        total_steps: Steps of the run.
-
-    Example:
-        >>> from downslope.schedules import Cosine, Warmup
-        >>> sorted(boundaries(Warmup(5, then=Cosine(0.1, 0.0, duration=20)), total_steps=100))
-        [5, 25]
-    """
-    return set(takewhile(lambda step: step < total_steps, sorted(_times(schedule, total_steps))))
-
-
-def _times(schedule: Schedule, total_steps: int) -> set[int]:
-    if isinstance(schedule, Exponential) and schedule.staircase:
-        return set(_multiples(schedule.every, total_steps))
-    if isinstance(schedule, Warmup):
-        end = math.ceil(schedule.duration)
-        inside = _times(schedule.then, total_steps)
-        return {end} | ({end + time for time in inside} if schedule.restart else {t for t in inside if t > end})
-    if isinstance(schedule, Sequence):
-        starts = [0, *map(math.ceil, schedule.boundaries)]
-        found = set(starts[1:])
-        for piece, start, end in zip(schedule.schedules, starts, [*starts[1:], total_steps], strict=True):
-            found |= {start + time for time in _times(piece, total_steps) if start + time < end}
-        return found
-    return {math.ceil(time) for time in _ends(schedule)}
-
-
-def _ends(schedule: Schedule) -> tuple[float, ...]:
-    """Return the times at which the parts of a schedule without inner schedules end."""
-    if isinstance(schedule, MultiStep):
-        return schedule.milestones
-    if isinstance(schedule, Linear | Polynomial | Cosine):
-        return (schedule.duration,)
-    if isinstance(schedule, OneCycle):
-        return schedule.pct_start * schedule.duration, schedule.duration
-    if isinstance(schedule, WarmupStableDecay):
-        stable = schedule.warmup + schedule.stable
-        return schedule.warmup, stable, stable + schedule.decay
-    return ()
-
-
-def _multiples(period: float, total_steps: int) -> Iterator[int]:
-    ratio = exact(period)
-    count = 1
-    while (step := math.ceil(count * ratio)) < total_steps:
-        yield step
-        count = max(count + 1, math.floor((step + 1) / ratio))  # a period below one step changes at every step
-
-
 def _rows(schedules: list[Schedule], total_steps: int) -> list[int | None]:
-    """Return the steps to show, None where some are left out."""
+    """Return the steps to show, None where some are left out; it takes no longer for a longer run."""
     last = total_steps - 1
-    steps = {0, last} | {step for schedule in schedules for step in boundaries(schedule, total_steps)}
+    first_ones = [0, *islice(walk(schedules, 0, last), _MOST_ROWS)]
+    if len(first_ones) + 1 > _MOST_ROWS:
+        half = _MOST_ROWS // 2
+        last_ones = [last, *islice(walk_back(schedules, last, 0), half - 1)]
+        return [*first_ones[:half], None, *reversed(last_ones)]
+    steps = {*first_ones, last}
     if schedules and len(steps) < 6:  # a smooth course shows itself at its quarters
-        steps |= {round(last * quarter / 4) for quarter in (1, 2, 3)}
-    ordered = sorted(step for step in steps if 0 <= step <= last)
-    if len(ordered) <= _MOST_ROWS:
-        return list(ordered)
-    half = _MOST_ROWS // 2
-    return [*ordered[:half], None, *ordered[-half:]]
+        steps |= {round(Fraction(last * quarter, 4)) for quarter in (1, 2, 3)}
+    return [*sorted(steps)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,22 +37,24 @@ def run_training(recipe: Recipe, *, name: str, out: Path | None, resume: str, dr
     plan = plan_run(recipe, name=name, out=out, resume=resume)
     if dry_run:
         from downslope.cli.preview import preview
+        from downslope.training.environment import fitting_threads
         from downslope.training.loop import take_up
         from downslope.training.task import build_task
 
         task = build_task(recipe)
-        take_up(task, plan)  # so that a dry run refuses what training would refuse
-        print(preview(task, plan))
+        with fitting_threads(sum(p.numel() for p in task.state.model.parameters())):
+            notes = take_up(task, plan)  # so that a dry run refuses what training would refuse, and says the same
+            print(preview(task, replace(plan, notes=(*plan.notes, *notes))))
         return 0
     from downslope.training.loop import train
     from downslope.training.progress import make_console
 
     outcome = train(plan, recipe, make_console())
-    print("\n".join(_ending(outcome, had_work=not plan.finished)))
+    print("\n".join(_ending(outcome, recipe, had_work=not plan.finished)))
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 
-def _ending(outcome: Outcome, *, had_work: bool) -> list[str]:
+def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
     steps = f"{outcome.step:,} of {count_of(outcome.total_steps, 'step')}"
     if outcome.signal is not None:
         name = signal.Signals(outcome.signal).name
@@ -59,11 +62,17 @@ def _ending(outcome: Outcome, *, had_work: bool) -> list[str]:
             f"stopped     at step {outcome.step:,} of {outcome.total_steps:,}, by {name}; all of it is saved",
             f"continue    with: downslope resume {shlex.quote(str(outcome.folder))}",
         ]
-    lines = [f"finished    {steps} in {format_seconds(outcome.seconds)}"] if had_work else []
+    early = ", by an early stop" if outcome.stopped is not None else ""
+    lines = [f"finished    {steps} in {format_seconds(outcome.seconds)}{early}"] if had_work else []
     if outcome.held_out:
         lines.append(f"held out    {describe_metrics(outcome.held_out)}")
         if "ema_loss" in outcome.held_out:
             lines.append(f"            {describe_metrics(outcome.held_out, 'ema_')}, with the averaged weights")
+    if early and outcome.step < outcome.total_steps and (stop := recipe.train.early_stop) is not None:
+        lines.append(
+            f"continue    past the early stop with more patience: downslope resume {shlex.quote(str(outcome.folder))} "
+            f"--train.early_stop.patience {2 * stop.patience}"
+        )
     if outcome.report is not None:
         lines.append(f"report      {outcome.report}")
     return lines

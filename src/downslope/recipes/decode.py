@@ -21,7 +21,7 @@ import msgspec
 
 from downslope.core.errors import DownslopeError, RecipeError, did_you_mean, one_of
 from downslope.core.schedules import SCHEDULES, Schedule
-from downslope.recipes.overrides import Override, apply_overrides
+from downslope.recipes.overrides import Override, apply_overrides, expand_names
 from downslope.recipes.schema import Recipe
 
 _KINDS: Mapping[Any, str] = {
@@ -47,6 +47,10 @@ class Source:
 
     file: str
     overrides: tuple[str, ...] = ()
+
+    def sets(self, path: tuple[str, ...]) -> bool:
+        """Return whether an override set exactly this path."""
+        return ".".join(path) in self.overrides
 
     def place(self, path: tuple[str, ...], key: str | None = None) -> str:
         """Return "recipe.toml, [sgd]", or "command line, --sgd.lr" where an override set that key."""
@@ -125,9 +129,13 @@ def decode(kind: Any, table: Any, source: Source, path: tuple[str, ...] = ()) ->
     if not isinstance(table, dict):
         raise RecipeError(f"{source.place(path[:-1], path[-1])}: `{'.'.join(path)}` must be a table; got {table!r}.")
     table = cast("dict[str, Any]", table)
+    if kind is Recipe:
+        table = expand_names(table)
     known = {field.name: field for field in fields(kind)}
     for key in table:
         if key not in known:
+            if issubclass(kind, Schedule) and source.sets((*path, "schedule")) and not source.sets((*path, key)):
+                raise RecipeError(_of_another_schedule(kind, source, path, key))
             what = f" of the schedule `{kind.name}`" if issubclass(kind, Schedule) else ""
             raise RecipeError(
                 f"{source.place(path, key)}: unknown key `{key}`{what}.{did_you_mean(key, known)} "
@@ -168,13 +176,37 @@ def _value(hint: Any, value: Any, source: Source, path: tuple[str, ...], key: st
     if Schedule in alternatives:
         return value
     try:
-        return msgspec.convert(value, hint, strict=True)
+        converted: Any = msgspec.convert(value, hint, strict=True)
     except msgspec.ValidationError:
         wanted = " or ".join(text for kind in alternatives if (text := _describe(kind)))
         words = [word for kind in alternatives if get_origin(kind) is Literal for word in get_args(kind)]
         raise RecipeError(
             f"{source.place(path, key)}: `{key}` must be {wanted}; got {value!r}.{did_you_mean(str(value), words)}"
         ) from None
+    _check_size(converted, source, path, key)
+    return converted
+
+
+def _check_size(value: Any, source: Source, path: tuple[str, ...], key: str) -> None:
+    """Raise `RecipeError` if an integer has more than the 64 bits that TOML promises and torch can count in."""
+    if isinstance(value, tuple):
+        for item in cast("tuple[Any, ...]", value):
+            _check_size(item, source, path, key)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise RecipeError(
+            f"{source.place(path, key)}: `{key}` must be an integer below 2**63, as TOML's all are; got {value}."
+        )
+
+
+def _of_another_schedule(kind: type[Schedule], source: Source, path: tuple[str, ...], key: str) -> str:
+    """Return the message where ``--sgd.lr.schedule`` turned a file's table into one of another schedule."""
+    whole = ".".join(path)
+    needed = ", ".join(f"{field.name} = ..." for field in fields(kind) if field.default is MISSING)
+    return (
+        f"command line, --{whole}.schedule: the table `{whole}` in {source.file} belongs to another schedule: "
+        f"`{kind.name}` has no `{key}`. Set the whole of it: "
+        f"--{whole} '{{ schedule = \"{kind.name}\", {needed} }}'."
+    )
 
 
 def _item(kind: Any, item: Any, source: Source, path: tuple[str, ...], index: str) -> Any:

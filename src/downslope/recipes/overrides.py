@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from downslope.core.errors import RecipeError
-from downslope.recipes.schema import Train
+from downslope.recipes.schema import Recipe, Train
 
 Override = tuple[str, str]
 """A dotted path and a TOML value as text, e.g. ("sgd.lr", "0.05")."""
@@ -56,7 +56,7 @@ def apply_overrides(table: dict[str, Any], overrides: Iterable[Override]) -> dic
         RecipeError: If a value is no TOML, a path leads through something that is no table, or two overrides exclude
             each other.
     """
-    result = copy.deepcopy(table)
+    result = expand_names(copy.deepcopy(table))
     earlier: list[str] = []
     for path, text in overrides:
         if not _PATH.fullmatch(path):
@@ -65,8 +65,22 @@ def apply_overrides(table: dict[str, Any], overrides: Iterable[Override]) -> dic
             )
         _check_pair(path, earlier)
         _set(result, path, parse_value(path, text))
+        result = expand_names(result)
         earlier.append(path)
     return result
+
+
+def expand_names(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's table with ``model = "pkg:function"`` written out as the table ``[model]`` with that name.
+
+    Example:
+        >>> expand_names({"model": "my_task:build", "seed": 1})
+        {'model': {'name': 'my_task:build'}, 'seed': 1}
+    """
+    return {
+        key: {"name": value} if key in Recipe.NAMED and isinstance(value, str) else value
+        for key, value in table.items()
+    }
 
 
 def _check_pair(path: str, earlier: list[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from downslope.core.errors import RecipeError
 from downslope.core.groups import Group
+from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 
 
@@ -183,6 +184,8 @@ class Checkpoint:
 class Recipe:
     """A complete training recipe.
 
+    For `data` and `model` a plain string stands for the table with this `name` alone: ``model = "my_task:build"``.
+
     Attributes:
         title: One line for people.
         source: Where the recipe comes from.
@@ -195,6 +198,7 @@ class Recipe:
         checkpoint: When to save.
     """
 
+    NAMED: ClassVar[tuple[str, ...]] = ("data", "model")
     title: str = ""
     source: str = ""
     seed: int = 0
@@ -209,13 +213,18 @@ class Recipe:
         """Check what no table can check alone."""
         _at_least("seed", self.seed, 0)
         lrs = [self.sgd.lr, *(group.lr for group in self.groups if group.lr is not None)]
-        if self.train.plateau is not None and not all(isinstance(lr, float) for lr in lrs):
+        if self.train.plateau is not None and any(isinstance(lr, Schedule) for lr in lrs):
             raise RecipeError(
                 "`train.plateau` needs a constant `sgd.lr`: a schedule and a plateau would both move it. "
                 "Remove one of the two."
             )
         for group in self.groups:
             group.apply(self.sgd)
+        if self.train.shards > self.data.batch_size:
+            raise RecipeError(
+                f"`train.shards` must be at most `data.batch_size`, here {self.data.batch_size}, so that each part of "
+                f"a batch has an example; got {self.train.shards}."
+            )
 
     def in_steps(self, steps_per_epoch: int) -> Recipe:
         """Return the same recipe with every schedule in steps.

@@ -49,13 +49,13 @@ class Batches:
     def __init__(self, *, count: int, batch_size: int, accumulate: int, shards: int, seed: int) -> None:
         """Take the numbers."""
         self._count = count
-        self._batch_size = batch_size
+        self._batch_size = min(batch_size, count)  # an epoch holds no more, and torch counts in 64 bits
         self._accumulate = accumulate
         self._shards = shards
         self._seed = seed
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
-        batches = -(-count // batch_size)
+        batches = -(-count // self._batch_size)
         self.steps_per_epoch = -(-batches // accumulate)
 
     def epoch(self, step: int) -> int:
@@ -74,14 +74,13 @@ class Batches:
             self._epoch = epoch
         size = self._batch_size
         start = place * self._accumulate * size
-        batches = self._order[start : start + self._accumulate * size].split(size)
+        batches = self._order[start : min(start + self._accumulate * size, self._count)].split(size)
         if self._shards == 1:
             return [Leaf(index, batch) for index, batch in enumerate(batches)]
         return [
             Leaf(number * self._shards + shard, examples)
             for number, batch in enumerate(batches)
-            for shard, examples in enumerate(batch.split(shard_sizes(len(batch), self._shards)))
-            if len(examples)
+            for shard, examples in enumerate(batch.split(shard_sizes(len(batch), min(self._shards, len(batch)))))
         ]
 
 

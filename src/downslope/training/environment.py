@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import downslope
+from downslope.kernel import backend
 
 SMALL_MODEL = 500_000
 """Parameters below which one thread is used."""
@@ -26,6 +27,7 @@ _MATTERS = {
     "threads": "number of threads",
     "processor": "processor",
     "instructions": "instruction set",
+    "kernel": "step's backend",
 }
 
 
@@ -41,6 +43,7 @@ def describe_environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "kernel": backend(),
     }
 
 
@@ -56,9 +59,9 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         ['number of threads was 1, is now 2: from here on results may differ in their last bits']
     """
     return [
-        f"{words} was {then.get(key)}, is now {now.get(key)}: from here on results may differ in their last bits"
+        f"{words} was {then[key]}, is now {now.get(key)}: from here on results may differ in their last bits"
         for key, words in _MATTERS.items()
-        if then.get(key) != now.get(key)
+        if key in then and then[key] != now.get(key)  # an older version may not have noted it
     ]
 
 

@@ -7,7 +7,6 @@ optimizer's.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from downslope.core.errors import DataError, DownslopeError
 from downslope.training.batches import Leaf
 from downslope.training.data import Dataset
+from downslope.training.imports import FAILURES, describe
 from downslope.training.losses import Loss, count_correct
 from downslope.training.randomness import reseed
 
@@ -78,13 +78,14 @@ def compute_gradients(
             outputs = model(inputs)
             value = loss(outputs, targets)
             (value if weight == 1 else value * weight).backward()
+            losses.append((weight, value.detach()))
+            if dataset.classes is not None:
+                correct.append(count_correct(outputs, targets))
         except DownslopeError:
             raise
-        except Exception as error:
-            raise DataError(f"the model or its loss raised {describe(error)} at step {step}") from error
-        losses.append((weight, value.detach()))
-        if dataset.classes is not None:
-            correct.append(count_correct(outputs.detach(), targets))
+        except FAILURES as error:
+            remedy = _single_example_remedy(error) if len(leaf.examples) == 1 else ""
+            raise DataError(f"the model or its loss raised {describe(error)} at step {step}.{remedy}") from error
         targets_seen += targets.numel()
         if len(leaves) > 1:
             tree.add([parameter.grad for parameter in parameters])
@@ -136,10 +137,14 @@ class TreeSum:
         return total
 
 
-def describe(error: Exception) -> str:
-    """Return an error's type, message and where it arose."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"
+def _single_example_remedy(error: BaseException) -> str:
+    """Return what to do if torch's batch normalisation refused a shard of one example, else ""."""
+    if "more than 1 value per channel" not in str(error):
+        return ""
+    return (
+        " Batch normalisation needs more than the one example of this shard. Choose a data.batch_size that leaves no "
+        "smaller rest at the end of an epoch, or fewer train.shards."
+    )
 
 
 def _sum(left: Gradients, right: Gradients) -> Gradients:

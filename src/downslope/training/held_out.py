@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
-from downslope.training.gradients import describe
+from downslope.training.imports import FAILURES, describe
 from downslope.training.losses import Loss, count_correct
 from downslope.training.randomness import reseed
 
@@ -50,8 +50,8 @@ def measure(
                     correct += int(count_correct(outputs, wanted))
     except DownslopeError:
         raise
-    except Exception as error:
-        raise DataError(f"the model or its loss raised {describe(error)} on the held-out examples") from error
+    except FAILURES as error:
+        raise DataError(f"the model or its loss raised {describe(error)} on the held-out examples.") from error
     finally:
         model.train(training)
     result = {"loss": total / len(inputs)}

@@ -17,6 +17,9 @@ from typing import Any
 
 from downslope.core.errors import DataError, did_you_mean
 
+FAILURES = (Exception, SystemExit)
+"""What a person's own code may raise; SystemExit too, or their sys.exit() would end the run as if it were done."""
+
 
 def is_import_path(name: str) -> bool:
     """Return whether a name in a recipe means a person's own function."""
@@ -50,9 +53,9 @@ def import_function(path: str, what: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
             raise DataError(f"{place}: {_no_module(module_name, error.name, here)}") from None
-        raise DataError(f"{place}: importing `{module_name}` failed: {_told(error)}") from error
-    except Exception as error:
-        raise DataError(f"{place}: importing `{module_name}` failed: {_told(error)}") from error
+        raise DataError(f"{place}: importing `{module_name}` failed: {describe(error)}") from error
+    except FAILURES as error:
+        raise DataError(f"{place}: importing `{module_name}` failed: {describe(error)}") from error
     for name in function_name.split("."):
         if not hasattr(target, name):
             public = [word for word in vars(target) if not word.startswith("_")] if hasattr(target, "__dict__") else []
@@ -93,8 +96,15 @@ def call_function(path: str, what: str, *arguments: Any, options: Mapping[str, A
         return function(*arguments, **options)
     except DataError:
         raise
-    except Exception as error:
-        raise DataError(f"{what} = {path!r}: raised {_told(error)}") from error
+    except FAILURES as error:
+        raise DataError(f"{what} = {path!r}: raised {describe(error)}") from error
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's type, message and where it arose."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def _no_module(module: str, missing: str, here: str) -> str:
@@ -108,9 +118,3 @@ def _no_module(module: str, missing: str, here: str) -> str:
         f"there is no module `{module}`.{did_you_mean(missing, known)} "
         f"Modules are looked for in the current directory ({here}) and among installed packages."
     )
-
-
-def _told(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"

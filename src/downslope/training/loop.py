@@ -40,6 +40,7 @@ class Outcome:
         step: Updates done.
         total_steps: Updates that the recipe asks for.
         finished: Whether it came to its end, be it an early stop.
+        stopped: Why it stopped early, or None.
         signal: Number of the signal that interrupted it, or None.
         held_out: The last evaluation: "loss", "accuracy", ...; empty if there was none.
         folder: The run folder.
@@ -50,6 +51,7 @@ class Outcome:
     step: int
     total_steps: int
     finished: bool
+    stopped: str | None
     signal: int | None
     held_out: dict[str, float]
     folder: Path
@@ -80,6 +82,7 @@ def train(plan: Plan, recipe: Recipe, console: Console, *, report: bool = True) 
             step=plan.checkpoint.step,
             total_steps=run_folder.RunFolder(plan.folder).facts()["total_steps"],
             finished=True,
+            stopped=state["stopped"],
             signal=None,
             held_out=dict(state["held_out"]),
             folder=plan.folder,
@@ -104,6 +107,7 @@ def train(plan: Plan, recipe: Recipe, console: Console, *, report: bool = True) 
         step=run.step,
         total_steps=task.total_steps,
         finished=run.finished,
+        stopped=task.state.stopped,
         signal=None if run.finished else signals.received,
         held_out=task.state.held_out,
         folder=plan.folder,
@@ -120,16 +124,16 @@ def take_up(task: Task, plan: Plan) -> list[str]:
     if checkpoint.manifest["data"] != task.fingerprint:
         raise CheckpointError(
             f"{checkpoint.run_folder}: was trained on other data: those that {task.recipe.data.name!r} gives now "
-            "differ. Restore the data, or start a new run with --resume never or another --out."
+            f"differ. Restore the data, or {run_folder.ANEW}."
         )
     if checkpoint.step > task.total_steps:
         raise CheckpointError(
             f"{checkpoint.folder}: is at step {checkpoint.step}, after the recipe's last, {task.total_steps}. "
-            "Give more epochs or steps, or start a new run with --resume never or another --out."
+            f"Give more epochs or steps, or {run_folder.ANEW}."
         )
-    task.state.restore(checkpoint, task.recipe)
+    notes = task.state.restore(checkpoint, task.recipe)
     then, now = (environment["threads"] for environment in (checkpoint.manifest["environment"], describe_environment()))
-    return differences({"threads": then}, {"threads": now})
+    return [*notes, *differences({"threads": then}, {"threads": now})]
 
 
 def _write_report(folder: Path, console: Console) -> Path | None:
@@ -230,7 +234,8 @@ class _Run:
             self._log_step(step, result, global_norm(grads) if norm is None else norm)
 
     def _log_step(self, step: int, result: StepResult, grad_norm: float) -> None:
-        group = self._state.optimizer.param_groups[-1]  # the parameters that no pattern matched come last
+        # Parameters that no pattern matched come last; where there are none, the last group stands for the run.
+        group = self._state.optimizer.param_groups[-1]
         loss, accuracy = result.loss(), result.accuracy()
         self._log.add(
             "step",

@@ -6,20 +6,20 @@ does not: weighting shards against one another, which is `gradients.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
+import torch
+from torch import Tensor
 from torch.nn import functional
 
 from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.training.imports import import_function, is_import_path
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from downslope.recipes.schema import Recipe
 
-Loss = Callable[["Tensor", "Tensor"], "Tensor"]
+Loss = Callable[[Tensor, Tensor], Tensor]
 """From outputs and targets, example first, to the mean loss as a scalar tensor."""
 
 BUILT_IN = ("cross_entropy", "mse")
@@ -56,16 +56,11 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     Args:
         outputs: Logits of shape (examples, classes, ...).
         targets: Class indices, int64, of shape (examples, ...).
+
+    Raises:
+        DataError: If the outputs are no tensor of such a shape.
     """
-    if (
-        outputs.ndim != targets.ndim + 1
-        or outputs.shape[0] != targets.shape[0]
-        or outputs.shape[2:] != targets.shape[1:]
-    ):
-        raise DataError(
-            f"cross_entropy: targets of shape {tuple(targets.shape)} need logits of shape (examples, classes, ...); "
-            f"the model's outputs have shape {tuple(outputs.shape)}."
-        )
+    _check_logits("cross_entropy", outputs, targets)
     return functional.cross_entropy(outputs, targets)
 
 
@@ -75,7 +70,11 @@ def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     Args:
         outputs: Any shape.
         targets: The same shape.
+
+    Raises:
+        DataError: If the outputs are no tensor, or of another shape.
     """
+    _check_tensor("mse", outputs)
     if outputs.shape != targets.shape:  # torch would broadcast (n, 1) against (n,) into (n, n) and only warn
         raise DataError(
             f"mse: outputs and targets must have the same shape; the model's outputs have shape "
@@ -90,8 +89,41 @@ def count_correct(outputs: Tensor, targets: Tensor) -> Tensor:
     Args:
         outputs: Logits of shape (examples, classes, ...).
         targets: Class indices of shape (examples, ...).
+
+    Raises:
+        DataError: If the outputs are no tensor of such a shape.
     """
-    return (outputs.argmax(1) == targets).sum()
+    _check_logits("accuracy", outputs, targets)
+    return (outputs.detach().argmax(1) == targets).sum()
+
+
+def kind_of(outputs: Any) -> str:
+    """Return what a model returned where a tensor was wanted: "dict with 'logits'", "tuple of 2"."""
+    if isinstance(outputs, Mapping):
+        return f"{type(outputs).__name__} with {', '.join(map(repr, cast('Mapping[Any, Any]', outputs)))}"
+    length = f" of {len(outputs)}" if isinstance(outputs, list | tuple) else ""
+    return f"{type(outputs).__name__}{length}"
+
+
+def _check_tensor(what: str, outputs: Any) -> None:
+    if not isinstance(outputs, torch.Tensor):
+        raise DataError(
+            f"{what}: the model must return a tensor; got {kind_of(outputs)}. Return the tensor alone, for example "
+            "from a module around your own."
+        )
+
+
+def _check_logits(what: str, outputs: Any, targets: Tensor) -> None:
+    _check_tensor(what, outputs)
+    if (
+        outputs.ndim != targets.ndim + 1
+        or outputs.shape[0] != targets.shape[0]
+        or outputs.shape[2:] != targets.shape[1:]
+    ):
+        raise DataError(
+            f"{what}: targets of shape {tuple(targets.shape)} need logits of shape (examples, classes, ...); "
+            f"the model's outputs have shape {tuple(outputs.shape)}."
+        )
 
 
 class _OwnLoss:
@@ -103,8 +135,6 @@ class _OwnLoss:
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, which must be a differentiable scalar."""
-        import torch
-
         loss: Any = self.function(outputs, targets)
         if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
             got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else repr(loss)

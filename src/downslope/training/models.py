@@ -11,6 +11,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.training.imports import call_function, is_import_path
@@ -55,6 +56,12 @@ def build_model(recipe: Recipe, dataset: Dataset) -> nn.Module:
     model: Any = call_function(name, "model.name", dataset, options=options)
     if not isinstance(model, nn.Module):
         raise DataError(f"model.name = {name!r}: must return a torch.nn.Module; got {type(model).__name__}.")
+    lazy = [key for key, value in (*model.named_parameters(), *model.named_buffers()) if is_lazy(value)]
+    if lazy:
+        raise DataError(
+            f"model.name = {name!r}: `{lazy[0]}` has no shape yet: the model has lazy modules. Let it see an example "
+            "before you return it: model(dataset.train_inputs[:2])."
+        )
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise DataError(f"model.name = {name!r}: the model has no parameter that requires a gradient.")
     return model.train()

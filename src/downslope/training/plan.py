@@ -23,7 +23,7 @@ from downslope.training.checkpoint import (
     verify_log,
 )
 from downslope.training.environment import describe_environment, differences
-from downslope.training.run_folder import RunFolder, check_free, holds_run
+from downslope.training.run_folder import ANEW, RunFolder, check_free, holds_run
 
 RUNS = Path("runs")
 
@@ -84,11 +84,11 @@ def _plan_in_place(recipe: Recipe, folder: Path) -> Plan:
         if RunFolder(folder).checkpoints():
             raise CheckpointError(
                 "\n  ".join([f"{folder}: none of its checkpoints can be used.", *passed_over])
-                + "\nStart a new run with --resume never or another --out; nothing there is overwritten."
+                + f"\nTo train nevertheless, {ANEW}; nothing there is overwritten."
             )
         return Plan(folder=folder, notes=tuple(passed_over))
     if found.manifest["recipe"] == plain_recipe(recipe) and RunFolder(folder).is_complete(found):
-        note = f"{folder} is finished under this recipe: nothing to do. Train again with --resume never."
+        note = f"{folder} is finished under this recipe: nothing to do. To train it again, {ANEW}."
         return Plan(folder=folder, checkpoint=found, notes=(*passed_over, note), finished=True)
     return Plan(folder=folder, checkpoint=found, notes=(*passed_over, *_compare(recipe, found)))
 
@@ -173,7 +173,7 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
     if fixed:
         raise CheckpointError(
             f"{checkpoint.run_folder}: was trained under another recipe, and this decides all of a run's numbers: "
-            f"{'; '.join(fixed)}. Use its own recipe, or start a new run with --resume never or another --out."
+            f"{'; '.join(fixed)}. Use its own recipe, or {ANEW}."
         )
     notes = [f"resuming with a different recipe: {path} {change}" for path, change in changes.items()]
     then = checkpoint.manifest["environment"]  # the number of threads is decided, and compared, when training starts

@@ -18,6 +18,8 @@ from downslope.core.errors import DataError
 from downslope.training.data import Dataset
 from downslope.training.evaluate import TrainedRun, open_run
 from downslope.training.held_out import BATCH
+from downslope.training.imports import FAILURES, describe
+from downslope.training.losses import kind_of
 from downslope.training.randomness import reseed
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -110,8 +112,12 @@ def _outputs(opened: TrainedRun, inputs: Tensor) -> Tensor:
         for part in inputs.split(BATCH):
             try:
                 parts.append(opened.model(part))
-            except Exception as error:
-                raise DataError(f"the model raised {type(error).__name__} on these examples: {error}") from error
+            except FAILURES as error:
+                raise DataError(f"the model raised {describe(error)} on these examples.") from error
+            if not isinstance(parts[-1], Tensor):
+                raise DataError(
+                    f"predicting needs a model that returns a tensor; this one returned {kind_of(parts[-1])}."
+                )
     return torch.cat(parts)
 
 

@@ -47,7 +47,7 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
     if out.is_dir():
         raise DownslopeError(f"{out}: is a folder. Give the file to write, such as {out / 'report.html'}.")
     page = render(read_runs([Path(run) for run in runs]))
-    write_file(out, page.encode())
+    write_file(out, page.encode("utf-8", "surrogateescape"))
     return out
 
 

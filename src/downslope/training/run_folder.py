@@ -29,6 +29,9 @@ MODEL = "model.safetensors"
 EMA = "ema.safetensors"
 REPORT = "report.html"
 
+ANEW = "start a new run with --resume never and another --out"
+"""What always works where a run cannot go on, whatever --resume and --out were."""
+
 _FACTS = frozenset({"environment", "data", "steps_per_epoch", "total_steps", "parameters", "groups"})
 """What the facts of a run must hold."""
 
@@ -159,10 +162,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise CheckpointError(
-                f"{folder}: another process is training there. Wait for it, or start a run of your own with "
-                "--resume never or another --out."
-            ) from None
+            raise CheckpointError(f"{folder}: another process is training there. Wait for it, or {ANEW}.") from None
         yield
     finally:
         os.close(descriptor)

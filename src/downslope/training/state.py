@@ -67,12 +67,16 @@ class TrainingState:
             "stopped": self.stopped,
         }
 
-    def restore(self, checkpoint: Checkpoint, recipe: Recipe) -> None:
+    def restore(self, checkpoint: Checkpoint, recipe: Recipe) -> list[str]:
         """Take up the state of a checkpoint.
 
         Args:
             checkpoint: The checkpoint.
-            recipe: The recipe from now on. Where its optimizer's settings differ from the checkpoint's, its own hold.
+            recipe: The recipe from now on. Where its optimizer's settings differ from the checkpoint's, its own hold;
+                an lr that a plateau reduced stays reduced where the recipe's lr is the same as then.
+
+        Returns:
+            Sentences for the person, on what was not taken up.
 
         Raises:
             CheckpointError: If the checkpoint does not fit the model.
@@ -85,6 +89,7 @@ class TrainingState:
             _restore_optimizer(
                 self.optimizer, table["optimizer"], checkpoint.tensors["optimizer"], keep=not same_settings
             )
+            notes = _carry_reduced_lr(self.optimizer, table["optimizer"], then, now) if not same_settings else []
             if self.averaged is not None and "ema" in checkpoint.tensors:
                 self.averaged.module.load_state_dict(checkpoint.tensors["ema"])
                 self.averaged.n_averaged.fill_(table["ema_updates"])
@@ -97,6 +102,7 @@ class TrainingState:
         self.held_out = dict(table["held_out"])
         if then["train"].get("early_stop") == now["train"].get("early_stop"):
             self.stopped = table["stopped"]
+        return notes
 
 
 def build_state(recipe: Recipe, model: nn.Module, *, classes: int | None) -> TrainingState:
@@ -168,6 +174,60 @@ def _restore_optimizer(optimizer: SGD, groups: list[dict[str, Any]], velocities:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it would tell of the lr that a plateau reduced
         optimizer.load_state_dict({"state": state, "param_groups": groups}, hyperparameters="keep" if keep else "load")
+
+
+def _carry_reduced_lr(
+    optimizer: SGD, saved: list[dict[str, Any]], then: Mapping[str, Any], now: Mapping[str, Any]
+) -> list[str]:
+    """Give each group the lr that a plateau had reduced it to, where the recipe's lr is still the one that it reduced.
+
+    Args:
+        optimizer: The optimizer under the recipe of now.
+        saved: The checkpoint's parameter groups.
+        then: The checkpoint's recipe, plain.
+        now: The recipe of now, plain.
+
+    Returns:
+        A sentence for each group whose reduction is lost.
+    """
+    stated, reached = _lrs(saved, then, reached=False), _lrs(saved, then, reached=True)
+    wanted = _lrs(optimizer.param_groups, now, reached=False)
+    notes: list[str] = []
+    for group in optimizer.param_groups:
+        names = group["param_names"]
+        reduced = {name: reached[name] for name in names if _is_reduced(stated.get(name), reached.get(name))}
+        if not reduced:
+            continue
+        same_lr = all(stated.get(name) == wanted[name] for name in names)
+        if same_lr and len(reduced) == len(names) and len(set(reduced.values())) == 1:
+            group["lr"] = next(iter(reduced.values()))
+            continue
+        before = ", ".join(f"{lr:g}" for lr in dict.fromkeys(reduced.values()))
+        which = f" of {names[0]}{' and others' if len(names) > 1 else ''}" if len(optimizer.param_groups) > 1 else ""
+        notes.append(
+            f"lr{which} is the recipe's again: {_told(wanted[names[0]])}. A plateau had reduced it to {before}, but "
+            f"the recipe's lr or groups have changed since; give the lr you want as an override."
+        )
+    return notes
+
+
+def _lrs(groups: list[dict[str, Any]], recipe: Mapping[str, Any], *, reached: bool) -> dict[str, Any]:
+    """Return each parameter's lr by name: the one in its group, or the one that the recipe states for that group."""
+    own = [group.get("lr", recipe["sgd"]["lr"]) for group in recipe["groups"]]  # unmatched parameters come last
+    stated = [*own, recipe["sgd"]["lr"]][: len(groups)]
+    return {
+        name: group["lr"] if reached else lr
+        for group, lr in zip(groups, stated, strict=True)
+        for name in group["param_names"]
+    }
+
+
+def _is_reduced(stated: Any, reached: Any) -> bool:
+    return isinstance(stated, int | float) and reached != stated  # a schedule moves lr itself, and no plateau then does
+
+
+def _told(lr: Any) -> str:
+    return f"{lr:g}" if isinstance(lr, int | float) else f"the schedule {lr['schedule']}"
 
 
 def _names(groups: list[dict[str, Any]]) -> dict[int, str]:

@@ -12,7 +12,10 @@ from typing import Any
 import torch
 
 import downslope
+from downslope import kernel
+from downslope.core.errors import DataError
 from downslope.core.schedules import Schedule
+from downslope.core.schedules.base import exact
 from downslope.core.settings import Settings
 from downslope.recipes.encode import to_table
 from downslope.recipes.schema import Recipe
@@ -90,6 +93,7 @@ class Task:
             f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
             f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
             f"runs on     torch {torch.__version__}, {torch.get_num_threads()} thread(s)",
+            f"step        {kernel.backend()}",
             f"run folder  {folder}",
         ]
 
@@ -114,7 +118,6 @@ def build_task(recipe: Recipe) -> Task:
         shards=train.shards,
         seed=recipe.seed,
     )
-    total = train.steps if train.steps is not None else max(1, round((train.epochs or 0) * batches.steps_per_epoch))
     return Task(
         recipe=recipe,
         dataset=dataset,
@@ -122,8 +125,23 @@ def build_task(recipe: Recipe) -> Task:
         loss=loss,
         batches=batches,
         state=build_state(recipe.in_steps(batches.steps_per_epoch), model, classes=dataset.classes),
-        total_steps=total,
+        total_steps=_count_steps(recipe, batches.steps_per_epoch),
     )
+
+
+def _count_steps(recipe: Recipe, steps_per_epoch: int) -> int:
+    train = recipe.train
+    if train.steps is not None:
+        return train.steps
+    total = round(exact(train.epochs or 0) * steps_per_epoch)  # exact: a float's product may be infinite
+    if total < 1:
+        raise DataError(
+            f"train.epochs = {train.epochs:g} is less than half a step: an epoch of these data has {steps_per_epoch} "
+            f"step(s). Give at least {1 / steps_per_epoch:.2g}, or train.steps = 1."
+        )
+    if total >= 2**63:
+        raise DataError(f"train.epochs = {train.epochs:g} is more steps than 64 bits can count. Give fewer.")
+    return total
 
 
 def describe_settings(settings: Settings) -> str:

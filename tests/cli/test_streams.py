@@ -1,0 +1,63 @@
+"""Text that the terminal or the locale cannot spell: printed escaped, read and written all the same."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+
+from command_line import SHORT
+
+from downslope.recipes.decode import load_recipe
+
+ASCII = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": ""}
+"""A locale in which Python knows ASCII alone."""
+TITLE = "\u4e2d\u6587 caf\u00e9 \U0001f600"
+
+
+def downslope(*words, env, folder):
+    """Run the command in a folder and return (exit code, stdout, stderr), both as bytes."""
+    command = [sys.executable, "-m", "downslope", *map(os.fsencode, words)]
+    done = subprocess.run(command, capture_output=True, check=False, env=env, cwd=folder)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_escapes_that_toml_reads(tmp_path):
+    """The printed recipe is ASCII and, read again, has the title."""
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    code, out, err = downslope("train", "--title", f'"{TITLE}"', "--print-config", env=env, folder=tmp_path)
+    assert (code, err) == (0, b"")
+    assert tomllib.loads(out.decode("ascii"))["title"] == TITLE
+
+
+def test_a_recipe_s_name_that_is_no_text_to_the_locale_is_trained_and_reported(tmp_path):
+    """In a locale of ASCII, with Chinese in the paths and the title: every file is written, in UTF-8."""
+    name = "\u4e2d\u6587"
+    (tmp_path / f"{name}.toml").write_text("[sgd]\nlr = 0.1\n[train]\nsteps = 60\n", encoding="utf-8")
+    words = ["train", f"{name}.toml", *SHORT, "--title", f'"{TITLE}"']
+    code, out, err = downslope(*words, env=ASCII, folder=tmp_path)
+    assert (code, b"error" in err) == (0, False), err
+    assert f"run folder  runs/{name}\n".encode() in out
+    run = tmp_path / "runs" / name
+    assert load_recipe(run / "recipe.toml").title == TITLE
+    assert TITLE in (run / "report.html").read_text(encoding="utf-8")
+    code, out, _ = downslope("evaluate", f"runs/{name}", "--json", env=ASCII, folder=tmp_path)
+    assert (code, json.loads(out)["run"]) == (0, f"runs/{name}")
+    code, out, err = downslope("report", f"runs/{name}", "--out", f"{name}.html", env=ASCII, folder=tmp_path)
+    assert (code, out, err) == (0, f"report: {name}.html\n".encode(), b"")
+    assert TITLE in (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+
+
+def test_an_error_with_a_name_that_is_no_text_is_one_message(tmp_path):
+    """The name comes out as the bytes that went in."""
+    code, out, err = downslope("train", "\u4e2d.toml", env=ASCII, folder=tmp_path)
+    assert (code, out) == (2, b"")
+    assert err.startswith("downslope: error: \u4e2d.toml: no such file.".encode())
+
+
+def test_an_override_that_is_no_utf8_is_refused(tmp_path):
+    """A title in another encoding cannot be written into a recipe, and is not guessed at."""
+    command = [sys.executable, "-m", "downslope", "train", "--title", b'"caf\xe9"', "--print-config"]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"the value of --title is not UTF-8 text" in done.stderr
