@@ -40,6 +40,7 @@ struct Questions {
   nb::object is_dense;     // tensor -> bool: contiguous
   nb::object layout;       // tensor -> anything that compares equal for equal strides
   nb::object tensor_type;  // the exact type that gradients and velocities must have
+  nb::object count;        // tensor -> int: elements
   nb::str grad, dtype;     // names of attributes
   nb::object velocity_key;
 };
@@ -57,7 +58,8 @@ class Plan {
   Plan(const nb::list& rows, nb::object address, nb::object is_dense, nb::object layout, nb::object tensor_type,
        nb::str velocity_key)
       : ask_{std::move(address), std::move(is_dense),  std::move(layout),      std::move(tensor_type),
-             nb::str("grad"),    nb::str("dtype"), std::move(velocity_key)} {
+             nb::object(),       nb::str("grad"),      nb::str("dtype"),       std::move(velocity_key)} {
+    ask_.count = ask_.tensor_type.attr("numel");
     for (nb::handle item : rows) {
       const nb::tuple t = nb::cast<nb::tuple>(item);
       if (nb::len(t) != 10) throw std::invalid_argument("a row of a plan has ten fields");
@@ -76,6 +78,7 @@ class Plan {
       if (entry.param == nullptr || entry.count == 0) throw std::invalid_argument("an empty tensor has no place here");
       if ((entry.velocity == nullptr) != (entry.velocity_format == VelocityFormat::absent))
         throw std::invalid_argument("a velocity and its format go together");
+      if (entry.rounding == Rounding::compensated) throw std::invalid_argument("a plan has no place for compensations");
       if (entry.group < 0) throw std::invalid_argument("a group is not negative");
       groups_ = std::max(groups_, static_cast<std::size_t>(entry.group) + 1);
       entries_.push_back(entry);
@@ -92,12 +95,11 @@ class Plan {
       const Row& row = rows_[i];
       nb::object grad = row.param.attr(ask_.grad);
       if (!is_plain(grad) || !grad.attr(ask_.dtype).is(row.dtype)) return false;
-      if (row.layout.is_none() ? !ask_.is_dense(grad).is(nb::handle(Py_True)) : !ask_.layout(grad).equal(row.layout))
-        return false;
+      if (!fits(grad, i) || !fits(row.param, i)) return false;
       if (address_of(ask_.address(row.param)) != entries_[i].param) return false;
       if (!row.velocity.is_none()) {
         if (PyDict_GetItem(row.state.ptr(), ask_.velocity_key.ptr()) != row.velocity.ptr()) return false;
-        if (address_of(ask_.address(row.velocity)) != entries_[i].velocity) return false;
+        if (!fits(row.velocity, i) || address_of(ask_.address(row.velocity)) != entries_[i].velocity) return false;
       }
       addresses_[i] = address_of(ask_.address(grad));
       grads_.push_back(std::move(grad));
@@ -131,6 +133,14 @@ class Plan {
 
  private:
   bool is_plain(nb::handle tensor) const { return tensor.type().is(ask_.tensor_type); }
+
+  // Whether a tensor still has the elements of row i in the same order. Its address alone would not tell: the first
+  // half of a tensor begins where the whole does, and so does a transposed matrix.
+  bool fits(nb::handle tensor, std::size_t i) const {
+    const nb::object& layout = rows_[i].layout;
+    return PyLong_AsSize_t(ask_.count(tensor).ptr()) == entries_[i].count &&
+           (layout.is_none() ? ask_.is_dense(tensor).is(nb::handle(Py_True)) : ask_.layout(tensor).equal(layout));
+  }
 
   void check_refreshed() const {
     if (grads_.size() != entries_.size()) throw std::logic_error("a plan must be refreshed before each use");

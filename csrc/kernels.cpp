@@ -1,5 +1,5 @@
 // The kernels of one instruction set. Compiled several times, each time with other flags and another namespace
-// (DOWNSLOPE_ISA); dispatch.cpp picks one when the program runs. Loops are plain: compilers vectorise them, and since
+// (DOWNSLOPE_ISA); plan.cpp picks one when the program runs. Loops are plain: compilers vectorise them, and since
 // nothing is reordered or contracted, every instruction set gives the same bits.
 
 #include <type_traits>

@@ -12,7 +12,7 @@ namespace {
 
 // Below this many elements a second thread costs more to wake than it saves.
 constexpr std::size_t elements_per_share = std::size_t{1} << 17;
-// Shares begin at multiples of this many elements, so that no two threads write to one cache line.
+// Shares begin at multiples of this many elements, so that two threads seldom write to one cache line.
 constexpr std::size_t alignment = 64;
 // Elements of one partial sum of a reduction: fixed, so that sums do not depend on threads.
 constexpr std::size_t block = std::size_t{1} << 14;

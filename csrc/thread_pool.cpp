@@ -1,8 +1,10 @@
 #include "thread_pool.h"
 
 #include <atomic>
+#include <cfenv>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -16,8 +18,13 @@ namespace {
 
 class Pool {
  public:
-  explicit Pool(int workers) {
-    for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { serve(); });
+  explicit Pool(int workers) : wanted_(workers) {
+    threads_.reserve(workers);
+    try {
+      for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { serve(); });
+    } catch (const std::system_error&) {
+      // The system gives no more threads: those there are, the caller at least, take the shares of the others.
+    }
   }
 
   ~Pool() {
@@ -29,7 +36,7 @@ class Pool {
     for (auto& thread : threads_) thread.join();
   }
 
-  int workers() const { return static_cast<int>(threads_.size()); }
+  int wanted() const { return wanted_; }
 
   void run(int shares, const std::function<void(int)>& work) {
     {
@@ -38,6 +45,7 @@ class Pool {
       shares_ = shares;
       next_ = 0;
       unfinished_ = shares;
+      std::fegetenv(&environment_);
       ++round_;
     }
     wake_.notify_all();
@@ -56,6 +64,8 @@ class Pool {
         wake_.wait(lock, [&] { return stopping_ || (round_ != seen && work_ != nullptr); });
         if (stopping_) return;
         seen = round_;
+        // as the caller computes: a thread keeps the rounding and the treatment of subnormals it was started with
+        std::fesetenv(&environment_);
       }
       take_shares();
     }
@@ -77,6 +87,8 @@ class Pool {
     }
   }
 
+  const int wanted_;
+  std::fenv_t environment_{};
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   const std::function<void(int)>* work_ = nullptr;
@@ -114,7 +126,7 @@ void run_parallel(int shares, const std::function<void(int)>& work) {
     for (int share = 0; share < shares; ++share) work(share);
     return;
   }
-  if (pool == nullptr || pool->workers() != wanted - 1) {
+  if (pool == nullptr || pool->wanted() != wanted - 1) {
     delete pool;
     pool = new Pool(wanted - 1);
   }

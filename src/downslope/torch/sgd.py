@@ -215,7 +215,16 @@ class SGD(Optimizer):
     _step_uncompiled = torch._disable_dynamo(_step_with_closure)
 
     def _step(self) -> None:
-        plan = self._plan if self._plan is not None and self._plan.is_current(self) else None
+        plan = self._plan
+        try:
+            self._step_by(plan if plan is not None and plan.is_current(self) else None)
+        finally:
+            for held in (plan, self._plan):
+                if held is not None:
+                    held.let_go()
+
+    def _step_by(self, plan: StepPlan | None) -> None:
+        """Take one step by a plan that holds, or else by one made for it."""
         pairs: list[tuple[int, Tensor]] = []
         if plan is None:
             pairs = self._params_with_grads()
@@ -229,14 +238,12 @@ class SGD(Optimizer):
         if grad_scale is None:
             for group in self.param_groups:
                 group["skipped"] += 1
-        else:
-            plan = self._make_plan(pairs) if plan is None else plan
-            self._carry_out(plan, scalars, grad_scale)
-            for group in self.param_groups:
-                group["step"] += 1
-        if plan is not None:
-            plan.let_go()
-            self._plan = plan
+            return
+        if plan is None:
+            plan = self._plan = self._make_plan(pairs)
+        self._carry_out(plan, scalars, grad_scale)
+        for group in self.param_groups:
+            group["step"] += 1
 
     def _params_with_grads(self) -> list[tuple[int, Tensor]]:
         """Return (group's index, parameter) for every parameter that has a gradient, each of them dense."""

@@ -1,0 +1,109 @@
+"""Plans of the compiled module made directly of tensors, without an optimizer. No test lives here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from downslope import kernel
+from downslope.kernel.coefficients import FORMATS, NO_VELOCITY, ROUNDINGS
+
+INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
+DTYPES: Mapping[str, torch.dtype] = {name: getattr(torch, name) for name in FORMATS}
+INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""By bytes of an element, the integer format that shows its bits."""
+
+# Every combination that has a kernel, written out: a table that were read from the module could not miss one.
+COMBINATIONS: tuple[tuple[str, str | None], ...] = (
+    ("float32", None),
+    ("float32", "float32"),
+    ("float32", "bfloat16"),
+    ("float32", "float64"),
+    ("bfloat16", None),
+    ("bfloat16", "bfloat16"),
+    ("bfloat16", "float32"),
+    ("float16", None),
+    ("float16", "float16"),
+    ("float16", "bfloat16"),
+    ("float16", "float32"),
+    ("float64", None),
+    ("float64", "float64"),
+)
+
+
+def native() -> Any:
+    """Return the compiled module; skip the test where this installation has none."""
+    module = kernel.load_native()
+    if module is None:
+        pytest.skip(f"no compiled module here: {kernel.backend()}")
+    return module
+
+
+def make_plan(
+    params: Sequence[Tensor], velocities: Sequence[Tensor | None], *, rounding: str = "nearest", group: int = 0
+) -> Any:
+    """Return a refreshed plan of contiguous parameters that have their gradients."""
+    rows = [
+        (
+            param,
+            None if velocity is None else {"momentum_buffer": velocity},
+            velocity,
+            param.dtype,
+            None,
+            param.numel(),
+            group,
+            FORMATS[name_of(param)],
+            NO_VELOCITY if velocity is None else FORMATS[name_of(velocity)],
+            ROUNDINGS[rounding],
+        )
+        for param, velocity in zip(params, velocities, strict=True)
+    ]
+    plan = native().Plan(rows, Tensor.data_ptr, Tensor.is_contiguous, Tensor.stride, Tensor, "momentum_buffer")
+    assert plan.refresh()
+    return plan
+
+
+def step_once(
+    param: Tensor, grad: Tensor, velocity: Tensor | None, coefficients: Sequence[float], **options: Any
+) -> None:
+    """Take one step of one tensor, in place."""
+    param.grad = grad
+    make_plan([param], [velocity], **options).step(list(coefficients), 0)
+
+
+def name_of(tensor: Tensor) -> str:
+    """Return the name of a tensor's format."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def bits(tensor: Tensor) -> Tensor:
+    """Return a tensor's bits as integers."""
+    return tensor.detach().view(INTEGERS[tensor.element_size()])
+
+
+def assert_equal_bits(actual: Tensor, expected: Tensor) -> None:
+    """Assert that two tensors have the same bits, where not NaN, and NaN at the same places."""
+    actual, expected = actual.detach(), expected.detach()
+    assert actual.dtype == expected.dtype
+    nan = expected.isnan()
+    assert torch.equal(actual.isnan(), nan)
+    wrong = (bits(actual) != bits(expected)) & ~nan
+    assert not wrong.any(), f"{int(wrong.sum())} differ, first {actual[wrong][0]!r}, expected {expected[wrong][0]!r}"
+
+
+@contextmanager
+def restored_settings() -> Iterator[Any]:
+    """Give the compiled module, and put its instruction set and number of threads back afterwards."""
+    module = native()
+    instruction_set, chosen = module.instruction_set(), kernel._Threads.chosen
+    try:
+        yield module
+    finally:
+        assert module.set_instruction_set(instruction_set)
+        kernel._Threads.chosen = chosen
+        kernel.use_threads()

@@ -1,0 +1,97 @@
+"""Kernel and fallback: who takes which tensors, and that the fallback passes the conformance table too."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from native_plans import native
+from torch.nn import Parameter
+
+from downslope.core.errors import SettingsError
+from downslope.torch import SGD
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Subclass(torch.Tensor):
+    """A tensor that is not plain."""
+
+
+def plan_after_two_steps(param: torch.Tensor, **options: Any) -> Any:
+    """Return the plan that an optimizer of one parameter steps by."""
+    optimizer = SGD([param], lr=0.1, momentum=0.9, **options)
+    for _ in range(2):
+        param.grad = torch.ones_like(param)
+        optimizer.step()
+    return optimizer._plan
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_the_kernel_takes_plain_tensors(dtype: torch.dtype) -> None:
+    """By default everything dense on the CPU, of each format, in rows or channels last, goes to the kernel."""
+    native()
+    for param in (torch.ones(2, 3, 2, 2), torch.ones(2, 3, 2, 2).to(memory_format=torch.channels_last), torch.ones(())):
+        plan = plan_after_two_steps(Parameter(param.to(dtype)))
+        assert plan._native is not None
+        assert plan.rest == []
+
+
+@pytest.mark.parametrize("options", [{"foreach": True}, {"foreach": False}, {"fused": False}], ids=str)
+def test_the_kernel_leaves_what_chose_another_way(options: dict[str, Any]) -> None:
+    """`foreach` given, or fused=False, is another path."""
+    plan = plan_after_two_steps(Parameter(torch.ones(3)), **options)
+    assert plan._native is None
+    assert len(plan.rest) == 1
+
+
+def test_the_kernel_leaves_what_it_cannot_read() -> None:
+    """Complex numbers, subclasses, tensors with gaps, float64 velocity of float16: stepped, but not by the kernel."""
+    others = [
+        (torch.ones(3, dtype=torch.complex64), {}),
+        (torch.ones(3).as_subclass(Subclass), {}),
+        (torch.ones(3, 6)[:, ::2], {}),
+        (torch.ones(3, dtype=torch.float16), {"velocity_dtype": torch.float64}),
+    ]
+    for param, options in others:
+        plan = plan_after_two_steps(param, **options)
+        assert plan._native is None
+        assert len(plan.rest) == 1
+        expected = 1 - 0.1 * 1 - 0.1 * 1.9
+        torch.testing.assert_close(
+            torch.Tensor(param.real), torch.full(param.shape, expected), rtol=1e-3, atol=1e-3, check_dtype=False
+        )
+
+
+def test_a_sparse_gradient_is_refused_with_a_plan() -> None:
+    """A gradient that turns sparse once there is a plan is refused, and nothing moves."""
+    param = Parameter(torch.ones(3))
+    optimizer = SGD([param], lr=0.1)
+    param.grad = torch.ones(3)
+    optimizer.step()
+    before = param.detach().clone()
+    param.grad = torch.ones(3).to_sparse()
+    with pytest.raises(SettingsError, match="sparse"):
+        optimizer.step()
+    assert torch.equal(param, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["test_conformance_torch.py", "test_state_exchange.py", "test_state_resumed.py"])
+def test_the_fallback_passes_the_same_tests(file: str) -> None:
+    """Every case of the table and the tests of states, with the kernel switched off."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"tests/torch_door/{file}"],
+        env={**os.environ, "DOWNSLOPE_KERNEL": "off"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
