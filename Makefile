@@ -6,6 +6,7 @@
 #   make test                           every test, with every framework
 #   make test-fast                      without the tests marked slow; ARGS= goes to pytest
 #   make lint                           ruff and pyright
+#   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
 #   make clean                          remove .venv and what tools left behind; runs/ is yours and stays
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ ARGS ?=
 # The tensors of the tests are tiny: several threads would only wait for one another.
 TEST_ENV := OMP_NUM_THREADS=1
 
-.PHONY: train test test-fast lint format clean
+.PHONY: train test test-fast lint format bench clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
@@ -35,6 +36,16 @@ lint: $(VENV)/.installed-lint
 format: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
+
+# On a quiet machine, for about five minutes: what was measured, as tables and as samples, then docs/performance.md.
+RESULTS := benchmarks/results
+
+bench: $(VENV)/.installed-test
+	mkdir -p $(RESULTS)
+	set -e; for name in step train_step memory; do \
+	  $(VENV)/bin/python benchmarks/$$name.py --json $(RESULTS)/$$name.json > $(RESULTS)/$$name.txt; \
+	  cat $(RESULTS)/$$name.txt; done
+	$(VENV)/bin/python benchmarks/render.py
 
 # One stamp per extra: installed again when what is asked for, the pins or the C++ have changed.
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.h csrc/CMakeLists.txt) | $(VENV)/bin/python

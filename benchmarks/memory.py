@@ -1,0 +1,106 @@
+"""Measure the peak of resident memory over training steps, in bytes per parameter, ours and torch's.
+
+    python benchmarks/memory.py --json memory.json
+
+What lives here: one process per contender, since a peak is never taken back, and what the system says of it. Needed are
+12 bytes per parameter: parameter, gradient and velocity in fp32. What is above that are activations (here few), and
+whatever an optimizer allocates within its step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import environment
+import tables
+
+WIDTH, LAYERS, BATCH, STEPS = 4096, 5, 8, 3
+"""Five weights of 64 MiB, each of which the system gives and takes back by itself."""
+
+CONTENDERS = (
+    "downslope",
+    "downslope, bf16 velocity",
+    "downslope, no kernel",
+    "torch default",
+    "torch foreach",
+    "torch fused",
+)
+
+
+def optimizer_for(name: str, params: Any) -> Any:
+    """Return the optimizer that a contender's name stands for."""
+    import torch
+
+    import downslope.torch
+
+    common: dict[str, Any] = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 1e-4, "nesterov": True}
+    if name == "downslope":
+        return downslope.torch.SGD(params, **common)
+    if name == "downslope, bf16 velocity":
+        return downslope.torch.SGD(params, **common, velocity_dtype=torch.bfloat16)
+    if name == "downslope, no kernel":
+        return downslope.torch.SGD(params, **common, foreach=True)
+    way = {"torch default": {}, "torch foreach": {"foreach": True}, "torch fused": {"fused": True}}[name]
+    return torch.optim.SGD(params, **common, **way)
+
+
+def peak_bytes_per_parameter(name: str) -> float:
+    """Return the peak of this process over training steps, less what it held before there was a model."""
+    import torch
+
+    def train(width: int) -> int:
+        model = torch.nn.Sequential(*(torch.nn.Linear(width, width, bias=False) for _ in range(LAYERS)))
+        inputs = torch.randn(BATCH, width)
+        optimizer = optimizer_for(name, model.parameters())
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            model(inputs).square().mean().backward()
+            optimizer.step()
+        return sum(param.numel() for param in model.parameters())
+
+    train(32)  # loads every library and starts every thread
+    before = peak_bytes()
+    parameters = train(WIDTH)
+    return (peak_bytes() - before) / parameters
+
+
+def peak_bytes() -> int:
+    """Return the largest resident size that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # bytes there, KiB on Linux
+
+
+def main() -> None:
+    """Read the command line, measure in one process per contender, print and write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(peak_bytes_per_parameter(arguments.worker)))
+        return
+    found: dict[str, float] = {}
+    for name in CONTENDERS:
+        command = [sys.executable, __file__, "--worker", name]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - this very script
+        found[name] = json.loads(done.stdout)
+    content = {
+        "environment": environment.describe(),
+        "parameters": LAYERS * WIDTH * WIDTH,
+        "bytes_per_parameter": found,
+    }
+    print(environment.headline(content["environment"]))
+    print(f"\n{LAYERS} weights of {WIDTH}x{WIDTH}, batch {BATCH}: peak resident bytes per parameter")
+    print(tables.as_text(tables.memory(found)))
+    if arguments.json:
+        environment.write_json(arguments.json, content)
+
+
+if __name__ == "__main__":
+    main()
