@@ -24,7 +24,7 @@ from downslope.training.gradients import StepResult, compute_gradients
 from downslope.training.held_out import measure
 from downslope.training.log import Log
 from downslope.training.plan import Plan
-from downslope.training.progress import Console, format_fields
+from downslope.training.progress import Console
 from downslope.training.signals import Signals
 from downslope.training.task import Task, build_task
 
@@ -347,13 +347,3 @@ class _Run:
         if now - self._flushed_time >= _FLUSH_SECONDS:
             self._log.flush()
             self._flushed_time = now
-
-
-def describe_outcome(outcome: Outcome) -> str:
-    """Return one sentence on how training ended.
-
-    Args:
-        outcome: What `train` returned.
-    """
-    end = "finished" if outcome.finished else "interrupted"
-    return f"{end} at step {outcome.step:,} of {outcome.total_steps:,}: {format_fields(outcome.held_out)}"

@@ -33,19 +33,6 @@ class Console(Protocol):
         """End the display of progress."""
 
 
-class SilentConsole:
-    """Says nothing."""
-
-    def say(self, text: str) -> None:
-        """Show nothing."""
-
-    def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
-        """Show nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
 class PlainConsole:
     """For files and pipes: sentences to one stream, a line of progress every few seconds to another.
 
