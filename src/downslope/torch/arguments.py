@@ -59,3 +59,28 @@ def checked_velocity_dtype(dtype: Any) -> torch.dtype | None:
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1):
         raise SettingsError(f"`velocity_dtype` must be None or a floating format such as torch.float32; got {dtype!r}.")
     return dtype
+
+
+def check_step_in_backward(step_in_backward: Any, *, clip_norm: Any, on_nonfinite: str, differentiable: bool) -> bool:
+    """Return `step_in_backward` if it is a bool that goes with the other choices, else raise `SettingsError`."""
+    if not isinstance(step_in_backward, bool):
+        raise SettingsError(f"`step_in_backward` must be True or False; got {step_in_backward!r}.")
+    if not step_in_backward:
+        return False
+    if clip_norm is not None:
+        raise SettingsError(
+            f"`step_in_backward=True` and `clip_norm={clip_norm!r}` exclude each other: the norm is that of all "
+            "gradients, and the first parameter moves before the last gradient exists. Leave one of the two out."
+        )
+    if on_nonfinite != "ignore":
+        raise SettingsError(
+            f'`step_in_backward=True` and `on_nonfinite="{on_nonfinite}"` exclude each other: whether nothing is to '
+            "move depends on all gradients, and the first parameter moves before the last gradient exists. "
+            'Leave `on_nonfinite` at "ignore", or `step_in_backward` False.'
+        )
+    if differentiable:
+        raise SettingsError(
+            "`step_in_backward=True` and `differentiable=True` exclude each other: no graph is kept of a step within "
+            "the backward pass. Leave one of the two out."
+        )
+    return True

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from downslope.core.errors import GroupError, SettingsError
+from downslope.core.errors import GroupError, SettingsError, one_of
 from downslope.core.groups import Group, assign_groups
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
@@ -36,6 +36,23 @@ HYPERPARAMETERS = tuple(DEFAULTS)
 def schedule_key(name: str) -> str:
     """Return the key of the schedule that drives the number called `name`."""
     return f"{name}_schedule"
+
+
+def checked_settings(settings: Settings | None, values: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
+    """Return the settings that were given, or those made of single values, and the values that stay as they are.
+
+    Raises:
+        SettingsError: If a value is not allowed, or both were given.
+    """
+    if settings is None:
+        numbers: dict[str, Any] = {n: one_element(n, v) if isinstance(v, Tensor) else v for n, v in values.items()}
+        return Settings(**numbers), values
+    if not isinstance(settings, Settings):
+        raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
+    given = [name for name, value in values.items() if isinstance(value, Tensor) or value != DEFAULTS[name]]
+    if given:
+        raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+    return settings, {}
 
 
 def defaults_from(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """`SGD`: the optimizer that a PyTorch user puts in the place of ``torch.optim.SGD``.
 
 What lives here: the arguments, the step from closure to count, and what is saved. What does not: the arithmetic
-(`affine.py`), questions about all gradients (`gradients.py`), the keys of a group (`param_groups.py`), and the checks
-of loading (`loading.py`).
+(`affine.py`), questions about all gradients (`gradients.py`), the keys of a group (`param_groups.py`), the checks of
+loading (`loading.py`), and the step within the backward pass (`in_backward.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from downslope.core.errors import SettingsError, one_of
+from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.settings import Settings
@@ -26,18 +26,20 @@ from downslope.torch.affine import Triple, apply_triples
 from downslope.torch.arguments import (
     OnNonfinite,
     check_implementation,
+    check_step_in_backward,
     checked_clip_norm,
     checked_on_nonfinite,
     checked_velocity_dtype,
 )
 from downslope.torch.checks import gradient_scale, is_dense_gradient
+from downslope.torch.in_backward import SteppingInBackward
 from downslope.torch.loading import load_into, plain_state
 from downslope.torch.plan import VELOCITY, Entry, Scalars, StepPlan, grads_of
 
 _SMALL_SCALE = 2.0**-64
 
 
-class SGD(Optimizer):
+class SGD(SteppingInBackward):
     """SGD with momentum and weight decay: a drop-in for ``torch.optim.SGD``.
 
     The positional arguments, their defaults and the state are those of ``torch.optim.SGD``; the rule is
@@ -68,10 +70,13 @@ class SGD(Optimizer):
         on_nonfinite: What a gradient with inf or NaN does: "raise" `NonFiniteGradientError`, "skip" the step (no
             parameter, velocity or count moves; `skipped_steps` counts it), or "ignore" it, as torch does.
         velocity_dtype: Format of the velocity; None for that of each parameter.
+        step_in_backward: Whether ``backward()`` steps each parameter as soon as its gradient is there, and frees the
+            gradient; ``step()`` then closes the step. The same bits with hardly any memory for gradients.
 
     Raises:
         SettingsError: If a value is not allowed; if `fused` is True and the kernel was not built; if `capturable` is
-            True, which cannot be; or if `settings` is given beside hyperparameters.
+            True, which cannot be; if `settings` is given beside hyperparameters; or if `step_in_backward` is True
+            with what needs all gradients at once, or under DistributedDataParallel.
         GroupError: If a pattern of `groups` matches nothing, or the parameters have no names.
 
     Example:
@@ -105,6 +110,7 @@ class SGD(Optimizer):
         clip_norm: float | None = None,
         on_nonfinite: OnNonfinite = "ignore",
         velocity_dtype: torch.dtype | None = None,
+        step_in_backward: bool = False,
     ) -> None:
         values: dict[str, Any] = {
             "lr": lr,
@@ -117,20 +123,7 @@ class SGD(Optimizer):
             "undampened_first_step": undampened_first_step,
             "maximize": maximize,
         }
-        if settings is not None:
-            if not isinstance(settings, Settings):
-                raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
-            given = [
-                name for name, value in values.items() if isinstance(value, Tensor) or value != keys.DEFAULTS[name]
-            ]
-            if given:
-                raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
-            values = {}
-        else:
-            numbers: dict[str, Any] = {
-                n: keys.one_element(n, v) if isinstance(v, Tensor) else v for n, v in values.items()
-            }
-            settings = Settings(**numbers)
+        settings, values = keys.checked_settings(settings, values)
         check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)
         self.clip_norm = checked_clip_norm(clip_norm)
         self.on_nonfinite = checked_on_nonfinite(on_nonfinite)
@@ -142,6 +135,11 @@ class SGD(Optimizer):
         defaults = keys.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         super().__init__(keys.parameters_of(params, groups), defaults)
+        self.step_in_backward = check_step_in_backward(
+            step_in_backward, clip_norm=clip_norm, on_nonfinite=on_nonfinite, differentiable=differentiable
+        )
+        if step_in_backward:
+            self._begin_stepping_in_backward()
 
     @property
     def step_count(self) -> int:
@@ -208,7 +206,7 @@ class SGD(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._step()
+        (self._step if self._in_backward is None else self._in_backward.close)()
         return loss
 
     _step_with_hooks = Optimizer.profile_hook_step(_step_with_closure)
