@@ -92,7 +92,7 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
                                     entry.compensation ? static_cast<char*>(entry.compensation) + first * 2 : nullptr,
                                     count,
                                     random_bits(key, entry.index),
-                                    static_cast<std::uint32_t>(first)};
+                                    entry.first + static_cast<std::uint32_t>(first)};
                   table.step[static_cast<int>(entry.format)][static_cast<int>(entry.velocity_format)]
                             [static_cast<int>(entry.rounding)](piece, coefficients[entry.group]);
                 });

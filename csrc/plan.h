@@ -20,6 +20,7 @@ struct Entry {
   VelocityFormat velocity_format;
   Rounding rounding;
   std::uint32_t index;  // of the tensor, for its random numbers
+  std::uint32_t first;  // index of its first element, for the same: above 0 where it is a part of a larger tensor
 };
 
 // Takes one step: entry i with gradient grads[i] (null: no gradient, the entry stays) and coefficients[entry.group].

@@ -110,12 +110,12 @@ struct Tensors {
       entries.push_back({params.back().data(), has_velocity() ? velocities.back().data() : nullptr,
                          rounding == Rounding::compensated ? compensations.back().data() : nullptr, count,
                          static_cast<int>(entries.size() % 2), format, velocity_format, rounding,
-                         static_cast<std::uint32_t>(entries.size())});
+                         static_cast<std::uint32_t>(entries.size()), 0});
       // every fifth tensor has no gradient and must stay as it is
       addresses.push_back(entries.size() % 5 == 0 ? nullptr : grads.back().data());
     }
     // an entry without elements, whatever its address: nothing is read
-    entries.push_back({nullptr, nullptr, nullptr, 0, 0, format, velocity_format, rounding, 99});
+    entries.push_back({nullptr, nullptr, nullptr, 0, 0, format, velocity_format, rounding, 99, 0});
     addresses.push_back(grads.front().data());
     start = content();
   }

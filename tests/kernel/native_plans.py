@@ -11,12 +11,16 @@ import torch
 from torch import Tensor
 
 from downslope import kernel
-from downslope.kernel.coefficients import FORMATS, NO_VELOCITY, ROUNDINGS
+from downslope.kernel.coefficients import FORMATS, ROUNDINGS
+from downslope.torch.memory import EXCHANGE
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 DTYPES: Mapping[str, torch.dtype] = {name: getattr(torch, name) for name in FORMATS}
 INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 """By bytes of an element, the integer format that shows its bits."""
+
+ASK = (EXCHANGE, Tensor, ("_local_tensor", "_spec", "momentum_buffer", "compensation"))
+"""What a plan is told of torch."""
 
 # Every combination that has a kernel, written out: a table that were read from the module could not miss one.
 COMBINATIONS: tuple[tuple[str, str | None], ...] = (
@@ -48,22 +52,14 @@ def make_plan(
     params: Sequence[Tensor], velocities: Sequence[Tensor | None], *, rounding: str = "nearest", group: int = 0
 ) -> Any:
     """Return a refreshed plan of contiguous parameters that have their gradients."""
-    rows = [
-        (
-            param,
-            None if velocity is None else {"momentum_buffer": velocity},
-            velocity,
-            param.dtype,
-            None,
-            param.numel(),
-            group,
-            FORMATS[name_of(param)],
-            NO_VELOCITY if velocity is None else FORMATS[name_of(velocity)],
-            ROUNDINGS[rounding],
-        )
-        for param, velocity in zip(params, velocities, strict=True)
+    compensations: list[Any] = [
+        torch.zeros_like(p, requires_grad=False) if rounding == "compensated" else None for p in params
     ]
-    plan = native().Plan(rows, Tensor.data_ptr, Tensor.is_contiguous, Tensor.stride, Tensor, "momentum_buffer")
+    rows = []
+    for index, (param, velocity, compensation) in enumerate(zip(params, velocities, compensations, strict=True)):
+        state = {"momentum_buffer": velocity, "compensation": compensation}
+        rows.append((param, None, state, velocity, compensation, group, ROUNDINGS[rounding], index, 0))
+    plan = native().Plan(rows, *ASK)
     assert plan.refresh()
     return plan
 

@@ -12,6 +12,7 @@ from native_plans import COMBINATIONS, DTYPES, INSTRUCTION_SETS, bits, make_plan
 
 from downslope import kernel
 from downslope.core.errors import SettingsError
+from downslope.torch.memory import EXCHANGE
 
 # Together more than eight shares of 2^17 elements, so that seven threads all get one; odd, and one of them alone
 # longer than a share, so that shares begin and end inside tensors.
@@ -98,8 +99,7 @@ def test_a_sum_of_squares_has_the_same_bits_everywhere(name: str, module: Any) -
     for grad in grads:
         grad.grad = grad.detach()
     plan = make_plan(grads, [None] * len(grads))
-    rows = [(grad.data_ptr(), grad.numel(), list(DTYPES).index(name)) for grad in grads]
-    sums = {sum_of(rows) for _ in ways(module) for sum_of in (module.sum_of_squares, lambda _: plan.sum_of_squares())}
+    sums = {own for _ in ways(module) for own in (module.sum_of_squares(EXCHANGE, grads), plan.sum_of_squares())}
     assert len(sums) == 1, sums
     (total, finite) = sums.pop()
     expected = sum(float((grad.double() ** 2).sum()) for grad in grads)
@@ -115,24 +115,22 @@ def test_one_value_that_is_not_finite_is_found_wherever_it_is(value: float, name
         for place in places:
             grad = torch.ones(length, dtype=DTYPES[name])
             grad[place] = value
-            rows = [(grad.data_ptr(), length, list(DTYPES).index(name))]
             for way in ways(module):
-                assert module.sum_of_squares(rows)[1] is False, (way, place)
+                assert module.sum_of_squares(EXCHANGE, [grad])[1] is False, (way, place)
 
 
 def test_large_finite_values_are_no_alarm(module: Any) -> None:
     """Squares of float32's largest fit float64; those of float64's overflow, and are finite gradients all the same."""
     for name, squares in (("float32", 3 * float(torch.finfo(torch.float32).max) ** 2), ("float64", float("inf"))):
         grad = torch.full((3,), torch.finfo(DTYPES[name]).max, dtype=DTYPES[name])
-        rows = [(grad.data_ptr(), 3, list(DTYPES).index(name))]
         for _ in ways(module):
-            assert module.sum_of_squares(rows) == (squares, True)
+            assert module.sum_of_squares(EXCHANGE, [grad]) == (squares, True)
 
 
 def test_nothing_sums_to_zero(module: Any) -> None:
     """No tensors, and a tensor of no elements."""
-    assert module.sum_of_squares([]) == (0.0, True)
-    assert module.sum_of_squares([(0, 0, 0)]) == (0.0, True)
+    assert module.sum_of_squares(EXCHANGE, []) == (0.0, True)
+    assert module.sum_of_squares(EXCHANGE, [torch.empty(0)]) == (0.0, True)
 
 
 def test_stochastic_rounding_is_right_on_average_and_keyed(module: Any) -> None:

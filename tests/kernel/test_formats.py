@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from native_plans import COMBINATIONS, DTYPES, assert_equal_bits, make_plan, name_of, native, step_once
+from native_plans import ASK, COMBINATIONS, DTYPES, assert_equal_bits, make_plan, name_of, native, step_once
 
 from downslope.kernel.coefficients import FORMATS, NO_VELOCITY, ROUNDINGS
 from reference import ulp
@@ -181,27 +181,37 @@ def test_parameters_of_infinity_stay_without_decay(name: str, velocity_name: str
 
 
 def test_a_plan_refuses_what_would_crash() -> None:
-    """No kernel, an empty tensor, a velocity without its format, unknown codes and compensation: errors, no crash."""
+    """No kernel, an empty tensor, formats and layouts that do not fit, unknown codes: errors, no crash."""
     module = native()
-    param = torch.nn.Parameter(torch.zeros(3))
-    ask = (torch.Tensor.data_ptr, torch.Tensor.is_contiguous, torch.Tensor.stride, torch.Tensor, "momentum_buffer")
-    good = (param, None, None, torch.float32, None, 3, 0, FORMATS["float32"], NO_VELOCITY, ROUNDINGS["nearest"])
-    module.Plan([good], *ask)
+
+    def row(param: torch.Tensor, grad: torch.Tensor | None = None, **changed: object) -> tuple[object, ...]:
+        param.grad = torch.zeros_like(param) if grad is None else grad
+        fields = {"velocity": None, "compensation": None, "group": 0, "rounding": 0, "index": 0, "first": 0} | changed
+        return (param, None, None, *fields.values())
+
+    module.Plan([row(torch.zeros(3))], *ASK)
     bfloat16 = torch.zeros(3, dtype=torch.bfloat16)
     bad = {
-        "no kernel": (*good[:7], FORMATS["float32"], NO_VELOCITY, ROUNDINGS["stochastic"]),
-        "empty": (torch.empty(0), *good[1:5], 0, *good[6:]),
-        "go together": (*good[:8], FORMATS["float32"], ROUNDINGS["nearest"]),
-        "unknown format": (*good[:7], 9, NO_VELOCITY, 0),
-        "unknown velocity": (*good[:8], 9, 0),
-        "unknown rounding": (*good[:9], 3),
-        "not negative": (*good[:6], -1, *good[7:]),
-        "ten fields": good[:9],
-        "compensation": (bfloat16, *good[1:7], FORMATS["bfloat16"], NO_VELOCITY, ROUNDINGS["compensated"]),
+        "no kernel": row(torch.zeros(3), rounding=ROUNDINGS["stochastic"]),
+        "empty": row(torch.empty(0)),
+        "do not know": row(torch.zeros(3, dtype=torch.complex64)),
+        "know this number format": row(torch.zeros(3), velocity=torch.zeros(3, dtype=torch.int32)),
+        "one layout": row(torch.zeros(3), velocity=torch.zeros(4)),
+        "have one layout": row(torch.zeros(2, 3), velocity=torch.zeros(3, 2).t()),
+        "one dense block": row(torch.zeros(6)[::2]),
+        "unknown rounding": row(torch.zeros(3), rounding=3),
+        "not negative": row(torch.zeros(3), group=-1),
+        "nine fields": row(torch.zeros(3))[:8],
+        "compensation goes": row(bfloat16.clone(), rounding=ROUNDINGS["compensated"]),
+        "goes with compensated": row(bfloat16.clone(), compensation=torch.zeros_like(bfloat16)),
+        "must be bfloat16": row(
+            bfloat16.clone(), rounding=ROUNDINGS["compensated"], compensation=torch.zeros(3, dtype=torch.float16)
+        ),
+        "no memory": row(torch.zeros(3), velocity=torch.zeros(3, device="meta")),
     }
-    for message, row in bad.items():
+    for message, wrong in bad.items():
         with pytest.raises(ValueError, match=message):
-            module.Plan([row], *ask)
+            module.Plan([wrong], *ASK)
 
 
 def test_a_plan_refuses_to_step_unasked() -> None:

@@ -66,7 +66,7 @@ def test_the_number_follows_torchs_until_it_is_set(module: Any) -> None:
         for count in (1, 3, 2):
             torch.set_num_threads(count)
             assert kernel.get_num_threads() == count
-            steps(0, 1, 10)
+            steps(0, 1, 300_000)
             assert module.thread_count() == count
         kernel.set_num_threads(5)
         torch.set_num_threads(1)

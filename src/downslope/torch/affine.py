@@ -16,6 +16,8 @@ from torch import Tensor
 
 from downslope.core.rule import StepScalars
 from downslope.kernel.coefficients import six_coefficients
+from downslope.torch.memory import is_distributed
+from downslope.torch.rounding import Rounded, add_rounded
 
 _EPSILON = sys.float_info.epsilon
 _EXACT_ENOUGH = frozenset({torch.float32, torch.float64, torch.complex64, torch.complex128})
@@ -25,8 +27,22 @@ _EXACT_ENOUGH = frozenset({torch.float32, torch.float64, torch.complex64, torch.
 Tensors = list[Tensor] | tuple[Tensor, ...]
 """What torch's multi-tensor operations take (lists) and return (tuples)."""
 
-Triple = tuple[Tensor, Tensor, Tensor | None]
-"""Parameter, gradient, and velocity or None."""
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One parameter's tensors in one step.
+
+    Attributes:
+        param: Parameter; written to.
+        grad: Gradient, of param's shape.
+        velocity: Velocity, of param's shape and any floating format; written to. None where there is no momentum.
+        rounded: How a bfloat16 parameter is rounded; None for to nearest.
+    """
+
+    param: Tensor
+    grad: Tensor
+    velocity: Tensor | None
+    rounded: Rounded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +81,27 @@ def in_place_step(scalars: StepScalars) -> InPlaceStep:
     )
 
 
-def apply_triples(triples: list[Triple], scalars: StepScalars, *, multi_tensor: bool) -> None:
+def apply_parts(parts: list[Part], scalars: StepScalars, *, multi_tensor: bool) -> None:
     """Apply one step to tensors of any formats and devices.
 
     Args:
-        triples: The tensors.
+        parts: The tensors.
         scalars: The scalars of the step.
         multi_tensor: Whether to use torch's multi-tensor operations where the formats allow it.
     """
     step = in_place_step(scalars)
-    buckets: defaultdict[tuple[torch.device, torch.dtype, bool], list[Triple]] = defaultdict(list)
-    for param, grad, velocity in triples:
-        if multi_tensor and is_exact_enough(param, grad, velocity):
-            buckets[param.device, param.dtype, velocity is None].append((param, grad, velocity))
+    buckets: defaultdict[tuple[torch.device, torch.dtype, bool, bool], list[Part]] = defaultdict(list)
+    for part in parts:
+        param = part.param
+        if multi_tensor and is_exact_enough(part):
+            buckets[param.device, param.dtype, part.velocity is None, is_distributed(param)].append(part)
         else:
-            apply_one(param, grad, velocity, step)
-    for (device, _, stateless), bucket in buckets.items():
+            apply_one(part, step)
+    for (device, _, stateless, _), bucket in buckets.items():
         for chunk in in_chunks(bucket) if device.type == "cpu" else [bucket]:
-            params, grads, velocities = (list(tensors) for tensors in zip(*chunk, strict=True))
-            apply_multi_tensor(params, grads, None if stateless else velocities, step)
+            params, grads = [part.param for part in chunk], [part.grad for part in chunk]
+            velocities = None if stateless else [part.velocity for part in chunk if part.velocity is not None]
+            apply_multi_tensor(params, grads, velocities, step)
 
 
 def apply_multi_tensor(
@@ -128,19 +146,18 @@ def _update(sums: Tensors, factor: float, summands: Sequence[tuple[Tensors, floa
             torch._foreach_add_(sums, tensors, alpha=weight)
 
 
-def apply_one(param: Tensor, grad: Tensor, velocity: Tensor | None, step: InPlaceStep) -> None:
+def apply_one(part: Part, step: InPlaceStep) -> None:
     """Apply one step to one tensor of any format, computing in at least float32 and rounding each result once.
 
     Args:
-        param: Parameter; written to.
-        grad: Gradient, of param's shape.
-        velocity: Velocity, of param's shape and any floating format; written to. None where there is no momentum.
+        part: The tensors.
         step: The coefficients.
     """
+    param, velocity = part.param, part.velocity
     wide = torch.promote_types(param.dtype, torch.float32)
-    if velocity is not None:
+    if velocity is not None and part.rounded is None:
         wide = torch.promote_types(wide, velocity.dtype)
-    wide_param, wide_grad = param.to(wide), grad.to(wide)
+    wide_param, wide_grad = param.to(wide), part.grad.to(wide)
     delta = step.delta_grad * wide_grad if step.delta_grad else torch.zeros_like(wide_grad)
     if velocity is not None:
         # `to` returns the tensor itself where the format fits: the sum is then formed in the velocity in place
@@ -152,28 +169,28 @@ def apply_one(param: Tensor, grad: Tensor, velocity: Tensor | None, step: InPlac
         delta.add_(wide_velocity, alpha=step.delta_velocity)
     if step.delta_param:
         delta.add_(wide_param, alpha=step.delta_param)
-    param.add_(delta)
+    if part.rounded is None:
+        param.add_(delta)
+    else:
+        add_rounded(param, delta, part.rounded)
 
 
-def is_exact_enough(param: Tensor, grad: Tensor, velocity: Tensor | None) -> bool:
+def is_exact_enough(part: Part) -> bool:
     """Whether these tensors may take the multi-tensor path: one format, wide enough to sum in."""
-    return (
-        param.dtype in _EXACT_ENOUGH
-        and grad.dtype == param.dtype
-        and (velocity is None or velocity.dtype == param.dtype)
-    )
+    dtype, velocity = part.param.dtype, part.velocity
+    return dtype in _EXACT_ENOUGH and part.grad.dtype == dtype and (velocity is None or velocity.dtype == dtype)
 
 
-def in_chunks(triples: list[Triple], numel: int = 1 << 16) -> Iterator[list[Triple]]:
-    """Split (param, grad, velocity) triples into runs of about `numel` elements.
+def in_chunks(parts: list[Part], numel: int = 1 << 16) -> Iterator[list[Part]]:
+    """Split parts into runs of about `numel` elements.
 
     The passes of a step then find the tensors of a run still in the processor's cache.
     """
-    chunk: list[Triple] = []
+    chunk: list[Part] = []
     size = 0
-    for triple in triples:
-        chunk.append(triple)
-        size += triple[0].numel()
+    for part in parts:
+        chunk.append(part)
+        size += part.param.numel()
         if size >= numel:
             yield chunk
             chunk, size = [], 0

@@ -27,6 +27,8 @@ from downslope.core.errors import DownslopeError, SettingsError, StateError
 from downslope.core.rule import StepScalars
 from downslope.torch import param_groups as keys
 from downslope.torch.arguments import check_step_in_backward
+from downslope.torch.buffers import entry_of
+from downslope.torch.plan import StepPlan
 from downslope.torch.replicas import refuse_replicas
 
 if TYPE_CHECKING:
@@ -126,8 +128,7 @@ class StepInBackward:
                 raise StateError(self._second_gradient(optimizer, twice[0]))
             for param in left:
                 self._move(optimizer, param)
-            for group in optimizer.param_groups:
-                group["step"] += 1
+            optimizer.count_step()
             self._stepped = set()
         else:
             optimizer._step()  # nothing has moved yet: a step like any other
@@ -155,7 +156,7 @@ class StepInBackward:
         if self._steps & (self._steps - 1) == 0:  # 0, 1, 2, 4, 8, ...: a wrapper may come after the optimizer
             refuse_replicas(self._params)
         self._steps += 1
-        self._scalars = [optimizer._scalars(index, group) for index, group in enumerate(groups)]
+        self._scalars = optimizer.step_scalars()
         self._read = [_numbers_of(group) for group in groups]
         own = ("params", "param_names")
         self._shared = [{key: value for key, value in group.items() if key not in own} for group in groups]
@@ -225,6 +226,11 @@ class _OnePart:
     """An optimizer of one parameter, whose scalars are those of the step of the whole."""
 
     scalars: StepScalars
+    position: int
+
+    def _make_plan(self, pairs: list[tuple[int, Tensor]]) -> StepPlan:
+        whole: Any = self
+        return StepPlan(whole, [entry_of(whole, index, param, self.position) for index, param in pairs])
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         return self.scalars
@@ -244,6 +250,7 @@ def _part_of(optimizer: SGD, index: int, place: int, state: Any) -> Any:
         shared,
         param_groups=[{**group, "params": [param], "param_names": [name]}],
         state=defaultdict(dict, {} if state is None else {param: state}),
+        position=sum(len(other["params"]) for other in optimizer.param_groups[:index]) + place,
         _plan=None,
         _known_scalars={},
     )

@@ -12,38 +12,53 @@ from torch import Tensor
 from downslope.core.errors import NonFiniteGradientError, SettingsError
 from downslope.torch import param_groups as keys
 from downslope.torch.gradients import all_finite, global_norm
-from downslope.torch.plan import StepPlan, grads_of
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
 
 
-def gradient_scale(optimizer: SGD, plan: StepPlan | None, pairs: Sequence[tuple[int, Tensor]]) -> float | None:
+def gradient_scale(
+    optimizer: SGD, grads: Sequence[Tensor], sums: tuple[float, bool] | None = None, names: Sequence[str] | None = None
+) -> float | None:
     """Return the factor that clipping puts on all gradients, or None if the step is to be skipped.
 
     Args:
         optimizer: The optimizer; its `grad_norm` is set.
-        plan: The plan of this step, or None if it has yet to be made.
-        pairs: Without a plan, (group's index, parameter) for every parameter that has a gradient.
+        grads: All gradients of the step.
+        sums: Their sum of squares and whether all are finite, if that is known already.
+        names: What to call each in a message; None for the parameters' that have a gradient.
 
     Raises:
         NonFiniteGradientError: If a gradient holds inf or NaN and the optimizer is to raise.
     """
-    sums = None if plan is None else plan.sum_of_squares()
     if sums is not None and math.isfinite(sums[0]):
         norm, finite = math.sqrt(sums[0]), True
     else:
-        grads = grads_of(param for _, param in pairs) if plan is None else plan.grads()
         norm = global_norm(grads)
         finite = math.isfinite(norm) or all_finite(grads)
     optimizer.grad_norm = norm
     if not finite and optimizer.on_nonfinite == "skip":
         return None
     if not finite and optimizer.on_nonfinite == "raise":
-        raise NonFiniteGradientError(_nonfinite_message(optimizer))
+        wrong = [
+            name
+            for name, grad in zip(names or _names(optimizer), grads, strict=True)
+            if not all_finite([grad])
+        ]
+        raise NonFiniteGradientError(_nonfinite_message(optimizer, wrong))
     if optimizer.clip_norm is None or norm <= optimizer.clip_norm:
         return 1.0
     return optimizer.clip_norm / norm
+
+
+def _names(optimizer: SGD) -> list[str]:
+    """Return the names of all parameters that have a gradient, in their order."""
+    return [
+        keys.parameter_name(group, i, j)
+        for i, group in enumerate(optimizer.param_groups)
+        for j, param in enumerate(group["params"])
+        if param.grad is not None
+    ]
 
 
 def is_dense_gradient(group: Mapping[str, Any], group_index: int, param: Tensor) -> bool:
@@ -62,13 +77,7 @@ def is_dense_gradient(group: Mapping[str, Any], group_index: int, param: Tensor)
     return True
 
 
-def _nonfinite_message(optimizer: SGD) -> str:
-    names = [
-        keys.parameter_name(group, i, j)
-        for i, group in enumerate(optimizer.param_groups)
-        for j, param in enumerate(group["params"])
-        if param.grad is not None and not all_finite([param.grad])
-    ]
+def _nonfinite_message(optimizer: SGD, names: Sequence[str]) -> str:
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     return (
         f"the gradient of {shown} holds inf or NaN at step {optimizer.step_count}; nothing was moved. "

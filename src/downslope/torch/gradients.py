@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from downslope.kernel import load_native, use_threads
-from downslope.torch.memory import FORMAT_OF, is_plain
+from downslope.torch.memory import EXCHANGE, is_distributed, is_readable
 
 _NARROW = frozenset({torch.float16, torch.bfloat16})
 
@@ -52,8 +52,10 @@ def _split(grads: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """Return the gradients that the kernel can read, and the others."""
     if load_native() is None:
         return [], list(grads)
-    inside = [grad for grad in grads if is_plain(grad)]
-    return inside, [] if len(inside) == len(grads) else [grad for grad in grads if not is_plain(grad)]
+    inside, outside = [], []
+    for grad in grads:
+        (inside if is_readable(grad) else outside).append(grad)
+    return inside, outside
 
 
 def _sum_of_squares(grads: Sequence[Tensor]) -> tuple[float, bool]:
@@ -62,7 +64,7 @@ def _sum_of_squares(grads: Sequence[Tensor]) -> tuple[float, bool]:
         return 0.0, True
     use_threads()
     native: Any = load_native()
-    return native.sum_of_squares([(grad.data_ptr(), grad.numel(), FORMAT_OF[grad.dtype]) for grad in grads])
+    return native.sum_of_squares(EXCHANGE, list(grads))
 
 
 def _norms(grads: Sequence[Tensor], order: float) -> list[Tensor]:

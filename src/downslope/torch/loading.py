@@ -23,11 +23,12 @@ from downslope.recipes.decode import Source, decode_schedule
 from downslope.recipes.encode import to_table
 from downslope.torch import param_groups as keys
 from downslope.torch.plan import VELOCITY
+from downslope.torch.rounding import COMPENSATION, rounding_of
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
 
-_OWN_KEYS = frozenset({"params", "param_names", "foreach", "fused", "differentiable", "capturable"})
+_OWN_KEYS = frozenset({"params", "param_names", "foreach", "fused", "differentiable", "capturable", "rounding"})
 """Keys of a group that belong to this optimizer and machine, and are not loaded."""
 
 
@@ -171,9 +172,10 @@ def _velocities(
         if not isinstance(entry, Mapping):
             match.problems.append(f"the state of {name} must be a table; got {type(entry).__name__}")
             continue
-        foreign = [str(word) for word in entry if word != VELOCITY]
+        foreign = [str(word) for word in entry if word not in (VELOCITY, COMPENSATION)]
         if foreign:
             match.problems.append(f"the state of {name} holds {', '.join(foreign)}, which is not of SGD")
+        _add_compensation(optimizer, match, state, (name, param, entry.get(COMPENSATION)))
         velocity = entry.get(VELOCITY)
         if velocity is None:
             continue
@@ -181,7 +183,7 @@ def _velocities(
         if problem is None:
             # In the parameter's layout, whatever the file's (often contiguous), so that a step stays one pass.
             copied = torch.empty_like(param, dtype=velocity.dtype, requires_grad=False)
-            state[param] = {VELOCITY: copied.copy_(velocity.detach())}
+            state[param][VELOCITY] = copied.copy_(velocity.detach())
             expected = optimizer.expected_velocity_dtype(param)
             if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
                 problem = f"is {velocity.dtype}, narrower than the {expected} expected here"  # it fits all the same
@@ -189,6 +191,25 @@ def _velocities(
             match.problems.append(f"the velocity of {name} {problem}")
     match.problems += [f"unexpected in the state: an entry for parameter {key!r}" for key in saved if key not in listed]
     return state
+
+
+def _add_compensation(
+    optimizer: SGD, match: _Match, state: defaultdict[Tensor, Any], saved: tuple[str, Tensor, Any]
+) -> None:
+    """Copy what a parameter's rounding had dropped, if there is such a thing and this optimizer has a use for it."""
+    name, param, compensation = saved
+    if compensation is None:
+        return
+    group = next(group for group in optimizer.param_groups if any(param is own for own in group["params"]))
+    problem = _misfit(param, compensation)
+    if problem is None and compensation.dtype != param.dtype:
+        problem = f"is {compensation.dtype}, the parameter {param.dtype}"
+    if problem is None and rounding_of(param, group["rounding"]) != "compensated":
+        problem = f'has no place here, where rounding is "{rounding_of(param, group["rounding"])}"'
+    if problem is not None:
+        match.problems.append(f"the compensation of {name} {problem}")
+        return
+    state[param][COMPENSATION] = torch.empty_like(param, requires_grad=False).copy_(compensation.detach())
 
 
 def _misfit(param: Tensor, velocity: Any) -> str | None:

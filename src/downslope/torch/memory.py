@@ -1,41 +1,61 @@
-"""Which tensors have memory that may be handed to the kernel by its address."""
+"""Which tensors have memory that may be handed to the kernel, and where it is: a tensor's own, or its local shard's."""
 
 from __future__ import annotations
+
+import sys
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from downslope.kernel.coefficients import FORMATS
+from downslope.kernel import load_native
+from downslope.kernel.coefficients import ROUNDINGS
 
-FORMAT_OF = {getattr(torch, name): code for name, code in FORMATS.items()}
-"""The kernel's code of each dtype that it knows."""
+EXCHANGE: Any = getattr(Tensor, "__dlpack_c_exchange_api__", None)
+"""torch's table of DLPack functions, by which the kernel looks at a tensor; None in a torch that has none yet."""
+
+LOCAL, SPEC = "_local_tensor", "_spec"
+"""Attributes of a DTensor: the part that lies in this process, and how the whole is laid out over processes."""
+
+
+def is_distributed(tensor: Tensor) -> bool:
+    """Whether a tensor is a DTensor, of which a part lies in each process."""
+    module = sys.modules.get("torch.distributed.tensor")  # loaded by whoever made one
+    return module is not None and type(tensor) is module.DTensor
+
+
+def local_part(tensor: Tensor) -> Tensor:
+    """Return the part of a DTensor that lies in this process; any other tensor as it is."""
+    return getattr(tensor, LOCAL) if is_distributed(tensor) else tensor
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Return whether a tensor lies on the CPU in one dense block of a format that the kernel knows.
+    """Whether a tensor is one without tricks: of a subclass it may have no memory of its own, or share it."""
+    return type(tensor) in (Tensor, Parameter) and not tensor.is_neg()
 
-    A tensor of any subclass is left alone: it may have no memory of its own (a FakeTensor), or share it.
+
+def fit(
+    param: Tensor, grad: Tensor, velocity: Tensor | None, compensation: Tensor | None, rounding: str = "nearest"
+) -> bool:
+    """Whether the kernel can take a parameter's tensors: plain, dense, on the CPU, all of one layout.
+
+    Args:
+        param: Parameter, or its local part, like the others.
+        grad: Its gradient.
+        velocity: Its velocity, or None.
+        compensation: What rounding dropped so far, or None.
+        rounding: The way of rounding; see `downslope.kernel.coefficients.ROUNDINGS`.
     """
-    return (
-        type(tensor) in (Tensor, Parameter)
-        and tensor.device.type == "cpu"
-        and tensor.layout == torch.strided
-        and tensor.dtype in FORMAT_OF
-        and tensor.numel() > 0
-        and is_dense(tensor)
+    native: Any = load_native()
+    if native is None or EXCHANGE is None:
+        return False
+    tensors = (param, grad, velocity, compensation)
+    return all(tensor is None or is_plain(tensor) for tensor in tensors) and native.fit(
+        EXCHANGE, tensors, ROUNDINGS[rounding]
     )
 
 
-def is_dense(tensor: Tensor) -> bool:
-    """Return whether a tensor's elements fill a block of memory without gaps or overlaps, in whatever order."""
-    if tensor.is_contiguous():
-        return True
-    expected = 1
-    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
-        if size == 1:
-            continue
-        if stride != expected:
-            return False
-        expected *= size
-    return True
+def is_readable(tensor: Tensor) -> bool:
+    """Whether the kernel can read a tensor by itself: plain and dense, on the CPU, in a format that it knows."""
+    return fit(tensor, tensor, None, None) if tensor.layout == torch.strided else False

@@ -1,8 +1,8 @@
 """The plan of a step: which tensors it moves, which of them the compiled kernel takes, and whether that still holds.
 
-What lives here: every check that must hold before an address is handed to the kernel. Those that cannot change while
+What lives here: every check that must hold before memory is handed to the kernel. Those that cannot change while
 nothing is replaced are made once, when the plan is made; what may be replaced between two steps (gradients, storages,
-velocities) is compared each time, by operations that stay in C. What does not: the arithmetic, and how tensors that
+velocities, the groups themselves) is compared each time, in C++. What does not: the arithmetic, and how tensors that
 the kernel cannot take are stepped (`affine.py`).
 """
 
@@ -20,8 +20,11 @@ from torch import Tensor
 from downslope.core.errors import SettingsError
 from downslope.core.rule import StepScalars
 from downslope.kernel import load_native, use_threads
-from downslope.kernel.coefficients import FORMATS, NO_VELOCITY, ROUNDINGS, six_coefficients
-from downslope.torch.memory import FORMAT_OF, is_plain
+from downslope.kernel.coefficients import FORMATS, ROUNDINGS, six_coefficients
+from downslope.kernel.random_bits import step_key
+from downslope.torch import param_groups as keys
+from downslope.torch.memory import EXCHANGE, LOCAL, SPEC, fit, is_distributed, local_part
+from downslope.torch.rounding import COMPENSATION, Rounding, first_element
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
@@ -32,6 +35,16 @@ VELOCITY = "momentum_buffer"
 Scalars = tuple[Sequence[StepScalars], Sequence[StepScalars]]
 """By group: the scalars of all parameters but those at their first gradient, and of these."""
 
+_NAMES = (LOCAL, SPEC, VELOCITY, COMPENSATION)
+_WATCHED = (
+    *keys.HYPERPARAMETERS,
+    *map(keys.schedule_key, keys.SCHEDULABLE),
+    *("lr_initial", "lr_max", "max_lr", "foreach", "fused", "rounding"),
+)
+"""Keys of a group: while none of their values is replaced, a step's coefficients are those of the last one."""
+_WORTH_THREADS = 1 << 17
+"""Elements below which a step is done by one thread, and need not know how many there are."""
+
 _get_params, _get_grad = itemgetter("params"), attrgetter("grad")
 
 
@@ -41,15 +54,21 @@ class Entry:
 
     Attributes:
         group: Its group's index.
+        position: Its own index among all parameters.
         is_first: Whether this is its first gradient.
         param: The parameter.
         velocity: Its velocity, or None.
+        compensation: What its rounding dropped so far, or None.
+        rounding: How it is rounded.
     """
 
     group: int
+    position: int
     is_first: bool
     param: Tensor
     velocity: Tensor | None
+    compensation: Tensor | None = None
+    rounding: Rounding = "nearest"
 
 
 class StepPlan:
@@ -61,60 +80,80 @@ class StepPlan:
 
     Attributes:
         entries: As given.
-        rest: Those that the kernel does not take.
+        rest: Those that the kernel does not take, and that have elements.
     """
 
     def __init__(self, optimizer: SGD, entries: Sequence[Entry]) -> None:
         """Check every tensor, and hand those that the kernel can take to it."""
         self.entries = entries
-        self._params = list(chain.from_iterable(map(_get_params, optimizer.param_groups)))
         self._choices = _choices(optimizer.param_groups)
-        self._state, self._states = optimizer.state, list(optimizer.state.values())
         # a first gradient comes once: after that step its scalars are others
         self._lasts = not any(entry.is_first and entry.velocity is not None for entry in entries)
-
-        native = None if optimizer.defaults["differentiable"] else load_native()
-        inside: list[Entry] = []
+        native = None if optimizer.defaults["differentiable"] or EXCHANGE is None else load_native()
         self.rest: list[Entry] = []
+        inside: list[Entry] = []
         for entry in entries:
             group = optimizer.param_groups[entry.group]
             taken = native is not None and kernel_is_wanted(group) and takes(entry)
-            if group["fused"] and not taken and entry.param.numel():
-                raise SettingsError(_not_taken(entry))
-            (inside if taken else self.rest).append(entry)
+            if entry.param.numel():
+                if group["fused"] and not taken:
+                    raise SettingsError(_not_taken(entry))
+                (inside if taken else self.rest).append(entry)
         self._kinds = sorted({(entry.group, entry.is_first) for entry in inside})
-        self._written = [t for entry in inside for t in (entry.param, entry.velocity) if t is not None]
         self._native = None
-        if native is not None and inside:
-            rows = [_row(entry, self._kinds.index((entry.group, entry.is_first)), self._state) for entry in inside]
-            self._native = native.Plan(rows, Tensor.data_ptr, Tensor.is_contiguous, Tensor.stride, Tensor, VELOCITY)
+        self._has_rows, self._is_whole = bool(inside), not any(is_distributed(entry.param) for entry in inside)
+        if native is not None:
+            rows = [
+                _row(entry, self._kinds.index((entry.group, entry.is_first)), optimizer.state) for entry in inside
+            ]
+            self._native = native.Plan(rows, EXCHANGE, Tensor, _NAMES)
+            self._native.watch(
+                optimizer.param_groups, optimizer.state, _WATCHED, torch._C._increment_version, _written(inside)
+            )
             self._native.refresh()
+        is_large = self._native is not None and self._native.elements() > _WORTH_THREADS
+        self._use_threads = use_threads if is_large else _use_one
         # parameters whose gradient must still be there, or still be missing, and that the kernel does not ask itself
         asked = {id(entry.param) for entry in inside}
-        self._others = [param for param in self._params if id(param) not in asked]
         live = {id(entry.param) for entry in self.rest}
+        params = chain.from_iterable(map(_get_params, optimizer.param_groups))
+        self._others = [param for param in params if id(param) not in asked and param.numel()]
         self._others_live = [id(param) in live for param in self._others]
-        self._rest_velocities = [(self._state[e.param], e.velocity) for e in self.rest if e.velocity is not None]
+        self._rest_buffers = [
+            (optimizer.state[entry.param], key, buffer)
+            for entry in self.rest
+            for key, buffer in ((VELOCITY, entry.velocity), (COMPENSATION, entry.compensation))
+            if buffer is not None
+        ]
         self._coefficients: tuple[list[StepScalars], list[float]] = ([], [])
+        self._may_repeat = False
+        self._draws = any(entry.rounding == "stochastic" for entry in inside)
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether there is anything in it that the kernel takes."""
+        return self._has_rows
 
     def is_current(self, optimizer: SGD) -> bool:
         """Whether the plan still holds, and has taken up the gradients of this step."""
-        groups = optimizer.param_groups
-        params = list(chain.from_iterable(map(_get_params, groups)))
-        states = self._state.values()
+        native = self._native
         return (
             self._lasts
-            and optimizer.state is self._state
-            and len(params) == len(self._params)
-            and all(map(is_, params, self._params))
-            and self._choices == _choices(groups)
-            and len(states) == len(self._states)
-            and all(map(is_, states, self._states))
+            and native is not None
+            and native.groups_hold(optimizer.param_groups, optimizer.state)
+            and (native.values_hold() or self._choices == _choices(optimizer.param_groups))
             and [param.grad is not None for param in self._others] == self._others_live
-            and all(state.get(VELOCITY) is velocity for state, velocity in self._rest_velocities)
+            and all(state.get(key) is buffer for state, key, buffer in self._rest_buffers)
             and all(_get_grad(entry.param).layout == torch.strided for entry in self.rest)
-            and (self._native is None or self._native.refresh())
+            and native.refresh()
         )
+
+    def repeat(self, optimizer: SGD) -> bool:
+        """Take the whole step, if it is the last one again but for the gradients; else do nothing and return False."""
+        if not self._may_repeat or any(param.grad is not None for param in self._others):
+            return False
+        self._use_threads()
+        return self._native.repeat(optimizer.param_groups, optimizer.state, self._key(optimizer))  # type: ignore[union-attr]
 
     def grads(self) -> list[Tensor]:
         """Return the gradients of this step, in the order of `entries`."""
@@ -122,28 +161,32 @@ class StepPlan:
 
     def sum_of_squares(self) -> tuple[float, bool] | None:
         """Return the gradients' sum of squares and whether all are finite; None if the kernel has not got them all."""
-        if self._native is None or self.rest:
+        if self._native is None or self.rest or not self._is_whole:
             return None
         use_threads()
         return self._native.sum_of_squares()
 
-    def run_kernel(self, scalars: Scalars) -> None:
+    def run_kernel(self, optimizer: SGD, scalars: Scalars, *, lasting: bool) -> None:
         """Step every tensor that the kernel takes.
 
         Args:
+            optimizer: The optimizer.
             scalars: Those of parameters with and at their first gradient, each by group.
+            lasting: Whether they stay the same as long as no value in a group is replaced.
         """
-        if self._native is not None:
-            use_threads()
-            # What is written behind autograd's back must count as a change for it. Before the step rather than after,
-            # since the tensors' headers are then still in the cache.
-            torch._C._increment_version(self._written)
-            self._native.step(self._coefficients_of(scalars), 0)
+        if self._native is not None and self._has_rows:
+            self._use_threads()
+            self._native.take_values()
+            self._native.step(self._coefficients_of(scalars), self._key(optimizer))
+            self._may_repeat = lasting and self._lasts and not self.rest
 
     def let_go(self) -> None:
         """Forget the gradients, whose memory would otherwise live until the next step."""
         if self._native is not None:
             self._native.let_go()
+
+    def _key(self, optimizer: SGD) -> int:
+        return step_key(optimizer.rounding_seed, optimizer.step_count) if self._draws else 0
 
     def _coefficients_of(self, scalars: Scalars) -> list[float]:
         used = [scalars[is_first][group] for group, is_first in self._kinds]
@@ -165,42 +208,43 @@ def kernel_is_wanted(group: Mapping[str, Any]) -> bool:
 
 
 def takes(entry: Entry) -> bool:
-    """Return whether the kernel can take a parameter, its gradient and its velocity: plain, and all of one layout."""
-    param, velocity = entry.param, entry.velocity
-    others: list[Any] = [param.grad] if velocity is None else [param.grad, velocity]
-    return (
-        is_plain(param)
-        and all(type(tensor) is Tensor and is_plain(tensor) and tensor.shape == param.shape for tensor in others)
-        and others[0].dtype == param.dtype
-        and _has_kernel(param.dtype, None if velocity is None else velocity.dtype)
-        and (
-            all(tensor.is_contiguous() for tensor in (param, *others))
-            or all(tensor.stride() == param.stride() for tensor in others)
-        )
-    )
-
-
-def _has_kernel(dtype: torch.dtype, velocity: torch.dtype | None) -> bool:
-    native: Any = load_native()
-    code = NO_VELOCITY if velocity is None else FORMAT_OF[velocity]
-    return native.has_kernel(FORMAT_OF[dtype], code, ROUNDINGS["nearest"])
+    """Return whether the kernel can take a parameter, its gradient and what belongs to it; of DTensors, the shards."""
+    param, grad = entry.param, _get_grad(entry.param)
+    tensors = [param, grad, entry.velocity, entry.compensation]
+    if is_distributed(param) and not all(
+        tensor is None or (type(tensor) is type(param) and getattr(tensor, SPEC) == getattr(param, SPEC))
+        for tensor in tensors
+    ):
+        return False
+    local = [None if tensor is None else local_part(tensor) for tensor in tensors]
+    return type(local[1]) is Tensor and fit(*local, entry.rounding)
 
 
 def _row(entry: Entry, kind: int, state: Mapping[Tensor, Any]) -> tuple[Any, ...]:
-    """Return what the kernel's plan is told of a tensor; see csrc/bindings.cpp."""
-    param, velocity = entry.param, entry.velocity
+    """Return what the kernel's plan is told of a parameter; see csrc/bind_plan.cpp."""
+    param = entry.param
+    has_state = entry.velocity is not None or entry.compensation is not None
     return (
         param,
-        None if velocity is None else state[param],
-        velocity,
-        param.dtype,
-        None if param.is_contiguous() else param.stride(),
-        param.numel(),
+        getattr(param, SPEC) if is_distributed(param) else None,
+        state[param] if has_state else None,
+        entry.velocity,
+        entry.compensation,
         kind,
-        FORMAT_OF[param.dtype],
-        NO_VELOCITY if velocity is None else FORMAT_OF[velocity.dtype],
-        ROUNDINGS["nearest"],
+        ROUNDINGS[entry.rounding],
+        entry.position,
+        first_element(param) % 2**32 if entry.rounding == "stochastic" else 0,
     )
+
+
+def _written(entries: Sequence[Entry]) -> list[Tensor]:
+    """Return every tensor that a step writes: what is written behind autograd's back must count as a change for it."""
+    tensors = [t for e in entries for t in (e.param, e.velocity, e.compensation) if t is not None]
+    return tensors + [local_part(tensor) for tensor in tensors if is_distributed(tensor)]
+
+
+def _use_one() -> None:
+    """Leave the number of threads as it is: the step is too small for a second one."""
 
 
 def _not_taken(entry: Entry) -> str:
@@ -214,4 +258,6 @@ def _not_taken(entry: Entry) -> str:
 
 def _choices(groups: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     """Return what in the groups decides who has a velocity and which way a step takes."""
-    return [(g["momentum"] == 0, g["momentum_schedule"] is None, g["foreach"], g["fused"]) for g in groups]
+    return [
+        (g["momentum"] == 0, g["momentum_schedule"] is None, g["foreach"], g["fused"], g["rounding"]) for g in groups
+    ]

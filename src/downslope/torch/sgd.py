@@ -7,9 +7,7 @@ loading (`loading.py`), and the step within the backward pass (`in_backward.py`)
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -19,10 +17,9 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
-from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
 from downslope.torch import param_groups as keys
-from downslope.torch.affine import Triple, apply_triples
 from downslope.torch.arguments import (
     OnNonfinite,
     check_implementation,
@@ -31,12 +28,14 @@ from downslope.torch.arguments import (
     checked_on_nonfinite,
     checked_velocity_dtype,
 )
+from downslope.torch.buffers import entry_of
+from downslope.torch.carry_out import carry_out
 from downslope.torch.checks import gradient_scale, is_dense_gradient
+from downslope.torch.compiled import handle_of, step_in_graph
 from downslope.torch.in_backward import SteppingInBackward
 from downslope.torch.loading import load_into, plain_state
-from downslope.torch.plan import VELOCITY, Entry, Scalars, StepPlan, grads_of
-
-_SMALL_SCALE = 2.0**-64
+from downslope.torch.plan import StepPlan, grads_of
+from downslope.torch.rounding import Rounding, check_rounding_has_a_use, checked_rounding, checked_rounding_seed
 
 
 class SGD(SteppingInBackward):
@@ -70,6 +69,10 @@ class SGD(SteppingInBackward):
         on_nonfinite: What a gradient with inf or NaN does: "raise" `NonFiniteGradientError`, "skip" the step (no
             parameter, velocity or count moves; `skipped_steps` counts it), or "ignore" it, as torch does.
         velocity_dtype: Format of the velocity; None for that of each parameter.
+        rounding: How bfloat16 parameters are rounded: to "nearest", where small updates are lost; "stochastic", up or
+            down at random so that the mean is exact; or "compensated", which keeps what was dropped in a second
+            bfloat16 (Kahan). Other formats are rounded to nearest.
+        rounding_seed: Seed of stochastic rounding: the same seed, step and parameters give the same bits.
         step_in_backward: Whether ``backward()`` steps each parameter as soon as its gradient is there, and frees the
             gradient; ``step()`` then closes the step. The same bits with hardly any memory for gradients.
 
@@ -110,6 +113,8 @@ class SGD(SteppingInBackward):
         clip_norm: float | None = None,
         on_nonfinite: OnNonfinite = "ignore",
         velocity_dtype: torch.dtype | None = None,
+        rounding: Rounding = "nearest",
+        rounding_seed: int = 0,
         step_in_backward: bool = False,
     ) -> None:
         values: dict[str, Any] = {
@@ -128,13 +133,15 @@ class SGD(SteppingInBackward):
         self.clip_norm = checked_clip_norm(clip_norm)
         self.on_nonfinite = checked_on_nonfinite(on_nonfinite)
         self.velocity_dtype = checked_velocity_dtype(velocity_dtype)
-        self._plan: StepPlan | None = None
-        self._known_scalars: dict[int, tuple[tuple[Any, ...], StepScalars]] = {}
+        self.rounding_seed = checked_rounding_seed(rounding_seed)
+        self._forget_plans()
         self.grad_norm: float | None = None
         """Global norm of the last step's gradients before clipping, if the step needed it, else None."""
         defaults = keys.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
+        defaults["rounding"] = checked_rounding(rounding)
         super().__init__(keys.parameters_of(params, groups), defaults)
+        check_rounding_has_a_use(self.param_groups)
         self.step_in_backward = check_step_in_backward(
             step_in_backward, clip_norm=clip_norm, on_nonfinite=on_nonfinite, differentiable=differentiable
         )
@@ -195,7 +202,9 @@ class SGD(SteppingInBackward):
         ):
             return self._step_with_hooks(closure)
         if torch.compiler.is_compiling():
-            return self._step_uncompiled(closure)
+            return self._step_compiled(closure)
+        if closure is None and self._in_backward is None:
+            return self._step()
         return self._step_with_closure(closure)
 
     # torch wraps every optimizer's step for hooks and profilers at 5 us a call; here only where there are any.
@@ -210,10 +219,29 @@ class SGD(SteppingInBackward):
         return loss
 
     _step_with_hooks = Optimizer.profile_hook_step(_step_with_closure)
+
     _step_uncompiled = torch._disable_dynamo(_step_with_closure)
+
+    def _step_compiled(self, closure: Callable[[], Any] | None = None) -> Any:
+        if self._in_backward is not None:
+            return self._step_uncompiled(closure)
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        step_in_graph(self._handle, self.param_groups)
+        return loss
 
     def _step(self) -> None:
         plan = self._plan
+        if (
+            plan is not None
+            and self.clip_norm is None
+            and self.on_nonfinite == "ignore"
+            and plan.repeat(self)  # the whole step in one call, where nothing but gradients has changed
+        ):
+            self.count_step()
+            return
         try:
             self._step_by(plan if plan is not None and plan.is_current(self) else None)
         finally:
@@ -229,19 +257,34 @@ class SGD(SteppingInBackward):
             if self._is_probe(grads_of(param for _, param in pairs)):
                 self._make_plan(pairs)  # which allocates
                 return
-        scalars = [self._scalars(index, group) for index, group in enumerate(self.param_groups)]  # before any moves
+        scalars = self.step_scalars()  # before any moves
         grad_scale = 1.0
         if self.clip_norm is not None or self.on_nonfinite != "ignore":
-            grad_scale = gradient_scale(self, plan, pairs)
+            if plan is None:
+                grad_scale = gradient_scale(self, grads_of(param for _, param in pairs))
+            else:
+                grad_scale = gradient_scale(self, plan.grads(), plan.sum_of_squares())
         if grad_scale is None:
-            for group in self.param_groups:
-                group["skipped"] += 1
+            self.count_skipped_step()
             return
         if plan is None:
             plan = self._plan = self._make_plan(pairs)
-        self._carry_out(plan, scalars, grad_scale)
+        carry_out(self, plan, scalars, grad_scale)
+        self.count_step()
+
+    def step_scalars(self) -> list[StepScalars]:
+        """Return the scalars of this step by group, for all parameters but those at their first gradient."""
+        return [self._scalars(index, group) for index, group in enumerate(self.param_groups)]
+
+    def count_step(self) -> None:
+        """Count a step that was done."""
         for group in self.param_groups:
             group["step"] += 1
+
+    def count_skipped_step(self) -> None:
+        """Count a step that was skipped."""
+        for group in self.param_groups:
+            group["skipped"] += 1
 
     def _params_with_grads(self) -> list[tuple[int, Tensor]]:
         """Return (group's index, parameter) for every parameter that has a gradient, each of them dense."""
@@ -254,33 +297,8 @@ class SGD(SteppingInBackward):
 
     def _make_plan(self, pairs: list[tuple[int, Tensor]]) -> StepPlan:
         """Return the plan of this step; parameters at their first gradient get their velocity here."""
-        entries: list[Entry] = []
-        for index, param in pairs:
-            is_new = param not in self.state or self.state[param].get(VELOCITY) is None
-            velocity = self._velocity(self.param_groups[index], param)
-            # Without momentum every gradient is undampened like a first one: torch then ignores dampening.
-            entries.append(Entry(index, is_new or velocity is None, param, velocity))
-        return StepPlan(self, entries)
-
-    def _carry_out(self, plan: StepPlan, scalars: list[StepScalars], grad_scale: float) -> None:
-        if grad_scale < _SMALL_SCALE:
-            # Times lr it could leave float32's range; and a factor of 0, from a norm of inf, must make NaN of inf.
-            grads = [grad * grad_scale for grad in plan.grads()]
-            self._apply(plan.entries, grads, (scalars, self._at_first(scalars)))
-            return
-        if grad_scale != 1.0:
-            scalars = [replace(common, grad_scale=common.grad_scale * grad_scale) for common in scalars]
-        both = (scalars, self._at_first(scalars))
-        plan.run_kernel(both)
-        if plan.rest:
-            self._apply(plan.rest, grads_of(entry.param for entry in plan.rest), both)
-
-    def _at_first(self, scalars: list[StepScalars]) -> list[StepScalars]:
-        """Return the scalars of parameters at their first gradient, by group."""
-        return [
-            replace(common, dampening=0.0) if common.dampening and group["undampened_first_step"] else common
-            for group, common in zip(self.param_groups, scalars, strict=True)
-        ]
+        positions = {id(p): i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
+        return StepPlan(self, [entry_of(self, index, param, positions[id(param)]) for index, param in pairs])
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         """Return the scalars of this step for a group's parameters, except those at their first gradient."""
@@ -298,39 +316,6 @@ class SGD(SteppingInBackward):
         if not any(isinstance(value, Tensor) for value in values):  # a tensor may change in place
             self._known_scalars[index] = (values, scalars)
         return scalars
-
-    def _apply(self, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars) -> None:
-        """Step tensors by torch's own operations."""
-        triples: defaultdict[tuple[int, bool], list[Triple]] = defaultdict(list)
-        for entry, grad in zip(entries, grads, strict=True):
-            triples[entry.group, entry.is_first].append((entry.param, grad, entry.velocity))
-        with torch.set_grad_enabled(self.defaults["differentiable"]):
-            for (group, is_first), part in triples.items():
-                own = scalars[is_first][group]
-                if self.defaults["differentiable"]:
-                    self._apply_differentiably(part, own)
-                else:
-                    apply_triples(part, own, multi_tensor=self.param_groups[group]["foreach"] is not False)
-
-    def _apply_differentiably(self, triples: list[Triple], scalars: StepScalars) -> None:
-        for param, grad, velocity in triples:
-            before = torch.zeros_like(param) if velocity is None else velocity
-            # of a copy: autograd keeps what a tensor multiplies, and param is changed in place
-            delta, after = sgd_rule(param.clone(), grad, before, scalars)
-            param.add_(delta)
-            if velocity is not None:
-                self.state[param][VELOCITY] = after
-
-    def _velocity(self, group: dict[str, Any], param: Tensor) -> Tensor | None:
-        """Return the velocity of a parameter, zeros if it is new, or None if its group has no momentum."""
-        if keys.number("momentum", group["momentum"]) == 0 and group["momentum_schedule"] is None:
-            return None  # one that is there from before stays untouched, as in torch
-        velocity = self.state[param].get(VELOCITY) if param in self.state else None
-        if velocity is None:
-            with torch.inference_mode(False):  # noqa: FBT003 -- one made in inference mode could not be written to later
-                velocity = torch.zeros_like(param, dtype=self.expected_velocity_dtype(param))
-            self.state[param][VELOCITY] = velocity
-        return velocity
 
     def expected_velocity_dtype(self, param: Tensor) -> torch.dtype:
         """Return the format that a new velocity of this parameter gets."""
@@ -384,10 +369,16 @@ class SGD(SteppingInBackward):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take up what `__getstate__` or loading gives; plans are made anew."""
-        self._plan, self._known_scalars = None, {}
+        self._forget_plans()
         super().__setstate__(state)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what deepcopy and pickle carry."""
-        own = ("clip_norm", "on_nonfinite", "velocity_dtype", "grad_norm")
+        own = ("clip_norm", "on_nonfinite", "velocity_dtype", "rounding_seed", "grad_norm")
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
+
+    def _forget_plans(self) -> None:
+        self._plan: StepPlan | None = None
+        self._known_scalars: dict[int, tuple[tuple[Any, ...], StepScalars]] = {}
+        if "_handle" not in self.__dict__:  # a copy gets its own
+            self._handle = handle_of(self)

@@ -1,0 +1,119 @@
+// How a framework's tensor is looked at without any header of the framework: DLPack's C exchange API, version 1.
+//
+// Frameworks put a table of functions into a capsule on their tensor type; one of them fills in where a tensor lies and
+// how, without taking a reference. Only what is read here is declared. What does not live here: which tensors are taken.
+//
+// The ABI: https://dmlc.github.io/dlpack/latest/c_api.html (DLPackExchangeAPI, DLTensor).
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "kernel_table.h"
+
+namespace downslope {
+
+struct DLDataType {
+  std::uint8_t code, bits;
+  std::uint16_t lanes;
+};
+inline bool operator==(DLDataType a, DLDataType b) { return a.code == b.code && a.bits == b.bits && a.lanes == b.lanes; }
+
+struct DLTensor {
+  void* data;
+  std::int32_t device_type, device_id;
+  std::int32_t ndim;
+  DLDataType dtype;
+  std::int64_t* shape;    // elements
+  std::int64_t* strides;  // elements; null for a contiguous tensor
+  std::uint64_t byte_offset;
+};
+
+struct DLPackExchangeAPI {
+  std::uint32_t major, minor;
+  void* previous;
+  void* allocate;
+  void* managed_from_object;
+  void* managed_to_object;
+  int (*view_from_object)(void* object, DLTensor* out);  // borrowed; -1 with a Python error set, or null
+  void* current_stream;
+};
+
+inline constexpr const char* exchange_capsule_name = "dlpack_exchange_api";
+inline constexpr std::int32_t dl_cpu = 1;
+inline constexpr std::uint8_t dl_float = 2, dl_bfloat = 4;
+
+// Returns the number format, or Format::count if the kernels do not know it.
+inline Format format_of(DLDataType type) {
+  if (type.lanes != 1) return Format::count;
+  if (type.code == dl_bfloat) return type.bits == 16 ? Format::bfloat16 : Format::count;
+  if (type.code != dl_float) return Format::count;
+  switch (type.bits) {
+    case 16: return Format::float16;
+    case 32: return Format::float32;
+    case 64: return Format::float64;
+    default: return Format::count;
+  }
+}
+
+inline void* address_of(const DLTensor& tensor) { return static_cast<char*>(tensor.data) + tensor.byte_offset; }
+
+inline std::size_t count_of(const DLTensor& tensor) {
+  std::size_t count = 1;
+  for (std::int32_t i = 0; i < tensor.ndim; ++i) count *= static_cast<std::size_t>(tensor.shape[i]);
+  return count;
+}
+
+// Whether a tensor's elements fill a block of memory without gaps or overlaps, in whatever order.
+inline bool is_dense(const DLTensor& tensor) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> steps;  // (stride, size) of every dimension that counts
+  for (std::int32_t i = 0; i < tensor.ndim; ++i)
+    if (tensor.shape[i] != 1) steps.emplace_back(tensor.strides[i], tensor.shape[i]);
+  std::sort(steps.begin(), steps.end());
+  std::int64_t expected = 1;
+  for (const auto& [stride, size] : steps) {
+    if (stride != expected) return false;
+    expected *= size;
+  }
+  return true;
+}
+
+// Whether two tensors have the same shape, and their elements in the same order.
+inline bool same_layout(const DLTensor& a, const DLTensor& b) {
+  if (a.ndim != b.ndim) return false;
+  for (std::int32_t i = 0; i < a.ndim; ++i)
+    if (a.shape[i] != b.shape[i] || (a.shape[i] != 1 && a.strides[i] != b.strides[i])) return false;
+  return true;
+}
+
+// What must not change about a tensor while its address is used: format, place, shape and strides. The address alone
+// would not tell: the first half of a tensor begins where the whole does, and so does a transposed matrix.
+class Form {
+ public:
+  explicit Form(const DLTensor& tensor) : type_(tensor.dtype), ndim_(tensor.ndim) {
+    if (tensor.device_type != dl_cpu) throw std::invalid_argument("a tensor must be on the CPU");
+    if (tensor.ndim > 0 && tensor.strides == nullptr) throw std::invalid_argument("a tensor must state its strides");
+    numbers_.assign(tensor.shape, tensor.shape + ndim_);
+    numbers_.insert(numbers_.end(), tensor.strides, tensor.strides + ndim_);
+  }
+
+  bool fits(const DLTensor& tensor) const {
+    if (tensor.device_type != dl_cpu || !(tensor.dtype == type_) || tensor.ndim != ndim_) return false;
+    if (ndim_ == 0) return true;
+    const std::size_t size = static_cast<std::size_t>(ndim_) * sizeof(std::int64_t);
+    return tensor.strides != nullptr && std::memcmp(tensor.shape, numbers_.data(), size) == 0 &&
+           std::memcmp(tensor.strides, numbers_.data() + ndim_, size) == 0;
+  }
+
+ private:
+  DLDataType type_;
+  std::int32_t ndim_;
+  std::vector<std::int64_t> numbers_;  // shape, then strides
+};
+
+}  // namespace downslope

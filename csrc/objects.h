@@ -1,0 +1,111 @@
+// Python objects behind a step: asking a tensor where it lies, and noticing that an optimizer's groups have changed.
+//
+// What lives here: everything that is asked of Python objects, in calls that stay in C. What does not: arithmetic, and
+// any decision about what a tensor must be like.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstddef>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "bind.h"
+#include "dlpack.h"
+
+namespace downslope {
+
+// Looks at tensors of one framework; `tensor_type` is the exact type that a tensor without tricks has.
+class Reader {
+ public:
+  Reader(nb::handle capsule, nb::object tensor_type) : tensor_type_(std::move(tensor_type)) {
+    api_ = static_cast<const DLPackExchangeAPI*>(PyCapsule_GetPointer(capsule.ptr(), exchange_capsule_name));
+    if (api_ == nullptr) throw nb::python_error();
+    if (api_->major != 1 || api_->view_from_object == nullptr)
+      throw std::invalid_argument("the framework's DLPack exchange table is of another version");
+    table_ = nb::borrow(capsule);
+  }
+
+  bool is_plain(nb::handle tensor) const { return tensor.type().is(tensor_type_); }
+
+  // Fills in `view`; false if the framework cannot say (a tensor without memory of its own). No reference is taken.
+  bool look(nb::handle tensor, DLTensor& view) const {
+    if (api_->view_from_object(tensor.ptr(), &view) == 0) return true;
+    PyErr_Clear();
+    return false;
+  }
+
+ private:
+  const DLPackExchangeAPI* api_;
+  nb::object table_;  // keeps the table alive
+  nb::object tensor_type_;
+};
+
+// An optimizer's param_groups and state, as they were: which objects, not what they hold.
+class Groups {
+ public:
+  // `watched`: the keys of a group on whose values a step's coefficients depend; one may be missing.
+  Groups(const nb::list& groups, const nb::dict& state, const nb::tuple& watched)
+      : groups_(groups), state_(state), params_key_(nb::str("params")) {
+    for (nb::handle key : watched) keys_.push_back(nb::borrow(key));
+    for (nb::handle item : groups) {
+      Group group{nb::borrow(item), nb::object(item[params_key_]), {}, {}};
+      for (nb::handle param : group.params) group.members.push_back(nb::borrow(param));
+      group.values.resize(keys_.size());
+      all_.push_back(std::move(group));
+    }
+    for (auto [_, value] : state) states_.push_back(nb::borrow(value));
+    take_values();
+  }
+
+  // Whether the same parameters are in the same groups, with the same tables of state.
+  bool hold(nb::handle groups, nb::handle state) const {
+    if (!groups.is(groups_) || !state.is(state_)) return false;
+    if (PyList_Size(groups.ptr()) != static_cast<Py_ssize_t>(all_.size())) return false;
+    for (std::size_t g = 0; g < all_.size(); ++g) {
+      const Group& group = all_[g];
+      if (PyList_GetItem(groups.ptr(), static_cast<Py_ssize_t>(g)) != group.dict.ptr()) return false;
+      PyObject* params = PyDict_GetItem(group.dict.ptr(), params_key_.ptr());
+      if (params == nullptr || !PyList_Check(params)) return false;
+      if (PyList_Size(params) != static_cast<Py_ssize_t>(group.members.size())) return false;
+      for (std::size_t i = 0; i < group.members.size(); ++i)
+        if (PyList_GetItem(params, static_cast<Py_ssize_t>(i)) != group.members[i].ptr()) return false;
+    }
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    std::size_t i = 0;
+    while (PyDict_Next(state.ptr(), &position, &key, &value)) {
+      if (i == states_.size() || value != states_[i].ptr()) return false;
+      ++i;
+    }
+    return i == states_.size();
+  }
+
+  // Whether every watched value is the very object that it was.
+  bool values_hold() const {
+    for (const Group& group : all_)
+      for (std::size_t k = 0; k < keys_.size(); ++k)
+        if (PyDict_GetItem(group.dict.ptr(), keys_[k].ptr()) != group.values[k].ptr()) return false;
+    return true;
+  }
+
+  // Takes the present values for those to compare with.
+  void take_values() {
+    for (Group& group : all_)
+      for (std::size_t k = 0; k < keys_.size(); ++k)
+        group.values[k] = nb::borrow(PyDict_GetItem(group.dict.ptr(), keys_[k].ptr()));
+  }
+
+ private:
+  struct Group {
+    nb::object dict, params;
+    std::vector<nb::object> members, values;
+  };
+  nb::object groups_, state_;
+  nb::object params_key_;
+  std::vector<nb::object> keys_, states_;
+  std::vector<Group> all_;
+};
+
+}  // namespace downslope

@@ -1,0 +1,57 @@
+// From the views of one parameter's tensors to an entry of a step: what the kernels can take, decided in one place.
+#pragma once
+
+#include <optional>
+#include <stdexcept>
+
+#include "dlpack.h"
+#include "plan.h"
+
+namespace downslope {
+
+struct Views {
+  DLTensor param, grad;
+  std::optional<DLTensor> velocity, compensation;
+};
+
+// Returns why the kernels cannot take these tensors, or null. All must lie dense on the CPU, with one shape and one
+// order of elements, gradients in the parameter's format.
+inline const char* misfit(const Views& views, Rounding rounding) {
+  const DLTensor& param = views.param;
+  const auto fits = [&](const std::optional<DLTensor>& tensor) {
+    return !tensor || (tensor->device_type == dl_cpu && same_layout(*tensor, param));
+  };
+  if (param.device_type != dl_cpu || !is_dense(param)) return "a parameter must lie on the CPU in one dense block";
+  if (count_of(param) == 0 || address_of(param) == nullptr) return "an empty tensor has no place here";
+  if (!fits(views.grad) || !fits(views.velocity) || !fits(views.compensation))
+    return "the tensors of a parameter must have one layout";
+  if (!(views.grad.dtype == param.dtype)) return "a gradient must have its parameter's format";
+  if (views.compensation.has_value() != (rounding == Rounding::compensated))
+    return "a compensation goes with compensated rounding";
+  if (views.compensation && format_of(views.compensation->dtype) != Format::bfloat16)
+    return "a compensation must be bfloat16";
+  const Format format = format_of(param.dtype);
+  const Format velocity = views.velocity ? format_of(views.velocity->dtype) : Format::float32;
+  if (format == Format::count || velocity == Format::count) return "the kernels do not know this number format";
+  const auto velocity_format = views.velocity ? static_cast<VelocityFormat>(velocity) : VelocityFormat::absent;
+  return has_kernel(format, velocity_format, rounding) ? nullptr : "no kernel for this combination of formats";
+}
+
+// Returns the entry of tensors that fit, its group and the numbers of its elements not yet set.
+inline Entry entry_of(const Views& views, Rounding rounding) {
+  if (const char* reason = misfit(views, rounding)) throw std::invalid_argument(reason);
+  Entry entry{};
+  entry.param = address_of(views.param);
+  entry.count = count_of(views.param);
+  entry.format = format_of(views.param.dtype);
+  entry.velocity_format = VelocityFormat::absent;
+  entry.rounding = rounding;
+  if (views.velocity) {
+    entry.velocity = address_of(*views.velocity);
+    entry.velocity_format = static_cast<VelocityFormat>(format_of(views.velocity->dtype));
+  }
+  if (views.compensation) entry.compensation = address_of(*views.compensation);
+  return entry;
+}
+
+}  // namespace downslope

@@ -1,0 +1,110 @@
+"""Carrying a planned step out: by the kernel what it takes, by torch's operations the rest."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from downslope.core.rule import StepScalars, sgd_rule
+from downslope.kernel.random_bits import random_bits, step_key
+from downslope.torch import param_groups as keys
+from downslope.torch.affine import Part, apply_parts
+from downslope.torch.plan import VELOCITY, Entry, Scalars, StepPlan, grads_of
+from downslope.torch.rounding import Rounded, first_element
+
+if TYPE_CHECKING:
+    from downslope.torch.sgd import SGD
+
+SMALL_SCALE = 2.0**-64
+
+
+def carry_out(optimizer: SGD, plan: StepPlan, scalars: list[StepScalars], grad_scale: float) -> None:
+    """Take one step.
+
+    Args:
+        optimizer: The optimizer.
+        plan: The plan of this step.
+        scalars: By group, of all parameters but those at their first gradient.
+        grad_scale: Factor on every gradient.
+    """
+    if grad_scale < SMALL_SCALE:
+        # Times lr it could leave float32's range; and a factor of 0, from a norm of inf, must make NaN of inf.
+        grads = [grad * grad_scale for grad in plan.grads()]
+        apply(optimizer, plan.entries, grads, (scalars, at_first(optimizer, scalars)))
+        return
+    lasting = grad_scale == 1.0 and all(map(is_constant, optimizer.param_groups))
+    both = scaled(optimizer, scalars, grad_scale)
+    plan.run_kernel(optimizer, both, lasting=lasting)
+    if plan.rest:
+        apply(optimizer, plan.rest, grads_of(entry.param for entry in plan.rest), both)
+
+
+def scaled(optimizer: SGD, scalars: list[StepScalars], grad_scale: float) -> Scalars:
+    """Return a step's scalars with a factor on every gradient, for parameters with and at their first gradient."""
+    if grad_scale != 1.0:
+        scalars = [replace(common, grad_scale=common.grad_scale * grad_scale) for common in scalars]
+    return scalars, at_first(optimizer, scalars)
+
+
+def at_first(optimizer: SGD, scalars: list[StepScalars]) -> list[StepScalars]:
+    """Return the scalars of parameters at their first gradient, by group."""
+    return [
+        replace(common, dampening=0.0) if common.dampening and group["undampened_first_step"] else common
+        for group, common in zip(optimizer.param_groups, scalars, strict=True)
+    ]
+
+
+def is_constant(group: Mapping[str, Any]) -> bool:
+    """Whether a group's scalars stay what they are until a value in it is replaced."""
+    return all(group[keys.schedule_key(name)] is None for name in keys.SCHEDULABLE) and not any(
+        isinstance(value, Tensor) for value in keys.values_of(group)
+    )
+
+
+def apply(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars) -> None:
+    """Step parameters by torch's own operations.
+
+    Args:
+        optimizer: The optimizer.
+        entries: The parameters.
+        grads: Their gradients.
+        scalars: Those of parameters with and at their first gradient, each by group.
+    """
+    parts: defaultdict[tuple[int, bool], list[Part]] = defaultdict(list)
+    for entry, grad in zip(entries, grads, strict=True):
+        part = Part(entry.param, grad, entry.velocity, rounded_in_step(optimizer, entry))
+        parts[entry.group, entry.is_first].append(part)
+    differentiable = optimizer.defaults["differentiable"]
+    with torch.set_grad_enabled(differentiable):
+        for (group, is_first), same in parts.items():
+            own = scalars[is_first][group]
+            if differentiable:
+                _apply_differentiably(optimizer, same, own)
+            else:
+                apply_parts(same, own, multi_tensor=optimizer.param_groups[group]["foreach"] is not False)
+
+
+def rounded_in_step(optimizer: SGD, entry: Entry) -> Rounded | None:
+    """Return how a parameter is rounded in the present step; None for to nearest."""
+    if entry.rounding == "nearest":
+        return None
+    if entry.rounding == "compensated":
+        return Rounded(entry.compensation)
+    key = random_bits(step_key(optimizer.rounding_seed, optimizer.step_count), entry.position)
+    return Rounded(None, key, first_element(entry.param))
+
+
+def _apply_differentiably(optimizer: SGD, parts: list[Part], scalars: StepScalars) -> None:
+    for part in parts:
+        param, velocity = part.param, part.velocity
+        before = torch.zeros_like(param) if velocity is None else velocity
+        # of a copy: autograd keeps what a tensor multiplies, and param is changed in place
+        delta, after = sgd_rule(param.clone(), part.grad, before, scalars)
+        param.add_(delta)
+        if velocity is not None:
+            optimizer.state[param][VELOCITY] = after

@@ -1,0 +1,143 @@
+"""A step inside a graph of ``torch.compile``: one operation that the compiler sees through no further.
+
+What lives here: the operation, which finds its optimizer by a number and takes the step when the graph runs, so that
+schedules, counts and checks are those of an ordinary step. What does not: the step.
+
+Memory is touched only when the operation really runs: while a graph is traced its tensors have none, and the operation
+then does nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from downslope.kernel import load_native, use_threads
+from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
+from downslope.kernel.random_bits import step_key
+from downslope.torch import param_groups as keys
+from downslope.torch.buffers import entry_of
+from downslope.torch.carry_out import SMALL_SCALE, apply, scaled
+from downslope.torch.checks import gradient_scale
+from downslope.torch.memory import EXCHANGE, fit
+from downslope.torch.plan import Entry, Scalars, kernel_is_wanted
+
+if TYPE_CHECKING:
+    from downslope.torch.sgd import SGD
+
+_optimizers: weakref.WeakValueDictionary[int, SGD] = weakref.WeakValueDictionary()
+_numbers = itertools.count()
+
+
+def handle_of(optimizer: SGD) -> int:
+    """Return a new number by which the operation finds an optimizer, as long as that lives."""
+    number = next(_numbers)
+    _optimizers[number] = optimizer
+    return number
+
+
+@torch.library.custom_op("downslope::sgd_step", mutates_args={"params"})
+def _sgd_step(handle: int, positions: Sequence[int], params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+    """Take a step of the optimizer called `handle` with these gradients, on these parameters."""
+    step_tensors(_optimizers[handle], positions, params, grads)
+
+
+@_sgd_step.register_fake
+def _(handle: int, positions: Sequence[int], params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+    """Do nothing: a traced step returns nothing, and its tensors have no memory."""
+
+
+def step_in_graph(handle: int, groups: Sequence[Mapping[str, Any]]) -> None:
+    """Put one step into the graph that is being traced.
+
+    Args:
+        handle: The optimizer's number.
+        groups: Its param groups.
+    """
+    positions: list[int] = []
+    params: list[Tensor] = []
+    grads: list[Tensor] = []
+    position = 0
+    for group in groups:
+        for param in group["params"]:
+            if param.grad is not None:
+                positions.append(position)
+                params.append(param)
+                grads.append(param.grad)
+            position += 1
+    with torch.no_grad():
+        _sgd_step(handle, positions, params, grads)
+
+
+def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+    """Take one step on tensors that are given, whatever gradients the parameters hold.
+
+    Args:
+        optimizer: The optimizer, whose settings, state and counts are those of the step.
+        positions: For each tensor, the index of its parameter among all of the optimizer's.
+        params: What to step in the place of these parameters, of their shapes and formats; written to.
+        grads: Their gradients.
+
+    Raises:
+        NonFiniteGradientError: If a gradient holds inf or NaN and the optimizer is to raise.
+        SettingsError: If something wrote a value to a group that is not allowed.
+    """
+    homes = [(i, j, p) for i, group in enumerate(optimizer.param_groups) for j, p in enumerate(group["params"])]
+    scalars = optimizer.step_scalars()
+    grad_scale: float | None = 1.0
+    if optimizer.clip_norm is not None or optimizer.on_nonfinite != "ignore":
+        names = [keys.parameter_name(optimizer.param_groups[i], i, j) for i, j, _ in map(homes.__getitem__, positions)]
+        grad_scale = gradient_scale(optimizer, grads, names=names)
+    if grad_scale is None:
+        optimizer.count_skipped_step()
+        return
+    entries = [
+        replace(entry_of(optimizer, homes[position][0], homes[position][2], position), param=param)
+        for position, param in zip(positions, params, strict=True)
+    ]
+    if grad_scale < SMALL_SCALE:
+        grads, grad_scale = [grad * grad_scale for grad in grads], 1.0
+    both = scaled(optimizer, scalars, grad_scale)
+    rest = _step_by_kernel(optimizer, entries, grads, both)
+    apply(optimizer, [entries[i] for i in rest], [grads[i] for i in rest], both)
+    optimizer.count_step()
+
+
+def _step_by_kernel(
+    optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars
+) -> list[int]:
+    """Step what the kernel takes; return the indices of the others."""
+    native: Any = load_native()
+    taken = [
+        kernel_is_wanted(optimizer.param_groups[entry.group])
+        and fit(entry.param, grad, entry.velocity, entry.compensation, entry.rounding)
+        for entry, grad in zip(entries, grads, strict=True)
+    ]
+    inside = [(entry, grad) for entry, grad, is_taken in zip(entries, grads, taken, strict=True) if is_taken]
+    if inside:
+        kinds = sorted({(entry.group, entry.is_first) for entry, _ in inside})
+        rows = [
+            (
+                entry.param,
+                grad,
+                entry.velocity,
+                entry.compensation,
+                kinds.index((entry.group, entry.is_first)),
+                ROUNDINGS[entry.rounding],
+                entry.position,
+                0,
+            )
+            for entry, grad in inside
+        ]
+        use_threads()
+        coefficients = [number for group, first in kinds for number in six_coefficients(scalars[first][group])]
+        native.step_tensors(EXCHANGE, rows, coefficients, step_key(optimizer.rounding_seed, optimizer.step_count))
+        buffers = [b for entry, _ in inside for b in (entry.velocity, entry.compensation) if b is not None]
+        torch._C._increment_version(buffers)  # the parameters' are the operation's own business
+    return [i for i, is_taken in enumerate(taken) if not is_taken]
