@@ -43,6 +43,10 @@ template <>
 inline float narrow<float>(float x) {
   return x;
 }
+template <>
+inline double narrow<double>(float x) {
+  return x;
+}
 
 template <>
 inline bfloat16 narrow<bfloat16>(float x) {
@@ -80,6 +84,29 @@ Format narrow(double x);
 template <>
 inline double narrow<double>(double x) {
   return x;
+}
+template <>
+inline float narrow<float>(double x) {
+  return static_cast<float>(x);
+}
+
+// Rounds to float so that rounding once more, to 16 bits, gives what rounding at once would: where the float is not
+// exact, the neighbour whose last bit is odd is taken (Boldo & Melquiond 2008), and no tie arises that was none.
+inline float to_odd(double x) {
+  const float nearest = static_cast<float>(x);
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(nearest);
+  const double back = nearest;
+  const double magnitude = x < 0 ? -x : x, back_magnitude = back < 0 ? -back : back;
+  const std::uint32_t odd = magnitude > back_magnitude ? bits + 1 : bits - 1;
+  return std::bit_cast<float>(select(magnitude != back_magnitude && (bits & 1u) == 0, odd, bits));
+}
+template <>
+inline bfloat16 narrow<bfloat16>(double x) {
+  return narrow<bfloat16>(to_odd(x));
+}
+template <>
+inline float16 narrow<float16>(double x) {
+  return narrow<float16>(to_odd(x));
 }
 
 }  // namespace downslope

@@ -27,13 +27,21 @@ struct Weights {
   Compute delta_param, delta_grad, delta_velocity, velocity_param, velocity_grad, velocity_velocity;
 };
 
-template <class Format, class Compute>
-inline Format rounded(Compute x) {
-  if constexpr (std::is_same_v<Format, double>) {
-    return static_cast<double>(x);
-  } else {
-    return narrow<Format>(static_cast<float>(x));
-  }
+// Memory is asked for this many bytes ahead of its use. The processor's own prefetching begins anew with every page and
+// every tensor, and so leaves a part of the bandwidth unused.
+constexpr std::size_t bytes_ahead = 2048;
+constexpr std::size_t cache_line = 64;
+// Elements between two such requests.
+constexpr std::size_t tile = 64;
+
+template <class Element>
+inline void prefetch(const Element* elements) {
+#if defined(__GNUC__) || defined(__clang__)
+  // an address past the end is never read from, only asked for; computed as an integer, since it is no pointer then
+  const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(elements) + bytes_ahead;
+  for (std::size_t byte = 0; byte < tile * sizeof(Element); byte += cache_line)
+    __builtin_prefetch(reinterpret_cast<const void*>(from + byte));
+#endif
 }
 
 // The loop itself; a function of its own because compilers believe __restrict__ only of parameters. Where nothing
@@ -43,8 +51,8 @@ inline void run(Param* __restrict__ params, const Param* __restrict__ grads, Vel
                 bfloat16* __restrict__ compensations, std::size_t count, std::uint32_t key, std::uint32_t first,
                 const Weights<Compute> w) {
   for (std::size_t i = 0; i < count; ++i) {
-    const Compute param = widen(params[i]);
-    const Compute grad = widen(grads[i]);
+    const Compute param = static_cast<Compute>(widen(params[i]));
+    const Compute grad = static_cast<Compute>(widen(grads[i]));
     Compute delta = w.delta_grad * grad;
     if constexpr (decays) delta = w.delta_param * param + delta;
     if constexpr (!std::is_same_v<Velocity, absent>) {
@@ -52,10 +60,10 @@ inline void run(Param* __restrict__ params, const Param* __restrict__ grads, Vel
       delta += w.delta_velocity * velocity;
       Compute next = w.velocity_grad * grad;
       if constexpr (decays) next = w.velocity_param * param + next;
-      velocities[i] = rounded<Velocity>(next + w.velocity_velocity * velocity);
+      velocities[i] = narrow<Velocity>(next + w.velocity_velocity * velocity);
     }
     if constexpr (rounding == Rounding::nearest) {
-      params[i] = rounded<Param>(param + delta);
+      params[i] = narrow<Param>(param + delta);
     } else if constexpr (rounding == Rounding::stochastic) {
       const std::uint32_t element = first + static_cast<std::uint32_t>(i);
       params[i] = narrow_stochastically(param + delta, random_bits(key, element));
@@ -71,11 +79,23 @@ inline void run(Param* __restrict__ params, const Param* __restrict__ grads, Vel
 
 template <class Param, class Velocity, Rounding rounding>
 void step(const Piece& piece, const Coefficients& coefficients) {
+  const Weights<ComputeOf<Param>> weights(coefficients);
   const auto run_all = [&](auto decays) {
-    run<Param, Velocity, rounding, decays.value>(
-        static_cast<Param*>(piece.param), static_cast<const Param*>(piece.grad), static_cast<Velocity*>(piece.velocity),
-        static_cast<bfloat16*>(piece.compensation), piece.count, piece.key, piece.first,
-        Weights<ComputeOf<Param>>(coefficients));
+    const auto run_part = [&](std::size_t begin, std::size_t count) {
+      run<Param, Velocity, rounding, decays.value>(
+          static_cast<Param*>(piece.param) + begin, static_cast<const Param*>(piece.grad) + begin,
+          piece.velocity ? static_cast<Velocity*>(piece.velocity) + begin : nullptr,
+          piece.compensation ? static_cast<bfloat16*>(piece.compensation) + begin : nullptr, count, piece.key,
+          piece.first + static_cast<std::uint32_t>(begin), weights);
+    };
+    std::size_t begin = 0;
+    for (; begin + tile <= piece.count; begin += tile) {
+      prefetch(static_cast<const Param*>(piece.param) + begin);
+      prefetch(static_cast<const Param*>(piece.grad) + begin);
+      if constexpr (!std::is_same_v<Velocity, absent>) prefetch(static_cast<const Velocity*>(piece.velocity) + begin);
+      run_part(begin, tile);
+    }
+    run_part(begin, piece.count - begin);
   };
   if (coefficients.delta_param == 0 && coefficients.velocity_param == 0) {
     run_all(std::false_type{});
@@ -120,18 +140,19 @@ BlockSum sum_of_squares(const void* values, std::size_t count) {
     step<bfloat16, V, Rounding::nearest>, step<bfloat16, V, Rounding::stochastic>, \
         step<bfloat16, V, Rounding::compensated>                               \
   }
-#define NONE {nullptr, nullptr, nullptr}
 
 extern const KernelTable table;
 const KernelTable table = {
     DOWNSLOPE_ISA_NAME,
     {
-        // velocity:       float32                  bfloat16                   float16                  float64  absent
-        {NEAREST(float, float), NEAREST(float, bfloat16), NONE, NEAREST(float, double), NEAREST(float, absent)},
-        {EVERY(float), EVERY(bfloat16), NONE, NONE, EVERY(absent)},
-        {NEAREST(float16, float), NEAREST(float16, bfloat16), NEAREST(float16, float16), NONE,
+        // velocity: float32, bfloat16, float16, float64, absent
+        {NEAREST(float, float), NEAREST(float, bfloat16), NEAREST(float, float16), NEAREST(float, double),
+         NEAREST(float, absent)},
+        {EVERY(float), EVERY(bfloat16), EVERY(float16), EVERY(double), EVERY(absent)},
+        {NEAREST(float16, float), NEAREST(float16, bfloat16), NEAREST(float16, float16), NEAREST(float16, double),
          NEAREST(float16, absent)},
-        {NONE, NONE, NONE, NEAREST(double, double), NEAREST(double, absent)},
+        {NEAREST(double, float), NEAREST(double, bfloat16), NEAREST(double, float16), NEAREST(double, double),
+         NEAREST(double, absent)},
     },
     {sum_of_squares<float>, sum_of_squares<bfloat16>, sum_of_squares<float16>, sum_of_squares<double>},
 };

@@ -218,7 +218,7 @@ void test_steps() {
         }
       }
   expect(set_instruction_set(original.c_str()), "the instruction set is put back");
-  expect(combinations == 19, "13 combinations to nearest, 3 stochastic, 3 compensated");
+  expect(combinations == 30, "20 combinations to nearest, 5 stochastic, 5 compensated");
   std::printf("%d combinations of formats and rounding\n", combinations);
 }
 
@@ -232,7 +232,7 @@ void test_compensation() {
       compensation.set(i, 0.0f);
     }
     const Entry entry{param.data(), nullptr, rounding == Rounding::compensated ? compensation.data() : nullptr, 5, 0,
-                      Format::bfloat16, VelocityFormat::absent, rounding, 0};
+                      Format::bfloat16, VelocityFormat::absent, rounding, 0, 0};
     for (int step = 0; step < 1000; ++step) take_step({entry}, {grad.data()}, {{0, 0.001, 0, 0, 0, 0}}, step);
     const double end = param.get(4);
     expect(rounding == Rounding::nearest ? end == 1.0 : std::abs(end - 2.0) < 0.02, "end " + std::to_string(end));

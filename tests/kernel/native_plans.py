@@ -22,22 +22,10 @@ INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 ASK = (EXCHANGE, Tensor, ("_local_tensor", "_spec", "momentum_buffer", "compensation"))
 """What a plan is told of torch."""
 
-# Every combination that has a kernel, written out: a table that were read from the module could not miss one.
-COMBINATIONS: tuple[tuple[str, str | None], ...] = (
-    ("float32", None),
-    ("float32", "float32"),
-    ("float32", "bfloat16"),
-    ("float32", "float64"),
-    ("bfloat16", None),
-    ("bfloat16", "bfloat16"),
-    ("bfloat16", "float32"),
-    ("float16", None),
-    ("float16", "float16"),
-    ("float16", "bfloat16"),
-    ("float16", "float32"),
-    ("float64", None),
-    ("float64", "float64"),
+COMBINATIONS: tuple[tuple[str, str | None], ...] = tuple(
+    (param, velocity) for param in FORMATS for velocity in (*FORMATS, None)
 )
+"""Formats of parameter and velocity: the kernel takes every pair."""
 
 
 def native() -> Any:
