@@ -1,0 +1,140 @@
+"""A process that trains, for test_step_in_backward_processes.py: one of two that share their gradients, or one alone.
+
+python step_in_backward_child.py fsdp RANK STORE OUT     two processes, fully_shard, both ways of stepping
+python step_in_backward_child.py ddp RANK STORE OUT      two processes, DistributedDataParallel in both orders
+python step_in_backward_child.py memory WITHIN           one process: peak bytes per parameter of a few steps
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from downslope.core.errors import SettingsError
+from downslope.torch import SGD
+
+OPTIONS: dict[str, Any] = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}
+STEPS = 4
+
+
+def model() -> torch.nn.Sequential:
+    """Return the model that every process starts with."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 5), torch.nn.Linear(5, 2))
+
+
+def batch(step: int) -> torch.Tensor:
+    """Return four rows, of which each of two processes takes two."""
+    return torch.randn(4, 6, generator=torch.Generator().manual_seed(step))
+
+
+def train_sharded(rank: int, *, within: bool, micro: int) -> list[list[float]]:
+    """Return the whole parameters after some steps of a sharded model."""
+    from torch.distributed.fsdp import fully_shard
+
+    network = model()
+    for layer in network:
+        if list(layer.parameters()):
+            fully_shard(layer)
+    fully_shard(network)
+    optimizer = SGD(network.named_parameters(), **OPTIONS, step_in_backward=within)
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        for part in range(micro):
+            rows = batch(10 * step + part)[2 * rank : 2 * rank + 2]
+            if part < micro - 1:
+                with optimizer.accumulate():
+                    network(rows).square().mean().backward()
+            else:
+                network(rows).square().mean().backward()
+        optimizer.step()
+        assert optimizer.step_count == step + 1
+    return [param.full_tensor().flatten().tolist() for param in network.parameters()]
+
+
+def train_alone(micro: int) -> list[list[float]]:
+    """Return the parameters after the same steps in one process."""
+    network = model()
+    optimizer = SGD(network.named_parameters(), **OPTIONS)
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        for part in range(micro):
+            network(batch(10 * step + part)).square().mean().backward()
+        optimizer.step()
+    return [param.flatten().tolist() for param in network.parameters()]
+
+
+def refused(*, wrap_first: bool) -> str:
+    """Return the message that DistributedDataParallel gets, and check that nothing moved."""
+    network = model()
+    before = [param.detach().clone() for param in network.parameters()]
+    wrapped: Any = network
+    if wrap_first:
+        wrapped = torch.nn.parallel.DistributedDataParallel(network)
+    try:
+        optimizer = SGD(network.named_parameters(), **OPTIONS, step_in_backward=True)
+        if not wrap_first:
+            wrapped = torch.nn.parallel.DistributedDataParallel(network)
+        wrapped(batch(0)).square().mean().backward()
+        optimizer.step()
+    except SettingsError as error:
+        assert all(map(torch.equal, before, network.parameters())), "a parameter moved"
+        return str(error)
+    return "not refused"
+
+
+def peak_of_steps(*, within: bool) -> float:
+    """Return the peak of this process over three training steps, less what it held before, in bytes per parameter."""
+
+    def train(width: int) -> int:
+        network = torch.nn.Sequential(*(torch.nn.Linear(width, width, bias=False) for _ in range(8)))
+        optimizer = SGD(network.parameters(), **OPTIONS, step_in_backward=within)
+        for _ in range(3):
+            optimizer.zero_grad()
+            network(torch.ones(2, width)).square().mean().backward()
+            optimizer.step()
+        return sum(param.numel() for param in network.parameters())
+
+    train(32)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    parameters = train(1536)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit / parameters
+
+
+def main() -> None:
+    """Do what the command line says and write the answer."""
+    torch.set_num_threads(1)
+    what = sys.argv[1]
+    if what == "memory":
+        print(json.dumps(peak_of_steps(within=sys.argv[2] == "True")))
+        return
+    rank, store, out = int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+    )
+    answer: Any
+    if what == "ddp":
+        answer = [refused(wrap_first=True), refused(wrap_first=False)]
+    else:
+        answer = {
+            str(micro): {
+                "within": train_sharded(rank, within=True, micro=micro),
+                "after": train_sharded(rank, within=False, micro=micro),
+                "alone": train_alone(micro),
+            }
+            for micro in (1, 3)
+        }
+    out.write_text(json.dumps(answer), encoding="utf-8")
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,416 @@
+"""A step within the backward pass moves everything by the same bits as a step after it."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import weakref
+from typing import Any
+
+import pytest
+import torch
+from test_conformance_torch import CaseModel
+from torch_runs import assert_same_bits, velocities
+
+from cases import CASES, Case, gradients
+from downslope.core.errors import SettingsError, StateError
+from downslope.schedules import Exponential
+from downslope.torch import SGD
+
+OPTIONS: dict[str, Any] = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}
+
+
+def pull(model: torch.nn.Module, case: Case, step: int, dtype: torch.dtype) -> None:
+    """Run a real backward pass whose gradients are the table's: the loss is the sum of gradient times parameter."""
+    given = gradients(case, step, "float64")
+    terms = [
+        (param * torch.as_tensor(given[name]).to(dtype)).sum()
+        for name, param in model.named_parameters()
+        if name in given
+    ]
+    torch.stack(terms).sum().backward()
+
+
+def run_case(case: Case, dtype: torch.dtype, steps: int, **options: Any) -> tuple[CaseModel, SGD]:
+    """Take steps of a case through autograd."""
+    model = CaseModel(dtype)
+    optimizer = SGD(model, settings=case.settings, groups=case.groups, **options)
+    for step in range(steps):
+        optimizer.zero_grad()
+        pull(model, case, step, dtype)
+        if optimizer.step_in_backward:
+            assert all(param.grad is None for param in model.parameters()), "a gradient was not freed"
+        optimizer.step()
+    return model, optimizer
+
+
+@pytest.mark.parametrize("foreach", [None, True], ids=["kernel", "foreach"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_case_moves_by_the_same_bits(case: Case, foreach: bool | None) -> None:
+    """Parameters, velocities and counts of every row of the table are those of the ordinary step."""
+    model, optimizer = run_case(case, torch.float32, 45, foreach=foreach, step_in_backward=True)
+    other, ordinary = run_case(case, torch.float32, 45, foreach=foreach)
+    assert_same_bits(model.parameters(), other.parameters())
+    for ours, theirs in zip(velocities(optimizer), velocities(ordinary), strict=True):
+        assert (ours is None) == (theirs is None)
+        assert ours is None or torch.equal(ours, theirs)
+    assert optimizer.step_count == ordinary.step_count == 45
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "stochastic", "compensated"])
+def test_bfloat16_moves_by_the_same_bits(rounding: str) -> None:
+    """The random numbers of a tensor are those of its place among all parameters, not of its turn."""
+    case = next(case for case in CASES if case.name == "nesterov-coupled")
+    model, _ = run_case(case, torch.bfloat16, 20, rounding=rounding, step_in_backward=True)
+    other, _ = run_case(case, torch.bfloat16, 20, rounding=rounding)
+    assert_same_bits(model.parameters(), other.parameters())
+
+
+def mlp() -> torch.nn.Sequential:
+    """Return a small network, the same each time."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+
+
+def loss_of(model: torch.nn.Module, seed: int) -> torch.Tensor:
+    """Return a loss on the batch of this seed."""
+    return model(torch.randn(5, 4, generator=torch.Generator().manual_seed(seed))).square().mean()
+
+
+def pair(**options: Any) -> list[tuple[torch.nn.Sequential, SGD]]:
+    """Return (model, optimizer) with and without steps in the backward pass."""
+    models = [mlp(), mlp()]
+    return [
+        (model, SGD(model.named_parameters(), **(OPTIONS | options), step_in_backward=within))
+        for model, within in zip(models, (True, False), strict=True)
+    ]
+
+
+def assert_same(both: list[tuple[torch.nn.Sequential, SGD]]) -> None:
+    """Assert that both have the same parameters, velocities and count."""
+    (model, optimizer), (other, ordinary) = both
+    assert_same_bits(model.parameters(), other.parameters())
+    for ours, theirs in zip(velocities(optimizer), velocities(ordinary), strict=True):
+        assert ours is theirs is None or torch.equal(ours, theirs)
+    assert optimizer.step_count == ordinary.step_count
+
+
+def test_accumulated_gradients_enter_one_step() -> None:
+    """Micro-batches within `accumulate` add up; the last pass steps with the sum; the same loop serves both."""
+    both = pair(lr=Exponential(0.1, rate=0.5, every=2))
+    for model, optimizer in both:
+        for step in range(4):
+            optimizer.zero_grad()
+            before = [p.detach().clone() for p in model.parameters()]
+            for micro in range(2):
+                with optimizer.accumulate():
+                    loss_of(model, 10 * step + micro).backward()
+            assert_same_bits(model.parameters(), before)
+            loss_of(model, 10 * step + 9).backward()
+            optimizer.step()
+    assert_same(both)
+
+
+def test_what_only_accumulated_is_stepped_by_step() -> None:
+    """A parameter that the last micro-batch does not use, and one whose gradient was set by hand, still move."""
+    both = pair()
+    for model, optimizer in both:
+        for step in range(3):
+            optimizer.zero_grad()
+            with optimizer.accumulate():
+                loss_of(model, step).backward()
+            model[2](torch.ones(8)).sum().backward()  # the last layer alone
+            optimizer.step()
+            assert not optimizer.step_in_backward or all(p.grad is None for p in model.parameters())
+        optimizer.zero_grad()
+        for param in model.parameters():
+            param.grad = torch.ones_like(param)
+        optimizer.step()
+    assert_same(both)
+    assert both[0][1].step_count == 4
+
+
+def test_unused_frozen_and_later_trained_parameters() -> None:
+    """Parameters without a gradient stay; one that is unfrozen joins, whenever that is."""
+    both = []
+    for within in (True, False):
+        model = mlp()
+        model[0].weight.requires_grad_(False)
+        both.append((model, SGD(model.named_parameters(), **OPTIONS, step_in_backward=within)))
+    for model, optimizer in both:
+        for step in range(6):
+            model[0].weight.requires_grad_(step >= 2)
+            optimizer.zero_grad()
+            loss_of(model, step).backward()
+            optimizer.step()
+    assert_same(both)
+    assert all(v is not None for v in velocities(both[0][1]))
+
+
+def test_tied_weights_move_once() -> None:
+    """A parameter used at three places of the graph is stepped once, with the whole gradient."""
+    results = []
+    for within in (True, False):
+        weight = torch.nn.Parameter(torch.linspace(-1, 1, 9).reshape(3, 3))
+        optimizer = SGD([weight], **OPTIONS, step_in_backward=within)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (torch.ones(2, 3) @ weight @ weight @ weight).tanh().sum().backward()
+            optimizer.step()
+        results.append(weight)
+    assert_same_bits(results[:1], results[1:])
+
+
+def test_closures_and_zero_grad_change_nothing() -> None:
+    """`step(closure)`, torch's schedulers and zero_grad() between backward and step() are as ever."""
+    both = pair()
+    for model, optimizer in both:
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
+
+        def closure(model: Any = model, optimizer: Any = optimizer) -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = loss_of(model, 3)
+            loss.backward()
+            return loss
+
+        for _ in range(4):
+            assert optimizer.step(closure) > 0
+            scheduler.step()
+    (model, optimizer), (other, ordinary) = both
+    loss_of(model, 1).backward()
+    optimizer.zero_grad()
+    optimizer.step()
+    ordinary.zero_grad()
+    loss_of(other, 1).backward()
+    ordinary.step()
+    assert_same(both)
+
+
+def test_a_second_backward_is_an_error_and_moves_nothing() -> None:
+    """Without `accumulate` a second gradient in a step is refused, by name, and can be dropped."""
+    (model, optimizer), _ = pair()
+    loss_of(model, 0).backward()
+    before = [p.detach().clone() for p in model.parameters()]
+    with pytest.raises(StateError, match=r"`2\.(bias|weight)` has a second gradient in step 0.*accumulate"):
+        loss_of(model, 1).backward()
+    assert_same_bits(model.parameters(), before)
+    with pytest.raises(StateError, match="second gradient"):
+        optimizer.step()
+    with pytest.raises(StateError, match="half done"), optimizer.accumulate():
+        pass
+    optimizer.zero_grad()
+    optimizer.step()
+    assert_same_bits(model.parameters(), before)
+    assert optimizer.step_count == 1
+
+
+class Breaks(torch.autograd.Function):
+    """Identity whose backward pass fails."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no gradient here")
+
+
+def test_a_backward_pass_that_fails_midway() -> None:
+    """What moved before the failure stays moved, the error of a second pass says so, and step() closes the step."""
+    (model, optimizer), _ = pair()
+    x = torch.ones(5, 4)
+    with pytest.raises(RuntimeError, match="no gradient here"):
+        model[2](Breaks.apply(model[:2](x))).sum().backward()
+    assert optimizer.step_count == 0
+    with pytest.raises(StateError, match="2 of 4 parameters were stepped.*failed midway"):
+        loss_of(model, 0).backward()
+    for refused in (optimizer.state_dict, lambda: copy.deepcopy(optimizer), lambda: pickle.dumps(optimizer)):
+        with pytest.raises(StateError, match="half done: 2 of 4"):
+            refused()
+    optimizer.zero_grad()
+    optimizer.step()
+    assert optimizer.step_count == 1
+    loss_of(model, 1).backward()
+    optimizer.step()
+    assert optimizer.step_count == 2
+
+
+def test_a_loaded_state_ends_what_was_half_done() -> None:
+    """Loading model and optimizer after a failure goes on as if it had not been."""
+    both = pair()
+    for model, optimizer in both:
+        loss_of(model, 0).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    (model, optimizer), _ = both
+    saved = copy.deepcopy(model.state_dict()), copy.deepcopy(optimizer.state_dict())
+    loss_of(model, 1).backward()
+    model.load_state_dict(saved[0])
+    optimizer.load_state_dict(saved[1])
+    for model, optimizer in both:
+        loss_of(model, 2).backward()
+        optimizer.step()
+    assert_same(both)
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))], ids=["copy", "pickle"])
+def test_a_copy_steps_its_own_parameters(way: Any) -> None:
+    """A copied or unpickled optimizer has hooks on its copy of the parameters, and the first is left alone."""
+    (model, optimizer), (other, ordinary) = pair()
+    loss_of(model, 0).backward()
+    optimizer.step()
+    loss_of(other, 0).backward()
+    ordinary.step()
+    ordinary.zero_grad()
+    before = [p.detach().clone() for p in model.parameters()]
+    twin, its_optimizer = way((model, optimizer))
+    loss_of(twin, 1).backward()
+    its_optimizer.step()
+    loss_of(other, 1).backward()
+    ordinary.step()
+    assert_same([(twin, its_optimizer), (other, ordinary)])
+    assert_same_bits(model.parameters(), before)
+
+
+def test_a_group_added_later_is_stepped_too() -> None:
+    """add_param_group puts hooks on the new parameters; not in the middle of a step."""
+    both = pair()
+    for model, optimizer in both:
+        extra = torch.nn.Parameter(torch.ones(3))
+        loss_of(model, 0).backward()
+        if optimizer.step_in_backward:
+            with pytest.raises(StateError, match="cannot add a group"):
+                optimizer.add_param_group({"params": [("extra", extra)], "lr": 0.5})
+        optimizer.step()
+        optimizer.zero_grad()
+        optimizer.add_param_group({"params": [("extra", extra)], "lr": 0.5})
+        (loss_of(model, 1) + extra.square().sum()).backward()
+        assert (extra.grad is None) == optimizer.step_in_backward
+        optimizer.step()
+        model.register_parameter("extra", extra)
+    assert_same(both)
+
+
+def test_lr_written_after_the_backward_pass_is_refused() -> None:
+    """A value that comes too late is named; written back, the step closes."""
+    (model, optimizer), _ = pair()
+    loss_of(model, 0).backward()
+    optimizer.param_groups[0]["lr"] = 0.05
+    with pytest.raises(SettingsError, match=r"`lr` of param group 0 was changed from 0.1 to 0.05 after the backward"):
+        optimizer.step()
+    optimizer.param_groups[0]["lr"] = 0.1
+    optimizer.step()
+    assert optimizer.step_count == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"clip_norm": 1.0}, "clip_norm"),
+        ({"on_nonfinite": "skip"}, "on_nonfinite"),
+        ({"on_nonfinite": "raise"}, "on_nonfinite"),
+        ({"differentiable": True}, "differentiable"),
+    ],
+)
+def test_what_needs_all_gradients_at_once_is_refused(options: dict[str, Any], word: str) -> None:
+    """Clipping, skipping, raising and differentiating are refused together with steps in the backward pass."""
+    with pytest.raises(SettingsError, match=f"step_in_backward=True` and `{word}.*exclude each other"):
+        SGD(mlp().parameters(), lr=0.1, step_in_backward=True, **options)
+    (model, optimizer), _ = pair()
+    if "differentiable" not in options:
+        name, value = next(iter(options.items()))
+        setattr(optimizer, name, value)
+        before = [p.detach().clone() for p in model.parameters()]
+        with pytest.raises(SettingsError, match=word):
+            loss_of(model, 0).backward()
+        assert_same_bits(model.parameters(), before)
+
+
+def test_step_in_backward_must_be_a_bool() -> None:
+    """A number or a word is refused."""
+    with pytest.raises(SettingsError, match="must be True or False; got 1"):
+        SGD(mlp().parameters(), step_in_backward=1)  # type: ignore[arg-type]
+
+
+def test_create_graph_is_refused_before_anything_moves() -> None:
+    """Gradients that are to be differentiated are not freed; an inner gradient by autograd.grad steps nothing."""
+    both = pair()
+    (model, optimizer), _ = both
+    before = [p.detach().clone() for p in model.parameters()]
+    with pytest.raises(SettingsError, match=r"create_graph=True.*autograd\.grad"):
+        loss_of(model, 0).backward(create_graph=True)
+    assert_same_bits(model.parameters(), before)
+    optimizer.zero_grad()
+    for model, optimizer in both:
+        loss = loss_of(model, 0)
+        grads = torch.autograd.grad(loss, list(model.parameters()), create_graph=True)
+        (loss + sum(grad.square().sum() for grad in grads)).backward()
+        optimizer.step()
+    assert_same(both)
+
+
+def test_a_loss_scaler_is_refused() -> None:
+    """GradScaler, which would look for inf after the parameters have moved, gets a clear message."""
+    (model, optimizer), (other, ordinary) = pair()
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    scaler.scale(loss_of(model, 0)).backward()
+    with pytest.raises(SettingsError, match="GradScaler exclude each other"):
+        scaler.step(optimizer)
+    scaler.scale(loss_of(other, 0)).backward()
+    scaler.step(ordinary)  # as ever
+    off = torch.amp.GradScaler("cpu", enabled=False)
+    optimizer.step()
+    off.scale(loss_of(model, 0)).backward()
+    off.step(optimizer)
+
+
+def test_hooks_go_with_the_optimizer() -> None:
+    """A deleted optimizer is freed at once, without the collector, and its hooks with it."""
+    gradient_first = SGD(mlp().parameters(), lr=0.1)  # torch keeps the first one's frames for a while
+    del gradient_first
+    gc.collect()
+    model = mlp()
+    optimizer = SGD(model.parameters(), **OPTIONS, step_in_backward=True)
+    loss_of(model, 0).backward()
+    optimizer.step()
+    gone = weakref.ref(optimizer)
+    gc.disable()
+    try:
+        del optimizer
+        assert gone() is None
+    finally:
+        gc.enable()
+    loss_of(model, 1).backward()
+    assert all(param.grad is not None for param in model.parameters())
+
+
+def test_two_optimizers_of_one_parameter_are_told() -> None:
+    """The second finds the gradient gone and says why."""
+    model = mlp()
+    first = SGD(model.parameters(), lr=0.1, step_in_backward=True)
+    second = SGD(model.parameters(), lr=0.1, step_in_backward=True)
+    with pytest.raises(StateError, match="another hook"):
+        loss_of(model, 0).backward()
+    assert first is not second
+
+
+def test_no_two_large_gradients_live_at_once() -> None:
+    """While a backward pass goes back through equal layers, at most two gradients are alive, not all ten."""
+    layers = [torch.nn.Linear(16, 16, bias=False) for _ in range(10)]
+    most = {}
+    for within in (True, False):
+        optimizer = SGD([layer.weight for layer in layers], lr=0.01, step_in_backward=within)
+        alive: list[int] = []
+        handles = [
+            layer.weight.register_hook(lambda grad, a=alive: a.append(sum(r.weight.grad is not None for r in layers)))
+            for layer in layers
+        ]
+        torch.nn.Sequential(*layers)(torch.ones(2, 16)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        for handle in handles:
+            handle.remove()
+        most[within] = max(alive)
+    assert most == {True: 0, False: 9}
