@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PEERS = ("torch", "numpy", "jax", "optax", "scikit-learn")
+PEERS = ("torch", "numpy", "jax", "optax", "keras", "scikit-learn")
 
 
 def describe() -> dict[str, Any]:

@@ -21,7 +21,7 @@ import tables
 from cells import CELLS
 from tables import OURS, Table
 from timing import median_ratio
-from train_step import MODELS
+from train_step import IN_BACKWARD, MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -148,6 +148,7 @@ def cold(step: dict[str, Any]) -> Table:
 
 def training(train: dict[str, Any]) -> Table:
     """Return whole training steps, and the update's share of them."""
+    names = list(dict.fromkeys(name for result in train["results"] for name in result["milliseconds"]))
     rows = []
     for result in train["results"]:
         samples = result["milliseconds"]
@@ -155,13 +156,14 @@ def training(train: dict[str, Any]) -> Table:
         rows.append(
             [
                 f"{result['model']}, {result['threads']}",
-                *(tables.number(medians[name]) for name in medians),
+                *(tables.number(medians[name]) if name in medians else "" for name in names),
                 tables.ratio(samples, "torch default"),
                 tables.ratio(samples, "torch fused"),
+                tables.ratio(samples, "torch fused", IN_BACKWARD) if IN_BACKWARD in samples else "",
             ]
         )
-    names = list(train["results"][0]["milliseconds"])
-    return ["model, threads", *(f"{name}, ms" for name in names), "ours / default", "ours / fused"], rows
+    headings = ["ours / default", "ours / fused", "in backward / fused"]
+    return ["model, threads", *(f"{name}, ms" for name in names), *headings], rows
 
 
 def models() -> str:

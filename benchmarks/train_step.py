@@ -2,7 +2,7 @@
 
     python benchmarks/train_step.py --models mlp lstm --rounds 20 --threads 1 --json train_step.json
 
-What lives here: four models and the loop around them. It shows how much of a training step the optimizer is: where
+What lives here: four models and the loop around them, and the same shapes in Keras's and scikit-learn's own loops. It shows how much of a training step the optimizer is: where
 that is little, no optimizer makes a difference.
 """
 
@@ -23,6 +23,7 @@ MODELS = {
     "lstm": "one LSTM layer of 128, 32 steps of 64 numbers, batch 32",
     "wide": "an MLP of 20 million parameters, batch 8",
 }
+IN_BACKWARD, NO_UPDATE = "downslope, step in backward", "no update at all"
 ROUNDS = {"mlp": 40, "conv": 25, "lstm": 25, "wide": 15}
 
 
@@ -103,11 +104,53 @@ def contenders(name: str) -> tuple[dict[str, Callable[[], object]], int]:
 
     steps = {
         "downslope": training_step(lambda params: downslope.torch.SGD(params, **options)),
+        IN_BACKWARD: training_step(lambda params: downslope.torch.SGD(params, **options, step_in_backward=True)),
         "torch default": training_step(lambda params: torch.optim.SGD(params, **options)),
         "torch fused": training_step(lambda params: torch.optim.SGD(params, **options, fused=True)),
-        "no update at all": without_optimizer(),
+        NO_UPDATE: without_optimizer(),
+        "Keras (torch)": keras_step(name),
     }
+    if name == "mlp":
+        steps["scikit-learn"] = sklearn_step()
     return steps, sum(param.numel() for param in build(name)[0].parameters())
+
+
+def keras_step(name: str) -> Callable[[], object]:
+    """Return Keras's own `train_on_batch`, on its torch backend, of a model of the same shapes."""
+    import os
+
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+
+    layers = keras.layers
+    if name == "mlp":
+        shape, body = (64,), [layers.Dense(128, activation="relu")]
+    elif name == "conv":
+        shape, body = (28, 28, 1), []
+        for channels in (16, 32):
+            body += [layers.Conv2D(channels, 3, padding="same", activation="relu"), layers.MaxPooling2D(2)]
+        body.append(layers.Flatten())
+    elif name == "lstm":
+        shape, body = (32, 64), [layers.LSTM(128)]
+    else:
+        shape, body = (1024,), [layers.Dense(2920, activation="relu") for _ in range(3)]
+    model = keras.Sequential([keras.Input(shape), *body, layers.Dense(10)])
+    optimizer = keras.optimizers.SGD(1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    _, inputs, labels = build(name)
+    inputs, labels = inputs.numpy().reshape(-1, *shape), labels.numpy()
+    return lambda: model.train_on_batch(inputs, labels)
+
+
+def sklearn_step() -> Callable[[], object]:
+    """Return scikit-learn's own loop over one batch: `MLPClassifier.partial_fit`."""
+    from sklearn.neural_network import MLPClassifier
+
+    _, inputs, labels = build("mlp")
+    inputs, labels = inputs.numpy(), labels.numpy()
+    model = MLPClassifier((128,), solver="sgd", alpha=1e-4, batch_size=32, learning_rate_init=1e-3, momentum=0.9)
+    model.partial_fit(inputs, labels, classes=list(range(10)))
+    return lambda: model.partial_fit(inputs, labels)
 
 
 def measure(threads: int, models: list[str], rounds: int | None) -> dict[str, Any]:
@@ -151,7 +194,9 @@ def main() -> None:
         print(f"{result['threads']} thread(s), {environment.busy_sentence(result['busy'])}")
         print(tables.as_text(tables.comparison(result["milliseconds"])))
         spent = {name: statistics.median(samples) for name, samples in result["milliseconds"].items()}
-        shares = [f"{name} {1 - spent['no update at all'] / spent[name]:.0%}" for name in list(spent)[:-1]]
+        shares = [
+            f"{name} {1 - spent[NO_UPDATE] / spent[name]:.0%}" for name in list(spent)[: list(spent).index(NO_UPDATE)]
+        ]
         print(f"share of the update: {', '.join(shares)}")
     if arguments.json:
         environment.write_json(arguments.json, content)

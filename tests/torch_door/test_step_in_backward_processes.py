@@ -58,11 +58,11 @@ def test_data_parallel_replicas_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_peak_memory_is_lower_by_a_set_of_gradients() -> None:
-    """Eight equal layers: of the 4 bytes per parameter that gradients take, at most half a byte to one is left."""
+    """Of six equal layers' 4 bytes of gradient per parameter, at least two thirds are never held."""
     peak = {}
     for within in (True, False):
         done = subprocess.run(
             [sys.executable, str(CHILD), "memory", str(within)], check=True, capture_output=True, text=True, timeout=120
         )
         peak[within] = json.loads(done.stdout)
-    assert peak[False] - peak[True] > 2.5
+    assert peak[False] - peak[True] > 4 * 2 / 3
