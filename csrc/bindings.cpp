@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "bind_arrays.h"
 #include "plan.h"
 #include "thread_pool.h"
 
@@ -199,4 +200,5 @@ NB_MODULE(_native, m) {
   m.def("set_thread_count", &downslope::set_thread_count, "count"_a);
   m.def("instruction_set", &downslope::instruction_set);
   m.def("set_instruction_set", &downslope::set_instruction_set, "name"_a);
+  downslope::bind_arrays(m);
 }
