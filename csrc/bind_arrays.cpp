@@ -114,21 +114,22 @@ class ArrayStep {
     const View param_view(param);
     if (!param_view.can_be_written()) return rest_.append(name);
     const Layout layout = param_view.layout();
-    if (!velocity) missing_.append(name);
-    const bool is_fit = format_of(grad) == format;
+    std::optional<View> grad_view;
+    if (format_of(grad) == format) grad_view.emplace(grad);
+    const bool is_fit = grad_view && grad_view->can_be_read() && is_alike(layout, grad_view->layout());
     if (!is_fit) unfit_.append(name);
-    if (!velocity || !is_fit) return;
-    const View velocity_view(velocity), grad_view(grad);
+    if (!velocity) return missing_.append(name);
+    const View velocity_view(velocity);
     if (!velocity_view.can_be_written() || !is_alike(layout, velocity_view.layout())) return rest_.append(name);
-    if (!grad_view.can_be_read() || !is_alike(layout, grad_view.layout())) return unfit_.append(name);
+    if (!is_fit) return;
     const std::size_t count = layout.count(), bytes = count * layout.item_size;
     blocks_.push_back({param_view.address(), param_view.address() + bytes, true});
     blocks_.push_back({velocity_view.address(), velocity_view.address() + bytes, true});
-    blocks_.push_back({grad_view.address(), grad_view.address() + bytes, false});
+    blocks_.push_back({grad_view->address(), grad_view->address() + bytes, false});
     entries_.push_back({param_view.address(), velocity_view.address(), nullptr, count, kind_of(settings, is_first),
                         *format, static_cast<VelocityFormat>(*format), Rounding::nearest,
                         static_cast<std::uint32_t>(entries_.size())});
-    addresses_.push_back(grad_view.address());
+    addresses_.push_back(grad_view->address());
     for (nb::object* array : {&param, &velocity, &grad}) arrays_.push_back(std::move(*array));
   }
 
