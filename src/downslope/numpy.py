@@ -20,6 +20,9 @@ from downslope.core.settings import Settings
 from downslope.kernel import backend, load_native, use_threads
 from downslope.kernel.arrays import Array, Prepared, coefficients, collect, is_bfloat16, leave_float32, prepare
 
+_MOST_KNOWN = 256
+"""Coefficients kept, by settings: who sets other settings at every step is not to fill the memory with old ones."""
+
 
 class SGD:
     """SGD with momentum and weight decay on a dictionary of NumPy arrays.
@@ -133,7 +136,7 @@ class SGD:
         if self._fused and ready.by_rule:
             raise SettingsError(
                 f"`fused=True`: parameter `{ready.by_rule[0]}` is not for the kernel: {ready.obstacle}. It takes dense "
-                "NumPy arrays of float32, float64, float16 and bfloat16. Leave fused None: the rule steps all others."
+                "NumPy arrays of float32, float64, float16 and bfloat16. Leave fused None, and the rule steps the others."
             )
         scalars_of = {  # before anything moves, since a schedule may refuse its step
             name: self.settings[name].at(self.step_count, first=name not in self.velocity) for name in ready.by_rule
@@ -164,6 +167,8 @@ class SGD:
             known, own = self._known_coefficients.get((id(settings), first), (None, []))
             if known is not settings:  # copying an optimizer copies the settings, not their ids
                 own = coefficients(settings.at(self.step_count, first=first))
+                if len(self._known_coefficients) > _MOST_KNOWN:
+                    self._known_coefficients.clear()
                 if not any(isinstance(v, Schedule) for v in (settings.lr, settings.momentum, settings.weight_decay)):
                     self._known_coefficients[id(settings), first] = (settings, own)
             numbers += own

@@ -89,7 +89,7 @@ def test_a_velocity_never_lies_in_a_gradient(fused: bool | None) -> None:
 
 @PATHS
 def test_a_torch_gradient_is_read(fused: bool | None) -> None:
-    """A CPU tensor is read where it lies, one on the parameter's own memory too; one that tracks gradients is refused."""
+    """A tensor is read where it lies, the parameter's own memory too; one that tracks gradients is refused."""
     param = np.full(4, 8.0, np.float32)
     optimizer = SGD({"w": param}, lr=0.5, fused=fused)
     optimizer.step({"w": torch.from_numpy(param)})

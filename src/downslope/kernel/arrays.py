@@ -124,6 +124,10 @@ def find_overlaps(written: Iterable[Array], read: Iterable[Array]) -> tuple[bool
         written: Arrays of any layout.
         read: Arrays of any layout.
     """
+    written, read = list(written), list(read)
+    if all(array.flags.owndata for array in (*written, *read)):  # what two arrays own is never the same
+        known = set(map(id, written))
+        return any(id(array) in known for array in read), len(known) < len(written)
     blocks = [(*_block(array), is_written) for is_written, part in ((True, written), (False, read)) for array in part]
     read_until = written_until = 0
     reads_what_it_writes = writes_twice = False
@@ -174,7 +178,7 @@ def _obstacle(
     """Return what keeps the kernel from a parameter: its gradient, its velocity or itself."""
     alone = collect(native, {name: grads[name]}, params, {}, {}, settings)
     if alone.unfit:
-        return f"its gradient is {_form(grads[name])}"
+        return f"its gradient is {_form(grads[name])}, whose digits {params[name].dtype.name} might not hold"
     return f"its velocity is {_form(velocity[name])}" if alone.missing else f"it is {_form(params[name])}"
 
 
