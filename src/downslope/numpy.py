@@ -136,7 +136,7 @@ class SGD:
         if self._fused and ready.by_rule:
             raise SettingsError(
                 f"`fused=True`: parameter `{ready.by_rule[0]}` is not for the kernel: {ready.obstacle}. It takes dense "
-                "NumPy arrays of float32, float64, float16 and bfloat16. Leave fused None, and the rule steps the others."
+                "NumPy arrays of float32, float64, float16 and bfloat16. Leave fused None: the rule steps the others."
             )
         scalars_of = {  # before anything moves, since a schedule may refuse its step
             name: self.settings[name].at(self.step_count, first=name not in self.velocity) for name in ready.by_rule

@@ -221,3 +221,25 @@ def test_a_copy_steps_on_its_own(copied: Callable[[SGD], SGD]) -> None:
         optimizer.step(grads(step))
     for name, array in other.params.items():
         assert array.tobytes() == optimizer.params[name].tobytes()
+
+
+def test_settings_that_change_at_every_step_are_followed_and_forgotten() -> None:
+    """New settings each time, the old ones' place in memory taken again or not: each step is its own settings'."""
+    ours, theirs = start(None), start(fused=False)
+    for step in range(600):
+        for optimizer in (ours, theirs):
+            optimizer.settings["b"] = Settings(lr=0.1 / (1 + step), momentum=0.5)
+            optimizer.step(grads(step % 7))
+    np.testing.assert_allclose(ours.params["b"], theirs.params["b"], rtol=3e-6, atol=3e-6)
+    assert len(ours._known_coefficients) < 300
+
+
+def test_a_copys_settings_are_told_from_those_that_lay_there() -> None:
+    """What is remembered of settings is theirs alone, even where others later have their number in Python."""
+    ours, theirs = start(None), start(fused=False)
+    for optimizer in (ours, theirs):
+        optimizer.step(grads(0))
+        optimizer.settings["b"] = Settings(lr=0.01)
+        optimizer._known_coefficients[id(optimizer.settings["b"]), False] = (Settings(lr=7.0), [7.0] * 6)
+        optimizer.step(grads(1))
+    np.testing.assert_allclose(ours.params["b"], theirs.params["b"], rtol=3e-6, atol=3e-6)
