@@ -1,5 +1,5 @@
-// One step on dictionaries of arrays that Python owns, through the buffer protocol: no header of NumPy, and nothing that
-// could copy an array and lose what is written to the copy.
+// One step on dictionaries of arrays that Python owns, through the buffer protocol: no header of NumPy, and nothing
+// that could copy an array and lose what is written to the copy.
 //
 // Everything is looked at anew for every step, since any array may have been replaced, reshaped or made read-only since
 // the last. What does not live here: what becomes of the arrays that the kernel cannot take (kernel/arrays.py), and the
@@ -76,8 +76,8 @@ class ArrayStep {
         if (own == nullptr) {
           rest_.append(name);
         } else {
-          take(nb::borrow(name), nb::borrow(param), nb::borrow(grad), velocity ? nb::borrow(velocity) : nb::object(), own,
-               is_first);
+          nb::object before = velocity ? nb::borrow(velocity) : nb::object();
+          take(nb::borrow(name), nb::borrow(param), nb::borrow(grad), std::move(before), own, is_first);
         }
       }
     }
@@ -108,7 +108,8 @@ class ArrayStep {
 
  private:
   // Takes up one parameter, or says in a list why not.
-  void take(nb::object name, nb::object param, nb::object grad, nb::object velocity, PyObject* settings, bool is_first) {
+  void take(nb::object name, nb::object param, nb::object grad, nb::object velocity, PyObject* settings,
+            bool is_first) {
     const std::optional<Format> format = format_of(param);
     if (!format || (velocity && format_of(velocity) != format)) return rest_.append(name);
     const View param_view(param);

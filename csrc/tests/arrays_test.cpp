@@ -1,5 +1,5 @@
-// The test of arrays.cpp, without Python, to be built with sanitizers (run_sanitized.sh): dense or not, alike or not, and
-// overlaps against every pair looked at one by one.
+// The test of arrays.cpp, without Python, to be built with sanitizers (run_sanitized.sh): dense or not, alike or not,
+// and overlaps against every pair looked at one by one.
 
 #include "arrays.h"
 
