@@ -14,6 +14,7 @@ NB_MODULE(_native, m) {
   m.doc() = "The compiled affine step.";
   bind_plan(m);
   bind_tensors(m);
+  bind_arrays(m);
   m.def(
       "has_kernel",
       [](int param_format, int velocity_format, int rounding) {

@@ -36,5 +36,8 @@ esac
 # shellcheck disable=SC2086
 "$compiler" $flags "$source/tests/kernel_test.cpp" "$source/plan.cpp" "$source/thread_pool.cpp" $objects -pthread \
   -o "$build/kernel_test"
+# shellcheck disable=SC2086
+"$compiler" $flags "$source/tests/arrays_test.cpp" "$source/arrays.cpp" -o "$build/arrays_test"
+ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 "$build/arrays_test"
 # leaks: the pool is kept on purpose until the process ends, and a forked child cannot destroy its parent's
 ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 "$build/kernel_test"

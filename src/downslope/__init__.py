@@ -9,10 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from downslope import schedules
+    from downslope import kernel, schedules
     from downslope.core.groups import Group
     from downslope.core.rule import update_matrix
     from downslope.core.settings import Settings
+    from downslope.kernel import get_num_threads, set_num_threads
     from downslope.recipes.decode import load_recipe
     from downslope.recipes.schema import Recipe
 
@@ -23,17 +24,30 @@ _HOMES = {
     "update_matrix": "downslope.core.rule",
     "Group": "downslope.core.groups",
     "Recipe": "downslope.recipes.schema",
+    "get_num_threads": "downslope.kernel",
+    "set_num_threads": "downslope.kernel",
     "load_recipe": "downslope.recipes.decode",
 }
 
-__all__ = ["Group", "Recipe", "Settings", "__version__", "load_recipe", "schedules", "update_matrix"]
+__all__ = [
+    "Group",
+    "Recipe",
+    "Settings",
+    "__version__",
+    "get_num_threads",
+    "kernel",
+    "load_recipe",
+    "schedules",
+    "set_num_threads",
+    "update_matrix",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name, or one of the front doors (``downslope.torch``), at first use."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in {"schedules", "numpy", "torch"}:
+    if name in {"kernel", "schedules", "numpy", "torch"}:
         return importlib.import_module(f"downslope.{name}")
     raise AttributeError(f"module 'downslope' has no attribute {name!r}")
 

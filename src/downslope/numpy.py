@@ -1,20 +1,27 @@
-"""The NumPy front door: the rule itself on arrays, and the reference that the other doors are tested against.
+"""The NumPy front door: parameters and velocities as dictionaries of arrays, updated in place.
 
-What lives here: parameters and velocities as dictionaries of arrays, updated in place. It reads like the rule because
-it is the rule; no arithmetic of its own.
+What lives here: the optimizer, and the rule itself on arrays (`SGD._step_by_rule`), which is what every step means and
+what other doors are tested against. The compiled kernel takes the same step where it can; which arrays those are is in
+`kernel/arrays.py`. No arithmetic of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from downslope.core.errors import SettingsError, StateError, did_you_mean, one_of
 from downslope.core.groups import Group, assign_groups
-from downslope.core.rule import sgd_rule
+from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.schedules.base import Schedule
 from downslope.core.settings import Settings
+from downslope.kernel import backend, load_native, use_threads
+from downslope.kernel.arrays import Array, Prepared, coefficients, collect, is_bfloat16, leave_float32, prepare
+
+_MOST_KNOWN = 256
+"""Coefficients kept, by settings: who sets other settings at every step is not to fill the memory with old ones."""
 
 
 class SGD:
@@ -25,6 +32,8 @@ class SGD:
         lr: Learning rate, or a schedule in steps; with the other hyperparameters as in `Settings`.
         settings: All hyperparameters at once, instead of one by one.
         groups: Settings that differ by name pattern.
+        fused: None: the compiled kernel steps every array that it can take (dense, float32, float64, float16 or the
+            bfloat16 of `ml_dtypes`), the rule in NumPy the others. True: the kernel, or an error. False: the rule.
         **hyperparameters: Any other field of `Settings`.
 
     Raises:
@@ -44,11 +53,12 @@ class SGD:
 
     def __init__(
         self,
-        params: Mapping[str, np.ndarray[Any, Any]],
+        params: Mapping[str, Array],
         lr: Any = None,
         *,
         settings: Settings | None = None,
         groups: Sequence[Group] = (),
+        fused: bool | None = None,
         **hyperparameters: Any,
     ) -> None:
         given = hyperparameters if lr is None else {"lr": lr, **hyperparameters}
@@ -59,6 +69,12 @@ class SGD:
             if name not in known:
                 raise SettingsError(f"unknown hyperparameter `{name}`.{did_you_mean(name, known)}")
         settings = Settings(**given) if settings is None else settings
+        if not (fused is None or isinstance(fused, bool)):
+            raise SettingsError(f"`fused` must be True, False or None; got {fused!r}.")
+        if fused and load_native() is None:
+            raise SettingsError(f"`fused=True`: there is no compiled kernel here: {backend()}. Leave fused None.")
+        self._fused = fused
+        self._known_coefficients: dict[tuple[int, bool], tuple[Settings, list[float]]] = {}
         if not isinstance(params, Mapping):
             raise SettingsError(
                 f"`params` must be a dictionary of arrays by name; got {type(params).__name__}. "
@@ -74,12 +90,13 @@ class SGD:
             self.settings |= dict.fromkeys(names, group.apply(settings))
         for own in self.settings.values():
             own.at(0)  # raises where a schedule is in epochs
-        self.velocity: dict[str, np.ndarray[Any, Any]] = {}
-        """Velocity of each parameter that has had a gradient, by name; of the parameter's shape."""
+        self.velocity: dict[str, Array] = {}
+        """Velocity of each parameter that has had a gradient, by name; of the parameter's shape. Copy one to keep it: a
+        step changes it in place, or puts another array there."""
         self.step_count = 0
         """Steps done: the step at which schedules are read next."""
 
-    def step(self, grads: Mapping[str, np.ndarray[Any, Any] | None]) -> None:
+    def step(self, grads: Mapping[str, Array | None]) -> None:
         """Take one step, updating the parameters in place.
 
         Args:
@@ -87,31 +104,88 @@ class SGD:
                 move.
 
         Raises:
-            SettingsError: If a name is unknown or a shape differs; then nothing has moved.
+            SettingsError: If a name is unknown, a shape differs, or a parameter was replaced by something that cannot
+                be updated; then nothing has moved.
+            StateError: If a velocity was replaced by something of another shape; then nothing has moved.
         """
         if not isinstance(grads, Mapping):
             raise SettingsError(f"`grads` must be a dictionary of arrays by name; got {type(grads).__name__}.")
-        for name, grad in grads.items():
-            _check_grad(name, grad, self.params)
-        given = {name: grad for name, grad in grads.items() if grad is not None}
-        scalars_of = {  # before anything moves, since a schedule may refuse its step
-            name: self.settings[name].at(self.step_count, first=name not in self.velocity) for name in given
-        }
-        for name, grad in given.items():
-            param, scalars = self.params[name], scalars_of[name]
-            first = name not in self.velocity
-            # Half precision is computed in float32 and rounded once.
-            wide = np.result_type(param, np.float32)
-            velocity = np.zeros_like(param) if first else self.velocity[name]
-            delta, velocity = sgd_rule(
-                param.astype(wide, copy=False),
-                np.asarray(grad).astype(wide, copy=False),
-                velocity.astype(wide),
-                scalars,
-            )
-            self.velocity[name] = np.asarray(velocity, param.dtype)  # the rule turns 0-d arrays into scalars
-            param[...] = param + delta
+        native = None if self._fused is False else load_native()
+        if native is None or not self._step_at_once(native, grads):
+            self._step_prepared(native, self._checked(grads))
         self.step_count += 1
+
+    def _step_at_once(self, native: Any, grads: Mapping[str, Any]) -> bool:
+        """Step all by the kernel and return True if every array is fit for it as it is; else nothing has moved."""
+        step = collect(native, grads, self.params, self.velocity, {}, self.settings)
+        if not step.is_whole:
+            return False
+        numbers = self._coefficients(step.kinds)
+        if leave_float32(numbers):
+            return False
+        use_threads()
+        step.run(numbers)
+        return True
+
+    def _step_prepared(self, native: Any, given: Mapping[str, Array]) -> None:
+        """Step checked gradients, each parameter by the kernel if it can be made ready for it, else by the rule."""
+        ready = prepare(native, given, self.params, self.velocity, self.settings)
+        numbers = [] if ready.by_kernel is None else self._coefficients(ready.by_kernel.kinds)
+        if leave_float32(numbers):  # float32 has no number for them, though it may have for their factors
+            ready = Prepared(None, list(given), ready.grads, {}, "its coefficients leave float32's range")
+        if self._fused and ready.by_rule:
+            raise SettingsError(
+                f"`fused=True`: parameter `{ready.by_rule[0]}` is not for the kernel: {ready.obstacle}. It takes dense "
+                "NumPy arrays of float32, float64, float16 and bfloat16. Leave fused None: the rule steps the others."
+            )
+        scalars_of = {  # before anything moves, since a schedule may refuse its step
+            name: self.settings[name].at(self.step_count, first=name not in self.velocity) for name in ready.by_rule
+        }
+        if ready.by_kernel is not None:
+            use_threads()
+            ready.by_kernel.run(numbers)
+            self.velocity |= ready.fresh
+        for name, scalars in scalars_of.items():
+            self._step_by_rule(name, ready.grads[name], scalars)
+
+    def _step_by_rule(self, name: str, grad: Array, scalars: StepScalars) -> None:
+        """Step one parameter by the rule itself."""
+        param = self.params[name]
+        # Half precision is computed in float32 and rounded once.
+        wide = np.result_type(param, np.float32)
+        velocity = self.velocity[name] if name in self.velocity else np.zeros_like(param)
+        delta, velocity = sgd_rule(
+            param.astype(wide, copy=False), grad.astype(wide, copy=False), velocity.astype(wide), scalars
+        )
+        self.velocity[name] = _in_the_form_of(param, velocity)
+        param[...] = param + delta
+
+    def _coefficients(self, kinds: Iterable[tuple[Settings, bool]]) -> list[float]:
+        """Return six coefficients for each (settings, whether at the first gradient), end to end."""
+        numbers: list[float] = []
+        for settings, first in kinds:
+            known, own = self._known_coefficients.get((id(settings), first), (None, []))
+            if known is not settings:  # copying an optimizer copies the settings, not their ids
+                own = coefficients(settings.at(self.step_count, first=first))
+                if len(self._known_coefficients) > _MOST_KNOWN:
+                    self._known_coefficients.clear()
+                if not any(isinstance(v, Schedule) for v in (settings.lr, settings.momentum, settings.weight_decay)):
+                    self._known_coefficients[id(settings), first] = (settings, own)
+            numbers += own
+        return numbers
+
+    def _checked(self, grads: Mapping[str, Any]) -> dict[str, Array]:
+        """Return the gradients there are, as arrays, after checking everything that a person can get wrong."""
+        given: dict[str, Array] = {}
+        for name, grad in grads.items():
+            if name not in self.params:
+                raise SettingsError(f"gradient of unknown parameter `{name}`.{did_you_mean(name, self.params)}")
+            if grad is not None:
+                _check_param(name, self.params[name])
+                given[name] = _read_grad(name, grad, self.params[name])
+                if name in self.velocity:
+                    _check_velocity(name, self.velocity[name], self.params[name])
+        return given
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state: "step" (int) and "velocity" (arrays by name)."""
@@ -141,36 +215,73 @@ class SGD:
         ]
         if problems:
             raise StateError("the state does not fit; nothing was loaded: " + "; ".join(problems) + ".")
-        self.velocity = {name: array.copy() for name, array in velocity.items()}
+        self.velocity = {name: _in_the_form_of(self.params[name], array, copy=True) for name, array in velocity.items()}
         self.step_count = step
 
 
+def _in_the_form_of(param: Array, values: Any, *, copy: bool = False) -> Array:
+    """Return an array of a parameter's format and layout; the values themselves if they have it already."""
+    values = np.asarray(values, param.dtype)  # the rule turns 0-d arrays into scalars
+    if values.strides == param.strides and not copy:
+        return values
+    formed = np.empty_like(param, subok=False)
+    formed[...] = values
+    return formed
+
+
 def _check_param(name: str, param: Any) -> None:
-    if not isinstance(param, np.ndarray) or param.dtype.kind not in "fc":
-        kind = f"array of {param.dtype}" if isinstance(param, np.ndarray) else type(param).__name__
+    if not isinstance(param, np.ndarray):
+        raise SettingsError(
+            f"parameter `{name}` must be a NumPy array, since it is updated in place; got {_foreign(param)}."
+        )
+    if param.dtype.kind not in "fc" and not is_bfloat16(param.dtype):
         raise SettingsError(
             f"parameter `{name}` must be a NumPy array of floating or complex numbers, since it is updated in place; "
-            f"got {kind}. Use np.asarray(..., dtype=np.float32)."
+            f"got array of {param.dtype}. Use np.asarray(..., dtype=np.float32)."
         )
     if not param.flags.writeable:
         raise SettingsError(f"parameter `{name}` is read-only and cannot be updated in place. Pass a copy of it.")
 
 
-def _check_grad(name: str, grad: Any, params: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    if name not in params:
-        raise SettingsError(f"gradient of unknown parameter `{name}`.{did_you_mean(name, params)}")
-    if grad is not None and np.shape(grad) != params[name].shape:
+def _foreign(value: Any) -> str:
+    """Return what a thing that is no NumPy array is, and what to do about it; its framework is not imported."""
+    roots = {base.__module__.partition(".")[0] for base in type(value).__mro__}
+    if roots & {"jax", "jaxlib"}:
+        return "a jax.Array, which never changes. np.array(x) copies it; for JAX itself use downslope.jax.sgd"
+    if "torch" in roots:
+        return "a torch.Tensor. For torch use downslope.torch.SGD; x.detach().numpy() is an array on the same memory"
+    return f"{type(value).__name__}. Use np.asarray(..., dtype=np.float32)"
+
+
+def _read_grad(name: str, grad: Any, param: Array) -> Array:
+    """Return a gradient as an array that is only read, be it a list, a number or an array of any framework."""
+    try:
+        array = np.asarray(grad)
+        if array.dtype.kind not in "fciub" and not is_bfloat16(array.dtype):
+            array = array.astype(np.result_type(param, np.float32))
+    except Exception as error:
+        raise SettingsError(f"the gradient of `{name}` cannot be read as an array of numbers: {error}") from error
+    if array.shape != param.shape:
         raise SettingsError(
-            f"the gradient of `{name}` has shape {np.shape(grad)}, the parameter {params[name].shape}. "
-            "They must be equal."
+            f"the gradient of `{name}` has shape {array.shape}, the parameter {param.shape}. They must be equal."
         )
-    if grad is not None and np.iscomplexobj(grad) and not np.iscomplexobj(params[name]):
+    if np.iscomplexobj(array) and not np.iscomplexobj(param):
         raise SettingsError(
             f"the gradient of `{name}` is complex, the parameter real: its imaginary part would be lost."
         )
+    return array
 
 
-def _misfit(name: str, array: Any, params: Mapping[str, np.ndarray[Any, Any]]) -> str | None:
+def _check_velocity(name: str, velocity: Any, param: Array) -> None:
+    if not isinstance(velocity, np.ndarray) or velocity.shape != param.shape:
+        form = f"shape {velocity.shape}" if isinstance(velocity, np.ndarray) else f"type {type(velocity).__name__}"
+        raise StateError(
+            f"the velocity of `{name}` has {form}, the parameter shape {param.shape}. If the parameter was replaced, "
+            f"begin anew: del optimizer.velocity[{name!r}]."
+        )
+
+
+def _misfit(name: str, array: Any, params: Mapping[str, Array]) -> str | None:
     if name not in params:
         return f"unexpected: `{name}`"
     if not isinstance(array, np.ndarray) or array.shape != params[name].shape or array.dtype != params[name].dtype:

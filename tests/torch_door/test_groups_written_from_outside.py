@@ -79,16 +79,3 @@ def test_what_is_no_number_is_refused_by_name(value, words) -> None:
     with pytest.raises(SettingsError, match=words):
         optimizer.step()
     assert (param == 1).all()
-
-
-def test_compiling_around_the_step_leaves_it_as_it_is() -> None:
-    """torch.compile of a function that steps breaks its graph there and goes on with the same numbers."""
-    params = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
-    optimizers = [SGD([p], lr=0.1, momentum=0.9) for p in params]
-    compiled = torch.compile(optimizers[0].step, backend="eager")
-    for _ in range(3):
-        for param in params:
-            param.grad = torch.ones(3)
-        compiled()
-        optimizers[1].step()
-    assert torch.equal(*params)

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from downslope.core.rule import StepScalars
 from downslope.kernel.coefficients import six_coefficients
-from downslope.torch.memory import is_distributed
 from downslope.torch.rounding import Rounded, add_rounded
 
 _EPSILON = sys.float_info.epsilon
@@ -90,14 +89,14 @@ def apply_parts(parts: list[Part], scalars: StepScalars, *, multi_tensor: bool) 
         multi_tensor: Whether to use torch's multi-tensor operations where the formats allow it.
     """
     step = in_place_step(scalars)
-    buckets: defaultdict[tuple[torch.device, torch.dtype, bool, bool], list[Part]] = defaultdict(list)
+    buckets: defaultdict[tuple[torch.device, torch.dtype, bool], list[Part]] = defaultdict(list)
     for part in parts:
         param = part.param
         if multi_tensor and is_exact_enough(part):
-            buckets[param.device, param.dtype, part.velocity is None, is_distributed(param)].append(part)
+            buckets[param.device, param.dtype, part.velocity is None].append(part)
         else:
             apply_one(part, step)
-    for (device, _, stateless, _), bucket in buckets.items():
+    for (device, _, stateless), bucket in buckets.items():
         for chunk in in_chunks(bucket) if device.type == "cpu" else [bucket]:
             params, grads = [part.param for part in chunk], [part.grad for part in chunk]
             velocities = None if stateless else [part.velocity for part in chunk if part.velocity is not None]
@@ -176,9 +175,10 @@ def apply_one(part: Part, step: InPlaceStep) -> None:
 
 
 def is_exact_enough(part: Part) -> bool:
-    """Whether these tensors may take the multi-tensor path: one format, wide enough to sum in."""
-    dtype, velocity = part.param.dtype, part.velocity
-    return dtype in _EXACT_ENOUGH and part.grad.dtype == dtype and (velocity is None or velocity.dtype == dtype)
+    """Whether these tensors may take the multi-tensor path: one format, wide enough to sum in; no negated views."""
+    dtype, tensors = part.param.dtype, [part.grad, *([] if part.velocity is None else [part.velocity])]
+    is_one_format = dtype in _EXACT_ENOUGH and all(tensor.dtype == dtype for tensor in tensors)
+    return is_one_format and not any(tensor.is_neg() for tensor in (part.param, *tensors))
 
 
 def in_chunks(parts: list[Part], numel: int = 1 << 16) -> Iterator[list[Part]]:

@@ -14,6 +14,7 @@ from downslope.core.rule import StepScalars, sgd_rule
 from downslope.kernel.random_bits import random_bits, step_key
 from downslope.torch import param_groups as keys
 from downslope.torch.affine import Part, apply_parts
+from downslope.torch.memory import SPEC, is_distributed, laid_out_alike, local_part
 from downslope.torch.plan import VELOCITY, Entry, Scalars, StepPlan, grads_of
 from downslope.torch.rounding import Rounded, first_element
 
@@ -75,11 +76,13 @@ def apply(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor], sca
         grads: Their gradients.
         scalars: Those of parameters with and at their first gradient, each by group.
     """
+    differentiable = optimizer.defaults["differentiable"]
     parts: defaultdict[tuple[int, bool], list[Part]] = defaultdict(list)
     for entry, grad in zip(entries, grads, strict=True):
         part = Part(entry.param, grad, entry.velocity, rounded_in_step(optimizer, entry))
+        if is_distributed(entry.param) and not differentiable:
+            part = _local(part)
         parts[entry.group, entry.is_first].append(part)
-    differentiable = optimizer.defaults["differentiable"]
     with torch.set_grad_enabled(differentiable):
         for (group, is_first), same in parts.items():
             own = scalars[is_first][group]
@@ -97,6 +100,23 @@ def rounded_in_step(optimizer: SGD, entry: Entry) -> Rounded | None:
         return Rounded(entry.compensation)
     key = random_bits(step_key(optimizer.rounding_seed, optimizer.step_count), entry.position)
     return Rounded(None, key, first_element(entry.param))
+
+
+def _local(part: Part) -> Part:
+    """Return the parts that lie in this process of a parameter's DTensors: a step is element by element.
+
+    A gradient that is laid out otherwise, such as one not yet summed, is first brought into the parameter's layout.
+    """
+    param, grad = part.param, part.grad
+    if not laid_out_alike(grad, param):
+        spec = getattr(param, SPEC)
+        grad = grad.redistribute(spec.mesh, spec.placements)  # type: ignore[operator]
+    rounded = part.rounded
+    if rounded is not None and rounded.compensation is not None:
+        rounded = replace(rounded, compensation=local_part(rounded.compensation))
+    torch._C._increment_version([param] if part.velocity is None else [param, part.velocity])
+    velocity = None if part.velocity is None else local_part(part.velocity)
+    return Part(local_part(param), local_part(grad), velocity, rounded)
 
 
 def _apply_differentiably(optimizer: SGD, parts: list[Part], scalars: StepScalars) -> None:

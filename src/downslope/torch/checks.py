@@ -40,11 +40,7 @@ def gradient_scale(
     if not finite and optimizer.on_nonfinite == "skip":
         return None
     if not finite and optimizer.on_nonfinite == "raise":
-        wrong = [
-            name
-            for name, grad in zip(names or _names(optimizer), grads, strict=True)
-            if not all_finite([grad])
-        ]
+        wrong = [name for name, grad in zip(names or _names(optimizer), grads, strict=True) if not all_finite([grad])]
         raise NonFiniteGradientError(_nonfinite_message(optimizer, wrong))
     if optimizer.clip_norm is None or norm <= optimizer.clip_norm:
         return 1.0

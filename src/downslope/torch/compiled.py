@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from downslope.core.errors import StateError
 from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
@@ -45,7 +46,10 @@ def handle_of(optimizer: SGD) -> int:
 @torch.library.custom_op("downslope::sgd_step", mutates_args={"params"})
 def _sgd_step(handle: int, positions: Sequence[int], params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
     """Take a step of the optimizer called `handle` with these gradients, on these parameters."""
-    step_tensors(_optimizers[handle], positions, params, grads)
+    optimizer = _optimizers.get(handle)
+    if optimizer is None:
+        raise StateError("this compiled function steps an optimizer that is gone. Keep it alive, or compile anew.")
+    step_tensors(optimizer, positions, params, grads)
 
 
 @_sgd_step.register_fake
@@ -53,26 +57,34 @@ def _(handle: int, positions: Sequence[int], params: Sequence[Tensor], grads: Se
     """Do nothing: a traced step returns nothing, and its tensors have no memory."""
 
 
-def step_in_graph(handle: int, groups: Sequence[Mapping[str, Any]]) -> None:
+def param_lists(optimizer: SGD) -> list[list[Tensor]]:
+    """Return the lists of parameters, by group: all that a traced step looks at.
+
+    The compiler guards what it looks at, and would compile anew with every count and every lr in the groups.
+    """
+    return [group["params"] for group in optimizer.param_groups]
+
+
+def step_in_graph(handle: int, lists: Sequence[Sequence[Tensor]]) -> None:
     """Put one step into the graph that is being traced.
 
     Args:
         handle: The optimizer's number.
-        groups: Its param groups.
+        lists: Its parameters, by group.
     """
     positions: list[int] = []
     params: list[Tensor] = []
     grads: list[Tensor] = []
     position = 0
-    for group in groups:
-        for param in group["params"]:
+    for group in lists:
+        for param in group:
             if param.grad is not None:
                 positions.append(position)
-                params.append(param)
-                grads.append(param.grad)
+                # detached rather than under no_grad, which would stay on if the operation raised in the graph
+                params.append(param.detach())
+                grads.append(param.grad.detach())
             position += 1
-    with torch.no_grad():
-        _sgd_step(handle, positions, params, grads)
+    _sgd_step(handle, positions, params, grads)
 
 
 def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
@@ -87,8 +99,11 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
     Raises:
         NonFiniteGradientError: If a gradient holds inf or NaN and the optimizer is to raise.
         SettingsError: If something wrote a value to a group that is not allowed.
+        StateError: If the optimizer's parameters are no longer those that were traced.
     """
     homes = [(i, j, p) for i, group in enumerate(optimizer.param_groups) for j, p in enumerate(group["params"])]
+    if any(p >= len(homes) or homes[p][2].shape != param.shape for p, param in zip(positions, params, strict=True)):
+        raise StateError("the optimizer's parameters have changed since its step was compiled. Compile it anew.")
     scalars = optimizer.step_scalars()
     grad_scale: float | None = 1.0
     if optimizer.clip_norm is not None or optimizer.on_nonfinite != "ignore":
@@ -109,9 +124,7 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
     optimizer.count_step()
 
 
-def _step_by_kernel(
-    optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars
-) -> list[int]:
+def _step_by_kernel(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars) -> list[int]:
     """Step what the kernel takes; return the indices of the others."""
     native: Any = load_native()
     taken = [

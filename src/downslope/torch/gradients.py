@@ -68,12 +68,12 @@ def _sum_of_squares(grads: Sequence[Tensor]) -> tuple[float, bool]:
 
 
 def _norms(grads: Sequence[Tensor], order: float) -> list[Tensor]:
-    buckets: defaultdict[tuple[torch.device, torch.dtype], list[Tensor]] = defaultdict(list)
+    buckets: defaultdict[tuple[torch.device, torch.dtype, bool], list[Tensor]] = defaultdict(list)
     for grad in grads:
         if grad.numel():
-            buckets[grad.device, grad.dtype].append(_real(grad))
+            buckets[grad.device, grad.dtype, is_distributed(grad)].append(_real(grad))
     norms: list[Tensor] = []
-    for (_, dtype), bucket in buckets.items():
+    for (_, dtype, _), bucket in buckets.items():
         norms += torch._foreach_norm(bucket, order, dtype=torch.float32 if dtype in _NARROW else None)
     return norms
 
@@ -81,7 +81,9 @@ def _norms(grads: Sequence[Tensor], order: float) -> list[Tensor]:
 def _to_floats(norms: Sequence[Tensor]) -> list[float]:
     by_device: defaultdict[torch.device, list[Tensor]] = defaultdict(list)
     for norm in norms:
-        by_device[norm.device].append(norm.to(torch.float64))
+        # of a DTensor, the norm over all processes, each of which is here
+        whole = norm.full_tensor() if is_distributed(norm) else norm  # type: ignore[operator]
+        by_device[norm.device].append(whole.to(torch.float64))
     return [value for tensors in by_device.values() for value in torch.stack(tensors).tolist()]
 
 

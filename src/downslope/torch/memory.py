@@ -25,6 +25,14 @@ def is_distributed(tensor: Tensor) -> bool:
     return module is not None and type(tensor) is module.DTensor
 
 
+def laid_out_alike(tensor: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are DTensors of which each process has the same part."""
+    if not (is_distributed(tensor) and is_distributed(other)):
+        return False
+    one, two = getattr(tensor, SPEC), getattr(other, SPEC)
+    return one.mesh == two.mesh and one.placements == two.placements and tensor.shape == other.shape
+
+
 def local_part(tensor: Tensor) -> Tensor:
     """Return the part of a DTensor that lies in this process; any other tensor as it is."""
     return getattr(tensor, LOCAL) if is_distributed(tensor) else tensor

@@ -23,6 +23,7 @@ from downslope.core.schedules.base import as_float
 from downslope.core.settings import Settings, check_decay, check_decay_reference, check_range, scalars
 from downslope.kernel.coefficients import six_coefficients
 from downslope.torch.arguments import check_implementation
+from downslope.torch.rounding import checked_rounding
 
 _PLAIN = (bool, int, float, str)
 _FLOAT32_MAX = torch.finfo(torch.float32).max
@@ -100,6 +101,7 @@ def completed(
         merged = {"capturable": False, **defaults, **group}
         choices = {name: merged[name] for name in ("foreach", "differentiable", "fused", "capturable")}
         check_implementation(**choices)
+        checked_rounding(merged["rounding"], differentiable=merged["differentiable"])
         add_references(merged)
         write_scheduled_values(merged, group["step"])
     except SettingsError as error:

@@ -23,7 +23,7 @@ from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import FORMATS, ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.torch import param_groups as keys
-from downslope.torch.memory import EXCHANGE, LOCAL, SPEC, fit, is_distributed, local_part
+from downslope.torch.memory import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part
 from downslope.torch.rounding import COMPENSATION, Rounding, first_element
 
 if TYPE_CHECKING:
@@ -103,9 +103,7 @@ class StepPlan:
         self._native = None
         self._has_rows, self._is_whole = bool(inside), not any(is_distributed(entry.param) for entry in inside)
         if native is not None:
-            rows = [
-                _row(entry, self._kinds.index((entry.group, entry.is_first)), optimizer.state) for entry in inside
-            ]
+            rows = [_row(entry, self._kinds.index((entry.group, entry.is_first)), optimizer.state) for entry in inside]
             self._native = native.Plan(rows, EXCHANGE, Tensor, _NAMES)
             self._native.watch(
                 optimizer.param_groups, optimizer.state, _WATCHED, torch._C._increment_version, _written(inside)
@@ -211,13 +209,10 @@ def takes(entry: Entry) -> bool:
     """Return whether the kernel can take a parameter, its gradient and what belongs to it; of DTensors, the shards."""
     param, grad = entry.param, _get_grad(entry.param)
     tensors = [param, grad, entry.velocity, entry.compensation]
-    if is_distributed(param) and not all(
-        tensor is None or (type(tensor) is type(param) and getattr(tensor, SPEC) == getattr(param, SPEC))
-        for tensor in tensors
-    ):
+    if is_distributed(param) and not all(tensor is None or laid_out_alike(tensor, param) for tensor in tensors):
         return False
-    local = [None if tensor is None else local_part(tensor) for tensor in tensors]
-    return type(local[1]) is Tensor and fit(*local, entry.rounding)
+    own, grad, velocity, compensation = (None if tensor is None else local_part(tensor) for tensor in tensors)
+    return type(grad) is Tensor and own is not None and fit(own, grad, velocity, compensation, entry.rounding)
 
 
 def _row(entry: Entry, kind: int, state: Mapping[Tensor, Any]) -> tuple[Any, ...]:

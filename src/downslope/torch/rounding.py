@@ -38,12 +38,14 @@ class Rounded:
     first: int = 0
 
 
-def checked_rounding(rounding: Any) -> Rounding:
+def checked_rounding(rounding: Any, *, differentiable: bool = False) -> Rounding:
     """Return `rounding` if it is one of its three words, else raise `SettingsError`."""
     words = get_args(Rounding)
     if rounding not in words:
         meant = did_you_mean(str(rounding), words)
         raise SettingsError(f"`rounding` must be {one_of(words)}; got {rounding!r}.{meant}")
+    if differentiable and rounding != "nearest":
+        raise SettingsError(f"`rounding={rounding!r}` and `differentiable=True`: autograd cannot see such a rounding.")
     return rounding
 
 

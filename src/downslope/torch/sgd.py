@@ -31,7 +31,7 @@ from downslope.torch.arguments import (
 from downslope.torch.buffers import entry_of
 from downslope.torch.carry_out import carry_out
 from downslope.torch.checks import gradient_scale, is_dense_gradient
-from downslope.torch.compiled import handle_of, step_in_graph
+from downslope.torch.compiled import handle_of, param_lists, step_in_graph
 from downslope.torch.in_backward import SteppingInBackward
 from downslope.torch.loading import load_into, plain_state
 from downslope.torch.plan import StepPlan, grads_of
@@ -139,7 +139,7 @@ class SGD(SteppingInBackward):
         """Global norm of the last step's gradients before clipping, if the step needed it, else None."""
         defaults = keys.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
-        defaults["rounding"] = checked_rounding(rounding)
+        defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
         super().__init__(keys.parameters_of(params, groups), defaults)
         check_rounding_has_a_use(self.param_groups)
         self.step_in_backward = check_step_in_backward(
@@ -179,6 +179,7 @@ class SGD(SteppingInBackward):
         if isinstance(param_group, dict):
             param_group = keys.completed(param_group, self.defaults, self.param_groups)
         super().add_param_group(param_group)
+        self._param_lists = param_lists(self)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step.
@@ -193,16 +194,16 @@ class SGD(SteppingInBackward):
             NonFiniteGradientError: If a gradient holds inf or NaN and on_nonfinite is "raise"; nothing has moved.
             SettingsError: If a gradient is sparse, or something wrote a value to a group that is not allowed.
         """
-        if (
+        has_hooks = (
             self._optimizer_step_pre_hooks
             or self._optimizer_step_post_hooks
             or _global_optimizer_pre_hooks
             or _global_optimizer_post_hooks
-            or torch.autograd._profiler_enabled()
-        ):
-            return self._step_with_hooks(closure)
+        )
         if torch.compiler.is_compiling():
-            return self._step_compiled(closure)
+            return self._step_uncompiled(closure) if has_hooks else self._step_compiled(closure)
+        if has_hooks or torch.autograd._profiler_enabled():
+            return self._step_with_hooks(closure)
         if closure is None and self._in_backward is None:
             return self._step()
         return self._step_with_closure(closure)
@@ -219,8 +220,7 @@ class SGD(SteppingInBackward):
         return loss
 
     _step_with_hooks = Optimizer.profile_hook_step(_step_with_closure)
-
-    _step_uncompiled = torch._disable_dynamo(_step_with_closure)
+    _step_uncompiled = torch._disable_dynamo(_step_with_hooks)
 
     def _step_compiled(self, closure: Callable[[], Any] | None = None) -> Any:
         if self._in_backward is not None:
@@ -229,7 +229,7 @@ class SGD(SteppingInBackward):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        step_in_graph(self._handle, self.param_groups)
+        step_in_graph(self._handle, self._param_lists)
         return loss
 
     def _step(self) -> None:
@@ -371,6 +371,7 @@ class SGD(SteppingInBackward):
         """Take up what `__getstate__` or loading gives; plans are made anew."""
         self._forget_plans()
         super().__setstate__(state)
+        self._param_lists = param_lists(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what deepcopy and pickle carry."""

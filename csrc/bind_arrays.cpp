@@ -1,0 +1,193 @@
+// One step on dictionaries of arrays that Python owns, through the buffer protocol: no header of NumPy, and nothing
+// that could copy an array and lose what is written to the copy.
+//
+// Everything is looked at anew for every step, since any array may have been replaced, reshaped or made read-only since
+// the last. What does not live here: what becomes of the arrays that the kernel cannot take (kernel/arrays.py), and the
+// arithmetic.
+
+#include "bind.h"
+
+#include <nanobind/stl/vector.h>
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "arrays.h"
+#include "plan.h"
+
+using namespace nb::literals;
+
+namespace downslope {
+namespace {
+
+PyObject* find(const nb::dict& dict, nb::handle key) {
+  PyObject* value = PyDict_GetItemWithError(dict.ptr(), key.ptr());
+  if (value == nullptr && PyErr_Occurred()) throw nb::python_error();
+  return value;
+}
+
+// An array's memory for as long as it is looked at.
+class View {
+ public:
+  explicit View(nb::handle array) : is_open_(PyObject_GetBuffer(array.ptr(), &buffer_, PyBUF_STRIDES) == 0) {
+    if (!is_open_) PyErr_Clear();  // as good as any other array that the kernel does not take
+  }
+  ~View() {
+    if (is_open_) PyBuffer_Release(&buffer_);
+  }
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+
+  char* address() const { return static_cast<char*>(buffer_.buf); }
+  Layout layout() const {
+    return {address(), static_cast<std::size_t>(buffer_.itemsize), buffer_.ndim, buffer_.shape, buffer_.strides};
+  }
+  bool can_be_read() const { return is_open_ && is_dense(layout()); }
+  bool can_be_written() const { return is_open_ && !buffer_.readonly && is_dense(layout()); }
+
+ private:
+  Py_buffer buffer_;
+  bool is_open_;
+};
+
+class ArrayStep {
+ public:
+  ArrayStep(const nb::dict& grads, const nb::dict& params, const nb::dict& velocities, const nb::dict& fresh,
+            const nb::dict& settings, nb::handle array_type, const nb::dict& formats)
+      : array_type_(array_type), formats_(formats) {
+    const std::size_t count = nb::len(grads);
+    entries_.reserve(count);
+    addresses_.reserve(count);
+    arrays_.reserve(3 * count);
+    blocks_.reserve(3 * count);
+    for (const auto& [name, grad] : grads) {
+      PyObject* param = find(params, name);
+      if (param == nullptr) {
+        rest_.append(name);
+      } else if (!grad.is_none()) {
+        PyObject* velocity = find(velocities, name);
+        const bool is_first = velocity == nullptr;
+        if (is_first) velocity = find(fresh, name);
+        PyObject* own = find(settings, name);
+        if (own == nullptr) {
+          rest_.append(name);
+        } else {
+          nb::object before = velocity ? nb::borrow(velocity) : nb::object();
+          take(nb::borrow(name), nb::borrow(param), nb::borrow(grad), std::move(before), own, is_first);
+        }
+      }
+    }
+    overlaps_ = find_overlaps(blocks_);
+    formats_.reset(), dtype_.reset();
+  }
+
+  const nb::list& rest() const { return rest_; }
+  const nb::list& unfit() const { return unfit_; }
+  const nb::list& missing() const { return missing_; }
+  const nb::list& kinds() const { return kinds_; }
+  std::pair<bool, bool> overlaps() const { return {overlaps_.read, overlaps_.written}; }
+  bool is_whole() const {
+    return nb::len(rest_) + nb::len(unfit_) + nb::len(missing_) == 0 && !overlaps_.read && !overlaps_.written;
+  }
+
+  void run(const std::vector<double>& coefficients) const {
+    if (coefficients.size() != 6 * nb::len(kinds_)) throw std::invalid_argument("six coefficients per kind are needed");
+    if (overlaps_.read || overlaps_.written) throw std::logic_error("arrays that overlap cannot be stepped at once");
+    std::vector<Coefficients> kinds(nb::len(kinds_));
+    for (std::size_t k = 0; k < kinds.size(); ++k) {
+      const double* c = &coefficients[6 * k];
+      kinds[k] = {c[0], c[1], c[2], c[3], c[4], c[5]};
+    }
+    const nb::gil_scoped_release release;
+    take_step(entries_, addresses_, kinds, 0);
+  }
+
+ private:
+  // Takes up one parameter, or says in a list why not.
+  void take(nb::object name, nb::object param, nb::object grad, nb::object velocity, PyObject* settings,
+            bool is_first) {
+    const std::optional<Format> format = format_of(param);
+    if (!format || (velocity && format_of(velocity) != format)) return rest_.append(name);
+    const View param_view(param);
+    if (!param_view.can_be_written()) return rest_.append(name);
+    const Layout layout = param_view.layout();
+    std::optional<View> grad_view;
+    if (format_of(grad) == format) grad_view.emplace(grad);
+    const bool is_fit = grad_view && grad_view->can_be_read() && is_alike(layout, grad_view->layout());
+    if (!is_fit) unfit_.append(name);
+    if (!velocity) return missing_.append(name);
+    const View velocity_view(velocity);
+    if (!velocity_view.can_be_written() || !is_alike(layout, velocity_view.layout())) return rest_.append(name);
+    if (!is_fit) return;
+    const std::size_t count = layout.count(), bytes = count * layout.item_size;
+    blocks_.push_back({param_view.address(), param_view.address() + bytes, true});
+    blocks_.push_back({velocity_view.address(), velocity_view.address() + bytes, true});
+    blocks_.push_back({grad_view->address(), grad_view->address() + bytes, false});
+    entries_.push_back({param_view.address(), velocity_view.address(), nullptr, count, kind_of(settings, is_first),
+                        *format, static_cast<VelocityFormat>(*format), Rounding::nearest,
+                        static_cast<std::uint32_t>(entries_.size()), 0});
+    addresses_.push_back(grad_view->address());
+    for (nb::object* array : {&param, &velocity, &grad}) arrays_.push_back(std::move(*array));
+  }
+
+  // The format of an array of exactly the array type, if the kernel has it.
+  std::optional<Format> format_of(nb::handle array) {
+    if (!array.type().is(array_type_)) return std::nullopt;
+    nb::object dtype = array.attr(dtype_name_);
+    if (!dtype.is(dtype_)) {  // mostly all are of one
+      PyObject* code = find(formats_, dtype);
+      dtype_ = std::move(dtype);
+      format_.reset();
+      if (code != nullptr) {
+        const int number = nb::cast<int>(nb::handle(code));
+        if (number < 0 || number >= static_cast<int>(Format::count)) throw std::invalid_argument("unknown format");
+        format_ = static_cast<Format>(number);
+      }
+    }
+    return format_;
+  }
+
+  // The number of a pair (settings, whether at the first gradient).
+  int kind_of(PyObject* settings, bool is_first) {
+    for (std::size_t kind = known_.size(); kind-- > 0;)
+      if (known_[kind].first == settings && known_[kind].second == is_first) return static_cast<int>(kind);
+    known_.emplace_back(settings, is_first);
+    kinds_.append(nb::make_tuple(nb::borrow(settings), is_first));
+    return static_cast<int>(known_.size()) - 1;
+  }
+
+  nb::handle array_type_;
+  nb::dict formats_;                // dtype -> code
+  nb::object dtype_;                // the last one met, and its format
+  std::optional<Format> format_;
+  nb::str dtype_name_{"dtype"};
+  nb::list rest_, unfit_, missing_, kinds_;
+  std::vector<std::pair<PyObject*, bool>> known_;  // kinds_, which holds the references
+  std::vector<Entry> entries_;
+  std::vector<const void*> addresses_;
+  std::vector<nb::object> arrays_;  // kept alive while their addresses are in use
+  std::vector<MemoryBlock> blocks_;
+  Overlaps overlaps_{false, false};
+};
+
+}  // namespace
+
+void bind_arrays(nb::module_& m) {
+  nb::class_<ArrayStep>(m, "ArrayStep")
+      .def(nb::init<const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, nb::handle,
+                    const nb::dict&>(),
+           "grads"_a, "params"_a, "velocities"_a, "fresh"_a, "settings"_a, "array_type"_a, "formats"_a)
+      .def_prop_ro("rest", &ArrayStep::rest)        // names whose parameter or velocity the kernel cannot take
+      .def_prop_ro("unfit", &ArrayStep::unfit)      // names whose gradient alone it cannot
+      .def_prop_ro("missing", &ArrayStep::missing)  // names that have no velocity yet
+      .def_prop_ro("kinds", &ArrayStep::kinds)      // (settings, whether at the first gradient), as `run` numbers them
+      .def_prop_ro("is_whole", &ArrayStep::is_whole)
+      .def_prop_ro("reads_what_it_writes", [](const ArrayStep& step) { return step.overlaps().first; })
+      .def_prop_ro("writes_twice", [](const ArrayStep& step) { return step.overlaps().second; })
+      .def("run", &ArrayStep::run, "coefficients"_a);
+}
+
+}  // namespace downslope

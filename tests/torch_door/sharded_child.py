@@ -1,0 +1,112 @@
+"""One of two processes that train a sharded model by FSDP2 (gloo, on CPUs). Run by test_sharded.py; no test lives here.
+
+    python sharded_child.py RANK RENDEZVOUS_FILE
+
+Both processes get the same data, so that averaging gradients changes nothing, and every sharded trajectory must have
+the bits of the same one in a single process, which each process computes beside it.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.distributed.fsdp import fully_shard
+
+from downslope.schedules import Exponential
+from downslope.torch import SGD
+
+BASE: dict[str, Any] = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}
+WIDTH = 7  # odd, so that the shards differ in size
+
+
+def model_of(dtype: torch.dtype) -> nn.Module:
+    """Return a small model, the same each time."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(WIDTH, 13), nn.Tanh(), nn.Linear(13, 5)).to(dtype)
+
+
+def sharded(model: nn.Module) -> nn.Module:
+    """Return a copy of a model, sharded over both processes."""
+    other = copy.deepcopy(model)
+    for layer in other:
+        fully_shard(layer)
+    return fully_shard(other)
+
+
+def train(model: nn.Module, optimizer: SGD, dtype: torch.dtype, *, poison: bool = False) -> list[float | None]:
+    """Take five steps; return the norms of the gradients."""
+    norms: list[float | None] = []
+    for step in range(5):
+        generator = torch.Generator().manual_seed(step)
+        inputs = torch.randn(6, WIDTH, generator=generator).to(dtype)
+        optimizer.zero_grad()
+        loss = model(inputs).square().sum()
+        (loss * (float("inf") if poison and step == 2 else 1.0)).backward()
+        optimizer.step()
+        norms.append(optimizer.grad_norm)
+    return norms
+
+
+def whole(tensor: Any) -> torch.Tensor:
+    """Return a tensor of all processes' parts."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def check(
+    name: str, dtype: torch.dtype = torch.float32, *, poison: bool = False, exact: bool = True, **own: Any
+) -> Any:
+    """Train alone and sharded, and compare bits of parameters and velocities (or closeness, where sums differ)."""
+    settings = BASE | own
+    alone = model_of(dtype)
+    together = sharded(alone)
+    optimizers = [SGD(model.parameters(), **settings) for model in (alone, together)]
+    norms = [train(model, o, dtype, poison=poison) for model, o in zip((alone, together), optimizers, strict=True)]
+    for mine, theirs in zip(alone.parameters(), together.parameters(), strict=True):
+        pairs = [(mine.detach(), theirs.detach())]
+        pairs += [
+            (optimizers[0].state[mine][key], optimizers[1].state[theirs][key]) for key in optimizers[0].state[mine]
+        ]
+        for one, other in pairs:
+            if exact:
+                assert torch.equal(one, whole(other)), f"{name}: bits differ"
+            else:
+                torch.testing.assert_close(one, whole(other), rtol=1e-6, atol=1e-7, msg=name)
+    assert optimizers[0].step_count == optimizers[1].step_count, name
+    assert optimizers[0].skipped_steps == optimizers[1].skipped_steps == int(poison), name
+    for one, other in zip(*norms, strict=True):
+        if one is not None and torch.isfinite(torch.tensor(one)):
+            assert abs(one - other) <= 1e-6 * one, (name, one, other)
+    return optimizers[1]
+
+
+def main() -> None:
+    """Run every check."""
+    rank, rendezvous = int(sys.argv[1]), sys.argv[2]
+    dist.init_process_group(
+        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+    )
+    plan = check("plain")._plan
+    if plan.has_kernel:
+        assert not plan.rest, "the kernel takes the local shards"
+    check("schedule", lr=Exponential(0.1, rate=0.5, every=2, staircase=True))
+    check("float64", torch.float64)
+    check("bfloat16 velocity", velocity_dtype=torch.bfloat16)
+    check("stochastic", torch.bfloat16, rounding="stochastic", rounding_seed=5)
+    check("compensated", torch.bfloat16, rounding="compensated")
+    check("torch's operations", foreach=True)
+    check("one by one", torch.bfloat16, foreach=False, rounding="stochastic")
+    check("clipped", clip_norm=0.5, exact=False)
+    check("skipped", on_nonfinite="skip", poison=True)
+    dist.barrier()
+    dist.destroy_process_group()
+    print("done")
+
+
+if __name__ == "__main__":
+    main()
