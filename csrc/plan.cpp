@@ -11,7 +11,10 @@ namespace downslope {
 namespace {
 
 // Below this many elements a second thread costs more to wake than it saves.
-constexpr std::size_t elements_per_share = std::size_t{1} << 17;
+constexpr std::size_t elements_per_thread = std::size_t{1} << 17;
+// Shares are several times as many as threads: whoever is held up (by another library's threads, say, that still spin
+// on its processor) takes fewer of them. What a share holds is fixed, so who takes it makes no difference.
+constexpr std::size_t shares_per_thread = 8;
 // Shares begin at multiples of this many elements, so that two threads seldom write to one cache line.
 constexpr std::size_t alignment = 64;
 // Elements of one partial sum of a reduction: fixed, so that sums do not depend on threads.
@@ -71,13 +74,19 @@ std::size_t total_elements(const std::vector<Entry>& entries, const std::vector<
   return total;
 }
 
+// Returns into how many shares to divide so many elements.
+int shares_of(std::size_t total) {
+  const auto threads = std::clamp<std::size_t>(total / elements_per_thread, 1, thread_count());
+  return static_cast<int>(threads == 1 ? 1 : threads * shares_per_thread);
+}
+
 }  // namespace
 
 void take_step(const std::vector<Entry>& entries, const std::vector<const void*>& grads,
                const std::vector<Coefficients>& coefficients, std::uint32_t key) {
   const KernelTable& table = *chosen.load();
   const std::size_t total = total_elements(entries, grads);
-  const int shares = static_cast<int>(std::clamp<std::size_t>(total / elements_per_share, 1, thread_count()));
+  const int shares = shares_of(total);
   const std::size_t per_share = (total / shares + alignment) / alignment * alignment;
   run_parallel(shares, [&](int share) {
     visit_range(entries, grads, share * per_share, std::min(total, (share + 1) * per_share),
@@ -111,7 +120,7 @@ BlockSum sum_of_squares(const std::vector<Entry>& entries, const std::vector<con
         blocks.push_back({i, first, std::min(block, entries[i].count - first)});
   std::vector<BlockSum> sums(blocks.size());
   const std::size_t total = total_elements(entries, grads);
-  const int shares = static_cast<int>(std::clamp<std::size_t>(total / elements_per_share, 1, thread_count()));
+  const int shares = shares_of(total);
   run_parallel(shares, [&](int share) {
     const std::size_t begin = blocks.size() * share / shares, end = blocks.size() * (share + 1) / shares;
     for (std::size_t b = begin; b < end; ++b) {
