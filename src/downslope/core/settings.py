@@ -176,7 +176,7 @@ def scalars(
     *,
     lr: float,
     momentum: float,
-    weight_decay: float,
+    weight_decay: Any,
     dampening: float,
     nesterov: bool,
     decay: str,
@@ -187,11 +187,11 @@ def scalars(
 ) -> StepScalars:
     """Return one step's scalars from numbers; the only place where the ways of weight decay differ.
 
-    Every number is multiplied, added or divided only, so that lr may also be a 0-d tensor (torch's
-    ``differentiable=True``).
+    Every number is multiplied, added or divided only, so that it may also be a 0-d array of a framework: a tensor lr
+    (torch's ``differentiable=True``), or what JAX traces.
     """
     coupled = decoupled = 0.0
-    if weight_decay == 0:
+    if isinstance(weight_decay, float | int) and weight_decay == 0:
         pass  # lr_initial and lr_max may then be 0 or infinite
     elif decay == "coupled":
         coupled = weight_decay
