@@ -1,8 +1,8 @@
 """A decayed gradient that is worked out anew wherever the rule uses it.
 
 What lives here: how a compiled Nesterov step with coupled decay does without a temporary array. The rule uses
-``grad + coupled_decay * param`` twice, for the velocity and for the direction; XLA on CPUs then writes it to fresh memory
-and reads it back, which takes as long as the rest of the step. What does not: other numbers; the arithmetic is the same.
+``grad + coupled_decay * param`` twice, for the velocity and for the direction; XLA on CPUs then writes it to fresh
+memory and reads it back, which takes as long as the rest of the step. What does not: arithmetic of its own.
 """
 
 from __future__ import annotations

@@ -28,7 +28,11 @@ def _where(condition: Any, yes: Any, no: Any) -> Any:
     return yes if condition else no
 
 
-PYTHON = SimpleNamespace(where=_where, minimum=min, maximum=max, cos=math.cos, sqrt=math.sqrt)
+def _divide(step: Any, length: Any) -> Any:
+    return step / length
+
+
+PYTHON = SimpleNamespace(where=_where, minimum=min, maximum=max, divide=_divide, cos=math.cos, sqrt=math.sqrt)
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,9 @@ class Schedule(ABC):
             step: Step, 0-based: an integer >= 0, or a NumPy array of integers for several steps at once, which are
                 the same numbers to the last bit.
             steps_per_epoch: Steps in one epoch; needed where the schedule is in epochs.
-            xp: Array namespace with where, minimum, maximum, cos and sqrt, where `step` is its integer array, which
-                may be traced: then nothing can be checked, and the numbers are in its precision. Not needed for JAX:
-                its arrays and tracers bring their own, and are computed in 64 bits.
+            xp: Array namespace with where, minimum, maximum, divide, cos and sqrt, where `step` is its integer array,
+                which may be traced: then nothing can be checked, and the numbers are in its precision. Not needed for
+                JAX: its arrays and tracers bring their own, and are computed in 64 bits.
 
         Returns:
             A float, or a float array of the step's shape. For a JAX array, one of JAX's default precision: traced or

@@ -1,14 +1,16 @@
-"""Schedules on the arrays of a framework that traces: what JAX's ``jit`` sees in place of a step.
+"""Schedules under JAX's ``jit``: the same number as in Python, although only a trace of the step is known.
 
-What lives here: evaluating a schedule's own closed form with 64 bits, also where the framework computes in 32 unless
-told otherwise, so that the number under ``jit`` is the one that Python gives. What does not: any formula; a new
-schedule needs nothing here. No framework is imported: whoever has such an array has loaded it.
+What lives here: evaluating a schedule's own closed form with 64 bits, where JAX would use 32, and with divisions that
+stay divisions. What does not: any formula; a new schedule needs nothing here, as long as it divides a step by
+`xp.divide`. JAX is not imported: whoever has such an array has loaded it.
 """
 
 from __future__ import annotations
 
+import math
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from downslope.core.errors import SettingsError
@@ -18,13 +20,12 @@ if TYPE_CHECKING:
 
 
 def double_precision(xp: Any) -> AbstractContextManager[Any]:
-    """Return a context in which a framework computes in 64 bits, within a trace too.
+    """Return a context in which JAX computes in 64 bits, within a trace too.
 
     Args:
-        xp: The framework's array namespace, such as ``jax.numpy``.
+        xp: Its namespace, ``jax.numpy``.
     """
-    switch = getattr(sys.modules[xp.__name__.partition(".")[0]], "enable_x64", None)
-    return nullcontext() if switch is None else switch(True)  # noqa: FBT003 - its only argument, without a name
+    return sys.modules[xp.__name__.partition(".")[0]].enable_x64(True)  # noqa: FBT003 - it has no name
 
 
 def value_in_double(schedule: Schedule, step: Any, xp: Any) -> Any:
@@ -40,7 +41,16 @@ def value_in_double(schedule: Schedule, step: Any, xp: Any) -> Any:
     """
     if step.dtype.kind not in "iu":
         raise SettingsError(f"`step` must be an integer; got an array of {step.dtype}. Count steps in integers.")
-    return xp.asarray(schedule.closed_form(step.astype(xp.int64), xp), dtype=xp.float64)
+
+    def divide(step: Any, length: float) -> Any:
+        # XLA would multiply by the rounded inverse of a constant. A divisor that seems to depend on the step is none;
+        # XLA does not know that steps are never negative. (An optimization barrier is gone before the last pass.)
+        return step / xp.where(step >= 0, length, math.inf)
+
+    namespace = SimpleNamespace(
+        where=xp.where, minimum=xp.minimum, maximum=xp.maximum, divide=divide, cos=xp.cos, sqrt=xp.sqrt
+    )
+    return xp.asarray(schedule.closed_form(step.astype(xp.int64), namespace), dtype=xp.float64)
 
 
 def value_where_traced(schedule: Schedule, step: Any, xp: Any) -> Any:
