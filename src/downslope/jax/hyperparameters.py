@@ -175,7 +175,7 @@ def _cast(s: StepScalars, dtype: Any) -> StepScalars:
     info = jnp.finfo(dtype)
     values = {field.name: getattr(s, field.name) for field in fields(s)}
     for name, value in values.items():
-        if isinstance(value, float) and abs(value) > info.max:
+        if isinstance(value, float) and abs(value) > float(info.max):
             raise SettingsError(
                 f"`lr` and `weight_decay` give a factor of {value:.3g} ({name}), which {info.dtype} cannot hold. "
                 "Use smaller ones, or float64 parameters."

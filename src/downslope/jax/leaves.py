@@ -30,10 +30,11 @@ def named_leaves(tree: Any) -> tuple[list[NamedLeaf], Any]:
     return [(leaf_name(path), leaf) for path, leaf in leaves], structure
 
 
-def leaves_beside(structure: Any, tree: Any, what: str) -> list[Any]:
-    """Return the leaves of `tree` at the places of the gradients' structure; None everywhere if there is no tree.
+def leaves_beside(grads: Sequence[NamedLeaf], structure: Any, tree: Any, what: str) -> list[Any]:
+    """Return what stands in `tree` in the place of each gradient; None everywhere if there is no tree.
 
     Args:
+        grads: The gradients' leaves. In the place of a hole, a whole branch may stand.
         structure: The gradients' structure.
         tree: The tree, or None.
         what: What to call it in the message.
@@ -42,15 +43,21 @@ def leaves_beside(structure: Any, tree: Any, what: str) -> list[Any]:
         SettingsError: If it has another structure.
     """
     if tree is None:
-        return [None] * structure.num_leaves
+        return [None] * len(grads)
     try:
-        return structure.flatten_up_to(tree)
-    except (ValueError, TypeError, KeyError) as error:
+        leaves = structure.flatten_up_to(tree)
+    except (ValueError, TypeError, KeyError):
+        leaves = None
+    if leaves is None or not all(
+        is_hole(grad) or is_hole(leaf) or jax.tree_util.all_leaves([leaf])
+        for (_, grad), leaf in zip(grads, leaves, strict=True)
+    ):
         theirs = jax.tree_util.tree_structure(tree, is_leaf=is_hole)
         raise SettingsError(
-            f"the gradients and {what} are trees of different structure: {structure} and {theirs} ({error}). "
-            "Use the tree that `init` was called with, and gradients of the same structure."
-        ) from None
+            f"the gradients and {what} are trees of different structure: {structure} and {theirs}. "
+            "Pass gradients of the structure of the tree that `init` was called with."
+        )
+    return leaves
 
 
 def check_params(named: Sequence[NamedLeaf]) -> None:
@@ -60,9 +67,9 @@ def check_params(named: Sequence[NamedLeaf]) -> None:
             continue
         dtype = _dtype_of(leaf)
         if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
-            kind = f"a {type(leaf).__name__}" if dtype is None else f"of {dtype}"
+            kind = f"a value of type {type(leaf).__name__}" if dtype is None else f"one of {dtype}"
             raise SettingsError(
-                f"parameter {_quoted(name)} must be an array of floating or complex numbers; got one {kind}. "
+                f"parameter {_quoted(name)} must be an array of floating or complex numbers; got {kind}. "
                 "Keep what is not trained out of the tree, or hide it with optax.masked."
             )
 

@@ -159,10 +159,10 @@ def sgd(
         else:
             named_params, param_tree = named_leaves(params)
             check_params(named_params)
-            param_leaves = leaves_beside(tree, params, "the parameters")
-            homes = leaves_beside(tree, param_tree.unflatten(homes_of(named_params)), "the parameters")
-        velocities = leaves_beside(tree, state.velocity, "the state's velocity")
-        flags = leaves_beside(tree, state.started, "the state's `started`")
+            param_leaves = leaves_beside(named, tree, params, "the parameters")
+            homes = leaves_beside(named, tree, param_tree.unflatten(homes_of(named_params)), "the parameters")
+        velocities = leaves_beside(named, tree, state.velocity, "the state's velocity")
+        flags = leaves_beside(named, tree, state.started, "the state's `started`")
         count, known = jnp.asarray(state.count), ScalarsOfStep(state.count)
         results: list[tuple[Any, Any, Any]] = []
         for (name, grad), param, velocity, flag, home in zip(
