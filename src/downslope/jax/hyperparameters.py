@@ -87,8 +87,6 @@ class Hyperparameters:
                     values[name] = value_at(value, int(count)) if known else value_in_double(value, count, jnp)
                 elif isinstance(value, jax.Array):
                     values[name] = value.astype(jnp.float64)
-            if not self.has_decay:
-                values["weight_decay"] = 0.0  # also for a schedule that is 0 throughout
             result = scalars(
                 **values,
                 nesterov=s.nesterov,
@@ -97,6 +95,7 @@ class Hyperparameters:
                 maximize=s.maximize,
                 lr_initial=s.lr_initial,
                 lr_max=s.lr_max,
+                decays=self.has_decay,
             )
         terms = {name: getattr(result, name) for name in ("coupled_decay", "decoupled_decay")}
         absent = {name: ABSENT for name, value in terms.items() if isinstance(value, float) and value == 0}
