@@ -12,11 +12,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
+import optax
 import torch
 from cells import BYTES_PER_PARAMETER, Cell
 from torch import Tensor
 
+import downslope.jax
 import downslope.numpy
 import downslope.torch
 
@@ -48,7 +51,10 @@ def all_contenders(cell: Cell, *, with_compiled: bool) -> dict[str, Step]:
         "torch default": _torch_step(grads),
         "torch foreach": _torch_step(grads, foreach=True),
         "torch fused": _torch_step(grads, fused=True),
-        "optax jit": _optax_step(grads),
+        "optax jit": _optax_step(
+            grads, optax.chain(optax.add_decayed_weights(DECAY), optax.sgd(LR, momentum=MOMENTUM, nesterov=True))
+        ),
+        "downslope.jax": _optax_step(grads, downslope.jax.sgd(**COMMON)),
         "scikit-learn": _sklearn_step(grads),
     }
     if with_compiled:
@@ -125,11 +131,7 @@ def _torch_compiled(grads: Sequence[Tensor]) -> Step:
     return step
 
 
-def _optax_step(grads: Sequence[Tensor]) -> Step:
-    import jax
-    import optax
-
-    rule = optax.chain(optax.add_decayed_weights(DECAY), optax.sgd(LR, momentum=MOMENTUM, nesterov=True))
+def _optax_step(grads: Sequence[Tensor], rule: optax.GradientTransformation) -> Step:
     given = [jax.numpy.array(grad.numpy()) for grad in grads]
     params = [jax.numpy.full(grad.shape, 0.5) for grad in given]
     kept = {"params": params, "state": rule.init(params)}

@@ -82,6 +82,12 @@ def test_logistic_regression_reads_digits():
 
 
 @pytest.mark.slow
+def test_jax_classifier_reads_digits():
+    """At least 97 % of the test images, the run continued from the middle bit for bit as the first."""
+    assert load("jax_classifier").main() >= 0.97
+
+
+@pytest.mark.slow
 def test_torch_classifier_reads_digits():
     """At least 97 % of the test images, the restored run bit for bit as the first."""
     assert load("torch_classifier").main() >= 0.97

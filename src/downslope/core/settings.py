@@ -184,14 +184,17 @@ def scalars(
     maximize: bool,
     lr_initial: float,
     lr_max: float,
+    decays: bool | None = None,
 ) -> StepScalars:
     """Return one step's scalars from numbers; the only place where the ways of weight decay differ.
 
-    Every number is multiplied, added or divided only, so that lr may also be a 0-d tensor (torch's
-    ``differentiable=True``).
+    `decays` says whether there is any decay, where `weight_decay` is traced and cannot be asked.
+
+    Every number is multiplied, added or divided only, so that it may also be a 0-d array of a framework: a tensor lr
+    (torch's ``differentiable=True``), or what JAX traces.
     """
     coupled = decoupled = 0.0
-    if weight_decay == 0:
+    if not (weight_decay != 0 if decays is None else decays):
         pass  # lr_initial and lr_max may then be 0 or infinite
     elif decay == "coupled":
         coupled = weight_decay

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Literal, Self, cast, get_args
 
 from downslope.core.errors import SettingsError, one_of
+from downslope.core.schedules.traced import value_where_traced
 
 Unit = Literal["step", "epoch"]
 UNITS: tuple[str, ...] = get_args(Unit)
@@ -27,7 +28,11 @@ def _where(condition: Any, yes: Any, no: Any) -> Any:
     return yes if condition else no
 
 
-PYTHON = SimpleNamespace(where=_where, minimum=min, maximum=max, cos=math.cos, sqrt=math.sqrt)
+def _divide(step: Any, length: Any) -> Any:
+    return step / length
+
+
+PYTHON = SimpleNamespace(where=_where, minimum=min, maximum=max, divide=_divide, cos=math.cos, sqrt=math.sqrt)
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,13 @@ class Schedule(ABC):
             step: Step, 0-based: an integer >= 0, or a NumPy array of integers for several steps at once, which are
                 the same numbers to the last bit.
             steps_per_epoch: Steps in one epoch; needed where the schedule is in epochs.
-            xp: Array namespace with where, minimum, maximum, cos and sqrt, where `step` is its integer array, which
-                may be traced: then nothing can be checked, and the numbers are in its precision. A JAX array or tracer
-                brings its own.
+            xp: Array namespace with where, minimum, maximum, divide, cos and sqrt, where `step` is its integer array,
+                which may be traced: then nothing can be checked, and the numbers are in its precision. Not needed for
+                JAX: its arrays and tracers bring their own, and are computed in 64 bits.
 
         Returns:
-            A float, or a float array of the step's shape.
+            A float, or a float array of the step's shape. For a JAX array, one of JAX's default precision: traced or
+            not, the float rounded to it (`docs/schedules.md` says where the last place may differ).
 
         Raises:
             SettingsError: If the step is not an integer >= 0, the value is too large for a float, or the schedule is
@@ -69,9 +75,11 @@ class Schedule(ABC):
                 f"{self!r} is in epochs, and how many steps an epoch has is not known here. "
                 "Pass steps_per_epoch=, or resolve it first with .in_steps(steps_per_epoch)."
             )
-        xp = _foreign_namespace(step) if xp is None else xp
         if xp is not None:
             return schedule.closed_form(step, xp)
+        own = _foreign_namespace(step)
+        if own is not None:
+            return value_where_traced(schedule, step, own)
         if not _is_array(step):
             return _finite_value(schedule, check_step(step))
         import numpy as np

@@ -111,7 +111,7 @@ class Exponential(Schedule):
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Initial * rate ** (whole or fractional periods), bounded by `end`."""
-        periods = whole_periods(step, self.every) if self.staircase else step / self.every
+        periods = whole_periods(step, self.every) if self.staircase else xp.divide(step, self.every)
         if self.initial in (0, self.end):  # constant, and the power might overflow
             return self.initial + 0.0 * step
         if self.end is None:
@@ -350,7 +350,7 @@ def ramp(step: Any, xp: Any, duration: float, first: float, last: float, shape: 
     """
     if duration == 0:
         return last + 0.0 * step
-    done = xp.minimum(step / duration, 1.0)
+    done = xp.minimum(xp.divide(step, duration), 1.0)
     if shape == "linear":
         left = (1.0 - done) ** power
     elif shape == "cosine":

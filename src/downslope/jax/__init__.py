@@ -1,0 +1,17 @@
+"""The JAX front door: ``downslope.jax.sgd``, an ``optax.GradientTransformation``."""
+
+from downslope.core.errors import MissingDependencyError
+
+try:
+    import jax as _jax  # noqa: F401 - only to say what is missing
+    import optax as _optax  # noqa: F401
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in {"jax", "jaxlib", "optax"}:
+        raise
+    raise MissingDependencyError(
+        f'downslope.jax needs {error.name}, which is not installed. Install it with: pip install "downslope[jax]"'
+    ) from None
+
+from downslope.jax.transformation import SGDState, sgd
+
+__all__ = ["SGDState", "sgd"]

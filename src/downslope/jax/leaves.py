@@ -1,0 +1,184 @@
+"""The leaves of the trees that meet in a step, and the checks that they fit.
+
+What lives here: walking gradients, parameters and velocities side by side, with errors that name the leaf. What does
+not: arithmetic, and groups (`names.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from downslope.core.errors import SettingsError, StateError
+from downslope.jax.names import leaf_name
+
+NamedLeaf = tuple[str, Any]
+
+
+def is_hole(leaf: Any) -> bool:
+    """Return whether a place in a tree holds nothing: None, or what `optax.masked` puts where it looks away."""
+    return leaf is None or isinstance(leaf, optax.MaskedNode)
+
+
+def named_leaves(tree: Any) -> tuple[list[NamedLeaf], Any]:
+    """Return the leaves of a tree with their names, holes included, and its structure."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_hole)
+    return [(leaf_name(path), leaf) for path, leaf in leaves], structure
+
+
+def leaves_beside(grads: Sequence[NamedLeaf], structure: Any, tree: Any, what: str) -> list[Any]:
+    """Return what stands in `tree` in the place of each gradient; None everywhere if there is no tree.
+
+    Args:
+        grads: The gradients' leaves. In the place of a hole, a whole branch may stand.
+        structure: The gradients' structure.
+        tree: The tree, or None.
+        what: What to call it in the message.
+
+    Raises:
+        SettingsError: If it has another structure.
+    """
+    if tree is None:
+        return [None] * len(grads)
+    try:
+        leaves = structure.flatten_up_to(tree)
+    except (ValueError, TypeError, KeyError):
+        leaves = None
+    if leaves is None or not all(
+        is_hole(grad) or is_hole(leaf) or jax.tree_util.all_leaves([leaf])
+        for (_, grad), leaf in zip(grads, leaves, strict=True)
+    ):
+        theirs = jax.tree_util.tree_structure(tree, is_leaf=is_hole)
+        raise SettingsError(
+            f"the gradients and {what} are trees of different structure: {structure} and {theirs}. "
+            "Pass gradients of the structure of the tree that `init` was called with."
+        )
+    return leaves
+
+
+def check_params(named: Sequence[NamedLeaf]) -> None:
+    """Raise `SettingsError` unless every parameter is an array of floating or complex numbers, or a hole."""
+    for name, leaf in named:
+        if is_hole(leaf):
+            continue
+        dtype = _dtype_of(leaf)
+        if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
+            kind = f"a value of type {type(leaf).__name__}" if dtype is None else f"one of {dtype}"
+            raise SettingsError(
+                f"parameter {_quoted(name)} must be an array of floating or complex numbers; got {kind}. "
+                "Keep what is not trained out of the tree, or hide it with optax.masked."
+            )
+
+
+def check_gradient(name: str, grad: Any, param: Any, velocity: Any, *, has_params: bool, has_velocity: bool) -> None:
+    """Raise unless a gradient fits its parameter and its velocity.
+
+    Args:
+        name: Name of the leaf.
+        grad: The gradient.
+        param: The parameter, or None.
+        velocity: The velocity, or None.
+        has_params: Whether there are parameters at all.
+        has_velocity: Whether this parameter must have a velocity.
+
+    Raises:
+        SettingsError: If the gradient's kind or shape is not that of the parameter.
+        StateError: If the state does not hold a velocity of that shape where it must.
+    """
+    dtype = _dtype_of(grad)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
+        kind = type(grad).__name__ if dtype is None else str(dtype)
+        raise SettingsError(
+            f"the gradient of {_quoted(name)} must hold floating or complex numbers; got {kind}. "
+            "Pass None for a parameter that has no gradient."
+        )
+    if has_params and is_hole(param):
+        raise SettingsError(f"there is a gradient of {_quoted(name)}, and {param!r} in its place among the parameters.")
+    beside = velocity if param is None else param
+    if beside is not None and jnp.shape(beside) != jnp.shape(grad):
+        raise SettingsError(
+            f"the gradient of {_quoted(name)} has shape {jnp.shape(grad)}, the "
+            f"{'velocity' if param is None else 'parameter'} {jnp.shape(beside)}. They must be equal."
+        )
+    if beside is not None and jnp.iscomplexobj(grad) and not jnp.iscomplexobj(beside):
+        raise SettingsError(
+            f"the gradient of {_quoted(name)} is complex, the parameter real: its imaginary part would be lost."
+        )
+    if velocity is None and has_velocity:
+        raise StateError(
+            f"the state has no velocity for {_quoted(name)}, which has momentum. Make the state with `init` of this "
+            "optimizer; for a momentum that is 0 now and changes later, pass a schedule or a scalar array."
+        )
+    if velocity is not None and jnp.shape(velocity) != jnp.shape(grad):
+        raise StateError(
+            f"the velocity of {_quoted(name)} has shape {jnp.shape(velocity)}, the gradient {jnp.shape(grad)}. "
+            "Make the state with `init` of this optimizer and these parameters."
+        )
+
+
+def check_state(state: Any) -> None:
+    """Raise `StateError` unless `state` is one of `sgd`'s."""
+    if not (hasattr(state, "count") and hasattr(state, "velocity") and hasattr(state, "started")):
+        raise StateError(
+            f"the state must be the SGDState that `init` returned; got a {type(state).__name__}. The order is "
+            "update(grads, state, params)."
+        )
+
+
+def checked_velocity_dtype(dtype: Any) -> Any:
+    """Return `dtype` if it is None or a real floating format of at least 16 bits, else raise `SettingsError`."""
+    if dtype is None:
+        return None
+    try:
+        found = jnp.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or not jnp.issubdtype(found, jnp.floating) or found.itemsize < 2:
+        raise SettingsError(f"`velocity_dtype` must be None or a floating format such as jnp.float32; got {dtype!r}.")
+    return found
+
+
+def zeros_for(name: str, param: Any, dtype: Any) -> jax.Array:
+    """Return the velocity that a parameter starts with.
+
+    Args:
+        name: Name of the parameter.
+        param: The parameter.
+        dtype: The real format that was asked for, or None for the parameter's own.
+
+    Raises:
+        SettingsError: If JAX does not have it: float64 while 64 bits are switched off, or complex numbers of 16 bits.
+    """
+    return jnp.zeros_like(param, dtype=_velocity_format(name, param, dtype))
+
+
+def _velocity_format(name: str, param: Any, dtype: Any) -> Any:
+    own = jnp.asarray(param).dtype
+    if dtype is None:
+        return own
+    if jnp.issubdtype(own, jnp.complexfloating):
+        counterpart = {"float32": jnp.complex64, "float64": jnp.complex128}.get(dtype.name)
+        if counterpart is None:
+            raise SettingsError(f"{_quoted(name)} is complex, and there are no complex numbers of {dtype}.")
+        dtype = jnp.dtype(counterpart)
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise SettingsError(
+            f"`velocity_dtype` {dtype} needs 64 bits, which JAX has switched off. Use "
+            'jax.config.update("jax_enable_x64", True) at the start, or jnp.float32.'
+        )
+    return dtype
+
+
+def _dtype_of(leaf: Any) -> Any:
+    """Return the format of an array or a Python float, None for anything else."""
+    if isinstance(leaf, float | complex):
+        return jnp.result_type(leaf)
+    return getattr(leaf, "dtype", None)
+
+
+def _quoted(name: str) -> str:
+    return f"`{name}`" if name else "(the only one)"

@@ -1,0 +1,217 @@
+"""``downslope.jax.sgd``: the rule as an optax transformation of a pytree.
+
+What lives here: the state, and how the leaves of gradients, parameters and velocities meet in the rule. What does not:
+arithmetic (`downslope.core.rule`), and where a step's scalars come from (`hyperparameters.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.core import Tracer
+
+from downslope.core.errors import GroupError, SettingsError
+from downslope.core.groups import Group
+from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.schedules.base import Schedule
+from downslope.core.settings import Decay, Settings
+from downslope.jax.absent import ABSENT
+from downslope.jax.hyperparameters import Hyperparameters, ScalarsOfStep, checked_hyperparameters
+from downslope.jax.leaves import (
+    NamedLeaf,
+    check_gradient,
+    check_params,
+    check_state,
+    checked_velocity_dtype,
+    is_hole,
+    leaves_beside,
+    named_leaves,
+    zeros_for,
+)
+from downslope.jax.names import assign_leaves
+from downslope.jax.repeated import RepeatedDecay
+
+Number = float | jax.Array
+Scheduled = Number | Schedule | Callable[[Any], Any]
+
+
+class SGDState(NamedTuple):
+    """The state of `sgd`.
+
+    Attributes:
+        count: Steps done, an int32 scalar: the step at which schedules are read next.
+        velocity: A pytree of the parameters' structure: the velocity of each, or None where momentum is 0.
+        started: Only where dampening spares first gradients, else None: a pytree of the parameters' structure with a
+            bool scalar, whether the parameter has had a gradient. A state without it takes count > 0 for that.
+    """
+
+    count: Any
+    velocity: Any
+    started: Any = None
+
+
+def sgd(
+    lr: Scheduled | None = None,
+    momentum: Scheduled | None = None,
+    dampening: Number | None = None,
+    nesterov: bool | None = None,  # noqa: FBT001 - in the order of torch.optim.SGD and optax.sgd
+    weight_decay: Scheduled | None = None,
+    *,
+    decay: Decay | None = None,
+    lr_in_velocity: bool | None = None,
+    undampened_first_step: bool | None = None,
+    maximize: bool | None = None,
+    settings: Settings | None = None,
+    groups: Sequence[Group] = (),
+    velocity_dtype: Any = None,
+) -> optax.GradientTransformation:
+    """Return SGD with momentum and weight decay as an optax transformation of any pytree.
+
+    Its updates are what is added to the parameters, by `optax.apply_updates` or otherwise. Each hyperparameter that is
+    not given is as in `Settings`. `lr`, `momentum` and `weight_decay` take a number, a schedule in steps, a function of
+    the step count such as optax's schedules, or a scalar array, which may be traced: with
+    `optax.inject_hyperparams(downslope.jax.sgd)(lr=0.1)` it may change from step to step.
+
+    Args:
+        lr: Learning rate, >= 0.
+        momentum: Factor on the velocity, in [0, 1). For the number 0 no velocity is kept.
+        dampening: The gradient enters the velocity with weight 1 - dampening.
+        nesterov: Nesterov's form of momentum.
+        weight_decay: Strength of weight decay, >= 0. Unless it is the number 0, `update` needs the parameters.
+        decay: Where weight decay enters: "coupled", "decoupled", "independent", "relative" or "corrected".
+        lr_in_velocity: Whether lr is inside the velocity.
+        undampened_first_step: Whether a parameter's first gradient is undampened.
+        maximize: Whether to ascend.
+        settings: All hyperparameters at once, instead of one by one.
+        groups: Settings that differ by name pattern, such as "params.Dense_0.kernel": the keys, attributes and
+            positions on the way to a leaf, joined by dots. "@bias_and_norm" selects leaves of at most one dimension,
+            those called `bias`, and those directly in something with "norm" in its name. `update` needs the parameters.
+        velocity_dtype: Format of the velocity, such as jnp.float32; None for that of each parameter.
+
+    Returns:
+        A transformation with state `SGDState`. Narrow formats are computed in float32; updates are rounded once to
+        their parameter's format (the gradient's, without parameters), velocities to their own. A gradient that is None
+        leaves its parameter's velocity as it is, and its update is None.
+
+    Raises:
+        SettingsError: If a value is not allowed. `init` and `update` raise it for trees that do not fit, GroupError for
+            a pattern that matches nothing, and StateError for a state of something else.
+
+    Example:
+        >>> import jax.numpy as jnp, optax
+        >>> from downslope.jax import sgd
+        >>> optimizer = sgd(lr=0.5, momentum=0.5)
+        >>> params = {"weight": jnp.array([1.0])}
+        >>> state = optimizer.init(params)
+        >>> for _ in range(2):
+        ...     updates, state = optimizer.update({"weight": jnp.array([1.0])}, state, params)
+        ...     params = optax.apply_updates(params, updates)
+        >>> params["weight"].tolist(), int(state.count)
+        ([-0.25], 2)
+    """
+    given = {
+        "lr": lr,
+        "momentum": momentum,
+        "dampening": dampening,
+        "nesterov": nesterov,
+        "weight_decay": weight_decay,
+        "decay": decay,
+        "lr_in_velocity": lr_in_velocity,
+        "undampened_first_step": undampened_first_step,
+        "maximize": maximize,
+    }
+    common = checked_hyperparameters(given, settings)
+    groups = tuple(groups)
+    own = [*(common.with_group(group) for group in groups), common]
+    velocity_dtype = checked_velocity_dtype(velocity_dtype)
+
+    def homes_of(named: Sequence[NamedLeaf]) -> list[Hyperparameters]:
+        present = [(name, jnp.shape(leaf)) for name, leaf in named if not is_hole(leaf)]
+        indices = iter(assign_leaves(groups, present))
+        return [common if is_hole(leaf) else own[next(indices)] for _, leaf in named]
+
+    def init(params: Any) -> SGDState:
+        named, tree = named_leaves(params)
+        check_params(named)
+        velocity, started = [], []
+        for (name, leaf), home in zip(named, homes_of(named), strict=True):
+            nothing = leaf if is_hole(leaf) else None
+            kept = home.has_velocity and not is_hole(leaf)
+            velocity.append(zeros_for(name, leaf, velocity_dtype) if kept else nothing)
+            started.append(jnp.zeros((), bool) if kept and home.asks_for_first else nothing)
+        return SGDState(
+            count=jnp.zeros((), jnp.int32),
+            velocity=tree.unflatten(velocity),
+            started=tree.unflatten(started) if any(home.asks_for_first for home in own) else None,
+        )
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, SGDState]:
+        check_state(state)
+        named, tree = named_leaves(updates)
+        if params is None:
+            _check_params_not_needed(common, groups)
+            param_leaves, homes = [None] * len(named), [common] * len(named)
+        else:
+            named_params, param_tree = named_leaves(params)
+            check_params(named_params)
+            param_leaves = leaves_beside(named, tree, params, "the parameters")
+            homes = leaves_beside(named, tree, param_tree.unflatten(homes_of(named_params)), "the parameters")
+        velocities = leaves_beside(named, tree, state.velocity, "the state's velocity")
+        flags = leaves_beside(named, tree, state.started, "the state's `started`")
+        count, known = jnp.asarray(state.count), ScalarsOfStep(state.count)
+        results: list[tuple[Any, Any, Any]] = []
+        for (name, grad), param, velocity, flag, home in zip(
+            named, param_leaves, velocities, flags, homes, strict=True
+        ):
+            if is_hole(grad):
+                results.append((grad, velocity, flag))
+                continue
+            check_gradient(name, grad, param, velocity, has_params=params is not None, has_velocity=home.has_velocity)
+            moved = step_leaf(grad, param, velocity, known.scalars_for(home, flag))
+            results.append((*moved, None if flag is None else jnp.ones_like(flag)))
+        columns = zip(*results, strict=True) if results else ((), (), ())
+        deltas, new_velocity, new_started = (tree.unflatten(column) for column in columns)
+        return deltas, SGDState(
+            count=optax.safe_increment(count),
+            velocity=new_velocity,
+            started=None if state.started is None else new_started,
+        )
+
+    return optax.GradientTransformation(init, cast("Any", update))
+
+
+def step_leaf(
+    grad: Any, param: Any, velocity: Any, scalars_in: Callable[[Any], StepScalars]
+) -> tuple[jax.Array, jax.Array | None]:
+    """Return (delta, velocity') of one leaf, each rounded once to its own format.
+
+    Args:
+        grad: Gradient, any shape.
+        param: Parameter of that shape, or None where nothing reads it.
+        velocity: Velocity of that shape, or None where none is kept.
+        scalars_in: Returns the scalars of the step in a format.
+    """
+    arrays = [None if array is None else jnp.asarray(array) for array in (grad, param, velocity)]
+    wide = jnp.result_type(jnp.float32, *(array.dtype for array in arrays if array is not None))
+    g, p, v = (ABSENT if array is None else array.astype(wide) for array in arrays)
+    scalars = scalars_in(wide)
+    if isinstance(g, Tracer) and scalars.nesterov and scalars.coupled_decay is not ABSENT:
+        repeated: Any = RepeatedDecay(jnp.asarray(scalars.coupled_decay, jnp.finfo(wide).dtype))
+        scalars = replace(scalars, coupled_decay=repeated)
+    delta, new_velocity = sgd_rule(p, g, v, scalars)
+    grad, param, velocity = arrays
+    delta = delta.astype(grad.dtype if param is None else param.dtype)
+    return delta, None if velocity is None else new_velocity.astype(velocity.dtype)
+
+
+def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group]) -> None:
+    how = "Call update(grads, state, params)."
+    if groups:
+        raise GroupError(f"`groups` match parameters by name, and `update` got no parameters. {how}")
+    if common.has_decay:
+        raise SettingsError(f"weight decay needs the parameters, and `update` got none. {how}")

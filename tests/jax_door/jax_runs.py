@@ -1,0 +1,111 @@
+"""Runs of the table's cases with `downslope.jax.sgd`, shared by the tests of the JAX front door. No test lives here."""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import cache
+from typing import Any
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from cases import CASES, SHAPES, STEPS, Case, gradients, initial_params
+from reference import Reference, run_reference
+
+Tree = dict[str, Any]
+
+
+@cache
+def reference(name: str) -> Reference:
+    """Return the float64 trajectory of the case of this name, computed once."""
+    return run_reference(next(case for case in CASES if case.name == name))
+
+
+def nested(flat: Tree) -> Tree:
+    """Return {"first.weight": x} as {"first": {"weight": x}}, the way JAX's models keep parameters."""
+    tree: Tree = {}
+    for name, value in flat.items():
+        *homes, last = name.split(".")
+        inner = tree
+        for home in homes:
+            inner = inner.setdefault(home, {})
+        inner[last] = value
+    return tree
+
+
+def flat(tree: Tree, prefix: str = "") -> Tree:
+    """Return the tree as one dictionary, with dotted names."""
+    found: Tree = {}
+    for name, value in tree.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def case_params(dtype: Any) -> Tree:
+    """Return the table's parameters as a nested tree of JAX arrays."""
+    return nested({name: jnp.asarray(param, dtype) for name, param in initial_params(np.float64).items()})
+
+
+def case_grads(case: Case, step: int, dtype: Any) -> Tree:
+    """Return the gradients of a step as a nested tree, None where there is none."""
+    given = gradients(case, step, np.float64)
+    return nested({name: jnp.asarray(given[name], dtype) if name in given else None for name in initial_params()})
+
+
+def is_uniform(case: Case) -> bool:
+    """Return whether every parameter of a case has the same settings, and a gradient at every step."""
+    return not (case.groups or case.first_gradient or case.every)
+
+
+def joined(tree: Tree) -> Tree:
+    """Return the tree with all its leaves in one: a uniform case is then the same, and quicker to compile."""
+    return {"all": jnp.concatenate([leaf.ravel() for leaf in flat(tree).values()])}
+
+
+def parted(tree: Tree) -> Tree:
+    """Return what `joined` joined, as the tree it was; None stays None."""
+    found, start = {}, 0
+    for name, shape in SHAPES.items():
+        size = math.prod(shape)
+        found[name] = None if tree["all"] is None else tree["all"][start : start + size].reshape(shape)
+        start += size
+    return nested(found)
+
+
+def apply(params: Tree, updates: Tree) -> Tree:
+    """Return the parameters plus their updates, where there is one; `optax.apply_updates` knows no None."""
+    return jax.tree.map(
+        lambda update, param: param if update is None else (param + update).astype(param.dtype),
+        updates,
+        params,
+        is_leaf=lambda leaf: leaf is None,
+    )
+
+
+def run(
+    optimizer: optax.GradientTransformation,
+    case: Case,
+    dtype: Any,
+    *,
+    grad_dtype: Any = None,
+    jit: bool = True,
+    steps: int = STEPS,
+) -> tuple[Tree, Any]:
+    """Take the steps of a case; return parameters and state. A uniform case is run with its leaves in one."""
+    pack, unpack = (joined, parted) if is_uniform(case) else (lambda tree: tree, lambda tree: tree)
+
+    def step(params: Tree, state: Any, grads: Tree) -> tuple[Tree, Any]:
+        updates, state = optimizer.update(grads, state, params)
+        return apply(params, updates), state
+
+    params = pack(case_params(dtype))
+    state = optimizer.init(params)
+    taken = jax.jit(step, donate_argnums=(0, 1)) if jit else step
+    for t in range(steps):
+        params, state = taken(params, state, pack(case_grads(case, t, grad_dtype or dtype)))
+    return unpack(params), state._replace(velocity=unpack(state.velocity))
