@@ -33,11 +33,11 @@ def __getattr__(name: str) -> Any:
     """Load a public name, or one of the front doors (``downslope.torch``), at first use."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in {"schedules", "numpy", "torch"}:
+    if name in {"schedules", "numpy", "torch", "keras"}:
         return importlib.import_module(f"downslope.{name}")
     raise AttributeError(f"module 'downslope' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     """List the public names."""
-    return [*__all__, "numpy", "torch"]
+    return [*__all__, "numpy", "torch", "keras"]
