@@ -52,7 +52,7 @@ def arrays_of(store: Mapping[str, Any]) -> list[np.ndarray[Any, Any]]:
     Raises:
         StateError: If they are not numbered from 0.
     """
-    keys = {str(key) for key in store}
+    keys = set(map(str, store.keys()))  # a store of Keras has keys(), but cannot be iterated over
     wanted = [str(i) for i in range(len(keys))]
     if keys != set(wanted):
         raise StateError(

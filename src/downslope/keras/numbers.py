@@ -138,6 +138,14 @@ def float_format() -> str:
     return str(jax.dtypes.canonicalize_dtype("float64"))
 
 
+def computing_format(*dtypes: Any) -> str:
+    """Return the format to compute in: float64 if one is, else float32, however narrow they are.
+
+    Keras's own `result_type` makes float32 of float64 on some backends.
+    """
+    return "float64" if "float64" in map(keras.backend.standardize_dtype, dtypes) else "float32"
+
+
 def _is_array(value: Any) -> bool:
     """Whether it is a parameter's tensor rather than a number of the step."""
     return not isinstance(value, Number | int | float)
@@ -161,7 +169,7 @@ def _combined(operation: Callable[..., Any], *numbers: Any, fraction: bool = Fal
         return Number(operation(*values))
     floats = [tensor.dtype for tensor in tensors if not _is_whole(tensor)]
     if floats:
-        dtype = keras.backend.result_type(*floats)
+        dtype = computing_format(*floats)
     elif fraction or any(isinstance(value, float) for value in values):
         dtype = float_format()
     else:
@@ -174,11 +182,20 @@ def _lifted(value: Any, dtype: str) -> Any:
     return ops.convert_to_tensor(value, dtype=dtype) if isinstance(value, int | float) else ops.cast(value, dtype)
 
 
+def _functions() -> Any:
+    """Return the backend's functions; Keras's own would make float32 of JAX's float64."""
+    if keras.backend.backend() != "jax":
+        return ops
+    import jax.numpy
+
+    return jax.numpy
+
+
 def _where(condition: Any, yes: Any, no: Any) -> Number:
     condition = Number(condition)
     if condition.is_known:
         return Number(yes if condition.value else no)
-    return _combined(lambda first, second: ops.where(condition.value, first, second), *_same_kind(yes, no))
+    return _combined(lambda first, second: _functions().where(condition.value, first, second), *_same_kind(yes, no))
 
 
 def _same_kind(*numbers: Any) -> list[Any]:
@@ -192,9 +209,9 @@ def _same_kind(*numbers: Any) -> list[Any]:
 
 NAMESPACE = SimpleNamespace(
     where=_where,
-    minimum=lambda first, second: _combined(ops.minimum, *_same_kind(first, second)),
-    maximum=lambda first, second: _combined(ops.maximum, *_same_kind(first, second)),
-    cos=lambda number: _combined(ops.cos, number, fraction=True),
-    sqrt=lambda number: _combined(ops.sqrt, number, fraction=True),
+    minimum=lambda first, second: _combined(_functions().minimum, *_same_kind(first, second)),
+    maximum=lambda first, second: _combined(_functions().maximum, *_same_kind(first, second)),
+    cos=lambda number: _combined(_functions().cos, *_same_kind(number), fraction=True),
+    sqrt=lambda number: _combined(_functions().sqrt, *_same_kind(number), fraction=True),
 )
 """The functions that schedules call (their `xp`)."""

@@ -23,9 +23,9 @@ from downslope.core.settings import Settings
 from downslope.keras.arguments import DEFAULTS, check_rate, settings_and_lr
 from downslope.keras.held import Fixed, Held
 from downslope.keras.loading import arrays_of, check_fits, to_array, was_never_built
-from downslope.keras.numbers import Number
+from downslope.keras.numbers import Number, computing_format
 from downslope.keras.schedules import Scheduled, value_of_keras
-from downslope.keras.step import computing_format, move, scalars_of
+from downslope.keras.step import move, scalars_of
 from downslope.keras.variables import (
     Exclusion,
     VariableRule,
@@ -247,7 +247,8 @@ class SGD(keras.optimizers.Optimizer):
         self._held.has_stepped = True
         index = self._get_variable_index(variable)
         momentum, counted = self.momentums[index], self._first_gradients[index]
-        dtype, wide = computing_format(variable)
+        dtype = keras.backend.standardize_dtype(variable.dtype)
+        wide = computing_format(dtype)  # narrow formats are computed in float32, and rounded once
         s = self._scalars(self._held.rules[index], wide, learning_rate)
         if counted is not None:
             s = replace(s, dampening=Number(ops.cast(counted, wide)) * s.dampening)

@@ -59,12 +59,6 @@ def scalars_of(rule: VariableRule, step: Any, learning_rate: Any, dtype: str) ->
     return replace(s, **numbers)
 
 
-def computing_format(variable: Any) -> tuple[str, str]:
-    """Return a variable's format, and that in which its step is computed: at least float32, rounded once."""
-    dtype = keras.backend.standardize_dtype(variable.dtype)
-    return dtype, keras.backend.result_type(dtype, "float32")
-
-
 def move(variable: Any, gradient: Any, velocity: Any, s: StepScalars, wide: str) -> tuple[Any, Any, Any]:
     """Return what one step makes of a variable.
 
