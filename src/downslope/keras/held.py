@@ -27,6 +27,7 @@ class Held:
         has_stepped: Whether a step was taken or traced.
         scalars: Those of the present step, by rule and format.
         waiting: Variables loaded before the optimizer was built.
+        plan: On the torch backend, the variables that the compiled kernel steps.
     """
 
     def __init__(self, settings: Settings, weight_decay: Any, groups: tuple[Group, ...]) -> None:
@@ -38,6 +39,7 @@ class Held:
         self.has_stepped = False
         self.scalars: dict[tuple[int, str], StepScalars] = {}
         self.waiting: list[Any] | None = None
+        self.plan: Any = None
 
 
 class Fixed:

@@ -230,9 +230,15 @@ class SGD(keras.optimizers.Optimizer):
         """Do nothing: weight decay is in the rule, and the base class would do it a second time."""
 
     def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
+        one_by_one = super()._backend_update_step
         self._held.scalars.clear()
         try:
-            super()._backend_update_step(grads, trainable_variables, learning_rate)
+            if keras.backend.backend() == "torch":
+                from downslope.keras.torch_step import step_all
+
+                step_all(self, grads, trainable_variables, learning_rate, one_by_one)
+            else:
+                one_by_one(grads, trainable_variables, learning_rate)
         finally:
             self._held.scalars.clear()  # tensors of this trace, which no other may use
 
@@ -354,7 +360,8 @@ class SGD(keras.optimizers.Optimizer):
         config |= {name: getattr(own, name) for name in DEFAULTS} | {"weight_decay": held.weight_decay}
         for name in ("momentum", "weight_decay"):
             if isinstance(config[name], Schedule):
-                config[name] = keras.saving.serialize_keras_object(Scheduled(config[name]))
+                # A plain table: Keras takes objects for shared by their address, which a passing one leaves to the next.
+                config[name] = Scheduled(config[name]).get_config()["schedule"]
         if isinstance(self._learning_rate, keras.Variable):
             given = own.lr
             present: Any = ops.convert_to_numpy(self._learning_rate)
@@ -376,9 +383,12 @@ class SGD(keras.optimizers.Optimizer):
         config = dict(config)
         excluded = config.pop("excluded_from_weight_decay", None)
         lr_initial = config.pop("lr_initial", None)
-        for name in ("learning_rate", "momentum", "weight_decay"):
+        if isinstance(config.get("learning_rate"), dict):
+            rate = keras.saving.deserialize_keras_object(config["learning_rate"], custom_objects=custom_objects)
+            config["learning_rate"] = rate
+        for name in ("momentum", "weight_decay"):
             if isinstance(config.get(name), dict):
-                config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+                config[name] = Scheduled.from_config({"schedule": config[name]}).schedule
         present = config.get("learning_rate")
         if lr_initial is not None:  # what "relative" and "corrected" decay divide by, whatever lr is by now
             config["learning_rate"] = lr_initial

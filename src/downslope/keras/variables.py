@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from downslope.core.errors import GroupError, did_you_mean
@@ -69,26 +70,25 @@ class Exclusion:
                     f"`var_names` must be regular expressions such as 'bias'; got {pattern!r} ({error})."
                 ) from None
 
-    def covers(self, key: Any, path: str) -> bool:
+    def covers(self, key: Any, name: str) -> bool:
         """Return whether a variable is excluded.
 
         Args:
             key: Its key.
-            path: Its path.
+            name: Its name, as `names_of` gives it.
         """
-        by_identity = key in self.keys if self.keys else path in self.paths
-        name = path.rsplit("/", 1)[-1]
-        return by_identity or any(re.search(p, name) or re.search(p, path) for p in self.patterns)
+        by_identity = key in self.keys if self.keys else any(map(partial(_ends_in, name=name), self.paths))
+        return by_identity or any(re.search(p, name) or re.search(p, name.rsplit("/", 1)[-1]) for p in self.patterns)
 
-    def check_found(self, keys: Sequence[Any], paths: Sequence[str]) -> None:
-        """Raise `GroupError` if an excluded variable is not among those of these keys and paths."""
-        missing = [path for path in self.paths if path not in paths]
+    def check_found(self, keys: Sequence[Any], names: Sequence[str]) -> None:
+        """Raise `GroupError` if an excluded variable is not among those of these keys and names."""
+        missing = [path for path in self.paths if not any(_ends_in(path, name) for name in names)]
         if not missing and not self.keys <= set(keys):
             missing = list(self.paths)  # another model's, of the same name
         if missing:
             raise GroupError(
                 f"{missing[0]!r}, to be excluded from weight decay, is no variable of this optimizer."
-                f"{did_you_mean(missing[0], paths)} The variables are: {', '.join(paths)}."
+                f"{did_you_mean(missing[0], names)} The variables are: {', '.join(names)}."
             )
 
     def to_config(self) -> dict[str, list[str]]:
@@ -99,6 +99,21 @@ class Exclusion:
 def path_of(variable: Any) -> str:
     """Return what to call a variable: its path such as "dense/kernel", or a backend's own name."""
     return str(getattr(variable, "path", None) or variable.name)
+
+
+def names_of(variables: Sequence[Any]) -> list[str]:
+    """Return the names of an optimizer's variables: their paths, without the names of models around all of them.
+
+    Keras puts a Sequential model's own name in front of its variables' paths, but not when it loads the same model.
+    """
+    parts = [path_of(variable).split("/") for variable in variables]
+    while parts and all(len(names) > 2 and names[0] == parts[0][0] for names in parts):
+        parts = [names[1:] for names in parts]
+    return ["/".join(names) for names in parts]
+
+
+def _ends_in(path: str, name: str) -> bool:
+    return f"/{path}".endswith(f"/{name}")
 
 
 def rules_of(
@@ -113,14 +128,14 @@ def rules_of(
     Args:
         variables: Trainable variables, in the optimizer's order.
         settings: Settings of all that no group matches.
-        groups: Groups, whose patterns are matched against paths.
+        groups: Groups, whose patterns are matched against the names of `names_of`.
         exclusion: What weight decay leaves alone, whatever the groups say.
         key_of: Variable -> its key.
 
     Raises:
         GroupError: If a pattern matches nothing, or an excluded variable is not among these.
     """
-    paths = [path_of(variable) for variable in variables]
+    paths = names_of(variables)
     shapes: dict[str, tuple[int, ...]] = {}
     for path, variable in zip(paths, variables, strict=True):
         shape = tuple(variable.shape)

@@ -21,7 +21,7 @@ FULL = Settings(
     weight_decay=schedules.Cosine(0.1, 0.0, 10),
     decay="relative",
 )
-GROUPS = (Group(match="*/bias", weight_decay=0.0), Group(match=("net/last/*", "*norm*"), lr=0.05, nesterov=True))
+GROUPS = (Group(match="*/bias", weight_decay=0.0), Group(match=("last/*", "*norm*"), lr=0.05, nesterov=True))
 
 
 def all_of(optimizer):
@@ -95,6 +95,19 @@ def test_a_saved_model_goes_on_bit_for_bit(make, tmp_path):
     fit(loaded, epochs=1)
     assert gap(loaded.weights, whole.weights) == 0.0
     assert gap(loaded.optimizer.variables, whole.optimizer.variables) == 0.0
+
+
+def test_exclusions_are_saved_with_a_model(tmp_path):
+    """What was excluded from weight decay, by variable or by name, is excluded in the loaded model too."""
+    model = compiled(SGD(0.0, weight_decay=0.5, decay="independent"))
+    model.optimizer.exclude_from_weight_decay(var_list=[model.get_layer("first").kernel], var_names=["bias", "norm"])
+    model.save(tmp_path / "new.keras")
+    loaded = keras.models.load_model(tmp_path / "new.keras")
+    before = ops.convert_to_numpy(loaded.get_layer("first").kernel).copy()
+    fit(loaded, epochs=1, batch_size=64)
+    assert np.array_equal(ops.convert_to_numpy(loaded.get_layer("first").kernel), before)
+    last = [ops.convert_to_numpy(each.get_layer("last").kernel) for each in (model, loaded)]
+    assert np.array_equal(last[1], last[0] / 2)
 
 
 def test_weights_file_is_taken_up_by_an_optimizer_not_built_yet(tmp_path):
