@@ -360,7 +360,7 @@ class SGD(keras.optimizers.Optimizer):
         config |= {name: getattr(own, name) for name in DEFAULTS} | {"weight_decay": held.weight_decay}
         for name in ("momentum", "weight_decay"):
             if isinstance(config[name], Schedule):
-                # A plain table: Keras takes objects for shared by their address, which a passing one leaves to the next.
+                # A plain table: Keras takes objects of one address for one, and a passing object leaves its own.
                 config[name] = Scheduled(config[name]).get_config()["schedule"]
         if isinstance(self._learning_rate, keras.Variable):
             given = own.lr
