@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from keras.src.backend.common.stateless_scope import in_stateless_scope  # Keras does not export the question
 from torch import Tensor
 
 from downslope.core.schedules import Schedule
@@ -41,9 +42,11 @@ def step_all(
     rate = float(getattr(learning_rate, "value", learning_rate))
     held = optimizer._held
     plan = held.plan
-    if plan is None or not plan.is_current(variables):
-        plan = held.plan = KernelPlan(optimizer, variables)
-    taken = plan.inside if plan.step(optimizer, grads, rate) else frozenset()
+    taken: frozenset[int] = frozenset()
+    if not in_stateless_scope():  # in which nothing may be written in place
+        if plan is None or not plan.is_current(variables):
+            plan = held.plan = KernelPlan(optimizer, variables)
+        taken = plan.inside if plan.step(optimizer, grads, rate) else taken
     rest = [i for i in range(len(variables)) if i not in taken] if len(taken) < len(variables) else []
     if rest:
         others([grads[i] for i in rest], [variables[i] for i in rest], rate)
@@ -70,9 +73,10 @@ class KernelPlan:
         self._twins: list[tuple[int, Tensor]] = []
         self._rules: list[Any] = []
         rows: list[tuple[Any, ...]] = []
+        momentums: Any = optimizer.momentums
         for position, variable in enumerate(variables):
             index = optimizer._get_variable_index(variable)
-            rule, momentum = optimizer._held.rules[index], optimizer.momentums[index]
+            rule, momentum = optimizer._held.rules[index], momentums[index]
             self._momentums.append(momentum)
             velocity = None if momentum is None else momentum.value.detach()
             twin = variable.value.detach()
@@ -107,8 +111,7 @@ class KernelPlan:
         )
 
     def _present(self, variables: Sequence[Any]) -> list[Any]:
-        """Return the tensors of variables and momentums; the first as it is seen here, within a stateless scope too."""
-        return [variables[0].value, *(None if own is None else own._value for own in (*variables, *self._momentums))]
+        return [None if own is None else own._value for own in (*variables, *self._momentums)]
 
     def step(self, optimizer: SGD, grads: Sequence[Any], rate: float) -> bool:
         """Step what the kernel takes.
@@ -121,7 +124,7 @@ class KernelPlan:
         Returns:
             Whether it was done; if not, nothing has moved.
         """
-        if self._native is None or self._tensors[0] is not self._tensors[1]:  # a stateless scope: nothing is in place
+        if self._native is None:
             return False
         try:
             for position, twin in self._twins:
