@@ -29,6 +29,8 @@ _HOMES = {
     "load_recipe": "downslope.recipes.decode",
 }
 
+_MODULES = frozenset({"jax", "keras", "kernel", "numpy", "schedules", "torch"})
+
 __all__ = [
     "Group",
     "Recipe",
@@ -47,11 +49,11 @@ def __getattr__(name: str) -> Any:
     """Load a public name, or one of the front doors (``downslope.torch``), at first use."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in {"kernel", "schedules", "numpy", "torch", "jax"}:
+    if name in _MODULES:
         return importlib.import_module(f"downslope.{name}")
     raise AttributeError(f"module 'downslope' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     """List the public names."""
-    return [*__all__, "jax", "numpy", "torch"]
+    return sorted({*__all__, *_MODULES})

@@ -22,12 +22,17 @@ def load(name):
     return module
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=relative)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=pytest.mark.slow) if "keras" in p.name else p for p in EXAMPLES],
+    ids=relative,
+)
 def test_it_runs_as_a_script(path, tmp_path):
     """From any directory, without a warning, and with something to read if it has a `main`."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    kerases = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"  # its own Variable's
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(path)],
+        [sys.executable, "-W", "error", "-W", kerases, str(path)],
         capture_output=True,
         text=True,
         check=False,

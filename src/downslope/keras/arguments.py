@@ -1,0 +1,130 @@
+"""From the arguments of `SGD` to settings: Keras's names and defaults, the core's checks.
+
+What lives here: which argument means what, and which exclude each other. What does not: the ranges of numbers
+(`Settings`), and the base class's own arguments, which it checks itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from downslope.core.errors import SettingsError, one_of
+from downslope.core.schedules import Schedule
+from downslope.core.settings import Settings
+from downslope.keras.schedules import Scheduled
+
+DEFAULT_LR = 0.01
+"""Learning rate where none is given: that of `keras.optimizers.SGD`."""
+
+DEFAULTS: dict[str, Any] = {
+    "momentum": 0.0,
+    "nesterov": False,
+    "weight_decay": None,
+    "dampening": 0.0,
+    "decay": "decoupled",
+    "lr_in_velocity": True,
+    "undampened_first_step": False,
+    "maximize": False,
+}
+"""Defaults by name: what makes the rule that of `keras.optimizers.SGD`."""
+
+_UNSTATED_LR = 1.0
+"""Stands in `Settings.lr` where Keras's schedule or a function gives the learning rate; nothing reads it."""
+
+
+def settings_and_lr(learning_rate: Any, lr: Any, settings: Any, values: dict[str, Any]) -> tuple[Settings, Any]:
+    """Return checked settings, and the learning rate as the base class takes it.
+
+    Args:
+        learning_rate: Keras's name for the learning rate, or None.
+        lr: Ours for the same, or None.
+        settings: All hyperparameters at once, or None.
+        values: The other hyperparameters, by name.
+
+    Returns:
+        The settings, and a float, a schedule of Keras or a function.
+
+    Raises:
+        SettingsError: If something is given twice, or a value is not allowed.
+    """
+    if settings is not None:
+        if not isinstance(settings, Settings):
+            raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
+        given = [name for name, value in (("learning_rate", learning_rate), ("lr", lr)) if value is not None]
+        given += [name for name, value in values.items() if value != DEFAULTS[name]]
+        if given:
+            raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+        return _in_keras(settings)
+    if learning_rate is not None and lr is not None:
+        raise SettingsError("`learning_rate` and `lr` are two names of one argument; pass one of them.")
+    name, rate = ("lr", lr) if lr is not None else ("learning_rate", learning_rate)
+    rate = DEFAULT_LR if rate is None else rate
+    values = values | {"weight_decay": 0.0 if values["weight_decay"] is None else values["weight_decay"]}
+    _check_decay_argument(values["decay"])
+    for key in ("momentum", "weight_decay"):
+        if isinstance(values[key], Scheduled):
+            values[key] = values[key].schedule
+    if isinstance(rate, Scheduled):
+        rate = rate.schedule
+    if _is_foreign(rate):
+        _check_needs_no_reference(rate, values)
+        return Settings(lr=_UNSTATED_LR, **values), rate
+    try:
+        return _in_keras(Settings(lr=rate, **values))
+    except SettingsError as error:
+        # the core calls it lr; the message should name what was written
+        raise SettingsError(str(error).replace("`lr`", f"`{name}`")) from None
+
+
+def _in_keras(settings: Settings) -> tuple[Settings, Any]:
+    settings.at(0)  # raises where a schedule is in epochs
+    return settings, Scheduled(settings.lr) if isinstance(settings.lr, Schedule) else settings.lr
+
+
+def check_rate(value: Any) -> Any:
+    """Return a learning rate that is to take the place of another, as the base class takes it.
+
+    Args:
+        value: A number, a schedule of ours or of Keras, or a function.
+
+    Raises:
+        SettingsError: If it is not allowed.
+    """
+    if isinstance(value, Schedule):
+        return Scheduled(value)
+    if _is_foreign(value) or isinstance(value, Scheduled):
+        return value
+    if not isinstance(value, str | int | float | None):
+        value = np.asarray(keras.ops.convert_to_numpy(value))
+    try:
+        return Settings(lr=value).lr  # type: ignore[arg-type]  # which it checks
+    except SettingsError as error:
+        raise SettingsError(str(error).replace("`lr`", "`learning_rate`")) from None
+
+
+def _is_foreign(rate: Any) -> bool:
+    """Whether the learning rate is a schedule of Keras or a function, of which only values are known."""
+    is_schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+    return (is_schedule and not isinstance(rate, Scheduled)) or (callable(rate) and not isinstance(rate, Schedule))
+
+
+def _check_needs_no_reference(rate: Any, values: dict[str, Any]) -> None:
+    decay = values["decay"]
+    if decay in {"relative", "corrected"} and values["weight_decay"] != 0:
+        what = "initial" if decay == "relative" else "largest"
+        raise SettingsError(
+            f'decay="{decay}" divides by the {what} learning rate, which {type(rate).__name__} does not state. '
+            "Use a schedule of downslope.schedules (Exponential is ExponentialDecay), or a number."
+        )
+
+
+def _check_decay_argument(decay: Any) -> None:
+    if isinstance(decay, int | float) and not isinstance(decay, bool):
+        raise SettingsError(
+            f'`decay` names a way of weight decay, such as "decoupled"; got {decay!r}. For the argument of old Keras '
+            f"that divided the learning rate by 1 + decay * iterations, use "
+            f"learning_rate=downslope.schedules.Inverse(initial, gamma={decay!r})."
+        )

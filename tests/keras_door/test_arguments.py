@@ -1,0 +1,146 @@
+"""Arguments of the Keras door, under whichever backend this process has: defaults, names, and every refusal."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+from keras import ops
+
+from downslope import Group, Settings, schedules
+from downslope.core.errors import GroupError, SettingsError
+from downslope.keras import SGD, Scheduled
+
+ExponentialDecay = keras.optimizers.schedules.ExponentialDecay
+
+
+def test_positional_arguments_are_those_of_keras():
+    """Names, order and defaults of keras.optimizers.SGD come first; what is ours is by name only."""
+    theirs = {
+        name: p.default
+        for name, p in inspect.signature(keras.optimizers.SGD.__init__).parameters.items()
+        if p.kind is p.POSITIONAL_OR_KEYWORD
+    }
+    ours = inspect.signature(SGD.__init__).parameters
+    first = {name: p.default for name, p in ours.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
+    assert list(first) == list(theirs)
+    assert first | {"learning_rate": 0.01} == theirs  # ours is None, to notice `lr` beside it
+    assert float(ops.convert_to_numpy(SGD().learning_rate)) == np.float32(0.01)
+    assert {name for name, p in ours.items() if p.kind is p.KEYWORD_ONLY} > set(Settings.__dataclass_fields__) - set(
+        first
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"learning_rate": 0.1, "lr": 0.1}, "two names of one argument"),
+        ({"learning_rate": -0.1}, "`learning_rate` must be finite and >= 0; got -0.1"),
+        ({"lr": "high"}, "`lr` must be a number or a schedule"),
+        ({"momentum": 1.0}, r"`momentum` must be in \[0, 1\); got 1.0"),
+        ({"nesterov": True}, "`nesterov` needs momentum"),
+        ({"dampening": 0.1}, "`dampening` needs momentum"),
+        ({"weight_decay": -1.0}, "`weight_decay` must be finite"),
+        ({"decay": "couple"}, "Did you mean `coupled`"),
+        ({"decay": 1e-6}, r"Inverse\(initial, gamma=1e-06\)"),
+        ({"settings": Settings(), "momentum": 0.9}, "`settings` already holds all hyperparameters.*`momentum`"),
+        ({"settings": Settings(), "learning_rate": 0.01}, "do not also pass `learning_rate`"),
+        ({"settings": {"lr": 0.1}}, "`settings` must be a Settings; got a dict"),
+        ({"learning_rate": schedules.Cosine(0.1, 0.0, 10, unit="epoch")}, "in_steps"),
+        (
+            {"learning_rate": ExponentialDecay(0.1, 10, 0.5), "weight_decay": 0.1, "decay": "relative"},
+            "initial learning rate, which ExponentialDecay does not state",
+        ),
+        ({"groups": [{"match": "*", "weight_deacy": 0.0}]}, "weight_deacy.*Did you mean `weight_decay`"),
+        ({"groups": ["*"]}, "`groups` must be a list of downslope.Group; got '*'"),
+        ({"clipnorm": 1.0, "clipvalue": 1.0}, "Only one of"),
+    ],
+)
+def test_refusals(arguments, message):
+    """What is not allowed is refused when the optimizer is made, with what to do."""
+    with pytest.raises(ValueError, match=message):
+        SGD(**arguments)
+
+
+def test_fixed_hyperparameters_are_read_and_not_written():
+    """A compiled step would not see them change, so assigning is an error, before and after build."""
+    optimizer = SGD(0.1, momentum=0.9, weight_decay=0.1, decay="coupled")
+    assert (optimizer.momentum, optimizer.nesterov, optimizer.weight_decay) == (0.9, False, 0.1)
+    assert (optimizer.decay, optimizer.dampening, optimizer.lr_in_velocity, optimizer.maximize) == (
+        "coupled",
+        0,
+        True,
+        False,
+    )
+    assert SGD().weight_decay is None
+    for name in ("momentum", "nesterov", "weight_decay", "decay", "maximize"):
+        with pytest.raises(SettingsError, match=f"`{name}` is fixed"):
+            setattr(optimizer, name, 0.5)
+    assert optimizer.momentum == 0.9
+
+
+def test_learning_rate_assignment_is_checked():
+    """Numbers replace numbers; a schedule may come before build; nothing is half assigned."""
+    optimizer = SGD(0.1)
+    with pytest.raises(SettingsError, match="`learning_rate` must be finite and >= 0; got -1.0"):
+        optimizer.learning_rate = -1.0
+    with pytest.raises(SettingsError, match="`learning_rate` must be a number"):
+        optimizer.learning_rate = "low"
+    optimizer.learning_rate = np.float32(0.5)
+    assert float(ops.convert_to_numpy(optimizer.learning_rate)) == 0.5
+    optimizer.learning_rate = schedules.Linear(0.25, 0.0, 10)
+    assert float(ops.convert_to_numpy(optimizer.learning_rate)) == 0.25
+    assert [v.name for v in optimizer.variables] == ["iteration"]
+    built = SGD(0.1)
+    built.build([keras.Variable([1.0])])
+    with pytest.raises(SettingsError, match="cannot become"):
+        built.learning_rate = schedules.Linear(0.25, 0.0, 10)
+    grouped = SGD(0.1, groups=[Group(match="*", lr=0.5)])
+    with pytest.raises(SettingsError, match="has a learning rate of its own"):
+        grouped.learning_rate = 0.2
+
+
+def test_names_that_match_nothing_are_refused():
+    """A group's pattern, or an excluded variable, that is no variable of the optimizer."""
+    own = keras.Variable([1.0], name="kernel")
+    with pytest.raises(GroupError, match="'bias' matches no parameter"):
+        SGD(groups=[Group(match="bias", weight_decay=0.0)]).build([own])
+    optimizer = SGD(weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_list=[keras.Variable([1.0], name="kernel")])
+    with pytest.raises(GroupError, match="'kernel', to be excluded from weight decay"):
+        optimizer.build([own])
+    built = SGD(weight_decay=0.1)
+    built.build([own])
+    with pytest.raises(GroupError, match="no variable of this optimizer"):
+        built.exclude_from_weight_decay(var_list=[keras.Variable([1.0], name="bias")])
+    with pytest.raises(SettingsError, match="must be a list of strings"):
+        built.exclude_from_weight_decay(var_names="kernel")
+    with pytest.raises(GroupError, match="must be regular expressions"):
+        built.exclude_from_weight_decay(var_names=["("])
+
+
+def test_a_schedule_of_keras_needs_no_wrapping():
+    """`Scheduled` is for ours."""
+    with pytest.raises(SettingsError, match="must be one of downslope.schedules"):
+        Scheduled(ExponentialDecay(0.1, 10, 0.5))
+
+
+def test_without_keras_the_message_says_what_to_install():
+    """Where Keras is missing, importing the door says how to get it; the rest of the package works."""
+    code = (
+        "import sys; sys.modules['keras'] = None\n"
+        "import downslope\n"
+        "downslope.Settings()\n"
+        "try:\n    downslope.keras\n"
+        "except downslope.core.errors.MissingDependencyError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'pip install "downslope[keras]"' in done.stdout
