@@ -1,7 +1,7 @@
 """A schedule as a short table: its values at the first step, wherever something changes, and at the last.
 
-What lives here: which of the steps are shown, and the table. What does not: where a schedule changes (`boundaries.py`)
-and its values, which are its own.
+What lives here: which of the steps are shown, and the table. What does not: where a schedule changes
+(`recipes/boundaries.py`) and its values, which are its own.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import islice
 
-from downslope.cli.boundaries import walk, walk_back
 from downslope.cli.tables import format_number, format_table
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.base import value_at
 from downslope.core.settings import Settings
+from downslope.recipes.boundaries import walk, walk_back
 
 _MOST_ROWS = 14
 

@@ -16,10 +16,10 @@ from typing import Any
 from downslope import __version__
 from downslope.core.errors import DownslopeError, MissingDependencyError
 from downslope.core.schedules import Schedule
+from downslope.recipes.equations import equations
 from downslope.training import report_tables as tables
 from downslope.training.durable import write_file
 from downslope.training.report_data import RunData, read_runs
-from downslope.training.report_equations import equations
 from downslope.training.report_events import story
 from downslope.training.report_examples import look_at_examples
 from downslope.training.report_panels import COLOURS, missing_from, panels_of_one, panels_of_several

@@ -11,8 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from downslope.recipes.numbers import number_text
 from downslope.training.report_data import RunData
-from downslope.training.report_numbers import number_text, whole
+from downslope.training.report_numbers import whole
 from downslope.training.report_series import Floats, Integers, Series, smooth, smoothing_window, thin, without_repeats
 
 COLOURS = 8

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from downslope.core.errors import MissingDependencyError
+from downslope.recipes.numbers import number_text
 from downslope.training.report_events import Session
-from downslope.training.report_numbers import number_text
 from downslope.training.report_panels import COLOURS, Line, Panel
 from downslope.training.report_series import Series
 

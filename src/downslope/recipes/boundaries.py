@@ -1,7 +1,7 @@
 """The steps at which a schedule changes its value at once, or its course: what a table of it is worth showing.
 
 What lives here: the next such step after a given one, and the one before it, each in closed form. A run may have 10**30
-steps and a change at every one, so they are never listed. What does not: the table (`schedule_table.py`).
+steps and a change at every one, so they are never listed. What does not: the tables of them.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ _ENDS: Mapping[type[Schedule], Callable[[Any], tuple[Any, ...]]] = MappingProxyT
 
 def _ends(schedule: Schedule) -> list[int]:
     if type(schedule) not in _ENDS:
-        raise TypeError(f"where {type(schedule).__name__} changes is not known. State it in cli/boundaries.py.")
+        raise TypeError(f"where {type(schedule).__name__} changes is not known. State it in recipes/boundaries.py.")
     return [math.ceil(time) for time in _ENDS[type(schedule)](schedule)]
 
 
