@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from downslope.core.rule import update_matrix
     from downslope.core.settings import Settings
     from downslope.recipes.decode import load_recipe
+    from downslope.recipes.explain import explain
     from downslope.recipes.schema import Recipe
 
 __version__ = "0.1.0"
@@ -24,9 +25,10 @@ _HOMES = {
     "Group": "downslope.core.groups",
     "Recipe": "downslope.recipes.schema",
     "load_recipe": "downslope.recipes.decode",
+    "explain": "downslope.recipes.explain",
 }
 
-__all__ = ["Group", "Recipe", "Settings", "__version__", "load_recipe", "schedules", "update_matrix"]
+__all__ = ["Group", "Recipe", "Settings", "__version__", "explain", "load_recipe", "schedules", "update_matrix"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
 from downslope.core import schedules as s
 from downslope.core.schedules.base import Schedule, exact
+
+_MOST_SHOWN = 14
 
 
 def walk(schedules: Sequence[Schedule], start: int, end: int) -> Iterator[int]:
@@ -58,6 +62,30 @@ def walk_back(schedules: Sequence[Schedule], start: int, end: int) -> Iterator[i
             return
         step = max(found)
         yield step
+
+
+def steps_to_show(schedules: Sequence[Schedule], total_steps: int) -> list[int | None]:
+    """Return the steps that a table shows, None where some are left out; it takes no longer for a longer run.
+
+    Args:
+        schedules: Schedules in steps.
+        total_steps: Steps of the run, >= 1.
+
+    Example:
+        >>> from downslope.schedules import MultiStep
+        >>> steps_to_show([MultiStep(0.1, factor=0.1, milestones=[5, 7, 8, 9])], 20)
+        [0, 5, 7, 8, 9, 19]
+    """
+    last = total_steps - 1
+    first_ones = [0, *islice(walk(schedules, 0, last), _MOST_SHOWN)]
+    if len(first_ones) + 1 > _MOST_SHOWN:
+        half = _MOST_SHOWN // 2
+        last_ones = [last, *islice(walk_back(schedules, last, 0), half - 1)]
+        return [*first_ones[:half], None, *reversed(last_ones)]
+    steps = {*first_ones, last}
+    if schedules and len(steps) < 6:  # a smooth course shows itself at its quarters
+        steps |= {round(Fraction(last * quarter, 4)) for quarter in (1, 2, 3)}
+    return [*sorted(steps)]
 
 
 def next_boundary(schedule: Schedule, step: int) -> int | None:
