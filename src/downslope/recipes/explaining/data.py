@@ -27,7 +27,8 @@ class Item:
         valid: When that holds, a phrase.
         source: Where that comes from.
         formula: Name of the formula in `downslope.recipes.theory`.
-        needs: What has to be passed for it to be known: "curvature", "examples" or "batch_size"; "" if it is known.
+        needs: What has to be passed for it to be known, separated by commas: "curvature", "curvatures" (several),
+            "examples" or "batch_size"; "" if it is known.
     """
 
     name: str

@@ -142,7 +142,8 @@ def _decay(settings: Settings, now: StepScalars, run: RunSize) -> Iterator[Item]
     steps = forgetting.timescale(now)
     epochs = None if run.steps_per_epoch is None else forgetting.in_epochs(steps, run.steps_per_epoch)
     yield _item("decay_steps", "decay", "steps", _TIMESCALES[settings.decay], steps)
-    yield _item("decay_epochs", "decay", "epochs", forgetting.in_epochs, epochs, "examples")
+    missing = ", ".join(name for name in ("batch_size", "examples") if getattr(run, name) is None)
+    yield _item("decay_epochs", "decay", "epochs", forgetting.in_epochs, epochs, missing)
     if settings.decay == "coupled":
         equal = forgetting.decoupled_equivalent(now.coupled_decay, now.momentum)
         yield _item("decoupled_equivalent", "decay", "", forgetting.decoupled_equivalent, equal)

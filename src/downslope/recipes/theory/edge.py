@@ -11,7 +11,7 @@ from downslope.recipes.theory.stability import largest_curvature_heavy_ball, lar
 
 @formula(
     "2 (1 + momentum) / lr; with Nesterov 2 (1 + momentum) / (lr (1 + 2 momentum))",
-    valid="observed in full-batch training, with a constant lr, after the sharpness has risen",
+    valid="as an observation in full-batch training at a constant lr, once the sharpness has risen",
     source="Cohen et al. 2021, section 2 and appendix B",
 )
 def edge_full_batch(lr: float, momentum: float, *, nesterov: bool = False, dampening: float = 0.0) -> float:
@@ -33,7 +33,7 @@ def edge_full_batch(lr: float, momentum: float, *, nesterov: bool = False, dampe
 
 @formula(
     "2 (1 - momentum) / lr",
-    valid="observed in mini-batch training with small batches, heavy ball, constant lr",
+    valid="as an observation in training with small batches, heavy ball, constant lr",
     source="arXiv 2604.14108",
 )
 def edge_mini_batch(lr: float, momentum: float) -> float:
