@@ -12,8 +12,6 @@ from typing import Any
 from downslope.cli.arguments import CommandParser, count
 from downslope.recipes.explaining.words import LANGUAGES, words_of
 
-_DEFAULT_RECIPE = "the embedded default recipe"
-
 
 def execute(words: Sequence[str]) -> int:
     """Run the command.
@@ -38,7 +36,7 @@ def execute(words: Sequence[str]) -> int:
         "recipe",
         metavar="RECIPE",
         nargs="?",
-        help=f"recipe file, or a sentence such as a paper's; - reads it from standard input (default: {_DEFAULT_RECIPE})",
+        help="recipe file, or a sentence such as a paper's; - for standard input (default: the embedded recipe)",
     )
     parser.add_argument(
         "--curvature",
@@ -62,7 +60,7 @@ def execute(words: Sequence[str]) -> int:
 
         print(f"page: {write_page(explanation, arguments.html, lang=arguments.lang)}")
     elif arguments.json:
-        print(json.dumps(explanation.to_table(), ensure_ascii=False, indent=2, allow_nan=False, default=_plain))
+        print(json.dumps(explanation.to_table(), ensure_ascii=False, indent=2, allow_nan=False))
     else:
         from downslope.recipes.explaining.describe import describe
 
@@ -108,10 +106,3 @@ def _curvatures(text: str) -> list[float]:
         raise argparse.ArgumentTypeError(
             f"must be a number, or several separated by commas such as 0.5,20; got {text!r}"
         ) from None
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON does not know, such as a schedule among a group's changes, as a recipe writes it."""
-    from downslope.recipes.encode import to_table
-
-    return to_table(value)

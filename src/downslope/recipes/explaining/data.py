@@ -7,10 +7,12 @@ sentence about them (`describe.py` and the two languages beside it).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
+from downslope.recipes.encode import to_table
 from downslope.recipes.schema import Recipe
 
 
@@ -249,14 +251,18 @@ class Explanation:
         return {
             "title": self.title,
             "equations": [{"left": left, "right": right} for left, right in self.equations],
-            "run": _plain(asdict(self.run)),
-            "peak": _plain(asdict(self.peak)),
-            **{name: [_plain(asdict(row)) for row in rows] for name, rows in parts.items()},
+            "run": _plain(self.run),
+            "peak": _plain(self.peak),
+            **{name: _plain(rows) for name, rows in parts.items()},
             "notes": list(self.notes),
         }
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Schedule):
+        return to_table(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

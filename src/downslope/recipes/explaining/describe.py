@@ -39,7 +39,7 @@ def describe(explanation: Explanation, lang: str = "en", *, width: int = 100) ->
             if isinstance(part, Table):
                 lines += [f"  {line}" for line in _table(part)]
             else:
-                lines += wrap(f"{part.text} [{part.note}]" if part.note else part.text, width, "  ")
+                lines += wrap(part.text + (f"{words.say('space')}[{part.note}]" if part.note else ""), width, "  ")
     title = words.say("section.formulas")
     lines += ["", title, "-" * width_of(title)]
     for number, note in enumerate(document.notes, start=1):
