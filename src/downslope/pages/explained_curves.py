@@ -77,8 +77,12 @@ def _curve(
         log = len(positive) > 0 and max(positive) > 15 * min(positive) and key != "momentum"
         if log:
             axes.set_yscale("log", nonpositive="mask")
-            floor = max(min(positive), max(positive) * 1e-5)
-            axes.set_ylim(floor * 0.8, max(positive) * 1.5)
+            low, high = min(positive), max(positive)
+            if key == "timescale":  # near lr 0 it grows beyond all bounds, and what matters is where it is small
+                high = min(high, low * 1e4)
+            else:
+                low = max(low, high * 1e-4)
+            axes.set_ylim(low * 0.7, high * 1.5)
         for index, (_, line) in enumerate(lines):
             shown = [value if math.isfinite(value) and (value > 0 or not log) else math.nan for value in line]
             axes.plot(times, shown, color=LINES[index], linewidth=1.7, zorder=3)

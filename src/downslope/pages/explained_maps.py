@@ -19,7 +19,7 @@ from downslope.recipes.famous import FAMOUS
 from downslope.recipes.numbers import number_text
 from downslope.recipes.theory.quadratic import damping
 
-_LOWEST, _HIGHEST = 1e-4, 5.0
+_LOWEST, _HIGHEST = 1e-4, 30.0
 _TIMESCALES = (1.0, 3.0, 10.0, 30.0, 100.0)
 
 
@@ -89,18 +89,19 @@ def _write_regimes(axes: Any, words: Words) -> None:
     for name, x, y, colour in (
         ("creeps", 0.0012, 0.3, LINES[2]),
         ("swings", 0.12, 0.68, LINES[0]),
-        ("grows", 3.9, 0.12, WARN),
+        ("grows", 6.5, 0.5, WARN),
     ):
-        side = "right" if name == "grows" else "left"
-        axes.text(x, y, words.say(f"page.damping.{name}"), color=colour, fontsize=12, ha=side, va="center")
-    axes.text(1.15, 0.035, words.say("page.damping.jumps"), color=LINES[4], fontsize=10, ha="center", va="center")
+        axes.text(x, y, words.say(f"page.damping.{name}"), color=colour, fontsize=12, ha="left", va="center")
+    line = {"arrowstyle": "-", "color": LINES[4], "linewidth": 0.8}
+    axes.annotate(words.say("page.damping.jumps"), (1.5, 0.06), xytext=(3.6, 0.12), color=LINES[4], fontsize=11,
+                  ha="left", va="center", arrowprops=line)  # fmt: skip
 
 
 def draw_decay_map(explanation: Explanation, words: Words) -> Plot | None:
     """Return the map of timescales with the famous recipes and this one's point; None where weights never forget.
 
-    In epochs, right is effective lr times steps per epoch; where an epoch's steps are not known, it is effective lr and the
-    lines are in steps. Weight decay of any kind is drawn as the coupled one that forgets as fast.
+    In epochs, right is effective lr times steps per epoch; where an epoch's steps are not known, it is effective lr and
+    the lines are in steps. Weight decay of any kind is drawn as the coupled one that forgets as fast.
 
     Args:
         explanation: The explanation.
@@ -128,11 +129,10 @@ def draw_decay_map(explanation: Explanation, words: Words) -> Plot | None:
         if per_epoch:
             axes.fill_between((left, right), (1 / left, 1 / right), (1 / (13 * left), 1 / (13 * right)), color=LINES[0],
                               alpha=0.1, linewidth=0)  # fmt: skip
-        unit = "epochs" if per_epoch else "steps"
         for timescale in factors:
             axes.plot((left, right), (1 / (timescale * left), 1 / (timescale * right)), color=SOFT, linewidth=0.9,
                       linestyle=(0, (4, 3)))  # fmt: skip
-            _label_line(axes, timescale, (left, right, low, high), words.say(f"page.decay.{unit}", n=short(timescale)))
+            _label_line(axes, timescale, (left, right, low, high), short(timescale))
         for index, (x, y) in enumerate(points):
             axes.plot(x, y, "o", color=LINES[0], markersize=4.5)
             axes.annotate(str(index + 1), (x, y), xytext=_OFFSETS.get(index, (5, 4)), textcoords="offset points",
@@ -140,7 +140,7 @@ def draw_decay_map(explanation: Explanation, words: Words) -> Plot | None:
         axes.plot(*own, "o", color=LINES[1], markersize=8)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(_power)
-            axis.set_minor_formatter(lambda value, _: "")
+            axis.set_minor_formatter(_nothing)
         name_axes(axes, words.say("page.decay.x" if per_epoch else "page.decay.x.steps"), words.say("page.decay.y"))
         title = words.say("page.decay")
         caption = words.say("page.decay.caption" if per_epoch else "page.decay.caption.steps")
@@ -163,6 +163,10 @@ def _label_line(axes: Any, timescale: float, box: Sequence[float], text: str) ->
         return
     place = (3, -10) if y == high else (4, 3)
     axes.annotate(text, (x, y), xytext=place, textcoords="offset points", fontsize=9.5, color=SOFT)
+
+
+def _nothing(_value: float, _position: Any = None) -> str:
+    return ""
 
 
 def _power(value: float, _: Any = None) -> str:

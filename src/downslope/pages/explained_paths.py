@@ -47,8 +47,8 @@ class Walk:
 def walks_of(explanation: Explanation) -> list[Walk]:
     """Return the four walks: as the recipe, without momentum, without decay, without both.
 
-    A recipe without momentum is shown with 0.9 too, and one without decay with a coupled one, so that there is something
-    to compare. The lr is the recipe's largest, lowered until all four are stable.
+    A recipe without momentum is shown with 0.9 too, and one without decay with a coupled one, so that there is
+    something to compare. The lr is the recipe's largest, lowered until all four are stable.
 
     Args:
         explanation: The explanation.

@@ -54,7 +54,7 @@ def decay_section(explanation: Explanation, words: Words) -> Iterator[Sentence |
             "neighbours",
             tuple(words.say(f"neighbours.{name}") for name in ("name", "epochs", "source")),
             tuple(
-                (other.name or words.say("this"), f"{other.epochs:.2f}", other.source)
+                (other.name or words.say("this"), f"{other.epochs:.2f}", words.famous.get(other.name, other.source))
                 for other in explanation.neighbours
             ),
             left=1,
@@ -153,7 +153,7 @@ def _about(item: Item, words: Words, name: str, **numbers: Any) -> Sentence:
     """Return a sentence about an item, with its formula, condition and source."""
     return Sentence(
         words.say(name, value=_shown(item), **numbers),
-        equation=item.equation,
+        equation=words.equation.get(item.formula, item.equation),
         valid=words.valid.get(item.formula, item.valid),
         source=words.source.get(item.formula, item.source),
     )

@@ -22,9 +22,13 @@ def batch_section(explanation: Explanation, words: Words) -> Iterator[Sentence |
     if not explanation.batches or not explanation.peak.lr:
         return
     cards = [FORMULAS[name] for name in ("lr_for_batch", "momentum_for_batch", "lr_for_batch_and_momentum")]
-    how = words.say("batch.how")
-    valid, source = (words.valid.get(cards[2].name, cards[2].valid), words.source.get(cards[2].name, cards[2].source))
-    yield Sentence(how, equation="; ".join(card.equation for card in cards), valid=valid, source=source)
+    name, valid, source = cards[2].name, cards[2].valid, cards[2].source
+    yield Sentence(
+        words.say("batch.how"),
+        equation=words.say("semicolon").join(words.equation.get(card.name, card.equation) for card in cards),
+        valid=words.valid.get(name, valid),
+        source=words.source.get(name, source),
+    )
     sizes = explanation.run.batch_size is not None
     moving = explanation.settings.decay != "coupled" and bool(explanation.peak.weight_decay)
     momentum = bool(explanation.peak.momentum)

@@ -29,11 +29,15 @@ class Words:
         text: Sentences by name.
         valid: Conditions by the name of their formula, where they are not the formula's own words.
         source: The same of sources.
+        equation: The same of equations that have words in them.
+        famous: Sources of the famous recipes, by their name.
     """
 
     text: Mapping[str, str]
     valid: Mapping[str, str]
     source: Mapping[str, str]
+    equation: Mapping[str, str]
+    famous: Mapping[str, str]
 
     def say(self, name: str, /, **numbers: Any) -> str:
         """Return a sentence with its numbers put in.
@@ -68,6 +72,8 @@ def words_of(lang: str) -> Words:
         text={name: text for name, text in table.items() if isinstance(text, str)},
         valid=table.get("valid", {}),
         source=table.get("source", {}),
+        equation=table.get("equation", {}),
+        famous=table.get("famous", {}),
     )
 
 

@@ -62,7 +62,7 @@ def equilibrium_gradient_ratio(gain: float, forgotten: float) -> float:
 @formula(
     "heavy ball, coupled: sqrt(2 lr weight_decay / (1 + momentum)), decoupled: sqrt(2 lr weight_decay (1 - momentum) / "
     "(1 + momentum)); Nesterov, coupled: sqrt(2 lr weight_decay (1 - momentum) ((1 + momentum)^2 + momentum^4 / "
-    "(1 - momentum^2)))",
+    "(1 - momentum^2))), decoupled: sqrt(1 - momentum) times that",
     valid=_EQUILIBRIUM,
     source=_SOURCE,
 )
