@@ -93,8 +93,8 @@ def _write_regimes(axes: Any, words: Words) -> None:
     ):
         axes.text(x, y, words.say(f"page.damping.{name}"), color=colour, fontsize=12, ha="left", va="center")
     line = {"arrowstyle": "-", "color": LINES[4], "linewidth": 0.8}
-    axes.annotate(words.say("page.damping.jumps"), (1.5, 0.06), xytext=(3.6, 0.12), color=LINES[4], fontsize=11,
-                  ha="left", va="center", arrowprops=line)  # fmt: skip
+    axes.annotate(words.say("page.damping.jumps"), (1.5, 0.06), xytext=(26, 0.12), color=LINES[4], fontsize=11,
+                  ha="right", va="center", arrowprops=line)  # fmt: skip
 
 
 def draw_decay_map(explanation: Explanation, words: Words) -> Plot | None:

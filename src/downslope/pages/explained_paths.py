@@ -16,7 +16,6 @@ from downslope.recipes.explaining.data import Explanation
 from downslope.recipes.explaining.words import Words
 from downslope.recipes.theory.forgetting import forgotten_per_step
 from downslope.recipes.theory.stability import largest_lr_heavy_ball, largest_lr_nesterov
-from downslope.recipes.theory.velocity import effective_lr
 
 CURVATURES = (1.0, 30.0)
 """Of the valley: along it, and across it."""
@@ -77,9 +76,9 @@ def walks_of(explanation: Explanation) -> list[Walk]:
 
 def _strength(settings: Settings) -> float:
     """Return the weight decay that pulls as strongly as a coupled one of STRONG."""
-    gain = effective_lr(settings.lr, settings.momentum, settings.dampening, nesterov=settings.nesterov)  # pyright: ignore[reportArgumentType]  # numbers, set above
+    coupled = forgotten_per_step(replace(settings, weight_decay=STRONG, decay="coupled").at(0))
     once = forgotten_per_step(replace(settings, weight_decay=1.0).at(0))
-    return STRONG * gain / once
+    return coupled / once if once else STRONG
 
 
 def _walk(settings: Settings) -> list[tuple[float, float]]:

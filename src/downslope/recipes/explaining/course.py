@@ -45,6 +45,8 @@ def run_size(recipe: Recipe | None, *, examples: int | None, batch_size: int | N
         batch_size = batch_size or recipe.data.batch_size
         if examples is None and recipe.data.name == "digits":
             examples = DIGITS - math.ceil(DIGITS * recipe.data.held_out)
+    if examples and batch_size:
+        batch_size = min(batch_size, examples)  # an epoch holds no more
     per_epoch = None
     if examples and batch_size:  # as training counts: the last batch, and the last step, may be smaller
         per_epoch = math.ceil(Fraction(math.ceil(Fraction(examples, batch_size)), accumulate))

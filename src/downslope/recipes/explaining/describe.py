@@ -37,7 +37,7 @@ def describe(explanation: Explanation, lang: str = "en", *, width: int = 100) ->
         lines += ["", section.title, "-" * width_of(section.title)]
         for part in section.parts:
             if isinstance(part, Table):
-                lines += [f"  {line}" for line in _table(part)]
+                lines += [f"  {line}" for line in lay_out_table(part)]
             else:
                 lines += wrap(part.text + (f"{words.say('space')}[{part.note}]" if part.note else ""), width, "  ")
     title = words.say("section.formulas")
@@ -49,7 +49,12 @@ def describe(explanation: Explanation, lang: str = "en", *, width: int = 100) ->
     return "\n".join(lines)
 
 
-def _table(part: Table) -> list[str]:
+def lay_out_table(part: Table) -> list[str]:
+    """Return a table's lines, a marked row with a sign before it.
+
+    Args:
+        part: The table.
+    """
     if part.name == "rule":
         widest = max(len(row[0]) for row in part.rows)
         return [f"  {left.rjust(widest)} = {right}" for left, right in part.rows]

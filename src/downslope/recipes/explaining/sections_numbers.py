@@ -105,6 +105,10 @@ def stability_section(explanation: Explanation, words: Words) -> Iterator[Senten
 def damping_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
     """Yield what the rule does along directions."""
     peak = explanation.peak
+    if not peak.lr:
+        yield Sentence(words.say("damping.still"))
+    elif explanation.settings.dampening:
+        yield Sentence(words.say("damping.dampened"))
     if peak.lr and "critical_curvature" in explanation:
         critical = explanation["critical_curvature"]
         none = (critical.value or 0.0) <= 0

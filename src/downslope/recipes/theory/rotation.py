@@ -37,7 +37,7 @@ def equilibrium_norm(gain: float, forgotten: float, gradient: float = 1.0) -> fl
         >>> equilibrium_norm(2.0, 0.125, 1.0)
         2.0
     """
-    return (gain**2 * gradient**2 / (2 * forgotten)) ** 0.25 if forgotten > 0 else math.inf
+    return math.sqrt(gain * gradient) / (2 * forgotten) ** 0.25 if forgotten > 0 else math.inf
 
 
 @formula(
