@@ -74,7 +74,7 @@ def _explain(arguments: argparse.Namespace) -> Any:
 
     given = sys.stdin.read() if arguments.recipe == "-" else arguments.recipe
     return explain_subject(
-        understand(given, arguments.overrides),
+        understand(given, arguments.overrides, lang=arguments.lang),
         examples=arguments.examples,
         batch_size=arguments.batch_size,
         steps=arguments.steps,

@@ -80,8 +80,13 @@ def explain_subject(
         _check_count(name, value)
     curvatures = _curvatures(curvature)
     settings, recipe = subject.settings, subject.recipe
-    examples, batch_size = examples or subject.examples, batch_size or subject.batch_size
-    run = run_size(recipe, examples=examples, batch_size=batch_size, steps=steps)
+    run = run_size(
+        examples=examples or subject.examples,
+        batch_size=batch_size or subject.batch_size,
+        accumulate=subject.accumulate,
+        epochs=None if steps else subject.epochs,
+        steps=steps or subject.steps,
+    )
     course = Course.of(settings, run)
     now, peak = course.peak(), course.row(course.peak_tick())
     damping = damping_rows(now, curvatures)

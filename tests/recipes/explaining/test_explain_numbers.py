@@ -12,7 +12,7 @@ import downslope
 from downslope import Group, Settings
 from downslope.core.errors import RecipeError, SettingsError
 from downslope.core.settings import DECAYS
-from downslope.recipes.explaining.course import DIGITS
+from downslope.recipes.explaining.subject import DIGITS
 from downslope.recipes.famous import FAMOUS
 from downslope.recipes.theory import FORMULAS
 from downslope.schedules import Cosine, Exponential, Linear, MultiStep, Warmup, WarmupStableDecay

@@ -18,11 +18,7 @@ from downslope.core.schedules.base import exact, value_at
 from downslope.core.settings import Settings, scalars
 from downslope.recipes.boundaries import steps_to_show, walk, walk_back
 from downslope.recipes.explaining.data import RunSize, ScheduleRow
-from downslope.recipes.schema import Recipe
 from downslope.recipes.theory import forgetting, velocity
-
-DIGITS = 1797
-"""Examples of the embedded data set, before a part is held out."""
 
 _TICKS = 1000
 """Into how many parts an epoch is cut where its steps are not known: enough for any boundary that a person writes."""
@@ -31,32 +27,35 @@ _LOOKED_AT = 500
 """How many boundaries are looked at from either end for the largest lr."""
 
 
-def run_size(recipe: Recipe | None, *, examples: int | None, batch_size: int | None, steps: int | None) -> RunSize:
-    """Return how large a run is, from a recipe and from what else was said.
+def run_size(
+    *,
+    examples: int | None,
+    batch_size: int | None,
+    accumulate: int = 1,
+    epochs: float | None = None,
+    steps: int | None = None,
+) -> RunSize:
+    """Return how large a run is, as training counts it; None for what does not follow.
 
     Args:
-        recipe: The recipe, if there is one.
-        examples: Training examples, or None to take the recipe's, which are known for the embedded data set.
-        batch_size: Examples per batch, or None for the recipe's.
-        steps: Steps in all, or None for the recipe's.
+        examples: Training examples.
+        batch_size: Examples per batch.
+        accumulate: Batches per step.
+        epochs: Epochs, where these are given.
+        steps: Steps in all, where these are given.
+
+    Example:
+        >>> run_size(examples=50_000, batch_size=128, epochs=200).total_steps
+        78200
     """
-    accumulate = recipe.train.accumulate if recipe else 1
-    if recipe is not None:
-        batch_size = batch_size or recipe.data.batch_size
-        if examples is None and recipe.data.name == "digits":
-            examples = DIGITS - math.ceil(DIGITS * recipe.data.held_out)
+    per_epoch = None
     if examples and batch_size:
         batch_size = min(batch_size, examples)  # an epoch holds no more
-    per_epoch = None
-    if examples and batch_size:  # as training counts: the last batch, and the last step, may be smaller
         per_epoch = math.ceil(Fraction(math.ceil(Fraction(examples, batch_size)), accumulate))
-    epochs = None
-    if steps is None and recipe is not None:
-        steps, epochs = recipe.train.steps, recipe.train.epochs
-    if steps is None and epochs is not None and per_epoch is not None:
+    if steps is not None:
+        epochs = None if per_epoch is None else steps / per_epoch
+    elif epochs is not None and per_epoch is not None:
         steps = max(1, round(exact(epochs) * per_epoch))
-    if epochs is None and steps is not None and per_epoch is not None:
-        epochs = steps / per_epoch
     return RunSize(
         batch_size=batch_size * accumulate if batch_size else None,
         examples=examples,

@@ -79,7 +79,7 @@ def stability_section(explanation: Explanation, words: Words) -> Iterator[Senten
     else:
         yield _about(curvature, words, "largest_curvature", lr=lr)
         if momentum:
-            yield _about(explanation[f"largest_curvature_{other}"], words, f"with_{other}")
+            yield _about(explanation[f"largest_curvature_{other}"], words, f"largest_curvature.other.{other}")
     limit = explanation[f"largest_lr_{own}"]
     if limit.value is None:
         dampening = explanation.settings.dampening
@@ -138,7 +138,7 @@ def damping_section(explanation: Explanation, words: Words) -> Iterator[Sentence
     for kind in ("heavy_ball", "nesterov"):
         lr, momentum, rate = (explanation[f"optimal_{kind}_{part}"] for part in ("lr", "momentum", "rate"))
         if lr.value is not None:
-            yield _about(lr, words, f"optimal_{kind}", lr=lr.value, momentum=momentum.value, rate=rate.value)
+            yield _about(lr, words, f"optimal.{kind}", lr=lr.value, momentum=momentum.value, rate=rate.value)
 
 
 def rotation_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
