@@ -57,7 +57,7 @@ def draw_damping_map(explanation: Explanation, words: Words) -> Plot | None:
     peak, settings = explanation.peak, explanation.settings
     if not peak.lr or settings.dampening == 1:
         return None
-    momenta = [i / 60 for i in range(60)] + [0.99, 0.995, 0.999]
+    momenta = [0.0, 1e-3, 4e-3, *(i / 60 for i in range(1, 60)), 0.99, 0.995, 0.999]
     edges = [regime_edges(mu, settings.dampening, nesterov=settings.nesterov) for mu in momenta]
     swing, jump, grow = ([max(_LOWEST, edge[i]) for edge in edges] for i in range(3))
     with style("a page"):

@@ -254,6 +254,13 @@ def test_unusual_timescales_are_remarked_on():
         assert {remark.name for remark in explained.remarks} == expected
 
 
+def test_a_schedule_without_end_shows_its_first_changes():
+    """A staircase for ever, and nobody says how long training lasts: five steps down, and no end that there is not."""
+    explained = downslope.explain(Settings(lr=Exponential(0.1, rate=0.1, every=1000, staircase=True)))
+    assert [row.step for row in explained.schedule] == [0, 1000, 2000, 3000, 4000, 5000]
+    assert not {remark.name for remark in explained.remarks} & {"lr_ends_at_zero"}
+
+
 def test_groups_say_what_they_change_and_how_long_they_remember():
     """Biases without decay never forget; a group with ten times the lr forgets ten times as fast."""
     recipe = downslope.load_recipe()

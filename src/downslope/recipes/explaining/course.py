@@ -26,6 +26,9 @@ _TICKS = 1000
 _LOOKED_AT = 500
 """How many boundaries are looked at from either end for the largest lr."""
 
+_FIRST_ONES = 5
+"""How many of a schedule that changes for ever are shown where nobody says how long training lasts."""
+
 
 def run_size(
     *,
@@ -99,11 +102,11 @@ class Course:
         return cls(None, settings, None)
 
     def length(self) -> int:
-        """The ticks that there are, or as many as it takes until nothing more changes."""
+        """The ticks that there are; where nobody says, until nothing more changes, or the first changes of many."""
         if self.total is not None or self.settings is None:
             return self.total or 1
         ends = [0, *islice(walk(_schedules(self.settings), 0, 2**63), _LOOKED_AT)]
-        return ends[-1] + 1
+        return (ends[_FIRST_ONES] if len(ends) > _LOOKED_AT else ends[-1]) + 1
 
     def peak(self) -> StepScalars:
         """The scalars of the step with the largest lr, the first of them."""

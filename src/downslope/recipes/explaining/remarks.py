@@ -63,7 +63,7 @@ def _about_lr(now: StepScalars, course: Course, damping: Sequence[DampingRow]) -
         if course.settings.at(0).lr == 0:
             yield Remark(name="lr_starts_at_zero")
         last = course.length() - 1
-        if last and course.settings.at(last).lr == 0:
+        if last and course.total is not None and course.settings.at(last).lr == 0:
             yield Remark(name="lr_ends_at_zero")
 
 
