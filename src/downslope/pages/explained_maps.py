@@ -93,7 +93,7 @@ def _write_regimes(axes: Any, words: Words) -> None:
     ):
         axes.text(x, y, words.say(f"page.damping.{name}"), color=colour, fontsize=12, ha="left", va="center")
     line = {"arrowstyle": "-", "color": LINES[4], "linewidth": 0.8}
-    axes.annotate(words.say("page.damping.jumps"), (1.5, 0.06), xytext=(26, 0.12), color=LINES[4], fontsize=11,
+    axes.annotate(words.say("page.damping.jumps"), (1.5, 0.06), xytext=(28, 0.12), color=LINES[4], fontsize=10,
                   ha="right", va="center", arrowprops=line)  # fmt: skip
 
 
