@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from simulations import random_walk
 
 from downslope import Settings
 from downslope.core.rule import sgd_rule
-from downslope.recipes.theory import batch, forgetting, rotation, velocity
+from downslope.recipes.theory import FORMULAS, batch, forgetting, rotation, velocity
 
 WALKS = [
     ({"momentum": 0.9}, lambda lr, wd, mu: (lr / (2 * wd * (1 - mu)), 2 * lr * wd / (1 + mu))),
@@ -132,6 +133,12 @@ def test_conversions_keep_what_they_promise():
                 if not kept:
                     half_lives = [velocity.velocity_half_life(mu) for mu in (0.9, momentum)]
                     assert half_lives[1] * factor == pytest.approx(half_lives[0])
+
+
+def test_no_formula_is_without_its_test():
+    """Each formula's function is called by one of the files that hold the theory against the rule."""
+    calls = "\n".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_theory_of_*.py"))
+    assert not [name for name in FORMULAS if f".{name}" not in calls]
 
 
 def test_with_small_batches_momentum_is_plain_sgd_at_the_effective_lr():
