@@ -13,8 +13,10 @@ SEE = "See downslope {} --help."
 BROKEN = [
     (
         ["trian"],
-        "unknown command `trian`. Did you mean `train`? "
-        "The commands are train, resume, evaluate, predict, report, explain.",
+        (
+            "unknown command `trian`. Did you mean `train`? "
+            "The commands are train, resume, evaluate, predict, report, explain."
+        ),
     ),
     (
         ["--sgd.lr", "0.1"],
