@@ -36,6 +36,7 @@ UNUSUAL = [
     Settings(lr=0.1, momentum=0.999),
     Settings(lr=1e-9, momentum=0.9, weight_decay=1e-9),
     Settings(lr=10.0, momentum=0.9, weight_decay=0.98),
+    Settings(lr=1e-200, momentum=0.5, weight_decay=1e-100),
     Settings(lr=0.1, momentum=0.9, dampening=1.0),
     Settings(lr=0.1, momentum=0.9, dampening=0.5, nesterov=True, weight_decay=1e-3, decay="decoupled"),
     Settings(lr=0.1, momentum=0.9, weight_decay=1e-4, lr_in_velocity=True, maximize=True),

@@ -98,7 +98,9 @@ def _write_regimes(axes: Any, words: Words) -> None:
 
 
 def draw_decay_map(explanation: Explanation, words: Words) -> Plot | None:
-    """Return the map of timescales with the famous recipes and this one's point; None where weights never forget.
+    """Return the map of timescales with the famous recipes and this one's point; None where it has no place on it.
+
+    It has none where weights never forget, nor where its numbers are far beyond those of any recipe.
 
     In epochs, right is effective lr times steps per epoch; where an epoch's steps are not known, it is effective lr and
     the lines are in steps. Weight decay of any kind is drawn as the coupled one that forgets as fast.
@@ -116,6 +118,8 @@ def draw_decay_map(explanation: Explanation, words: Words) -> Plot | None:
         (famous.effective_lr * (famous.steps_per_epoch if per_epoch else 1.0), famous.weight_decay) for famous in FAMOUS
     ]
     own = (peak.effective_lr * (per_epoch or 1.0), 1 / (steps * peak.effective_lr))
+    if not all(1e-12 < coordinate < 1e12 for coordinate in own):  # the famous recipes would be a dot in a corner
+        return None
     factors = _TIMESCALES if per_epoch else tuple(1000 * factor for factor in _TIMESCALES)
     with style("a page"):
         figure, axes = begin()
