@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from downslope.core.settings import Settings
     from downslope.kernel import get_num_threads, set_num_threads
     from downslope.recipes.decode import load_recipe
+    from downslope.recipes.explain import explain
     from downslope.recipes.schema import Recipe
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ _HOMES = {
     "get_num_threads": "downslope.kernel",
     "set_num_threads": "downslope.kernel",
     "load_recipe": "downslope.recipes.decode",
+    "explain": "downslope.recipes.explain",
 }
 
 _MODULES = frozenset({"jax", "keras", "kernel", "numpy", "schedules", "torch"})
@@ -36,6 +38,7 @@ __all__ = [
     "Recipe",
     "Settings",
     "__version__",
+    "explain",
     "get_num_threads",
     "kernel",
     "load_recipe",

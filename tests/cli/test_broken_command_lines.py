@@ -13,7 +13,10 @@ SEE = "See downslope {} --help."
 BROKEN = [
     (
         ["trian"],
-        "unknown command `trian`. Did you mean `train`? The commands are train, resume, evaluate, predict, report.",
+        (
+            "unknown command `trian`. Did you mean `train`? "
+            "The commands are train, resume, evaluate, predict, report, explain."
+        ),
     ),
     (
         ["--sgd.lr", "0.1"],

@@ -18,6 +18,7 @@ ROOMS = {
     "schedules": 0,
     "exchange": 1,
     "recipes": 2,
+    "pages": 3,
     "kernel": 3,
     "numpy": 4,
     "torch": 4,

@@ -1,11 +1,14 @@
 """Numbers as people read them on a report.
 
-What lives here: formatting, one way for the whole page. What does not: any arithmetic on a run.
+What lives here: formatting, one way for the whole page. What does not: the plain number
+(`recipes/numbers.py`), and any arithmetic on a run.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from downslope.recipes.numbers import number_text
 
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 
@@ -31,18 +34,6 @@ def accuracy(value: float) -> Number:
 def loss(value: float) -> Number:
     """Return a loss to four digits."""
     return Number(number_text(float(f"{value:.4g}")), value)
-
-
-def number_text(number: float) -> str:
-    """Return a number for people: at most six digits, no needless zeros.
-
-    Example:
-        >>> number_text(0.5), number_text(1 / 3), number_text(5e-05).encode("ascii", "replace")
-        ('0.5', '0.333333', b'5e?5')
-    """
-    digits, mark, exponent = f"{number:.6g}".partition("e")
-    text = f"{digits}e{int(exponent)}" if mark else digits
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def whole(number: int) -> str:

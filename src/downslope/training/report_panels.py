@@ -11,11 +11,12 @@ from typing import Literal
 
 import numpy as np
 
+from downslope.pages.svg import COLOURS
+from downslope.recipes.numbers import number_text
 from downslope.training.report_data import RunData
-from downslope.training.report_numbers import number_text, whole
+from downslope.training.report_numbers import whole
 from downslope.training.report_series import Floats, Integers, Series, smooth, smoothing_window, thin, without_repeats
 
-COLOURS = 8
 TRAIN, HELD_OUT, AVERAGED = 0, 1, 2
 LOG_FROM = 30
 """A positive quantity whose largest value is so many times its smallest gets a logarithmic axis."""

@@ -1,56 +1,26 @@
 """Panels drawn as SVG that stands inside a page: its colours are the page's, light or dark, its text is text.
 
-What lives here: drawing with matplotlib, and turning what it writes into a piece of HTML. What does not: what is
-drawn (`report_panels.py`).
+What lives here: drawing with matplotlib. What does not: what is drawn (`report_panels.py`), and how a drawing becomes a
+piece of HTML (`pages/svg.py`).
 """
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
 
-from downslope.core.errors import MissingDependencyError
+from downslope.pages.svg import GRID, LINES, SOFT, WARN, as_html, number, style
+from downslope.recipes.numbers import number_text
 from downslope.training.report_events import Session
-from downslope.training.report_numbers import number_text
-from downslope.training.report_panels import COLOURS, Line, Panel
+from downslope.training.report_panels import Line, Panel
 from downslope.training.report_series import Series
 
 WIDTH, HEIGHT = 440, 232
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 44, 24, 34
-_COORDINATE = re.compile(r"(\d\.\d\d)\d+")
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
-
-# Stand-ins that matplotlib accepts as colours; each becomes a variable of the page's style sheet.
-_INK, _SOFT, _GRID, _PAPER, _WARN = "#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05"
-_LINES = tuple(f"#0c0d{index:02x}" for index in range(COLOURS))
-_VARIABLES = {_INK: "--ink", _SOFT: "--soft", _GRID: "--rule", _PAPER: "--paper", _WARN: "--warn"} | {
-    colour: f"--line-{index}" for index, colour in enumerate(_LINES)
-}
-
-_STYLE = {
-    "svg.hashsalt": "downslope",
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that the layout is the same everywhere
-    "font.size": 11,
-    "axes.edgecolor": _SOFT,
-    "axes.linewidth": 0.8,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "xtick.color": _SOFT,
-    "ytick.color": _SOFT,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "xtick.major.size": 3,
-    "ytick.major.size": 3,
-    "lines.solid_capstyle": "round",
-    "path.simplify": False,
-}
 
 
 def draw(panel: Panel) -> str:
@@ -62,25 +32,25 @@ def draw(panel: Panel) -> str:
     Raises:
         MissingDependencyError: If matplotlib is not installed.
     """
-    with _style():
+    with style("a report"):
         figure, axes = _axes()
         for line in panel.lines:
             _draw_line(axes, line, cut=panel.frame_from is not None)
         _scale(axes, panel)
         if panel.limit is not None:
-            axes.axhline(panel.limit, color=_SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+            axes.axhline(panel.limit, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         for index, step in enumerate(panel.resumed):
-            axes.axvline(step, color=_SOFT, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
+            axes.axvline(step, color=SOFT, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
             if index == 0:
                 axes.annotate("resumed", (step, 1), xycoords=("data", "axes fraction"), xytext=(3, -8),
-                              textcoords="offset points", color=_SOFT, fontsize=9.8)  # fmt: skip
+                              textcoords="offset points", color=SOFT, fontsize=9.8)  # fmt: skip
         if len(panel.nonfinite):
             ticks = np.unique(np.linspace(0, len(panel.nonfinite) - 1, 300).astype(int))
-            axes.plot(panel.nonfinite[ticks], np.zeros(len(ticks)), "|", color=_WARN, markersize=9,
+            axes.plot(panel.nonfinite[ticks], np.zeros(len(ticks)), "|", color=WARN, markersize=9,
                       transform=axes.get_xaxis_transform(), clip_on=False, zorder=4)  # fmt: skip
         if panel.end_labels:
             _label_ends(axes, panel)
-        return _as_html(figure, panel.key, panel.title, panel.describe())
+        return as_html(figure, panel.key, panel.title, panel.describe(), (WIDTH, HEIGHT))
 
 
 def draw_progress(found: Sequence[Session]) -> str | None:
@@ -103,36 +73,25 @@ def draw_progress(found: Sequence[Session]) -> str | None:
         return None
     unit, seconds = next(u for u in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
                          if u[1] == 1 or max(t for line in lines for t, _ in line) >= 3 * u[1])  # fmt: skip
-    with _style():
+    with style("a report"):
         figure, axes = _axes()
         for session, line in zip(found, lines, strict=True):
             times, steps = [time / seconds for time, _ in line], [step for _, step in line]
-            axes.plot(times, steps, "o-", color=_LINES[0], linewidth=1.6, markersize=3.2, clip_on=False)
+            axes.plot(times, steps, "o-", color=LINES[0], linewidth=1.6, markersize=3.2, clip_on=False)
             if session.ending != "finish" and line:
                 word = (
                     "stopped by a signal" if session.ending else "killed" if session is not found[-1] else "last event"
                 )
-                axes.plot(times[-1:], steps[-1:], "x", color=_WARN, markersize=7, markeredgewidth=1.8, clip_on=False)
-                axes.annotate(word, (times[-1], steps[-1]), xytext=(7, -9), textcoords="offset points", color=_WARN,
+                axes.plot(times[-1:], steps[-1:], "x", color=WARN, markersize=7, markeredgewidth=1.8, clip_on=False)
+                axes.annotate(word, (times[-1], steps[-1]), xytext=(7, -9), textcoords="offset points", color=WARN,
                               fontsize=9.8)  # fmt: skip
         axes.margins(x=0.02, y=0.04)
-        axes.yaxis.set_major_formatter(_number)
-        axes.xaxis.set_major_formatter(_number)
-        axes.set_xlabel(f"wall time, {unit}", loc="right", fontsize=10, color=_SOFT, labelpad=2)
-        axes.set_title("steps done", loc="left", fontsize=10, color=_SOFT, x=-0.09)
+        axes.yaxis.set_major_formatter(number)
+        axes.xaxis.set_major_formatter(number)
+        axes.set_xlabel(f"wall time, {unit}", loc="right", fontsize=10, color=SOFT, labelpad=2)
+        axes.set_title("steps done", loc="left", fontsize=10, color=SOFT, x=-0.09)
         parts = [f"process {i + 1}: step {line[0][1]} to {line[-1][1]}" for i, line in enumerate(lines) if line]
-        return _as_html(figure, "progress", "Steps done over wall time", "; ".join(parts) + ".")
-
-
-def _style() -> Any:
-    try:
-        import matplotlib.style
-    except ImportError:
-        raise MissingDependencyError(
-            'a report needs matplotlib. Install it with: pip install "downslope[plot]"'
-        ) from None
-    # "default" first: a person's own matplotlibrc must not change the page
-    return matplotlib.style.context(["default", _STYLE])
+        return as_html(figure, "progress", "Steps done over wall time", "; ".join(parts) + ".", (WIDTH, HEIGHT))
 
 
 def _axes() -> tuple[Any, Any]:
@@ -145,7 +104,7 @@ def _axes() -> tuple[Any, Any]:
 
 
 def _draw_line(axes: Any, line: Line, *, cut: bool) -> None:
-    colour, look = _LINES[line.colour], {"linestyle": _DASHES[line.dash], "clip_on": cut}
+    colour, look = LINES[line.colour], {"linestyle": _DASHES[line.dash], "clip_on": cut}
     steps, values = line.series.steps, line.series.values
     if line.style == "faint":
         axes.plot(steps, values, color=colour, alpha=0.3, linewidth=0.7, zorder=2)
@@ -175,8 +134,8 @@ def _scale(axes: Any, panel: Panel) -> None:
     axes.set_xlim(-0.01 * last, 1.01 * last)
     axes.spines["bottom"].set_bounds(0, last)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(_number)
-    axes.set_xlabel("step", loc="right", fontsize=10, color=_SOFT, labelpad=2)
+    axes.xaxis.set_major_formatter(number)
+    axes.set_xlabel("step", loc="right", fontsize=10, color=SOFT, labelpad=2)
     if panel.log:
         axes.set_yscale("log", nonpositive="clip")
         low, high = values[values > 0].min(), values.max()
@@ -191,8 +150,8 @@ def _scale(axes: Any, panel: Panel) -> None:
         spread = high - low or abs(high) or 1.0
         axes.set_ylim(low - 0.05 * spread, high + 0.05 * spread)
         axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(_percent if panel.percent else _number)
-    axes.grid(axis="y", color=_GRID, linewidth=0.7)
+    axes.yaxis.set_major_formatter(_percent if panel.percent else number)
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
@@ -201,10 +160,10 @@ def _scale(axes: Any, panel: Panel) -> None:
         top = axes.secondary_xaxis("top", functions=(lambda step: step / per_epoch, lambda epoch: epoch * per_epoch))
         top.spines["top"].set_visible(False)
         top.xaxis.set_major_locator(ticker.MaxNLocator(6, steps=[1, 2, 5, 10]))
-        top.xaxis.set_major_formatter(_number)
-        top.tick_params(labelsize=9.8, labelcolor=_SOFT, length=2, pad=1)
+        top.xaxis.set_major_formatter(number)
+        top.tick_params(labelsize=9.8, labelcolor=SOFT, length=2, pad=1)
         axes.annotate("epoch", (0, 1), xycoords="axes fraction", xytext=(-6, 8.5), textcoords="offset points",
-                      ha="right", va="center", color=_SOFT, fontsize=9.8)  # fmt: skip
+                      ha="right", va="center", color=SOFT, fontsize=9.8)  # fmt: skip
 
 
 def _label_ends(axes: Any, panel: Panel) -> None:
@@ -219,39 +178,12 @@ def _label_ends(axes: Any, panel: Panel) -> None:
         height = floor = max(wanted, floor + 11)
         text = f"{100 * value:.4g} %" if panel.percent else _short(value)
         axes.annotate(text, (1, height / HEIGHT), xycoords=("axes fraction", "figure fraction"), xytext=(5, 0),
-                      textcoords="offset points", va="center", color=_LINES[line.colour], fontsize=10)  # fmt: skip
+                      textcoords="offset points", va="center", color=LINES[line.colour], fontsize=10)  # fmt: skip
 
 
 def _short(value: float) -> str:
     return number_text(float(f"{value:.3g}"))
 
 
-def _number(value: float, _: Any = None) -> str:
-    if abs(value) >= 10_000:
-        scale, suffix = (1e6, "M") if abs(value) >= 1e6 else (1e3, "k")
-        return f"{number_text(value / scale)}{suffix}"
-    return number_text(value)
-
-
 def _percent(value: float, _: Any = None) -> str:
     return f"{number_text(100 * value)} %"
-
-
-def _as_html(figure: Any, key: str, title: str, description: str) -> str:
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    buffer = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
-    body = re.sub(r"<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
-    body = body[body.index(">", body.index("<svg")) + 1 :]
-    body = body.replace("xlink:href", "href")
-    body = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{key}-", body)
-    # coordinates to a hundredth of a pixel: half the size; numbers in text are left alone
-    body = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', lambda found: _COORDINATE.sub(r"\1", found[0]), body)
-    for stand_in, variable in _VARIABLES.items():
-        body = body.replace(stand_in, f"var({variable})")
-    return (
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{key}-title {key}-about">'
-        f'<title id="{key}-title">{escape(title)}</title><desc id="{key}-about">{escape(description)}</desc>{body}'
-    )

@@ -1,4 +1,4 @@
-"""The equations on a report are the rule: evaluated as printed, they do what the rule does."""
+"""The equations on a page are the rule: evaluated as printed, they do what the rule does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from downslope import Settings
 from downslope.core.rule import sgd_rule
 from downslope.core.schedules import Cosine, Linear
 from downslope.core.settings import DECAYS
-from downslope.training.report_equations import equations
+from downslope.recipes.equations import equations
 
 SETTINGS = [
     Settings(lr=0.1, **momentum, decay=decay, weight_decay=weight_decay, lr_in_velocity=inside, maximize=up)

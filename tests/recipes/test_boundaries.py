@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downslope import schedules as s
-from downslope.cli.boundaries import next_boundary, walk, walk_back
 from downslope.core.schedules.base import Schedule
+from downslope.recipes.boundaries import next_boundary, walk, walk_back
 from recipes.recipe_strategies import SIMPLE, sequences
 
 EXAMPLES = [

@@ -1,7 +1,7 @@
 """The steps at which a schedule changes its value at once, or its course: what a table of it is worth showing.
 
 What lives here: the next such step after a given one, and the one before it, each in closed form. A run may have 10**30
-steps and a change at every one, so they are never listed. What does not: the table (`schedule_table.py`).
+steps and a change at every one, so they are never listed. What does not: the tables of them.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
 from downslope.core import schedules as s
 from downslope.core.schedules.base import Schedule, exact
+
+_MOST_SHOWN = 14
 
 
 def walk(schedules: Sequence[Schedule], start: int, end: int) -> Iterator[int]:
@@ -58,6 +62,30 @@ def walk_back(schedules: Sequence[Schedule], start: int, end: int) -> Iterator[i
             return
         step = max(found)
         yield step
+
+
+def steps_to_show(schedules: Sequence[Schedule], total_steps: int) -> list[int | None]:
+    """Return the steps that a table shows, None where some are left out; it takes no longer for a longer run.
+
+    Args:
+        schedules: Schedules in steps.
+        total_steps: Steps of the run, >= 1.
+
+    Example:
+        >>> from downslope.schedules import MultiStep
+        >>> steps_to_show([MultiStep(0.1, factor=0.1, milestones=[5, 7, 8, 9])], 20)
+        [0, 5, 7, 8, 9, 19]
+    """
+    last = total_steps - 1
+    first_ones = [0, *islice(walk(schedules, 0, last), _MOST_SHOWN)]
+    if len(first_ones) + 1 > _MOST_SHOWN:
+        half = _MOST_SHOWN // 2
+        last_ones = [last, *islice(walk_back(schedules, last, 0), half - 1)]
+        return [*first_ones[:half], None, *reversed(last_ones)]
+    steps = {*first_ones, last}
+    if schedules and len(steps) < 6:  # a smooth course shows itself at its quarters
+        steps |= {round(Fraction(last * quarter, 4)) for quarter in (1, 2, 3)}
+    return [*sorted(steps)]
 
 
 def next_boundary(schedule: Schedule, step: int) -> int | None:
@@ -133,7 +161,7 @@ _ENDS: Mapping[type[Schedule], Callable[[Any], tuple[Any, ...]]] = MappingProxyT
 
 def _ends(schedule: Schedule) -> list[int]:
     if type(schedule) not in _ENDS:
-        raise TypeError(f"where {type(schedule).__name__} changes is not known. State it in cli/boundaries.py.")
+        raise TypeError(f"where {type(schedule).__name__} changes is not known. State it in recipes/boundaries.py.")
     return [math.ceil(time) for time in _ENDS[type(schedule)](schedule)]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from downslope.core.rule import sgd_rule
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings, scalars
-from downslope.training.report_numbers import number_text
+from downslope.recipes.numbers import number_text
 
 _LEVEL = {"+": 1, "-": 1, "negative": 1, "*": 2, "/": 2}
 _SIGN = {"+": " + ", "-": " \N{MINUS SIGN} ", "*": " \N{MIDDLE DOT} ", "/": " / "}

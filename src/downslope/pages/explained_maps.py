@@ -1,0 +1,180 @@
+"""The maps of an explanation: damping over (lr, momentum), and timescales over (lr, weight decay).
+
+What lives here: their regions, lines and points. What does not: the formulas (`recipes/theory`); where one regime turns
+into the next is asked of the rule itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from downslope.core.settings import Settings
+from downslope.pages.plot import SIZE, Plot, begin, name_axes
+from downslope.pages.svg import INK, LINES, SOFT, WARN, as_html, style
+from downslope.recipes.explaining.data import Explanation
+from downslope.recipes.explaining.words import Words, short
+from downslope.recipes.famous import FAMOUS
+from downslope.recipes.numbers import number_text
+from downslope.recipes.theory.quadratic import damping
+
+_LOWEST, _HIGHEST = 1e-4, 30.0
+_TIMESCALES = (1.0, 3.0, 10.0, 30.0, 100.0)
+
+
+def regime_edges(momentum: float, dampening: float = 0.0, *, nesterov: bool = False) -> tuple[float, float, float]:
+    """Return where along lr times curvature the rule begins to swing, to jump across, and to grow.
+
+    Args:
+        momentum: Momentum.
+        dampening: Dampening.
+        nesterov: Whether momentum is Nesterov's.
+
+    Example:
+        >>> [round(edge, 3) for edge in regime_edges(0.25)]
+        [0.25, 2.25, 2.5]
+    """
+    dampening = dampening if momentum else 0.0
+    now = Settings(lr=1.0, momentum=momentum, dampening=dampening, nesterov=nesterov and momentum > 0).at(0)
+    edges: list[float] = []
+    for regimes in (("over-damped",), ("over-damped", "oscillating"), ("over-damped", "oscillating", "alternating")):
+        low, high = 0.0, 10.0
+        for _ in range(50):  # regimes follow one another along the curvature, so that bisection finds each edge
+            middle = (low + high) / 2
+            low, high = (middle, high) if damping(now, middle).regime in regimes else (low, middle)
+        edges.append((low + high) / 2)
+    return edges[0], edges[1], edges[2]
+
+
+def draw_damping_map(explanation: Explanation, words: Words) -> Plot | None:
+    """Return the map of regimes with this recipe's point for every curvature that was given; None at lr 0.
+
+    Args:
+        explanation: The explanation.
+        words: The language.
+    """
+    peak, settings = explanation.peak, explanation.settings
+    if not peak.lr or settings.dampening == 1:
+        return None
+    momenta = [0.0, 1e-3, 4e-3, *(i / 60 for i in range(1, 60)), 0.99, 0.995, 0.999]
+    edges = [regime_edges(mu, settings.dampening, nesterov=settings.nesterov) for mu in momenta]
+    swing, jump, grow = ([max(_LOWEST, edge[i]) for edge in edges] for i in range(3))
+    with style("a page"):
+        figure, axes = begin()
+        axes.set_xscale("log")
+        axes.set_xlim(_LOWEST, _HIGHEST)
+        axes.set_ylim(0, 1)
+        bounds = (("creeps", _LOWEST, swing, 2), ("swings", swing, jump, 0), ("jumps", jump, grow, 4))
+        for _, left, right, colour in bounds:
+            axes.fill_betweenx(momenta, left, right, color=LINES[colour], alpha=0.16, linewidth=0)
+        axes.fill_betweenx(momenta, grow, _HIGHEST, color=WARN, alpha=0.2, linewidth=0)
+        axes.plot(swing, momenta, color=LINES[2], linewidth=1.5)
+        axes.plot(grow, momenta, color=WARN, linewidth=1.5)
+        coupled = peak.weight_decay if settings.decay == "coupled" else 0.0
+        points = [peak.lr * (row.curvature + coupled) for row in explanation.damping]
+        axes.axhline(peak.momentum, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+        for x in points:
+            axes.plot(min(max(x, _LOWEST), _HIGHEST), peak.momentum, "o", color=INK, markersize=6, clip_on=False)
+        _write_regimes(axes, words)
+        name_axes(axes, words.say("page.damping.x"), words.say("page.damping.y"))
+        title = words.say("page.damping")
+        curvatures = words.say("comma").join(short(row.curvature) for row in explanation.damping)
+        name = "page.damping.caption" if points else "page.damping.caption.any"
+        caption = words.say(name, curvatures=curvatures)
+        return Plot(title, caption, as_html(figure, "damping-map", title, caption, SIZE))
+
+
+def _write_regimes(axes: Any, words: Words) -> None:
+    for name, x, y, colour in (
+        ("creeps", 0.0012, 0.3, LINES[2]),
+        ("swings", 0.12, 0.68, LINES[0]),
+        ("grows", 6.5, 0.5, WARN),
+    ):
+        axes.text(x, y, words.say(f"page.damping.{name}"), color=colour, fontsize=12, ha="left", va="center")
+    line = {"arrowstyle": "-", "color": LINES[4], "linewidth": 0.8}
+    axes.annotate(words.say("page.damping.jumps"), (1.5, 0.06), xytext=(28, 0.12), color=LINES[4], fontsize=10,
+                  ha="right", va="center", arrowprops=line)  # fmt: skip
+
+
+def draw_decay_map(explanation: Explanation, words: Words) -> Plot | None:
+    """Return the map of timescales with the famous recipes and this one's point; None where it has no place on it.
+
+    It has none where weights never forget, nor where its numbers are far beyond those of any recipe.
+
+    In epochs, right is effective lr times steps per epoch; where an epoch's steps are not known, it is effective lr and
+    the lines are in steps. Weight decay of any kind is drawn as the coupled one that forgets as fast.
+
+    Args:
+        explanation: The explanation.
+        words: The language.
+    """
+    peak = explanation.peak
+    steps = explanation["decay_steps"].value if "decay_steps" in explanation else None
+    if steps is None or math.isinf(steps) or not peak.effective_lr:
+        return None
+    per_epoch = explanation.run.steps_per_epoch
+    points = [
+        (famous.effective_lr * (famous.steps_per_epoch if per_epoch else 1.0), famous.weight_decay) for famous in FAMOUS
+    ]
+    own = (peak.effective_lr * (per_epoch or 1.0), 1 / (steps * peak.effective_lr))
+    if not all(1e-12 < coordinate < 1e12 for coordinate in own):  # the famous recipes would be a dot in a corner
+        return None
+    factors = _TIMESCALES if per_epoch else tuple(1000 * factor for factor in _TIMESCALES)
+    with style("a page"):
+        figure, axes = begin()
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        xs, ys = zip(own, *points, strict=True)
+        left, right = min(xs) / 2.2, max(xs) * 2.2
+        low, high = min(ys) / 2.2, max(ys) * 2.2
+        axes.set_xlim(left, right)
+        axes.set_ylim(low, high)
+        if per_epoch:
+            axes.fill_between((left, right), (1 / left, 1 / right), (1 / (13 * left), 1 / (13 * right)), color=LINES[0],
+                              alpha=0.1, linewidth=0)  # fmt: skip
+        for timescale in factors:
+            axes.plot((left, right), (1 / (timescale * left), 1 / (timescale * right)), color=SOFT, linewidth=0.9,
+                      linestyle=(0, (4, 3)))  # fmt: skip
+            _label_line(axes, timescale, (left, right, low, high), short(timescale))
+        for index, (x, y) in enumerate(points):
+            axes.plot(x, y, "o", color=LINES[0], markersize=4.5)
+            axes.annotate(str(index + 1), (x, y), xytext=_OFFSETS.get(index, (5, 4)), textcoords="offset points",
+                          fontsize=10, color=LINES[0])  # fmt: skip
+        axes.plot(*own, "o", color=LINES[1], markersize=8)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(_power)
+            axis.set_minor_formatter(_nothing)
+        name_axes(axes, words.say("page.decay.x" if per_epoch else "page.decay.x.steps"), words.say("page.decay.y"))
+        title = words.say("page.decay")
+        caption = words.say("page.decay.caption" if per_epoch else "page.decay.caption.steps")
+        svg = as_html(figure, "decay-map", title, caption, SIZE)
+    named = [(None, f"{index + 1} {famous.name}") for index, famous in enumerate(FAMOUS)]
+    return Plot(title, caption, svg, key=((1, words.say("this")), *named))
+
+
+_OFFSETS = {6: (-9, 4), 7: (-9, -11), 5: (3, -12), 3: (5, 4)}
+"""Where the numbers of points that lie close together stand, in points from them."""
+
+
+def _label_line(axes: Any, timescale: float, box: Sequence[float], text: str) -> None:
+    """Write a line's timescale where it leaves the box: at the top, or else at the left side."""
+    left, right, low, high = box
+    x, y = 1 / (timescale * high), high
+    if x < left:
+        x, y = left, 1 / (timescale * left)
+    if not (low < y <= high and x < right):
+        return
+    place = (3, -10) if y == high else (4, 3)
+    axes.annotate(text, (x, y), xytext=place, textcoords="offset points", fontsize=9.5, color=SOFT)
+
+
+def _nothing(_value: float, _position: Any = None) -> str:
+    return ""
+
+
+def _power(value: float, _: Any = None) -> str:
+    exponent = math.log10(value)
+    if abs(exponent - round(exponent)) > 1e-9:
+        return ""
+    return number_text(value) if 1e-3 <= value <= 1e4 else f"1e{round(exponent)}".replace("-", "\N{MINUS SIGN}")

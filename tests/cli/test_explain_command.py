@@ -1,0 +1,143 @@
+"""`downslope explain` through its real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+from command_line import command, fail, succeed
+
+from house.source_tree import ROOT
+
+DIGITS = str(ROOT / "recipes/digits.toml")
+
+
+def test_it_explains_the_default_recipe_in_both_languages():
+    """As processes of their own: text of some length, exit code 0, nothing on stderr."""
+    for words, sentence in (([], "Weights forget their past over 2,000 steps"), (["--lang", "zh"], "2,000 步忘记过去")):
+        done = command("explain", *words, encoding="utf-8", env={**os.environ, "PYTHONUTF8": "1"})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert sentence in done.stdout
+        assert len(done.stdout.splitlines()) > 80
+
+
+def test_a_file_overrides_and_options_are_taken(capsys):
+    """The recipe's values from the command line win; curvature and sizes are used."""
+    out = succeed(
+        ["explain", DIGITS, "--sgd.weight_decay", "5e-3", "--curvature", "0.5,20", "--examples", "3200"], capsys
+    )
+    assert "32 examples a step, 100 steps an epoch" in out
+    assert "Weights forget their past over 200 steps" in out
+    assert "For the curvature 20 that was given" in out
+    assert "Fastest heavy ball" in out
+    assert "unknown. Pass" not in out
+    assert "100 examples a step" not in out
+    longer = succeed(["explain", DIGITS, "--batch-size", "100", "--steps", "5000"], capsys)
+    assert "100 examples a step, 15 steps an epoch" in longer
+    assert "5,000 steps in all" in longer
+
+
+def test_json_has_every_digit(capsys):
+    """A program reads the same numbers, and infinity as a word."""
+    table = json.loads(succeed(["explain", DIGITS, "--json"], capsys))
+    values = {item["name"]: item["value"] for item in table["items"]}
+    assert values["decay_steps"] == pytest.approx(2000)
+    assert values["decay_epochs"] == pytest.approx(2000 / 45)
+    assert values["largest_lr_heavy_ball"] is None
+    assert table["equations"][-1]["left"] == "param"
+    bare = json.loads(succeed(["explain", DIGITS, "--json", "--sgd.weight_decay", "0.0"], capsys))
+    assert bare["peak"]["decay_steps"] == "infinity"
+    groups = '[{ match = "*.bias", lr = { schedule = "linear", initial = 0.1, final = 0.0, duration = 9 } }]'
+    grouped = json.loads(succeed(["explain", DIGITS, "--json", "--groups", groups], capsys))
+    assert grouped["groups"][0]["changes"]["lr"]["schedule"] == "linear"
+
+
+def test_a_page_is_written(tmp_path, capsys):
+    """Where it was asked for, in the language asked for, and its place is printed."""
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "explained.html"
+    out = succeed(["explain", DIGITS, "--html", page, "--lang", "zh"], capsys)
+    assert out == f"page: {page}\n"
+    assert '<html lang="zh-Hans">' in page.read_text(encoding="utf-8")
+
+
+def test_standard_input_is_read():
+    """`-` takes a recipe's text from a pipe."""
+    text = (ROOT / "recipes/digits.toml").read_text(encoding="utf-8")
+    done = command("explain", "-", "--curvature", "20", input=text, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert "Weights forget their past over 2,000 steps" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none.toml"], "none.toml: no such file"),
+        ([DIGITS, "--lang", "fr"], "`lang` must be `en` or `zh`; got 'fr'"),
+        ([DIGITS, "--curvature", "steep"], "--curvature: must be a number, or several separated by commas"),
+        ([DIGITS, "--curvature", "-3"], "`curvature` must be above 0"),
+        ([DIGITS, "--curvature", "nan"], "`curvature` must be finite"),
+        ([DIGITS, "--examples", "0"], "--examples: must be an integer >= 1"),
+        ([DIGITS, "--html", "x.html", "--json"], "give either --html or --json, not both"),
+        ([DIGITS, "--sgd.lr", "-1"], "`lr` must be finite and >= 0"),
+        ([DIGITS, "other.toml"], "one argument too many"),
+        ([DIGITS, "--curvatur", "3"], "Did you mean --curvature?"),
+    ],
+    ids=" ".join,
+)
+def test_mistakes_get_one_message(words, message, capsys):
+    """What was wrong, what is allowed, exit code 2, no traceback."""
+    assert message in fail(["explain", *words], capsys)
+
+
+def test_a_folder_is_no_page(tmp_path, capsys):
+    """A folder given for --html is refused, with the file to give."""
+    pytest.importorskip("matplotlib")
+    assert f"{tmp_path}: is a folder. Give the file to write" in fail(["explain", DIGITS, "--html", tmp_path], capsys)
+
+
+def test_a_place_that_is_not_there_is_said(tmp_path):
+    """A page cannot be written into a folder that does not exist: one line, exit code 1."""
+    pytest.importorskip("matplotlib")
+    done = command("explain", DIGITS, "--html", str(tmp_path / "none" / "page.html"))
+    assert done.returncode == 1
+    assert "No such file or directory" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_loads_neither_a_framework_nor_numpy_nor_matplotlib():
+    """Text and JSON need none of them."""
+    code = (
+        "import sys\nfrom downslope.cli.main import main\n"
+        f"assert main(['explain', {DIGITS!r}, '--curvature', '20']) == 0\n"
+        "heavy = {'torch', 'jax', 'keras', 'tensorflow', 'sklearn', 'numpy', 'matplotlib', 'jinja2'}\n"
+        "found = sorted(heavy & {name.split('.')[0] for name in sys.modules})\nassert not found, found\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_starts_in_a_quarter_of_a_second():
+    """From nothing to the whole text: the processor's time of a process of its own, at best of five."""
+
+    def seconds():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert command("explain", DIGITS).returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(5)) < 0.25
+
+
+def test_a_command_line_as_one_word_is_text_and_not_an_option(capsys):
+    """'--lr 0.1 --momentum 0.9' in quotes is a sentence: it is not taken for an unknown option."""
+    from downslope.cli.explain import _sentence_last
+
+    sentence = "--lr 0.1 --momentum 0.9 --wd 1e-4 -b 256"
+    assert _sentence_last([sentence, "--lang", "zh"]) == ["--lang", "zh", "--", sentence]
+    assert _sentence_last(["--title", "- a title -", "x.toml"]) == ["--title", "- a title -", "x.toml"]
+    assert _sentence_last(["--", sentence]) == ["--", sentence]
