@@ -26,13 +26,18 @@ _HOMES = {
     "load_recipe": "downslope.recipes.decode",
 }
 
+_PROVIDED = {  # what core's classes offer and other rooms carry out; see core/provided.py
+    "settings_from_convention": "downslope.exchange.reading",
+    "arguments_for_convention": "downslope.exchange.writing",
+}
+
 __all__ = ["Group", "Recipe", "Settings", "__version__", "load_recipe", "schedules", "update_matrix"]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name, or one of the front doors (``downslope.torch``), at first use."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if (home := _HOMES.get(name) or _PROVIDED.get(name)) is not None:
+        return getattr(importlib.import_module(home), name)
     if name in {"schedules", "numpy", "torch"}:
         return importlib.import_module(f"downslope.{name}")
     raise AttributeError(f"module 'downslope' has no attribute {name!r}")
