@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from downslope.core.groups import Group
     from downslope.core.rule import update_matrix
     from downslope.core.settings import Settings
+    from downslope.exchange.state import convert_state
     from downslope.recipes.decode import load_recipe
     from downslope.recipes.schema import Recipe
 
@@ -24,6 +25,7 @@ _HOMES = {
     "Group": "downslope.core.groups",
     "Recipe": "downslope.recipes.schema",
     "load_recipe": "downslope.recipes.decode",
+    "convert_state": "downslope.exchange.state",
 }
 
 _PROVIDED = {  # what core's classes offer and other rooms carry out; see core/provided.py
@@ -31,7 +33,7 @@ _PROVIDED = {  # what core's classes offer and other rooms carry out; see core/p
     "arguments_for_convention": "downslope.exchange.writing",
 }
 
-__all__ = ["Group", "Recipe", "Settings", "__version__", "load_recipe", "schedules", "update_matrix"]
+__all__ = ["Group", "Recipe", "Settings", "__version__", "convert_state", "load_recipe", "schedules", "update_matrix"]
 
 
 def __getattr__(name: str) -> Any:

@@ -205,7 +205,8 @@ def _put(
                 remarks.append(f"{argument.name}: {said}")
             return
     if argument.sets in {"lr", "momentum", "dampening", "weight_decay"}:
-        value = float(value) / argument.factor
+        number: Any = value
+        value = number / argument.factor
         if argument.batch_power and value:
             value = _per_sample(row, argument, value, batch_size)
             written["batch_size"] = batch_size
