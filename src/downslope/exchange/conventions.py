@@ -10,7 +10,7 @@ says "read" was read in the file named.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import MappingProxyType
 
 from downslope.core.errors import SettingsError, did_you_mean
@@ -30,9 +30,20 @@ _OWN = Convention(
     nesterov_with_dampening=True,
     source="this package",
 )
+_OWN_IN_KERAS = replace(
+    _OWN,
+    name="downslope.keras",
+    title="downslope.keras.SGD",
+    velocity_sign=-1,
+    state_key="momentums",
+    remarks=("its variables hold the velocity with its sign turned, as Keras's own do",),
+)
 
 CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
-    {row.name: row for row in (_OWN, *rows_on_torch.ROWS, *rows_on_tensorflow_and_jax.ROWS, *rows_elsewhere.ROWS)}
+    {
+        row.name: row
+        for row in (_OWN, _OWN_IN_KERAS, *rows_on_torch.ROWS, *rows_on_tensorflow_and_jax.ROWS, *rows_elsewhere.ROWS)
+    }
 )
 """The table, by name."""
 
@@ -48,6 +59,9 @@ _OTHER_NAMES: Mapping[str, str] = MappingProxyType(
         "paddlepaddle": "paddle",
         "scikit-learn": "sklearn",
         "numpy": "downslope",
+        "downslope.numpy": "downslope",
+        "downslope.torch": "downslope",
+        "downslope.jax": "downslope",
     }
 )
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from downslope.core.errors import StateError
 from downslope.core.rule import update_matrix
+from downslope.core.schedules import MultiStep
 from downslope.core.schedules.base import Schedule, value_at
 from downslope.core.settings import Settings
 from downslope.exchange.basis import TOLERANCE, find_basis, rescaled
@@ -54,7 +55,8 @@ class Passage:
         read: Whether the velocity is read at the step at which it goes over.
         parts_at: The first step, 0-based, at which the two differ, or None.
         changes: What changes at that step: "lr", "momentum", "weight_decay".
-        looked_until: The last step that was compared; None where nothing can ever part them.
+        looked_until: The last step that was compared; None where the settings never change, or are the same.
+        sensitive: Whether a change of lr that the settings do not foresee would part them.
         first_differs: Whether a parameter's first gradient does something else in the two.
     """
 
@@ -63,14 +65,17 @@ class Passage:
     parts_at: int | None
     changes: tuple[str, ...]
     looked_until: int | None
+    sensitive: bool
     first_differs: bool
 
     def statement(self) -> str:
         """Return how long the two stay together, in words."""
         if self.parts_at is not None:
             return f"exact; the conventions part when {' and '.join(self.changes)} next changes (step {self.parts_at})"
+        if self.sensitive:
+            return "exact; the conventions part if lr is ever changed"
         if self.looked_until is None:
-            return "exact; the two stay together, since nothing that could part them ever changes"
+            return "exact; the two never part"
         return f"exact; the two stay together at every step looked at, up to step {self.looked_until}"
 
 
@@ -96,6 +101,7 @@ def find_passage(source: Side, target: Side, step: int, until: int | None = None
         parts_at=parts_at,
         changes=changes,
         looked_until=looked,
+        sensitive=parts_at is None and looked is None and _is_sensitive(source, target, step, found.scale),
         first_differs=_first_differs(source.matrix(step, first=True), target.matrix(step, first=True), found.scale),
     )
 
@@ -104,7 +110,8 @@ def _parting(
     source: Side, target: Side, step: int, scale: float | None, until: int | None
 ) -> tuple[int | None, tuple[str, ...], int | None]:
     """Return the first step at which the two differ, what changes there, and the last step looked at."""
-    if not any(_scheduled(side.settings) for side in (source, target)):
+    alike = replace(target.settings, undampened_first_step=source.settings.undampened_first_step)
+    if alike == source.settings or not any(_scheduled(side.settings) for side in (source, target)):
         return None, (), None
     last = step + AHEAD if until is None else max(until, step)
     for later in _changing_steps(source.settings, target.settings, step, last):
@@ -114,6 +121,24 @@ def _parting(
         if found.read:
             scale = found.scale
     return None, (), last
+
+
+def _is_sensitive(source: Side, target: Side, step: int, scale: float) -> bool:
+    """Return whether the two differ once lr is half of what it is."""
+    halved = [
+        Side(
+            name=side.name,
+            settings=replace(
+                side.settings,
+                **{n: value_at(getattr(side.settings, n), step) for n in _SCHEDULABLE if n != "lr"},
+                lr=MultiStep(lr, 0.5, (1,)),
+            ),
+            velocity_sign=side.velocity_sign,
+        )
+        for side in (source, target)
+        if (lr := value_at(side.settings.lr, step)) > 0
+    ]
+    return len(halved) == 2 and bool(find_basis(halved[0].matrix(1), halved[1].matrix(1), scale).difference)
 
 
 def _changing_steps(one: Settings, other: Settings, step: int, last: int) -> Iterator[int]:

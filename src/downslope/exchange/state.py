@@ -93,7 +93,7 @@ def convert_state(
         >>> from downslope import convert_state
         >>> converted = convert_state({"w": np.array([0.5])}, source="torch", target="keras", lr=0.1, momentum=0.9)
         >>> converted.velocity["w"], converted.statement
-        (array([-0.05]), 'exact; the two stay together, since nothing that could part them ever changes')
+        (array([-0.05]), 'exact; the conventions part if lr is ever changed')
     """
     velocity, counted = _taken_apart(state)
     step = _checked_step(counted if step is None else step)
@@ -118,8 +118,8 @@ def convert_state(
         settings=next(iter(targets.values())) if len(set(targets.values())) == 1 else targets,
         scales=scales,
         parts_at=min((p.parts_at for p in passages.values() if p.parts_at is not None), default=None),
-        statement=_statement(by_name, passages),
-        remarks=_remarks(by_name, late, differing),
+        statement=_statement(by_name, passages, differing),
+        remarks=_remarks(by_name, late),
     )
 
 
@@ -217,7 +217,7 @@ def in_form_of(settings: Settings, convention: str) -> Settings:
         SettingsError: If the system cannot express them so.
     """
     row = find_convention(convention)
-    if row.name == "downslope":
+    if any(argument.sets == "lr_in_velocity" for argument in row.arguments):
         return settings
     either = any("lr_in_velocity" in meaning for a in row.arguments for meaning in a.choices.values())
     inside = settings.lr_in_velocity if either else row.lr_in_velocity
@@ -228,7 +228,10 @@ def in_form_of(settings: Settings, convention: str) -> Settings:
     return own
 
 
-def _statement(by_name: Mapping[str, Passage], passages: Mapping[Any, Passage]) -> str:
+def _statement(by_name: Mapping[str, Passage], passages: Mapping[Any, Passage], differing: list[str]) -> str:
+    if differing:
+        first = f"the first gradient of {', '.join(differing)} is undampened on one side only, and parts them at once"
+        return f"{_statement(by_name, passages, [])}; but {first}"
     if not any(passage.read for passage in passages.values()) and all(
         is_zero(settings.momentum) for pair in passages for settings in pair
     ):
@@ -241,16 +244,11 @@ def _statement(by_name: Mapping[str, Passage], passages: Mapping[Any, Passage]) 
     return "; ".join(f"{', '.join(names)}: {sentence}" for sentence, names in sentences.items())
 
 
-def _remarks(by_name: Mapping[str, Passage], late: list[str], differing: list[str]) -> tuple[str, ...]:
+def _remarks(by_name: Mapping[str, Passage], late: list[str]) -> tuple[str, ...]:
     remarks: list[str] = []
     scales = {passage.scale for passage in by_name.values() if passage.read}
     if scales:
         remarks.append(f"target velocity = {', '.join(f'{scale:.9g}' for scale in sorted(scales))} * source velocity")
     if late:
         remarks.append(f"no gradient yet, so no velocity: {', '.join(late)}")
-    if differing:
-        remarks.append(
-            f"the first gradient of {', '.join(differing)} enters undampened on one side and dampened on the other: "
-            "there the two part at once"
-        )
     return tuple(remarks)
