@@ -34,6 +34,15 @@ SKLEARN_OTHERS = (
 """Arguments of scikit-learn's MLP that are no part of the update rule."""
 
 
+CAFFE_OTHERS = (
+    *("net", "net_param", "train_net", "test_net", "train_net_param", "test_net_param", "train_state", "test_state"),
+    *("test_iter", "test_interval", "test_compute_loss", "test_initialization", "display", "average_loss", "iter_size"),
+    *("snapshot", "snapshot_prefix", "snapshot_diff", "snapshot_format", "snapshot_after_train", "solver_mode"),
+    *("device_id", "random_seed", "debug_info", "layer_wise_reduce", "weights", "delta", "momentum2", "rms_decay"),
+)
+"""Fields of a Caffe solver that are no part of the update rule; iter_size averages gradients."""
+
+
 def read_caffe_policy(fields: Values) -> Values:
     """Return fields in which Caffe's lr policy has become the schedule of lr.
 

@@ -36,7 +36,11 @@ ROWS = (
         ),
         lr_in_velocity=True,
         state_key="history",
-        neutral={"regularization_type": ("L2",), "clip_gradients": (-1, -1.0), "iter_size": ANY},
+        neutral={
+            **dict.fromkeys(own_words.CAFFE_OTHERS, ANY),
+            "regularization_type": ("L2",),
+            "clip_gradients": (-1, -1.0),
+        },
         schedules="caffe",
         read=own_words.read_caffe_policy,
         write=own_words.write_caffe_policy,

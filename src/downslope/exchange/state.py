@@ -99,10 +99,11 @@ def convert_state(
     step = _checked_step(counted if step is None else step)
     passages: dict[tuple[Settings, Settings], Passage] = {}
     chosen: dict[str, tuple[Settings, Settings]] = {}
+    sides = ("", "")
     for name in velocity or {"": None}:
         ours = _source_side(source, _of(settings, name), arguments)
         theirs = _target_side(target, _of(target_settings, name), ours)
-        pair = (ours.settings, theirs.settings)
+        pair, sides = (ours.settings, theirs.settings), (ours.name, theirs.name)
         chosen[name] = pair
         if pair not in passages:
             _check_step_known(step, pair)
@@ -119,7 +120,7 @@ def convert_state(
         scales=scales,
         parts_at=min((p.parts_at for p in passages.values() if p.parts_at is not None), default=None),
         statement=_statement(by_name, passages, differing),
-        remarks=_remarks(by_name, late),
+        remarks=_remarks(by_name, late, sides),
     )
 
 
@@ -159,7 +160,7 @@ def _check_step_known(step: int | None, pair: tuple[Settings, Settings]) -> None
             if isinstance(getattr(settings, name), Schedule):
                 raise StateError(
                     f"`{name}` is a schedule, so the state means something only at its step. "
-                    "Pass step=, the number of steps that have been taken."
+                    "Give the number of steps that have been taken (step=, or --step)."
                 )
 
 
@@ -244,11 +245,12 @@ def _statement(by_name: Mapping[str, Passage], passages: Mapping[Any, Passage], 
     return "; ".join(f"{', '.join(names)}: {sentence}" for sentence, names in sentences.items())
 
 
-def _remarks(by_name: Mapping[str, Passage], late: list[str]) -> tuple[str, ...]:
+def _remarks(by_name: Mapping[str, Passage], late: list[str], sides: tuple[str, str]) -> tuple[str, ...]:
     remarks: list[str] = []
     scales = {passage.scale for passage in by_name.values() if passage.read}
     if scales:
-        remarks.append(f"target velocity = {', '.join(f'{scale:.9g}' for scale in sorted(scales))} * source velocity")
+        factors = " or ".join(f"{scale:.9g}" for scale in sorted(scales))
+        remarks.append(f"velocity of {sides[1]} = {factors} * velocity of {sides[0]}")
     if late:
         remarks.append(f"no gradient yet, so no velocity: {', '.join(late)}")
     return tuple(remarks)
