@@ -53,7 +53,7 @@ def execute(words: Sequence[str]) -> int:
         until=arguments.until,
     )
     result = replace(moved, convention=target, velocity=converted.velocity, settings=None)
-    notes = [*snapshot.notes, *_write(arguments.output, result, like)]
+    notes = [*moved.notes, *_write(arguments.output, result, like)]
     _tell(arguments, before, moved, converted)
     print_notes(notes)
     return 0
@@ -161,19 +161,16 @@ def _write(path: Path, snapshot: Snapshot, like: KerasFile | None) -> list[str]:
 
 
 def _tell(arguments: Any, before: Snapshot, after: Snapshot, converted: ConvertedState) -> None:
-    held = [
-        count_of(sum(v is not None for v in before.velocity.values()), "velocity").replace("velocitys", "velocities")
-    ]
+    velocities = sum(velocity is not None for velocity in before.velocity.values())
+    held = [f"{velocities} velocit{'y' if velocities == 1 else 'ies'}"]
     if before.params:
-        held.append(count_of(len(before.params), "parameter"))
+        held.append(count_of(len(before.params), "array") + " of the model")
     held.append("the step is not known" if before.step is None else f"after {count_of(before.step, 'step')}")
     print(f"from {before.what}: {', '.join(held)}")
-    for old, new in zip(_kept(before, after, arguments), after.velocity, strict=True):
-        there, here = before.velocity[old], after.velocity[new]
-        shapes = "no gradient yet" if there is None or here is None else f"{there.shape}"
-        if there is not None and here is not None and there.shape != here.shape:
-            shapes = f"{there.shape} -> {here.shape}"
-        print(f"  {old} -> {new}  {shapes}" if old != new else f"  {old}  {shapes}")
+    for old, new in _names(before, after, arguments.map):
+        shape = " -> ".join(dict.fromkeys(str(_shape(snapshot, n)) for snapshot, n in ((before, old), (after, new))))
+        late = "" if before.velocity.get(old) is not None else ", no velocity"
+        print(f"  {old}{'' if old == new else f' -> {new}'}  {shape}{late}")
     print(f"settings {_said(before.settings)}")
     for remark in converted.remarks:
         print(remark)
@@ -181,14 +178,19 @@ def _tell(arguments: Any, before: Snapshot, after: Snapshot, converted: Converte
     print(f"wrote {arguments.output}")
 
 
-def _kept(before: Snapshot, after: Snapshot, arguments: Any) -> list[str]:
-    """Return the source's names of what was kept, in the target's order."""
-    if not arguments.map:
-        return list(before.velocity)
+def _names(before: Snapshot, after: Snapshot, entries: list[str] | None) -> list[tuple[str, str]]:
+    """Return the names before and after of all that was kept."""
+    if not entries:
+        return [(name, name) for name in {**before.velocity, **before.params}]
     from downslope.exchange.layouts import read_table
 
-    back = {entry.to: name for name, entry in read_table(arguments.map).items()}
-    return [back[name] for name in after.velocity]
+    kept = {**after.velocity, **after.params}
+    return [(name, entry.to) for name, entry in read_table(entries).items() if entry.to in kept]
+
+
+def _shape(snapshot: Snapshot, name: str) -> tuple[int, ...] | str:
+    found = next((held[name] for held in (snapshot.velocity, snapshot.params) if held.get(name) is not None), None)
+    return "no gradient yet" if found is None else found.shape
 
 
 def _said(settings: Any) -> str:

@@ -77,7 +77,7 @@ def _read_run(folder: Path, convention: str) -> Snapshot:
         what=f"{folder}, {checkpoint.folder.name} (our own run)",
         convention="downslope",
         velocity=velocity,
-        params={name: as_array(model[name], name, notes) for name in velocity if name in model},
+        params={n: as_array(t, n, notes) for n, t in model.items() if t.is_floating_point() or t.is_complex()},
         step=checkpoint.step,
         settings=settings,
         notes=tuple(dict.fromkeys(notes)),

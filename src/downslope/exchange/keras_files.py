@@ -124,8 +124,7 @@ def write_keras(path: Path, snapshot: Snapshot, like: KerasFile) -> list[str]:
 
     Args:
         path: The new file.
-        snapshot: Velocities under the names of `like`, each of them; parameters too, all of those that have velocities,
-            or none.
+        snapshot: Velocities under the names of `like`, each of them, and what parameters it has.
         like: A file that Keras wrote for this model and optimizer.
 
     Returns:
@@ -170,8 +169,9 @@ def _left_as_it_was(snapshot: Snapshot, like: KerasFile, narrowed: list[str]) ->
         notes.append(f"zero, since there has been no gradient yet: {', '.join(late)}")
     if snapshot.step is None:
         notes.append(f"the iteration stays {like.snapshot.step}, that of {like.path.name}")
-    if not snapshot.params:
-        notes.append(f"the parameters stay those of {like.path.name}")
+    kept = [name for name in like.places if name not in snapshot.params]
+    if kept:
+        notes.append(f"as they are in {like.path.name}: {', '.join(kept)}")
     if narrowed:
         notes.append(f"rounded to {', '.join(narrowed)}, the format of {like.path.name}")
     return notes

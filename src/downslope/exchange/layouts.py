@@ -157,7 +157,15 @@ def apply_table(snapshot: Snapshot, table: Table, *, to_keras: bool, from_keras:
             entry.to: settings[name] for name, entry in table.items() if entry.to is not None and name in settings
         }
         settings = kept
-    return replace(snapshot, velocity=moved(snapshot.velocity), params=moved(snapshot.params), settings=settings)
+    left_out = [name for name in snapshot.params if name not in table]
+    said = f"left out, since --map does not name them: {', '.join(left_out)}"
+    return replace(
+        snapshot,
+        velocity=moved(snapshot.velocity),
+        params=moved(snapshot.params),
+        settings=settings,
+        notes=(*snapshot.notes, said) if left_out else snapshot.notes,
+    )
 
 
 def permuted(name: str, array: Any, layout: str, *, to_keras: bool, from_keras: bool) -> Any:

@@ -27,7 +27,8 @@ class Snapshot:
         what: What the file is, in words.
         convention: Whose conventions its velocities follow.
         velocity: Stored velocities by parameter name; None for a parameter that has had no gradient.
-        params: Parameters by name; empty if the file holds none.
+        params: Arrays of the model by name, parameters and what it keeps beside them, such as a batch normalisation's
+            averages; empty if the file holds none.
         step: Steps taken, or None where the file does not say.
         settings: Settings by parameter name, or of all; None where the file does not say.
         notes: What a person should know about how it was read.

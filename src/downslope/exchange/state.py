@@ -95,6 +95,9 @@ def convert_state(
         >>> converted.velocity["w"], converted.statement
         (array([-0.05]), 'exact; the conventions part if lr is ever changed')
     """
+    for side in (source, target):
+        if not isinstance(side, Settings):
+            find_convention(side)
     velocity, counted = _taken_apart(state)
     step = _checked_step(counted if step is None else step)
     passages: dict[tuple[Settings, Settings], Passage] = {}

@@ -53,7 +53,7 @@ def read_state_file(path: Path, convention: str) -> Snapshot:
             settings[names[place]] = of_group
     params = {}
     if model is not None:
-        params = {name: as_array(model[name], name, notes) for name in names.values() if name in model}
+        params = {n: as_array(t, n, notes) for n, t in model.items() if t.is_floating_point() or t.is_complex()}
     steps = {group.get("step") for group in groups}
     return Snapshot(
         what=f"{path.name} ({row.title})",
