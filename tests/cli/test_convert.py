@@ -173,15 +173,7 @@ def test_optax_states_go_through_safetensors(tmp_path, capsys):
     flat = {jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf) for path, leaf in leaves}
     out = tmp_path / "out.safetensors"
     save_file(flat | {"count": np.asarray(scale.count)}, tmp_path / "optax.safetensors")
-    words = [
-        "convert",
-        tmp_path / "optax.safetensors",
-        tmp_path / "out.safetensors",
-        "--from",
-        "optax",
-        "--to",
-        "torch",
-    ]
+    words = ["convert", tmp_path / "optax.safetensors", out, "--from", "optax", "--to", "torch"]
     assert "does not say the settings of the run" in fail(words, capsys)
     printed = succeed([*words, "--sgd.lr", 0.125, "--sgd.momentum", 0.875], capsys)
     assert "after 4 steps" in printed
@@ -197,8 +189,8 @@ def test_settings_come_from_other_systems_configurations(stopped, tmp_path, caps
     """A Caffe solver and a Keras configuration say lr, momentum and when lr changes."""
     solver = tmp_path / "solver.prototxt"
     solver.write_text(
-        'net: "train.prototxt"  # where the net is\nbase_lr: 0.125\nmomentum: 0.875\nlr_policy: "multistep"\ngamma: 0.1\n'
-        "stepvalue: 40\nstepvalue: 80\nmax_iter: 100\ntest_state { stage: 'a' }\nsolver_mode: GPU\n"
+        'net: "train.prototxt"  # where the net is\nbase_lr: 0.125\nmomentum: 0.875\nlr_policy: "multistep"\n'
+        "gamma: 0.1\nstepvalue: 40\nstepvalue: 80\nmax_iter: 100\ntest_state { stage: 'a' }\nsolver_mode: GPU\n"
     )
     config = tmp_path / "keras.json"
     config.write_text(json.dumps({"class_name": "SGD", "config": {"learning_rate": 0.125, "momentum": 0.875}}))

@@ -92,7 +92,7 @@ ROWS = (
         needs_momentum=True,
         schedules="torch",
         remarks=("its 8-bit state is quantised, and cannot be carried over exactly",),
-        source="read: bitsandbytes/optim/sgd.py and its 32-bit kernel",
+        source="read: bitsandbytes/optim/sgd.py, csrc/kernels.cu",
     ),
     Convention(
         name="apex",

@@ -29,8 +29,8 @@ def say_schedule(schedule: Schedule, system: str) -> str:
             words.replace("keras.optimizers.schedules.", "tf.keras.optimizers.schedules.") if system == "tf1" else words
         )
     if system == "torch":
-        words = _torch(schedule)
-        return words or f"LambdaLR(optimizer, schedule) with lr=1, where schedule is {schedule!r}"
+        own = f"{schedule!r}.in_steps(steps_per_epoch)" if schedule.in_epochs() else repr(schedule)
+        return _torch(schedule) or f"LambdaLR(optimizer, schedule) with lr=1, where schedule is {own}"
     return f"set it before each step to schedule(step), where schedule is {schedule!r}"
 
 

@@ -7,6 +7,7 @@ file is a pickle and this project writes none.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -79,7 +80,9 @@ def load_plain(path: Path) -> Any:
     if not path.is_file():
         raise StateError(f"{path}: there is no such file.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols; what cannot be read is an error
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 -- torch raises a dozen kinds, down to IndexError, for a damaged file
         if type(error).__name__ == "UnpicklingError" and "Weights only load failed" in str(error):
             raise StateError(_refusal(path, str(error))) from None
