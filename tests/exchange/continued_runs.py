@@ -8,6 +8,7 @@ rounds its hyperparameters to float32 even for float64 variables.
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,6 +172,55 @@ def run_torch_door(settings, params, velocity, step, steps):
     return path
 
 
+def run_jax_door(settings, params, velocity, step, steps):
+    """downslope.jax.sgd, its state's fields replaced."""
+    import jax
+    import optax
+
+    from downslope.jax import sgd
+
+    with jax.enable_x64(True):
+        optimizer = sgd(settings=settings)
+        current = {name: jax.numpy.asarray(params[name]) for name in NAMES}
+        state = optimizer.init(current)
+        state = state._replace(count=jax.numpy.asarray(step, state.count.dtype))
+        if velocity is not None:
+            state = state._replace(velocity={name: jax.numpy.asarray(velocity[name]) for name in NAMES})
+        path = []
+        for now in range(step, step + steps):
+            slopes = gradients({name: np.asarray(current[name]) for name in NAMES}, now)
+            updates, state = optimizer.update({n: jax.numpy.asarray(slopes[n]) for n in NAMES}, state, current)
+            current = optax.apply_updates(current, updates)
+            path.append((arrays([current[n] for n in NAMES]), arrays([state.velocity[n] for n in NAMES])))
+    return path
+
+
+def run_keras_door(settings, params, velocity, step, steps):
+    """downslope.keras.SGD, its variables assigned."""
+    import keras
+
+    from downslope.keras import SGD
+
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        optimizer = SGD(settings=settings)
+        variables = [keras.Variable(params[name], dtype="float64") for name in NAMES]
+        optimizer.build(variables)
+        optimizer.iterations.assign(step)
+        if velocity is not None:
+            for name, variable in zip(NAMES, optimizer.momentums, strict=True):
+                variable.assign(velocity[name])
+        path = []
+        for now in range(step, step + steps):
+            slopes = gradients(arrays(variables), now)
+            optimizer.apply([keras.ops.convert_to_tensor(slopes[name]) for name in NAMES], variables)
+            path.append((arrays(variables), arrays(optimizer.momentums)))
+    finally:
+        keras.config.set_floatx(before)
+    return path
+
+
 OWN = (
     Runner("torch", "torch", run_torch),
     Runner("optax", "optax", run_optax),
@@ -179,9 +229,15 @@ OWN = (
 )
 """What a run is stopped in and what continues it: each framework's own optimizer; for NumPy, which has none, ours."""
 
-DOORS = (
-    Runner("downslope.numpy", "downslope", run_numpy_door),
-    Runner("downslope.torch", "downslope", run_torch_door),
+DOORS = tuple(
+    runner
+    for runner in (
+        Runner("downslope.numpy", "downslope", run_numpy_door),
+        Runner("downslope.torch", "downslope", run_torch_door),
+        Runner("downslope.jax", "downslope", run_jax_door),
+        Runner("downslope.keras", "downslope.keras", run_keras_door),
+    )
+    if importlib.util.find_spec(runner.name) is not None
 )
 """Our front doors, which run the rule in the form that the source had."""
 
