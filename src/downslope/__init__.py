@@ -26,9 +26,7 @@ _HOMES = {
     "Recipe": "downslope.recipes.schema",
     "load_recipe": "downslope.recipes.decode",
     "convert_state": "downslope.exchange.state",
-}
-
-_PROVIDED = {  # what core's classes offer and other rooms carry out; see core/provided.py
+    # what core's classes offer and rooms to its right carry out: see core/provided.py
     "settings_from_convention": "downslope.exchange.reading",
     "arguments_for_convention": "downslope.exchange.writing",
 }
@@ -38,8 +36,8 @@ __all__ = ["Group", "Recipe", "Settings", "__version__", "convert_state", "load_
 
 def __getattr__(name: str) -> Any:
     """Load a public name, or one of the front doors (``downslope.torch``), at first use."""
-    if (home := _HOMES.get(name) or _PROVIDED.get(name)) is not None:
-        return getattr(importlib.import_module(home), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     if name in {"schedules", "numpy", "torch"}:
         return importlib.import_module(f"downslope.{name}")
     raise AttributeError(f"module 'downslope' has no attribute {name!r}")

@@ -8,6 +8,7 @@ rounds its hyperparameters to float32 even for float64 variables.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from dataclasses import dataclass
 from typing import Any
@@ -177,10 +178,8 @@ def run_jax_door(settings, params, velocity, step, steps):
     import jax
     import optax
 
-    from downslope.jax import sgd
-
     with jax.enable_x64(True):
-        optimizer = sgd(settings=settings)
+        optimizer = importlib.import_module("downslope.jax").sgd(settings=settings)
         current = {name: jax.numpy.asarray(params[name]) for name in NAMES}
         state = optimizer.init(current)
         state = state._replace(count=jax.numpy.asarray(step, state.count.dtype))
@@ -199,12 +198,10 @@ def run_keras_door(settings, params, velocity, step, steps):
     """downslope.keras.SGD, its variables assigned."""
     import keras
 
-    from downslope.keras import SGD
-
     before = keras.config.floatx()
     keras.config.set_floatx("float64")
     try:
-        optimizer = SGD(settings=settings)
+        optimizer = importlib.import_module("downslope.keras").SGD(settings=settings)
         variables = [keras.Variable(params[name], dtype="float64") for name in NAMES]
         optimizer.build(variables)
         optimizer.iterations.assign(step)
