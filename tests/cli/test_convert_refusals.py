@@ -8,6 +8,8 @@ import pytest
 from command_line import fail
 from convert_models import CONV_MAP, keras_conv, map_words, torch_conv
 
+from downslope.cli.main import main
+
 
 class Canary:
     """Creates a file when it is unpickled."""
@@ -83,6 +85,37 @@ def test_a_truncated_file_is_refused(name, kept, files, tmp_path, capsys):
     path.write_bytes(whole[: int(kept * len(whole))])
     source = "torch" if name == "run.pt" else "keras"
     assert "damaged, or not what its name says" in refused(path, capsys, tmp_path, source=source)
+
+
+@pytest.mark.parametrize("name", ["run.pt", "model.keras", "model.weights.h5", "run.safetensors"])
+def test_flipped_bytes_never_crash_it(name, files, tmp_path, capsys):
+    """A file with some bytes changed is read, where they did not matter, or refused in words; there is no third way."""
+    rng = np.random.default_rng(len(name))
+    path, out = tmp_path / name, tmp_path / "out.safetensors"
+    source = {"run.pt": "torch", "run.safetensors": "optax"}.get(name, "keras")
+    more = [] if name in {"run.pt", "model.keras"} else ["--sgd.lr", "0.125", "--sgd.momentum", "0.875"]
+    if name == "run.safetensors":
+        words = ["convert", files / "run.pt", files / name, "--from", "torch", "--to", "optax", "--force"]
+        assert main([str(word) for word in words]) == 0
+    whole = (files / name).read_bytes()
+    for _ in range(40):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        damaged[rng.integers(len(whole), size=rng.choice([1, 3, 20]))] = rng.integers(256)
+        path.write_bytes(damaged.tobytes())
+        words = ["convert", path, out, "--from", source, "--to", "torch", "--force", *more]
+        code = main([str(word) for word in words])
+        message = capsys.readouterr().err
+        assert code in {0, 2}, message
+        assert "bug" not in message
+
+
+def test_a_velocity_that_does_not_fit_its_parameter_is_refused(tmp_path, capsys):
+    """They are not of one training."""
+    from safetensors.numpy import save_file
+
+    save_file({"velocity.w": np.ones(3), "param.w": np.ones(2)}, tmp_path / "a.safetensors")
+    message = refused(tmp_path / "a.safetensors", capsys, tmp_path)
+    assert "the velocity of `w` is (3,), the parameter (2,)" in message
 
 
 def test_a_safetensors_file_must_say_what_is_what(tmp_path, capsys):

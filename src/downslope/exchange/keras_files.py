@@ -16,13 +16,14 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import MissingDependencyError, SettingsError, StateError, did_you_mean
 from downslope.core.settings import Settings
 from downslope.exchange.keras_layers import Layer, name_momentums, order_of_config
+from downslope.exchange.own_words import keras_lr
 from downslope.exchange.reading import settings_from_convention
 from downslope.exchange.snapshot import Snapshot, as_written, damaged, replace_file
 
@@ -65,7 +66,7 @@ def read_keras(path: Path, convention: str = "keras") -> KerasFile:
         StateError: If it is damaged, has no optimizer of momentum in it, or one that is not SGD.
     """
     weights, config = _open(path)
-    own = config.get("compile_config", {}).get("optimizer", {}) if config else {}
+    own = _table(_table(config.get("compile_config")).get("optimizer"))
     name = own.get("class_name", "SGD")
     if name not in {"SGD", "Custom>SGD"}:
         raise StateError(f"{path}: its optimizer is {name}, and only SGD's state can be carried over.")
@@ -76,15 +77,17 @@ def read_keras(path: Path, convention: str = "keras") -> KerasFile:
         with h5py.File(io.BytesIO(weights), "r") as file:
             datasets = _datasets(h5py, file)
             arrays = {place: file[place][()] for place in datasets}
-            layers = _layers(h5py, file)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise damaged(path, error) from None
-    slots = sorted((p for p in arrays if p.startswith("optimizer/vars/")), key=lambda p: int(p.rsplit("/", 1)[1]))
+            layers = _layers(file, datasets)
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise damaged(path, error) from None  # h5py raises any of these for a damaged file
+    slots = sorted((p for p in arrays if re.fullmatch(r"optimizer/vars/\d+", p)), key=_in_numbers)
     if not slots:
         raise StateError(
             f"{path}: has no optimizer in it. Save it from a model that has been compiled and trained (or built)."
         )
-    scheduled = isinstance(own.get("config", {}).get("learning_rate"), Mapping)
+    if arrays[slots[0]].shape != () or arrays[slots[0]].dtype.kind not in "iu":
+        raise damaged(path, f"{slots[0]} is no count of steps")
+    scheduled = isinstance(_table(own.get("config")).get("learning_rate"), Mapping)
     with_lr = len(slots) > 1 and not scheduled and arrays[slots[1]].shape == () and arrays[slots[1]].dtype.kind == "f"
     rest = slots[2 if with_lr else 1 :]
     ordered, certain = order_of_config(layers, config)
@@ -107,7 +110,7 @@ def read_keras(path: Path, convention: str = "keras") -> KerasFile:
             velocity={name: arrays[slot] for name, slot in momentums.items()},
             params={name: arrays[place] for name, place in places.items()},
             step=int(arrays[slots[0]]),
-            settings=_settings(own.get("config"), lr, path, convention),
+            settings=_settings(_table(own.get("config")), lr, path, convention),
             notes=notes,
         ),
     )
@@ -205,16 +208,32 @@ def _check_names(snapshot: Snapshot, like: KerasFile) -> None:
         )
 
 
-def _settings(config: Mapping[str, Any] | None, lr: float | None, path: Path, convention: str) -> Settings | None:
+def _table(value: Any) -> Mapping[str, Any]:
+    """Return a table of a configuration, an empty one where it is missing."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _settings(config: Mapping[str, Any], lr: float | None, path: Path, convention: str) -> Settings | None:
     if not config:
         return None
     arguments = dict(config) if lr is None else {**config, "learning_rate": lr}
-    if convention != "keras":
-        return None
     try:
+        if convention != "keras":
+            return _own_settings(arguments)
         return settings_from_convention(convention, arguments)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
+
+
+def _own_settings(config: Mapping[str, Any]) -> Settings | None:
+    """Return the settings in the configuration of ``downslope.keras.SGD``; None with groups, or schedules of ours."""
+    if config.get("groups") or any(isinstance(config.get(name), Mapping) for name in ("momentum", "weight_decay")):
+        return None
+    lr = config.get("learning_rate")
+    if isinstance(lr, Mapping) and str(lr.get("registered_name") or "").startswith("downslope"):
+        return None
+    own = {f.name: config[f.name] for f in fields(Settings) if config.get(f.name) is not None and f.name != "lr"}
+    return Settings(lr=keras_lr(lr), **own)
 
 
 def _open(path: Path) -> tuple[bytes, Mapping[str, Any]]:
@@ -223,7 +242,7 @@ def _open(path: Path) -> tuple[bytes, Mapping[str, Any]]:
         return data, {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return archive.read(_WEIGHTS), json.loads(archive.read(_CONFIG))
+            return archive.read(_WEIGHTS), _table(json.loads(archive.read(_CONFIG)))
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError) as error:
         raise damaged(path, error) from None
 
@@ -239,23 +258,29 @@ def _packed(like: KerasFile, weights: bytes) -> bytes:
 
 
 def _datasets(h5py: Any, file: Any) -> list[str]:
+    """Return every dataset that lies in this very file; links to others are not followed."""
     found: list[str] = []
     file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+    if not all(isinstance(name, str) for name in found):
+        raise ValueError("a name in it is no text")
+    elsewhere = [name for name in found if file[name].is_virtual or file[name].external]
+    if elsewhere:
+        raise ValueError(f"{elsewhere[0]} refers to another file")
     return found
 
 
-def _layers(h5py: Any, file: Any) -> list[Layer]:
-    """Return the layers, in the order of the file: their names and variables."""
+def _layers(file: Any, datasets: list[str]) -> list[Layer]:
+    """Return the layers that have variables, numbered ones in order: their names and variables."""
+    groups: dict[str, list[str]] = {}
+    for place in sorted(datasets, key=_in_numbers):  # dense_2 comes before dense_10
+        parts = place.split("/", 2)
+        if parts[0] == "layers" and len(parts) == 3:
+            groups.setdefault(parts[1], []).append(parts[2])
     found: list[Layer] = []
-    groups = dict(file.get("layers", {}).items())
-    for group in sorted(groups, key=_in_numbers):  # dense_2 comes before dense_10
-        item = groups[group]
-        inner = [f"layers/{group}/{path}" for path in _datasets(h5py, item)]
-        numbered = sorted(inner, key=_in_numbers)
+    for group, places in groups.items():
+        item = file[f"layers/{group}"]
         name = item["vars"].attrs.get("name", group) if "vars" in item else group
-        places = [path.removeprefix(f"layers/{group}/") for path in numbered]
-        shapes = [item[place].shape for place in places]
-        found.append(Layer.of(str(name), group, places, shapes))
+        found.append(Layer.of(str(name), group, places, [item[place].shape for place in places]))
     return found
 
 

@@ -88,11 +88,12 @@ def order_of_config(layers: list[Layer], config: Mapping[str, Any]) -> tuple[lis
         layers: As in the file, whose order is the alphabet's.
         config: The model's configuration, empty if unknown. Layers that it says are frozen are left out.
     """
-    listed = config.get("config", {}).get("layers") if config else None
+    model = config.get("config")
+    listed = model.get("layers") if isinstance(model, Mapping) else None
     if not isinstance(listed, list):
         return layers, False
     by_name = {layer.name: layer for layer in layers}
-    inner = [item.get("config", {}) for item in listed]
+    inner = [item["config"] for item in listed if isinstance(item, Mapping) and isinstance(item.get("config"), Mapping)]
     ordered = [by_name[c["name"]] for c in inner if c.get("name") in by_name and c.get("trainable", True) is not False]
     return ordered, True
 

@@ -42,6 +42,16 @@ class Snapshot:
     settings: Settings | dict[str, Settings] | None = None
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Check that each velocity has the shape of its parameter."""
+        for name, velocity in self.velocity.items():
+            param = self.params.get(name)
+            if velocity is not None and param is not None and velocity.shape != param.shape:
+                raise StateError(
+                    f"{self.what}: the velocity of `{name}` is {velocity.shape}, the parameter {param.shape}. "
+                    "They are not of one training."
+                )
+
 
 def as_written(number: float) -> float:
     """Return the number a person wrote, where a float32 of it is what was kept: 0.1 for 0.10000000149011612.

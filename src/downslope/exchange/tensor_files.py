@@ -66,11 +66,10 @@ def read_tensors(path: Path, convention: str) -> Snapshot:
         )
     if not velocity:
         raise StateError(f"{path}: holds no velocity. Its names begin with {_VELOCITY} or {row.state_key}.")
-    late = json.loads(metadata.get("no_gradient_yet", "[]"))
     return Snapshot(
         what=f"{path.name} ({row.title})",
         convention=row.name,
-        velocity=velocity | dict.fromkeys(late),
+        velocity=velocity | dict.fromkeys(_late(path, metadata)),
         params=params,
         step=step,
     )
@@ -97,6 +96,17 @@ def write_tensors(path: Path, snapshot: Snapshot) -> None:
     metadata = {"convention": snapshot.convention} | ({"no_gradient_yet": json.dumps(late)} if late else {})
     library, _ = _safetensors()
     replace_file(path, library.save(tensors, metadata))
+
+
+def _late(path: Path, metadata: Mapping[str, str]) -> list[str]:
+    """Return the names of the parameters that have had no gradient."""
+    try:
+        names = json.loads(metadata.get("no_gradient_yet", "[]"))
+    except ValueError as error:
+        raise damaged(path, error) from None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise damaged(path, "no_gradient_yet is no list of names")
+    return names
 
 
 def _load(path: Path) -> tuple[dict[str, Any], Mapping[str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -41,6 +42,7 @@ def read_state_file(path: Path, convention: str) -> Snapshot:
     loaded = load_plain(path)
     optimizer, model, notes = _parts(path, loaded)
     groups = [cast("dict[str, Any]", group) for group in optimizer["param_groups"]]
+    _check_places(path, groups, optimizer["state"])
     names, said = _names(groups, model, optimizer["state"])
     row = find_convention(convention)
     key = "momentum_buffer" if row.name == "downslope" else row.state_key
@@ -79,6 +81,7 @@ def load_plain(path: Path) -> Any:
         raise MissingDependencyError(f"reading {path.name} safely needs torch >= 2.10; this is {torch.__version__}.")
     if not path.is_file():
         raise StateError(f"{path}: there is no such file.")
+    _check_sums(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle protocols; what cannot be read is an error
@@ -87,6 +90,19 @@ def load_plain(path: Path) -> Any:
         if type(error).__name__ == "UnpicklingError" and "Weights only load failed" in str(error):
             raise StateError(_refusal(path, str(error))) from None
         raise damaged(path, error) from None
+
+
+def _check_sums(path: Path) -> None:
+    """Raise if the checksum of a part of the file does not fit, which torch does not look at."""
+    try:
+        if not zipfile.is_zipfile(path):  # as older torch wrote it, or damaged, which torch says
+            return
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise damaged(path, error) from None
+    if broken is not None:
+        raise damaged(path, f"the checksum of {broken} does not fit")
 
 
 def _refusal(path: Path, message: str) -> str:
@@ -118,6 +134,17 @@ def _parts(path: Path, loaded: Any) -> tuple[dict[str, Any], dict[str, Tensor] |
     elif models:
         notes.append(f"left out, since there are several: the parameters under {one_of(models)}")
     return table[optimizers[0]], table[models[0]] if len(models) == 1 else None, notes
+
+
+def _check_places(path: Path, groups: list[dict[str, Any]], state: Mapping[Any, Any]) -> None:
+    places = [place for group in groups for place in group["params"]]
+    if not all(isinstance(place, int | str) for place in places) or len(set(places)) < len(places):
+        raise StateError(f"{path}: its groups must list each parameter once, by number or name.")
+    stray = [str(place) for place in state if place not in places]
+    if stray:
+        raise StateError(f"{path}: it has a state for {one_of(stray)}, which no group lists.")
+    if not all(isinstance(entry, Mapping) for entry in state.values()):
+        raise StateError(f"{path}: the state of each parameter must be a table.")
 
 
 def _is_optimizer(value: Any) -> bool:
