@@ -36,13 +36,15 @@ def decay_in_another_way(
             if (said := _said(settings, way)) is not None:
                 remarks.append(said[1])
                 return said[0]
-    coupled = "coupled" in ways
+    alike = any((way == "coupled") == (settings.decay == "coupled") for way in ways)
     raise SettingsError(
         f'{name} cannot express decay="{settings.decay}": its weight decay is {one_of(ways)}. '
         + (
-            "Decay that is coupled passes through momentum, decay that is not does not, so no number makes them equal."
-            if coupled != (settings.decay == "coupled")
-            else "The two follow lr differently, and lr changes here."
+            "The two follow lr differently, and a number says one as the other only where lr and weight decay are "
+            "constant and lr is above 0."
+            if alike
+            else "Decay that is coupled passes through momentum, decay that is not does not, so no number makes them "
+            "equal."
         )
     )
 

@@ -25,7 +25,7 @@ from downslope.exchange.schedule_words import say_schedule
 _ADVICE: Mapping[str, str] = {
     "nesterov": "set nesterov=False",
     "maximize": "negate the loss, and set maximize=False",
-    "dampening": "dampening only scales the velocity: use dampening=0 and lr times 1 - dampening",
+    "dampening": "without Nesterov it only scales the velocity, as lr times 1 - dampening does with dampening=0",
     "weight_decay": "set weight_decay=0",
 }
 
