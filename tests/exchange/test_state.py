@@ -90,6 +90,8 @@ def test_how_long_they_stay_together():
     assert told(0.5).statement == "exact; the conventions part if lr is ever changed"
     assert told(STAIRS, "optax").statement == "exact; the two never part"
     assert told(STAIRS, "downslope").statement == "exact; the two never part"
+    rising = Settings(lr=0.5, momentum=Linear(0.0, 0.9, 9), nesterov=True)  # momentum is 0 where the state goes over
+    assert convert_state(velocity(), "torch", "downslope", settings=rising, step=0).parts_at is None
 
 
 def test_parting_is_told_for_each_group():

@@ -124,7 +124,9 @@ def _parting(
 
 
 def _is_sensitive(source: Side, target: Side, step: int, scale: float) -> bool:
-    """Return whether the two differ once lr is half of what it is."""
+    """Return whether the two, of which nothing is scheduled, differ once lr is half of what it is."""
+    if _scheduled(source.settings) or _scheduled(target.settings):
+        return False
     halved = [
         Side(
             name=side.name,
