@@ -13,7 +13,10 @@ SEE = "See downslope {} --help."
 BROKEN = [
     (
         ["trian"],
-        "unknown command `trian`. Did you mean `train`? The commands are train, resume, evaluate, predict, report, convert.",
+        (
+            "unknown command `trian`. Did you mean `train`? "
+            "The commands are train, resume, evaluate, predict, report, convert."
+        ),
     ),
     (
         ["--sgd.lr", "0.1"],

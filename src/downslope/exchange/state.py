@@ -213,6 +213,8 @@ def _target_side(target: str | Settings, settings: Settings | None, source: Side
 def in_form_of(settings: Settings, convention: str) -> Settings:
     """Return the settings as a system runs them: the same numbers, with lr where its lr stands.
 
+    A number may be scheduled even where the system has no word for that, since whoever trains can set it step by step.
+
     Args:
         settings: The settings.
         convention: Name of the system. This package has either form, so that there nothing changes.
@@ -228,8 +230,16 @@ def in_form_of(settings: Settings, convention: str) -> Settings:
     own = replace(settings, lr_in_velocity=inside)
     if settings.dampening and any(a.sets in {"dampening", "unit_gain"} for a in row.arguments):
         own = replace(own, undampened_first_step=row.undampened_first_step)
-    arguments_for_convention(own, convention, batch_size=1)  # raises where it cannot
+    constant = {name: _some_value(getattr(own, name)) for name in ("lr", "momentum", "weight_decay")}
+    arguments_for_convention(replace(own, **constant), convention, batch_size=1)  # raises where it cannot
     return own
+
+
+def _some_value(number_or_schedule: float | Schedule) -> float:
+    """Return a value that a schedule takes, not 0 if it can be helped."""
+    if not isinstance(number_or_schedule, Schedule):
+        return number_or_schedule
+    return number_or_schedule.reference or number_or_schedule.extremes()[1]
 
 
 def _statement(by_name: Mapping[str, Passage], passages: Mapping[Any, Passage], differing: list[str]) -> str:
