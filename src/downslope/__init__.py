@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from downslope.core.groups import Group
     from downslope.core.rule import update_matrix
     from downslope.core.settings import Settings
+    from downslope.exchange.state import convert_state
     from downslope.kernel import get_num_threads, set_num_threads
     from downslope.recipes.decode import load_recipe
     from downslope.recipes.explain import explain
@@ -29,6 +30,10 @@ _HOMES = {
     "set_num_threads": "downslope.kernel",
     "load_recipe": "downslope.recipes.decode",
     "explain": "downslope.recipes.explain",
+    "convert_state": "downslope.exchange.state",
+    # what core's classes offer and rooms to its right carry out: see core/provided.py
+    "settings_from_convention": "downslope.exchange.reading",
+    "arguments_for_convention": "downslope.exchange.writing",
 }
 
 _MODULES = frozenset({"jax", "keras", "kernel", "numpy", "schedules", "torch"})
@@ -38,6 +43,7 @@ __all__ = [
     "Recipe",
     "Settings",
     "__version__",
+    "convert_state",
     "explain",
     "get_num_threads",
     "kernel",

@@ -46,9 +46,19 @@ class CommandParser(argparse.ArgumentParser):
         summary: What the command does, one or more sentences.
         example: A command line to try.
         overrides: Whether recipe overrides are taken.
+        repeatable: Options that may be given several times.
     """
 
-    def __init__(self, command: str, *, usage: str, summary: str, example: str, overrides: bool = False) -> None:
+    def __init__(
+        self,
+        command: str,
+        *,
+        usage: str,
+        summary: str,
+        example: str,
+        overrides: bool = False,
+        repeatable: tuple[str, ...] = (),
+    ) -> None:
         """Make the parser; the caller adds the command's own arguments."""
         epilog = f"example:\n  {example}"
         if overrides:
@@ -69,6 +79,7 @@ class CommandParser(argparse.ArgumentParser):
         )
         self.command = command
         self.takes_overrides = overrides
+        self.repeatable = repeatable
 
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError` where argparse would print its usage and exit."""
@@ -119,7 +130,7 @@ class CommandParser(argparse.ArgumentParser):
             if equals:
                 self.error(f"{name} takes no value; got {value!r}")
             return name
-        if any(option.startswith(f"{name}=") for option in earlier):
+        if name not in self.repeatable and any(option.startswith(f"{name}=") for option in earlier):
             self.error(f"{name} is given more than once")
         return f"{name}={self._value_of(word, rest)}"  # joined, so that argparse takes a value that begins with a minus
 

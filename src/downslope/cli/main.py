@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "predict": "what a run's model says about examples",
         "report": "lay one run or several over one another on a page",
         "explain": "what a recipe means: equations, schedule, timescales, limits",
+        "convert": "carry optimizer state over to another framework",
     }
 )
 

@@ -1,0 +1,228 @@
+"""``downslope convert``: the optimizer state of one framework, as another's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from downslope.cli.arguments import CommandParser, UsageError, count
+from downslope.cli.evaluate import print_notes
+from downslope.cli.tables import count_of
+
+if TYPE_CHECKING:
+    from downslope.core.settings import Settings
+    from downslope.exchange.keras_files import KerasFile
+    from downslope.exchange.snapshot import Snapshot
+    from downslope.exchange.state import ConvertedState
+
+_KERAS_ENDINGS = (".keras", ".weights.h5")
+
+
+def execute(words: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        words: What follows ``downslope convert``.
+
+    Returns:
+        The exit code.
+    """
+    arguments = _read(words)
+    from downslope.cli.convert_sources import chosen_settings, read_source
+    from downslope.exchange.conventions import find_convention
+    from downslope.exchange.layouts import apply_table, read_table
+    from downslope.exchange.state import convert_state
+
+    source, target = find_convention(arguments.source).name, find_convention(arguments.target).name
+    table = read_table(arguments.map or ())
+    like = _read_like(arguments.like, target)
+    snapshot = read_source(arguments.input, source)
+    step = snapshot.step if arguments.step is None else arguments.step
+    settings = chosen_settings(snapshot, arguments)
+    before = replace(snapshot, settings=settings, step=step)
+    moved = apply_table(before, table, from_keras=_is_keras(source), to_keras=_is_keras(target))
+    converted = convert_state(
+        moved.velocity,
+        source,
+        target,
+        settings=moved.settings,
+        target_settings=None if like is None else like.snapshot.settings,
+        step=step,
+        until=arguments.until,
+    )
+    result = replace(moved, convention=target, velocity=converted.velocity, settings=None)
+    notes = [*moved.notes, *_write(arguments.output, result, like)]
+    _tell(arguments, before, moved, converted)
+    print_notes(notes)
+    return 0
+
+
+def _read(words: Sequence[str]) -> Any:
+    parser = CommandParser(
+        "convert",
+        usage="IN OUT --from SYSTEM --to SYSTEM [--map ENTRY ...] [--like FILE] [--sgd.KEY VALUE ...]",
+        summary=(
+            "Carry velocities, and parameters where the file has them, from one framework to another, and say how\n"
+            "long the two then stay together. IN is a .pt, .pth, .safetensors, .keras or .weights.h5 file, or a run\n"
+            "folder; OUT a .safetensors, .keras or .weights.h5 file."
+        ),
+        example="downslope convert run.pt run.safetensors --from torch --to optax --map names.toml",
+        overrides=True,
+        repeatable=("--map",),
+    )
+    parser.add_argument("input", metavar="IN", type=Path, help="what to convert")
+    parser.add_argument("output", metavar="OUT", type=Path, help="the file to write")
+    parser.add_argument("--from", dest="source", metavar="SYSTEM", help="whose state it is: torch, optax, keras, ...")
+    parser.add_argument("--to", dest="target", metavar="SYSTEM", help="whose it shall be")
+    parser.add_argument(
+        "--map",
+        metavar="ENTRY",
+        action="append",
+        help="a TOML file of names, or NAME=THERE, or NAME=THERE:LAYOUT with the layout dense, conv1d, conv2d, conv3d "
+        "or lstm; NAME= leaves it out; may be given several times (default: names stay as they are)",
+    )
+    parser.add_argument(
+        "--like", metavar="FILE", type=Path, help="a file that Keras wrote for this model, whose form OUT gets"
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="the source's settings: a recipe (.toml), a Caffe solver (.prototxt) or a Keras configuration (.json) "
+        "(default: what IN says)",
+    )
+    parser.add_argument("--step", metavar="N", type=_steps, help="steps taken (default: what IN says)")
+    parser.add_argument("--until", metavar="N", type=_steps, help="the last step to look at (default: 100000 ahead)")
+    parser.add_argument(
+        "--steps-per-epoch", metavar="N", type=count, help="needed where a recipe's schedule is in epochs"
+    )
+    parser.add_argument("--force", action="store_true", help="write over OUT if it is there")
+    parser.epilog = (
+        "settings of the source:\n"
+        "  --sgd.KEY VALUE  as in a recipe: --sgd.lr 0.1, --sgd.momentum 0.9; wins over IN and --config.\n\n"
+        "example:\n  downslope convert run.pt run.safetensors --from torch --to optax --map names.toml"
+    )
+    arguments = parser.read(words)
+    _check(parser, arguments)
+    return arguments
+
+
+def _check(parser: CommandParser, arguments: Any) -> None:
+    """Raise for what can be told before anything is read."""
+    if arguments.source is None and arguments.input.is_dir():
+        arguments.source = "downslope"
+    for option, value in (("--from", arguments.source), ("--to", arguments.target)):
+        if value is None:
+            parser.error(f"{option} is missing; give a system, such as {option} torch")
+    stray = next((path for path, _ in arguments.overrides if not path.startswith("sgd.")), None)
+    if stray is not None:
+        parser.error(f"--{stray} says nothing about the optimizer; only --sgd.KEY is taken here")
+    name = arguments.output.name
+    if name.endswith((".pt", ".pth")):
+        raise UsageError(
+            f"convert: {name} would be a pickle, and Downslope writes none. Write a .safetensors file; "
+            "docs/convert.md shows the three lines that load it into torch.optim.SGD."
+        )
+    if not name.endswith((".safetensors", *_KERAS_ENDINGS)):
+        raise UsageError(f"convert: OUT must end in .safetensors, .keras or .weights.h5; got {name}.")
+    if name.endswith(_KERAS_ENDINGS) != (arguments.like is not None):
+        raise UsageError(
+            f"convert: {name} needs --like FILE: a file that Keras wrote for this model, whose form it gets."
+            if arguments.like is None
+            else "convert: --like is for a .keras or .weights.h5 file."
+        )
+    if arguments.output.exists() and not arguments.force:
+        raise UsageError(f"convert: {arguments.output} is there already. Give another name, or --force.")
+    if not arguments.output.parent.is_dir():
+        raise UsageError(f"convert: {arguments.output.parent} is no folder. Make it first.")
+
+
+def _read_like(path: Path | None, target: str) -> KerasFile | None:
+    if path is None:
+        return None
+    if not _is_keras(target):
+        raise UsageError(f"convert: a Keras file holds Keras's state; use --to keras, not --to {target}.")
+    from downslope.exchange.keras_files import read_keras
+
+    return read_keras(path, target)
+
+
+def _write(path: Path, snapshot: Snapshot, like: KerasFile | None) -> list[str]:
+    if like is None:
+        from downslope.exchange.tensor_files import write_tensors
+
+        write_tensors(path, snapshot)
+        return []
+    from downslope.exchange.keras_files import write_keras
+
+    return write_keras(path, snapshot, like)
+
+
+def _tell(arguments: Any, before: Snapshot, after: Snapshot, converted: ConvertedState) -> None:
+    velocities = sum(velocity is not None for velocity in before.velocity.values())
+    held = [f"{velocities} velocit{'y' if velocities == 1 else 'ies'}"]
+    if before.params:
+        held.append(count_of(len(before.params), "array") + " of the model")
+    held.append("the step is not known" if before.step is None else f"after {count_of(before.step, 'step')}")
+    print(f"from {before.what}: {', '.join(held)}")
+    for old, new in _names(before, after, arguments.map):
+        shape = " -> ".join(dict.fromkeys(str(_shape(snapshot, n)) for snapshot, n in ((before, old), (after, new))))
+        late = "" if before.velocity.get(old) is not None else ", no velocity"
+        print(f"  {old}{'' if old == new else f' -> {new}'}  {shape}{late}")
+    print(f"settings {_said(before.settings)}")
+    for remark in converted.remarks:
+        print(remark)
+    print(converted.statement)
+    print(f"wrote {arguments.output}")
+
+
+def _names(before: Snapshot, after: Snapshot, entries: list[str] | None) -> list[tuple[str, str]]:
+    """Return the names before and after of all that was kept."""
+    if not entries:
+        return [(name, name) for name in {**before.velocity, **before.params}]
+    from downslope.exchange.layouts import read_table
+
+    kept = {**after.velocity, **after.params}
+    return [(name, entry.to) for name, entry in read_table(entries).items() if entry.to in kept]
+
+
+def _shape(snapshot: Snapshot, name: str) -> tuple[int, ...] | str:
+    found = next((held[name] for held in (snapshot.velocity, snapshot.params) if held.get(name) is not None), None)
+    return "no gradient yet" if found is None else found.shape
+
+
+def _said(settings: Any) -> str:
+    from downslope.core.settings import Settings
+
+    chosen: list[Settings] = [settings] if isinstance(settings, Settings) else list(dict.fromkeys(settings.values()))
+    return " | ".join(_short(one) for one in chosen)
+
+
+def _short(settings: Settings) -> str:
+    from dataclasses import fields
+
+    from downslope.core.settings import Settings as Kind
+
+    plain = Kind()
+    parts = [f"lr={settings.lr!r}"]
+    for field in fields(Kind):
+        value = getattr(settings, field.name)
+        if field.name not in {"lr", "decay"} and value != getattr(plain, field.name):
+            parts.append(f"{field.name}={value!r}")
+    if settings.weight_decay != 0:
+        parts.append(f"decay={settings.decay!r}")
+    return ", ".join(parts)
+
+
+def _is_keras(convention: str) -> bool:
+    return convention in {"keras", "downslope.keras", "tfa", "tf1"}
+
+
+def _steps(text: str) -> int:
+    import argparse
+
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be an integer >= 0; got {text!r}")
+    return int(text)

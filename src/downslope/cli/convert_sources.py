@@ -1,0 +1,145 @@
+"""What ``downslope convert`` reads: files of each framework, our own runs, and the settings that go with them.
+
+What lives here: choosing the reader, and the settings. What does not: the formats (`exchange/`, and for PyTorch's
+`torch/state_files.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from downslope.cli.arguments import UsageError
+from downslope.core.errors import StateError
+from downslope.core.groups import assign_groups
+from downslope.core.schedules.base import Schedule
+from downslope.core.settings import Settings
+from downslope.exchange.configurations import read_configuration
+from downslope.exchange.snapshot import Snapshot
+from downslope.recipes.decode import Source, decode, load_recipe
+from downslope.recipes.encode import to_table
+from downslope.recipes.overrides import Override, apply_overrides
+
+
+def read_source(path: Path, convention: str) -> Snapshot:
+    """Return what a file or run folder holds.
+
+    Args:
+        path: The file or folder.
+        convention: Whose state it is.
+
+    Raises:
+        StateError: If it is damaged or holds no optimizer state.
+        UsageError: If its ending is none that is read.
+    """
+    if path.is_dir():
+        return _read_run(path, convention)
+    if path.name.endswith((".pt", ".pth")):
+        from downslope.torch.state_files import read_state_file
+
+        return read_state_file(path, convention)
+    if path.name.endswith(".safetensors"):
+        from downslope.exchange.tensor_files import read_tensors
+
+        return read_tensors(path, convention)
+    if path.name.endswith((".keras", ".h5")):
+        from downslope.exchange.keras_files import read_keras
+
+        if convention not in {"keras", "downslope.keras"}:
+            raise UsageError(f"convert: {path.name} is Keras's; use --from keras, not --from {convention}.")
+        return read_keras(path, convention).snapshot
+    raise UsageError(
+        f"convert: IN must be a .pt, .pth, .safetensors, .keras or .weights.h5 file, or a run folder; got {path}."
+    )
+
+
+def _read_run(folder: Path, convention: str) -> Snapshot:
+    from downslope.cli.run_folders import check_run_folder
+
+    check_run_folder(folder)
+    if convention != "downslope":
+        raise UsageError(f"convert: {folder} is a run of ours; use --from downslope, not --from {convention}.")
+    from downslope.torch.state_files import as_array, settings_of_group
+    from downslope.training.run_folder import RunFolder
+
+    checkpoint = RunFolder(folder).last()
+    notes: list[str] = []
+    velocity: dict[str, Any] = {}
+    settings: dict[str, Settings] = {}
+    saved = checkpoint.tensors["optimizer"]
+    for group in checkpoint.manifest["state"]["optimizer"]:
+        for name in group["param_names"]:
+            velocity[name] = as_array(saved[name], name, notes) if name in saved else None
+            settings[name] = settings_of_group(folder, group, convention)
+    model = checkpoint.tensors["model"]
+    return Snapshot(
+        what=f"{folder}, {checkpoint.folder.name} (our own run)",
+        convention="downslope",
+        velocity=velocity,
+        params={n: as_array(t, n, notes) for n, t in model.items() if t.is_floating_point() or t.is_complex()},
+        step=checkpoint.step,
+        settings=settings,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def chosen_settings(snapshot: Snapshot, arguments: Any) -> Settings | dict[str, Settings]:
+    """Return the settings of the source: of --config, else the file's own, with the overrides laid over them.
+
+    Args:
+        snapshot: What was read.
+        arguments: Of the command line.
+
+    Raises:
+        DownslopeError: If nothing says them, or a value is not allowed.
+    """
+    overrides: list[Override] = arguments.overrides
+    found: Settings | dict[str, Settings] | None = snapshot.settings
+    if arguments.config is not None:
+        found = _of_config(arguments.config, snapshot)
+    if found is None and not overrides:
+        raise StateError(
+            f"{snapshot.what} does not say the settings of the run. Give them, for example --sgd.lr 0.1 "
+            "--sgd.momentum 0.9, or --config with a recipe, a Caffe solver or a Keras configuration."
+        )
+    if isinstance(found, dict):
+        known = {one: _resolved(_overridden(one, overrides), arguments) for one in dict.fromkeys(found.values())}
+        return {name: known[one] for name, one in found.items()}
+    return _resolved(_overridden(found, overrides), arguments)
+
+
+def _of_config(path: Path, snapshot: Snapshot) -> Settings | dict[str, Settings]:
+    if path.suffix != ".toml":
+        return read_configuration(path)
+    recipe = load_recipe(path)
+    if not recipe.groups:
+        return recipe.sgd
+    shapes = {
+        name: array.shape for name, array in {**snapshot.velocity, **snapshot.params}.items() if array is not None
+    }
+    assigned = assign_groups(recipe.groups, shapes)
+    of_group = [*(group.apply(recipe.sgd) for group in recipe.groups), recipe.sgd]
+    return {name: own for own, names in zip(of_group, assigned, strict=True) for name in names}
+
+
+def _overridden(settings: Settings | None, overrides: Iterable[Override]) -> Settings:
+    overrides = tuple(overrides)
+    if not overrides and settings is not None:
+        return settings
+    table = {"sgd": {} if settings is None else to_table(settings)}
+    source = Source("the settings", tuple(path for path, _ in overrides))
+    return decode(Settings, apply_overrides(table, overrides)["sgd"], source, ("sgd",))
+
+
+def _resolved(settings: Settings, arguments: Any) -> Settings:
+    in_epochs = [
+        name
+        for name in ("lr", "momentum", "weight_decay")
+        if isinstance(value := getattr(settings, name), Schedule) and value.in_epochs()
+    ]
+    if not in_epochs:
+        return settings
+    if arguments.steps_per_epoch is None:
+        raise UsageError(f"convert: the schedule of {in_epochs[0]} is in epochs; give --steps-per-epoch.")
+    return settings.in_steps(arguments.steps_per_epoch)

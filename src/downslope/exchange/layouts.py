@@ -1,0 +1,198 @@
+"""Names and layouts: which parameter of one framework is which of another, by an explicit table.
+
+What lives here: the table, its text, the layouts of kernels that PyTorch and Keras store differently, and applying it.
+What does not: a guess. A name that the table lacks is an error.
+
+    "0.weight" = "dense/kernel"                                  as it is
+    "0.weight" = { to = "dense/kernel", layout = "dense" }       transposed
+    "head.bias" = false                                          left out
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+from downslope.core.errors import StateError, did_you_mean, one_of
+from downslope.core.settings import Settings
+from downslope.exchange.snapshot import Snapshot
+
+LAYOUTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "same": (),
+        "dense": (1, 0),
+        "conv1d": (2, 1, 0),
+        "conv2d": (2, 3, 1, 0),
+        "conv3d": (2, 3, 4, 1, 0),
+        "lstm": (1, 0),
+    }
+)
+"""Axes of a Keras kernel in those of PyTorch's: Linear (out, in) and Dense (in, out); ConvNd (out, in, ...) and
+(..., in, out); LSTM (4 units, in), gates i f g o in both, and (in, 4 units). "same" is for everything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a parameter goes.
+
+    Attributes:
+        to: Its name there; None to leave it out.
+        layout: A word of `LAYOUTS`.
+    """
+
+    to: str | None
+    layout: str = "same"
+
+    def __post_init__(self) -> None:
+        """Check the layout."""
+        if self.layout not in LAYOUTS:
+            raise StateError(
+                f"the layout must be {one_of(LAYOUTS)}; got {self.layout!r}.{did_you_mean(str(self.layout), LAYOUTS)}"
+            )
+
+
+Table = dict[str, Entry]
+
+
+def read_table(words: Iterable[str]) -> Table:
+    """Return the table of several words, each the name of a TOML file or one entry.
+
+    Args:
+        words: "FILE.toml", or "0.weight=dense/kernel", or with a layout "0.weight=dense/kernel:dense"; nothing after
+            the equals sign leaves the parameter out.
+
+    Raises:
+        StateError: If a file cannot be read or a word is neither.
+    """
+    table: Table = {}
+    for word in words:
+        entries = _entries_of_file(Path(word)) if "=" not in word else dict([_entry_of_word(word)])
+        for name, entry in entries.items():
+            if name in table:
+                raise StateError(f"--map: `{name}` is given twice. Give it once.")
+            table[name] = entry
+    aims = [entry.to for entry in table.values() if entry.to is not None]
+    twice = next((aim for aim in aims if aims.count(aim) > 1), None)
+    if twice is not None:
+        raise StateError(f"--map: two parameters go to `{twice}`. Each needs a place of its own.")
+    return table
+
+
+def _entry_of_word(word: str) -> tuple[str, Entry]:
+    name, _, aim = word.partition("=")
+    place, colon, layout = aim.rpartition(":")
+    if colon and layout in LAYOUTS:
+        return name, Entry(place or None, layout)
+    return name, Entry(aim or None)
+
+
+def _entries_of_file(path: Path) -> Table:
+    try:
+        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StateError(
+            f"--map {path}: there is no such file, and it is no entry either. Write NAME=THERE, or NAME=THERE:LAYOUT."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise StateError(f"--map {path}: not valid TOML: {error}.") from None
+    table: Table = {}
+    for name, value in parsed.items():
+        if value is False:
+            table[name] = Entry(None)
+        elif isinstance(value, str) and value:
+            table[name] = Entry(value)
+        elif isinstance(value, dict) and {"to"} <= set(value) <= {"to", "layout"} and isinstance(value["to"], str):
+            chosen = cast("dict[str, Any]", value)
+            table[name] = Entry(chosen["to"], chosen.get("layout", "same"))
+        else:
+            raise StateError(
+                f'--map {path}: `{name}` must be a name, {{ to = "name", layout = "dense" }}, or false to leave it '
+                f"out; got {value!r}. Names with dots need quotes around them."
+            )
+    return table
+
+
+def apply_table(snapshot: Snapshot, table: Table, *, to_keras: bool, from_keras: bool) -> Snapshot:
+    """Return the snapshot under the names and in the layouts of the table.
+
+    Args:
+        snapshot: The snapshot.
+        table: The table; empty to leave every name as it is.
+        to_keras: Whether the target stores kernels as Keras does.
+        from_keras: Whether the source does.
+
+    Raises:
+        StateError: If the table lacks a name, has one that is not there, or a layout does not fit a shape.
+    """
+    if not table:
+        return snapshot
+    names = [*snapshot.velocity, *(name for name in snapshot.params if name not in snapshot.velocity)]
+    unknown = [name for name in table if name not in names]
+    if unknown:
+        raise StateError(
+            f"--map: {snapshot.what} has no parameter `{unknown[0]}`.{did_you_mean(unknown[0], names)} "
+            f"It has {', '.join(names)}."
+        )
+    missing = [name for name in snapshot.velocity if name not in table]
+    if missing:
+        raise StateError(
+            f"--map: nothing is said about {', '.join(f'`{name}`' for name in missing)}. "
+            f'Write {missing[0]}=THERE, or "{missing[0]}=" to leave it out.'
+        )
+
+    def moved(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            entry.to: permuted(name, values[name], entry.layout, to_keras=to_keras, from_keras=from_keras)
+            for name, entry in table.items()
+            if entry.to is not None and name in values
+        }
+
+    settings = snapshot.settings
+    if isinstance(settings, dict):
+        kept: dict[str, Settings] = {
+            entry.to: settings[name] for name, entry in table.items() if entry.to is not None and name in settings
+        }
+        settings = kept
+    left_out = [name for name in snapshot.params if name not in table]
+    said = f"left out, since --map does not name them: {', '.join(left_out)}"
+    return replace(
+        snapshot,
+        velocity=moved(snapshot.velocity),
+        params=moved(snapshot.params),
+        settings=settings,
+        notes=(*snapshot.notes, said) if left_out else snapshot.notes,
+    )
+
+
+def permuted(name: str, array: Any, layout: str, *, to_keras: bool, from_keras: bool) -> Any:
+    """Return an array in the other framework's layout.
+
+    Args:
+        name: Of the parameter, for messages.
+        array: The array, or None.
+        layout: A word of `LAYOUTS`.
+        to_keras: Whether it goes to Keras's layout.
+        from_keras: Whether it is in Keras's layout.
+
+    Raises:
+        StateError: If the array has not as many axes as the layout.
+    """
+    axes = LAYOUTS[layout]
+    if array is None or not axes:
+        return array
+    if to_keras == from_keras:
+        raise StateError(
+            f"`{name}`: the layout \"{layout}\" says how PyTorch's and Keras's kernels differ, and here "
+            f'{"both are" if to_keras else "neither is"} Keras. Use "same".'
+        )
+    if array.ndim != len(axes):
+        raise StateError(
+            f'`{name}` has shape {array.shape}; the layout "{layout}" is for arrays of {len(axes)} axes. '
+            'Use "same", or the layout of its layer.'
+        )
+    order = axes if to_keras else tuple(axes.index(axis) for axis in range(len(axes)))
+    return array.transpose(order)

@@ -1,0 +1,88 @@
+"""What a file of a stopped training holds, whoever wrote it: parameters, velocities, step and settings.
+
+What lives here: that one type, and what every reader and writer shares. What does not: any file format.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from downslope.core.errors import StateError
+from downslope.core.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A stopped training.
+
+    Attributes:
+        what: What the file is, in words.
+        convention: Whose conventions its velocities follow.
+        velocity: Stored velocities by parameter name; None for a parameter that has had no gradient.
+        params: Arrays of the model by name, parameters and what it keeps beside them, such as a batch normalisation's
+            averages; empty if the file holds none.
+        step: Steps taken, or None where the file does not say.
+        settings: Settings by parameter name, or of all; None where the file does not say.
+        notes: What a person should know about how it was read.
+    """
+
+    what: str
+    convention: str
+    velocity: dict[str, Any]
+    params: Arrays = field(default_factory=dict)
+    step: int | None = None
+    settings: Settings | dict[str, Settings] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that each velocity has the shape of its parameter."""
+        for name, velocity in self.velocity.items():
+            param = self.params.get(name)
+            if velocity is not None and param is not None and velocity.shape != param.shape:
+                raise StateError(
+                    f"{self.what}: the velocity of `{name}` is {velocity.shape}, the parameter {param.shape}. "
+                    "They are not of one training."
+                )
+
+
+def as_written(number: float) -> float:
+    """Return the number a person wrote, where a float32 of it is what was kept: 0.1 for 0.10000000149011612.
+
+    Example:
+        >>> as_written(0.10000000149011612), as_written(0.1), as_written(0.5)
+        (0.1, 0.1, 0.5)
+    """
+    import numpy as np
+
+    narrow = np.float32(number)
+    return float(str(narrow)) if float(narrow) == number else number
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file in one go: whoever looks finds all of it, or what was there before.
+
+    Args:
+        path: Where.
+        data: What.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def damaged(path: Path, why: object) -> StateError:
+    """Return the error for a file that cannot be read as what its name says."""
+    words = str(why).strip() or type(why).__name__
+    first = words.splitlines()[0].split(". ")[0].rstrip(".")
+    return StateError(f"{path}: damaged, or not what its name says: {first}. Nothing was written.")
