@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from downslope.core.rule import update_matrix
     from downslope.core.settings import Settings
     from downslope.recipes.decode import load_recipe
+    from downslope.recipes.read import read
+    from downslope.recipes.reading.reading import Reading
     from downslope.recipes.schema import Recipe
 
 __version__ = "0.1.0"
@@ -24,9 +26,11 @@ _HOMES = {
     "Group": "downslope.core.groups",
     "Recipe": "downslope.recipes.schema",
     "load_recipe": "downslope.recipes.decode",
+    "read": "downslope.recipes.read",
+    "Reading": "downslope.recipes.reading.reading",
 }
 
-__all__ = ["Group", "Recipe", "Settings", "__version__", "load_recipe", "schedules", "update_matrix"]
+__all__ = ["Group", "Reading", "Recipe", "Settings", "__version__", "load_recipe", "read", "schedules", "update_matrix"]
 
 
 def __getattr__(name: str) -> Any:
