@@ -53,7 +53,7 @@ def find_changes(board: Board) -> None:
                 continue
             frame = _Frame("reduce" if noun else item.key, {place})
             after = _rightwards(board, frame, place + 1, last, noun=noun)
-            if not frame.at and not frame.every and not frame.plateau:
+            if not frame.at and not frame.plateau:
                 _leftwards(board, frame, place - 1, previous)
             if not frame.plateau:
                 _condition(board, frame, first, last, previous, place)

@@ -94,6 +94,8 @@ def find_items(plain: str) -> list[Item]:
         if found is not None:
             kind, key = found
             items.append(Item(kind, key, start, tokens[after - 1][2]))
+            if kind == "schedule" and any(word in plain[start : items[-1].end] for word in ("learning", "lr", "学习率")):
+                items.append(Item("concept", "lr", start, items[-1].end))  # "cosine learning rate" names both
             index, here = after, tokens[after - 1][2]
             continue
         items.append(_unknown(token, start, end, plain))
@@ -140,7 +142,7 @@ def _unknown(token: str, start: int, end: int, plain: str) -> Item:
         return Item("skip", "", start, end)
     if token in _PUNCTUATION:
         kind = _PUNCTUATION[token]
-        return Item(kind, "is" if kind == "equals" else token, start, end)
+        return Item("is", "is", start, end) if kind == "equals" else Item(kind, token, start, end)
     return Item("word", token, start, end)
 
 

@@ -52,11 +52,11 @@ ENGLISH = {
         "other": "dropout|dropout rate|dropout probability|drop path|droppath|label smoothing|temperature|"
         "stochastic depth|drop probability|keep probability|batch norm momentum|batch normalization momentum|"
         "bn momentum|batch norm decay|batchnorm momentum|bn decay|batch norm epsilon|standard deviation|std|variance|"
-        "crop size|resolution|image size|input size|weight initialization|accuracy|top 1|top 5|error rate|perplexity|"
+        "crop size|resolution|image size|input size|weight initialization|top 1|top 5|"
         "bleu|threshold of|depth|width|growth rate|embedding|hidden size|vocabulary|beam size|scale factor|"
         "aspect ratio|iou|random seed|seed|sigma|gaussian|uniform|drop rate|cardinality|momentum encoder|momentum m|"
         "momentum batch normalization|moving average decay for batch|probability|hidden units|number of layers|kernel size|"
-        "stride|padding|test error|training error|validation error of|loss weight|figure|table|section|equation|eq|"
+        "stride|padding|test error|training error|loss weight|figure|table|section|equation|eq|"
         "fig|sec|appendix|dropout of|queue|negative slope|slope|margin|interval for evaluation|version|"
         "target network|teacher|key encoder",
     },
@@ -96,7 +96,7 @@ ENGLISH = {
         "polynomial learning rate|poly learning rate|polynomial learning rate decay|polynomial schedule",
         "multistep": "step decay|step schedule|step policy|multistep|multi step|stepwise|step wise|piecewise constant|"
         "piecewise constant schedule|step learning rate|staircase|step wise decay|step learning rate schedule",
-        "constant": "constant|fixed|constant learning rate|fixed learning rate|kept constant|held constant|kept fixed",
+        "constant": "constant|fixed|kept constant|held constant|kept fixed",
         "inverse": "inverse time decay|inverse time|1 t decay|inverse decay|inv policy",
         "inverse_sqrt": "inverse square root|inverse sqrt|noam",
         "onecycle": "one cycle|onecycle|1cycle|super convergence|one cycle policy|1 cycle",
@@ -137,7 +137,7 @@ ENGLISH = {
         "total": "total|totally|in total|altogether|overall|total budget|budget|up to|maximum of|complete",
     },
     "by": {
-        "by": "by|by a factor of|by factor of|by a factor|times|by a multiplicative factor of|by multiplying by",
+        "by": "by|by a factor of|by factor of|by a factor|by a multiplicative factor of|by multiplying by",
         "factor": "factor|factor of|a factor of|rate of|rate|using a rate of|ratio of|multiplicative factor of",
     },
     "magnitude": {"10": "order of magnitude|orders of magnitude"},
@@ -214,7 +214,7 @@ ENGLISH = {
         "noise": "the|a|an|we|it|this|that|which|all|our|as|also|most|only|its|then again|single use|one of|"
         "schedule|strategy|policy|rates|each other|et al|linear layer|linear layers|"
         "linear classifier|linear classification|linear evaluation|linear scaling rule|linear scaling|step function|"
-        "batch normalization after|one can|the one|no one|weight decay on|momentum update|train set|"
+        "batch normalization after|one can|the one|no one|momentum update|train set|"
         "training set|training data|training time|validation set|test set|from scratch|batch mode|cost function|"
         "loss function|performance on|linear activation|rectified linear|linear unit|linear units|map reduce|"
         "nonlinear|scale jittering|random scale|scale augmentation|run time|cross entropy loss|multi scale|drop in|"

@@ -198,9 +198,12 @@ def _flag_value(plain: str, start: int) -> tuple[Any, int]:
             break
         numbers.append(number.value)
         end = place = number.end
-        while place < len(plain) and plain[place] in " ,":
+        if plain[place : place + 1] == ",":
             place += 1
-        if place == end:
+        else:
+            while plain[place : place + 1] == " ":
+                place += 1
+        if place == end or place == len(plain):
             break
     if numbers:
         return (numbers[0] if len(numbers) == 1 else numbers), end

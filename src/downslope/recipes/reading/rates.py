@@ -112,9 +112,9 @@ def _per_examples(draft: Draft, fact: Fact, examples: float) -> Rate | None:
     if not batch or momentum is None:
         draft.remarks.say("per_sample", known="（未给出）" if draft.remarks.language == "zh" else ", which is not stated")
         return None
-    lr = float(f"{float(fact.value) * batch / (examples * (1 + 1 / (1 - momentum))):.6g}")
+    lr = float(f"{float(fact.value) * batch / (examples * (1 + 1 / (1 - momentum))):.12g}")
     decay = draft.fields.get("sgd.weight_decay")
-    converted = float(f"{decay.value / fact.value:.6g}") if decay is not None and fact.value else None
+    converted = float(f"{decay.value / fact.value:.12g}") if decay is not None and fact.value else None
     if decay is not None and converted is not None:
         draft.fields.pop("sgd.weight_decay")
         draft.put("sgd.weight_decay", converted, "implied", f"{decay.words}; {draft.words(fact)}")

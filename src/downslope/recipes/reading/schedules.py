@@ -47,7 +47,7 @@ def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
     """Put a schedule's fields under `root`; False if the rate is constant."""
     changes = draft.of("change")
     shape, shape_fact = _shape(draft, changes)
-    timed = [change for change in changes if change.extra["at"] or change.extra["every"]]
+    timed = [c for c in changes if (c.extra["at"] or c.extra["every"]) and not c.extra["plateau"]]
     plateaus = [change for change in changes if change.extra["plateau"]]
     if put_phases(draft, root):
         return True
@@ -60,7 +60,7 @@ def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
     if shape in _RAMPS and not timed:
         _put_ramp(draft, root, shape, shape_fact, rate, changes)
         return True
-    if shape == "inverse":
+    if shape == "inverse" and not draft.of("schedule"):
         _put_inverse(draft, root, shape_fact, rate)
         return True
     if shape == "cyclic":

@@ -88,6 +88,10 @@ def normalise(original: str) -> Text:
             index += 1
             continue
         raised = False
+        if original.startswith("...", index):
+            put(",", index)
+            index += 3
+            continue
         if character == "\\" and (match := _LATEX.match(original, index)):
             word = match.group(1)
             put(_LATEX_WORDS.get(word, _GREEK.get(word, " ")), index)

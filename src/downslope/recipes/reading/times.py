@@ -55,7 +55,7 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
         return _period(items, place, index)
     item = items[place]
     unit = _unit(item)
-    if unit and item.kind == "unit" and place + 1 < len(items) and not (before and before.kind == "number"):
+    if unit and item.kind == "unit" and place + 1 < len(items) and (prep or not (before and before.kind == "number")):
         place += 1
         if items[place].is_a("is") and place + 1 < len(items) and prep in {"at", "after", "until"}:
             place += 1

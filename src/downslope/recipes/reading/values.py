@@ -199,6 +199,8 @@ def _rightwards(board: Board, place: int, first: int, last: int) -> None:
             if item.kind == "unit" and item.key != "example" and not item.is_a("unit", "ignored"):
                 return
             words += item.kind in {"word", "unit"}
+        elif concept.key == "lr" and item.kind in {"slash", "each"} and not said:
+            pass
         elif item.kind == "with" and concept.key in {"clip"}:
             said = True
         elif not (item.kind in _PASSED and concept.key != "other" or item.is_a("by", "factor") or item.is_a("at") and concept.key == "clip"):
