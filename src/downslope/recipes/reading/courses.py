@@ -24,11 +24,27 @@ def find_courses(board: Board) -> None:
         _risings(board, first, last)
     for place, item in enumerate(board.items):
         if item.kind == "schedule" and place not in board.used and not _denied(board, place):
-            board.add("shape", item.key, None, [place], over=_length_after(board, place))
+            target = _target_after(board, place)
+            places = [place] if target is None else [place, target]
+            final = None if target is None else board.items[target].number
+            board.add("shape", item.key, None, places, over=_length_after(board, place), final=final and final.value)
 
 
 def _denied(board: Board, place: int) -> bool:
     return any(board.items[left].is_a("no", "no", "instead") for left in range(max(0, place - 2), place))
+
+
+def _target_after(board: Board, place: int) -> int | None:
+    """Return the place of the value that a shape leads to: "a cosine down to 0", 按余弦退火衰减至0."""
+    items = board.items
+    for right in range(place + 1, min(len(items) - 1, place + 6)):
+        if items[right].is_a("to") and board.free_number(right + 1):
+            return right + 1
+        if items[right].kind not in {"word", "verb", "is", "concept", "schedule", "time"} or (
+            items[right].kind == "concept" and items[right].key != "lr"
+        ):
+            return None
+    return None
 
 
 def _length_after(board: Board, place: int) -> Time | None:
@@ -230,6 +246,8 @@ def _risings(board: Board, first: int, last: int) -> None:
         if peak is None and rising_range is None:
             continue
         places = [p for p in (place, peak_place, time_place) if p is not None]
+        if rising_range is not None:
+            places += [p for p, i in enumerate(items) if rising_range.start <= i.start < rising_range.end]
         fact = board.add("warmup", "lr", items[time_place].data if time_place is not None else over, places)
         if rising_range:
             fact.extra["range"] = rising_range

@@ -63,7 +63,7 @@ ENGLISH = {
     "optimizer": {
         "sgd": "sgd|stochastic gradient descent|momentum sgd|msgd|sgdm|minibatch gradient descent|"
         "mini batch gradient descent|gradient descent|momentumoptimizer|stochastic gradient descent method|vanilla sgd|"
-        "plain sgd|sgd with momentum|sgd momentum|momentum optimizer|gradientdescentoptimizer|heavy ball method",
+        "plain sgd|momentum optimizer|gradientdescentoptimizer|heavy ball method",
         "sgdw": "sgdw",
         "rmsprop": "rmsprop|rmspropoptimizer|rms prop",
         "adam": "adam|adamoptimizer",
@@ -147,7 +147,7 @@ ENGLISH = {
     "of_it": {"of_it": "of its|of the|of the previous|of the initial|of its value|of its initial value|of the original|"
     "of its previous value|of its current value|of the current|of its original value|of the initial value|"
     "of the previous value|of the original value|the previous value"},
-    "at": {"at": "at|at the|in the|on the|once at|at epochs|@|and again at|again at|both at|in"},
+    "at": {"at": "at|at the|in the|on the|once at|@|and again at|again at|both at|in"},
     "after": {"after": "after|following|after each of the|after each of|after another|past"},
     "each": {"every": "every|each|per|after each|after every|at every|at each|at the end of each|at the end of every|"
     "once every|once per|each of|for every|for each|for another every|after every other|at the beginning of each"},

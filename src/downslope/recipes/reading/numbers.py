@@ -22,7 +22,7 @@ _NUMBER = re.compile(
     rf"(?P<sign>(?<![\w)])[-+])?(?:"
     rf"10\s?(?:\^\s?\{{?\s?|\*\*\s?)(?P<ten>[+-]?\s?\d{{1,3}})\}}?"
     rf"|10-(?P<lost>\d)(?![\d.%])(?!\s?[a-z]*\s?(?:epoch|轮))"
-    rf"|(?P<digits>{_DIGITS})(?:{_POWER}|e(?P<exponent>[+-]?\d{{1,4}})(?![\w.])|(?P<suffix>k|m|万|千|百|亿)(?![a-z])|"
+    rf"|(?P<digits>{_DIGITS})(?:{_POWER}|e(?P<exponent>[+-]?\d{{1,4}})(?![^\W\u4e00-\u9fff]|\.\d)|(?P<suffix>k|m|万|千|百|亿)(?![a-z])|"
     rf"\s?(?P<big>thousand|million)(?![a-z]))?"
     rf")"
 )
@@ -45,7 +45,7 @@ _WORDS = {
         "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
         "seventeen eighteen nineteen twenty".split()
     )
-} | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000}
+} | {"single": 1, "twice": 2, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000}
 _ORDINAL_WORDS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "hundredth": 100, "thousandth": 1000}
 _SPELLED = re.compile(r"[a-z]+")
 

@@ -109,8 +109,11 @@ def _put_ramp(draft: Draft, root: str, shape: str, fact: Fact | None, rate: Rate
         draft.put(f"{root}.initial", rate.value, rate.provenance, rate.words)
     target = next((c for c in changes if c.extra["targets"] and not c.extra["at"]), None)
     final = next((f for f in draft.values("lr") if f.extra.get("role") == "final"), None) or next(draft.values("final"), None)
+    ended = next((f for f in draft.of("shape") if f.extra.get("final") is not None), None)
     if target is not None:
         draft.put(f"{root}.final", float(target.extra["targets"][-1]), "stated", draft.words(target))
+    elif ended is not None:
+        draft.put(f"{root}.final", float(ended.extra["final"]), "stated", draft.words(ended))
     elif final is not None:
         draft.put(f"{root}.final", float(final.value), "stated", draft.words(final))
     else:

@@ -33,6 +33,9 @@ def find_values(board: Board) -> None:
                 _leftwards(board, place, first, last)
         _batches(board, first, last)
         _more_rates(board, first, last)
+    phased = [fact for fact in board.facts if fact.kind == "value" and fact.key == "lr" and fact.extra.get("phase")]
+    if len(phased) > 1:
+        board.used.update(fact.extra["phase"][1] for fact in phased)
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
             board.add("value", "nesterov", True, [place])
@@ -189,7 +192,7 @@ def _rightwards(board: Board, place: int, first: int, last: int) -> None:
             said = True
         elif item.kind in {"is", "open"} or (item.kind in {"at", "of_it"} and concept.key in {"clip", "power", "batch", "lr"}):
             said = True
-        elif item.kind == "concept" and item.key in _SIMILAR.get(concept.key, ()) | {concept.key} and item.key not in {"lr"}:
+        elif item.kind == "concept" and item.key in {*_SIMILAR.get(concept.key, ()), concept.key} - {"lr"}:
             if item.key == "momentum" and concept.key == "nesterov":
                 return
             between.append(right)
