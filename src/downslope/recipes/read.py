@@ -27,12 +27,12 @@ from downslope.recipes.reading.unread import find_unread
 from downslope.recipes.reading.values import find_values
 
 
-def read(text: str, *, language: str | None = None) -> list[Reading]:
+def read(text: str, *, language: str = "en") -> list[Reading]:
     """Return the readings of a text, the most plausible first.
 
     Args:
         text: A sentence or more, in English or Chinese; a command line; code; a solver or another configuration.
-        language: Of the remarks: "en" or "zh"; None for the text's own.
+        language: Of the remarks: "en" or "zh".
 
     Returns:
         At least one reading; several where the words have several defensible meanings, each with its reason.
@@ -48,11 +48,11 @@ def read(text: str, *, language: str | None = None) -> list[Reading]:
     """
     if not isinstance(text, str):
         raise RecipeError(f"`text` must be a string; got {text!r} of type {type(text).__name__}.")
-    if language not in {None, "en", "zh"}:
+    if language not in {"en", "zh"}:
         raise RecipeError(f"`language` must be `en` or `zh`; got {language!r}.")
     normal = normalise(text)
     board, code, framework = find_facts(normal)
-    draft = Draft(normal, sorted([*code, *board.facts], key=lambda fact: fact.start), Remarks(language or "en"))
+    draft = Draft(normal, sorted([*code, *board.facts], key=lambda fact: fact.start), Remarks(language))
     draft.framework = framework
     assemble(draft, board)
     check(draft, board)
