@@ -46,19 +46,43 @@ def find_changes(board: Board) -> None:
         for place in range(first, last):
             item = board.items[place]
             head = item.kind == "verb" and item.key in _VERBS
+            stepped = item.is_a("schedule", "multistep", "exponential") and place + 1 < last and board.items[place + 1].kind == "by"
             noun = item.is_a("concept", "lr_decay")
-            if not (head or noun) or place in board.used:
+            if not (head or noun or stepped) or (place in board.used and not stepped):
                 continue
             if head and not _is_about_lr(board, first, place, last):
                 continue
-            frame = _Frame("reduce" if noun else item.key, {place})
+            frame = _Frame("reduce" if noun or stepped else item.key, {place}, shape=item.key if stepped else "")
             after = _rightwards(board, frame, place + 1, last, noun=noun)
             if not frame.at and not frame.plateau:
                 _leftwards(board, frame, place - 1, previous)
+            if frame.amount is None and not frame.targets and not noun:
+                _amount_before(board, frame, place, first)
             if not frame.plateau:
                 _condition(board, frame, first, last, previous, place)
             _add(board, frame, noun=noun)
             previous = max(previous, after)
+    _spread(board)
+
+
+def _spread(board: Board) -> None:
+    """Give milestones that no verb took to the change that has no time, or make a change of them alone."""
+    for place, item in enumerate(board.items):
+        if item.kind != "time" or place in board.used or item.data.prep not in {"at", "after"} or len(item.data.values) < 2:
+            continue
+        open_changes = [
+            fact for fact in board.facts
+            if fact.kind == "change" and fact.value is not None and not (fact.extra["at"] or fact.extra["every"] or fact.extra["plateau"])
+        ]  # fmt: skip
+        board.used.add(place)
+        if open_changes:
+            open_changes[0].extra["at"].append(item.data)
+            open_changes[0].extra["noun"] = False
+            continue
+        board.add(
+            "change", "reduce", None, [place], targets=[], at=[item.data], every=None, over=None, plateau=False, metric="",
+            patience=None, shape="", count=None, noun=False,
+        )  # fmt: skip
 
 
 def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
@@ -67,10 +91,14 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
         item = board.items[right]
         if item.kind in {"concept", "when", "other"} and not item.is_a("when", "plateau"):
             return item.key in _RATES or (item.kind == "when" and item.key.startswith("metric") and False)
-        if item.kind in {"number", "time", "by", "to"}:
+        if item.kind in {"number", "time", "by", "to", "comma", "and"}:
             break
     for left in range(place - 1, first - 1, -1):
         item = board.items[left]
+        if item.kind == "number" and place - left == 1:
+            owners = [board.items[p] for p in range(left - 1, max(first - 1, left - 4), -1)]
+            owner = next((o for o in owners if o.kind in {"concept", "comma"}), None)
+            return owner is None or owner.kind != "concept" or owner.key in _RATES
         if item.kind == "number" or item.kind == "time":
             return True
         if item.is_a("concept", "lr", "lr_decay", "warmup"):
@@ -108,6 +136,8 @@ def _rightwards(board: Board, frame: _Frame, place: int, last: int, *, noun: boo
         elif item.kind == "of_it":
             frame.ratio = True
             frame.places.add(place)
+        elif item.kind == "is" and board.text.plain[item.start : item.end].startswith(("初", "start", "begin", "init")):
+            break
         elif item.kind in {"by", "to", "from", "at", "for", "each", "is"}:
             if item.kind == "by" and items[place - 1].kind == "comma":
                 preposition = "by"
@@ -247,6 +277,22 @@ def _leftwards(board: Board, frame: _Frame, place: int, first: int) -> None:
                 return
             return
         place -= 1
+
+
+def _amount_before(board: Board, frame: _Frame, place: int, first: int) -> None:
+    """Take an amount told before the verb: 以0.94的指数速率衰减, "with a factor of 0.1 decayed"."""
+    named = False
+    for left in range(place - 1, max(first - 1, place - 6), -1):
+        item = board.items[left]
+        if item.kind == "number":
+            if named and board.free_number(left) and item.number and not item.number.spelled:
+                frame.amount, frame.how, frame.verb = item, "by", "multiply" if frame.verb == "reduce" and item.number.value < 1 and not item.number.percent else frame.verb
+                frame.places.add(left)
+            return
+        if item.is_a("by") or item.is_a("schedule", "exponential") or item.is_a("concept", "lr_decay") or item.is_a("word", "的", "速", "率"):
+            named = named or item.kind != "word"
+        elif item.kind not in {"word", "is"}:
+            return
 
 
 def _condition(board: Board, frame: _Frame, first: int, last: int, previous: int, place: int) -> None:

@@ -38,7 +38,8 @@ def translate(text: Text, facts: list[Fact]) -> tuple[list[Fact], str]:
     settings = [fact for fact in facts if fact.kind == "setting"]
     for fact in facts:
         if fact.kind == "call":
-            framework = framework or fact.extra["framework"]
+            old_keras = fact.key == "sgd" and "decay" in fact.value
+            framework = framework or fact.extra["framework"] or ("keras" if old_keras else "")
             found += _call(text, fact)
     keys = {fact.key for fact in settings}
     names = {str(fact.extra.get("name")) for fact in settings}

@@ -17,6 +17,7 @@ _WARMING = frozenset({"warmup"})
 def find_courses(board: Board) -> None:
     """Add facts for knots, ranges, warmups and shapes, in this order."""
     for first, last in board.sentences():
+        _falls(board, first, last)
         _knots(board, first, last)
         _ranges(board, first, last)
     for first, last in board.sentences():
@@ -98,6 +99,40 @@ def _knots(board: Board, first: int, last: int) -> None:
                 break
         if len(knots) >= 3 and _subject(board, first, place) == "lr":
             board.add("knots", "lr", knots, places)
+
+
+def _falls(board: Board, first: int, last: int) -> None:
+    """Find "from 1e-2 to 1e-3 after 75 epochs and to 1e-4 after 105", and "0.1, 0.01, 0.001 at epochs 81 and 122"."""
+    items = board.items
+    for place in range(first, last):
+        if not board.free_number(place) or _subject(board, first, place) != "lr":
+            continue
+        if any(items[left].kind == "schedule" for left in range(max(first, place - 4), place)):
+            continue
+        values, times, places, here = [items[place].number.value], [], [place], place + 1  # pyright: ignore[reportOptionalMemberAccess]
+        while here < last:
+            walk = here
+            joined = False
+            while walk < last and (items[walk].kind in {"comma", "and", "to", "verb"} or items[walk].is_a("for", "next")) and walk - here < 4:
+                joined = joined or items[walk].kind in {"comma", "and", "to"}
+                walk += 1
+            if not (joined and board.free_number(walk)) or items[walk].number.value >= values[-1] or items[walk].number.value <= 0:  # pyright: ignore[reportOptionalMemberAccess]
+                break
+            values.append(items[walk].number.value)  # pyright: ignore[reportOptionalMemberAccess]
+            places.append(walk)
+            here = walk + 1
+            if here < last and items[here].kind == "time" and items[here].data.prep in {"at", "after"} and not items[here].data.percent:
+                times.append(items[here].data)
+                places.append(here)
+                here += 1
+        count = sum(len(time.values) for time in times)
+        if len(values) < 2 or count != len(values) - 1 or any(number.number and number.number.fraction for number in (items[p] for p in places)):
+            continue
+        board.add("value", "lr", values[0], [place], role="initial", number=place)
+        board.add(
+            "change", "reduce", None, places[1:], targets=values[1:], at=times, every=None, over=None, plateau=False, metric="",
+            patience=None, shape="", count=None, noun=False,
+        )  # fmt: skip
 
 
 def _ranges(board: Board, first: int, last: int) -> None:

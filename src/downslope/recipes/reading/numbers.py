@@ -26,7 +26,7 @@ _NUMBER = re.compile(
     rf"\s?(?P<big>thousand|million)(?![a-z]))?"
     rf")"
 )
-_FRACTION = re.compile(r"\s?/\s?(\d{1,6})(?![\d.]|\s?[a-z])")
+_FRACTION = re.compile(r"\s?/\s?(\d{1,6})(?![\d./]|\s?[a-z])")
 _TAIL = re.compile(r"\s?(?P<percent>%|percent(?![a-z])|per cent(?![a-z]))|(?P<ordinal>st|nd|rd|th)(?![a-z])|(?P<times>x(?![\da-z])|\s?倍)")
 _SUFFIX = {"k": 3, "m": 6, "万": 4, "千": 3, "百": 2, "亿": 8, "thousand": 3, "million": 6}
 
@@ -47,6 +47,10 @@ _WORDS = {
     )
 } | {"single": 1, "twice": 2, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000}
 _ORDINAL_WORDS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "hundredth": 100, "thousandth": 1000}
+_NTH = {
+    word: value
+    for value, word in enumerate("third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=3)
+} | {"twentieth": 20, "thirtieth": 30, "fortieth": 40, "fiftieth": 50, "sixtieth": 60, "hundredth": 100}
 _SPELLED = re.compile(r"[a-z]+")
 
 
@@ -95,7 +99,7 @@ def number_at(plain: str, start: int) -> Number | None:
         return None
     value, end = _exact(match), match.end()
     fraction = False
-    if value.denominator == 1 and (over := _FRACTION.match(plain, end)) and int(over.group(1)):
+    if value.denominator == 1 and value <= 10 and (over := _FRACTION.match(plain, end)) and int(over.group(1)):
         value, end, fraction = value / int(over.group(1)), over.end(), True
     flags = {"percent": False, "ordinal": False, "times": False}
     tail = _TAIL.match(plain, end)
@@ -141,6 +145,8 @@ def _spelled(plain: str, start: int) -> Number | None:
     word, end = match.group(), match.end()
     if word in {"half", "halves"}:
         return Number(0.5, start, end, spelled=True, fraction=True)
+    if word in _NTH:
+        return Number(_NTH[word], start, end, spelled=True, ordinal=True)
     if word in _WORDS:
         over = re.compile(r"[\s-]([a-z]+?)s?(?![a-z])").match(plain, end)
         if over and over.group(1) in _ORDINAL_WORDS and _WORDS[word] < _ORDINAL_WORDS[over.group(1)]:

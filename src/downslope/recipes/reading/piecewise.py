@@ -169,10 +169,14 @@ def _put_sequence(draft: Draft, root: str, values: list[float], times: list[Time
 def put_phases(draft: Draft, root: str) -> bool:
     """Put "0.001 for 60k steps, then 0.0001 for the next 20k" and its like; False if there are no such phases."""
     phases = [fact for fact in draft.values("lr") if fact.extra.get("phase")]
-    if len(phases) < 2:
-        return False
     rates = [float(fact.value) for fact in phases]
     lengths: list[Time] = [fact.extra["phase"][0] for fact in phases]
+    for change in draft.of("change") if phases else []:
+        over, targets = change.extra["over"], change.extra["targets"]
+        if over is not None and over.prep in {"next", "for"} and len(targets) == 1 and change.start > phases[-1].start:
+            phases, rates, lengths = [*phases, change], [*rates, float(targets[0])], [*lengths, over]
+    if len(phases) < 2:
+        return False
     units = {time.unit for time in lengths}
     if len(units) != 1 or not units <= {"epoch", "step"} or any(len(time.values) != 1 or time.percent for time in lengths):
         return False

@@ -42,6 +42,9 @@ def find_rate(draft: Draft) -> Rate | None:
         found = _scaled(draft, scaled, plain)
         if found is not None:
             return found
+    linear = _linear_scaling(draft, plain)
+    if linear is not None:
+        return linear
     warmed = _warmed(draft)
     fact = next((f for f in plain if f.extra.get("role") in {"initial", "peak", "base"}), None) or next(iter(plain), None)
     if warmed is not None and (fact is None or fact.value != warmed.value):
@@ -74,6 +77,29 @@ def _scaled(draft: Draft, fact: Fact, plain: list[Fact]) -> Rate | None:
         return Rate(float(f"{product:.12g}"), "implied", words)
     draft.put("data.batch_size", int(reference), "assumed", f"the reference of the linear scaling: {words}")
     return Rate(float(fact.value), "implied", words)
+
+
+_LINEAR = ("linear scaling", "scaled linearly", "scale linearly", "scales linearly", "linearly scaled", "linearly with", "线性缩放", "线性放大",
+           "线性扩大", "scale the learning rate linearly")  # fmt: skip
+
+
+def _linear_scaling(draft: Draft, plain: list[Fact]) -> Rate | None:
+    """Return "0.1 for a batch size of 256, scaled linearly" at the batch size that is used, where both are told."""
+    batches = sorted(draft.values("batch"), key=lambda fact: fact.start)
+    if len({fact.value for fact in batches}) != 2 or not plain or not any(words in draft.text.plain for words in _LINEAR):
+        return None
+    rate = plain[0]
+    reference = min(batches, key=lambda fact: abs(fact.start - rate.end))
+    actual = next(fact for fact in batches if fact.value != reference.value)
+    if abs(reference.start - rate.end) > 40 or not reference.value:
+        return None
+    draft.fields.pop("data.batch_size", None)
+    draft.state("data.batch_size", int(actual.value), actual)
+    for remark in [r for r in draft.remarks if "data.batch_size" in r]:
+        draft.remarks.remove(remark)
+    draft.remarks.say("scaled", base=shown(rate.value), reference=shown(reference.value))
+    product = float(f"{float(rate.value) * actual.value / reference.value:.12g}")
+    return Rate(product, "implied", f"{draft.words(rate)}; {draft.words(reference)}; {draft.words(actual)}")
 
 
 def _warmed(draft: Draft) -> Rate | None:

@@ -33,8 +33,24 @@ def put_learning_rate(draft: Draft) -> None:
             draft.put("sgd.lr", rate.value, rate.provenance, rate.words)
         else:
             draft.remarks.say("no_lr")
+    _imply_length(draft, root)
     if chosen and rate is None and f"{root}.initial" not in draft.fields and f"{root}.peak" not in draft.fields:
         draft.remarks.say("no_base_lr")
+
+
+def _imply_length(draft: Draft, root: str) -> None:
+    """Put the length of training where it is not stated but its schedule has a stated end."""
+    found = draft.fields.get(f"{root}.duration")
+    unit = draft.value(f"{root}.unit")
+    if found is None or found.provenance != "stated" or not unit or {"train.epochs", "train.steps"} & set(draft.fields):
+        return
+    before = 0
+    if root != "sgd.lr":
+        before = draft.value("sgd.lr.duration") if draft.value("sgd.lr.unit") == unit else None
+        if before is None:
+            return
+    path = "train.epochs" if unit == "epoch" else "train.steps"
+    draft.put(path, _whole(found.value + before), "implied", f"to the end of the schedule: {found.words}")
 
 
 def _warmup(draft: Draft) -> Fact | None:
@@ -67,12 +83,37 @@ def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
         draft.remarks.say("restarts")
         _put_ramp(draft, root, "cosine", shape_fact, rate, changes)
         return True
+    if shape == "exponential" and not timed and _exponential_range(draft, root):
+        return True
     if timed or draft.of("schedule"):
         return put_steps(draft, root, rate, timed, shape)
     if plateaus:
         _put_plateau(draft, plateaus)
         return False
     return _untimed(draft, root, rate, changes, shape, shape_fact)
+
+
+def _exponential_range(draft: Draft, root: str) -> bool:
+    """Put "exponentially from 0.1 to 0.0001 over 100 epochs"; False if it is not said so."""
+    falling = next((r for r in draft.of("range", "lr") if r.value[0] > r.value[1] > 0), None)
+    if falling is None:
+        return False
+    words = draft.words(falling)
+    draft.put(f"{root}.schedule", "exponential", "stated", words)
+    draft.put(f"{root}.initial", float(falling.value[0]), "stated", words)
+    draft.put(f"{root}.rate", float(f"{falling.value[1] / falling.value[0]:.12g}"), "implied", words)
+    draft.put(f"{root}.end", float(falling.value[1]), "stated", words)
+    over = _over(draft, falling, draft.of("change"))
+    whole = _total(draft)
+    if over is not None and over.unit:
+        draft.put(f"{root}.every", over.values[0], "stated", words)
+        draft.put(f"{root}.unit", over.unit, "stated", words)
+    elif whole is not None:
+        draft.put(f"{root}.every", whole[0], "implied", f"to the end of training: {whole[2]}")
+        draft.put(f"{root}.unit", whole[1], "implied", f"to the end of training: {whole[2]}")
+    else:
+        draft.remarks.say("no_duration", schedule="exponential")
+    return True
 
 
 def _shape(draft: Draft, changes: list[Fact]) -> tuple[str, Fact | None]:
@@ -278,6 +319,12 @@ def _untimed(draft: Draft, root: str, rate: Rate | None, changes: list[Fact], sh
         if factor.extra.get("count"):
             draft.remarks.say("reduced_sometime", count=factor.extra["count"])
         draft.remarks.say("no_milestones")
+        return True
+    told = next(draft.values("lr_every"), None)
+    if told is not None and told.value > 0:
+        unit = told.extra.get("unit") or ("step" if told.value >= 200 or "step" in draft.words(told).lower() or "步" in draft.words(told) else "epoch")
+        draft.put(f"{root}.every", _whole(told.value), "stated", draft.words(told))
+        draft.put(f"{root}.unit", unit, "implied", draft.words(told))
         return True
     every, unit, words = (1, "epoch", "one epoch") if factor.value >= 0.9 else (1000, "step", "1000 steps")
     why = "not stated; such a rate is usually per epoch" if every == 1 else "not stated; the period of the founding question's page"

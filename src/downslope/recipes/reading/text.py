@@ -18,7 +18,7 @@ _ONE_FOR_ONE = {
     **dict.fromkeys("‘’′`", "'"),
     **dict.fromkeys("。；！？•●▪", ";"),
     **dict.fromkeys("，﹐", ","),
-    **dict.fromkeys("—…→", ","),
+    **dict.fromkeys("—…", ","),
     "：": ":",
     "÷": "/",
     "≈": "=",
@@ -91,6 +91,10 @@ def normalise(original: str) -> Text:
         if original.startswith("...", index):
             put(",", index)
             index += 3
+            continue
+        if character == "→" or original.startswith("->", index):
+            put(" to ", index)
+            index += 1 if character == "→" else 2
             continue
         if character == "\\" and (match := _LATEX.match(original, index)):
             word = match.group(1)

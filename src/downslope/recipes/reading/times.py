@@ -65,7 +65,12 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
         return None, index
     if item.kind != "number" or item.number is None or item.number.value == float("inf"):
         return None, index
+    chain, after = _chain(items, place)
+    if chain and not (after < len(items) and _unit(items[after])):
+        return Time(prep or "at", chain, ""), after
     enclosed = before is not None and before.is_a("open")
+    if item.number.percent and not prep and _of_whole(items, place):
+        prep = "at"
     numbers, after = _list(items, place, units=True) if prep or enclosed else ([item], place + 1)
     return _with_unit(items, index, prep, numbers, after)
 
@@ -90,6 +95,13 @@ def _with_unit(items: Sequence[Item], index: int, prep: str, numbers: list[Item]
     return Time(prep, values, unit or "step"), after
 
 
+def _of_whole(items: Sequence[Item], place: int) -> bool:
+    """Whether a percentage follows words for the whole training: 在训练总轮数的50%和75%处."""
+    before = items[max(0, place - 5) : place]
+    whole = any(i.is_a("mod", "total") or _unit(i) or i.is_a("verb", "train") for i in before)
+    return whole and any(i.is_a("at") or i.is_a("word", "的") for i in before) and not any(i.kind in {"comma", "number"} for i in before)
+
+
 def _parts(items: Sequence[Item], index: int, prep: str, values: tuple[float, ...], after: int) -> tuple[Time | None, int]:
     """Return parts of the whole training, if that is what the percentages are."""
     place, unit, told = after, "", False
@@ -102,6 +114,7 @@ def _parts(items: Sequence[Item], index: int, prep: str, values: tuple[float, ..
         elif not (item.is_a("is") or item.is_a("of_it") or item.is_a("word", "number", "的", "schedule", "progress", "time")):
             break
         place += 1
+    told = told or _of_whole(items, index)
     if told or (prep in {"at", "after"} and len(values) > 1):
         return Time(prep or "at", values, unit, percent=True), place if told else after
     return None, index
@@ -119,6 +132,8 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
             prep = item.key if prep in {"", "for", "at"} else prep
         elif item.is_a("mod", "total") and prep in {"", "for"}:
             prep = "total"
+        elif prep == "for" and item.is_a("mod", "final", "initial"):
+            prep = "next" if item.key == "final" else "first"
         elif not (prep and item.is_a("word", "about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了")):
             break
         index += 1
@@ -138,7 +153,7 @@ def _period(items: Sequence[Item], place: int, index: int) -> tuple[Time | None,
     if unit is None or items[after].is_a("concept", "batch") or not 0 < value < float("inf"):
         return None, index
     after += 1
-    if after < len(items) and items[after].is_a("after"):
+    if after < len(items) and items[after].is_a("after") and not (after + 1 < len(items) and items[after + 1].kind == "number"):
         after += 1
     return Time("every", (int(value) if float(value).is_integer() else value,), unit), after
 
@@ -164,6 +179,26 @@ def _list(items: Sequence[Item], place: int, *, units: bool) -> tuple[list[Item]
         if not (place < len(items) and items[place].kind == "number" and separators):
             return numbers, after
     return numbers, after if numbers else place
+
+
+def _chain(items: Sequence[Item], place: int) -> tuple[tuple[float, ...], int]:
+    """Return the numbers of "30/60/80" or "30-60-90", and the place after them; no numbers if it is no such chain."""
+    values: list[float] = []
+    separator = ""
+    while place < len(items) and items[place].number and items[place].kind == "number":
+        value = items[place].number.value  # pyright: ignore[reportOptionalMemberAccess]
+        if value < 1 or not float(value).is_integer() or (values and value <= values[-1]):
+            return (), place
+        values.append(value)
+        place += 1
+        following = items[place] if place < len(items) else None
+        if following is None or not (following.kind == "slash" or following.is_a("word", "-")):
+            break
+        if separator and following.kind != separator:
+            return (), place
+        separator = following.kind
+        place += 1
+    return (tuple(values), place) if len(values) >= (2 if separator == "slash" else 3) else ((), place)
 
 
 def _more_follow(items: Sequence[Item], place: int) -> bool:

@@ -31,6 +31,7 @@ def find_values(board: Board) -> None:
         for place in range(first, last):
             if board.free_number(place):
                 _leftwards(board, place, first, last)
+        _starts(board, first, last)
         _batches(board, first, last)
         _more_rates(board, first, last)
     phased = [fact for fact in board.facts if fact.kind == "value" and fact.key == "lr" and fact.extra.get("phase")]
@@ -330,6 +331,21 @@ def _leftwards(board: Board, place: int, first: int, last: int) -> None:
         board.add("value", "nesterov", True, [right])
         right += 1
     _value(board, right, place, [place, right], first)
+
+
+def _starts(board: Board, first: int, last: int) -> None:
+    """Find a start whose rate is not named beside it: "decreased every 10 epochs, starting from 0.1"."""
+    if any(fact.kind == "value" and fact.key == "lr" for fact in board.facts):
+        return
+    changed = any(fact.kind in {"change", "shape"} for fact in board.facts)
+    for place in range(first + 1, last):
+        before = board.items[place - 1]
+        text = board.text.plain[before.start : before.end]
+        starting = (before.is_a("is") or before.is_a("from")) and text.startswith(("start", "begin", "began", "init"))
+        said = before.is_a("mod", "initial") or (starting or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial")))
+        if changed and said and board.free_number(place) and not (place + 1 < last and board.items[place + 1].kind == "unit"):
+            board.add("value", "lr", board.items[place].number.value, [place - 1, place], role="initial", number=place)  # pyright: ignore[reportOptionalMemberAccess]
+            return
 
 
 def _batches(board: Board, first: int, last: int) -> None:
