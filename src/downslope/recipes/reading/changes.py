@@ -54,10 +54,10 @@ def find_changes(board: Board) -> None:
                 continue
             frame = _Frame("reduce" if noun or stepped else item.key, {place}, shape=item.key if stepped else "")
             after = _rightwards(board, frame, place + 1, last, noun=noun)
-            if not frame.at and not frame.plateau:
-                _leftwards(board, frame, place - 1, previous)
             if frame.amount is None and not frame.targets and not noun:
                 _amount_before(board, frame, place, first)
+            if not frame.at and not frame.plateau:
+                _leftwards(board, frame, place - 1, previous)
             if not frame.plateau:
                 _condition(board, frame, first, last, previous, place)
             _add(board, frame, noun=noun)
@@ -265,7 +265,7 @@ def _leftwards(board: Board, frame: _Frame, place: int, first: int) -> None:
             return
         if item.kind == "verb" or (item.kind == "concept" and item.key not in _LAX):
             return
-        if item.kind == "number" and item.number and not item.number.spelled:
+        if item.kind == "number" and item.number and not item.number.spelled and place not in frame.places:
             comma = [p for p in range(place, place + 6) if p < len(board.items) and board.items[p].kind == "comma"]
             before = board.items[place - 1] if place else None
             if not comma and not (before and before.is_a("at")):

@@ -47,6 +47,8 @@ def translate(text: Text, facts: list[Fact]) -> tuple[list[Fact], str]:
         framework = framework or "caffe"
     for fact in settings:
         found += _setting(fact)
+        if fact.key == "optimizer" and fact.value == "sgd" and "timm" in text.plain:
+            found.append(_value("nesterov", True, fact.start, fact.end, implied="timm's name sgd means Nesterov momentum"))
     found += _scheduled(text, settings, framework)
     return found, framework
 
@@ -119,6 +121,9 @@ def _scheduled(text: Text, settings: list[Fact], framework: str) -> list[Fact]:
         fields["unit"] = (unit, "stated" if "every_epochs" in by_key else "implied", _PER_STEP if unit == "step" else "counted in epochs")
         why = schedule or ("implied", text.words(first.start, first.end))
         return [Fact("schedule", "exponential", fields, first.start, first.end, {"schedule": why})]
+    if name == "plateau":
+        factor = by_key["gamma"].value if "gamma" in by_key and _is_number(by_key["gamma"].value) else 0.1
+        return [_plateau({"factor": (factor,)}, first)]
     if name == "inverse":
         take("gamma", "gamma")
         take("power", "power")
@@ -233,16 +238,22 @@ def _piecewise(arguments: Any, words: Any, fact: Fact, call: str, step: Any) -> 
         return []
     rates: list[float] = [float(value) for value in values]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     ratios = {float(f"{b / a:.9g}") for a, b in zip(rates, rates[1:], strict=False) if a}
+    name_is_keras = fact.key == "piecewiseconstantdecay"
     start = Fact("value", "lr", rates[0], *arguments["values"][1:], {"role": "initial"})
     if len(ratios) == 1:
         fields = {
             "factor": (ratios.pop(), "implied", words["values"]),
-            "milestones": (boundaries, "stated", words["boundaries"]),
+            "milestones": _later(boundaries, words["boundaries"]) if name_is_keras else (boundaries, "stated", words["boundaries"]),
             "unit": step,
         }
         return [start, Fact("schedule", "multistep", fields, fact.start, fact.end, {"schedule": ("stated", call)})]
     fields = {"schedules": (rates, "stated", words["values"]), "boundaries": (boundaries, "stated", words["boundaries"]), "unit": step}
     return [Fact("schedule", "sequence", fields, fact.start, fact.end, {"schedule": ("stated", call)})]
+
+
+def _later(boundaries: list[Any], words: str) -> tuple[Any, str, str]:
+    """Return Keras's boundaries as ours: Keras changes one step after its boundary."""
+    return [boundary + 1 for boundary in boundaries], "implied", f"{words}: Keras changes one step after each"
 
 
 def _plateau(arguments: Any, fact: Fact) -> Fact:

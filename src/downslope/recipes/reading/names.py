@@ -22,10 +22,10 @@ NAMES = {
     "warmup_start": "warmup_lr warmup_init_lr warmup_start_lr lr_warmup_start",
     "warmup_factor": "warmup_factor lr_warmup_decay warmup_ratio_start",
     "gamma": "gamma lr_gamma lr_decay lr_decay_rate learning_rate_decay_factor decay_rate lr_decay_factor learning_rate_decay "
-    "lr_decay_ratio lr_factor lr_drop_factor lr_drop_rate",
+    "lr_decay_ratio lr_shrink lr_factor lr_drop_factor lr_drop_rate",
     "every": "stepsize step_size lr_step_size decay_steps lr_decay_step lr_drop_every lr_decay_steps lr_decay_every lr_step_period",
     "every_epochs": "num_epochs_per_decay decay_epochs epochs_per_decay lr_decay_epoch",
-    "milestones": "milestones lr_milestones stepvalue schedule lr_steps lr_decay_epochs lr_step steps boundaries lr_drops "
+    "milestones": "milestones step lr_milestones stepvalue schedule lr_steps lr_decay_epochs lr_step steps boundaries lr_drops "
     "lr_decay_milestones multi_steps decay_milestones learning_rate_steps",
     "policy": "lr_policy sched lr_scheduler lr_schedule scheduler lr_scheduler_type lr_sched learning_rate_decay_type policy "
     "lr_mode lr_scheduler_name",
@@ -118,7 +118,7 @@ POLICIES = {
     "inv": "inverse", "poly": "polynomial", "polynomial": "polynomial", "exp": "exponential", "exponential": "exponential",
     "cosine": "cosine", "cos": "cosine", "cosineannealinglr": "cosine", "fixed": "constant", "constant": "constant",
     "linear": "linear", "cosinelr": "cosine", "polylr": "polynomial", "onecycle": "onecycle", "cosine_annealing": "cosine",
-    "exponentiallr": "exponential", "plateau": "plateau", "reducelronplateau": "plateau", "cosineannealing": "cosine",
+    "exponentiallr": "exponential", "plateau": "plateau", "reduce_lr_on_plateau": "plateau", "reduceonplateau": "plateau", "reducelronplateau": "plateau", "cosineannealing": "cosine",
     "warmupcosinelr": "cosine", "polynomiallr": "polynomial",
 }  # fmt: skip
 """A policy's name -> our schedule."""

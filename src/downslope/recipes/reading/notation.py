@@ -253,6 +253,8 @@ def _pair(plain: str, match: re.Match[str], facts: list[Fact], whole: str) -> in
     if loose and match.re is _PAIR and match.group(2) == ":" and "\n" not in plain and whole != "caffe" and "{" not in plain:
         return 0 if meaning in {"steps", "milestones"} and not isinstance(value, list) else _store(facts, meaning, value, match, end)
     if meaning == "milestones" and not isinstance(value, list):
+        if name == "step":
+            return 0
         if name not in {"stepvalue", "lr_step", "lr_steps", "milestones", "schedule"}:
             meaning = "steps" if name == "steps" else ""
         else:

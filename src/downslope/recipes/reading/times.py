@@ -97,9 +97,13 @@ def _with_unit(items: Sequence[Item], index: int, prep: str, numbers: list[Item]
 
 def _of_whole(items: Sequence[Item], place: int) -> bool:
     """Whether a percentage follows words for the whole training: 在训练总轮数的50%和75%处."""
-    before = items[max(0, place - 5) : place]
+    before: list[Item] = []
+    for item in reversed(items[max(0, place - 6) : place]):
+        if item.kind in {"comma", "break", "number"}:
+            break
+        before.append(item)
     whole = any(i.is_a("mod", "total") or _unit(i) or i.is_a("verb", "train") for i in before)
-    return whole and any(i.is_a("at") or i.is_a("word", "的") for i in before) and not any(i.kind in {"comma", "number"} for i in before)
+    return whole and any(i.is_a("at") or i.is_a("word", "的") for i in before)
 
 
 def _parts(items: Sequence[Item], index: int, prep: str, values: tuple[float, ...], after: int) -> tuple[Time | None, int]:

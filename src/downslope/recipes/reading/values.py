@@ -341,7 +341,7 @@ def _starts(board: Board, first: int, last: int) -> None:
     for place in range(first + 1, last):
         before = board.items[place - 1]
         text = board.text.plain[before.start : before.end]
-        starting = (before.is_a("is") or before.is_a("from")) and text.startswith(("start", "begin", "began", "init"))
+        starting = (before.is_a("is") or before.is_a("from")) and text.startswith(("start", "begin", "began", "init", "初"))
         said = before.is_a("mod", "initial") or (starting or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial")))
         if changed and said and board.free_number(place) and not (place + 1 < last and board.items[place + 1].kind == "unit"):
             board.add("value", "lr", board.items[place].number.value, [place - 1, place], role="initial", number=place)  # pyright: ignore[reportOptionalMemberAccess]
