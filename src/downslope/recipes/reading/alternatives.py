@@ -90,7 +90,13 @@ def _swapped(draft: Draft, first: Reading, decay: Field) -> Reading | None:
             "sgd.lr.unit": Field("epoch", "assumed", why),
             "sgd.lr.staircase": Field(True, "assumed", why),
         }
-    return _with(first, _say(draft, "wd_swapped", value=shown(rate.value), rate=shown(decay.value)), changes)
+    swapped = _with(first, _say(draft, "wd_swapped", value=shown(rate.value), rate=shown(decay.value)), changes)
+    for unit in ("1000 steps", "1000 步"):
+        old = _say(draft, "no_period", every=unit)
+        if old in swapped.remarks:
+            new = "一轮" if draft.remarks.language == "zh" else "one epoch"
+            swapped.remarks[swapped.remarks.index(old)] = _say(draft, "no_period", every=new)
+    return swapped
 
 
 def _with(first: Reading, reason: str, changes: dict[str, Field]) -> Reading:

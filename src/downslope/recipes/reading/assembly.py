@@ -26,7 +26,7 @@ def assemble(draft: Draft, board: Board) -> None:
     """
     _decide_decay(draft)
     _put_optimizer(draft, board)
-    _put_batch(draft)
+    _put_batch(draft, board)
     _put_length(draft, board)
     _put_momentum(draft)
     _put_weight_decay(draft)
@@ -83,12 +83,35 @@ def _title(optimizer: str) -> str:
     return names.get(optimizer, optimizer.upper() if len(optimizer) <= 4 else optimizer.capitalize())
 
 
-def _put_batch(draft: Draft) -> None:
+def _put_batch(draft: Draft, board: Board) -> None:
     for fact in draft.values("batch"):
+        if fact.extra.get("per_device"):
+            _put_per_device(draft, fact, board)
+            continue
         if float(fact.value).is_integer() and 1 <= fact.value < 1e8:
             if "data.batch_size" in draft.fields and draft.value("data.batch_size") != int(fact.value):
                 draft.remarks.say("another", path="data.batch_size", words=draft.words(fact))
             draft.state("data.batch_size", int(fact.value), fact)
+
+
+def _put_per_device(draft: Draft, fact: Fact, board: Board) -> None:
+    """Put the batch size of "8 per GPU on 8 GPUs (64 in total)": the total, or the product where both are known."""
+    for place, item in enumerate(board.items[:-1]):
+        following = board.items[place + 1]
+        if board.free_number(place) and item.number and following.is_a("mod", "total") and item.number.value >= fact.value:
+            board.used.add(place)
+            draft.put("data.batch_size", int(item.number.value), "stated", draft.text.words(item.start, following.end))
+            return
+    for place, item in enumerate(board.items[:-1]):
+        following = board.items[place + 1]
+        device = following.is_a("unit", "ignored") and any(
+            word in draft.text.plain[following.start : following.end] for word in ("gpu", "tpu", "machine", "worker", "node", "卡", "显卡", "replica")
+        )
+        if item.kind == "number" and item.number and device and item.number.value >= 1:
+            words = f"{draft.words(fact)}; {draft.text.words(item.start, following.end)}"
+            draft.put("data.batch_size", int(fact.value * item.number.value), "implied", words)
+            return
+    draft.remarks.say("per_device", value=shown(fact.value))
 
 
 def _put_length(draft: Draft, board: Board) -> None:
@@ -172,7 +195,7 @@ def _put_momentum(draft: Draft) -> None:
             earlier = draft.value("sgd.momentum")
             if earlier is not None and earlier != float(fact.value):
                 draft.remarks.say("another", path="sgd.momentum", words=draft.words(fact))
-            draft.state("sgd.momentum", float(fact.value), fact)
+            _state_or_imply(draft, "sgd.momentum", float(fact.value), fact)
     for fact in draft.of("off"):
         if fact.key == "momentum":
             draft.state("sgd.momentum", 0.0, fact)

@@ -46,7 +46,12 @@ def find_changes(board: Board) -> None:
         for place in range(first, last):
             item = board.items[place]
             head = item.kind == "verb" and item.key in _VERBS
-            stepped = item.is_a("schedule", "multistep", "exponential") and place + 1 < last and board.items[place + 1].kind == "by"
+            stepped = (
+                item.is_a("schedule", "multistep", "exponential")
+                and place + 2 < last
+                and board.items[place + 1].kind == "by"
+                and board.free_number(place + 2)
+            )
             noun = item.is_a("concept", "lr_decay")
             if not (head or noun or stepped) or (place in board.used and not stepped):
                 continue

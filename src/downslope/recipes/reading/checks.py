@@ -21,6 +21,8 @@ def check(draft: Draft, board: Board) -> None:
     if draft.optimizer == "sgd":
         if draft.text.plain.find("momentum") >= 0 and "sgd.momentum" not in fields and not draft.of("off", "momentum"):
             draft.remarks.say("momentum_unknown")
+        elif "sgd.momentum" not in fields:
+            draft.remarks.say("no_momentum")
     if "data.batch_size" not in fields:
         draft.remarks.say("no_batch")
     if "train.epochs" not in fields and "train.steps" not in fields:

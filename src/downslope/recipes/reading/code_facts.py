@@ -49,6 +49,8 @@ def translate(text: Text, facts: list[Fact]) -> tuple[list[Fact], str]:
         found += _setting(fact)
         if fact.key == "optimizer" and fact.value == "sgd" and "timm" in text.plain:
             found.append(_value("nesterov", True, fact.start, fact.end, implied="timm's name sgd means Nesterov momentum"))
+            if "momentum" not in keys:
+                found.append(_value("momentum", 0.9, fact.start, fact.end, implied="timm's default"))
     found += _scheduled(text, settings, framework)
     return found, framework
 

@@ -28,7 +28,13 @@ def find_courses(board: Board) -> None:
             target = _target_after(board, place)
             places = [place] if target is None else [place, target]
             final = None if target is None else board.items[target].number
-            board.add("shape", item.key, None, places, over=_length_after(board, place), final=final and final.value)
+            until = board.items[target + 1] if target is not None and target + 1 < len(board.items) else None
+            ended = until is not None and until.kind == "time" and until.data.prep in {"at", "until"} and target is not None
+            places += [target + 1] if ended and target is not None else []
+            board.add(
+                "shape", item.key, None, places, over=_length_after(board, place), final=final and final.value,
+                until=until.data if ended and until is not None else None,
+            )  # fmt: skip
 
 
 def _denied(board: Board, place: int) -> bool:
@@ -107,7 +113,7 @@ def _falls(board: Board, first: int, last: int) -> None:
     for place in range(first, last):
         if not board.free_number(place) or _subject(board, first, place) != "lr":
             continue
-        if any(items[left].kind == "schedule" for left in range(max(first, place - 4), place)):
+        if any(items[left].kind == "schedule" and items[left].key != "multistep" for left in range(max(first, place - 4), place)):
             continue
         values, times, places, here = [items[place].number.value], [], [place], place + 1  # pyright: ignore[reportOptionalMemberAccess]
         while here < last:
@@ -121,6 +127,8 @@ def _falls(board: Board, first: int, last: int) -> None:
             values.append(items[walk].number.value)  # pyright: ignore[reportOptionalMemberAccess]
             places.append(walk)
             here = walk + 1
+            if here + 1 < last and items[here].kind == "comma" and items[here + 1].is_a("verb", "reduce"):
+                here += 2
             if here < last and items[here].kind == "time" and items[here].data.prep in {"at", "after"} and not items[here].data.percent:
                 times.append(items[here].data)
                 places.append(here)
@@ -248,7 +256,7 @@ def _warmup_ends(board: Board, fact: Fact, first: int, last: int, head: int) -> 
         if items[place].is_a("from") and board.free_number(place + 1):
             fact.extra["start"] = (items[place + 1].number.value, items[place + 1].start, items[place + 1].end)  # pyright: ignore[reportOptionalMemberAccess]
             board.used.add(place + 1)
-        if items[place].kind in {"break"} or (items[place].kind == "verb" and items[place].key in {"divide", "reduce", "halve"}):
+        if items[place].kind == "break" or items[place].is_a("schedule", "cosine", "polynomial", "exponential") or (items[place].kind == "verb" and items[place].key in {"divide", "reduce", "halve"}):
             return
 
 

@@ -116,7 +116,7 @@ ENGLISH = {
         "train": "train|trained|training for|trains|run for|runs for|fine tune|fine tuned|train for|train them for|"
         "optimize for|optimized for|pretrain|pre train|pretrained|pre trained|finetune|finetuned|fine tuning|"
         "training lasts|lasts|training takes|terminate|terminated|stop after|stopped after|training is terminated|"
-        "terminate training|run|stop training",
+        "terminate training|run|stop training|stops at|stop at|stopped at|ends at|ended at|terminates at|stops after",
     },
     "is": {
         "is": "is|was|are|were|of|equal to|equals|set to|is set to|was set to|set as|be|being|initialized to|"

@@ -141,7 +141,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "of 32.",
         "这是 GoogLeNet 的说法；Caffe 的复现用的是学习率 0.01、因子 0.96、权重衰减 2e-4、批大小 32。",
     ),
-    "no_dampening_value": ("", ""),
     "group": (
         "Which parameters are spared is written as the pattern {match}; check it against your model's names.",
         "不衰减的参数写成模式 {match}；请对照模型中的名称检查。",
@@ -165,6 +164,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "constant_lr": (
         "The learning rate is said to change, but not how.",
         "文中说学习率会变化，但没有说如何变化。",
+    ),
+    "per_device": (
+        "A batch of {value} per device is stated, but not how many devices there are.",
+        "给出了每个设备的批大小 {value}，但没有说明设备数。",
+    ),
+    "no_momentum": (
+        "Momentum is not stated; without it the recipe has none.",
+        "没有给出动量；配方中就没有动量。",
     ),
     "restarts": (
         "Warm restarts are stated; a recipe has no schedule with restarts, so only the first cycle can be written.",

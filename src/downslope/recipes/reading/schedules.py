@@ -175,6 +175,10 @@ def _put_duration(draft: Draft, root: str, fact: Fact | None, changes: list[Fact
         draft.put(f"{root}.unit", stated[0].extra["unit"], "implied", stated[0].extra["why"])
         return
     over = _over(draft, fact, changes)
+    until = next((f for f in draft.of("shape") if f.extra.get("until") is not None), None)
+    if until is not None and _total(draft) is None:
+        path = "train.epochs" if until.extra["until"].unit == "epoch" else "train.steps"
+        draft.put(path, until.extra["until"].values[0], "implied", draft.words(until))
     whole = _total(draft)
     warm = draft.of("warmup")
     if over is not None and root == "sgd.lr.then" and whole is not None and whole[0] == over.values[0] and warm:

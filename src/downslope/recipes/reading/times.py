@@ -71,7 +71,8 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
     enclosed = before is not None and before.is_a("open")
     if item.number.percent and not prep and _of_whole(items, place):
         prep = "at"
-    numbers, after = _list(items, place, units=True) if prep or enclosed else ([item], place + 1)
+    part = item.number.percent or (item.number.fraction and not item.number.spelled)
+    numbers, after = _list(items, place, units=True) if prep or enclosed or part else ([item], place + 1)
     return _with_unit(items, index, prep, numbers, after)
 
 
@@ -81,7 +82,7 @@ def _with_unit(items: Sequence[Item], index: int, prep: str, numbers: list[Item]
     while following and following.is_a("word", "个", "的", "training", "full", "total", "more", "additional", "separate"):
         after += 1
         following = items[after] if after < len(items) else None
-    if all(n.number and n.number.percent for n in numbers):
+    if all(n.number and (n.number.percent or (n.number.fraction and n.number.value < 1)) for n in numbers):
         return _parts(items, index, prep, values, after)
     if following is None or not numbers:
         return None, index
@@ -113,13 +114,17 @@ def _parts(items: Sequence[Item], index: int, prep: str, values: tuple[float, ..
         item = items[place]
         if _unit(item):
             unit, told = _unit(item) or "", True
+        elif item.kind == "number" and place + 1 < len(items) and _unit(items[place + 1]):
+            told, unit, place = True, _unit(items[place + 1]) or "", after
+            break
         elif item.is_a("mod", "total") or item.is_a("word", "training") or item.is_a("verb", "train"):
             told = True
-        elif not (item.is_a("is") or item.is_a("of_it") or item.is_a("word", "number", "的", "schedule", "progress", "time")):
+        elif not (item.is_a("is") or item.is_a("of_it") or item.is_a("word", "way", "through", "number", "的", "schedule", "progress", "time")):
             break
         place += 1
     told = told or _of_whole(items, index)
-    if told or (prep in {"at", "after"} and len(values) > 1):
+    percent = all(i.number is None or i.number.percent for i in items[index:after])
+    if told or (percent and prep in {"at", "after"} and len(values) > 1):
         return Time(prep or "at", values, unit, percent=True), place if told else after
     return None, index
 
@@ -202,7 +207,8 @@ def _chain(items: Sequence[Item], place: int) -> tuple[tuple[float, ...], int]:
             return (), place
         separator = following.kind
         place += 1
-    return (tuple(values), place) if len(values) >= (2 if separator == "slash" else 3) else ((), place)
+    enough = len(values) >= 3 or (len(values) == 2 and separator == "slash" and values[0] >= 10)
+    return (tuple(values), place) if enough else ((), place)
 
 
 def _more_follow(items: Sequence[Item], place: int) -> bool:
@@ -223,7 +229,7 @@ def _follows(one: Item, other: Item) -> bool:
         and other.number
         and one.number.value < other.number.value
         and one.number.percent == other.number.percent
-        and not other.number.fraction
+        and one.number.fraction == other.number.fraction
     )
 
 

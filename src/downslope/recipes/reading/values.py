@@ -189,7 +189,7 @@ def _rightwards(board: Board, place: int, first: int, last: int) -> None:
         if item.kind == "time":
             _timed_value(board, place, right, said=said)
             return
-        if item.is_a("to") and (said or concept.key in {"clip", "batch"} or "set" in board.text.plain[items[right - 1].start : items[right - 1].end + 3]):
+        if item.is_a("to") and concept.key not in {"other", "decay"}:
             said = True
         elif item.kind in {"is", "open"} or (item.kind in {"at", "of_it"} and concept.key in {"clip", "power", "batch", "lr"}):
             said = True
@@ -246,6 +246,8 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         extra["phase"] = _phase(board, concept, number, first)
         extra["per_batch"] = _per_batch(board, number)
         extra["per"] = _per(board, number, concept)
+    if key == "batch" and number + 2 < len(items) and items[number + 1].is_a("each"):
+        extra["per_device"] = items[number + 2].is_a("unit", "ignored")
     if key == "clip":
         extra["per"] = _per(board, number, concept)
     if key == "betas":
@@ -342,8 +344,8 @@ def _starts(board: Board, first: int, last: int) -> None:
         before = board.items[place - 1]
         text = board.text.plain[before.start : before.end]
         starting = (before.is_a("is") or before.is_a("from")) and text.startswith(("start", "begin", "began", "init", "初"))
-        said = before.is_a("mod", "initial") or (starting or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial")))
-        if changed and said and board.free_number(place) and not (place + 1 < last and board.items[place + 1].kind == "unit"):
+        said = before.is_a("mod", "initial") or text.startswith("rate of") or (starting or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial")))
+        if (changed or text.startswith("rate of")) and said and board.free_number(place) and not (place + 1 < last and board.items[place + 1].kind == "unit"):
             board.add("value", "lr", board.items[place].number.value, [place - 1, place], role="initial", number=place)  # pyright: ignore[reportOptionalMemberAccess]
             return
 
