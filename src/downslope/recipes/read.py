@@ -19,6 +19,7 @@ from downslope.recipes.reading.formulas import find_formulas
 from downslope.recipes.reading.items import find_items
 from downslope.recipes.reading.notation import find_notation
 from downslope.recipes.reading.optimizers import find_optimizers
+from downslope.recipes.reading.passages import choose_passages
 from downslope.recipes.reading.reading import Reading
 from downslope.recipes.reading.remarks import Remarks
 from downslope.recipes.reading.text import Text, normalise
@@ -50,10 +51,13 @@ def read(text: str, *, language: str = "en") -> list[Reading]:
         raise RecipeError(f"`text` must be a string; got {text!r} of type {type(text).__name__}.")
     if language not in {"en", "zh"}:
         raise RecipeError(f"`language` must be `en` or `zh`; got {language!r}.")
-    normal = normalise(text)
+    passages, shortened = choose_passages(text)
+    normal = normalise(passages)
     board, code, framework = find_facts(normal)
     draft = Draft(normal, sorted([*code, *board.facts], key=lambda fact: fact.start), Remarks(language))
     draft.framework = framework
+    if shortened:
+        draft.remarks.say("long", length=len(text), read=len(passages))
     assemble(draft, board)
     check(draft, board)
     unread = find_unread(board, draft.facts)

@@ -15,7 +15,6 @@ def check(draft: Draft, board: Board) -> None:
     _batch_norm(draft, board)
     fields = draft.fields
     if not fields and not draft.of("optimizer"):
-        draft.remarks.clear()
         draft.remarks.say("nothing")
         return
     if draft.optimizer == "sgd":

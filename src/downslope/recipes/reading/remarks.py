@@ -173,6 +173,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Momentum is not stated; without it the recipe has none.",
         "没有给出动量；配方中就没有动量。",
     ),
+    "long": (
+        "The text is long ({length} characters): only the passages that speak of training were read ({read}).",
+        "文本很长（{length} 个字符）：只读了谈到训练的段落（{read}）。",
+    ),
     "restarts": (
         "Warm restarts are stated; a recipe has no schedule with restarts, so only the first cycle can be written.",
         "文中使用了热重启；配方没有带重启的调度，只能写出第一个周期。",
