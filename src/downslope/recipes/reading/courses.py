@@ -198,11 +198,15 @@ def _warmups(board: Board, first: int, last: int) -> None:
         if duration is None:
             number = items[time_place].number
             assert number is not None  # noqa: S101 - `_warmup_time` returns times and numbers
-            unit = "step" if "step" in board.text.plain[items[heads[0]].start : items[heads[0]].end] else ""
+            unit = _names_unit(board, heads[0])
             duration = Time("for", (number.value,), unit, percent=number.percent or number.value < 1)
         places.add(time_place)
     fact = board.add("warmup", "lr", duration, sorted(places))
     _warmup_ends(board, fact, first, last, heads[0])
+    rising = fact.extra.get("range")
+    if fact.value is None and rising is not None and rising.extra["over"] is not None:
+        fact.value = rising.extra["over"]
+        fact.end = max(fact.end, rising.end)
 
 
 def _warmup_time(board: Board, heads: list[int], first: int, last: int) -> int | None:
@@ -218,6 +222,8 @@ def _warmup_time(board: Board, heads: list[int], first: int, last: int) -> int |
                 cost = abs(place - head) + (0 if item.data.prep == "first" else 2)
             elif item.kind == "number" and item.number and place > head and _bare_length(board, head, place):
                 cost = place - head
+            elif board.free_number(place) and place == head - 1 and _names_unit(board, head):
+                cost = 1
             else:
                 continue
             low, high = sorted((head, place))
@@ -228,6 +234,14 @@ def _warmup_time(board: Board, heads: list[int], first: int, last: int) -> int |
             if best is None or cost < best[0]:
                 best = (cost, place)
     return best[1] if best and best[0] <= 14 else None
+
+
+def _names_unit(board: Board, head: int) -> str:
+    """Return the unit that is part of a warmup's own phrase: "warmup steps"."""
+    text = board.text.plain[board.items[head].start : board.items[head].end]
+    if "epoch" in text or "轮" in text:
+        return "epoch"
+    return "step" if "step" in text or "iter" in text or "步" in text else ""
 
 
 def _bare_length(board: Board, head: int, place: int) -> bool:

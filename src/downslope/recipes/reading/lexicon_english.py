@@ -125,11 +125,11 @@ ENGLISH = {
         "started with|starting with|starts from|start from|starting from|begins at|begin at|began with|begin with|"
         "begins with|beginning with|are set to|value of|is initialized to|defaults to|contain|contains|containing|"
         "consists of|consist of|consisting of|kept at|held at|we start with|set the|equal|started at|"
-        "exceeds|exceed|exceeding|greater than|larger than|above|at most|at a value of|begins from|set equal to|"
+        "exceeds|exceed|exceeded|goes above|is above|exceeding|greater than|larger than|above|at most|at a value of|begins from|set equal to|"
         "set|peaks at|peaking at|initially set to|values of|sized|uses|using|with a value of|use|started from",
     },
     "mod": {
-        "initial": "initial|initially|starting|start|starts|starting value|begin|begins|began|started|initialized|"
+        "initial": "initial|initial value|initially|starting|start|starts|starting value|begin|begins|began|started|initialized|"
         "initialised|start off",
         "base": "base|baseline|reference",
         "peak": "peak|maximum|max|maximal|highest",
@@ -147,7 +147,7 @@ ENGLISH = {
     "of_it": {"of_it": "of its|of the|of the previous|of the initial|of its value|of its initial value|of the original|"
     "of its previous value|of its current value|of the current|of its original value|of the initial value|"
     "of the previous value|of the original value|the previous value"},
-    "at": {"at": "at|at the|in the|on the|once at|@|and again at|again at|both at|in"},
+    "at": {"in": "in|in the", "at": "at|at the|on the|once at|@|and again at|again at|both at"},
     "after": {"after": "after|following|after each of the|after each of|after another|past"},
     "each": {"every": "every|each|per|after each|after every|at every|at each|at the end of each|at the end of every|"
     "once every|once per|each of|for every|for each|for another every|after every other|at the beginning of each"},

@@ -177,7 +177,7 @@ def put_phases(draft: Draft, root: str) -> bool:
             phases, rates, lengths = [*phases, change], [*rates, float(targets[0])], [*lengths, over]
     if len(phases) < 2:
         return False
-    units = {time.unit for time in lengths}
+    units = {time.unit for time in lengths if time.unit}
     if len(units) != 1 or not units <= {"epoch", "step"} or any(len(time.values) != 1 or time.percent for time in lengths):
         return False
     boundaries: list[Any] = []

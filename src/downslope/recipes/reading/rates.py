@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from downslope.recipes.reading.draft import Draft
 from downslope.recipes.reading.facts import Fact
+from downslope.recipes.reading.numbers import number_at
 from downslope.recipes.reading.reading import Provenance
 from downslope.recipes.reading.remarks import shown
 
@@ -51,6 +52,9 @@ def find_rate(draft: Draft) -> Rate | None:
         return warmed
     if fact is None:
         return _first_of_range(draft)
+    if fact.extra.get("product"):
+        written = any(abs(fact.value - other) < 1e-12 for other in _written(draft, fact))
+        return Rate(float(fact.value), "stated" if written else "implied", draft.words(fact))
     for other in plain:
         if other.value != fact.value and not other.extra.get("phase"):
             draft.remarks.say("another", path="sgd.lr", words=draft.words(other))
@@ -60,6 +64,20 @@ def find_rate(draft: Draft) -> Rate | None:
     if isinstance(per, int | float):
         return _per_examples(draft, fact, per)
     return Rate(float(fact.value), "stated", draft.words(fact))
+
+
+def _written(draft: Draft, fact: Fact) -> list[float]:
+    """Return the numbers that stand in a fact's words."""
+    found: list[float] = []
+    place = fact.start
+    while place < fact.end:
+        number = number_at(draft.text.plain, place) if draft.text.plain[place].isdigit() else None
+        if number is not None:
+            found.append(number.value)
+            place = number.end
+        else:
+            place += 1
+    return found
 
 
 def _scaled(draft: Draft, fact: Fact, plain: list[Fact]) -> Rate | None:

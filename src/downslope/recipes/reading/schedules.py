@@ -73,7 +73,7 @@ def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
             draft.put(f"{root}.peak", rate.value, rate.provenance, rate.words)
         _put_duration(draft, root, shape_fact, changes)
         return True
-    if shape in _RAMPS and not timed:
+    if shape in _RAMPS and not any(c.value is not None or len(c.extra["targets"]) > 1 or c.extra["every"] for c in timed):
         _put_ramp(draft, root, shape, shape_fact, rate, changes)
         return True
     if shape == "inverse" and not draft.of("schedule"):
@@ -148,7 +148,7 @@ def _put_ramp(draft: Draft, root: str, shape: str, fact: Fact | None, rate: Rate
         draft.put(f"{root}.final", float(falling.value[1]), "stated", draft.words(falling))
     if rate is not None:
         draft.put(f"{root}.initial", rate.value, rate.provenance, rate.words)
-    target = next((c for c in changes if c.extra["targets"] and not c.extra["at"]), None)
+    target = next((c for c in changes if c.extra["targets"]), None)
     final = next((f for f in draft.values("lr") if f.extra.get("role") == "final"), None) or next(draft.values("final"), None)
     ended = next((f for f in draft.of("shape") if f.extra.get("final") is not None), None)
     if target is not None:
@@ -176,9 +176,10 @@ def _put_duration(draft: Draft, root: str, fact: Fact | None, changes: list[Fact
         return
     over = _over(draft, fact, changes)
     until = next((f for f in draft.of("shape") if f.extra.get("until") is not None), None)
-    if until is not None and _total(draft) is None:
-        path = "train.epochs" if until.extra["until"].unit == "epoch" else "train.steps"
-        draft.put(path, until.extra["until"].values[0], "implied", draft.words(until))
+    ending = until.extra["until"] if until is not None else next((t for c in changes for t in c.extra["at"] if len(t.values) == 1), None)
+    if ending is not None and ending.unit and not ending.percent and _total(draft) is None:
+        path = "train.epochs" if ending.unit == "epoch" else "train.steps"
+        draft.put(path, ending.values[0], "implied", _say(draft, until or fact))
     whole = _total(draft)
     warm = draft.of("warmup")
     if over is not None and root == "sgd.lr.then" and whole is not None and whole[0] == over.values[0] and warm:

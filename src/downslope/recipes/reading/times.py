@@ -6,7 +6,7 @@ What lives here: making one item of each. What does not: what happens then.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from downslope.recipes.reading.items import Item
 
@@ -31,6 +31,15 @@ class Time:
     percent: bool = False
 
 
+def _settle(time: Time, items: Sequence[Item], index: int) -> Time:
+    """Return a time with "in" decided: "in 5 epochs" is a length, "in epoch 5" and "in the 5th epoch" are points."""
+    if time.prep != "in":
+        return time
+    numbers = [item.number for item in items[index : index + 4] if item.number]
+    point = len(time.values) > 1 or time.percent or any(n.ordinal for n in numbers) or items[index + 1].kind == "unit"
+    return replace(time, prep="at" if point else "for")
+
+
 def find_times(items: Sequence[Item]) -> list[Item]:
     """Return the items with every time made one item of kind "time"."""
     found: list[Item] = []
@@ -41,6 +50,7 @@ def find_times(items: Sequence[Item]) -> list[Item]:
             found.append(items[index])
             index += 1
             continue
+        time = _settle(time, items, index)
         start = items[index].start
         found.append(Item("time", time.prep, start, items[after - 1].end, data=time))
         index = after
@@ -57,7 +67,7 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
     unit = _unit(item)
     if unit and item.kind == "unit" and place + 1 < len(items) and (prep or not (before and before.kind == "number")):
         place += 1
-        if items[place].is_a("is") and place + 1 < len(items) and prep in {"at", "after", "until"}:
+        if items[place].is_a("is") and place + 1 < len(items) and prep in {"at", "in", "after", "until"}:
             place += 1
         numbers, after = _list(items, place, units=True)
         if numbers and _whole(numbers) and not (after < len(items) and _unit(items[after]) and len(numbers) == 1 and not prep):
@@ -84,6 +94,8 @@ def _with_unit(items: Sequence[Item], index: int, prep: str, numbers: list[Item]
         following = items[after] if after < len(items) else None
     if all(n.number and (n.number.percent or (n.number.fraction and n.number.value < 1)) for n in numbers):
         return _parts(items, index, prep, values, after)
+    if prep == "next" and len(values) == 1 and values[0] >= 2 and (following is None or following.kind in {"break", "comma", "and"}):
+        return Time(prep, values, ""), after  # "for the remaining 50"
     if following is None or not numbers:
         return None, index
     unit = _unit(following)
@@ -124,7 +136,7 @@ def _parts(items: Sequence[Item], index: int, prep: str, values: tuple[float, ..
         place += 1
     told = told or _of_whole(items, index)
     percent = all(i.number is None or i.number.percent for i in items[index:after])
-    if told or (percent and prep in {"at", "after"} and len(values) > 1):
+    if told or (percent and prep in {"at", "in", "after"} and len(values) > 1):
         return Time(prep or "at", values, unit, percent=True), place if told else after
     return None, index
 
@@ -136,9 +148,9 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
         if item.is_a("each"):
             prep = "every"
         elif item.is_a("at") or item.is_a("after"):
-            prep = prep if prep == "after" else item.kind
+            prep = prep if prep == "after" else "in" if item.key == "in" else item.kind
         elif item.is_a("for"):
-            prep = item.key if prep in {"", "for", "at"} else prep
+            prep = item.key if prep in {"", "for", "at", "in"} else prep
         elif item.is_a("mod", "total") and prep in {"", "for"}:
             prep = "total"
         elif prep == "for" and item.is_a("mod", "final", "initial"):

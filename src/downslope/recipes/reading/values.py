@@ -33,9 +33,11 @@ def find_values(board: Board) -> None:
                 _leftwards(board, place, first, last)
         _starts(board, first, last)
         _batches(board, first, last)
+        _spared(board, first, last)
+        _floors(board, first, last)
         _more_rates(board, first, last)
     phased = [fact for fact in board.facts if fact.kind == "value" and fact.key == "lr" and fact.extra.get("phase")]
-    if len(phased) > 1:
+    if len(phased) > 1 or any(fact.extra["phase"][0].prep in {"first", "until"} for fact in phased):
         board.used.update(fact.extra["phase"][1] for fact in phased)
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
@@ -242,6 +244,11 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     if amount.value == float("inf") or (key == "batch" and amount.spelled and amount.value == 1 and number == concept):
         return
     extra: dict[str, Any] = {"role": _role(board, concept, first, number), "percent": amount.percent, "number": number}
+    if key == "lr" and (product := _product(board, number)) is not None:
+        value, last = product
+        board.add("value", key, value, [*places, last], role="", product=True)
+        board.used.update(range(number, last + 1))
+        return
     if key == "lr":
         extra["phase"] = _phase(board, concept, number, first)
         extra["per_batch"] = _per_batch(board, number)
@@ -256,6 +263,22 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
             extra["second"] = items[second].number.value  # pyright: ignore[reportOptionalMemberAccess]
             places = [*places, second]
     board.add("value", key, amount.value, places, **extra)
+
+
+def _product(board: Board, number: int) -> tuple[float, int] | None:
+    """Return the value of "0.1 x 1024/256 = 0.4", and the place of its last number; None if it is no product."""
+    items = board.items
+    kinds = [item.kind for item in items[number + 1 : number + 7]]
+    numbers = [item.number.value if item.number else 0 for item in items[number : number + 7]]
+    if kinds[:4] == ["star", "number", "slash", "number"] and numbers[4]:
+        value, last = numbers[0] * numbers[2] / numbers[4], number + 4
+    elif kinds[:2] == ["star", "number"]:
+        value, last = numbers[0] * numbers[2], number + 2
+    else:
+        return None
+    if len(items) > last + 2 and items[last + 1].is_a("is") and items[last + 2].kind == "number" and items[last + 2].number:
+        return float(items[last + 2].number.value), last + 2
+    return float(f"{value:.12g}"), last
 
 
 def _role(board: Board, place: int, first: int, number: int) -> str:
@@ -343,11 +366,33 @@ def _starts(board: Board, first: int, last: int) -> None:
     for place in range(first + 1, last):
         before = board.items[place - 1]
         text = board.text.plain[before.start : before.end]
-        starting = (before.is_a("is") or before.is_a("from")) and text.startswith(("start", "begin", "began", "init", "初"))
+        starting = before.is_a("from") or (before.is_a("is") and text.startswith(("start", "begin", "began", "init", "初")))
         said = before.is_a("mod", "initial") or text.startswith("rate of") or (starting or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial")))
         if (changed or text.startswith("rate of")) and said and board.free_number(place) and not (place + 1 < last and board.items[place + 1].kind == "unit"):
             board.add("value", "lr", board.items[place].number.value, [place - 1, place], role="initial", number=place)  # pyright: ignore[reportOptionalMemberAccess]
             return
+
+
+def _spared(board: Board, first: int, last: int) -> None:
+    """Find "weight decay is 1e-4 for weights and 0 for biases"."""
+    items = board.items
+    decays = any(items[place].is_a("concept", "weight_decay", "l2") for place in range(first, last))
+    for place in range(first, last - 2):
+        zero = board.free_number(place) and items[place].number.value == 0  # pyright: ignore[reportOptionalMemberAccess]
+        if decays and zero and items[place + 1].is_a("for"):
+            target, targets = _target_after(board, place + 1, last)
+            if target:
+                board.add("group", target, 0.0, [place, *targets])
+
+
+def _floors(board: Board, first: int, last: int) -> None:
+    """Find the end of a schedule that names no rate: "maximum 0.4, minimum 0.004"."""
+    for place in range(first, last - 1):
+        right = place + 2 if board.items[place + 1].is_a("is") else place + 1
+        if board.items[place].is_a("mod", "final") and board.free_number(right) and board.items[right].number.value < 1:  # pyright: ignore[reportOptionalMemberAccess]
+            before = board.items[place - 1] if place > first else None
+            if before is None or before.kind in {"comma", "and", "open"}:
+                board.add("value", "final", board.items[right].number.value, [place, right], role="final")  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def _batches(board: Board, first: int, last: int) -> None:
