@@ -177,8 +177,9 @@ ENGLISH = {
     "unit": {
         "epoch": "epoch|epochs|pass|passes over the data|passes through the data|passes|ep",
         "step": "iteration|iterations|step|steps|update|updates|iter|iters|gradient steps|sgd steps|parameter updates|"
-        "weight updates|training iterations|gradient updates|batches|sgd updates|optimization steps|steps of training|"
+        "weight updates|training iterations|gradient updates|sgd updates|optimization steps|steps of training|"
         "sgd iterations|optimizer steps|gradient descent steps|optimisation steps",
+        "batches": "batches",
         "example": "example|examples|image|images|sample|samples|sentence|sentences|sequence|sequences|instances|"
         "training examples|clips|videos|frames|patches|cases|pairs|training samples|utterances|data points|tokens|"
         "training cases|training images|rois",
@@ -191,7 +192,7 @@ ENGLISH = {
     },
     "no": {
         "no": "no|without|not use|don't use|do not use|not using|not used|did not use|not|disable|disabled|no additional|"
-        "without any|without using|neither|nor|never|turn off|turned off|zero|very little or no|little or no|omit|"
+        "without any|without using|neither|nor|never|turn off|turned off|very little or no|little or no|omit|"
         "omitted|no explicit|excluding|exclude|except|does not use|never use|is not|are not|off|"
         "none|not applied to|not apply|not applied on|is not applied to|do not apply|not decay|non",
         "instead": "instead of|rather than|unlike|compared to|compared with|than|in contrast to|as opposed to|versus|vs|"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from downslope.recipes.reading.items import Item
 
-_UNITS = {"epoch": "epoch", "step": "step"}
+_UNITS = {"epoch": "epoch", "step": "step", "batches": "step"}
 _TOTALS = {"epochs_total": "epoch", "steps_total": "step"}
 
 
@@ -65,7 +65,7 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
         return _period(items, place, index)
     item = items[place]
     unit = _unit(item)
-    if unit and item.kind == "unit" and place + 1 < len(items) and (prep or not (before and before.kind == "number")):
+    if unit and item.kind == "unit" and item.key != "batches" and place + 1 < len(items) and (prep or not (before and before.kind == "number")):
         place += 1
         if items[place].is_a("is") and place + 1 < len(items) and prep in {"at", "in", "after", "until"}:
             place += 1
@@ -147,6 +147,8 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
         item = items[index]
         if item.is_a("each"):
             prep = "every"
+        elif item.is_a("after", "after") and _later_phase(items, index):
+            prep = "next"
         elif item.is_a("at") or item.is_a("after"):
             prep = prep if prep == "after" else "in" if item.key == "in" else item.kind
         elif item.is_a("for"):
@@ -159,6 +161,14 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
             break
         index += 1
     return prep, index
+
+
+def _later_phase(items: Sequence[Item], index: int) -> bool:
+    """Whether 后 stands before its time and so means the later phase: 后2万次迭代."""
+    item = items[index]
+    before = items[index - 1] if index else None
+    alone = before is None or before.kind in {"comma", "break", "and"}
+    return item.end - item.start == 1 and alone and index + 1 < len(items) and items[index + 1].kind == "number"
 
 
 def _period(items: Sequence[Item], place: int, index: int) -> tuple[Time | None, int]:

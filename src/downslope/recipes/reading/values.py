@@ -350,7 +350,7 @@ def _leftwards(board: Board, place: int, first: int, last: int) -> None:
         right += 1
     if right >= last or items[right].kind != "concept" or items[right].key not in _SINGLE - {"other", "epochs_total", "steps_total", "batch", "clip"}:
         return
-    if items[place].number.spelled or right in board.used and items[right].key != "nesterov":  # pyright: ignore[reportOptionalMemberAccess]
+    if (items[place].number.spelled and items[place].number.value != 0) or right in board.used and items[right].key != "nesterov":  # pyright: ignore[reportOptionalMemberAccess]
         return
     if items[right].key == "nesterov" and right + 1 < last and items[right + 1].is_a("concept", "momentum"):
         board.add("value", "nesterov", True, [right])
@@ -404,7 +404,7 @@ def _batches(board: Board, first: int, last: int) -> None:
         value = items[place].number.value  # pyright: ignore[reportOptionalMemberAccess]
         before = items[place - 1] if place > first else None
         earlier = items[place - 2] if place - 1 > first else None
-        if before and before.is_a("is") and earlier is not None and earlier.is_a("unit", "step") and "batch" in board.text.plain[earlier.start : earlier.end]:
+        if before and before.is_a("is") and earlier is not None and earlier.kind in {"unit", "concept"} and "batch" in board.text.plain[earlier.start : earlier.end]:
             board.add("value", "batch", value, [place - 2, place - 1, place], role="")
             continue
         after = [item.kind + ":" + item.key for item in items[place + 1 : place + 4]]
