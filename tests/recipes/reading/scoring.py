@@ -79,3 +79,8 @@ def summary(total):
         f"{total.rows} | {total.perfect} | {total.optimizers} / {total.rows} | {total.right} / {total.expected} "
         f"| {total.sourced} / {total.expected} | {total.invented}"
     )
+
+
+def by_field(total):
+    """Return the rows of the documentation's table by field."""
+    return [f"| `{path}` | {right} / {expected} |" for path, (expected, right) in sorted(total.by_field.items())]

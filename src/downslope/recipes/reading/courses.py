@@ -32,7 +32,7 @@ def find_courses(board: Board) -> None:
             ended = until is not None and until.kind == "time" and until.data.prep in {"at", "until"} and target is not None
             places += [target + 1] if ended and target is not None else []
             board.add(
-                "shape", item.key, None, places, over=_length_after(board, place), final=final and final.value,
+                "shape", item.key, None, places, over=_length_after(board, place if target is None else target), final=final and final.value,
                 until=until.data if ended and until is not None else None,
             )  # fmt: skip
 

@@ -132,7 +132,7 @@ def _bounded(power: str) -> int:
 
 def _plain(value: Fraction, *, whole: bool) -> float | int:
     if abs(value) > _LARGEST:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
     return int(value) if value.denominator == 1 and whole else float(value)
 
 
