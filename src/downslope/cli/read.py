@@ -59,10 +59,16 @@ def execute(words: Sequence[str]) -> int:
     text = _text(arguments)
     readings = read(text, language=arguments.lang)
     if arguments.json:
-        print(json.dumps({"text": text, "readings": [asdict(reading) for reading in readings]}, ensure_ascii=False, indent=2))
+        print(
+            json.dumps(
+                {"text": text, "readings": [asdict(reading) for reading in readings]}, ensure_ascii=False, indent=2
+            )
+        )
         return 0
     if arguments.reading > len(readings):
-        raise RecipeError(f"read: --reading {arguments.reading}: there are {len(readings)}. Give a number from 1 to {len(readings)}.")
+        raise RecipeError(
+            f"read: --reading {arguments.reading}: there are {len(readings)}. Give a number from 1 to {len(readings)}."
+        )
     if arguments.to:
         from downslope.recipes.reading.to_recipe import write_toml
 
@@ -85,7 +91,7 @@ def _text(arguments: argparse.Namespace) -> str:
     given: list[str] = arguments.text
     if not given or given == ["-"]:
         if sys.stdin is None or (not given and sys.stdin.isatty()):
-            raise RecipeError('read: nothing to read. Give a sentence in quotes, a file, or words on standard input.')
+            raise RecipeError("read: nothing to read. Give a sentence in quotes, a file, or words on standard input.")
         text = _decoded(sys.stdin.buffer.read(_LONGEST + 1), "standard input")
     elif len(given) == 1 and (_is_file(given[0]) or (given[0].endswith(_FILES) and " " not in given[0])):
         path = Path(given[0])
@@ -148,7 +154,9 @@ def _because(reading: Reading, words: dict[str, str]) -> list[str]:
 def _table(reading: Reading, words: dict[str, str]) -> list[str]:
     if not reading.fields:
         return [f"  ({words['none']})"]
-    rows = [(path, _shown(found.value), words[found.provenance], found) for path, found in sorted(reading.fields.items())]
+    rows = [
+        (path, _shown(found.value), words[found.provenance], found) for path, found in sorted(reading.fields.items())
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines: list[str] = []
     for path, value, provenance, found in rows:
@@ -167,4 +175,3 @@ def _shown(value: object) -> str:
         shown = items if len(items) <= 8 else [*items[:6], "...", items[-1]]
         return f"[{', '.join(shown)}]"
     return f"{value:.6g}" if isinstance(value, int | float) else str(value)
-

@@ -3,9 +3,7 @@
 from recipes.reading.rows import Row, assumed, implied, stated
 
 FOUNDING = "整个网络的学习率初始化为0.1，采用指数衰减法，衰减因子为0.1，权重衰减因子为0.98"
-FOUNDING_ENGLISH = (
-    "the learning rate of the whole network starts at 0.1, with exponential decay, decay factor 0.1, weight decay factor 0.98"
-)
+FOUNDING_ENGLISH = "the learning rate of the whole network starts at 0.1, with exponential decay, decay factor 0.1, weight decay factor 0.98"
 _EXPONENTIAL = stated(sgd__lr__schedule="exponential", sgd__lr__initial=0.1, sgd__lr__rate=0.1)
 _PERIOD = assumed(sgd__lr__every=1000, sgd__lr__unit="step")
 

@@ -23,7 +23,9 @@ def test_first_corpus(row):
     assert score([row]).faults == []
 
 
-@pytest.mark.parametrize("text", [FOUNDING, FOUNDING_ENGLISH, FOUNDING.replace("，", ",")], ids=["zh", "en", "half-width"])
+@pytest.mark.parametrize(
+    "text", [FOUNDING, FOUNDING_ENGLISH, FOUNDING.replace("，", ",")], ids=["zh", "en", "half-width"]
+)
 def test_the_founding_question_has_four_readings(text):
     """In their order: kept fraction, the page's own L2, literally, swapped; each with its reason and a recipe."""
     readings = read(text)

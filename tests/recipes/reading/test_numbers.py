@@ -68,7 +68,10 @@ def test_a_list_is_no_large_number(written):
     assert number_at(plain, 0).value in {60, 120}
 
 
-@pytest.mark.parametrize(("written", "flag"), [("4%", "percent"), ("5x", "times"), ("0.1倍", "times"), ("30th", "ordinal"), ("1/10", "fraction")])
+@pytest.mark.parametrize(
+    ("written", "flag"),
+    [("4%", "percent"), ("5x", "times"), ("0.1倍", "times"), ("30th", "ordinal"), ("1/10", "fraction")],
+)
 def test_a_number_remembers_how_it_was_written(written, flag):
     """A percentage, a multiple, an ordinal and a fraction are told apart."""
     assert getattr(number_at(normalise(written).plain, 0), flag)
@@ -87,7 +90,9 @@ def test_no_number_is_larger_than_any_recipe_needs():
     assert number_at("1" * 5000, 0).value == float("inf")
 
 
-@pytest.mark.parametrize("text", ["权重衰减５×10⁻⁴，动量０．９", "lr → 0.1", "a\u200bb", "\\(10^{-4}\\)", "İstanbul ﬁne"])
+@pytest.mark.parametrize(
+    "text", ["权重衰减５×10⁻⁴，动量０．９", "lr → 0.1", "a\u200bb", "\\(10^{-4}\\)", "İstanbul ﬁne"]
+)
 def test_every_stretch_leads_back_to_the_original(text):
     """The words of the whole normalised text are the whole original, and places never go backwards."""
     normal = normalise(text)

@@ -18,7 +18,10 @@ TOLD_APART = [
     ("lr 0.1 divided by 10 at epoch 30", {"sgd.lr.schedule": "multistep", "sgd.lr.milestones": [30]}),
     ("lr 0.1 halved each epoch", {"sgd.lr.rate": 0.5, "sgd.lr.every": 1}),
     ("lr 0.1 reduced by an order of magnitude every 10 epochs", {"sgd.lr.rate": 0.1}),
-    ("lr 0.1, reduced to 0.01 at epoch 80 and 0.001 at epoch 120", {"sgd.lr.factor": 0.1, "sgd.lr.milestones": [80, 120]}),
+    (
+        "lr 0.1, reduced to 0.01 at epoch 80 and 0.001 at epoch 120",
+        {"sgd.lr.factor": 0.1, "sgd.lr.milestones": [80, 120]},
+    ),
     ("学习率0.1，每30轮降低10倍", {"sgd.lr.rate": 0.1, "sgd.lr.every": 30, "sgd.lr.unit": "epoch"}),
     ("学习率0.1，每30轮降低10%", {"sgd.lr.rate": 0.9}),
     ("学习率0.1，每30轮降低为原来的10%", {"sgd.lr.rate": 0.1}),
@@ -35,18 +38,33 @@ TOLD_APART = [
     ("SGD lr 0.1, batch norm momentum 0.99", {"sgd.momentum": None, "sgd.lr": 0.1}),
     ("SGD lr 0.1 without momentum", {"sgd.momentum": 0.0}),
     ("SGD, lr 0.1, no Nesterov, momentum 0.9", {"sgd.nesterov": False, "sgd.momentum": 0.9}),
-    ("SGD lr 0.1, dropout 0.5, label smoothing 0.1, 8 GPUs", {"sgd.lr": 0.1, "data.batch_size": None, "sgd.momentum": None}),
+    (
+        "SGD lr 0.1, dropout 0.5, label smoothing 0.1, 8 GPUs",
+        {"sgd.lr": 0.1, "data.batch_size": None, "sgd.momentum": None},
+    ),
     ("batch size 128, 200 epochs", {"data.batch_size": 128, "train.epochs": 200}),
     ("momentum and weight decay are 0.9 and 1e-4, respectively", {"sgd.momentum": 0.9, "sgd.weight_decay": 1e-4}),
     ("动量和权重衰减分别设置为0.9和0.0001", {"sgd.momentum": 0.9, "sgd.weight_decay": 1e-4}),
     ("batch of 8 per GPU on 8 GPUs, lr 0.1", {"data.batch_size": 64}),
     ("lr = 0.1 kn/256, batch size 8192", {"sgd.lr": 3.2}),
     ("learning rate 0.1 × 1024/256 = 0.4", {"sgd.lr": 0.4}),
-    ("the learning rate falls from 0.1 to 0.001 along a cosine over 90 epochs", {"sgd.lr.final": 0.001, "sgd.lr.duration": 90}),
+    (
+        "the learning rate falls from 0.1 to 0.001 along a cosine over 90 epochs",
+        {"sgd.lr.final": 0.001, "sgd.lr.duration": 90},
+    ),
     ("Dense(10, kernel_regularizer=l2(0.02))", {"sgd.weight_decay": 0.04}),
-    ("keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=5e-4)", {"sgd.decay": "decoupled", "sgd.lr_in_velocity": True}),
-    ("torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=5e-4)", {"sgd.decay": "coupled", "sgd.lr_in_velocity": None}),
-    ("keras.optimizers.SGD(lr=0.01, decay=1e-6, momentum=0.9, nesterov=True)", {"sgd.lr.schedule": "inverse", "sgd.lr.gamma": 1e-6}),
+    (
+        "keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=5e-4)",
+        {"sgd.decay": "decoupled", "sgd.lr_in_velocity": True},
+    ),
+    (
+        "torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=5e-4)",
+        {"sgd.decay": "coupled", "sgd.lr_in_velocity": None},
+    ),
+    (
+        "keras.optimizers.SGD(lr=0.01, decay=1e-6, momentum=0.9, nesterov=True)",
+        {"sgd.lr.schedule": "inverse", "sgd.lr.gamma": 1e-6},
+    ),
     (
         "tf.keras.optimizers.schedules.PiecewiseConstantDecay([30, 60], [0.1, 0.01, 0.001])",
         {"sgd.lr.milestones": [31, 61]},  # Keras changes one step after its boundary
@@ -84,7 +102,10 @@ def test_what_is_odd_is_remarked_upon(text, words):
     assert any(words in remark for reading in read(text) for remark in reading.remarks)
 
 
-@pytest.mark.parametrize(("text", "left"), [("lr 0.1 and 8 GPUs", "8 GPUs"), ("lr 0.1, dropout of 0.5", "0.5"), ("lr 0.1 with 42 things", "42")])
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [("lr 0.1 and 8 GPUs", "8 GPUs"), ("lr 0.1, dropout of 0.5", "0.5"), ("lr 0.1 with 42 things", "42")],
+)
 def test_what_was_not_understood_is_shown(text, left):
     """Numbers that nothing used are listed with their words."""
     assert any(left in words for words in read(text)[0].unread)

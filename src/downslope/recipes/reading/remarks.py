@@ -188,6 +188,60 @@ SENTENCES: dict[str, tuple[str, str]] = {
 }
 """What can be said -> (English, Chinese)."""
 
+EXPLANATIONS: dict[str, str] = {
+    "weight decay with SGD is an L2 penalty unless said otherwise": "SGD 的权重衰减即 L2 惩罚，除非另有说明",
+    "a fraction of the weights kept per step does not depend on lr": "每步保留的比例与学习率无关",
+    "an L2 penalty enters the gradient": "L2 惩罚进入梯度",
+    "the usual value, and the page's own": "常用值，也是原网页所用",
+    "not stated; the period of the founding question's page": "没有说明；取最初那个网页的周期",
+    "not stated; such a rate is usually per epoch": "没有说明；这样的衰减率通常按轮计",
+    "such a rate is usually per epoch": "这样的衰减率通常按轮计",
+    "whether in steps or smooth is not said": "没有说明是阶梯式还是平滑",
+    "it drops at once": "一次降到位",
+    "drops at once, period by period": "每个周期一次降到位",
+    "schedules end at 0 unless said otherwise": "调度降到 0，除非另有说明",
+    "the usual power of a poly policy": "poly 策略常用的幂",
+    "to the end of training": "到训练结束",
+    "to the end of the schedule": "到调度结束",
+    "until the end of training": "直到训练结束",
+    "less the warmup": "减去预热",
+    "epochs are counted from the start of training, as in Goyal et al. 2017": "轮数从训练开始算起，如 Goyal 等 2017",
+    "it counts iterations": "按迭代计",
+    "it counts optimizer steps": "按优化器步数计",
+    "torch's schedulers are usually stepped once per epoch": "torch 的调度器通常每轮调用一次",
+    "torch's schedulers change at their calls": "torch 的调度器在调用时改变",
+    "the default of torch's ReduceLROnPlateau": "torch ReduceLROnPlateau 的默认值",
+    "the default of": "默认值：",
+    "the unit of the training's length": "与训练长度同单位",
+    "not stated; a tenth is usual": "没有说明；通常取十分之一",
+    "not stated": "没有说明",
+    "counted in epochs": "按轮计",
+    "once per call": "每次调用一次",
+    "puts lr inside the velocity": "把学习率放在速度之内",
+    "SGDW decays apart from the gradient": "SGDW 的衰减与梯度分开",
+    "the weight_decay of Keras's optimizers is decoupled": "Keras 优化器的 weight_decay 是解耦的",
+    "the reference of the linear scaling": "线性缩放的基准",
+    "the old `decay` of Keras": "旧版 Keras 的 `decay`",
+    "Keras changes one step after each": "Keras 在其后一步才改变",
+    "timm's name sgd means Nesterov momentum": "timm 中 sgd 指 Nesterov 动量",
+    "timm's default": "timm 的默认值",
+    "is Nesterov's form": "即 Nesterov 形式",
+}
+"""Why a field is implied or assumed, in English -> in Chinese."""
+
+
+def explain(words: str, language: str) -> str:
+    """Return the reason of an implied or assumed field in a language.
+
+    Example:
+        >>> explain("it counts iterations", "zh")
+        '按迭代计'
+    """
+    if language == "zh":
+        for english, chinese in EXPLANATIONS.items():
+            words = words.replace(english, chinese)
+    return words
+
 
 class Remarks(list[str]):
     """The sentences of one reading, each said once.
