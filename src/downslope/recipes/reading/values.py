@@ -9,12 +9,21 @@ from typing import Any
 
 from downslope.recipes.reading.facts import Board
 from downslope.recipes.reading.items import Item
+from downslope.recipes.reading.rate_values import (
+    find_floors,
+    find_more_rates,
+    find_starts,
+    phase_of,
+    product_at,
+    rate_per,
+    scaled_per_batch,
+)
+from downslope.recipes.reading.switches import find_spared, find_switched_off
 
 _SINGLE = frozenset(
     "lr momentum nesterov weight_decay l2 batch clip dampening ema eps beta1 beta2 betas rho power gamma patience lr_decay lr_every "
     "epochs_total steps_total other decay".split()
 )
-_SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening", "clip", "batch", "warmup"})
 _PASSED = frozenset({"is", "mod", "with", "open", "close", "star", "target", "by", "at", "of_it"})
 _SIMILAR = {
     "weight_decay": {"l2"},
@@ -28,7 +37,7 @@ _SIMILAR = {
 def find_values(board: Board) -> None:
     """Add a fact for every value, for everything that is switched off, and for what groups of parameters are spared."""
     for first, last in board.sentences():
-        _switched_off(board, first, last)
+        find_switched_off(board, first, last)
         _coordinated(board, first, last)
         for place in range(first, last):
             item = board.items[place]
@@ -37,102 +46,17 @@ def find_values(board: Board) -> None:
         for place in range(first, last):
             if board.free_number(place):
                 _leftwards(board, place, first, last)
-        _starts(board, first, last)
+        find_starts(board, first, last)
         _batches(board, first, last)
-        _spared(board, first, last)
-        _floors(board, first, last)
-        _more_rates(board, first, last)
+        find_spared(board, first, last)
+        find_floors(board, first, last)
+        find_more_rates(board, first, last)
     phased = [fact for fact in board.facts if fact.kind == "value" and fact.key == "lr" and fact.extra.get("phase")]
     if len(phased) > 1 or any(fact.extra["phase"][0].prep in {"first", "until"} for fact in phased):
         board.used.update(fact.extra["phase"][1] for fact in phased)
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
             board.add("value", "nesterov", True, [place])
-
-
-def _switched_off(board: Board, first: int, last: int) -> None:
-    items = board.items
-    for place in range(first, last):
-        if not items[place].is_a("no", "no"):
-            continue
-        right = place + 1
-        while right < last and (items[right].kind in {"is", "word", "mod", "comma"} and right - place < 4):
-            right += 1
-        if right >= last:
-            _not_applied(board, place, place, first, last)
-            continue
-        item = items[right]
-        denied = item.kind == "concept" and item.key in _SWITCHES and right - place <= 3
-        if denied and right + 1 < last and items[right + 1].kind == "concept" and item.key == "nesterov":
-            pass
-        if denied and not _valued(board, right, last):
-            target, targets = _target_after(board, right, last)
-            if item.key in {"weight_decay", "l2"} and target:
-                board.add("group", target, 0.0, [place, right, *targets])
-            elif item.key not in {"batch"}:
-                board.add("off", item.key, 0.0, [place, right])
-                _also_off(board, right, last)
-        else:
-            _not_applied(board, place, right, first, last)
-
-
-def _valued(board: Board, place: int, last: int) -> bool:
-    return place + 2 < last and board.items[place + 1].is_a("is") and board.free_number(place + 2)
-
-
-def _also_off(board: Board, place: int, last: int) -> None:
-    """Carry "no" over "or" and "and": "without momentum or weight decay"."""
-    items = board.items
-    if place + 2 < last and items[place + 1].kind in {"and"} and items[place + 2].kind == "concept":
-        other = items[place + 2]
-        joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {"or", "nor", "或", "和", "及"}
-        if (
-            joined
-            and other.key in _SWITCHES
-            and not _valued(board, place + 2, last)
-            and not board.free_number(place + 3)
-        ):
-            board.add("off", other.key, 0.0, [place + 1, place + 2])
-
-
-def _target_after(board: Board, place: int, last: int) -> tuple[str, list[int]]:
-    found: list[int] = []
-    for right in range(place + 1, min(last, place + 9)):
-        item = board.items[right]
-        if item.kind == "target":
-            found.append(right)
-        elif item.kind in {"concept", "number", "verb", "optimizer"}:
-            break
-    keys = {board.items[p].key for p in found}
-    return _target(keys), found
-
-
-def _target(keys: set[str]) -> str:
-    if "depthwise" in keys:
-        return "depthwise"
-    if "norm" in keys:
-        return "bias_and_norm"
-    if keys:
-        return sorted(keys)[0]
-    return ""
-
-
-def _not_applied(board: Board, place: int, right: int, first: int, last: int) -> None:
-    """Find "weight decay is not applied to biases", and "biases are excluded from weight decay"."""
-    items = board.items
-    near = [p for p in range(max(first, place - 14), min(last, place + 10)) if items[p].kind == "target"]
-    decays = [
-        p
-        for p in range(max(first, place - 14), min(last, place + 10))
-        if items[p].is_a("concept", "weight_decay", "l2")
-    ]
-    text = board.text.plain[items[place].start : items[place].end]
-    strong = text in {"not applied to", "not apply", "not applied on", "is not applied to", "do not apply", "excluding", "exclude",
-                      "except", "not decay", "不施加", "除外", "不应用", "不包括", "不参与", "is not", "are not", "not", "不", "不使用", "不加",
-                      "does not use"}  # fmt: skip
-    if strong and near and decays:
-        keys = {items[p].key for p in near}
-        board.add("group", _target(keys), 0.0, [place, *near])
 
 
 def _run(board: Board, place: int, last: int) -> list[int]:
@@ -293,46 +217,25 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     if amount.value == float("inf") or (key == "batch" and amount.spelled and amount.value == 1 and number == concept):
         return
     extra: dict[str, Any] = {"role": _role(board, concept, first, number), "percent": amount.percent, "number": number}
-    if key == "lr" and (product := _product(board, number)) is not None:
+    if key == "lr" and (product := product_at(board, number)) is not None:
         value, last = product
         board.add("value", key, value, [*places, last], role="", product=True)
         board.used.update(range(number, last + 1))
         return
     if key == "lr":
-        extra["phase"] = _phase(board, concept, number, first)
-        extra["per_batch"] = _per_batch(board, number)
-        extra["per"] = _per(board, number, concept)
+        extra["phase"] = phase_of(board, concept, number, first)
+        extra["per_batch"] = scaled_per_batch(board, number)
+        extra["per"] = rate_per(board, number, concept)
     if key == "batch" and number + 2 < len(items) and items[number + 1].is_a("each"):
         extra["per_device"] = items[number + 2].is_a("unit", "ignored")
     if key == "clip":
-        extra["per"] = _per(board, number, concept)
+        extra["per"] = rate_per(board, number, concept)
     if key == "betas":
         second = number + 2
         if second < len(items) and items[number + 1].kind == "comma" and board.free_number(second):
             extra["second"] = items[second].number.value  # pyright: ignore[reportOptionalMemberAccess]
             places = [*places, second]
     board.add("value", key, amount.value, places, **extra)
-
-
-def _product(board: Board, number: int) -> tuple[float, int] | None:
-    """Return the value of "0.1 x 1024/256 = 0.4", and the place of its last number; None if it is no product."""
-    items = board.items
-    kinds = [item.kind for item in items[number + 1 : number + 7]]
-    numbers = [item.number.value if item.number else 0 for item in items[number : number + 7]]
-    if kinds[:4] == ["star", "number", "slash", "number"] and numbers[4]:
-        value, last = numbers[0] * numbers[2] / numbers[4], number + 4
-    elif kinds[:2] == ["star", "number"]:
-        value, last = numbers[0] * numbers[2], number + 2
-    else:
-        return None
-    if (
-        len(items) > last + 2
-        and items[last + 1].is_a("is")
-        and items[last + 2].kind == "number"
-        and items[last + 2].number
-    ):
-        return float(items[last + 2].number.value), last + 2
-    return float(f"{value:.12g}"), last
 
 
 def _role(board: Board, place: int, first: int, number: int) -> str:
@@ -345,58 +248,6 @@ def _role(board: Board, place: int, first: int, number: int) -> str:
         if items[near].kind in {"number", "concept", "comma", "time"} and near < place:
             break
     return ""
-
-
-def _phase(board: Board, concept: int, number: int, first: int) -> Any:
-    """Return the time for which a rate holds: "0.001 for 60k steps", 前6万次迭代学习率为0.001, "0.1 until epoch 80"."""
-    items = board.items
-    for right in range(number + 1, min(len(items), number + 3)):
-        item = items[right]
-        if item.kind == "time" and item.data.prep in {"for", "first", "next", "until"} and right not in board.used:
-            return (item.data, right)
-        if item.kind not in {"word"}:
-            break
-    for left in range(concept - 1, max(first - 1, concept - 4), -1):
-        item = items[left]
-        if item.kind == "time" and item.data.prep in {"first", "next"}:
-            return (item.data, left)
-        if item.kind not in {"word", "mod", "comma", "is"}:
-            break
-    return None
-
-
-def _per_batch(board: Board, number: int) -> tuple[float, int, int] | None:
-    """Return the batch size that a rate is scaled by: "0.1 kn/256", "0.3 x BatchSize/256"."""
-    import re
-
-    plain = board.text.plain
-    match = re.compile(
-        r"\s?\*?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|minibatch[\s_-]?size|total batch size|batch|bs|b|n|批大小|批量大小)\s?/\s?(\d{1,6})\)?"
-    ).match(plain, board.items[number].end)
-    if match is None or not int(match.group(1)):
-        return None
-    for place, item in enumerate(board.items):
-        if match.start() <= item.start < match.end():
-            board.used.add(place)
-    return float(match.group(1)), match.start(), match.end()
-
-
-def _per(board: Board, number: int, concept: int) -> Any:
-    """Return what a rate is per: "sample", or a number of examples ("per 1024 examples")."""
-    items = board.items
-    if number + 2 < len(items) and items[number + 1].is_a("each"):
-        if (
-            items[number + 2].is_a("unit", "example")
-            and "epoch" not in board.text.plain[items[number + 2].start : items[number + 2].end]
-        ):
-            return "sample"
-        if number + 3 < len(items) and items[number + 2].kind == "number" and items[number + 3].is_a("unit", "example"):
-            board.used.add(number + 2)
-            return items[number + 2].number.value  # pyright: ignore[reportOptionalMemberAccess]
-    for left in range(concept, number):
-        if items[left].is_a("each") and items[left + 1].is_a("unit", "example"):
-            return "sample"
-    return None
 
 
 def _leftwards(board: Board, place: int, first: int, last: int) -> None:
@@ -427,56 +278,6 @@ def _leftwards(board: Board, place: int, first: int, last: int) -> None:
     _value(board, right, place, [place, right], first)
 
 
-def _starts(board: Board, first: int, last: int) -> None:
-    """Find a start whose rate is not named beside it: "decreased every 10 epochs, starting from 0.1"."""
-    if any(fact.kind == "value" and fact.key == "lr" for fact in board.facts):
-        return
-    changed = any(fact.kind in {"change", "shape"} for fact in board.facts)
-    for place in range(first + 1, last):
-        before = board.items[place - 1]
-        text = board.text.plain[before.start : before.end]
-        starting = before.is_a("from") or (
-            before.is_a("is") and text.startswith(("start", "begin", "began", "init", "初"))
-        )
-        said = (
-            before.is_a("mod", "initial")
-            or text.startswith("rate of")
-            or (
-                starting or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial"))
-            )
-        )
-        if (
-            (changed or text.startswith("rate of"))
-            and said
-            and board.free_number(place)
-            and not (place + 1 < last and board.items[place + 1].kind == "unit")
-        ):
-            board.add("value", "lr", board.items[place].number.value, [place - 1, place], role="initial", number=place)  # pyright: ignore[reportOptionalMemberAccess]
-            return
-
-
-def _spared(board: Board, first: int, last: int) -> None:
-    """Find "weight decay is 1e-4 for weights and 0 for biases"."""
-    items = board.items
-    decays = any(items[place].is_a("concept", "weight_decay", "l2") for place in range(first, last))
-    for place in range(first, last - 2):
-        zero = board.free_number(place) and items[place].number.value == 0  # pyright: ignore[reportOptionalMemberAccess]
-        if decays and zero and items[place + 1].is_a("for"):
-            target, targets = _target_after(board, place + 1, last)
-            if target:
-                board.add("group", target, 0.0, [place, *targets])
-
-
-def _floors(board: Board, first: int, last: int) -> None:
-    """Find the end of a schedule that names no rate: "maximum 0.4, minimum 0.004"."""
-    for place in range(first, last - 1):
-        right = place + 2 if board.items[place + 1].is_a("is") else place + 1
-        if board.items[place].is_a("mod", "final") and board.free_number(right) and board.items[right].number.value < 1:  # pyright: ignore[reportOptionalMemberAccess]
-            before = board.items[place - 1] if place > first else None
-            if before is None or before.kind in {"comma", "and", "open"}:
-                board.add("value", "final", board.items[right].number.value, [place, right], role="final")  # pyright: ignore[reportOptionalMemberAccess]
-
-
 def _batches(board: Board, first: int, last: int) -> None:
     """Find batch sizes told by examples: "batches of 128 images", "16 images per minibatch", 每批32张图像."""
     items = board.items
@@ -501,19 +302,3 @@ def _batches(board: Board, first: int, last: int) -> None:
                 board.add("value", "batch", value, [place, place + 1, place + 2, place + 3], role="")
         elif after[:2] == ["each:every", "concept:batch"]:
             board.add("value", "batch", value, [place, place + 1, place + 2], role="")
-
-
-def _more_rates(board: Board, first: int, last: int) -> None:
-    """Find further rates with times of their own: "a rate of 0.001 for 60k steps, and 0.0001 for the next 20k"."""
-    items = board.items
-    rates = [fact for fact in board.facts if fact.kind == "value" and fact.key == "lr" and fact.extra.get("phase")]
-    if not rates:
-        return
-    for place in range(first, last - 1):
-        if not board.free_number(place) or not items[place].number or items[place].number.value >= 100:  # pyright: ignore[reportOptionalMemberAccess]
-            continue
-        phase = _phase(board, place, place, first)
-        if phase is not None and phase[1] == place + 1:
-            fact = board.add("value", "lr", items[place].number.value, [place], role="", phase=phase, number=place)  # pyright: ignore[reportOptionalMemberAccess]
-            board.used.add(phase[1])
-            fact.end = items[phase[1]].end
