@@ -31,7 +31,7 @@ def assemble(draft: Draft, board: Board) -> None:
         board: The items, for times that nothing has used.
     """
     _decide_decay(draft)
-    _put_optimizer(draft, board)
+    _put_optimizer(draft)
     _put_batch(draft, board)
     _put_length(draft, board)
     _put_momentum(draft)
@@ -58,7 +58,7 @@ def _decide_decay(draft: Draft) -> None:
             fact.key = "lr_decay"
 
 
-def _put_optimizer(draft: Draft, board: Board) -> None:
+def _put_optimizer(draft: Draft) -> None:
     mentions = [fact for fact in draft.of("optimizer") if not fact.extra.get("denied")]
     others = [fact.key for fact in mentions if fact.key not in {"sgd", "sgdw"}]
     plain = [fact for fact in mentions if fact.key in {"sgd", "sgdw"}]
@@ -141,9 +141,7 @@ def _put_length(draft: Draft, board: Board) -> None:
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
         rank = ranks.get(item.data.prep, 9)
-        if item.data.prep in {"for", "", "total", "until", "after"} or (
-            trained and item.data.prep in {"first"} and False
-        ):
+        if item.data.prep in {"for", "", "total", "until", "after"}:
             candidates.append((min(rank, 1) if trained else rank, place))
     for rank, place in sorted(candidates):
         time = board.items[place].data

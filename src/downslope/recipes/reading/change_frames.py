@@ -45,8 +45,7 @@ def take_number(board: Board, frame: Frame, place: int, preposition: str) -> boo
         if (
             preposition == "for"
             or (frame.amount is not None or frame.verb == "divide")
-            or number.spelled
-            and preposition != "by"
+            or (number.spelled and preposition != "by")
         ):
             frame.count = int(number.value)
             frame.places |= {place, place + 1}
@@ -185,7 +184,7 @@ def take_amount_before(board: Board, frame: Frame, place: int, first: int) -> No
             return
 
 
-def take_condition(board: Board, frame: Frame, first: int, last: int, previous: int, place: int) -> None:
+def take_condition(board: Board, frame: Frame, previous: int, place: int) -> None:
     """Take a plateau that is told before the verb: "once perplexity stops improving, we reduce ..."."""
     for left in range(place - 1, previous - 1, -1):
         item = board.items[left]
@@ -205,7 +204,7 @@ def take_condition(board: Board, frame: Frame, first: int, last: int, previous: 
         frame.patience, frame.at = int(frame.at[0].values[0]), []
 
 
-def factor_of(frame_verb: str, value: float, *, how: str, percent: bool, fraction: bool, times: bool) -> float | None:
+def factor_of(frame_verb: str, value: float, *, how: str, percent: bool) -> float | None:
     """Return what a change multiplies by, or None if its number cannot be one.
 
     Args:
@@ -213,15 +212,13 @@ def factor_of(frame_verb: str, value: float, *, how: str, percent: bool, fractio
         value: The number; a percentage as a fraction.
         how: "ratio" if it is "to VALUE of what it was".
         percent: Whether it is in per cent.
-        fraction: Whether it is written as a fraction (1/10).
-        times: Whether "x" or 倍 follows.
 
     Example:
-        >>> factor_of("divide", 10, how="by", percent=False, fraction=False, times=False)
+        >>> factor_of("divide", 10, how="by", percent=False)
         0.1
-        >>> round(factor_of("reduce", 0.04, how="by", percent=True, fraction=False, times=False), 9)
+        >>> round(factor_of("reduce", 0.04, how="by", percent=True), 9)
         0.96
-        >>> factor_of("reduce", 0.1, how="by", percent=False, fraction=False, times=False)
+        >>> factor_of("reduce", 0.1, how="by", percent=False)
         0.1
     """
     if not 0 < value < float("inf"):

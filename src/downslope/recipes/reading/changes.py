@@ -50,7 +50,7 @@ def find_changes(board: Board) -> None:
             if not frame.at and not frame.plateau:
                 take_time_before(board, frame, place - 1, previous)
             if not frame.plateau:
-                take_condition(board, frame, first, last, previous, place)
+                take_condition(board, frame, previous, place)
             _add(board, frame, noun=noun)
             previous = max(previous, after)
     _spread(board)
@@ -86,7 +86,7 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
     for right in range(place + 1, min(last, place + 3)):
         item = board.items[right]
         if item.kind in {"concept", "when", "other"} and not item.is_a("when", "plateau"):
-            return item.key in _RATES or (item.kind == "when" and item.key.startswith("metric") and False)
+            return item.key in _RATES
         if item.kind in {"number", "time", "by", "to", "comma", "and"}:
             break
     for left in range(place - 1, first - 1, -1):
@@ -95,7 +95,7 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             owners = [board.items[p] for p in range(left - 1, max(first - 1, left - 4), -1)]
             owner = next((o for o in owners if o.kind in {"concept", "comma"}), None)
             return owner is None or owner.kind != "concept" or owner.key in _RATES
-        if item.kind == "number" or item.kind == "time":
+        if item.kind in {"number", "time"}:
             return True
         if item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
@@ -147,7 +147,7 @@ def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool
                 preposition = "by"
             preposition = preposition if item.kind == "is" and preposition else item.kind
         elif item.kind == "verb":
-            if item.key == "train" or frame.amount or frame.targets or frame.places - {place} and frame.at:
+            if item.key == "train" or frame.amount or frame.targets or (frame.places - {place} and frame.at):
                 break
             if item.key in {"divide", "multiply", "halve"} and frame.verb in {"reduce", "increase"}:
                 frame.verb = item.key
@@ -187,8 +187,6 @@ def _add(board: Board, frame: Frame, *, noun: bool) -> None:
             number.value,
             how="ratio" if frame.ratio else frame.how,
             percent=number.percent,
-            fraction=number.fraction,
-            times=number.times,
         )
     elif frame.magnitude:
         factor = 1 / frame.magnitude
@@ -215,7 +213,6 @@ def _add(board: Board, frame: Frame, *, noun: bool) -> None:
         "shape": frame.shape,
         "count": frame.count,
         "noun": noun,
-        "by_text": _span(board, frame.amount),
     }
     board.add("change", frame.verb, factor, sorted(frame.places), **extra)
 

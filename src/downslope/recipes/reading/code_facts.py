@@ -6,6 +6,7 @@ What lives here: what each argument means, by its framework's conventions. What 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from downslope.recipes.reading.facts import Fact
@@ -18,9 +19,25 @@ _AS_CONCEPT = {
     "eps": "eps", "rho": "rho", "ema": "ema", "final": "final", "warmup_start": "warmup_start", "patience": "patience",
 }  # fmt: skip
 _SCHEDULERS = frozenset(
-    "steplr multisteplr exponentiallr cosineannealinglr polynomiallr linearlr onecyclelr reducelronplateau exponentialdecay "
-    "exponential_decay cosinedecay cosine_decay cosine_decay_schedule polynomialdecay polynomial_decay piecewiseconstantdecay "
-    "piecewise_constant".split()
+    [
+        "steplr",
+        "multisteplr",
+        "exponentiallr",
+        "cosineannealinglr",
+        "polynomiallr",
+        "linearlr",
+        "onecyclelr",
+        "reducelronplateau",
+        "exponentialdecay",
+        "exponential_decay",
+        "cosinedecay",
+        "cosine_decay",
+        "cosine_decay_schedule",
+        "polynomialdecay",
+        "polynomial_decay",
+        "piecewiseconstantdecay",
+        "piecewise_constant",
+    ]
 )
 _PER_EPOCH = "torch's schedulers are usually stepped once per epoch"
 _PER_STEP = "it counts optimizer steps"
@@ -124,9 +141,9 @@ def _scheduled(text: Text, settings: list[Fact], framework: str) -> list[Fact]:
             "epoch"
             if "every_epochs" in by_key
             else "step"
-            if steps or framework in {"caffe", "tensorflow"} or "every" in by_key and by_key["every"].value >= 500
+            if steps or framework in {"caffe", "tensorflow"} or ("every" in by_key and by_key["every"].value >= 500)
             else "epoch"
-        )  # noqa: E501
+        )
         if name == "exponential" and "every" not in fields and "every_epochs" not in by_key:
             if framework == "caffe":
                 fields["every"] = (1, "implied", "Caffe's exp policy counts iterations")
@@ -263,7 +280,7 @@ def _piecewise(arguments: Any, words: Any, fact: Fact, call: str, step: Any) -> 
     if not isinstance(values, list) or not isinstance(boundaries, list) or len(values) != len(boundaries) + 1:
         return []
     rates: list[float] = [float(value) for value in values]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    ratios = {float(f"{b / a:.9g}") for a, b in zip(rates, rates[1:], strict=False) if a}
+    ratios = {float(f"{b / a:.9g}") for a, b in pairwise(rates) if a}
     name_is_keras = fact.key == "piecewiseconstantdecay"
     start = Fact("value", "lr", rates[0], *arguments["values"][1:], {"role": "initial"})
     if len(ratios) == 1:

@@ -257,7 +257,7 @@ def _warmup_time(board: Board, heads: list[int], first: int, last: int) -> int |
                 continue
             low, high = sorted((head, place))
             between = items[low + 1 : high]
-            if any(i.kind in {"verb"} and i.key == "train" for i in between):
+            if any(i.kind == "verb" and i.key == "train" for i in between):
                 continue
             cost += sum(
                 4 for i in between if i.kind in {"comma", "schedule"} or (i.kind == "concept" and i.key != "lr")
@@ -315,9 +315,9 @@ def _risings(board: Board, first: int, last: int) -> None:
     for place in range(first, last):
         item = items[place]
         rising_range = _rising_range(board, place)
-        if not (item.is_a("verb", "increase") or rising_range) or place in board.used and not rising_range:
+        if not (item.is_a("verb", "increase") or rising_range) or (place in board.used and not rising_range):
             continue
-        if rising_range is None and _subject(board, first, place) not in {"lr"}:
+        if rising_range is None and _subject(board, first, place) != "lr":
             continue
         if any(
             fact.kind == "warmup" and items[first].start <= fact.start < items[last - 1].end for fact in board.facts

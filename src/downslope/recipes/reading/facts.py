@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from downslope.recipes.reading.items import Item
@@ -63,7 +64,7 @@ class Board:
     def sentences(self) -> list[tuple[int, int]]:
         """Return the stretches of items between breaks, as (first, after the last)."""
         bounds = [-1, *(place for place, item in enumerate(self.items) if item.kind == "break"), len(self.items)]
-        return [(left + 1, right) for left, right in zip(bounds, bounds[1:], strict=False) if right > left + 1]
+        return [(left + 1, right) for left, right in pairwise(bounds) if right > left + 1]
 
     def free_number(self, place: int) -> bool:
         """Whether the item at a place is a number that nothing has used."""

@@ -112,7 +112,7 @@ def _may_begin_number(token: str, plain: str, start: int) -> bool:
     if first in "+-.":
         following = plain[start + 1 : start + 2]
         return following.isdigit() or (following == "." and plain[start + 2 : start + 3].isdigit())
-    return first.isascii() and (first.isdigit() or first.isalpha()) or "\u4e00" <= first <= "\u9fff" or first == "〇"
+    return (first.isascii() and (first.isdigit() or first.isalpha())) or "\u4e00" <= first <= "\u9fff" or first == "〇"
 
 
 def _longest(tokens: list[tuple[str, int, int]], index: int) -> tuple[tuple[str, str] | None, int]:

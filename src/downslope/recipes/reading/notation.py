@@ -167,7 +167,7 @@ def _numbers(plain: str, start: int, stop: int) -> list[float]:
     while place < stop:
         number = (
             number_at(plain, place)
-            if plain[place].isdigit() or plain[place] in ".-+" and plain[place + 1 : place + 2].isdigit()
+            if plain[place].isdigit() or (plain[place] in ".-+" and plain[place + 1 : place + 2].isdigit())
             else None
         )
         if number is None or number.end > stop + 1:

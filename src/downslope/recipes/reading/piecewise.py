@@ -5,6 +5,7 @@ What lives here: their fields out of the facts. What does not: the choice betwee
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from downslope.recipes.reading.draft import Draft
@@ -157,7 +158,7 @@ def _ratio(values: list[float]) -> float | None:
     """Return the factor between neighbours, if it is the same everywhere."""
     if any(value <= 0 for value in values) or len(values) < 2:
         return None
-    ratios = [float(f"{b / a:.9g}") for a, b in zip(values, values[1:], strict=False)]
+    ratios = [float(f"{b / a:.9g}") for a, b in pairwise(values)]
     return ratios[0] if max(ratios) - min(ratios) <= 1e-9 else None
 
 
@@ -245,7 +246,8 @@ def _from_code(draft: Draft, root: str, rate: Rate | None) -> bool:
     fact = draft.of("schedule")[0]
     draft.put(f"{root}.schedule", fact.key, *fact.extra["schedule"])
     _start(draft, root, rate)
-    for name, (value, provenance, words) in fact.value.items():
+    for name, (told, provenance, words) in fact.value.items():
+        value = told
         if (
             name == "unit"
             and provenance == "implied"

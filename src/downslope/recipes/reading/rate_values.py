@@ -39,7 +39,7 @@ def phase_of(board: Board, concept: int, number: int, first: int) -> Any:
         item = items[right]
         if item.kind == "time" and item.data.prep in {"for", "first", "next", "until"} and right not in board.used:
             return (item.data, right)
-        if item.kind not in {"word"}:
+        if item.kind != "word":
             break
     for left in range(concept - 1, max(first - 1, concept - 4), -1):
         item = items[left]

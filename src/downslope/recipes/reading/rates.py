@@ -83,7 +83,7 @@ def _written(draft: Draft, fact: Fact) -> list[float]:
 
 
 def _scaled(draft: Draft, fact: Fact, plain: list[Fact]) -> Rate | None:
-    reference, start, end = fact.extra["per_batch"]
+    reference, _, end = fact.extra["per_batch"]
     batch = draft.value("data.batch_size")
     words = draft.text.words(fact.start, end)
     draft.remarks.say("scaled", base=shown(fact.value), reference=shown(reference))

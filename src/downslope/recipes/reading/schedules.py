@@ -274,7 +274,7 @@ def _put_warmup(draft: Draft, fact: Fact, rate: Rate | None, *, constant: bool) 
     elif draft.value("sgd.lr.then.schedule") in {"multistep", "exponential"}:
         draft.put(
             "sgd.lr.restart", False, "implied", "epochs are counted from the start of training, as in Goyal et al. 2017"
-        )  # noqa: E501
+        )
 
 
 def _put_inverse(draft: Draft, root: str, fact: Fact | None, rate: Rate | None) -> None:

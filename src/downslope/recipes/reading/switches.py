@@ -11,6 +11,7 @@ _SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening"
 
 
 def find_switched_off(board: Board, first: int, last: int) -> None:
+    """Add a fact for everything in a sentence that is switched off, and for what is spared from weight decay."""
     items = board.items
     for place in range(first, last):
         if not items[place].is_a("no", "no"):
@@ -19,7 +20,7 @@ def find_switched_off(board: Board, first: int, last: int) -> None:
         while right < last and (items[right].kind in {"is", "word", "mod", "comma"} and right - place < 4):
             right += 1
         if right >= last:
-            _not_applied(board, place, place, first, last)
+            _not_applied(board, place, first, last)
             continue
         item = items[right]
         denied = item.kind == "concept" and item.key in _SWITCHES and right - place <= 3
@@ -29,11 +30,11 @@ def find_switched_off(board: Board, first: int, last: int) -> None:
             target, targets = _target_after(board, right, last)
             if item.key in {"weight_decay", "l2"} and target:
                 board.add("group", target, 0.0, [place, right, *targets])
-            elif item.key not in {"batch"}:
+            elif item.key != "batch":
                 board.add("off", item.key, 0.0, [place, right])
                 _also_off(board, right, last)
         else:
-            _not_applied(board, place, right, first, last)
+            _not_applied(board, place, first, last)
 
 
 def _valued(board: Board, place: int, last: int) -> bool:
@@ -43,7 +44,7 @@ def _valued(board: Board, place: int, last: int) -> bool:
 def _also_off(board: Board, place: int, last: int) -> None:
     """Carry "no" over "or" and "and": "without momentum or weight decay"."""
     items = board.items
-    if place + 2 < last and items[place + 1].kind in {"and"} and items[place + 2].kind == "concept":
+    if place + 2 < last and items[place + 1].kind == "and" and items[place + 2].kind == "concept":
         other = items[place + 2]
         joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {"or", "nor", "或", "和", "及"}
         if (
@@ -73,11 +74,11 @@ def _target(keys: set[str]) -> str:
     if "norm" in keys:
         return "bias_and_norm"
     if keys:
-        return sorted(keys)[0]
+        return min(keys)
     return ""
 
 
-def _not_applied(board: Board, place: int, right: int, first: int, last: int) -> None:
+def _not_applied(board: Board, place: int, first: int, last: int) -> None:
     """Find "weight decay is not applied to biases", and "biases are excluded from weight decay"."""
     items = board.items
     near = [p for p in range(max(first, place - 14), min(last, place + 10)) if items[p].kind == "target"]

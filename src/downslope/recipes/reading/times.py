@@ -119,7 +119,7 @@ def _with_unit(
         return None, index
     unit = _unit(following)
     many = following.is_a("concept", "batch") and following.end - following.start > 9 and prep not in {"", "at"}
-    if (unit is None and not many) or not _whole(numbers) or (following.is_a("unit", "step") and prep == "" and False):
+    if (unit is None and not many) or not _whole(numbers):
         return None, index
     after += 1
     if after < len(items) and items[after].is_a("after") and prep in {"", "for", "at"}:

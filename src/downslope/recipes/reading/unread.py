@@ -17,11 +17,7 @@ def find_unread(board: Board, facts: list[Fact]) -> list[str]:
         board: The items, and which of them were used.
         facts: All facts, of code too.
     """
-    found: list[str] = []
-    others = {place for fact in board.facts if fact.kind == "value" and fact.key == "other" for place in (fact.start,)}
-    for fact in board.facts:
-        if fact.kind == "value" and fact.key == "other":
-            found.append(board.words(fact))
+    found = [board.words(fact) for fact in board.facts if fact.kind == "value" and fact.key == "other"]
     for place, item in enumerate(board.items):
         if place in board.used or item.kind not in {"number", "time"}:
             continue
@@ -42,5 +38,4 @@ def find_unread(board: Board, facts: list[Fact]) -> list[str]:
         words = board.text.words(board.items[first].start, board.items[last].end)
         if words not in found:
             found.append(words)
-    _ = others
     return found

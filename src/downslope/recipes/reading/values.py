@@ -21,8 +21,31 @@ from downslope.recipes.reading.rate_values import (
 from downslope.recipes.reading.switches import find_spared, find_switched_off
 
 _SINGLE = frozenset(
-    "lr momentum nesterov weight_decay l2 batch clip dampening ema eps beta1 beta2 betas rho power gamma patience lr_decay lr_every "
-    "epochs_total steps_total other decay".split()
+    [
+        "lr",
+        "momentum",
+        "nesterov",
+        "weight_decay",
+        "l2",
+        "batch",
+        "clip",
+        "dampening",
+        "ema",
+        "eps",
+        "beta1",
+        "beta2",
+        "betas",
+        "rho",
+        "power",
+        "gamma",
+        "patience",
+        "lr_decay",
+        "lr_every",
+        "epochs_total",
+        "steps_total",
+        "other",
+        "decay",
+    ]
 )
 _PASSED = frozenset({"is", "mod", "with", "open", "close", "star", "target", "by", "at", "of_it"})
 _SIMILAR = {
@@ -147,10 +170,10 @@ def _rightwards(board: Board, place: int, first: int, last: int) -> None:
         if item.kind == "time":
             _timed_value(board, place, right, said=said)
             return
-        if item.is_a("to") and concept.key not in {"other", "decay"}:
-            said = True
-        elif item.kind in {"is", "open"} or (
-            item.kind in {"at", "of_it"} and concept.key in {"clip", "power", "batch", "lr"}
+        if (
+            (item.is_a("to") and concept.key not in {"other", "decay"})
+            or item.kind in {"is", "open"}
+            or (item.kind in {"at", "of_it"} and concept.key in {"clip", "power", "batch", "lr"})
         ):
             said = True
         elif item.kind == "concept" and item.key in {*_SIMILAR.get(concept.key, ()), concept.key} - {"lr"}:
@@ -165,14 +188,12 @@ def _rightwards(board: Board, place: int, first: int, last: int) -> None:
             words += item.kind in {"word", "unit"}
         elif concept.key == "lr" and item.kind in {"slash", "each"} and not said:
             pass
-        elif item.kind == "with" and concept.key in {"clip"}:
+        elif item.kind == "with" and concept.key == "clip":
             said = True
         elif not (
-            item.kind in _PASSED
-            and concept.key != "other"
+            (item.kind in _PASSED and concept.key != "other")
             or item.is_a("by", "factor")
-            or item.is_a("at")
-            and concept.key == "clip"
+            or (item.is_a("at") and concept.key == "clip")
         ):
             return
         if words > limit:
@@ -266,10 +287,8 @@ def _leftwards(board: Board, place: int, first: int, last: int) -> None:
         or items[right].key not in _SINGLE - {"other", "epochs_total", "steps_total", "batch", "clip"}
     ):
         return
-    if (
-        (items[place].number.spelled and items[place].number.value != 0)
-        or right in board.used
-        and items[right].key != "nesterov"
+    if (items[place].number.spelled and items[place].number.value != 0) or (
+        right in board.used and items[right].key != "nesterov"
     ):  # pyright: ignore[reportOptionalMemberAccess]
         return
     if items[right].key == "nesterov" and right + 1 < last and items[right + 1].is_a("concept", "momentum"):
