@@ -43,8 +43,8 @@ def execute(words: Sequence[str]) -> int:
         "read",
         usage="[SENTENCE | FILE | -] [--to toml] [--reading N] [--json] [--lang en|zh]",
         summary=(
-            "Say what the words of a paper, a README, a command line or a configuration mean as a recipe: every value with\n"
-            "the words it came from, and whether it is stated, implied or assumed. English and Chinese."
+            "Say what the words of a paper, a README, a command line or a configuration mean as a recipe: every value\n"
+            "with the words it came from, and whether it is stated, implied or assumed. English and Chinese."
         ),
         example='downslope read "SGD with momentum 0.9; lr 0.1, divided by 10 every 30 epochs; 90 epochs" --to toml',
     )
@@ -154,12 +154,11 @@ def _because(reading: Reading, words: dict[str, str]) -> list[str]:
 def _table(reading: Reading, words: dict[str, str]) -> list[str]:
     if not reading.fields:
         return [f"  ({words['none']})"]
-    rows = [
-        (path, _shown(found.value), words[found.provenance], found) for path, found in sorted(reading.fields.items())
-    ]
+    rows = [(path, _shown(found.value), words[found.provenance]) for path, found in sorted(reading.fields.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines: list[str] = []
-    for path, value, provenance, found in rows:
+    for path, value, provenance in rows:
+        found = reading.fields[path]
         said = " ".join(found.words.split())
         said = said if len(said) <= 70 else said[:67] + "..."
         quoted = f'"{said}"' if said and found.provenance == "stated" else said

@@ -64,9 +64,8 @@ def score(corpus):
             if got.provenance == "stated" and (path not in row.fields or path in row.absent):
                 total.invented += 1
                 faults.append(f"{path} = {got.value} is stated by nobody ({got.words})")
-        for words in row.remarks:
-            if not any(words in remark for remark in reading.remarks):
-                faults.append(f"no remark with {words!r}")
+        unsaid = [words for words in row.remarks if not any(words in remark for remark in reading.remarks)]
+        faults += [f"no remark with {words!r}" for words in unsaid]
         total.rows += 1
         total.perfect += not faults
         total.faults += [f"{row.name}: {fault}" for fault in faults]

@@ -111,7 +111,7 @@ def _put_per_device(draft: Draft, fact: Fact, board: Board) -> None:
             and item.number.value >= fact.value
         ):
             board.used.add(place)
-            draft.put("data.batch_size", int(item.number.value), "stated", draft.text.words(item.start, following.end))
+            draft.put("data.batch_size", int(item.value), "stated", draft.text.words(item.start, following.end))
             return
     for place, item in enumerate(board.items[:-1]):
         following = board.items[place + 1]
@@ -121,7 +121,7 @@ def _put_per_device(draft: Draft, fact: Fact, board: Board) -> None:
         )
         if item.kind == "number" and item.number and device and item.number.value >= 1:
             words = f"{draft.words(fact)}; {draft.text.words(item.start, following.end)}"
-            draft.put("data.batch_size", int(fact.value * item.number.value), "implied", words)
+            draft.put("data.batch_size", int(fact.value * item.value), "implied", words)
             return
     draft.remarks.say("per_device", value=shown(fact.value))
 

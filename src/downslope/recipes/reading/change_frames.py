@@ -64,7 +64,7 @@ def take_number(board: Board, frame: Frame, place: int, preposition: str) -> boo
         places = {place}
         after = place + 1
         while after + 1 < len(items) and items[after].kind in {"comma", "and"} and board.free_number(after + 1):
-            value = items[after + 1].number.value  # pyright: ignore[reportOptionalMemberAccess]
+            value = items[after + 1].value
             if value <= values[-1] or value < 1:
                 break
             values.append(value)
@@ -106,6 +106,7 @@ def take_number(board: Board, frame: Frame, place: int, preposition: str) -> boo
 
 
 def take_time(board: Board, frame: Frame, place: int) -> bool:
+    """Use a time as the verb's; False if it is not."""
     item = board.items[place]
     time: Time = item.data
     comma = place and board.items[place - 1].kind == "comma"
@@ -113,12 +114,12 @@ def take_time(board: Board, frame: Frame, place: int) -> bool:
         if frame.every is not None:
             return False
         frame.every = time
-    elif time.prep in {"at", "after", "until"} or (not time.prep and len(time.values) > 1):
+    elif time.prep in {"at", "after", "until"} or (time.prep == "" and len(time.values) > 1):
         frame.at.append(time)
     elif time.prep in {"for", "first", "next"} and (frame.targets or frame.shape) and not frame.at and not frame.every:
         frame.over = time
     elif frame.plateau and not frame.patience and time.unit == "epoch" and not comma:
-        frame.patience = int(time.values[0])
+        frame.patience = int(next(iter(time.values)))
     else:
         return False
     frame.places.add(place)
@@ -149,7 +150,7 @@ def take_time_before(board: Board, frame: Frame, place: int, first: int) -> None
             if not comma and not (before and before.is_a("at")):
                 return
             if before and before.is_a("at") and item.number.value >= 2 and place not in board.used:
-                frame.at.append(Time("at", (item.number.value,), ""))
+                frame.at.append(Time("at", (item.value,), ""))
                 frame.places.add(place)
                 board.used.add(place)
                 return

@@ -1,6 +1,6 @@
 """How the learning rate changes, by the verbs that say so: divided, multiplied, reduced, halved, by how much and when.
 
-What lives here: a verb with its arguments, to its right and, as Chinese and some English have it, to its left. What does
+What lives here: a verb with its arguments, to its right and, as Chinese often has it, to its left. What does
 not: single values (`values.py`) and what several changes add up to (`schedules.py`).
 """
 
@@ -68,7 +68,9 @@ def _spread(board: Board) -> None:
             continue
         open_changes = [
             fact for fact in board.facts
-            if fact.kind == "change" and fact.value is not None and not (fact.extra["at"] or fact.extra["every"] or fact.extra["plateau"])
+            if fact.kind == "change"
+            and fact.value is not None
+            and not (fact.extra["at"] or fact.extra["every"] or fact.extra["plateau"])
         ]  # fmt: skip
         board.used.add(place)
         if open_changes:
@@ -76,8 +78,8 @@ def _spread(board: Board) -> None:
             open_changes[0].extra["noun"] = False
             continue
         board.add(
-            "change", "reduce", None, [place], targets=[], at=[item.data], every=None, over=None, plateau=False, metric="",
-            patience=None, shape="", count=None, noun=False,
+            "change", "reduce", None, [place], targets=[], at=[item.data], every=None, over=None, plateau=False,
+            metric="", patience=None, shape="", count=None, noun=False,
         )  # fmt: skip
 
 
@@ -215,7 +217,3 @@ def _add(board: Board, frame: Frame, *, noun: bool) -> None:
         "noun": noun,
     }
     board.add("change", frame.verb, factor, sorted(frame.places), **extra)
-
-
-def _span(board: Board, item: Item | None) -> tuple[int, int] | None:
-    return (item.start, item.end) if item is not None else None

@@ -14,10 +14,24 @@ from downslope.recipes.reading.names import OPTIMIZERS, POLICIES
 from downslope.recipes.reading.text import Text
 
 _AS_CONCEPT = {
-    "lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "batch": "batch", "epochs": "epochs_total",
-    "steps": "steps_total", "dampening": "dampening", "clip": "clip", "power": "power", "beta1": "beta1", "beta2": "beta2",
-    "eps": "eps", "rho": "rho", "ema": "ema", "final": "final", "warmup_start": "warmup_start", "patience": "patience",
-}  # fmt: skip
+    "lr": "lr",
+    "momentum": "momentum",
+    "weight_decay": "weight_decay",
+    "batch": "batch",
+    "epochs": "epochs_total",
+    "steps": "steps_total",
+    "dampening": "dampening",
+    "clip": "clip",
+    "power": "power",
+    "beta1": "beta1",
+    "beta2": "beta2",
+    "eps": "eps",
+    "rho": "rho",
+    "ema": "ema",
+    "final": "final",
+    "warmup_start": "warmup_start",
+    "patience": "patience",
+}
 _SCHEDULERS = frozenset(
     [
         "steplr",
@@ -194,7 +208,7 @@ def _call(text: Text, fact: Fact) -> list[Fact]:
             found.append(_value("nesterov", value, start, end))
         elif key == "betas" and isinstance(value, list) and len(value) == 2:
             found.append(_value("betas", value[0], start, end, second=value[1]))
-        elif key == "decay" and _is_number(value) and framework in {"keras", ""}:
+        elif key == "decay" and isinstance(value, int | float) and not isinstance(value, bool):
             if value > 0:
                 words = text.words(start, end)
                 found.append(_old_keras_decay(value, start, end, words))
@@ -266,11 +280,10 @@ def _scheduler(text: Text, fact: Fact) -> list[Fact]:
             _, start, end = arguments["duration"]
             unit, _, why = epoch if torch and name != "onecyclelr" else step
             found.append(Fact("duration", "lr", arguments["duration"][0], start, end, {"unit": unit, "why": why}))
-        for key in ("final", "power"):
-            if key in arguments and _is_number(arguments[key][0]):
-                found.append(_value(key, arguments[key][0], *arguments[key][1:]))
+        kept = [key for key in ("final", "power") if key in arguments and _is_number(arguments[key][0])]
+        found += [_value(key, *arguments[key]) for key in kept]
         if "peak" in arguments and _is_number(arguments["peak"][0]):
-            found.append(_value("lr", arguments["peak"][0], *arguments["peak"][1:]))
+            found.append(_value("lr", *arguments["peak"]))
         return found
     return [*found, Fact("schedule", kind, fields, fact.start, fact.end, {"schedule": ("stated", call)})]
 
@@ -282,7 +295,8 @@ def _piecewise(arguments: Any, words: Any, fact: Fact, call: str, step: Any) -> 
     rates: list[float] = [float(value) for value in values]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     ratios = {float(f"{b / a:.9g}") for a, b in pairwise(rates) if a}
     name_is_keras = fact.key == "piecewiseconstantdecay"
-    start = Fact("value", "lr", rates[0], *arguments["values"][1:], {"role": "initial"})
+    _, first, last = arguments["values"]
+    start = Fact("value", "lr", rates[0], first, last, {"role": "initial"})
     if len(ratios) == 1:
         fields = {
             "factor": (ratios.pop(), "implied", words["values"]),

@@ -34,7 +34,8 @@ def find_courses(board: Board) -> None:
             )
             places += [target + 1] if ended and target is not None else []
             board.add(
-                "shape", item.key, None, places, over=_length_after(board, place if target is None else target), final=final and final.value,
+                "shape", item.key, None, places, over=_length_after(board, place if target is None else target),
+                final=final and final.value,
                 until=until.data if ended and until is not None else None,
             )  # fmt: skip
 
@@ -84,7 +85,7 @@ def _knots(board: Board, first: int, last: int) -> None:
     for place in range(first, last):
         if not board.free_number(place):
             continue
-        knots: list[tuple[float, Time | None]] = [(items[place].number.value, None)]  # pyright: ignore[reportOptionalMemberAccess]
+        knots: list[tuple[float, Time | None]] = [(items[place].value, None)]
         places = [place]
         here = place + 1
         while True:
@@ -93,14 +94,14 @@ def _knots(board: Board, first: int, last: int) -> None:
                 walk += 1
             if not (walk + 2 < last + 1 and walk < last and items[walk].is_a("to") and board.free_number(walk + 1)):
                 break
-            value = items[walk + 1].number.value  # pyright: ignore[reportOptionalMemberAccess]
+            value = items[walk + 1].value
             after = walk + 2
             if after < last and items[after].kind == "time" and len(items[after].data.values) == 1:
                 knots.append((value, items[after].data))
                 places += [walk, walk + 1, after]
                 here = after + 1
             elif after + 1 < last and items[after].is_a("at") and board.free_number(after + 1):
-                knots.append((value, Time("at", (items[after + 1].number.value,), "")))  # pyright: ignore[reportOptionalMemberAccess]
+                knots.append((value, Time("at", (items[after + 1].value,), "")))
                 places += [walk, walk + 1, after, after + 1]
                 here = after + 2
             else:
@@ -120,7 +121,7 @@ def _falls(board: Board, first: int, last: int) -> None:
             for left in range(max(first, place - 4), place)
         ):
             continue
-        values, times, places, here = [items[place].number.value], [], [place], place + 1  # pyright: ignore[reportOptionalMemberAccess]
+        values, times, places, here = [items[place].value], [], [place], place + 1
         while here < last:
             walk = here
             joined = False
@@ -131,13 +132,9 @@ def _falls(board: Board, first: int, last: int) -> None:
             ):
                 joined = joined or items[walk].kind in {"comma", "and", "to"}
                 walk += 1
-            if (
-                not (joined and board.free_number(walk))
-                or items[walk].number.value >= values[-1]
-                or items[walk].number.value <= 0
-            ):  # pyright: ignore[reportOptionalMemberAccess]
+            if not (joined and board.free_number(walk)) or items[walk].value >= values[-1] or items[walk].value <= 0:
                 break
-            values.append(items[walk].number.value)  # pyright: ignore[reportOptionalMemberAccess]
+            values.append(items[walk].value)
             places.append(walk)
             here = walk + 1
             if here + 1 < last and items[here].kind == "comma" and items[here + 1].is_a("verb", "reduce"):
@@ -160,8 +157,8 @@ def _falls(board: Board, first: int, last: int) -> None:
             continue
         board.add("value", "lr", values[0], [place], role="initial", number=place)
         board.add(
-            "change", "reduce", None, places[1:], targets=values[1:], at=times, every=None, over=None, plateau=False, metric="",
-            patience=None, shape="", count=None, noun=False,
+            "change", "reduce", None, places[1:], targets=values[1:], at=times, every=None, over=None, plateau=False,
+            metric="", patience=None, shape="", count=None, noun=False,
         )  # fmt: skip
 
 
@@ -294,12 +291,12 @@ def _warmup_ends(board: Board, fact: Fact, first: int, last: int, head: int) -> 
             other.extra["in_warmup"] = True
             return
     for place in range(head + 1, min(last - 1, head + 12)):
-        if items[place].is_a("to") and board.free_number(place + 1) and not items[place + 1].number.fraction:  # pyright: ignore[reportOptionalMemberAccess]
-            fact.extra["peak"] = (items[place + 1].number.value, items[place + 1].start, items[place + 1].end)  # pyright: ignore[reportOptionalMemberAccess]
+        if items[place].is_a("to") and board.free_number(place + 1) and not _is_fraction(items[place + 1]):
+            fact.extra["peak"] = (items[place + 1].value, items[place + 1].start, items[place + 1].end)
             board.used.add(place + 1)
             return
         if items[place].is_a("from") and board.free_number(place + 1):
-            fact.extra["start"] = (items[place + 1].number.value, items[place + 1].start, items[place + 1].end)  # pyright: ignore[reportOptionalMemberAccess]
+            fact.extra["start"] = (items[place + 1].value, items[place + 1].start, items[place + 1].end)
             board.used.add(place + 1)
         if (
             items[place].kind == "break"
@@ -307,6 +304,10 @@ def _warmup_ends(board: Board, fact: Fact, first: int, last: int, head: int) -> 
             or (items[place].kind == "verb" and items[place].key in {"divide", "reduce", "halve"})
         ):
             return
+
+
+def _is_fraction(item: Item) -> bool:
+    return item.number is not None and item.number.fraction
 
 
 def _risings(board: Board, first: int, last: int) -> None:

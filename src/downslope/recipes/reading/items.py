@@ -45,6 +45,11 @@ class Item:
     number: Number | None = None
     data: Any = None
 
+    @property
+    def value(self) -> float:
+        """The number's value; NaN for what is no number."""
+        return self.number.value if self.number is not None else float("nan")
+
     def is_a(self, kind: str, *keys: str) -> bool:
         """Whether it is of this kind, and one of these keys if any are given."""
         return self.kind == kind and (not keys or self.key in keys)

@@ -21,9 +21,48 @@ _PAIR = re.compile(
 _BARE = re.compile(r"(?<![\w\-\"'.])([a-z]+(?:_[a-z0-9]+)+)\s{1,3}(?=[\d.])")
 _WORD = re.compile(r"[\"']?([a-z_][\w.]*)[\"']?")
 _SCALED = re.compile(r"\s?\*?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|b|n|bs|batch)\s?/\s?\d")
+_NESTED = frozenset(
+    [
+        "l2",
+        "l2_regularizer",
+        "exponential_decay",
+        "exponentialdecay",
+        "cosinedecay",
+        "cosine_decay_schedule",
+        "cosine_decay",
+        "piecewiseconstantdecay",
+    ]
+)
+_LOOSE = frozenset(
+    [
+        "b",
+        "batch",
+        "epoch",
+        "mu",
+        "alpha",
+        "rho",
+        "steps",
+        "schedule",
+        "policy",
+        "opt",
+        "iterations",
+        "clip",
+        "momentum",
+        "nesterov",
+        "eps",
+        "epsilon",
+        "ema",
+        "optimizer",
+        "power",
+        "gamma",
+        "epochs",
+        "dampening",
+    ]
+)
 _LONGEST_CALL = 2000
 _FRAMEWORKS = (
-    ("keras", ("keras",)), ("tensorflow", ("tf.", "tensorflow", "slim")), ("optax", ("optax",)), ("paddle", ("paddle",)),
+    ("keras", ("keras",)), ("tensorflow", ("tf.", "tensorflow", "slim")), ("optax", ("optax",)),
+    ("paddle", ("paddle",)),
     ("mxnet", ("mx.", "mxnet", "gluon")), ("mindspore", ("mindspore", "nn.momentum")), ("torch", ("torch", "optim.")),
 )  # fmt: skip
 _MEANT = {"every_epochs": "every", "warmup_epochs": "warmup", "warmup_steps": "warmup"}
@@ -40,8 +79,7 @@ def find_notation(plain: str) -> tuple[list[Fact], str]:
     whole = _context(plain)
     for match in _CALL.finditer(plain):
         if blanks and match.start() < blanks[-1][1]:
-            if match.group(1).rsplit(".", 1)[-1] in {"l2", "l2_regularizer", "exponential_decay", "exponentialdecay", "cosinedecay",
-                                                     "cosine_decay_schedule", "cosine_decay", "piecewiseconstantdecay"}:  # fmt: skip
+            if match.group(1).rsplit(".", 1)[-1] in _NESTED:
                 _call(plain, match, facts, whole)
             continue
         end = _call(plain, match, facts, whole)
@@ -232,8 +270,7 @@ def _flag_value(plain: str, start: int) -> tuple[Any, int]:
 def _pair(plain: str, match: re.Match[str], facts: list[Fact], whole: str) -> int:
     name = match.group(1)
     meaning = MEANINGS.get(name, "")
-    loose = name in {"b", "batch", "epoch", "mu", "alpha", "rho", "steps", "schedule", "policy", "opt", "iterations", "clip", "momentum",
-                     "nesterov", "eps", "epsilon", "ema", "optimizer", "power", "gamma", "epochs", "dampening"}  # fmt: skip
+    loose = name in _LOOSE
     if not meaning and not (name == "type" and whole == "caffe"):
         return 0
     meaning = meaning or "optimizer"

@@ -1,4 +1,4 @@
-"""What stands around a learning rate: the phase it holds for, what it is scaled by or per, and rates that are not named.
+"""What stands around a learning rate: the phase it holds for, what scales it, what it is per, and rates not named.
 
 What lives here: these questions to the board. What does not: values of other concepts (`values.py`).
 """
@@ -28,7 +28,7 @@ def product_at(board: Board, number: int) -> tuple[float, int] | None:
         and items[last + 2].kind == "number"
         and items[last + 2].number
     ):
-        return float(items[last + 2].number.value), last + 2
+        return float(items[last + 2].value), last + 2
     return float(f"{value:.12g}"), last
 
 
@@ -54,7 +54,8 @@ def scaled_per_batch(board: Board, number: int) -> tuple[float, int, int] | None
     """Return the batch size that a rate is scaled by: "0.1 kn/256", "0.3 x BatchSize/256"."""
     plain = board.text.plain
     match = re.compile(
-        r"\s?\*?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|minibatch[\s_-]?size|total batch size|batch|bs|b|n|批大小|批量大小)\s?/\s?(\d{1,6})\)?"
+        r"\s?\*?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|minibatch[\s_-]?size|total batch size|batch|bs|b|n|"
+        r"批大小|批量大小)\s?/\s?(\d{1,6})\)?"
     ).match(plain, board.items[number].end)
     if match is None or not int(match.group(1)):
         return None
@@ -75,7 +76,7 @@ def rate_per(board: Board, number: int, concept: int) -> Any:
             return "sample"
         if number + 3 < len(items) and items[number + 2].kind == "number" and items[number + 3].is_a("unit", "example"):
             board.used.add(number + 2)
-            return items[number + 2].number.value  # pyright: ignore[reportOptionalMemberAccess]
+            return items[number + 2].value
     for left in range(concept, number):
         if items[left].is_a("each") and items[left + 1].is_a("unit", "example"):
             return "sample"
@@ -106,7 +107,7 @@ def find_starts(board: Board, first: int, last: int) -> None:
             and board.free_number(place)
             and not (place + 1 < last and board.items[place + 1].kind == "unit")
         ):
-            board.add("value", "lr", board.items[place].number.value, [place - 1, place], role="initial", number=place)  # pyright: ignore[reportOptionalMemberAccess]
+            board.add("value", "lr", board.items[place].value, [place - 1, place], role="initial", number=place)
             return
 
 
@@ -114,10 +115,10 @@ def find_floors(board: Board, first: int, last: int) -> None:
     """Find the end of a schedule that names no rate: "maximum 0.4, minimum 0.004"."""
     for place in range(first, last - 1):
         right = place + 2 if board.items[place + 1].is_a("is") else place + 1
-        if board.items[place].is_a("mod", "final") and board.free_number(right) and board.items[right].number.value < 1:  # pyright: ignore[reportOptionalMemberAccess]
+        if board.items[place].is_a("mod", "final") and board.free_number(right) and board.items[right].value < 1:
             before = board.items[place - 1] if place > first else None
             if before is None or before.kind in {"comma", "and", "open"}:
-                board.add("value", "final", board.items[right].number.value, [place, right], role="final")  # pyright: ignore[reportOptionalMemberAccess]
+                board.add("value", "final", board.items[right].value, [place, right], role="final")
 
 
 def find_more_rates(board: Board, first: int, last: int) -> None:
@@ -127,10 +128,10 @@ def find_more_rates(board: Board, first: int, last: int) -> None:
     if not rates:
         return
     for place in range(first, last - 1):
-        if not board.free_number(place) or not items[place].number or items[place].number.value >= 100:  # pyright: ignore[reportOptionalMemberAccess]
+        if not board.free_number(place) or not items[place].number or items[place].value >= 100:
             continue
         phase = phase_of(board, place, place, first)
         if phase is not None and phase[1] == place + 1:
-            fact = board.add("value", "lr", items[place].number.value, [place], role="", phase=phase, number=place)  # pyright: ignore[reportOptionalMemberAccess]
+            fact = board.add("value", "lr", items[place].value, [place], role="", phase=phase, number=place)
             board.used.add(phase[1])
             fact.end = items[phase[1]].end

@@ -99,8 +99,18 @@ def _scaled(draft: Draft, fact: Fact, plain: list[Fact]) -> Rate | None:
     return Rate(float(fact.value), "implied", words)
 
 
-_LINEAR = ("linear scaling", "scaled linearly", "scale linearly", "scales linearly", "linearly scaled", "linearly with", "线性缩放", "线性放大",
-           "线性扩大", "scale the learning rate linearly")  # fmt: skip
+_LINEAR = (
+    "linear scaling",
+    "scaled linearly",
+    "scale linearly",
+    "scales linearly",
+    "linearly scaled",
+    "linearly with",
+    "scale the learning rate linearly",
+    "线性缩放",
+    "线性放大",
+    "线性扩大",
+)
 
 
 def _linear_scaling(draft: Draft, plain: list[Fact]) -> Rate | None:

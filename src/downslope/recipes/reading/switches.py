@@ -7,6 +7,33 @@ from __future__ import annotations
 
 from downslope.recipes.reading.facts import Board
 
+_STRONG = frozenset(
+    [
+        "not applied to",
+        "not apply",
+        "not applied on",
+        "is not applied to",
+        "do not apply",
+        "excluding",
+        "exclude",
+        "except",
+        "not decay",
+        "is not",
+        "are not",
+        "not",
+        "does not use",
+        "不施加",
+        "除外",
+        "不应用",
+        "不包括",
+        "不参与",
+        "不",
+        "不使用",
+        "不加",
+    ]
+)
+"""Negations that may follow the weight decay that they deny."""
+
 _SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening", "clip", "batch", "warmup"})
 
 
@@ -88,9 +115,7 @@ def _not_applied(board: Board, place: int, first: int, last: int) -> None:
         if items[p].is_a("concept", "weight_decay", "l2")
     ]
     text = board.text.plain[items[place].start : items[place].end]
-    strong = text in {"not applied to", "not apply", "not applied on", "is not applied to", "do not apply", "excluding", "exclude",
-                      "except", "not decay", "不施加", "除外", "不应用", "不包括", "不参与", "is not", "are not", "not", "不", "不使用", "不加",
-                      "does not use"}  # fmt: skip
+    strong = text in _STRONG
     if strong and near and decays:
         keys = {items[p].key for p in near}
         board.add("group", _target(keys), 0.0, [place, *near])
@@ -101,7 +126,7 @@ def find_spared(board: Board, first: int, last: int) -> None:
     items = board.items
     decays = any(items[place].is_a("concept", "weight_decay", "l2") for place in range(first, last))
     for place in range(first, last - 2):
-        zero = board.free_number(place) and items[place].number.value == 0  # pyright: ignore[reportOptionalMemberAccess]
+        zero = board.free_number(place) and items[place].value == 0
         if decays and zero and items[place + 1].is_a("for"):
             target, targets = _target_after(board, place + 1, last)
             if target:

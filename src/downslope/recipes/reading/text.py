@@ -1,6 +1,6 @@
 """The text as the reader sees it: one alphabet, one kind of digit, one minus; and the way back to the original words.
 
-What lives here: normalisation character by character, with the place of each in the original. What does not: any meaning.
+What lives here: normalisation by characters, with the place of each in the original. What does not: any meaning.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Times: "at the 30th, 60th and 80th epoch", "every 2.4 epochs", "50% and 75% of the total", 每30轮, 第60、120轮, 前5个epoch.
+"""Times: "at the 30th and 60th epoch", "every 2.4 epochs", "50% and 75% of the total", 每30轮, 第60、120轮.
 
 What lives here: making one item of each. What does not: what happens then.
 """
@@ -81,7 +81,7 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
             and _whole(numbers)
             and not (after < len(items) and _unit(items[after]) and len(numbers) == 1 and not prep)
         ):
-            return Time(prep or "at", tuple(n.number.value for n in numbers), unit), after
+            return Time(prep or "at", tuple(n.value for n in numbers), unit), after
         return None, index
     if item.kind != "number" or item.number is None or item.number.value == float("inf"):
         return None, index
@@ -204,7 +204,7 @@ def _period(items: Sequence[Item], place: int, index: int) -> tuple[Time | None,
     if item.is_a("other"):
         value, after = 2.0, place + 1
     elif item.kind == "number" and item.number:
-        value, after = item.number.value, place + 1
+        value, after = item.value, place + 1
         if after < len(items) and items[after].is_a("word", "个"):
             after += 1
     unit = _unit(items[after]) if after < len(items) else None
@@ -223,6 +223,7 @@ def _period(items: Sequence[Item], place: int, index: int) -> tuple[Time | None,
 def _list(items: Sequence[Item], place: int, *, units: bool) -> tuple[list[Item], int]:
     """Return the numbers of a list such as "60, 120 and 160", and the place after them."""
     numbers: list[Item] = []
+    after = place
     while place < len(items) and items[place].kind == "number" and items[place].number:
         if numbers and not _follows(numbers[-1], items[place]):
             break
@@ -244,7 +245,7 @@ def _list(items: Sequence[Item], place: int, *, units: bool) -> tuple[list[Item]
             separators += 1
         if not (place < len(items) and items[place].kind == "number" and separators):
             return numbers, after
-    return numbers, after if numbers else place
+    return numbers, after
 
 
 def _chain(items: Sequence[Item], place: int) -> tuple[tuple[float, ...], int]:
@@ -252,7 +253,7 @@ def _chain(items: Sequence[Item], place: int) -> tuple[tuple[float, ...], int]:
     values: list[float] = []
     separator = ""
     while place < len(items) and items[place].number and items[place].kind == "number":
-        value = items[place].number.value  # pyright: ignore[reportOptionalMemberAccess]
+        value = items[place].value
         if value < 1 or not float(value).is_integer() or (values and value <= values[-1]):
             return (), place
         values.append(value)

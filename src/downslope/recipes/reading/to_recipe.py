@@ -1,6 +1,6 @@
 """From a reading to a recipe, and to its file with a comment on where every value comes from.
 
-What lives here: the fields as tables, what is essential, and what is filled in where the text says nothing. What does not:
+What lives here: the fields as tables, what is essential, and what is filled in where nothing is said. What does not:
 checking values, which is the schema's.
 """
 
@@ -46,8 +46,8 @@ def complete(reading: Reading) -> dict[str, Field]:
     """
     if reading.optimizer != "sgd":
         raise RecipeError(
-            f"the optimizer is {reading.optimizer}, and a recipe is for SGD. Its numbers do not carry over: choose lr and "
-            "weight_decay for SGD anew."
+            f"the optimizer is {reading.optimizer}, and a recipe is for SGD. Its numbers do not carry over: choose lr "
+            "and weight_decay for SGD anew."
         )
     known = {path: found for path, found in reading.fields.items() if path.split(".")[0] in _TABLES}
     _check_lr(known)

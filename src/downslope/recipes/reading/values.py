@@ -1,4 +1,4 @@
-"""Single values: "momentum of 0.9", "0.9 momentum", 动量设为0.9, "momentum and weight decay are 0.9 and 1e-4"; and what is off.
+"""Single values: "momentum of 0.9", "0.9 momentum", 动量设为0.9, "momentum and weight decay are 0.9 and 1e-4".
 
 What lives here: which number belongs to which word. What does not: changes in time, and what values mean for a recipe.
 """
@@ -202,7 +202,7 @@ def _rightwards(board: Board, place: int, first: int, last: int) -> None:
 
 
 def _anothers(concept: Item, following: Item, board: Board, place: int, last: int, *, said: bool) -> bool:
-    """Whether what follows a number says that it is not this concept's: "learning rate, 8 GPUs", "momentum 5 layers"."""
+    """Whether what follows a number says that it is not this concept's: "learning rate, 8 GPUs"."""
     if following.kind == "unit":
         return (
             following.key in {"ignored", "times"}
@@ -254,7 +254,7 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     if key == "betas":
         second = number + 2
         if second < len(items) and items[number + 1].kind == "comma" and board.free_number(second):
-            extra["second"] = items[second].number.value  # pyright: ignore[reportOptionalMemberAccess]
+            extra["second"] = items[second].value
             places = [*places, second]
     board.add("value", key, amount.value, places, **extra)
 
@@ -287,9 +287,12 @@ def _leftwards(board: Board, place: int, first: int, last: int) -> None:
         or items[right].key not in _SINGLE - {"other", "epochs_total", "steps_total", "batch", "clip"}
     ):
         return
-    if (items[place].number.spelled and items[place].number.value != 0) or (
-        right in board.used and items[right].key != "nesterov"
-    ):  # pyright: ignore[reportOptionalMemberAccess]
+    number = items[place].number
+    if (
+        number is None
+        or (number.spelled and number.value != 0)
+        or (right in board.used and items[right].key != "nesterov")
+    ):
         return
     if items[right].key == "nesterov" and right + 1 < last and items[right + 1].is_a("concept", "momentum"):
         board.add("value", "nesterov", True, [right])
@@ -301,9 +304,9 @@ def _batches(board: Board, first: int, last: int) -> None:
     """Find batch sizes told by examples: "batches of 128 images", "16 images per minibatch", 每批32张图像."""
     items = board.items
     for place in range(first, last):
-        if not board.free_number(place) or (items[place].number.value or 0) < 1:  # pyright: ignore[reportOptionalMemberAccess]
+        if not board.free_number(place) or (items[place].value or 0) < 1:
             continue
-        value = items[place].number.value  # pyright: ignore[reportOptionalMemberAccess]
+        value = items[place].value
         before = items[place - 1] if place > first else None
         earlier = items[place - 2] if place - 1 > first else None
         if (
