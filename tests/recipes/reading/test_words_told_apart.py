@@ -94,6 +94,8 @@ def test_words_are_told_apart(text, expected):
         ("Adam with lr 1e-3", "Adam, not SGD"),
         ("lr 0.1, batch size of 8 per GPU", "how many devices"),
         ("lr 0.1 divided by 10 at epochs 30 and 60, 50 epochs", "ends before the milestone 60"),
+        # (1 - 0.9) / (0.1 * 5e-4) = 2000 steps, of 128 of 50,000 examples: 5.12 epochs; with 5e-6 it is 512
+        ("CIFAR-10, SGD lr 0.1, momentum 0.9, weight decay 5e-6, batch size 128", "within 512 epochs"),
         ("lr 0.1, momentum 0.9, later momentum 0.5", "Another value of sgd.momentum"),
     ],
 )
@@ -116,3 +118,9 @@ def test_remarks_are_given_in_chinese_too():
     for reading in read("学习率为0.1，权重衰减因子为0.98，动量1.5", language="zh"):
         assert reading.remarks
         assert all(any("\u4e00" <= character <= "\u9fff" for character in remark) for remark in reading.remarks)
+
+
+def test_a_usual_weight_decay_is_not_remarked_upon():
+    """WRN's 5e-4 forgets within 5.12 epochs, which nobody need be told."""
+    remarks = read("CIFAR-10, SGD lr 0.1, momentum 0.9, weight decay 5e-4, batch size 128")[0].remarks
+    assert not any("forgets" in remark for remark in remarks)

@@ -72,13 +72,10 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
 
 def _literal(draft: Draft, value: float) -> str:
     """Return over how many steps a coupled decay forgets: (1 - momentum) / (lr * weight_decay)."""
-    lr = next(
-        (draft.value(p) for p in ("sgd.lr", "sgd.lr.initial", "sgd.lr.then.initial", "sgd.lr.then") if draft.value(p)),
-        None,
-    )
+    lr = _first_lr(draft)
     momentum = draft.value("sgd.momentum")
     chinese = draft.remarks.language == "zh"
-    if not isinstance(lr, int | float):
+    if lr is None:
         return "几步" if chinese else "a few steps"
     steps = max(1, round((1 - (momentum or 0)) / (lr * value)))
     fast = max(1, round(0.1 / (lr * value)))
@@ -125,17 +122,43 @@ def _with(first: Reading, reason: str, changes: dict[str, Field]) -> Reading:
     )
 
 
+_DATA = (
+    ("cifar", "CIFAR", 50_000),
+    ("imagenet", "ImageNet", 1_281_167),
+    ("ilsvrc", "ImageNet", 1_281_167),
+    ("mnist", "MNIST", 60_000),
+)
+"""Data sets whose number of training examples is known: how the text names them, their name, examples."""
+
+
 def _timescale(draft: Draft, reading: Reading) -> None:
-    """Remark on a weight decay that forgets within a few steps, whatever the size of the data."""
-    lr = next(
-        (draft.value(p) for p in ("sgd.lr", "sgd.lr.initial", "sgd.lr.then.initial", "sgd.lr.then") if draft.value(p)),
-        None,
-    )
+    """Remark on a weight decay that forgets too fast or too slowly: in steps, or in epochs where the data are named."""
+    lr = _first_lr(draft)
     decay, momentum = draft.value("sgd.weight_decay"), draft.value("sgd.momentum") or 0.0
-    if draft.optimizer != "sgd" or not isinstance(lr, int | float) or not decay:
+    if draft.optimizer != "sgd" or lr is None or not decay:
         return
-    steps = (1 - momentum) / (lr * decay)
+    way = draft.value("sgd.decay")
+    steps = (1 - momentum if way == "coupled" else 1) / (decay if way == "independent" else lr * decay)
     if steps < 100:
         chinese = draft.remarks.language == "zh"
         told = f"{max(1, round(steps))} 步" if chinese else _steps(max(1, round(steps)))
         reading.remarks.append(_say(draft, "wd_literal", value=shown(decay), steps=told))
+        return
+    batch = draft.value("data.batch_size")
+    for mark, name, examples in _DATA:
+        if batch and mark in draft.text.plain:
+            epochs = steps * batch / examples
+            if not 0.8 <= epochs <= 16:
+                values = {
+                    "data": name,
+                    "examples": f"{examples:,}",
+                    "batch": batch,
+                    "epochs": shown(float(f"{epochs:.3g}")),
+                }
+                reading.remarks.append(_say(draft, "timescale", **values))
+            return
+
+
+def _first_lr(draft: Draft) -> float | None:
+    paths = ("sgd.lr", "sgd.lr.initial", "sgd.lr.peak", "sgd.lr.then.initial", "sgd.lr.then")
+    return next((value for path in paths if isinstance(value := draft.value(path), int | float) and value > 0), None)

@@ -45,6 +45,10 @@ def assemble(draft: Draft, board: Board) -> None:
 def _decide_decay(draft: Draft) -> None:
     """Give every "decay of 0.0005" whose owner is not said its owner, by its size and what stands near."""
     named = {fact.key for fact in draft.of("optimizer")}
+    factors = any(change.value is not None and not change.extra["noun"] for change in draft.of("change"))
+    if "rmsprop" in named and factors and not list(draft.values("rho")):
+        for fact in [f for f in draft.of("change") if f.extra["noun"] and not (f.extra["at"] or f.extra["every"])][:1]:
+            fact.kind, fact.key = "value", "rho"
     has_decay = bool(list(draft.values("weight_decay", "l2")))
     for fact in draft.values("decay"):
         if named & {"rmsprop"} and 0.5 <= fact.value < 1:
@@ -141,7 +145,8 @@ def _put_length(draft: Draft, board: Board) -> None:
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
         rank = ranks.get(item.data.prep, 9)
-        if item.data.prep in {"for", "", "total", "until", "after"}:
+        ranged = place > 0 and board.items[place - 1].is_a("to")  # 51到75轮
+        if item.data.prep in {"for", "", "total", "until", "after"} and not ranged:
             candidates.append((min(rank, 1) if trained else rank, place))
     for rank, place in sorted(candidates):
         time = board.items[place].data

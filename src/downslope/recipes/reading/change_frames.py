@@ -97,7 +97,7 @@ def take_number(board: Board, frame: Frame, place: int, preposition: str) -> boo
         and (not number.spelled or number.fraction or preposition == "by" or number.times)
     ):
         left = items[place - 1]
-        if left.kind == "comma" and preposition not in {"by", "is"}:
+        if preposition not in {"by", "is"} and not (left.kind == "verb" or left.is_a("word", "了", "约", "the", "and")):
             return False
         frame.amount, frame.how = item, preposition or "direct"
         frame.places.add(place)

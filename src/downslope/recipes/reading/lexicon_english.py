@@ -142,7 +142,7 @@ ENGLISH = {
     },
     "magnitude": {"10": "order of magnitude|orders of magnitude"},
     "to": {
-        "to": "to|down to|until it reaches|to reach|until it falls below|until it is below|reaching|to a value of|"
+        "to": "to|down to|until it reaches|until it reached|until it is|until it was|until reaching a value of|to reach|until it falls below|until it is below|reaching|to a value of|"
         "until reaching|to a minimum of|until it becomes|to a final value of|falls below"
     },
     "from": {"from": "from"},
@@ -181,7 +181,7 @@ ENGLISH = {
         "validation set accuracy|bleu score|performance|val accuracy|development accuracy",
     },
     "unit": {
-        "epoch": "epoch|epochs|pass|passes over the data|passes through the data|passes|ep",
+        "epoch": "cycles through the training set|cycles through the data|epoch|epochs|pass|passes over the data|passes through the data|passes|ep",
         "step": "iteration|iterations|step|steps|update|updates|iter|iters|gradient steps|sgd steps|parameter updates|"
         "weight updates|training iterations|gradient updates|sgd updates|optimization steps|steps of training|"
         "sgd iterations|optimizer steps|gradient descent steps|optimisation steps",

@@ -69,9 +69,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The two factors swapped: a learning rate times {rate} per epoch is common, a weight decay of {value} is not.",
         "两个因子互换：每轮学习率乘以 {rate} 很常见，而 {value} 的权重衰减并不常见。",
     ),
-    "timescale_short": (
-        "With these numbers weights are forgotten within {epochs} epochs; recipes in use lie between about 1 and 13.",
-        "按这些数字，权重在 {epochs} 轮内就被遗忘；常用配方约在 1 到 13 轮之间。",
+    "timescale": (
+        "On {data} ({examples} examples) in batches of {batch}, this weight decay forgets within {epochs} epochs; recipes in use lie between about 1 and 13.",
+        "在 {data}（{examples} 个样本）上、批大小 {batch}，这样的权重衰减在 {epochs} 轮内遗忘权重；常用配方约在 1 到 13 轮之间。",
     ),
     "l2_literal": (
         "An L2 penalty of {value} * |w|^2 taken literally would be a weight decay of {doubled} in torch's convention, since "
