@@ -157,6 +157,7 @@ def test_a_stated_number_stands_in_the_text(template, numbers):
         "MultiStepLR(opt, [], gamma=0.1)",
         "PiecewiseConstantDecay([1], [0, 0])",
         'base_lr: "0.1" lr_policy: 3',
+        "--schedule 1 2 --schedule 3 steps: [4, 5] --lr 0.1 0.2",
     ],
 )
 def test_odd_texts(text):

@@ -117,7 +117,9 @@ def _scheduled(text: Text, settings: list[Fact], framework: str) -> list[Fact]:
     """Return the schedule that a configuration's keys say together."""
     by_key: dict[str, Fact] = {}
     for fact in settings:
-        if fact.key == "milestones" and "milestones" in by_key and isinstance(fact.value, list):
+        if fact.key == "milestones" and not isinstance(fact.value, list):
+            continue
+        if fact.key == "milestones" and "milestones" in by_key:
             by_key["milestones"].value = [*by_key["milestones"].value, *fact.value]
             by_key["milestones"].end = fact.end
             continue

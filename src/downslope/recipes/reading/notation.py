@@ -233,6 +233,10 @@ def _flag(plain: str, match: re.Match[str], facts: list[Fact]) -> int:
     value, end = _flag_value(plain, match.end()) if match.group(2) else (None, match.end(1))
     if meaning == "nesterov" and not isinstance(value, bool):
         value, end = True, match.end(1)
+    if meaning == "milestones" and isinstance(value, str) and value in POLICIES:
+        meaning = "policy"
+    if meaning == "milestones" and isinstance(value, int | float) and not isinstance(value, bool):
+        value = [value]
     if meaning and value is not None:
         facts.append(Fact("setting", meaning, value, match.start(), end, {"flag": True, "name": flag}))
     return end if value is None or meaning else match.end(1)
