@@ -56,7 +56,10 @@ TOLD_APART = [
     ("--lr 0.1 --schedule 30 60 --epochs 100", {"sgd.lr.schedule": "multistep", "sgd.lr.milestones": [30, 60]}),
     ("lr 0.01 halved every 10 epochs until it reached 1e-5", {"sgd.lr.rate": 0.5, "sgd.lr.end": 1e-5}),
     ("lr 0.1 divided by 10 at 1/2 and 3/4 of the 200 epochs", {"sgd.lr.milestones": [100, 150], "train.epochs": 200}),
-    ("lr 0.1 for 60k mini-batches, then 0.01 for the next 20k mini-batches", {"sgd.lr.milestones": [60000], "train.steps": 80000}),
+    (
+        "lr 0.1 for 60k mini-batches, then 0.01 for the next 20k mini-batches",
+        {"sgd.lr.milestones": [60000], "train.steps": 80000},
+    ),
     ("Dense(10, kernel_regularizer=l2(0.02))", {"sgd.weight_decay": 0.04}),
     (
         "keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=5e-4)",

@@ -140,7 +140,9 @@ def _put_length(draft: Draft, board: Board) -> None:
     ranks = {"total": 0, "for": 2, "": 3, "until": 4, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
     candidates: list[tuple[int, int]] = []
     for place, item in enumerate(board.items):
-        if item.kind != "time" or place in board.used or len(item.data.values) != 1 or item.data.percent:
+        if item.kind != "time" or place in board.used or item.data.percent:
+            continue
+        if len(item.data.values) != 1 and item.data.prep != "for":
             continue
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
@@ -160,6 +162,8 @@ def _put_length(draft: Draft, board: Board) -> None:
         board.used.add(place)
         words = draft.text.words(board.items[place].start, board.items[place].end)
         draft.put(path, _whole(time.values[0]), "stated", words)
+        if len(time.values) > 1:
+            draft.remarks.say("another", path=path, words=words)
     for place, item in enumerate(board.items):  # "total of 200", without a unit
         if item.is_a("mod", "total") and "train.epochs" not in draft.fields and "train.steps" not in draft.fields:
             after = place + 1

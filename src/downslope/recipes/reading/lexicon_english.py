@@ -181,7 +181,7 @@ ENGLISH = {
         "validation set accuracy|bleu score|performance|val accuracy|development accuracy",
     },
     "unit": {
-        "epoch": "cycles through the training set|cycles through the data|epoch|epochs|pass|passes over the data|passes through the data|passes|ep",
+        "epoch": "cycles through the training set|cycles through the data|cycle|cycles|epoch|epochs|pass|passes over the data|passes through the data|passes|ep",
         "step": "iteration|iterations|step|steps|update|updates|iter|iters|gradient steps|sgd steps|parameter updates|"
         "weight updates|training iterations|gradient updates|sgd updates|optimization steps|steps of training|"
         "sgd iterations|optimizer steps|gradient descent steps|optimisation steps",

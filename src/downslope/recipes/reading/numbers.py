@@ -28,7 +28,7 @@ _NUMBER = re.compile(
 )
 _FRACTION = re.compile(r"\s?/\s?(\d{1,6})(?![\d./a-z])")
 _TAIL = re.compile(
-    r"\s?(?P<percent>%|percent(?![a-z])|per cent(?![a-z]))|(?P<ordinal>st|nd|rd|th)(?![a-z])"
+    r"\s?(?P<percent>%|percent(?![a-z])|per cent(?![a-z]))|-?(?P<ordinal>st|nd|rd|th)(?![a-z])"
     r"|(?P<times>x(?![\da-z])|\s?倍)"
 )
 _SUFFIX = {"k": 3, "m": 6, "万": 4, "千": 3, "百": 2, "亿": 8, "thousand": 3, "million": 6}

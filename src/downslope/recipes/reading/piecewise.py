@@ -26,8 +26,28 @@ def put_steps(draft: Draft, root: str, rate: Rate | None, changes: list[Fact], s
         )
         _periodic(draft, root, rate, periodic, begun, shape)
         return True
-    _milestones(draft, root, rate, changes)
+    _milestones(draft, root, rate, _of_one_run(draft, changes))
     return True
+
+
+def _of_one_run(draft: Draft, changes: list[Fact]) -> list[Fact]:
+    """Return the changes that belong to the first training told of: later ones go on in time, without a new start."""
+    run = changes[:1]
+    for change in changes[1:]:
+        before, after = run[-1].extra["at"][-1:], change.extra["at"][:1]
+        begun = any(run[-1].end <= fact.start < change.start for fact in draft.values("lr"))
+        goes_on = (
+            before
+            and after
+            and before[0].percent == after[0].percent
+            and before[0].unit == after[0].unit
+            and after[0].values[0] > before[0].values[-1]
+        )
+        if begun or not goes_on:
+            draft.remarks.say("another", path="sgd.lr.milestones", words=draft.words(change))
+            break
+        run.append(change)
+    return run
 
 
 def _start(draft: Draft, root: str, rate: Rate | None) -> None:

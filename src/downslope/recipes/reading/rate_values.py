@@ -111,6 +111,22 @@ def find_starts(board: Board, first: int, last: int) -> None:
             return
 
 
+def find_thresholds(board: Board, first: int, last: int) -> None:
+    """Find a clipping threshold told apart from its verb: "scaling the gradient when its norm exceeded 5"."""
+    items = board.items
+    heads = [place for place in range(first, last) if items[place].is_a("concept", "clip")]
+    start, end = items[first].start, items[last - 1].end
+    told = any(fact.kind == "value" and fact.key == "clip" and start <= fact.start < end for fact in board.facts)
+    if not heads or told:
+        return
+    marks = ("exceed", "greater", "larger", "above", "threshold", "超过", "大于", "阈值")
+    for place in range(heads[0] + 1, last):
+        before = [board.text.plain[item.start : item.end] for item in items[max(first, place - 3) : place]]
+        if board.free_number(place) and any(text.startswith(marks) for text in before):
+            board.add("value", "clip", items[place].value, [heads[0], place], role="")
+            return
+
+
 def find_floors(board: Board, first: int, last: int) -> None:
     """Find the end of a schedule that names no rate: "maximum 0.4, minimum 0.004"."""
     for place in range(first, last - 1):

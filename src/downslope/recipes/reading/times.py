@@ -92,7 +92,8 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
     if item.number.percent and not prep and _of_whole(items, place):
         prep = "at"
     part = item.number.percent or (item.number.fraction and not item.number.spelled)
-    numbers, after = _list(items, place, units=True) if prep or enclosed or part else ([item], place + 1)
+    each = prep == "for"  # "for 300 and 40 epochs, respectively"
+    numbers, after = _list(items, place, units=True, each=each) if prep or enclosed or part else ([item], place + 1)
     return _with_unit(items, index, prep, numbers, after)
 
 
@@ -220,12 +221,12 @@ def _period(items: Sequence[Item], place: int, index: int) -> tuple[Time | None,
     return Time("every", (int(value) if float(value).is_integer() else value,), unit), after
 
 
-def _list(items: Sequence[Item], place: int, *, units: bool) -> tuple[list[Item], int]:
+def _list(items: Sequence[Item], place: int, *, units: bool, each: bool = False) -> tuple[list[Item], int]:
     """Return the numbers of a list such as "60, 120 and 160", and the place after them."""
     numbers: list[Item] = []
     after = place
     while place < len(items) and items[place].kind == "number" and items[place].number:
-        if numbers and not _follows(numbers[-1], items[place]):
+        if numbers and not (_follows(numbers[-1], items[place]) or (each and items[place].value >= 1)):
             break
         numbers.append(items[place])
         after = place + 1

@@ -13,6 +13,7 @@ from downslope.recipes.reading.rate_values import (
     find_floors,
     find_more_rates,
     find_starts,
+    find_thresholds,
     phase_of,
     product_at,
     rate_per,
@@ -73,6 +74,7 @@ def find_values(board: Board) -> None:
         _batches(board, first, last)
         find_spared(board, first, last)
         find_floors(board, first, last)
+        find_thresholds(board, first, last)
         find_more_rates(board, first, last)
     phased = [fact for fact in board.facts if fact.kind == "value" and fact.key == "lr" and fact.extra.get("phase")]
     if len(phased) > 1 or any(fact.extra["phase"][0].prep in {"first", "until"} for fact in phased):
