@@ -60,6 +60,10 @@ TOLD_APART = [
         "lr 0.1 for 60k mini-batches, then 0.01 for the next 20k mini-batches",
         {"sgd.lr.milestones": [60000], "train.steps": 80000},
     ),
+    (
+        "lr 0.1, cosine annealing for 200 epochs, 5 epochs of warmup",
+        {"train.epochs": 200, "sgd.lr.duration": 5, "sgd.lr.then.duration": 195},
+    ),
     ("Dense(10, kernel_regularizer=l2(0.02))", {"sgd.weight_decay": 0.04}),
     (
         "keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=5e-4)",
@@ -100,6 +104,7 @@ def test_words_are_told_apart(text, expected):
         ("lr 0.1 divided by 10 when the error plateaus", "cannot be replayed"),
         ("L2 penalty of 5e-4", "weight decay of 0.001"),
         ("Adam with lr 1e-3", "Adam, not SGD"),
+        ("lr 0.1 after 5 epochs of warmup, divided by 10 when the error plateaus", "the schedule is kept"),
         ("lr 0.1, batch size of 8 per GPU", "how many devices"),
         ("lr 0.1 divided by 10 at epochs 30 and 60, 50 epochs", "ends before the milestone 60"),
         # (1 - 0.9) / (0.1 * 5e-4) = 2000 steps, of 128 of 50,000 examples: 5.12 epochs; with 5e-6 it is 512

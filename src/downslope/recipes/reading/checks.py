@@ -26,6 +26,8 @@ def check(draft: Draft, board: Board) -> None:
         draft.remarks.say("no_batch")
     if "train.epochs" not in fields and "train.steps" not in fields:
         draft.remarks.say("no_length")
+    if "sgd.lr.schedule" in fields and any(path.startswith("train.plateau.") for path in fields):
+        draft.remarks.say("schedule_and_plateau")
     _milestones(draft)
     _famous(draft)
 

@@ -11,7 +11,6 @@ from downslope.recipes.reading.items import Item
 from downslope.recipes.reading.times import Time
 
 _BETWEEN = frozenset({"verb", "schedule", "word", "mod", "is", "comma", "each", "time", "with", "by"})
-_WARMING = frozenset({"warmup"})
 
 
 def find_courses(board: Board) -> None:

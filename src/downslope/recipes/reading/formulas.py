@@ -13,7 +13,6 @@ from downslope.recipes.reading.numbers import number_at
 _UPDATE = re.compile(
     r"(?<![a-z])v\s?(?:_?\{?\s?[it](?:\s?[+-]\s?1)?\}?)?\s?(?::=|=|<-|←)\s?(?P<right>[^;\n,]{3,160}?)(?=;|,|\n|$|\.\s|\.$|\)|where)"
 )
-_TERM = re.compile(r"([+-]?)\s*([^+-]+(?:e-\d+[^+-]*|\*10\^-\d+[^+-]*)*)")
 _SYMBOLS = {
     "velocity": re.compile(r"(?<![a-z])v(?![a-z])|velocity"),
     "lr": re.compile(r"(?<![a-z])(?:eps|epsilon|ε|lr|η|eta|α|alpha|learning[_ ]rate)(?![a-z])"),

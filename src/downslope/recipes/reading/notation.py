@@ -65,7 +65,6 @@ _FRAMEWORKS = (
     ("paddle", ("paddle",)),
     ("mxnet", ("mx.", "mxnet", "gluon")), ("mindspore", ("mindspore", "nn.momentum")), ("torch", ("torch", "optim.")),
 )  # fmt: skip
-_MEANT = {"every_epochs": "every", "warmup_epochs": "warmup", "warmup_steps": "warmup"}
 
 
 def find_notation(plain: str) -> tuple[list[Fact], str]:

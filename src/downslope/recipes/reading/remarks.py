@@ -12,7 +12,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "没有给出初始学习率，只说了它如何变化。",
     ),
     "no_period": (
-        "How often the learning rate decays is not stated; {every} is assumed.",
+        "How often the learning rate decays is not stated; assumed: {every}.",
         "没有说明学习率多久衰减一次；假定为{every}。",
     ),
     "no_milestones": (
@@ -116,10 +116,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "没有说明衰减是阶梯式还是平滑的；假定为阶梯式。",
     ),
     "another": ('Another value of {path} is stated too: "{words}".', "还给出了另一个 {path}：“{words}”。"),
-    "momentum_range": (
-        "`momentum` must be in [0, 1); the text says {value}.",
-        "`momentum` 必须在 [0, 1) 内；文中为 {value}。",
-    ),
     "out_of_range": (
         "{path} = {value} is outside what is possible and is left out.",
         "{path} = {value} 超出可能的范围，未采用。",

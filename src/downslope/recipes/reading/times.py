@@ -226,7 +226,9 @@ def _list(items: Sequence[Item], place: int, *, units: bool, each: bool = False)
     numbers: list[Item] = []
     after = place
     while place < len(items) and items[place].kind == "number" and items[place].number:
-        if numbers and not (_follows(numbers[-1], items[place]) or (each and items[place].value >= 1)):
+        if numbers and not (
+            _follows(numbers[-1], items[place]) or (each and items[place].value >= 1 and items[place - 1].kind == "and")
+        ):
             break
         numbers.append(items[place])
         after = place + 1
