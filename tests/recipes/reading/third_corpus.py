@@ -1,4 +1,7 @@
-"""The third corpus: the final, honest number. Nothing was mended after looking at its score."""
+"""The third corpus: kept until the reader was done, so that its first measurement is the honest number.
+
+What that measurement revealed was mended afterwards; docs/reading.md has both scores. Its rows were not changed.
+"""
 
 from recipes.reading.rows import Row, implied, stated
 
