@@ -64,6 +64,19 @@ TOLD_APART = [
         "lr 0.1, cosine annealing for 200 epochs, 5 epochs of warmup",
         {"train.epochs": 200, "sgd.lr.duration": 5, "sgd.lr.then.duration": 195},
     ),
+    (
+        "accuracy rises from 76.1 to 77.3 when training for 200 instead of 90 epochs",
+        {"train.epochs": None, "sgd.lr": None},
+    ),
+    (
+        "The learning rate was increased by 10 for the last layer. lr 0.01, SGD.",
+        {"sgd.lr": 0.01, "sgd.lr.factor": None},
+    ),
+    ("SGD with momentum 0.9 and learning rate 0.1 outperforms Adam with learning rate 0.001", {"sgd.lr": 0.1}),
+    (
+        "we sweep learning rates in {0.1, 0.01, 0.001} and report the best of 3 runs",
+        {"sgd.lr": None, "sgd.lr.initial": None},
+    ),
     ("Dense(10, kernel_regularizer=l2(0.02))", {"sgd.weight_decay": 0.04}),
     (
         "keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=5e-4)",

@@ -148,7 +148,8 @@ def _put_length(draft: Draft, board: Board) -> None:
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
         rank = ranks.get(item.data.prep, 9)
         ranged = place > 0 and board.items[place - 1].is_a("to")  # 51到75轮
-        if item.data.prep in {"for", "", "total", "until", "after"} and not ranged:
+        denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
+        if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             candidates.append((min(rank, 1) if trained else rank, place))
     for rank, place in sorted(candidates):
         time = board.items[place].data

@@ -319,7 +319,7 @@ def _untimed(
     draft: Draft, root: str, rate: Rate | None, changes: list[Fact], shape: str, shape_fact: Fact | None
 ) -> bool:
     """Put what can be put where it is said that the rate changes, but not when."""
-    factor = next((c for c in changes if c.value is not None and c.value != 1), None)
+    factor = next((c for c in changes if c.value is not None and c.value < 1), None)
     if factor is None:
         gamma = next(draft.values("lr_decay", "gamma"), None)
         if gamma is not None and 0 < gamma.value < 1:
