@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from downslope.kernel import get_num_threads, set_num_threads
     from downslope.recipes.decode import load_recipe
     from downslope.recipes.explain import explain
+    from downslope.recipes.read import read
+    from downslope.recipes.reading.reading import Reading
     from downslope.recipes.schema import Recipe
 
 __version__ = "0.1.0"
@@ -30,6 +32,8 @@ _HOMES = {
     "set_num_threads": "downslope.kernel",
     "load_recipe": "downslope.recipes.decode",
     "explain": "downslope.recipes.explain",
+    "read": "downslope.recipes.read",
+    "Reading": "downslope.recipes.reading.reading",
     "convert_state": "downslope.exchange.state",
     # what core's classes offer and rooms to its right carry out: see core/provided.py
     "settings_from_convention": "downslope.exchange.reading",
@@ -40,6 +44,7 @@ _MODULES = frozenset({"jax", "keras", "kernel", "numpy", "schedules", "torch"})
 
 __all__ = [
     "Group",
+    "Reading",
     "Recipe",
     "Settings",
     "__version__",
@@ -48,6 +53,7 @@ __all__ = [
     "get_num_threads",
     "kernel",
     "load_recipe",
+    "read",
     "schedules",
     "set_num_threads",
     "update_matrix",

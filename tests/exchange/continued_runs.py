@@ -226,15 +226,11 @@ OWN = (
 )
 """What a run is stopped in and what continues it: each framework's own optimizer; for NumPy, which has none, ours."""
 
-DOORS = tuple(
-    runner
-    for runner in (
-        Runner("downslope.numpy", "downslope", run_numpy_door),
-        Runner("downslope.torch", "downslope", run_torch_door),
-        Runner("downslope.jax", "downslope", run_jax_door),
-        Runner("downslope.keras", "downslope.keras", run_keras_door),
-    )
-    if importlib.util.find_spec(runner.name) is not None
+DOORS = (
+    Runner("downslope.numpy", "downslope", run_numpy_door),
+    Runner("downslope.torch", "downslope", run_torch_door),
+    Runner("downslope.jax", "downslope", run_jax_door),
+    Runner("downslope.keras", "downslope.keras", run_keras_door),
 )
 """Our front doors, which run the rule in the form that the source had."""
 

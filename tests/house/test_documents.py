@@ -155,11 +155,12 @@ def test_both_readmes_say_the_same():
 
 
 def test_readme_names_every_command():
-    """The table of what works names the commands that there are, and no other as working."""
-    line = next(
-        line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "| `train`, `resume`" in line
-    )
-    assert set(re.findall(r"`(\w+)`", line)) == set(COMMANDS)
+    """The table of what works names every command that there is, and none of them as missing."""
+    rows = [line.split("|") for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "|" in line]
+    works = {word for row in rows if row[2].strip().startswith("yes") for word in re.findall(r"`(\w+)`", row[1])}
+    missing = {word for row in rows if row[2].strip() == "not yet" for word in re.findall(r"`(\w+)`", row[1])}
+    assert set(COMMANDS) <= works
+    assert not set(COMMANDS) & missing
 
 
 def documented_keys():

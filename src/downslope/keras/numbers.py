@@ -213,5 +213,6 @@ NAMESPACE = SimpleNamespace(
     maximum=lambda first, second: _combined(_functions().maximum, *_same_kind(first, second)),
     cos=lambda number: _combined(_functions().cos, *_same_kind(number), fraction=True),
     sqrt=lambda number: _combined(_functions().sqrt, *_same_kind(number), fraction=True),
+    divide=lambda step, length: step / length,
 )
 """The functions that schedules call (their `xp`)."""
