@@ -74,9 +74,12 @@ def peak_bytes_per_parameter(name: str) -> float:
 
 
 def peak_bytes() -> int:
-    """Return the largest resident size that this process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # bytes there, KiB on Linux
+    """Return the largest resident size that this program has had, not counting what it was forked from."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss of a child begins with its parent's there
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def main() -> None:
