@@ -3,7 +3,7 @@
 #
 #   make train                          train the embedded default recipe
 #   make train ARGS="recipes/digits-plain-sgd.toml --train.epochs 5"
-#   make test                           every test, with every framework
+#   make test                           every test, with every framework; WORKERS= sets how many processes
 #   make test-fast                      without the tests marked slow; ARGS= goes to pytest
 #   make lint                           ruff and pyright
 #   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
@@ -14,8 +14,9 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip
 ARGS ?=
 
-# The tensors of the tests are tiny: several threads would only wait for one another.
-TEST_ENV := OMP_NUM_THREADS=1
+# The tensors of the tests are tiny: several threads would only wait for one another, so there are several processes.
+WORKERS ?= auto
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: train test test-fast lint format bench clean
 
@@ -23,10 +24,10 @@ train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
 
 test: $(VENV)/.installed-test
-	$(TEST_ENV) $(VENV)/bin/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-fast: $(VENV)/.installed-test
-	$(TEST_ENV) $(VENV)/bin/python -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check
