@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from downslope.core.groups import Group
     from downslope.core.rule import update_matrix
     from downslope.core.settings import Settings
+    from downslope.exchange.state import convert_state
     from downslope.recipes.decode import load_recipe
     from downslope.recipes.schema import Recipe
 
@@ -24,15 +25,21 @@ _HOMES = {
     "Group": "downslope.core.groups",
     "Recipe": "downslope.recipes.schema",
     "load_recipe": "downslope.recipes.decode",
+    "convert_state": "downslope.exchange.state",
 }
 
-__all__ = ["Group", "Recipe", "Settings", "__version__", "load_recipe", "schedules", "update_matrix"]
+_PROVIDED = {  # what core's classes offer and other rooms carry out; see core/provided.py
+    "settings_from_convention": "downslope.exchange.reading",
+    "arguments_for_convention": "downslope.exchange.writing",
+}
+
+__all__ = ["Group", "Recipe", "Settings", "__version__", "convert_state", "load_recipe", "schedules", "update_matrix"]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name, or one of the front doors (``downslope.torch``), at first use."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if (home := _HOMES.get(name) or _PROVIDED.get(name)) is not None:
+        return getattr(importlib.import_module(home), name)
     if name in {"schedules", "numpy", "torch"}:
         return importlib.import_module(f"downslope.{name}")
     raise AttributeError(f"module 'downslope' has no attribute {name!r}")

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from downslope.core.errors import SettingsError, did_you_mean, one_of
+from downslope.core.provided import provided
 from downslope.core.rule import StepScalars
 from downslope.core.schedules.base import Schedule, as_float, check_flag, check_step, value_at
 
@@ -105,7 +106,7 @@ class Settings:
         for name in ("nesterov", "lr_in_velocity", "undampened_first_step", "maximize"):
             check_flag(name, getattr(self, name))
         check_decay(self.decay)
-        if _is_zero(self.momentum):
+        if is_zero(self.momentum):
             if self.nesterov:
                 raise SettingsError(
                     "`nesterov` needs momentum; got nesterov=True with momentum=0. "
@@ -116,7 +117,7 @@ class Settings:
                     f"`dampening` needs momentum; got dampening={self.dampening!r} with momentum=0. "
                     "Set momentum to a value such as 0.9, or dampening to 0."
                 )
-        if not _is_zero(self.weight_decay):
+        if not is_zero(self.weight_decay):
             check_decay_reference(self.decay, self.lr_initial, self.lr_max)
 
     @property
@@ -155,6 +156,45 @@ class Settings:
             lr_initial=self.lr_initial,
             lr_max=self.lr_max,
         )
+
+    @classmethod
+    def from_convention(cls, convention: str, /, **arguments: Any) -> Settings:
+        """Return the settings under which the rule is what another system computes with these arguments.
+
+        Args:
+            convention: Name of the system: "torch", "optax", "keras", "caffe", ... (docs/convert.md lists them).
+            **arguments: That system's own arguments. What is not given has that system's default.
+
+        Raises:
+            SettingsError: If the system or an argument is unknown, or settings cannot hold what it does.
+
+        Example:
+            >>> from downslope import Settings
+            >>> Settings.from_convention("keras", learning_rate=0.1, kernel_regularizer=2.5e-4).weight_decay
+            0.0005
+        """
+        return provided("settings_from_convention")(convention, arguments)
+
+    def to_convention(self, convention: str, /, *, batch_size: int | None = None) -> dict[str, Any]:
+        """Return the arguments with which another system computes these settings.
+
+        Args:
+            convention: Name of the system.
+            batch_size: Examples in a batch, where the system's values are per sample (CNTK, scikit-learn).
+
+        Returns:
+            The arguments by the system's names, in a dict that also has `remarks`: sentences on what was translated,
+            and `elsewhere`: where to write those that the optimizer itself does not take.
+
+        Raises:
+            SettingsError: If the system cannot express the settings; the message says what.
+
+        Example:
+            >>> from downslope import Settings
+            >>> Settings(lr=0.1, momentum=0.9, weight_decay=5e-4).to_convention("torch")
+            {'lr': 0.1, 'momentum': 0.9, 'weight_decay': 0.0005}
+        """
+        return provided("arguments_for_convention")(self, convention, batch_size=batch_size)
 
     def in_steps(self, steps_per_epoch: int) -> Settings:
         """Return the same settings with every schedule in epochs rewritten in steps.
@@ -238,8 +278,8 @@ def check_decay_reference(decay: str, lr_initial: float, lr_max: float) -> None:
         )
 
 
-def _is_zero(number_or_schedule: float | Schedule) -> bool:
-    """Return whether it is 0 at every step."""
+def is_zero(number_or_schedule: float | Schedule) -> bool:
+    """Return whether a number, or a schedule at every step, is 0."""
     if isinstance(number_or_schedule, Schedule):
         return number_or_schedule.extremes() == (0.0, 0.0)
     return number_or_schedule == 0

@@ -1,0 +1,272 @@
+"""From `Settings` to a system's arguments, with what was translated; or why the system cannot express them.
+
+What lives here: `arguments_for_convention`, which `Settings.to_convention` calls. What does not: the other way
+(`reading.py`) and any system's facts (`conventions.py`). That the arguments mean the same rule is tested: they are read
+again, and the update matrices compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields as fields_of
+from dataclasses import replace
+from itertools import product
+from typing import Any, NoReturn
+
+from downslope.core.errors import SettingsError
+from downslope.core.schedules.base import Schedule
+from downslope.core.settings import Settings, is_zero
+from downslope.exchange.convention import Argument, Convention, Values
+from downslope.exchange.conventions import find_convention
+from downslope.exchange.decay import decay_in_another_way
+from downslope.exchange.reading import checked_batch_size
+from downslope.exchange.schedule_words import say_schedule
+
+_ADVICE: Mapping[str, str] = {
+    "nesterov": "set nesterov=False",
+    "maximize": "negate the loss, and set maximize=False",
+    "dampening": "dampening only scales the velocity: use dampening=0 and lr times 1 - dampening",
+    "weight_decay": "set weight_decay=0",
+}
+
+
+class ConventionArguments(dict[str, Any]):
+    """The arguments of a system, by its own names.
+
+    Attributes:
+        convention: Name of the system.
+        remarks: Sentences on what was translated, and what to know.
+        elsewhere: By argument that the optimizer itself does not take, where it is written.
+    """
+
+    convention: str
+    remarks: tuple[str, ...]
+    elsewhere: Mapping[str, str]
+
+    def own(self) -> Values:
+        """Return only the arguments that the optimizer itself takes."""
+        return {name: value for name, value in self.items() if name not in self.elsewhere}
+
+
+def arguments_for_convention(
+    settings: Settings, convention: str, *, batch_size: int | None = None
+) -> ConventionArguments:
+    """Return the arguments with which a system computes `settings`.
+
+    Args:
+        settings: The settings.
+        convention: Name of the system.
+        batch_size: Examples in a batch, for a system whose values are per sample.
+
+    Raises:
+        SettingsError: If the system cannot express them.
+    """
+    row = find_convention(convention)
+    refused: SettingsError | None = None
+    forms = sorted(_forms(row), key=lambda form: form[1]["decay"] != settings.decay or _overruled(form[1], settings))
+    for exactly in (True, False):  # what it has as it is comes before what it has only in other words
+        for chosen, meaning in forms:
+            try:
+                return _write(row, settings, chosen, dict(meaning), batch_size, exactly=exactly)
+            except SettingsError as error:
+                refused = refused or (error if not exactly else None)
+    raise refused or SettingsError(f"{row.name} cannot express {settings!r}.")
+
+
+def _forms(row: Convention) -> Iterator[tuple[Values, Values]]:
+    """Yield the forms of the rule that a system's choices give: the arguments to write, and what they mean."""
+    choosing = [argument for argument in row.arguments if argument.choices]
+    for values in product(*(argument.choices for argument in choosing)):
+        chosen: Values = {}
+        meaning = row.fields()
+        for argument, value in zip(choosing, values, strict=True):
+            meaning |= argument.choices[value]
+            if value != argument.default:
+                chosen[argument.name] = value
+        yield chosen, meaning
+
+
+def _overruled(meaning: Values, settings: Settings) -> bool:
+    """Return whether an argument of its own would have to overrule what a form means."""
+    return meaning.get("nesterov", settings.nesterov) != settings.nesterov
+
+
+def _write(
+    row: Convention,
+    settings: Settings,
+    chosen: Values,
+    meaning: Values,
+    batch_size: int | None,
+    *,
+    exactly: bool,
+) -> ConventionArguments:
+    remarks: list[str] = []
+    settings = _in_its_form(row, settings, meaning, remarks, exactly=exactly)
+    ways = _ways_of_decay(row, meaning)
+    left: Values = {field.name: getattr(settings, field.name) for field in fields_of(settings)}
+    if row.write is not None:
+        left = row.write(left)
+    written: Values = {}
+    for argument in row.arguments:
+        if argument.choices:
+            continue
+        if argument.sets == "weight_decay" and ways and settings.decay not in _ways(argument, meaning):
+            if argument.required or argument.default:
+                written[argument.name] = 0.0
+            continue
+        if argument.sets in left:
+            default = meaning.get(argument.sets, argument.default)
+            _put(row, written, replace(argument, default=default), left.pop(argument.sets), batch_size, remarks)
+    _check_rest(row, left, meaning)
+    return _finished(row, written, chosen, batch_size, remarks)
+
+
+def _in_its_form(
+    row: Convention, settings: Settings, meaning: Values, remarks: list[str], *, exactly: bool
+) -> Settings:
+    """Return the same rule said as this form of a system says it; raise where it cannot."""
+    takes = {argument.sets for argument in row.arguments}
+    if "lr_in_velocity" not in takes:
+        settings = _move_lr(row, settings, remarks, inside=meaning["lr_in_velocity"], exactly=exactly)
+    if "undampened_first_step" not in takes and takes & {"dampening", "unit_gain"}:
+        _check_first_step(row, settings)
+    ways = _ways_of_decay(row, meaning)
+    if not is_zero(settings.weight_decay) and ways and settings.decay not in ways:
+        settings = decay_in_another_way(row.name, settings, tuple(ways), remarks, exactly=exactly)
+    if settings.nesterov and settings.dampening and not row.nesterov_with_dampening:
+        _refuse(row, f"nesterov=True with dampening={settings.dampening!r}", "it allows one of them at a time")
+    if row.needs_momentum and is_zero(settings.momentum):
+        _refuse(row, "momentum=0", "it refuses to run without momentum")
+    return settings
+
+
+def _move_lr(row: Convention, settings: Settings, remarks: list[str], *, inside: bool, exactly: bool) -> Settings:
+    """Return the settings with lr where the system has it; raise where that is another rule."""
+    if settings.lr_in_velocity == inside:
+        return settings
+    if is_zero(settings.momentum):
+        return replace(settings, lr_in_velocity=inside)
+    there = "inside" if inside else "outside"
+    if isinstance(settings.lr, Schedule) and not _is_constant(settings.lr):
+        _refuse(
+            row,
+            f"lr_in_velocity={settings.lr_in_velocity} with an lr that changes",
+            f"its lr stands {there} the velocity, and the two part when lr changes",
+        )
+    if exactly:
+        _refuse(row, f"lr_in_velocity={settings.lr_in_velocity}", f"its lr stands {there} the velocity")
+    remarks.append(
+        f"lr stands {there} the velocity in {row.name}: the same rule while lr stays {_value(settings.lr)!r}, "
+        "another one as soon as it changes"
+    )
+    return replace(settings, lr_in_velocity=inside)
+
+
+def _check_first_step(row: Convention, settings: Settings) -> None:
+    if settings.dampening == 0 or settings.undampened_first_step == row.undampened_first_step:
+        return
+    what = "undampened" if row.undampened_first_step else "dampened like every other"
+    _refuse(
+        row,
+        f"undampened_first_step={settings.undampened_first_step} with dampening={settings.dampening!r}",
+        f"its first step is {what}",
+    )
+
+
+def _ways(argument: Argument, meaning: Values) -> tuple[str, ...]:
+    if argument.decay is not None:
+        return (argument.decay,)
+    return (meaning["decay"],)
+
+
+def _ways_of_decay(row: Convention, meaning: Values) -> list[str]:
+    """Return the ways of weight decay that a form has, its first argument's first; none if it takes any."""
+    if any(argument.sets == "decay" for argument in row.arguments):
+        return []
+    return [way for a in row.arguments if a.sets == "weight_decay" for way in _ways(a, meaning)]
+
+
+def _put(
+    row: Convention,
+    written: Values,
+    argument: Argument,
+    value: Any,
+    batch_size: int | None,
+    remarks: list[str],
+) -> None:
+    if isinstance(value, Schedule) and argument.sets in {"lr", "momentum", "weight_decay"}:
+        if _is_constant(value) and (row.schedules or not argument.scheduled):
+            value = _value(value)
+        elif not argument.scheduled:
+            _refuse(row, f"a schedule of {argument.sets}", f"its `{argument.name}` is a number")
+        else:
+            written[argument.name] = value
+            if said := say_schedule(value, row.schedules):
+                remarks.append(f"{argument.name}: {said}")
+            return
+    if argument.sets in {"lr", "momentum", "dampening", "weight_decay"}:
+        number: Any = value
+        value = number / argument.factor
+        if argument.batch_power and value:
+            value = _per_sample(row, argument, value, batch_size)
+            written["batch_size"] = batch_size
+    default = argument.default
+    if argument.sets in {"weight_decay", "dampening"} and default is None and not argument.required:
+        default = 0.0
+    if argument.sets == "momentum" and default is None and value == 0 and not argument.required:
+        return  # optax: momentum=None keeps no state
+    if argument.sets in {"lr", "momentum"} or argument.required or value != default:
+        written[argument.name] = value
+
+
+def _per_sample(row: Convention, argument: Argument, value: float, batch_size: int | None) -> float:
+    try:
+        size = checked_batch_size(argument, batch_size)
+    except SettingsError as error:
+        raise SettingsError(f"{row.name}: {error}") from None
+    return value / size if argument.batch_power > 0 else value * size
+
+
+def _check_rest(row: Convention, left: Values, meaning: Values) -> None:
+    """Raise for a setting that no argument took and that the system does not have as it is."""
+    for name in ("nesterov", "maximize", "dampening", "weight_decay", "momentum"):
+        if name not in left or left[name] == meaning.get(name, 0) or is_zero(left[name]):
+            continue
+        value = "a schedule of it" if isinstance(left[name], Schedule) else repr(left[name])
+        if name in row.ignores:
+            raise SettingsError(
+                f"{row.name} silently ignores {name}: it cannot express {name}={value}. "
+                f"For {row.title}, {_ADVICE[name]}."
+            )
+        _refuse(row, f"{name}={value}", f"it has nothing for it; {_ADVICE.get(name, 'leave it out')}")
+    if meaning.get("nesterov") and not left.get("nesterov", True):
+        _refuse(row, "nesterov=False", "this form of it is Nesterov's")
+
+
+def _finished(
+    row: Convention, written: Values, chosen: Values, batch_size: int | None, remarks: list[str]
+) -> ConventionArguments:
+    arguments = ConventionArguments(written | chosen)
+    arguments.convention = row.name
+    arguments.elsewhere = {a.name: a.goes_to for a in row.arguments if a.goes_to and a.name in arguments}
+    if "weight_decay" in arguments.elsewhere and "decay_after_trace" in arguments.elsewhere:
+        arguments.elsewhere = {**arguments.elsewhere, "weight_decay": arguments.elsewhere["decay_after_trace"]}
+    if "batch_size" in written:
+        arguments.elsewhere = {**arguments.elsewhere, "batch_size": "the size of the batches"}
+        remarks.append(f"per sample, for batches of {batch_size}")
+    said = {"batch_size"} | ({"decay_after_trace"} if "weight_decay" in arguments.elsewhere else set())
+    remarks += [f"{name} goes to {where}" for name, where in arguments.elsewhere.items() if name not in said]
+    arguments.remarks = (*remarks, *row.remarks)
+    return arguments
+
+
+def _is_constant(value: float | Schedule) -> bool:
+    return not isinstance(value, Schedule) or value.extremes()[0] == value.extremes()[1]
+
+
+def _value(value: float | Schedule) -> float:
+    return value.extremes()[0] if isinstance(value, Schedule) else value
+
+
+def _refuse(row: Convention, what: str, why: str) -> NoReturn:
+    raise SettingsError(f"{row.name} cannot express {what}: {why}.")
