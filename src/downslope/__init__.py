@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from downslope.core.settings import Settings
     from downslope.exchange.state import convert_state
     from downslope.recipes.decode import load_recipe
+    from downslope.recipes.read import read
+    from downslope.recipes.reading.reading import Reading
     from downslope.recipes.schema import Recipe
 
 __version__ = "0.1.0"
@@ -26,6 +28,8 @@ _HOMES = {
     "Recipe": "downslope.recipes.schema",
     "load_recipe": "downslope.recipes.decode",
     "convert_state": "downslope.exchange.state",
+    "read": "downslope.recipes.read",
+    "Reading": "downslope.recipes.reading.reading",
 }
 
 _PROVIDED = {  # what core's classes offer and other rooms carry out; see core/provided.py
@@ -33,7 +37,18 @@ _PROVIDED = {  # what core's classes offer and other rooms carry out; see core/p
     "arguments_for_convention": "downslope.exchange.writing",
 }
 
-__all__ = ["Group", "Recipe", "Settings", "__version__", "convert_state", "load_recipe", "schedules", "update_matrix"]
+__all__ = [
+    "Group",
+    "Reading",
+    "Recipe",
+    "Settings",
+    "__version__",
+    "convert_state",
+    "load_recipe",
+    "read",
+    "schedules",
+    "update_matrix",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "evaluate": "loss and accuracy of a run on its held-out examples",
         "predict": "what a run's model says about examples",
         "report": "lay one run or several over one another on a page",
+        "read": "what the words of a paper, a command line or a solver mean as a recipe",
     }
 )
 

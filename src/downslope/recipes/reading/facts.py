@@ -1,0 +1,74 @@
+"""What the grammar finds: facts, each with the stretch of text it came from; and the board they are collected on.
+
+What lives here: the two dataclasses. What does not: how facts are found, and what they add up to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from downslope.recipes.reading.items import Item
+from downslope.recipes.reading.text import Text
+
+
+@dataclass
+class Fact:
+    """One thing that the text says.
+
+    Attributes:
+        kind: "value", "change", "range", "knots", "shape", "warmup", "off", "group", "optimizer", "call".
+        key: Which concept, schedule or optimizer.
+        value: The number, or whatever the kind has.
+        start: Place of its first character in the normalised text.
+        end: Place after its last.
+        extra: What else is known of it.
+    """
+
+    kind: str
+    key: str
+    value: Any
+    start: int
+    end: int
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass
+class Board:
+    """The items of a text, which of them have been used, and the facts found so far.
+
+    Attributes:
+        text: The text.
+        items: Its items, times made one.
+        facts: The facts.
+        used: Places in `items` that some fact has used.
+    """
+
+    text: Text
+    items: list[Item]
+    facts: list[Fact] = field(default_factory=list[Fact])
+    used: set[int] = field(default_factory=set[int])
+
+    def add(self, kind: str, key: str, value: Any, places: Iterable[int], **extra: Any) -> Fact:
+        """Add a fact that uses the items at these places."""
+        places = [*places]
+        self.used.update(places)
+        start = min(self.items[place].start for place in places)
+        end = max(self.items[place].end for place in places)
+        fact = Fact(kind, key, value, start, end, extra)
+        self.facts.append(fact)
+        return fact
+
+    def sentences(self) -> list[tuple[int, int]]:
+        """Return the stretches of items between breaks, as (first, after the last)."""
+        bounds = [-1, *(place for place, item in enumerate(self.items) if item.kind == "break"), len(self.items)]
+        return [(left + 1, right) for left, right in zip(bounds, bounds[1:], strict=False) if right > left + 1]
+
+    def free_number(self, place: int) -> bool:
+        """Whether the item at a place is a number that nothing has used."""
+        return 0 <= place < len(self.items) and self.items[place].kind == "number" and place not in self.used
+
+    def words(self, fact: Fact) -> str:
+        """Return the original words of a fact."""
+        return self.text.words(fact.start, fact.end)

@@ -1,0 +1,150 @@
+"""Which of the learning rates in a text is the one that training begins with, and in whose convention it is told.
+
+What lives here: the choice, linear scaling, and rates per sample. What does not: schedules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from downslope.recipes.reading.draft import Draft
+from downslope.recipes.reading.facts import Fact
+from downslope.recipes.reading.reading import Provenance
+from downslope.recipes.reading.remarks import shown
+
+_LARGEST = 1e4
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A learning rate.
+
+    Attributes:
+        value: In torch's convention: for a mean loss.
+        provenance: Where it comes from.
+        words: The words.
+    """
+
+    value: float
+    provenance: Provenance
+    words: str
+
+
+def find_rate(draft: Draft) -> Rate | None:
+    """Return the initial (or peak) learning rate, or None where none is stated."""
+    facts = [fact for fact in draft.values("lr") if fact.extra.get("role") != "final" and 0 <= fact.value < _LARGEST]
+    for fact in draft.values("lr"):
+        if not 0 <= fact.value < _LARGEST:
+            draft.remarks.say("out_of_range", path="sgd.lr", value=shown(fact.value))
+    scaled = next((fact for fact in facts if fact.extra.get("per_batch")), None)
+    plain = [fact for fact in facts if not fact.extra.get("per_batch")]
+    if scaled is not None:
+        found = _scaled(draft, scaled, plain)
+        if found is not None:
+            return found
+    linear = _linear_scaling(draft, plain)
+    if linear is not None:
+        return linear
+    warmed = _warmed(draft)
+    fact = next((f for f in plain if f.extra.get("role") in {"initial", "peak", "base"}), None) or next(iter(plain), None)
+    if warmed is not None and (fact is None or fact.value != warmed.value):
+        return warmed
+    if fact is None:
+        return _first_of_range(draft)
+    for other in plain:
+        if other.value != fact.value and not other.extra.get("phase"):
+            draft.remarks.say("another", path="sgd.lr", words=draft.words(other))
+    per = fact.extra.get("per")
+    if per == "sample":
+        return _per_sample(draft, fact)
+    if isinstance(per, int | float):
+        return _per_examples(draft, fact, per)
+    return Rate(float(fact.value), "stated", draft.words(fact))
+
+
+def _scaled(draft: Draft, fact: Fact, plain: list[Fact]) -> Rate | None:
+    reference, start, end = fact.extra["per_batch"]
+    batch = draft.value("data.batch_size")
+    words = draft.text.words(fact.start, end)
+    draft.remarks.say("scaled", base=shown(fact.value), reference=shown(reference))
+    product = float(fact.value) * batch / reference if batch else None
+    for other in plain:
+        if other.value not in {fact.value, product} and product is None:
+            return Rate(float(other.value), "stated", draft.words(other))
+        if product is not None and abs(other.value - product) <= 1e-9 * product:
+            return Rate(float(other.value), "stated", draft.words(other))
+    if product is not None:
+        return Rate(float(f"{product:.12g}"), "implied", words)
+    draft.put("data.batch_size", int(reference), "assumed", f"the reference of the linear scaling: {words}")
+    return Rate(float(fact.value), "implied", words)
+
+
+_LINEAR = ("linear scaling", "scaled linearly", "scale linearly", "scales linearly", "linearly scaled", "linearly with", "线性缩放", "线性放大",
+           "线性扩大", "scale the learning rate linearly")  # fmt: skip
+
+
+def _linear_scaling(draft: Draft, plain: list[Fact]) -> Rate | None:
+    """Return "0.1 for a batch size of 256, scaled linearly" at the batch size that is used, where both are told."""
+    batches = sorted(draft.values("batch"), key=lambda fact: fact.start)
+    if len({fact.value for fact in batches}) != 2 or not plain or not any(words in draft.text.plain for words in _LINEAR):
+        return None
+    rate = plain[0]
+    reference = min(batches, key=lambda fact: abs(fact.start - rate.end))
+    actual = next(fact for fact in batches if fact.value != reference.value)
+    if abs(reference.start - rate.end) > 40 or not reference.value:
+        return None
+    draft.fields.pop("data.batch_size", None)
+    draft.state("data.batch_size", int(actual.value), actual)
+    for remark in [r for r in draft.remarks if "data.batch_size" in r]:
+        draft.remarks.remove(remark)
+    draft.remarks.say("scaled", base=shown(rate.value), reference=shown(reference.value))
+    product = float(f"{float(rate.value) * actual.value / reference.value:.12g}")
+    return Rate(product, "implied", f"{draft.words(rate)}; {draft.words(reference)}; {draft.words(actual)}")
+
+
+def _warmed(draft: Draft) -> Rate | None:
+    """Return the rate that a warmup leads to, where its own words say it."""
+    for fact in draft.of("warmup"):
+        rising = fact.extra.get("range")
+        if rising is not None:
+            return Rate(float(rising.value[1]), "stated", draft.words(rising))
+        if "peak" in fact.extra:
+            value, start, end = fact.extra["peak"]
+            return Rate(float(value), "stated", draft.text.words(min(start, fact.start), max(end, fact.start)))
+    return None
+
+
+def _first_of_range(draft: Draft) -> Rate | None:
+    for fact in draft.of("range", "lr"):
+        if fact.value[0] > fact.value[1]:
+            return Rate(float(fact.value[0]), "stated", draft.words(fact))
+    return None
+
+
+def _per_sample(draft: Draft, fact: Fact) -> Rate | None:
+    batch = draft.value("data.batch_size")
+    chinese = draft.remarks.language == "zh"
+    if batch is None:
+        draft.remarks.say("per_sample", known="（未给出）" if chinese else ", which is not stated")
+        return None
+    product = float(f"{float(fact.value) * batch:.12g}")
+    draft.remarks.say("per_sample", known=f"：{shown(product)}" if chinese else f": {shown(product)}")
+    return Rate(product, "implied", draft.words(fact))
+
+
+def _per_examples(draft: Draft, fact: Fact, examples: float) -> Rate | None:
+    """Return airbench's "lr per 1024 examples" for a mean loss: lr * batch / (1024 * (1 + 1 / (1 - momentum)))."""
+    batch, momentum = draft.value("data.batch_size"), draft.value("sgd.momentum")
+    if not batch or momentum is None:
+        draft.remarks.say("per_sample", known="（未给出）" if draft.remarks.language == "zh" else ", which is not stated")
+        return None
+    lr = float(f"{float(fact.value) * batch / (examples * (1 + 1 / (1 - momentum))):.12g}")
+    decay = draft.fields.get("sgd.weight_decay")
+    converted = float(f"{decay.value / fact.value:.12g}") if decay is not None and fact.value else None
+    if decay is not None and converted is not None:
+        draft.fields.pop("sgd.weight_decay")
+        draft.put("sgd.weight_decay", converted, "implied", f"{decay.words}; {draft.words(fact)}")
+    draft.remarks.say(
+        "kilostep", value=shown(fact.value), examples=shown(examples), lr=shown(lr), weight_decay=shown(converted or 0)
+    )
+    return Rate(lr, "implied", draft.words(fact))

@@ -1,0 +1,207 @@
+"""The sentences that a reading is given with, in English and Chinese.
+
+What lives here: the words. What does not: when they are said.
+"""
+
+from __future__ import annotations
+
+SENTENCES: dict[str, tuple[str, str]] = {
+    "no_lr": ("The learning rate is not stated.", "没有给出学习率。"),
+    "no_base_lr": (
+        "The base learning rate is not stated, only how it changes.",
+        "没有给出初始学习率，只说了它如何变化。",
+    ),
+    "no_period": (
+        "How often the learning rate decays is not stated; {every} is assumed.",
+        "没有说明学习率多久衰减一次；假定为{every}。",
+    ),
+    "no_milestones": (
+        "When the learning rate is changed is not stated, so the schedule cannot be replayed.",
+        "没有说明学习率何时改变，因此无法重现这一调度。",
+    ),
+    "no_total": (
+        "Milestones are given as parts of the whole, whose length is not stated.",
+        "里程碑以总长度的百分比给出，但总长度没有说明。",
+    ),
+    "no_duration": (
+        "How long the {schedule} schedule lasts is not stated.",
+        "没有说明 {schedule} 调度持续多久。",
+    ),
+    "no_factor": ("By how much the learning rate is reduced is not stated.", "没有说明学习率降低多少。"),
+    "no_batch": ("The batch size is not stated.", "没有给出批大小。"),
+    "no_length": ("How long the training lasts is not stated.", "没有说明训练多长时间。"),
+    "not_sgd": (
+        "The optimizer is {optimizer}, not SGD: its fields are shown, but no SGD recipe is made of them.",
+        "优化器是 {optimizer}，不是 SGD：字段照样列出，但不据此生成 SGD 配方。",
+    ),
+    "plateau": (
+        "Reductions at a plateau depend on what was measured then and cannot be replayed as a schedule; train.plateau "
+        "watches for them anew.",
+        "按平台期降低学习率取决于当时的观测值，无法作为调度重现；train.plateau 会重新监测。",
+    ),
+    "patience": (
+        "After how many evaluations without improvement the rate is reduced is not stated; {patience} is assumed.",
+        "没有说明多少次评估没有改善后降低学习率；假定为 {patience}。",
+    ),
+    "reduced_sometime": (
+        "The learning rate was reduced {count} times, it is not said when: that cannot be replayed.",
+        "学习率降低了 {count} 次，但没有说明何时：无法重现。",
+    ),
+    "batch_norm": (
+        'The momentum of batch normalisation ("{words}") is not the optimizer\'s.',
+        "批归一化的动量（“{words}”）不是优化器的动量。",
+    ),
+    "wd_kept": (
+        "weight decay {value} read literally forgets the weights in {steps}; here it is read as the fraction kept per "
+        "step, so {lost} is lost.",
+        "权重衰减 {value} 若照字面理解，{steps}内权重就被遗忘；这里理解为每步保留的比例，即每步丢失 {lost}。",
+    ),
+    "wd_literal": (
+        "weight decay {value} read literally forgets the weights in {steps}: implausible.",
+        "权重衰减 {value} 照字面理解，{steps}内权重就被遗忘：不可信。",
+    ),
+    "wd_keras": (
+        "1 - {value} = {lost} as the strength of an L2 penalty, in Keras l2({lost}), whose gradient is 2 * {lost} * w: "
+        "{doubled} in torch's convention.",
+        "1 - {value} = {lost} 作为 L2 惩罚的强度，即 Keras 的 l2({lost})，其梯度为 2 * {lost} * w：按 torch 的约定是 {doubled}。",
+    ),
+    "wd_swapped": (
+        "The two factors swapped: a learning rate times {rate} per epoch is common, a weight decay of {value} is not.",
+        "两个因子互换：每轮学习率乘以 {rate} 很常见，而 {value} 的权重衰减并不常见。",
+    ),
+    "timescale_short": (
+        "With these numbers weights are forgotten within {epochs} epochs; recipes in use lie between about 1 and 13.",
+        "按这些数字，权重在 {epochs} 轮内就被遗忘；常用配方约在 1 到 13 轮之间。",
+    ),
+    "l2_literal": (
+        "An L2 penalty of {value} * |w|^2 taken literally would be a weight decay of {doubled} in torch's convention, since "
+        "its gradient is 2 * {value} * w; practice (Caffe, torch) is {value}.",
+        "若照字面取 L2 惩罚 {value} * |w|^2，其梯度为 2 * {value} * w，按 torch 约定权重衰减应为 {doubled}；实践（Caffe、torch）用的是 {value}。",
+    ),
+    "keras_decoupled": (
+        "Keras's weight_decay is decoupled, and weaker than torch's by the factor 1 - momentum.",
+        "Keras 的 weight_decay 是解耦的，比 torch 的弱，相差 1 - momentum 倍。",
+    ),
+    "keras_l2": (
+        "Keras's L2({value}) adds 2 * {value} * w to the gradient: a weight decay of {doubled}, on the layers that have it.",
+        "Keras 的 L2({value}) 给梯度加上 2 * {value} * w：相当于 {doubled} 的权重衰减，只作用于设置了它的层。",
+    ),
+    "scaled": (
+        "The learning rate scales linearly with the batch size: {base} at {reference}.",
+        "学习率随批大小线性缩放：批大小为 {reference} 时是 {base}。",
+    ),
+    "per_sample": (
+        "A learning rate per sample belongs to a summed loss: for a mean loss multiply it by the batch size{known}.",
+        "逐样本的学习率对应求和的损失：若损失取平均，应乘以批大小{known}。",
+    ),
+    "clip_per_sample": (
+        "Clipping at {value} per sample is not the same as clipping the norm of the mean gradient.",
+        "逐样本裁剪（{value}）与裁剪平均梯度的范数不是一回事。",
+    ),
+    "kilostep": (
+        "A learning rate of {value} per {examples} examples with its decay is airbench's convention, for a summed loss and "
+        "decoupled from momentum: {lr} and {weight_decay} for torch's mean loss.",
+        "每 {examples} 个样本 {value} 的学习率是 airbench 的约定（求和损失、与动量解耦）：换成 torch 的平均损失为 {lr} 与 {weight_decay}。",
+    ),
+    "summed_loss": (
+        "Where this recipe is run with a summed loss (as DAWNBench's ResNet-9), the code has lr / batch and weight_decay * batch.",
+        "若代码使用求和损失（如 DAWNBench 的 ResNet-9），其中写的是 lr / batch 与 weight_decay * batch。",
+    ),
+    "inside": (
+        "The learning rate is inside the velocity here, as in Caffe: the paths part from torch's when lr changes.",
+        "这里学习率在速度之内，与 Caffe 相同：学习率改变时与 torch 的路径不同。",
+    ),
+    "staircase": (
+        "Whether the decay is in steps or smooth is not said; steps are assumed.",
+        "没有说明衰减是阶梯式还是平滑的；假定为阶梯式。",
+    ),
+    "another": ('Another value of {path} is stated too: "{words}".', "还给出了另一个 {path}：“{words}”。"),
+    "momentum_range": (
+        "`momentum` must be in [0, 1); the text says {value}.",
+        "`momentum` 必须在 [0, 1) 内；文中为 {value}。",
+    ),
+    "out_of_range": (
+        "{path} = {value} is outside what is possible and is left out.",
+        "{path} = {value} 超出可能的范围，未采用。",
+    ),
+    "two_optimizers": (
+        "More than one optimizer is named: {names}.",
+        "文中提到不止一个优化器：{names}。",
+    ),
+    "late_milestones": (
+        "The training ends before the milestone {milestone}.",
+        "训练在里程碑 {milestone} 之前就结束了。",
+    ),
+    "both_lengths": (
+        "Epochs and steps are both stated; a recipe takes one, the epochs.",
+        "同时给出了轮数与步数；配方只取其一，这里取轮数。",
+    ),
+    "googlenet": (
+        "These are GoogLeNet's words; Caffe's re-implementation used lr 0.01, a factor of 0.96, weight decay 2e-4 and batches "
+        "of 32.",
+        "这是 GoogLeNet 的说法；Caffe 的复现用的是学习率 0.01、因子 0.96、权重衰减 2e-4、批大小 32。",
+    ),
+    "no_dampening_value": ("", ""),
+    "group": (
+        "Which parameters are spared is written as the pattern {match}; check it against your model's names.",
+        "不衰减的参数写成模式 {match}；请对照模型中的名称检查。",
+    ),
+    "schedule_and_plateau": (
+        "A schedule and a plateau both move the learning rate; the schedule is kept.",
+        "调度与平台期都会改变学习率；这里保留调度。",
+    ),
+    "nesterov_without": (
+        "Nesterov's form needs a momentum, and none is stated.",
+        "Nesterov 形式需要动量，但文中没有给出。",
+    ),
+    "momentum_unknown": (
+        "Momentum is used, but its value is not stated.",
+        "使用了动量，但没有给出数值。",
+    ),
+    "nothing": (
+        "No optimizer, no learning rate and no other setting was found.",
+        "没有找到优化器、学习率或任何其他设置。",
+    ),
+    "constant_lr": (
+        "The learning rate is said to change, but not how.",
+        "文中说学习率会变化，但没有说如何变化。",
+    ),
+    "restarts": (
+        "Warm restarts are stated; a recipe has no schedule with restarts, so only the first cycle can be written.",
+        "文中使用了热重启；配方没有带重启的调度，只能写出第一个周期。",
+    ),
+    "ema": (
+        'The decay of a moving average ("{words}") is neither weight decay nor the learning rate\'s.',
+        "滑动平均的衰减（“{words}”）既不是权重衰减，也不是学习率衰减。",
+    ),
+}
+"""What can be said -> (English, Chinese)."""
+
+
+class Remarks(list[str]):
+    """The sentences of one reading, each said once.
+
+    Args:
+        language: "en" or "zh".
+    """
+
+    def __init__(self, language: str = "en") -> None:
+        """Begin with none."""
+        super().__init__()
+        self.language = language
+
+    def say(self, what: str, **values: object) -> None:
+        """Add a sentence, unless it has been said."""
+        sentence = SENTENCES[what][self.language == "zh"].format(**values)
+        if sentence not in self:
+            self.append(sentence)
+
+
+def shown(value: float) -> str:
+    """Return a number as people write it.
+
+    Example:
+        >>> [shown(value) for value in (0.1, 5e-4, 0.020000000000000018, 128)]
+        ['0.1', '0.0005', '0.02', '128']
+    """
+    return f"{value:.6g}"
