@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from downslope.core.rule import update_matrix
     from downslope.core.settings import Settings
     from downslope.exchange.state import convert_state
+    from downslope.recipes.compare import compare
     from downslope.recipes.decode import load_recipe
+    from downslope.recipes.export import export
     from downslope.recipes.read import read
     from downslope.recipes.reading.reading import Reading
     from downslope.recipes.schema import Recipe
@@ -29,6 +31,8 @@ _HOMES = {
     "load_recipe": "downslope.recipes.decode",
     "convert_state": "downslope.exchange.state",
     "read": "downslope.recipes.read",
+    "export": "downslope.recipes.export",
+    "compare": "downslope.recipes.compare",
     "Reading": "downslope.recipes.reading.reading",
 }
 
@@ -43,7 +47,9 @@ __all__ = [
     "Recipe",
     "Settings",
     "__version__",
+    "compare",
     "convert_state",
+    "export",
     "load_recipe",
     "read",
     "schedules",

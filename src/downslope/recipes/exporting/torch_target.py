@@ -1,0 +1,372 @@
+"""PyTorch: torch.optim.SGD, its schedulers, and a small subclass where its rule is another.
+
+What lives here: the program. What does not: schedulers (`torch_schedules.py`) and the digits (`torch_digits.py`). timm
+uses the same program with its own constructor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from downslope.core.errors import ExportError
+from downslope.core.schedules import Schedule
+from downslope.core.settings import Settings, is_zero
+from downslope.recipes.exporting import common
+from downslope.recipes.exporting.pieces import python_function
+from downslope.recipes.exporting.plan import (
+    Plan,
+    changes_with_time,
+    in_simplest_decay,
+    match_source,
+    needs_fnmatch,
+    without_dampening,
+)
+from downslope.recipes.exporting.source import call, comment, docstring, module, statement
+from downslope.recipes.exporting.torch_digits import torch_digits
+from downslope.recipes.exporting.torch_schedules import Scheduler, function_scheduler, write_scheduler
+
+_NOT_TORCHS = {
+    "decoupled": 'group["lr"] * group["decoupled_decay"]',
+    "independent": 'group["decoupled_decay"]',
+    "corrected": 'group["lr"] ** 2 / LR_MAX * group["decoupled_decay"]',
+}
+
+
+@dataclass(frozen=True)
+class Constructor:
+    """How a target makes its optimizer.
+
+    Attributes:
+        function: What is called.
+        arguments: (settings in torch's form) -> its arguments after the parameters.
+        imports: What it needs.
+        ways: The ways of weight decay that it has.
+        remarks: (settings in torch's form) -> sentences on it.
+    """
+
+    function: str
+    arguments: Callable[[Settings], list[str]]
+    imports: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ("coupled",)
+    remarks: Callable[[Settings], list[str]] = lambda settings: []
+
+
+def _arguments(settings: Settings) -> list[str]:
+    found = [f"lr={settings.lr!r}"]
+    if not is_zero(settings.momentum):
+        found.append(f"momentum={first(settings.momentum)!r}")
+    if settings.dampening:
+        found.append(f"dampening={settings.dampening!r}")
+    if not is_zero(settings.weight_decay) and settings.decay == "coupled":
+        found.append(f"weight_decay={first(settings.weight_decay)!r}")
+    return [*found, *(f"{name}=True" for name in ("nesterov", "maximize") if getattr(settings, name))]
+
+
+TORCH = Constructor("torch.optim.SGD", _arguments)
+
+
+def write_torch(plan: Plan) -> str:
+    """Return the program of a plan in PyTorch."""
+    return write_program(plan, "PyTorch", lambda settings: TORCH)
+
+
+def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Constructor]) -> str:
+    """Return the program of a plan.
+
+    Args:
+        plan: The plan.
+        framework: What its docstring calls it.
+        choose: (settings of all parameters that no group matches) -> how the optimizer is made.
+
+    Raises:
+        ExportError: If it cannot be expressed.
+    """
+    before = [without_first_dampening(settings) for settings in plan.everyone]
+    constructor = choose(in_simplest_decay(before[-1]))
+    forms = [_with_ways(settings, constructor) for settings in before]
+    for settings in forms:
+        if settings.nesterov and settings.dampening:
+            raise ExportError(
+                f"{framework} refuses nesterov with dampening={settings.dampening!r}. Set sgd.dampening = 0, or export "
+                "to downslope, which has both."
+            )
+    base = forms[-1]
+    decay, inside = _one_decay(forms, constructor, framework), _inside(forms, plan, framework)
+    scheduler = _scheduler(plan, forms)
+    special = bool(decay) or inside
+    if special and constructor is not TORCH:
+        if constructor.function != "torch.optim.SGD":
+            raise ExportError(
+                f"{framework} cannot express lr_in_velocity with an lr that changes: its lr stands outside the "
+                "velocity. Export to torch, which writes a subclass; or set sgd.lr_in_velocity = false, which is "
+                "another rule from the first change of lr on."
+            )
+    name = "SGD" if special else constructor.function
+    arguments = constructor.arguments(replace(base, lr=scheduler.base))
+    return module(
+        common.opening(plan, framework),
+        _imports(plan, constructor, scheduler),
+        [*common.constants(plan), *(_clip_constant(plan)), *([f"LR_MAX = {base.lr_max!r}"] if decay == "corrected" else [])],
+        scheduler.definitions,
+        *_other_schedules(forms, framework),
+        _subclass(decay, inside=inside) if special else [],
+        _groups(plan, forms, scheduler, decay),
+        _make_optimizer(plan, before[-1], base, name, arguments, constructor, decay),
+        _make_scheduler(scheduler),
+        _repeated(plan),
+        _train(plan, scheduler, forms),
+        *(torch_digits(plan) if plan.with_model else []),
+    )
+
+
+def first(value: float | Schedule) -> float:
+    """Return a number, or a schedule's value at step 0."""
+    return value(0) if isinstance(value, Schedule) else value
+
+
+def without_first_dampening(settings: Settings) -> Settings:
+    """Return the same rule as torch has it: dampening from the second step on, or none."""
+    return settings if settings.undampened_first_step else without_dampening(settings)
+
+
+def _with_ways(settings: Settings, constructor: Constructor) -> Settings:
+    return settings if settings.decay in constructor.ways else in_simplest_decay(settings)
+
+
+def _one_decay(forms: list[Settings], constructor: Constructor, framework: str) -> str:
+    ways = {form.decay for form in forms if not is_zero(form.weight_decay)}
+    if len(ways) > 1:
+        raise ExportError(
+            f"{framework}: the groups have several ways of weight decay ({', '.join(sorted(ways))}), and one "
+            "optimizer is written. Use one way, or export to downslope."
+        )
+    way = next(iter(ways), "coupled")
+    return "" if way in constructor.ways else way
+
+
+def _inside(forms: list[Settings], plan: Plan, framework: str) -> bool:
+    inside = {
+        form.lr_in_velocity
+        for form in forms
+        if not is_zero(form.momentum) and changes_with_time(form, plan.recipe)
+    }
+    if len(inside) > 1:
+        raise ExportError(f"{framework}: lr stands inside the velocity in some groups and outside in others. Use one.")
+    return inside == {True}
+
+
+def _scheduler(plan: Plan, forms: list[Settings]) -> Scheduler:
+    base = plan.settings
+    if forms[-1].lr != base.lr:  # dampening went into it
+        plan = replace(plan, recipe=replace(plan.recipe, sgd=replace(plan.recipe.sgd, lr=forms[-1].lr)))
+    if not isinstance(forms[-1].lr, Schedule) and not any(isinstance(form.lr, Schedule) for form in forms):
+        return write_scheduler(plan)
+    if all(form.lr == forms[-1].lr for form in forms):
+        return write_scheduler(plan)
+    found = function_scheduler(plan)
+    names = []
+    for number, form in enumerate(forms[:-1], start=1):
+        schedule = form.lr if isinstance(form.lr, Schedule) else None
+        if schedule is None:
+            names.append(f"lambda step: {form.lr!r}")
+            continue
+        names.append(f"learning_rate_{number}")
+        doc = f"Return the learning rate of group {number} at a step."
+        found.definitions += ["", "", *python_function(names[-1], schedule, doc=doc)]
+    found.arguments = [f"[{', '.join([*names, 'learning_rate'])}]"]
+    return found
+
+
+def _imports(plan: Plan, constructor: Constructor, scheduler: Scheduler) -> list[str]:
+    standard = []
+    if needs_fnmatch(plan):
+        standard.append("from fnmatch import fnmatchcase")
+    if plan.with_model or any("math." in line for line in scheduler.definitions):
+        standard.append("import math")
+    standard.sort(key=lambda line: line.startswith("from"))
+    others = sorted([*constructor.imports, "import torch", *(["import numpy as np", "import sklearn.datasets"] if plan.with_model else [])])
+    uses_nn = plan.with_model or plan.recipe.train.clip_norm is not None
+    return [*standard, *([""] if standard else []), *others, *(["from torch import nn"] if uses_nn else [])]
+
+
+def _clip_constant(plan: Plan) -> list[str]:
+    return [] if plan.recipe.train.clip_norm is None else [f"CLIP_NORM = {plan.recipe.train.clip_norm!r}"]
+
+
+def _other_schedules(forms: list[Settings], framework: str) -> list[list[str]]:
+    """Return functions for what else changes with the step."""
+    found = []
+    for name in ("momentum", "weight_decay"):
+        value = getattr(forms[-1], name)
+        if any(getattr(form, name) != value and isinstance(getattr(form, name), Schedule) for form in forms):
+            raise ExportError(f"{framework}: `{name}` has one schedule in a group and another elsewhere. Use one.")
+        if isinstance(value, Schedule):
+            found.append(python_function(name, value, doc=f"Return {name} at a step, counted from 0."))
+    return found
+
+
+def _subclass(decay: str, *, inside: bool) -> list[str]:
+    what = {
+        "decoupled": "decoupled weight decay: param -= lr * weight_decay * param",
+        "independent": "independent weight decay: param -= weight_decay * param, whatever lr is",
+        "corrected": "corrected weight decay: param -= lr**2 / lr_max * weight_decay * param",
+    }
+    parts = [what[decay]] if decay else []
+    if inside:
+        parts.append("lr inside the velocity: v = momentum * v + lr * grad, and param -= v")
+    lines = ["class SGD(torch.optim.SGD):", *docstring(f"PyTorch's SGD with {'; and '.join(parts)}.", depth=1), ""]
+    lines += ["    @torch.no_grad()", "    def step(self):"]
+    if inside:
+        lines += ["        kept = []"]
+    lines += ["        for group in self.param_groups:"]
+    moves = []
+    if decay:
+        moves += comment("Before the step, and not through the momentum.", 2)[:0]
+        lines += [f"            decay = {_NOT_TORCHS[decay]}"]
+        moves += ["param.mul_(1 - decay)"]
+    if inside:
+        moves += ['param.grad.mul_(group["lr"])']
+    lines += ['            for param in group["params"]:', "                if param.grad is not None:"]
+    lines += [f"                    {move}" for move in moves]
+    if not inside:
+        return [*lines, "        super().step()"]
+    return [
+        *lines,
+        *comment("With lr in the gradients and in weight_decay, the step itself has lr 1.", 3),
+        '            kept.append((group["lr"], group["weight_decay"]))',
+        '            group["weight_decay"] *= group["lr"]',
+        '            group["lr"] = 1.0',
+        "        super().step()",
+        "        for group, (lr, weight_decay) in zip(self.param_groups, kept):",
+        '            group["lr"], group["weight_decay"] = lr, weight_decay',
+    ]
+
+
+def _groups(plan: Plan, forms: list[Settings], scheduler: Scheduler, decay: str) -> list[str]:
+    if not plan.groups:
+        return []
+    base = forms[-1]
+    lines = ["def parameter_groups(model):", '    """Return the parameters with the settings of their group."""']
+    names = [f"group_{number}" for number in range(1, len(forms))] + ["others"]
+    lines += [f"    {', '.join(names)} = {', '.join('[]' for _ in names)}", "    for name, param in model.named_parameters():"]
+    for number, (group, _) in enumerate(plan.groups):
+        condition = match_source(group.patterns, name="name", is_flat="param.ndim <= 1")
+        lines += call("", [condition], before=f"        {'el' if number else ''}if ", after=":")[:0]
+        lines += [statement(f"        {'elif' if number else 'if'} {condition}:"), f"            {names[number]}.append(param)"]
+    lines += ["        else:", "            others.append(param)"]
+    if any("@bias_and_norm" in group.patterns for group, _ in plan.groups):
+        lines += comment("Parameters of at most one dimension are biases and those of normalisation layers.", 1)
+    entries = []
+    for name, form in zip(names, forms, strict=True):
+        entry = [f'"params": {name}', *(f'"{key}": {value!r}' for key, value in _differing(form, base, scheduler, decay))]
+        entries.append(f"{{{', '.join(entry)}}}")
+    return [*lines, "    return [", *(statement(f"        {entry},") for entry in entries), "    ]"]
+
+
+def _differing(form: Settings, base: Settings, scheduler: Scheduler, decay: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    if form.lr != base.lr and not isinstance(form.lr, Schedule) and scheduler.base != 1.0:
+        found.append(("lr", form.lr))
+    for name in ("momentum", "dampening", "nesterov", "maximize"):
+        if getattr(form, name) != getattr(base, name):
+            found.append((name, getattr(form, name)))
+    if decay:
+        found.append(("decoupled_decay", first(form.weight_decay)))
+    elif form.weight_decay != base.weight_decay:
+        found.append(("weight_decay", first(form.weight_decay)))
+    return found
+
+
+def _make_optimizer(
+    plan: Plan, given: Settings, form: Settings, name: str, arguments: list[str], constructor: Constructor, decay: str
+) -> list[str]:
+    lines = ["def make_optimizer(model):", '    """Return the optimizer of all of the model\'s parameters."""']
+    remarks = [] if name == "SGD" else constructor.remarks(form)
+    if form.lr_in_velocity and not is_zero(form.momentum) and name != "SGD":
+        remarks.append(
+            "The recipe has lr inside the velocity, PyTorch outside: the same steps, since lr stays the same. They "
+            "part as soon as lr changes."
+        )
+    if given.decay != form.decay and not is_zero(given.weight_decay):
+        remarks.append(
+            f"The recipe's {given.decay} weight decay of {given.weight_decay!r} is {form.decay} weight decay of "
+            f"{form.weight_decay!r} here: the same step, with this momentum and lr."
+        )
+    if plan.settings.dampening and not form.dampening:
+        remarks.append(
+            f"The recipe dampens its first step too, which PyTorch does not: dampening={plan.settings.dampening!r} is in lr "
+            "instead, the same rule in another scale of the velocity."
+        )
+    for remark in remarks:
+        lines += comment(remark, 1)
+    params = "model.parameters()"
+    if plan.groups:
+        params = "parameter_groups(model)"
+    elif decay:
+        params = f'[{{"params": model.parameters(), "decoupled_decay": {first(form.weight_decay)!r}}}]'
+    return [*lines, *call(name, [params, *arguments], before="return ", depth=1)]
+
+
+def _make_scheduler(scheduler: Scheduler) -> list[str]:
+    if not scheduler.function:
+        return []
+    when = {"step": "each step", "epoch": "each epoch", "evaluation": "each evaluation"}[scheduler.each]
+    lines = ["def make_scheduler(optimizer):", f'    """Return the scheduler; call its step() after {when}."""']
+    for remark in scheduler.remarks:
+        lines += comment(remark, 1)
+    return [*lines, *call(scheduler.function, ["optimizer", *scheduler.arguments], before="return ", depth=1)]
+
+
+def _repeated(plan: Plan) -> list[str]:
+    if common.by_epochs(plan):
+        return []
+    return [
+        "def repeated(batches):",
+        '    """Yield the batches of one epoch after another, without end."""',
+        "    while True:",
+        "        yield from batches",
+    ]
+
+
+def _train(plan: Plan, scheduler: Scheduler, forms: list[Settings]) -> list[str]:
+    plateau = scheduler.each == "evaluation"
+    takes = "model, batches, loss_function, evaluate" if plateau else "model, batches, loss_function"
+    said = "`batches` is what a DataLoader is: going through it once is an epoch of (inputs, targets)."
+    if plateau:
+        said += f" `evaluate(model)` returns the held-out {plan.recipe.train.plateau.metric}."  # pyright: ignore
+    lines = [f"def train({takes}):", *docstring("Train the model in place.", said, depth=1)]
+    lines += [line for line in (f"    {one}" for one in common.not_exported(plan))]
+    lines += ["    optimizer = make_optimizer(model)"]
+    if scheduler.function:
+        lines += ["    scheduler = make_scheduler(optimizer)"]
+    schedules = [n for n in ("momentum", "weight_decay") if isinstance(getattr(forms[-1], n), Schedule)]
+    step = [
+        "optimizer.zero_grad()",
+        "loss_function(model(inputs), targets).backward()",
+        *(["nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)"] if plan.recipe.train.clip_norm else []),
+    ]
+    for name in schedules:
+        key = "decoupled_decay" if name == "weight_decay" and forms[-1].decay != "coupled" else name
+        step += ["for group in optimizer.param_groups:", f'    group["{key}"] = {name}(step)']
+    step += ["optimizer.step()", *(["scheduler.step()"] if scheduler.function and scheduler.each == "step" else [])]
+    by_epochs = common.by_epochs(plan)
+    if by_epochs and not schedules:
+        lines += ["    for _ in range(EPOCHS):", "        for inputs, targets in batches:"]
+        lines += [f"            {one}" for one in step]
+        after = {"epoch": "        scheduler.step()", "evaluation": "        scheduler.step(evaluate(model))"}
+        return [*lines, *filter(None, [after.get(scheduler.each) if scheduler.function else None])]
+    if by_epochs:
+        lines += ["    step = 0", "    for _ in range(EPOCHS):", "        for inputs, targets in batches:"]
+        lines += [f"            {one}" for one in [*step, "step += 1"]]
+        return lines if scheduler.each != "epoch" or not scheduler.function else [*lines, "        scheduler.step()"]
+    name = "step" if schedules else "_"
+    if plateau:
+        per_epoch = plan.needed_steps_per_epoch("the held-out metric is looked at once an epoch")
+        lines += comment(f"The metric is looked at once an epoch; {plan.counted}.", 1)
+        lines += ["    for step, (inputs, targets) in zip(range(STEPS), repeated(batches)):"]
+        step += [f"if (step + 1) % {per_epoch} == 0:", "    scheduler.step(evaluate(model))"]
+    else:
+        lines += [f"    for {name}, (inputs, targets) in zip(range(STEPS), repeated(batches)):"]
+    return [*lines, *(f"        {one}" for one in step)]
