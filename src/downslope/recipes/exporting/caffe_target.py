@@ -26,7 +26,7 @@ def write_caffe(plan: Plan) -> str:
     form = in_simplest_decay(base)
     if form.dampening and not form.nesterov and not form.undampened_first_step:
         form = without_dampening(form)
-    _check(plan, form)
+    _check(form)
     try:
         arguments = dict(arguments_for_convention(form, "caffe"))
     except SettingsError as error:
@@ -64,8 +64,8 @@ def write_caffe(plan: Plan) -> str:
     return "\n".join([*lines, *_groups(plan, base)]) + "\n"
 
 
-def _check(plan: Plan, form: Settings) -> None:
-    if not form.lr_in_velocity and not is_zero(form.momentum) and changes_with_time(form, plan.recipe):
+def _check(form: Settings) -> None:
+    if not form.lr_in_velocity and not is_zero(form.momentum) and changes_with_time(form):
         raise ExportError(
             "Caffe has lr inside the velocity, the recipe outside, and lr changes, so the two part at its first change. "
             "Nearest: set sgd.lr_in_velocity = true, which is Caffe's own rule; or export to torch, keras or optax."

@@ -80,18 +80,22 @@ def _alpha(lr: s.Cosine) -> list[str]:
     return [f"alpha={lr.final!r} / {lr.initial!r}"] if lr.final else []
 
 
+def ops_of(keras: str) -> str:
+    """Return the module of array operations: Keras's own, or TensorFlow itself."""
+    return "tf" if keras == "tf.keras" else "ops"
+
+
 def _schedule_class(lr: Schedule, keras: str) -> list[str]:
-    words = Words(
-        f"{keras}.ops.cos", f"{keras}.ops.sqrt", "math.pi", f"{keras}.ops.maximum", f"{keras}.ops.minimum", "as_float({})"
-    )
+    ops = ops_of(keras)
+    words = Words(f"{ops}.cos", f"{ops}.sqrt", "math.pi", f"{ops}.maximum", f"{ops}.minimum", "as_float({})")
     doc = "Return the learning rate of a step, counted from 0."
-    function = where_function("__call__", lr, doc=doc, where=f"{keras}.ops.where", words=words)
+    function = where_function("__call__", lr, doc=doc, where=f"{ops}.where", words=words)
     text = "\n".join(function)
-    head = ["def __call__(self, step):", *function[1:2], f"    step = {keras}.ops.convert_to_tensor(step)", *function[2:]]
+    head = ["def __call__(self, step):", *function[1:2], f"    step = {ops}.convert_to_tensor(step)", *function[2:]]
     as_float = [
         "def as_float(number):",
         '    """Return a whole number as a floating-point one, of Keras\'s default precision."""',
-        f"    return {keras}.ops.cast(number, {keras}.config.floatx())",
+        f"    return {ops}.cast(number, {keras}.config.floatx())",
         "",
         "",
     ]

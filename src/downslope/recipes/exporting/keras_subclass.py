@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings, is_zero
+from downslope.recipes.exporting.keras_schedules import ops_of
 from downslope.recipes.exporting.plan import Plan, changes_with_time
 from downslope.recipes.exporting.source import comment, docstring, short_call
 from downslope.recipes.exporting.symbols import step_source
@@ -60,25 +61,30 @@ def write_subclass(form: Settings, plan: Plan, keras: str, reasons: list[str], *
     if dampened:
         names["dampening"] = "dampening"
     settings = replace(form, momentum=momentum, weight_decay=decay, decay=way if in_step else "coupled")  # pyright: ignore
-    velocity, delta = step_source(settings, names)
+    ops = ops_of(keras)
+    velocity, direction, decayed = step_source(settings, names)
     lines = [
         f"class SGD({keras}.optimizers.SGD):",
         *docstring(f"Keras's SGD with {_joined(reasons)}.", depth=1),
         "",
         "    def update_step(self, gradient, variable, learning_rate):",
         '        """Take one step of one variable."""',
-        f"        learning_rate = {keras}.ops.cast(learning_rate, variable.dtype)",
-        f"        gradient = {keras}.ops.cast(gradient, variable.dtype)",
+        f"        learning_rate = {ops}.cast(learning_rate, variable.dtype)",
+        f"        gradient = {ops}.cast(gradient, variable.dtype)",
     ]
     if in_step:
         lines.append(f"        weight_decay = {'weight_decay_of(variable)' if plan.groups else 'WEIGHT_DECAY'}")
     if dampened:
         lines += comment("The first gradient is not dampened.", 2)
-        lines += [f"        is_first = {keras}.ops.cast(self.iterations == 0, variable.dtype)"]
+        lines += [f"        is_first = {ops}.cast(self.iterations == 0, variable.dtype)"]
         lines += [f"        dampening = {form.dampening!r} * (1 - is_first)"]
     if velocity is not None:
         lines += ["        velocity = self.momentums[self._get_variable_index(variable)]"]
         lines += short_call("self.assign", ["velocity", velocity], depth=2)
+    if decayed is not None and len(direction) + len(decayed) > 60:
+        lines.append(f"        decayed = {decayed}")
+        decayed = "decayed"
+    delta = direction if decayed is None else f"{direction} - {decayed}"
     return [*lines, *short_call("self.assign_add", ["variable", delta], depth=2)]
 
 

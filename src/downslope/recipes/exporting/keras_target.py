@@ -35,7 +35,7 @@ def _write(plan: Plan, keras: str) -> str:
     way = next((form.decay for form in forms if not is_zero(form.weight_decay)), "")
     reasons = reasons_for_subclass(plan, base, way)
     subclassed = bool(reasons)
-    in_step = subclassed and (way not in {"", "coupled"} or (way == "coupled" and plan.recipe.train.clip_norm is not None))
+    in_step = way in {"independent", "corrected"} or (way == "coupled" and plan.recipe.train.clip_norm is not None)
     regularized = way == "coupled" and not in_step
     on_model = regularized and not plan.with_model  # the digits' layers have it themselves
     learning_rate = write_learning_rate(base.lr, plan, keras)
@@ -43,7 +43,7 @@ def _write(plan: Plan, keras: str) -> str:
     per_variable = bool(plan.groups) and way != "" and not (regularized and plan.with_model)
     parts = [
         common.opening(plan, "TensorFlow" if keras == "tf.keras" else "Keras"),
-        _imports(plan, keras, learning_rate, per_variable=per_variable),
+        _imports(plan, keras, [*learning_rate, *subclass], per_variable=per_variable),
         [*common.constants(plan), *([] if per_variable or not way or (plan.with_model and regularized) or (way == 'decoupled' and not in_step) else [f"WEIGHT_DECAY = {base.weight_decay!r}"])],
         learning_rate,
         _weight_decay_of(plan, forms) if per_variable else [],
@@ -105,9 +105,11 @@ def _imports(plan: Plan, keras: str, learning_rate: list[str], *, per_variable: 
     if per_variable and needs_fnmatch(plan):
         standard.append("from fnmatch import fnmatchcase")
     framework = "import tensorflow as tf" if keras == "tf.keras" else "import keras"
+    text = "\n".join(learning_rate)
+    framework_parts = ["from keras import ops"] if keras == "keras" and "ops." in text else []
     others = [framework, *(["import numpy as np", "import sklearn.datasets"] if plan.with_model else [])]
     others.sort()
-    return [*standard, *([""] if standard else []), *others]
+    return [*standard, *([""] if standard else []), *others, *framework_parts]
 
 
 def _weight_decay_of(plan: Plan, forms: list[Settings]) -> list[str]:

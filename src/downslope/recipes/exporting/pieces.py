@@ -93,8 +93,11 @@ def where_function(
         return [*lines, statement(f"    return {last.source('step', words)}")]
     lines.append(statement(f"    value = {last.source('step', words)}"))
     for piece, following in zip(reversed(earlier), reversed(followers), strict=True):
-        arguments = [f"step < {following.start}", piece.source("step", words), "value"]
-        lines += short_call(where, arguments, before="value = ", depth=1)
+        formula = piece.source("step", words)
+        if len(formula) > 70:
+            lines.append(statement(f"    piece = {formula}"))
+            formula = "piece"
+        lines += short_call(where, [f"step < {following.start}", formula, "value"], before="value = ", depth=1)
     return [*lines, "    return value"]
 
 

@@ -96,18 +96,22 @@ class Symbol:
         return f"({part.source(known, name)})" if needed else part.source(known, name)
 
 
-def step_source(settings: Settings, names: dict[str, str]) -> tuple[str | None, str]:
-    """Return the source of the new velocity, None where none is kept, and of what is added to the parameter.
+def step_source(settings: Settings, names: dict[str, str]) -> tuple[str | None, str, str | None]:
+    """Return the source of a step: the new velocity, what is added to the parameter, and what is taken from it.
 
     Args:
         settings: The settings; of numbers that `names` does not name, the value is written.
         names: What the variables are called: "param", "grad", "velocity", "lr" and, if wanted, "momentum",
             "weight_decay", "dampening".
 
+    Returns:
+        The new velocity, None where none is kept; what the gradient adds to the parameter; and what weight decay takes
+        from it directly, or None.
+
     Example:
         >>> names = {"param": "w", "grad": "g", "velocity": "v", "lr": "lr"}
         >>> step_source(Settings(lr=0.1, momentum=0.9, weight_decay=0.5, decay="decoupled"), names)
-        ('0.9 * v + g', '-(lr * v) - lr * 0.5 * w')
+        ('0.9 * v + g', '-lr * v', 'lr * 0.5 * w')
     """
     symbols = {key: Symbol("name", (name,)) for key, name in names.items()}
 
@@ -127,9 +131,11 @@ def step_source(settings: Settings, names: dict[str, str]) -> tuple[str | None, 
         lr_max=settings.lr_max,
     )
     delta, velocity = sgd_rule(symbols["param"], symbols["grad"], symbols["velocity"], step)
+    decayed = delta.parts[1].source() if delta.kind == "-" else None
+    direction = delta.parts[0] if delta.kind == "-" else delta
     if settings.momentum == 0:
-        return None, delta.source()
-    return velocity.source(), delta.source(velocity, names["velocity"])
+        return None, direction.source(), decayed
+    return velocity.source(), direction.source(velocity, names["velocity"]), decayed
 
 
 def _symbol(value: Any) -> Symbol:

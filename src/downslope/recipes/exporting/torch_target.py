@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from downslope.core.errors import ExportError
 from downslope.core.schedules import Schedule
@@ -97,12 +97,7 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
     scheduler = _scheduler(plan, forms)
     special = bool(decay) or inside
     if special and constructor is not TORCH:
-        if constructor.function != "torch.optim.SGD":
-            raise ExportError(
-                f"{framework} cannot express lr_in_velocity with an lr that changes: its lr stands outside the "
-                "velocity. Export to torch, which writes a subclass; or set sgd.lr_in_velocity = false, which is "
-                "another rule from the first change of lr on."
-            )
+        _refuse(framework, decay)
     name = "SGD" if special else constructor.function
     arguments = constructor.arguments(replace(base, lr=scheduler.base))
     return module(
@@ -118,6 +113,19 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
         _repeated(plan),
         _train(plan, scheduler, forms),
         *(torch_digits(plan) if plan.with_model else []),
+    )
+
+
+def _refuse(framework: str, decay: str) -> NoReturn:
+    if decay:
+        raise ExportError(
+            f'{framework} cannot express decay="{decay}" with these settings: its optimizers have coupled, decoupled and '
+            "corrected weight decay, one for all groups. Export to torch, which writes a subclass, or to downslope."
+        )
+    raise ExportError(
+        f"{framework} cannot express lr_in_velocity with an lr that changes: its lr stands outside the velocity. Export "
+        "to torch, which writes a subclass; or set sgd.lr_in_velocity = false, which is another rule from the first "
+        "change of lr on."
     )
 
 
@@ -186,7 +194,8 @@ def _imports(plan: Plan, constructor: Constructor, scheduler: Scheduler) -> list
     if plan.with_model or any("math." in line for line in scheduler.definitions):
         standard.append("import math")
     standard.sort(key=lambda line: line.startswith("from"))
-    others = sorted([*constructor.imports, "import torch", *(["import numpy as np", "import sklearn.datasets"] if plan.with_model else [])])
+    uses_torch = plan.with_model or constructor is TORCH or bool(scheduler.function)
+    others = sorted([*constructor.imports, *(["import torch"] if uses_torch else []), *(["import numpy as np", "import sklearn.datasets"] if plan.with_model else [])])
     uses_nn = plan.with_model or plan.recipe.train.clip_norm is not None
     return [*standard, *([""] if standard else []), *others, *(["from torch import nn"] if uses_nn else [])]
 
