@@ -26,6 +26,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "predict": "what a run's model says about examples",
         "report": "lay one run or several over one another on a page",
         "read": "what the words of a paper, a command line or a solver mean as a recipe",
+        "export": "a recipe as code for PyTorch, Keras, TensorFlow, optax, timm or Caffe",
+        "compare": "whether two ways of training are the same rule, and if not, where they part",
     }
 )
 

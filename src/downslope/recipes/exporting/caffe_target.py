@@ -22,6 +22,8 @@ def write_caffe(plan: Plan) -> str:
     Raises:
         ExportError: If it cannot be expressed.
     """
+    if plan.with_model:
+        raise ExportError("with_model writes Python; for Caffe there is the solver alone. Export without, or to torch or keras.")
     base = plan.settings
     form = in_simplest_decay(base)
     if form.dampening and not form.nesterov and not form.undampened_first_step:
