@@ -69,7 +69,7 @@ def page(found: Comparison) -> str:
     if found.values is not None and found.coefficient in {"param", "grad"}:
         a, b = found.values
         lines.append(f"  That step multiplies {found.coefficient} by {a:.10g} in A and by {b:.10g} in B.")
-    elif found.values is not None and found.scale is not None:
+    elif found.values is not None and found.scale is not None and not found.only_first:
         a, b = found.values
         lines.append(f"  That step multiplies A's velocity by {a:.10g} in A, and by what is {b:.10g} of it in B.")
     if found.causes:
@@ -92,7 +92,10 @@ def _verdict(found: Comparison) -> str:
     if found.first_step is None:
         return "Not the same training: the rules are the same, but for other parameters."
     if found.only_first:
-        return "Not the same rule: their first steps differ, and no later ones."
+        return (
+            "Not the same rule: their first steps differ. From the second on they are one"
+            + (f" (velocity of B = {found.scale:.6g} times that of A)." if found.scale not in {None, 1.0} else ".")
+        )
     ordinal = "the very first" if found.first_step == 0 else f"the {_ordinal(found.first_step + 1)}"
     return f"Not the same rule: they part at step {found.first_step}, {ordinal}."
 

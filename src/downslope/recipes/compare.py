@@ -36,7 +36,8 @@ class Comparison:
             part later than can be shown like this.
         causes: The fields of the settings at fault; "groups" where groups differ.
         only_first: Whether only a parameter's first step differs.
-        scale: k with velocity_b = k velocity_a where the velocity is read, before they part.
+        scale: k with velocity_b = k velocity_a, where the velocity is read: before they part, or after a first step that
+            alone differs.
         compared_until: The last step that was looked at.
         suggestions: What would make the second the same as the first, or come nearest.
         remarks: What else to know.

@@ -81,10 +81,10 @@ def find_parting(a: Settings, b: Settings, last: int) -> Parting:
                 if found is not None:
                     step = between
                     break
-        only_first = step == 0 and _again(a, b)
         column, values, scale = found or ("velocity", None, None)
-        return Parting(step, column, values, scale, only_first=only_first, until=step)
-    return Parting(None, scale=walk.scale, until=last)
+        again = _again(a, b) if step == 0 else None
+        return Parting(step, column, values, again or scale, only_first=again is not None, until=step)
+    return Parting(None, scale=walk.scale if walk.read else None, until=last)
 
 
 class _Walk:
@@ -92,11 +92,13 @@ class _Walk:
 
     Attributes:
         scale: k with v_b = k v_a so far; None before any velocity is there.
+        read: Whether a velocity has been read.
     """
 
     def __init__(self, a: Settings, b: Settings, scale: float | None = None) -> None:
         self.a, self.b = a, b
         self.scale = scale
+        self.read = False
         self._apart = False  # the velocities are no multiples of one another any more
         self._largest = [0.0, 0.0, 0.0]
         self._seen: dict[int, float | None] = {}
@@ -114,6 +116,7 @@ class _Walk:
                 return _COLUMNS[place], (x, y), self.scale
         if step > 0:
             k = self.scale
+            self.read = self.read or bool(va or vb)
             if self._apart and (va or vb):
                 return "velocity", None, None
             if k is not None and not self._same(2, va, k * vb):
@@ -152,13 +155,15 @@ def _matrix(settings: Settings, step: int) -> tuple[tuple[float, ...], ...]:
     return _of_scalars(settings.at(step, first=step == 0))
 
 
-def _again(a: Settings, b: Settings) -> bool:
-    """Return whether the matrices of the second and third step are the same rule, whatever the first was."""
+def _again(a: Settings, b: Settings) -> float | None:
+    """Return the scale by which the second and third step are one rule, whatever the first was; None if they are not."""
     from downslope.core.rule import update_matrix
     from downslope.exchange.basis import find_basis
 
-    found = [find_basis(update_matrix(a, step), update_matrix(b, step)) for step in (1, 2)]
-    return found[0].scale is not None and found[0].scale == found[1].scale
+    second = find_basis(update_matrix(a, 1), update_matrix(b, 1)).scale
+    if second is None:
+        return None
+    return second if find_basis(update_matrix(a, 2), update_matrix(b, 2), second).scale is not None else None
 
 
 def _steps(a: Settings, b: Settings, last: int) -> Iterator[int]:
