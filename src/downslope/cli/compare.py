@@ -24,8 +24,10 @@ def execute(words: Sequence[str]) -> int:
         "compare",
         usage="A B [--steps-per-epoch N | --examples N] [--steps N] [--json] [--exit-code]",
         summary=(
-            "Say whether two ways of training are one update rule, by their update matrices over the whole schedule; if\n"
-            "not, at which step they part, by how much, which field is the cause, and what would make them equal. Each is\n"
+            "Say whether two ways of training are one update rule, by their update matrices over the whole "
+            "schedule; if\n"
+            "not, at which step they part, by how much, which field is the cause, and what would make them equal. "
+            "Each is\n"
             "a recipe file, a sentence in quotes, a Caffe solver, or arguments in any convention."
         ),
         example=(
@@ -63,9 +65,7 @@ def page(found: Comparison) -> str:
     lines = [f"A: {found.a}", f"B: {found.b}", "", _verdict(found)]
     if found.params is not None and found.params[0] != found.params[1]:
         a, b = found.params
-        lines.append(
-            f"  Begun at 1, with the gradient 1 at every step, param is then {a:.10g} in A and {b:.10g} in B."
-        )
+        lines.append(f"  Begun at 1, with the gradient 1 at every step, param is then {a:.10g} in A and {b:.10g} in B.")
     if found.values is not None and found.coefficient in {"param", "grad"}:
         a, b = found.values
         lines.append(f"  That step multiplies {found.coefficient} by {a:.10g} in A and by {b:.10g} in B.")
@@ -92,9 +92,8 @@ def _verdict(found: Comparison) -> str:
     if found.first_step is None:
         return "Not the same training: the rules are the same, but for other parameters."
     if found.only_first:
-        return (
-            "Not the same rule: their first steps differ. From the second on they are one"
-            + (f" (velocity of B = {found.scale:.6g} times that of A)." if found.scale not in {None, 1.0} else ".")
+        return "Not the same rule: their first steps differ. From the second on they are one" + (
+            f" (velocity of B = {found.scale:.6g} times that of A)." if found.scale not in {None, 1.0} else "."
         )
     ordinal = "the very first" if found.first_step == 0 else f"the {_ordinal(found.first_step + 1)}"
     return f"Not the same rule: they part at step {found.first_step}, {ordinal}."

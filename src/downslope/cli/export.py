@@ -28,8 +28,10 @@ def execute(words: Sequence[str]) -> int:
             "                        [--steps-per-epoch N | --examples N] [--reading N]"
         ),
         summary=(
-            "Print a recipe as the code that somebody of another framework's community would write: optimizer, schedule,\n"
-            "groups, clipping, weight decay where that framework puts it; with a comment wherever it cannot do exactly the\n"
+            "Print a recipe as the code that somebody of another framework's community would write: optimizer, "
+            "schedule,\n"
+            "groups, clipping, weight decay where that framework puts it; with a comment wherever it cannot do "
+            "exactly the\n"
             f"same. TARGET is {', '.join(TARGETS)}."
         ),
         example="downslope export recipes/digits.toml --to keras --with-model --out digits_keras.py",

@@ -57,7 +57,8 @@ def _of_text(command: str, text: str, name: str, overrides: Iterable[Override], 
         raise RecipeError(f"{command}: --reading {number}: there are {len(readings)}. Give a number up to that.")
     if len(readings) > 1:
         print(
-            f"downslope: the words have {len(readings)} readings; this is number {number}. `downslope read` shows them, "
+            f"downslope: the words have {len(readings)} readings; this is number {number}. `downslope read` shows "
+            f"them, "
             "--reading N chooses.",
             file=sys.stderr,
         )
@@ -71,7 +72,9 @@ def _standard_input(command: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RecipeError(f"{command}: standard input is not UTF-8 text ({error.reason} at byte {error.start}).") from None
+        raise RecipeError(
+            f"{command}: standard input is not UTF-8 text ({error.reason} at byte {error.start})."
+        ) from None
 
 
 def _is_file(word: str) -> bool:

@@ -1,6 +1,7 @@
 """`compare`: whether two ways of training are one update rule, and if not, where and why they part.
 
-What lives here: the result and the order of the work. What does not: the work, which is `downslope.recipes.comparing`'s.
+What lives here: the result and the order of the work. What does not: the work, which is
+`downslope.recipes.comparing`'s.
 """
 
 from __future__ import annotations
@@ -30,13 +31,15 @@ class Comparison:
         same: Whether the two are one rule: from the same start, with the same gradients, the same parameters.
         first_step: The first step, counted from 0, after which the parameters differ; None where they do not.
         coefficient: What they differ in at that step: what "param", "grad" or "velocity" is multiplied by in the step.
-        values: That coefficient in both, for the first one's velocity; None where the velocities are no multiples of one
+        values: That coefficient in both, for the first one's velocity; None where the velocities are no multiples
+        of one
             another any more.
         params: The parameter after that step in both, begun at 1 with the gradient 1 at every step; None where they
             part later than can be shown like this.
         causes: The fields of the settings at fault; "groups" where groups differ.
         only_first: Whether only a parameter's first step differs.
-        scale: k with velocity_b = k velocity_a, where the velocity is read: before they part, or after a first step that
+        scale: k with velocity_b = k velocity_a, where the velocity is read: before they part, or after a first
+        step that
             alone differs.
         compared_until: The last step that was looked at.
         suggestions: What would make the second the same as the first, or come nearest.
@@ -69,7 +72,8 @@ def compare(
     `EVERY_STEP` steps each, beyond them every boundary of a schedule and samples in between.
 
     Args:
-        a: `Settings`, a `Recipe`, a `Reading`, the path of a recipe, the words of a paper, a solver, or arguments in any
+        a: `Settings`, a `Recipe`, a `Reading`, the path of a recipe, the words of a paper, a solver, or arguments
+        in any
             convention such as "torch: SGD(lr=0.1, momentum=0.9)".
         b: The same.
         steps: Steps to compare; without it those of the longer training, or beyond the last change of a schedule.
@@ -123,9 +127,7 @@ def _pairs(one: Side, two: Side) -> list[tuple[Settings, Settings]]:
     """Return the settings to compare, group by group; none where the groups do not choose the same parameters."""
     if [group.patterns for group in one.groups] != [group.patterns for group in two.groups]:
         return []
-    inside = [
-        (x.apply(one.settings), y.apply(two.settings)) for x, y in zip(one.groups, two.groups, strict=True)
-    ]
+    inside = [(x.apply(one.settings), y.apply(two.settings)) for x, y in zip(one.groups, two.groups, strict=True)]
     return [(one.settings, two.settings), *inside]
 
 
@@ -168,11 +170,16 @@ def _beside_the_rule(one: Side, two: Side) -> list[str]:
     if one.recipe is None or two.recipe is None:
         return []
     found: list[str] = []
-    for table, names in (("data", ("name", "batch_size")), ("train", ("epochs", "steps", "accumulate", "clip_norm", "ema"))):
+    for table, names in (
+        ("data", ("name", "batch_size")),
+        ("train", ("epochs", "steps", "accumulate", "clip_norm", "ema")),
+    ):
         for name in names:
             x, y = (getattr(getattr(side.recipe, table), name) for side in (one, two))
             if x != y:
-                found.append(f"not part of the rule, and different: {table}.{name} is {x!r} in {one.name}, {y!r} in {two.name}")
+                found.append(
+                    f"not part of the rule, and different: {table}.{name} is {x!r} in {one.name}, {y!r} in {two.name}"
+                )
     plateaus = [side.recipe.train.plateau for side in (one, two) if side.recipe is not None]
     if any(plateaus):
         found.append("a plateau changes lr at steps that nobody knows beforehand; it is not compared")
@@ -182,10 +189,11 @@ def _beside_the_rule(one: Side, two: Side) -> list[str]:
 def _how_far(last: int) -> list[str]:
     if last <= EVERY_STEP:
         return []
-    return [
-        f"compared up to step {last}: each of the first {EVERY_STEP}, and from there on every boundary of the schedules and "
-        "samples in between"
-    ]
+    sentence = (
+        f"compared up to step {last}: each of the first {EVERY_STEP}, and from there on every boundary of the "
+        "schedules and samples in between"
+    )
+    return [sentence]
 
 
 def fields_shown(found: Comparison) -> list[tuple[str, str, str]]:
@@ -193,5 +201,6 @@ def fields_shown(found: Comparison) -> list[tuple[str, str, str]]:
     return [
         (one.name, repr(x), repr(y))
         for one in fields(Settings)
-        if (x := getattr(found.settings_a, one.name)) != (y := getattr(found.settings_b, one.name)) or one.name in found.causes
+        if (x := getattr(found.settings_a, one.name)) != (y := getattr(found.settings_b, one.name))
+        or one.name in found.causes
     ]

@@ -24,7 +24,8 @@ SAME = [
     ("torch and optax", TORCH, "optax: sgd(0.1, momentum=0.9)", 1.0),
     ("torch and Caffe, constant lr", "torch: SGD(lr=0.01, momentum=0.9, weight_decay=5e-4)",
      'base_lr: 0.01 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.0005', 0.01),
-    ("weight decay of torch is twice the l of Keras's L2", "torch.optim.SGD(params, lr=0.1, momentum=0.9, weight_decay=5e-4)",
+    ("weight decay of torch is twice the l of Keras's L2",
+     "torch.optim.SGD(params, lr=0.1, momentum=0.9, weight_decay=5e-4)",
      "keras: SGD(learning_rate=0.1, momentum=0.9, kernel_regularizer=L2(2.5e-4))", 0.1),
     ("and the l of tf.nn.l2_loss", "torch: SGD(lr=0.1, momentum=0.9, weight_decay=5e-4)",
      "tf1: MomentumOptimizer(learning_rate=0.1, momentum=0.9, l2_loss=5e-4)", 1.0),
@@ -40,13 +41,16 @@ SAME = [
      "keras: SGD(learning_rate=0.1, momentum=0.9, weight_decay=0.01)", 0.1),
     ("timm calls Nesterov `sgd`", "timm: create_optimizer_v2(opt='sgd', lr=0.1)",
      "torch: SGD(lr=0.1, momentum=0.9, nesterov=True)", 1.0),
-    ("relative decay is decoupled decay over the initial lr", Settings(lr=DROP, momentum=0.9, weight_decay=0.001, decay="relative"),
+    ("relative decay is decoupled decay over the initial lr",
+     Settings(lr=DROP, momentum=0.9, weight_decay=0.001, decay="relative"),
      Settings(lr=DROP, momentum=0.9, weight_decay=0.01, decay="decoupled"), 1.0),
     ("independent decay at a constant lr", Settings(lr=0.1, momentum=0.9, weight_decay=0.001, decay="independent"),
      Settings(lr=0.1, momentum=0.9, weight_decay=0.01, decay="decoupled"), 1.0),
     ("Keras switches after its boundary",
      "keras: SGD(learning_rate=PiecewiseConstantDecay([1], [0.1, 0.01]), momentum=0.9)", INSIDE, 1.0),
-    ("a schedule in other words", Settings(lr=Exponential(0.1, 0.1, 2, staircase=True)), Settings(lr=Sequence((0.1, 0.01), (2,))), None),
+    ("a schedule in other words", Settings(lr=Exponential(0.1, 0.1, 2, staircase=True)),
+     Settings(lr=Sequence((0.1,
+    0.01), (2,))), None),
     ("a constant is a constant", Settings(lr=Constant(0.1), momentum=0.9), TORCH, 1.0),
 ]  # fmt: skip
 # The schedule in other words agrees up to its next stair, so it is compared up to there.
@@ -68,7 +72,8 @@ PART = [
     ("lr inside, once it drops at the third step", OUTSIDE, INSIDE, 2, ("lr_in_velocity",), (0.6829, 0.529)),
     ("coupled and decoupled with momentum, from the second step", COUPLED, replace(COUPLED, decay="decoupled"), 1,
      ("decay",), None),
-    ("dampening, at the first step alone", DAMPENED, Settings(lr=0.1, momentum=0.9), 0, ("dampening", "lr"), (0.0, 0.9)),
+    ("dampening, at the first step alone", DAMPENED, Settings(lr=0.1, momentum=0.9), 0, ("dampening", "lr"), (0.0,
+    0.9)),
     ("Nesterov, at once", replace(COUPLED, nesterov=True), COUPLED, 0, ("nesterov",), None),
     ("momentum, from the second step", replace(COUPLED, momentum=0.8), COUPLED, 1, ("momentum",), None),
     ("lr", Settings(lr=0.1), Settings(lr=0.2), 0, ("lr",), (0.9, 0.8)),
@@ -78,15 +83,21 @@ PART = [
      Settings(lr=Warmup(4, 0.1), momentum=0.9, lr_in_velocity=True), 1, ("lr_in_velocity",), None),
     ("independent decay, when lr drops", Settings(lr=DROP, momentum=0.9, weight_decay=0.001, decay="independent"),
      Settings(lr=DROP, momentum=0.9, weight_decay=0.01, decay="decoupled"), 2, ("decay", "weight_decay"), None),
-    ("corrected and decoupled decay, when lr drops", Settings(lr=DROP, momentum=0.9, weight_decay=0.01, decay="corrected"),
+    ("corrected and decoupled decay, when lr drops", Settings(lr=DROP, momentum=0.9, weight_decay=0.01,
+     decay="corrected"),
      Settings(lr=DROP, momentum=0.9, weight_decay=0.01, decay="decoupled"), 2, ("decay",), None),
-    ("Caffe's inv outside, at the second step", 'base_lr: 0.01 lr_policy: "inv" gamma: 0.0001 power: 0.75 momentum: 0.9',
+    ("Caffe's inv outside, at the second step",
+     'base_lr: 0.01 lr_policy: "inv" gamma: 0.0001 power: 0.75 momentum: 0.9',
      Settings(lr=Inverse(0.01, 1e-4, 0.75), momentum=0.9), 1, ("lr_in_velocity",), None),
     ("timm's SGDW and Keras, once lr drops", Settings(lr=DROP, momentum=0.9, weight_decay=0.01, decay="decoupled"),
-     Settings(lr=DROP, momentum=0.9, weight_decay=0.01, decay="decoupled", lr_in_velocity=True), 2, ("lr_in_velocity",), None),
-    ("a milestone far out", Settings(lr=MultiStep(0.1, 0.1, (300_000,))), Settings(lr=MultiStep(0.1, 0.1, (300_001,))), 300_000,
+     Settings(lr=DROP, momentum=0.9, weight_decay=0.01, decay="decoupled", lr_in_velocity=True), 2,
+     ("lr_in_velocity",), None),
+    ("a milestone far out", Settings(lr=MultiStep(0.1, 0.1, (300_000,))),
+     Settings(lr=MultiStep(0.1, 0.1,
+    (300_001,))), 300_000,
      ("lr",), None),
-    ("cosines of two lengths", Settings(lr=Cosine(0.1, 0.0, 600_000)), Settings(lr=Cosine(0.1, 0.0, 600_001)), 2, ("lr",), None),
+    ("cosines of two lengths", Settings(lr=Cosine(0.1, 0.0, 600_000)), Settings(lr=Cosine(0.1, 0.0, 600_001)), 2,
+    ("lr",), None),
 ]  # fmt: skip
 
 
@@ -140,10 +151,13 @@ def test_keras_is_told_its_regularizer():
 def test_wide_resnet_in_keras():
     """A paper's sentence against Keras: the regularizer, and that lr stands inside and will part the two."""
     words = (
-        "SGD with Nesterov momentum 0.9, initial learning rate 0.1, weight decay 0.0005, minibatch size 128; dropped by 0.2 at "
+        "SGD with Nesterov momentum 0.9, initial learning rate 0.1, weight decay 0.0005, minibatch size 128; "
+        "dropped by 0.2 at "
         "60, 120 and 160 epochs, total of 200 epochs"
     )
-    found = compare(words, "keras: SGD(learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)", examples=50_000)
+    found = compare(
+        words, "keras: SGD(learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)", examples=50_000
+    )
     said = " ".join(found.suggestions)
     assert "kernel_regularizer=L2(0.00025)" in said
     assert "part at step 23460" in said  # 60 epochs of 391 steps
@@ -233,7 +247,9 @@ def test_the_verdict_is_what_a_run_shows(a, data):
     """Whatever the two: they are called the same exactly where a run of random gradients stays the same."""
     import numpy as np
 
-    names = data.draw(st.lists(st.sampled_from(["lr", "momentum", "decay", "lr_in_velocity", "undampened_first_step"]), max_size=2))
+    names = data.draw(
+        st.lists(st.sampled_from(["lr", "momentum", "decay", "lr_in_velocity", "undampened_first_step"]), max_size=2)
+    )
     b, other = a, data.draw(some_settings())
     for name in names:
         try:
@@ -250,5 +266,7 @@ def test_the_verdict_is_what_a_run_shows(a, data):
             param += delta
             path.append(param)
         runs.append(path)
-    apart = [step for step, (x, y) in enumerate(zip(*runs, strict=True)) if not np.isclose(x, y, rtol=1e-11, atol=1e-13)]
+    apart = [
+        step for step, (x, y) in enumerate(zip(*runs, strict=True)) if not np.isclose(x, y, rtol=1e-11, atol=1e-13)
+    ]
     assert found.first_step == (apart[0] if apart else None)

@@ -86,7 +86,10 @@ FORMS = [
     _of("plain", Settings(lr=0.3)),
     _of("dampened", Settings(lr=_STAIRS, momentum=0.9, dampening=0.5)),
     _of("dampened from the first step", Settings(lr=_STAIRS, momentum=0.9, dampening=0.5, undampened_first_step=False)),
-    _of("dampened decoupled", Settings(lr=_STAIRS, dampening=0.5, undampened_first_step=False, decay="decoupled", **_FULL)),
+    _of(
+        "dampened decoupled",
+        Settings(lr=_STAIRS, dampening=0.5, undampened_first_step=False, decay="decoupled", **_FULL),
+    ),
     _of("dampened Nesterov", Settings(lr=_STAIRS, momentum=0.9, dampening=0.25, nesterov=True)),
     _of("decoupled", Settings(lr=_STAIRS, decay="decoupled", **_FULL)),
     _of("decoupled without momentum", Settings(lr=_STAIRS, weight_decay=0.05, decay="decoupled")),
@@ -94,7 +97,10 @@ FORMS = [
     _of("decoupled, no biases", Settings(lr=_STAIRS, decay="decoupled", **_FULL), [NO_BIAS]),
     _of("independent", Settings(lr=_STAIRS, decay="independent", **_FULL)),
     _of("independent, constant lr", Settings(lr=0.1, decay="independent", **_FULL)),
-    _of("independent inside Nesterov", Settings(lr=_STAIRS, decay="independent", lr_in_velocity=True, nesterov=True, **_FULL)),
+    _of(
+        "independent inside Nesterov",
+        Settings(lr=_STAIRS, decay="independent", lr_in_velocity=True, nesterov=True, **_FULL),
+    ),
     _of("relative", Settings(lr=_STAIRS, decay="relative", **_FULL)),
     _of("corrected", Settings(lr=_STAIRS, decay="corrected", nesterov=True, **_FULL)),
     _of("inside", Settings(lr=_STAIRS, lr_in_velocity=True, **_FULL)),
@@ -110,7 +116,10 @@ FORMS = [
     _of("a group of its own schedule", Settings(lr=_STAIRS, **_FULL), [Group(match="*.bias", lr=Cosine(0.1, 0.0, 50))]),
     _of("momentum scheduled", Settings(lr=0.1, momentum=Linear(0.5, 0.9, 30), nesterov=True)),
     _of("weight decay scheduled", Settings(lr=_STAIRS, momentum=0.9, weight_decay=MultiStep(0.01, 2.0, (20,)))),
-    _of("decoupled decay scheduled", Settings(lr=_STAIRS, momentum=0.9, weight_decay=Linear(0.1, 0.0, 40), decay="decoupled")),
+    _of(
+        "decoupled decay scheduled",
+        Settings(lr=_STAIRS, momentum=0.9, weight_decay=Linear(0.1, 0.0, 40), decay="decoupled"),
+    ),
 ]
 """Every part of the rule, in a form that no recipe above has."""
 

@@ -16,6 +16,9 @@ from downslope.core.rule import sgd_rule
 NAMES = ("dense1.weight", "dense1.bias", "logits.weight", "logits.bias")
 SHAPES = {"dense1.weight": (3, 2), "dense1.bias": (2,), "logits.weight": (2, 1), "logits.bias": (1,)}
 
+FLATTER = 8.0
+"""What the loss is divided by, so that the largest lr of a recipe is stable."""
+
 _RNG = np.random.default_rng(11)
 START = {name: _RNG.uniform(-0.5, 0.5, shape) for name, shape in SHAPES.items()}
 _INPUTS = _RNG.normal(size=(64, 5, 3)) * 0.3
@@ -29,9 +32,9 @@ def batch(step, steps_per_epoch):
 
 
 def gradients(params, inputs, targets):
-    """Return the gradients of the mean squared error, worked out by hand."""
+    """Return the gradients of the mean squared error over `FLATTER`, worked out by hand."""
     hidden = inputs @ params["dense1.weight"] + params["dense1.bias"]
-    error = 2 * (hidden @ params["logits.weight"] + params["logits.bias"] - targets) / targets.size
+    error = 2 * (hidden @ params["logits.weight"] + params["logits.bias"] - targets) / targets.size / FLATTER
     back = error @ params["logits.weight"].T
     return {
         "dense1.weight": inputs.T @ back,

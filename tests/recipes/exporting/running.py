@@ -1,6 +1,7 @@
 """Running exported programs: each target's program trains the small problem, and its trajectory comes back.
 
-What lives here: one driver for each framework. A program is a module of its own: it is written by `export`, compiled and
+What lives here: one driver for each framework. A program is a module of its own: it is written by `export`,
+compiled and
 run here, and called as its reader would call it.
 """
 
@@ -11,7 +12,7 @@ import types
 import numpy as np
 
 from downslope import export
-from recipes.exporting.problem import NAMES, START, batch
+from recipes.exporting.problem import FLATTER, NAMES, START, batch
 
 
 class Enough(Exception):  # noqa: N818 - no error: the test has seen as many steps as it wants
@@ -58,7 +59,12 @@ def run_torch(case, target="torch", *, evaluate=None):
 
     plateau = case.recipe.train.plateau is not None and target != "downslope"
     try:
-        module.train(model, Batches(), torch.nn.MSELoss(), *([evaluate or _better(case)] if plateau else []))
+        module.train(
+            model,
+            Batches(),
+            lambda y, t: ((y - t) ** 2).mean() / FLATTER,
+            *([evaluate or _better(case)] if plateau else []),
+        )
         look()
     except Enough:
         pass
@@ -87,7 +93,7 @@ def run_optax(case):
         def loss_function(params, inputs, targets):
             for layer in ("dense1", "logits"):
                 inputs = inputs @ params[layer]["kernel"] + params[layer]["bias"]
-            return ((inputs - targets) ** 2).mean()
+            return ((inputs - targets) ** 2).mean() / FLATTER
 
         optimizer = module.make_optimizer()
         state = optimizer.init(params)
@@ -98,16 +104,15 @@ def run_optax(case):
             if step < case.steps:
                 params, state = train_step(params, state, *map(jnp.asarray, batch(step, case.steps_per_epoch)))
         words = {"weight": "kernel", "bias": "bias"}
-        return [
-            {n: np.asarray(one[n.split(".")[0]][words[n.split(".")[1]]]) for n in NAMES} for one in path
-        ]
+        return [{n: np.asarray(one[n.split(".")[0]][words[n.split(".")[1]]]) for n in NAMES} for one in path]
 
 
 def keras_model():
     """Return the network in Keras, built, with its first weights."""
     import keras
 
-    layers = [keras.Input((3,)), keras.layers.Dense(2, name="dense1"), keras.layers.Dense(1, name="logits")]
+    layers = [keras.Input((3,), dtype="float64"), keras.layers.Dense(2, name="dense1", dtype="float64")]
+    layers.append(keras.layers.Dense(1, name="logits", dtype="float64"))
     model = keras.Sequential(layers)
     model.set_weights([START[name] for name in NAMES])
     return model
@@ -123,11 +128,11 @@ def run_keras(case, target):
         module = program(case, target)
         model = keras_model()
         if target == "keras":
-            module.compile_model(model, "mse")
+            module.compile_model(model, lambda t, y: keras.ops.mean((t - y) ** 2) / FLATTER)
             model.jit_compile = False  # compiling takes longer than these steps
             train_step = model.train_on_batch
         else:
-            train_step = module.make_train_step(model, keras.losses.MeanSquaredError())
+            train_step = module.make_train_step(model, lambda t, y: keras.ops.mean((t - y) ** 2) / FLATTER)
         path = [dict(zip(NAMES, model.get_weights(), strict=True))]
         for step in range(case.steps):
             train_step(*batch(step, case.steps_per_epoch))

@@ -76,7 +76,7 @@ def test_tensorflow_goes_the_way_of_the_rule(case):
 
 @pytest.mark.parametrize("target", ["keras", "tensorflow"])
 def test_learning_rates_in_keras_are_the_schedules(target):
-    """Every recipe that Keras can express: its program's learning rate is the schedule's at each step."""
+    """Every recipe that Keras can express: its learning rate is the schedule's, in the float32 that Keras has it in."""
     import keras
 
     before = keras.config.floatx()
@@ -88,7 +88,7 @@ def test_learning_rates_in_keras_are_the_schedules(target):
                 continue
             learning_rate = program(case, target).learning_rate
             for step in range(0, case.steps, 1 if case.steps < 100 else 7):
-                assert float(learning_rate(step)) == pytest.approx(lr(step), rel=1e-9, abs=1e-12), (case.name, step)
+                assert float(learning_rate(step)) == pytest.approx(lr(step), rel=2e-7, abs=1e-12), (case.name, step)
     finally:
         keras.config.set_floatx(before)
 

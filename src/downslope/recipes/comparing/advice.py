@@ -85,30 +85,29 @@ def _in_convention(a: Side, b: Side, last: int) -> list[str]:
     if not changed:
         return [left, *_exporting(row.name)] if left else []
     used = ", ".join(f"{name}={_written(name, value)}" for name, value in changed.items())
-    gone = [
-        f"{name}={value!r}" for name, value in b.arguments.items() if name not in arguments or name in changed
-    ]
-    sentence = f"to reproduce {_what(a, b, changed)} in {row.title}, use {used}"
+    gone = [f"{name}={value!r}" for name, value in b.arguments.items() if name not in arguments or name in changed]
+    sentence = f"to reproduce {_what(a, changed)} in {row.title}, use {used}"
     gone = [one for one in gone if one.split("=")[0] in {"weight_decay", "kernel_regularizer", *changed}]
     sentence += f", not {' and '.join(gone)}" if gone else ""
     where = [text for name, text in arguments.elsewhere.items() if name in changed]
     sentence += f" ({'; '.join(where)})" if where else ""
     if parting.step is None:
         return [sentence]
-    return [
-        sentence,
-        f"even then the two part at step {parting.step}, since lr stands {'inside' if row.lr_in_velocity else 'outside'} the "
-        f"velocity in {row.title} and changes there: multiply its velocity by lr_new / lr_old at each change"
-        if row.lr_in_velocity and not a.settings.lr_in_velocity
-        else f"even then the two part at step {parting.step}: {left or 'they differ in what no argument of it can say'}",
-        *_exporting(row.name),
-    ]
+    still = f"even then the two part at step {parting.step}"
+    if row.lr_in_velocity and not a.settings.lr_in_velocity:
+        still += (
+            f", since lr stands inside the velocity in {row.title} and changes there: multiply its velocity by "
+            "lr_new / lr_old at each change"
+        )
+    else:
+        still += f": {left or 'they differ in what no argument of it can say'}"
+    return [sentence, still, *_exporting(row.name)]
 
 
 _NOTHING = object()
 
 
-def _what(a: Side, b: Side, changed: dict[str, Any]) -> str:
+def _what(a: Side, changed: dict[str, Any]) -> str:
     """Return what is to be reproduced: an argument, where it is one alone, or all of the other side."""
     decays = {"weight_decay", "kernel_regularizer", "l2_loss", "wd", "alpha", "l2_regularization_weight"}
     if set(changed) <= decays and not is_zero(a.settings.weight_decay):
@@ -124,23 +123,31 @@ def _written(name: str, value: Any) -> str:
 def _exporting(name: str) -> list[str]:
     from downslope.recipes.export import TARGETS
 
-    return [f"`downslope export RECIPE --to {name}` writes code that is the same at every step"] if name in TARGETS else []
+    return (
+        [f"`downslope export RECIPE --to {name}` writes code that is the same at every step"] if name in TARGETS else []
+    )
 
 
 def _other_decay(a: Settings, b: Settings) -> list[str]:
     """Return what comes nearest where decay is coupled on one side and not on the other."""
     if {a.decay == "coupled", b.decay == "coupled"} != {True, False} or is_zero(a.momentum):
         return []
-    if isinstance(a.momentum, Schedule) or isinstance(a.weight_decay, Schedule) or b.decay not in {"coupled", "decoupled"}:
+    if (
+        isinstance(a.momentum, Schedule)
+        or isinstance(a.weight_decay, Schedule)
+        or b.decay not in {"coupled", "decoupled"}
+    ):
         return []
     if a.decay not in {"coupled", "decoupled"}:
         return []
     factor = 1 / (1 - a.momentum) if a.decay == "coupled" else 1 - a.momentum
-    return [
-        "coupled decay goes through momentum, decoupled decay does not, so no number makes them equal; with a constant lr, "
-        f"in the long run, {a.decay} {a.weight_decay!r} pulls like {b.decay} {float(f'{a.weight_decay * factor:.12g}')!r} "
+    like = float(f"{a.weight_decay * factor:.12g}")
+    sentence = (
+        "coupled decay goes through momentum, decoupled decay does not, so no number makes them equal; with a constant "
+        f"lr, in the long run, {a.decay} {a.weight_decay!r} pulls like {b.decay} {like!r} "
         "(weight_decay_decoupled = weight_decay_coupled / (1 - momentum))"
-    ]
+    )
+    return [sentence]
 
 
 def _toml(value: Any) -> str:

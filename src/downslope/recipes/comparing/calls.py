@@ -169,4 +169,4 @@ def _name(tree: ast.expr) -> str:
 def _unreadable(text: str, why: str) -> str:
     shown = " ".join(text.split())
     shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-    return f"{shown!r}: {why}. Write it like \"torch: SGD(lr=0.1, momentum=0.9, weight_decay=5e-4)\"."
+    return f'{shown!r}: {why}. Write it like "torch: SGD(lr=0.1, momentum=0.9, weight_decay=5e-4)".'

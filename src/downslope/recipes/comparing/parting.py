@@ -1,7 +1,8 @@
 """Where two rules part: both walked along their schedules, by their update matrices.
 
 What lives here: the walk. Two rules are one as long as, from the first step on, their matrices say the same about the
-parameter, with the velocity of one k times that of the other; k may be anything, and is found on the way. What does not:
+parameter, with the velocity of one k times that of the other; k may be anything, and is found on the way. What
+does not:
 why they part (`causes.py`).
 """
 
@@ -38,7 +39,8 @@ class Parting:
     Attributes:
         step: The first step, 0-based, after which the parameter differs; None if there is none.
         coefficient: Of what in that step: "param", "grad" or "velocity".
-        values: The coefficient in both, that of the velocity for the first one's velocity; None where the velocities are
+        values: The coefficient in both, that of the velocity for the first one's velocity; None where the
+        velocities are
             no multiples of one another.
         scale: k with v_b = k v_a before that step, or at the end; None where no velocity is read.
         only_first: Whether after the first step the two are the same rule again.
@@ -74,16 +76,11 @@ def find_parting(a: Settings, b: Settings, last: int) -> Parting:
         if found is None:
             before = step
             continue
-        if step > before + 1:  # not looked at in between: go back and find the very first
-            walk = _Walk(a, b, walk.known_at(before))
-            for between in range(before + 1, step + 1):
-                found = walk.look(between)
-                if found is not None:
-                    step = between
-                    break
-        column, values, scale = found or ("velocity", None, None)
-        again = _again(a, b) if step == 0 else None
-        return Parting(step, column, values, again or scale, only_first=again is not None, until=step)
+        # Of the steps that were passed over, none changed the walk: go through them for the very first that differs.
+        between = ((one, walk.look(one)) for one in range(before + 1, step))
+        first, (column, values, scale) = next(((one, it) for one, it in between if it is not None), (step, found))
+        again = _again(a, b) if first == 0 else None
+        return Parting(first, column, values, again or scale, only_first=again is not None, until=first)
     return Parting(None, scale=walk.scale if walk.read else None, until=last)
 
 
@@ -95,17 +92,12 @@ class _Walk:
         read: Whether a velocity has been read.
     """
 
-    def __init__(self, a: Settings, b: Settings, scale: float | None = None) -> None:
+    def __init__(self, a: Settings, b: Settings) -> None:
         self.a, self.b = a, b
-        self.scale = scale
+        self.scale: float | None = None
         self.read = False
         self._apart = False  # the velocities are no multiples of one another any more
         self._largest = [0.0, 0.0, 0.0]
-        self._seen: dict[int, float | None] = {}
-
-    def known_at(self, step: int) -> float | None:
-        """Return the scale after a step that has been looked at."""
-        return self._seen.get(step)
 
     def look(self, step: int) -> tuple[str, tuple[float, float] | None, float | None] | None:
         """Return what differs at a step: the coefficient and its two values; None if nothing does."""
@@ -122,7 +114,6 @@ class _Walk:
             if k is not None and not self._same(2, va, k * vb):
                 return "velocity", (va, k * vb), k
         self._carry((npa, nga, nva if step else 0.0), (npb, ngb, nvb if step else 0.0))
-        self._seen[step] = self.scale
         return None
 
     def _carry(self, a: tuple[float, float, float], b: tuple[float, float, float]) -> None:
@@ -156,7 +147,7 @@ def _matrix(settings: Settings, step: int) -> tuple[tuple[float, ...], ...]:
 
 
 def _again(a: Settings, b: Settings) -> float | None:
-    """Return the scale by which the second and third step are one rule, whatever the first was; None if they are not."""
+    """Return the scale by which the second and third step are one rule, or None if they are not."""
     from downslope.core.rule import update_matrix
     from downslope.exchange.basis import find_basis
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,9 @@ class Side:
     remarks: tuple[str, ...] = ()
 
 
-def make_side(given: Any, name: str, *, steps_per_epoch: int | None = None, examples: int | None = None) -> Side:
+def make_side(  # noqa: PLR0911 -- one for each kind of thing that can be compared
+    given: Any, name: str, *, steps_per_epoch: int | None = None, examples: int | None = None
+) -> Side:
     """Return one side of a comparison.
 
     Args:
@@ -83,7 +85,7 @@ def make_side(given: Any, name: str, *, steps_per_epoch: int | None = None, exam
         return Side(name=shown, settings=settings, convention=convention, arguments=arguments)
     if "\n" not in given and (_exists(given) or given.endswith((".toml", ".prototxt"))):
         return _of_file(Path(given), steps_per_epoch, examples)
-    return _of_words(given, name, steps_per_epoch, examples)
+    return _of_words(given, steps_per_epoch, examples)
 
 
 def _of_recipe(recipe: Recipe, name: str, steps_per_epoch: int | None, examples: int | None) -> Side:
@@ -110,10 +112,10 @@ def _of_file(path: Path, steps_per_epoch: int | None, examples: int | None) -> S
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    return _of_words(text, str(path), steps_per_epoch, examples)
+    return _of_words(text, steps_per_epoch, examples)
 
 
-def _of_words(text: str, name: str, steps_per_epoch: int | None, examples: int | None) -> Side:
+def _of_words(text: str, steps_per_epoch: int | None, examples: int | None) -> Side:
     from downslope.recipes.read import read
 
     readings = read(text)
@@ -127,7 +129,7 @@ def _of_words(text: str, name: str, steps_per_epoch: int | None, examples: int |
     if len(readings) == 1:
         return side
     remark = f"{shown}: has {len(readings)} readings, and the first is compared; `downslope read` shows them"
-    return Side(**{one.name: getattr(side, one.name) for one in fields(side)} | {"remarks": (*side.remarks, remark)})
+    return replace(side, remarks=(*side.remarks, remark))
 
 
 def _in_steps(settings: Settings, name: str, steps_per_epoch: int | None) -> Settings:

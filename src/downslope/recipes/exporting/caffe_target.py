@@ -13,17 +13,30 @@ from downslope.exchange.writing import arguments_for_convention
 from downslope.recipes.exporting.plan import Plan, changes_with_time, in_simplest_decay, without_dampening
 from downslope.recipes.exporting.source import comment
 
-_ORDER = ("base_lr", "lr_policy", "gamma", "power", "stepsize", "stepvalue", "max_iter", "momentum", "weight_decay", "type")
+_ORDER = (
+    "base_lr",
+    "lr_policy",
+    "gamma",
+    "power",
+    "stepsize",
+    "stepvalue",
+    "max_iter",
+    "momentum",
+    "weight_decay",
+    "type",
+)
 
 
-def write_caffe(plan: Plan) -> str:
+def write_caffe(plan: Plan) -> str:  # noqa: C901 -- one line after another of the solver
     """Return the solver of a plan.
 
     Raises:
         ExportError: If it cannot be expressed.
     """
     if plan.with_model:
-        raise ExportError("with_model writes Python; for Caffe there is the solver alone. Export without, or to torch or keras.")
+        raise ExportError(
+            "with_model writes Python; for Caffe there is the solver alone. Export without, or to torch or keras."
+        )
     base = plan.settings
     form = in_simplest_decay(base)
     if form.dampening and not form.nesterov and not form.undampened_first_step:
@@ -60,7 +73,8 @@ def write_caffe(plan: Plan) -> str:
     if recipe.train.plateau is not None:
         lines += comment(
             f"Not here: Caffe knows no plateau. The recipe multiplies lr by {recipe.train.plateau.factor!r} when the "
-            f"held-out {recipe.train.plateau.metric} has not improved for {recipe.train.plateau.patience} evaluations: stop, "
+            f"held-out {recipe.train.plateau.metric} has not improved for {recipe.train.plateau.patience} "
+            f"evaluations: stop, "
             "set base_lr, and go on from the snapshot."
         )
     return "\n".join([*lines, *_groups(plan, base)]) + "\n"
@@ -69,7 +83,8 @@ def write_caffe(plan: Plan) -> str:
 def _check(form: Settings) -> None:
     if not form.lr_in_velocity and not is_zero(form.momentum) and changes_with_time(form):
         raise ExportError(
-            "Caffe has lr inside the velocity, the recipe outside, and lr changes, so the two part at its first change. "
+            "Caffe has lr inside the velocity, the recipe outside, and lr changes, so the two part at its first "
+            "change. "
             "Nearest: set sgd.lr_in_velocity = true, which is Caffe's own rule; or export to torch, keras or optax."
         )
 
@@ -82,7 +97,8 @@ def _max_iter(plan: Plan, arguments: dict[str, Any]) -> int | float:
         length = arguments["max_iter"]
         if length != total:
             raise ExportError(
-                f"Caffe's poly policy ends with the training: its schedule lasts {length!r} steps and the training {total}. "
+                f"Caffe's poly policy ends with the training: its schedule lasts {length!r} steps and the training "
+                f"{total}. "
                 "Make the two the same, or export to another target."
             )
     return total
@@ -106,7 +122,7 @@ def _groups(plan: Plan, base: Settings) -> list[str]:
         lines += comment(
             f"In the network, for the blobs that {patterns} matches (of a layer, first its weight, then its bias):"
         )
-        lines.append(f"#   param {{ lr_mult: {lr_mult!r} decay_mult: {decay_mult!r} }}")
+        lines.append(f"#   param {{ lr_mult: {lr_mult:g} decay_mult: {decay_mult:g} }}")
     return lines
 
 

@@ -54,7 +54,9 @@ def not_exported(plan: Plan) -> list[str]:
             f"{train.early_stop.min_delta!r} for {train.early_stop.patience} evaluations (train.early_stop)."
         )
     if train.on_nonfinite != "ignore" and plan.with_model:
-        lines += comment(f"Not here: what a gradient with inf or NaN does (train.on_nonfinite = {train.on_nonfinite!r}).")
+        lines += comment(
+            f"Not here: what a gradient with inf or NaN does (train.on_nonfinite = {train.on_nonfinite!r})."
+        )
     return lines
 
 

@@ -16,13 +16,18 @@ from downslope.recipes.exporting.torch_digits import torch_digits
 def write_downslope(plan: Plan) -> str:
     """Return the program of a plan with Downslope's optimizer for PyTorch."""
     settings = _changed(plan.settings)
-    groups = [nested("Group", [f"match={_source(group.match)}", *_given(group.in_steps, plan)]) for group, _ in plan.groups]
+    groups = [
+        nested("Group", [f"match={_source(group.match)}", *_given(group.in_steps, plan)]) for group, _ in plan.groups
+    ]
     train = plan.recipe.train
     text = "\n".join([*settings, *groups])
     names = sorted(name for name in _SCHEDULE_NAMES if f"{name}(" in text)
-    imports = ["import downslope.torch", *(["import numpy as np", "import sklearn.datasets"] if plan.with_model else []), "import torch"]
+    imports = [
+        "import downslope.torch",
+        *(["import numpy as np", "import sklearn.datasets"] if plan.with_model else []),
+        "import torch",
+    ]
     imports += ["from downslope import Group"] if groups else []
-    imports += call("from downslope.schedules import ", names)[:0]
     imports += [f"from downslope.schedules import {', '.join(names)}"] if names else []
     imports += ["from torch import nn"] if plan.with_model else []
     if not plan.with_model:
@@ -50,7 +55,8 @@ def write_downslope(plan: Plan) -> str:
 
 
 _SCHEDULE_NAMES = (
-    "Constant", "Cosine", "Exponential", "Inverse", "Linear", "MultiStep", "OneCycle", "Polynomial", "Sequence", "Warmup",
+    "Constant", "Cosine", "Exponential", "Inverse", "Linear", "MultiStep", "OneCycle", "Polynomial", "Sequence",
+    "Warmup",
     "WarmupStableDecay",
 )  # fmt: skip
 
@@ -96,7 +102,8 @@ def _source(value: Any) -> str:
 
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, tuple):
-        return f"({', '.join(_source(one) for one in value)}{',' if len(value) == 1 else ''})"
+        items = [_source(one) for one in value]
+        return f"({items[0]},)" if len(items) == 1 else listed(items, brackets="()")
     if not (isinstance(value, Schedule) and is_dataclass(value)):
         return repr(value)
     given = [(field, getattr(value, field.name)) for field in fields(value)]

@@ -44,7 +44,10 @@ def _main_keras(plan: Plan) -> list[str]:
     if common.by_epochs(plan):
         fit.append("epochs=EPOCHS")
     else:
-        before = ["    steps_per_epoch = math.ceil(len(inputs) / BATCH_SIZE)", "    epochs = math.ceil(STEPS / steps_per_epoch)"]
+        before = [
+            "    steps_per_epoch = math.ceil(len(inputs) / BATCH_SIZE)",
+            "    epochs = math.ceil(STEPS / steps_per_epoch)",
+        ]
         fit.append("epochs=epochs")
     if plan.recipe.train.plateau is not None:
         fit.append("callbacks=make_callbacks()")

@@ -37,7 +37,7 @@ def write_learning_rate(lr: float | Schedule, plan: Plan, keras: str) -> list[st
     return [*before, *(comment(remark) if remark else []), *made]
 
 
-def _own(lr: Schedule) -> tuple[str, list[str], str] | None:
+def _own(lr: Schedule) -> tuple[str, list[str], str] | None:  # noqa: PLR0911 -- one for each kind of schedule
     """Return Keras's own schedule, its arguments and a remark, or None."""
     if isinstance(lr, s.Exponential) and lr.end is None:
         arguments = [repr(lr.initial), f"decay_steps={lr.every!r}", f"decay_rate={lr.rate!r}"]
@@ -89,7 +89,7 @@ def _schedule_class(lr: Schedule, keras: str) -> list[str]:
     ops = ops_of(keras)
     words = Words(f"{ops}.cos", f"{ops}.sqrt", "math.pi", f"{ops}.maximum", f"{ops}.minimum", "as_float({})")
     doc = "Return the learning rate of a step, counted from 0."
-    function = where_function("__call__", lr, doc=doc, where=f"{ops}.where", words=words)
+    function = where_function("__call__", lr, doc=doc, where=f"{ops}.where", words=words, depth=1)
     text = "\n".join(function)
     head = ["def __call__(self, step):", *function[1:2], f"    step = {ops}.convert_to_tensor(step)", *function[2:]]
     as_float = [

@@ -15,6 +15,8 @@ from downslope.recipes.exporting.plan import Plan, changes_with_time
 from downslope.recipes.exporting.source import comment, docstring, short_call
 from downslope.recipes.exporting.symbols import step_source
 
+_DECAYED = "gradient + weight_decay * variable"
+
 
 def reasons_for_subclass(plan: Plan, form: Settings, way: str) -> list[str]:
     """Return what Keras's own SGD cannot do, in words; nothing where it can do all.
@@ -60,9 +62,8 @@ def write_subclass(form: Settings, plan: Plan, keras: str, reasons: list[str], *
         names["momentum"] = "self.momentum"
     if dampened:
         names["dampening"] = "dampening"
-    settings = replace(form, momentum=momentum, weight_decay=decay, decay=way if in_step else "coupled")  # pyright: ignore
+    settings = replace(form, momentum=momentum, weight_decay=decay, decay=way if in_step else "coupled")  # pyright: ignore[reportArgumentType] -- way is one of them
     ops = ops_of(keras)
-    velocity, direction, decayed = step_source(settings, names)
     lines = [
         f"class SGD({keras}.optimizers.SGD):",
         *docstring(f"Keras's SGD with {_joined(reasons)}.", depth=1),
@@ -73,11 +74,19 @@ def write_subclass(form: Settings, plan: Plan, keras: str, reasons: list[str], *
         f"        gradient = {ops}.cast(gradient, variable.dtype)",
     ]
     if in_step:
-        lines.append(f"        weight_decay = {'weight_decay_of(variable)' if plan.groups else 'WEIGHT_DECAY'}")
+        if plan.groups:
+            lines += ["        index = self._get_variable_index(variable)"]
+            lines += ["        weight_decay = weight_decay_of(self._trainable_variables[index])"]
+        else:
+            lines += ["        weight_decay = WEIGHT_DECAY"]
+        if way == "coupled":
+            lines += [f"        gradient = {'weight_decay * variable - gradient' if form.maximize else _DECAYED}"]
+            settings = replace(settings, weight_decay=0.0, maximize=False)
     if dampened:
         lines += comment("The first gradient is not dampened.", 2)
         lines += [f"        is_first = {ops}.cast(self.iterations == 0, variable.dtype)"]
         lines += [f"        dampening = {form.dampening!r} * (1 - is_first)"]
+    velocity, direction, decayed = step_source(settings, names)
     if velocity is not None:
         lines += ["        velocity = self.momentums[self._get_variable_index(variable)]"]
         lines += short_call("self.assign", ["velocity", velocity], depth=2)

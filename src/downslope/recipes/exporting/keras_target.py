@@ -6,7 +6,6 @@ and the subclass (`keras_subclass.py`).
 
 from __future__ import annotations
 
-
 from downslope.core.errors import ExportError
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings, is_zero
@@ -14,7 +13,14 @@ from downslope.recipes.exporting import common
 from downslope.recipes.exporting.keras_digits import keras_digits
 from downslope.recipes.exporting.keras_schedules import write_learning_rate
 from downslope.recipes.exporting.keras_subclass import reasons_for_subclass, write_subclass
-from downslope.recipes.exporting.plan import Plan, in_simplest_decay, match_source, needs_fnmatch, without_dampening
+from downslope.recipes.exporting.plan import (
+    Plan,
+    in_simplest_decay,
+    match_source,
+    needs_fnmatch,
+    quoted,
+    without_dampening,
+)
 from downslope.recipes.exporting.source import call, comment, docstring, module, statement
 
 
@@ -35,7 +41,8 @@ def _write(plan: Plan, keras: str) -> str:
     way = next((form.decay for form in forms if not is_zero(form.weight_decay)), "")
     reasons = reasons_for_subclass(plan, base, way)
     subclassed = bool(reasons)
-    in_step = way in {"independent", "corrected"} or (way == "coupled" and plan.recipe.train.clip_norm is not None)
+    gradient_changed = plan.recipe.train.clip_norm is not None or base.maximize
+    in_step = way in {"independent", "corrected"} or (way == "coupled" and gradient_changed)
     regularized = way == "coupled" and not in_step
     on_model = regularized and not plan.with_model  # the digits' layers have it themselves
     learning_rate = write_learning_rate(base.lr, plan, keras)
@@ -44,13 +51,26 @@ def _write(plan: Plan, keras: str) -> str:
     parts = [
         common.opening(plan, "TensorFlow" if keras == "tf.keras" else "Keras"),
         _imports(plan, keras, [*learning_rate, *subclass], per_variable=per_variable),
-        [*common.constants(plan), *([] if per_variable or not way or (plan.with_model and regularized) or (way == 'decoupled' and not in_step) else [f"WEIGHT_DECAY = {base.weight_decay!r}"])],
+        [
+            *common.constants(plan),
+            *(
+                []
+                if per_variable or not way or (plan.with_model and regularized) or (way == "decoupled" and not in_step)
+                else [f"WEIGHT_DECAY = {base.weight_decay!r}"]
+            ),
+        ],
         learning_rate,
         _weight_decay_of(plan, forms) if per_variable else [],
         subclass,
         _make_optimizer(plan, base, keras, way, subclassed=subclassed, in_step=in_step),
         _add_l2(keras, first_strength(forms), per_variable=per_variable) if on_model else [],
-        *_training(plan, keras, way, regularized=regularized, on_model=on_model, excluded=per_variable and way == "decoupled" and not in_step),
+        *_training(
+            plan,
+            keras,
+            regularized=regularized,
+            on_model=on_model,
+            excluded=per_variable and way == "decoupled" and not in_step,
+        ),
     ]
     if plan.with_model:
         parts += keras_digits(plan, keras, _l2_of(plan, forms) if regularized else None)
@@ -59,7 +79,7 @@ def _write(plan: Plan, keras: str) -> str:
 
 def first_strength(forms: list[Settings]) -> float:
     """Return the first weight decay that is not 0."""
-    return next(f.weight_decay for f in reversed(forms) if not is_zero(f.weight_decay))  # pyright: ignore
+    return next(f.weight_decay for f in reversed(forms) if not is_zero(f.weight_decay))  # pyright: ignore[reportReturnType]
 
 
 def _form(settings: Settings) -> Settings:
@@ -75,7 +95,8 @@ def _check(forms: list[Settings], base: Settings) -> None:
             value = getattr(form, name)
             if isinstance(value, Schedule) and value.extremes()[0] != value.extremes()[1]:
                 raise ExportError(
-                    f"Keras takes a schedule for the learning rate alone; this recipe has one of `{name}`. Set a number, "
+                    f"Keras takes a schedule for the learning rate alone; this recipe has one of `{name}`. Set a "
+                    f"number, "
                     "or export to optax, torch or downslope."
                 )
         different = [
@@ -90,10 +111,13 @@ def _check(forms: list[Settings], base: Settings) -> None:
             )
     ways = sorted({form.decay for form in forms if not is_zero(form.weight_decay)})
     if len(ways) > 1:
-        raise ExportError(f"the groups have several ways of weight decay ({', '.join(ways)}). Use one, or export to optax.")
+        raise ExportError(
+            f"the groups have several ways of weight decay ({', '.join(ways)}). Use one, or export to optax."
+        )
     if ways == ["decoupled"] and len({form.weight_decay for form in forms if not is_zero(form.weight_decay)}) > 1:
         raise ExportError(
-            "Keras decays all variables by one `weight_decay`, or not at all; the groups have several. Use one strength, "
+            "Keras decays all variables by one `weight_decay`, or not at all; the groups have several. Use one "
+            "strength, "
             "or export to optax, torch or downslope."
         )
 
@@ -125,7 +149,7 @@ def _weight_decay_of(plan: Plan, forms: list[Settings]) -> list[str]:
         patterns = tuple(one if one[0] in "*@" else f"*{one}" for one in group.patterns)
         exact = tuple(one for one in group.patterns if one[0] not in "*@" and not any(mark in one for mark in "*?["))
         if exact == group.patterns:
-            condition = " or ".join(f'f".{{name}}".endswith(".{one}")' for one in exact)
+            condition = " or ".join(f'f".{{name}}".endswith({quoted(f".{one}")})' for one in exact)
         else:
             condition = match_source(patterns, name="name", is_flat="len(variable.shape) <= 1")
         conditions.append(condition)
@@ -133,9 +157,7 @@ def _weight_decay_of(plan: Plan, forms: list[Settings]) -> list[str]:
     return [*lines, f"    return {forms[-1].weight_decay!r}"]
 
 
-def _make_optimizer(
-    plan: Plan, form: Settings, keras: str, way: str, *, subclassed: bool, in_step: bool
-) -> list[str]:
+def _make_optimizer(plan: Plan, form: Settings, keras: str, way: str, *, subclassed: bool, in_step: bool) -> list[str]:
     lines = ["def make_optimizer():", '    """Return the optimizer."""']
     still = is_zero(form.momentum)
     arguments = ["learning_rate=learning_rate"]
@@ -152,7 +174,9 @@ def _make_optimizer(
         arguments.append(f"global_clipnorm={plan.recipe.train.clip_norm!r}")
     if not subclassed and not still and not form.lr_in_velocity:
         lines += comment(
-            "Keras has lr inside the velocity, the recipe outside. The steps are the same as long as lr stays the same.", 1
+            "Keras has lr inside the velocity, the recipe outside. The steps are the same as long as lr stays the "
+            "same.",
+            1,
         )
     if way == "coupled" and not in_step:
         lines += comment(
@@ -173,7 +197,8 @@ def _add_l2(keras: str, weight_decay: float, *, per_variable: bool) -> list[str]
         "def add_l2(model):",
         *docstring(
             "Put the recipe's coupled weight decay on the model, as Keras does: as a penalty.",
-            f"In a layer it is kernel_regularizer={keras}.regularizers.L2({shown}), and where biases are decayed the same as "
+            f"In a layer it is kernel_regularizer={keras}.regularizers.L2({shown}), and where biases are decayed "
+            f"the same as "
             "bias_regularizer.",
             depth=1,
         ),
@@ -198,8 +223,7 @@ def _excluding(name: str) -> list[str]:
     ]
 
 
-def _training(plan: Plan, keras: str, way: str, *, regularized: bool, on_model: bool, excluded: bool
-) -> list[list[str]]:
+def _training(plan: Plan, keras: str, *, regularized: bool, on_model: bool, excluded: bool) -> list[list[str]]:
     first = ["    add_l2(model)"] if on_model else []
     left_out = [f"    {line}" for line in common.not_exported(plan)]
     made = ["    optimizer = make_optimizer()", *(_excluding("optimizer") if excluded else [])]
@@ -244,8 +268,10 @@ def _train(plan: Plan) -> list[str]:
     if plan.recipe.train.plateau is not None:
         lines += comment(
             "Not here: the recipe multiplies lr by "
-            f"{plan.recipe.train.plateau.factor!r} when the held-out {plan.recipe.train.plateau.metric} has not improved for "
-            f"{plan.recipe.train.plateau.patience} evaluations; in a loop of your own, assign to optimizer.learning_rate.",
+            f"{plan.recipe.train.plateau.factor!r} when the held-out {plan.recipe.train.plateau.metric} has not "
+            f"improved for "
+            f"{plan.recipe.train.plateau.patience} evaluations; in a loop of your own, assign to "
+            f"optimizer.learning_rate.",
             1,
         )
     lines += ["    train_step = make_train_step(model, loss_function)"]
@@ -297,5 +323,3 @@ def _l2_of(plan: Plan, forms: list[Settings]) -> dict[str, float]:
         for name in home
         if not isinstance(form.weight_decay, Schedule)
     }
-
-

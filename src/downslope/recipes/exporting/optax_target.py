@@ -14,7 +14,7 @@ from downslope.recipes.exporting import common
 from downslope.recipes.exporting.optax_digits import optax_digits
 from downslope.recipes.exporting.optax_schedules import write_schedule
 from downslope.recipes.exporting.plan import Plan, changes_with_time, in_simplest_decay, match_source, needs_fnmatch
-from downslope.recipes.exporting.source import call, comment, docstring, module, nested, statement
+from downslope.recipes.exporting.source import call, comment, docstring, module, nested, short_call, statement
 
 
 class _Program:
@@ -58,16 +58,21 @@ def write_optax(plan: Plan) -> str:
         program.remarks.append(
             "The recipe reduces lr on a plateau of the held-out metric. optax.contrib.reduce_on_plateau looks at the "
             "training loss instead, so lr stays as it is here: where the metric has not improved for "
-            f"{plan.recipe.train.plateau.patience} evaluations, go on with an lr of {plan.recipe.train.plateau.factor!r} "
+            f"{plan.recipe.train.plateau.patience} evaluations, go on with an lr of "
+            f"{plan.recipe.train.plateau.factor!r} "
             "times as much and the same state."
         )
+    made = _make_optimizer(plan, chains, program)
     parts = [
         common.opening(plan, "JAX and optax"),
-        _imports(plan, program),
-        [*common.constants(plan), *([f"CLIP_NORM = {plan.recipe.train.clip_norm!r}"] if plan.recipe.train.clip_norm else [])],
+        _imports(plan, [*program.functions, made]),
+        [
+            *common.constants(plan),
+            *([f"CLIP_NORM = {plan.recipe.train.clip_norm!r}"] if plan.recipe.train.clip_norm else []),
+        ],
         *program.functions,
         *_names(plan, masked=masked),
-        _make_optimizer(plan, chains, program),
+        made,
         _make_train_step(),
         [] if common.by_epochs(plan) else _repeated(),
         _train(plan),
@@ -118,7 +123,9 @@ def _chain(program: _Program, form: Settings, *, mask: bool) -> list[str]:
     elif isinstance(form.momentum, Schedule) or form.dampening:
         links += [_trace(program, form), scale] if not still else [scale]
     else:
-        momentum = [] if still else [f"momentum={_number(form.momentum)!r}", *(["nesterov=True"] if form.nesterov else [])]
+        momentum = (
+            [] if still else [f"momentum={_number(form.momentum)!r}", *(["nesterov=True"] if form.nesterov else [])]
+        )
         links.append(nested("optax.sgd", [lr, *momentum]))
     if decayed and form.decay != "coupled":
         links.append(nested("optax.add_decayed_weights", [_after(program, form), *masked]))
@@ -154,11 +161,10 @@ def _number(value: float | Schedule) -> float:
     return value.extremes()[0] if isinstance(value, Schedule) else value
 
 
-def _imports(plan: Plan, program: _Program) -> list[str]:
+def _imports(plan: Plan, parts: list[list[str]]) -> list[str]:
     standard = ["import math"] if plan.with_model else []
     standard += ["from fnmatch import fnmatchcase"] if needs_fnmatch(plan) else []
-    text = "\n".join(line for part in program.functions for line in part)
-    uses_jnp = plan.with_model or "jnp." in text or any(form.dampening for form in plan.everyone)
+    uses_jnp = plan.with_model or any("jnp." in line for part in parts for line in part)
     others = ["import jax", *(["import jax.numpy as jnp"] if uses_jnp else [])]
     others += ["import numpy as np"] if plan.with_model else []
     others += ["import optax", *(["import sklearn.datasets"] if plan.with_model else [])]
@@ -168,9 +174,7 @@ def _imports(plan: Plan, program: _Program) -> list[str]:
 def _names(plan: Plan, *, masked: bool) -> list[list[str]]:
     if not plan.groups:
         return []
-    conditions = [
-        match_source(group.patterns, name="name", is_flat="param.ndim <= 1") for group, _ in plan.groups
-    ]
+    conditions = [match_source(group.patterns, name="name", is_flat="param.ndim <= 1") for group, _ in plan.groups]
     name_of = [
         "def name_of(path):",
         *docstring('Return a parameter\'s name, "dense1.weight", whatever its last part is called.', depth=1),
@@ -191,7 +195,12 @@ def _names(plan: Plan, *, masked: bool) -> list[list[str]]:
             "    return jax.tree_util.tree_map_with_path(decide, params)",
         ]
         return [name_of, body]
-    body = ["def group_of(params):", '    """Return for each parameter the name of its group."""', "", "    def decide(path, param):"]
+    body = [
+        "def group_of(params):",
+        '    """Return for each parameter the name of its group."""',
+        "",
+        "    def decide(path, param):",
+    ]
     body += ["        name = name_of(path)"]
     for number, condition in enumerate(conditions, start=1):
         body += [statement(f"        if {condition}:"), f'            return "group_{number}"']
@@ -212,8 +221,10 @@ def _make_optimizer(plan: Plan, chains: list[list[str]], program: _Program) -> l
     names = [*(f"group_{number}" for number in range(1, len(chains))), "others"]
     lines += ["    groups = {"]
     for name, links in zip(names, chains, strict=True):
-        made = links[0] if len(links) == 1 else nested("optax.chain", links)
-        lines += [f"        {line}" for line in f'"{name}": {made},'.splitlines()]
+        before_it = f'"{name}": '
+        made = [f"        {before_it}{links[0]}"] if len(links) == 1 else []
+        made = made or short_call("optax.chain", links, before=before_it, depth=2)
+        lines += [*made[:-1], f"{made[-1]},"]
     lines += ["    }"]
     if not before:
         return [*lines, "    return optax.partition(groups, group_of)"]

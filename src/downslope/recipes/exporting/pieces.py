@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from downslope.core import schedules as s
+from downslope.core.errors import ExportError
 from downslope.core.schedules.base import PYTHON, Schedule, exact, plain
 from downslope.recipes.exporting.source import short_call, statement
 
@@ -67,7 +69,16 @@ def pieces_of(schedule: Schedule) -> list[Piece]:
 
     Args:
         schedule: The schedule, in steps.
+
+    Raises:
+        ExportError: If it is in epochs.
     """
+    if schedule.in_epochs():
+        raise ExportError(
+            f"{schedule!r} is in epochs, and how many steps one has is not known. Give --steps-per-epoch N or "
+            f"--examples N "
+            "(in Python steps_per_epoch= or examples=)."
+        )
     return _joined([(0, piece) for piece in _PIECES[type(schedule)](schedule)])
 
 
@@ -82,29 +93,32 @@ def python_function(name: str, schedule: Schedule, *, doc: str) -> list[str]:
     return [f"def {name}(step):", f'    """{doc}"""', *_branches(pieces_of(schedule))]
 
 
-def where_function(
-    name: str, schedule: Schedule, *, doc: str, where: str, words: Words, before: tuple[str, ...] = ()
-) -> list[str]:
-    """Return a function of a traced step that gives the schedule's value."""
+def where_function(name: str, schedule: Schedule, *, doc: str, where: str, words: Words, depth: int = 0) -> list[str]:
+    """Return a function of a traced step that gives the schedule's value; `depth` is how deep it will be indented."""
     *earlier, last = pieces_of(schedule)
     followers = [*earlier[1:], last]
-    lines = [f"def {name}(step):", f'    """{doc}"""', *(f"    {line}" for line in before)]
+    lines = [f"def {name}(step):", f'    """{doc}"""']
     if not earlier:
-        return [*lines, statement(f"    return {last.source('step', words)}")]
-    lines.append(statement(f"    value = {last.source('step', words)}"))
+        return [*lines, statement(f"    return {last.source('step', words)}", depth)]
+    lines.append(statement(f"    value = {last.source('step', words)}", depth))
     for piece, following in zip(reversed(earlier), reversed(followers), strict=True):
         formula = piece.source("step", words)
-        if len(formula) > 70:
-            lines.append(statement(f"    piece = {formula}"))
+        if len(formula) > 70 - 4 * depth:
+            lines.append(statement(f"    piece = {formula}", depth))
             formula = "piece"
-        lines += short_call(where, [f"step < {following.start}", formula, "value"], before="value = ", depth=1)
+        arguments = [f"step < {following.start}", formula, "value"]
+        call_lines = short_call(where, arguments, before="value = ", depth=1 + depth)
+        lines += [line[4 * depth :] for line in call_lines]
     return [*lines, "    return value"]
 
 
 def _branches(pieces: list[Piece]) -> list[str]:
     lines: list[str] = []
-    for piece, following in zip(pieces, pieces[1:], strict=False):
-        lines += [f"    if step < {following.start}:", statement(f"        return {piece.source('step', PYTHON_WORDS)}")]
+    for piece, following in pairwise(pieces):
+        lines += [
+            f"    if step < {following.start}:",
+            statement(f"        return {piece.source('step', PYTHON_WORDS)}"),
+        ]
     return [*lines, statement(f"    return {pieces[-1].source('step', PYTHON_WORDS)}")]
 
 
@@ -121,7 +135,7 @@ def _sum(one: float, other: float) -> float:
 
 
 def _constant(value: float) -> Formula:
-    return lambda step, words: f"{value!r}"
+    return lambda _step, _words: f"{value!r}"
 
 
 def _as_number(step: str, words: Words) -> str:

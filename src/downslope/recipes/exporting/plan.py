@@ -53,6 +53,13 @@ class Plan:
         return (*(settings for _, settings in self.groups), self.settings)
 
     @property
+    def as_known(self) -> tuple[Settings, ...]:
+        """`everyone`, with schedules left in epochs where nobody said how many steps one has."""
+        if self.steps_per_epoch is not None:
+            return self.everyone
+        return (*(group.apply(self.recipe.sgd) for group in self.recipe.groups), self.recipe.sgd)
+
+    @property
     def batch_size(self) -> int:
         """Examples in one step."""
         return self.recipe.data.batch_size * self.recipe.train.accumulate
@@ -73,7 +80,9 @@ class Plan:
         Raises:
             ExportError: If they are in epochs and nobody said how many steps one has.
         """
-        scheduled = [value for field in fields(settings) if isinstance(value := getattr(settings, field.name), Schedule)]
+        scheduled = [
+            value for field in fields(settings) if isinstance(value := getattr(settings, field.name), Schedule)
+        ]
         if not any(schedule.in_epochs() for schedule in scheduled):
             return settings
         return settings.in_steps(self.needed_steps_per_epoch("a schedule in epochs is written in steps"))
@@ -112,7 +121,8 @@ def make_plan(recipe: Recipe, *, with_model: bool, steps_per_epoch: int | None, 
     if with_model and (recipe.model.name != "mlp" or recipe.data.name != "digits"):
         raise ExportError(
             "with_model writes the default classifier, `mlp` on `digits`; this recipe has "
-            f"model.name = {recipe.model.name!r} and data.name = {recipe.data.name!r}. Export it without, and call what "
+            f"model.name = {recipe.model.name!r} and data.name = {recipe.data.name!r}. Export it without, and call "
+            f"what "
             "is written from your own code."
         )
     if with_model and recipe.train.loss != "cross_entropy":

@@ -82,7 +82,10 @@ def docstring(first: str, *rest: str, depth: int = 0) -> list[str]:
     head, *more = textwrap.wrap(plain[0], WIDTH - len(lead) - 3, break_on_hyphens=False) or [""]
     lines = [f'{lead}"""{head}', *(f"{lead}{line}" for line in more)]
     for paragraph in plain[1:]:
-        lines += ["", *(f"{lead}{line}" for line in textwrap.wrap(paragraph, WIDTH - len(lead), break_on_hyphens=False))]
+        lines += [
+            "",
+            *(f"{lead}{line}" for line in textwrap.wrap(paragraph, WIDTH - len(lead), break_on_hyphens=False)),
+        ]
     return [*lines, f'{lead}"""']
 
 
@@ -91,9 +94,9 @@ def indented(lines: Iterable[str], depth: int = 1) -> list[str]:
     return [f"{_STEP * depth}{line}" if line else "" for line in lines]
 
 
-def statement(line: str) -> str:
-    """Return a line that is not to be broken, marked so if it is too long."""
-    return line if len(line) <= WIDTH else f"{line}  # fmt: skip"
+def statement(line: str, depth: int = 0) -> str:
+    """Return a line that is not to be broken, marked so if it is too long once it is indented by `depth`."""
+    return line if len(line) + 4 * depth <= WIDTH else f"{line}  # fmt: skip"
 
 
 def module(*parts: Sequence[str]) -> str:

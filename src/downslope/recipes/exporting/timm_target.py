@@ -25,7 +25,8 @@ def _choose(settings: Settings) -> Constructor:
 
 
 _SGDW_REMARK = (
-    "SGDW's weight decay is decoupled. foreach=False: with tensors of several dtypes its multi-tensor form decays twice."
+    "SGDW's weight decay is decoupled. foreach=False: with tensors of several dtypes its multi-tensor form decays "
+    "twice."
 )
 
 
@@ -54,7 +55,8 @@ def _factory(settings: Settings) -> list[str]:
 
 def _factory_remarks(settings: Settings) -> list[str]:
     name = "sgd" if settings.nesterov else "momentum"
-    return [
+    remark = (
         f"timm's factory calls SGD with Nesterov's momentum `sgd`, and without it `momentum`: here `{name}`. Left to "
         "itself, it decays no parameter of one dimension; filter_bias_and_bn=False decays all that the recipe does."
-    ]
+    )
+    return [remark]

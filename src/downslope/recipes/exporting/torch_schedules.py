@@ -85,11 +85,11 @@ def _plateau(plan: Plan, lr: float) -> Scheduler:
         'threshold_mode="abs"',
         f"min_lr={plateau.min_lr!r}",
     ]
-    remarks = [
+    remark = (
         f"Step it with the held-out {plateau.metric}. PyTorch reduces lr once there are more than `patience` "
         f"evaluations without improvement, so {plateau.patience} are patience={plateau.patience - 1}."
-    ]
-    return Scheduler(lr, f"{_HOME}ReduceLROnPlateau", arguments, each="evaluation", remarks=remarks)
+    )
+    return Scheduler(lr, f"{_HOME}ReduceLROnPlateau", arguments, each="evaluation", remarks=[remark])
 
 
 def _by_epoch(lr: Schedule) -> Scheduler | None:
@@ -119,9 +119,7 @@ def _by_step(lr: Schedule, total: int | None) -> Scheduler | None:  # noqa: PLR0
 
 def _multistep(lr: s.MultiStep, each: str) -> Scheduler:
     milestones = listed([repr(-int(-exact(m) // 1)) for m in lr.milestones])
-    return Scheduler(
-        lr.initial, f"{_HOME}MultiStepLR", [f"milestones={milestones}", f"gamma={lr.factor!r}"], each=each
-    )
+    return Scheduler(lr.initial, f"{_HOME}MultiStepLR", [f"milestones={milestones}", f"gamma={lr.factor!r}"], each=each)
 
 
 def _staircase(lr: s.Exponential, each: str) -> Scheduler | None:
@@ -163,13 +161,18 @@ def _warmup(lr: s.Warmup, total: int | None) -> Scheduler | None:
     )
     if not inner.function:
         return Scheduler(
-            inner.base, f"{_HOME}LinearLR", [f"start_factor={lr.start!r} / {inner.base!r}", f"total_iters={lr.duration}"]
+            inner.base,
+            f"{_HOME}LinearLR",
+            [f"start_factor={lr.start!r} / {inner.base!r}", f"total_iters={lr.duration}"],
         )
     second = nested(inner.function, ["optimizer", *inner.arguments])
     return Scheduler(
         inner.base,
         f"{_HOME}SequentialLR",
-        [listed([rise, second]) if len(rise) + len(second) < 40 else _stacked([rise, second]), f"milestones=[{lr.duration}]"],
+        [
+            listed([rise, second]) if len(rise) + len(second) < 40 else _stacked([rise, second]),
+            f"milestones=[{lr.duration}]",
+        ],
         remarks=inner.remarks,
     )
 

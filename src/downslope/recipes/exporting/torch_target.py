@@ -50,7 +50,7 @@ class Constructor:
     arguments: Callable[[Settings], list[str]]
     imports: tuple[str, ...] = ()
     ways: tuple[str, ...] = ("coupled",)
-    remarks: Callable[[Settings], list[str]] = lambda settings: []
+    remarks: Callable[[Settings], list[str]] = lambda _: []
 
 
 def _arguments(settings: Settings) -> list[str]:
@@ -69,7 +69,7 @@ TORCH = Constructor("torch.optim.SGD", _arguments)
 
 def write_torch(plan: Plan) -> str:
     """Return the program of a plan in PyTorch."""
-    return write_program(plan, "PyTorch", lambda settings: TORCH)
+    return write_program(plan, "PyTorch", lambda _: TORCH)
 
 
 def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Constructor]) -> str:
@@ -83,7 +83,7 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
     Raises:
         ExportError: If it cannot be expressed.
     """
-    before = [without_first_dampening(settings) for settings in plan.everyone]
+    before = [without_first_dampening(settings) for settings in plan.as_known]
     constructor = choose(in_simplest_decay(before[-1]))
     forms = [_with_ways(settings, constructor) for settings in before]
     for settings in forms:
@@ -103,7 +103,11 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
     return module(
         common.opening(plan, framework),
         _imports(plan, constructor, scheduler),
-        [*common.constants(plan), *(_clip_constant(plan)), *([f"LR_MAX = {base.lr_max!r}"] if decay == "corrected" else [])],
+        [
+            *common.constants(plan),
+            *(_clip_constant(plan)),
+            *([f"LR_MAX = {base.lr_max!r}"] if decay == "corrected" else []),
+        ],
         scheduler.definitions,
         *_other_schedules(forms, framework),
         _subclass(decay, inside=inside) if special else [],
@@ -119,11 +123,12 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
 def _refuse(framework: str, decay: str) -> NoReturn:
     if decay:
         raise ExportError(
-            f'{framework} cannot express decay="{decay}" with these settings: its optimizers have coupled, decoupled and '
-            "corrected weight decay, one for all groups. Export to torch, which writes a subclass, or to downslope."
+            f'{framework} cannot express decay="{decay}" with these settings: its optimizers have coupled, decoupled '
+            "and corrected weight decay, one for all groups. Export to torch, which writes a subclass, or to downslope."
         )
     raise ExportError(
-        f"{framework} cannot express lr_in_velocity with an lr that changes: its lr stands outside the velocity. Export "
+        f"{framework} cannot express lr_in_velocity with an lr that changes: its lr stands outside the velocity. "
+        f"Export "
         "to torch, which writes a subclass; or set sgd.lr_in_velocity = false, which is another rule from the first "
         "change of lr on."
     )
@@ -156,9 +161,7 @@ def _one_decay(forms: list[Settings], constructor: Constructor, framework: str) 
 
 def _inside(forms: list[Settings], plan: Plan, framework: str) -> bool:
     inside = {
-        form.lr_in_velocity
-        for form in forms
-        if not is_zero(form.momentum) and changes_with_time(form, plan.recipe)
+        form.lr_in_velocity for form in forms if not is_zero(form.momentum) and changes_with_time(form, plan.recipe)
     }
     if len(inside) > 1:
         raise ExportError(f"{framework}: lr stands inside the velocity in some groups and outside in others. Use one.")
@@ -166,7 +169,7 @@ def _inside(forms: list[Settings], plan: Plan, framework: str) -> bool:
 
 
 def _scheduler(plan: Plan, forms: list[Settings]) -> Scheduler:
-    base = plan.settings
+    base = plan.as_known[-1]
     if forms[-1].lr != base.lr:  # dampening went into it
         plan = replace(plan, recipe=replace(plan.recipe, sgd=replace(plan.recipe.sgd, lr=forms[-1].lr)))
     if not isinstance(forms[-1].lr, Schedule) and not any(isinstance(form.lr, Schedule) for form in forms):
@@ -195,7 +198,13 @@ def _imports(plan: Plan, constructor: Constructor, scheduler: Scheduler) -> list
         standard.append("import math")
     standard.sort(key=lambda line: line.startswith("from"))
     uses_torch = plan.with_model or constructor is TORCH or bool(scheduler.function)
-    others = sorted([*constructor.imports, *(["import torch"] if uses_torch else []), *(["import numpy as np", "import sklearn.datasets"] if plan.with_model else [])])
+    others = sorted(
+        [
+            *constructor.imports,
+            *(["import torch"] if uses_torch else []),
+            *(["import numpy as np", "import sklearn.datasets"] if plan.with_model else []),
+        ]
+    )
     uses_nn = plan.with_model or plan.recipe.train.clip_norm is not None
     return [*standard, *([""] if standard else []), *others, *(["from torch import nn"] if uses_nn else [])]
 
@@ -232,7 +241,6 @@ def _subclass(decay: str, *, inside: bool) -> list[str]:
     lines += ["        for group in self.param_groups:"]
     moves = []
     if decay:
-        moves += comment("Before the step, and not through the momentum.", 2)[:0]
         lines += [f"            decay = {_NOT_TORCHS[decay]}"]
         moves += ["param.mul_(1 - decay)"]
     if inside:
@@ -254,22 +262,30 @@ def _subclass(decay: str, *, inside: bool) -> list[str]:
 
 
 def _groups(plan: Plan, forms: list[Settings], scheduler: Scheduler, decay: str) -> list[str]:
-    if not plan.groups:
+    if not plan.recipe.groups:
         return []
     base = forms[-1]
     lines = ["def parameter_groups(model):", '    """Return the parameters with the settings of their group."""']
     names = [f"group_{number}" for number in range(1, len(forms))] + ["others"]
-    lines += [f"    {', '.join(names)} = {', '.join('[]' for _ in names)}", "    for name, param in model.named_parameters():"]
-    for number, (group, _) in enumerate(plan.groups):
+    lines += [
+        f"    {', '.join(names)} = {', '.join('[]' for _ in names)}",
+        "    for name, param in model.named_parameters():",
+    ]
+    for number, group in enumerate(plan.recipe.groups):
         condition = match_source(group.patterns, name="name", is_flat="param.ndim <= 1")
-        lines += call("", [condition], before=f"        {'el' if number else ''}if ", after=":")[:0]
-        lines += [statement(f"        {'elif' if number else 'if'} {condition}:"), f"            {names[number]}.append(param)"]
+        lines += [
+            statement(f"        {'elif' if number else 'if'} {condition}:"),
+            f"            {names[number]}.append(param)",
+        ]
     lines += ["        else:", "            others.append(param)"]
-    if any("@bias_and_norm" in group.patterns for group, _ in plan.groups):
+    if any("@bias_and_norm" in group.patterns for group in plan.recipe.groups):
         lines += comment("Parameters of at most one dimension are biases and those of normalisation layers.", 1)
     entries = []
     for name, form in zip(names, forms, strict=True):
-        entry = [f'"params": {name}', *(f'"{key}": {value!r}' for key, value in _differing(form, base, scheduler, decay))]
+        entry = [
+            f'"params": {name}',
+            *(f'"{key}": {value!r}' for key, value in _differing(form, base, scheduler, decay)),
+        ]
         entries.append(f"{{{', '.join(entry)}}}")
     return [*lines, "    return [", *(statement(f"        {entry},") for entry in entries), "    ]"]
 
@@ -278,9 +294,8 @@ def _differing(form: Settings, base: Settings, scheduler: Scheduler, decay: str)
     found: list[tuple[str, Any]] = []
     if form.lr != base.lr and not isinstance(form.lr, Schedule) and scheduler.base != 1.0:
         found.append(("lr", form.lr))
-    for name in ("momentum", "dampening", "nesterov", "maximize"):
-        if getattr(form, name) != getattr(base, name):
-            found.append((name, getattr(form, name)))
+    names = ("momentum", "dampening", "nesterov", "maximize")
+    found += [(name, getattr(form, name)) for name in names if getattr(form, name) != getattr(base, name)]
     if decay:
         found.append(("decoupled_decay", first(form.weight_decay)))
     elif form.weight_decay != base.weight_decay:
@@ -292,6 +307,7 @@ def _make_optimizer(
     plan: Plan, given: Settings, form: Settings, name: str, arguments: list[str], constructor: Constructor, decay: str
 ) -> list[str]:
     lines = ["def make_optimizer(model):", '    """Return the optimizer of all of the model\'s parameters."""']
+    given_dampening = plan.recipe.sgd.dampening
     remarks = [] if name == "SGD" else constructor.remarks(form)
     if form.lr_in_velocity and not is_zero(form.momentum) and name != "SGD":
         remarks.append(
@@ -303,15 +319,15 @@ def _make_optimizer(
             f"The recipe's {given.decay} weight decay of {given.weight_decay!r} is {form.decay} weight decay of "
             f"{form.weight_decay!r} here: the same step, with this momentum and lr."
         )
-    if plan.settings.dampening and not form.dampening:
+    if given_dampening and not form.dampening:
         remarks.append(
-            f"The recipe dampens its first step too, which PyTorch does not: dampening={plan.settings.dampening!r} is in lr "
+            f"The recipe dampens its first step too, which PyTorch does not: dampening={given_dampening!r} is in lr "
             "instead, the same rule in another scale of the velocity."
         )
     for remark in remarks:
         lines += comment(remark, 1)
     params = "model.parameters()"
-    if plan.groups:
+    if plan.recipe.groups:
         params = "parameter_groups(model)"
     elif decay:
         params = f'[{{"params": model.parameters(), "decoupled_decay": {first(form.weight_decay)!r}}}]'
@@ -340,13 +356,13 @@ def _repeated(plan: Plan) -> list[str]:
 
 
 def _train(plan: Plan, scheduler: Scheduler, forms: list[Settings]) -> list[str]:
-    plateau = scheduler.each == "evaluation"
+    plateau = plan.recipe.train.plateau
     takes = "model, batches, loss_function, evaluate" if plateau else "model, batches, loss_function"
     said = "`batches` is what a DataLoader is: going through it once is an epoch of (inputs, targets)."
     if plateau:
-        said += f" `evaluate(model)` returns the held-out {plan.recipe.train.plateau.metric}."  # pyright: ignore
+        said += f" `evaluate(model)` returns the held-out {plateau.metric}."
     lines = [f"def train({takes}):", *docstring("Train the model in place.", said, depth=1)]
-    lines += [line for line in (f"    {one}" for one in common.not_exported(plan))]
+    lines += [f"    {one}" for one in common.not_exported(plan)]
     lines += ["    optimizer = make_optimizer(model)"]
     if scheduler.function:
         lines += ["    scheduler = make_scheduler(optimizer)"]
