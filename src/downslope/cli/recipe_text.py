@@ -33,14 +33,18 @@ def find_recipe(command: str, word: str | None, overrides: Iterable[Override] = 
     """
     if word is None and (sys.stdin is None or sys.stdin.isatty()):
         raise RecipeError(f"{command}: no recipe. Give a recipe file, a sentence in quotes, or `-` for standard input.")
-    if word in {None, "-"}:
+    if word is None or word == "-":
         return _of_text(command, _standard_input(command), "standard input", overrides, number)
     if word.endswith(".toml") or (_is_file(word) and Path(word).suffix not in {".prototxt", ".txt", ".md"}):
         return load_recipe(word, overrides)
     if _is_file(word):
         text = Path(word).read_text(encoding="utf-8-sig", errors="replace")
         return _of_text(command, text, word, overrides, number)
-    if not any(character.isspace() for character in word) and re.search(r"[/\\]|\.\w{1,9}\Z", word):
+    if (
+        word.isascii()
+        and not any(character.isspace() for character in word)
+        and re.search(r"[/\\]|\.[A-Za-z]\w{0,8}\Z", word)
+    ):
         raise RecipeError(f"{command}: {word}: no such file. Give a recipe file, a sentence in quotes, or `-`.")
     return _of_text(command, word, "the sentence", overrides, number)
 

@@ -61,7 +61,7 @@ def export(
 
     Example:
         >>> from downslope import export, load_recipe
-        >>> "torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9" in export(load_recipe(), to="torch")
+        >>> "step_size=1000, gamma=0.1" in export(load_recipe(), to="torch")
         True
     """
     target = _OTHER_NAMES.get(to, to) if isinstance(to, str) else ""

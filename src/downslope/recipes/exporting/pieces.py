@@ -100,7 +100,10 @@ def where_function(name: str, schedule: Schedule, *, doc: str, where: str, words
     lines = [f"def {name}(step):", f'    """{doc}"""']
     if not earlier:
         return [*lines, statement(f"    return {last.source('step', words)}", depth)]
-    lines.append(statement(f"    value = {last.source('step', words)}", depth))
+    value = last.source("step", words)
+    if not any(sign in value for sign in "(*"):  # a number, which has no precision of its own yet
+        value = words.number.format(value)
+    lines.append(statement(f"    value = {value}", depth))
     for piece, following in zip(reversed(earlier), reversed(followers), strict=True):
         formula = piece.source("step", words)
         if len(formula) > 70 - 4 * depth:

@@ -49,7 +49,7 @@ def nested(function: str, arguments: Iterable[str]) -> str:
     """Return a call as the argument of another: one line, or several joined by newlines."""
     given = list(arguments)
     line = f"{function}({', '.join(given)})"
-    if len(line) <= WIDTH - 12 and "\n" not in line:
+    if len(line) <= WIDTH - 13 and "\n" not in line:
         return line
     return listed(given, brackets="()", before=function)
 

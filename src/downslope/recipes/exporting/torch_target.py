@@ -198,13 +198,9 @@ def _imports(plan: Plan, constructor: Constructor, scheduler: Scheduler) -> list
         standard.append("import math")
     standard.sort(key=lambda line: line.startswith("from"))
     uses_torch = plan.with_model or constructor is TORCH or bool(scheduler.function)
-    others = sorted(
-        [
-            *constructor.imports,
-            *(["import torch"] if uses_torch else []),
-            *(["import numpy as np", "import sklearn.datasets"] if plan.with_model else []),
-        ]
-    )
+    others = [*constructor.imports, *(["import torch"] if uses_torch else [])]
+    others += ["import numpy as np", "import sklearn.datasets"] if plan.with_model else []
+    others.sort()
     uses_nn = plan.with_model or plan.recipe.train.clip_norm is not None
     return [*standard, *([""] if standard else []), *others, *(["from torch import nn"] if uses_nn else [])]
 
