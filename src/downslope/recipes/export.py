@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from downslope.core.errors import ExportError, did_you_mean, one_of
+from downslope.core.errors import ExportError, SettingsError, did_you_mean, one_of
 from downslope.recipes.decode import load_recipe
 from downslope.recipes.exporting.plan import make_plan
 from downslope.recipes.schema import Recipe
@@ -72,7 +72,10 @@ def export(
     file, function = TARGETS[target]
     write: Writer = getattr(importlib.import_module(f"downslope.recipes.exporting.{file}"), function)
     plan = make_plan(_recipe(recipe), with_model=with_model, steps_per_epoch=steps_per_epoch, examples=examples)
-    return write(plan)
+    try:
+        return write(plan)
+    except SettingsError as error:  # of the same rule said in the target's way
+        raise ExportError(f"{target} cannot express these settings: {error} Or export to downslope.") from None
 
 
 def _recipe(given: Any) -> Recipe:

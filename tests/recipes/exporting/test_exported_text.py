@@ -8,6 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from downslope import Settings, export, load_recipe, read, update_matrix
 from downslope.core.errors import ExportError
@@ -18,6 +21,7 @@ from downslope.recipes.schema import Recipe, Train
 from downslope.schedules import Exponential, MultiStep, Polynomial
 from recipes.exporting.cases import CASES
 from recipes.exporting.running import program
+from recipes.recipe_strategies import RECIPES
 
 PYTHON = [target for target in TARGETS if target != "caffe"]
 
@@ -267,3 +271,17 @@ def test_exported_json_free_text_is_deterministic():
     """The same recipe gives the same text."""
     texts = {json.dumps([text for _, text in exported("keras")]) for _ in range(2)}
     assert len(texts) == 1
+
+
+@hypothesis_settings(max_examples=80, deadline=None)
+@given(RECIPES, st.sampled_from(list(TARGETS)), st.booleans())
+def test_any_recipe_is_a_program_or_is_refused(recipe, target, with_model):
+    """Whatever the recipe: a text that Python (or Caffe) takes, or an error that says what cannot be expressed."""
+    try:
+        text = export(recipe, to=target, with_model=with_model, steps_per_epoch=7)
+    except ExportError:
+        return
+    if target == "caffe":
+        assert "base_lr: " in text
+    else:
+        ast.parse(text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import operator
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -81,7 +82,9 @@ def _by_title(function: str) -> str | None:
 def _arguments(source: str, text: str, convention: str) -> dict[str, Any]:
     source = source.strip()
     try:
-        tree = ast.parse(source if re.match(r"[\w.]+\s*\(", source) else f"f({source})", mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Python thinks of somebody's "1else" is no news to them
+            tree = ast.parse(source if re.match(r"[\w.]+\s*\(", source) else f"f({source})", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise RecipeError(_unreadable(text, "it is not a call with named arguments")) from None
     if not isinstance(tree, ast.Call):

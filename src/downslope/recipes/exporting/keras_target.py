@@ -84,7 +84,7 @@ def first_strength(forms: list[Settings]) -> float:
 
 def _form(settings: Settings) -> Settings:
     settings = in_simplest_decay(settings)
-    if settings.dampening and not settings.nesterov and not settings.undampened_first_step:
+    if 0 < settings.dampening < 1 and not settings.nesterov and not settings.undampened_first_step:
         return without_dampening(settings)
     return settings
 

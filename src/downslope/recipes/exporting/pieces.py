@@ -61,7 +61,10 @@ class Piece:
 
     def source(self, step: str, words: Words) -> str:
         """Return the value's source at the step that `step` names."""
-        return self.formula(f"({step} - {self.origin!r})" if self.origin else step, words)
+        if not self.origin:
+            return self.formula(step, words)
+        counted = words.number.format(step) if isinstance(self.origin, float) else step
+        return self.formula(f"({counted} - {self.origin!r})", words)
 
 
 def pieces_of(schedule: Schedule) -> list[Piece]:

@@ -182,6 +182,11 @@ def without_dampening(settings: Settings) -> Settings:
     if settings.dampening == 0:
         return settings
     kept = 1 - settings.dampening
+    if kept == 0:
+        raise ExportError(
+            "dampening=1 lets no gradient into the velocity, and no lr without dampening does. Set sgd.dampening below 1, "
+            "or export to downslope."
+        )
     weight_decay = settings.weight_decay
     if settings.decay in {"decoupled", "corrected"}:
         weight_decay = _times(weight_decay, 1 / kept)

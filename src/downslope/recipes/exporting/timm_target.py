@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from downslope.core.settings import Settings, is_zero
 from downslope.recipes.exporting.plan import Plan
-from downslope.recipes.exporting.torch_target import Constructor, first, write_program
+from downslope.recipes.exporting.torch_groups import first
+from downslope.recipes.exporting.torch_target import Constructor, write_program
 
 
 def write_timm(plan: Plan) -> str:

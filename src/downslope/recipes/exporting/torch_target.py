@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from downslope.core.errors import ExportError
 from downslope.core.schedules import Schedule
@@ -19,19 +19,14 @@ from downslope.recipes.exporting.plan import (
     Plan,
     changes_with_time,
     in_simplest_decay,
-    match_source,
     needs_fnmatch,
     without_dampening,
 )
-from downslope.recipes.exporting.source import call, comment, docstring, module, statement
+from downslope.recipes.exporting.source import call, comment, docstring, module
 from downslope.recipes.exporting.torch_digits import torch_digits
+from downslope.recipes.exporting.torch_groups import first, write_groups
 from downslope.recipes.exporting.torch_schedules import Scheduler, function_scheduler, write_scheduler
-
-_NOT_TORCHS = {
-    "decoupled": 'group["lr"] * group["decoupled_decay"]',
-    "independent": 'group["decoupled_decay"]',
-    "corrected": 'group["lr"] ** 2 / LR_MAX * group["decoupled_decay"]',
-}
+from downslope.recipes.exporting.torch_subclass import write_subclass
 
 
 @dataclass(frozen=True)
@@ -110,8 +105,8 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
         ],
         scheduler.definitions,
         *_other_schedules(forms, framework),
-        _subclass(decay, inside=inside) if special else [],
-        _groups(plan, forms, scheduler, decay),
+        write_subclass(decay, inside=inside) if special else [],
+        write_groups(plan, forms, scheduler, decay),
         _make_optimizer(plan, before[-1], base, name, arguments, constructor, decay),
         _make_scheduler(scheduler),
         _repeated(plan),
@@ -132,11 +127,6 @@ def _refuse(framework: str, decay: str) -> NoReturn:
         "to torch, which writes a subclass; or set sgd.lr_in_velocity = false, which is another rule from the first "
         "change of lr on."
     )
-
-
-def first(value: float | Schedule) -> float:
-    """Return a number, or a schedule's value at step 0."""
-    return value(0) if isinstance(value, Schedule) else value
 
 
 def without_first_dampening(settings: Settings) -> Settings:
@@ -218,84 +208,6 @@ def _other_schedules(forms: list[Settings], framework: str) -> list[list[str]]:
             raise ExportError(f"{framework}: `{name}` has one schedule in a group and another elsewhere. Use one.")
         if isinstance(value, Schedule):
             found.append(python_function(name, value, doc=f"Return {name} at a step, counted from 0."))
-    return found
-
-
-def _subclass(decay: str, *, inside: bool) -> list[str]:
-    what = {
-        "decoupled": "decoupled weight decay: param -= lr * weight_decay * param",
-        "independent": "independent weight decay: param -= weight_decay * param, whatever lr is",
-        "corrected": "corrected weight decay: param -= lr**2 / lr_max * weight_decay * param",
-    }
-    parts = [what[decay]] if decay else []
-    if inside:
-        parts.append("lr inside the velocity: v = momentum * v + lr * grad, and param -= v")
-    lines = ["class SGD(torch.optim.SGD):", *docstring(f"PyTorch's SGD with {'; and '.join(parts)}.", depth=1), ""]
-    lines += ["    @torch.no_grad()", "    def step(self):"]
-    if inside:
-        lines += ["        kept = []"]
-    lines += ["        for group in self.param_groups:"]
-    moves = []
-    if decay:
-        lines += [f"            decay = {_NOT_TORCHS[decay]}"]
-        moves += ["param.mul_(1 - decay)"]
-    if inside:
-        moves += ['param.grad.mul_(group["lr"])']
-    lines += ['            for param in group["params"]:', "                if param.grad is not None:"]
-    lines += [f"                    {move}" for move in moves]
-    if not inside:
-        return [*lines, "        super().step()"]
-    return [
-        *lines,
-        *comment("With lr in the gradients and in weight_decay, the step itself has lr 1.", 3),
-        '            kept.append((group["lr"], group["weight_decay"]))',
-        '            group["weight_decay"] *= group["lr"]',
-        '            group["lr"] = 1.0',
-        "        super().step()",
-        "        for group, (lr, weight_decay) in zip(self.param_groups, kept):",
-        '            group["lr"], group["weight_decay"] = lr, weight_decay',
-    ]
-
-
-def _groups(plan: Plan, forms: list[Settings], scheduler: Scheduler, decay: str) -> list[str]:
-    if not plan.recipe.groups:
-        return []
-    base = forms[-1]
-    lines = ["def parameter_groups(model):", '    """Return the parameters with the settings of their group."""']
-    names = [f"group_{number}" for number in range(1, len(forms))] + ["others"]
-    lines += [
-        f"    {', '.join(names)} = {', '.join('[]' for _ in names)}",
-        "    for name, param in model.named_parameters():",
-    ]
-    for number, group in enumerate(plan.recipe.groups):
-        condition = match_source(group.patterns, name="name", is_flat="param.ndim <= 1")
-        lines += [
-            statement(f"        {'elif' if number else 'if'} {condition}:"),
-            f"            {names[number]}.append(param)",
-        ]
-    lines += ["        else:", "            others.append(param)"]
-    if any("@bias_and_norm" in group.patterns for group in plan.recipe.groups):
-        lines += comment("Parameters of at most one dimension are biases and those of normalisation layers.", 1)
-    entries = []
-    for name, form in zip(names, forms, strict=True):
-        entry = [
-            f'"params": {name}',
-            *(f'"{key}": {value!r}' for key, value in _differing(form, base, scheduler, decay)),
-        ]
-        entries.append(f"{{{', '.join(entry)}}}")
-    return [*lines, "    return [", *(statement(f"        {entry},") for entry in entries), "    ]"]
-
-
-def _differing(form: Settings, base: Settings, scheduler: Scheduler, decay: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    if form.lr != base.lr and not isinstance(form.lr, Schedule) and scheduler.base != 1.0:
-        found.append(("lr", form.lr))
-    names = ("momentum", "dampening", "nesterov", "maximize")
-    found += [(name, getattr(form, name)) for name in names if getattr(form, name) != getattr(base, name)]
-    if decay:
-        found.append(("decoupled_decay", first(form.weight_decay)))
-    elif form.weight_decay != base.weight_decay:
-        found.append(("weight_decay", first(form.weight_decay)))
     return found
 
 

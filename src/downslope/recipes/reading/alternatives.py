@@ -39,9 +39,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
         kept_reason,
         {
             "sgd.weight_decay": Field(lost, "implied", decay.words),
-            "sgd.decay": Field(
-                "independent", "implied", "a fraction of the weights kept per step does not depend on lr"
-            ),
+            "sgd.decay": Field("independent", "implied", "a fraction of the weights kept per step does not depend on lr"),
         },
     )
     doubled = float(f"{2 * lost:.12g}")
@@ -51,9 +49,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
     }
     if "sgd.momentum" not in first.fields:
         keras_fields["sgd.momentum"] = Field(0.9, "assumed", "the usual value, and the page's own")
-    keras = _with(
-        first, _say(draft, "wd_keras", value=shown(value), lost=shown(lost), doubled=shown(doubled)), keras_fields
-    )
+    keras = _with(first, _say(draft, "wd_keras", value=shown(value), lost=shown(lost), doubled=shown(doubled)), keras_fields)
     readings = [kept, keras, _with(first, _say(draft, "wd_literal", value=shown(value), steps=literal), {})]
     swapped = _swapped(draft, first, decay)
     if swapped is not None:
@@ -63,10 +59,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
 
 def _literal(draft: Draft, value: float) -> str:
     """Return over how many steps a coupled decay forgets: (1 - momentum) / (lr * weight_decay)."""
-    lr = next(
-        (draft.value(p) for p in ("sgd.lr", "sgd.lr.initial", "sgd.lr.then.initial", "sgd.lr.then") if draft.value(p)),
-        None,
-    )
+    lr = next((draft.value(p) for p in ("sgd.lr", "sgd.lr.initial", "sgd.lr.then.initial", "sgd.lr.then") if draft.value(p)), None)
     momentum = draft.value("sgd.momentum")
     chinese = draft.remarks.language == "zh"
     if not isinstance(lr, int | float):
@@ -112,10 +105,7 @@ def _with(first: Reading, reason: str, changes: dict[str, Field]) -> Reading:
 
 def _timescale(draft: Draft, reading: Reading) -> None:
     """Remark on a weight decay that forgets within a few steps, whatever the size of the data."""
-    lr = next(
-        (draft.value(p) for p in ("sgd.lr", "sgd.lr.initial", "sgd.lr.then.initial", "sgd.lr.then") if draft.value(p)),
-        None,
-    )
+    lr = next((draft.value(p) for p in ("sgd.lr", "sgd.lr.initial", "sgd.lr.then.initial", "sgd.lr.then") if draft.value(p)), None)
     decay, momentum = draft.value("sgd.weight_decay"), draft.value("sgd.momentum") or 0.0
     if draft.optimizer != "sgd" or not isinstance(lr, int | float) or not decay:
         return

@@ -13,13 +13,7 @@ from downslope.recipes.reading.facts import Board, Fact
 from downslope.recipes.reading.remarks import shown
 from downslope.recipes.reading.schedules import put_learning_rate
 
-_MATCHES = {
-    "bias_and_norm": "@bias_and_norm",
-    "norm": "@bias_and_norm",
-    "bias": "*.bias",
-    "depthwise": "*depthwise*",
-    "embedding": "*embed*",
-}
+_MATCHES = {"bias_and_norm": "@bias_and_norm", "norm": "@bias_and_norm", "bias": "*.bias", "depthwise": "*depthwise*", "embedding": "*embed*"}
 _PATHS = {"eps": "eps", "beta1": "beta1", "beta2": "beta2", "rho": "decay"}
 
 
@@ -112,9 +106,7 @@ def _put_length(draft: Draft, board: Board) -> None:
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
         rank = ranks.get(item.data.prep, 9)
-        if item.data.prep in {"for", "", "total", "until", "after"} or (
-            trained and item.data.prep in {"first"} and False
-        ):
+        if item.data.prep in {"for", "", "total", "until", "after"} or (trained and item.data.prep in {"first"} and False):
             candidates.append((min(rank, 1) if trained else rank, place))
     for rank, place in sorted(candidates):
         time = board.items[place].data
@@ -152,12 +144,7 @@ def _trained_near(board: Board, place: int) -> bool:
 
 
 def _unit_of_changes(draft: Draft) -> str:
-    times = [
-        time
-        for change in draft.of("change")
-        for time in [*change.extra["at"], change.extra["every"]]
-        if time is not None
-    ]
+    times = [time for change in draft.of("change") for time in [*change.extra["at"], change.extra["every"]] if time is not None]
     return next((time.unit for time in times if time.unit), "")
 
 
@@ -268,11 +255,7 @@ def _put_conventions(draft: Draft) -> None:
         if fact.key == "lr_in_velocity" and fact.value:
             draft.put("sgd.lr_in_velocity", True, "implied", draft.words(fact))
             draft.remarks.say("inside")
-    if (
-        draft.optimizer == "sgd"
-        and draft.framework in {"keras", "caffe"}
-        and any(p.startswith("sgd.") for p in draft.fields)
-    ):
+    if draft.optimizer == "sgd" and draft.framework in {"keras", "caffe"} and any(p.startswith("sgd.") for p in draft.fields):
         draft.put("sgd.lr_in_velocity", True, "implied", f"{draft.framework.capitalize()} puts lr inside the velocity")
         draft.remarks.say("inside")
 

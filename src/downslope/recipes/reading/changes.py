@@ -46,11 +46,7 @@ def find_changes(board: Board) -> None:
         for place in range(first, last):
             item = board.items[place]
             head = item.kind == "verb" and item.key in _VERBS
-            stepped = (
-                item.is_a("schedule", "multistep", "exponential")
-                and place + 1 < last
-                and board.items[place + 1].kind == "by"
-            )
+            stepped = item.is_a("schedule", "multistep", "exponential") and place + 1 < last and board.items[place + 1].kind == "by"
             noun = item.is_a("concept", "lr_decay")
             if not (head or noun or stepped) or (place in board.used and not stepped):
                 continue
@@ -72,12 +68,7 @@ def find_changes(board: Board) -> None:
 def _spread(board: Board) -> None:
     """Give milestones that no verb took to the change that has no time, or make a change of them alone."""
     for place, item in enumerate(board.items):
-        if (
-            item.kind != "time"
-            or place in board.used
-            or item.data.prep not in {"at", "after"}
-            or len(item.data.values) < 2
-        ):
+        if item.kind != "time" or place in board.used or item.data.prep not in {"at", "after"} or len(item.data.values) < 2:
             continue
         open_changes = [
             fact for fact in board.facts
@@ -112,15 +103,7 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return True
         if item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
-        if item.kind == "concept" and item.key in {
-            "weight_decay",
-            "l2",
-            "momentum",
-            "batch",
-            "other",
-            "dampening",
-            "clip",
-        }:
+        if item.kind == "concept" and item.key in {"weight_decay", "l2", "momentum", "batch", "other", "dampening", "clip"}:
             return any(board.items[p].is_a("concept", "lr") for p in range(left - 1, max(first - 1, left - 5), -1)) or (
                 any(board.items[p].kind == "comma" for p in range(left, place))
             )
@@ -174,9 +157,7 @@ def _rightwards(board: Board, frame: _Frame, place: int, last: int, *, noun: boo
                 break
             if item.key == "lr_decay":
                 preposition = "by"
-        elif item.kind in {"optimizer", "target", "no"} or (
-            item.is_a("mod", "initial") and _asserts(items, place, last)
-        ):
+        elif item.kind in {"optimizer", "target", "no"} or (item.is_a("mod", "initial") and _asserts(items, place, last)):
             break
         place += 1
     return place
@@ -196,12 +177,7 @@ def _take_number(board: Board, frame: _Frame, place: int, preposition: str) -> b
     assert number is not None  # noqa: S101 - the caller has looked
     following = items[place + 1] if place + 1 < len(items) else None
     if following is not None and following.is_a("unit", "times"):
-        if (
-            preposition == "for"
-            or (frame.amount is not None or frame.verb == "divide")
-            or number.spelled
-            and preposition != "by"
-        ):
+        if preposition == "for" or (frame.amount is not None or frame.verb == "divide") or number.spelled and preposition != "by":
             frame.count = int(number.value)
             frame.places |= {place, place + 1}
             return True
@@ -231,12 +207,7 @@ def _take_number(board: Board, frame: _Frame, place: int, preposition: str) -> b
             board.used |= places
             return True
     if preposition == "to":
-        if (
-            number.fraction
-            or number.times
-            or (number.percent and number.value > 0)
-            or (following and following.kind == "of_it")
-        ):
+        if number.fraction or number.times or (number.percent and number.value > 0) or (following and following.kind == "of_it"):
             frame.amount, frame.how, frame.ratio = item, "ratio", True
         else:
             frame.targets.append(item)
@@ -246,11 +217,7 @@ def _take_number(board: Board, frame: _Frame, place: int, preposition: str) -> b
         frame.targets.append(item)
         frame.places.add(place)
         return True
-    if (
-        frame.amount is None
-        and not frame.targets
-        and (not number.spelled or number.fraction or preposition == "by" or number.times)
-    ):
+    if frame.amount is None and not frame.targets and (not number.spelled or number.fraction or preposition == "by" or number.times):
         left = items[place - 1]
         if left.kind == "comma" and preposition not in {"by", "is"}:
             return False
@@ -319,21 +286,10 @@ def _amount_before(board: Board, frame: _Frame, place: int, first: int) -> None:
         item = board.items[left]
         if item.kind == "number":
             if named and board.free_number(left) and item.number and not item.number.spelled:
-                frame.amount, frame.how, frame.verb = (
-                    item,
-                    "by",
-                    "multiply"
-                    if frame.verb == "reduce" and item.number.value < 1 and not item.number.percent
-                    else frame.verb,
-                )
+                frame.amount, frame.how, frame.verb = item, "by", "multiply" if frame.verb == "reduce" and item.number.value < 1 and not item.number.percent else frame.verb
                 frame.places.add(left)
             return
-        if (
-            item.is_a("by")
-            or item.is_a("schedule", "exponential")
-            or item.is_a("concept", "lr_decay")
-            or item.is_a("word", "的", "速", "率")
-        ):
+        if item.is_a("by") or item.is_a("schedule", "exponential") or item.is_a("concept", "lr_decay") or item.is_a("word", "的", "速", "率"):
             named = named or item.kind != "word"
         elif item.kind not in {"word", "is"}:
             return
@@ -349,9 +305,7 @@ def _condition(board: Board, frame: _Frame, first: int, last: int, previous: int
             board.used.add(left)
         elif item.kind == "when" and frame.plateau and not frame.metric:
             frame.metric = item.key.removeprefix("metric_")
-        elif (
-            frame.plateau and item.kind == "time" and left not in board.used and item.data.prep in {"", "for", "after"}
-        ):
+        elif frame.plateau and item.kind == "time" and left not in board.used and item.data.prep in {"", "for", "after"}:
             frame.patience = int(item.data.values[0])
             frame.at = [time for time in frame.at if time is not item.data]
             board.used.add(left)

@@ -32,9 +32,7 @@ def check(draft: Draft, board: Board) -> None:
 def _batch_norm(draft: Draft, board: Board) -> None:
     for fact in draft.values("other"):
         words = draft.text.plain[fact.start : fact.end]
-        if ("momentum" in words or "动量" in words or "decay" in words) and any(
-            m in words for m in ("batch", "bn", "批")
-        ):
+        if ("momentum" in words or "动量" in words or "decay" in words) and any(m in words for m in ("batch", "bn", "批")):
             draft.remarks.say("batch_norm", words=board.words(fact))
 
 

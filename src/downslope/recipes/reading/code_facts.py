@@ -103,34 +103,20 @@ def _scheduled(text: Text, settings: list[Fact], framework: str) -> list[Fact]:
         take("factor", "gamma")
         take("milestones", "milestones")
         fields.setdefault("factor", (0.1, "assumed", "not stated; a tenth is usual"))
-        fields["unit"] = (
-            "step" if steps or framework == "caffe" else "epoch",
-            "implied",
-            "the unit of the training's length",
-        )
+        fields["unit"] = ("step" if steps or framework == "caffe" else "epoch", "implied", "the unit of the training's length")
         why = ("stated", fields["milestones"][2])
         return [Fact("schedule", "multistep", fields, first.start, first.end, {"schedule": schedule or why})]
     if name in {"step", "exponential"} or (not name and ("every" in by_key or "every_epochs" in by_key)):
         take("rate", "gamma")
         take("every", "every_epochs")
         take("every", "every")
-        unit = (
-            "epoch"
-            if "every_epochs" in by_key
-            else "step"
-            if steps or framework in {"caffe", "tensorflow"} or "every" in by_key and by_key["every"].value >= 500
-            else "epoch"
-        )  # noqa: E501
+        unit = "epoch" if "every_epochs" in by_key else "step" if steps or framework in {"caffe", "tensorflow"} or "every" in by_key and by_key["every"].value >= 500 else "epoch"  # noqa: E501
         if name == "exponential" and "every" not in fields and "every_epochs" not in by_key:
             if framework == "caffe":
                 fields["every"] = (1, "implied", "Caffe's exp policy counts iterations")
         else:
             fields["staircase"] = (True, "implied", "drops at once, period by period")
-        fields["unit"] = (
-            unit,
-            "stated" if "every_epochs" in by_key else "implied",
-            _PER_STEP if unit == "step" else "counted in epochs",
-        )
+        fields["unit"] = (unit, "stated" if "every_epochs" in by_key else "implied", _PER_STEP if unit == "step" else "counted in epochs")
         why = schedule or ("implied", text.words(first.start, first.end))
         return [Fact("schedule", "exponential", fields, first.start, first.end, {"schedule": why})]
     if name == "inverse":
@@ -155,11 +141,7 @@ def _call(text: Text, fact: Fact) -> list[Fact]:
         return found
     if name == "add_decayed_weights" or name.startswith("clip"):
         keys = ("weight_decay", "clip")
-        return [
-            _value(k, arguments[k][0], fact.start, fact.end)
-            for k in keys
-            if k in arguments and _is_number(arguments[k][0])
-        ]
+        return [_value(k, arguments[k][0], fact.start, fact.end) for k in keys if k in arguments and _is_number(arguments[k][0])]
     optimizer = OPTIMIZERS.get(name, name)
     found.append(Fact("optimizer", optimizer, None, fact.start, fact.start + len(fact.extra["name"])))
     for key, (value, start, end) in arguments.items():
@@ -181,11 +163,7 @@ def _call(text: Text, fact: Fact) -> list[Fact]:
 
 def _old_keras_decay(value: float, start: int, end: int, words: str) -> Fact:
     why = "the old `decay` of Keras: lr / (1 + decay * step)"
-    fields = {
-        "gamma": (float(value), "stated", words),
-        "power": (1.0, "implied", why),
-        "unit": ("step", "implied", _PER_STEP),
-    }
+    fields = {"gamma": (float(value), "stated", words), "power": (1.0, "implied", why), "unit": ("step", "implied", _PER_STEP)}
     return Fact("schedule", "inverse", fields, start, end, {"schedule": ("implied", why)})
 
 
@@ -263,11 +241,7 @@ def _piecewise(arguments: Any, words: Any, fact: Fact, call: str, step: Any) -> 
             "unit": step,
         }
         return [start, Fact("schedule", "multistep", fields, fact.start, fact.end, {"schedule": ("stated", call)})]
-    fields = {
-        "schedules": (rates, "stated", words["values"]),
-        "boundaries": (boundaries, "stated", words["boundaries"]),
-        "unit": step,
-    }
+    fields = {"schedules": (rates, "stated", words["values"]), "boundaries": (boundaries, "stated", words["boundaries"]), "unit": step}
     return [Fact("schedule", "sequence", fields, fact.start, fact.end, {"schedule": ("stated", call)})]
 
 

@@ -113,37 +113,20 @@ def _falls(board: Board, first: int, last: int) -> None:
         while here < last:
             walk = here
             joined = False
-            while (
-                walk < last
-                and (items[walk].kind in {"comma", "and", "to", "verb"} or items[walk].is_a("for", "next"))
-                and walk - here < 4
-            ):
+            while walk < last and (items[walk].kind in {"comma", "and", "to", "verb"} or items[walk].is_a("for", "next")) and walk - here < 4:
                 joined = joined or items[walk].kind in {"comma", "and", "to"}
                 walk += 1
-            if (
-                not (joined and board.free_number(walk))
-                or items[walk].number.value >= values[-1]
-                or items[walk].number.value <= 0
-            ):  # pyright: ignore[reportOptionalMemberAccess]
+            if not (joined and board.free_number(walk)) or items[walk].number.value >= values[-1] or items[walk].number.value <= 0:  # pyright: ignore[reportOptionalMemberAccess]
                 break
             values.append(items[walk].number.value)  # pyright: ignore[reportOptionalMemberAccess]
             places.append(walk)
             here = walk + 1
-            if (
-                here < last
-                and items[here].kind == "time"
-                and items[here].data.prep in {"at", "after"}
-                and not items[here].data.percent
-            ):
+            if here < last and items[here].kind == "time" and items[here].data.prep in {"at", "after"} and not items[here].data.percent:
                 times.append(items[here].data)
                 places.append(here)
                 here += 1
         count = sum(len(time.values) for time in times)
-        if (
-            len(values) < 2
-            or count != len(values) - 1
-            or any(number.number and number.number.fraction for number in (items[p] for p in places))
-        ):
+        if len(values) < 2 or count != len(values) - 1 or any(number.number and number.number.fraction for number in (items[p] for p in places)):
             continue
         board.add("value", "lr", values[0], [place], role="initial", number=place)
         board.add(
@@ -181,15 +164,8 @@ def _ranges(board: Board, first: int, last: int) -> None:
         if before and before.kind == "schedule":
             shape = shape or before.key
         text = board.text.plain[items[place].start : items[walk + 1].start]
-        shape = (
-            shape or ("linear" if "linear" in text or "线性" in text else "") or ("cosine" if "余弦" in text else "")
-        )
-        if (
-            over is None
-            and walk + 2 < last
-            and items[walk + 2].kind == "time"
-            and items[walk + 2].data.prep in {"for", "first", "next", "at", "until"}
-        ):
+        shape = shape or ("linear" if "linear" in text or "线性" in text else "") or ("cosine" if "余弦" in text else "")
+        if over is None and walk + 2 < last and items[walk + 2].kind == "time" and items[walk + 2].data.prep in {"for", "first", "next", "at", "until"}:
             over = items[walk + 2].data
             places.append(walk + 2)
         board.add(
@@ -240,9 +216,7 @@ def _warmup_time(board: Board, heads: list[int], first: int, last: int) -> int |
             between = items[low + 1 : high]
             if any(i.kind in {"verb"} and i.key == "train" for i in between):
                 continue
-            cost += sum(
-                4 for i in between if i.kind in {"comma", "schedule"} or (i.kind == "concept" and i.key != "lr")
-            )
+            cost += sum(4 for i in between if i.kind in {"comma", "schedule"} or (i.kind == "concept" and i.key != "lr"))
             if best is None or cost < best[0]:
                 best = (cost, place)
     return best[1] if best and best[0] <= 14 else None
@@ -274,9 +248,7 @@ def _warmup_ends(board: Board, fact: Fact, first: int, last: int, head: int) -> 
         if items[place].is_a("from") and board.free_number(place + 1):
             fact.extra["start"] = (items[place + 1].number.value, items[place + 1].start, items[place + 1].end)  # pyright: ignore[reportOptionalMemberAccess]
             board.used.add(place + 1)
-        if items[place].kind in {"break"} or (
-            items[place].kind == "verb" and items[place].key in {"divide", "reduce", "halve"}
-        ):
+        if items[place].kind in {"break"} or (items[place].kind == "verb" and items[place].key in {"divide", "reduce", "halve"}):
             return
 
 
@@ -290,20 +262,14 @@ def _risings(board: Board, first: int, last: int) -> None:
             continue
         if rising_range is None and _subject(board, first, place) not in {"lr"}:
             continue
-        if any(
-            fact.kind == "warmup" and items[first].start <= fact.start < items[last - 1].end for fact in board.facts
-        ):
+        if any(fact.kind == "warmup" and items[first].start <= fact.start < items[last - 1].end for fact in board.facts):
             continue
         peak, peak_place, time_place = None, None, None
         for right in range(place, min(last, place + 10)):
             if items[right].is_a("to") and board.free_number(right + 1) and peak is None:
                 peak_place = right + 1
                 peak = items[right + 1].number
-            if (
-                items[right].kind == "time"
-                and items[right].data.prep in {"for", "first", "until", ""}
-                and right not in board.used
-            ):
+            if items[right].kind == "time" and items[right].data.prep in {"for", "first", "until", ""} and right not in board.used:
                 time_place = right
                 break
         if time_place is None:

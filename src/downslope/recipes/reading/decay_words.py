@@ -37,8 +37,7 @@ def _resolve(items: list[Item], index: int) -> Item:
     before = items[index - 1] if index else None
     after = items[index + 1] if index + 1 < len(items) else None
     if after is not None and (
-        after.kind in {"by", "to"}
-        and not after.is_a("by", "factor")
+        after.kind in {"by", "to"} and not after.is_a("by", "factor")
         or after.is_a("concept", "lr")
         or (after.kind == "time" and not (before and before.is_a("word", "a")))
         or (before is not None and before.is_a("concept", "lr") and after.kind == "time")

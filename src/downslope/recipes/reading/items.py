@@ -14,9 +14,7 @@ from downslope.recipes.reading.lexicon_chinese import CHINESE
 from downslope.recipes.reading.lexicon_english import ENGLISH
 from downslope.recipes.reading.numbers import Number, number_at
 
-_TOKEN = re.compile(
-    r"[a-zα-ωℓ](?:[a-zα-ωℓ]|(?<=[a-z])\d(?=[a-z])|'(?=s(?![a-z]))|'(?=t(?![a-z])))*|[\u4e00-\u9fff]|\n\s*\n|\n|[^\s]"
-)
+_TOKEN = re.compile(r"[a-zα-ωℓ](?:[a-zα-ωℓ]|(?<=[a-z])\d(?=[a-z])|'(?=s(?![a-z]))|'(?=t(?![a-z])))*|[\u4e00-\u9fff]|\n\s*\n|\n|[^\s]")
 _JOINERS = frozenset("-_")
 _PUNCTUATION = {
     ",": "comma", "、": "comma", ";": "break", ".": "stop", "(": "open", ")": "close", "[": "open", "]": "close",
@@ -96,9 +94,7 @@ def find_items(plain: str) -> list[Item]:
         if found is not None:
             kind, key = found
             items.append(Item(kind, key, start, tokens[after - 1][2]))
-            if kind == "schedule" and any(
-                word in plain[start : items[-1].end] for word in ("learning", "lr", "学习率")
-            ):
+            if kind == "schedule" and any(word in plain[start : items[-1].end] for word in ("learning", "lr", "学习率")):
                 items.append(Item("concept", "lr", start, items[-1].end))  # "cosine learning rate" names both
             index, here = after, tokens[after - 1][2]
             continue
@@ -153,7 +149,5 @@ def _unknown(token: str, start: int, end: int, plain: str) -> Item:
 def _without_dot(item: Item, plain: str) -> Item:
     if item.kind == "stop":
         before = plain[max(0, item.start - 3) : item.start]
-        return replace(
-            item, kind="word" if before.endswith(("i.e", "e.g", " al", "resp", " eq", " cf", "fig")) else "break"
-        )
+        return replace(item, kind="word" if before.endswith(("i.e", "e.g", " al", "resp", " eq", " cf", "fig")) else "break")
     return item

@@ -141,22 +141,16 @@ ENGLISH = {
         "factor": "factor|factor of|a factor of|rate of|rate|using a rate of|ratio of|multiplicative factor of",
     },
     "magnitude": {"10": "order of magnitude|orders of magnitude"},
-    "to": {
-        "to": "to|down to|until it reaches|to reach|until it falls below|until it is below|reaching|to a value of|"
-        "until reaching|to a minimum of|until it becomes|to a final value of|falls below"
-    },
+    "to": {"to": "to|down to|until it reaches|to reach|until it falls below|until it is below|reaching|to a value of|"
+    "until reaching|to a minimum of|until it becomes|to a final value of|falls below"},
     "from": {"from": "from"},
-    "of_it": {
-        "of_it": "of its|of the|of the previous|of the initial|of its value|of its initial value|of the original|"
-        "of its previous value|of its current value|of the current|of its original value|of the initial value|"
-        "of the previous value|of the original value|the previous value"
-    },
+    "of_it": {"of_it": "of its|of the|of the previous|of the initial|of its value|of its initial value|of the original|"
+    "of its previous value|of its current value|of the current|of its original value|of the initial value|"
+    "of the previous value|of the original value|the previous value"},
     "at": {"at": "at|at the|in the|on the|once at|@|and again at|again at|both at|in"},
     "after": {"after": "after|following|after each of the|after each of|after another|past"},
-    "each": {
-        "every": "every|each|per|after each|after every|at every|at each|at the end of each|at the end of every|"
-        "once every|once per|each of|for every|for each|for another every|after every other|at the beginning of each"
-    },
+    "each": {"every": "every|each|per|after each|after every|at every|at each|at the end of each|at the end of every|"
+    "once every|once per|each of|for every|for each|for another every|after every other|at the beginning of each"},
     "other": {"other": "other"},
     "for": {
         "for": "for|over|during|within|in the course of|across|throughout|lasting|for a total of|for about|over the course of|"

@@ -15,9 +15,7 @@ from downslope.recipes.reading.numbers import number_at
 
 _CALL = re.compile(r"(?<![\w.])([a-z_][\w.]{0,80})\(")
 _FLAG = re.compile(r"(?<![\w-])(--?[a-z][\w.-]{0,60})(?:(=|[ \n]+)(?=[^\s-]|-[\d.])|(?=\s|$))")
-_PAIR = re.compile(
-    r"(?<![\w\-\"'.])[\"']?(?:[a-z_]+\.)*([a-z][a-z0-9_]{0,40})[\"']?\s?([:=])\s{0,4}(?:\n\s*)?(?=[\w\"'\[(.+-])"
-)
+_PAIR = re.compile(r"(?<![\w\-\"'.])[\"']?(?:[a-z_]+\.)*([a-z][a-z0-9_]{0,40})[\"']?\s?([:=])\s{0,4}(?:\n\s*)?(?=[\w\"'\[(.+-])")
 _BARE = re.compile(r"(?<![\w\-\"'.])([a-z]+(?:_[a-z0-9]+)+)\s{1,3}(?=[\d.])")
 _WORD = re.compile(r"[\"']?([a-z_][\w.]*)[\"']?")
 _SCALED = re.compile(r"\s?\*?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|b|n|bs|batch)\s?/\s?\d")
@@ -99,12 +97,7 @@ def _call(plain: str, match: re.Match[str], facts: list[Fact], whole: str) -> in
         return 0
     framework = _framework(name) or whole
     signature = SIGNATURES.get(f"{framework}.{last}", SIGNATURES[last]).split()
-    if (
-        signature[0] in {"params", "optimizer_"}
-        and parts
-        and not parts[0][0]
-        and number_at(plain, parts[0][1]) is not None
-    ):
+    if signature[0] in {"params", "optimizer_"} and parts and not parts[0][0] and number_at(plain, parts[0][1]) is not None:
         signature = signature[1:]  # written without its first argument, as people do in prose
     if last == "exponential_decay" and parts and not any(not key and "step" in plain[a:b] for key, a, b in parts):
         signature = [word for word in signature if word != "step_"]
@@ -165,11 +158,7 @@ def _numbers(plain: str, start: int, stop: int) -> list[float]:
     found: list[float] = []
     place = start
     while place < stop:
-        number = (
-            number_at(plain, place)
-            if plain[place].isdigit() or plain[place] in ".-+" and plain[place + 1 : place + 2].isdigit()
-            else None
-        )
+        number = number_at(plain, place) if plain[place].isdigit() or plain[place] in ".-+" and plain[place + 1 : place + 2].isdigit() else None
         if number is None or number.end > stop + 1:
             if plain[place] in ")]}" or plain[place].isalpha():
                 break
@@ -223,9 +212,7 @@ def _flag_value(plain: str, start: int) -> tuple[Any, int]:
         return None, start
     text = match.group().strip("\"'")
     if text[:1] in {"[", "("} or (text[:1].isdigit() and "," in text):
-        return _numbers(
-            plain, match.start() + 1 if text[:1] in "[(" else match.start(), match.end()
-        ) or None, match.end()
+        return _numbers(plain, match.start() + 1 if text[:1] in "[(" else match.start(), match.end()) or None, match.end()
     return {"true": True, "false": False}.get(text, text), match.end()
 
 
@@ -263,19 +250,8 @@ def _pair(plain: str, match: re.Match[str], facts: list[Fact], whole: str) -> in
                 value = value == "true"
             elif value not in (POLICIES if meaning == "policy" else OPTIMIZERS):
                 return 0
-    if (
-        loose
-        and match.re is _PAIR
-        and match.group(2) == ":"
-        and "\n" not in plain
-        and whole != "caffe"
-        and "{" not in plain
-    ):
-        return (
-            0
-            if meaning in {"steps", "milestones"} and not isinstance(value, list)
-            else _store(facts, meaning, value, match, end)
-        )
+    if loose and match.re is _PAIR and match.group(2) == ":" and "\n" not in plain and whole != "caffe" and "{" not in plain:
+        return 0 if meaning in {"steps", "milestones"} and not isinstance(value, list) else _store(facts, meaning, value, match, end)
     if meaning == "milestones" and not isinstance(value, list):
         if name not in {"stepvalue", "lr_step", "lr_steps", "milestones", "schedule"}:
             meaning = "steps" if name == "steps" else ""

@@ -27,9 +27,7 @@ _NUMBER = re.compile(
     rf")"
 )
 _FRACTION = re.compile(r"\s?/\s?(\d{1,6})(?![\d./]|\s?[a-z])")
-_TAIL = re.compile(
-    r"\s?(?P<percent>%|percent(?![a-z])|per cent(?![a-z]))|(?P<ordinal>st|nd|rd|th)(?![a-z])|(?P<times>x(?![\da-z])|\s?倍)"
-)
+_TAIL = re.compile(r"\s?(?P<percent>%|percent(?![a-z])|per cent(?![a-z]))|(?P<ordinal>st|nd|rd|th)(?![a-z])|(?P<times>x(?![\da-z])|\s?倍)")
 _SUFFIX = {"k": 3, "m": 6, "万": 4, "千": 3, "百": 2, "亿": 8, "thousand": 3, "million": 6}
 
 _LARGEST = 10**18
@@ -47,24 +45,11 @@ _WORDS = {
         "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
         "seventeen eighteen nineteen twenty".split()
     )
-} | {
-    "single": 1,
-    "twice": 2,
-    "thirty": 30,
-    "forty": 40,
-    "fifty": 50,
-    "sixty": 60,
-    "eighty": 80,
-    "ninety": 90,
-    "hundred": 100,
-    "thousand": 1000,
-}
+} | {"single": 1, "twice": 2, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000}
 _ORDINAL_WORDS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "hundredth": 100, "thousandth": 1000}
 _NTH = {
     word: value
-    for value, word in enumerate(
-        "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=3
-    )
+    for value, word in enumerate("third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=3)
 } | {"twentieth": 20, "thirtieth": 30, "fortieth": 40, "fiftieth": 50, "sixtieth": 60, "hundredth": 100}
 _SPELLED = re.compile(r"[a-z]+")
 

@@ -13,7 +13,5 @@ def find_optimizers(board: Board) -> None:
     for place, item in enumerate(board.items):
         if item.kind == "optimizer":
             before = board.items[max(0, place - 3) : place]
-            denied = any(
-                near.is_a("no", "instead") or (near.is_a("no", "no") and near is before[-1]) for near in before
-            )
+            denied = any(near.is_a("no", "instead") or (near.is_a("no", "no") and near is before[-1]) for near in before)
             board.add("optimizer", item.key, None, [place], denied=denied)

@@ -20,9 +20,7 @@ def put_steps(draft: Draft, root: str, rate: Rate | None, changes: list[Fact], s
         return _from_code(draft, root, rate)
     periodic = next((change for change in changes if change.extra["every"]), None)
     if periodic is not None:
-        begun = next(
-            (t for c in changes for t in c.extra["at"] if t.prep in {"after", "at"} and len(t.values) == 1), None
-        )
+        begun = next((t for c in changes for t in c.extra["at"] if t.prep in {"after", "at"} and len(t.values) == 1), None)
         _periodic(draft, root, rate, periodic, begun, shape)
         return True
     _milestones(draft, root, rate, changes)
@@ -58,9 +56,7 @@ def _periodic(draft: Draft, root: str, rate: Rate | None, change: Fact, begun: T
         draft.remarks.say("staircase")
     else:
         draft.put(f"{root}.staircase", True, "implied", f"it drops at once: {words}")
-    floor = next((f for f in draft.values("lr") if f.extra.get("role") == "final"), None) or next(
-        draft.values("final"), None
-    )
+    floor = next((f for f in draft.values("lr") if f.extra.get("role") == "final"), None) or next(draft.values("final"), None)
     if change.extra["targets"] and factor is not None:
         draft.put(f"{root}.end", float(change.extra["targets"][-1]), "stated", words)
     elif floor is not None:
@@ -132,11 +128,7 @@ def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Fact])
 def resolve_times(draft: Draft, times: list[Time]) -> tuple[list[Any], str, Provenance, Provenance] | None:
     """Return milestones, their unit, and the provenance of both; None if they are parts of an unknown whole."""
     total = next(
-        (
-            (draft.fields[p].value, unit)
-            for p, unit in (("train.epochs", "epoch"), ("train.steps", "step"))
-            if p in draft.fields
-        ),
+        ((draft.fields[p].value, unit) for p, unit in (("train.epochs", "epoch"), ("train.steps", "step")) if p in draft.fields),
         None,
     )
     if any(time.percent for time in times):
@@ -186,11 +178,7 @@ def put_phases(draft: Draft, root: str) -> bool:
     if len(phases) < 2:
         return False
     units = {time.unit for time in lengths}
-    if (
-        len(units) != 1
-        or not units <= {"epoch", "step"}
-        or any(len(time.values) != 1 or time.percent for time in lengths)
-    ):
+    if len(units) != 1 or not units <= {"epoch", "step"} or any(len(time.values) != 1 or time.percent for time in lengths):
         return False
     boundaries: list[Any] = []
     end = 0.0
@@ -246,12 +234,7 @@ def _from_code(draft: Draft, root: str, rate: Rate | None) -> bool:
     draft.put(f"{root}.schedule", fact.key, *fact.extra["schedule"])
     _start(draft, root, rate)
     for name, (value, provenance, words) in fact.value.items():
-        if (
-            name == "unit"
-            and provenance == "implied"
-            and "train.steps" in draft.fields
-            and "train.epochs" not in draft.fields
-        ):
+        if name == "unit" and provenance == "implied" and "train.steps" in draft.fields and "train.epochs" not in draft.fields:
             value = "step"
         draft.put(f"{root}.{name}", value, provenance, words)
     if fact.key == "exponential" and f"{root}.every" not in draft.fields:

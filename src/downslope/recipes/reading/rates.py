@@ -46,9 +46,7 @@ def find_rate(draft: Draft) -> Rate | None:
     if linear is not None:
         return linear
     warmed = _warmed(draft)
-    fact = next((f for f in plain if f.extra.get("role") in {"initial", "peak", "base"}), None) or next(
-        iter(plain), None
-    )
+    fact = next((f for f in plain if f.extra.get("role") in {"initial", "peak", "base"}), None) or next(iter(plain), None)
     if warmed is not None and (fact is None or fact.value != warmed.value):
         return warmed
     if fact is None:
@@ -88,11 +86,7 @@ _LINEAR = ("linear scaling", "scaled linearly", "scale linearly", "scales linear
 def _linear_scaling(draft: Draft, plain: list[Fact]) -> Rate | None:
     """Return "0.1 for a batch size of 256, scaled linearly" at the batch size that is used, where both are told."""
     batches = sorted(draft.values("batch"), key=lambda fact: fact.start)
-    if (
-        len({fact.value for fact in batches}) != 2
-        or not plain
-        or not any(words in draft.text.plain for words in _LINEAR)
-    ):
+    if len({fact.value for fact in batches}) != 2 or not plain or not any(words in draft.text.plain for words in _LINEAR):
         return None
     rate = plain[0]
     reference = min(batches, key=lambda fact: abs(fact.start - rate.end))
@@ -142,9 +136,7 @@ def _per_examples(draft: Draft, fact: Fact, examples: float) -> Rate | None:
     """Return airbench's "lr per 1024 examples" for a mean loss: lr * batch / (1024 * (1 + 1 / (1 - momentum)))."""
     batch, momentum = draft.value("data.batch_size"), draft.value("sgd.momentum")
     if not batch or momentum is None:
-        draft.remarks.say(
-            "per_sample", known="（未给出）" if draft.remarks.language == "zh" else ", which is not stated"
-        )
+        draft.remarks.say("per_sample", known="（未给出）" if draft.remarks.language == "zh" else ", which is not stated")
         return None
     lr = float(f"{float(fact.value) * batch / (examples * (1 + 1 / (1 - momentum))):.12g}")
     decay = draft.fields.get("sgd.weight_decay")

@@ -56,9 +56,7 @@ def _imply_length(draft: Draft, root: str) -> None:
 def _warmup(draft: Draft) -> Fact | None:
     if draft.of("off", "warmup"):
         return None
-    return next((fact for fact in draft.of("warmup") if fact.value is not None), None) or next(
-        iter(draft.of("warmup")), None
-    )
+    return next((fact for fact in draft.of("warmup") if fact.value is not None), None) or next(iter(draft.of("warmup")), None)
 
 
 def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
@@ -151,9 +149,7 @@ def _put_ramp(draft: Draft, root: str, shape: str, fact: Fact | None, rate: Rate
     if rate is not None:
         draft.put(f"{root}.initial", rate.value, rate.provenance, rate.words)
     target = next((c for c in changes if c.extra["targets"] and not c.extra["at"]), None)
-    final = next((f for f in draft.values("lr") if f.extra.get("role") == "final"), None) or next(
-        draft.values("final"), None
-    )
+    final = next((f for f in draft.values("lr") if f.extra.get("role") == "final"), None) or next(draft.values("final"), None)
     ended = next((f for f in draft.of("shape") if f.extra.get("final") is not None), None)
     if target is not None:
         draft.put(f"{root}.final", float(target.extra["targets"][-1]), "stated", draft.words(target))
@@ -184,18 +180,8 @@ def _put_duration(draft: Draft, root: str, fact: Fact | None, changes: list[Fact
     if over is not None and root == "sgd.lr.then" and whole is not None and whole[0] == over.values[0] and warm:
         over = None  # the whole training, of which the warmup takes its part
     if over is not None and over.unit:
-        draft.put(
-            f"{root}.duration",
-            over.values[0],
-            "stated" if over.prep == "next" or whole is None or whole[0] != over.values[0] else "implied",
-            _say(draft, fact),
-        )
-        draft.put(
-            f"{root}.unit",
-            over.unit,
-            "stated" if whole is None or whole[0] != over.values[0] else "implied",
-            _say(draft, fact),
-        )
+        draft.put(f"{root}.duration", over.values[0], "stated" if over.prep == "next" or whole is None or whole[0] != over.values[0] else "implied", _say(draft, fact))
+        draft.put(f"{root}.unit", over.unit, "stated" if whole is None or whole[0] != over.values[0] else "implied", _say(draft, fact))
         return
     if whole is None:
         draft.remarks.say("no_duration", schedule=draft.value(f"{root}.schedule"))
@@ -261,9 +247,7 @@ def _put_warmup(draft: Draft, fact: Fact, rate: Rate | None, *, constant: bool) 
         else:
             draft.remarks.say("no_lr")
     elif draft.value("sgd.lr.then.schedule") in {"multistep", "exponential"}:
-        draft.put(
-            "sgd.lr.restart", False, "implied", "epochs are counted from the start of training, as in Goyal et al. 2017"
-        )  # noqa: E501
+        draft.put("sgd.lr.restart", False, "implied", "epochs are counted from the start of training, as in Goyal et al. 2017")  # noqa: E501
 
 
 def _put_inverse(draft: Draft, root: str, fact: Fact | None, rate: Rate | None) -> None:
@@ -304,9 +288,7 @@ def _put_plateau(draft: Draft, changes: list[Fact]) -> None:
         draft.put("train.plateau.min_lr", float(change.extra["targets"][-1]), "stated", words)
 
 
-def _untimed(
-    draft: Draft, root: str, rate: Rate | None, changes: list[Fact], shape: str, shape_fact: Fact | None
-) -> bool:
+def _untimed(draft: Draft, root: str, rate: Rate | None, changes: list[Fact], shape: str, shape_fact: Fact | None) -> bool:
     """Put what can be put where it is said that the rate changes, but not when."""
     factor = next((c for c in changes if c.value is not None and c.value != 1), None)
     if factor is None:
@@ -340,18 +322,12 @@ def _untimed(
         return True
     told = next(draft.values("lr_every"), None)
     if told is not None and told.value > 0:
-        unit = told.extra.get("unit") or (
-            "step" if told.value >= 200 or "step" in draft.words(told).lower() or "步" in draft.words(told) else "epoch"
-        )
+        unit = told.extra.get("unit") or ("step" if told.value >= 200 or "step" in draft.words(told).lower() or "步" in draft.words(told) else "epoch")
         draft.put(f"{root}.every", _whole(told.value), "stated", draft.words(told))
         draft.put(f"{root}.unit", unit, "implied", draft.words(told))
         return True
     every, unit, words = (1, "epoch", "one epoch") if factor.value >= 0.9 else (1000, "step", "1000 steps")
-    why = (
-        "not stated; such a rate is usually per epoch"
-        if every == 1
-        else "not stated; the period of the founding question's page"
-    )
+    why = "not stated; such a rate is usually per epoch" if every == 1 else "not stated; the period of the founding question's page"
     draft.put(f"{root}.every", every, "assumed", why)
     draft.put(f"{root}.unit", unit, "assumed", why)
     draft.put(f"{root}.staircase", True, "assumed", why)

@@ -60,11 +60,7 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
         if items[place].is_a("is") and place + 1 < len(items) and prep in {"at", "after", "until"}:
             place += 1
         numbers, after = _list(items, place, units=True)
-        if (
-            numbers
-            and _whole(numbers)
-            and not (after < len(items) and _unit(items[after]) and len(numbers) == 1 and not prep)
-        ):
+        if numbers and _whole(numbers) and not (after < len(items) and _unit(items[after]) and len(numbers) == 1 and not prep):
             return Time(prep or "at", tuple(n.number.value for n in numbers), unit), after
         return None, index
     if item.kind != "number" or item.number is None or item.number.value == float("inf"):
@@ -79,14 +75,10 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
     return _with_unit(items, index, prep, numbers, after)
 
 
-def _with_unit(
-    items: Sequence[Item], index: int, prep: str, numbers: list[Item], after: int
-) -> tuple[Time | None, int]:
+def _with_unit(items: Sequence[Item], index: int, prep: str, numbers: list[Item], after: int) -> tuple[Time | None, int]:
     values = tuple(n.number.value for n in numbers if n.number)
     following = items[after] if after < len(items) else None
-    while following and following.is_a(
-        "word", "个", "的", "training", "full", "total", "more", "additional", "separate"
-    ):
+    while following and following.is_a("word", "个", "的", "training", "full", "total", "more", "additional", "separate"):
         after += 1
         following = items[after] if after < len(items) else None
     if all(n.number and n.number.percent for n in numbers):
@@ -107,16 +99,10 @@ def _of_whole(items: Sequence[Item], place: int) -> bool:
     """Whether a percentage follows words for the whole training: 在训练总轮数的50%和75%处."""
     before = items[max(0, place - 5) : place]
     whole = any(i.is_a("mod", "total") or _unit(i) or i.is_a("verb", "train") for i in before)
-    return (
-        whole
-        and any(i.is_a("at") or i.is_a("word", "的") for i in before)
-        and not any(i.kind in {"comma", "number"} for i in before)
-    )
+    return whole and any(i.is_a("at") or i.is_a("word", "的") for i in before) and not any(i.kind in {"comma", "number"} for i in before)
 
 
-def _parts(
-    items: Sequence[Item], index: int, prep: str, values: tuple[float, ...], after: int
-) -> tuple[Time | None, int]:
+def _parts(items: Sequence[Item], index: int, prep: str, values: tuple[float, ...], after: int) -> tuple[Time | None, int]:
     """Return parts of the whole training, if that is what the percentages are."""
     place, unit, told = after, "", False
     while place < len(items) and place < after + 6:
@@ -125,9 +111,7 @@ def _parts(
             unit, told = _unit(item) or "", True
         elif item.is_a("mod", "total") or item.is_a("word", "training") or item.is_a("verb", "train"):
             told = True
-        elif not (
-            item.is_a("is") or item.is_a("of_it") or item.is_a("word", "number", "的", "schedule", "progress", "time")
-        ):
+        elif not (item.is_a("is") or item.is_a("of_it") or item.is_a("word", "number", "的", "schedule", "progress", "time")):
             break
         place += 1
     told = told or _of_whole(items, index)
@@ -150,9 +134,7 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
             prep = "total"
         elif prep == "for" and item.is_a("mod", "final", "initial"):
             prep = "next" if item.key == "final" else "first"
-        elif not (
-            prep and item.is_a("word", "about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了")
-        ):
+        elif not (prep and item.is_a("word", "about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了")):
             break
         index += 1
     return prep, index
@@ -171,11 +153,7 @@ def _period(items: Sequence[Item], place: int, index: int) -> tuple[Time | None,
     if unit is None or items[after].is_a("concept", "batch") or not 0 < value < float("inf"):
         return None, index
     after += 1
-    if (
-        after < len(items)
-        and items[after].is_a("after")
-        and not (after + 1 < len(items) and items[after + 1].kind == "number")
-    ):
+    if after < len(items) and items[after].is_a("after") and not (after + 1 < len(items) and items[after + 1].kind == "number"):
         after += 1
     return Time("every", (int(value) if float(value).is_integer() else value,), unit), after
 
@@ -190,15 +168,11 @@ def _list(items: Sequence[Item], place: int, *, units: bool) -> tuple[list[Item]
         after = place + 1
         place = after
         separators = 0
-        while (
-            place < len(items)
-            and separators < 4
-            and (
-                items[place].kind in {"comma", "and", "slash"}
-                or items[place].is_a("at")
-                or items[place].is_a("word", "个", "again", "then")
-                or (units and items[place].kind == "unit" and _unit(items[place]) and _more_follow(items, place))
-            )
+        while place < len(items) and separators < 4 and (
+            items[place].kind in {"comma", "and", "slash"}
+            or items[place].is_a("at")
+            or items[place].is_a("word", "个", "again", "then")
+            or (units and items[place].kind == "unit" and _unit(items[place]) and _more_follow(items, place))
         ):
             place += 1
             separators += 1
@@ -232,10 +206,7 @@ def _more_follow(items: Sequence[Item], place: int) -> bool:
     kinds = [item.kind for item in items[place + 1 : place + 4]]
     if kinds[:1] == ["number"]:
         return True
-    if kinds[:2] in (["and", "number"], ["comma", "number"]) or kinds in (
-        ["and", "at", "number"],
-        ["and", "unit", "number"],
-    ):
+    if kinds[:2] in (["and", "number"], ["comma", "number"]) or kinds in (["and", "at", "number"], ["and", "unit", "number"]):
         number = next(place + 1 + offset for offset, kind in enumerate(kinds) if kind == "number")
         after = items[number + 1 : number + 2]
         return "unit" in kinds or not after or _unit(after[0]) == _unit(items[place])

@@ -169,12 +169,7 @@ def _tables(known: dict[str, Field]) -> list[str]:
         table, _, key = path.rpartition(".")
         rows.setdefault(table, []).append(f"{key} = {_shown(found.value)}  # {found.provenance}{_because(found)}")
     lines: list[str] = []
-    order = [
-        *("data", "sgd", "sgd.lr", "sgd.lr.then"),
-        *sorted(t for t in rows if t.startswith("groups")),
-        "train",
-        "train.plateau",
-    ]
+    order = [*("data", "sgd", "sgd.lr", "sgd.lr.then"), *sorted(t for t in rows if t.startswith("groups")), "train", "train.plateau"]
     for table in order:
         if table in rows:
             header = "[[groups]]" if table.startswith("groups") else f"[{table}]"

@@ -30,11 +30,7 @@ def find_unread(board: Board, facts: list[Fact]) -> list[str]:
         if any(fact.start <= item.start < fact.end for fact in facts if fact.kind == "call"):
             continue
         first = place
-        while (
-            first > 0
-            and place - first < _AROUND
-            and board.items[first - 1].kind in {"word", "is", "by", "at", "mod", "for"}
-        ):
+        while first > 0 and place - first < _AROUND and board.items[first - 1].kind in {"word", "is", "by", "at", "mod", "for"}:
             first -= 1
         last = place
         if last + 1 < len(board.items) and board.items[last + 1].kind in {"unit", "word"}:

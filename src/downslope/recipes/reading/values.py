@@ -16,13 +16,7 @@ _SINGLE = frozenset(
 )
 _SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening", "clip", "batch", "warmup"})
 _PASSED = frozenset({"is", "mod", "with", "open", "close", "star", "target", "by", "at", "of_it"})
-_SIMILAR = {
-    "weight_decay": {"l2"},
-    "l2": {"weight_decay"},
-    "nesterov": {"momentum"},
-    "momentum": {"nesterov"},
-    "clip": {"clip"},
-}
+_SIMILAR = {"weight_decay": {"l2"}, "l2": {"weight_decay"}, "nesterov": {"momentum"}, "momentum": {"nesterov"}, "clip": {"clip"}}
 
 
 def find_values(board: Board) -> None:
@@ -84,12 +78,7 @@ def _also_off(board: Board, place: int, last: int) -> None:
     if place + 2 < last and items[place + 1].kind in {"and"} and items[place + 2].kind == "concept":
         other = items[place + 2]
         joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {"or", "nor", "或", "和", "及"}
-        if (
-            joined
-            and other.key in _SWITCHES
-            and not _valued(board, place + 2, last)
-            and not board.free_number(place + 3)
-        ):
+        if joined and other.key in _SWITCHES and not _valued(board, place + 2, last) and not board.free_number(place + 3):
             board.add("off", other.key, 0.0, [place + 1, place + 2])
 
 
@@ -119,11 +108,7 @@ def _not_applied(board: Board, place: int, right: int, first: int, last: int) ->
     """Find "weight decay is not applied to biases", and "biases are excluded from weight decay"."""
     items = board.items
     near = [p for p in range(max(first, place - 14), min(last, place + 10)) if items[p].kind == "target"]
-    decays = [
-        p
-        for p in range(max(first, place - 14), min(last, place + 10))
-        if items[p].is_a("concept", "weight_decay", "l2")
-    ]
+    decays = [p for p in range(max(first, place - 14), min(last, place + 10)) if items[p].is_a("concept", "weight_decay", "l2")]
     text = board.text.plain[items[place].start : items[place].end]
     strong = text in {"not applied to", "not apply", "not applied on", "is not applied to", "do not apply", "excluding", "exclude",
                       "except", "not decay", "不施加", "除外", "不应用", "不包括", "不参与", "is not", "are not", "not", "不", "不使用", "不加",
@@ -139,20 +124,10 @@ def _run(board: Board, place: int, last: int) -> list[int]:
     while True:
         right = found[-1] + 1
         seen = 0
-        while (
-            right < last
-            and (items[right].kind in {"and", "comma"} or items[right].is_a("word", "the", "的"))
-            and seen < 2
-        ):
+        while right < last and (items[right].kind in {"and", "comma"} or items[right].is_a("word", "the", "的")) and seen < 2:
             right += 1
             seen += 1
-        if (
-            seen
-            and right < last
-            and items[right].kind == "concept"
-            and items[right].key in _SINGLE
-            and right not in board.used
-        ):
+        if seen and right < last and items[right].kind == "concept" and items[right].key in _SINGLE and right not in board.used:
             found.append(right)
         else:
             return found
@@ -171,11 +146,7 @@ def _coordinated(board: Board, first: int, last: int) -> None:
             continue
         right = run[-1] + 1
         connected = False
-        while (
-            right < last
-            and (items[right].kind in {"is", "mod", "to", "with", "open"} or items[right].is_a("word"))
-            and right - run[-1] < 6
-        ):
+        while right < last and (items[right].kind in {"is", "mod", "to", "with", "open"} or items[right].is_a("word")) and right - run[-1] < 6:
             connected = connected or items[right].kind in {"is", "to", "open"}
             right += 1
         numbers: list[int] = []
@@ -194,11 +165,8 @@ def _coordinated(board: Board, first: int, last: int) -> None:
 
 
 def _both(board: Board, place: int, first: int) -> bool:
-    return any(
-        "both" in board.text.plain[item.start : item.end] for item in board.items[max(first, place - 2) : place]
-    ) or any(
-        board.text.plain[item.start : item.end] in {"均为", "都为", "均设置为", "都设置为", "均设为", "都设为"}
-        for item in board.items[place : place + 6]
+    return any("both" in board.text.plain[item.start : item.end] for item in board.items[max(first, place - 2) : place]) or any(
+        board.text.plain[item.start : item.end] in {"均为", "都为", "均设置为", "都设置为", "均设为", "都设为"} for item in board.items[place : place + 6]
     )
 
 
@@ -221,15 +189,9 @@ def _rightwards(board: Board, place: int, first: int, last: int) -> None:
         if item.kind == "time":
             _timed_value(board, place, right, said=said)
             return
-        if item.is_a("to") and (
-            said
-            or concept.key in {"clip", "batch"}
-            or "set" in board.text.plain[items[right - 1].start : items[right - 1].end + 3]
-        ):
+        if item.is_a("to") and (said or concept.key in {"clip", "batch"} or "set" in board.text.plain[items[right - 1].start : items[right - 1].end + 3]):
             said = True
-        elif item.kind in {"is", "open"} or (
-            item.kind in {"at", "of_it"} and concept.key in {"clip", "power", "batch", "lr"}
-        ):
+        elif item.kind in {"is", "open"} or (item.kind in {"at", "of_it"} and concept.key in {"clip", "power", "batch", "lr"}):
             said = True
         elif item.kind == "concept" and item.key in {*_SIMILAR.get(concept.key, ()), concept.key} - {"lr"}:
             if item.key == "momentum" and concept.key == "nesterov":
@@ -245,13 +207,7 @@ def _rightwards(board: Board, place: int, first: int, last: int) -> None:
             pass
         elif item.kind == "with" and concept.key in {"clip"}:
             said = True
-        elif not (
-            item.kind in _PASSED
-            and concept.key != "other"
-            or item.is_a("by", "factor")
-            or item.is_a("at")
-            and concept.key == "clip"
-        ):
+        elif not (item.kind in _PASSED and concept.key != "other" or item.is_a("by", "factor") or item.is_a("at") and concept.key == "clip"):
             return
         if words > limit:
             return
@@ -261,13 +217,8 @@ def _rightwards(board: Board, place: int, first: int, last: int) -> None:
 def _anothers(concept: Item, following: Item, board: Board, place: int, last: int, *, said: bool) -> bool:
     """Whether what follows a number says that it is not this concept's: "learning rate, 8 GPUs", "momentum 5 layers"."""
     if following.kind == "unit":
-        return (
-            following.key in {"ignored", "times"}
-            or (following.key == "example" and concept.key != "batch")
-            or (
-                following.key in {"step", "epoch"}
-                and concept.key not in {"epochs_total", "steps_total", "patience", "lr_every", "other"}
-            )
+        return following.key in {"ignored", "times"} or (following.key == "example" and concept.key != "batch") or (
+            following.key in {"step", "epoch"} and concept.key not in {"epochs_total", "steps_total", "patience", "lr_every", "other"}
         )
     if following.kind == "concept" and not said and following.key != concept.key and following.key in _SINGLE:
         after = board.items[place + 2] if place + 2 < last else None
@@ -277,11 +228,7 @@ def _anothers(concept: Item, following: Item, board: Board, place: int, last: in
 
 def _timed_value(board: Board, place: int, right: int, *, said: bool) -> None:
     concept, time = board.items[place], board.items[right].data
-    if (
-        concept.key in {"epochs_total", "steps_total", "lr_every", "patience"}
-        and right not in board.used
-        and len(time.values) == 1
-    ):
+    if concept.key in {"epochs_total", "steps_total", "lr_every", "patience"} and right not in board.used and len(time.values) == 1:
         board.add("value", concept.key, time.values[0], [place, right], unit=time.unit)
     elif concept.key == "batch" and said and time.unit == "step":
         return
@@ -359,10 +306,7 @@ def _per(board: Board, number: int, concept: int) -> Any:
     """Return what a rate is per: "sample", or a number of examples ("per 1024 examples")."""
     items = board.items
     if number + 2 < len(items) and items[number + 1].is_a("each"):
-        if (
-            items[number + 2].is_a("unit", "example")
-            and "epoch" not in board.text.plain[items[number + 2].start : items[number + 2].end]
-        ):
+        if items[number + 2].is_a("unit", "example") and "epoch" not in board.text.plain[items[number + 2].start : items[number + 2].end]:
             return "sample"
         if number + 3 < len(items) and items[number + 2].kind == "number" and items[number + 3].is_a("unit", "example"):
             board.used.add(number + 2)
@@ -377,17 +321,9 @@ def _leftwards(board: Board, place: int, first: int, last: int) -> None:
     """Attach a number to the concept that follows it: "0.9 momentum", 0.9的动量, "0 dampening"."""
     items = board.items
     right = place + 1
-    while (
-        right < last
-        and (items[right].is_a("word", "的") or items[right].is_a("mod") or items[right].is_a("is"))
-        and right - place < 3
-    ):
+    while right < last and (items[right].is_a("word", "的") or items[right].is_a("mod") or items[right].is_a("is")) and right - place < 3:
         right += 1
-    if (
-        right >= last
-        or items[right].kind != "concept"
-        or items[right].key not in _SINGLE - {"other", "epochs_total", "steps_total", "batch", "clip"}
-    ):
+    if right >= last or items[right].kind != "concept" or items[right].key not in _SINGLE - {"other", "epochs_total", "steps_total", "batch", "clip"}:
         return
     if items[place].number.spelled or right in board.used and items[right].key != "nesterov":  # pyright: ignore[reportOptionalMemberAccess]
         return
@@ -406,15 +342,8 @@ def _starts(board: Board, first: int, last: int) -> None:
         before = board.items[place - 1]
         text = board.text.plain[before.start : before.end]
         starting = (before.is_a("is") or before.is_a("from")) and text.startswith(("start", "begin", "began", "init"))
-        said = before.is_a("mod", "initial") or (
-            starting or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial"))
-        )
-        if (
-            changed
-            and said
-            and board.free_number(place)
-            and not (place + 1 < last and board.items[place + 1].kind == "unit")
-        ):
+        said = before.is_a("mod", "initial") or (starting or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial")))
+        if changed and said and board.free_number(place) and not (place + 1 < last and board.items[place + 1].kind == "unit"):
             board.add("value", "lr", board.items[place].number.value, [place - 1, place], role="initial", number=place)  # pyright: ignore[reportOptionalMemberAccess]
             return
 
@@ -428,13 +357,7 @@ def _batches(board: Board, first: int, last: int) -> None:
         value = items[place].number.value  # pyright: ignore[reportOptionalMemberAccess]
         before = items[place - 1] if place > first else None
         earlier = items[place - 2] if place - 1 > first else None
-        if (
-            before
-            and before.is_a("is")
-            and earlier is not None
-            and earlier.is_a("unit", "step")
-            and "batch" in board.text.plain[earlier.start : earlier.end]
-        ):
+        if before and before.is_a("is") and earlier is not None and earlier.is_a("unit", "step") and "batch" in board.text.plain[earlier.start : earlier.end]:
             board.add("value", "batch", value, [place - 2, place - 1, place], role="")
             continue
         after = [item.kind + ":" + item.key for item in items[place + 1 : place + 4]]
