@@ -14,7 +14,7 @@ from downslope.core.rule import sgd_rule
 from downslope.core.settings import Settings
 from downslope.recipes.comparing.advice import find_causes, suggest
 from downslope.recipes.comparing.parting import EVERY_STEP, Parting, find_parting, horizon
-from downslope.recipes.comparing.sides import Side, longest, make_side
+from downslope.recipes.comparing.sides import Side, longest, make_sides
 
 _SHOWN = 200
 
@@ -94,8 +94,7 @@ def compare(
     """
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise RecipeError(f"`steps` must be an integer >= 1; got {steps!r}.")
-    one = make_side(a, "the first", steps_per_epoch=steps_per_epoch, examples=examples)
-    two = make_side(b, "the second", steps_per_epoch=steps_per_epoch, examples=examples)
+    one, two = make_sides(a, b, steps_per_epoch=steps_per_epoch, examples=examples)
     last = horizon(one.settings, two.settings, longest((one, two))) if steps is None else steps - 1
     pairs = _pairs(one, two)
     partings = [find_parting(x, y, last) for x, y in pairs or [(one.settings, two.settings)]]

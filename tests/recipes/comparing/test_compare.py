@@ -222,6 +222,9 @@ def test_epochs_need_their_steps():
     with pytest.raises(RecipeError, match="steps_per_epoch=N"):
         compare(by_epoch, TORCH)
     assert compare(by_epoch, Settings(lr=MultiStep(0.1, 0.1, (30,))), steps_per_epoch=10).same
+    words = "SGD, learning rate 0.1, divided by 10 at epoch 3, batch size 100, for 9 epochs"
+    assert compare(words, by_epoch, examples=1000).same  # the recipe knows: 10 steps an epoch
+    assert compare(by_epoch, words, examples=1000).same
 
 
 @st.composite

@@ -22,6 +22,10 @@ from downslope.recipes.exporting.plan import make_plan
 from downslope.recipes.schema import Recipe
 
 
+class EpochUnknownError(RecipeError):
+    """A schedule is in epochs, and how many steps one has is not known on this side; the other may know."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Side:
     """One of the two that are compared.
@@ -34,6 +38,7 @@ class Side:
         groups: Its groups, schedules in steps.
         recipe: The whole recipe, if it is one.
         total_steps: Steps of its training, if known.
+        steps_per_epoch: Steps in its epoch, if known.
         remarks: Sentences on how it was understood.
     """
 
@@ -44,6 +49,7 @@ class Side:
     groups: tuple[Group, ...] = ()
     recipe: Recipe | None = None
     total_steps: int | None = None
+    steps_per_epoch: int | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -99,7 +105,13 @@ def _of_recipe(recipe: Recipe, name: str, steps_per_epoch: int | None, examples:
         groups = tuple(group.in_steps(plan.steps_per_epoch) for group in groups)
     remarks = (f"{name}: {plan.counted}",) if epochs else ()
     return Side(
-        name=name, settings=settings, groups=groups, recipe=recipe, total_steps=plan.total_steps, remarks=remarks
+        name=name,
+        settings=settings,
+        groups=groups,
+        recipe=recipe,
+        total_steps=plan.total_steps,
+        steps_per_epoch=plan.steps_per_epoch,
+        remarks=remarks,
     )
 
 
@@ -136,7 +148,7 @@ def _in_steps(settings: Settings, name: str, steps_per_epoch: int | None) -> Set
     if not _has_epochs(getattr(settings, one.name) for one in fields(settings)):
         return settings
     if steps_per_epoch is None:
-        raise RecipeError(
+        raise EpochUnknownError(
             f"{name}: a schedule is in epochs, and how many steps one has is not known. Give --steps-per-epoch N (in "
             "Python steps_per_epoch=N)."
         )
@@ -152,6 +164,37 @@ def _exists(word: str) -> bool:
         return len(word) < 1000 and "\0" not in word and Path(word).is_file()
     except (OSError, ValueError):
         return False
+
+
+def make_sides(a: Any, b: Any, *, steps_per_epoch: int | None, examples: int | None) -> tuple[Side, Side]:
+    """Return both sides; where one does not know its epoch, that of the other is taken.
+
+    Args:
+        a: The first, as `make_side` takes it.
+        b: The second.
+        steps_per_epoch: Steps in an epoch.
+        examples: Training examples, from which they follow.
+
+    Raises:
+        DownslopeError: As `make_side`.
+    """
+    sides: list[Side | EpochUnknownError] = []
+    for given, name in ((a, "the first"), (b, "the second")):
+        try:
+            sides.append(make_side(given, name, steps_per_epoch=steps_per_epoch, examples=examples))
+        except EpochUnknownError as error:
+            sides.append(error)
+    known = next((side.steps_per_epoch for side in sides if isinstance(side, Side)), None)
+    for place, (given, name) in enumerate(((a, "the first"), (b, "the second"))):
+        side = sides[place]
+        if isinstance(side, EpochUnknownError):
+            if known is None:
+                raise side
+            sides[place] = make_side(given, name, steps_per_epoch=known)
+    one, two = sides
+    if isinstance(one, Side) and isinstance(two, Side):
+        return one, two
+    raise RecipeError("neither side knows its epoch. Give --steps-per-epoch N (in Python steps_per_epoch=N).")
 
 
 def longest(sides: tuple[Side, Side]) -> int | None:

@@ -184,8 +184,8 @@ def without_dampening(settings: Settings) -> Settings:
     kept = 1 - settings.dampening
     if kept == 0:
         raise ExportError(
-            "dampening=1 lets no gradient into the velocity, and no lr without dampening does. Set sgd.dampening below 1, "
-            "or export to downslope."
+            "dampening=1 lets no gradient into the velocity, and no lr without dampening does. Set sgd.dampening below "
+            "1, or export to downslope."
         )
     weight_decay = settings.weight_decay
     if settings.decay in {"decoupled", "corrected"}:
