@@ -88,6 +88,11 @@ def make_side(  # noqa: PLR0911 -- one for each kind of thing that can be compar
         convention, arguments, shown = call
         settings = settings_from_convention(convention, arguments)
         settings = _in_steps(settings, shown, steps_per_epoch)
+        if steps_per_epoch is not None:
+            arguments = {
+                key: value.in_steps(steps_per_epoch) if isinstance(value, Schedule) else value
+                for key, value in arguments.items()
+            }
         return Side(name=shown, settings=settings, convention=convention, arguments=arguments)
     if "\n" not in given and (_exists(given) or given.endswith((".toml", ".prototxt"))):
         return _of_file(Path(given), steps_per_epoch, examples)
