@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from downslope import Settings, export, load_recipe, read, update_matrix
 from downslope.core.errors import ExportError
+from downslope.core.groups import Group
 from downslope.core.schedules.base import Schedule
 from downslope.exchange.basis import find_basis
 from downslope.recipes.export import TARGETS
-from downslope.recipes.schema import Recipe, Train
-from downslope.schedules import Exponential, MultiStep, Polynomial
+from downslope.recipes.schema import Plateau, Recipe, Train
+from downslope.schedules import Exponential, MultiStep, Polynomial, Warmup
 from recipes.exporting.cases import CASES
 from recipes.exporting.running import program
 from recipes.recipe_strategies import RECIPES
@@ -228,6 +229,32 @@ def test_mistakes_are_refused(options, message):
         export(load_recipe(), **options)
 
 
+def test_a_schedule_never_overwrites_a_group():
+    """Where momentum or weight decay is scheduled and a group has a number, PyTorch's one loop is refused."""
+    group = Group(match="*.bias", weight_decay=0.0)
+    sgd = Settings(lr=0.1, momentum=0.9, weight_decay=MultiStep(0.01, 0.5, (3,)))
+    with pytest.raises(ExportError, match="`weight_decay` has a schedule in some groups"):
+        export(Recipe(sgd=sgd, groups=(group,), train=Train(steps=9)), to="torch")
+
+
+def test_a_plateau_is_stepped_beside_a_schedule_of_momentum():
+    """With both, the loop counts steps for one and looks at the metric for the other."""
+    sgd = Settings(lr=0.1, momentum=MultiStep(0.5, 1.5, (3,)))
+    text = export(Recipe(sgd=sgd, train=Train(epochs=9.0, plateau=Plateau(patience=2))), to="torch")
+    assert "scheduler.step(evaluate(model))" in text
+    assert 'group["momentum"] = momentum(step)' in text
+
+
+def test_timm_decays_by_its_own_key_and_own_lr():
+    """SGDW's scheduled decay has its own key; corrected decay is refused where timm divides by another lr."""
+    sgd = Settings(lr=0.1, momentum=0.9, weight_decay=MultiStep(0.01, 0.5, (3,)), decay="decoupled")
+    text = export(Recipe(sgd=sgd, train=Train(steps=9)), to="timm")
+    assert 'group["weight_decay"] = weight_decay(step)' in text
+    corrected = Settings(lr=Warmup(3, 0.1), momentum=0.9, weight_decay=0.01, decay="corrected")
+    with pytest.raises(ExportError, match="divides by the lr that the optimizer is made with"):
+        export(Recipe(sgd=corrected, train=Train(steps=9)), to="timm")
+
+
 def test_a_title_cannot_break_the_program():
     """Quotes, backslashes and line ends of a title or source stay words in a comment or docstring."""
     recipe = replace(load_recipe(), title='a """ b \\N{x} \\', source='ends in "quotes"\nimport os')
@@ -239,8 +266,6 @@ def test_a_title_cannot_break_the_program():
 
 def test_patterns_are_quoted():
     """A group's pattern is data, never code."""
-    from downslope.core.groups import Group
-
     recipe = replace(load_recipe(), groups=(Group(match='x") or exec("1', weight_decay=0.0),))
     for target in PYTHON:
         calls = [ast.unparse(n.func) for n in ast.walk(ast.parse(export(recipe, to=target))) if isinstance(n, ast.Call)]

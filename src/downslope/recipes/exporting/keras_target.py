@@ -96,8 +96,7 @@ def _check(forms: list[Settings], base: Settings) -> None:
             if isinstance(value, Schedule) and value.extremes()[0] != value.extremes()[1]:
                 raise ExportError(
                     f"Keras takes a schedule for the learning rate alone; this recipe has one of `{name}`. Set a "
-                    f"number, "
-                    "or export to optax, torch or downslope."
+                    "number, or export to optax, torch or downslope."
                 )
         different = [
             name
@@ -117,8 +116,7 @@ def _check(forms: list[Settings], base: Settings) -> None:
     if ways == ["decoupled"] and len({form.weight_decay for form in forms if not is_zero(form.weight_decay)}) > 1:
         raise ExportError(
             "Keras decays all variables by one `weight_decay`, or not at all; the groups have several. Use one "
-            "strength, "
-            "or export to optax, torch or downslope."
+            "strength, or export to optax, torch or downslope."
         )
 
 
@@ -174,8 +172,7 @@ def _make_optimizer(plan: Plan, form: Settings, keras: str, way: str, *, subclas
         arguments.append(f"global_clipnorm={plan.recipe.train.clip_norm!r}")
     if not subclassed and not still and not form.lr_in_velocity:
         lines += comment(
-            "Keras has lr inside the velocity, the recipe outside. The steps are the same as long as lr stays the "
-            "same.",
+            "Keras has lr inside the velocity, the recipe outside: the same steps as long as lr stays the same.",
             1,
         )
     if way == "coupled" and not in_step:
@@ -198,8 +195,7 @@ def _add_l2(keras: str, weight_decay: float, *, per_variable: bool) -> list[str]
         *docstring(
             "Put the recipe's coupled weight decay on the model, as Keras does: as a penalty.",
             f"In a layer it is kernel_regularizer={keras}.regularizers.L2({shown}), and where biases are decayed "
-            f"the same as "
-            "bias_regularizer.",
+            "the same as bias_regularizer.",
             depth=1,
         ),
         *comment("L2(l) adds l * sum(w**2) to the loss, 2 * l * w to the gradient: hence the half.", 1),
@@ -269,9 +265,8 @@ def _train(plan: Plan) -> list[str]:
         lines += comment(
             "Not here: the recipe multiplies lr by "
             f"{plan.recipe.train.plateau.factor!r} when the held-out {plan.recipe.train.plateau.metric} has not "
-            f"improved for "
-            f"{plan.recipe.train.plateau.patience} evaluations; in a loop of your own, assign to "
-            f"optimizer.learning_rate.",
+            f"improved for {plan.recipe.train.plateau.patience} evaluations; in a loop of your own, assign to "
+            "optimizer.learning_rate.",
             1,
         )
     lines += ["    train_step = make_train_step(model, loss_function)"]

@@ -90,6 +90,7 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
     base = forms[-1]
     decay, inside = _one_decay(forms, constructor, framework), _inside(forms, plan, framework)
     scheduler = _scheduler(plan, forms)
+    _check_corrected(forms, constructor, scheduler, framework)
     special = bool(decay) or inside
     if special and constructor is not TORCH:
         _refuse(framework, decay)
@@ -110,9 +111,24 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
         _make_optimizer(plan, before[-1], base, name, arguments, constructor, decay),
         _make_scheduler(scheduler),
         _repeated(plan),
-        _train(plan, scheduler, forms),
+        _train(plan, scheduler, forms, decay),
         *(torch_digits(plan) if plan.with_model else []),
     )
+
+
+def _check_corrected(forms: list[Settings], constructor: Constructor, scheduler: Scheduler, framework: str) -> None:
+    """Raise where corrected decay would be divided by another lr than the recipe's largest."""
+    largest = {form.lr_max for form in forms if form.decay == "corrected" and not is_zero(form.weight_decay)}
+    if len(largest) > 1:
+        raise ExportError(
+            f'{framework}: decay="corrected" divides by the largest lr, and the groups have several. Export to optax '
+            "or downslope."
+        )
+    if largest and constructor is not TORCH and largest != {scheduler.base}:
+        raise ExportError(
+            f"{framework}: its corrected weight decay divides by the lr that the optimizer is made with, "
+            f"{scheduler.base!r} here, and the recipe by its largest, {largest.pop()!r}. Export to torch, which writes a subclass."
+        )
 
 
 def _refuse(framework: str, decay: str) -> NoReturn:
@@ -123,8 +139,7 @@ def _refuse(framework: str, decay: str) -> NoReturn:
         )
     raise ExportError(
         f"{framework} cannot express lr_in_velocity with an lr that changes: its lr stands outside the velocity. "
-        f"Export "
-        "to torch, which writes a subclass; or set sgd.lr_in_velocity = false, which is another rule from the first "
+        "Export to torch, which writes a subclass; or set sgd.lr_in_velocity = false, which is another rule from the first "
         "change of lr on."
     )
 
@@ -204,8 +219,12 @@ def _other_schedules(forms: list[Settings], framework: str) -> list[list[str]]:
     found = []
     for name in ("momentum", "weight_decay"):
         value = getattr(forms[-1], name)
-        if any(getattr(form, name) != value and isinstance(getattr(form, name), Schedule) for form in forms):
-            raise ExportError(f"{framework}: `{name}` has one schedule in a group and another elsewhere. Use one.")
+        others = [getattr(form, name) for form in forms if getattr(form, name) != value]
+        if others and any(isinstance(one, Schedule) for one in (value, *others)):
+            raise ExportError(
+                f"{framework}: `{name}` has a schedule in some groups and another value elsewhere, and the program "
+                "writes one to all. Use one for all, or export to optax or downslope."
+            )
         if isinstance(value, Schedule):
             found.append(python_function(name, value, doc=f"Return {name} at a step, counted from 0."))
     return found
@@ -263,7 +282,7 @@ def _repeated(plan: Plan) -> list[str]:
     ]
 
 
-def _train(plan: Plan, scheduler: Scheduler, forms: list[Settings]) -> list[str]:
+def _train(plan: Plan, scheduler: Scheduler, forms: list[Settings], decay: str) -> list[str]:
     plateau = plan.recipe.train.plateau
     takes = "model, batches, loss_function, evaluate" if plateau else "model, batches, loss_function"
     said = "`batches` is what a DataLoader is: going through it once is an epoch of (inputs, targets)."
@@ -281,19 +300,16 @@ def _train(plan: Plan, scheduler: Scheduler, forms: list[Settings]) -> list[str]
         *(["nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)"] if plan.recipe.train.clip_norm else []),
     ]
     for name in schedules:
-        key = "decoupled_decay" if name == "weight_decay" and forms[-1].decay != "coupled" else name
+        key = "decoupled_decay" if name == "weight_decay" and decay else name
         step += ["for group in optimizer.param_groups:", f'    group["{key}"] = {name}(step)']
     step += ["optimizer.step()", *(["scheduler.step()"] if scheduler.function and scheduler.each == "step" else [])]
     by_epochs = common.by_epochs(plan)
-    if by_epochs and not schedules:
-        lines += ["    for _ in range(EPOCHS):", "        for inputs, targets in batches:"]
-        lines += [f"            {one}" for one in step]
-        after = {"epoch": "        scheduler.step()", "evaluation": "        scheduler.step(evaluate(model))"}
-        return [*lines, *filter(None, [after.get(scheduler.each) if scheduler.function else None])]
     if by_epochs:
-        lines += ["    step = 0", "    for _ in range(EPOCHS):", "        for inputs, targets in batches:"]
-        lines += [f"            {one}" for one in [*step, "step += 1"]]
-        return lines if scheduler.each != "epoch" or not scheduler.function else [*lines, "        scheduler.step()"]
+        lines += ["    step = 0"] if schedules else []
+        lines += ["    for _ in range(EPOCHS):", "        for inputs, targets in batches:"]
+        lines += [f"            {one}" for one in [*step, *(["step += 1"] if schedules else [])]]
+        after = {"epoch": ["        scheduler.step()"], "evaluation": ["        scheduler.step(evaluate(model))"]}
+        return [*lines, *(after.get(scheduler.each, []) if scheduler.function else [])]
     name = "step" if schedules else "_"
     if plateau:
         per_epoch = plan.needed_steps_per_epoch("the held-out metric is looked at once an epoch")
