@@ -62,8 +62,7 @@ def _of_text(command: str, text: str, name: str, overrides: Iterable[Override], 
     if len(readings) > 1:
         print(
             f"downslope: the words have {len(readings)} readings; this is number {number}. `downslope read` shows "
-            f"them, "
-            "--reading N chooses.",
+            f"them, --reading N chooses.",
             file=sys.stderr,
         )
     return parse_recipe(readings[number - 1].to_toml(), f"reading {number} of {name}", overrides)

@@ -74,8 +74,7 @@ def write_caffe(plan: Plan) -> str:  # noqa: C901 -- one line after another of t
         lines += comment(
             f"Not here: Caffe knows no plateau. The recipe multiplies lr by {recipe.train.plateau.factor!r} when the "
             f"held-out {recipe.train.plateau.metric} has not improved for {recipe.train.plateau.patience} "
-            f"evaluations: stop, "
-            "set base_lr, and go on from the snapshot."
+            f"evaluations: stop, set base_lr, and go on from the snapshot."
         )
     return "\n".join([*lines, *_groups(plan, base)]) + "\n"
 
@@ -98,8 +97,7 @@ def _max_iter(plan: Plan, arguments: dict[str, Any]) -> int | float:
         if length != total:
             raise ExportError(
                 f"Caffe's poly policy ends with the training: its schedule lasts {length!r} steps and the training "
-                f"{total}. "
-                "Make the two the same, or export to another target."
+                f"{total}. Make the two the same, or export to another target."
             )
     return total
 

@@ -59,8 +59,7 @@ def write_optax(plan: Plan) -> str:
             "The recipe reduces lr on a plateau of the held-out metric. optax.contrib.reduce_on_plateau looks at the "
             "training loss instead, so lr stays as it is here: where the metric has not improved for "
             f"{plan.recipe.train.plateau.patience} evaluations, go on with an lr of "
-            f"{plan.recipe.train.plateau.factor!r} "
-            "times as much and the same state."
+            f"{plan.recipe.train.plateau.factor!r} times as much and the same state."
         )
     made = _make_optimizer(plan, chains, program)
     parts = [

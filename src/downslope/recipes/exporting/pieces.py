@@ -79,8 +79,7 @@ def pieces_of(schedule: Schedule) -> list[Piece]:
     if schedule.in_epochs():
         raise ExportError(
             f"{schedule!r} is in epochs, and how many steps one has is not known. Give --steps-per-epoch N or "
-            f"--examples N "
-            "(in Python steps_per_epoch= or examples=)."
+            f"--examples N (in Python steps_per_epoch= or examples=)."
         )
     return _joined([(0, piece) for piece in _PIECES[type(schedule)](schedule)])
 

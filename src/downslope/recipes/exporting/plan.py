@@ -122,8 +122,7 @@ def make_plan(recipe: Recipe, *, with_model: bool, steps_per_epoch: int | None, 
         raise ExportError(
             "with_model writes the default classifier, `mlp` on `digits`; this recipe has "
             f"model.name = {recipe.model.name!r} and data.name = {recipe.data.name!r}. Export it without, and call "
-            f"what "
-            "is written from your own code."
+            f"what is written from your own code."
         )
     if with_model and recipe.train.loss != "cross_entropy":
         raise ExportError(f"with_model writes the loss `cross_entropy`; this recipe has {recipe.train.loss!r}.")

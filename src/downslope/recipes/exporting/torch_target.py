@@ -127,7 +127,8 @@ def _check_corrected(forms: list[Settings], constructor: Constructor, scheduler:
     if largest and constructor is not TORCH and largest != {scheduler.base}:
         raise ExportError(
             f"{framework}: its corrected weight decay divides by the lr that the optimizer is made with, "
-            f"{scheduler.base!r} here, and the recipe by its largest, {largest.pop()!r}. Export to torch, which writes a subclass."
+            f"{scheduler.base!r} here, and the recipe by its largest, {largest.pop()!r}. Export to torch, which "
+            "writes a subclass."
         )
 
 
@@ -139,8 +140,8 @@ def _refuse(framework: str, decay: str) -> NoReturn:
         )
     raise ExportError(
         f"{framework} cannot express lr_in_velocity with an lr that changes: its lr stands outside the velocity. "
-        "Export to torch, which writes a subclass; or set sgd.lr_in_velocity = false, which is another rule from the first "
-        "change of lr on."
+        "Export to torch, which writes a subclass; or set sgd.lr_in_velocity = false, which is another rule from the "
+        "first change of lr on."
     )
 
 
