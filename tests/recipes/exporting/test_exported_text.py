@@ -19,7 +19,7 @@ from downslope.core.schedules.base import Schedule
 from downslope.exchange.basis import find_basis
 from downslope.recipes.export import TARGETS
 from downslope.recipes.schema import Plateau, Recipe, Train
-from downslope.schedules import Exponential, MultiStep, Polynomial, Warmup
+from downslope.schedules import Constant, Exponential, Linear, MultiStep, Polynomial, Warmup
 from recipes.exporting.cases import CASES
 from recipes.exporting.running import program
 from recipes.recipe_strategies import RECIPES
@@ -235,6 +235,17 @@ def test_a_schedule_never_overwrites_a_group():
     sgd = Settings(lr=0.1, momentum=0.9, weight_decay=MultiStep(0.01, 0.5, (3,)))
     with pytest.raises(ExportError, match="`weight_decay` has a schedule in some groups"):
         export(Recipe(sgd=sgd, groups=(group,), train=Train(steps=9)), to="torch")
+
+
+@pytest.mark.parametrize("target", ["torch", "optax", "keras", "tensorflow", "timm", "downslope"])
+def test_a_schedule_that_never_changes_is_its_number(target):
+    """A constant schedule of lr, momentum or weight decay is exported as the number it always has."""
+    lr, momentum, weight_decay = Constant(0.1), Linear(0.9, 0.9, 5), MultiStep(0.01, 1.0, (3,))
+    schedules = Settings(lr=lr, momentum=momentum, weight_decay=weight_decay)
+    numbers = Settings(lr=0.1, momentum=0.9, weight_decay=0.01)
+    one, other = (export(Recipe(sgd=sgd, train=Train(steps=9)), to=target) for sgd in (schedules, numbers))
+    code = [[line for line in text.splitlines() if "#" not in line] for text in (one, other)]
+    assert code[0] == code[1]
 
 
 def test_a_plateau_is_stepped_beside_a_schedule_of_momentum():

@@ -57,7 +57,8 @@ class Plan:
         """`everyone`, with schedules left in epochs where nobody said how many steps one has."""
         if self.steps_per_epoch is not None:
             return self.everyone
-        return (*(group.apply(self.recipe.sgd) for group in self.recipe.groups), self.recipe.sgd)
+        found = (*(group.apply(self.recipe.sgd) for group in self.recipe.groups), self.recipe.sgd)
+        return tuple(without_idle_schedules(settings) for settings in found)
 
     @property
     def batch_size(self) -> int:
@@ -80,6 +81,7 @@ class Plan:
         Raises:
             ExportError: If they are in epochs and nobody said how many steps one has.
         """
+        settings = without_idle_schedules(settings)
         scheduled = [
             value for field in fields(settings) if isinstance(value := getattr(settings, field.name), Schedule)
         ]
@@ -142,6 +144,16 @@ def _count(recipe: Recipe, examples: int | None) -> tuple[int | None, str]:
         whose = f"the {examples} training examples of the embedded digits (for other data give --examples)"
     steps = math.ceil(math.ceil(examples / data.batch_size) / accumulate)
     return steps, f"{steps} steps an epoch: {whose}, {data.batch_size * accumulate} to a step"
+
+
+def without_idle_schedules(settings: Settings) -> Settings:
+    """Return the same settings with the number in the place of every schedule that always has it."""
+    idle = {
+        field.name: value.extremes()[0]
+        for field in fields(settings)
+        if isinstance(value := getattr(settings, field.name), Schedule) and value.extremes()[0] == value.extremes()[1]
+    }
+    return replace(settings, **idle) if idle else settings
 
 
 def changes_with_time(settings: Settings, recipe: Recipe | None = None) -> bool:
