@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from downslope.core import schedules as s
-from downslope.core.rule import step_matrix
+from downslope.core.rule import sgd_rule
 from downslope.core.schedules.base import Schedule, exact
 from downslope.core.settings import Settings
 from downslope.recipes.exporting.pieces import pieces_of
@@ -137,8 +137,9 @@ class _Walk:
 
 @lru_cache(maxsize=4096)
 def _of_scalars(scalars: Any) -> tuple[tuple[float, ...], ...]:
-    delta, velocity = step_matrix(scalars).tolist()
-    return tuple(delta), tuple(velocity)
+    columns = [sgd_rule(*basis, scalars) for basis in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))]
+    delta, velocity = zip(*columns, strict=True)  # of plain numbers: loading NumPy takes longer than the comparison
+    return delta, velocity
 
 
 def _matrix(settings: Settings, step: int) -> tuple[tuple[float, ...], ...]:
