@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from downslope.core.settings import Settings
     from downslope.exchange.state import convert_state
     from downslope.kernel import get_num_threads, set_num_threads
+    from downslope.recipes.compare import compare
     from downslope.recipes.decode import load_recipe
     from downslope.recipes.explain import explain
+    from downslope.recipes.export import export
     from downslope.recipes.read import read
     from downslope.recipes.reading.reading import Reading
     from downslope.recipes.schema import Recipe
@@ -33,6 +35,8 @@ _HOMES = {
     "load_recipe": "downslope.recipes.decode",
     "explain": "downslope.recipes.explain",
     "read": "downslope.recipes.read",
+    "export": "downslope.recipes.export",
+    "compare": "downslope.recipes.compare",
     "Reading": "downslope.recipes.reading.reading",
     "convert_state": "downslope.exchange.state",
     # what core's classes offer and rooms to its right carry out: see core/provided.py
@@ -48,8 +52,10 @@ __all__ = [
     "Recipe",
     "Settings",
     "__version__",
+    "compare",
     "convert_state",
     "explain",
+    "export",
     "get_num_threads",
     "kernel",
     "load_recipe",

@@ -15,7 +15,8 @@ BROKEN = [
         ["trian"],
         (
             "unknown command `trian`. Did you mean `train`? "
-            "The commands are train, resume, evaluate, predict, report, read, explain, convert."
+            "The commands are train, resume, evaluate, predict, report, read, explain, export, "
+            "compare, convert."
         ),
     ),
     (

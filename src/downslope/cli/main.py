@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "report": "lay one run or several over one another on a page",
         "read": "what the words of a paper, a command line or a solver mean as a recipe",
         "explain": "what a recipe means: equations, schedule, timescales, limits",
+        "export": "a recipe as code for PyTorch, Keras, TensorFlow, optax, timm or Caffe",
+        "compare": "whether two ways of training are the same rule, and if not, where they part",
         "convert": "carry optimizer state over to another framework",
     }
 )

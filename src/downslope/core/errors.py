@@ -32,6 +32,10 @@ class RecipeError(DownslopeError, ValueError):
     """A recipe or a command-line override cannot be understood."""
 
 
+class ExportError(DownslopeError, ValueError):
+    """What another framework is asked to compute, it cannot."""
+
+
 class StateError(DownslopeError, ValueError):
     """An optimizer state does not fit the optimizer that is to load it."""
 

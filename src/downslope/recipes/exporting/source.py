@@ -1,0 +1,127 @@
+"""Python source, laid out as a formatter would: calls, comments, docstrings.
+
+What lives here: layout. What does not: any framework's words.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+WIDTH = 88
+"""Columns of the code that is written: the default of ruff and black."""
+
+_STEP = "    "
+
+
+def call(function: str, arguments: Iterable[str], *, before: str = "", after: str = "", depth: int = 0) -> list[str]:
+    """Return a call as one line or, where that is too long, with one argument to a line.
+
+    Args:
+        function: What is called.
+        arguments: Source of each argument.
+        before: What stands before it on its line, such as "return ".
+        after: What follows the closing bracket.
+        depth: Levels of indentation.
+
+    Example:
+        >>> call("f", ["x", "y=1"], before="return ", depth=1)
+        ['    return f(x, y=1)']
+    """
+    given = list(arguments)
+    line = f"{_STEP * depth}{before}{function}({', '.join(given)}){after}"
+    if (len(line) <= WIDTH and not any("\n" in one for one in given)) or not given:
+        return [line]
+    inner = [line for one in given for line in textwrap.indent(f"{one},", _STEP * (depth + 1)).splitlines()]
+    return [f"{_STEP * depth}{before}{function}(", *inner, f"{_STEP * depth}){after}"]
+
+
+def short_call(function: str, arguments: Iterable[str], *, before: str = "", depth: int = 0) -> list[str]:
+    """Return a call as one line, as three with its arguments on their own line, or with one argument to a line."""
+    given = list(arguments)
+    inner = f"{_STEP * (depth + 1)}{', '.join(given)}"
+    if len(f"{_STEP * depth}{before}{function}({', '.join(given)})") <= WIDTH or len(inner) > WIDTH:
+        return call(function, given, before=before, depth=depth)
+    return [f"{_STEP * depth}{before}{function}(", inner, f"{_STEP * depth})"]
+
+
+def nested(function: str, arguments: Iterable[str]) -> str:
+    """Return a call as the argument of another: one line, or several joined by newlines."""
+    given = list(arguments)
+    line = f"{function}({', '.join(given)})"
+    if len(line) <= WIDTH - 13 and "\n" not in line:
+        return line
+    return listed(given, brackets="()", before=function)
+
+
+def listed(items: Iterable[str], *, brackets: str = "[]", before: str = "") -> str:
+    """Return a list as an argument: one line, or one item to a line."""
+    given = list(items)
+    line = f"{before}{brackets[0]}{', '.join(given)}{brackets[1]}"
+    if len(line) <= WIDTH - 30 and "\n" not in line:
+        return line
+    inner = textwrap.indent("\n".join(f"{item}," for item in given), _STEP)
+    return f"{before}{brackets[0]}\n{inner}\n{brackets[1]}"
+
+
+def comment(text: str, depth: int = 0) -> list[str]:
+    """Return a sentence as comment lines."""
+    lead = f"{_STEP * depth}# "
+    return textwrap.wrap(
+        " ".join(text.split()), WIDTH, initial_indent=lead, subsequent_indent=lead, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def docstring(first: str, *rest: str, depth: int = 0) -> list[str]:
+    """Return a docstring: its first line, and paragraphs."""
+    lead = _STEP * depth
+    plain = [_harmless(text) for text in (first, *rest)]
+    if not rest and len(plain[0]) + len(lead) + 6 <= WIDTH:
+        return [f'{lead}"""{plain[0]}"""']
+    head, *more = textwrap.wrap(plain[0], WIDTH - len(lead) - 3, break_on_hyphens=False) or [""]
+    lines = [f'{lead}"""{head}', *(f"{lead}{line}" for line in more)]
+    for paragraph in plain[1:]:
+        lines += [
+            "",
+            *(f"{lead}{line}" for line in textwrap.wrap(paragraph, WIDTH - len(lead), break_on_hyphens=False)),
+        ]
+    return [*lines, f'{lead}"""']
+
+
+def indented(lines: Iterable[str], depth: int = 1) -> list[str]:
+    """Return lines further to the right."""
+    return [f"{_STEP * depth}{line}" if line else "" for line in lines]
+
+
+def statement(line: str, depth: int = 0) -> str:
+    """Return a line that is not to be broken, marked so if it is too long once it is indented by `depth`."""
+    return line if len(line) + 4 * depth <= WIDTH else f"{line}  # fmt: skip"
+
+
+def module(*parts: Sequence[str]) -> str:
+    """Return a module's text: its parts, two empty lines between them; empty parts are left out.
+
+    A part that begins with a constant, import or comment stands one line below the one before it.
+    """
+    text = ""
+    for part in filter(None, parts):
+        block = "\n".join(part)
+        text += block if not text else f"\n\n\n{block}" if _defines(part) or _defined(text) else f"\n\n{block}"
+    return f"{text}\n"
+
+
+def _defines(part: Sequence[str]) -> bool:
+    first = next((line for line in part if not line.startswith("#")), "")
+    return first.startswith(("def ", "class ", "@", "if __name__"))
+
+
+def _defined(text: str) -> bool:
+    return text.rsplit("\n", 1)[-1].startswith((" ", ")"))
+
+
+def _harmless(text: str) -> str:
+    """Return text that cannot end a docstring or begin an escape."""
+    plain = " ".join(text.split()).replace("\\", "/").replace('"""', "'''")
+    plain = "".join(character if character.isprintable() else " " for character in plain)
+    return f"{plain[:-1]}'" if plain.endswith('"') else plain
