@@ -1,14 +1,16 @@
 """Checks of an optimizer's saved variables, before any of them is written.
 
-What lives here: whether saved arrays fit, and all that does not fit in one message. What does not: reading files, which
-is Keras's.
+What lives here: whether saved arrays fit, all that does not fit in one message, and loading while a step is traced. What
+does not: reading files, which is Keras's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -83,3 +85,14 @@ def _named(variables: Sequence[Any]) -> list[str]:
 
 def _dtype(array: Any) -> np.dtype[Any]:
     return np.asarray(array).dtype
+
+
+def load_at_once(optimizer: Any, arrays: Sequence[Any]) -> None:
+    """Load variables now, even while a step is traced: on TensorFlow the graph would load them again at every step."""
+    scope: Any = nullcontext()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        scope = tf.init_scope()
+    with scope:
+        optimizer.load_own_variables({str(i): array for i, array in enumerate(arrays)})

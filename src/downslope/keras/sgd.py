@@ -22,7 +22,7 @@ from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.keras.arguments import DEFAULTS, check_rate, settings_and_lr
 from downslope.keras.held import Fixed, Held
-from downslope.keras.loading import arrays_of, check_fits, to_array, was_never_built
+from downslope.keras.loading import arrays_of, check_fits, load_at_once, to_array, was_never_built
 from downslope.keras.numbers import Number, computing_format
 from downslope.keras.schedules import Scheduled, value_of_keras
 from downslope.keras.step import move, scalars_of
@@ -217,7 +217,7 @@ class SGD(keras.optimizers.Optimizer):
         ]
         if held.waiting is not None:
             waiting, held.waiting = held.waiting, None
-            self.load_own_variables({str(i): array for i, array in enumerate(waiting)})
+            load_at_once(self, waiting)
 
     def _is_stepped(self, variable: Any) -> bool:
         return not self._overwrite_variable_with_gradient(variable)  # float8 scales and the like

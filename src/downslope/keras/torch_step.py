@@ -17,13 +17,13 @@ from torch import Tensor
 from downslope.core.schedules import Schedule
 from downslope.keras.numbers import Number
 from downslope.kernel import load_native, use_threads
-from downslope.kernel.coefficients import FORMATS, NO_VELOCITY, ROUNDINGS, six_coefficients
+from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
 
 if TYPE_CHECKING:
     from downslope.keras.sgd import SGD
 
-_CODES = {getattr(torch, name): code for name, code in FORMATS.items()}
-_VELOCITY = "velocity"
+_EXCHANGE: Any = getattr(Tensor, "__dlpack_c_exchange_api__", None)
+"""torch's table of DLPack functions, by which the kernel looks at a tensor."""
 
 
 @torch.no_grad()
@@ -53,10 +53,7 @@ def step_all(
 
 
 class KernelPlan:
-    """Variables that the kernel steps, as tensors of its own that share their memory.
-
-    Keras passes gradients beside the variables, after clipping and averaging; the kernel's plan reads a tensor's own
-    `grad`. So each variable has a twin here, whose `grad` is set for the step, and the model's own are left alone.
+    """Variables that the kernel steps, as torch's tensors.
 
     Args:
         optimizer: The optimizer, built.
@@ -67,28 +64,24 @@ class KernelPlan:
     """
 
     def __init__(self, optimizer: SGD, variables: Sequence[Any]) -> None:
-        """Find the variables that the kernel can take, and make its plan."""
+        """Find the variables that the kernel can take."""
         self._variables = list(variables)
         self._momentums: list[Any] = []
-        self._twins: list[tuple[int, Tensor]] = []
+        self._taken: list[tuple[int, Tensor, Tensor | None, int]] = []  # position, param, velocity, rule
         self._rules: list[Any] = []
-        rows: list[tuple[Any, ...]] = []
         momentums: Any = optimizer.momentums
         for position, variable in enumerate(variables):
             index = optimizer._get_variable_index(variable)
             rule, momentum = optimizer._held.rules[index], momentums[index]
             self._momentums.append(momentum)
             velocity = None if momentum is None else momentum.value.detach()
-            twin = variable.value.detach()
-            if rule.counts_gradients or not _is_taken(twin, velocity):
+            param = variable.value.detach()
+            if rule.counts_gradients or not _is_taken(param, velocity):
                 continue
             if rule not in self._rules:
                 self._rules.append(rule)
-            state = None if velocity is None else {_VELOCITY: velocity}
-            codes = _CODES[twin.dtype], _velocity_code(velocity), ROUNDINGS["nearest"]
-            rows.append((twin, state, velocity, twin.dtype, None, twin.numel(), self._rules.index(rule), *codes))
-            self._twins.append((position, twin))
-        self.inside = frozenset(position for position, _ in self._twins)
+            self._taken.append((position, param, velocity, self._rules.index(rule)))
+        self.inside = frozenset(position for position, *_ in self._taken)
         self._tensors = self._present(variables)
         self._written = [tensor for tensor in self._tensors if tensor is not None]
         self._constant = not any(
@@ -97,10 +90,6 @@ class KernelPlan:
             for value in (rule.settings.momentum, rule.settings.weight_decay, *([rule.settings.lr] * rule.own_lr))
         )
         self._coefficients: tuple[float, list[float]] | None = None
-        self._native: Any = None
-        if rows:
-            native: Any = load_native()
-            self._native = native.Plan(rows, Tensor.data_ptr, Tensor.is_contiguous, Tensor.stride, Tensor, _VELOCITY)
 
     def is_current(self, variables: Sequence[Any]) -> bool:
         """Whether the plan is for these variables, which still have the tensors that it knows."""
@@ -124,24 +113,23 @@ class KernelPlan:
         Returns:
             Whether it was done; if not, nothing has moved.
         """
-        if self._native is None:
+        if not self._taken:
             return False
-        try:
-            for position, twin in self._twins:
-                grad = grads[position]
-                if type(grad) is not Tensor or grad.layout != torch.strided or grad.shape != twin.shape:
-                    return False
-                twin.grad = grad if grad.dtype == twin.dtype and grad.is_contiguous() else grad.to(twin).contiguous()
-            if not self._native.refresh():
+        rows: list[tuple[Any, ...]] = []
+        for position, param, velocity, rule in self._taken:
+            grad = grads[position]
+            if type(grad) is not Tensor or grad.layout != torch.strided or grad.shape != param.shape:
                 return False
-            coefficients = self._coefficients_at(optimizer, rate)
-            use_threads()
-            torch._C._increment_version(self._written)  # what is written behind autograd's back is a change for it
-            self._native.step(coefficients, 0)
-        finally:
-            for _, twin in self._twins:
-                twin.grad = None
-            self._native.let_go()
+            own = grad if grad.dtype == param.dtype and grad.is_contiguous() else grad.to(param).contiguous()
+            rows.append((param, own, velocity, None, rule, ROUNDINGS["nearest"], position, 0))
+        coefficients = self._coefficients_at(optimizer, rate)
+        native: Any = load_native()
+        use_threads()
+        try:
+            native.step_tensors(_EXCHANGE, rows, coefficients, 0)
+        except ValueError:  # a tensor was changed in place since; every row is looked at before anything moves
+            return False
+        torch._C._increment_version(self._written)  # what is written behind autograd's back is a change for it
         optimizer._held.has_stepped = True
         return True
 
@@ -158,17 +146,11 @@ def _is_taken(param: Tensor, velocity: Tensor | None) -> bool:
     native: Any = load_native()
     return (
         native is not None
-        and param.dtype in _CODES
-        and (velocity is None or velocity.dtype in _CODES)
-        and native.has_kernel(_CODES[param.dtype], _velocity_code(velocity), ROUNDINGS["nearest"])
-        and param.numel() > 0
+        and _EXCHANGE is not None
         and all(
-            type(tensor) is Tensor and tensor.device.type == "cpu" and tensor.is_contiguous()
+            type(tensor) is Tensor and tensor.device.type == "cpu" and tensor.is_contiguous() and not tensor.is_neg()
             for tensor in (param, velocity)
             if tensor is not None
         )
+        and native.fit(_EXCHANGE, (param, param, velocity, None), ROUNDINGS["nearest"])
     )
-
-
-def _velocity_code(velocity: Tensor | None) -> int:
-    return NO_VELOCITY if velocity is None else _CODES[velocity.dtype]

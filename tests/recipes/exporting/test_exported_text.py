@@ -2,8 +2,8 @@
 
 import ast
 import json
-import shutil
 import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from downslope.exchange.basis import find_basis
 from downslope.recipes.export import TARGETS
 from downslope.recipes.schema import Plateau, Recipe, Train
 from downslope.schedules import Constant, Exponential, Linear, MultiStep, Polynomial, Warmup
-from recipes.exporting.cases import CASES
+from recipes.exporting.exported_cases import CASES
 from recipes.exporting.running import program
 from recipes.recipe_strategies import RECIPES
 
@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
 
 def ruff(*words, cwd):
     """Run ruff by its own defaults, as somebody who never saw this project would."""
-    command = [shutil.which("ruff") or "ruff", *words, "--isolated", "."]
+    command = [sys.executable, "-m", "ruff", *words, "--isolated", "."]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 

@@ -7,7 +7,7 @@ import pytest
 from downslope import export
 from downslope.core.errors import ExportError
 from downslope.core.schedules.base import Schedule
-from recipes.exporting.cases import CASES, FORMS
+from recipes.exporting.exported_cases import CASES, FORMS
 from recipes.exporting.problem import largest_difference, trajectory
 from recipes.exporting.running import program, run_keras, run_optax, run_torch
 
