@@ -7,13 +7,17 @@
 
 #include <nanobind/nanobind.h>
 
+#include <atomic>
 #include <cfenv>
 #include <cstring>
+#include <stdexcept>
 #include <vector>
 
 #include "bind.h"
 #include "plan.h"
 #include "xla_ffi.h"
+
+using namespace nb::literals;
 
 namespace downslope {
 namespace {
@@ -111,28 +115,47 @@ class Step {
   }
 };
 
+// The version that the handler says it is of: the layouts are the same in several, and XLA may insist on its own.
+std::atomic<int> minor{xla::newest_minor};
+
 xla::Error* step(xla::Call* call) {
   if (call->extensions != nullptr && call->extensions->type == xla::metadata_extension) {
     xla::Metadata& metadata = *reinterpret_cast<xla::MetadataExtension*>(call->extensions)->metadata;
-    metadata.version = {sizeof(xla::Version), nullptr, xla::version_major, xla::version_minor};
+    metadata.version = {sizeof(xla::Version), nullptr, xla::major, minor.load()};
     metadata.traits = 0;
     return nullptr;
   }
   if (call->stage != xla::Stage::execute) return nullptr;
-  Step step;
-  if (const char* message = step.look(*call)) {
-    xla::NewError error{sizeof(xla::NewError), nullptr, message, xla::invalid_argument};
-    return call->api->create_error(&error);
+  const char* message = nullptr;
+  try {  // XLA knows no exceptions
+    Step step;
+    message = step.look(*call);
+    if (message == nullptr) {
+      const DefaultEnvironment environment;
+      take_step(step.entries, step.grads, step.coefficients, 0);
+    }
+  } catch (const std::exception&) {
+    message = "downslope: there is no memory for the list of tensors";
   }
-  const DefaultEnvironment environment;
-  take_step(step.entries, step.grads, step.coefficients, 0);
-  return nullptr;
+  if (message == nullptr) return nullptr;
+  xla::NewError error{sizeof(xla::NewError), nullptr, message, xla::invalid_argument};
+  return call->api->create_error(&error);
 }
 
 }  // namespace
 
 void bind_xla(nb::module_& m) {
-  m.def("xla_step", [] { return nb::capsule(reinterpret_cast<void*>(&step), "xla._CUSTOM_CALL_TARGET"); });
+  m.attr("XLA_OLDEST_MINOR") = xla::oldest_minor;
+  m.attr("XLA_NEWEST_MINOR") = xla::newest_minor;
+  m.def(
+      "xla_step",
+      [](int version_minor) {
+        if (version_minor < xla::oldest_minor || version_minor > xla::newest_minor)
+          throw std::invalid_argument("there are no layouts of this version");
+        minor.store(version_minor);
+        return nb::capsule(reinterpret_cast<void*>(&step), "xla._CUSTOM_CALL_TARGET");
+      },
+      "version_minor"_a);
 }
 
 }  // namespace downslope

@@ -1,8 +1,8 @@
 // What XLA's foreign function interface passes to a handler and expects of it: the layouts of its C structures.
 //
 // Written down here so that the module is built without XLA's headers. Only what the handler reads is named; XLA gives
-// structures more fields at their ends from version to version, and asks a handler which version it was written for
-// before it calls it. What does not live here: the handler (bind_xla.cpp).
+// structures more fields at their ends from version to version, and asks a handler for its version before it calls it.
+// What does not live here: the handler (bind_xla.cpp).
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace downslope::xla {
 
-// The version of the interface that these layouts are of; XLA refuses a handler of one that it no longer has.
-constexpr int version_major = 0, version_minor = 3;
+// The versions of the interface that have these layouts: 0.1 (jaxlib 0.8) to 0.3 (jaxlib 0.10).
+constexpr int major = 0, oldest_minor = 1, newest_minor = 3;
 
 enum class DataType : int { float16 = 10, float32 = 11, float64 = 12, bfloat16 = 16 };  // of many
 enum class Stage : int { instantiate, prepare, initialize, execute };

@@ -25,15 +25,22 @@ TARGET: Final = "downslope_step"
 
 @cache
 def is_registered() -> bool:
-    """Return whether XLA has taken the kernel: it was built, and for a version of the interface that XLA still has."""
+    """Return whether XLA has taken the kernel: it was built, and for a version of the interface that XLA has."""
     native = load_native()
     if native is None or not hasattr(native, "xla_step"):
         return False
     try:
-        jax.ffi.register_ffi_target(TARGET, native.xla_step(), platform="cpu")
-    except (RuntimeError, ValueError, TypeError):  # XLA's errors are RuntimeErrors
+        # Before JAX has started on the CPU it would only take note of the entry, and not start if XLA then refuses it.
+        jax.devices("cpu")
+    except RuntimeError:
         return False
-    return True
+    for minor in range(native.XLA_NEWEST_MINOR, native.XLA_OLDEST_MINOR - 1, -1):
+        try:
+            jax.ffi.register_ffi_target(TARGET, native.xla_step(minor), platform="cpu")
+        except RuntimeError:  # XLA has another version
+            continue
+        return True
+    return False
 
 
 def has_kernel(param: Any, grad: Any, velocity: Any) -> bool:
@@ -82,12 +89,12 @@ def _run_plain(*operands: Any, plain: Any, parameters: int, velocities: int) -> 
     return jaxpr_as_fun(closed)(*operands[1:arrays])
 
 
-def _results(*operands: Any, plain: Any, **_: Any) -> Any:
+def _results(*_: Any, plain: Any, **__: Any) -> Any:
     return plain.out_avals
 
 
 def _lower_on_cpu(context: Any, *operands: Any, plain: Any, parameters: int, velocities: int) -> Any:
-    """Compile for a CPU: the kernel's entry, with results in the place of operands, unless there are several devices."""
+    """Compile for a CPU: the kernel's entry, results in the place of operands, unless there are several devices."""
     if _devices(context.module_context.axis_context) != 1:
         return _lower_plain(context, *operands, plain=plain, parameters=parameters, velocities=velocities)
     aliases = {1 + i: i for i in range(parameters)}
@@ -113,10 +120,12 @@ def _differentiate(operands: Sequence[Any], tangents: Sequence[Any], **parameter
 
 
 def _tangent(tangent: Any) -> Any:
+    """Return a tangent as an array."""
     if not isinstance(tangent, ad.Zero):
         return tangent
-    if tangent.aval.dtype == jax.dtypes.float0:
-        return np.zeros(tangent.aval.shape, jax.dtypes.float0)
+    aval: Any = tangent.aval
+    if aval.dtype == jax.dtypes.float0:  # of an integer, such as the step count
+        return np.zeros(aval.shape, aval.dtype)
     return ad.instantiate_zeros(tangent)
 
 

@@ -6,7 +6,7 @@ sees (`compiled.py`), and arithmetic: the six numbers are derived from the rule,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +16,15 @@ import numpy as np
 import optax
 from jax.core import Tracer
 
-from downslope.core.rule import StepScalars
 from downslope.core.schedules.traced import double_precision
 from downslope.jax.compiled import has_kernel, is_registered, step_in_place
 from downslope.jax.hyperparameters import ScalarsOfStep
 from downslope.jax.leaves import is_hole
 from downslope.jax.transformation import Row, SGDRule, next_state, step_leaf
+from downslope.kernel.arrays import leave_float32
 from downslope.kernel.coefficients import six_coefficients
+
+Numbers = dict[int, tuple[Sequence[Any], Sequence[Any]]]
 
 
 def take_step(optimizer: optax.GradientTransformation, grads: Any, state: Any, params: Any) -> tuple[Any, Any]:
@@ -78,9 +80,10 @@ def _moved(delta: Any, param: Any) -> Any:
     return param if is_hole(delta) else jnp.asarray(param + delta).astype(jnp.asarray(param).dtype)
 
 
-def _steps(rows: Sequence[Row], known: ScalarsOfStep) -> Any:
+def _steps(rows: Sequence[Row], known: ScalarsOfStep) -> Iterator[tuple[Any, Any]]:
     """Yield (param, velocity) of each row after the step, in the order of the rows."""
-    fit = _fit_rows(rows, known)
+    numbers = _six_numbers(rows, known)
+    fit = _fit_rows(rows, known, numbers)
     with_velocity = [row for row in fit if row.velocity is not None]
     fit = [*with_velocity, *(row for row in fit if row.velocity is None)]  # the order that the kernel's entry asks for
 
@@ -91,17 +94,17 @@ def _steps(rows: Sequence[Row], known: ScalarsOfStep) -> Any:
         moved = [_by_rule(row._replace(param=p, grad=g, velocity=v), own) for row, p, g, v in given]
         return [param for param, _ in moved] + [velocity for _, velocity in moved if velocity is not None]
 
-    by_kernel: dict[str, tuple[Any, Any]] = {}
+    by_kernel: dict[int, tuple[Any, Any]] = {}
     if fit:
         params, velocities = step_in_place(
-            _coefficients(fit, known),
+            _coefficients(fit, known, numbers),
             [row.param for row in fit],
             [row.grad for row in fit],
             [row.velocity for row in with_velocity],
             plain,
         )
         velocities = [*velocities, *[None] * (len(fit) - len(velocities))]
-        by_kernel = {id(row): moved for row, moved in zip(fit, zip(params, velocities, strict=True), strict=True)}
+        by_kernel = {id(row): (p, v) for row, p, v in zip(fit, params, velocities, strict=True)}
     for row in rows:
         yield by_kernel[id(row)] if id(row) in by_kernel else _by_rule(row, known)
 
@@ -112,33 +115,44 @@ def _by_rule(row: Row, known: ScalarsOfStep) -> tuple[Any, Any]:
     return _moved(delta, row.param), velocity
 
 
-def _fit_rows(rows: Sequence[Row], known: ScalarsOfStep) -> list[Row]:
+def _six_numbers(rows: Sequence[Row], known: ScalarsOfStep) -> Numbers:
+    """Return the six coefficients of each home, by its id: those of a first gradient, then those of all others."""
+    numbers: Numbers = {}
+    for home in {id(row.home): row.home for row in rows}.values():
+        scalars = known.exact(home)
+        first = replace(scalars, dampening=0.0) if home.asks_for_first else scalars
+        with double_precision(jnp):
+            numbers[id(home)] = six_coefficients(first), six_coefficients(scalars)
+    return numbers
+
+
+def _fit_rows(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) -> list[Row]:
     """Return the rows that the kernel takes; none unless JAX is tracing, since an array as such never changes."""
-    if not any(isinstance(array, Tracer) for row in rows for array in (known.count, *row[1:5])):
+    if not any(isinstance(array, Tracer) for row in rows for array in (known.count, row.grad, row.param, row.velocity)):
         return []
+    too_large = {
+        home for home, both in numbers.items() if leave_float32(c for six in both for c in six if isinstance(c, float))
+    }
     return [
         row
         for row in rows
         if all(isinstance(array, jax.Array) for array in (row.grad, row.param))
         and (row.velocity is None or isinstance(row.velocity, jax.Array))
         and has_kernel(row.param, row.grad, row.velocity)
+        and (row.param.dtype == jnp.float64 or id(row.home) not in too_large)
     ]
 
 
-def _coefficients(rows: Sequence[Row], known: ScalarsOfStep) -> Any:
-    """Return six coefficients for each row, float64 of shape (rows, 6)."""
-    homes = list({id(row.home): row.home for row in rows}.values())
-    place = {id(home): i for i, home in enumerate(homes)}
+def _coefficients(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) -> Any:
+    """Return the six coefficients of each row, float64 of shape (rows, 6)."""
+    place = {home: i for i, home in enumerate(numbers)}
     index = np.array([place[id(row.home)] for row in rows])
-    scalars = [known.exact(home) for home in homes]
     with double_precision(jnp):
-        table = _table(scalars)[index]
-        if any(home.asks_for_first for home in homes):
-            started = jnp.stack([known.has_started(row.started) | (not row.home.asks_for_first) for row in rows])
-            first = _table([replace(s, dampening=0.0) for s in scalars])[index]
-            table = jnp.where(started[:, None], table, first)
-        return table
-
-
-def _table(scalars: Sequence[StepScalars]) -> Any:
-    return jnp.stack([jnp.stack([jnp.asarray(c, jnp.float64) for c in six_coefficients(s)]) for s in scalars])
+        first, others = (
+            jnp.stack([jnp.stack([jnp.asarray(c, jnp.float64) for c in both[i]]) for both in numbers.values()])
+            for i in (0, 1)
+        )
+        if not any(row.home.asks_for_first for row in rows):
+            return others[index]
+        started = jnp.stack([jnp.asarray(known.has_started(row.started)) for row in rows])
+        return jnp.where(started[:, None], others[index], first[index])

@@ -214,14 +214,13 @@ class SGDRule:
             homes = leaves_beside(named, tree, homes_of_params, "the parameters")
         velocities = leaves_beside(named, tree, state.velocity, "the state's velocity")
         flags = leaves_beside(named, tree, state.started, "the state's `started`")
-        rows: list[Row] = []
-        for (name, grad), *beside in zip(named, param_leaves, velocities, flags, homes, strict=True):
-            row = Row(name, grad, *beside)
-            rows.append(row)
-            if is_hole(grad):
-                continue
-            has_velocity = row.home.has_velocity
-            check_gradient(name, grad, row.param, row.velocity, has_params=params is not None, has_velocity=has_velocity)
+        given: Any = zip(named, param_leaves, velocities, flags, homes, strict=True)
+        rows = [Row(name, grad, *beside) for (name, grad), *beside in given]
+        has_params = params is not None
+        for name, grad, param, velocity, _, home in rows:
+            if not is_hole(grad):
+                kept = home.has_velocity
+                check_gradient(name, grad, param, velocity, has_params=has_params, has_velocity=kept)
         return rows, tree
 
     def _homes_of(self, named: Sequence[NamedLeaf]) -> list[Hyperparameters]:
