@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 import torch
-from jax_runs import case_grads, case_params, flat
+from jax_runs import flat, run, update_and_apply
 from test_conformance_jax import PARAM_BOUND_ULP, VELOCITY_BOUND_ULP, errors
 
 import downslope
@@ -29,32 +29,11 @@ BY_NAME = {case.name: case for case in CASES}
 NESTEROV = Settings(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01)
 
 
-def by_addition(optimizer, grads, state, params):
-    """Take the same step by optax's interface."""
-    updates, state = optimizer.update(grads, state, params)
-    return jax.tree.map(
-        lambda update, param: param if update is None else (param + update).astype(param.dtype),
-        updates,
-        params,
-        is_leaf=lambda leaf: leaf is None,
-    ), state
-
-
 def stepper(optimizer, take=take_step, *, donate=True):
     """Return a compiled step of (params, state, grads)."""
     return jax.jit(
         lambda params, state, grads: take(optimizer, grads, state, params), donate_argnums=(0, 1) if donate else ()
     )
-
-
-def run_case(case: Case, dtype, steps=STEPS, **options):
-    """Take the steps of a case, donated."""
-    optimizer = sgd(settings=case.settings, groups=case.groups, **options)
-    params = case_params(dtype)
-    state, step = optimizer.init(params), stepper(optimizer)
-    for t in range(steps):
-        params, state = step(params, state, case_grads(case, t, dtype))
-    return params, state
 
 
 def is_by_kernel(function, *arguments) -> bool:
@@ -82,7 +61,7 @@ def bits(array) -> bytes:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_case_is_within_its_bound_and_has_the_kernel_s_bits(case: Case) -> None:
     """After 100 steps: as near to the float64 rule as the plain step, and bit for bit what `downslope.numpy` has."""
-    params, state = run_case(case, jnp.float32)
+    params, state = run(sgd(settings=case.settings, groups=case.groups), case, jnp.float32, take=take_step)
     param_error, velocity_error = errors(case, params, state, "float32")
     assert param_error <= PARAM_BOUND_ULP
     assert velocity_error <= VELOCITY_BOUND_ULP
@@ -99,8 +78,9 @@ def test_every_case_is_within_its_bound_and_has_the_kernel_s_bits(case: Case) ->
 def test_float64(name: str) -> None:
     """With 64 bits, a few units of the last place at most."""
     with jax.enable_x64(True):
-        params, state = run_case(BY_NAME[name], jnp.float64)
-    assert max(errors(BY_NAME[name], params, state, "float64")) <= 24
+        case = BY_NAME[name]
+        params, state = run(sgd(settings=case.settings, groups=case.groups), case, jnp.float64, take=take_step)
+    assert max(errors(case, params, state, "float64")) <= 24
 
 
 @needs_kernel
@@ -232,6 +212,23 @@ def test_holes_empty_leaves_groups_and_what_the_kernel_does_not_take() -> None:
 
 
 @needs_kernel
+def test_more_tensors_than_one_call_takes() -> None:
+    """A hundred small tensors, every third without a velocity, each its own numbers, have the kernel's bits."""
+    group = Group(match="*0", momentum=0.0, nesterov=False)
+    values = {f"{i}.{i % 3}": np.full(i % 4, i, np.float32) for i in range(100)}
+    optimizer = sgd(settings=NESTEROV, groups=[group])
+    params, grads = jax.tree.map(jnp.asarray, values), jax.tree.map(lambda x: jnp.asarray(x / 7), values)
+    state, step = optimizer.init(params), stepper(optimizer)
+    assert step.lower(params, state, grads).as_text().count(f"@{compiled.TARGET}") == 4
+    peer = downslope.numpy.SGD(values, settings=NESTEROV, groups=[group], fused=True)
+    for _ in range(3):
+        params, state = step(params, state, grads)
+        peer.step({name: np.asarray(grad) for name, grad in grads.items()})
+    for name, param in params.items():
+        assert bits(param) == bits(values[name]), name
+
+
+@needs_kernel
 def test_first_gradients_are_marked_one_by_one() -> None:
     """Dampening spares each parameter's first gradient, whenever it comes."""
     optimizer = sgd(1.0, 0.5, dampening=0.5)
@@ -307,7 +304,7 @@ def test_vmap_and_grad_take_the_plain_step() -> None:
     ):
         argument = rates[0] if transform is jax.jit else rates
         found = transform(lambda lr: loss(take_step, lr))(argument)
-        np.testing.assert_allclose(found, transform(lambda lr: loss(by_addition, lr))(argument), rtol=1e-4)
+        np.testing.assert_allclose(found, transform(lambda lr: loss(update_and_apply, lr))(argument), rtol=1e-4)
     assert is_by_kernel(lambda lr: loss(take_step, lr), rates[0])
     assert not is_by_kernel(jax.vmap(lambda lr: loss(take_step, lr)), rates)
 
@@ -318,7 +315,7 @@ def test_without_jit_and_with_other_optimizers_it_is_an_addition() -> None:
     chain = optax.chain(optax.clip_by_global_norm(1.0), sgd(settings=NESTEROV))
     for optimizer in (sgd(settings=NESTEROV), chain, optax.sgd(0.1, 0.9)):
         state = optimizer.init(params)
-        expected = list(map(bits, jax.tree.leaves(by_addition(optimizer, grads, state, params))))
+        expected = list(map(bits, jax.tree.leaves(update_and_apply(optimizer, grads, state, params))))
         assert list(map(bits, jax.tree.leaves(take_step(optimizer, grads, state, params)))) == expected
     assert not is_by_kernel(lambda *trees: take_step(chain, *trees), grads, chain.init(params), params)
 

@@ -24,6 +24,10 @@ from downslope.jax.transformation import Row, SGDRule, next_state, step_leaf
 from downslope.kernel.arrays import leave_float32
 from downslope.kernel.coefficients import six_coefficients
 
+TENSORS_PER_CALL = 32
+"""More tensors than this are stepped by several calls: XLA's time to compile one grows with the square of its results
+(1000 tensors in one call: 13 s, in calls of 32: 0.8 s), while a step takes as long."""
+
 Numbers = dict[int, tuple[Sequence[Any], Sequence[Any]]]
 
 
@@ -84,29 +88,35 @@ def _steps(rows: Sequence[Row], known: ScalarsOfStep) -> Iterator[tuple[Any, Any
     """Yield (param, velocity) of each row after the step, in the order of the rows."""
     numbers = _six_numbers(rows, known)
     fit = _fit_rows(rows, known, numbers)
-    with_velocity = [row for row in fit if row.velocity is not None]
-    fit = [*with_velocity, *(row for row in fit if row.velocity is None)]  # the order that the kernel's entry asks for
+    by_kernel: dict[int, tuple[Any, Any]] = {}
+    for start in range(0, len(fit), TENSORS_PER_CALL):
+        part = fit[start : start + TENSORS_PER_CALL]
+        by_kernel |= {id(row): moved for row, moved in _by_one_call(part, known, numbers)}
+    for row in rows:
+        yield by_kernel[id(row)] if id(row) in by_kernel else _by_rule(row, known)
+
+
+def _by_one_call(rows: Sequence[Row], known: ScalarsOfStep, numbers: Numbers) -> Iterator[tuple[Row, tuple[Any, Any]]]:
+    """Yield each row and its (param, velocity) after one call of the kernel, in another order."""
+    with_velocity = [row for row in rows if row.velocity is not None]
+    rows = [*with_velocity, *(row for row in rows if row.velocity is None)]  # as the kernel's entry wants them
 
     def plain(params: Sequence[Any], grads: Sequence[Any], velocities: Sequence[Any]) -> list[Any]:
         own = ScalarsOfStep(known.count)  # scalars of the enclosing program are of no use within this one
         velocities = [*velocities, *[None] * (len(params) - len(velocities))]
-        given = zip(fit, params, grads, velocities, strict=True)
+        given = zip(rows, params, grads, velocities, strict=True)
         moved = [_by_rule(row._replace(param=p, grad=g, velocity=v), own) for row, p, g, v in given]
         return [param for param, _ in moved] + [velocity for _, velocity in moved if velocity is not None]
 
-    by_kernel: dict[int, tuple[Any, Any]] = {}
-    if fit:
-        params, velocities = step_in_place(
-            _coefficients(fit, known, numbers),
-            [row.param for row in fit],
-            [row.grad for row in fit],
-            [row.velocity for row in with_velocity],
-            plain,
-        )
-        velocities = [*velocities, *[None] * (len(fit) - len(velocities))]
-        by_kernel = {id(row): (p, v) for row, p, v in zip(fit, params, velocities, strict=True)}
-    for row in rows:
-        yield by_kernel[id(row)] if id(row) in by_kernel else _by_rule(row, known)
+    params, velocities = step_in_place(
+        _coefficients(rows, known, numbers),
+        [row.param for row in rows],
+        [row.grad for row in rows],
+        [row.velocity for row in with_velocity],
+        plain,
+    )
+    velocities = [*velocities, *[None] * (len(rows) - len(velocities))]
+    return zip(rows, zip(params, velocities, strict=True), strict=True)
 
 
 def _by_rule(row: Row, known: ScalarsOfStep) -> tuple[Any, Any]:
