@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -318,6 +319,15 @@ def test_without_jit_and_with_other_optimizers_it_is_an_addition() -> None:
         expected = list(map(bits, jax.tree.leaves(update_and_apply(optimizer, grads, state, params))))
         assert list(map(bits, jax.tree.leaves(take_step(optimizer, grads, state, params)))) == expected
     assert not is_by_kernel(lambda *trees: take_step(chain, *trees), grads, chain.init(params), params)
+
+
+def test_an_exported_program_needs_no_kernel() -> None:
+    """`jax.export` writes the plain step, which runs elsewhere."""
+    optimizer, params = sgd(0.5, 0.5), {"x": jnp.ones(3)}
+    state = optimizer.init(params)
+    exported = jax.export.export(jax.jit(lambda p, s: take_step(optimizer, p, s, p)))(params, state)
+    assert f"@{compiled.TARGET}" not in exported.mlir_module()
+    np.testing.assert_array_equal(exported.call(params, state)[0]["x"], [0.5] * 3)
 
 
 def test_errors_are_those_of_update() -> None:

@@ -94,8 +94,13 @@ def _results(*_: Any, plain: Any, **__: Any) -> Any:
 
 
 def _lower_on_cpu(context: Any, *operands: Any, plain: Any, parameters: int, velocities: int) -> Any:
-    """Compile for a CPU: the kernel's entry, results in the place of operands, unless there are several devices."""
-    if _devices(context.module_context.axis_context) != 1:
+    """Compile for a CPU: the kernel's entry, results in the place of operands, or the plain step.
+
+    The plain step for several devices, between which the entry cannot be divided; and for `jax.export`, whose programs
+    run where the entry may not be registered.
+    """
+    module = context.module_context
+    if _devices(module.axis_context) != 1 or getattr(module.lowering_parameters, "for_export", True):
         return _lower_plain(context, *operands, plain=plain, parameters=parameters, velocities=velocities)
     aliases = {1 + i: i for i in range(parameters)}
     aliases |= {1 + 2 * parameters + i: parameters + i for i in range(velocities)}
