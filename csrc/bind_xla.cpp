@@ -82,12 +82,13 @@ class Step {
       entry.rounding = Rounding::nearest;
       if (entry.format == Format::count || grad.type != param.type || count_of(grad) != entry.count)
         return "downslope: a gradient does not fit its param, or has no kernel";
+      if (!alike(param, at(results, i))) return "downslope: a result does not fit its param";
       entry.param = in_place(param, at(results, i), entry.count * bytes_of(entry.format));
       if (i < velocities) {
         const xla::Buffer& velocity = at(arguments, 1 + 2 * params + i);
         const Format format = format_of(velocity.type);
-        if (format == Format::count || count_of(velocity) != entry.count)
-          return "downslope: a velocity does not fit its param";
+        if (format == Format::count || count_of(velocity) != entry.count || !alike(velocity, at(results, params + i)))
+          return "downslope: a velocity does not fit its param, or its result";
         entry.velocity_format = static_cast<VelocityFormat>(format);
         entry.velocity = in_place(velocity, at(results, params + i), entry.count * bytes_of(format));
       }
@@ -106,6 +107,10 @@ class Step {
  private:
   static const xla::Buffer& at(const xla::Buffers& buffers, std::int64_t i) {
     return *static_cast<const xla::Buffer*>(buffers.items[i]);
+  }
+
+  static bool alike(const xla::Buffer& argument, const xla::Buffer& result) {
+    return argument.type == result.type && count_of(argument) == count_of(result);
   }
 
   // Returns where the result lies, with the argument's content.

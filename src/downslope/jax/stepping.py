@@ -34,8 +34,8 @@ Numbers = dict[int, tuple[Sequence[Any], Sequence[Any]]]
 def take_step(optimizer: optax.GradientTransformation, grads: Any, state: Any, params: Any) -> tuple[Any, Any]:
     """Return the parameters and the state after a step: `optimizer.update` and the addition of its updates in one.
 
-    For an optimizer that `sgd` made, in a program that `jax.jit` compiles for one CPU, all parameters move in one call
-    of the compiled kernel, each rounded once; if parameters and state are donated, in the memory where they lie. For
+    For an optimizer that `sgd` made, in a program that `jax.jit` compiles for one CPU, parameters move by the compiled
+    kernel, in one pass and each rounded once; if parameters and state are donated, in the memory where they lie. For
     any other optimizer, on other and on several devices, without `jit`, under `vmap` and `grad`, without the kernel,
     and for parameters that it does not take (complex ones; gradients of another format), it is `optimizer.update`
     followed by an addition.
