@@ -2,8 +2,8 @@
 // capsule, which JAX registers.
 //
 // Arguments: coefficients, float64 of shape [n, 6]; n params; n grads; velocities of the first m <= n params. Results:
-// n params and m velocities. Params and velocities are declared as aliases of their results: XLA then calls with both in
-// the same place, and copies beforehand what is still needed elsewhere.
+// n params and m velocities. Params and velocities are declared as aliases of their results: XLA then calls with both
+// in the same place, and copies beforehand what is still needed elsewhere.
 
 #include <nanobind/nanobind.h>
 
