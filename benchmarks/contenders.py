@@ -51,10 +51,11 @@ def all_contenders(cell: Cell, *, with_compiled: bool) -> dict[str, Step]:
         "torch default": _torch_step(grads),
         "torch foreach": _torch_step(grads, foreach=True),
         "torch fused": _torch_step(grads, fused=True),
-        "optax jit": _optax_step(
+        "optax jit": _jax_step(
             grads, optax.chain(optax.add_decayed_weights(DECAY), optax.sgd(LR, momentum=MOMENTUM, nesterov=True))
         ),
-        "downslope.jax": _optax_step(grads, downslope.jax.sgd(**COMMON)),
+        "downslope.jax": _jax_step(grads, downslope.jax.sgd(**COMMON), downslope.jax.take_step),
+        "downslope.jax, update": _jax_step(grads, downslope.jax.sgd(**COMMON)),
         "scikit-learn": _sklearn_step(grads),
     }
     if with_compiled:
@@ -131,16 +132,18 @@ def _torch_compiled(grads: Sequence[Tensor]) -> Step:
     return step
 
 
-def _optax_step(grads: Sequence[Tensor], rule: optax.GradientTransformation) -> Step:
+def _update_and_add(rule: optax.GradientTransformation, grads: Any, state: Any, params: Any) -> Any:
+    delta, state = rule.update(grads, state, params)
+    return optax.apply_updates(params, delta), state
+
+
+def _jax_step(
+    grads: Sequence[Tensor], rule: optax.GradientTransformation, take_step: Callable[..., Any] = _update_and_add
+) -> Step:
     given = [jax.numpy.array(grad.numpy()) for grad in grads]
     params = [jax.numpy.full(grad.shape, 0.5) for grad in given]
     kept = {"params": params, "state": rule.init(params)}
-
-    def update(params: Any, state: Any, grads: Any) -> Any:
-        delta, state = rule.update(grads, state, params)
-        return optax.apply_updates(params, delta), state
-
-    compiled = jax.jit(update, donate_argnums=(0, 1))
+    compiled = jax.jit(lambda params, state, grads: take_step(rule, grads, state, params), donate_argnums=(0, 1))
 
     def step() -> None:
         kept["params"], kept["state"] = jax.block_until_ready(compiled(kept["params"], kept["state"], given))

@@ -12,6 +12,7 @@ namespace downslope {
 void bind_plan(nb::module_& m);
 void bind_tensors(nb::module_& m);
 void bind_arrays(nb::module_& m);
+void bind_xla(nb::module_& m);
 
 template <class Code>
 Code checked(int code, Code count, const char* what) {

@@ -15,6 +15,7 @@ NB_MODULE(_native, m) {
   bind_plan(m);
   bind_tensors(m);
   bind_arrays(m);
+  bind_xla(m);
   m.def(
       "has_kernel",
       [](int param_format, int velocity_format, int rounding) {

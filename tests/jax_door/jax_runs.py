@@ -87,6 +87,14 @@ def apply(params: Tree, updates: Tree) -> Tree:
     )
 
 
+def update_and_apply(
+    optimizer: optax.GradientTransformation, grads: Tree, state: Any, params: Tree
+) -> tuple[Tree, Any]:
+    """Return parameters and state after a step by optax's interface, with the arguments of `take_step`."""
+    updates, state = optimizer.update(grads, state, params)
+    return apply(params, updates), state
+
+
 def run(
     optimizer: optax.GradientTransformation,
     case: Case,
@@ -95,13 +103,13 @@ def run(
     grad_dtype: Any = None,
     jit: bool = True,
     steps: int = STEPS,
+    take: Any = update_and_apply,
 ) -> tuple[Tree, Any]:
     """Take the steps of a case; return parameters and state. A uniform case is run with its leaves in one."""
     pack, unpack = (joined, parted) if is_uniform(case) else (lambda tree: tree, lambda tree: tree)
 
     def step(params: Tree, state: Any, grads: Tree) -> tuple[Tree, Any]:
-        updates, state = optimizer.update(grads, state, params)
-        return apply(params, updates), state
+        return take(optimizer, grads, state, params)
 
     params = pack(case_params(dtype))
     state = optimizer.init(params)

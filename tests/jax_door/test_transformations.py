@@ -141,7 +141,7 @@ import sys
 sys.path[:0] = {paths!r}
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
-from downslope.jax import sgd
+from downslope.jax import sgd, take_step
 from downslope.schedules import Exponential, Warmup
 
 assert jax.device_count() == 4
@@ -151,6 +151,8 @@ params = {{"w": jnp.arange(32.0).reshape(8, 4), "b": jnp.ones(8)}}
 grads = jax.tree.map(lambda x: 0.1 * x + 1, params)
 
 def step(params, state, grads):
+    if {in_one}:
+        return take_step(optimizer, grads, state, params)
     updates, state = optimizer.update(grads, state, params)
     return jax.tree.map(jnp.add, params, updates), state
 
@@ -172,6 +174,7 @@ state = jax.jit(optimizer.init)(sharded)
 found = run(jax.jit(step, donate_argnums=(0, 1)), sharded, state, sharded_grads)
 assert found[0]["w"].sharding.is_equivalent_to(rows, 2) and found[1].velocity["w"].sharding.is_equivalent_to(rows, 2)
 close(found, expected)
+assert "downslope_step" not in jax.jit(step).lower(sharded, state, sharded_grads).as_text()
 eager = optimizer.init(jax.device_put(params, rows))
 close(run(step, jax.device_put(params, rows), eager, sharded_grads), expected)
 print("sharded")
@@ -188,10 +191,11 @@ print("pmap")
 """
 
 
-def test_four_devices() -> None:
+@pytest.mark.parametrize("in_one", [False, True], ids=["update", "take_step"])
+def test_four_devices(in_one: bool) -> None:
     """NamedSharding (with donation, and without jit), shard_map and pmap give what one device gives."""
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
-    code = DEVICES.format(paths=[path for path in sys.path if path])
+    code = DEVICES.format(paths=[path for path in sys.path if path], in_one=in_one)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["sharded", "shard_map", "pmap"]

@@ -1,4 +1,4 @@
-"""The JAX front door: ``downslope.jax.sgd``, an ``optax.GradientTransformation``."""
+"""The JAX front door: ``sgd``, an ``optax.GradientTransformation``, and ``take_step``, a step in place."""
 
 from downslope.core.errors import MissingDependencyError
 
@@ -12,6 +12,7 @@ except ModuleNotFoundError as error:
         f'downslope.jax needs {error.name}, which is not installed. Install it with: pip install "downslope[jax]"'
     ) from None
 
+from downslope.jax.stepping import take_step
 from downslope.jax.transformation import SGDState, sgd
 
-__all__ = ["SGDState", "sgd"]
+__all__ = ["SGDState", "sgd", "take_step"]

@@ -138,7 +138,7 @@ class ScalarsOfStep:
     """
 
     def __init__(self, count: Any) -> None:
-        self._count = count
+        self.count = count
         self._exact: dict[int, StepScalars] = {}
         self._cast: dict[tuple[int, Any], StepScalars] = {}
 
@@ -153,16 +153,33 @@ class ScalarsOfStep:
         def scalars_in(dtype: Any) -> StepScalars:
             key = id(hyperparameters), dtype
             if key not in self._cast:
-                if key[0] not in self._exact:
-                    self._exact[key[0]] = hyperparameters.at(self._count)
-                self._cast[key] = _cast(self._exact[key[0]], dtype)
+                self._cast[key] = _cast(self.exact(hyperparameters), dtype)
             s = self._cast[key]
             if not hyperparameters.asks_for_first:
                 return s
-            has_started = self._count > 0 if started is None else started
-            return replace(s, dampening=jnp.where(has_started, s.dampening, jnp.zeros((), jnp.finfo(dtype).dtype)))
+            flag = self.has_started(started)
+            return replace(s, dampening=jnp.where(flag, s.dampening, jnp.zeros((), jnp.finfo(dtype).dtype)))
 
         return scalars_in
+
+    def exact(self, hyperparameters: Hyperparameters) -> StepScalars:
+        """Return the scalars for all but first gradients: Python floats, or arrays of float64.
+
+        Args:
+            hyperparameters: They must outlive this object.
+        """
+        key = id(hyperparameters)
+        if key not in self._exact:
+            self._exact[key] = hyperparameters.at(self.count)
+        return self._exact[key]
+
+    def has_started(self, started: Any) -> Any:
+        """Return whether a parameter has had a gradient, a bool scalar.
+
+        Args:
+            started: What the state says about it; None to go by the count.
+        """
+        return self.count > 0 if started is None else started
 
 
 def _cast(s: StepScalars, dtype: Any) -> StepScalars:

@@ -126,63 +126,126 @@ def sgd(
         "maximize": maximize,
     }
     common = checked_hyperparameters(given, settings)
-    groups = tuple(groups)
-    own = [*(common.with_group(group) for group in groups), common]
-    velocity_dtype = checked_velocity_dtype(velocity_dtype)
+    rule = SGDRule(common, tuple(groups), checked_velocity_dtype(velocity_dtype))
+    return optax.GradientTransformation(rule.init, cast("Any", rule.update))
 
-    def homes_of(named: Sequence[NamedLeaf]) -> list[Hyperparameters]:
-        present = [(name, jnp.shape(leaf)) for name, leaf in named if not is_hole(leaf)]
-        indices = iter(assign_leaves(groups, present))
-        return [common if is_hole(leaf) else own[next(indices)] for _, leaf in named]
 
-    def init(params: Any) -> SGDState:
+class Row(NamedTuple):
+    """What meets in the step of one leaf.
+
+    Attributes:
+        name: Dotted name of the leaf.
+        grad: Gradient, or a hole.
+        param: Parameter; None without parameters.
+        velocity: Velocity, or None where none is kept.
+        started: Whether it has had a gradient, a bool scalar; None to go by the count.
+        home: Its hyperparameters.
+    """
+
+    name: str
+    grad: Any
+    param: Any
+    velocity: Any
+    started: Any
+    home: Hyperparameters
+
+
+class SGDRule:
+    """The two functions of the transformation, and what they share.
+
+    Args:
+        common: Hyperparameters outside of all groups.
+        groups: The groups.
+        velocity_dtype: Format of velocities, or None.
+    """
+
+    def __init__(self, common: Hyperparameters, groups: tuple[Group, ...], velocity_dtype: Any) -> None:
+        self._common, self._groups, self._velocity_dtype = common, groups, velocity_dtype
+        self._own = [*(common.with_group(group) for group in groups), common]
+
+    def init(self, params: Any) -> SGDState:
+        """Return the state that steps begin with."""
         named, tree = named_leaves(params)
         check_params(named)
         velocity, started = [], []
-        for (name, leaf), home in zip(named, homes_of(named), strict=True):
+        for (name, leaf), home in zip(named, self._homes_of(named), strict=True):
             nothing = leaf if is_hole(leaf) else None
             kept = home.has_velocity and not is_hole(leaf)
-            velocity.append(zeros_for(name, leaf, velocity_dtype) if kept else nothing)
+            velocity.append(zeros_for(name, leaf, self._velocity_dtype) if kept else nothing)
             started.append(jnp.zeros((), bool) if kept and home.asks_for_first else nothing)
         return SGDState(
             count=jnp.zeros((), jnp.int32),
             velocity=tree.unflatten(velocity),
-            started=tree.unflatten(started) if any(home.asks_for_first for home in own) else None,
+            started=tree.unflatten(started) if any(home.asks_for_first for home in self._own) else None,
         )
 
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, SGDState]:
+    def update(self, updates: Any, state: Any, params: Any = None) -> tuple[Any, SGDState]:
+        """Return what is to be added to the parameters, and the next state."""
+        rows, tree = self.rows_of(updates, state, params)
+        known = ScalarsOfStep(state.count)
+        deltas, velocities = [], []
+        for row in rows:
+            delta, velocity = row.grad, row.velocity
+            if not is_hole(row.grad):
+                scalars_in = known.scalars_for(row.home, row.started)
+                delta, velocity = step_leaf(row.grad, row.param, row.velocity, scalars_in)
+            deltas.append(delta)
+            velocities.append(velocity)
+        return tree.unflatten(deltas), next_state(state, rows, tree, velocities)
+
+    def rows_of(self, grads: Any, state: Any, params: Any) -> tuple[list[Row], Any]:
+        """Return what meets in a step, leaf by leaf and checked, and the structure of the gradients.
+
+        Args:
+            grads: Gradients, with holes.
+            state: The state.
+            params: Parameters, or None.
+        """
         check_state(state)
-        named, tree = named_leaves(updates)
+        named, tree = named_leaves(grads)
         if params is None:
-            _check_params_not_needed(common, groups)
-            param_leaves, homes = [None] * len(named), [common] * len(named)
+            _check_params_not_needed(self._common, self._groups)
+            param_leaves, homes = [None] * len(named), [self._common] * len(named)
         else:
             named_params, param_tree = named_leaves(params)
             check_params(named_params)
             param_leaves = leaves_beside(named, tree, params, "the parameters")
-            homes = leaves_beside(named, tree, param_tree.unflatten(homes_of(named_params)), "the parameters")
+            homes_of_params = param_tree.unflatten(self._homes_of(named_params))
+            homes = leaves_beside(named, tree, homes_of_params, "the parameters")
         velocities = leaves_beside(named, tree, state.velocity, "the state's velocity")
         flags = leaves_beside(named, tree, state.started, "the state's `started`")
-        count, known = jnp.asarray(state.count), ScalarsOfStep(state.count)
-        results: list[tuple[Any, Any, Any]] = []
-        for (name, grad), param, velocity, flag, home in zip(
-            named, param_leaves, velocities, flags, homes, strict=True
-        ):
-            if is_hole(grad):
-                results.append((grad, velocity, flag))
-                continue
-            check_gradient(name, grad, param, velocity, has_params=params is not None, has_velocity=home.has_velocity)
-            moved = step_leaf(grad, param, velocity, known.scalars_for(home, flag))
-            results.append((*moved, None if flag is None else jnp.ones_like(flag)))
-        columns = zip(*results, strict=True) if results else ((), (), ())
-        deltas, new_velocity, new_started = (tree.unflatten(column) for column in columns)
-        return deltas, SGDState(
-            count=optax.safe_increment(count),
-            velocity=new_velocity,
-            started=None if state.started is None else new_started,
-        )
+        given: Any = zip(named, param_leaves, velocities, flags, homes, strict=True)
+        rows = [Row(name, grad, *beside) for (name, grad), *beside in given]
+        has_params = params is not None
+        for name, grad, param, velocity, _, home in rows:
+            if not is_hole(grad):
+                kept = home.has_velocity
+                check_gradient(name, grad, param, velocity, has_params=has_params, has_velocity=kept)
+        return rows, tree
 
-    return optax.GradientTransformation(init, cast("Any", update))
+    def _homes_of(self, named: Sequence[NamedLeaf]) -> list[Hyperparameters]:
+        present = [(name, jnp.shape(leaf)) for name, leaf in named if not is_hole(leaf)]
+        indices = iter(assign_leaves(self._groups, present))
+        return [self._common if is_hole(leaf) else self._own[next(indices)] for _, leaf in named]
+
+
+def next_state(state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[Any]) -> SGDState:
+    """Return the state after a step.
+
+    Args:
+        state: The one before it.
+        rows: What met in the step.
+        tree: The structure of the gradients.
+        velocities: The new velocities, one a row.
+    """
+    started = None
+    if state.started is not None:
+        flags = [row.started for row in rows]
+        marked = [f if f is None or is_hole(row.grad) else jnp.ones_like(f) for f, row in zip(flags, rows, strict=True)]
+        started = tree.unflatten(marked)
+    return SGDState(
+        count=optax.safe_increment(jnp.asarray(state.count)), velocity=tree.unflatten(velocities), started=started
+    )
 
 
 def step_leaf(
