@@ -1,7 +1,7 @@
 """Checks of an optimizer's saved variables, before any of them is written.
 
-What lives here: whether saved arrays fit, all that does not fit in one message, and loading while a step is traced. What
-does not: reading files, which is Keras's.
+What lives here: whether saved arrays fit, all that does not fit in one message, and loading while a step is traced.
+What does not: reading files, which is Keras's.
 """
 
 from __future__ import annotations
