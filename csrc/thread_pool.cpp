@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cfenv>
-#include <cstdint>
 #include <condition_variable>
 #include <mutex>
 #include <system_error>
@@ -13,33 +12,9 @@
 #include <pthread.h>
 #define DOWNSLOPE_HAS_FORK 1
 #endif
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 namespace downslope {
 namespace {
-
-// Asks for short turns of this thread, which Linux (6.12 and later) then begins as soon as it is woken. Without it a
-// worker waits for milliseconds behind a thread that spins on its processor, as OpenMP's do after each parallel region
-// of a framework, and the step is over by then. Where the system knows no such thing, nothing happens.
-void ask_for_short_turns() {
-#if defined(__linux__) && defined(SYS_sched_setattr)
-  struct {
-    std::uint32_t size, policy;
-    std::uint64_t flags;
-    std::int32_t nice;
-    std::uint32_t priority;
-    std::uint64_t runtime, deadline, period;
-  } attributes{};
-  attributes.size = sizeof attributes;
-  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
-  if (attributes.policy != 0) return;  // SCHED_OTHER alone has turns
-  attributes.runtime = 100'000;        // nanoseconds
-  syscall(SYS_sched_setattr, 0, &attributes, 0);
-#endif
-}
 
 class Pool {
  public:
@@ -82,7 +57,6 @@ class Pool {
 
  private:
   void serve() {
-    ask_for_short_turns();
     std::uint64_t seen = 0;
     for (;;) {
       {
