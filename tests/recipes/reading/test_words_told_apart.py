@@ -27,6 +27,13 @@ TOLD_APART = [
     ("学习率0.1，每30轮降低为原来的10%", {"sgd.lr.rate": 0.1}),
     ("学习率0.1，在第30轮除以10", {"sgd.lr.schedule": "multistep", "sgd.lr.milestones": [30]}),
     ("学习率0.1，每5000步减半", {"sgd.lr.rate": 0.5, "sgd.lr.every": 5000, "sgd.lr.unit": "step"}),
+    (
+        "lr 0.1 divided by 10 at epoch 30 and 60, 90 epochs",
+        {"sgd.lr.milestones": [30, 60], "train.epochs": 90},
+    ),
+    ("SGD(lr=0.1, weight_decay=0.98)", {"sgd.weight_decay": 0.98, "sgd.decay": "coupled"}),
+    ("--lr 0.1 --wd 0.98", {"sgd.weight_decay": 0.98}),
+    ("base_lr: 0.1 weight_decay: 0.98 momentum: 0.9", {"sgd.weight_decay": 0.98}),
     ("weight decay 5e-4", {"sgd.weight_decay": 5e-4}),
     ("weight decay of 0.05%", {"sgd.weight_decay": 5e-4}),
     ("权重衰减为万分之五", {"sgd.weight_decay": 5e-4}),

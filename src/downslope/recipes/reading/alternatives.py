@@ -5,6 +5,7 @@ What lives here: the alternatives, their order and their reasons. What does not:
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from downslope.recipes.reading.draft import Draft
@@ -63,11 +64,19 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
     keras = _with(
         first, _say(draft, "wd_keras", value=shown(value), lost=shown(lost), doubled=shown(doubled)), keras_fields
     )
-    readings = [kept, keras, _with(first, _say(draft, "wd_literal", value=shown(value), steps=literal), {})]
+    as_written = _with(first, _say(draft, "wd_literal", value=shown(value), steps=literal), {})
+    # an argument means what its name says, however implausible; words may mean something else
+    readings = [as_written, kept, keras] if _is_argument(decay.words) else [kept, keras, as_written]
     swapped = _swapped(draft, first, decay)
     if swapped is not None:
         readings.append(swapped)
     return readings
+
+
+def _is_argument(words: str) -> bool:
+    """Whether a value was given as an argument: ``weight_decay: 0.98``, ``--wd 0.98``, or the bare number of a call."""
+    pattern = r"--?[A-Za-z]|[A-Za-z_][\w.]*\s*[:=]|[-+.\deE]+$"
+    return re.match(pattern, words.strip("\"'")) is not None
 
 
 def _literal(draft: Draft, value: float) -> str:

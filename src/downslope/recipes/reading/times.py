@@ -225,6 +225,7 @@ def _list(items: Sequence[Item], place: int, *, units: bool, each: bool = False)
     """Return the numbers of a list such as "60, 120 and 160", and the place after them."""
     numbers: list[Item] = []
     after = place
+    closed = False  # by an "and": in "30 and 60, 90 epochs", the 90 is no part of it
     while place < len(items) and items[place].kind == "number" and items[place].number:
         if numbers and not (
             _follows(numbers[-1], items[place]) or (each and items[place].value >= 1 and items[place - 1].kind == "and")
@@ -234,6 +235,7 @@ def _list(items: Sequence[Item], place: int, *, units: bool, each: bool = False)
         after = place + 1
         place = after
         separators = 0
+        links = closing = False
         while (
             place < len(items)
             and separators < 4
@@ -244,10 +246,16 @@ def _list(items: Sequence[Item], place: int, *, units: bool, each: bool = False)
                 or (units and items[place].kind == "unit" and _unit(items[place]) and _more_follow(items, place))
             )
         ):
+            links = links or items[place].kind != "comma"
+            closing = closing or items[place].kind == "and"
             place += 1
             separators += 1
         if not (place < len(items) and items[place].kind == "number" and separators):
             return numbers, after
+        has_unit = place + 1 < len(items) and _unit(items[place + 1]) is not None
+        if closed and not links and has_unit:
+            return numbers, after
+        closed = closed or closing
     return numbers, after
 
 
