@@ -15,7 +15,7 @@ from reference import settings_by_name, ulp_error
 BY_NAME = {case.name: case for case in CASES}
 
 # The largest errors seen over the table, in units of the last place at the largest value met on the way: compiled
-# float32 23.6 (parameters; "long-memory") and 12.0 (velocities). In float64 and not compiled: none at all, since the
+# float32 about 23.6 (parameters; "long-memory") and 12.0 (velocities). In float64 and not compiled: none at all, since the
 # operations are then the rule's own, one by one.
 PARAM_BOUND_ULP, VELOCITY_BOUND_ULP = 32.0, 20.0
 EAGER_STEPS = 45  # past the last late first gradient, at step 40, and the staircase of 41
@@ -78,7 +78,7 @@ def test_float64_step_by_step_is_the_rule_itself(case: Case) -> None:
     ],
 )
 def test_compiled_float64_is_within_its_bound(name: str) -> None:
-    """With 64 bits and jit, a few units of the last place at most: largest seen 12.5."""
+    """With 64 bits and jit, a few units of the last place."""
     case = BY_NAME[name]
     with jax.enable_x64(True):
         params, state = run(sgd(settings=case.settings, groups=case.groups), case, jnp.float64)
