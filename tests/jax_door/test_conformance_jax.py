@@ -15,8 +15,8 @@ from reference import settings_by_name, ulp_error
 BY_NAME = {case.name: case for case in CASES}
 
 # The largest errors seen over the table, in units of the last place at the largest value met on the way: compiled
-# float32 about 23.6 (parameters; "long-memory") and 12.0 (velocities). In float64 and not compiled: none at all, since the
-# operations are then the rule's own, one by one.
+# float32 about 23.6 (parameters; "long-memory") and 12.0 (velocities). In float64 and not compiled: none at all, since
+# the operations are then the rule's own, one by one.
 PARAM_BOUND_ULP, VELOCITY_BOUND_ULP = 32.0, 20.0
 EAGER_STEPS = 45  # past the last late first gradient, at step 40, and the staircase of 41
 
