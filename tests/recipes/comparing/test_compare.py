@@ -207,6 +207,9 @@ def test_long_schedules_are_quick_and_found():
         ("Adam with learning rate 1e-3", "the optimizer is adam"),
         ("hello", "the text does not say"),
         (3, "cannot be compared"),
+        ("torch: Adam(lr=0.1)", "`Adam` is another optimizer than torch.optim.SGD"),
+        ("optax: adamw(0.1)", "`adamw` is another optimizer than optax.sgd"),
+        ("timm: create_optimizer_v2(opt='adam', lr=0.1)", "`opt` must be one of"),
     ],
 )
 def test_what_cannot_be_understood_is_said(text, message):

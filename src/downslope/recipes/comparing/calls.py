@@ -29,6 +29,8 @@ _KERAS_SCHEDULES = {
     ),
 }
 _KERAS_DEFAULTS = {"PolynomialDecay": {"end_learning_rate": 0.0001, "power": 1.0}}
+_BARE = "arguments"
+"""What is called where arguments stand alone."""
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -84,14 +86,24 @@ def _arguments(source: str, text: str, convention: str) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Python thinks of somebody's "1else" is no news to them
-            tree = ast.parse(source if re.match(r"[\w.]+\s*\(", source) else f"f({source})", mode="eval").body
+            tree = ast.parse(source if re.match(r"[\w.]+\s*\(", source) else f"{_BARE}({source})", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise RecipeError(_unreadable(text, "it is not a call with named arguments")) from None
     if not isinstance(tree, ast.Call):
         raise RecipeError(_unreadable(text, "it is not a call with named arguments"))
     if _name(tree.func) == "chain":
         return _chain(tree, text)
+    _check_function(tree, text, convention)
     return _of_call(tree, text, convention)
+
+
+def _check_function(tree: ast.Call, text: str, convention: str) -> None:
+    """Raise if what is called is another optimizer: "torch: Adam(lr=0.1)" is no SGD of torch's."""
+    called, title = _name(tree.func), CONVENTIONS[convention].title
+    own = title.partition("(")[0].rpartition(".")[2]
+    is_factory = any(keyword.arg == "opt" for keyword in tree.keywords)  # timm's, whose `opt` the convention checks
+    if not is_factory and called.lower() not in {_BARE, "sgd", own.lower()}:
+        raise RecipeError(_unreadable(text, f"`{called}` is another optimizer than {title}, and only SGD is compared"))
 
 
 def _of_call(tree: ast.Call, text: str, convention: str) -> dict[str, Any]:
