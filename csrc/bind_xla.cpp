@@ -48,8 +48,6 @@ Format format_of(xla::DataType type) {
   }
 }
 
-std::size_t bytes_of(Format format) { return format == Format::float64 ? 8 : format == Format::float32 ? 4 : 2; }
-
 std::size_t count_of(const xla::Buffer& buffer) {
   std::size_t count = 1;
   for (std::int64_t i = 0; i < buffer.rank; ++i) count *= static_cast<std::size_t>(buffer.dims[i]);
@@ -83,14 +81,14 @@ class Step {
       if (entry.format == Format::count || grad.type != param.type || count_of(grad) != entry.count)
         return "downslope: a gradient does not fit its param, or has no kernel";
       if (!alike(param, at(results, i))) return "downslope: a result does not fit its param";
-      entry.param = in_place(param, at(results, i), entry.count * bytes_of(entry.format));
+      entry.param = in_place(param, at(results, i), entry.count * element_size(entry.format));
       if (i < velocities) {
         const xla::Buffer& velocity = at(arguments, 1 + 2 * params + i);
         const Format format = format_of(velocity.type);
         if (format == Format::count || count_of(velocity) != entry.count || !alike(velocity, at(results, params + i)))
           return "downslope: a velocity does not fit its param, or its result";
         entry.velocity_format = static_cast<VelocityFormat>(format);
-        entry.velocity = in_place(velocity, at(results, params + i), entry.count * bytes_of(format));
+        entry.velocity = in_place(velocity, at(results, params + i), entry.count * element_size(format));
       }
       if (!has_kernel(entry.format, entry.velocity_format, entry.rounding))
         return "downslope: there is no kernel for these formats";

@@ -39,14 +39,6 @@ const KernelTable* best() {
 
 std::atomic<const KernelTable*> chosen{best()};
 
-std::size_t element_size(Format format) {
-  switch (format) {
-    case Format::float32: return 4;
-    case Format::float64: return 8;
-    default: return 2;
-  }
-}
-
 std::size_t element_size(VelocityFormat format) {
   return format == VelocityFormat::absent ? 0 : element_size(static_cast<Format>(format));
 }
@@ -136,6 +128,14 @@ BlockSum sum_of_squares(const std::vector<Entry>& entries, const std::vector<con
     all.finite = all.finite && sum.finite;
   }
   return all;
+}
+
+std::size_t element_size(Format format) {
+  switch (format) {
+    case Format::float32: return 4;
+    case Format::float64: return 8;
+    default: return 2;
+  }
 }
 
 bool has_kernel(Format format, VelocityFormat velocity_format, Rounding rounding) {

@@ -31,6 +31,9 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
 // Sum of squares of all gradients, and whether all are finite; the same bits for any number of threads.
 BlockSum sum_of_squares(const std::vector<Entry>& entries, const std::vector<const void*>& grads);
 
+// Bytes of one element.
+std::size_t element_size(Format format);
+
 // Whether there is a kernel for this combination.
 bool has_kernel(Format format, VelocityFormat velocity_format, Rounding rounding);
 

@@ -12,8 +12,8 @@ import torch
 from torch._subclasses import FakeTensorMode
 from torch.nn import Parameter
 
-from downslope import Group
-from downslope.core.errors import NonFiniteGradientError, StateError
+from downslope import Group, kernel
+from downslope.core.errors import NonFiniteGradientError, SettingsError, StateError
 from downslope.schedules import Exponential
 from downslope.torch import SGD
 
@@ -185,3 +185,29 @@ def test_hooks_run_although_it_is_compiled() -> None:
         step()
     assert len(calls) == 3
     assert weight.tolist() == [-2.0] * 3
+
+
+def test_fused_insists_when_compiled_too() -> None:
+    """A parameter that the kernel cannot take is an error there as well, and nothing moves."""
+    if kernel.load_native() is None:
+        pytest.skip(f"fused=True needs the kernel: {kernel.backend()}")
+    weight = Parameter(torch.ones(6)[::2])
+    optimizer = SGD([weight], lr=1.0, fused=True)
+    step, _ = count_graphs(optimizer.step)
+    weight.grad = torch.ones(3)
+    with pytest.raises(SettingsError, match="`fused=True`: a parameter of shape"):
+        step()
+    assert weight.tolist() == [1.0] * 3
+
+
+def test_a_differentiable_step_stays_differentiable() -> None:
+    """Autograd runs through it: the graph breaks at the step, which no operation could hide."""
+    lr = torch.tensor(0.5, requires_grad=True)
+    weight = torch.ones(3, requires_grad=True).clone()
+    optimizer = SGD([weight], lr=lr, differentiable=True)
+    torch._dynamo.reset()
+    weight.grad = torch.full((3,), 2.0)
+    torch.compile(optimizer.step, backend="eager")()
+    weight.sum().backward()
+    assert lr.grad is not None
+    assert lr.grad.item() == -6.0

@@ -27,7 +27,7 @@ from downslope.torch.buffers import entry_of
 from downslope.torch.carry_out import SMALL_SCALE, apply, scaled
 from downslope.torch.checks import gradient_scale
 from downslope.torch.memory import EXCHANGE, fit
-from downslope.torch.plan import Entry, Scalars, kernel_is_wanted
+from downslope.torch.plan import Entry, Scalars, check_fused, kernel_is_wanted
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
@@ -132,6 +132,9 @@ def _step_by_kernel(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Te
         and fit(entry.param, grad, entry.velocity, entry.compensation, entry.rounding)
         for entry, grad in zip(entries, grads, strict=True)
     ]
+    for entry, is_taken in zip(entries, taken, strict=True):
+        if entry.param.numel():
+            check_fused(optimizer.param_groups[entry.group], entry, taken=is_taken)
     inside = [(entry, grad) for entry, grad, is_taken in zip(entries, grads, taken, strict=True) if is_taken]
     if inside:
         kinds = sorted({(entry.group, entry.is_first) for entry, _ in inside})

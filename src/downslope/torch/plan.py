@@ -96,8 +96,7 @@ class StepPlan:
             group = optimizer.param_groups[entry.group]
             taken = native is not None and kernel_is_wanted(group) and takes(entry)
             if entry.param.numel():
-                if group["fused"] and not taken:
-                    raise SettingsError(_not_taken(entry))
+                check_fused(group, entry, taken=taken)
                 (inside if taken else self.rest).append(entry)
         self._kinds = sorted({(entry.group, entry.is_first) for entry in inside})
         self._native = None
@@ -203,6 +202,12 @@ def grads_of(params: Iterable[Tensor]) -> list[Tensor]:
 def kernel_is_wanted(group: Mapping[str, Any]) -> bool:
     """Return whether a group's steps go to the kernel: by default, unless `foreach` or `fused` chose another way."""
     return group["fused"] or (group["foreach"] is None and group["fused"] is None)
+
+
+def check_fused(group: Mapping[str, Any], entry: Entry, *, taken: bool) -> None:
+    """Raise `SettingsError` if a group insists on the kernel for a parameter that it does not take."""
+    if group["fused"] and not taken:
+        raise SettingsError(_not_taken(entry))
 
 
 def takes(entry: Entry) -> bool:

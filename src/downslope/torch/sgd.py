@@ -223,7 +223,7 @@ class SGD(SteppingInBackward):
     _step_uncompiled = torch._disable_dynamo(_step_with_hooks)
 
     def _step_compiled(self, closure: Callable[[], Any] | None = None) -> Any:
-        if self._in_backward is not None:
+        if self._in_backward is not None or self.defaults["differentiable"]:
             return self._step_uncompiled(closure)
         loss = None
         if closure is not None:
