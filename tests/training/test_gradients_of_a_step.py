@@ -46,7 +46,7 @@ def test_pieces_give_the_gradient_of_the_whole(accumulate, shards):
         object.__setattr__(data, "train_inputs", data.train_inputs.double())
         for step in range(task.batches.steps_per_epoch):
             model.zero_grad()
-            found = compute_gradients(model, task.loss, data, task.batches.leaves(step), seed=0, step=step)
+            found = compute_gradients(model, task.objective, data, task.batches.leaves(step), seed=0, step=step)
             results.append((found.loss(), found.accuracy(), [p.grad for p in model.parameters()]))
     assert len(results) == 4
     for one, other in zip(results[:2], results[2:], strict=True):

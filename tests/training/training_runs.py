@@ -7,6 +7,7 @@ from pathlib import Path
 
 from downslope.recipes.decode import parse_recipe
 from downslope.training import loop
+from downslope.training import run as running
 from downslope.training.plan import plan_run
 
 TINY = """
@@ -66,14 +67,14 @@ def tiny(**overrides):
 def run(recipe, folder, *, resume="auto", at=None, how="signal"):
     """Train in a folder, perhaps interrupted, and return (outcome, what was said); outcome None after a crash."""
     console = Recorder(at, how)
-    before, loop._SHOW_SECONDS = loop._SHOW_SECONDS, 0.0
+    before, running._SHOW_SECONDS = running._SHOW_SECONDS, 0.0
     try:
         plan = plan_run(recipe, name="tiny", out=Path(folder), resume=resume)
         return loop.train(plan, recipe, console, report=False), console.said
     except Crash:
         return None, console.said
     finally:
-        loop._SHOW_SECONDS = before
+        running._SHOW_SECONDS = before
 
 
 def fingerprints(folder):

@@ -27,8 +27,8 @@ from downslope.training.checkpoint import (
 )
 from downslope.training.data import Dataset, load_data
 from downslope.training.held_out import measure
-from downslope.training.losses import build_loss
 from downslope.training.models import build_model
+from downslope.training.objective import build_objective
 from downslope.training.run_folder import EMA, MODEL, RunFolder
 
 
@@ -89,7 +89,7 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
     """
     opened = open_run(Path(run), checkpoint)
     recipe, dataset, weights = opened.recipe, opened.dataset, opened.weights
-    loss = build_loss(recipe)
+    objective = build_objective(recipe, dataset)
     found: dict[str, float] = {}
     for prefix, state in (("", weights.model), ("ema_", weights.ema)):
         if state is None:
@@ -97,10 +97,9 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
         load_weights(opened.model, state, weights.origin)
         metrics = measure(
             opened.model,
-            loss,
+            objective,
             dataset.held_out_inputs,
             dataset.held_out_targets,
-            classes=dataset.classes,
             seed=recipe.seed,
             step=weights.step or 0,
         )

@@ -16,7 +16,7 @@ from downslope.core.errors import DataError, DownslopeError
 from downslope.training.batches import Leaf
 from downslope.training.data import Dataset
 from downslope.training.imports import FAILURES, describe
-from downslope.training.losses import Loss, count_correct
+from downslope.training.objective import Objective
 from downslope.training.randomness import reseed
 
 Gradients = list["Tensor | None"]
@@ -46,13 +46,13 @@ class StepResult:
 
 
 def compute_gradients(
-    model: nn.Module, loss: Loss, dataset: Dataset, leaves: Sequence[Leaf], *, seed: int, step: int
+    model: nn.Module, objective: Objective, dataset: Dataset, leaves: Sequence[Leaf], *, seed: int, step: int
 ) -> StepResult:
     """Put the mean gradient over a step's examples into each parameter's ``grad``.
 
     Args:
         model: In training mode, its gradients None.
-        loss: Mean over the examples it is given.
+        objective: What is learned.
         dataset: The data.
         leaves: The step's leaves.
         seed: The recipe's seed.
@@ -65,28 +65,28 @@ def compute_gradients(
         DataError: If a person's own model or loss raises, or does not fit the data.
     """
     parameters = list(model.parameters())
-    total = sum(len(leaf.examples) for leaf in leaves)
+    examples = [dataset.take(leaf.examples) for leaf in leaves]
+    weights = [objective.weigh(targets) for _, targets in examples]
+    total = sum(weights)
     tree = TreeSum()
     losses: list[tuple[float, Tensor]] = []
     correct: list[Tensor] = []
     targets_seen = 0
-    for leaf in leaves:
-        inputs, targets = dataset.train_inputs[leaf.examples], dataset.train_targets[leaf.examples]
-        weight = len(leaf.examples) / total
+    for leaf, (inputs, targets), terms in zip(leaves, examples, weights, strict=True):
+        weight = terms / total
         reseed(seed, step, leaf.index)
         try:
-            outputs = model(inputs)
-            value = loss(outputs, targets)
-            (value if weight == 1 else value * weight).backward()
-            losses.append((weight, value.detach()))
-            if dataset.classes is not None:
-                correct.append(count_correct(outputs, targets))
+            answers = objective.answer(model, inputs, targets, step=step)
+            (answers.loss if weight == 1 else answers.loss * weight).backward()
         except DownslopeError:
             raise
         except FAILURES as error:
             remedy = _single_example_remedy(error) if len(leaf.examples) == 1 else ""
             raise DataError(f"the model or its loss raised {describe(error)} at step {step}.{remedy}") from error
-        targets_seen += targets.numel()
+        losses.append((weight, answers.loss.detach()))
+        if answers.correct is not None:
+            correct.append(answers.correct)
+        targets_seen += answers.targets
         if len(leaves) > 1:
             tree.add([parameter.grad for parameter in parameters])
             for parameter in parameters:

@@ -11,28 +11,27 @@ from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
 from downslope.training.imports import FAILURES, describe
-from downslope.training.losses import Loss, count_correct
+from downslope.training.objective import Objective
 from downslope.training.randomness import reseed
 
 BATCH = 1024
 
 
 def measure(
-    model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor, *, classes: int | None, seed: int = 0, step: int = 0
+    model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor, *, seed: int = 0, step: int = 0
 ) -> dict[str, float]:
-    """Return a model's mean loss and, where there are classes, its accuracy.
+    """Return a model's mean loss and, where answers are right or wrong, its accuracy.
 
     Args:
         model: The model; its mode is left as it was.
-        loss: Mean over the examples it is given.
+        objective: What it has learned.
         inputs: Shape (examples, ...).
         targets: Shape (examples, ...).
-        classes: Number of classes, or None.
         seed: The recipe's seed.
         step: Step; with the seed it fixes the random numbers of a model that draws some even here.
 
     Returns:
-        "loss", and "accuracy" in [0, 1] where there are classes.
+        "loss", "accuracy" in [0, 1] where answers are right or wrong, and the objective's further metrics.
 
     Raises:
         DataError: If a person's own model or loss raises, or does not fit the data.
@@ -40,21 +39,28 @@ def measure(
     training = model.training
     model.eval()
     reseed(seed, step, "evaluation")
-    total, correct = 0.0, 0
+    total, weight, correct, asked = 0.0, 0, 0, 0
+    counts = True
     try:
         with torch.no_grad():
             for part, wanted in zip(inputs.split(BATCH), targets.split(BATCH), strict=True):
-                outputs = model(part)
-                total += float(loss(outputs, wanted)) * len(part)
-                if classes is not None:
-                    correct += int(count_correct(outputs, wanted))
+                answers = objective.answer(model, part, wanted, step=None)
+                terms = objective.weigh(wanted)
+                total += float(answers.loss) * terms
+                weight += terms
+                asked += answers.targets
+                if answers.correct is None:
+                    counts = False
+                else:
+                    correct += int(answers.correct)
+            rates = objective.rate(model, inputs, targets)
     except DownslopeError:
         raise
     except FAILURES as error:
         raise DataError(f"the model or its loss raised {describe(error)} on the held-out examples.") from error
     finally:
         model.train(training)
-    result = {"loss": total / len(inputs)}
-    if classes is not None:
-        result["accuracy"] = correct / targets.numel()
-    return result
+    result = {"loss": total / weight}
+    if counts:
+        result["accuracy"] = correct / asked
+    return result | rates

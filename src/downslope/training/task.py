@@ -22,8 +22,8 @@ from downslope.recipes.schema import Recipe
 from downslope.training.batches import Batches
 from downslope.training.data import Dataset, load_data
 from downslope.training.environment import describe_environment
-from downslope.training.losses import Loss, build_loss
 from downslope.training.models import build_model
+from downslope.training.objective import Objective, build_objective
 from downslope.training.state import TrainingState, build_state
 
 
@@ -35,7 +35,7 @@ class Task:
         recipe: The recipe as it was given.
         dataset: Its data.
         fingerprint: Checksum of the data.
-        loss: Its loss.
+        objective: What is learned.
         batches: Which examples each step takes.
         state: The model and all that changes with it.
         total_steps: Steps until the run is finished.
@@ -44,7 +44,7 @@ class Task:
     recipe: Recipe
     dataset: Dataset
     fingerprint: str
-    loss: Loss
+    objective: Objective
     batches: Batches
     state: TrainingState
     total_steps: int
@@ -108,7 +108,7 @@ def build_task(recipe: Recipe) -> Task:
         DownslopeError: If something in it cannot be had, or does not fit together.
     """
     dataset = load_data(recipe)
-    loss = build_loss(recipe)
+    objective = build_objective(recipe, dataset)
     model = build_model(recipe, dataset)
     train = recipe.train
     batches = Batches(
@@ -122,7 +122,7 @@ def build_task(recipe: Recipe) -> Task:
         recipe=recipe,
         dataset=dataset,
         fingerprint=dataset.fingerprint(),
-        loss=loss,
+        objective=objective,
         batches=batches,
         state=build_state(recipe.in_steps(batches.steps_per_epoch), model, classes=dataset.classes),
         total_steps=_count_steps(recipe, batches.steps_per_epoch),

@@ -1,0 +1,51 @@
+"""Data: from a recipe to examples in memory, split and checked.
+
+What lives here: the table of built-in data sets, one row and one file each, and the choice among them. What does not:
+batches and their order (`batches.py`).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from downslope.core.errors import DataError, did_you_mean
+from downslope.training.data.dataset import PARTS, Dataset
+from downslope.training.imports import is_import_path
+
+if TYPE_CHECKING:
+    from downslope.recipes.schema import Recipe
+
+__all__ = ["DATA_SETS", "PARTS", "Dataset", "load_data"]
+
+DATA_SETS = {
+    "digits": "downslope.training.data.digits",
+}
+"""Name -> the module whose `load(recipe)` returns the data set."""
+
+
+def load_data(recipe: Recipe) -> Dataset:
+    """Return the recipe's data.
+
+    Args:
+        recipe: The recipe; see `own.load` for what a person's own function returns.
+
+    Raises:
+        DataError: If the data cannot be loaded, or are inconsistent; the message says what.
+        MissingDependencyError: If the data set comes with a package that is not installed.
+
+    Example:
+        >>> from downslope import load_recipe
+        >>> data = load_data(load_recipe())
+        >>> len(data.train_inputs), len(data.held_out_inputs), data.classes, data.image_shape
+        (1437, 360, 10, (8, 8))
+    """
+    name = recipe.data.name
+    if name in DATA_SETS:
+        return import_module(DATA_SETS[name]).load(recipe)
+    if is_import_path(name):
+        return import_module("downslope.training.data.own").load(recipe)
+    raise DataError(
+        f"data.name = {name!r}: there is no such data set.{did_you_mean(name, DATA_SETS)} "
+        f'Use {", ".join(DATA_SETS)}, or your own function as "package.module:function".'
+    )

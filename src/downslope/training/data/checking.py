@@ -1,0 +1,167 @@
+"""What data must be: the split, and the checks that every data set passes before it is trained on.
+
+What lives here: from arrays of any origin to a `Dataset`. What does not: where the arrays come from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from downslope.core.errors import DataError, did_you_mean, one_of
+from downslope.training.data.dataset import PARTS, Dataset
+from downslope.training.randomness import permutation
+
+if TYPE_CHECKING:
+    from downslope.recipes.schema import Recipe
+
+
+def split(recipe: Recipe, inputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return examples in four parts, `data.held_out` of them held out, chosen by the seed alone.
+
+    Args:
+        recipe: The recipe.
+        inputs: Shape (examples, ...).
+        targets: Shape (examples, ...).
+
+    Raises:
+        DataError: If there are not as many inputs as targets, or too few to split.
+    """
+    if len(inputs) != len(targets):
+        raise DataError(at(recipe, f"inputs and targets differ in length: {len(inputs)} and {len(targets)}."))
+    held_out = math.ceil(len(inputs) * recipe.data.held_out)
+    if held_out >= len(inputs):
+        raise DataError(
+            at(recipe, f"{len(inputs)} example(s) cannot be split with data.held_out = {recipe.data.held_out}.")
+        )
+    order = torch.from_numpy(permutation(recipe.seed, "held out", len(inputs)))
+    kept, out = order[held_out:], order[:held_out]
+    return dict(zip(PARTS, (inputs[kept], targets[kept], inputs[out], targets[out]), strict=True))
+
+
+def check(recipe: Recipe, table: Mapping[str, Any], *, image_shape: tuple[int, int] | None = None) -> Dataset:
+    """Return a data set after checking that its parts are numbers, finite, and agree with one another.
+
+    Args:
+        recipe: The recipe.
+        table: `train_inputs`, `train_targets`, `held_out_inputs`, `held_out_targets`, and perhaps `classes`.
+        image_shape: As in `Dataset`.
+
+    Raises:
+        DataError: If they do not.
+    """
+    allowed = (*PARTS, "classes")
+    for key in table:
+        if key not in allowed:
+            raise DataError(at(recipe, f"unknown key {key!r}.{did_you_mean(str(key), allowed)} Use {one_of(allowed)}."))
+    missing = [part for part in PARTS if part not in table]
+    if missing:
+        raise DataError(at(recipe, f"the dict lacks {', '.join(missing)}."))
+    parts = {part: to_tensor(recipe, part, table[part]) for part in PARTS}
+    for side in ("train", "held_out"):
+        inputs, targets = parts[f"{side}_inputs"], parts[f"{side}_targets"]
+        if len(inputs) != len(targets):
+            raise DataError(
+                at(recipe, f"{side}_inputs and {side}_targets differ in length: {len(inputs)} and {len(targets)}.")
+            )
+    for what in ("inputs", "targets"):
+        train, held_out = parts[f"train_{what}"], parts[f"held_out_{what}"]
+        if train.shape[1:] != held_out.shape[1:] or train.dtype != held_out.dtype:
+            raise DataError(
+                at(
+                    recipe,
+                    f"train_{what} and held_out_{what} must agree in dtype and in the shape of one example; got "
+                    f"{train.dtype} {tuple(train.shape[1:])} and {held_out.dtype} {tuple(held_out.shape[1:])}.",
+                )
+            )
+    classes = _count_classes(recipe, parts, table.get("classes"))
+    return Dataset(name=recipe.data.name, **parts, classes=classes, image_shape=image_shape)
+
+
+def to_tensor(recipe: Recipe, what: str, value: Any) -> torch.Tensor:
+    """Return an array or tensor as a tensor on the CPU, checked.
+
+    Args:
+        recipe: The recipe.
+        what: What to call it in messages; integers whose name ends in "targets" become int64.
+        value: A NumPy array or a tensor of at least one example.
+
+    Raises:
+        DataError: If it is anything else, complex, or holds inf or NaN.
+    """
+    if isinstance(value, np.ndarray):
+        array = cast("np.ndarray[Any, Any]", value)
+        if array.dtype == np.float64:
+            array = array.astype(torch.empty(0).numpy().dtype)
+        try:
+            value = torch.from_numpy(np.array(array))  # a copy: a read-only or negatively strided array is no tensor
+        except TypeError:
+            raise DataError(at(recipe, f"{what} has dtype {array.dtype}; use numbers.")) from None
+    if not isinstance(value, torch.Tensor):
+        raise DataError(at(recipe, f"{what} must be a NumPy array or a tensor; got {describe_kind(value)}."))
+    tensor = value.detach().cpu()
+    if tensor.ndim == 0 or len(tensor) == 0:
+        raise DataError(at(recipe, f"{what} holds no example; its shape is {tuple(tensor.shape)}."))
+    if tensor.dtype.is_complex:
+        raise DataError(at(recipe, f"{what} is complex; use real numbers."))
+    if tensor.dtype.is_floating_point:
+        bad = (~torch.isfinite(tensor)).nonzero()
+        if len(bad):
+            raise DataError(
+                at(recipe, f"{what} holds {len(bad)} number(s) that are inf or NaN, first in example {int(bad[0, 0])}.")
+            )
+    elif what.endswith("targets"):
+        tensor = tensor.to(torch.int64)
+    return tensor
+
+
+def _count_classes(recipe: Recipe, parts: Mapping[str, torch.Tensor], given: Any) -> int | None:
+    targets = (parts["train_targets"], parts["held_out_targets"])
+    loss = recipe.train.loss
+    if targets[0].dtype.is_floating_point:
+        if loss == "cross_entropy":
+            raise DataError(
+                at(
+                    recipe,
+                    f"train.loss = 'cross_entropy' needs integer class indices as targets; got {targets[0].dtype}. "
+                    'Use integers, or train.loss = "mse" to fit numbers.',
+                )
+            )
+        if given is not None:
+            raise DataError(at(recipe, f"`classes` is for integer targets; the targets are {targets[0].dtype}."))
+        return None
+    if loss == "mse":
+        raise DataError(
+            at(
+                recipe,
+                "train.loss = 'mse' needs floating-point targets; got integers. "
+                'Convert them in your data function, or use train.loss = "cross_entropy".',
+            )
+        )
+    low, high = min(int(part.min()) for part in targets), max(int(part.max()) for part in targets)
+    if low < 0:
+        raise DataError(at(recipe, f"targets are class indices from 0 upwards; the smallest is {low}."))
+    if given is None:
+        return high + 1
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise DataError(at(recipe, f"`classes` must be an integer >= 1; got {given!r}."))
+    if high >= given:
+        raise DataError(
+            at(recipe, f"`classes` is {given}, so targets go from 0 to {given - 1}; the largest is {high}.")
+        )
+    return given
+
+
+def at(recipe: Recipe, message: str) -> str:
+    """Return a message with the data set's name before it."""
+    return f"data.name = {recipe.data.name!r}: {message}"
+
+
+def describe_kind(value: Any) -> str:
+    """Return what something is, and how long: "tuple of 3"."""
+    length = f" of {len(value)}" if hasattr(value, "__len__") else ""
+    return f"{type(value).__name__}{length}"

@@ -1,0 +1,62 @@
+"""An evaluation during training, and what follows from it: the best so far, a smaller lr, an early stop.
+
+What lives here: the decisions. What does not: the measurement (`held_out.py`) and the counters (`patience.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from downslope.training.held_out import measure
+from downslope.training.task import Task
+
+Record = Callable[..., None]
+"""Adds a row to the log: ``record(kind, step, **fields)``."""
+
+
+def evaluate_and_follow(task: Task, *, done: int, record: Record) -> bool:
+    """Evaluate on the held-out examples, record it, and do what follows from it.
+
+    Args:
+        task: What is trained; its state's counters, lr and `stopped` may change.
+        done: Updates done.
+        record: Where to write rows.
+
+    Returns:
+        Whether this is the best evaluation so far.
+    """
+    state, train, step = task.state, task.recipe.train, done - 1
+    found = _measure(task, state.model, done)
+    if state.averaged is not None:
+        found |= {f"ema_{name}": value for name, value in _measure(task, state.averaged.module, done).items()}
+    state.held_out = found
+    record("evaluation", step, epoch=task.batches.epoch(step), **found)
+    improved = state.best.observe(found[state.best.metric], done)
+    if (plateau := train.plateau) is not None and state.plateau is not None:
+        state.plateau.observe(found[plateau.metric], done)
+        if state.plateau.waited >= plateau.patience:
+            state.plateau.waited = 0
+            if _reduce_lr(task, plateau.factor, plateau.min_lr):
+                record("plateau", step, lr=state.optimizer.param_groups[-1]["lr"])
+    if (stop := train.early_stop) is not None and state.early_stop is not None:
+        state.early_stop.observe(found[stop.metric], done)
+        if state.early_stop.waited >= stop.patience:
+            state.stopped = f"held-out {stop.metric} has not improved for {stop.patience} evaluations"
+            record("stop", step, reason=state.stopped)
+    return improved
+
+
+def _measure(task: Task, model: nn.Module, done: int) -> dict[str, float]:
+    data = task.dataset
+    return measure(model, task.objective, data.held_out_inputs, data.held_out_targets, seed=task.recipe.seed, step=done)
+
+
+def _reduce_lr(task: Task, factor: float, min_lr: float) -> bool:
+    """Reduce each group's lr, and return whether any of them changed."""
+    groups = task.state.optimizer.param_groups
+    before = [group["lr"] for group in groups]
+    for group in groups:
+        group["lr"] = min(group["lr"], max(group["lr"] * factor, min_lr))
+    return [group["lr"] for group in groups] != before

@@ -1,0 +1,110 @@
+"""What a run learns: a forward pass, its loss, and how good the answers are.
+
+What lives here: the one interface through which training, evaluation and several processes meet a task, the choice of
+the objective for a recipe's data, and the objective of classifiers and regressions. A task of another kind is one more
+class like `Supervised`. What does not: the loss functions (`losses.py`) and the order of things (`gradients.py`,
+`held_out.py`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from downslope.training.losses import Loss, build_loss, count_correct
+
+if TYPE_CHECKING:
+    from downslope.recipes.schema import Recipe
+    from downslope.training.data import Dataset
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a forward pass over some examples gave, as tensors, so that only those who ask wait for them.
+
+    Attributes:
+        loss: Mean loss, a scalar with its graph.
+        correct: Number of right answers, a 0-d tensor; None where answers are not right or wrong.
+        targets: Number of answers asked for.
+    """
+
+    loss: Tensor
+    correct: Tensor | None
+    targets: int
+
+
+class Objective(ABC):
+    """What a run learns."""
+
+    @abstractmethod
+    def weigh(self, targets: Tensor) -> int:
+        """Return how many terms the mean loss of some examples is a mean of: their weight beside other examples.
+
+        Args:
+            targets: The targets of these examples.
+        """
+
+    @abstractmethod
+    def answer(self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None) -> Answers:
+        """Return the loss, and right answers, of a forward pass.
+
+        Args:
+            model: In training or evaluation mode.
+            inputs: Shape (examples, ...).
+            targets: Shape (examples, ...).
+            step: The step, 0-based, in training; None in evaluation.
+
+        Raises:
+            DataError: If the model's outputs do not fit the targets.
+        """
+
+    def rate(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return further metrics of held-out examples, by name; there are none unless a task has some.
+
+        Args:
+            model: In evaluation mode.
+            inputs: Shape (examples, ...).
+            targets: Shape (examples, ...).
+        """
+        return {}
+
+
+class Supervised(Objective):
+    """One loss between a model's outputs and targets of fixed shape: classification and regression.
+
+    Args:
+        loss: Mean over the examples it is given.
+        classes: Number of classes, or None where targets are numbers.
+    """
+
+    def __init__(self, loss: Loss, classes: int | None) -> None:
+        """Take the loss."""
+        self._loss = loss
+        self._classes = classes
+
+    def weigh(self, targets: Tensor) -> int:
+        """Return the number of examples."""
+        return len(targets)
+
+    def answer(self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None) -> Answers:
+        """Return the loss of ``model(inputs)`` and, where there are classes, how many have the largest logit."""
+        outputs = model(inputs)
+        loss = self._loss(outputs, targets)
+        correct = None if self._classes is None else count_correct(outputs, targets)
+        return Answers(loss, correct, targets.numel())
+
+
+def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
+    """Return what a recipe's run learns.
+
+    Args:
+        recipe: The recipe.
+        dataset: Its data.
+
+    Raises:
+        DataError: If there is no such loss.
+    """
+    return Supervised(build_loss(recipe), dataset.classes)
