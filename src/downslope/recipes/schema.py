@@ -16,16 +16,22 @@ from downslope.core.groups import Group
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 
+Metric = Literal[
+    "loss", "accuracy", "phoneme_error_rate", "word_error_rate", "symbol_error_rate", "sequence_error_rate"
+]
+"""What may be watched. Accuracy is to grow, all others are to fall."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """What is learned from: the table ``[data]``.
 
     Attributes:
-        name: "digits" (scikit-learn's 1797 scanned digits), or "package.module:function" of your own.
+        name: A built-in data set such as "digits" (scikit-learn's 1797 scanned digits) or "cmudict", or
+            "package.module:function" of your own.
         batch_size: Examples per batch; the last batch of an epoch may be smaller.
         held_out: Fraction of the examples held out for evaluation, where the data does not bring its own split.
-        options: Keyword arguments for your own function.
+        options: What the data set lets one choose, or keyword arguments for your own function.
     """
 
     name: str = "digits"
@@ -45,9 +51,10 @@ class Model:
     """What learns: the table ``[model]``.
 
     Attributes:
-        name: "mlp" (dense layers with ReLU between them, logits out), or "package.module:function" of your own.
+        name: A built-in model such as "mlp" (dense layers with ReLU between them, logits out) or "seq2seq", or
+            "package.module:function" of your own.
         hidden: Widths of the hidden layers of "mlp"; empty for a linear model.
-        options: Keyword arguments for your own function.
+        options: What the model lets one choose, or keyword arguments for your own function.
     """
 
     name: str = "mlp"
@@ -68,12 +75,12 @@ class EarlyStop:
 
     Attributes:
         patience: Evaluations without improvement after which training stops.
-        metric: "loss" (smaller is better) or "accuracy" (larger is better), on the held-out examples.
+        metric: "loss" (smaller is better), "accuracy" (larger is better) or a rate of errors, on the held-out examples.
         min_delta: Smallest change that counts as an improvement.
     """
 
     patience: int
-    metric: Literal["loss", "accuracy"] = "loss"
+    metric: Metric = "loss"
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
@@ -89,14 +96,14 @@ class Plateau:
     Attributes:
         patience: Evaluations without improvement after which lr is reduced.
         factor: Factor on lr, in (0, 1).
-        metric: "loss" or "accuracy", on the held-out examples.
+        metric: As in `EarlyStop`.
         min_delta: Smallest change that counts as an improvement.
         min_lr: lr is not reduced below this.
     """
 
     patience: int
     factor: float = 0.1
-    metric: Literal["loss", "accuracy"] = "loss"
+    metric: Metric = "loss"
     min_delta: float = 0.0
     min_lr: float = 0.0
 
@@ -119,6 +126,8 @@ class Train:
         loss: "cross_entropy" (sparse categorical, on logits) or "mse", or "package.module:function" of your own.
         accumulate: Batches whose gradients are averaged into one step.
         shards: Parts that every batch is split into; fixes the arithmetic whatever runs the parts.
+        teacher_forcing: Probability in [0, 1] that a decoder is shown the true symbol before each place, a number or a
+            schedule; None for always. For sequences alone.
         clip_norm: Largest global gradient norm, or None.
         ema: Decay of the moving average of the weights, in (0, 1), or None for no average.
         evaluate_every: Steps between evaluations on the held-out examples; None for once an epoch.
@@ -134,6 +143,7 @@ class Train:
     loss: str = "cross_entropy"
     accumulate: int = 1
     shards: int = 1
+    teacher_forcing: float | Schedule | None = None
     clip_norm: float | None = None
     ema: float | None = None
     evaluate_every: int | None = None
@@ -154,8 +164,20 @@ class Train:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise RecipeError(f"`{name}` must be above 0 and finite; got {value!r}.")
+        if isinstance(self.teacher_forcing, int | float) and not 0 <= self.teacher_forcing <= 1:
+            raise RecipeError(f"`teacher_forcing` must be in [0, 1]; got {self.teacher_forcing!r}.")
         if self.ema is not None and not 0 < self.ema < 1:
             raise RecipeError(f"`ema` must be in (0, 1) such as 0.999; got {self.ema!r}.")
+
+    def in_steps(self, steps_per_epoch: int) -> Train:
+        """Return the same with every schedule in steps.
+
+        Args:
+            steps_per_epoch: Optimizer steps in one epoch, >= 1.
+        """
+        if not isinstance(self.teacher_forcing, Schedule):
+            return self
+        return replace(self, teacher_forcing=self.teacher_forcing.in_steps(steps_per_epoch))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +258,7 @@ class Recipe:
             self,
             sgd=self.sgd.in_steps(steps_per_epoch),
             groups=tuple(group.in_steps(steps_per_epoch) for group in self.groups),
+            train=self.train.in_steps(steps_per_epoch),
         )
 
 

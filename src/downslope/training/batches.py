@@ -9,8 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from downslope.training.randomness import permutation
+
+_POOL = 64
+"""Batches whose examples are sorted together: enough to leave little padding, few enough to mix well."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Batches:
         accumulate: Batches per step.
         shards: Parts per batch.
         seed: The recipe's seed.
+        sizes: How long each example is, int64 of shape (count,), so that batches are made of similar ones; None for
+            examples of one size.
 
     Example:
         >>> batches = Batches(count=10, batch_size=4, accumulate=2, shards=2, seed=0)
@@ -46,13 +52,16 @@ class Batches:
         [(0, 1), (1, 1)]
     """
 
-    def __init__(self, *, count: int, batch_size: int, accumulate: int, shards: int, seed: int) -> None:
+    def __init__(
+        self, *, count: int, batch_size: int, accumulate: int, shards: int, seed: int, sizes: Tensor | None = None
+    ) -> None:
         """Take the numbers."""
         self._count = count
         self._batch_size = min(batch_size, count)  # an epoch holds no more, and torch counts in 64 bits
         self._accumulate = accumulate
         self._shards = shards
         self._seed = seed
+        self._sizes = sizes
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
         batches = -(-count // self._batch_size)
@@ -70,7 +79,7 @@ class Batches:
         """
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._order = torch.from_numpy(permutation(self._seed, epoch, self._count))
+            self._order = self._arrange(epoch)
             self._epoch = epoch
         size = self._batch_size
         start = place * self._accumulate * size
@@ -82,6 +91,22 @@ class Batches:
             for number, batch in enumerate(batches)
             for shard, examples in enumerate(batch.split(shard_sizes(len(batch), min(self._shards, len(batch)))))
         ]
+
+    def _arrange(self, epoch: int) -> Tensor:
+        """Return the order of an epoch's examples.
+
+        Where sizes differ, the examples of every `_POOL` batches, in an order drawn by lot, are sorted by size and cut
+        into batches, and all whole batches of the epoch are put in an order drawn by lot.
+        """
+        order = torch.from_numpy(permutation(self._seed, epoch, self._count))
+        if self._sizes is None:
+            return order
+        pools = order.split(_POOL * self._batch_size)
+        order = torch.cat([pool[self._sizes[pool].argsort(stable=True)] for pool in pools])
+        whole = self._count // self._batch_size
+        places = torch.from_numpy(permutation(self._seed, f"batches of epoch {epoch}", whole))
+        batches = order[: whole * self._batch_size].view(whole, self._batch_size)[places]
+        return torch.cat([batches.flatten(), order[whole * self._batch_size :]])
 
 
 def shard_sizes(count: int, shards: int) -> list[int]:

@@ -89,7 +89,7 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
     """
     opened = open_run(Path(run), checkpoint)
     recipe, dataset, weights = opened.recipe, opened.dataset, opened.weights
-    objective = build_objective(recipe, dataset)
+    objective = build_objective(recipe, dataset)  # an evaluation never asks for a schedule's value
     found: dict[str, float] = {}
     for prefix, state in (("", weights.model), ("ema_", weights.ema)):
         if state is None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from downslope.core.errors import DataError
 from downslope.training.losses import Loss, build_loss, count_correct
 
 if TYPE_CHECKING:
@@ -101,10 +102,19 @@ def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
     """Return what a recipe's run learns.
 
     Args:
-        recipe: The recipe.
+        recipe: The recipe, its schedules in steps.
         dataset: Its data.
 
     Raises:
-        DataError: If there is no such loss.
+        DataError: If there is no such loss, or data, model and loss do not go together.
     """
+    if dataset.sequences is not None:
+        from downslope.training.sequences.objective import build_sequence_objective
+
+        return build_sequence_objective(recipe, dataset)
+    if recipe.train.teacher_forcing is not None:
+        raise DataError(
+            f"train.teacher_forcing is for data whose targets are sequences; data.name = {dataset.name!r} has none. "
+            "Leave it out."
+        )
     return Supervised(build_loss(recipe), dataset.classes)

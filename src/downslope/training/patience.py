@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-Metric = Literal["loss", "accuracy"]
+from downslope.recipes.schema import Metric
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Patience:
     """A metric's best value, and how long ago that was.
 
     Attributes:
-        metric: "loss" (smaller is better) or "accuracy" (larger is better).
+        metric: "accuracy" (larger is better), or another (smaller is better).
         min_delta: Smallest change that counts as an improvement.
         best: Best value so far, or None.
         best_step: Steps done when it was reached, or None.

@@ -7,7 +7,7 @@ put together again. What does not: files (`checkpoint.py`). No random state is a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +15,11 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from downslope.core.errors import CheckpointError, DataError, StateError
-from downslope.recipes.schema import Recipe
+from downslope.core.errors import CheckpointError, DataError, StateError, one_of
+from downslope.recipes.schema import Metric, Recipe
 from downslope.torch import SGD
 from downslope.training.checkpoint import Checkpoint, Tensors, plain_recipe
-from downslope.training.patience import Metric, Patience
+from downslope.training.patience import Patience
 
 _VELOCITY = "momentum_buffer"
 
@@ -105,25 +105,27 @@ class TrainingState:
         return notes
 
 
-def build_state(recipe: Recipe, model: nn.Module, *, classes: int | None) -> TrainingState:
+def build_state(recipe: Recipe, model: nn.Module, *, metrics: Sequence[Metric]) -> TrainingState:
     """Return the state before the first step.
 
     Args:
         recipe: The recipe, its schedules in steps.
         model: The model.
-        classes: Number of classes, or None.
+        metrics: What an evaluation gives, the most telling one first.
 
     Raises:
-        DataError: If accuracy is watched and there are no classes, or the model holds what no checkpoint can.
+        DataError: If something is watched that an evaluation does not give, or the model holds what no checkpoint can.
     """
     train = recipe.train
     for name in ("early_stop", "plateau"):
         watch = getattr(train, name)
-        if watch is not None and watch.metric == "accuracy" and classes is None:
-            raise DataError(f'train.{name}.metric = "accuracy" needs integer targets; these are numbers. Use "loss".')
+        if watch is not None and watch.metric not in metrics:
+            raise DataError(
+                f'train.{name}.metric = "{watch.metric}": an evaluation of these data gives {one_of(metrics)}.'
+            )
     model_tensors(model)
     watched: Any = train.early_stop or train.plateau
-    metric: Metric = watched.metric if watched is not None else ("loss" if classes is None else "accuracy")
+    metric: Metric = metrics[0] if watched is None else watched.metric
     early, plateau = train.early_stop, train.plateau
     return TrainingState(
         model=model,

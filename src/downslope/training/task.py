@@ -108,7 +108,6 @@ def build_task(recipe: Recipe) -> Task:
         DownslopeError: If something in it cannot be had, or does not fit together.
     """
     dataset = load_data(recipe)
-    objective = build_objective(recipe, dataset)
     model = build_model(recipe, dataset)
     train = recipe.train
     batches = Batches(
@@ -117,14 +116,16 @@ def build_task(recipe: Recipe) -> Task:
         accumulate=train.accumulate,
         shards=train.shards,
         seed=recipe.seed,
+        sizes=dataset.sizes(),
     )
+    in_steps = recipe.in_steps(batches.steps_per_epoch)
     return Task(
         recipe=recipe,
         dataset=dataset,
         fingerprint=dataset.fingerprint(),
-        objective=objective,
+        objective=build_objective(in_steps, dataset),
         batches=batches,
-        state=build_state(recipe.in_steps(batches.steps_per_epoch), model, classes=dataset.classes),
+        state=build_state(in_steps, model, metrics=dataset.metrics()),
         total_steps=_count_steps(recipe, batches.steps_per_epoch),
     )
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["DATA_SETS", "PARTS", "Dataset", "load_data"]
 
 DATA_SETS = {
+    "cmudict": "downslope.training.data.cmudict",
     "digits": "downslope.training.data.digits",
+    "rearranged": "downslope.training.data.rearranged",
 }
 """Name -> the module whose `load(recipe)` returns the data set."""
 

@@ -79,7 +79,8 @@ def check(recipe: Recipe, table: Mapping[str, Any], *, image_shape: tuple[int, i
                 )
             )
     classes = _count_classes(recipe, parts, table.get("classes"))
-    return Dataset(name=recipe.data.name, **parts, classes=classes, image_shape=image_shape)
+    tensors: dict[str, Any] = dict(parts)  # as keyword arguments they would be checked against every field
+    return Dataset(name=recipe.data.name, **tensors, classes=classes, image_shape=image_shape)
 
 
 def to_tensor(recipe: Recipe, what: str, value: Any) -> torch.Tensor:

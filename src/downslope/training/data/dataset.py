@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 import torch
+
+from downslope.training.sequences.symbols import Sequences, lengths, trim
+
+if TYPE_CHECKING:
+    from downslope.recipes.schema import Metric
 
 PARTS = ("train_inputs", "train_targets", "held_out_inputs", "held_out_targets")
 
@@ -22,6 +28,7 @@ class Dataset:
         held_out_targets: As train_targets.
         classes: Number of classes, or None where targets are numbers.
         image_shape: (height, width) if an input is an image laid out flat, for drawing; otherwise None.
+        sequences: Symbols and right answers where inputs and targets are sequences, padded with 0; otherwise None.
     """
 
     name: str
@@ -31,14 +38,32 @@ class Dataset:
     held_out_targets: torch.Tensor = field(repr=False)
     classes: int | None = None
     image_shape: tuple[int, int] | None = None
+    sequences: Sequences | None = field(default=None, repr=False)
 
     def take(self, examples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the inputs and targets of some training examples.
+        """Return the inputs and targets of some training examples; sequences as long as the longest of these.
 
         Args:
             examples: int64 indices, shape (n,).
         """
-        return self.train_inputs[examples], self.train_targets[examples]
+        inputs, targets = self.train_inputs[examples], self.train_targets[examples]
+        return (inputs, targets) if self.sequences is None else (trim(inputs), trim(targets))
+
+    def sizes(self) -> torch.Tensor | None:
+        """Return how long each training example is, where they differ: int64 of shape (examples,); otherwise None.
+
+        A batch of similar examples has little padding. Inputs decide, and among equal ones targets.
+        """
+        if self.sequences is None:
+            return None
+        widest = self.train_targets.shape[1] + 1
+        return lengths(self.train_inputs) * widest + lengths(self.train_targets)
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return what an evaluation on these data gives, the most telling one first."""
+        if self.sequences is not None:
+            return (*cast("tuple[Metric, Metric]", self.sequences.rates), "accuracy", "loss")
+        return ("loss",) if self.classes is None else ("accuracy", "loss")
 
     def fingerprint(self) -> str:
         """Return a checksum of all examples, by which a resumed run knows that its data are still the same."""
@@ -47,4 +72,6 @@ class Dataset:
             tensor: torch.Tensor = getattr(self, part)
             digest.update(f"{part} {tensor.dtype} {tuple(tensor.shape)};".encode())
             digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+        if self.sequences is not None:
+            digest.update(repr(self.sequences).encode())
         return digest.hexdigest()

@@ -23,6 +23,7 @@ __all__ = ["MODELS", "build_model"]
 
 MODELS = {
     "mlp": "downslope.training.models.mlp",
+    "seq2seq": "downslope.training.models.seq2seq",
 }
 """Name -> the module whose `build(recipe, dataset)` returns the model."""
 

@@ -1,0 +1,148 @@
+"""The objective of sequences: cross-entropy of the next symbol, and the rates of wrong symbols and sequences.
+
+What lives here: teacher forcing by its schedule, the loss over what is no padding, and the error rates. The distances
+are rapidfuzz's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from downslope.core.errors import DataError, MissingDependencyError
+from downslope.core.schedules import Schedule
+from downslope.training.models.seq2seq import Seq2Seq
+from downslope.training.objective import Answers, Objective
+from downslope.training.sequences.search import search_greedily
+from downslope.training.sequences.symbols import PAD, Sequences, lengths, trim
+
+if TYPE_CHECKING:
+    from downslope.recipes.schema import Recipe
+    from downslope.training.data import Dataset
+
+_RATED_AT_ONCE = 512
+
+
+class SequenceToSequence(Objective):
+    """Learn to write a sequence, given another.
+
+    Args:
+        sequences: The symbols and right answers.
+        teacher_forcing: Probability of showing the true symbol, a number or a schedule in steps.
+        held_out: The held-out inputs, which the right answers belong to.
+    """
+
+    def __init__(self, sequences: Sequences, teacher_forcing: float | Schedule, held_out: Tensor) -> None:
+        """Take the parts."""
+        self._sequences = sequences
+        self._teacher_forcing = teacher_forcing
+        self._held_out = held_out
+
+    def weigh(self, targets: Tensor) -> int:
+        """Return the number of symbols, END included, that are no padding."""
+        return int(lengths(targets).sum())
+
+    def answer(self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None) -> Answers:
+        """Return the mean cross-entropy a symbol, and how many symbols are the most probable at their place.
+
+        In evaluation every place is shown the true symbol before it, so that the loss is that of the data.
+        """
+        inputs, targets = trim(inputs), trim(targets)
+        logits = cast("Seq2Seq", model)(inputs, targets, self._forcing(step))
+        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD)
+        asked = targets != PAD
+        correct = (logits.detach().argmax(-1) == targets) & asked
+        return Answers(loss, correct.sum(), int(asked.sum()))
+
+    def rate(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return the rates of wrong symbols and wrong sequences among greedy answers to the held-out inputs.
+
+        An answer is compared with the right one nearest to it. The rate of wrong symbols is insertions, deletions and
+        substitutions over the symbols of these right answers. Inputs longer than any learned from have rates of
+        their own, "longer_...".
+        """
+        answers = answer_all(cast("Seq2Seq", model), self._held_out)
+        longest = self._sequences.longest_trained
+        longer = lengths(self._held_out) > longest
+        found: dict[str, float] = {}
+        for prefix, chosen in (("", ~longer), ("longer_", longer)):
+            rows = chosen.nonzero().flatten().tolist()
+            if rows:
+                rates = error_rates([answers[row] for row in rows], [self._sequences.references[row] for row in rows])
+                found |= {prefix + name: rate for name, rate in zip(self._sequences.rates, rates, strict=True)}
+        return found
+
+    def _forcing(self, step: int | None) -> float:
+        if step is None:
+            return 1.0
+        forcing = self._teacher_forcing
+        return float(forcing(step)) if isinstance(forcing, Schedule) else float(forcing)
+
+
+def build_sequence_objective(recipe: Recipe, dataset: Dataset) -> SequenceToSequence:
+    """Return the objective of a recipe whose data are sequences.
+
+    Args:
+        recipe: The recipe, its schedules in steps.
+        dataset: The data.
+
+    Raises:
+        DataError: If the recipe's loss or model is for other data.
+    """
+    if dataset.sequences is None or recipe.train.loss != "cross_entropy":
+        raise DataError(
+            f'data.name = {dataset.name!r} holds sequences, which are learned by train.loss = "cross_entropy" of the '
+            f"next symbol; got {recipe.train.loss!r}."
+        )
+    if recipe.model.name != "seq2seq":
+        raise DataError(
+            f'data.name = {dataset.name!r} holds sequences, which need model.name = "seq2seq"; got '
+            f"{recipe.model.name!r}."
+        )
+    forcing = 1.0 if recipe.train.teacher_forcing is None else recipe.train.teacher_forcing
+    return SequenceToSequence(dataset.sequences, forcing, dataset.held_out_inputs)
+
+
+def answer_all(model: Seq2Seq, inputs: Tensor) -> list[tuple[int, ...]]:
+    """Return the greedy answer to each input, in their order; similar lengths are searched together.
+
+    Args:
+        model: In evaluation mode.
+        inputs: int64 of shape (examples, length), padded with 0.
+    """
+    order = lengths(inputs).argsort(stable=True)
+    answers: dict[int, tuple[int, ...]] = {}
+    for rows in order.split(_RATED_AT_ONCE):
+        found = search_greedily(model, trim(inputs[rows]))
+        answers |= {row: hypothesis.numbers for row, hypothesis in zip(rows.tolist(), found, strict=True)}
+    return [answers[row] for row in range(len(inputs))]
+
+
+def error_rates(answers: Sequence[Sequence[int]], references: Sequence[Sequence[Sequence[int]]]) -> tuple[float, float]:
+    """Return the rate of wrong symbols and that of wrong sequences.
+
+    Args:
+        answers: Numbers of symbols.
+        references: For each answer all that are right; the nearest counts.
+
+    Raises:
+        MissingDependencyError: If rapidfuzz is not installed.
+
+    Example:
+        >>> error_rates([(1, 2, 3), (4,)], [[(1, 3)], [(5, 6), (4,)]])
+        (0.3333333333333333, 0.5)
+    """
+    try:
+        from rapidfuzz.distance import Levenshtein
+    except ImportError:
+        raise MissingDependencyError(
+            'error rates need rapidfuzz, which is not installed. Run: pip install "downslope[g2p]"'
+        ) from None
+    wrong = symbols = sequences = 0
+    for answer, right in zip(answers, references, strict=True):
+        distance, reference = min((Levenshtein.distance(answer, one), one) for one in right)
+        wrong, symbols, sequences = wrong + distance, symbols + len(reference), sequences + (distance > 0)
+    return wrong / symbols, sequences / len(answers)

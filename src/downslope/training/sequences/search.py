@@ -1,0 +1,122 @@
+"""Search: the output sequence that a trained decoder finds most probable, greedily or with a beam.
+
+What lives here: the two searches. What does not: how the decoder takes a step (`models/seq2seq.py`).
+
+References:
+    A. Graves, "Sequence transduction with recurrent neural networks", 2012 (beam search).
+    Y. Wu et al., "Google's neural machine translation system", 2016, equation 14, with the length penalty |Y|, that
+    is, hypotheses are compared by their mean log-probability a symbol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from downslope.training.models.seq2seq import Seq2Seq, select
+from downslope.training.sequences.symbols import END, START, lengths
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One output sequence.
+
+    Attributes:
+        numbers: Its symbols, without END.
+        log_probability: Natural logarithm of its probability, END included where it was reached.
+        ended: Whether it ended by itself, before the longest length allowed.
+        attention: Shape (symbols and END, length of the input), or None without attention.
+    """
+
+    numbers: tuple[int, ...]
+    log_probability: float
+    ended: bool
+    attention: Tensor | None = None
+
+    @property
+    def score(self) -> float:
+        """Mean log-probability a symbol, END counted as one."""
+        return self.log_probability / (len(self.numbers) + self.ended or 1)
+
+
+def longest_output(inputs: Tensor) -> int:
+    """Return the number of places after which a search gives up: twice the longest input, and ten."""
+    return 2 * int(lengths(inputs).max()) + 10
+
+
+@torch.no_grad()
+def search_greedily(model: Seq2Seq, inputs: Tensor) -> list[Hypothesis]:
+    """Return for each input the sequence of the most probable symbol at every place.
+
+    Args:
+        model: In evaluation mode.
+        inputs: int64 of shape (examples, length), padded with 0.
+    """
+    encoded = model.encode(inputs)
+    state, shown = encoded.state, torch.full_like(inputs[:, :1], START)
+    going = torch.ones(len(inputs), dtype=torch.bool)
+    total = torch.zeros(len(inputs), dtype=torch.float64)
+    chosen: list[Tensor] = []
+    attention: list[Tensor] = []
+    for _ in range(longest_output(inputs)):
+        logits, state, weights = model.decode(shown, encoded, state)
+        best, shown = logits.double().log_softmax(-1).max(-1)
+        total += torch.where(going, best[:, 0], 0.0)
+        chosen.append(torch.where(going, shown[:, 0], END))
+        if weights is not None:
+            attention.append(weights[:, 0])
+        going = going & (shown[:, 0] != END)
+        if not going.any():
+            break
+    rows = torch.stack(chosen, 1).tolist()
+    drawn = torch.stack(attention, 1) if attention else None
+    found: list[Hypothesis] = []
+    for index, row in enumerate(rows):
+        length = row.index(END) if END in row else len(row)
+        ended = END in row
+        weights = None if drawn is None else drawn[index, : length + ended, : lengths(inputs[index : index + 1])]
+        found.append(Hypothesis(tuple(row[:length]), float(total[index]), ended, weights))
+    return found
+
+
+@torch.no_grad()
+def search_with_beam(model: Seq2Seq, inputs: Tensor, width: int) -> list[Hypothesis]:
+    """Return the most probable sequences for one input, best first.
+
+    Hypotheses that have ended stand aside until none of those still growing can have a better score.
+
+    Args:
+        model: In evaluation mode.
+        inputs: int64 of shape (1, length).
+        width: How many hypotheses are kept at each place, and returned at most.
+    """
+    encoded = model.encode(inputs)
+    state, shown = encoded.state, torch.full((1, 1), START)
+    growing = [Hypothesis((), 0.0, ended=False, attention=inputs.new_zeros((0, inputs.shape[1]), dtype=torch.float32))]
+    ended: list[Hypothesis] = []
+    for _ in range(longest_output(inputs)):
+        logits, state, weights = model.decode(shown, encoded.repeat(len(growing)), state)
+        steps = logits[:, 0].double().log_softmax(-1)
+        steps[:, :END] = -torch.inf  # neither padding nor START is ever written
+        totals = torch.tensor([h.log_probability for h in growing], dtype=torch.float64)[:, None] + steps
+        best, places = totals.flatten().topk(min(2 * width, totals.numel()))
+        kept: list[tuple[int, int, Hypothesis]] = []
+        for total, place in zip(best.tolist(), places.tolist(), strict=True):
+            row, symbol = divmod(place, totals.shape[1])
+            parent = growing[row]
+            drawn = None if weights is None or parent.attention is None else torch.cat([parent.attention, weights[row]])
+            if symbol == END:
+                ended.append(Hypothesis(parent.numbers, total, ended=True, attention=drawn))
+            elif len(kept) < width:
+                kept.append((row, symbol, Hypothesis((*parent.numbers, symbol), total, ended=False, attention=drawn)))
+        ended = sorted(ended, key=lambda h: -h.score)[:width]
+        growing = [hypothesis for _, _, hypothesis in kept]
+        # A hypothesis of n symbols only loses probability as it grows, so its score can rise no further than to what
+        # its probability would be, spread over the longest output.
+        if len(ended) == width and max(h.log_probability for h in growing) / longest_output(inputs) < ended[-1].score:
+            break
+        rows = torch.tensor([row for row, _, _ in kept])
+        state, shown = select(state, rows), torch.tensor([[symbol] for _, symbol, _ in kept])
+    return (ended or sorted(growing, key=lambda h: -h.score))[:width]
