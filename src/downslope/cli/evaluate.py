@@ -24,7 +24,7 @@ def execute(words: Sequence[str]) -> int:
     parser = CommandParser(
         "evaluate",
         usage="RUN [--checkpoint last|best|PATH] [--json]",
-        summary="Print the loss and accuracy of a run's model on the held-out examples.",
+        summary="Print how good a run's model is on the held-out examples: loss, and accuracy or rates of errors.",
         example="downslope evaluate runs/digits --checkpoint best",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="run folder, finished or not")
@@ -57,15 +57,19 @@ def add_checkpoint_option(parser: CommandParser) -> None:
 
 
 def describe_metrics(metrics: Mapping[str, Any], prefix: str = "") -> str:
-    """Return loss and, where there is one, accuracy in words.
+    """Return the loss and, before it, the rates of errors or, where there are none, the accuracy, in words.
 
     Example:
         >>> describe_metrics({"loss": 0.125, "accuracy": 0.975})
         'accuracy 97.50 %, loss 0.125'
+        >>> describe_metrics({"loss": 0.5, "accuracy": 0.9, "word_error_rate": 0.25})
+        'word error rate 25.00 %, loss 0.5'
     """
-    loss = f"loss {format_number(metrics[f'{prefix}loss'])}"
-    accuracy = metrics.get(f"{prefix}accuracy")
-    return loss if accuracy is None else f"accuracy {format_percent(accuracy)}, {loss}"
+    mine = [name for name in metrics if name.startswith(prefix) and (prefix or not name.startswith("ema_"))]
+    rates = [name for name in mine if name.endswith("_error_rate")]
+    shown = rates or [name for name in mine if name == f"{prefix}accuracy"]
+    words = [f"{name.removeprefix(prefix).replace('_', ' ')} {format_percent(metrics[name])}" for name in shown]
+    return ", ".join([*words, f"loss {format_number(metrics[f'{prefix}loss'])}"])
 
 
 def after(step: int | None) -> str:

@@ -25,15 +25,22 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "predict",
-        usage="RUN [--input FILE] [--checkpoint last|best|PATH] [--count N] [--json]",
+        usage=(
+            "RUN [--input FILE|TEXT] [--checkpoint last|best|PATH] [--count N]\n"
+            "                         [--beam N] [--attention FILE] [--json]"
+        ),
         summary=(
             "Print what a run's model predicts: for its first held-out examples, or for those in a file, one a row,\n"
-            "scaled as the training data are (digits: 64 numbers from 0 to 1)."
+            "scaled as the training data are (digits: 64 numbers from 0 to 1). A run that learned sequences takes text."
         ),
         example="downslope predict runs/digits --count 5",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="run folder, finished or not")
-    parser.add_argument("--input", metavar="FILE", help="examples to predict: a .npy, .npz or .csv file of numbers")
+    parser.add_argument(
+        "--input",
+        metavar="FILE|TEXT",
+        help="examples to predict: a .npy, .npz or .csv file of numbers; for sequences, words or a file of words",
+    )
     add_checkpoint_option(parser)
     parser.add_argument(
         "--count",
@@ -41,20 +48,42 @@ def execute(words: Sequence[str]) -> int:
         type=count,
         help=f"how many examples, from the first (default: {_HELD_OUT_COUNT} held-out ones, all of a file)",
     )
+    parser.add_argument(
+        "--beam",
+        metavar="N",
+        type=count,
+        help="sequences: keep N hypotheses at each place, and print them (default: 1)",
+    )
+    parser.add_argument(
+        "--attention",
+        metavar="FILE",
+        type=Path,
+        help="sequences: draw the first input's attention: .png, .svg, .pdf",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     arguments = parser.read(words)
     check_run_folder(arguments.run)
     from downslope.training.predict import predict_run
 
     limit = arguments.count or (_HELD_OUT_COUNT if arguments.input is None else None)
-    result = predict_run(arguments.run, arguments.input, checkpoint=arguments.checkpoint, count=limit)
+    result = predict_run(
+        arguments.run,
+        arguments.input,
+        checkpoint=arguments.checkpoint,
+        count=limit,
+        beam=arguments.beam,
+        attention=arguments.attention,
+    )
     if arguments.json:
         print_json(result)
         return 0
     print_notes(result["notes"])
     where = "held-out examples" if arguments.input is None else arguments.input
     print(f"{result['checkpoint']}{after(result['step'])}, on {where}:")
-    print(_table(result["predictions"]))
+    writes = "output" in result["predictions"][0]
+    print(_written(result["predictions"]) if writes else _table(result["predictions"]))
+    if arguments.attention is not None:
+        print(f"attention drawn in {arguments.attention}")
     return 0
 
 
@@ -80,6 +109,28 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
     if has_target and is_classifier:
         right = sum(prediction["class"] == prediction["target"] for prediction in predictions)
         lines.append(f"  {right} of {len(predictions)} right")
+    return "\n".join(lines)
+
+
+def _written(predictions: Sequence[Mapping[str, Any]]) -> str:
+    """Return what was written for each input, with other hypotheses or right answers below it."""
+    has_target = "targets" in predictions[0]
+    headers = ["input", "written", "probability", *(["true", ""] if has_target else [])]
+    rows: list[list[str]] = []
+    wrong = 0
+    for prediction in predictions:
+        output = prediction["output"] + ("" if prediction["ended"] else " ...")
+        row = [prediction["input"], output, f"{prediction['probability']:.4f}"]
+        if has_target:
+            right = prediction["output"] in prediction["targets"]
+            wrong += not right
+            row += [" | ".join(prediction["targets"]), "" if right else "wrong"]
+        rows.append(row)
+        others = prediction.get("alternatives", ())
+        rows += [["", one["output"], f"{one['probability']:.4f}", *(["", ""] if has_target else [])] for one in others]
+    lines = [format_table(headers, rows)]
+    if has_target:
+        lines.append(f"  {len(predictions) - wrong} of {len(predictions)} right")
     return "\n".join(lines)
 
 

@@ -26,7 +26,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def predict_run(
-    run: str | Path, source: str | Path | None = None, *, checkpoint: str = "last", count: int | None = None
+    run: str | Path,
+    source: str | Path | None = None,
+    *,
+    checkpoint: str = "last",
+    count: int | None = None,
+    beam: int | None = None,
+    attention: Path | None = None,
 ) -> dict[str, Any]:
     """Return what a run's model predicts.
 
@@ -36,10 +42,13 @@ def predict_run(
             examples, whose targets are then given too.
         checkpoint: As in `evaluate_run`.
         count: How many examples, from the first; None for all.
+        beam: For sequences, as in `sequences.transcribe`, and then `source` may be text; None for 1.
+        attention: For sequences, as in `sequences.transcribe`.
 
     Returns:
         "run", "checkpoint", "step", "notes", and "predictions": for each example a dict with "example" (0-based) and,
         for a classifier, "class", "probability" and "probabilities", or else "value"; and "target" where it is known.
+        For sequences see `sequences.transcribe`.
 
     Raises:
         CheckpointError: As in `evaluate_run`.
@@ -47,6 +56,15 @@ def predict_run(
     """
     opened = open_run(Path(run), checkpoint)
     dataset, notes = opened.dataset, list(opened.notes)
+    if dataset.sequences is not None:
+        from downslope.training.sequences.transcribe import transcribe
+
+        text = None if source is None else str(source)
+        found = transcribe(opened, text, count=count, beam=beam or 1, attention=attention)
+        return _result(run, opened, [*notes, *found["notes"]], found["predictions"])
+    if beam is not None or attention is not None:
+        option = "--beam" if beam is not None else "--attention"
+        raise DataError(f"{option} is for runs that write sequences; {run} learned {dataset.name!r}. Leave it out.")
     targets: Tensor | None = None
     if source is None:
         inputs, targets = dataset.held_out_inputs[:count], dataset.held_out_targets[:count]
@@ -59,6 +77,10 @@ def predict_run(
     if targets is not None:
         for prediction, target in zip(predictions, targets.tolist(), strict=True):
             prediction["target"] = target
+    return _result(run, opened, notes, predictions)
+
+
+def _result(run: str | Path, opened: TrainedRun, notes: list[str], predictions: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "run": str(run),
         "checkpoint": str(opened.weights.origin),

@@ -112,6 +112,6 @@ def format_fields(fields: Mapping[str, float]) -> str:
         'loss 0.01235, held-out accuracy 97.50 %, lr 0.1'
     """
     return ", ".join(
-        f"{name} {value:.2%}".replace("%", " %") if name.endswith("accuracy") else f"{name} {value:.4g}"
+        f"{name} {value:.2%}".replace("%", " %") if name.endswith(("accuracy", "rate")) else f"{name} {value:.4g}"
         for name, value in fields.items()
     )

@@ -193,8 +193,8 @@ class Run:
             return
         self._shown_time = now
         found = self._state.held_out
-        name = "accuracy" if "accuracy" in found else "loss"  # one of them: a line of a terminal is short
-        held_out = {f"held-out {name}": found[name]} if found else {}
+        name = self._state.best.metric  # one of them: a line of a terminal is short
+        held_out = {f"held-out {name.replace('_', ' ')}": found[name]} if name in found else {}
         self._console.progress(self.step, self._task.total_steps, {**self._last_fields, **held_out})
         if now - self._flushed_time >= _FLUSH_SECONDS:
             self._log.flush()

@@ -104,6 +104,8 @@ def search_with_beam(model: Seq2Seq, inputs: Tensor, width: int) -> list[Hypothe
         best, places = totals.flatten().topk(min(2 * width, totals.numel()))
         kept: list[tuple[int, int, Hypothesis]] = []
         for total, place in zip(best.tolist(), places.tolist(), strict=True):
+            if total == -torch.inf:
+                break
             row, symbol = divmod(place, totals.shape[1])
             parent = growing[row]
             drawn = None if weights is None or parent.attention is None else torch.cat([parent.attention, weights[row]])
@@ -115,8 +117,9 @@ def search_with_beam(model: Seq2Seq, inputs: Tensor, width: int) -> list[Hypothe
         growing = [hypothesis for _, _, hypothesis in kept]
         # A hypothesis of n symbols only loses probability as it grows, so its score can rise no further than to what
         # its probability would be, spread over the longest output.
-        if len(ended) == width and max(h.log_probability for h in growing) / longest_output(inputs) < ended[-1].score:
-            break
+        could_rise_to = max((h.log_probability for h in growing), default=-torch.inf) / longest_output(inputs)
+        if not growing or (len(ended) == width and could_rise_to < ended[-1].score):
+            return ended
         rows = torch.tensor([row for row, _, _ in kept])
         state, shown = select(state, rows), torch.tensor([[symbol] for _, symbol, _ in kept])
-    return (ended or sorted(growing, key=lambda h: -h.score))[:width]
+    return sorted([*ended, *growing], key=lambda h: -h.score)[:width]
