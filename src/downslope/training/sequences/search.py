@@ -122,4 +122,4 @@ def search_with_beam(model: Seq2Seq, inputs: Tensor, width: int) -> list[Hypothe
             return ended
         rows = torch.tensor([row for row, _, _ in kept])
         state, shown = select(state, rows), torch.tensor([[symbol] for _, symbol, _ in kept])
-    return sorted([*ended, *growing], key=lambda h: -h.score)[:width]
+    return ended or sorted(growing, key=lambda h: -h.score)
