@@ -80,7 +80,14 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
     assert len(set(recipe_paths())) == len(recipe_paths())
     printed = leaves(tomllib.loads(to_toml(load_recipe(None, [("sgd.lr", "0.1")]))))
     assert printed <= set(recipe_paths())
-    off = {"train.steps", "train.clip_norm", "train.ema", "train.evaluate_every", "checkpoint.every_steps"}
+    off = {
+        "train.steps",
+        "train.teacher_forcing",
+        "train.clip_norm",
+        "train.ema",
+        "train.evaluate_every",
+        "checkpoint.every_steps",
+    }
     off |= {path for path in recipe_paths() if path.startswith(("train.early_stop.", "train.plateau."))}
     assert set(recipe_paths()) - printed == off
 
