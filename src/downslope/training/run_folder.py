@@ -190,6 +190,8 @@ def make_ready(folder: Path, checkpoint: Checkpoint | None, recipe: Recipe, fact
         if newest is None or newest.step != checkpoint.step:
             raise CheckpointError(f"{folder}: another process has trained here just now. Start again.")
         checkpoints.remove_uncommitted(folder)
+        best = checkpoint.manifest["state"]["best"]["best_step"]  # a crash may have come before older ones were removed
+        checkpoints.prune(folder, step=checkpoint.step, keep=recipe.checkpoint.keep, best_step=best)
     else:
         checkpoints.remove_all(folder)
         length = checkpoint.manifest["log"]["bytes"]
