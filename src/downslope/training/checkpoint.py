@@ -16,7 +16,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -108,8 +108,8 @@ def copy_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
         checkpoint: The checkpoint.
         run: The other run folder.
     """
-    files = {name: (checkpoint.folder / name).read_bytes() for name in checkpoint.manifest["files"]}
-    return _commit(checkpoint_folder(run, checkpoint.step), files, (checkpoint.folder / MANIFEST).read_bytes())
+    files = {name: durable.read_file(checkpoint.folder / name) for name in checkpoint.manifest["files"]}
+    return _commit(checkpoint_folder(run, checkpoint.step), files, render_manifest(checkpoint.manifest))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -214,6 +214,12 @@ def verify_log(checkpoint: Checkpoint) -> None:
     log = checkpoint.manifest["log"]
     if hash_prefix(checkpoint.run_folder / LOG_NAME, log["bytes"]).hexdigest() != log["checksum"]:
         raise CheckpointError(f"the first {log['bytes']} bytes of {LOG_NAME} are not those written before it")
+
+
+def without_log(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint whose log is lost as one that needs none: its run's log begins after it."""
+    log = {"bytes": 0, "checksum": hash_prefix(checkpoint.run_folder / LOG_NAME, 0).hexdigest()}
+    return replace(checkpoint, manifest={**checkpoint.manifest, "log": log})
 
 
 def remove_uncommitted(run: Path) -> None:

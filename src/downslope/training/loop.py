@@ -94,9 +94,13 @@ def train(
             run = Run(task, plan, console, signals, watchers)
             try:
                 run.go()
+            except (DownslopeError, OSError):
+                run.guard.check()  # a folder that was removed explains any other failure
+                raise
             finally:
                 run.close()
             page = _write_report(plan.folder, console) if report and run.finished else None
+            run.guard.check()
     return Outcome(
         step=run.step,
         total_steps=task.total_steps,
@@ -143,5 +147,8 @@ def _write_report(folder: Path, console: Console) -> Path | None:
         write_report([folder], page)
     except DownslopeError as error:
         console.say(f"no report page: {error}")
+        return None
+    except OSError as error:  # what it reads is gone, or cannot be read
+        console.say(f"no report page: {error.filename or folder}: {error.strerror}.")
         return None
     return page

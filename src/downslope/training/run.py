@@ -12,9 +12,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from downslope.core.errors import CheckpointError
 from downslope.torch.gradients import global_norm
 from downslope.training import durable, run_folder
 from downslope.training.checkpoint import plain_recipe, prune, write_checkpoint
+from downslope.training.durable import StorageError
 from downslope.training.environment import describe_environment
 from downslope.training.events import Events
 from downslope.training.follow_up import evaluate_and_follow
@@ -61,6 +63,7 @@ class Run:
         self._log = Log(plan.folder, log["bytes"], log["checksum"])
         self._events = Events(plan.folder)
         self._events.add("start" if manifest is None else "resume", self.step)
+        self.guard = run_folder.guard_of(plan.folder)
         self._saved_time = self._shown_time = self._flushed_time = time.monotonic()
         self._last_fields: dict[str, float] = {}
 
@@ -159,6 +162,7 @@ class Run:
 
     def _save(self) -> None:
         """Write a checkpoint, unless the newest says all of this already."""
+        self.guard.check()
         length, checksum = self._log.sync()
         manifest = {
             "step": self.step,
@@ -179,10 +183,13 @@ class Run:
 
     def _finish(self) -> None:
         """Write the final weights: the very bytes of the last checkpoint."""
-        last = run_folder.RunFolder(self._folder).last()
+        try:
+            last = run_folder.RunFolder(self._folder).last()
+        except CheckpointError as error:  # it was written just now: something removed it
+            raise StorageError(str(error)) from None
         for name in (run_folder.MODEL, run_folder.EMA):
             if name in last.manifest["files"]:
-                durable.write_file(self._folder / name, (last.folder / name).read_bytes())
+                durable.write_file(self._folder / name, durable.read_file(last.folder / name))
         self._events.add("finish", self.step)
         if self._state.stopped is not None:
             self._console.say(f"stopped     at step {self.step:,}: {self._state.stopped}")
