@@ -32,7 +32,7 @@ _REASONS = {
     errno.ENAMETOOLONG: "its name is too long. Choose a shorter one with --out",
     errno.ENOLCK: "this file system cannot lock files. Choose another folder with --out",
     errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another folder with --out",
-    errno.EEXIST: "a file is in the way. Choose another folder with --out",
+    errno.EEXIST: "a file, or a symbolic link that leads nowhere, is in the way. Choose another folder with --out",
 }
 
 

@@ -154,7 +154,7 @@ class Run:
     def _checkpoint_is_due(self, *, improved: bool) -> bool:
         policy = self._task.recipe.checkpoint
         by_step = policy.every_steps is not None and self.step % policy.every_steps == 0
-        by_clock = policy.every_seconds > 0 and time.monotonic() - self._saved_time >= policy.every_seconds
+        by_clock = policy.every_seconds > 0 and _has_passed(self._saved_time, policy.every_seconds)
         return improved or by_step or by_clock
 
     def _saved_key(self, manifest: Any) -> tuple[Any, ...]:
@@ -195,14 +195,18 @@ class Run:
             self._console.say(f"stopped     at step {self.step:,}: {self._state.stopped}")
 
     def _show(self) -> None:
-        now = time.monotonic()
-        if now - self._shown_time < _SHOW_SECONDS:
+        if not _has_passed(self._shown_time, _SHOW_SECONDS):
             return
-        self._shown_time = now
+        self._shown_time = time.monotonic()
         found = self._state.held_out
         name = self._state.best.metric  # one of them: a line of a terminal is short
         held_out = {f"held-out {name.replace('_', ' ')}": found[name]} if name in found else {}
         self._console.progress(self.step, self._task.total_steps, {**self._last_fields, **held_out})
-        if now - self._flushed_time >= _FLUSH_SECONDS:
+        if _has_passed(self._flushed_time, _FLUSH_SECONDS):
             self._log.flush()
-            self._flushed_time = now
+            self._flushed_time = self._shown_time
+
+
+def _has_passed(since: float, seconds: float) -> bool:
+    """Return whether so much time has passed; where the clock has gone back, nobody knows, and it has."""
+    return not 0 <= time.monotonic() - since < seconds
