@@ -30,7 +30,7 @@ WORDS = {
     "train.ema": "0.9",
     "train.evaluate_every": "3",
     "train.loss": "training_tasks:sometimes_infinite",
-    "train.on_nonfinite": "skip",
+    "train.on_nonfinite": "rewind",
     "checkpoint.every_steps": "2",
     "checkpoint.keep": "1",
 }

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -235,18 +235,18 @@ def remove_all(run: Path) -> None:
         durable.remove_folder(folder, first=MANIFEST)
 
 
-def prune(run: Path, *, step: int, keep: int, best_step: int | None) -> None:
+def prune(run: Path, *, step: int, keep: int, needed: Collection[int | None]) -> None:
     """Remove checkpoints that are no longer kept.
 
     Args:
         run: The run folder.
         step: Updates done; checkpoints after it, which could not be used, are left alone.
         keep: How many of the newest are kept.
-        best_step: Step of the best, kept besides.
+        needed: Steps of those that are kept besides; None among them is none.
     """
     past = [folder for folder in list_checkpoints(run) if _step_of(folder) <= step]
     for folder in past[:-keep]:
-        if _step_of(folder) != best_step:
+        if _step_of(folder) not in needed:
             durable.remove_folder(folder, first=MANIFEST)
 
 

@@ -1,8 +1,8 @@
 """Whether a run folder is still the one that training began in: neither removed nor replaced by other hands.
 
 What lives here: noting what each file is when training begins, and comparing later. What does not: the lock itself
-(`run_folder.py`). On most systems an open file can be written to after its name is gone; without this, a run whose folder
-was removed would train on and save into nothing, and one whose lock was removed might not be alone.
+(`run_folder.py`). On most systems an open file can be written to after its name is gone; without this, a run whose
+folder was removed would train on and save into nothing, and one whose lock was removed might not be alone.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class Guard:
     def _complain(self, path: Path, done: str) -> None:
         if path == self._folder:
             raise StorageError(
-                f"{path}: was {done} while training went on, and what it held cannot be added to any more. Start again; "
-                "if it was only moved, go on with: downslope resume, and where it is now."
+                f"{path}: was {done} while training went on, and what it held cannot be added to any more. Start "
+                "again; if it was only moved, go on with: downslope resume, and where it is now."
             )
         raise StorageError(
-            f"{path}: was {done} while training went on, and nothing was saved since. Put it back if you can; then go on "
-            f"with: downslope resume {shlex.quote(str(self._folder))}"
+            f"{path}: was {done} while training went on, and nothing was saved since. Put it back if you can; then go "
+            f"on with: downslope resume {shlex.quote(str(self._folder))}"
         )
 
 

@@ -130,7 +130,8 @@ def _read_chosen(path: Path, *, elsewhere: bool) -> tuple[Checkpoint, list[str]]
     except CheckpointError as error:
         if not elsewhere:
             raise CheckpointError(
-                f"{path}: cannot be used here: {error}. With another --out, training goes on from it with a log of its own."
+                f"{path}: cannot be used here: {error}. With another --out, training goes on from it with a log of its "
+                "own."
             ) from None
         return without_log(chosen), [f"{path}: its log is lost: {error}. The new one begins at step {chosen.step:,}."]
     return chosen, []
@@ -143,7 +144,10 @@ def _way_out(run: Path) -> str:
             read_checkpoint(folder)
         except CheckpointError:
             continue
-        return f"To go on from the weights of the newest intact one with a log that begins there: --resume {folder} and another --out"
+        return (
+            "To go on from the newest whose weights are intact, with a log that begins there: "
+            f"--resume {folder} and another --out"
+        )
     return f"To train nevertheless, {ANEW}"
 
 

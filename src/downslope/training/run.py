@@ -22,6 +22,7 @@ from downslope.training.events import Events
 from downslope.training.follow_up import evaluate_and_follow
 from downslope.training.gradients import StepResult, compute_gradients
 from downslope.training.log import Log
+from downslope.training.mishaps import Mishaps
 from downslope.training.plan import Plan
 from downslope.training.progress import Console
 from downslope.training.signals import Signals
@@ -66,6 +67,7 @@ class Run:
         self.guard = run_folder.guard_of(plan.folder)
         self._saved_time = self._shown_time = self._flushed_time = time.monotonic()
         self._last_fields: dict[str, float] = {}
+        self._mishaps = Mishaps(task, plan.folder, self._record, console.say)
 
     @property
     def finished(self) -> bool:
@@ -79,13 +81,15 @@ class Run:
             self._console.say(f"resuming    from step {self.step:,}")
         for watcher in self._watchers:
             watcher.begin(self._task, self._folder, self.step)
+        if self._mishaps.begin(self.step):
+            self._save()
         while not self.finished and self._signals.received is None:
-            self._one_step()
+            rewound = self._one_step()
             improved = self._evaluation_is_due() and evaluate_and_follow(
                 self._task, done=self.step, record=self._record
             )
-            if self._checkpoint_is_due(improved=improved):
-                self._save()
+            if self._checkpoint_is_due(improved=improved) or rewound:
+                self._save(rewound=rewound)
             self._show()
         self._save()
         if self.finished:
@@ -103,25 +107,32 @@ class Run:
         finally:
             self._events.close()
 
-    def _one_step(self) -> None:
+    def _one_step(self) -> bool:
+        """Take a step, or leave it out; return whether training was rewound."""
         step, state, task = self.step, self._state, self._task
+        rewinds = len(state.mishaps.rewinds)
         state.optimizer.zero_grad()
+        self._mishaps.remember()
         result = compute_gradients(
             state.model, task.objective, task.dataset, task.batches.leaves(step), seed=task.recipe.seed, step=step
         )
         logged = step % self._train.log_every == 0
+        if logged and self._mishaps.end_step(step, result.loss()):
+            self.step = step + 1
+            return len(state.mishaps.rewinds) != rewinds
         grads = [p.grad for p in state.model.parameters() if p.grad is not None] if logged else []
         skipped = state.optimizer.skipped_steps
         state.optimizer.step()
         self.step = step + 1
         if state.optimizer.skipped_steps != skipped:
-            self._record("skip", step, epoch=task.batches.epoch(step), loss=result.loss())
-            return
+            self._mishaps.leave_out_nonfinite(step, result.loss())
+            return len(state.mishaps.rewinds) != rewinds
         if state.averaged is not None:
             state.averaged.update_parameters(state.model)
         if logged:
             norm = state.optimizer.grad_norm
             self._log_step(step, result, global_norm(grads) if norm is None else norm)
+        return False
 
     def _log_step(self, step: int, result: StepResult, grad_norm: float) -> None:
         # Parameters that no pattern matched come last; where there are none, the last group stands for the run.
@@ -153,16 +164,22 @@ class Run:
 
     def _checkpoint_is_due(self, *, improved: bool) -> bool:
         policy = self._task.recipe.checkpoint
-        by_step = policy.every_steps is not None and self.step % policy.every_steps == 0
+        by_step = self._is_by_step()
         by_clock = policy.every_seconds > 0 and _has_passed(self._saved_time, policy.every_seconds)
         return improved or by_step or by_clock
+
+    def _is_by_step(self) -> bool:
+        every = self._task.recipe.checkpoint.every_steps
+        return every is not None and self.step % every == 0
 
     def _saved_key(self, manifest: Any) -> tuple[Any, ...]:
         return manifest["step"], manifest["finished"], manifest["recipe"]
 
-    def _save(self) -> None:
+    def _save(self, *, rewound: bool = False) -> None:
         """Write a checkpoint, unless the newest says all of this already."""
         self.guard.check()
+        if self._train.rewinds is not None and self._is_by_step() and not rewound:
+            self._state.mishaps.add_target(self.step)
         length, checksum = self._log.sync()
         manifest = {
             "step": self.step,
@@ -178,8 +195,8 @@ class Run:
         folder = write_checkpoint(self._folder, self._state.tensors(), manifest)
         self._saved_at, self._saved_time = self._saved_key(manifest), time.monotonic()
         self._events.add("checkpoint", self.step, folder=folder.name)
-        best = self._state.best.best_step
-        prune(self._folder, step=self.step, keep=self._task.recipe.checkpoint.keep, best_step=best)
+        needed = {self._state.best.best_step, *self._state.mishaps.targets}
+        prune(self._folder, step=self.step, keep=self._task.recipe.checkpoint.keep, needed=needed)
 
     def _finish(self) -> None:
         """Write the final weights: the very bytes of the last checkpoint."""

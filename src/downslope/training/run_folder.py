@@ -159,8 +159,8 @@ def check_free(folder: Path) -> None:
     committed = checkpoints.list_checkpoints(folder)
     if committed and (folder / events.NAME).exists() and not foreign:  # a crash before the recipe leaves no events
         raise CheckpointError(
-            f"{folder}: is a run that has lost its {RECIPE}. Put it back, or go on from a checkpoint in another folder: "
-            f"--resume {committed[-1]} and another --out. Nothing is overwritten."
+            f"{folder}: is a run that has lost its {RECIPE}. Put it back, or go on from a checkpoint in another "
+            f"folder: --resume {committed[-1]} and another --out. Nothing is overwritten."
         )
     if foreign:
         raise CheckpointError(
@@ -220,8 +220,10 @@ def make_ready(folder: Path, checkpoint: Checkpoint | None, recipe: Recipe, fact
         if newest is None or newest.step != checkpoint.step:
             raise CheckpointError(f"{folder}: another process has trained here just now. Start again.")
         checkpoints.remove_uncommitted(folder)
-        best = checkpoint.manifest["state"]["best"]["best_step"]  # a crash may have come before older ones were removed
-        checkpoints.prune(folder, step=checkpoint.step, keep=recipe.checkpoint.keep, best_step=best)
+        # A crash may have come before older ones were removed.
+        state = checkpoint.manifest["state"]
+        needed = {state["best"]["best_step"], *state.get("mishaps", {}).get("targets", [])}
+        checkpoints.prune(folder, step=checkpoint.step, keep=recipe.checkpoint.keep, needed=needed)
     else:
         checkpoints.remove_all(folder)
         length = checkpoint.manifest["log"]["bytes"]  # 0 where the log is lost
