@@ -207,7 +207,7 @@ def test_what_is_removed_or_replaced_while_training_goes_on_is_noticed(
 
 
 def test_a_run_that_lost_its_recipe_loses_nothing_else(stopped, tmp_path, whole, capsys, no_report):
-    """`train` into its folder is refused, not begun anew; from its checkpoint it goes on elsewhere, to the same bits."""
+    """`train` into its folder is refused, not begun anew; from a checkpoint it goes on elsewhere, to the same bits."""
     run = Path(shutil.copytree(stopped, tmp_path / "run"))
     (run / "recipe.toml").unlink()
     code, _, err = train(run, capsys)
@@ -221,11 +221,11 @@ def test_a_run_that_lost_its_recipe_loses_nothing_else(stopped, tmp_path, whole,
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "other"])
 def test_a_run_that_lost_its_log_keeps_its_weights(damage, stopped, tmp_path, whole, capsys, no_report):
-    """It cannot go on in place, and is told how it can: elsewhere, to the same weights, with a log that begins there."""
+    """It cannot go on in place, and is told how it can: elsewhere, to the same weights, with a log from there on."""
     run = Path(shutil.copytree(stopped, tmp_path / "run"))
     log = (run / "log.jsonl").read_bytes()
     {
-        "gone": lambda: (run / "log.jsonl").unlink(),
+        "gone": (run / "log.jsonl").unlink,
         "cut": lambda: (run / "log.jsonl").write_bytes(log[:100]),
         "other": lambda: (run / "log.jsonl").write_bytes(b"x" + log[1:]),
     }[damage]()

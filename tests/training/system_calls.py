@@ -2,7 +2,8 @@
 
 What lives here: which system calls concern files, how their arguments name one, and stepping a forked process from one
 call on a folder to the next. What does not: what is killed and compared (`kill_matrix.py`). It needs Linux on x86-64 or
-aarch64 and the right to trace one's own children, no program and no compiler; where that is not given, `why_not` says so.
+aarch64 and the right to trace one's own children, no program and no compiler; where that is not given, `why_not` says
+so.
 """
 
 import ctypes
@@ -80,8 +81,11 @@ _BY_NUMBER = {
     if numbers[_MACHINE != "x86_64"] is not None
 }
 CHANGING = frozenset(
-    "creat write writev pwrite64 fsync fdatasync ftruncate truncate fallocate sendfile copy_file_range flock mkdir "
-    "mkdirat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat".split()
+    (
+        *("creat", "write", "writev", "pwrite64", "fsync", "fdatasync", "ftruncate", "truncate", "fallocate"),
+        *("sendfile", "copy_file_range", "flock", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename"),
+        *("renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"),
+    )
 )
 """Calls that change the disk or what is safe on it; an `open` does too if it creates or cuts a file."""
 
@@ -121,7 +125,7 @@ class Call:
 
 
 KILL, HALF = "kill", "half"
-"""What may be done at a call: SIGKILL before it; for a write, SIGKILL after half of it. A number is an errno it gets."""
+"""What may be done at a call: SIGKILL before it; for a write, SIGKILL after half of it. A number is an errno to give."""
 
 
 def run_watched(task, folder, decide):
@@ -213,20 +217,20 @@ class _Watch:
     def _path(self, thread, arguments, index, kind):
         try:
             if kind == FD:
-                return os.readlink(f"/proc/{thread}/fd/{ctypes.c_int32(arguments[index]).value}")
+                return str(Path(f"/proc/{thread}/fd/{ctypes.c_int32(arguments[index]).value}").readlink())
             text = self._text(thread, arguments[index + (kind == AT)])
-            if os.path.isabs(text):
-                return text
+            if Path(text).is_absolute():
+                return os.path.normpath(text)
             start = ctypes.c_int32(arguments[index]).value if kind == AT else -100
             link = f"/proc/{thread}/cwd" if start == -100 else f"/proc/{thread}/fd/{start}"
-            return os.path.normpath(os.path.join(os.readlink(link), text))
+            return os.path.normpath(Path(link).readlink() / text)
         except OSError:
             return None
 
     def _text(self, thread, address):
         if address == 0:
             return ""
-        with open(f"/proc/{thread}/mem", "rb", buffering=0) as memory:
+        with Path(f"/proc/{thread}/mem").open("rb", buffering=0) as memory:
             memory.seek(address)
             data = b""
             while b"\0" not in data:

@@ -163,7 +163,9 @@ def test_a_limit_ends_the_run_and_another_lets_it_go_on(tmp_path):
     """One spike more than allowed: a message that says so and how to go on; with more allowed, the same bits."""
     recipe = tiny(**SPIKY, train__spike__action="rewind")
     run(recipe, tmp_path / "whole")
-    with pytest.raises(DivergenceError, match=r"^step \d+: loss \S+ is above 5 times the median of the last 4, \S+; that"):
+    with pytest.raises(
+        DivergenceError, match=r"^step \d+: loss \S+ is above 5 times the median of the last 4, \S+; that"
+    ):
         run(tiny(**SPIKY, train__spike__action="rewind", train__spike__limit="1"), tmp_path / "run")
     assert DivergenceError.exit_code == 1
     assert len(rows(tmp_path / "run", "rewind")) == 1
@@ -194,8 +196,8 @@ def test_the_command_line_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     err = capsys.readouterr().err
     assert err.startswith("downslope: error: step ")
     assert err.endswith(
-        "; that was dealt with once already, and train.spike.limit allows no more. Lower sgd.lr, set train.clip_norm, or "
-        "allow more: downslope resume 'a run' --train.spike.limit 2\n"
+        "; that was dealt with once already, and train.spike.limit allows no more. Lower sgd.lr, set train.clip_norm, "
+        "or allow more: downslope resume 'a run' --train.spike.limit 2\n"
     )
     assert main(["resume", "a run", "--train.spike.limit", "20"]) == 0
     page = (tmp_path / "a run" / "report.html").read_text()
@@ -211,7 +213,7 @@ def test_a_damaged_checkpoint_is_not_gone_back_to(tmp_path):
     run(recipe, folder, at=first["step"])
     path = folder / "checkpoints" / f"step-{first['to']:08d}" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match=r"training must go back to it, and it cannot be used: model.safetensors has"):
+    with pytest.raises(CheckpointError, match="training must go back to it, and it cannot be used: model.safe"):
         run(recipe, folder)
 
 
@@ -230,7 +232,10 @@ def test_a_fork_rewinds_within_itself(tmp_path):
         ({"train__spike__factor": "1.0"}, "`factor` must be above 1 and finite, such as 3.0; got 1.0."),
         ({"train__spike": "{ factor = 3.0, window = 1 }"}, "`window` must be >= 2; got 1."),
         ({"train__spike": "{ factor = 3.0, limit = 0 }"}, "`limit` must be >= 1; got 0."),
-        ({"train__spike": "{ factor = 3.0, action = 'rewind' }"}, 'train.spike.action = "rewind"` needs `checkpoint.ev'),
+        (
+            {"train__spike": "{ factor = 3.0, action = 'rewind' }"},
+            'train.spike.action = "rewind"` needs `checkpoint.ev',
+        ),
         ({"train__on_nonfinite": "rewind"}, 'train.on_nonfinite = "rewind"` needs `checkpoint.every_steps`: where'),
         ({"train__nonfinite_limit": "3"}, "`nonfinite_limit` counts steps that are skipped or rewound."),
         ({"train__spike__action": "back"}, "skip"),
