@@ -125,7 +125,7 @@ class Call:
 
 
 KILL, HALF = "kill", "half"
-"""What may be done at a call: SIGKILL before it; for a write, SIGKILL after half of it. A number is an errno to give."""
+"""What may be done at a call: SIGKILL before it; for a write, SIGKILL after half of it. A number is an errno."""
 
 
 def run_watched(task, folder, decide):

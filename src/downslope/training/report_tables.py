@@ -168,8 +168,8 @@ def rewinds(run: RunData) -> str:
     """Return how often training went back to a checkpoint, why, and what it left out; "" if never."""
     rows = run.kind("rewind")
     texts = [
-        f"at step {whole(row['step'])}, where {'the loss leapt up' if 'bound' in row else 'a gradient was not finite'}, "
-        f"to the checkpoint of step {whole(row['to'])}"
+        f"at step {whole(row['step'])}, where {'the loss leapt up' if 'bound' in row else 'a gradient was not finite'},"
+        f" to the checkpoint of step {whole(row['to'])}"
         for row in rows[:_SHOWN]
     ]
     return "; ".join([*texts, *(["and more"] if len(rows) > _SHOWN else [])])
