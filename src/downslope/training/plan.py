@@ -7,6 +7,7 @@ person should know about it. What does not: any change on the disk.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from downslope.training.checkpoint import (
     without_log,
 )
 from downslope.training.environment import describe_environment, differences
-from downslope.training.run_folder import ANEW, RunFolder, check_free, holds_run
+from downslope.training.run_folder import ANEW, RECIPE, RunFolder, check_free, holds_run
 
 RUNS = Path("runs")
 
@@ -86,7 +87,7 @@ def _plan_in_place(recipe: Recipe, folder: Path) -> Plan:
         if RunFolder(folder).checkpoints():
             raise CheckpointError(
                 "\n  ".join([f"{folder}: none of its checkpoints can be used.", *passed_over])
-                + f"\n{_way_out(folder)}; nothing there is overwritten."
+                + f"\nNothing there is overwritten. {_way_out(folder)}"
             )
         return Plan(folder=folder, notes=tuple(passed_over))
     if found.manifest["recipe"] == plain_recipe(recipe) and RunFolder(folder).is_complete(found):
@@ -144,11 +145,12 @@ def _way_out(run: Path) -> str:
             read_checkpoint(folder)
         except CheckpointError:
             continue
+        words = ["downslope", "train", str(run / RECIPE), "--resume", str(folder), "--out"]
         return (
-            "To go on from the newest whose weights are intact, with a log that begins there: "
-            f"--resume {folder} and another --out"
+            "The newest whose weights are intact can go on in a new folder, with a log that begins there: "
+            f"{shlex.join(words)} NEW"
         )
-    return f"To train nevertheless, {ANEW}"
+    return f"To train nevertheless, {ANEW}."
 
 
 def _find_unfinished(recipe: Recipe, name: str) -> Plan | None:

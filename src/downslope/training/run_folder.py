@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import platform
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,9 +159,10 @@ def check_free(folder: Path) -> None:
     )
     committed = checkpoints.list_checkpoints(folder)
     if committed and (folder / events.NAME).exists() and not foreign:  # a crash before the recipe leaves no events
+        words = ["--resume", str(committed[-1]), "--out"]
         raise CheckpointError(
-            f"{folder}: is a run that has lost its {RECIPE}. Put it back, or go on from a checkpoint in another "
-            f"folder: --resume {committed[-1]} and another --out. Nothing is overwritten."
+            f"{folder}: is a run that has lost its {RECIPE}. Put it back, or go on from a checkpoint in a new folder: "
+            f"downslope train RECIPE {shlex.join(words)} NEW. Nothing is overwritten."
         )
     if foreign:
         raise CheckpointError(
