@@ -48,6 +48,7 @@ class Run:
         self._watchers = watchers
         self._task = task
         self._state = task.state
+        self._params = list(task.state.model.parameters())  # a walk through the modules, too long for every step
         self._train = task.recipe.train
         self._folder = plan.folder
         self._console = console
@@ -107,7 +108,7 @@ class Run:
             state.model, task.objective, task.dataset, task.batches.leaves(step), seed=task.recipe.seed, step=step
         )
         logged = step % self._train.log_every == 0
-        grads = [p.grad for p in state.model.parameters() if p.grad is not None] if logged else []
+        grads = [p.grad for p in self._params if p.grad is not None] if logged else []
         skipped = state.optimizer.skipped_steps
         state.optimizer.step()
         self.step = step + 1
@@ -134,7 +135,7 @@ class Run:
             momentum=group["momentum"],
             weight_decay=group["weight_decay"],
             grad_norm=grad_norm,
-            weight_norm=global_norm([p.detach() for p in self._state.model.parameters()]),
+            weight_norm=global_norm([p.detach() for p in self._params]),
         )
         self._last_fields = {"loss": loss, "lr": group["lr"]}
 
