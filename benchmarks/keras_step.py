@@ -114,7 +114,9 @@ def main() -> None:
     """Read the command line, measure in one process per backend and number of threads, print and write."""
     parser = environment.common_arguments(__doc__)
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS), help="of Keras")
-    parser.add_argument("--cells", nargs="+", choices=list(CELLS), default=["mlp6", "many", "resnet50"], help="which tensors")
+    parser.add_argument(
+        "--cells", nargs="+", choices=list(CELLS), default=["mlp6", "many", "resnet50"], help="which tensors"
+    )
     arguments = parser.parse_args()
     if arguments.worker:
         (backend,) = arguments.backends

@@ -121,7 +121,9 @@ def frameworks(step: dict[str, Any], of_keras: dict[str, Any]) -> Table:
     return ["framework", "cell, threads", "its own, ms", "ours, ms", "ours / its own"], rows
 
 
-def _against(result: dict[str, Any], framework: str, samples: dict[str, list[float]], theirs: str, ours: str) -> list[str]:
+def _against(
+    result: dict[str, Any], framework: str, samples: dict[str, list[float]], theirs: str, ours: str
+) -> list[str]:
     medians = [tables.number(statistics.median(samples[name])) for name in (theirs, ours)]
     return [framework, f"{result['cell']}, {result['threads']}", *medians, tables.ratio(samples, theirs, ours)]
 
@@ -166,7 +168,12 @@ def in_use(step: dict[str, Any]) -> Table:
         shown = [tables.number(statistics.median(samples[name])) for name in names]
         compared = [tables.ratio(samples, name) for name in IN_USE]
         rows.append(
-            [f"{result['cell']}, {result['threads']}", *shown, *compared, *(tables.ratio(first, name) for name in IN_USE)]
+            [
+                f"{result['cell']}, {result['threads']}",
+                *shown,
+                *compared,
+                *(tables.ratio(first, name) for name in IN_USE),
+            ]
         )
     ratios = ("ours / fused", "ours / default", "first of a turn: ours / fused", "first of a turn: ours / default")
     return ["cell, threads", *(f"{name}, ms" for name in names), *ratios], rows

@@ -274,3 +274,20 @@ def test_many_layers_frozen_layers_and_schedules_in_keras_files(tmp_path):
     for name, variable in zip(names, model.optimizer.momentums, strict=True):
         np.testing.assert_array_equal(file.snapshot.velocity[name], variable.numpy())
     assert f"{layers[5].name}/kernel" in file.snapshot.params
+
+
+def test_bfloat16_in_safetensors_becomes_float32(tmp_path):
+    """Every bfloat16 that is no NaN comes back as the same number, with a note; what NumPy cannot hold is refused."""
+    import safetensors.torch
+    import torch
+
+    file = tmp_path / "narrow.safetensors"
+    every = torch.arange(2**16, dtype=torch.int32).to(torch.uint16).view(torch.bfloat16)
+    safetensors.torch.save_file({"velocity.w": every.reshape(256, 256), "velocity.b": torch.ones(3)}, file)
+    found = read_tensors(file, "torch")
+    assert found.velocity["w"].dtype == found.velocity["b"].dtype == np.float32
+    np.testing.assert_array_equal(found.velocity["w"], every.float().numpy().reshape(256, 256))
+    assert found.notes == ("bfloat16 became float32, which holds the same numbers",)
+    safetensors.torch.save_file({"velocity.w": torch.ones(2).to(torch.float8_e4m3fn)}, file)
+    with pytest.raises(StateError, match=r"`velocity\.w` is F8_E4M3, which cannot be read here\. Save it as float32"):
+        read_tensors(file, "torch")

@@ -65,8 +65,8 @@ def _read(words: Sequence[str]) -> Any:
         usage="IN OUT --from SYSTEM --to SYSTEM [--map ENTRY ...] [--like FILE] [--sgd.KEY VALUE ...]",
         summary=(
             "Carry velocities, and parameters where the file has them, from one framework to another, and say how\n"
-            "long the two then stay together. IN is a .pt, .pth, .safetensors, .keras or .weights.h5 file, or a run\n"
-            "folder; OUT a .safetensors, .keras or .weights.h5 file."
+            "long the two then stay together. IN is a .pt, .pth, .safetensors, .msgpack, .keras or .weights.h5 file, a run\n"
+            "folder or a folder of orbax; OUT a .safetensors, .keras or .weights.h5 file."
         ),
         example="downslope convert run.pt run.safetensors --from torch --to optax --map names.toml",
         overrides=True,
@@ -112,7 +112,9 @@ def _read(words: Sequence[str]) -> Any:
 def _check(parser: CommandParser, arguments: Any) -> None:
     """Raise for what can be told before anything is read."""
     if arguments.source is None and arguments.input.is_dir():
-        arguments.source = "downslope"
+        from downslope.cli.convert_sources import looks_like_orbax
+
+        arguments.source = None if looks_like_orbax(arguments.input) else "downslope"
     for option, value in (("--from", arguments.source), ("--to", arguments.target)):
         if value is None:
             parser.error(f"{option} is missing; give a system, such as {option} torch")
