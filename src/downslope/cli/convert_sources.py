@@ -54,8 +54,8 @@ def read_source(path: Path, convention: str) -> Snapshot:
             raise UsageError(f"convert: {path.name} is Keras's; use --from keras, not --from {convention}.")
         return read_keras(path, convention).snapshot
     raise UsageError(
-        "convert: IN must be a .pt, .pth, .safetensors, .msgpack, .keras or .weights.h5 file, a run folder, or a folder "
-        f"of orbax; got {path}."
+        "convert: IN must be a .pt, .pth, .safetensors, .msgpack, .keras or .weights.h5 file, a run folder, or a "
+        f"folder of orbax; got {path}."
     )
 
 
