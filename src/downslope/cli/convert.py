@@ -65,8 +65,8 @@ def _read(words: Sequence[str]) -> Any:
         usage="IN OUT --from SYSTEM --to SYSTEM [--map ENTRY ...] [--like FILE] [--sgd.KEY VALUE ...]",
         summary=(
             "Carry velocities, and parameters where the file has them, from one framework to another, and say how\n"
-            "long the two then stay together. IN is a .pt, .pth, .safetensors, .msgpack, .keras or .weights.h5 file, a\n"
-            "run folder or a folder of orbax; OUT a .safetensors, .keras or .weights.h5 file."
+            "long the two then stay together. IN is a .pt, .pth, .safetensors, .msgpack, .keras or .weights.h5\n"
+            "file, a run folder or a folder of orbax; OUT a .safetensors, .keras or .weights.h5 file."
         ),
         example="downslope convert run.pt run.safetensors --from torch --to optax --map names.toml",
         overrides=True,
