@@ -69,7 +69,7 @@ def with_biases(
             kept[name] = Entry(place)
             params |= {} if param is None else {name: param}
             velocity |= {name: of_it} if moving else {}
-            if isinstance(settings, dict) and own:
+            if isinstance(settings, dict) and isinstance(own[0], Settings):
                 settings[name] = own[0]
     return replace(snapshot, velocity=velocity, params=params, settings=settings, notes=tuple(notes)), kept
 

@@ -75,9 +75,9 @@ def _rows(optimizer: SGD, grads: Sequence[Any], variables: Sequence[Any]) -> lis
     for grad, variable in zip(grads, variables, strict=True):
         index = optimizer._get_variable_index(variable)
         rule, momentum = optimizer._held.rules[index], momentums[index]
-        param = ops.convert_to_tensor(variable)
-        velocity = None if momentum is None else ops.convert_to_tensor(momentum)
-        arrays = [array for array in (param, grad, velocity) if array is not None]
+        param: Any = ops.convert_to_tensor(variable)
+        velocity: Any = None if momentum is None else ops.convert_to_tensor(momentum)
+        arrays: list[Any] = [array for array in (param, grad, velocity) if array is not None]
         fits = (
             not rule.counts_gradients
             and any(isinstance(array, Tracer) for array in arrays)
