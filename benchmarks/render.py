@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_step
+import loops
 import tables
 from cells import CELLS
 from tables import OURS, Table
@@ -199,6 +200,25 @@ def training(train: dict[str, Any]) -> Table:
     return ["model, threads", *(f"{name}, ms" for name in names), *headings], rows
 
 
+def whole_loops(train: dict[str, Any]) -> Table:
+    """Return the time of a step in each whole loop, and ours over it."""
+    names = list(dict.fromkeys(name for result in train["loops"] for name in result["milliseconds"]))
+    rows = []
+    for name in names:
+        row = [name]
+        for result in train["loops"]:
+            samples = result["milliseconds"]
+            row += [tables.number(statistics.median(samples[name])) if name in samples else "not installed"]
+            row += [tables.ratio(samples, name, loops.OURS), tables.ratio(samples, name, loops.OURS_SPARSE)]
+        rows.append(row)
+    headings = [
+        heading
+        for result in train["loops"]
+        for heading in (f"{result['model']}, ms", "ours / it", "ours, a line every 50 steps / it")
+    ]
+    return ["one thread", *headings], rows
+
+
 def models() -> str:
     """Return what the models of the training steps are."""
     return "\n".join(f"- `{name}`: {about}" for name, about in MODELS.items())
@@ -240,6 +260,7 @@ def sections() -> dict[str, str]:
         "frameworks": tables.as_markdown(frameworks(step, of_keras)),
         "models": models(),
         "training": tables.as_markdown(training(train)),
+        "loops": tables.as_markdown(whole_loops(train)),
         "memory": tables.as_markdown(tables.memory(peak["bytes_per_parameter"])),
     }
 

@@ -54,7 +54,7 @@ def with_biases(
         absent = [name for name in names if name not in velocity and name not in params]
         if absent:
             raise StateError(f"--map: {snapshot.what} has no parameter `{absent[0]}`.")
-        own = [settings[n] for n in names if n in settings] if isinstance(settings, dict) else [settings]
+        own = [settings.get(name) for name in names] if isinstance(settings, dict) else [settings]
         if len(own) > 1 and own[0] != own[1]:
             raise StateError(f"`{names[0]}` and `{names[1]}` have different settings, so that their sum has no rule.")
         held = [params.pop(name) for name in names if name in params]
