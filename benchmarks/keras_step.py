@@ -113,6 +113,7 @@ def measure(backend: str, threads: int, cells: list[str], rounds: int | None) ->
 def main() -> None:
     """Read the command line, measure in one process per backend and number of threads, print and write."""
     parser = environment.common_arguments(__doc__)
+    parser.set_defaults(threads=[1])  # compiling takes the longest, and two threads would double it
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS), help="of Keras")
     parser.add_argument(
         "--cells", nargs="+", choices=list(CELLS), default=["mlp6", "many", "resnet50"], help="which tensors"
