@@ -42,12 +42,12 @@ format: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-# On a quiet machine, for about five minutes: what was measured, as tables and as samples, then docs/performance.md.
+# On a quiet machine, for about six minutes: what was measured, as tables and as samples, then docs/performance.md.
 RESULTS := benchmarks/results
 
 bench: $(VENV)/.installed-test
 	mkdir -p $(RESULTS)
-	set -e; for name in step train_step memory; do \
+	set -e; for name in step keras_step train_step memory; do \
 	  $(VENV)/bin/python benchmarks/$$name.py --json $(RESULTS)/$$name.json > $(RESULTS)/$$name.txt; \
 	  cat $(RESULTS)/$$name.txt; done
 	$(VENV)/bin/python benchmarks/render.py

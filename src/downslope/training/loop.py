@@ -14,7 +14,7 @@ from pathlib import Path
 from downslope.core.errors import CheckpointError, DownslopeError
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
-from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads
+from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
 from downslope.training.plan import Plan
 from downslope.training.progress import Console
 from downslope.training.run import Run
@@ -93,7 +93,8 @@ def train(
             run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts())
             run = Run(task, plan, console, signals, watchers)
             try:
-                run.go()
+                with unfilled():
+                    run.go()
             except (DownslopeError, OSError):
                 run.guard.check()  # a folder that was removed explains any other failure
                 raise

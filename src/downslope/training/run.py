@@ -51,6 +51,7 @@ class Run:
         self._watchers = watchers
         self._task = task
         self._state = task.state
+        self._params = list(task.state.model.parameters())  # a walk through the modules, too long for every step
         self._train = task.recipe.train
         self._folder = plan.folder
         self._console = console
@@ -120,7 +121,7 @@ class Run:
         if logged and self._mishaps.end_step(step, result.loss()):
             self.step = step + 1
             return len(state.mishaps.rewinds) != rewinds
-        grads = [p.grad for p in state.model.parameters() if p.grad is not None] if logged else []
+        grads = [p.grad for p in self._params if p.grad is not None] if logged else []
         skipped = state.optimizer.skipped_steps
         state.optimizer.step()
         self.step = step + 1
@@ -148,7 +149,7 @@ class Run:
             momentum=group["momentum"],
             weight_decay=group["weight_decay"],
             grad_norm=grad_norm,
-            weight_norm=global_norm([p.detach() for p in self._state.model.parameters()]),
+            weight_norm=global_norm([p.detach() for p in self._params]),
         )
         self._last_fields = {"loss": loss, "lr": group["lr"]}
 
