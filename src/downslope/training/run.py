@@ -20,9 +20,11 @@ from downslope.training.events import Events
 from downslope.training.follow_up import evaluate_and_follow
 from downslope.training.gradients import StepResult, compute_gradients
 from downslope.training.log import Log
+from downslope.training.parallel.quiet import QuietEvents, QuietLog
+from downslope.training.parallel.start import check_alike
+from downslope.training.parallel.workers import Workers, WorkersLostError
 from downslope.training.plan import Plan
 from downslope.training.progress import Console
-from downslope.training.signals import Signals
 from downslope.training.task import Task
 from downslope.training.watchers import Watcher
 
@@ -37,12 +39,12 @@ class Run:
         task: What is trained, its checkpoint taken up.
         plan: The plan.
         console: Where to speak.
-        signals: Which signal was received.
+        workers: Who shares the work, and which signal is to end it. Worker 0 alone writes and speaks.
         watchers: Who looks on.
     """
 
     def __init__(
-        self, task: Task, plan: Plan, console: Console, signals: Signals, watchers: Sequence[Watcher] = ()
+        self, task: Task, plan: Plan, console: Console, workers: Workers, watchers: Sequence[Watcher] = ()
     ) -> None:
         """Open the log and the events."""
         self._watchers = watchers
@@ -51,18 +53,19 @@ class Run:
         self._train = task.recipe.train
         self._folder = plan.folder
         self._console = console
-        self._signals = signals
+        self._workers = workers
         self._recipe_table = plain_recipe(task.recipe)
         self._environment = describe_environment()
         manifest = None if plan.checkpoint is None else plan.checkpoint.manifest
         self.step: int = 0 if manifest is None else manifest["step"]
         self._saved_at = None if manifest is None else self._saved_key(manifest)
         log = {"bytes": 0, "checksum": None} if manifest is None else manifest["log"]
-        self._log = Log(plan.folder, log["bytes"], log["checksum"])
-        self._events = Events(plan.folder)
-        self._events.add("start" if manifest is None else "resume", self.step)
+        self._log = Log(plan.folder, log["bytes"], log["checksum"]) if workers.is_first else QuietLog()
+        self._events = Events(plan.folder) if workers.is_first else QuietEvents()
+        self._events.add("start" if manifest is None else "resume", self.step, workers=workers.size)
         self._saved_time = self._shown_time = self._flushed_time = time.monotonic()
         self._last_fields: dict[str, float] = {}
+        self._is_whole = False  # whether the state is that after `step` steps, with all that follows from them
 
     @property
     def finished(self) -> bool:
@@ -70,25 +73,35 @@ class Run:
         return self.step >= self._task.total_steps or self._state.stopped is not None
 
     def go(self) -> None:
-        """Train until the end or a signal."""
+        """Train until the end or a signal.
+
+        Raises:
+            WorkersLostError: If another worker is lost; where that leaves all steps so far whole, they are saved.
+        """
+        try:
+            self._train_on()
+        except WorkersLostError as lost:
+            if self._is_whole:
+                self._save()
+            raise lost.at(self.step, self._folder, saved=self._is_whole and self._workers.is_first) from lost
+
+    def _train_on(self) -> None:
         self._console.say("\n".join(self._task.lines(self._folder)))
         if self.step:
             self._console.say(f"resuming    from step {self.step:,}")
         for watcher in self._watchers:
             watcher.begin(self._task, self._folder, self.step)
-        while not self.finished and self._signals.received is None:
+        while not self.finished and self._workers.signal is None:
             self._one_step()
-            improved = self._evaluation_is_due() and evaluate_and_follow(
-                self._task, done=self.step, record=self._record
-            )
+            improved = self._evaluation_is_due() and self._evaluate()
             if self._checkpoint_is_due(improved=improved):
                 self._save()
             self._show()
         self._save()
         if self.finished:
             self._finish()
-        elif self._signals.received is not None:
-            self._events.add("signal", self.step, signal=self._signals.received)
+        elif self._workers.signal is not None:
+            self._events.add("signal", self.step, signal=self._workers.signal)
 
     def close(self) -> None:
         """Close the files; called whatever happened."""
@@ -103,9 +116,12 @@ class Run:
     def _one_step(self) -> None:
         step, state, task = self.step, self._state, self._task
         state.optimizer.zero_grad()
+        leaves, seed = task.batches.leaves(step), task.recipe.seed
+        self._is_whole = True
         result = compute_gradients(
-            state.model, task.objective, task.dataset, task.batches.leaves(step), seed=task.recipe.seed, step=step
+            state.model, task.objective, task.dataset, leaves, seed=seed, step=step, workers=self._workers
         )
+        self._is_whole = False
         logged = step % self._train.log_every == 0
         grads = [p.grad for p in state.model.parameters() if p.grad is not None] if logged else []
         skipped = state.optimizer.skipped_steps
@@ -119,6 +135,10 @@ class Run:
         if logged:
             norm = state.optimizer.grad_norm
             self._log_step(step, result, global_norm(grads) if norm is None else norm)
+
+    def _evaluate(self) -> bool:
+        check_alike(self._workers, self._state)
+        return evaluate_and_follow(self._task, done=self.step, record=self._record, workers=self._workers)
 
     def _log_step(self, step: int, result: StepResult, grad_norm: float) -> None:
         # Parameters that no pattern matched come last; where there are none, the last group stands for the run.
@@ -159,6 +179,8 @@ class Run:
 
     def _save(self) -> None:
         """Write a checkpoint, unless the newest says all of this already."""
+        if not self._workers.is_first:
+            return
         length, checksum = self._log.sync()
         manifest = {
             "step": self.step,
@@ -179,6 +201,8 @@ class Run:
 
     def _finish(self) -> None:
         """Write the final weights: the very bytes of the last checkpoint."""
+        if not self._workers.is_first:
+            return
         last = run_folder.RunFolder(self._folder).last()
         for name in (run_folder.MODEL, run_folder.EMA):
             if name in last.manifest["files"]:
