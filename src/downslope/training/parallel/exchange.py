@@ -68,7 +68,11 @@ def combine(
     """
     own = tree.subtrees()
     headers = _exchange_headers(workers, own, notes, changed, leaves, len(like))
-    wanted = [any(header.changed[index] for header in headers) for index in range(len(like))]
+    wanted = [
+        any(header.changed[index] for header in headers)
+        and any(present[index] for header in headers for present in header.present)
+        for index in range(len(like))
+    ]
     sums: Terms = [None] * len(like)
     buckets = [_Bucket(workers, own, headers, like, places, leaves) for places in _buckets(like, wanted)]
     for bucket in buckets:

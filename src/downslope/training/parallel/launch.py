@@ -23,7 +23,7 @@ from types import FrameType
 from typing import Any
 
 from downslope.core.errors import DownslopeError
-from downslope.training.parallel.place import Place
+from downslope.training.parallel.place import Place, gone_file
 
 _POLL = 0.02
 _GRACE = 5.0
@@ -126,6 +126,7 @@ class Launch:
             os.setpgid(0, 0)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.environ |= _variables(rank, self._size)
             if rank:
                 _silence(folder / f"{rank}.out")
             code = self._run(
@@ -188,6 +189,8 @@ class Launch:
                 worker.code = os.waitstatus_to_exitcode(status)
                 path = folder / f"{worker.rank}.json"
                 worker.report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+                if worker.died:
+                    gone_file(folder, worker.rank).touch()  # so that the others need not wait for it to answer
 
     def _send(self, worker: _Worker, number: int) -> None:
         if worker.code is None:
@@ -223,6 +226,11 @@ class Launch:
             ranks = ", ".join(str(worker.rank) for worker in hung)
             raise WorkerFailedError(f"worker {ranks} did not end when the others had, and was killed.", 1)
         return self._workers[0].code or 0 if not hung else 128 + (self._received or [signal.SIGKILL])[0]
+
+
+def _variables(rank: int, size: int) -> dict[str, str]:
+    """Return the variables by which a person's own functions know their worker, as under torchrun."""
+    return {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": f"{size}", "LOCAL_WORLD_SIZE": f"{size}"}
 
 
 def _describe(worker: _Worker, folder: Path) -> str:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from downslope.core.errors import DownslopeError, RecipeError
 from downslope.recipes.schema import Recipe
@@ -54,13 +55,12 @@ def find_place(workers: int | None = None, environment: Mapping[str, str] | None
         environment: Variables by name; None for this process's own.
 
     Raises:
-        PlaceError: If a variable is missing, or is no number that it may be; or if there are several workers and each is
-            to start more.
+        PlaceError: If a variable is missing, or is no number that it may be; or if there are several workers and each
+            is to start more.
 
     Example:
-        >>> place = find_place(
-        ...     environment={"SLURM_PROCID": "3", "SLURM_NTASKS": "8", "SLURM_JOB_ID": "77", "SLURM_NODELIST": "gpu[07-10],cpu1"}
-        ... )
+        >>> slurm = {"SLURM_PROCID": "3", "SLURM_NTASKS": "8", "SLURM_JOB_ID": "77", "SLURM_NODELIST": "gpu[07-10],b1"}
+        >>> place = find_place(environment=slurm)
         >>> place.rank, place.size, place.address, place.port
         (3, 8, 'gpu07', 20077)
     """
@@ -101,6 +101,16 @@ def check_number(recipe: Recipe, size: int) -> None:
         f"{size} workers cannot share a step evenly: {parts}, which {numbers} can. Use such a number, or begin a new "
         f"run with --train.shards {size}; shards fix a run's arithmetic, so a run that exists keeps them."
     )
+
+
+def gone_file(folder: Path, rank: int) -> Path:
+    """Return the file whose existence says that a worker of this machine has died.
+
+    Args:
+        folder: Where the workers' meeting file lies.
+        rank: The worker.
+    """
+    return folder / f"{rank}.gone"
 
 
 def first_host(nodes: str) -> str:

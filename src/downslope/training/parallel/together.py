@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from downslope.core.errors import DownslopeError
 from downslope.training.parallel.exchange import combine
-from downslope.training.parallel.place import TIMEOUT, Place
+from downslope.training.parallel.place import TIMEOUT, Place, gone_file
 from downslope.training.parallel.workers import LeafNote, Shared, Sums, Workers, WorkersLostError
 from downslope.training.tree_sum import TreeSum
 
@@ -44,7 +45,8 @@ class Together(Workers):
         self._store = store
         self._timeout = timeout
         self._signal = 0
-        self._parent = os.getppid() if place.file is not None else None
+        self._folder = None if place.file is None else Path(place.file).parent
+        self._parent = None if place.file is None else os.getppid()
 
     @property
     def signal(self) -> int | None:
@@ -150,7 +152,7 @@ class Together(Workers):
         while True:
             failed = {rank: text for rank in others if (text := self._get("failed", rank)) is not None}
             silent = [rank for rank in others if rank not in failed and self._get("waiting", rank) is None]
-            if not silent or time.monotonic() > end:
+            if all(self._is_gone(rank) for rank in silent) or time.monotonic() > end:
                 break
             time.sleep(0.05)
         if failed:
@@ -163,6 +165,10 @@ class Together(Workers):
             lines = str(error).strip().splitlines() or [""]
             message = f"the connection between the workers was lost: {lines[0]}"
         return WorkersLostError(message, failed, silent)
+
+    def _is_gone(self, rank: int) -> bool:
+        """Whether the launcher has seen a worker die."""
+        return self._folder is not None and gone_file(self._folder, rank).exists()
 
     def _put(self, key: str, text: str) -> None:
         with suppress(RuntimeError):  # raised where worker 0 kept the meeting place, and is the one that is lost
