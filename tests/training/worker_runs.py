@@ -97,7 +97,7 @@ def train(recipe, folder, size, *, at=None, victims=(), timeout=60.0):
         plan = share_plan(workers, lambda: plan_run(recipe, name="tiny", out=Path(folder)))
         console = Killer(at, victims, workers.rank)
         outcome = loop.train(plan, recipe, console, report=False, workers=workers)
-        return 0 if outcome.finished else 3
+        return 0 if outcome.finished else 128 + outcome.signal
 
     if size == 1:
         work = lambda place: follow(Workers())  # noqa: E731  alone, as without --workers, but killed like the others
