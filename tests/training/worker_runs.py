@@ -58,6 +58,7 @@ CASES = {
         },
         (1, 2),
     ),
+    "bfloat16": ({**BASE, "model": '{ name = "training_tasks:dropout" }', "train__precision": "bfloat16"}, (1, 2)),
     "tied weights": ({**BASE, "model": '{ name = "training_tasks:tied" }'}, (1, 4)),
 }
 

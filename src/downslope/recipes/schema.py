@@ -128,6 +128,8 @@ class Train:
         shards: Parts that every batch is split into; fixes the arithmetic whatever runs the parts.
         teacher_forcing: Probability in [0, 1] that a decoder is shown the true symbol before each place, a number or a
             schedule; None for always. For sequences alone.
+        precision: Format in which forward passes compute where that is safe: "float32", or "bfloat16" by torch's
+            autocast. Weights, gradients, sums and evaluation stay float32.
         clip_norm: Largest global gradient norm, or None.
         ema: Decay of the moving average of the weights, in (0, 1), or None for no average.
         evaluate_every: Steps between evaluations on the held-out examples; None for once an epoch.
@@ -144,6 +146,7 @@ class Train:
     accumulate: int = 1
     shards: int = 1
     teacher_forcing: float | Schedule | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
     clip_norm: float | None = None
     ema: float | None = None
     evaluate_every: int | None = None

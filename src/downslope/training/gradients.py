@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import torch
 from torch import nn
 
 from downslope.core.errors import DataError, DownslopeError
@@ -21,6 +23,8 @@ from downslope.training.objective import Objective
 from downslope.training.parallel.workers import ALONE, LeafNote, Workers
 from downslope.training.randomness import reseed
 from downslope.training.tree_sum import TreeSum
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def compute_gradients(
     *,
     seed: int,
     step: int,
+    precision: Precision = "float32",
     workers: Workers = ALONE,
 ) -> StepResult:
     """Put the mean gradient over a step's examples into each parameter's ``grad``.
@@ -62,6 +67,7 @@ def compute_gradients(
         leaves: The step's leaves, those of all workers.
         seed: The recipe's seed.
         step: Step, 0-based.
+        precision: Format in which forward passes compute, where that is safe; "bfloat16" by torch's autocast.
         workers: Who shares the work; every one of them gets the same gradients.
 
     Returns:
@@ -76,16 +82,17 @@ def compute_gradients(
     own = [leaves[place] for place in places]
     examples = [dataset.take(leaf.examples) for leaf in own]
     weights = [objective.weigh(targets) for _, targets in examples]
-    total = workers.add_up(sum(weights))
+    add_up = workers.add_up(sum(weights))  # which travels while the first forward pass is computed
     summed = len(leaves) > 1 or workers.size > 1
     buffers = StepBuffers(model) if summed else None
     tree = TreeSum(places.start)
     notes: list[LeafNote] = []
     for place, leaf, (inputs, targets), terms in zip(places, own, examples, weights, strict=True):
-        weight = terms / total
         reseed(seed, step, leaf.index)
         try:
-            answers = objective.answer(model, inputs, targets, step=step)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                answers = objective.answer(model, inputs, targets, step=step)
+            weight = terms / add_up()
             (answers.loss if weight == 1 else answers.loss * weight).backward()
         except DownslopeError:
             raise

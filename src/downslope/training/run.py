@@ -119,7 +119,14 @@ class Run:
         leaves, seed = task.batches.leaves(step), task.recipe.seed
         self._is_whole = True
         result = compute_gradients(
-            state.model, task.objective, task.dataset, leaves, seed=seed, step=step, workers=self._workers
+            state.model,
+            task.objective,
+            task.dataset,
+            leaves,
+            seed=seed,
+            step=step,
+            precision=self._train.precision,
+            workers=self._workers,
         )
         self._is_whole = False
         logged = step % self._train.log_every == 0

@@ -62,11 +62,16 @@ class Together(Workers):
             return 15
         return 0 if self._signals is None else self._signals.received or 0
 
-    def add_up(self, count: int) -> int:
-        """Return the sum of a whole number over all workers."""
-        return sum(
-            int.from_bytes(data, "little", signed=True) for data in self.tell(count.to_bytes(8, "little", signed=True))
-        )
+    def add_up(self, count: int) -> Callable[[], int]:
+        """Begin to add up a whole number over all workers, and return what waits for the sum."""
+        got = torch.empty(self.size, dtype=torch.int64)
+        wait = self.hand_round(torch.tensor([count]), got)
+
+        def total() -> int:
+            wait()
+            return int(got.sum())
+
+        return total
 
     def combine(
         self, tree: TreeSum, notes: Sequence[LeafNote], changed: Sequence[bool], *, leaves: int, like: Sequence[Tensor]
@@ -108,8 +113,8 @@ class Together(Workers):
         """Begin to give every worker the bytes of all, and return what waits for them.
 
         Args:
-            sent: uint8, shape (bytes,).
-            got: uint8, shape (workers * bytes,).
+            sent: Shape (n,): bytes, or numbers of any format.
+            got: Shape (workers * n,), of the same format.
         """
         parts = list(got.split(len(sent)))
         return self._wait_for(lambda: dist.all_gather(parts, sent, async_op=True))

@@ -123,9 +123,9 @@ class Workers:
         rank = self.rank if rank is None else rank
         return range(count * rank // self.size, count * (rank + 1) // self.size)
 
-    def add_up(self, count: int) -> int:
-        """Return the sum of a whole number over all workers."""
-        return count
+    def add_up(self, count: int) -> Callable[[], int]:
+        """Begin to add up a whole number over all workers, and return what waits for the sum."""
+        return lambda: count
 
     def combine(
         self, tree: TreeSum, notes: Sequence[LeafNote], changed: Sequence[bool], *, leaves: int, like: Sequence[Tensor]
