@@ -1,8 +1,9 @@
 """Runs on several processes for the tests: forked from one that has torch, and killed at chosen steps.
 
-A program too, so that no test's own process is forked: worker_runs.py matrix|cases|exchanges FOLDER
+A program too, so that no test's own process is forked: worker_runs.py matrix|cases|exchanges|sharded FOLDER
 """
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -18,12 +19,14 @@ from training_runs import fingerprints, tiny
 from downslope.cli.main import explain
 from downslope.training import loop
 from downslope.training import run as running
+from downslope.training.checkpoint import encode_tensors
 from downslope.training.parallel import exchange
 from downslope.training.parallel.launch import Launch, WorkerFailedError
 from downslope.training.parallel.start import share_plan
 from downslope.training.parallel.together import joined
 from downslope.training.parallel.workers import LeafNote, Workers
 from downslope.training.plan import plan_run
+from downslope.training.run_folder import RunFolder
 from downslope.training.tree_sum import TreeSum
 
 BASE = {"data__batch_size": "16", "train__shards": "4", "train__epochs": "5"}
@@ -95,7 +98,8 @@ def train(recipe, folder, size, *, at=None, victims=(), timeout=60.0):
             return follow(workers)
 
     def follow(workers):
-        plan = share_plan(workers, lambda: plan_run(recipe, name="tiny", out=Path(folder)))
+        sharded = recipe.train.parallel == "sharded"
+        plan = share_plan(workers, lambda: plan_run(recipe, name="tiny", out=Path(folder)), sharded=sharded)
         console = Killer(at, victims, workers.rank)
         outcome = loop.train(plan, recipe, console, report=False, workers=workers)
         return 0 if outcome.finished else 128 + outcome.signal
@@ -155,6 +159,40 @@ def cases(root):
             show(f"{name}: {size} workers", found[-1])
         assert all(other == found[0] for other in found), name
     print("all equal")
+
+
+def sharded(root):
+    """Train a model that no process holds whole, kill it, resume it on other numbers: weights and velocities equal."""
+    overrides = {
+        **BASE,
+        "model": '{ name = "mlp", hidden = [9, 5] }',
+        "train__accumulate": "2",
+        "data__batch_size": "9",  # 5 batches, the last of 4: steps of 8, 8 and 4 leaves
+        "train__shards": "4",
+        "sgd__nesterov": "true",
+    }
+    train(tiny(**overrides), root / "whole", 1)
+    expected = weights(root / "whole")
+    recipe = tiny(**overrides, train__parallel="sharded")
+    saving = tiny(**overrides, train__parallel="sharded", checkpoint__every_steps="2")
+    paths = [(2,), (4,), (8,), (1, 4), (2, 4), (4, 2), (4, 1), (8, 2, 4)]
+    for number, path in enumerate(paths):
+        folder = root / str(number)
+        for index, size in enumerate(path[:-1]):
+            said = train(saving, folder, size, at=5 + 3 * index, victims=range(size) if number % 2 else (size - 1,))
+            assert "SIGKILL" in said, said
+        assert train(recipe, folder, path[-1]) == 0
+        found = weights(folder)
+        show(f"sharded: {' -> '.join(map(str, path))} workers", found)
+        assert found == expected, path
+    print("all equal")
+
+
+def weights(folder):
+    """Return hashes of a run's final weights, and of weights and velocities put together from all workers' files."""
+    last = RunFolder(folder).last().tensors
+    digests = {part: hashlib.sha256(encode_tensors(last[part])).hexdigest() for part in ("model", "optimizer")}
+    return {**digests, "final": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()}
 
 
 def exchanges(root):
@@ -221,7 +259,7 @@ def main():
     """Run what the command line names."""
     what, folder = sys.argv[1:]
     torch.set_num_threads(1)
-    {"matrix": matrix, "cases": cases, "exchanges": exchanges}[what](Path(folder))
+    {"matrix": matrix, "cases": cases, "exchanges": exchanges, "sharded": sharded}[what](Path(folder))
 
 
 if __name__ == "__main__":

@@ -114,7 +114,8 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     from downslope.training.plan import plan_run
     from downslope.training.progress import make_console
 
-    plan = share_plan(workers, lambda: plan_run(recipe, name=name, out=out, resume=resume))
+    sharded = recipe.train.parallel == "sharded"
+    plan = share_plan(workers, lambda: plan_run(recipe, name=name, out=out, resume=resume), sharded=sharded)
     if not workers.is_first and plan.finished:
         return 0
     outcome = train(plan, recipe, make_console() if workers.is_first else QuietConsole(), workers=workers)

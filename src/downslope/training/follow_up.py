@@ -30,7 +30,12 @@ def evaluate_and_follow(task: Task, *, done: int, record: Record, workers: Worke
         Whether this is the best evaluation so far.
     """
     state, train, step = task.state, task.recipe.train, done - 1
-    found = state.held_out = workers.share(lambda: _measure_all(task, done))
+    if task.sharding is None:
+        found = workers.share(lambda: _measure_all(task, done))
+    else:  # every forward pass needs the weights of all workers
+        measured = _measure_all(task, done)
+        found = workers.share(lambda: measured)
+    state.held_out = found
     record("evaluation", step, epoch=task.batches.epoch(step), **found)
     improved = state.best.observe(found[state.best.metric], done)
     if (plateau := train.plateau) is not None and state.plateau is not None:

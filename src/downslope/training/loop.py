@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from downslope.core.errors import CheckpointError, DownslopeError
@@ -95,7 +95,9 @@ def train(
         )
     with deterministic(), Signals() as signals, ExitStack() as stack:
         workers.watch(signals)
-        task = build_task(recipe)
+        task = build_task(recipe, workers)
+        if task.sharding is not None and plan.checkpoint is not None:
+            plan = replace(plan, checkpoint=task.sharding.cut(plan.checkpoint, task.state.model))
         parameters = sum(p.numel() for p in task.state.model.parameters())
         stack.enter_context(fitting_threads(parameters, shards=recipe.train.shards))
         for note in [*take_up(task, plan), *begin_together(workers, task)]:

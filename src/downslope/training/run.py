@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from downslope.torch.gradients import global_norm
 from downslope.training import durable, run_folder
-from downslope.training.checkpoint import plain_recipe, prune, write_checkpoint
+from downslope.training.checkpoint import encode_tensors, plain_recipe, prune, write_checkpoint
 from downslope.training.environment import describe_environment
 from downslope.training.events import Events
 from downslope.training.follow_up import evaluate_and_follow
@@ -81,9 +82,10 @@ class Run:
         try:
             self._train_on()
         except WorkersLostError as lost:
-            if self._is_whole:
+            saves = self._is_whole and self._workers.is_first and self._task.sharding is None
+            if saves:
                 self._save()
-            raise lost.at(self.step, self._folder, saved=self._is_whole and self._workers.is_first) from lost
+            raise lost.at(self.step, self._folder, saved=saves) from lost
 
     def _train_on(self) -> None:
         self._console.say("\n".join(self._task.lines(self._folder)))
@@ -118,15 +120,13 @@ class Run:
         state.optimizer.zero_grad()
         leaves, seed = task.batches.leaves(step), task.recipe.seed
         self._is_whole = True
-        result = compute_gradients(
-            state.model,
-            task.objective,
-            task.dataset,
-            leaves,
-            seed=seed,
-            step=step,
-            precision=self._train.precision,
-            workers=self._workers,
+        compute = (
+            partial(compute_gradients, workers=self._workers)
+            if task.sharding is None
+            else task.sharding.compute_gradients
+        )
+        result = compute(
+            state.model, task.objective, task.dataset, leaves, seed=seed, step=step, precision=self._train.precision
         )
         self._is_whole = False
         logged = step % self._train.log_every == 0
@@ -144,7 +144,8 @@ class Run:
             self._log_step(step, result, global_norm(grads) if norm is None else norm)
 
     def _evaluate(self) -> bool:
-        check_alike(self._workers, self._state)
+        if self._task.sharding is None:
+            check_alike(self._workers, self._state)
         return evaluate_and_follow(self._task, done=self.step, record=self._record, workers=self._workers)
 
     def _log_step(self, step: int, result: StepResult, grad_norm: float) -> None:
@@ -179,6 +180,8 @@ class Run:
         policy = self._task.recipe.checkpoint
         by_step = policy.every_steps is not None and self.step % policy.every_steps == 0
         by_clock = policy.every_seconds > 0 and time.monotonic() - self._saved_time >= policy.every_seconds
+        if self._task.sharding is not None and policy.every_seconds > 0:
+            by_clock = self._workers.share(lambda: by_clock)  # all of them write, by the clock of the first
         return improved or by_step or by_clock
 
     def _saved_key(self, manifest: Any) -> tuple[Any, ...]:
@@ -186,7 +189,8 @@ class Run:
 
     def _save(self) -> None:
         """Write a checkpoint, unless the newest says all of this already."""
-        if not self._workers.is_first:
+        sharding = self._task.sharding
+        if not self._workers.is_first and sharding is None:
             return
         length, checksum = self._log.sync()
         manifest = {
@@ -200,17 +204,21 @@ class Run:
         }
         if self._saved_key(manifest) == self._saved_at:
             return
-        folder = write_checkpoint(self._folder, self._state.tensors(), manifest)
+        write = write_checkpoint if sharding is None else sharding.write
+        folder = write(self._folder, self._state.tensors(), manifest)
         self._saved_at, self._saved_time = self._saved_key(manifest), time.monotonic()
         self._events.add("checkpoint", self.step, folder=folder.name)
-        best = self._state.best.best_step
-        prune(self._folder, step=self.step, keep=self._task.recipe.checkpoint.keep, best_step=best)
+        if self._workers.is_first:
+            best = self._state.best.best_step
+            prune(self._folder, step=self.step, keep=self._task.recipe.checkpoint.keep, best_step=best)
 
     def _finish(self) -> None:
         """Write the final weights: the very bytes of the last checkpoint."""
         if not self._workers.is_first:
             return
         last = run_folder.RunFolder(self._folder).last()
+        if self._task.sharding is not None:
+            durable.write_file(self._folder / run_folder.MODEL, encode_tensors(last.tensors["model"]))
         for name in (run_folder.MODEL, run_folder.EMA):
             if name in last.manifest["files"]:
                 durable.write_file(self._folder / name, (last.folder / name).read_bytes())

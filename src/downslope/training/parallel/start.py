@@ -20,16 +20,17 @@ from downslope.training.checkpoint import PARTS, Checkpoint, encode_tensors, pla
 from downslope.training.environment import describe_environment, differences
 from downslope.training.parallel.workers import Workers
 from downslope.training.plan import Plan
-from downslope.training.state import TrainingState, model_tensors
+from downslope.training.state import TrainingState, checksum_of, model_tensors
 from downslope.training.task import Task
 
 
-def share_plan(workers: Workers, make: Callable[[], Plan]) -> Plan:
+def share_plan(workers: Workers, make: Callable[[], Plan], *, sharded: bool = False) -> Plan:
     """Return the plan that worker 0 makes, with the checkpoint that it read and verified.
 
     Args:
         workers: The workers.
         make: Called by worker 0 alone.
+        sharded: Whether each worker reads its part of the checkpoint itself.
     """
     if workers.size == 1:
         return make()
@@ -46,7 +47,7 @@ def share_plan(workers: Workers, make: Callable[[], Plan]) -> Plan:
     if told["checkpoint"] is None or told["finished"]:
         return plan or Plan(folder=Path(str(told["folder"])), finished=bool(told["finished"]))
     manifest = workers.share_bytes(lambda: json.dumps({} if checkpoint is None else dict(checkpoint.manifest)).encode())
-    held = {} if checkpoint is None else checkpoint.tensors
+    held = {} if checkpoint is None or sharded else checkpoint.tensors
     parts = workers.share(lambda: [part for part in PARTS if part in held])
     tensors = {part: workers.share_bytes(lambda part=part: encode_tensors(held[part])) for part in parts}
     if plan is not None:
@@ -92,6 +93,8 @@ def begin_together(workers: Workers, task: Task) -> list[str]:
         notes += [
             f"worker {rank}: {_of_workers(text)}" for text in differences(first["environment"], found["environment"])
         ]
+    if task.sharding is not None:
+        return notes
     weights = workers.share_bytes(lambda: encode_tensors(model_tensors(task.state.model)))
     if not workers.is_first:
         _take(task.state.model, safetensors.torch.load(weights))
@@ -110,11 +113,7 @@ def check_alike(workers: Workers, state: TrainingState) -> None:
     """
     if workers.size == 1:
         return
-    digest = hashlib.blake2b(digest_size=16)
-    for tensors in state.tensors().values():
-        for tensor in tensors.values():
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    first, *others = workers.gather(digest.hexdigest())
+    first, *others = workers.gather(checksum_of(state.tensors().values()))
     drifted = [str(rank) for rank, found in enumerate(others, start=1) if found != first]
     if drifted:
         raise CheckpointError(

@@ -78,7 +78,7 @@ class Together(Workers):
     ) -> Sums:
         """Return the sums over all leaves of a step; see `Workers.combine`."""
         sums, signal = combine(self, tree, notes, changed, leaves=leaves, like=like)
-        self._signal = max(self._signal, signal)
+        self.hear(signal)
         return sums
 
     def share(self, make: Callable[[], Shared]) -> Shared:
@@ -102,6 +102,10 @@ class Together(Workers):
         lengths = [int.from_bytes(told, "little") for told in self.tell(len(data).to_bytes(8, "little"))]
         told = self.tell(data.ljust(max(lengths), b" "))
         return [json.loads(text[:length]) for text, length in zip(told, lengths, strict=True)]
+
+    def hear(self, signal: int) -> None:
+        """Take note of a signal that some worker received, as all of them do at the same step."""
+        self._signal = max(self._signal, signal)
 
     def tell(self, data: bytes) -> list[bytes]:
         """Return the bytes of every worker, in order of rank; all have the same length."""
@@ -134,13 +138,13 @@ class Together(Workers):
         try:
             work = begin()
         except RuntimeError as error:
-            raise self._lost(error) from error
+            raise self.lost(error) from error
 
         def wait() -> None:
             try:
                 work.wait()
             except RuntimeError as error:
-                raise self._lost(error) from error
+                raise self.lost(error) from error
 
         return wait
 
@@ -148,7 +152,7 @@ class Together(Workers):
         """Let the others know that this worker fails."""
         self._put("failed", str(error))
 
-    def _lost(self, error: RuntimeError) -> WorkersLostError:
+    def lost(self, error: RuntimeError) -> WorkersLostError:
         """Return what to raise when another worker did not answer: who failed, and who is silent."""
         timed_out = "imed out" in str(error) or "imeout" in str(error)
         self._put("waiting", "")
