@@ -117,7 +117,7 @@ def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:
     """
     dataset = load_data(recipe)
     model = build_model(recipe, dataset)
-    sharding = _shard(model, workers) if recipe.train.parallel == "sharded" else None
+    sharding = _shard(model, dataset, workers) if recipe.train.parallel == "sharded" else None
     train = recipe.train
     batches = Batches(
         count=len(dataset.train_inputs),
@@ -140,8 +140,13 @@ def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:
     )
 
 
-def _shard(model: nn.Module, workers: Workers) -> Sharding | None:
+def _shard(model: nn.Module, dataset: Dataset, workers: Workers) -> Sharding | None:
     """Spread a model over the workers, if there are several; each must have built the same."""
+    if dataset.sequences is not None:
+        raise DataError(
+            'train.parallel = "sharded" gathers weights as a model\'s forward pass reaches them, and sequences are '
+            'searched for without one. Use "replicated".'
+        )
     from downslope.training.parallel.together import Together
 
     if not isinstance(workers, Together):

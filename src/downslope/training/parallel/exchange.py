@@ -24,7 +24,7 @@ from downslope.training.tree_sum import Subtree, Terms, TreeSum, subtree_sizes
 if TYPE_CHECKING:
     from downslope.training.parallel.together import Together
 
-BUCKET = 1 << 25
+BUCKET = 1 << 24
 """Bytes of each worker's terms that travel together: so much is sent while the sums of others are formed."""
 
 _NOTE = struct.Struct("<ddqq")  # weight, loss, right answers or -1, answers asked for
@@ -157,8 +157,14 @@ class _Bucket:
         offset = 0
         for place, like in zip(self._places, self._like, strict=True):
             values = self._folded[offset : offset + like.numel()].view(like.shape)
-            sums[place] = torch.empty_like(like).copy_(values)
+            sums[place] = self._memory_of(place, like).copy_(values)
             offset += like.numel()
+
+    def _memory_of(self, place: int, like: Tensor) -> Tensor:
+        """Return memory for a sum: that of one of this worker's own terms, which have been sent, or new."""
+        own = (term for subtree in self._own if (term := subtree.terms[place]) is not None)
+        found = next((term for term in own if term.stride() == like.stride()), None)
+        return torch.empty_like(like) if found is None else found
 
     def _segments(self) -> list[tuple[slice, list[int]]]:
         """Return the pieces of this worker's slice that are added as one, with the terms in each.
