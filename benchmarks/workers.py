@@ -52,6 +52,10 @@ SIZES = (1_000, 100_000, 1_000_000, 10_000_000)
 ROUNDS = 7
 
 
+Times = tuple[float, float]
+"""Seconds by the clock, and of the processor in worker 0."""
+
+
 def build(name: str) -> tuple[nn.Module, Dataset, list[Leaf]]:
     """Return a model, its data and the leaves of a step, the same in every process."""
     widths, batch = MODELS[name]
@@ -72,8 +76,8 @@ def build(name: str) -> tuple[nn.Module, Dataset, list[Leaf]]:
     return nn.Sequential(*layers[:-1]), data, leaves
 
 
-def time_steps(name: str, workers: Workers, *, parallel: str = "replicated", precision: Any = "float32") -> float:
-    """Return the shortest seconds of a whole step."""
+def time_steps(name: str, workers: Workers, *, parallel: str = "replicated", precision: Any = "float32") -> Times:
+    """Return the time of a whole step."""
     model, data, leaves = build(name)
     loss: Loss = nn.functional.cross_entropy
     objective = Supervised(loss, 10)
@@ -91,8 +95,8 @@ def time_steps(name: str, workers: Workers, *, parallel: str = "replicated", pre
     return _shortest(step, 200 if name == "small" else ROUNDS)
 
 
-def time_exchange(size: int, workers: Any) -> tuple[float, float]:
-    """Return the shortest seconds of our exchange of one tensor of float32, and of torch's all-reduce of it."""
+def time_exchange(size: int, workers: Any) -> tuple[Times, Times]:
+    """Return the times of our exchange of one tensor of float32, and of torch's all-reduce of it."""
     like = [torch.empty(size)]
 
     def ours(_: int) -> None:
@@ -107,15 +111,16 @@ def time_exchange(size: int, workers: Any) -> tuple[float, float]:
     return _shortest(ours, rounds), _shortest(theirs, rounds)
 
 
-def _shortest(step: Callable[[int], None], rounds: int) -> float:
+def _shortest(step: Callable[[int], None], rounds: int) -> Times:
     for number in range(3):
         step(number)
-    times = []
+    walls, processors = [], []
     for number in range(rounds):
-        began = time.perf_counter()
+        wall, processor = time.perf_counter(), time.process_time()
         step(number)
-        times.append(time.perf_counter() - began)
-    return min(times)  # what else the machine does only adds to it
+        walls.append(time.perf_counter() - wall)
+        processors.append(time.process_time() - processor)
+    return min(walls), min(processors)  # what else the machine does only adds to them
 
 
 def on_workers(size: int, measure: Callable[[Any], Any]) -> Any:
@@ -140,12 +145,16 @@ def on_workers(size: int, measure: Callable[[Any], Any]) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
 
 
+def _shown(times: Times) -> str:
+    return f"{1e3 * times[0]:.2f} ms ({1e3 * times[1]:.2f} of a processor)"
+
+
 def main() -> None:
     """Measure, print the tables and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args()
-    steps: dict[str, dict[str, float]] = {}
+    steps: dict[str, dict[str, Times]] = {}
     for name in MODELS:
         cells = [(f"{size} replicated", size, "replicated", "float32") for size in WORKERS]
         cells += [("2 sharded", 2, "sharded", "float32"), ("1 replicated, bfloat16", 1, "replicated", "bfloat16")]
@@ -155,13 +164,14 @@ def main() -> None:
             )
             for label, size, parallel, precision in cells
         }
-        print(f"{name:<8}" + "  ".join(f"{label} {1e3 * t:.2f} ms" for label, t in steps[name].items()))
+        for label, times in steps[name].items():
+            print(f"{name:<8}{label:<26}{_shown(times)}")
     exchanges = {}
     for size in WORKERS[1:]:
         for count in SIZES:
             ours, theirs = on_workers(size, lambda w, c=count: time_exchange(c, w))
             exchanges[f"{size} workers, {count:,} numbers"] = {"ours": ours, "all_reduce": theirs}
-            print(f"{size} workers, {count:>10,} numbers: ours {1e3 * ours:.2f} ms, all_reduce {1e3 * theirs:.2f} ms")
+            print(f"{size} workers, {count:>10,} numbers: ours {_shown(ours)}, all_reduce {_shown(theirs)}")
     if arguments.json:
         found = {"environment": environment.describe(), "steps": steps, "exchanges": exchanges}
         arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ does, but the additions are those of `TreeSum` and depend on nothing else. What 
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 BUCKET = 1 << 24
 """Bytes of each worker's terms that travel together: so much is sent while the sums of others are formed."""
+
+_SLOTS = 3
+"""Buckets under way at a time."""
 
 _NOTE = struct.Struct("<ddqq")  # weight, loss, right answers or -1, answers asked for
 
@@ -74,13 +78,17 @@ def combine(
         for index in range(len(like))
     ]
     sums: Terms = [None] * len(like)
-    buckets = [_Bucket(workers, own, headers, like, places, leaves) for places in _buckets(like, wanted)]
-    for bucket in buckets:
-        bucket.send()
-    for bucket in buckets:
-        bucket.fold()
-    for bucket in buckets:
-        bucket.receive(sums)
+    buckets = [
+        _Bucket(workers, own, headers, like, places, leaves, number % _SLOTS)
+        for number, places in enumerate(_buckets(like, wanted))
+    ]
+    for turn in range(len(buckets) + _SLOTS - 1):  # one bucket is sent while another is added up and a third received
+        if turn < len(buckets):
+            buckets[turn].send()
+        if 0 <= turn - 1 < len(buckets):
+            buckets[turn - 1].fold()
+        if 0 <= turn - 2 < len(buckets):
+            buckets[turn - 2].receive(sums)
     every = tuple(note for header in headers for note in header.notes)
     return Sums(sums, every), max(header.signal for header in headers)
 
@@ -95,6 +103,7 @@ class _Bucket:
         like: As in `combine`.
         places: Which of the terms.
         leaves: Number of leaves in the step.
+        slot: Which of the workers' pieces of memory it uses.
     """
 
     def __init__(
@@ -105,8 +114,10 @@ class _Bucket:
         like: Sequence[Tensor],
         places: Sequence[int],
         leaves: int,
+        slot: int,
     ) -> None:
         self._workers, self._own, self._headers, self._places = workers, own, headers, places
+        self._slot = slot
         self._like = [like[place] for place in places]
         self._leaves = leaves
         self._dtype = self._like[0].dtype
@@ -119,7 +130,7 @@ class _Bucket:
     def send(self) -> None:
         """Begin to send each owner its slice of this worker's subtrees."""
         size = self._workers.size
-        flat = torch.zeros((len(self._own), size * self._slice), dtype=self._dtype)
+        flat = self._memory("sent", len(self._own), size * self._slice)
         for row, subtree in zip(flat, self._own, strict=True):
             offset = 0
             for place, like in zip(self._places, self._like, strict=True):
@@ -129,13 +140,13 @@ class _Bucket:
         # by owner first, then by subtree
         sent = flat.view(len(self._own), size, self._slice).transpose(0, 1).contiguous()
         rows = [len(header.present) for header in self._headers]
-        self._got = torch.empty((sum(rows), self._slice), dtype=self._dtype)
+        self._got = self._memory("got", sum(rows), self._slice)
         self._wait = self._workers.deal(_bytes(sent), _bytes(self._got), [n * self._row_bytes() for n in rows])
 
     def fold(self) -> None:
         """Add up this worker's slice of all subtrees, in the tree's order, and begin to hand it to all."""
         self._wait()
-        total = torch.zeros(self._slice, dtype=self._dtype)
+        total = self._memory("total", self._slice)
         segments = self._segments()
         tree = TreeSum()
         row = 0
@@ -148,7 +159,7 @@ class _Bucket:
         for (part, _), term in zip(segments, tree.total(), strict=True):
             if term is not None:
                 total[part] = term
-        self._folded = torch.empty(self._workers.size * self._slice, dtype=self._dtype)
+        self._folded = self._memory("folded", self._workers.size * self._slice)
         self._wait = self._workers.hand_round(_bytes(total), _bytes(self._folded))
 
     def receive(self, sums: Terms) -> None:
@@ -159,6 +170,10 @@ class _Bucket:
             values = self._folded[offset : offset + like.numel()].view(like.shape)
             sums[place] = self._memory_of(place, like).copy_(values)
             offset += like.numel()
+
+    def _memory(self, use: str, *shape: int) -> Tensor:
+        """Return memory that is kept from step to step: the system takes its time to hand out new one."""
+        return self._workers.memory((self._slot, use), math.prod(shape), self._dtype).view(shape)
 
     def _memory_of(self, place: int, like: Tensor) -> Tensor:
         """Return memory for a sum: that of one of this worker's own terms, which have been sent, or new."""

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -45,6 +45,7 @@ class Together(Workers):
         self._store = store
         self._timeout = timeout
         self._signal = 0
+        self._memory: dict[tuple[Hashable, torch.dtype], Tensor] = {}
         self._folder = None if place.file is None else Path(place.file).parent
         self._parent = None if place.file is None else os.getppid()
 
@@ -80,6 +81,13 @@ class Together(Workers):
         sums, signal = combine(self, tree, notes, changed, leaves=leaves, like=like)
         self.hear(signal)
         return sums
+
+    def memory(self, use: Hashable, count: int, dtype: torch.dtype) -> Tensor:
+        """Return memory for some numbers, the same for each use as long as it is large enough."""
+        held = self._memory.get((use, dtype))
+        if held is None or held.numel() < count:
+            held = self._memory[use, dtype] = torch.zeros(count, dtype=dtype)
+        return held[:count]
 
     def share(self, make: Callable[[], Shared]) -> Shared:
         """Return what worker 0 makes, by way of JSON."""
