@@ -154,6 +154,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     arguments = parser.parse_args()
+    facts = environment.describe()
+    print(f"{environment.headline(facts)}\nload {os.getloadavg()[0]:.1f} on {environment.processors()} processors\n")
     steps: dict[str, dict[str, Times]] = {}
     for name in MODELS:
         cells = [(f"{size} replicated", size, "replicated", "float32") for size in WORKERS]
@@ -173,7 +175,7 @@ def main() -> None:
             exchanges[f"{size} workers, {count:,} numbers"] = {"ours": ours, "all_reduce": theirs}
             print(f"{size} workers, {count:>10,} numbers: ours {_shown(ours)}, all_reduce {_shown(theirs)}")
     if arguments.json:
-        found = {"environment": environment.describe(), "steps": steps, "exchanges": exchanges}
+        found = {"environment": facts, "load": os.getloadavg()[0], "steps": steps, "exchanges": exchanges}
         arguments.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
