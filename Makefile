@@ -5,6 +5,7 @@
 #   make train ARGS="recipes/digits-plain-sgd.toml --train.epochs 5"
 #   make test                           every test, with every framework; WORKERS= sets how many processes
 #   make test-fast                      without the tests marked slow; ARGS= goes to pytest
+#   make crash-matrix                   kill a run at every one of its file-system calls; some minutes
 #   make lint                           ruff and pyright
 #   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
 #   make clean                          remove .venv and what tools left behind; runs/ is yours and stays
@@ -18,7 +19,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train test test-fast lint format bench clean
+.PHONY: train test test-fast crash-matrix lint format bench clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
@@ -29,6 +30,9 @@ test: $(VENV)/.installed-test
 test-fast: $(VENV)/.installed-test
 	$(PYTEST) -m "not slow" $(ARGS)
 
+crash-matrix: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 DOWNSLOPE_EVERY_CALL=1 $(VENV)/bin/python -m pytest -s tests/training/test_kills.py $(ARGS)
+
 lint: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -38,12 +42,12 @@ format: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-# On a quiet machine, for about five minutes: what was measured, as tables and as samples, then docs/performance.md.
+# On a quiet machine, for about six minutes: what was measured, as tables and as samples, then docs/performance.md.
 RESULTS := benchmarks/results
 
 bench: $(VENV)/.installed-test
 	mkdir -p $(RESULTS)
-	set -e; for name in step train_step memory; do \
+	set -e; for name in step keras_step train_step memory; do \
 	  $(VENV)/bin/python benchmarks/$$name.py --json $(RESULTS)/$$name.json > $(RESULTS)/$$name.txt; \
 	  cat $(RESULTS)/$$name.txt; done
 	$(VENV)/bin/python benchmarks/render.py

@@ -66,6 +66,35 @@ def all_contenders(cell: Cell, *, with_compiled: bool) -> dict[str, Step]:
     return contenders
 
 
+def after_backward(cell: Cell) -> dict[str, tuple[Step, Step]]:
+    """Return by contender a pass that does to memory what a backward pass does, and the step that follows it.
+
+    The pass reads every parameter, writes every gradient to a new tensor, and lets go of the gradients before.
+
+    Args:
+        cell: The tensors.
+    """
+    made: dict[str, Callable[[Any], Any]] = {
+        OURS: lambda params: downslope.torch.SGD(params, **COMMON),
+        "torch fused": lambda params: torch.optim.SGD(params, **COMMON, fused=True),
+        "torch default": lambda params: torch.optim.SGD(params, **COMMON),
+    }
+
+    def pair(make: Callable[[Any], Any]) -> tuple[Step, Step]:
+        params = [torch.full(shape, 0.5, requires_grad=True) for shape in cell.shapes]
+        values = [param.detach() for param in params]
+
+        def backward() -> None:
+            for param in params:
+                param.grad = None
+            for param, grad in zip(params, torch._foreach_mul(values, 1e-2), strict=True):  # noqa: SLF001 - in name only
+                param.grad = grad
+
+        return backward, make(params).step
+
+    return {name: pair(make) for name, make in made.items()}
+
+
 def bound_milliseconds(kernel_milliseconds: float, parameters: int) -> float:
     """Return the least time of a step, from that of the bound's kernel.
 

@@ -2,8 +2,9 @@
 
     python benchmarks/keras_step.py --backends tensorflow jax torch --cells mlp6 many --rounds 10 --json keras_step.json
 
-What lives here: both optimizers' step as `fit` takes it on a backend, and by eager `apply`. Each backend has processes
-of its own. Nesterov momentum .9 with weight decay 1e-4, decoupled, as Keras has it; fp32.
+What lives here: both optimizers' step as `fit` takes it on a backend: compiled on TensorFlow (by XLA, and as a graph,
+which is `jit_compile=False`) and JAX, as it is on torch. Each backend has processes of its own. Nesterov momentum .9
+with weight decay 1e-4, decoupled, as Keras has it; fp32.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ from timing import time_in_turns
 
 BACKENDS = ("tensorflow", "jax", "torch")
 OURS, THEIRS = "downslope", "keras SGD"
+XLA, GRAPH, JITTED, EAGER = "compiled by XLA", "as a graph", "jitted, state donated", "as it is"
+WAYS = (("tensorflow", XLA), ("tensorflow", GRAPH), ("jax", JITTED), ("torch", EAGER))
+"""Backend, and how `fit` takes a step there."""
+MOST_FOR_XLA = 500
+"""Tensors above which TensorFlow's XLA takes half a minute to compile a step."""
+MOST_ROUNDS = 11
 ARGUMENTS: dict[str, Any] = {"learning_rate": 1e-3, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-4}
 
 
@@ -45,11 +52,10 @@ def contenders(backend: str, cell: Cell) -> dict[str, dict[str, Callable[[], obj
         optimizer.build(variables)
         return optimizer, variables
 
-    def eager(name: str) -> Callable[[], object]:
-        optimizer, variables = made(name)
-        if backend != "torch":
-            return lambda: optimizer.apply(grads, variables)
+    def on_torch(name: str) -> Callable[[], object]:
         import torch
+
+        optimizer, variables = made(name)
 
         def step() -> None:
             with torch.no_grad():
@@ -57,13 +63,14 @@ def contenders(backend: str, cell: Cell) -> dict[str, dict[str, Callable[[], obj
 
         return step
 
-    ways = {"apply, eager": {name: eager(name) for name in kinds}} if cell.in_cache or backend == "torch" else {}
-    if backend == "tensorflow":
-        for label, by_xla in (("compiled by XLA, as fit by default", True), ("as a graph", False)):
-            ways[label] = {name: _tensorflow_step(*made(name), grads, by_xla=by_xla) for name in kinds}
-    elif backend == "jax":
-        ways["jitted with donation, as in fit"] = {name: _jax_step(*made(name), grads) for name in kinds}
-    return ways
+    if backend == "torch":
+        return {EAGER: {name: on_torch(name) for name in kinds}}
+    if backend == "jax":
+        return {JITTED: {name: _jax_step(*made(name), grads) for name in kinds}}
+    labels = (GRAPH,) if len(cell.shapes) > MOST_FOR_XLA else (XLA, GRAPH)
+    return {
+        label: {name: _tensorflow_step(*made(name), grads, by_xla=label == XLA) for name in kinds} for label in labels
+    }
 
 
 def _tensorflow_step(optimizer: Any, variables: list[Any], grads: list[Any], *, by_xla: bool) -> Callable[[], object]:
@@ -96,7 +103,7 @@ def measure(backend: str, threads: int, cells: list[str], rounds: int | None) ->
         cell = CELLS[name]
         for way, steps in contenders(backend, cell).items():
             busy = environment.Busy()
-            samples = time_in_turns(steps, rounds or cell.rounds, f"{backend}, {name}, {way}")
+            samples = time_in_turns(steps, rounds or min(cell.rounds, MOST_ROUNDS), f"{backend}, {name}, {way}")
             timed = {"milliseconds": samples.steady, "first_milliseconds": samples.first}
             about = {"backend": backend, "cell": name, "way": way, "threads": threads, "busy": busy.report()}
             results.append(about | timed)
@@ -106,8 +113,11 @@ def measure(backend: str, threads: int, cells: list[str], rounds: int | None) ->
 def main() -> None:
     """Read the command line, measure in one process per backend and number of threads, print and write."""
     parser = environment.common_arguments(__doc__)
+    parser.set_defaults(threads=[1])  # compiling takes the longest, and two threads would double it
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS), help="of Keras")
-    parser.add_argument("--cells", nargs="+", choices=list(CELLS), default=["mlp6", "many"], help="which tensors")
+    parser.add_argument(
+        "--cells", nargs="+", choices=list(CELLS), default=["mlp6", "many", "resnet50"], help="which tensors"
+    )
     arguments = parser.parse_args()
     if arguments.worker:
         (backend,) = arguments.backends

@@ -19,16 +19,17 @@ Samples = Mapping[str, Sequence[float]]
 """Contender -> milliseconds by round."""
 
 
-def comparison(milliseconds: Samples, first: Samples | None = None) -> Table:
+def comparison(milliseconds: Samples, first: Samples | None = None, *, ours: str = OURS) -> Table:
     """Return median, minimum and our ratio to each contender.
 
     Args:
         milliseconds: Contender -> samples by round.
         first: The same of the first step of each turn; None leaves that column out.
+        ours: Which contender is ours.
     """
     rows: list[list[str]] = []
     for name, samples in milliseconds.items():
-        rows.append([name, number(statistics.median(samples)), number(min(samples)), ratio(milliseconds, name)])
+        rows.append([name, number(statistics.median(samples)), number(min(samples)), ratio(milliseconds, name, ours)])
         if first is not None:
             rows[-1].append(number(statistics.median(first[name])))
     heading = ["", "median ms", "minimum ms", "ours / it"]

@@ -17,6 +17,13 @@ SAMPLE_SECONDS = 0.02
 some ten steps until caches and branch predictors have settled on them."""
 
 
+SETTLING_SECONDS = 0.25
+"""After so long in its turn a contender's tensors lie where its own use of them leaves them: the last cache gives a new
+user its place only step by step (a thousand small tensors need some twenty steps to get there)."""
+SETTLING, TIMED = 2, 7
+"""Fewest steps to settle, and steps that are timed then."""
+
+
 class Samples(NamedTuple):
     """What was timed, in milliseconds per step, by contender and round.
 
@@ -52,11 +59,48 @@ def time_in_turns(contenders: Mapping[str, Callable[[], object]], rounds: int, l
             if count > 1:
                 _milliseconds(step, count)
             samples.steady[name].append(_milliseconds(step, count))
-        if sys.stderr.isatty():
-            print(f"\r{label}: round {number + 1} of {rounds}   ", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print("\r" + " " * 60, end="\r", file=sys.stderr, flush=True)
+        _show(f"{label}: round {number + 1} of {rounds}   ")
+    _show("")
     return samples
+
+
+def time_after(
+    contenders: Mapping[str, tuple[Callable[[], object], Callable[[], object]]], rounds: int, label: str
+) -> dict[str, list[float]]:
+    """Time every contender's step right after what comes before it in use, several times in succession, by turns.
+
+    Args:
+        contenders: Name -> what comes before a step, which is not timed; and one step.
+        rounds: How many samples of each.
+        label: What is being timed, for the progress line.
+
+    Returns:
+        By contender the milliseconds of a step by round, each the median of several.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(rounds):
+        order = list(contenders)
+        random.Random(number).shuffle(order)  # noqa: S311 - an order of turns, no secret
+        for name in order:
+            before, step = contenders[name]
+            begin, settling, taken = time.perf_counter(), 0, []
+            while settling < SETTLING or time.perf_counter() - begin < SETTLING_SECONDS:
+                before()
+                step()
+                settling += 1
+            for _ in range(TIMED):
+                before()
+                taken.append(_milliseconds(step, 1))
+            samples[name].append(statistics.median(taken))
+        _show(f"{label}: round {number + 1} of {rounds}   ")
+    _show("")
+    return samples
+
+
+def _show(progress: str) -> None:
+    """Show a line of progress in the place of the one before, on a terminal; an empty one takes it away."""
+    if sys.stderr.isatty():
+        print(f"\r{progress or ' ' * 60}", end="" if progress else "\r", file=sys.stderr, flush=True)
 
 
 def _milliseconds(step: Callable[[], object], count: int) -> float:

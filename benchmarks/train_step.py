@@ -3,17 +3,20 @@
     python benchmarks/train_step.py --models mlp lstm --rounds 20 --threads 1 --json train_step.json
 
 What lives here: four models and the loop around them, and the same shapes in Keras's and scikit-learn's own loops. It
-shows how much of a training step the optimizer is: where that is little, no optimizer makes a difference.
+shows how much of a training step the optimizer is: where that is little, no optimizer makes a difference. Whole loops,
+`downslope train` among them, are in `loops.py`, and timed from here for two of the models, on one thread.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 import statistics
 from collections.abc import Callable
 from typing import Any
 
 import environment
+import loops
 import tables
 from timing import time_in_turns
 
@@ -21,9 +24,13 @@ MODELS = {
     "mlp": "the default recipe's: 64-128-10, batch 32",
     "conv": "two convolutions of 16 and 32 channels and a linear layer, 28x28 images, batch 32",
     "lstm": "one LSTM layer of 128, 32 steps of 64 numbers, batch 32",
-    "wide": "an MLP of 20 million parameters, batch 8",
+    "wide": "an MLP of 20 million parameters, 1024-1904-1904-1904-1904-1904-1904-10, batch 8",
 }
+WIDE = (1904,) * 6
+"""Widths of the wide MLP's hidden layers. A weight, 14 MiB, stays below the 32 MiB from which the system gives memory
+for a gradient anew at every step, page by page, which costs more than the step."""
 IN_BACKWARD, NO_UPDATE = "downslope, step in backward", "no update at all"
+LOOP_ROUNDS = 3
 ROUNDS = {"mlp": 40, "conv": 25, "lstm": 25, "wide": 15}
 
 
@@ -50,11 +57,10 @@ def build(name: str) -> tuple[Any, Any, Any]:
     elif name == "lstm":
         model, inputs = _LastOfLSTM(), torch.randn(32, 32, 64)
     else:
-        width = 2920
-        layers: list[Any] = [nn.Linear(1024, width), nn.ReLU()]
-        for _ in range(2):
-            layers += [nn.Linear(width, width), nn.ReLU()]
-        model, inputs = nn.Sequential(*layers, nn.Linear(width, 10)), torch.randn(8, 1024)
+        layers: list[Any] = []
+        for inner, outer in itertools.pairwise((1024, *WIDE)):
+            layers += [nn.Linear(inner, outer), nn.ReLU()]
+        model, inputs = nn.Sequential(*layers, nn.Linear(WIDE[-1], 10)), torch.randn(8, 1024)
     return model, inputs, torch.randint(0, 10, (len(inputs),))
 
 
@@ -117,6 +123,14 @@ def contenders(name: str) -> tuple[dict[str, Callable[[], object]], int]:
 
 def keras_step(name: str) -> Callable[[], object]:
     """Return Keras's own `train_on_batch`, on its torch backend, of a model of the same shapes."""
+    model, shape = keras_model(name)
+    _, inputs, labels = build(name)
+    inputs, labels = inputs.numpy().reshape(-1, *shape), labels.numpy()
+    return lambda: model.train_on_batch(inputs, labels)
+
+
+def keras_model(name: str) -> tuple[Any, tuple[int, ...]]:
+    """Return a compiled model of the same shapes on Keras's torch backend, and the shape of its inputs."""
     import os
 
     os.environ["KERAS_BACKEND"] = "torch"
@@ -133,13 +147,11 @@ def keras_step(name: str) -> Callable[[], object]:
     elif name == "lstm":
         shape, body = (32, 64), [layers.LSTM(128)]
     else:
-        shape, body = (1024,), [layers.Dense(2920, activation="relu") for _ in range(3)]
+        shape, body = (1024,), [layers.Dense(width, activation="relu") for width in WIDE]
     model = keras.Sequential([keras.Input(shape), *body, layers.Dense(10)])
     optimizer = keras.optimizers.SGD(1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4)
     model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    _, inputs, labels = build(name)
-    inputs, labels = inputs.numpy().reshape(-1, *shape), labels.numpy()
-    return lambda: model.train_on_batch(inputs, labels)
+    return model, shape
 
 
 def sklearn_step() -> Callable[[], object]:
@@ -172,7 +184,13 @@ def measure(threads: int, models: list[str], rounds: int | None) -> dict[str, An
         )
         del steps
         gc.collect()
-    return {"environment": facts, "results": results}
+    whole = []
+    for name in models if threads == 1 else ():
+        if name in loops.STEPS:
+            busy = environment.Busy()
+            spent = loops.time_loops(name, min(rounds or LOOP_ROUNDS, LOOP_ROUNDS))
+            whole.append({"model": name, "threads": threads, "busy": busy.report(), "milliseconds": spent})
+    return {"environment": facts, "results": results, "loops": whole}
 
 
 def main() -> None:
@@ -187,7 +205,8 @@ def main() -> None:
     passed_on = ["--models", *arguments.models]
     if arguments.rounds:
         passed_on += ["--rounds", str(arguments.rounds)]
-    content = environment.joined(environment.run_per_thread_count(__file__, arguments.threads, passed_on))
+    parts = environment.run_per_thread_count(__file__, arguments.threads, passed_on)
+    content = environment.joined(parts) | {"loops": [result for part in parts for result in part["loops"]]}
     print(environment.headline(content["environment"]))
     for result in content["results"]:
         print(f"\n{result['model']}: {MODELS[result['model']]}, {result['parameters']:,} parameters")
@@ -198,6 +217,12 @@ def main() -> None:
             f"{name} {1 - spent[NO_UPDATE] / spent[name]:.0%}" for name in list(spent)[: list(spent).index(NO_UPDATE)]
         ]
         print(f"share of the update: {', '.join(shares)}")
+    for result in content["loops"]:
+        print(f"\n{result['model']}, whole loops: {MODELS[result['model']]}")
+        print(f"{result['threads']} thread(s), {environment.busy_sentence(result['busy'])}")
+        print(tables.as_text(tables.comparison(result["milliseconds"], ours=loops.OURS)))
+        if loops.LIGHTNING not in result["milliseconds"]:
+            print("Lightning is not installed; with `pip install lightning` it takes part")
     if arguments.json:
         environment.write_json(arguments.json, content)
 

@@ -1,7 +1,10 @@
-"""What the tests of the command line share: one finished run, trained once by the real command."""
+"""What the tests of the command line share: finished and stopped runs, each trained once."""
 
 import pytest
 from command_line import SHORT, command
+from storage_runs import fingerprint, words
+
+from downslope.cli.main import main
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +14,31 @@ def trained(tmp_path_factory):
     done = command("train", *SHORT, "--out", str(folder))
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """Leave out the report, which takes longer than all the rest."""
+    monkeypatch.setattr("downslope.training.loop._write_report", lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """Return what an uninterrupted run leaves."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert main(words(folder)) == 0
+    return fingerprint(folder)
+
+
+@pytest.fixture(scope="session")
+def stopped(tmp_path_factory):
+    """Return a run of 40 steps that was stopped after 30; tests must not change it."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("downslope.training.run.Run.finished", property(lambda self: self.step >= 30))
+        patch.setattr("downslope.training.run.Run._finish", lambda self: None)
+        patch.setattr("downslope.training.loop._write_report", lambda *_: None)
+        assert main(words(folder)) == 0
+    for name in ("model.safetensors", "report.html"):
+        assert not (folder / name).exists()
+    return folder

@@ -274,3 +274,52 @@ def test_many_layers_frozen_layers_and_schedules_in_keras_files(tmp_path):
     for name, variable in zip(names, model.optimizer.momentums, strict=True):
         np.testing.assert_array_equal(file.snapshot.velocity[name], variable.numpy())
     assert f"{layers[5].name}/kernel" in file.snapshot.params
+
+
+def test_models_within_models_in_keras_files(tmp_path):
+    """Velocities of inner models' layers have the names of models and layer, in the order of the variables."""
+    import keras
+
+    def dense(name, **more):
+        return keras.layers.Dense(3, name=name, **more)
+
+    deep = keras.Sequential([keras.Input((3,)), dense("one"), dense("two", trainable=False)], name="deep")
+    inner = keras.Sequential(
+        [keras.Input((3,)), dense("z"), deep, keras.layers.BatchNormalization(name="n")], name="inner"
+    )
+    frozen = keras.Sequential([keras.Input((3,)), dense("never")], name="frozen")
+    frozen.trainable = False
+    inputs, between = keras.Input((3,)), keras.Input((3,))
+    functional = keras.Model(between, dense("a")(between), name="functional")
+    model = keras.Model(inputs, functional(frozen(dense("b")(inner(inputs)))))
+    model.compile(keras.optimizers.SGD(0.125, momentum=0.875), loss="mse")
+    rng = np.random.default_rng(0)
+    model.train_on_batch(rng.normal(size=(4, 3)), rng.normal(size=(4, 3)))
+    model.save(tmp_path / "nested.keras")
+    file = read_keras(tmp_path / "nested.keras")
+    layers = ("inner/z", "inner/deep/one", "inner/n", "b", "functional/a")
+    parts = [("gamma", "beta") if layer == "inner/n" else ("kernel", "bias") for layer in layers]
+    names = [f"{layer}/{part}" for layer, both in zip(layers, parts, strict=True) for part in both]
+    assert list(file.momentums) == names
+    assert file.snapshot.notes == ()
+    for name, momentum, variable in zip(names, model.optimizer.momentums, model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(file.snapshot.velocity[name], momentum.numpy())
+        np.testing.assert_array_equal(file.snapshot.params[name], variable.numpy())
+    assert {"frozen/never/kernel", "inner/deep/two/bias", "inner/n/moving_mean"} <= set(file.snapshot.params)
+
+
+def test_bfloat16_in_safetensors_becomes_float32(tmp_path):
+    """Every bfloat16 that is no NaN comes back as the same number, with a note; what NumPy cannot hold is refused."""
+    import safetensors.torch
+    import torch
+
+    file = tmp_path / "narrow.safetensors"
+    every = torch.arange(2**16, dtype=torch.int32).to(torch.uint16).view(torch.bfloat16)
+    safetensors.torch.save_file({"velocity.w": every.reshape(256, 256), "velocity.b": torch.ones(3)}, file)
+    found = read_tensors(file, "torch")
+    assert found.velocity["w"].dtype == found.velocity["b"].dtype == np.float32
+    np.testing.assert_array_equal(found.velocity["w"], every.float().numpy().reshape(256, 256))
+    assert found.notes == ("bfloat16 became float32, which holds the same numbers",)
+    safetensors.torch.save_file({"velocity.w": torch.ones(2).to(torch.float8_e4m3fn)}, file)
+    with pytest.raises(StateError, match=r"`velocity\.w` is F8_E4M3, which cannot be read here\. Save it as float32"):
+        read_tensors(file, "torch")

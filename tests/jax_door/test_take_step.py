@@ -22,10 +22,11 @@ import downslope.torch
 from cases import CASES, STEPS, Case, gradients, initial_params
 from downslope import Group, Settings, kernel
 from downslope.core.errors import SettingsError, StateError
-from downslope.jax import compiled, sgd, take_step
+from downslope.jax import sgd, take_step
+from downslope.kernel import xla
 from downslope.schedules import Exponential
 
-needs_kernel = pytest.mark.skipif(not compiled.is_registered(), reason="the kernel is not built, or switched off")
+needs_kernel = pytest.mark.skipif(not xla.is_registered(), reason="the kernel is not built, or switched off")
 BY_NAME = {case.name: case for case in CASES}
 NESTEROV = Settings(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01)
 
@@ -39,7 +40,7 @@ def stepper(optimizer, take=take_step, *, donate=True):
 
 def is_by_kernel(function, *arguments) -> bool:
     """Return whether a program calls the kernel."""
-    return compiled.TARGET in jax.jit(function).lower(*arguments).as_text()
+    return xla.TARGET in jax.jit(function).lower(*arguments).as_text()
 
 
 def in_torch(array) -> torch.Tensor:
@@ -207,7 +208,7 @@ def test_holes_empty_leaves_groups_and_what_the_kernel_does_not_take() -> None:
         assert list(map(bits, jax.tree.leaves(found[name]))) == list(map(bits, jax.tree.leaves(params[name])))
         assert not any(leaf.any() for leaf in jax.tree.leaves(after.velocity[name]))
     text = jax.jit(lambda *trees: take_step(optimizer, *trees)).lower(grads, state, params).as_text()
-    call = next(line for line in text.splitlines() if compiled.TARGET in line)
+    call = next(line for line in text.splitlines() if xla.TARGET in line)
     assert "complex" not in call
     assert "bf16" not in call
 
@@ -220,7 +221,7 @@ def test_more_tensors_than_one_call_takes() -> None:
     optimizer = sgd(settings=NESTEROV, groups=[group])
     params, grads = jax.tree.map(jnp.asarray, values), jax.tree.map(lambda x: jnp.asarray(x / 7), values)
     state, step = optimizer.init(params), stepper(optimizer)
-    assert step.lower(params, state, grads).as_text().count(f"@{compiled.TARGET}") == 4
+    assert step.lower(params, state, grads).as_text().count(f"@{xla.TARGET}") == 4
     peer = downslope.numpy.SGD(values, settings=NESTEROV, groups=[group], fused=True)
     for _ in range(3):
         params, state = step(params, state, grads)
@@ -326,7 +327,7 @@ def test_an_exported_program_needs_no_kernel() -> None:
     optimizer, params = sgd(0.5, 0.5), {"x": jnp.ones(3)}
     state = optimizer.init(params)
     exported = jax.export.export(jax.jit(lambda p, s: take_step(optimizer, p, s, p)))(params, state)
-    assert f"@{compiled.TARGET}" not in exported.mlir_module()
+    assert f"@{xla.TARGET}" not in exported.mlir_module()
     np.testing.assert_array_equal(exported.call(params, state)[0]["x"], [0.5] * 3)
 
 
@@ -362,7 +363,7 @@ def test_the_entry_refuses_what_does_not_fit(arrays, message: str) -> None:
     """Called by its name with anything but a step's arrays, it is an error of XLA, and no memory is touched."""
     with jax.enable_x64(True):
         result = [jax.ShapeDtypeStruct(arrays[1].shape, arrays[1].dtype)]
-        call = jax.ffi.ffi_call(compiled.TARGET, result, input_output_aliases={1: 0})
+        call = jax.ffi.ffi_call(xla.TARGET, result, input_output_aliases={1: 0})
         with pytest.raises(jax.errors.JaxRuntimeError, match=message):
             jax.block_until_ready(jax.jit(call)(*map(jnp.asarray, arrays)))
 
@@ -370,10 +371,11 @@ def test_the_entry_refuses_what_does_not_fit(arrays, message: str) -> None:
 FALLBACK = """
 import jax, jax.numpy as jnp
 from downslope import kernel
-from downslope.jax import compiled, sgd, take_step
+from downslope.jax import sgd, take_step
+from downslope.kernel import xla
 
 {before}
-assert not compiled.is_registered()
+assert not xla.is_registered()
 optimizer = sgd(0.5, 0.5, nesterov=True, weight_decay=0.5)
 params = {{"x": jnp.ones(3)}}
 state = optimizer.init(params)

@@ -33,6 +33,25 @@ def line(count=40):
     }
 
 
+def outliers(every=40, size=200.0, count=120):
+    """Return a regression in which some targets are far from all others, and the loss of their batches leaps up."""
+    inputs = np.random.default_rng(3).normal(size=(count, 4))
+    targets = inputs @ np.array([1.0, -2.0, 0.5, 0.0]) + 3.0
+    targets[::every] += size
+    return inputs, targets
+
+
+def nothing_held_out_is_far(**options):
+    """Return `outliers`, held out examples free of them."""
+    inputs, targets = outliers(**options)
+    return {
+        "train_inputs": inputs,
+        "train_targets": targets,
+        "held_out_inputs": inputs[1:17],
+        "held_out_targets": targets[1:17],
+    }
+
+
 def dropout(dataset, rate=0.5):
     """Return a model that draws random numbers in every forward pass."""
     return nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(rate), nn.Linear(16, dataset.classes))
@@ -41,6 +60,11 @@ def dropout(dataset, rate=0.5):
 def batch_norm(dataset):
     """Return a model with buffers that every forward pass changes."""
     return nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, dataset.classes))
+
+
+def batch_norm_of_numbers(dataset):
+    """Return a model of one number with buffers that every forward pass changes."""
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))
 
 
 class Noisy(nn.Module):

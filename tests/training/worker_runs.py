@@ -52,6 +52,15 @@ CASES = {
         {**BASE, "train__loss": "training_tasks:sometimes_infinite", "train__on_nonfinite": "skip"},
         (1, 4),
     ),
+    "rewind": (
+        {
+            **BASE,
+            "train__loss": '"training_tasks:sometimes_infinite"',
+            "train__on_nonfinite": "rewind",
+            "checkpoint__every_steps": "2",
+        },
+        (1, 4),
+    ),
     "plateau and early stop": (
         {
             **BASE,

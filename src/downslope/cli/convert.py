@@ -33,6 +33,7 @@ def execute(words: Sequence[str]) -> int:
     from downslope.cli.convert_sources import chosen_settings, read_source
     from downslope.exchange.conventions import find_convention
     from downslope.exchange.layouts import apply_table, read_table
+    from downslope.exchange.lstm_biases import with_biases
     from downslope.exchange.state import convert_state
 
     source, target = find_convention(arguments.source).name, find_convention(arguments.target).name
@@ -42,7 +43,8 @@ def execute(words: Sequence[str]) -> int:
     step = snapshot.step if arguments.step is None else arguments.step
     settings = chosen_settings(snapshot, arguments)
     before = replace(snapshot, settings=settings, step=step)
-    moved = apply_table(before, table, from_keras=_is_keras(source), to_keras=_is_keras(target))
+    sides = {"from_keras": _is_keras(source), "to_keras": _is_keras(target)}
+    moved = apply_table(*with_biases(before, table, **sides, target=target), **sides)
     converted = convert_state(
         moved.velocity,
         source,
@@ -65,8 +67,8 @@ def _read(words: Sequence[str]) -> Any:
         usage="IN OUT --from SYSTEM --to SYSTEM [--map ENTRY ...] [--like FILE] [--sgd.KEY VALUE ...]",
         summary=(
             "Carry velocities, and parameters where the file has them, from one framework to another, and say how\n"
-            "long the two then stay together. IN is a .pt, .pth, .safetensors, .keras or .weights.h5 file, or a run\n"
-            "folder; OUT a .safetensors, .keras or .weights.h5 file."
+            "long the two then stay together. IN is a .pt, .pth, .safetensors, .msgpack, .keras or .weights.h5\n"
+            "file, a run folder or a folder of orbax; OUT a .safetensors, .keras or .weights.h5 file."
         ),
         example="downslope convert run.pt run.safetensors --from torch --to optax --map names.toml",
         overrides=True,
@@ -80,8 +82,8 @@ def _read(words: Sequence[str]) -> Any:
         "--map",
         metavar="ENTRY",
         action="append",
-        help="a TOML file of names, or NAME=THERE, or NAME=THERE:LAYOUT with the layout dense, conv1d, conv2d, conv3d "
-        "or lstm; NAME= leaves it out; may be given several times (default: names stay as they are)",
+        help="a TOML file of names, or NAME=THERE, or NAME=THERE:LAYOUT with the layout dense, conv1d, conv2d, "
+        "conv3d, lstm or lstm_bias; NAME= leaves it out; may be given several times (default: names stay as they are)",
     )
     parser.add_argument(
         "--like", metavar="FILE", type=Path, help="a file that Keras wrote for this model, whose form OUT gets"
@@ -112,7 +114,9 @@ def _read(words: Sequence[str]) -> Any:
 def _check(parser: CommandParser, arguments: Any) -> None:
     """Raise for what can be told before anything is read."""
     if arguments.source is None and arguments.input.is_dir():
-        arguments.source = "downslope"
+        from downslope.cli.convert_sources import looks_like_orbax
+
+        arguments.source = None if looks_like_orbax(arguments.input) else "downslope"
     for option, value in (("--from", arguments.source), ("--to", arguments.target)):
         if value is None:
             parser.error(f"{option} is missing; give a system, such as {option} torch")
@@ -185,7 +189,7 @@ def _names(before: Snapshot, after: Snapshot, entries: list[str] | None) -> list
     from downslope.exchange.layouts import read_table
 
     kept = {**after.velocity, **after.params}
-    return [(name, entry.to) for name, entry in read_table(entries).items() if entry.to in kept]
+    return [(name, place) for name, entry in read_table(entries).items() for place in entry.targets if place in kept]
 
 
 def _shape(snapshot: Snapshot, name: str) -> tuple[int, ...] | str:

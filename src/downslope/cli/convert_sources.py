@@ -34,7 +34,11 @@ def read_source(path: Path, convention: str) -> Snapshot:
         UsageError: If its ending is none that is read.
     """
     if path.is_dir():
-        return _read_run(path, convention)
+        return _read_folder(path, convention)
+    if path.name.endswith(".msgpack"):
+        from downslope.jax.state_files import read_msgpack
+
+        return read_msgpack(path, convention)
     if path.name.endswith((".pt", ".pth")):
         from downslope.torch.state_files import read_state_file
 
@@ -50,8 +54,22 @@ def read_source(path: Path, convention: str) -> Snapshot:
             raise UsageError(f"convert: {path.name} is Keras's; use --from keras, not --from {convention}.")
         return read_keras(path, convention).snapshot
     raise UsageError(
-        f"convert: IN must be a .pt, .pth, .safetensors, .keras or .weights.h5 file, or a run folder; got {path}."
+        "convert: IN must be a .pt, .pth, .safetensors, .msgpack, .keras or .weights.h5 file, a run folder, or a "
+        f"folder of orbax; got {path}."
     )
+
+
+def _read_folder(folder: Path, convention: str) -> Snapshot:
+    if looks_like_orbax(folder):
+        from downslope.jax.state_files import read_orbax
+
+        return read_orbax(folder, convention)
+    return _read_run(folder, convention)
+
+
+def looks_like_orbax(folder: Path) -> bool:
+    """Return whether a folder is one that orbax wrote: a tree, a step with trees in it, or several steps."""
+    return any(next(folder.glob(f"{depth}_METADATA"), None) is not None for depth in ("", "*/", "*/*/"))
 
 
 def _read_run(folder: Path, convention: str) -> Snapshot:

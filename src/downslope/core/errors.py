@@ -58,6 +58,12 @@ class NonFiniteGradientError(DownslopeError, ArithmeticError):
     exit_code = 1
 
 
+class DivergenceError(DownslopeError, ArithmeticError):
+    """Training went wrong more often than its recipe allows."""
+
+    exit_code = 1
+
+
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """Return " Did you mean `x`?" for the closest allowed word, or "" if nothing is close."""
     close = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.6)

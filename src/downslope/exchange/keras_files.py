@@ -270,18 +270,27 @@ def _datasets(h5py: Any, file: Any) -> list[str]:
 
 
 def _layers(file: Any, datasets: list[str]) -> list[Layer]:
-    """Return the layers that have variables, numbered ones in order: their names and variables."""
+    """Return the layers that have variables, numbered ones in order: their names and variables.
+
+    A model within the model has layers of its own, whose names begin with its name.
+    """
     groups: dict[str, list[str]] = {}
     for place in sorted(datasets, key=_in_numbers):  # dense_2 comes before dense_10
-        parts = place.split("/", 2)
-        if parts[0] == "layers" and len(parts) == 3:
-            groups.setdefault(parts[1], []).append(parts[2])
+        match = re.fullmatch(r"layers/([^/]+(?:/layers/[^/]+)*)/(.+)", place)
+        if match is not None:
+            groups.setdefault(match[1], []).append(match[2])
     found: list[Layer] = []
     for group, places in groups.items():
-        item = file[f"layers/{group}"]
-        name = item["vars"].attrs.get("name", group) if "vars" in item else group
-        found.append(Layer.of(str(name), group, places, [item[place].shape for place in places]))
+        parts = group.split("/layers/")
+        names = [_name_of(file, "/layers/".join(parts[: depth + 1]), part) for depth, part in enumerate(parts)]
+        shapes = [file[f"layers/{group}/{place}"].shape for place in places]
+        found.append(Layer.of("/".join(names), group, places, shapes))
     return found
+
+
+def _name_of(file: Any, group: str, otherwise: str) -> str:
+    item = file[f"layers/{group}"]
+    return str(item["vars"].attrs.get("name", otherwise) if "vars" in item else otherwise)
 
 
 def _in_numbers(path: str) -> list[tuple[str, int]]:

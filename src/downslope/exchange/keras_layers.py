@@ -53,12 +53,13 @@ class Layer:
         """Return the layer of a group of datasets.
 
         Args:
-            name: Its name.
-            group: The group's name: its class in snake case, numbered from the second on.
+            name: Its name; in a model within the model, after that one's.
+            group: The group's name: its class in snake case, numbered from the second on; in a model within the model,
+                after that one's group.
             places: Its datasets below the group, in order: "vars/0", "cell/vars/0", ...
             shapes: Their shapes.
         """
-        kind = re.sub(r"_\d+$", "", group)
+        kind = re.sub(r"_\d+$", "", group.rsplit("/", 1)[-1])
         own = [place for place in places if "seed_generator" not in place]
         words = _VARIABLES.get(kind, ())
         moving: tuple[str, ...] = ()
@@ -88,14 +89,33 @@ def order_of_config(layers: list[Layer], config: Mapping[str, Any]) -> tuple[lis
         layers: As in the file, whose order is the alphabet's.
         config: The model's configuration, empty if unknown. Layers that it says are frozen are left out.
     """
+    by_name = {layer.name: layer for layer in layers}
+    names = _trainable_names(config, ())
+    if names is None:
+        return layers, False
+    return [by_name[name] for name in names if name in by_name], True
+
+
+def _trainable_names(config: Mapping[str, Any], place: tuple[str, ...]) -> list[str] | None:
+    """Return the names of the layers that are not frozen, in order, those of inner models too; None if none are listed.
+
+    Args:
+        config: Of a model.
+        place: Names of the models that it lies within, its own the last; empty for the outermost.
+    """
     model = config.get("config")
     listed = model.get("layers") if isinstance(model, Mapping) else None
     if not isinstance(listed, list):
-        return layers, False
-    by_name = {layer.name: layer for layer in layers}
-    inner = [item["config"] for item in listed if isinstance(item, Mapping) and isinstance(item.get("config"), Mapping)]
-    ordered = [by_name[c["name"]] for c in inner if c.get("name") in by_name and c.get("trainable", True) is not False]
-    return ordered, True
+        return None
+    names: list[str] = []
+    for item in listed:
+        own = item.get("config") if isinstance(item, Mapping) else None
+        if not isinstance(own, Mapping) or own.get("trainable", True) is False:
+            continue
+        here = (*place, str(own.get("name")))
+        inner = _trainable_names(item, here)
+        names += ["/".join(here)] if inner is None else inner
+    return names
 
 
 def name_momentums(layers: list[Layer], shapes: list[Shape], *, certain: bool) -> list[str]:

@@ -21,6 +21,9 @@ from downslope.core.errors import StateError, did_you_mean, one_of
 from downslope.core.settings import Settings
 from downslope.exchange.snapshot import Snapshot
 
+BIASES = "lstm_bias"
+"""The layout of an LSTM's biases, two in PyTorch and one in Keras (`lstm_biases.py`)."""
+
 LAYOUTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         "same": (),
@@ -29,6 +32,7 @@ LAYOUTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
         "conv2d": (2, 3, 1, 0),
         "conv3d": (2, 3, 4, 1, 0),
         "lstm": (1, 0),
+        BIASES: (),
     }
 )
 """Axes of a Keras kernel in those of PyTorch's: Linear (out, in) and Dense (in, out); ConvNd (out, in, ...) and
@@ -54,6 +58,13 @@ class Entry:
                 f"the layout must be {one_of(LAYOUTS)}; got {self.layout!r}.{did_you_mean(str(self.layout), LAYOUTS)}"
             )
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names there: two, with a plus between them, for the biases of an LSTM."""
+        if self.to is None:
+            return ()
+        return tuple(self.to.split("+")) if self.layout == BIASES else (self.to,)
+
 
 Table = dict[str, Entry]
 
@@ -75,8 +86,9 @@ def read_table(words: Iterable[str]) -> Table:
             if name in table:
                 raise StateError(f"--map: `{name}` is given twice. Give it once.")
             table[name] = entry
-    aims = [entry.to for entry in table.values() if entry.to is not None]
-    twice = next((aim for aim in aims if aims.count(aim) > 1), None)
+    aims = [aim for entry in table.values() for aim in entry.targets]
+    shared = {entry.to for entry in table.values() if entry.layout == BIASES}
+    twice = next((aim for aim in aims if aims.count(aim) > 1 + (aim in shared)), None)
     if twice is not None:
         raise StateError(f"--map: two parameters go to `{twice}`. Each needs a place of its own.")
     return table

@@ -14,6 +14,7 @@ import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from downslope.core.errors import MissingDependencyError, StateError
@@ -22,6 +23,13 @@ from downslope.exchange.snapshot import Snapshot, damaged, replace_file
 
 if TYPE_CHECKING:
     import numpy as np
+
+_FORMATS: Mapping[str, str] = MappingProxyType(
+    {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "C64": "<c8"}
+    | {f"{kind}{bits}": f"<{kind.lower()}{bits // 8}" for kind in "IU" for bits in (8, 16, 32, 64)}
+    | {"BOOL": "?"}
+)
+"""The format's words for what numbers are stored as, and NumPy's."""
 
 _VELOCITY, _PARAM, _STEP = "velocity.", ("param.", "params."), ("step", "count")
 
@@ -37,7 +45,7 @@ def read_tensors(path: Path, convention: str) -> Snapshot:
         StateError: If it is damaged, or its names do not say what is what.
     """
     row = find_convention(convention)
-    tensors, metadata = _load(path)
+    tensors, metadata, notes = _load(path)
     said = metadata.get("convention")
     if said is not None and find_convention(said) is not row:
         raise StateError(
@@ -72,6 +80,7 @@ def read_tensors(path: Path, convention: str) -> Snapshot:
         velocity=velocity | dict.fromkeys(_late(path, metadata)),
         params=params,
         step=step,
+        notes=notes,
     )
 
 
@@ -94,8 +103,8 @@ def write_tensors(path: Path, snapshot: Snapshot) -> None:
         tensors["step"] = np.array(snapshot.step, np.int64)
     late = [name for name, array in snapshot.velocity.items() if array is None]
     metadata = {"convention": snapshot.convention} | ({"no_gradient_yet": json.dumps(late)} if late else {})
-    library, _ = _safetensors()
-    replace_file(path, library.save(tensors, metadata))
+    _safetensors()
+    replace_file(path, importlib.import_module("safetensors.numpy").save(tensors, metadata))
 
 
 def _late(path: Path, metadata: Mapping[str, str]) -> list[str]:
@@ -109,23 +118,43 @@ def _late(path: Path, metadata: Mapping[str, str]) -> list[str]:
     return names
 
 
-def _load(path: Path) -> tuple[dict[str, Any], Mapping[str, str]]:
+def _load(path: Path) -> tuple[dict[str, Any], Mapping[str, str], tuple[str, ...]]:
+    """Return the arrays of a file, its metadata, and what a person should know."""
     data = path.read_bytes()
     library, broken = _safetensors()
     try:
-        tensors = library.load(data)
+        parts = library.deserialize(data)  # which checks the layout; bfloat16, which NumPy has not, is left to us
         length = int.from_bytes(data[:8], "little")
         metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        tensors = {name: _array(path, name, part) for name, part in parts}
     except (broken, ValueError, KeyError, TypeError) as error:
-        if "bfloat16" in str(error) or "BF16" in str(error):
-            raise StateError(f"{path}: holds bfloat16, which NumPy has not. Save it as float32.") from None
+        if isinstance(error, StateError):
+            raise
         raise damaged(path, error) from None
-    return tensors, metadata
+    narrow = any(part["dtype"] == "BF16" for _, part in parts)
+    return tensors, metadata, ("bfloat16 became float32, which holds the same numbers",) if narrow else ()
+
+
+def _array(path: Path, name: str, part: Mapping[str, Any]) -> Any:
+    """Return a tensor of a file; bfloat16, the upper half of a float32, as float32."""
+    import numpy as np
+
+    dtype = _FORMATS.get(part["dtype"])
+    if dtype is None:
+        raise StateError(
+            f"{path}: `{name}` is {part['dtype']}, which cannot be read here. Save it as float32 (F32); "
+            f"read are {', '.join(_FORMATS)}."
+        )
+    array = np.frombuffer(part["data"], dtype)
+    if part["dtype"] == "BF16":
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return array.reshape(part["shape"])
 
 
 def _safetensors() -> tuple[Any, type[Exception]]:
-    """Return the NumPy side of safetensors, and the error that it raises."""
+    """Return safetensors, and the error that it raises."""
     try:
-        return importlib.import_module("safetensors.numpy"), importlib.import_module("safetensors").SafetensorError
+        library = importlib.import_module("safetensors")
     except ModuleNotFoundError:
         raise MissingDependencyError('this needs safetensors. Run: pip install "downslope[torch]"') from None
+    return library, library.SafetensorError

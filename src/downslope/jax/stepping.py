@@ -1,7 +1,7 @@
 """``downslope.jax.take_step``: a step that returns parameters, in place by the compiled kernel where that is possible.
 
 What lives here: which parameters the kernel takes, and the six numbers of each. What does not: the operation that XLA
-sees (`compiled.py`), and arithmetic: the six numbers are derived from the rule, and the rest is the transformation's.
+sees (`kernel/xla.py`), and arithmetic: the six numbers are derived from the rule, and the rest is the transformation's.
 """
 
 from __future__ import annotations
@@ -17,16 +17,12 @@ import optax
 from jax.core import Tracer
 
 from downslope.core.schedules.traced import double_precision
-from downslope.jax.compiled import has_kernel, is_registered, step_in_place
 from downslope.jax.hyperparameters import ScalarsOfStep
 from downslope.jax.leaves import is_hole
 from downslope.jax.transformation import Row, SGDRule, next_state, step_leaf
 from downslope.kernel.arrays import leave_float32
 from downslope.kernel.coefficients import six_coefficients
-
-TENSORS_PER_CALL = 32
-"""More tensors than this are stepped by several calls: XLA's time to compile one grows with the square of its results
-(1000 tensors in one call: 13 s, in calls of 32: 0.8 s), while a step takes as long."""
+from downslope.kernel.xla import TENSORS_PER_CALL, has_kernel, is_registered, step_in_place
 
 Numbers = dict[int, tuple[Sequence[Any], Sequence[Any]]]
 

@@ -230,15 +230,17 @@ class SGD(keras.optimizers.Optimizer):
         """Do nothing: weight decay is in the rule, and the base class would do it a second time."""
 
     def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
-        one_by_one = super()._backend_update_step
+        one_by_one, step_all = super()._backend_update_step, None
+        if keras.backend.backend() == "torch":
+            from downslope.keras.torch_step import step_all
+        elif keras.backend.backend() == "jax":
+            from downslope.keras.jax_step import step_all
         self._held.scalars.clear()
         try:
-            if keras.backend.backend() == "torch":
-                from downslope.keras.torch_step import step_all
-
-                step_all(self, grads, trainable_variables, learning_rate, one_by_one)
-            else:
+            if step_all is None:
                 one_by_one(grads, trainable_variables, learning_rate)
+            else:
+                step_all(self, grads, trainable_variables, learning_rate, one_by_one)
         finally:
             self._held.scalars.clear()  # tensors of this trace, which no other may use
 

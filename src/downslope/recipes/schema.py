@@ -117,6 +117,34 @@ class Plateau:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Spike:
+    """What to do about a loss that leaps up: the table ``[train.spike]``.
+
+    Attributes:
+        factor: A logged loss above this many times the median of those before it is a spike.
+        window: How many logged losses that median is of; the first so many of a run are only watched.
+        action: "skip" the step, or "rewind" to the last checkpoint of `checkpoint.every_steps` and go on after the
+            spike.
+        limit: How many spikes are dealt with; at one more the run ends with an error.
+
+    References:
+        Chowdhery et al. 2022, PaLM, section 5.1.
+    """
+
+    factor: float
+    window: int = 50
+    action: Literal["skip", "rewind"] = "skip"
+    limit: int = 10
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 1 < self.factor < float("inf"):
+            raise RecipeError(f"`factor` must be above 1 and finite, such as 3.0; got {self.factor!r}.")
+        _at_least("window", self.window, 2)
+        _at_least("limit", self.limit, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """How long and how to train: the table ``[train]``.
 
@@ -136,7 +164,11 @@ class Train:
         ema: Decay of the moving average of the weights, in (0, 1), or None for no average.
         evaluate_every: Steps between evaluations on the held-out examples; None for once an epoch.
         log_every: Steps between lines of the log.
-        on_nonfinite: What a gradient with inf or NaN does: "raise", "skip" the step, or "ignore".
+        on_nonfinite: What a gradient with inf or NaN does: "raise", "skip" the step, "rewind" as after a spike, or
+            "ignore".
+        nonfinite_limit: How many such steps are skipped or rewound; None for as many as there are when they are
+            skipped, 10 when rewound.
+        spike: What to do about a loss that leaps up, or None.
         early_stop: When to stop early, or None.
         plateau: When to reduce lr, or None.
     """
@@ -154,7 +186,9 @@ class Train:
     ema: float | None = None
     evaluate_every: int | None = None
     log_every: int = 1
-    on_nonfinite: Literal["raise", "skip", "ignore"] = "raise"
+    on_nonfinite: Literal["raise", "skip", "rewind", "ignore"] = "raise"
+    nonfinite_limit: int | None = None
+    spike: Spike | None = None
     early_stop: EarlyStop | None = None
     plateau: Plateau | None = None
 
@@ -163,13 +197,18 @@ class Train:
         if (self.epochs is None) == (self.steps is None):
             got = "neither" if self.epochs is None else "both"
             raise RecipeError(f"give either `epochs` or `steps`; got {got}. Use for example epochs = 20.")
-        for name in ("steps", "accumulate", "shards", "evaluate_every", "log_every"):
+        for name in ("steps", "accumulate", "shards", "evaluate_every", "log_every", "nonfinite_limit"):
             if (value := getattr(self, name)) is not None:
                 _at_least(name, value, 1)
         for name in ("epochs", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise RecipeError(f"`{name}` must be above 0 and finite; got {value!r}.")
+        if self.nonfinite_limit is not None and self.on_nonfinite not in {"skip", "rewind"}:
+            raise RecipeError(
+                '`nonfinite_limit` counts steps that are skipped or rewound. Give it with on_nonfinite = "skip" or '
+                f'"rewind"; got on_nonfinite = "{self.on_nonfinite}".'
+            )
         if isinstance(self.teacher_forcing, int | float) and not 0 <= self.teacher_forcing <= 1:
             raise RecipeError(f"`teacher_forcing` must be in [0, 1]; got {self.teacher_forcing!r}.")
         if self.ema is not None and self.parallel == "sharded":
@@ -189,6 +228,13 @@ class Train:
         if not isinstance(self.teacher_forcing, Schedule):
             return self
         return replace(self, teacher_forcing=self.teacher_forcing.in_steps(steps_per_epoch))
+
+    @property
+    def rewinds(self) -> str | None:
+        """The path and value of the setting by which training may rewind, or None."""
+        if self.spike is not None and self.spike.action == "rewind":
+            return 'train.spike.action = "rewind"'
+        return 'train.on_nonfinite = "rewind"' if self.on_nonfinite == "rewind" else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +299,11 @@ class Recipe:
             )
         for group in self.groups:
             group.apply(self.sgd)
+        if self.train.rewinds is not None and self.checkpoint.every_steps is None:
+            raise RecipeError(
+                f"`{self.train.rewinds}` needs `checkpoint.every_steps`: where a rewind leads must not depend on the "
+                "clock, or no two runs would be the same. Give for example checkpoint.every_steps = 100."
+            )
         if self.train.shards > self.data.batch_size:
             raise RecipeError(
                 f"`train.shards` must be at most `data.batch_size`, here {self.data.batch_size}, so that each part of "

@@ -63,7 +63,7 @@ class Batches:
         self._seed = seed
         self._sizes = sizes
         self._epoch = -1
-        self._order = torch.empty(0, dtype=torch.int64)
+        self._of_epoch: tuple[Tensor, ...] = ()
         batches = -(-count // self._batch_size)
         self.steps_per_epoch = -(-batches // accumulate)
 
@@ -79,11 +79,10 @@ class Batches:
         """
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._order = self._arrange(epoch)
+            self._of_epoch = self._arrange(epoch).split(self._batch_size)  # once for all steps of the epoch
             self._epoch = epoch
-        size = self._batch_size
-        start = place * self._accumulate * size
-        batches = self._order[start : min(start + self._accumulate * size, self._count)].split(size)
+        start = place * self._accumulate
+        batches = self._of_epoch[start : start + self._accumulate]
         if self._shards == 1:
             return [Leaf(index, batch) for index, batch in enumerate(batches)]
         return [

@@ -17,8 +17,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -110,8 +110,8 @@ def copy_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
         checkpoint: The checkpoint.
         run: The other run folder.
     """
-    files = {name: (checkpoint.folder / name).read_bytes() for name in checkpoint.manifest["files"]}
-    return _commit(checkpoint_folder(run, checkpoint.step), files, (checkpoint.folder / MANIFEST).read_bytes())
+    files = {name: durable.read_file(checkpoint.folder / name) for name in checkpoint.manifest["files"]}
+    return _commit(checkpoint_folder(run, checkpoint.step), files, render_manifest(checkpoint.manifest))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -271,6 +271,12 @@ def verify_log(checkpoint: Checkpoint) -> None:
         raise CheckpointError(f"the first {log['bytes']} bytes of {LOG_NAME} are not those written before it")
 
 
+def without_log(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint whose log is lost as one that needs none: its run's log begins after it."""
+    log = {"bytes": 0, "checksum": hash_prefix(checkpoint.run_folder / LOG_NAME, 0).hexdigest()}
+    return replace(checkpoint, manifest={**checkpoint.manifest, "log": log})
+
+
 def remove_uncommitted(run: Path) -> None:
     """Remove the checkpoints of a run that a crash left without a manifest."""
     for folder in _step_folders(run):
@@ -284,18 +290,18 @@ def remove_all(run: Path) -> None:
         durable.remove_folder(folder, first=MANIFEST)
 
 
-def prune(run: Path, *, step: int, keep: int, best_step: int | None) -> None:
+def prune(run: Path, *, step: int, keep: int, needed: Collection[int | None]) -> None:
     """Remove checkpoints that are no longer kept.
 
     Args:
         run: The run folder.
         step: Updates done; checkpoints after it, which could not be used, are left alone.
         keep: How many of the newest are kept.
-        best_step: Step of the best, kept besides.
+        needed: Steps of those that are kept besides; None among them is none.
     """
     past = [folder for folder in list_checkpoints(run) if _step_of(folder) <= step]
     for folder in past[:-keep]:
-        if _step_of(folder) != best_step:
+        if _step_of(folder) not in needed:
             durable.remove_folder(folder, first=MANIFEST)
 
 

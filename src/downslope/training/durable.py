@@ -25,15 +25,41 @@ _REASONS = {
     errno.EROFS: "the file system is read-only. Choose another folder with --out",
     errno.EACCES: "permission denied. Choose another folder with --out, or change its permissions",
     errno.EPERM: "permission denied. Choose another folder with --out, or change its permissions",
+    errno.EIO: "the disk reports an input/output error. See to the disk, and start again; nothing saved before is lost",
+    errno.ESTALE: "the file server no longer knows it. Start again when the file system is back",
+    errno.EFBIG: "the file would be larger than allowed, by `ulimit -f` or the file system. Raise the limit",
+    errno.ELOOP: "its path is a loop of symbolic links. Choose another folder with --out",
+    errno.ENAMETOOLONG: "its name is too long. Choose a shorter one with --out",
+    errno.ENOLCK: "this file system cannot lock files. Choose another folder with --out",
     errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another folder with --out",
-    errno.EEXIST: "a file is in the way. Choose another folder with --out",
+    errno.EEXIST: "a file, or a symbolic link that leads nowhere, is in the way. Choose another folder with --out",
 }
 
 
+_NO_SUCH_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
+"""What file systems answer (some of networks, some in user space) on which a folder cannot be synced, nor need be."""
+
+
 class StorageError(CheckpointError):
-    """The disk refused: full, read-only, or not permitted."""
+    """The disk refused: full, read-only, not permitted, or gone."""
 
     exit_code = 1
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        StorageError: If it cannot be read.
+    """
+    try:
+        with explained("read", path):
+            return path.read_bytes()
+    except StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise error.__cause__ from None
+        raise
 
 
 def write_file(path: Path, data: bytes, *, sync_folder: bool = True) -> None:
@@ -49,7 +75,7 @@ def write_file(path: Path, data: bytes, *, sync_folder: bool = True) -> None:
         StorageError: If it cannot be written.
     """
     partial = path.parent / f".{path.name}{_PARTIAL}"
-    with _explained("write", path):
+    with explained("write", path):
         try:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
             try:
@@ -71,7 +97,7 @@ def open_for_append(path: Path) -> int:
     Raises:
         StorageError: If it cannot be opened.
     """
-    with _explained("write", path):
+    with explained("write", path):
         is_new = not path.exists()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     if is_new:  # syncing the content alone does not keep the name
@@ -91,7 +117,7 @@ def append(descriptor: int, data: bytes, path: Path, *, sync: bool) -> None:
     Raises:
         StorageError: If it cannot be written.
     """
-    with _explained("write", path):
+    with explained("write", path):
         _write_all(descriptor, data)
         if sync:
             os.fsync(descriptor)
@@ -103,7 +129,7 @@ def cut_file(path: Path, length: int) -> None:
     Raises:
         StorageError: If it cannot be cut.
     """
-    with _explained("write", path):
+    with explained("write", path):
         descriptor = os.open(path, os.O_WRONLY)
         try:
             os.ftruncate(descriptor, length)
@@ -118,7 +144,7 @@ def make_folder(path: Path) -> None:
     Raises:
         StorageError: If it cannot be created.
     """
-    with _explained("create", path):
+    with explained("create", path):
         if path.is_dir():
             return
         if not path.parent.is_dir():
@@ -133,10 +159,13 @@ def fsync_folder(path: Path) -> None:
     Raises:
         StorageError: If the folder cannot be synced.
     """
-    with _explained("sync", path):
+    with explained("sync", path):
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NO_SUCH_SYNC:
+                raise
         finally:
             os.close(descriptor)
 
@@ -147,7 +176,7 @@ def remove_file(path: Path) -> None:
     Raises:
         StorageError: If it cannot be removed.
     """
-    with _explained("remove", path):
+    with explained("remove", path):
         if not path.exists():
             return
         os.unlink(path)
@@ -167,7 +196,7 @@ def remove_folder(path: Path, first: str) -> None:
     if not path.exists():
         return
     remove_file(path / first)
-    with _explained("remove", path):
+    with explained("remove", path):
         for name in sorted(os.listdir(path)):
             os.unlink(path / name)
         os.rmdir(path)
@@ -180,7 +209,7 @@ def remove_partial_files(folder: Path) -> None:
     Raises:
         StorageError: If one cannot be removed.
     """
-    with _explained("remove files in", folder):
+    with explained("remove files in", folder):
         for name in sorted(os.listdir(folder)):
             if is_partial(name):
                 os.unlink(folder / name)
@@ -198,7 +227,13 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 @contextmanager
-def _explained(verb: str, path: Path) -> Iterator[None]:
+def explained(verb: str, path: Path) -> Iterator[None]:
+    """Within its ``with`` block, an error of the operating system becomes a `StorageError` that says what to do.
+
+    Args:
+        verb: What is done: "write", "read", ...
+        path: To what.
+    """
     try:
         yield
     except OSError as error:

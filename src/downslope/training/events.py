@@ -45,7 +45,8 @@ class Events:
 
     def close(self) -> None:
         """Close the file."""
-        durable.os.close(self._descriptor)
+        with durable.explained("close", self._path):
+            durable.os.close(self._descriptor)
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
@@ -61,7 +62,7 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
 
 
 def _cut_torn_line(path: Path) -> None:
-    data = path.read_bytes()
+    data = durable.read_file(path)
     whole = data.rfind(b"\n") + 1
     if whole < len(data):
         durable.cut_file(path, whole)

@@ -81,8 +81,11 @@ class Log:
 
     def close(self) -> None:
         """Flush and close the file."""
-        self.flush()
-        durable.os.close(self._descriptor)
+        try:
+            self.flush()
+        finally:
+            with durable.explained("close", self._path):
+                durable.os.close(self._descriptor)
 
     def _write(self, *, sync: bool) -> None:
         data, self._buffer = bytes(self._buffer), bytearray()
@@ -102,9 +105,8 @@ def hash_prefix(path: Path, length: int) -> hashlib.blake2b:
     present = path.stat().st_size if path.exists() else 0
     if present < length:
         raise CheckpointError(f"{path} has {present} bytes; the checkpoint needs {length} of it.")
-    with path.open("rb") as file:
-        while length:
-            chunk = file.read(min(length, _CHUNK))
+    with durable.explained("read", path), path.open("rb") as file:
+        while length and (chunk := file.read(min(length, _CHUNK))):
             digest.update(chunk)
             length -= len(chunk)
     return digest
@@ -146,7 +148,10 @@ def read_lines(path: Path, required: tuple[str, ...]) -> list[dict[str, Any]]:
     Raises:
         CheckpointError: If a line is damaged.
     """
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    try:
+        lines = durable.read_file(path).split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from downslope.core.errors import CheckpointError, DownslopeError
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
-from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads
+from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
 from downslope.training.parallel.start import begin_together
 from downslope.training.parallel.workers import Workers
 from downslope.training.plan import Plan
@@ -108,10 +108,15 @@ def train(
             run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts())
         run = Run(task, plan, console, workers, watchers)
         try:
-            run.go()
+            with unfilled():
+                run.go()
+        except (DownslopeError, OSError):
+            run.guard.check()  # a folder that was removed explains any other failure
+            raise
         finally:
             run.close()
         page = _write_report(plan.folder, console) if report and run.finished and workers.is_first else None
+        run.guard.check()
     return Outcome(
         step=run.step,
         total_steps=task.total_steps,
@@ -158,5 +163,8 @@ def _write_report(folder: Path, console: Console) -> Path | None:
         write_report([folder], page)
     except DownslopeError as error:
         console.say(f"no report page: {error}")
+        return None
+    except OSError as error:  # what it reads is gone, or cannot be read
+        console.say(f"no report page: {error.filename or folder}: {error.strerror}.")
         return None
     return page

@@ -7,6 +7,7 @@ person should know about it. What does not: any change on the disk.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,15 @@ from downslope.recipes.schema import Recipe
 from downslope.training.checkpoint import (
     MANIFEST,
     Checkpoint,
+    list_checkpoints,
     newest_verifying,
     plain_recipe,
     read_checkpoint,
     verify_log,
+    without_log,
 )
 from downslope.training.environment import describe_environment, differences
-from downslope.training.run_folder import ANEW, RunFolder, check_free, holds_run
+from downslope.training.run_folder import ANEW, RECIPE, RunFolder, check_free, holds_run
 
 RUNS = Path("runs")
 
@@ -84,7 +87,7 @@ def _plan_in_place(recipe: Recipe, folder: Path) -> Plan:
         if RunFolder(folder).checkpoints():
             raise CheckpointError(
                 "\n  ".join([f"{folder}: none of its checkpoints can be used.", *passed_over])
-                + f"\nTo train nevertheless, {ANEW}; nothing there is overwritten."
+                + f"\nNothing there is overwritten. {_way_out(folder)}"
             )
         return Plan(folder=folder, notes=tuple(passed_over))
     if found.manifest["recipe"] == plain_recipe(recipe) and RunFolder(folder).is_complete(found):
@@ -97,12 +100,8 @@ def _plan_from(recipe: Recipe, path: Path, out: Path | None) -> Plan:
     if (path / MANIFEST).exists():
         run = path.resolve().parent.parent
         run = path.parent.parent if path.parent.parent.resolve() == run else run
-        try:
-            chosen = read_checkpoint(path if path.parent.parent == run else path.resolve())
-            verify_log(chosen)
-        except CheckpointError as error:
-            raise CheckpointError(f"{path}: cannot be used: {error}.") from None
-        notes: list[str] = []
+        elsewhere = out is not None and out.resolve() != run.resolve()
+        chosen, notes = _read_chosen(path if path.parent.parent == run else path.resolve(), elsewhere=elsewhere)
     else:
         run = RunFolder(path).path
         chosen, notes = newest_verifying(run)
@@ -119,6 +118,39 @@ def _plan_from(recipe: Recipe, path: Path, out: Path | None) -> Plan:
             "there, give a new folder with --out; nothing is overwritten."
         )
     return _plan_in_place(recipe, run)
+
+
+def _read_chosen(path: Path, *, elsewhere: bool) -> tuple[Checkpoint, list[str]]:
+    """Return the checkpoint that a person named, and notes; in another folder it may go on without its log."""
+    try:
+        chosen = read_checkpoint(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: cannot be used: {error}.") from None
+    try:
+        verify_log(chosen)
+    except CheckpointError as error:
+        if not elsewhere:
+            raise CheckpointError(
+                f"{path}: cannot be used here: {error}. With another --out, training goes on from it with a log of its "
+                "own."
+            ) from None
+        return without_log(chosen), [f"{path}: its log is lost: {error}. The new one begins at step {chosen.step:,}."]
+    return chosen, []
+
+
+def _way_out(run: Path) -> str:
+    """Return what to do where no checkpoint of a run can be used."""
+    for folder in reversed(list_checkpoints(run)):
+        try:
+            read_checkpoint(folder)
+        except CheckpointError:
+            continue
+        words = ["downslope", "train", str(run / RECIPE), "--resume", str(folder), "--out"]
+        return (
+            "The newest whose weights are intact can go on in a new folder, with a log that begins there: "
+            f"{shlex.join(words)} NEW"
+        )
+    return f"To train nevertheless, {ANEW}."
 
 
 def _find_unfinished(recipe: Recipe, name: str) -> Plan | None:

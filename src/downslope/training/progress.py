@@ -57,7 +57,7 @@ class PlainConsole:
         now = time.monotonic()
         if self._first_step is None:
             self._first_step, self._start = step, now
-        if now - self._last < self._seconds:
+        if 0 <= now - self._last < self._seconds:  # a clock that went back is no reason to be silent
             return
         self._last = now
         rate = (step - self._first_step) / max(now - self._start, 1e-9)

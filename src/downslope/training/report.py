@@ -99,6 +99,8 @@ def _about_one(run: RunData) -> dict[str, Any]:
         "progress": draw_progress(run.sessions),
         "events": tables.events(run),
         "skipped": tables.skipped(run),
+        "spikes": tables.spikes(run),
+        "rewinds": tables.rewinds(run),
         "plateaus": tables.plateaus(run),
         "settings": tables.settings(run),
         "groups": tables.groups(run),

@@ -45,7 +45,7 @@ class RunData:
     events: Sequence[Mapping[str, Any]]
 
     def kind(self, kind: str) -> list[Mapping[str, Any]]:
-        """Return the rows of one kind: "step", "evaluation", "skip", "plateau" or "stop"."""
+        """Return the rows of one kind: "step", "evaluation", "skip", "rewind", "plateau" or "stop"."""
         return [row for row in self.rows if row["kind"] == kind]
 
     @cached_property
@@ -54,9 +54,12 @@ class RunData:
         rows = self.kind("step")
         names = ("loss", "accuracy", "lr", "momentum", "weight_decay", "grad_norm", "weight_norm")
         series = {name: collect(rows, name) for name in names}
-        skipped = {row["step"] for row in self.kind("skip")}
-        if skipped and rows:  # a step that was skipped has no row of its own; a line must not run across it
-            holes = [{"step": step, "loss": "nan", "grad_norm": "nan"} for step in skipped]
+        left_out = [*self.kind("skip"), *self.kind("rewind")]
+        if left_out and rows:  # such a step has no row of its own; a line must not run across it, but show a spike
+            holes = [
+                {"step": row["step"], "loss": row.get("loss", "nan") if "bound" in row else "nan", "grad_norm": "nan"}
+                for row in left_out
+            ]
             filled = sorted([*rows, *holes], key=lambda row: row["step"])
             series |= {name: collect(filled, name) for name in ("loss", "grad_norm") if len(series[name])}
         return series | {"effective_lr": self._effective_lr(series["lr"], series["momentum"])}

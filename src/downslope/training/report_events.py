@@ -35,7 +35,7 @@ class Session:
     @property
     def seconds(self) -> float:
         """Wall time from its first to its last event: all of it, or at least so much if it ended without a word."""
-        return self.times[-1] - self.times[0] if self.times else 0.0
+        return max(0.0, self.times[-1] - self.times[0]) if self.times else 0.0  # a clock may have been set back
 
     @property
     def last_step(self) -> int | None:

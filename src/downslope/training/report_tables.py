@@ -156,7 +156,26 @@ def checkpoints(run: RunData) -> list[dict[str, str]]:
 
 def skipped(run: RunData) -> tuple[int, str]:
     """Return how many steps were skipped because a gradient was not finite, and which: "100-129, 140"."""
-    steps = [row["step"] for row in run.kind("skip")]
+    return _ranges([row["step"] for row in run.kind("skip") if "bound" not in row])
+
+
+def spikes(run: RunData) -> tuple[int, str]:
+    """Return how many steps were skipped because the loss leapt up, and which."""
+    return _ranges([row["step"] for row in run.kind("skip") if "bound" in row])
+
+
+def rewinds(run: RunData) -> str:
+    """Return how often training went back to a checkpoint, why, and what it left out; "" if never."""
+    rows = run.kind("rewind")
+    texts = [
+        f"at step {whole(row['step'])}, where {'the loss leapt up' if 'bound' in row else 'a gradient was not finite'},"
+        f" to the checkpoint of step {whole(row['to'])}"
+        for row in rows[:_SHOWN]
+    ]
+    return "; ".join([*texts, *(["and more"] if len(rows) > _SHOWN else [])])
+
+
+def _ranges(steps: Sequence[int]) -> tuple[int, str]:
     ranges: list[list[int]] = []
     for step in steps:
         if ranges and step == ranges[-1][1] + 1:

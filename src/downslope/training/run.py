@@ -11,18 +11,29 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from downslope.core.errors import CheckpointError
 from downslope.torch.gradients import global_norm
 from downslope.training import durable, run_folder
-from downslope.training.checkpoint import encode_tensors, plain_recipe, prune, write_checkpoint
+from downslope.training.checkpoint import (
+    Checkpoint,
+    encode_tensors,
+    plain_recipe,
+    prune,
+    read_checkpoint,
+    write_checkpoint,
+)
+from downslope.training.durable import StorageError
 from downslope.training.environment import describe_environment
 from downslope.training.events import Events
 from downslope.training.follow_up import evaluate_and_follow
 from downslope.training.gradients import StepResult, compute_gradients
 from downslope.training.log import Log
-from downslope.training.parallel.quiet import QuietEvents, QuietLog
-from downslope.training.parallel.start import check_alike
+from downslope.training.mishaps import Mishaps
+from downslope.training.parallel.quiet import QuietEvents, QuietGuard, QuietLog
+from downslope.training.parallel.start import check_alike, share_checkpoint
 from downslope.training.parallel.workers import Workers, WorkersLostError
 from downslope.training.plan import Plan
 from downslope.training.progress import Console
@@ -51,6 +62,7 @@ class Run:
         self._watchers = watchers
         self._task = task
         self._state = task.state
+        self._params = list(task.state.model.parameters())  # a walk through the modules, too long for every step
         self._train = task.recipe.train
         self._folder = plan.folder
         self._console = console
@@ -64,8 +76,10 @@ class Run:
         self._log = Log(plan.folder, log["bytes"], log["checksum"]) if workers.is_first else QuietLog()
         self._events = Events(plan.folder) if workers.is_first else QuietEvents()
         self._events.add("start" if manifest is None else "resume", self.step, workers=workers.size)
+        self.guard = run_folder.guard_of(plan.folder) if workers.is_first else QuietGuard()
         self._saved_time = self._shown_time = self._flushed_time = time.monotonic()
         self._last_fields: dict[str, float] = {}
+        self._mishaps = Mishaps(task, plan.folder, self._record, console.say, self._read_together)
         self._is_whole = False  # whether the state is that after `step` steps, with all that follows from them
 
     @property
@@ -93,11 +107,13 @@ class Run:
             self._console.say(f"resuming    from step {self.step:,}")
         for watcher in self._watchers:
             watcher.begin(self._task, self._folder, self.step)
+        if self._may_rewind_from_here():
+            self._save()
         while not self.finished and self._workers.signal is None:
-            self._one_step()
+            rewound = self._one_step()
             improved = self._evaluation_is_due() and self._evaluate()
-            if self._checkpoint_is_due(improved=improved):
-                self._save()
+            if self._checkpoint_is_due(improved=improved) or rewound:
+                self._save(rewound=rewound)
             self._show()
         self._save()
         if self.finished:
@@ -115,9 +131,12 @@ class Run:
         finally:
             self._events.close()
 
-    def _one_step(self) -> None:
+    def _one_step(self) -> bool:
+        """Take a step, or leave it out; return whether training was rewound."""
         step, state, task = self.step, self._state, self._task
+        rewinds = len(state.mishaps.rewinds)
         state.optimizer.zero_grad()
+        self._mishaps.remember()
         leaves, seed = task.batches.leaves(step), task.recipe.seed
         self._is_whole = True
         compute = (
@@ -130,18 +149,36 @@ class Run:
         )
         self._is_whole = False
         logged = step % self._train.log_every == 0
-        grads = [p.grad for p in state.model.parameters() if p.grad is not None] if logged else []
+        if logged and self._mishaps.end_step(step, result.loss()):
+            self.step = step + 1
+            return len(state.mishaps.rewinds) != rewinds
+        grads = [p.grad for p in self._params if p.grad is not None] if logged else []
         skipped = state.optimizer.skipped_steps
         state.optimizer.step()
         self.step = step + 1
         if state.optimizer.skipped_steps != skipped:
-            self._record("skip", step, epoch=task.batches.epoch(step), loss=result.loss())
-            return
+            self._mishaps.leave_out_nonfinite(step, result.loss())
+            return len(state.mishaps.rewinds) != rewinds
         if state.averaged is not None:
             state.averaged.update_parameters(state.model)
         if logged:
             norm = state.optimizer.grad_norm
             self._log_step(step, result, global_norm(grads) if norm is None else norm)
+        return False
+
+    def _may_rewind_from_here(self) -> bool:
+        """Make sure that a rewind leads somewhere, the same for all workers; return whether a checkpoint is needed."""
+        needed = self._workers.is_first and self._mishaps.begin(self.step)
+        record = self._state.mishaps
+        record.load(self._workers.share(record.state))
+        return self._workers.share(lambda: needed)
+
+    def _read_together(self, folder: Path) -> Checkpoint:
+        """Return a checkpoint to rewind to, as worker 0 reads it."""
+        sharding = self._task.sharding
+        if sharding is not None:
+            return sharding.cut(read_checkpoint(folder), self._state.model)
+        return share_checkpoint(self._workers, lambda: read_checkpoint(folder))
 
     def _evaluate(self) -> bool:
         if self._task.sharding is None:
@@ -162,7 +199,7 @@ class Run:
             momentum=group["momentum"],
             weight_decay=group["weight_decay"],
             grad_norm=grad_norm,
-            weight_norm=global_norm([p.detach() for p in self._state.model.parameters()]),
+            weight_norm=global_norm([p.detach() for p in self._params]),
         )
         self._last_fields = {"loss": loss, "lr": group["lr"]}
 
@@ -178,17 +215,24 @@ class Run:
 
     def _checkpoint_is_due(self, *, improved: bool) -> bool:
         policy = self._task.recipe.checkpoint
-        by_step = policy.every_steps is not None and self.step % policy.every_steps == 0
-        by_clock = policy.every_seconds > 0 and time.monotonic() - self._saved_time >= policy.every_seconds
+        by_step = self._is_by_step()
+        by_clock = policy.every_seconds > 0 and _has_passed(self._saved_time, policy.every_seconds)
         if self._task.sharding is not None and policy.every_seconds > 0:
             by_clock = self._workers.share(lambda: by_clock)  # all of them write, by the clock of the first
         return improved or by_step or by_clock
 
+    def _is_by_step(self) -> bool:
+        every = self._task.recipe.checkpoint.every_steps
+        return every is not None and self.step % every == 0
+
     def _saved_key(self, manifest: Any) -> tuple[Any, ...]:
         return manifest["step"], manifest["finished"], manifest["recipe"]
 
-    def _save(self) -> None:
+    def _save(self, *, rewound: bool = False) -> None:
         """Write a checkpoint, unless the newest says all of this already."""
+        self.guard.check()
+        if self._train.rewinds is not None and self._is_by_step() and not rewound:
+            self._state.mishaps.add_target(self.step)
         sharding = self._task.sharding
         if not self._workers.is_first and sharding is None:
             return
@@ -209,32 +253,39 @@ class Run:
         self._saved_at, self._saved_time = self._saved_key(manifest), time.monotonic()
         self._events.add("checkpoint", self.step, folder=folder.name)
         if self._workers.is_first:
-            best = self._state.best.best_step
-            prune(self._folder, step=self.step, keep=self._task.recipe.checkpoint.keep, best_step=best)
+            needed = {self._state.best.best_step, *self._state.mishaps.targets}
+            prune(self._folder, step=self.step, keep=self._task.recipe.checkpoint.keep, needed=needed)
 
     def _finish(self) -> None:
         """Write the final weights: the very bytes of the last checkpoint."""
         if not self._workers.is_first:
             return
-        last = run_folder.RunFolder(self._folder).last()
+        try:
+            last = run_folder.RunFolder(self._folder).last()
+        except CheckpointError as error:  # it was written just now: something removed it
+            raise StorageError(str(error)) from None
         if self._task.sharding is not None:
             durable.write_file(self._folder / run_folder.MODEL, encode_tensors(last.tensors["model"]))
         for name in (run_folder.MODEL, run_folder.EMA):
             if name in last.manifest["files"]:
-                durable.write_file(self._folder / name, (last.folder / name).read_bytes())
+                durable.write_file(self._folder / name, durable.read_file(last.folder / name))
         self._events.add("finish", self.step)
         if self._state.stopped is not None:
             self._console.say(f"stopped     at step {self.step:,}: {self._state.stopped}")
 
     def _show(self) -> None:
-        now = time.monotonic()
-        if now - self._shown_time < _SHOW_SECONDS:
+        if not _has_passed(self._shown_time, _SHOW_SECONDS):
             return
-        self._shown_time = now
+        self._shown_time = time.monotonic()
         found = self._state.held_out
         name = self._state.best.metric  # one of them: a line of a terminal is short
         held_out = {f"held-out {name.replace('_', ' ')}": found[name]} if name in found else {}
         self._console.progress(self.step, self._task.total_steps, {**self._last_fields, **held_out})
-        if now - self._flushed_time >= _FLUSH_SECONDS:
+        if _has_passed(self._flushed_time, _FLUSH_SECONDS):
             self._log.flush()
-            self._flushed_time = now
+            self._flushed_time = self._shown_time
+
+
+def _has_passed(since: float, seconds: float) -> bool:
+    """Return whether so much time has passed; where the clock has gone back, nobody knows, and it has."""
+    return not 0 <= time.monotonic() - since < seconds

@@ -9,6 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ from downslope.recipes.schema import Recipe
 from downslope.training import checkpoint as checkpoints
 from downslope.training import durable, events, log
 from downslope.training.checkpoint import Checkpoint
+from downslope.training.guard import Guard, identify
 
 RECIPE = "recipe.toml"
 FACTS = "run.json"
@@ -68,9 +71,11 @@ class RunFolder:
         """
         path = self.path / FACTS
         try:
-            found = json.loads(path.read_bytes())
+            found = json.loads(durable.read_file(path))
         except FileNotFoundError:
-            raise CheckpointError(f"{self.path}: has no {FACTS}; the run was stopped before it began.") from None
+            raise CheckpointError(
+                f"{self.path}: has no {FACTS}. Going on with the run writes it again: downslope resume."
+            ) from None
         except ValueError:
             raise CheckpointError(f"{path}: damaged; it is not JSON.") from None
         if not isinstance(found, dict) or not found.keys() >= _FACTS:
@@ -116,7 +121,15 @@ class RunFolder:
             raise CheckpointError(f"{folder}, the best checkpoint, cannot be used: {error}.") from None
 
     def is_complete(self, last: Checkpoint) -> bool:
-        """Return whether the run is finished and its final weights are those of `last`, its last checkpoint."""
+        """Return whether the run is finished, with its facts, and its final weights are those of its last checkpoint.
+
+        Args:
+            last: The last checkpoint.
+        """
+        try:
+            self.facts()
+        except CheckpointError:
+            return False
         if "shapes" in last.manifest:  # several workers wrote it, and the final file was put together from theirs
             return bool(last.manifest["finished"]) and (self.path / MODEL).exists()
         return bool(last.manifest["finished"]) and all(
@@ -125,7 +138,7 @@ class RunFolder:
 
     def _final_file_is(self, last: Checkpoint, name: str) -> bool:
         path = self.path / name
-        return path.exists() and checkpoints.describe_bytes(path.read_bytes()) == last.manifest["files"][name]
+        return path.exists() and checkpoints.describe_bytes(durable.read_file(path)) == last.manifest["files"][name]
 
 
 def holds_run(folder: Path) -> bool:
@@ -146,6 +159,13 @@ def check_free(folder: Path) -> None:
         if (folder.is_dir())
         else []
     )
+    committed = checkpoints.list_checkpoints(folder)
+    if committed and (folder / events.NAME).exists() and not foreign:  # a crash before the recipe leaves no events
+        words = ["--resume", str(committed[-1]), "--out"]
+        raise CheckpointError(
+            f"{folder}: is a run that has lost its {RECIPE}. Put it back, or go on from a checkpoint in a new folder: "
+            f"downslope train RECIPE {shlex.join(words)} NEW. Nothing is overwritten."
+        )
     if foreign:
         raise CheckpointError(
             f"{folder}: is no run folder, and is not empty; it holds {', '.join(foreign[:3])}. Give another --out."
@@ -159,12 +179,24 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         CheckpointError: If another process does.
     """
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    path = folder / LOCK
+    with durable.explained("write", path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise CheckpointError(f"{folder}: another process is training there. Wait for it, or {ANEW}.") from None
+        with durable.explained("lock", path):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                holder = os.pread(descriptor, 100, 0).decode(errors="replace").strip()
+                raise CheckpointError(
+                    f"{folder}: another process is training there{holder and f', {holder}'}. Wait for it, or {ANEW}."
+                ) from None
+            held = os.fstat(descriptor)
+        if identify(path) != (held.st_dev, held.st_ino):
+            raise CheckpointError(f"{path}: was removed or replaced just now by another process. Start again.")
+        with durable.explained("write", path):  # for the person who meets it; what holds the folder is the lock alone
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -192,10 +224,15 @@ def make_ready(folder: Path, checkpoint: Checkpoint | None, recipe: Recipe, fact
         if newest is None or newest.step != checkpoint.step:
             raise CheckpointError(f"{folder}: another process has trained here just now. Start again.")
         checkpoints.remove_uncommitted(folder)
+        # A crash may have come before older ones were removed.
+        state = checkpoint.manifest["state"]
+        needed = {state["best"]["best_step"], *state.get("mishaps", {}).get("targets", [])}
+        checkpoints.prune(folder, step=checkpoint.step, keep=recipe.checkpoint.keep, needed=needed)
     else:
         checkpoints.remove_all(folder)
-        length = checkpoint.manifest["log"]["bytes"]
-        durable.write_file(folder / log.NAME, (checkpoint.run_folder / log.NAME).read_bytes()[:length])
+        length = checkpoint.manifest["log"]["bytes"]  # 0 where the log is lost
+        kept = durable.read_file(checkpoint.run_folder / log.NAME)[:length] if length else b""
+        durable.write_file(folder / log.NAME, kept)
         durable.make_folder(folder / checkpoints.FOLDER)
         checkpoints.copy_checkpoint(checkpoint, folder)
     for name in (MODEL, EMA, REPORT):
@@ -204,6 +241,11 @@ def make_ready(folder: Path, checkpoint: Checkpoint | None, recipe: Recipe, fact
     _write_if_changed(folder / RECIPE, to_toml(recipe).encode())  # last: it makes the folder a run
 
 
+def guard_of(folder: Path) -> Guard:
+    """Return what notices that a run folder in which training goes on is removed or replaced, or something in it."""
+    return Guard(folder, kept=(LOCK, log.NAME, events.NAME), needed=(RECIPE, FACTS))
+
+
 def _write_if_changed(path: Path, data: bytes) -> None:
-    if not path.exists() or path.read_bytes() != data:
+    if not path.exists() or durable.read_file(path) != data:
         durable.write_file(path, data)

@@ -20,7 +20,9 @@ from downslope.core.errors import CheckpointError, DataError, StateError, one_of
 from downslope.recipes.schema import Metric, Recipe
 from downslope.torch import SGD
 from downslope.training.checkpoint import Checkpoint, Tensors, plain_recipe
+from downslope.training.mishaps import MishapRecord
 from downslope.training.patience import Patience
+from downslope.training.spikes import Spikes
 
 _VELOCITY = "momentum_buffer"
 
@@ -38,6 +40,8 @@ class TrainingState:
         plateau: Counter of `train.plateau`, or None.
         held_out: The last evaluation.
         stopped: Why training stopped before its last step, or None.
+        spikes: The losses that a spike is judged by, or None.
+        mishaps: Which steps went wrong, and where a rewind would lead.
     """
 
     model: nn.Module
@@ -48,6 +52,8 @@ class TrainingState:
     plateau: Patience | None
     held_out: dict[str, float] = field(default_factory=dict[str, float])
     stopped: str | None = None
+    spikes: Spikes | None = None
+    mishaps: MishapRecord = field(default_factory=MishapRecord)
 
     def tensors(self) -> dict[str, Tensors]:
         """Return every tensor that a checkpoint holds: "model", "optimizer" and perhaps "ema"."""
@@ -66,6 +72,8 @@ class TrainingState:
             "plateau": None if self.plateau is None else self.plateau.state(),
             "held_out": self.held_out,
             "stopped": self.stopped,
+            "spikes": None if self.spikes is None else self.spikes.state(),
+            "mishaps": self.mishaps.state(),
         }
 
     def restore(self, checkpoint: Checkpoint, recipe: Recipe) -> list[str]:
@@ -101,6 +109,9 @@ class TrainingState:
             if counter is not None:
                 counter.load(saved)
         self.held_out = dict(table["held_out"])
+        if self.spikes is not None:
+            self.spikes.load(table.get("spikes") or [])
+        self.mishaps.load(table.get("mishaps", {}))  # a checkpoint of an earlier version has none
         if then["train"].get("early_stop") == now["train"].get("early_stop"):
             self.stopped = table["stopped"]
         return notes
@@ -135,12 +146,13 @@ def build_state(recipe: Recipe, model: nn.Module, *, metrics: Sequence[Metric]) 
             settings=recipe.sgd,
             groups=recipe.groups,
             clip_norm=train.clip_norm,
-            on_nonfinite=train.on_nonfinite,
+            on_nonfinite="skip" if train.on_nonfinite == "rewind" else train.on_nonfinite,
         ),
         averaged=None if train.ema is None else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.ema)),
         best=Patience(metric),
         early_stop=None if early is None else Patience(early.metric, early.min_delta),
         plateau=None if plateau is None else Patience(plateau.metric, plateau.min_delta),
+        spikes=None if train.spike is None else Spikes(train.spike.factor, train.spike.window),
     )
 
 

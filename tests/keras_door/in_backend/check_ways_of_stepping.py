@@ -13,6 +13,7 @@ from downslope.keras import SGD, Scheduled
 from downslope.schedules import Linear
 
 on_torch = pytest.mark.skipif(BACKEND != "torch", reason="tensors with addresses, stepped in place, are torch's")
+on_jax = pytest.mark.skipif(BACKEND != "jax", reason="XLA calls the kernel from compiled programs of JAX")
 ARGUMENTS = {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}
 
 
@@ -59,6 +60,73 @@ def test_the_kernel_takes_what_it_can(monkeypatch):
         assert all(v.value._version > version for v, version in zip(own, versions, strict=True))
         ended.append([*own, *optimizer.variables])
     assert gap(*ended) < 1e-6
+
+
+@on_jax
+def test_a_compiled_step_is_the_kernels(monkeypatch):
+    """Jitted, every variable is stepped by the kernel, in calls of 32; without it the same to rounding."""
+    import jax
+
+    from downslope.kernel import xla
+
+    if not xla.is_registered():
+        pytest.skip(kernel.backend())
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=(3, 1 + i % 4)) for i in range(70)]
+    ended = []
+    for is_used in (True, False):
+        if not is_used:
+            monkeypatch.setattr("downslope.keras.jax_step.is_registered", lambda: False)
+        own, grads = [variable(v, f"v{i}") for i, v in enumerate(values)], [tensor(v / 2) for v in values]
+        optimizer = SGD(
+            Linear(0.1, 0.0, 10), **ARGUMENTS | {"momentum": Linear(0.5, 0.9, 5)}, groups=[Group(match="v9", lr=0.3)]
+        )
+        optimizer.build(own)
+        state = [v.value for v in own], [v.value for v in optimizer.variables]
+        step = jax.jit(lambda own, held, optimizer=optimizer, grads=grads: optimizer.stateless_apply(held, grads, own))
+        assert step.lower(*state).as_text().count(f"@{xla.TARGET}") == (3 if is_used else 0)
+        for _ in range(5):
+            state = step(*state)
+        ended.append(arrays([*state[0], *state[1]]))
+    assert gap(*ended) < 1e-6
+
+
+@on_jax
+def test_what_the_kernel_does_not_take_goes_by_the_rule():
+    """A gradient of another format, a first gradient to be told from others, or `vmap`: the same step."""
+    import jax
+
+    own, grads = pair()
+    grads[0] = grads[0].astype("bfloat16")
+    for more in ({}, {"dampening": 0.5, "undampened_first_step": True}):
+        optimizer, eager = SGD(0.1, **ARGUMENTS, **more), SGD(0.1, **ARGUMENTS, **more)
+        peer = [variable(ops.convert_to_numpy(v), v.name) for v in own]
+        optimizer.build(own)
+        held = [v.value for v in optimizer.variables]
+        params = [v.value for v in own]
+        moved, _ = jax.jit(lambda p, s, optimizer=optimizer: optimizer.stateless_apply(s, grads, p))(params, held)
+        stacked = [jax.numpy.stack([p, p]) for p in params]
+        both, _ = jax.vmap(lambda p, held=held, optimizer=optimizer: optimizer.stateless_apply(held, grads, p))(stacked)
+        eager.apply(grads, peer)
+        assert gap(moved, peer) < 1e-6
+        assert gap([b[1] for b in both], peer) < 1e-6
+
+
+@on_jax
+def test_a_step_that_is_traced_twice_reads_its_own_numbers():
+    """A second program of the same optimizer, after lr was assigned, does not keep the first one's tensors."""
+    import jax
+
+    own, grads = pair()
+    optimizer = SGD(0.1, **ARGUMENTS)
+    optimizer.build(own)
+    before = [v.value for v in own]
+    for rate in (0.1, 0.2):
+        optimizer.learning_rate = rate
+        held = [v.value for v in optimizer.variables]
+        moved, _ = jax.jit(lambda p, s: optimizer.stateless_apply(s, grads, p))(before, held)
+        delta = 0.1 * rate * np.asarray(before[0]) + 1.9 * rate * np.asarray(grads[0])
+        assert np.abs(np.asarray(moved[0]) - (np.asarray(before[0]) - delta)).max() < 1e-6
 
 
 @on_torch

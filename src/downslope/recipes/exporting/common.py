@@ -53,6 +53,11 @@ def not_exported(plan: Plan) -> list[str]:
             f"Not here: the recipe stops once the held-out {train.early_stop.metric} has not improved by more than "
             f"{train.early_stop.min_delta!r} for {train.early_stop.patience} evaluations (train.early_stop)."
         )
+    if train.spike is not None:
+        lines += comment(
+            f"Not here: what the recipe does about a loss above {train.spike.factor!r} times the median of the last "
+            f"{train.spike.window} (train.spike)."
+        )
     if train.on_nonfinite != "ignore" and plan.with_model:
         lines += comment(
             f"Not here: what a gradient with inf or NaN does (train.on_nonfinite = {train.on_nonfinite!r})."

@@ -39,7 +39,8 @@ def write_downslope(plan: Plan) -> str:
     if train.clip_norm is not None:
         arguments.append(f"clip_norm={train.clip_norm!r}")
     if train.on_nonfinite != "ignore":
-        arguments.append(f'on_nonfinite="{train.on_nonfinite}"')
+        word = "skip" if train.on_nonfinite == "rewind" else train.on_nonfinite  # an optimizer cannot rewind a run
+        arguments.append(f'on_nonfinite="{word}"')
     make = ["def make_optimizer(model):", '    """Return the optimizer; its schedules need no scheduler."""']
     if plan.recipe.sgd != plan.settings:
         make += comment(f"Counted in steps; {plan.counted}.", 1)

@@ -44,3 +44,10 @@ class QuietEvents:
 
     def close(self) -> None:
         """Have nothing to close."""
+
+
+class QuietGuard:
+    """In the place of a `Guard`."""
+
+    def check(self) -> None:
+        """Have nothing to guard."""

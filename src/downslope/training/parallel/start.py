@@ -10,13 +10,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import safetensors.torch
 import torch
 from torch import nn
 
 from downslope.core.errors import CheckpointError, DataError, RecipeError
-from downslope.training.checkpoint import PARTS, Checkpoint, encode_tensors, plain_recipe
+from downslope.training.checkpoint import Checkpoint, encode_tensors, plain_recipe
 from downslope.training.environment import describe_environment, differences
 from downslope.training.parallel.workers import Workers
 from downslope.training.plan import Plan
@@ -46,19 +47,39 @@ def share_plan(workers: Workers, make: Callable[[], Plan], *, sharded: bool = Fa
     told = workers.share(describe)
     if told["checkpoint"] is None or told["finished"]:
         return plan or Plan(folder=Path(str(told["folder"])), finished=bool(told["finished"]))
-    manifest = workers.share_bytes(lambda: json.dumps({} if checkpoint is None else dict(checkpoint.manifest)).encode())
-    held = {} if checkpoint is None or sharded else checkpoint.tensors
-    parts = workers.share(lambda: [part for part in PARTS if part in held])
-    tensors = {part: workers.share_bytes(lambda part=part: encode_tensors(held[part])) for part in parts}
-    if plan is not None:
-        return plan
-    return Plan(
-        folder=Path(str(told["folder"])),
-        checkpoint=Checkpoint(
-            folder=Path(str(told["checkpoint"])),
-            manifest=json.loads(manifest),
-            tensors={part: safetensors.torch.load(data) for part, data in tensors.items()},
-        ),
+    if sharded:
+        manifest = workers.share(lambda: {} if checkpoint is None else dict(checkpoint.manifest))
+        found = Checkpoint(folder=Path(str(told["checkpoint"])), manifest=manifest, tensors={})
+    else:
+        found = share_checkpoint(workers, lambda: cast("Checkpoint", checkpoint))
+    return plan or Plan(folder=Path(str(told["folder"])), checkpoint=found)
+
+
+def share_checkpoint(workers: Workers, make: Callable[[], Checkpoint]) -> Checkpoint:
+    """Return a checkpoint that worker 0 has.
+
+    Args:
+        workers: The workers.
+        make: Called by worker 0 alone.
+    """
+    own = make() if workers.is_first else None
+
+    def describe() -> dict[str, Any]:
+        if own is None:
+            return {}
+        return {"folder": str(own.folder), "manifest": dict(own.manifest), "parts": list(own.tensors)}
+
+    told = workers.share(describe)
+    tensors = {
+        part: workers.share_bytes(lambda part=part: b"" if own is None else encode_tensors(own.tensors[part]))
+        for part in told["parts"]
+    }
+    if own is not None:
+        return own
+    return Checkpoint(
+        folder=Path(told["folder"]),
+        manifest=told["manifest"],
+        tensors={part: safetensors.torch.load(data) for part, data in tensors.items()},
     )
 
 

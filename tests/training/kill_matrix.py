@@ -1,0 +1,264 @@
+"""SIGKILL the real command at every file-system call it makes on its run folder, resume, and compare every file.
+
+A program, started by `test_kills.py`. It imports everything once, with one thread, and forks a process for each run;
+the calls are watched from outside (`system_calls.py`), so that those of the log, the lock, the report and of every
+library count too, whoever makes them. Usage: kill_matrix.py FOLDER changing|full|every
+"""
+
+import errno
+import gc
+import hashlib
+import os
+import shutil
+import sys
+import time
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import torch
+import torch._dynamo  # what every optimizer of torch loads at its first use: once here, not in each process
+from system_calls import HALF, KILL, run_watched
+from training_runs import TINY
+
+from downslope.cli.main import main as command
+from downslope.recipes.decode import load_recipe, parse_recipe
+from downslope.recipes.encode import to_toml
+from downslope.training.loop import train
+from downslope.training.plan import plan_run
+
+WORDS = {
+    "train.epochs": "1",
+    "train.ema": "0.9",
+    "train.evaluate_every": "3",
+    "train.loss": "training_tasks:sometimes_infinite",
+    "train.on_nonfinite": "rewind",
+    "checkpoint.every_steps": "2",
+    "checkpoint.keep": "1",
+}
+UNEQUAL = {"events.jsonl", "report.html", "lock"}
+"""What holds times of the clock, or nothing."""
+
+
+class Quiet:
+    """A console that says nothing."""
+
+    def say(self, *_):
+        """Say nothing."""
+
+    progress = say
+
+    def close(self):
+        """Have nothing to end."""
+
+
+def fork(task):
+    """Run a task in a process of its own and return its exit code."""
+    process = os.fork()
+    if not process:
+        code = 1
+        try:
+            code = task() or 0
+        except BaseException as error:  # noqa: BLE001  a forked process must never return into its parent's code
+            print(f"{type(error).__name__}: {error}", flush=True)
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def speak_into(path):
+    """Send what this process prints into a file."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def real_command(words, said):
+    """Return a task: the command line, with what it prints in a file."""
+
+    def task():
+        speak_into(said)
+        return command([str(word) for word in words])
+
+    return task
+
+
+def go_on(recipe, folder, *, report):
+    """Return a task: train to the end in a folder, from whatever lies there."""
+
+    def task():
+        loaded = load_recipe(recipe)
+        outcome = train(plan_run(loaded, name="tiny", out=folder), loaded, Quiet(), report=report)
+        assert outcome.finished
+        assert not report or outcome.report.exists()
+
+    return task
+
+
+def contents(folder):
+    """Return a hash of every file of a run but those that hold times, by its name."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in UNEQUAL
+    }
+
+
+class Matrix:
+    """Does something at each of the file-system calls of a command in turn, then resumes the run.
+
+    Args:
+        root: A folder to work in.
+        recipe: The recipe's file.
+        expected: What a run leaves that nothing interrupted.
+    """
+
+    def __init__(self, root, recipe, expected):
+        self.root, self.recipe, self.expected = root, recipe, expected
+        self.points = 0
+
+    def run(self, name, words, attempt, ways, begin=lambda folder: None, *, once=False):
+        """Attempt something at each call, and see what comes of it each time.
+
+        Args:
+            name: What to call it.
+            words: The command; "FOLDER" in it stands for the run folder.
+            attempt: `killed`, `refused` or `removed`: checks what comes of it.
+            ways: Function of a call to the list of what is to be tried at it: `KILL`, `HALF`, an errno, or None.
+            begin: Makes what lies in the folder beforehand.
+            once: Whether to try calls of the same kind on files of the same name, of several checkpoints, only once.
+        """
+        point, began = 0, time.monotonic()
+        while self._try_at(name, point, words, attempt, ways, begin, once):
+            point += 1
+        assert point, f"{name}: nothing was tried"
+        self.points += point
+        print(f"{name}: {point} points, all equal ({time.monotonic() - began:.0f} s)", flush=True)
+
+    def _try_at(self, name, point, words, attempt, ways, begin, once):
+        folder, said = self.root / f"{name} {point}", self.root / "said"
+        begin(folder)
+        passed, where, tried = 0, None, set()
+
+        def decide(call):
+            nonlocal passed, where
+            kind = call.name, Path(call.path).name.rstrip("0123456789")
+            if once and kind in tried:
+                return None
+            tried.add(kind)
+            for way in ways(call):
+                if passed == point:
+                    where = f"{way} {call.name} {call.path}"
+                    passed += 1
+                    return way(folder) if callable(way) else way
+                passed += 1
+            return None
+
+        code = run_watched(real_command([folder if w == "FOLDER" else w for w in words], said), folder, decide)
+        text = said.read_text()
+        if where is None:
+            assert code == 0, f"{name}: ended with {code}: {text}"
+            shutil.rmtree(folder)
+            return False
+        attempt(f"{name}: {where}", code, text)
+        if attempt is not removed:
+            again = go_on(self.recipe, folder, report="report.html" in where)
+            assert fork(again) == 0, f"{name}: after {where}, it could not go on: see {folder}"
+            found = contents(folder)
+            assert found == self.expected, f"{name}: after {where}, these differ: {differing(found, self.expected)}"
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+
+
+def killed(where, code, text):
+    """Check that a command was killed."""
+    assert code == -9, f"{where}: ended with {code}: {text}"
+
+
+def refused(where, code, text):
+    """Check what a command says when the disk is full: exit code 1, or a finished run without a report."""
+    assert "Traceback" not in text, f"{where}: {text}"
+    assert "bug" not in text, f"{where}: {text}"
+    assert "the disk is full. Free some space and start again; nothing that was saved before is lost." in text, where
+    assert code == (0 if "no report page: " in text else 1), f"{where}: ended with {code}: {text}"
+
+
+def removed(where, code, text):
+    """Check what a command says when its folder is gone: exit code 1, unless all was done or none begun."""
+    assert "Traceback" not in text, f"{where}: {text}"
+    assert "bug" not in text, f"{where}: {text}"
+    assert code in {0, 1, 2}, f"{where}: ended with {code}: {text}"
+    assert code != 2 or "was removed or replaced just now" in text, f"{where}: {text}"
+    assert code or "report      " in text, f"{where}: {text}"
+    assert not code or "downslope: error: " in text, f"{where}: {text}"
+
+
+def take_away(folder):
+    """Remove a folder under a running command, and let its call happen."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def kills(call):
+    """Kill before each call, and amid each write."""
+    return [KILL, HALF] if call.name == "write" and call.arguments[2] > 1 else [KILL]
+
+
+def kills_that_matter(call):
+    """The same for calls that change the disk; before the others, the disk is as it was before the next of these."""
+    return kills(call) if call.changes else []
+
+
+def full_disk(call):
+    """Refuse each call that needs room."""
+    return [errno.ENOSPC] if call.changes and call.name not in {"flock", "unlink", "rmdir", "ftruncate"} else []
+
+
+def differing(found, expected):
+    """Return the names of the files that are not the same."""
+    return sorted(name for name in found | expected if found.get(name) != expected.get(name))
+
+
+def torn(root, recipe):
+    """Return what puts down a run that was killed when all but the commit mark of its second checkpoint was there."""
+    killed = root / "torn"
+
+    def decide(call):
+        return KILL if call.name.startswith("rename") and "step-00000004/.manifest" in call.path else None
+
+    code = run_watched(real_command(["train", recipe, "--out", killed], os.devnull), killed, decide)
+    assert code == -9, code
+    return lambda folder: shutil.copytree(killed, folder)
+
+
+def write_recipe(path, words):
+    """Write the tiny recipe with overrides."""
+    path.write_text(to_toml(parse_recipe(TINY, "tiny", list(words.items()))))
+    return path
+
+
+def main():
+    """Run the matrix that the command line names."""
+    root, mode = Path(sys.argv[1]), sys.argv[2]
+    torch.set_num_threads(1)
+    recipe = write_recipe(root / "tiny.toml", WORDS)
+    whole = root / "whole"
+    assert fork(real_command(["train", recipe, "--out", whole], root / "said")) == 0, (root / "said").read_text()
+    with redirect_stdout(StringIO()):
+        command(["train", str(recipe), "--out", str(root / "warm")])  # everything that is imported late
+    gc.freeze()  # so that a forked process does not copy the pages of what was imported
+    matrix = Matrix(root, recipe, contents(whole))
+    train_words, which = ["train", recipe, "--out", "FOLDER"], kills if mode == "every" else kills_that_matter
+    if mode in {"changing", "every"}:
+        matrix.run("train", train_words, killed, which)
+        matrix.run("resume", ["resume", "FOLDER"], killed, which, begin=torn(root, recipe))
+    if mode in {"full", "every"}:
+        matrix.run("full disk", train_words, refused, full_disk, once=mode == "full")
+    if mode == "every":
+        matrix.run("full disk on resuming", ["resume", "FOLDER"], refused, full_disk, begin=torn(root, recipe))
+        matrix.run("folder removed", train_words, removed, lambda _: [take_away])
+    print(f"{matrix.points} points, all equal")
+
+
+if __name__ == "__main__":
+    main()
