@@ -94,17 +94,20 @@ def unfilled() -> Iterator[None]:
 
 
 @contextmanager
-def fitting_threads(parameters: int) -> Iterator[None]:
-    """Within its ``with`` block, torch uses one thread if the model is small.
+def fitting_threads(parameters: int, *, shards: int = 1) -> Iterator[None]:
+    """Within its ``with`` block, torch uses one thread if the model is small, or if batches are split into shards.
 
-    Its operations then take microseconds, and handing them to threads costs more than it gains; on a machine that is
-    busy, where the threads wait for one another, fifty times as much. A person's OMP_NUM_THREADS is left alone.
+    The operations of a small model take microseconds, and handing them to threads costs more than it gains; on a
+    machine that is busy, where the threads wait for one another, fifty times as much. Shards are there to be computed
+    by several processes, whose bits must not depend on how many of them share the processors. A person's
+    OMP_NUM_THREADS is left alone.
 
     Args:
         parameters: Number of the model's parameters.
+        shards: Parts per batch.
     """
     before = torch.get_num_threads()
-    if parameters < SMALL_MODEL and "OMP_NUM_THREADS" not in os.environ:
+    if (parameters < SMALL_MODEL or shards > 1) and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     try:
         yield

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from downslope.core.errors import CheckpointError, DivergenceError
-from downslope.training.checkpoint import checkpoint_folder, read_checkpoint, read_manifest
+from downslope.training.checkpoint import Checkpoint, checkpoint_folder, read_checkpoint, read_manifest
 from downslope.training.durable import StorageError
 
 if TYPE_CHECKING:
@@ -84,11 +84,19 @@ class Mishaps:
         folder: The run folder.
         record: Where to write rows.
         say: Where to speak.
+        read: How a checkpoint is read: by this process, or with the others.
     """
 
-    def __init__(self, task: Task, folder: Path, record: Record, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        folder: Path,
+        record: Record,
+        say: Callable[[str], None],
+        read: Callable[[Path], Checkpoint] = read_checkpoint,
+    ) -> None:
         """Take what is trained."""
-        self._task, self._folder, self._record, self._say = task, folder, record, say
+        self._task, self._folder, self._record, self._say, self._read = task, folder, record, say, read
         self._train = task.recipe.train
         self._mishaps = task.state.mishaps
         self._may_leave_out = self._train.spike is not None or self._train.on_nonfinite in {"skip", "rewind"}
@@ -173,7 +181,7 @@ class Mishaps:
         """Take the state back to a checkpoint, but for the record of mishaps."""
         folder = checkpoint_folder(self._folder, target)
         try:
-            checkpoint = read_checkpoint(folder)
+            checkpoint = self._read(folder)
         except CheckpointError as error:
             raise StorageError(f"{folder}: training must go back to it, and it cannot be used: {error}.") from None
         record = self._mishaps.state()
