@@ -42,7 +42,7 @@ format: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-# On a quiet machine, for about six minutes: what was measured, as tables and as samples, then docs/performance.md.
+# On a quiet machine, for about eight minutes: what was measured, as tables and as samples, then docs/performance.md.
 RESULTS := benchmarks/results
 
 bench: $(VENV)/.installed-test
