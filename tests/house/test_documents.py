@@ -180,7 +180,7 @@ def defaults(table: Any, prefix: str) -> dict[str, str]:
     for field in fields(table):
         value = field.default if field.default is not MISSING else field.default_factory
         value = value() if callable(value) else value
-        if is_dataclass(value) or field.name in {"sgd", "train", "groups", "early_stop", "plateau"}:
+        if is_dataclass(value) or field.name in {"sgd", "train", "groups", "early_stop", "plateau", "spike"}:
             continue
         if value is MISSING or (prefix == "sgd." and field.name == "lr"):
             text = "required"
@@ -205,6 +205,7 @@ def test_every_key_of_a_recipe_is_documented():
         **defaults(schema.Train, "train."),
         **defaults(schema.EarlyStop, "train.early_stop."),
         **defaults(schema.Plateau, "train.plateau."),
+        **defaults(schema.Spike, "train.spike."),
         **defaults(schema.Checkpoint, "checkpoint."),
     }
     assert documented_keys() == expected

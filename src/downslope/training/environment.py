@@ -85,12 +85,13 @@ def unfilled() -> Iterator[None]:
     Filling shows who reads what was never written, which is wanted while a person's model and data are made. In the
     steps it would cost a small model more than half as much time again.
     """
-    before = torch.utils.deterministic.fill_uninitialized_memory
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    switch: Any = torch.utils.deterministic  # a module with properties, which type checkers do not know
+    before = switch.fill_uninitialized_memory
+    switch.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        torch.utils.deterministic.fill_uninitialized_memory = before
+        switch.fill_uninitialized_memory = before
 
 
 @contextmanager

@@ -149,7 +149,7 @@ class Run:
         )
         self._is_whole = False
         logged = step % self._train.log_every == 0
-        if logged and self._mishaps.end_step(step, result.loss()):
+        if logged and self._mishaps.leave_out_spike(step, result.loss()):
             self.step = step + 1
             return len(state.mishaps.rewinds) != rewinds
         grads = [p.grad for p in self._params if p.grad is not None] if logged else []
