@@ -47,7 +47,7 @@ RESULTS := benchmarks/results
 
 bench: $(VENV)/.installed-test
 	mkdir -p $(RESULTS)
-	set -e; for name in step keras_step train_step memory; do \
+	set -e; for name in step keras_step train_step memory workers; do \
 	  $(VENV)/bin/python benchmarks/$$name.py --json $(RESULTS)/$$name.json > $(RESULTS)/$$name.txt; \
 	  cat $(RESULTS)/$$name.txt; done
 	$(VENV)/bin/python benchmarks/render.py

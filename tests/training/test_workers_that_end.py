@@ -9,7 +9,7 @@ import pytest
 PROGRAM = Path(__file__).with_name("worker_ends.py")
 CASES = (
     ("killed", "first_killed", "hung", "data_fail"),
-    ("interrupted", "interrupted_twice", "launcher_killed", "unseeded"),
+    ("interrupted", "interrupted_twice", "launcher_killed", "unseeded", "sharded_killed"),
 )
 
 

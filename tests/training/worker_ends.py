@@ -117,6 +117,18 @@ def first_killed(root):
     resumes(root / "run", root)
 
 
+def sharded_killed(root):
+    """A worker that held a part of the model is killed: what was saved before remains, and another number goes on."""
+    run = Running(root / "run", 4, train__parallel="sharded", checkpoint__every_steps="1")
+    workers = run.wait_until_it_trains()
+    os.kill(workers[2], signal.SIGKILL)
+    code, said = run.end(workers)
+    assert code == 1
+    assert f"worker 2 (process {workers[2]}) was ended by SIGKILL" in said
+    assert "what was saved before remains" in said
+    assert train(tiny(**SLOW, train__parallel="sharded"), root / "run", 2) == 0
+
+
 def hung(root):
     """One of two stops answering: the other gives up after the timeout, saves, and the one that hangs is ended."""
     run = Running(root / "run", 2, timeout=2.0, checkpoint__every_steps="1")

@@ -62,6 +62,13 @@ class StepBuffers:
                     buffer.copy_(before)
         return terms
 
+    def restore(self) -> None:
+        """Put the buffers back to what they were before the step."""
+        now = dict(self._model.named_buffers())
+        with torch.no_grad():
+            for name, before in self._before.items():
+                now[name].copy_(before)
+
     def put(self, terms: Terms) -> None:
         """Put the step's buffers into the model.
 

@@ -95,6 +95,8 @@ def compute_gradients(
             weight = terms / add_up()
             (answers.loss if weight == 1 else answers.loss * weight).backward()
         except DownslopeError:
+            if buffers is not None:
+                buffers.restore()  # a worker may have been lost after a forward pass; what is saved then is whole
             raise
         except FAILURES as error:
             remedy = _single_example_remedy(error) if len(leaf.examples) == 1 else ""
