@@ -97,4 +97,6 @@ class Dataset:
             digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
         if self.sequences is not None:
             digest.update(repr(self.sequences).encode())
+        if self.class_names or self.target_scale is not None:
+            digest.update(f"{self.class_names} {self.target_scale}".encode())
         return digest.hexdigest()
