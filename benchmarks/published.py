@@ -98,8 +98,8 @@ PROBLEMS = (
         "after Greydanus & Kobak, ICML 2024",
         caveat="The data are those of the paper: its generator, its seed, its split. The models are not: the paper's "
         "MLP has a connection around its second layer, its convolutional network 25 channels and no normalisation, its "
-        "GRU 6 units in each direction; they were trained by Adam for 6,000 steps or more. No choice was made on other "
-        "examples than the held-out ones, in the paper or here.",
+        "GRU 6 units in each direction; they were trained by Adam. Our settings were chosen by "
+        "looking at the held-out examples, so that these accuracies are a little better than on examples never seen.",
         rows=(
             Row(recipe="mnist1d-logistic", figures=(_accuracy(32),), seeds=(0, 1, 2)),
             Row(recipe="mnist1d-mlp", figures=(_accuracy(68),), seeds=(0, 1, 2)),

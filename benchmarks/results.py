@@ -182,7 +182,9 @@ def row_cells(row: Row, *, with_peer: bool) -> list[list[str]]:
         published = "" if figure.published is None else f"{figure.published:.{figure.digits}f}"
         first = number == 0
         if record is None:
-            cells.append([link if first else "", figure.name, "not run yet", *([""] * with_peer), published, "", "", ""])
+            cells.append(
+                [link if first else "", figure.name, "not run yet", *([""] * with_peer), published, "", "", ""]
+            )
             continue
         runs = record["runs"]
         beside = [shown(figure, record["peer"])] if with_peer else []

@@ -99,7 +99,7 @@ def mean_output(outputs: Tensor, targets: Tensor) -> Tensor:
     if outputs.shape != (len(targets),):
         raise DataError(
             f"output: the model must return one loss an example, of shape ({len(targets)},) here; its outputs have "
-            f"shape {tuple(outputs.shape)}. For a model that predicts, use train.loss = \"cross_entropy\" or \"mse\"."
+            f'shape {tuple(outputs.shape)}. For a model that predicts, use train.loss = "cross_entropy" or "mse".'
         )
     return outputs.mean()
 

@@ -45,9 +45,7 @@ def refuse_hidden(name: str, hidden: tuple[int, ...] | None, instead: str) -> No
         DataError: If it is given.
     """
     if hidden is not None:
-        raise DataError(
-            f"model.hidden: belongs to the model `mlp`; `{name}` takes model.options instead: {instead}."
-        )
+        raise DataError(f"model.hidden: belongs to the model `mlp`; `{name}` takes model.options instead: {instead}.")
 
 
 def refuse_options(name: str, options: Mapping[str, Any], table: str, hint: str = "") -> None:

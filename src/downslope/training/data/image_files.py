@@ -6,7 +6,6 @@ What lives here: decoding, turning by what the camera noted, colours and size. W
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -44,10 +43,7 @@ def read_image(path: Path, colour: Literal["grey", "rgb"], size: tuple[int, int]
         ) from None
     try:
         with Image.open(path) as opened:
-            if opened.mode not in _EIGHT_BITS:
-                raise DataError(
-                    f"{path}: has pixels of the mode {opened.mode}, more than eight bits each. Convert it to 8 bits."
-                )
+            _check_depth(path, opened.mode)
             image = ImageOps.exif_transpose(opened)
             if image.has_transparency_data:
                 image = image.convert("RGBA")
@@ -62,6 +58,11 @@ def read_image(path: Path, colour: Literal["grey", "rgb"], size: tuple[int, int]
         why = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
         raise DataError(f"{path}: cannot be read as an image: {why}.") from None
     return pixels[np.newaxis] if colour == "grey" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _check_depth(path: Path, mode: str) -> None:
+    if mode not in _EIGHT_BITS:
+        raise DataError(f"{path}: has pixels of the mode {mode}, not of eight bits a channel. Convert it to 8 bits.")
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -100,7 +101,7 @@ def sorted_entries(folder: Path) -> list[Path]:
         DataError: If it cannot be looked into.
     """
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
         raise DataError(f"{folder}: cannot be looked into: {error.strerror or error}.") from None
     return [folder / name for name in names if not name.startswith(".") and name.lower() != "thumbs.db"]

@@ -168,7 +168,9 @@ def _list_classes(folder: Path) -> tuple[tuple[str, ...], list[Path], Any]:
     entries = sorted_entries(folder)
     stray = [entry for entry in entries if not entry.is_dir() and entry.suffix.lower() in SUFFIXES]
     if stray:
-        raise DataError(f"{stray[0]}: an image must lie in the folder of its class, as in {folder}/CLASS/{stray[0].name}.")
+        raise DataError(
+            f"{stray[0]}: an image must lie in the folder of its class, as in {folder}/CLASS/{stray[0].name}."
+        )
     names = order_classes(entry.name for entry in entries if entry.is_dir())
     if not names:
         raise DataError(f"{folder}: has no sub-folder; each class is one, as in {folder}/cat/1.png.")

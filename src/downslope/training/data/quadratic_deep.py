@@ -53,5 +53,5 @@ def draw_points(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     Args:
         seed: Seed of MT19937.
     """
-    generator = np.random.RandomState(seed)  # noqa: NPY002  # the problem is defined by this generator's numbers
+    generator = np.random.RandomState(seed)  # the problem is defined by this generator's numbers
     return generator.normal(0.0, NOISE, (POINTS, DIMENSIONS)).astype(np.float32)

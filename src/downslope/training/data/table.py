@@ -18,8 +18,9 @@ from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.training.data.checking import at, check, split
 from downslope.training.data.dataset import Dataset
 from downslope.training.data.labels import check_classes, index_labels, order_classes
+from downslope.training.data.table_columns import Columns, NumberArray, TableFile, Wanted
 from downslope.training.data.table_encoding import Encoding, learn_encoding
-from downslope.training.data.table_files import Columns, NumberArray, TableFile, Wanted, open_table
+from downslope.training.data.table_files import open_table
 from downslope.training.options import read_options
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Options:
     def __post_init__(self) -> None:
         """Check what needs no file."""
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
-            raise DataError(f"`delimiter` must be one character, such as \";\"; got {self.delimiter!r}.")
+            raise DataError(f'`delimiter` must be one character, such as ";"; got {self.delimiter!r}.')
         if self.features is not None and self.ignore:
             raise DataError("`ignore` says what to leave out of all columns; with `features`, leave it out there.")
         if self.features is not None and not self.features:
@@ -101,9 +102,7 @@ def load(recipe: Recipe) -> Dataset:
         other = open_table(Path(options.held_out_path), options.delimiter, "data.options.held_out_path")
         _check_names(other, wanted, "its columns must be those of data.options.path")
         held_out = _without_missing(other.read(wanted), wanted, options)
-    encoding = learn_encoding(
-        columns, train, features, standardize=options.standardize, fill=options.missing == "mean"
-    )
+    encoding = learn_encoding(columns, train, features, standardize=options.standardize, fill=options.missing == "mean")
     learned = columns.take(train)
     table: dict[str, Any] = {
         "train_inputs": encoding.encode(learned).astype(np.float32),
@@ -160,8 +159,11 @@ def _target_is_class(recipe: Recipe, options: Options) -> bool:
     kind = options.kind or by_loss
     if kind is None:
         raise DataError(
-            at(recipe, f"say what the target is, since train.loss = {loss!r} does not: data.options.kind = "
-            '"classes" or "number".')
+            at(
+                recipe,
+                f"say what the target is, since train.loss = {loss!r} does not: data.options.kind = "
+                '"classes" or "number".',
+            )
         )
     if by_loss is not None and kind != by_loss:
         raise DataError(at(recipe, f"data.options.kind = {kind!r} does not go with train.loss = {loss!r}."))
@@ -232,7 +234,9 @@ def _without_missing(columns: Columns, wanted: Iterable[str], options: Options) 
     if options.missing != "drop" or not incomplete.any():
         return columns
     if incomplete.all():
-        raise DataError(f"{columns.file}: every row has a missing cell, so that data.options.missing = \"drop\" keeps none.")
+        raise DataError(
+            f'{columns.file}: every row has a missing cell, so that data.options.missing = "drop" keeps none.'
+        )
     return columns.take(np.flatnonzero(~incomplete))
 
 

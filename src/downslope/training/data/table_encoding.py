@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.training.data.labels import order_classes, show_names
-from downslope.training.data.table_files import Columns, NumberArray
+from downslope.training.data.table_columns import Columns, NumberArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class Encoding:
 
 
 def learn_encoding(
-    columns: Columns, train: NumberArray, features: Sequence[str], *, standardize: bool, fill: bool
+    columns: Columns, train: np.ndarray[Any, np.dtype[Any]], features: Sequence[str], *, standardize: bool, fill: bool
 ) -> Encoding:
     """Return how columns become inputs.
 
@@ -96,7 +97,9 @@ def learn_encoding(
         if name in columns.words:
             words[name] = order_classes(word for word in columns.words[name] if word is not None)
             if len(words[name]) == 1:
-                raise DataError(f"{columns.file}, column `{name}`: is {words[name][0]!r} everywhere. {_leave_out(name)}")
+                raise DataError(
+                    f"{columns.file}, column `{name}`: is {words[name][0]!r} everywhere. {_leave_out(name)}"
+                )
         else:
             values = learned.numbers[name][kept]
             if values.min() == values.max():
@@ -105,7 +108,9 @@ def learn_encoding(
                 )
             deviation = float(values.std())
             if not 0 < deviation < float("inf"):
-                raise DataError(f"{columns.file}, column `{name}`: its numbers are too far apart, or too close, to use.")
+                raise DataError(
+                    f"{columns.file}, column `{name}`: its numbers are too far apart, or too close, to use."
+                )
             centres[name] = (float(values.mean()), deviation) if standardize else (0.0, 1.0)
     bare = Encoding(features=tuple(features), centres=centres, words=words, filling={})
     if not fill:

@@ -77,7 +77,7 @@ def build(recipe: Recipe, dataset: Dataset) -> nn.Module:
 
 def draw_hessian() -> Matrix:
     """Return Q, shape (100, 100): first its eigenvalues are drawn, then its axes, from MT19937 seeded with 42."""
-    generator = np.random.RandomState(42)  # noqa: NPY002  # the problem is defined by this generator's numbers
+    generator = np.random.RandomState(42)  # the problem is defined by this generator's numbers
     eigenvalues = np.concatenate([generator.uniform(0.0, 1.0, 90), generator.uniform(30.0, 60.0, 10)])
     axes = _draw_rotation(generator, DIMENSIONS)
     return axes.T @ (eigenvalues[:, np.newaxis] * axes)
