@@ -29,7 +29,7 @@ def read_image(path: Path, colour: Literal["grey", "rgb"], size: tuple[int, int]
     Args:
         path: The file.
         colour: "grey" for one channel, "rgb" for three.
-        size: (height, width) to scale to, with the mean over what each pixel covers; None to keep its own.
+        size: (height, width) to scale to, each pixel a weighted mean of what it covers; None to keep its own.
 
     Raises:
         DataError: If it is no image, damaged, or has more than eight bits a channel.
@@ -81,7 +81,7 @@ def _walk(folder: Path, around: tuple[Path, ...]) -> Iterator[Path]:
     for entry in sorted_entries(folder):
         if entry.is_dir():
             real = entry.resolve()
-            if real in around:
+            if real in around or real in around[-1].parents:
                 raise DataError(f"{entry}: leads back to {real}, which it lies in. Remove this link.")
             yield from _walk(entry, (*around, real))
         elif entry.suffix.lower() in SUFFIXES:

@@ -87,11 +87,23 @@ class CsvTable(TableFile):
                     if cells and (len(cells) > 1 or cells[0].strip()):
                         yield line, cells
         except UnicodeDecodeError:
-            raise DataError(f"{self.path}, after line {line}: is no text in UTF-8. Save it as UTF-8.") from None
+            raise DataError(f"{self.path}, line {_find_bad_line(self.path)}: is no UTF-8. Save it as UTF-8.") from None
         except csv.Error as error:
-            raise DataError(f"{self.path}, after line {line}: {error}.") from None
+            where = f"after line {line}" if line else "line 1"
+            raise DataError(f"{self.path}, {where}: {error}.") from None
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read: {error.strerror or error}.") from None
+
+
+def _find_bad_line(path: Path) -> int:
+    """Return the first line that is no UTF-8; the reader decodes far ahead of the rows that it yields."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 0
 
 
 def _is_number(text: str) -> bool:
