@@ -176,7 +176,7 @@ def shown(figure: Figure, runs: list[dict[str, Any]]) -> str:
 def row_cells(row: Row, *, with_peer: bool) -> list[list[str]]:
     """Return the table's rows of one recipe, one for each figure."""
     record = recorded(row.recipe)
-    link = f"[{row.recipe}](../recipes/{row.recipe}.toml)" if recipe_file(row.recipe).exists() else row.recipe
+    link = row.recipe if record is None else f"[{row.recipe}](../recipes/{row.recipe}.toml)"
     cells: list[list[str]] = []
     for number, figure in enumerate(row.figures):
         published = "" if figure.published is None else f"{figure.published:.{figure.digits}f}"

@@ -30,9 +30,9 @@ def execute(words: Sequence[str]) -> int:
             "                         [--beam N] [--attention FILE] [--json]"
         ),
         summary=(
-            "Print what a run's model predicts: for its first held-out examples, or for those in a file: one a row,\n"
-            "scaled as the training data are (digits: 64 numbers from 0 to 1). A run on a table takes a table with its\n"
-            "columns, one on images an image or a folder of them, and one that learned sequences takes text."
+            "Print what a run's model predicts: for its first held-out examples, or for those in a file, one a row,\n"
+            "scaled as the training data are (digits: 64 numbers from 0 to 1). A run on a table takes a table with\n"
+            "its columns, one on images an image or a folder of them, and one that learned sequences takes text."
         ),
         example="downslope predict runs/digits --count 5",
     )
@@ -40,7 +40,7 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--input",
         metavar="FILE|TEXT",
-        help="examples to predict: .npy, .npz, .csv, or the run's own kind; for sequences, words or a file of words",
+        help="examples to predict: .npy, .npz, .csv, or the run's own kind; or words to write",
     )
     add_checkpoint_option(parser)
     parser.add_argument(
