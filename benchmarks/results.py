@@ -48,14 +48,15 @@ def checksum(name: str) -> str:
 
 def measure_row(row: Row) -> dict[str, Any]:
     """Return the record of one recipe, trained once with each seed."""
+    head, text = commit(), checksum(row.recipe)  # as they are now: a run may take long
     runs: list[dict[str, Any]] = []
     for seed in row.seeds:
         runs.append(train(row, seed))
         print(f"{row.recipe}, seed {seed}: {json.dumps(runs[-1])}", flush=True)
     return {
         "recipe": row.recipe,
-        "checksum": checksum(row.recipe),
-        "commit": commit(),
+        "checksum": text,
+        "commit": head,
         "threads": row.threads,
         "environment": environment.describe(),
         "runs": runs,
