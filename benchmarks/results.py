@@ -243,16 +243,18 @@ def main() -> None:
     parser.add_argument("--render", action="store_true", help="train nothing: write the page from what was recorded")
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the page is not current")
     arguments = parser.parse_args()
-    if not (arguments.render or arguments.check):
-        for name in arguments.only or ROWS:
-            if not recipe_file(name).exists():
-                sys.exit(f"recipes/{name}.toml: there is no such recipe.")
-            environment.write_json(RECORDS / f"{name}.json", measure_row(ROWS[name]))
-    before = PAGE.read_text(encoding="utf-8")
-    after = filled(before, sections())
-    if not arguments.check:
-        PAGE.write_text(after, encoding="utf-8")
-    elif after != before:
+    try:
+        for name in [] if arguments.render or arguments.check else arguments.only or ROWS:
+            if recipe_file(name).exists():
+                environment.write_json(RECORDS / f"{name}.json", measure_row(ROWS[name]))
+            else:
+                print(f"recipes/{name}.toml: there is no such recipe; its row stays as it is.", file=sys.stderr)
+    finally:  # what was measured until something failed, or somebody lost patience, is shown
+        before = PAGE.read_text(encoding="utf-8")
+        after = filled(before, sections())
+        if not arguments.check:
+            PAGE.write_text(after, encoding="utf-8")
+    if arguments.check and after != before:
         print(f"{PAGE.relative_to(ROOT)} does not show what was recorded; run results.py --render", file=sys.stderr)
         sys.exit(1)
 

@@ -1,14 +1,20 @@
 """Tables by path: what a model sees of them, worked out by hand, whatever kind of file they stand in."""
 
+import csv
+from array import array
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from downslope.recipes.decode import parse_recipe
 from downslope.training.data import load_data
 from downslope.training.data.labels import order_classes
+from downslope.training.data.table_columns import Wanted
+from downslope.training.data.table_files import open_table
 from downslope.training.randomness import permutation
 
 HOUSES = """area,rooms,district,price
@@ -42,8 +48,8 @@ lr = 0.1
 epochs = 1
 loss = "{loss}"
 """
-    settings = [(key.replace("__", "."), value) for key, value in overrides.items()]
-    return load_data(parse_recipe(text, "recipe", settings))
+    changes = [(key.replace("__", "."), value) for key, value in overrides.items()]
+    return load_data(parse_recipe(text, "recipe", changes))
 
 
 OPTIONS = 'path = "houses.csv", held_out_path = "more.csv", target = "price", categories = ["district"]'
@@ -154,6 +160,29 @@ def test_every_kind_of_file_gives_the_same_examples(name):
     assert found.train_inputs.equal(expected.train_inputs)
     assert found.held_out_inputs.equal(expected.held_out_inputs)
     assert found.fingerprint() == expected.fingerprint()
+
+
+CELLS = st.lists(
+    st.tuples(
+        st.floats(-1e30, 1e30),
+        st.text(st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), min_size=1, max_size=5),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CELLS, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+def test_what_was_written_is_read(cells, delimiter, quoting):
+    """Any numbers and words, quoted where they must be, come back to the last bit."""
+    with Path("any.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=delimiter, quoting=quoting).writerows([("x", "word"), *cells])
+    table = open_table(Path("any.csv"), delimiter, "path")
+    columns = table.read({"x": Wanted("number"), "word": Wanted("word")})
+    assert columns.numbers["x"].tolist() == [number for number, _ in cells]
+    assert columns.words["word"] == [word for _, word in cells]
+    assert columns.lines == array("q", range(2, len(cells) + 2))
 
 
 def test_columns_without_names_are_counted():
