@@ -65,7 +65,8 @@ def check_classes(names: Sequence[str], train: np.ndarray[Any, np.dtype[np.int64
     """
     if len(names) < 2:
         raise DataError(f"{origin}: there is only one class, {names[0]!r}; two are needed to tell apart.")
-    absent = [name for number, name in enumerate(names) if number not in set(train.tolist())]
+    learned = set(train.tolist())
+    absent = [name for number, name in enumerate(names) if number not in learned]
     if absent:
         raise DataError(
             f"{origin}: every example of {show_names(absent)} is held out, so that there is none to learn from. Use a "
