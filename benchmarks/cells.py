@@ -75,9 +75,9 @@ def resnet50_shapes() -> tuple[Shape, ...]:
 CELLS = {
     cell.name: cell
     for cell in (
-        Cell("mlp6", "a small MLP, 64-256-256-10", mlp_shapes(64, 256, 256, 10), rounds=30, in_cache=True),
-        Cell("many", "1000 tensors of 64x64", ((64, 64),) * 1000, rounds=20),
-        Cell("resnet50", "the tensors of ResNet-50", resnet50_shapes(), rounds=11),
-        Cell("large", "six tensors of 4096x4096", ((4096, 4096),) * 6, rounds=5),
+        Cell("mlp6", "a small MLP, 64-256-256-10", mlp_shapes(64, 256, 256, 10), rounds=15, in_cache=True),
+        Cell("many", "1000 tensors of 64x64", ((64, 64),) * 1000, rounds=11),
+        Cell("resnet50", "the tensors of ResNet-50", resnet50_shapes(), rounds=7),
+        Cell("large", "six tensors of 4096x4096", ((4096, 4096),) * 6, rounds=3),
     )
 }

@@ -21,7 +21,7 @@ from timing import time_after, time_in_turns
 COMPILED = ("mlp6", "large")
 """Cells for which torch's step is compiled: with hundreds of tensors that takes minutes."""
 
-MOST_ROUNDS = 9
+MOST_ROUNDS = 7
 """Rounds of steps after a backward pass, each of which settles first."""
 
 

@@ -17,11 +17,11 @@ SAMPLE_SECONDS = 0.02
 some ten steps until caches and branch predictors have settled on them."""
 
 
-SETTLING_SECONDS = 0.25
+SETTLING_SECONDS = 0.2
 """After so long in its turn a contender's tensors lie where its own use of them leaves them: the last cache gives a new
 user its place only step by step (a thousand small tensors need some twenty steps to get there)."""
-SETTLING, TIMED = 2, 7
-"""Fewest steps to settle, and steps that are timed then."""
+SETTLING, TIMED = 2, 3
+"""Fewest steps to settle, and fewest that are timed then, for as long again."""
 
 
 class Samples(NamedTuple):
@@ -88,7 +88,8 @@ def time_after(
                 before()
                 step()
                 settling += 1
-            for _ in range(TIMED):
+            begin = time.perf_counter()
+            while len(taken) < TIMED or time.perf_counter() - begin < SETTLING_SECONDS:
                 before()
                 taken.append(_milliseconds(step, 1))
             samples[name].append(statistics.median(taken))

@@ -31,7 +31,7 @@ WIDE = (1904,) * 6
 for a gradient anew at every step, page by page, which costs more than the step."""
 IN_BACKWARD, NO_UPDATE = "downslope, step in backward", "no update at all"
 LOOP_ROUNDS = 3
-ROUNDS = {"mlp": 40, "conv": 25, "lstm": 25, "wide": 15}
+ROUNDS = {"mlp": 21, "conv": 11, "lstm": 11, "wide": 9}
 
 
 def build(name: str) -> tuple[Any, Any, Any]:

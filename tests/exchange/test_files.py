@@ -118,7 +118,7 @@ def test_layouts_are_those_of_the_frameworks():
         found = theirs(x).numpy()
         np.testing.assert_allclose(np.moveaxis(found, -1, 1) if x.ndim > 2 else found, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(permuted("w", moved, layout, to_keras=False, from_keras=True), weight)
-    assert set(LAYOUTS) == {"same", "dense", "conv1d", "conv2d", "conv3d", "lstm"}
+    assert set(LAYOUTS) == {"same", "dense", "conv1d", "conv2d", "conv3d", "lstm", "lstm_bias"}
 
 
 def test_a_table_of_names(tmp_path):

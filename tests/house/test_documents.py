@@ -96,6 +96,11 @@ class Parsed(Exception):  # noqa: N818 - no error: it ends a command once its wo
 @pytest.mark.parametrize(("place", "words"), shell_lines(), ids=[place for place, _ in shell_lines()])
 def test_commands_exist(place, words, monkeypatch):
     """Each command line is one that works: its target, options, recipe and files exist."""
+    if words[0] == "torchrun":
+        from torch.distributed.run import parse_args
+
+        parse_args(words[1:])
+        words = words[words.index("downslope") :]
     program, *rest = words
     if program == "make":
         assert {word for word in rest if "=" not in word} <= MAKE_TARGETS
@@ -175,7 +180,7 @@ def defaults(table: Any, prefix: str) -> dict[str, str]:
     for field in fields(table):
         value = field.default if field.default is not MISSING else field.default_factory
         value = value() if callable(value) else value
-        if is_dataclass(value) or field.name in {"sgd", "train", "groups", "early_stop", "plateau"}:
+        if is_dataclass(value) or field.name in {"sgd", "train", "groups", "early_stop", "plateau", "spike"}:
             continue
         if value is MISSING or (prefix == "sgd." and field.name == "lr"):
             text = "required"
@@ -200,6 +205,7 @@ def test_every_key_of_a_recipe_is_documented():
         **defaults(schema.Train, "train."),
         **defaults(schema.EarlyStop, "train.early_stop."),
         **defaults(schema.Plateau, "train.plateau."),
+        **defaults(schema.Spike, "train.spike."),
         **defaults(schema.Checkpoint, "checkpoint."),
     }
     assert documented_keys() == expected

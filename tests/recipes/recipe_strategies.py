@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from downslope import Group, Recipe, Settings
 from downslope import schedules as s
 from downslope.core.errors import DownslopeError
-from downslope.recipes.schema import Checkpoint, Data, EarlyStop, Model, Plateau, Train
+from downslope.recipes.schema import Checkpoint, Data, EarlyStop, Model, Plateau, Spike, Train
 
 UNITS = st.sampled_from(["step", "epoch"])
 VALUES = st.floats(0, 0.99)
@@ -125,6 +125,9 @@ def trains(draw):
         "ema": st.floats(0.01, 0.9999),
         "evaluate_every": st.integers(1, 10**6),
         "early_stop": st.builds(EarlyStop, **watch),
+        "spike": st.builds(
+            Spike, factor=st.floats(1.5, 99), window=st.integers(2, 99), action=st.sampled_from(["skip", "rewind"])
+        ),
         "plateau": st.builds(Plateau, **watch, factor=st.floats(0.01, 0.99), min_lr=VALUES),
     }
     return Train(

@@ -228,7 +228,10 @@ BROKEN = [
     (
         "misspelt on_nonfinite",
         GOOD + "on_nonfinite = 'rais'\n",
-        "my.toml, [train]: `on_nonfinite` must be `raise`, `skip` or `ignore`; got 'rais'. Did you mean `raise`?",
+        (
+            "my.toml, [train]: `on_nonfinite` must be `raise`, `skip`, `rewind` or `ignore`; got 'rais'. "
+            "Did you mean `raise`?"
+        ),
     ),
     (
         "nothing held out",

@@ -29,6 +29,11 @@ CASES = {
         "sgd": "{ lr = 0.05, momentum = 0.8, dampening = 0.1, weight_decay = 0.01, decay = 'relative', "
         "lr_in_velocity = true, undampened_first_step = false }"
     },
+    "bfloat16": {
+        "train__precision": "bfloat16",
+        "model": '{ name = "training_tasks:dropout" }',
+        "train__clip_norm": "1.0",
+    },
     "plain descent": {"sgd": "{ lr = 0.1 }"},
     "regression": {
         "data": '{ name = "training_tasks:line", batch_size = 6 }',

@@ -195,3 +195,14 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) >= 1):
         raise argparse.ArgumentTypeError(f"must be an integer >= 1; got {text!r}")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds > 0 from an option's value."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds > 0; got {text!r}")
+    return value

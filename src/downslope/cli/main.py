@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(TRACEBACK) == "1":
             raise
-        return _complain(*_explain(error))
+        return _complain(*explain(error))
     return code
 
 
@@ -147,7 +147,7 @@ example:
   downslope train --sgd.momentum 0.95 --out runs/first"""
 
 
-def _explain(error: Exception) -> tuple[str, int]:
+def explain(error: Exception) -> tuple[str, int]:
     """Return the message and the exit code of an error."""
     if isinstance(error, DownslopeError):
         return str(error), error.exit_code

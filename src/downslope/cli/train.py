@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from downslope.cli.arguments import CommandParser
-from downslope.cli.training_run import run_training
+from downslope.cli.training_run import add_worker_options, run_training
 from downslope.recipes.decode import load_recipe
 from downslope.recipes.encode import to_toml
 
@@ -28,7 +28,7 @@ def execute(words: Sequence[str]) -> int:
         "train",
         usage=(
             "[RECIPE] [--TABLE.KEY VALUE ...] [--out DIR]\n"
-            "                       [--resume auto|never|PATH] [--dry-run] [--print-config]"
+            "                       [--resume auto|never|PATH] [--workers N] [--dry-run] [--print-config]"
         ),
         summary=(
             "Train by a recipe, writing checkpoints, a log and a report into a run folder. After Ctrl-C, a signal or\n"
@@ -48,6 +48,7 @@ def execute(words: Sequence[str]) -> int:
         help="auto (the default): go on with the run in the folder, if there is one; never: begin a new one; "
         "PATH: start from that run or checkpoint",
     )
+    add_worker_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
     parser.add_argument("--print-config", action="store_true", help="print the whole recipe as TOML, and stop")
     arguments = parser.read(words)
@@ -56,4 +57,12 @@ def execute(words: Sequence[str]) -> int:
         sys.stdout.write(to_toml(recipe))
         return 0
     name = DEFAULT_NAME if arguments.recipe is None else Path(arguments.recipe).stem
-    return run_training(recipe, name=name, out=arguments.out, resume=arguments.resume, dry_run=arguments.dry_run)
+    return run_training(
+        recipe,
+        name=name,
+        out=arguments.out,
+        resume=arguments.resume,
+        dry_run=arguments.dry_run,
+        workers=arguments.workers,
+        timeout=arguments.timeout,
+    )

@@ -1,25 +1,57 @@
 """What `train` and `resume` share: from a recipe to a trained run, and the lines that end it.
 
-What lives here: the order of calls and the last lines. What does not: training (`training/loop.py`).
+What lives here: the order of calls, in one process or several, and the last lines. What does not: training
+(`training/loop.py`) and what several processes need (`training/parallel/`).
 """
 
 from __future__ import annotations
 
 import shlex
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from downslope.cli.arguments import CommandParser, count, seconds
 from downslope.cli.evaluate import describe_metrics
 from downslope.cli.tables import count_of, format_seconds
 from downslope.recipes.schema import Recipe
+from downslope.training.parallel.place import TIMEOUT, Place, check_number, find_place
 
 if TYPE_CHECKING:
     from downslope.training.loop import Outcome
+    from downslope.training.parallel.workers import Workers
 
 
-def run_training(recipe: Recipe, *, name: str, out: Path | None, resume: str, dry_run: bool) -> int:
+def add_worker_options(parser: CommandParser) -> None:
+    """Add the options that say how many processes train."""
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=count,
+        help="share the work among N processes of this machine; the bits do not depend on N, which must divide "
+        "train.shards. For several machines, start this command by torchrun or srun instead",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds,
+        default=TIMEOUT,
+        help=f"how long one worker waits for another before it gives up (default: {TIMEOUT:g})",
+    )
+
+
+def run_training(
+    recipe: Recipe,
+    *,
+    name: str,
+    out: Path | None,
+    resume: str,
+    dry_run: bool,
+    workers: int | None = None,
+    timeout: float = TIMEOUT,
+) -> int:
     """Train, or show what that would be.
 
     Args:
@@ -28,30 +60,80 @@ def run_training(recipe: Recipe, *, name: str, out: Path | None, resume: str, dr
         out: The run folder, or None.
         resume: "auto", "never", or the path of a run or checkpoint.
         dry_run: Whether only to show.
+        workers: Number of processes to start, or None for as many as torchrun or Slurm have started, or else this one.
+        timeout: Seconds that one of several workers waits for another.
 
     Returns:
         The exit code: 0 at the end, 128 plus the signal's number if a signal came before.
     """
+    place = find_place(workers)
+    size = place.size if place is not None else workers or 1
+    check_number(recipe, size)
+
+    def work(place: Place) -> int:
+        from downslope.training.parallel.together import joined
+
+        with joined(place, timeout) as together:
+            return _train(recipe, name=name, out=out, resume=resume, workers=together)
+
+    if dry_run:
+        return _preview(recipe, name=name, out=out, resume=resume) if place is None or place.rank == 0 else 0
+    if place is not None:
+        return _as_told(place, work)
+    from downslope.training.parallel.workers import Workers
+
+    if size == 1:
+        return _train(recipe, name=name, out=out, resume=resume, workers=Workers())
+    import downslope.training.loop
+    import downslope.training.parallel.together  # noqa: F401  loaded once, before the workers are forked
+    from downslope.cli.main import explain
+    from downslope.training.parallel.launch import Launch
+
+    return Launch(work, size=size, timeout=timeout, explain=explain).go()
+
+
+def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int:
+    from downslope.cli.preview import preview
+    from downslope.training.environment import fitting_threads
+    from downslope.training.loop import take_up
     from downslope.training.plan import plan_run
+    from downslope.training.task import build_task
 
     plan = plan_run(recipe, name=name, out=out, resume=resume)
-    if dry_run:
-        from downslope.cli.preview import preview
-        from downslope.training.environment import fitting_threads
-        from downslope.training.loop import take_up
-        from downslope.training.task import build_task
+    task = build_task(recipe)
+    with fitting_threads(sum(p.numel() for p in task.state.model.parameters()), shards=recipe.train.shards):
+        notes = take_up(task, plan)  # so that a dry run refuses what training would refuse, and says the same
+        print(preview(task, replace(plan, notes=(*plan.notes, *notes))))
+    return 0
 
-        task = build_task(recipe)
-        with fitting_threads(sum(p.numel() for p in task.state.model.parameters())):
-            notes = take_up(task, plan)  # so that a dry run refuses what training would refuse, and says the same
-            print(preview(task, replace(plan, notes=(*plan.notes, *notes))))
-        return 0
+
+def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers: Workers) -> int:
     from downslope.training.loop import train
+    from downslope.training.parallel.quiet import QuietConsole
+    from downslope.training.parallel.start import share_plan
+    from downslope.training.plan import plan_run
     from downslope.training.progress import make_console
 
-    outcome = train(plan, recipe, make_console())
-    print("\n".join(_ending(outcome, recipe, had_work=not plan.finished)))
+    sharded = recipe.train.parallel == "sharded"
+    plan = share_plan(workers, lambda: plan_run(recipe, name=name, out=out, resume=resume), sharded=sharded)
+    if not workers.is_first and plan.finished:
+        return 0
+    outcome = train(plan, recipe, make_console() if workers.is_first else QuietConsole(), workers=workers)
+    if workers.is_first:
+        print("\n".join(_ending(outcome, recipe, had_work=not plan.finished)))
     return 0 if outcome.signal is None else 128 + outcome.signal
+
+
+def _as_told(place: Place, work: Callable[[Place], int]) -> int:
+    """Work as one of the workers that torchrun or Slurm started; of a common mistake, worker 0 alone speaks."""
+    from downslope.training.parallel.workers import WorkersLostError
+
+    try:
+        return work(place)
+    except WorkersLostError as lost:
+        if place.rank == 0 or 0 in lost.silent or 0 in lost.failed:
+            raise
+        return lost.exit_code
 
 
 def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:

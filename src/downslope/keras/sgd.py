@@ -25,7 +25,7 @@ from downslope.keras.held import Fixed, Held
 from downslope.keras.loading import arrays_of, check_fits, load_at_once, to_array, was_never_built
 from downslope.keras.numbers import Number, computing_format
 from downslope.keras.schedules import Scheduled, value_of_keras
-from downslope.keras.step import move, scalars_of
+from downslope.keras.step import move, scalars_of, step_all
 from downslope.keras.variables import (
     Exclusion,
     VariableRule,
@@ -230,17 +230,9 @@ class SGD(keras.optimizers.Optimizer):
         """Do nothing: weight decay is in the rule, and the base class would do it a second time."""
 
     def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
-        one_by_one, step_all = super()._backend_update_step, None
-        if keras.backend.backend() == "torch":
-            from downslope.keras.torch_step import step_all
-        elif keras.backend.backend() == "jax":
-            from downslope.keras.jax_step import step_all
         self._held.scalars.clear()
         try:
-            if step_all is None:
-                one_by_one(grads, trainable_variables, learning_rate)
-            else:
-                step_all(self, grads, trainable_variables, learning_rate, one_by_one)
+            step_all(self, grads, trainable_variables, learning_rate, super()._backend_update_step)
         finally:
             self._held.scalars.clear()  # tensors of this trace, which no other may use
 

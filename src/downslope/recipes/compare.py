@@ -171,7 +171,7 @@ def _beside_the_rule(one: Side, two: Side) -> list[str]:
     found: list[str] = []
     for table, names in (
         ("data", ("name", "batch_size")),
-        ("train", ("epochs", "steps", "accumulate", "clip_norm", "ema")),
+        ("train", ("epochs", "steps", "accumulate", "precision", "clip_norm", "ema")),
     ):
         for name in names:
             x, y = (getattr(getattr(side.recipe, table), name) for side in (one, two))

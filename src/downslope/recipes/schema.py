@@ -157,6 +157,10 @@ class Train:
         shards: Parts that every batch is split into; fixes the arithmetic whatever runs the parts.
         teacher_forcing: Probability in [0, 1] that a decoder is shown the true symbol before each place, a number or a
             schedule; None for always. For sequences alone.
+        precision: Format in which forward passes compute where that is safe: "float32", or "bfloat16" by torch's
+            autocast. Weights, gradients, sums and evaluation stay float32.
+        parallel: What several processes hold: each all of the model ("replicated"), or each a part of its weights,
+            gradients and velocities ("sharded").
         clip_norm: Largest global gradient norm, or None.
         ema: Decay of the moving average of the weights, in (0, 1), or None for no average.
         evaluate_every: Steps between evaluations on the held-out examples; None for once an epoch.
@@ -177,6 +181,8 @@ class Train:
     accumulate: int = 1
     shards: int = 1
     teacher_forcing: float | Schedule | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    parallel: Literal["replicated", "sharded"] = "replicated"
     clip_norm: float | None = None
     ema: float | None = None
     evaluate_every: int | None = None
@@ -206,6 +212,11 @@ class Train:
             )
         if isinstance(self.teacher_forcing, int | float) and not 0 <= self.teacher_forcing <= 1:
             raise RecipeError(f"`teacher_forcing` must be in [0, 1]; got {self.teacher_forcing!r}.")
+        if self.ema is not None and self.parallel == "sharded":
+            raise RecipeError(
+                'a moving average (`ema`) needs `parallel = "replicated"`: the average of a sharded model is not kept. '
+                "Remove one of the two."
+            )
         if self.ema is not None and not 0 < self.ema < 1:
             raise RecipeError(f"`ema` must be in (0, 1) such as 0.999; got {self.ema!r}.")
 

@@ -8,6 +8,8 @@ and removing those no longer kept. What does not: what is in a checkpoint (`stat
                               optimizer.safetensors  the velocities, by parameter name
                               ema.safetensors        the averaged model's state_dict, if there is one
                               manifest.json          sizes, checksums and everything that is no tensor
+
+Of a sharded model each worker writes its rows: model.0-of-4.safetensors, ... (`parallel/sharded_checkpoint.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -123,6 +125,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     manifest = read_manifest(folder)
     tensors: dict[str, Tensors] = {}
+    is_sharded = "shapes" in manifest
     for name, expected in manifest["files"].items():
         try:
             data = (folder / name).read_bytes()
@@ -132,11 +135,63 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             raise CheckpointError(f"{name} has {len(data)} bytes, its manifest says {expected['bytes']}")
         if describe_bytes(data) != expected:
             raise CheckpointError(f"{name} is damaged: its checksum is not that of its manifest")
+        if is_sharded:
+            continue  # it is read where it is needed, and may not fit here
         try:
             tensors[name.removesuffix(".safetensors")] = safetensors.torch.load(data)
         except safetensors.SafetensorError as error:
             raise CheckpointError(f"{name} is no safetensors file: {error}") from None
-    return Checkpoint(folder=folder, manifest=manifest, tensors=tensors)
+    return Checkpoint(folder=folder, manifest=manifest, tensors=_Joined(folder, manifest) if is_sharded else tensors)
+
+
+class _Joined(Mapping[str, Tensors]):
+    """The tensors of a checkpoint that several workers wrote, each put together when it is asked for.
+
+    Args:
+        folder: The checkpoint's folder, its files verified.
+        manifest: Its manifest.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        self._folder, self._manifest = folder, manifest
+
+    def __getitem__(self, part: str) -> Tensors:
+        if part not in self._manifest["shapes"]:
+            raise KeyError(part)
+        files = [safetensors.torch.load_file(self._folder / name) for name in part_files(self._manifest, part)]
+        sharded = self._manifest["shapes"][part]
+        return {
+            name: torch.cat([file[name] for file in files]) if name in sharded else tensor
+            for name, tensor in files[0].items()
+        }
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._manifest["shapes"])
+
+    def __len__(self) -> int:
+        return len(self._manifest["shapes"])
+
+
+def part_files(manifest: Mapping[str, Any], part: str) -> list[str]:
+    """Return the names of the files that hold a part, in the order of the workers that wrote them.
+
+    Example:
+        >>> part_files({"files": {"model.1-of-2.safetensors": {}, "model.0-of-2.safetensors": {}}}, "model")
+        ['model.0-of-2.safetensors', 'model.1-of-2.safetensors']
+    """
+    names = [name for name in manifest["files"] if name.split(".")[0] == part]
+    return sorted(names, key=lambda name: int(name.split(".")[1].partition("-of-")[0]) if "-of-" in name else 0)
+
+
+def rows_of(count: int, rank: int, size: int) -> range:
+    """Return the rows of a tensor that one of several workers holds: as many for each as can be, the last ones fewer.
+
+    Example:
+        >>> [list(rows_of(5, rank, 4)) for rank in range(4)]
+        [[0, 1], [2, 3], [4], []]
+    """
+    each = -(-count // size)
+    return range(min(rank * each, count), min((rank + 1) * each, count))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

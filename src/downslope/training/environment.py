@@ -85,26 +85,30 @@ def unfilled() -> Iterator[None]:
     Filling shows who reads what was never written, which is wanted while a person's model and data are made. In the
     steps it would cost a small model more than half as much time again.
     """
-    before = torch.utils.deterministic.fill_uninitialized_memory
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    switch: Any = torch.utils.deterministic  # a module with properties, which type checkers do not know
+    before = switch.fill_uninitialized_memory
+    switch.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        torch.utils.deterministic.fill_uninitialized_memory = before
+        switch.fill_uninitialized_memory = before
 
 
 @contextmanager
-def fitting_threads(parameters: int) -> Iterator[None]:
-    """Within its ``with`` block, torch uses one thread if the model is small.
+def fitting_threads(parameters: int, *, shards: int = 1) -> Iterator[None]:
+    """Within its ``with`` block, torch uses one thread if the model is small, or if batches are split into shards.
 
-    Its operations then take microseconds, and handing them to threads costs more than it gains; on a machine that is
-    busy, where the threads wait for one another, fifty times as much. A person's OMP_NUM_THREADS is left alone.
+    The operations of a small model take microseconds, and handing them to threads costs more than it gains; on a
+    machine that is busy, where the threads wait for one another, fifty times as much. Shards are there to be computed
+    by several processes, whose bits must not depend on how many of them share the processors. A person's
+    OMP_NUM_THREADS is left alone.
 
     Args:
         parameters: Number of the model's parameters.
+        shards: Parts per batch.
     """
     before = torch.get_num_threads()
-    if parameters < SMALL_MODEL and "OMP_NUM_THREADS" not in os.environ:
+    if (parameters < SMALL_MODEL or shards > 1) and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     try:
         yield

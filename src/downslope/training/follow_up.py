@@ -10,27 +10,31 @@ from collections.abc import Callable
 from torch import nn
 
 from downslope.training.held_out import measure
+from downslope.training.parallel.workers import ALONE, Workers
 from downslope.training.task import Task
 
 Record = Callable[..., None]
 """Adds a row to the log: ``record(kind, step, **fields)``."""
 
 
-def evaluate_and_follow(task: Task, *, done: int, record: Record) -> bool:
+def evaluate_and_follow(task: Task, *, done: int, record: Record, workers: Workers = ALONE) -> bool:
     """Evaluate on the held-out examples, record it, and do what follows from it.
 
     Args:
         task: What is trained; its state's counters, lr and `stopped` may change.
         done: Updates done.
         record: Where to write rows.
+        workers: Who shares the work: worker 0 measures, and all of them follow.
 
     Returns:
         Whether this is the best evaluation so far.
     """
     state, train, step = task.state, task.recipe.train, done - 1
-    found = _measure(task, state.model, done)
-    if state.averaged is not None:
-        found |= {f"ema_{name}": value for name, value in _measure(task, state.averaged.module, done).items()}
+    if task.sharding is None:
+        found = workers.share(lambda: _measure_all(task, done))
+    else:  # every forward pass needs the weights of all workers
+        measured = _measure_all(task, done)
+        found = workers.share(lambda: measured)
     state.held_out = found
     record("evaluation", step, epoch=task.batches.epoch(step), **found)
     improved = state.best.observe(found[state.best.metric], done)
@@ -46,6 +50,13 @@ def evaluate_and_follow(task: Task, *, done: int, record: Record) -> bool:
             state.stopped = f"held-out {stop.metric} has not improved for {stop.patience} evaluations"
             record("stop", step, reason=state.stopped)
     return improved
+
+
+def _measure_all(task: Task, done: int) -> dict[str, float]:
+    found = _measure(task, task.state.model, done)
+    if task.state.averaged is not None:
+        found |= {f"ema_{name}": value for name, value in _measure(task, task.state.averaged.module, done).items()}
+    return found
 
 
 def _measure(task: Task, model: nn.Module, done: int) -> dict[str, float]:

@@ -1,25 +1,30 @@
 """The gradient of one step: a forward and backward pass for each leaf, summed in a fixed tree.
 
 What lives here: the mean gradient over all examples of a step. The sum's order depends on the number of leaves alone,
-so that whichever process computes a leaf, the bits are the same. What does not: clipping and the update, which are the
-optimizer's.
+so that whichever process computes a leaf, the bits are the same. What does not: the tree (`tree_sum.py`), how several
+processes share it (`parallel/`), and clipping and the update, which are the optimizer's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from downslope.core.errors import DataError, DownslopeError
 from downslope.training.batches import Leaf
+from downslope.training.buffers import StepBuffers
 from downslope.training.data import Dataset
 from downslope.training.imports import FAILURES, describe
 from downslope.training.objective import Objective
+from downslope.training.parallel.workers import ALONE, LeafNote, Workers
 from downslope.training.randomness import reseed
+from downslope.training.tree_sum import TreeSum
 
-Gradients = list["Tensor | None"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -27,26 +32,31 @@ class StepResult:
     """What a step's forward passes gave, kept as tensors so that only logged steps wait for them.
 
     Attributes:
-        losses: (weight, mean loss) of each leaf; the weights sum to 1.
-        correct: Number of right answers of each leaf; empty where targets are no classes.
-        targets: Number of targets of the step.
+        notes: One for each leaf, in order.
     """
 
-    losses: tuple[tuple[float, Tensor], ...]
-    correct: tuple[Tensor, ...]
-    targets: int
+    notes: tuple[LeafNote, ...]
 
     def loss(self) -> float:
         """Return the mean loss over the step's examples."""
-        return sum(weight * float(loss) for weight, loss in self.losses)
+        return sum(note.weight * float(note.loss) for note in self.notes)
 
     def accuracy(self) -> float | None:
-        """Return the fraction of right answers, or None where targets are no classes."""
-        return sum(int(correct) for correct in self.correct) / self.targets if self.correct else None
+        """Return the fraction of right answers, or None where answers are not right or wrong."""
+        correct = [int(note.correct) for note in self.notes if note.correct is not None]
+        return sum(correct) / sum(note.targets for note in self.notes) if correct else None
 
 
 def compute_gradients(
-    model: nn.Module, objective: Objective, dataset: Dataset, leaves: Sequence[Leaf], *, seed: int, step: int
+    model: nn.Module,
+    objective: Objective,
+    dataset: Dataset,
+    leaves: Sequence[Leaf],
+    *,
+    seed: int,
+    step: int,
+    precision: Precision = "float32",
+    workers: Workers = ALONE,
 ) -> StepResult:
     """Put the mean gradient over a step's examples into each parameter's ``grad``.
 
@@ -54,87 +64,54 @@ def compute_gradients(
         model: In training mode, its gradients None.
         objective: What is learned.
         dataset: The data.
-        leaves: The step's leaves.
+        leaves: The step's leaves, those of all workers.
         seed: The recipe's seed.
         step: Step, 0-based.
+        precision: Format in which forward passes compute, where that is safe; "bfloat16" by torch's autocast.
+        workers: Who shares the work; every one of them gets the same gradients.
 
     Returns:
         The step's loss and accuracy.
 
     Raises:
         DataError: If a person's own model or loss raises, or does not fit the data.
+        WorkersLostError: If another worker is lost.
     """
     parameters = list(model.parameters())
-    examples = [dataset.take(leaf.examples) for leaf in leaves]
+    places = workers.places(len(leaves))
+    own = [leaves[place] for place in places]
+    examples = [dataset.take(leaf.examples) for leaf in own]
     weights = [objective.weigh(targets) for _, targets in examples]
-    total = sum(weights)
-    tree = TreeSum()
-    losses: list[tuple[float, Tensor]] = []
-    correct: list[Tensor] = []
-    targets_seen = 0
-    for leaf, (inputs, targets), terms in zip(leaves, examples, weights, strict=True):
-        weight = terms / total
+    add_up = workers.add_up(sum(weights))  # which travels while the first forward pass is computed
+    summed = len(leaves) > 1 or workers.size > 1
+    buffers = StepBuffers(model) if summed else None
+    tree = TreeSum(places.start)
+    notes: list[LeafNote] = []
+    for place, leaf, (inputs, targets), terms in zip(places, own, examples, weights, strict=True):
         reseed(seed, step, leaf.index)
         try:
-            answers = objective.answer(model, inputs, targets, step=step)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                answers = objective.answer(model, inputs, targets, step=step)
+            weight = terms / add_up()
             (answers.loss if weight == 1 else answers.loss * weight).backward()
         except DownslopeError:
             raise
         except FAILURES as error:
             remedy = _single_example_remedy(error) if len(leaf.examples) == 1 else ""
             raise DataError(f"the model or its loss raised {describe(error)} at step {step}.{remedy}") from error
-        losses.append((weight, answers.loss.detach()))
-        if answers.correct is not None:
-            correct.append(answers.correct)
-        targets_seen += answers.targets
-        if len(leaves) > 1:
-            tree.add([parameter.grad for parameter in parameters])
+        notes.append(LeafNote(weight, answers.loss.detach(), answers.correct, answers.targets))
+        if buffers is not None:
+            shares = buffers.take(weight, last=place == len(leaves) - 1)
+            tree.add([*(parameter.grad for parameter in parameters), *shares])
             for parameter in parameters:
                 parameter.grad = None
-    if len(leaves) > 1:
-        for parameter, grad in zip(parameters, tree.total(), strict=True):
-            parameter.grad = grad
-    return StepResult(tuple(losses), tuple(correct), targets_seen)
-
-
-class TreeSum:
-    """A sum in a binary tree that is fixed by the number of terms, holding log2 of them at a time.
-
-    Like a binary counter: two subtrees of equal size are added as soon as both are there.
-
-    Example:
-        >>> import torch
-        >>> tree = TreeSum()
-        >>> for value in (1.0, 2.0, 3.0):
-        ...     tree.add([torch.tensor(value)])
-        >>> tree.total()
-        [tensor(6.)]
-    """
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._subtrees: list[tuple[int, Gradients]] = []
-
-    def add(self, gradients: Gradients) -> None:
-        """Add a term; its tensors may be written to.
-
-        Args:
-            gradients: One tensor, or None for zero, for each parameter.
-        """
-        size = 1
-        while self._subtrees and self._subtrees[-1][0] == size:
-            _, left = self._subtrees.pop()
-            gradients = _sum(left, gradients)
-            size *= 2
-        self._subtrees.append((size, gradients))
-
-    def total(self) -> Gradients:
-        """Return the sum, and start anew. There must be at least one term."""
-        _, total = self._subtrees.pop()
-        while self._subtrees:
-            _, left = self._subtrees.pop()
-            total = _sum(left, total)
-        return total
+    if buffers is None:
+        return StepResult(tuple(notes))
+    sums = workers.combine(tree, notes, buffers.changed, leaves=len(leaves), like=[*parameters, *model.buffers()])
+    for parameter, grad in zip(parameters, sums.terms, strict=False):
+        parameter.grad = grad
+    buffers.put(sums.terms[len(parameters) :])
+    return StepResult(sums.notes)
 
 
 def _single_example_remedy(error: BaseException) -> str:
@@ -145,7 +122,3 @@ def _single_example_remedy(error: BaseException) -> str:
         " Batch normalisation needs more than the one example of this shard. Choose a data.batch_size that leaves no "
         "smaller rest at the end of an epoch, or fewer train.shards."
     )
-
-
-def _sum(left: Gradients, right: Gradients) -> Gradients:
-    return [b if a is None else (a if b is None else a.add_(b)) for a, b in zip(left, right, strict=True)]

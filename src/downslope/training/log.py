@@ -50,7 +50,7 @@ class Log:
         """Append a line; it reaches the file with a later `flush` or `sync`.
 
         Args:
-            kind: "step", "evaluation", "skip", "plateau" or "stop".
+            kind: "step", "evaluation", "skip", "rewind", "plateau" or "stop".
             step: The 0-based step the line belongs to.
             **values: Numbers and words; inf and NaN become the strings "inf", "-inf" and "nan".
         """

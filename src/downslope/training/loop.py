@@ -8,13 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from downslope.core.errors import CheckpointError, DownslopeError
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
 from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
+from downslope.training.parallel.start import begin_together
+from downslope.training.parallel.workers import Workers
 from downslope.training.plan import Plan
 from downslope.training.progress import Console
 from downslope.training.run import Run
@@ -51,7 +53,13 @@ class Outcome:
 
 
 def train(
-    plan: Plan, recipe: Recipe, console: Console, *, report: bool = True, watchers: Sequence[Watcher] = ()
+    plan: Plan,
+    recipe: Recipe,
+    console: Console,
+    *,
+    report: bool = True,
+    watchers: Sequence[Watcher] = (),
+    workers: Workers | None = None,
 ) -> Outcome:
     """Train as planned, and return how it ended.
 
@@ -61,12 +69,14 @@ def train(
         console: Where to speak.
         report: Whether to write the report page at the end.
         watchers: Who looks on.
+        workers: Who shares the work; None for this process alone.
 
     Raises:
         DownslopeError: If the data, model, checkpoint or disk do not allow it, or a gradient is not finite and the
             recipe says to raise. What was saved before remains.
     """
     began = time.monotonic()
+    workers = Workers() if workers is None else workers
     for note in plan.notes:
         console.say(note)
     if plan.finished and plan.checkpoint is not None:
@@ -83,31 +93,36 @@ def train(
             report=page if page.exists() else (_write_report(plan.folder, console) if report else None),
             seconds=time.monotonic() - began,
         )
-    with deterministic(), Signals() as signals, ExitStack() as threads:
-        task = build_task(recipe)
-        threads.enter_context(fitting_threads(sum(p.numel() for p in task.state.model.parameters())))
-        for note in take_up(task, plan):
+    with deterministic(), Signals() as signals, ExitStack() as stack:
+        workers.watch(signals)
+        task = build_task(recipe, workers)
+        if task.sharding is not None and plan.checkpoint is not None:
+            plan = replace(plan, checkpoint=task.sharding.cut(plan.checkpoint, task.state.model))
+        parameters = sum(p.numel() for p in task.state.model.parameters())
+        stack.enter_context(fitting_threads(parameters, shards=recipe.train.shards))
+        for note in [*take_up(task, plan), *begin_together(workers, task)]:
             console.say(note)
-        durable.make_folder(plan.folder)
-        with run_folder.locked(plan.folder):
+        if workers.is_first:
+            durable.make_folder(plan.folder)
+            stack.enter_context(run_folder.locked(plan.folder))
             run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts())
-            run = Run(task, plan, console, signals, watchers)
-            try:
-                with unfilled():
-                    run.go()
-            except (DownslopeError, OSError):
-                run.guard.check()  # a folder that was removed explains any other failure
-                raise
-            finally:
-                run.close()
-            page = _write_report(plan.folder, console) if report and run.finished else None
-            run.guard.check()
+        run = Run(task, plan, console, workers, watchers)
+        try:
+            with unfilled():
+                run.go()
+        except (DownslopeError, OSError):
+            run.guard.check()  # a folder that was removed explains any other failure
+            raise
+        finally:
+            run.close()
+        page = _write_report(plan.folder, console) if report and run.finished and workers.is_first else None
+        run.guard.check()
     return Outcome(
         step=run.step,
         total_steps=task.total_steps,
         finished=run.finished,
         stopped=task.state.stopped,
-        signal=None if run.finished else signals.received,
+        signal=None if run.finished else workers.signal,
         held_out=task.state.held_out,
         folder=plan.folder,
         report=page,

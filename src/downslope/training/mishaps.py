@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from downslope.core.errors import CheckpointError, DivergenceError
-from downslope.training.checkpoint import checkpoint_folder, read_checkpoint, read_manifest
+from downslope.training.checkpoint import Checkpoint, checkpoint_folder, read_checkpoint, read_manifest
 from downslope.training.durable import StorageError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class MishapRecord:
     Attributes:
         spikes: Spikes dealt with.
         nonfinite: Gradients that were not finite, dealt with.
-        rewinds: [updates done at the checkpoint gone back to, first step left out, last step left out] of each rewind.
+        rewinds: [first step left out, last step left out] of each rewind; the first is the checkpoint's gone back to.
         targets: Steps of the last two checkpoints that a rewind may lead to, oldest first.
         used: Whether a rewind has led to the newer already; the next then leads to the older.
     """
@@ -84,11 +84,19 @@ class Mishaps:
         folder: The run folder.
         record: Where to write rows.
         say: Where to speak.
+        read: How a checkpoint is read: by this process, or with the others.
     """
 
-    def __init__(self, task: Task, folder: Path, record: Record, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        folder: Path,
+        record: Record,
+        say: Callable[[str], None],
+        read: Callable[[Path], Checkpoint] = read_checkpoint,
+    ) -> None:
         """Take what is trained."""
-        self._task, self._folder, self._record, self._say = task, folder, record, say
+        self._task, self._folder, self._record, self._say, self._read = task, folder, record, say, read
         self._train = task.recipe.train
         self._mishaps = task.state.mishaps
         self._may_leave_out = self._train.spike is not None or self._train.on_nonfinite in {"skip", "rewind"}
@@ -114,7 +122,7 @@ class Mishaps:
         if self._may_leave_out:
             self._buffers = [(buffer, buffer.clone()) for buffer in self._task.state.model.buffers()]
 
-    def end_step(self, step: int, loss: float) -> bool:
+    def leave_out_spike(self, step: int, loss: float) -> bool:
         """Judge the loss of a step before its update, and deal with a spike; return whether it was one.
 
         Args:
@@ -163,23 +171,22 @@ class Mishaps:
                 self._say(f"step {step:,}: {said}; it is skipped")
             return
         target = self._mishaps.take_target()
-        first = self._restore(target)
-        self._mishaps.rewinds.append([target, first, step])
-        self._record("rewind", step, epoch=epoch, **fields, to=target, first=first)
-        left_out = f"step {step:,}" if first == step else f"steps {first:,} to {step:,}"
+        self._restore(target)
+        self._mishaps.rewinds.append([target, step])
+        self._record("rewind", step, epoch=epoch, **fields, to=target)
+        left_out = f"step {step:,}" if target == step else f"steps {target:,} to {step:,}"
         self._say(f"step {step:,}: {said}; back to the checkpoint of step {target:,}, leaving out {left_out}")
 
-    def _restore(self, target: int) -> int:
-        """Take the state back to a checkpoint, but for the record of mishaps; return the step it stands at."""
+    def _restore(self, target: int) -> None:
+        """Take the state back to a checkpoint, but for the record of mishaps."""
         folder = checkpoint_folder(self._folder, target)
         try:
-            checkpoint = read_checkpoint(folder)
+            checkpoint = self._read(folder)
         except CheckpointError as error:
             raise StorageError(f"{folder}: training must go back to it, and it cannot be used: {error}.") from None
         record = self._mishaps.state()
         self._task.state.restore(checkpoint, self._task.recipe)
         self._mishaps.load(record)
-        return checkpoint.step
 
     def _too_many(self, step: int, what: str, path: str, limit: int) -> DivergenceError:
         times = "once" if limit == 1 else f"{limit} times"

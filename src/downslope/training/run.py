@@ -10,12 +10,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import CheckpointError
 from downslope.torch.gradients import global_norm
 from downslope.training import durable, run_folder
-from downslope.training.checkpoint import plain_recipe, prune, write_checkpoint
+from downslope.training.checkpoint import (
+    Checkpoint,
+    encode_tensors,
+    plain_recipe,
+    prune,
+    read_checkpoint,
+    write_checkpoint,
+)
 from downslope.training.durable import StorageError
 from downslope.training.environment import describe_environment
 from downslope.training.events import Events
@@ -23,9 +32,11 @@ from downslope.training.follow_up import evaluate_and_follow
 from downslope.training.gradients import StepResult, compute_gradients
 from downslope.training.log import Log
 from downslope.training.mishaps import Mishaps
+from downslope.training.parallel.quiet import QuietEvents, QuietGuard, QuietLog
+from downslope.training.parallel.start import check_alike, share_checkpoint
+from downslope.training.parallel.workers import Workers, WorkersLostError
 from downslope.training.plan import Plan
 from downslope.training.progress import Console
-from downslope.training.signals import Signals
 from downslope.training.task import Task
 from downslope.training.watchers import Watcher
 
@@ -40,12 +51,12 @@ class Run:
         task: What is trained, its checkpoint taken up.
         plan: The plan.
         console: Where to speak.
-        signals: Which signal was received.
+        workers: Who shares the work, and which signal is to end it. Worker 0 alone writes and speaks.
         watchers: Who looks on.
     """
 
     def __init__(
-        self, task: Task, plan: Plan, console: Console, signals: Signals, watchers: Sequence[Watcher] = ()
+        self, task: Task, plan: Plan, console: Console, workers: Workers, watchers: Sequence[Watcher] = ()
     ) -> None:
         """Open the log and the events."""
         self._watchers = watchers
@@ -55,20 +66,21 @@ class Run:
         self._train = task.recipe.train
         self._folder = plan.folder
         self._console = console
-        self._signals = signals
+        self._workers = workers
         self._recipe_table = plain_recipe(task.recipe)
         self._environment = describe_environment()
         manifest = None if plan.checkpoint is None else plan.checkpoint.manifest
         self.step: int = 0 if manifest is None else manifest["step"]
         self._saved_at = None if manifest is None else self._saved_key(manifest)
         log = {"bytes": 0, "checksum": None} if manifest is None else manifest["log"]
-        self._log = Log(plan.folder, log["bytes"], log["checksum"])
-        self._events = Events(plan.folder)
-        self._events.add("start" if manifest is None else "resume", self.step)
-        self.guard = run_folder.guard_of(plan.folder)
+        self._log = Log(plan.folder, log["bytes"], log["checksum"]) if workers.is_first else QuietLog()
+        self._events = Events(plan.folder) if workers.is_first else QuietEvents()
+        self._events.add("start" if manifest is None else "resume", self.step, workers=workers.size)
+        self.guard = run_folder.guard_of(plan.folder) if workers.is_first else QuietGuard()
         self._saved_time = self._shown_time = self._flushed_time = time.monotonic()
         self._last_fields: dict[str, float] = {}
-        self._mishaps = Mishaps(task, plan.folder, self._record, console.say)
+        self._mishaps = Mishaps(task, plan.folder, self._record, console.say, self._read_together)
+        self._is_whole = False  # whether the state is that after `step` steps, with all that follows from them
 
     @property
     def finished(self) -> bool:
@@ -76,27 +88,38 @@ class Run:
         return self.step >= self._task.total_steps or self._state.stopped is not None
 
     def go(self) -> None:
-        """Train until the end or a signal."""
+        """Train until the end or a signal.
+
+        Raises:
+            WorkersLostError: If another worker is lost; where that leaves all steps so far whole, they are saved.
+        """
+        try:
+            self._train_on()
+        except WorkersLostError as lost:
+            saves = self._is_whole and self._workers.is_first and self._task.sharding is None
+            if saves:
+                self._save()
+            raise lost.at(self.step, self._folder, saved=saves) from lost
+
+    def _train_on(self) -> None:
         self._console.say("\n".join(self._task.lines(self._folder)))
         if self.step:
             self._console.say(f"resuming    from step {self.step:,}")
         for watcher in self._watchers:
             watcher.begin(self._task, self._folder, self.step)
-        if self._mishaps.begin(self.step):
+        if self._may_rewind_from_here():
             self._save()
-        while not self.finished and self._signals.received is None:
+        while not self.finished and self._workers.signal is None:
             rewound = self._one_step()
-            improved = self._evaluation_is_due() and evaluate_and_follow(
-                self._task, done=self.step, record=self._record
-            )
+            improved = self._evaluation_is_due() and self._evaluate()
             if self._checkpoint_is_due(improved=improved) or rewound:
                 self._save(rewound=rewound)
             self._show()
         self._save()
         if self.finished:
             self._finish()
-        elif self._signals.received is not None:
-            self._events.add("signal", self.step, signal=self._signals.received)
+        elif self._workers.signal is not None:
+            self._events.add("signal", self.step, signal=self._workers.signal)
 
     def close(self) -> None:
         """Close the files; called whatever happened."""
@@ -114,11 +137,19 @@ class Run:
         rewinds = len(state.mishaps.rewinds)
         state.optimizer.zero_grad()
         self._mishaps.remember()
-        result = compute_gradients(
-            state.model, task.objective, task.dataset, task.batches.leaves(step), seed=task.recipe.seed, step=step
+        leaves, seed = task.batches.leaves(step), task.recipe.seed
+        self._is_whole = True
+        compute = (
+            partial(compute_gradients, workers=self._workers)
+            if task.sharding is None
+            else task.sharding.compute_gradients
         )
+        result = compute(
+            state.model, task.objective, task.dataset, leaves, seed=seed, step=step, precision=self._train.precision
+        )
+        self._is_whole = False
         logged = step % self._train.log_every == 0
-        if logged and self._mishaps.end_step(step, result.loss()):
+        if logged and self._mishaps.leave_out_spike(step, result.loss()):
             self.step = step + 1
             return len(state.mishaps.rewinds) != rewinds
         grads = [p.grad for p in self._params if p.grad is not None] if logged else []
@@ -134,6 +165,25 @@ class Run:
             norm = state.optimizer.grad_norm
             self._log_step(step, result, global_norm(grads) if norm is None else norm)
         return False
+
+    def _may_rewind_from_here(self) -> bool:
+        """Make sure that a rewind leads somewhere, the same for all workers; return whether a checkpoint is needed."""
+        needed = self._workers.is_first and self._mishaps.begin(self.step)
+        record = self._state.mishaps
+        record.load(self._workers.share(record.state))
+        return self._workers.share(lambda: needed)
+
+    def _read_together(self, folder: Path) -> Checkpoint:
+        """Return a checkpoint to rewind to, as worker 0 reads it."""
+        sharding = self._task.sharding
+        if sharding is not None:
+            return sharding.cut(read_checkpoint(folder), self._state.model)
+        return share_checkpoint(self._workers, lambda: read_checkpoint(folder))
+
+    def _evaluate(self) -> bool:
+        if self._task.sharding is None:
+            check_alike(self._workers, self._state)
+        return evaluate_and_follow(self._task, done=self.step, record=self._record, workers=self._workers)
 
     def _log_step(self, step: int, result: StepResult, grad_norm: float) -> None:
         # Parameters that no pattern matched come last; where there are none, the last group stands for the run.
@@ -167,6 +217,8 @@ class Run:
         policy = self._task.recipe.checkpoint
         by_step = self._is_by_step()
         by_clock = policy.every_seconds > 0 and _has_passed(self._saved_time, policy.every_seconds)
+        if self._task.sharding is not None and policy.every_seconds > 0:
+            by_clock = self._workers.share(lambda: by_clock)  # all of them write, by the clock of the first
         return improved or by_step or by_clock
 
     def _is_by_step(self) -> bool:
@@ -181,6 +233,9 @@ class Run:
         self.guard.check()
         if self._train.rewinds is not None and self._is_by_step() and not rewound:
             self._state.mishaps.add_target(self.step)
+        sharding = self._task.sharding
+        if not self._workers.is_first and sharding is None:
+            return
         length, checksum = self._log.sync()
         manifest = {
             "step": self.step,
@@ -193,18 +248,24 @@ class Run:
         }
         if self._saved_key(manifest) == self._saved_at:
             return
-        folder = write_checkpoint(self._folder, self._state.tensors(), manifest)
+        write = write_checkpoint if sharding is None else sharding.write
+        folder = write(self._folder, self._state.tensors(), manifest)
         self._saved_at, self._saved_time = self._saved_key(manifest), time.monotonic()
         self._events.add("checkpoint", self.step, folder=folder.name)
-        needed = {self._state.best.best_step, *self._state.mishaps.targets}
-        prune(self._folder, step=self.step, keep=self._task.recipe.checkpoint.keep, needed=needed)
+        if self._workers.is_first:
+            needed = {self._state.best.best_step, *self._state.mishaps.targets}
+            prune(self._folder, step=self.step, keep=self._task.recipe.checkpoint.keep, needed=needed)
 
     def _finish(self) -> None:
         """Write the final weights: the very bytes of the last checkpoint."""
+        if not self._workers.is_first:
+            return
         try:
             last = run_folder.RunFolder(self._folder).last()
         except CheckpointError as error:  # it was written just now: something removed it
             raise StorageError(str(error)) from None
+        if self._task.sharding is not None:
+            durable.write_file(self._folder / run_folder.MODEL, encode_tensors(last.tensors["model"]))
         for name in (run_folder.MODEL, run_folder.EMA):
             if name in last.manifest["files"]:
                 durable.write_file(self._folder / name, durable.read_file(last.folder / name))

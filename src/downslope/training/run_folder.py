@@ -130,6 +130,8 @@ class RunFolder:
             self.facts()
         except CheckpointError:
             return False
+        if "shapes" in last.manifest:  # several workers wrote it, and the final file was put together from theirs
+            return bool(last.manifest["finished"]) and (self.path / MODEL).exists()
         return bool(last.manifest["finished"]) and all(
             self._final_file_is(last, name) for name in (MODEL, EMA) if name in last.manifest["files"]
         )

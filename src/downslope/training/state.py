@@ -6,8 +6,9 @@ put together again. What does not: files (`checkpoint.py`). No random state is a
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,6 +170,15 @@ def model_tensors(model: nn.Module) -> Tensors:
                 "checkpoint without pickle can save it. Keep it in a buffer (register_buffer)."
             )
     return dict(state)
+
+
+def checksum_of(parts: Iterable[Mapping[str, torch.Tensor]]) -> str:
+    """Return a checksum of all tensors' bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensors in parts:
+        for tensor in tensors.values():
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _velocities(optimizer: SGD) -> Tensors:

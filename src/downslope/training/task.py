@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 import downslope
 from downslope import kernel
@@ -24,7 +25,11 @@ from downslope.training.data import Dataset, load_data
 from downslope.training.environment import describe_environment
 from downslope.training.models import build_model
 from downslope.training.objective import Objective, build_objective
-from downslope.training.state import TrainingState, build_state
+from downslope.training.parallel.workers import ALONE, Workers
+from downslope.training.state import TrainingState, build_state, checksum_of
+
+if TYPE_CHECKING:
+    from downslope.training.parallel.sharded import Sharding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,7 @@ class Task:
         batches: Which examples each step takes.
         state: The model and all that changes with it.
         total_steps: Steps until the run is finished.
+        sharding: The model's sharding over several workers, or None.
     """
 
     recipe: Recipe
@@ -48,6 +54,7 @@ class Task:
     batches: Batches
     state: TrainingState
     total_steps: int
+    sharding: Sharding | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds: plain facts for those who read the run later."""
@@ -99,17 +106,19 @@ class Task:
         ]
 
 
-def build_task(recipe: Recipe) -> Task:
+def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:
     """Return what a recipe's run is made of, before its first step.
 
     Args:
         recipe: The recipe.
+        workers: Who shares the work; where the recipe says so, the model too.
 
     Raises:
         DownslopeError: If something in it cannot be had, or does not fit together.
     """
     dataset = load_data(recipe)
     model = build_model(recipe, dataset)
+    sharding = _shard(model, dataset, workers) if recipe.train.parallel == "sharded" else None
     train = recipe.train
     batches = Batches(
         count=len(dataset.train_inputs),
@@ -128,7 +137,30 @@ def build_task(recipe: Recipe) -> Task:
         batches=batches,
         state=build_state(in_steps, model, metrics=dataset.metrics()),
         total_steps=_count_steps(recipe, batches.steps_per_epoch),
+        sharding=sharding,
     )
+
+
+def _shard(model: nn.Module, dataset: Dataset, workers: Workers) -> Sharding | None:
+    """Spread a model over the workers, if there are several; each must have built the same."""
+    if dataset.sequences is not None:
+        raise DataError(
+            'train.parallel = "sharded" gathers weights as a model\'s forward pass reaches them, and sequences are '
+            'searched for without one. Use "replicated".'
+        )
+    from downslope.training.parallel.together import Together
+
+    if not isinstance(workers, Together):
+        return None
+    from downslope.training.parallel.sharded import Sharding  # which loads FSDP2, for half a second
+
+    first, *others = workers.gather(checksum_of([model.state_dict()]))
+    if any(other != first for other in others):
+        raise DataError(
+            "the model's initial weights differ from worker to worker, so they cannot be sharded: let your function "
+            "draw them from torch's global generator, which the recipe's seed has set."
+        )
+    return Sharding(model, workers)
 
 
 def _count_steps(recipe: Recipe, steps_per_epoch: int) -> int:

@@ -62,6 +62,8 @@ def not_exported(plan: Plan) -> list[str]:
         lines += comment(
             f"Not here: what a gradient with inf or NaN does (train.on_nonfinite = {train.on_nonfinite!r})."
         )
+    if train.precision != "float32" and plan.with_model:
+        lines += comment(f"Not here: forward passes in {train.precision} (train.precision).")
     return lines
 
 

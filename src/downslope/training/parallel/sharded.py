@@ -1,0 +1,223 @@
+"""A model whose weights, gradients and velocities are spread over the workers, by torch's FSDP2.
+
+What lives here: the sharding, and a step's gradients under it. FSDP2 gathers the weights of one layer at a time and
+scatters the sums of its gradients; those sums are formed in the order of the step's tree (`tree_sum.py`), so that with
+2, 4, 8, ... workers every weight gets the bits that a single process gives it. What does not: files
+(`sharded_checkpoint.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp._fully_shard._fsdp_api import ReduceScatter
+
+from downslope.core.errors import DataError, DownslopeError
+from downslope.training.batches import Leaf
+from downslope.training.buffers import StepBuffers
+from downslope.training.checkpoint import Checkpoint, Tensors
+from downslope.training.data import Dataset
+from downslope.training.gradients import Precision, StepResult
+from downslope.training.imports import FAILURES, describe
+from downslope.training.objective import Objective
+from downslope.training.parallel.sharded_checkpoint import cut, write_sharded
+from downslope.training.parallel.together import Together
+from downslope.training.parallel.workers import LeafNote
+from downslope.training.randomness import reseed
+from downslope.training.tree_sum import TreeSum
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+class SumInOrder(ReduceScatter):
+    """FSDP2's reduce-scatter, with the additions of the step's tree.
+
+    Args:
+        workers: The workers.
+
+    Attributes:
+        real: How many of the workers, from the first on, compute a leaf in the present pass.
+    """
+
+    def __init__(self, workers: Together) -> None:
+        """Begin with all workers at work."""
+        self._workers = workers
+        self.real = workers.size
+
+    def allocate(self, size: Sequence[int | torch.SymInt], *, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Return memory for FSDP2 to fill."""
+        return torch.empty(*size, dtype=dtype, device=device)
+
+    def __call__(
+        self,
+        output_tensor: Tensor,
+        input_tensor: Tensor,
+        group: dist.ProcessGroup,
+        op: Any,
+        async_op: bool = False,  # noqa: FBT001, FBT002  the signature of FSDP2; on a CPU nothing is left to do
+    ) -> None:
+        """Send each worker its slice of this worker's gradients, and add up what came, in order."""
+        got = torch.empty_like(input_tensor)
+        sizes = [output_tensor.numel() * output_tensor.element_size()] * self._workers.size
+        self._workers.deal(input_tensor.view(-1).view(torch.uint8), got.view(-1).view(torch.uint8), sizes)()
+        tree = TreeSum()
+        for row in got.view(self._workers.size, -1)[: self.real]:
+            tree.add([row])
+        (total,) = tree.total()
+        if total is not None:
+            output_tensor.copy_(total.view_as(output_tensor))
+
+
+class Sharding:
+    """A sharded model and the workers that hold it.
+
+    Args:
+        model: The model, on the CPU, the same in every worker; it is sharded in place.
+        workers: The workers.
+
+    Raises:
+        DataError: If the model cannot be sharded.
+    """
+
+    def __init__(self, model: nn.Module, workers: Together) -> None:
+        """Shard the model."""
+        self.workers = workers
+        self.mesh: DeviceMesh = init_device_mesh("cpu", (workers.size,))
+        self._order = SumInOrder(workers)
+        scalars = [name for name, parameter in model.named_parameters() if parameter.ndim == 0]
+        if scalars:
+            raise DataError(
+                f'train.parallel = "sharded" splits each parameter along its first dimension, and {scalars[0]} has '
+                "none. Give it the shape (1,)."
+            )
+        for unit in [*_units(model), model]:
+            fully_shard(unit, mesh=self.mesh)
+        for module in model.modules():
+            if isinstance(module, FSDPModule):
+                module.set_gradient_divide_factor(1.0)
+                if any(True for _ in module.parameters()) and _has_own(module):
+                    module.set_custom_reduce_scatter(self._order)
+
+    def compute_gradients(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        dataset: Dataset,
+        leaves: Sequence[Leaf],
+        *,
+        seed: int,
+        step: int,
+        precision: Precision = "float32",
+    ) -> StepResult:
+        """Put this worker's part of the mean gradient over a step's examples into each parameter's ``grad``.
+
+        In each pass every worker computes one leaf, neighbours in the step's order; all of them must take part, since
+        they gather the weights together. So where leaves are left over, the workers without one repeat the last with
+        weight 0.
+
+        Args:
+            model: As in `downslope.training.gradients.compute_gradients`, and so are the others.
+            objective: What is learned.
+            dataset: The data.
+            leaves: The step's leaves.
+            seed: The recipe's seed.
+            step: Step, 0-based.
+            precision: Format of the forward passes.
+
+        Raises:
+            DataError: If a person's own model or loss raises, or a forward pass changes buffers.
+            WorkersLostError: If another worker is lost.
+        """
+        parameters = list(model.parameters())
+        size, rank = self.workers.size, self.workers.rank
+        passes = [min(start + rank, len(leaves) - 1) for start in range(0, len(leaves), size)]
+        examples = [dataset.take(leaves[place].examples) for place in passes]
+        real = [start + rank < len(leaves) for start in range(0, len(leaves), size)]
+        weights = [objective.weigh(targets) for _, targets in examples]
+        total = self.workers.add_up(sum(w for w, is_real in zip(weights, real, strict=True) if is_real))()
+        tree = TreeSum()
+        notes: list[LeafNote] = []
+        buffers = StepBuffers(model)
+        for index, place in enumerate(passes):
+            self._order.real = min(size, len(leaves) - index * size)
+            weight = weights[index] / total if real[index] else 0.0
+            reseed(seed, step, leaves[place].index)
+            try:
+                with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                    answers = objective.answer(model, *examples[index], step=step)
+                (answers.loss * weight).backward()
+            except DownslopeError:
+                raise
+            except FAILURES as error:
+                if isinstance(error, RuntimeError) and "gloo" in str(error):
+                    raise self.workers.lost(error) from error
+                raise DataError(f"the model or its loss raised {describe(error)} at step {step}.") from error
+            if real[index]:
+                notes.append(LeafNote(weight, answers.loss.detach(), answers.correct, answers.targets))
+            buffers.take(weight, last=False)
+            tree.add([parameter.grad for parameter in parameters], size=size if size & (size - 1) == 0 else 1)
+            for parameter in parameters:
+                parameter.grad = None
+        if any(buffers.changed):
+            name = next(n for (n, _), c in zip(model.named_buffers(), buffers.changed, strict=True) if c)
+            raise DataError(
+                f"the model's forward pass changes its buffer `{name}`, as batch normalisation does, and a sharded "
+                'model\'s buffers are not averaged. Use train.parallel = "replicated", or layers without running '
+                "statistics."
+            )
+        for parameter, grad in zip(parameters, tree.total(), strict=True):
+            parameter.grad = grad
+        return StepResult(self._exchange(notes, len(leaves)))
+
+    def cut(self, checkpoint: Checkpoint, model: nn.Module) -> Checkpoint:
+        """Return a checkpoint with this worker's part of its tensors.
+
+        Args:
+            checkpoint: A verified checkpoint, in a folder that this worker sees.
+            model: The model.
+        """
+        return cut(checkpoint, self.workers, self.mesh, dict(model.named_parameters()))
+
+    def write(self, run: Path, tensors: Mapping[str, Tensors], manifest: Mapping[str, Any]) -> Path:
+        """Write a checkpoint together; see `write_sharded`."""
+        return write_sharded(self.workers, run, tensors, manifest)
+
+    def _exchange(self, notes: Sequence[LeafNote], leaves: int) -> tuple[LeafNote, ...]:
+        own = [
+            (note.weight, float(note.loss), None if note.correct is None else int(note.correct), note.targets)
+            for note in notes
+        ]
+        told = self.workers.gather([self.workers.own_signal(), own])
+        self.workers.hear(max(signal for signal, _ in told))
+        size = self.workers.size
+        every = [told[place % size][1][place // size] for place in range(leaves)]
+        return tuple(
+            LeafNote(
+                weight,
+                torch.tensor(loss, dtype=torch.float64),
+                None if correct is None else torch.tensor(correct),
+                targets,
+            )
+            for weight, loss, correct, targets in every
+        )
+
+
+def _units(model: nn.Module) -> Iterator[nn.Module]:
+    """Return the parts of a model that are gathered one at a time: its children, or those of containers."""
+    for child in model.children():
+        if isinstance(child, _CONTAINERS):
+            yield from _units(child)
+        elif any(True for _ in child.parameters()):
+            yield child
+
+
+def _has_own(module: FSDPModule) -> bool:
+    """Return whether FSDP2 manages parameters of this very module, beside those of its parts."""
+    return module._get_fsdp_state()._fsdp_param_group is not None  # noqa: SLF001  there is no public question
