@@ -1,6 +1,6 @@
 """Which curves a report shows: one panel for each quantity, of one run or of several laid over one another.
 
-What lives here: the choice of panels, lines, scales and captions. What does not: drawing them (`report_plots.py`).
+What lives here: the choice of panels, lines, scales and captions. What does not: drawing them (`plots.py`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from downslope.pages.svg import COLOURS
 from downslope.recipes.numbers import number_text
-from downslope.training.report_data import RunData
-from downslope.training.report_numbers import whole
-from downslope.training.report_series import Floats, Integers, Series, smooth, smoothing_window, thin, without_repeats
+from downslope.training.report.data import RunData
+from downslope.training.report.numbers import whole
+from downslope.training.report.series import Floats, Integers, Series, smooth, smoothing_window, thin, without_repeats
 
 TRAIN, HELD_OUT, AVERAGED = 0, 1, 2
 LOG_FROM = 30
