@@ -123,6 +123,8 @@ class Train:
         ema: Decay of the moving average of the weights, in (0, 1), or None for no average.
         evaluate_every: Steps between evaluations on the held-out examples; None for once an epoch.
         log_every: Steps between lines of the log.
+        measure_every: Steps between measurements of weights and gradients by group; 0 for never.
+        sharpness_every: Steps between measurements of the largest curvature, or None for never.
         on_nonfinite: What a gradient with inf or NaN does: "raise", "skip" the step, or "ignore".
         early_stop: When to stop early, or None.
         plateau: When to reduce lr, or None.
@@ -138,6 +140,8 @@ class Train:
     ema: float | None = None
     evaluate_every: int | None = None
     log_every: int = 1
+    measure_every: int = 50
+    sharpness_every: int | None = None
     on_nonfinite: Literal["raise", "skip", "ignore"] = "raise"
     early_stop: EarlyStop | None = None
     plateau: Plateau | None = None
@@ -147,9 +151,10 @@ class Train:
         if (self.epochs is None) == (self.steps is None):
             got = "neither" if self.epochs is None else "both"
             raise RecipeError(f"give either `epochs` or `steps`; got {got}. Use for example epochs = 20.")
-        for name in ("steps", "accumulate", "shards", "evaluate_every", "log_every"):
+        for name in ("steps", "accumulate", "shards", "evaluate_every", "log_every", "sharpness_every"):
             if (value := getattr(self, name)) is not None:
                 _at_least(name, value, 1)
+        _at_least("measure_every", self.measure_every, 0)
         for name in ("epochs", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
+from downslope.torch.gradients import global_norm
 from downslope.training.batches import Leaf
 from downslope.training.data import Dataset
 from downslope.training.imports import FAILURES, describe
@@ -30,11 +31,14 @@ class StepResult:
         losses: (weight, mean loss) of each leaf; the weights sum to 1.
         correct: Number of right answers of each leaf; empty where targets are no classes.
         targets: Number of targets of the step.
+        leaf_norms: (terms of the loss, norm of its mean gradient) of each leaf and, last, of the whole step; empty
+            unless asked for, or if there is one leaf only.
     """
 
     losses: tuple[tuple[float, Tensor], ...]
     correct: tuple[Tensor, ...]
     targets: int
+    leaf_norms: tuple[tuple[int, float], ...] = ()
 
     def loss(self) -> float:
         """Return the mean loss over the step's examples."""
@@ -46,7 +50,14 @@ class StepResult:
 
 
 def compute_gradients(
-    model: nn.Module, objective: Objective, dataset: Dataset, leaves: Sequence[Leaf], *, seed: int, step: int
+    model: nn.Module,
+    objective: Objective,
+    dataset: Dataset,
+    leaves: Sequence[Leaf],
+    *,
+    seed: int,
+    step: int,
+    with_norms: bool = False,
 ) -> StepResult:
     """Put the mean gradient over a step's examples into each parameter's ``grad``.
 
@@ -57,6 +68,7 @@ def compute_gradients(
         leaves: The step's leaves.
         seed: The recipe's seed.
         step: Step, 0-based.
+        with_norms: Whether to measure the norm of each leaf's gradient.
 
     Returns:
         The step's loss and accuracy.
@@ -72,6 +84,7 @@ def compute_gradients(
     losses: list[tuple[float, Tensor]] = []
     correct: list[Tensor] = []
     targets_seen = 0
+    norms: list[tuple[int, float]] = []
     for leaf, (inputs, targets), terms in zip(leaves, examples, weights, strict=True):
         weight = terms / total
         reseed(seed, step, leaf.index)
@@ -88,13 +101,16 @@ def compute_gradients(
             correct.append(answers.correct)
         targets_seen += answers.targets
         if len(leaves) > 1:
-            tree.add([parameter.grad for parameter in parameters])
-            for parameter in parameters:
-                parameter.grad = None
+            grads = _take(parameters)
+            if with_norms:
+                norms.append((terms, _norm(grads) / weight))
+            tree.add(grads)
     if len(leaves) > 1:
         for parameter, grad in zip(parameters, tree.total(), strict=True):
             parameter.grad = grad
-    return StepResult(tuple(losses), tuple(correct), targets_seen)
+    if norms:
+        norms.append((total, _norm([parameter.grad for parameter in parameters])))
+    return StepResult(tuple(losses), tuple(correct), targets_seen, tuple(norms))
 
 
 class TreeSum:
@@ -135,6 +151,18 @@ class TreeSum:
             _, left = self._subtrees.pop()
             total = _sum(left, total)
         return total
+
+
+def _take(parameters: Sequence[nn.Parameter]) -> Gradients:
+    """Return the gradients, leaving none behind."""
+    grads = [parameter.grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    return grads
+
+
+def _norm(grads: Gradients) -> float:
+    return global_norm([grad for grad in grads if grad is not None])
 
 
 def _single_example_remedy(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from downslope.training.events import Events
 from downslope.training.follow_up import evaluate_and_follow
 from downslope.training.gradients import StepResult, compute_gradients
 from downslope.training.log import Log
+from downslope.training.measuring import Measurements
 from downslope.training.plan import Plan
 from downslope.training.progress import Console
 from downslope.training.signals import Signals
@@ -63,6 +64,7 @@ class Run:
         self._events.add("start" if manifest is None else "resume", self.step)
         self._saved_time = self._shown_time = self._flushed_time = time.monotonic()
         self._last_fields: dict[str, float] = {}
+        self._measurements = Measurements(task)
 
     @property
     def finished(self) -> bool:
@@ -102,10 +104,21 @@ class Run:
 
     def _one_step(self) -> None:
         step, state, task = self.step, self._state, self._task
+        if (sharpness := self._measurements.sharpness(step)) is not None:
+            self._record("sharpness", step, epoch=task.batches.epoch(step), **sharpness)
+        measured = self._measurements.due(step)
         state.optimizer.zero_grad()
         result = compute_gradients(
-            state.model, task.objective, task.dataset, task.batches.leaves(step), seed=task.recipe.seed, step=step
+            state.model,
+            task.objective,
+            task.dataset,
+            task.batches.leaves(step),
+            seed=task.recipe.seed,
+            step=step,
+            with_norms=measured,
         )
+        if measured:
+            self._measurements.before()
         logged = step % self._train.log_every == 0
         grads = [p.grad for p in state.model.parameters() if p.grad is not None] if logged else []
         skipped = state.optimizer.skipped_steps
@@ -119,6 +132,8 @@ class Run:
         if logged:
             norm = state.optimizer.grad_norm
             self._log_step(step, result, global_norm(grads) if norm is None else norm)
+        if measured:
+            self._record("measure", step, epoch=task.batches.epoch(step), **self._measurements.after(result))
 
     def _log_step(self, step: int, result: StepResult, grad_norm: float) -> None:
         # Parameters that no pattern matched come last; where there are none, the last group stands for the run.
