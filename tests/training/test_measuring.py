@@ -24,6 +24,7 @@ from downslope.training.task import build_task
 
 
 def rows(folder, kind):
+    """Return the rows of a kind in a run's log."""
     lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
     return [row for row in map(json.loads, lines) if row["kind"] == kind]
 
@@ -46,7 +47,7 @@ def test_a_step_by_hand():
 
 
 def test_groups_are_measured_apart():
-    """Each group has its own numbers, in the optimizer's order; a parameter without a gradient counts as weight alone."""
+    """Each group has its own numbers, in the optimizer's order; a parameter without a gradient is weight alone."""
     first, second, idle = (nn.Parameter(torch.full((2,), value)) for value in (1.0, 2.0, 3.0))
     optimizer = SGD(
         [{"params": [("first", first)]}, {"params": [("second", second), ("idle", idle)], "lr": 0.25}], lr=1
