@@ -22,6 +22,7 @@ from downslope.training.report import tables
 from downslope.training.report.data import RunData, read_runs
 from downslope.training.report.events import story
 from downslope.training.report.examples import look_at_examples
+from downslope.training.report.measured import at_the_end, measured_of_one, measured_of_several, not_measured
 from downslope.training.report.panels import missing_from, panels_of_one, panels_of_several
 from downslope.training.report.plots import draw, draw_progress
 
@@ -95,6 +96,9 @@ def _about_one(run: RunData) -> dict[str, Any]:
         ],
         "panels": [(panel, draw(panel)) for panel in panels_of_one(run)],
         "missing": missing_from(run),
+        "measured": [(panel, draw(panel)) for panel in measured_of_one(run)],
+        "at_the_end": at_the_end(run),
+        "not_measured": not_measured(run),
         "examples": look_at_examples(run),
         "story": story(run.sessions),
         "progress": draw_progress(run.sessions),
@@ -114,7 +118,7 @@ def _about_several(runs: Sequence[RunData]) -> dict[str, Any]:
         "several": True,
         "runs": runs,
         "title": f"{len(runs)} runs compared",
-        "panels": [(panel, draw(panel)) for panel in panels_of_several(runs)],
+        "panels": [(panel, draw(panel)) for panel in [*panels_of_several(runs), *measured_of_several(runs)]],
         "results": tables.results(runs),
         "differences": tables.differences(runs),
     }
