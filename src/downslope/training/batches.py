@@ -74,7 +74,10 @@ class Batches:
             self._epoch = epoch
         size = self._batch_size
         start = place * self._accumulate * size
-        batches = self._order[start : min(start + self._accumulate * size, self._count)].split(size)
+        step_examples = self._order[start : min(start + self._accumulate * size, self._count)]
+        if self._shards == self._accumulate == 1:
+            return [Leaf(0, step_examples)]
+        batches = step_examples.split(size)
         if self._shards == 1:
             return [Leaf(index, batch) for index, batch in enumerate(batches)]
         return [

@@ -65,6 +65,8 @@ class Run:
         self._saved_time = self._shown_time = self._flushed_time = time.monotonic()
         self._last_fields: dict[str, float] = {}
         self._measurements = Measurements(task)
+        self._parameters = list(task.state.model.parameters())
+        self._weights = [parameter.detach() for parameter in self._parameters]
 
     @property
     def finished(self) -> bool:
@@ -107,7 +109,8 @@ class Run:
         if (sharpness := self._measurements.sharpness(step)) is not None:
             self._record("sharpness", step, epoch=task.batches.epoch(step), **sharpness)
         measured = self._measurements.due(step)
-        state.optimizer.zero_grad()
+        for parameter in self._parameters:  # optimizer.zero_grad() would load torch's compiler first
+            parameter.grad = None
         result = compute_gradients(
             state.model,
             task.objective,
@@ -120,7 +123,7 @@ class Run:
         if measured:
             self._measurements.before()
         logged = step % self._train.log_every == 0
-        grads = [p.grad for p in state.model.parameters() if p.grad is not None] if logged else []
+        grads = [p.grad for p in self._parameters if p.grad is not None] if logged else []
         skipped = state.optimizer.skipped_steps
         state.optimizer.step()
         self.step = step + 1
@@ -149,7 +152,7 @@ class Run:
             momentum=group["momentum"],
             weight_decay=group["weight_decay"],
             grad_norm=grad_norm,
-            weight_norm=global_norm([p.detach() for p in self._state.model.parameters()]),
+            weight_norm=global_norm(self._weights),
         )
         self._last_fields = {"loss": loss, "lr": group["lr"]}
 

@@ -38,7 +38,8 @@ class Dataset:
         Args:
             examples: int64 indices, shape (n,).
         """
-        return self.train_inputs[examples], self.train_targets[examples]
+        # index_select copies rows; indexing by a tensor is general, and takes two to four times as long
+        return self.train_inputs.index_select(0, examples), self.train_targets.index_select(0, examples)
 
     def fingerprint(self) -> str:
         """Return a checksum of all examples, by which a resumed run knows that its data are still the same."""
