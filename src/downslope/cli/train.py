@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from downslope.cli.arguments import CommandParser
-from downslope.cli.training_run import run_training
+from downslope.cli.training_run import add_watching, overrides_of, run_training
 from downslope.recipes.decode import load_recipe
 from downslope.recipes.encode import to_toml
 
@@ -28,7 +28,7 @@ def execute(words: Sequence[str]) -> int:
         "train",
         usage=(
             "[RECIPE] [--TABLE.KEY VALUE ...] [--out DIR]\n"
-            "                       [--resume auto|never|PATH] [--dry-run] [--print-config]"
+            "                       [--resume auto|never|PATH] [--log NAME,...] [--quiet] [--dry-run] [--print-config]"
         ),
         summary=(
             "Train by a recipe, writing checkpoints, a log and a report into a run folder. After Ctrl-C, a signal or\n"
@@ -50,10 +50,18 @@ def execute(words: Sequence[str]) -> int:
     )
     parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
     parser.add_argument("--print-config", action="store_true", help="print the whole recipe as TOML, and stop")
+    add_watching(parser)
     arguments = parser.read(words)
-    recipe = load_recipe(arguments.recipe, arguments.overrides)
+    recipe = load_recipe(arguments.recipe, overrides_of(arguments))
     if arguments.print_config:
         sys.stdout.write(to_toml(recipe))
         return 0
     name = DEFAULT_NAME if arguments.recipe is None else Path(arguments.recipe).stem
-    return run_training(recipe, name=name, out=arguments.out, resume=arguments.resume, dry_run=arguments.dry_run)
+    return run_training(
+        recipe,
+        name=name,
+        out=arguments.out,
+        resume=arguments.resume,
+        dry_run=arguments.dry_run,
+        quiet=arguments.quiet,
+    )

@@ -5,21 +5,45 @@ What lives here: the order of calls and the last lines. What does not: training 
 
 from __future__ import annotations
 
+import argparse
+import json
 import shlex
 import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from downslope.cli.arguments import CommandParser
 from downslope.cli.evaluate import describe_metrics
 from downslope.cli.tables import count_of, format_seconds
+from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
 
 if TYPE_CHECKING:
     from downslope.training.loop import Outcome
+    from downslope.training.watchers import Watcher
 
 
-def run_training(recipe: Recipe, *, name: str, out: Path | None, resume: str, dry_run: bool) -> int:
+def add_watching(parser: CommandParser) -> None:
+    """Add the options that say how a run is watched."""
+    parser.add_argument("--quiet", action="store_true", help="show no progress, only the notes and the last lines")
+    parser.add_argument(
+        "--log",
+        metavar="NAME,...",
+        help="log to tensorboard, wandb, mlflow or trackio besides the run folder: short for --log.to",
+    )
+
+
+def overrides_of(arguments: argparse.Namespace) -> list[Override]:
+    """Return the overrides on the command line, ``--log a,b`` written out as ``--log.to '["a", "b"]'``."""
+    if arguments.log is None:
+        return arguments.overrides
+    return [*arguments.overrides, ("log.to", json.dumps([name.strip() for name in arguments.log.split(",")]))]
+
+
+def run_training(
+    recipe: Recipe, *, name: str, out: Path | None, resume: str, dry_run: bool, quiet: bool = False
+) -> int:
     """Train, or show what that would be.
 
     Args:
@@ -28,6 +52,7 @@ def run_training(recipe: Recipe, *, name: str, out: Path | None, resume: str, dr
         out: The run folder, or None.
         resume: "auto", "never", or the path of a run or checkpoint.
         dry_run: Whether only to show.
+        quiet: Whether to show no progress.
 
     Returns:
         The exit code: 0 at the end, 128 plus the signal's number if a signal came before.
@@ -49,7 +74,13 @@ def run_training(recipe: Recipe, *, name: str, out: Path | None, resume: str, dr
     from downslope.training.loop import train
     from downslope.training.progress import make_console
 
-    outcome = train(plan, recipe, make_console())
+    console = make_console(quiet=quiet)
+    watchers: list[Watcher] = []
+    if recipe.log.to and not plan.finished:
+        from downslope.training.loggers.following import Following
+
+        watchers.append(Following(recipe, console))
+    outcome = train(plan, recipe, console, watchers=watchers)
     print("\n".join(_ending(outcome, recipe, had_work=not plan.finished)))
     return 0 if outcome.signal is None else 128 + outcome.signal
 

@@ -185,6 +185,27 @@ class Checkpoint:
         _at_least("keep", self.keep, 1)
 
 
+LoggerName = Literal["tensorboard", "wandb", "mlflow", "trackio"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """Where the log goes besides the run folder: the table ``[log]``. It changes no number of the run.
+
+    Attributes:
+        to: Tools to log to: "tensorboard", "wandb", "mlflow", "trackio".
+        project: What they file the run under, where they have projects.
+    """
+
+    to: tuple[LoggerName, ...] = ()
+    project: str = "downslope"
+
+    def __post_init__(self) -> None:
+        """Check that no tool stands there twice."""
+        if len(set(self.to)) < len(self.to):
+            raise RecipeError(f"`to` must name each tool once; got {', '.join(self.to)}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A complete training recipe.
@@ -201,6 +222,7 @@ class Recipe:
         groups: Settings that differ for some parameters.
         train: How long and how to train.
         checkpoint: When to save.
+        log: Where the log goes besides the run folder.
     """
 
     NAMED: ClassVar[tuple[str, ...]] = ("data", "model")
@@ -213,6 +235,7 @@ class Recipe:
     groups: tuple[Group, ...] = ()
     train: Train
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    log: Log = field(default_factory=Log)
 
     def __post_init__(self) -> None:
         """Check what no table can check alone."""

@@ -192,6 +192,8 @@ class Run:
         folder = write_checkpoint(self._folder, self._state.tensors(), manifest)
         self._saved_at, self._saved_time = self._saved_key(manifest), time.monotonic()
         self._events.add("checkpoint", self.step, folder=folder.name)
+        for watcher in self._watchers:
+            watcher.saved(self.step)
         best = self._state.best.best_step
         prune(self._folder, step=self.step, keep=self._task.recipe.checkpoint.keep, best_step=best)
 

@@ -85,7 +85,7 @@ def settings(run: RunData) -> list[tuple[str, list[tuple[str, str]]]]:
         table, _, key = path.partition(".")
         if table not in {"title", "source", "groups"}:
             tables.setdefault(table if key else "", []).append((key or table, value))
-    order = ["sgd", "train", "data", "model", "checkpoint", ""]
+    order = ["sgd", "train", "data", "model", "checkpoint", "log", ""]
     return [(name, tables[name]) for name in sorted(tables, key=order.index)]
 
 
