@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from downslope.training.report_events import sessions, story, wall_time
+from downslope.training.report.events import sessions, story, wall_time
 from training.report_runs import at
 
 KILLED_AND_RESUMED = [

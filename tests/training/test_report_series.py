@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downslope.training.report_series import Series, collect, smooth, smoothing_window, thin, without_repeats
+from downslope.training.report.series import Series, collect, smooth, smoothing_window, thin, without_repeats
 
 VALUES = st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=400)
 

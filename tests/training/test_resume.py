@@ -23,6 +23,7 @@ CASES = {
         "train__epochs": "7",
     },
     "skip": {"train__loss": "training_tasks:sometimes_infinite", "train__on_nonfinite": "skip"},
+    "measured": {"train__measure_every": "3", "train__sharpness_every": "7", "train__shards": "3"},
     "clip": {"train__clip_norm": "0.5", "train__log_every": "3", "train__evaluate_every": "4"},
     "groups": {"groups": '[{ match = "*.bias", weight_decay = 0.0, lr = 0.3 }, { match = "dense*", momentum = 0.5 }]'},
     "every detail of the rule": {

@@ -102,6 +102,34 @@ def tied(dataset):
     return Tied(dataset.classes)
 
 
+class Once(torch.autograd.Function):
+    """Doubles its input; its gradient goes through NumPy, where autograd cannot follow."""
+
+    @staticmethod
+    def forward(context, inputs):
+        return inputs * 2
+
+    @staticmethod
+    def backward(context, grad):
+        return torch.from_numpy(grad.numpy() * 2)
+
+
+class DifferentiableOnce(nn.Module):
+    """Has a first derivative and no second."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.layer = nn.Linear(4, classes)
+
+    def forward(self, inputs):
+        return Once.apply(torch.tanh(self.layer(inputs)))
+
+
+def differentiable_once(dataset):
+    """Return a `DifferentiableOnce` model."""
+    return DifferentiableOnce(dataset.classes)
+
+
 class Sleepy(nn.Module):
     """Takes a minute for its third forward pass in training."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from downslope.cli.arguments import CommandParser
 from downslope.cli.run_folders import load_run_recipe
-from downslope.cli.training_run import add_worker_options, run_training
+from downslope.cli.training_run import add_watching, add_worker_options, overrides_of, run_training
 
 
 def execute(words: Sequence[str]) -> int:
@@ -21,7 +21,7 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "resume",
-        usage="RUN [--TABLE.KEY VALUE ...] [--workers N] [--dry-run]",
+        usage="RUN [--TABLE.KEY VALUE ...] [--workers N] [--log NAME,...] [--quiet] [--dry-run]",
         summary=(
             "Go on with a run from its newest intact checkpoint, by its own recipe. A finished run goes on where an\n"
             "override lets it, such as more epochs."
@@ -32,8 +32,9 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("run", metavar="RUN", type=Path, help="run folder")
     add_worker_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
+    add_watching(parser)
     arguments = parser.read(words)
-    recipe = load_run_recipe(arguments.run, arguments.overrides)
+    recipe = load_run_recipe(arguments.run, overrides_of(arguments))
     return run_training(
         recipe,
         name=arguments.run.name,
@@ -42,4 +43,5 @@ def execute(words: Sequence[str]) -> int:
         dry_run=arguments.dry_run,
         workers=arguments.workers,
         timeout=arguments.timeout,
+        quiet=arguments.quiet,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from downslope.cli.arguments import CommandParser
-from downslope.cli.training_run import add_worker_options, run_training
+from downslope.cli.training_run import add_watching, add_worker_options, overrides_of, run_training
 from downslope.recipes.decode import load_recipe
 from downslope.recipes.encode import to_toml
 
@@ -28,7 +28,8 @@ def execute(words: Sequence[str]) -> int:
         "train",
         usage=(
             "[RECIPE] [--TABLE.KEY VALUE ...] [--out DIR]\n"
-            "                       [--resume auto|never|PATH] [--workers N] [--dry-run] [--print-config]"
+            "                       [--resume auto|never|PATH] [--workers N] [--log NAME,...] [--quiet]\n"
+            "                       [--dry-run] [--print-config]"
         ),
         summary=(
             "Train by a recipe, writing checkpoints, a log and a report into a run folder. After Ctrl-C, a signal or\n"
@@ -51,8 +52,9 @@ def execute(words: Sequence[str]) -> int:
     add_worker_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
     parser.add_argument("--print-config", action="store_true", help="print the whole recipe as TOML, and stop")
+    add_watching(parser)
     arguments = parser.read(words)
-    recipe = load_recipe(arguments.recipe, arguments.overrides)
+    recipe = load_recipe(arguments.recipe, overrides_of(arguments))
     if arguments.print_config:
         sys.stdout.write(to_toml(recipe))
         return 0
@@ -65,4 +67,5 @@ def execute(words: Sequence[str]) -> int:
         dry_run=arguments.dry_run,
         workers=arguments.workers,
         timeout=arguments.timeout,
+        quiet=arguments.quiet,
     )

@@ -6,6 +6,8 @@ What lives here: the order of calls, in one process or several, and the last lin
 
 from __future__ import annotations
 
+import argparse
+import json
 import shlex
 import signal
 from collections.abc import Callable
@@ -16,12 +18,14 @@ from typing import TYPE_CHECKING
 from downslope.cli.arguments import CommandParser, count, seconds
 from downslope.cli.evaluate import describe_metrics
 from downslope.cli.tables import count_of, format_seconds
+from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
 from downslope.training.parallel.place import TIMEOUT, Place, check_number, find_place
 
 if TYPE_CHECKING:
     from downslope.training.loop import Outcome
     from downslope.training.parallel.workers import Workers
+    from downslope.training.watchers import Watcher
 
 
 def add_worker_options(parser: CommandParser) -> None:
@@ -42,6 +46,23 @@ def add_worker_options(parser: CommandParser) -> None:
     )
 
 
+def add_watching(parser: CommandParser) -> None:
+    """Add the options that say how a run is watched."""
+    parser.add_argument("--quiet", action="store_true", help="show no progress, only the notes and the last lines")
+    parser.add_argument(
+        "--log",
+        metavar="NAME,...",
+        help="log to tensorboard, wandb, mlflow or trackio besides the run folder: short for --log.to",
+    )
+
+
+def overrides_of(arguments: argparse.Namespace) -> list[Override]:
+    """Return the overrides on the command line, ``--log a,b`` written out as ``--log.to '["a", "b"]'``."""
+    if arguments.log is None:
+        return arguments.overrides
+    return [*arguments.overrides, ("log.to", json.dumps([name.strip() for name in arguments.log.split(",")]))]
+
+
 def run_training(
     recipe: Recipe,
     *,
@@ -51,6 +72,7 @@ def run_training(
     dry_run: bool,
     workers: int | None = None,
     timeout: float = TIMEOUT,
+    quiet: bool = False,
 ) -> int:
     """Train, or show what that would be.
 
@@ -62,6 +84,7 @@ def run_training(
         dry_run: Whether only to show.
         workers: Number of processes to start, or None for as many as torchrun or Slurm have started, or else this one.
         timeout: Seconds that one of several workers waits for another.
+        quiet: Whether to show no progress.
 
     Returns:
         The exit code: 0 at the end, 128 plus the signal's number if a signal came before.
@@ -74,7 +97,7 @@ def run_training(
         from downslope.training.parallel.together import joined
 
         with joined(place, timeout) as together:
-            return _train(recipe, name=name, out=out, resume=resume, workers=together)
+            return _train(recipe, name=name, out=out, resume=resume, workers=together, quiet=quiet)
 
     if dry_run:
         return _preview(recipe, name=name, out=out, resume=resume) if place is None or place.rank == 0 else 0
@@ -83,7 +106,7 @@ def run_training(
     from downslope.training.parallel.workers import Workers
 
     if size == 1:
-        return _train(recipe, name=name, out=out, resume=resume, workers=Workers())
+        return _train(recipe, name=name, out=out, resume=resume, workers=Workers(), quiet=quiet)
     import downslope.training.loop
     import downslope.training.parallel.together  # noqa: F401  loaded once, before the workers are forked
     from downslope.cli.main import explain
@@ -107,7 +130,7 @@ def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int
     return 0
 
 
-def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers: Workers) -> int:
+def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers: Workers, quiet: bool) -> int:
     from downslope.training.loop import train
     from downslope.training.parallel.quiet import QuietConsole
     from downslope.training.parallel.start import share_plan
@@ -118,7 +141,13 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     plan = share_plan(workers, lambda: plan_run(recipe, name=name, out=out, resume=resume), sharded=sharded)
     if not workers.is_first and plan.finished:
         return 0
-    outcome = train(plan, recipe, make_console() if workers.is_first else QuietConsole(), workers=workers)
+    console = make_console(quiet=quiet) if workers.is_first else QuietConsole()
+    watchers: list[Watcher] = []
+    if recipe.log.to and workers.is_first and not plan.finished:
+        from downslope.training.loggers.following import Following
+
+        watchers.append(Following(recipe, console))
+    outcome = train(plan, recipe, console, workers=workers, watchers=watchers)
     if workers.is_first:
         print("\n".join(_ending(outcome, recipe, had_work=not plan.finished)))
     return 0 if outcome.signal is None else 128 + outcome.signal

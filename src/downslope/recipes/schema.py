@@ -165,6 +165,8 @@ class Train:
         ema: Decay of the moving average of the weights, in (0, 1), or None for no average.
         evaluate_every: Steps between evaluations on the held-out examples; None for once an epoch.
         log_every: Steps between lines of the log.
+        measure_every: Steps between measurements of weights and gradients by group; 0 for never.
+        sharpness_every: Steps between measurements of the largest curvature, or None for never.
         on_nonfinite: What a gradient with inf or NaN does: "raise", "skip" the step, "rewind" as after a spike, or
             "ignore".
         nonfinite_limit: How many such steps are skipped or rewound; None for as many as there are when they are
@@ -187,6 +189,8 @@ class Train:
     ema: float | None = None
     evaluate_every: int | None = None
     log_every: int = 1
+    measure_every: int = 50
+    sharpness_every: int | None = None
     on_nonfinite: Literal["raise", "skip", "rewind", "ignore"] = "raise"
     nonfinite_limit: int | None = None
     spike: Spike | None = None
@@ -198,9 +202,18 @@ class Train:
         if (self.epochs is None) == (self.steps is None):
             got = "neither" if self.epochs is None else "both"
             raise RecipeError(f"give either `epochs` or `steps`; got {got}. Use for example epochs = 20.")
-        for name in ("steps", "accumulate", "shards", "evaluate_every", "log_every", "nonfinite_limit"):
+        for name in (
+            "steps",
+            "accumulate",
+            "shards",
+            "evaluate_every",
+            "log_every",
+            "sharpness_every",
+            "nonfinite_limit",
+        ):
             if (value := getattr(self, name)) is not None:
                 _at_least(name, value, 1)
+        _at_least("measure_every", self.measure_every, 0)
         for name in ("epochs", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -260,6 +273,27 @@ class Checkpoint:
         _at_least("keep", self.keep, 1)
 
 
+LoggerName = Literal["tensorboard", "wandb", "mlflow", "trackio"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """Where the log goes besides the run folder: the table ``[log]``. It changes no number of the run.
+
+    Attributes:
+        to: Tools to log to: "tensorboard", "wandb", "mlflow", "trackio".
+        project: What they file the run under, where they have projects.
+    """
+
+    to: tuple[LoggerName, ...] = ()
+    project: str = "downslope"
+
+    def __post_init__(self) -> None:
+        """Check that no tool stands there twice."""
+        if len(set(self.to)) < len(self.to):
+            raise RecipeError(f"`to` must name each tool once; got {', '.join(self.to)}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A complete training recipe.
@@ -276,6 +310,7 @@ class Recipe:
         groups: Settings that differ for some parameters.
         train: How long and how to train.
         checkpoint: When to save.
+        log: Where the log goes besides the run folder.
     """
 
     NAMED: ClassVar[tuple[str, ...]] = ("data", "model")
@@ -288,6 +323,7 @@ class Recipe:
     groups: tuple[Group, ...] = ()
     train: Train
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    log: Log = field(default_factory=Log)
 
     def __post_init__(self) -> None:
         """Check what no table can check alone."""

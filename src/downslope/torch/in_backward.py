@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from downslope.core.errors import SettingsError
 from downslope.torch.backward_hooks import StepInBackward
+from downslope.torch.light import without_compiler
 
 
 class SteppingInBackward(Optimizer):
@@ -82,7 +83,7 @@ class SteppingInBackward(Optimizer):
         """Add a group, and hooks on its parameters."""
         if self._in_backward is not None:
             self._in_backward.check_closed("add a group")
-        super().add_param_group(param_group)
+        without_compiler(super().add_param_group)(param_group)
         if self._in_backward is not None:
             self._in_backward.begin_anew()
 
@@ -90,7 +91,7 @@ class SteppingInBackward(Optimizer):
         """Return torch's state dict, unless a step is half done."""
         if self._in_backward is not None:
             self._in_backward.check_closed("save the state")
-        return super().state_dict()
+        return without_compiler(super().state_dict)()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what deepcopy and pickle carry: that there are hooks, not the hooks."""

@@ -83,6 +83,8 @@ class Batches:
             self._epoch = epoch
         start = place * self._accumulate
         batches = self._of_epoch[start : start + self._accumulate]
+        if self._shards == self._accumulate == 1:
+            return [Leaf(0, batches[0])]
         if self._shards == 1:
             return [Leaf(index, batch) for index, batch in enumerate(batches)]
         return [

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from downslope.core.errors import DataError, DownslopeError
+from downslope.torch.gradients import global_norm
 from downslope.training.batches import Leaf
 from downslope.training.buffers import StepBuffers
 from downslope.training.data import Dataset
@@ -22,7 +23,7 @@ from downslope.training.imports import FAILURES, describe
 from downslope.training.objective import Objective
 from downslope.training.parallel.workers import ALONE, LeafNote, Workers
 from downslope.training.randomness import reseed
-from downslope.training.tree_sum import TreeSum
+from downslope.training.tree_sum import Terms, TreeSum
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -33,9 +34,19 @@ class StepResult:
 
     Attributes:
         notes: One for each leaf, in order.
+        norm: Norm of the step's mean gradient, if asked for and if there is more than one leaf.
     """
 
     notes: tuple[LeafNote, ...]
+    norm: float | None = None
+
+    @property
+    def leaf_norms(self) -> list[tuple[int, float]]:
+        """(terms of the loss, norm of the mean gradient) of each leaf, last of the step; empty if not asked for."""
+        if self.norm is None or any(note.norm is None for note in self.notes):
+            return []
+        leaves = [(note.terms, note.norm) for note in self.notes if note.norm is not None]
+        return [*leaves, (sum(note.terms for note in self.notes), self.norm)]
 
     def loss(self) -> float:
         """Return the mean loss over the step's examples."""
@@ -57,6 +68,7 @@ def compute_gradients(
     step: int,
     precision: Precision = "float32",
     workers: Workers = ALONE,
+    with_norms: bool = False,
 ) -> StepResult:
     """Put the mean gradient over a step's examples into each parameter's ``grad``.
 
@@ -69,6 +81,7 @@ def compute_gradients(
         step: Step, 0-based.
         precision: Format in which forward passes compute, where that is safe; "bfloat16" by torch's autocast.
         workers: Who shares the work; every one of them gets the same gradients.
+        with_norms: Whether to measure the norm of each leaf's gradient.
 
     Returns:
         The step's loss and accuracy.
@@ -77,13 +90,13 @@ def compute_gradients(
         DataError: If a person's own model or loss raises, or does not fit the data.
         WorkersLostError: If another worker is lost.
     """
-    parameters = list(model.parameters())
     places = workers.places(len(leaves))
     own = [leaves[place] for place in places]
     examples = [dataset.take(leaf.examples) for leaf in own]
     weights = [objective.weigh(targets) for _, targets in examples]
     add_up = workers.add_up(sum(weights))  # which travels while the first forward pass is computed
     summed = len(leaves) > 1 or workers.size > 1
+    parameters = list(model.parameters()) if summed else []  # a walk through all modules
     buffers = StepBuffers(model) if summed else None
     tree = TreeSum(places.start)
     notes: list[LeafNote] = []
@@ -101,19 +114,31 @@ def compute_gradients(
         except FAILURES as error:
             remedy = _single_example_remedy(error) if len(leaf.examples) == 1 else ""
             raise DataError(f"the model or its loss raised {describe(error)} at step {step}.{remedy}") from error
-        notes.append(LeafNote(weight, answers.loss.detach(), answers.correct, answers.targets))
+        grads = _take(parameters)
+        norm = _norm(grads) / weight if with_norms and summed else None
+        notes.append(LeafNote(weight, answers.loss.detach(), answers.correct, answers.targets, terms, norm))
         if buffers is not None:
-            shares = buffers.take(weight, last=place == len(leaves) - 1)
-            tree.add([*(parameter.grad for parameter in parameters), *shares])
-            for parameter in parameters:
-                parameter.grad = None
+            tree.add([*grads, *buffers.take(weight, last=place == len(leaves) - 1)])
     if buffers is None:
         return StepResult(tuple(notes))
     sums = workers.combine(tree, notes, buffers.changed, leaves=len(leaves), like=[*parameters, *model.buffers()])
     for parameter, grad in zip(parameters, sums.terms, strict=False):
         parameter.grad = grad
     buffers.put(sums.terms[len(parameters) :])
-    return StepResult(sums.notes)
+    norm = _norm([parameter.grad for parameter in parameters]) if with_norms else None
+    return StepResult(sums.notes, norm)
+
+
+def _take(parameters: Sequence[nn.Parameter]) -> Terms:
+    """Return the gradients, leaving none behind."""
+    grads = [parameter.grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    return grads
+
+
+def _norm(grads: Terms) -> float:
+    return global_norm([grad for grad in grads if grad is not None])
 
 
 def _single_example_remedy(error: BaseException) -> str:

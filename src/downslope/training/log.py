@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from downslope.core.errors import CheckpointError
 from downslope.training import durable
@@ -50,9 +50,9 @@ class Log:
         """Append a line; it reaches the file with a later `flush` or `sync`.
 
         Args:
-            kind: "step", "evaluation", "skip", "rewind", "plateau" or "stop".
+            kind: "step", "evaluation", "measure", "sharpness", "skip", "rewind", "plateau" or "stop".
             step: The 0-based step the line belongs to.
-            **values: Numbers and words; inf and NaN become the strings "inf", "-inf" and "nan".
+            **values: Numbers, words and lists of them; inf and NaN become the strings "inf", "-inf" and "nan".
         """
         row = {"kind": kind, "step": step, **{name: as_json(value) for name, value in values.items()}}
         line = (json.dumps(row, allow_nan=False) + "\n").encode()
@@ -116,9 +116,11 @@ def as_json(value: Any) -> Any:
     """Return a value as the log holds it: inf and NaN as strings, so that every line is valid JSON.
 
     Example:
-        >>> as_json(float("inf")), as_json(0.5)
-        ('inf', 0.5)
+        >>> as_json(float("inf")), as_json([0.5, float("nan")])
+        ('inf', [0.5, 'nan'])
     """
+    if isinstance(value, list):
+        return [as_json(item) for item in cast("list[Any]", value)]
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
     return value

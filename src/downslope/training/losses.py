@@ -115,7 +115,7 @@ def count_correct(outputs: Tensor, targets: Tensor) -> Tensor:
         DataError: If the outputs are no tensor of such a shape.
     """
     _check_logits("accuracy", outputs, targets)
-    return (outputs.detach().argmax(1) == targets).sum()
+    return torch.count_nonzero(outputs.detach().argmax(1) == targets)  # takes half as long as a sum of truths
 
 
 def kind_of(outputs: Any) -> str:

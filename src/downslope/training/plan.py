@@ -218,7 +218,7 @@ def _is_fixed(path: str) -> bool:
 
 def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
     """Return "old -> new" by dotted path, for every path whose value differs."""
-    old, new = _flatten(then), _flatten(now)
+    old, new = flatten(then), flatten(now)
     return {
         path: f"{old.get(path, 'off')} -> {new.get(path, 'off')}"
         for path in dict.fromkeys([*old, *new])
@@ -226,11 +226,12 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a recipe's table with dotted paths for keys; a schedule is one value, and so is a list."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping) and value and "schedule" not in value:
-            flat.update(_flatten(value, f"{prefix}{key}."))
+            flat.update(flatten(value, f"{prefix}{key}."))
         else:
             flat[f"{prefix}{key}"] = value
     return flat

@@ -99,8 +99,21 @@ class BarConsole:
             self._bar = None
 
 
-def make_console() -> Console:
-    """Return the console that fits where stderr goes."""
+class QuietConsole(PlainConsole):
+    """For ``--quiet``: sentences, and nothing of the progress."""
+
+    def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
+        """Show nothing."""
+
+
+def make_console(*, quiet: bool = False) -> Console:
+    """Return the console that fits where stderr goes.
+
+    Args:
+        quiet: Whether to show no progress at all.
+    """
+    if quiet:
+        return QuietConsole()
     return BarConsole() if sys.stderr.isatty() else PlainConsole()
 
 

@@ -14,6 +14,8 @@ import random
 import numpy as np
 import torch
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
 
 def derive_seed(seed: int, *purpose: int | str) -> int:
     """Return a 64-bit seed for one purpose; different purposes get independent ones.
@@ -30,7 +32,7 @@ def derive_seed(seed: int, *purpose: int | str) -> int:
         (True, False)
     """
     # A JSON list keeps ("a", 1) apart from ("a1",) and 1 apart from "1".
-    text = json.dumps([seed, *purpose], separators=(",", ":"))
+    text = _COMPACT.encode([seed, *purpose])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 

@@ -31,6 +31,7 @@ from downslope.training.events import Events
 from downslope.training.follow_up import evaluate_and_follow
 from downslope.training.gradients import StepResult, compute_gradients
 from downslope.training.log import Log
+from downslope.training.measuring import Measurements
 from downslope.training.mishaps import Mishaps
 from downslope.training.parallel.quiet import QuietEvents, QuietGuard, QuietLog
 from downslope.training.parallel.start import check_alike, share_checkpoint
@@ -81,6 +82,8 @@ class Run:
         self._last_fields: dict[str, float] = {}
         self._mishaps = Mishaps(task, plan.folder, self._record, console.say, self._read_together)
         self._is_whole = False  # whether the state is that after `step` steps, with all that follows from them
+        self._measurements = Measurements(task)
+        self._weights = [parameter.detach() for parameter in self._params]
 
     @property
     def finished(self) -> bool:
@@ -135,7 +138,11 @@ class Run:
         """Take a step, or leave it out; return whether training was rewound."""
         step, state, task = self.step, self._state, self._task
         rewinds = len(state.mishaps.rewinds)
-        state.optimizer.zero_grad()
+        if (sharpness := self._measurements.sharpness(step)) is not None:
+            self._record("sharpness", step, epoch=task.batches.epoch(step), **sharpness)
+        measured = self._measurements.due(step)
+        for parameter in self._params:  # optimizer.zero_grad() would load torch's compiler first
+            parameter.grad = None
         self._mishaps.remember()
         leaves, seed = task.batches.leaves(step), task.recipe.seed
         self._is_whole = True
@@ -145,13 +152,22 @@ class Run:
             else task.sharding.compute_gradients
         )
         result = compute(
-            state.model, task.objective, task.dataset, leaves, seed=seed, step=step, precision=self._train.precision
+            state.model,
+            task.objective,
+            task.dataset,
+            leaves,
+            seed=seed,
+            step=step,
+            precision=self._train.precision,
+            with_norms=measured,
         )
         self._is_whole = False
         logged = step % self._train.log_every == 0
         if logged and self._mishaps.leave_out_spike(step, result.loss()):
             self.step = step + 1
             return len(state.mishaps.rewinds) != rewinds
+        if measured:
+            self._measurements.before()
         grads = [p.grad for p in self._params if p.grad is not None] if logged else []
         skipped = state.optimizer.skipped_steps
         state.optimizer.step()
@@ -164,6 +180,8 @@ class Run:
         if logged:
             norm = state.optimizer.grad_norm
             self._log_step(step, result, global_norm(grads) if norm is None else norm)
+        if measured:
+            self._record("measure", step, epoch=task.batches.epoch(step), **self._measurements.after(result))
         return False
 
     def _may_rewind_from_here(self) -> bool:
@@ -199,7 +217,7 @@ class Run:
             momentum=group["momentum"],
             weight_decay=group["weight_decay"],
             grad_norm=grad_norm,
-            weight_norm=global_norm([p.detach() for p in self._params]),
+            weight_norm=global_norm(self._weights),
         )
         self._last_fields = {"loss": loss, "lr": group["lr"]}
 
@@ -255,6 +273,8 @@ class Run:
         if self._workers.is_first:
             needed = {self._state.best.best_step, *self._state.mishaps.targets}
             prune(self._folder, step=self.step, keep=self._task.recipe.checkpoint.keep, needed=needed)
+        for watcher in self._watchers:
+            watcher.saved(self.step)
 
     def _finish(self) -> None:
         """Write the final weights: the very bytes of the last checkpoint."""

@@ -31,6 +31,8 @@ LOCK = "lock"
 MODEL = "model.safetensors"
 EMA = "ema.safetensors"
 REPORT = "report.html"
+LOGGERS = "loggers.json"
+TENSORBOARD = "tensorboard"
 
 ANEW = "start a new run with --resume never and another --out"
 """What always works where a run cannot go on, whatever --resume and --out were."""
@@ -38,7 +40,9 @@ ANEW = "start a new run with --resume never and another --out"
 _FACTS = frozenset({"environment", "data", "steps_per_epoch", "total_steps", "parameters", "groups"})
 """What the facts of a run must hold."""
 
-_OWN = frozenset({RECIPE, FACTS, LOCK, MODEL, EMA, REPORT, log.NAME, events.NAME, checkpoints.FOLDER})
+_OWN = frozenset(
+    {RECIPE, FACTS, LOCK, MODEL, EMA, REPORT, LOGGERS, TENSORBOARD, log.NAME, events.NAME, checkpoints.FOLDER}
+)
 
 
 class RunFolder:

@@ -35,6 +35,14 @@ class Watcher(Protocol):
         """
         ...
 
+    def saved(self, step: int) -> None:
+        """Be told that a checkpoint is on the disk: no row before it will be taken back.
+
+        Args:
+            step: Updates that it holds.
+        """
+        ...
+
     def end(self, *, finished: bool) -> None:
         """Be told that training has ended, whatever happened.
 

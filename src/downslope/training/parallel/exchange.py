@@ -31,7 +31,7 @@ BUCKET = 1 << 24
 _SLOTS = 3
 """Buckets under way at a time."""
 
-_NOTE = struct.Struct("<ddqq")  # weight, loss, right answers or -1, answers asked for
+_NOTE = struct.Struct("<ddqqq?d")  # as in LeafNote; -1 right answers for None, and whether there is a norm
 
 
 @dataclass(frozen=True)
@@ -233,13 +233,19 @@ def _exchange_headers(
 
 def _pack(note: LeafNote) -> bytes:
     correct = -1 if note.correct is None else int(note.correct)
-    return _NOTE.pack(note.weight, float(note.loss), correct, note.targets)
+    norm = math.nan if note.norm is None else note.norm
+    return _NOTE.pack(note.weight, float(note.loss), correct, note.targets, note.terms, note.norm is not None, norm)
 
 
 def _unpack(data: bytes) -> LeafNote:
-    weight, loss, correct, targets = _NOTE.unpack_from(data)
+    weight, loss, correct, targets, terms, has_norm, norm = _NOTE.unpack_from(data)
     return LeafNote(
-        weight, torch.tensor(loss, dtype=torch.float64), None if correct < 0 else torch.tensor(correct), targets
+        weight,
+        torch.tensor(loss, dtype=torch.float64),
+        None if correct < 0 else torch.tensor(correct),
+        targets,
+        terms,
+        norm if has_norm else None,
     )
 
 

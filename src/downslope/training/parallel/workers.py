@@ -31,12 +31,16 @@ class LeafNote:
         loss: Its mean loss, a 0-d tensor.
         correct: Number of right answers, a 0-d tensor, or None.
         targets: Number of answers asked for.
+        terms: How many terms its mean loss is a mean of.
+        norm: Norm of its mean gradient, if asked for.
     """
 
     weight: float
     loss: Tensor
     correct: Tensor | None
     targets: int
+    terms: int = 0
+    norm: float | None = None
 
 
 @dataclass(frozen=True)

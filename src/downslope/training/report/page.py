@@ -1,9 +1,8 @@
 """The report of a run, or of several laid over one another: one page that needs no network and no script.
 
-What lives here: putting the page together and writing it. What does not: what is on it (`report_data.py`,
-`report_tables.py`, `report_panels.py`, `report_examples.py`), how it is drawn (`report_plots.py`), how it is laid out
-(`report.html.j2`, `pages/page.css`). The same runs give the same bytes: nothing on the page depends on when or where it
-is written.
+What lives here: putting the page together and writing it. What does not: what is on it (`data.py`, `tables.py`,
+`panels.py`, `examples.py`), how it is drawn (`plots.py`), how it is laid out (`report.html.j2`, `pages/page.css`). The
+same runs give the same bytes: nothing on the page depends on when or where it is written.
 """
 
 from __future__ import annotations
@@ -18,13 +17,14 @@ from downslope.core.errors import DownslopeError, MissingDependencyError
 from downslope.core.schedules import Schedule
 from downslope.pages.svg import COLOURS
 from downslope.recipes.equations import equations
-from downslope.training import report_tables as tables
 from downslope.training.durable import write_file
-from downslope.training.report_data import RunData, read_runs
-from downslope.training.report_events import story
-from downslope.training.report_examples import look_at_examples
-from downslope.training.report_panels import missing_from, panels_of_one, panels_of_several
-from downslope.training.report_plots import draw, draw_progress
+from downslope.training.report import tables
+from downslope.training.report.data import RunData, read_runs
+from downslope.training.report.events import story
+from downslope.training.report.examples import look_at_examples
+from downslope.training.report.measured import at_the_end, measured_of_one, measured_of_several, not_measured
+from downslope.training.report.panels import missing_from, panels_of_one, panels_of_several
+from downslope.training.report.plots import draw, draw_progress
 
 _SYMBOL = re.compile(r"\b(param|grad|velocity|lr|momentum|weight_decay|g)\b")
 
@@ -66,7 +66,9 @@ def render(runs: Sequence[RunData]) -> str:
     except ImportError:
         raise MissingDependencyError('a report needs jinja2. Install it with: pip install "downslope[plot]"') from None
     environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(f"downslope.{room}", ".") for room in ("training", "pages")]),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(f"downslope.{room}", ".") for room in ("training.report", "pages")]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -94,6 +96,9 @@ def _about_one(run: RunData) -> dict[str, Any]:
         ],
         "panels": [(panel, draw(panel)) for panel in panels_of_one(run)],
         "missing": missing_from(run),
+        "measured": [(panel, draw(panel)) for panel in measured_of_one(run)],
+        "at_the_end": at_the_end(run),
+        "not_measured": not_measured(run),
         "examples": look_at_examples(run),
         "story": story(run.sessions),
         "progress": draw_progress(run.sessions),
@@ -115,7 +120,7 @@ def _about_several(runs: Sequence[RunData]) -> dict[str, Any]:
         "several": True,
         "runs": runs,
         "title": f"{len(runs)} runs compared",
-        "panels": [(panel, draw(panel)) for panel in panels_of_several(runs)],
+        "panels": [(panel, draw(panel)) for panel in [*panels_of_several(runs), *measured_of_several(runs)]],
         "results": tables.results(runs),
         "differences": tables.differences(runs),
     }

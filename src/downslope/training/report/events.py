@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from downslope.training.report_numbers import whole
+from downslope.training.report.numbers import whole
 
 _OPENING = frozenset({"start", "resume"})
 _CLOSING = frozenset({"signal", "finish"})

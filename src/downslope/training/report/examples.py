@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from downslope.core.errors import DownslopeError
-from downslope.training.report_data import RunData
+from downslope.training.report.data import RunData
 from downslope.training.run_folder import MODEL
 
 _PICTURES = 24

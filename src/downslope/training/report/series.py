@@ -1,7 +1,7 @@
 """Numbers over steps, made ready to be drawn: gaps, smoothing and thinning.
 
-What lives here: arithmetic on one series. What does not: where a series comes from (`report_data.py`) and how it is
-drawn (`report_plots.py`).
+What lives here: arithmetic on one series. What does not: where a series comes from (`data.py`) and how it is
+drawn (`plots.py`).
 """
 
 from __future__ import annotations

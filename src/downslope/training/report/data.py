@@ -1,7 +1,7 @@
 """What a report knows about a run: its log as series, its headline numbers, its name among others.
 
 What lives here: the step from a run folder to the facts that the page shows. What does not: words and tables
-(`report_tables.py`), curves (`report_panels.py`), drawing (`report_plots.py`).
+(`tables.py`), curves (`panels.py`), drawing (`plots.py`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from downslope.core.errors import DownslopeError
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.base import value_at
 from downslope.recipes.schema import Recipe
-from downslope.training.report_events import Session, sessions
-from downslope.training.report_series import Series, collect
+from downslope.training.report.events import Session, sessions
+from downslope.training.report.series import Series, collect
 from downslope.training.run_folder import RunFolder
 
 MOST_RUNS = 24

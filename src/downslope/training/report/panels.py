@@ -1,6 +1,6 @@
 """Which curves a report shows: one panel for each quantity, of one run or of several laid over one another.
 
-What lives here: the choice of panels, lines, scales and captions. What does not: drawing them (`report_plots.py`).
+What lives here: the choice of panels, lines, scales and captions. What does not: drawing them (`plots.py`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from downslope.pages.svg import COLOURS
 from downslope.recipes.numbers import number_text
-from downslope.training.report_data import RunData
-from downslope.training.report_numbers import whole
-from downslope.training.report_series import Floats, Integers, Series, smooth, smoothing_window, thin, without_repeats
+from downslope.training.report.data import RunData
+from downslope.training.report.numbers import whole
+from downslope.training.report.series import Floats, Integers, Series, smooth, smoothing_window, thin, without_repeats
 
 TRAIN, HELD_OUT, AVERAGED = 0, 1, 2
 LOG_FROM = 30
@@ -56,6 +56,7 @@ class Line:
         dash: Index of its kind of line: 0 solid, 1 dashed, 2 dotted.
         style: "faint" (background to another line), "line", or "dots" (a line through marked points).
         whole: The series before it was smoothed or thinned.
+        named: Whether the legend names it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Line:
     style: Literal["faint", "line", "dots"]
     whole: Series
     dash: int = 0
+    named: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,7 @@ class Panel:
     @property
     def legend(self) -> list[Line]:
         """The lines that need naming."""
-        front = [line for line in self.lines if line.style != "faint"]
+        front = [line for line in self.lines if line.style != "faint" and line.named]
         return front if len(front) > 1 or self.key in {"loss", "accuracy"} else []
 
     @property
@@ -128,14 +130,14 @@ def panels_of_one(run: RunData) -> list[Panel]:
     found: list[Panel | None] = []
     for name in ("loss", "accuracy"):
         lines = _smoothed("train", train[name], TRAIN, background=name == "loss")
-        lines += _line("held-out", held_out[name], HELD_OUT, "dots")
-        lines += _line("held-out, averaged weights", held_out[averaged[name]], AVERAGED, "dots")
+        lines += line_of("held-out", held_out[name], HELD_OUT, "dots")
+        lines += line_of("held-out, averaged weights", held_out[averaged[name]], AVERAGED, "dots")
         found.append(_panel(name, lines, run))
-    found += [_panel(name, _line(name, train[name], TRAIN), run) for name in ("lr", "effective_lr")]
+    found += [_panel(name, line_of(name, train[name], TRAIN), run) for name in ("lr", "effective_lr")]
     found.append(_panel("grad_norm", _smoothed("gradient norm", train["grad_norm"], TRAIN, background=True), run))
-    found.append(_panel("weight_norm", _line("weight norm", train["weight_norm"], TRAIN), run))
+    found.append(_panel("weight_norm", line_of("weight norm", train["weight_norm"], TRAIN), run))
     moving = [name for name in ("momentum", "weight_decay") if _moves(run, name)]
-    found += [_panel(name, _line(name, train[name], TRAIN), run) for name in moving]
+    found += [_panel(name, line_of(name, train[name], TRAIN), run) for name in moving]
     return [panel for panel in found if panel is not None]
 
 
@@ -181,7 +183,7 @@ def _panel(name: str, lines: list[Line], run: RunData) -> Panel | None:
         notes=notes + _frame_note(frame_from, lines) + _thin_note(lines) + _gap_note(lines),
         lines=lines,
         percent=name == "accuracy",
-        log=name != "accuracy" and _wants_log(lines),
+        log=name != "accuracy" and wants_log(lines),
         frame_from=frame_from,
         steps_per_epoch=run.steps_per_epoch,
         resumed=sorted({session.steps[0] or 0 for session in run.sessions[1:] if session.steps}),
@@ -195,7 +197,7 @@ def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel |
     for index, run in enumerate(runs):
         series = (run.held_out if where == "held-out" else run.train)[name]
         shown = smooth(series, smoothing_window(len(series))) if smoothed else series
-        lines += _line(run.name, shown, index % COLOURS, dash=index // COLOURS, share=len(runs))
+        lines += line_of(run.name, shown, index % COLOURS, dash=index // COLOURS, share=len(runs))
     if not lines:
         return None
     notes = [_NOTES[name]] if name in _NOTES else []
@@ -211,7 +213,7 @@ def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel |
         notes=notes + _frame_note(frame_from, lines) + _gap_note(lines),
         lines=lines,
         percent=name == "accuracy",
-        log=name != "accuracy" and _wants_log(lines),
+        log=name != "accuracy" and wants_log(lines),
         frame_from=frame_from,
         steps_per_epoch=per_epoch.pop() if len(per_epoch) == 1 else None,
         end_labels=False,
@@ -222,10 +224,20 @@ def _moves(run: RunData, name: str) -> bool:
     return len(np.unique(run.train[name].finite)) > 1
 
 
-def _line(
+def line_of(
     name: str, series: Series, colour: int, style: Literal["faint", "line", "dots"] = "line", *, dash: int = 0,
     share: int = 1,
 ) -> list[Line]:  # fmt: skip
+    """Return a series as a line of a panel, thinned; as none if it is empty.
+
+    Args:
+        name: What it shows.
+        series: The series.
+        colour: Index of its colour.
+        style: As in `Line`.
+        dash: As in `Line`.
+        share: How many lines share the panel.
+    """
     if not len(series):
         return []
     stretches = max(50, min(_STRETCHES, 1500 // share))
@@ -236,12 +248,13 @@ def _line(
 def _smoothed(name: str, series: Series, colour: int, *, background: bool) -> list[Line]:
     window = smoothing_window(len(series))
     if window == 1:
-        return _line(name, series, colour, "dots")
-    behind = _line(f"{name}, every step", series, colour, "faint") if background else []
-    return [*behind, *_line(name, smooth(series, window), colour)]
+        return line_of(name, series, colour, "dots")
+    behind = line_of(f"{name}, every step", series, colour, "faint") if background else []
+    return [*behind, *line_of(name, smooth(series, window), colour)]
 
 
-def _wants_log(lines: Sequence[Line]) -> bool:
+def wants_log(lines: Sequence[Line]) -> bool:
+    """Return whether the values of a panel are positive and spread over so much that a logarithmic axis shows more."""
     fronts = [values for line in lines if line.style != "faint" and len(values := line.whole.finite)]
     if not fronts or min(values.min() for values in fronts) <= 0:
         return False

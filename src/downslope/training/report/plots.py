@@ -1,6 +1,6 @@
 """Panels drawn as SVG that stands inside a page: its colours are the page's, light or dark, its text is text.
 
-What lives here: drawing with matplotlib. What does not: what is drawn (`report_panels.py`), and how a drawing becomes a
+What lives here: drawing with matplotlib. What does not: what is drawn (`panels.py`), and how a drawing becomes a
 piece of HTML (`pages/svg.py`).
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 
 from downslope.pages.svg import GRID, LINES, SOFT, WARN, as_html, number, style
 from downslope.recipes.numbers import number_text
-from downslope.training.report_events import Session
-from downslope.training.report_panels import Line, Panel
-from downslope.training.report_series import Series
+from downslope.training.report.events import Session
+from downslope.training.report.panels import Line, Panel
+from downslope.training.report.series import Series
 
 WIDTH, HEIGHT = 440, 232
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 44, 24, 34

@@ -17,9 +17,9 @@ from downslope.core.schedules import Schedule
 from downslope.recipes.encode import to_table
 from downslope.recipes.numbers import number_text
 from downslope.training.checkpoint import read_manifest
-from downslope.training.report_data import RunData
-from downslope.training.report_events import wall_time
-from downslope.training.report_numbers import Number, accuracy, duration_text, loss, size_text, whole
+from downslope.training.report.data import RunData
+from downslope.training.report.events import wall_time
+from downslope.training.report.numbers import Number, accuracy, duration_text, loss, size_text, whole
 
 _SHOWN = 12
 """How many of what may be very many (skipped steps, plateaus) are listed."""
@@ -85,7 +85,7 @@ def settings(run: RunData) -> list[tuple[str, list[tuple[str, str]]]]:
         table, _, key = path.partition(".")
         if table not in {"title", "source", "groups"}:
             tables.setdefault(table if key else "", []).append((key or table, value))
-    order = ["sgd", "train", "data", "model", "checkpoint", ""]
+    order = ["sgd", "train", "data", "model", "checkpoint", "log", ""]
     return [(name, tables[name]) for name in sorted(tables, key=order.index)]
 
 
