@@ -8,6 +8,7 @@
 #   make crash-matrix                   kill a run at every one of its file-system calls; some minutes
 #   make lint                           ruff and pyright
 #   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
+#   make results                        train the recipes of docs/results.md and write it; ARGS="--only NAME" for some
 #   make clean                          remove .venv and what tools left behind; runs/ is yours and stays
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train test test-fast crash-matrix lint format bench clean
+.PHONY: train test test-fast crash-matrix lint format bench results clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
@@ -42,7 +43,7 @@ format: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-# On a quiet machine, for about six minutes: what was measured, as tables and as samples, then docs/performance.md.
+# On a quiet machine, for about eight minutes: what was measured, as tables and as samples, then docs/performance.md.
 RESULTS := benchmarks/results
 
 bench: $(VENV)/.installed-test
@@ -51,6 +52,9 @@ bench: $(VENV)/.installed-test
 	  $(VENV)/bin/python benchmarks/$$name.py --json $(RESULTS)/$$name.json > $(RESULTS)/$$name.txt; \
 	  cat $(RESULTS)/$$name.txt; done
 	$(VENV)/bin/python benchmarks/render.py
+
+results: $(VENV)/.installed-test
+	$(VENV)/bin/python benchmarks/results.py $(ARGS)
 
 # One stamp per extra: installed again when what is asked for, the pins or the C++ have changed.
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.h csrc/CMakeLists.txt) | $(VENV)/bin/python

@@ -22,10 +22,15 @@ import tables
 
 WIDTH, LAYERS, BATCH, STEPS = 4096, 5, 8, 3
 """Five weights of 64 MiB, each of which the system gives and takes back by itself."""
+SMALLER, SMALLER_LAYERS = 1904, 20
+"""Twenty weights of 14 MiB, which the C library keeps in its heap."""
+
+IN_BACKWARD = "downslope, step in backward"
+OF_SMALLER = ("downslope", IN_BACKWARD, "torch fused")
 
 CONTENDERS = (
     "downslope",
-    "downslope, step in backward",
+    IN_BACKWARD,
     "downslope, bf16 velocity",
     "downslope, no kernel",
     "torch default",
@@ -53,12 +58,14 @@ def optimizer_for(name: str, params: Any) -> Any:
     return torch.optim.SGD(params, **common, **way)
 
 
-def peak_bytes_per_parameter(name: str) -> float:
+def peak_bytes_per_parameter(name: str, width: int) -> float:
     """Return the peak of this process over training steps, less what it held before there was a model."""
     import torch
 
     def train(width: int) -> int:
-        model = torch.nn.Sequential(*(torch.nn.Linear(width, width, bias=False) for _ in range(LAYERS)))
+        count = SMALLER_LAYERS if width == SMALLER else LAYERS
+        layers = (torch.nn.Linear(width, width, bias=False) for _ in range(count))
+        model = torch.nn.Sequential(*layers)
         inputs = torch.randn(BATCH, width)
         optimizer = optimizer_for(name, model.parameters())
         for _ in range(STEPS):
@@ -69,7 +76,7 @@ def peak_bytes_per_parameter(name: str) -> float:
 
     train(32)  # loads every library and starts every thread
     before = peak_bytes()
-    parameters = train(WIDTH)
+    parameters = train(width)
     return (peak_bytes() - before) / parameters
 
 
@@ -87,24 +94,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--width", type=int, default=WIDTH, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        print(json.dumps(peak_bytes_per_parameter(arguments.worker)))
+        print(json.dumps(peak_bytes_per_parameter(arguments.worker, arguments.width)))
         return
-    found: dict[str, float] = {}
-    for name in CONTENDERS:
-        command = [sys.executable, __file__, "--worker", name]
+
+    def peak_of(name: str, width: int) -> float:
+        command = [sys.executable, __file__, "--worker", name, "--width", str(width)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - this very script
-        found[name] = json.loads(done.stdout)
+        return json.loads(done.stdout)
+
+    found = {name: peak_of(name, WIDTH) for name in CONTENDERS}
+    smaller = {name: peak_of(name, SMALLER) for name in OF_SMALLER}
     content = {
         "environment": environment.describe(),
         "parameters": LAYERS * WIDTH * WIDTH,
         "bytes_per_parameter": found,
+        "bytes_per_parameter_of_smaller": smaller,
     }
     print(environment.headline(content["environment"]))
     print(f"\n{LAYERS} weights of {WIDTH}x{WIDTH}, batch {BATCH}: peak resident bytes per parameter")
     print(tables.as_text(tables.memory(found)))
-    saved = found["downslope"] - found["downslope, step in backward"]
+    print(f"\n{SMALLER_LAYERS} weights of {SMALLER}x{SMALLER}, in the C library's heap")
+    print(tables.as_text(tables.memory(smaller)))
+    saved = found["downslope"] - found[IN_BACKWARD]
     print(f"\na set of gradients is 4 bytes per parameter; stepping in the backward pass saves {saved:.1f} of them")
     if arguments.json:
         environment.write_json(arguments.json, content)

@@ -262,6 +262,7 @@ def sections() -> dict[str, str]:
         "training": tables.as_markdown(training(train)),
         "loops": tables.as_markdown(whole_loops(train)),
         "memory": tables.as_markdown(tables.memory(peak["bytes_per_parameter"])),
+        "memory-of-smaller": tables.as_markdown(tables.memory(peak["bytes_per_parameter_of_smaller"])),
     }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 import torch._dynamo  # what every optimizer of torch loads at its first use: once here, not in each process
-from system_calls import HALF, KILL, run_watched
+from system_calls import FAULTS, HALF, KILL, run_watched
 from training_runs import TINY
 
 from downslope.cli.main import main as command
@@ -201,7 +201,7 @@ def take_away(folder):
 
 def kills(call):
     """Kill before each call, and amid each write."""
-    return [KILL, HALF] if call.name == "write" and call.arguments[2] > 1 else [KILL]
+    return [KILL, HALF] if FAULTS and call.name == "write" and call.arguments[2] > 1 else [KILL]
 
 
 def kills_that_matter(call):
@@ -252,10 +252,11 @@ def main():
     if mode in {"changing", "every"}:
         matrix.run("train", train_words, killed, which)
         matrix.run("resume", ["resume", "FOLDER"], killed, which, begin=torn(root, recipe))
-    if mode in {"full", "every"}:
+    if mode == "full" or (mode == "every" and FAULTS):
         matrix.run("full disk", train_words, refused, full_disk, once=mode == "full")
-    if mode == "every":
+    if mode == "every" and FAULTS:
         matrix.run("full disk on resuming", ["resume", "FOLDER"], refused, full_disk, begin=torn(root, recipe))
+    if mode == "every":
         matrix.run("folder removed", train_words, removed, lambda _: [take_away])
     print(f"{matrix.points} points, all equal")
 

@@ -124,6 +124,9 @@ class Call:
         return self.name in CHANGING
 
 
+FAULTS = _MACHINE == "x86_64"
+"""Whether calls can be halved and made to fail here: that is written for the registers of x86-64 alone."""
+
 KILL, HALF = "kill", "half"
 """What may be done at a call: SIGKILL before it; for a write, SIGKILL after half of it. A number is an errno."""
 
@@ -256,11 +259,11 @@ def why_not(*, faults=False):
     """Return why processes cannot be watched here, or None if they can.
 
     Args:
-        faults: Whether calls are to fail or be halved too, which is written for x86-64 alone.
+        faults: Whether calls are to fail.
     """
     if platform.system() != "Linux" or _MACHINE not in {"x86_64", "aarch64"}:
         return f"system calls are watched on Linux, x86-64 and aarch64; this is {platform.system()} {_MACHINE}"
-    if faults and _MACHINE != "x86_64":
+    if faults and not FAULTS:
         return f"system calls are made to fail on x86-64; this is {_MACHINE}"
     seen = []
     try:

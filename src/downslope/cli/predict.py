@@ -31,7 +31,8 @@ def execute(words: Sequence[str]) -> int:
         ),
         summary=(
             "Print what a run's model predicts: for its first held-out examples, or for those in a file, one a row,\n"
-            "scaled as the training data are (digits: 64 numbers from 0 to 1). A run that learned sequences takes text."
+            "scaled as the training data are (digits: 64 numbers from 0 to 1). A run on a table takes a table with\n"
+            "its columns, one on images an image or a folder of them, and one that learned sequences takes text."
         ),
         example="downslope predict runs/digits --count 5",
     )
@@ -39,7 +40,7 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--input",
         metavar="FILE|TEXT",
-        help="examples to predict: a .npy, .npz or .csv file of numbers; for sequences, words or a file of words",
+        help="examples to predict: .npy, .npz, .csv, or the run's own kind; or words to write",
     )
     add_checkpoint_option(parser)
     parser.add_argument(
@@ -95,13 +96,13 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
         headers += ["true", ""] if is_classifier else ["true"]
     rows: list[list[str]] = []
     for prediction in predictions:
-        row = [str(prediction["example"])]
+        row = [prediction.get("name", str(prediction["example"]))]
         if is_classifier:
-            row += [str(prediction["class"]), f"{prediction['probability']:.4f}"]
+            row += [_class(prediction, "class"), f"{prediction['probability']:.4f}"]
         else:
             row.append(_values(prediction["value"]))
         if has_target:
-            row.append(str(prediction["target"]) if is_classifier else _values(prediction["target"]))
+            row.append(_class(prediction, "target") if is_classifier else _values(prediction["target"]))
         if has_target and is_classifier:
             row.append("" if prediction["class"] == prediction["target"] else "wrong")
         rows.append(row)
@@ -132,6 +133,10 @@ def _written(predictions: Sequence[Mapping[str, Any]]) -> str:
     if has_target:
         lines.append(f"  {len(predictions) - wrong} of {len(predictions)} right")
     return "\n".join(lines)
+
+
+def _class(prediction: Mapping[str, Any], key: str) -> str:
+    return prediction.get(f"{key}_name", str(prediction[key]))
 
 
 def _values(value: Any) -> str:

@@ -151,7 +151,8 @@ class Train:
     Attributes:
         epochs: Passes over the training examples; may be fractional. Either this or `steps`.
         steps: Optimizer steps.
-        loss: "cross_entropy" (sparse categorical, on logits) or "mse", or "package.module:function" of your own.
+        loss: "cross_entropy" (sparse categorical, on logits), "mse", "output" (what the model returns is its loss), or
+            "package.module:function" of your own.
         accumulate: Batches whose gradients are averaged into one step.
         shards: Parts that every batch is split into; fixes the arithmetic whatever runs the parts.
         teacher_forcing: Probability in [0, 1] that a decoder is shown the true symbol before each place, a number or a

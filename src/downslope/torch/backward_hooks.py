@@ -27,7 +27,7 @@ from downslope.core.errors import DownslopeError, SettingsError, StateError
 from downslope.core.rule import StepScalars
 from downslope.torch import param_groups as keys
 from downslope.torch.arguments import check_step_in_backward
-from downslope.torch.buffers import entry_of
+from downslope.torch.buffers import entry_of, reserve_velocities
 from downslope.torch.plan import StepPlan
 from downslope.torch.replicas import refuse_replicas
 
@@ -130,6 +130,7 @@ class StepInBackward:
                 self._move(optimizer, param)
             optimizer.count_step()
             self._stepped = set()
+            optimizer.reserved.clear()  # of parameters that had no gradient
         else:
             optimizer._step()  # nothing has moved yet: a step like any other
         # left where they are, they would enter the next step again, since nobody has to call zero_grad()
@@ -155,6 +156,8 @@ class StepInBackward:
             self.begin_anew()
         if self._steps & (self._steps - 1) == 0:  # 0, 1, 2, 4, 8, ...: a wrapper may come after the optimizer
             refuse_replicas(self._params)
+        if self._steps == 0:
+            optimizer.reserved = reserve_velocities(optimizer)  # type: ignore[misc]  # its own, in the place of none
         self._steps += 1
         self._scalars = optimizer.step_scalars()
         self._read = [_numbers_of(group) for group in groups]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
+from torch import Tensor
 from torch.optim import Optimizer
 
 from downslope.core.errors import SettingsError
@@ -21,9 +22,11 @@ class SteppingInBackward(Optimizer):
 
     Attributes:
         step_in_backward: Whether they are.
+        reserved: Velocities made for first gradients to come in the present backward pass, by id of the parameter.
     """
 
     step_in_backward: bool = False
+    reserved: ClassVar[dict[int, Tensor]] = {}
     _in_backward: StepInBackward | None = None
 
     @contextmanager

@@ -1,6 +1,6 @@
 """Losses: a mean over the examples of one shard, and the accuracy beside it.
 
-What lives here: the two built-in losses, a person's own, and the check that a loss is a finite-shaped scalar. What
+What lives here: the built-in losses, a person's own, and the check that a loss is a finite-shaped scalar. What
 does not: weighting shards against one another, which is `gradients.py`'s.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From outputs and targets, example first, to the mean loss as a scalar tensor."""
 
-BUILT_IN = ("cross_entropy", "mse")
+BUILT_IN = ("cross_entropy", "mse", "output")
 
 
 def build_loss(recipe: Recipe) -> Loss:
@@ -42,6 +42,8 @@ def build_loss(recipe: Recipe) -> Loss:
         return cross_entropy
     if name == "mse":
         return mean_squared_error
+    if name == "output":
+        return mean_output
     if is_import_path(name):
         return _OwnLoss(name)
     raise DataError(
@@ -81,6 +83,25 @@ def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
             f"{tuple(outputs.shape)}, the targets {tuple(targets.shape)}."
         )
     return functional.mse_loss(outputs, targets)
+
+
+def mean_output(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean of the outputs of a model that computes its own loss.
+
+    Args:
+        outputs: One loss an example, shape (examples,).
+        targets: Shape (examples, ...); only their number counts.
+
+    Raises:
+        DataError: If the outputs are no tensor of such a shape.
+    """
+    _check_tensor("output", outputs)
+    if outputs.shape != (len(targets),):
+        raise DataError(
+            f"output: the model must return one loss an example, of shape ({len(targets)},) here; its outputs have "
+            f'shape {tuple(outputs.shape)}. For a model that predicts, use train.loss = "cross_entropy" or "mse".'
+        )
+    return outputs.mean()
 
 
 def count_correct(outputs: Tensor, targets: Tensor) -> Tensor:

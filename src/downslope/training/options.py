@@ -33,6 +33,21 @@ def read_options(kind: type[Options], options: Mapping[str, Any], table: str) ->
     return decode(kind, dict(options), Source("recipe"), (table, "options"))
 
 
+def refuse_hidden(name: str, hidden: tuple[int, ...] | None, instead: str) -> None:
+    """Raise if a recipe gives `model.hidden` to a model other than `mlp`, which would ignore it.
+
+    Args:
+        name: The model.
+        hidden: The recipe's `model.hidden`.
+        instead: Which of its options to use.
+
+    Raises:
+        DataError: If it is given.
+    """
+    if hidden is not None:
+        raise DataError(f"model.hidden: belongs to the model `mlp`; `{name}` takes model.options instead: {instead}.")
+
+
 def refuse_options(name: str, options: Mapping[str, Any], table: str, hint: str = "") -> None:
     """Raise unless there are no options.
 

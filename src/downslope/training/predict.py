@@ -7,6 +7,7 @@ loading the model (`evaluate.py`) and printing (`cli/`).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from downslope.training.data import Dataset
 from downslope.training.evaluate import TrainedRun, open_run
 from downslope.training.held_out import BATCH
 from downslope.training.imports import FAILURES, describe
+from downslope.training.labelled import add_labels, restore_unit
 from downslope.training.losses import kind_of
 from downslope.training.randomness import reseed
 
@@ -38,7 +40,8 @@ def predict_run(
 
     Args:
         run: The run folder.
-        source: A .npy, .npz or .csv file of inputs as the model takes them, one example a row; None for the held-out
+        source: A .npy, .npz or .csv file of inputs as the model takes them, one example a row; for a run on a table,
+            a table with its columns; for a run on images, an image or a folder of them. None for the held-out
             examples, whose targets are then given too.
         checkpoint: As in `evaluate_run`.
         count: How many examples, from the first; None for all.
@@ -47,7 +50,8 @@ def predict_run(
 
     Returns:
         "run", "checkpoint", "step", "notes", and "predictions": for each example a dict with "example" (0-based) and,
-        for a classifier, "class", "probability" and "probabilities", or else "value"; and "target" where it is known.
+        for a classifier, "class", "probability" and "probabilities", or else "value"; "target" where it is known; and
+        "class_name", "target_name" and "name" (of the example) where there are names.
         For sequences see `sequences.transcribe`.
 
     Raises:
@@ -66,17 +70,23 @@ def predict_run(
         option = "--beam" if beam is not None else "--attention"
         raise DataError(f"{option} is for runs that write sequences; {run} learned {dataset.name!r}. Leave it out.")
     targets: Tensor | None = None
+    names: Sequence[str] = ()
     if source is None:
         inputs, targets = dataset.held_out_inputs[:count], dataset.held_out_targets[:count]
+        targets = restore_unit(targets, dataset)
+    elif dataset.reader is not None:
+        inputs, names = dataset.reader(Path(source))
+        inputs = inputs[:count]
     else:
         inputs = read_inputs(Path(source), dataset)[:count]
         notes += _range_notes(inputs, dataset)
     outputs = _outputs(opened, inputs)
-    rows = _classes(outputs) if dataset.classes is not None else [{"value": row} for row in outputs.tolist()]
+    rows = _classes(outputs) if dataset.classes is not None else _values(outputs, dataset)
     predictions = [{"example": number, **row} for number, row in enumerate(rows)]
     if targets is not None:
         for prediction, target in zip(predictions, targets.tolist(), strict=True):
             prediction["target"] = target
+    add_labels(predictions, dataset, names)
     return _result(run, opened, notes, predictions)
 
 
@@ -155,6 +165,10 @@ def _classes(outputs: Tensor) -> list[dict[str, Any]]:
         {"class": index, "probability": probability, "probabilities": row}
         for index, probability, row in zip(chosen.tolist(), top.tolist(), probabilities.tolist(), strict=True)
     ]
+
+
+def _values(outputs: Tensor, dataset: Dataset) -> list[dict[str, Any]]:
+    return [{"value": row} for row in restore_unit(outputs, dataset).tolist()]
 
 
 def _range_notes(inputs: Tensor, dataset: Dataset) -> list[str]:

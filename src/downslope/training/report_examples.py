@@ -50,6 +50,7 @@ class Examples:
         confusion: Counts, by true class (row) and predicted class (column); empty if there are too many classes.
         confusions: The most frequent confusions as (true, predicted, count).
         changed: Whether the data are no longer those of the run.
+        names: What each class is called; empty where classes have no names.
     """
 
     pictures: list[Picture]
@@ -58,6 +59,15 @@ class Examples:
     confusion: list[list[int]]
     confusions: list[tuple[int, int, int]]
     changed: bool = False
+    names: tuple[str, ...] = ()
+
+    def called(self, label: int) -> str:
+        """Return what to call a class.
+
+        Args:
+            label: Its index.
+        """
+        return self.names[label] if self.names else str(label)
 
 
 def look_at_examples(run: RunData) -> Examples | str | None:
@@ -70,7 +80,7 @@ def look_at_examples(run: RunData) -> Examples | str | None:
         The examples; a sentence that says why they cannot be shown; or None if the data are no images with classes.
     """
     data = run.facts.get("data", {})
-    images = data.get("image_shape") is not None or run.recipe.data.name == "digits"
+    images = data.get("image_shape") is not None or run.recipe.data.name in {"digits", "images"}
     if not images or data.get("classes", 0) is None:
         return None
     if not (run.folder.path / MODEL).exists():
@@ -79,23 +89,23 @@ def look_at_examples(run: RunData) -> Examples | str | None:
         from downslope.training.data import load_data
 
         dataset = load_data(run.recipe)
-        if dataset.image_shape is None or dataset.classes is None or dataset.held_out_targets.ndim != 1:
+        pixels = _as_pictures(dataset)
+        if pixels is None or dataset.classes is None or dataset.held_out_targets.ndim != 1:
             return None
         logits = _predict(run, dataset)
     except Exception as error:  # noqa: BLE001  # own data and models may raise anything
         return f"The held-out examples cannot be shown: {_first_line(error)}"
-    height, width = dataset.image_shape
-    pixels = dataset.held_out_inputs.numpy().reshape(len(logits), height, width)
     known = data.get("fingerprint")
     changed = known is not None and known != dataset.fingerprint()
-    return replace(summarise(pixels, dataset.held_out_targets.numpy(), logits), changed=changed)
+    seen = summarise(pixels, dataset.held_out_targets.numpy(), logits)
+    return replace(seen, changed=changed, names=dataset.class_names)
 
 
 def summarise(pixels: Any, truth: Any, logits: Any) -> Examples:
     """Return what the page shows of images and the logits that a model gives them.
 
     Args:
-        pixels: Images, ink high; array of shape (examples, height, width).
+        pixels: Images, ink high, shape (examples, height, width); or in colour, (examples, height, width, 3).
         truth: Class indices; integer array of shape (examples,).
         logits: float array of shape (examples, classes).
     """
@@ -140,11 +150,25 @@ def _predict(run: RunData, dataset: Any) -> Any:
     return logits
 
 
+def _as_pictures(dataset: Any) -> Any:
+    """Return the held-out images as `summarise` takes them, or None if the inputs are no images."""
+    inputs = dataset.held_out_inputs.numpy()
+    if inputs.ndim == 4 and inputs.shape[1] == 3:
+        return inputs.transpose(0, 2, 3, 1)
+    if dataset.image_shape is None:
+        return None
+    height, width = dataset.image_shape
+    drawn = inputs.reshape(len(inputs), height, width)
+    return drawn if inputs.ndim == 2 else drawn.max() - drawn  # a photograph's light is high, where ink is
+
+
 def _png(pixels: Any, low: float, high: float) -> str:
     import matplotlib.image
 
     buffer = io.BytesIO()
     quiet: Any = {"Software": None}  # which would name the version of matplotlib
+    if pixels.ndim == 3:
+        pixels = (pixels - low) / (high - low or 1)
     matplotlib.image.imsave(buffer, pixels, format="png", cmap="gray_r", vmin=low, vmax=high, metadata=quiet)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 

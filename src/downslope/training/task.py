@@ -71,6 +71,7 @@ class Task:
                 "held_out_examples": len(data.held_out_inputs),
                 "input_shape": list(data.train_inputs.shape[1:]),
                 "classes": data.classes,
+                **({"class_names": list(data.class_names)} if data.class_names else {}),
                 "fingerprint": self.fingerprint,
             },
             "steps_per_epoch": self.batches.steps_per_epoch,

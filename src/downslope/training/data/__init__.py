@@ -21,7 +21,11 @@ __all__ = ["DATA_SETS", "PARTS", "Dataset", "load_data"]
 DATA_SETS = {
     "cmudict": "downslope.training.data.cmudict",
     "digits": "downslope.training.data.digits",
+    "images": "downslope.training.data.images",
+    "mnist1d": "downslope.training.data.mnist1d",
+    "quadratic_deep": "downslope.training.data.quadratic_deep",
     "rearranged": "downslope.training.data.rearranged",
+    "table": "downslope.training.data.table",
 }
 """Name -> the module whose `load(recipe)` returns the data set."""
 

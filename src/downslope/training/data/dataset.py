@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 
@@ -14,6 +16,21 @@ if TYPE_CHECKING:
     from downslope.recipes.schema import Metric
 
 PARTS = ("train_inputs", "train_targets", "held_out_inputs", "held_out_targets")
+
+
+class ExampleReader(Protocol):
+    """Reads a person's own examples from a file, with the preprocessing that the training examples had."""
+
+    def __call__(self, path: Path) -> tuple[torch.Tensor, Sequence[str]]:
+        """Return inputs, example first, and what to call each example, or no names.
+
+        Args:
+            path: The file or folder.
+
+        Raises:
+            DataError: If it cannot be read, or does not fit the data.
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +44,11 @@ class Dataset:
         held_out_inputs: As train_inputs.
         held_out_targets: As train_targets.
         classes: Number of classes, or None where targets are numbers.
-        image_shape: (height, width) if an input is an image laid out flat, for drawing; otherwise None.
         sequences: Symbols and right answers where inputs and targets are sequences, padded with 0; otherwise None.
+        image_shape: (height, width) if an input is an image of one channel, flat or not; otherwise None.
+        class_names: What each class is called, by index; empty where classes have no names.
+        reader: How a file of further examples becomes inputs, where arrays of inputs are not what a person has.
+        target_scale: (mean, standard deviation) by which targets that are numbers were standardised.
     """
 
     name: str
@@ -39,6 +59,9 @@ class Dataset:
     classes: int | None = None
     image_shape: tuple[int, int] | None = None
     sequences: Sequences | None = field(default=None, repr=False)
+    class_names: tuple[str, ...] = ()
+    reader: ExampleReader | None = field(default=None, repr=False, compare=False)
+    target_scale: tuple[float, float] | None = None
 
     def take(self, examples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the inputs and targets of some training examples; sequences as long as the longest of these.
@@ -74,4 +97,6 @@ class Dataset:
             digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
         if self.sequences is not None:
             digest.update(repr(self.sequences).encode())
+        if self.class_names or self.target_scale is not None:
+            digest.update(f"{self.class_names} {self.target_scale}".encode())
         return digest.hexdigest()

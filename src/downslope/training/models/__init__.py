@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["MODELS", "build_model"]
 
 MODELS = {
+    "convnet": "downslope.training.models.convnet",
+    "gru": "downslope.training.models.gru",
     "mlp": "downslope.training.models.mlp",
+    "quadratic_deep": "downslope.training.models.quadratic_deep",
     "seq2seq": "downslope.training.models.seq2seq",
 }
 """Name -> the module whose `build(recipe, dataset)` returns the model."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from downslope.core.errors import DataError
+from downslope.training.models.heads import build_head, check_inputs
 from downslope.training.options import refuse_options
 
 if TYPE_CHECKING:
@@ -39,24 +39,12 @@ def build_mlp(dataset: Dataset, hidden: tuple[int, ...]) -> nn.Sequential:
     Raises:
         DataError: If the inputs are not floating-point numbers with at least one feature.
     """
-    inputs, targets = dataset.train_inputs, dataset.train_targets
-    if not inputs.dtype.is_floating_point or inputs.ndim < 2:
-        raise DataError(
-            "model `mlp`: needs floating-point inputs of shape (examples, features, ...); got "
-            f"{inputs.dtype} of shape {tuple(inputs.shape)}. Convert or reshape them in your data function."
-        )
+    inputs = dataset.train_inputs
+    check_inputs("mlp", dataset, "(examples, features, ...)", range(2, 65))
     features = math.prod(inputs.shape[1:])
-    target_shape = tuple(targets.shape[1:])
-    if dataset.classes is not None and target_shape:
-        raise DataError(f"model `mlp`: classifies one label an example; got targets of shape {tuple(targets.shape)}.")
     layers: list[tuple[str, nn.Module]] = [("flatten", nn.Flatten())] if inputs.ndim > 2 else []
     for number, width in enumerate(hidden, start=1):
         layers += [(f"dense{number}", nn.Linear(features, width)), (f"relu{number}", nn.ReLU())]
         features = width
-    if dataset.classes is not None:
-        layers.append(("logits", nn.Linear(features, dataset.classes)))
-    else:
-        layers.append(("output", nn.Linear(features, math.prod(target_shape))))
-        if len(target_shape) != 1:  # so that outputs have the targets' shape exactly
-            layers.append(("shape", nn.Unflatten(1, target_shape) if target_shape else nn.Flatten(0)))
+    layers += build_head("mlp", features, dataset)
     return nn.Sequential(OrderedDict(layers)).to(inputs.dtype)

@@ -1,0 +1,216 @@
+"""A folder of images of a person's own, by path: one sub-folder for each class.
+
+What lives here: the options, which folders are classes and which are parts, and reading further images for
+predictions. What does not: a single image (`image_files.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from downslope.core.errors import DataError, did_you_mean
+from downslope.training.data.checking import at, check, split
+from downslope.training.data.dataset import Dataset
+from downslope.training.data.image_files import SUFFIXES, Pixels, list_images, read_image, sorted_entries
+from downslope.training.data.labels import check_classes, order_classes, show_names
+from downslope.training.options import read_options
+
+if TYPE_CHECKING:
+    from downslope.recipes.schema import Recipe
+
+TRAIN = "train"
+HELD_OUT = ("held_out", "test")
+"""Sub-folders that bring a split of their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How images are read.
+
+    Attributes:
+        path: The folder, relative to the current directory: a sub-folder for each class; or `train` and `held_out` (or
+            `test`), each with a sub-folder for each class.
+        size: (height, width) that every image is scaled to; None if they are all of one size.
+        colour: "rgb" or "grey".
+        standardize: Whether each channel gets mean 0 and standard deviation 1, those of the examples to learn from;
+            otherwise pixels go from 0 to 1.
+    """
+
+    path: str
+    size: tuple[int, ...] | None = None
+    colour: Literal["rgb", "grey"] = "rgb"
+    standardize: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what needs no file."""
+        if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
+            raise DataError(f"`size` must be [height, width], such as [32, 32]; got {list(self.size)}.")
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """`size` as (height, width)."""
+        return None if self.size is None else (self.size[0], self.size[1])
+
+
+def load(recipe: Recipe) -> Dataset:
+    """Return the images of a folder: inputs of shape (examples, channels, height, width).
+
+    Raises:
+        RecipeError: If an option is unknown, missing or outside its range.
+        DataError: If the folder does not hold what it should, or an image cannot be read; the message names it.
+        MissingDependencyError: If Pillow is not installed.
+    """
+    options = read_options(Options, recipe.data.options, "data")
+    folder = Path(options.path)
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "there is no such folder"
+        raise DataError(
+            f"data.options.path = {options.path!r}: {what}. It is looked for from the current directory, {Path.cwd()}."
+        )
+    parts = _find_parts(folder)
+    names, files, labels = _list_classes(parts[0])
+    train_images = _read_all(files, options, None)
+    if len(parts) == 2:
+        held_names, held_files, held_labels = _list_classes(parts[1])
+        unknown = [name for name in held_names if name not in names]
+        if unknown:
+            raise DataError(
+                f"{parts[1] / unknown[0]}: there is no such class in {parts[0]} to learn from."
+                f"{did_you_mean(unknown[0], names)} There are {show_names(names)}."
+            )
+        held_labels = np.array([names.index(held_names[label]) for label in held_labels])
+        table: dict[str, Any] = {
+            "train_inputs": train_images,
+            "train_targets": labels,
+            "held_out_inputs": _read_all(held_files, options, (files[0], train_images.shape[1:])),
+            "held_out_targets": held_labels,
+        }
+    else:
+        table = dict(split(recipe, torch.from_numpy(train_images), torch.from_numpy(labels)))
+        table = {part: tensor.numpy() for part, tensor in table.items()}
+    check_classes(names, table["train_targets"], at(recipe, f"the classes of {parts[0]}"))
+    scaling = _learn_scaling(table["train_inputs"]) if options.standardize else None
+    for part in ("train_inputs", "held_out_inputs"):
+        table[part] = _scale(table[part], scaling)
+    height, width = train_images.shape[2:]
+    dataset = check(
+        recipe,
+        {**table, "classes": len(names)},
+        image_shape=(height, width) if options.colour == "grey" else None,
+    )
+    reader = ImageReader(replace(options, size=(height, width) if options.size else None), (height, width), scaling)
+    return replace(dataset, class_names=names, reader=reader)
+
+
+class ImageReader:
+    """Reads images to predict as the run's own were.
+
+    Args:
+        options: The recipe's.
+        shape: (height, width) that the model takes.
+        scaling: Mean and standard deviation by channel, each of shape (channels, 1, 1); None for pixels as they are.
+    """
+
+    def __init__(self, options: Options, shape: tuple[int, int], scaling: tuple[Pixels, Pixels] | None) -> None:
+        """Take all three."""
+        self._options = options
+        self._shape = shape
+        self._scaling = scaling
+
+    def __call__(self, path: Path) -> tuple[torch.Tensor, Sequence[str]]:
+        """Return inputs and the files' names.
+
+        Args:
+            path: An image, or a folder of them.
+
+        Raises:
+            DataError: If there is none, or it cannot be read, or has another size and none to be scaled to.
+        """
+        if path.is_dir():
+            files = list_images(path)
+            if not files:
+                raise DataError(f"{path}: holds no image.")
+        elif path.suffix.lower() not in SUFFIXES:
+            raise DataError(f"{path}: must be an image, ending in {', '.join(SUFFIXES)}, or a folder of images.")
+        elif not path.exists():
+            raise DataError(f"{path}: there is no such file.")
+        else:
+            files = [path]
+        images = _read_all(files, self._options, ("the run's own", (0, *self._shape)))
+        names = [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]
+        return torch.from_numpy(_scale(images, self._scaling)), names
+
+
+def _find_parts(folder: Path) -> list[Path]:
+    """Return the one folder of classes, or that to learn from and that held out."""
+    inside = [entry for entry in sorted_entries(folder) if entry.is_dir()]
+    names = [entry.name for entry in inside]
+    held_out = [name for name in HELD_OUT if name in names]
+    if TRAIN not in names or not held_out:
+        return [folder]
+    others = [name for name in names if name not in {TRAIN, held_out[0]}]
+    if others:
+        raise DataError(
+            f"{folder}: has `{TRAIN}` and `{held_out[0]}`, which bring a split, but also {show_names(others)}. Remove "
+            "what is no part, or give the folder of the classes alone."
+        )
+    return [folder / TRAIN, folder / held_out[0]]
+
+
+def _list_classes(folder: Path) -> tuple[tuple[str, ...], list[Path], Any]:
+    """Return the classes' names, all images, and the index of each image's class."""
+    entries = sorted_entries(folder)
+    stray = [entry for entry in entries if not entry.is_dir() and entry.suffix.lower() in SUFFIXES]
+    if stray:
+        raise DataError(
+            f"{stray[0]}: an image must lie in the folder of its class, as in {folder}/CLASS/{stray[0].name}."
+        )
+    names = order_classes(entry.name for entry in entries if entry.is_dir())
+    if not names:
+        raise DataError(f"{folder}: has no sub-folder; each class is one, as in {folder}/cat/1.png.")
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(names):
+        found = list_images(folder / name)
+        if not found:
+            raise DataError(f"{folder / name}: holds no image. Add some, or remove the class.")
+        files += found
+        labels += [label] * len(found)
+    return names, files, np.array(labels, dtype=np.int64)
+
+
+def _read_all(files: Sequence[Path], options: Options, like: tuple[Path | str, tuple[int, ...]] | None) -> Pixels:
+    """Return images of shape (examples, channels, height, width), all of the size of the first, or of `like`."""
+    images: list[Pixels] = []
+    for file in files:
+        image = read_image(file, options.colour, options.shape)
+        if like is None:
+            like = file, image.shape
+        if image.shape[1:] != like[1][-2:]:
+            raise DataError(
+                f"{file}: is {image.shape[1]} pixels high and {image.shape[2]} wide; {like[0]}, {like[1][-2]} and "
+                f"{like[1][-1]}. Set data.options.size = [height, width] to scale all of them to one size."
+            )
+        images.append(image)
+    return np.stack(images)
+
+
+def _learn_scaling(images: Pixels) -> tuple[Pixels, Pixels]:
+    mean = images.mean(axis=(0, 2, 3), dtype=np.float64).astype(np.float32)
+    deviation = images.std(axis=(0, 2, 3), dtype=np.float64).astype(np.float32)
+    if (deviation == 0).any():
+        raise DataError(
+            f"data.options.standardize: channel {int(np.argmin(deviation))} is the same everywhere in the images to "
+            "learn from. Leave standardize off."
+        )
+    return mean[:, np.newaxis, np.newaxis], deviation[:, np.newaxis, np.newaxis]
+
+
+def _scale(images: Pixels, scaling: tuple[Pixels, Pixels] | None) -> Pixels:
+    return images if scaling is None else (images - scaling[0]) / scaling[1]

@@ -1,0 +1,80 @@
+"""Classes that have names: which there are, in which order, and that each of them can be learned.
+
+What lives here: what tables and folders of images share. What does not: where the names stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from downslope.core.errors import DataError, did_you_mean
+
+_SHOWN = 10
+
+
+def order_classes(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return each label once: by number if all are integers, otherwise by alphabet.
+
+    Example:
+        >>> order_classes(["10", "9", "10"]), order_classes(["dog", "cat"])
+        (('9', '10'), ('cat', 'dog'))
+    """
+    names = set(labels)
+    try:
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    except ValueError:
+        return tuple(sorted(names))
+
+
+def index_labels(
+    labels: Sequence[str], names: Sequence[str], place: Callable[[int], str]
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the index of each label.
+
+    Args:
+        labels: One an example.
+        names: The classes.
+        place: From an example to where it stands, for messages.
+
+    Raises:
+        DataError: If a label is no class.
+    """
+    index = {name: number for number, name in enumerate(names)}
+    for example, label in enumerate(labels):
+        if label not in index:
+            raise DataError(
+                f"{place(example)}: there is no class {label!r} to learn from.{did_you_mean(label, names)} "
+                f"There are {show_names(names)}."
+            )
+    return np.array([index[label] for label in labels], dtype=np.int64)
+
+
+def check_classes(names: Sequence[str], train: np.ndarray[Any, np.dtype[np.int64]], origin: str) -> None:
+    """Raise unless there are two classes, each with an example to learn from.
+
+    Args:
+        names: The classes.
+        train: Indices of the classes of the examples to learn from.
+        origin: Where they come from, for messages.
+
+    Raises:
+        DataError: If there are not.
+    """
+    if len(names) < 2:
+        raise DataError(f"{origin}: there is only one class, {names[0]!r}; two are needed to tell apart.")
+    learned = set(train.tolist())
+    absent = [name for number, name in enumerate(names) if number not in learned]
+    if absent:
+        raise DataError(
+            f"{origin}: every example of {show_names(absent)} is held out, so that there is none to learn from. Use a "
+            "smaller data.held_out, another seed, or more examples."
+        )
+
+
+def show_names(names: Sequence[str]) -> str:
+    """Return names as a list that is never long: "`cat`, `dog` and 3 more"."""
+    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

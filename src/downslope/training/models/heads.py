@@ -1,0 +1,63 @@
+"""What every model of ours ends with, and what it asks of its inputs.
+
+What lives here: the last layer, logits for classes or numbers of the targets' shape, and the check that inputs are
+numbers with a shape that a model knows. What does not: anything between them, which is the model's own file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from downslope.core.errors import DataError
+
+if TYPE_CHECKING:
+    from downslope.training.data import Dataset
+
+
+def build_head(model: str, features: int, dataset: Dataset) -> list[tuple[str, nn.Module]]:
+    """Return the layers, by name, from features to logits, or to numbers of exactly the targets' shape.
+
+    Args:
+        model: The model's name, for the message.
+        features: Features of one example.
+        dataset: The data.
+
+    Raises:
+        DataError: If there are classes, and more than one label an example.
+    """
+    shape = tuple(dataset.train_targets.shape[1:])
+    if dataset.classes is not None:
+        if shape:
+            raise DataError(
+                f"model `{model}`: classifies one label an example; got targets of shape "
+                f"{tuple(dataset.train_targets.shape)}."
+            )
+        return [("logits", nn.Linear(features, dataset.classes))]
+    layers: list[tuple[str, nn.Module]] = [("output", nn.Linear(features, math.prod(shape)))]
+    if len(shape) != 1:  # so that outputs have the targets' shape exactly
+        layers.append(("shape", nn.Unflatten(1, shape) if shape else nn.Flatten(0)))
+    return layers
+
+
+def check_inputs(model: str, dataset: Dataset, wanted: str, dimensions: Container[int]) -> None:
+    """Raise unless inputs are floating-point numbers of a number of dimensions that the model knows.
+
+    Args:
+        model: The model's name, for the message.
+        dataset: The data.
+        wanted: The shapes it knows, in words.
+        dimensions: How many dimensions a tensor of inputs may have, the examples' included.
+
+    Raises:
+        DataError: If they are not.
+    """
+    inputs = dataset.train_inputs
+    if not inputs.dtype.is_floating_point or inputs.ndim not in dimensions or 0 in inputs.shape:
+        raise DataError(
+            f"model `{model}`: needs floating-point inputs of shape {wanted}; got {inputs.dtype} of shape "
+            f"{tuple(inputs.shape)}. Convert or reshape them in your data function."
+        )
