@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from command_line import command, fail
@@ -13,7 +14,10 @@ from downslope.core.errors import RecipeError
 from downslope.recipes.decode import load_recipe
 from downslope.training.parallel.place import PlaceError, check_number, find_place, first_host
 
-SHARED = ["--train.shards", "2", "--train.steps", "30", "--train.evaluate_every", "15", "--sgd.momentum", "0.9"]
+TASKS = Path(__file__).parent.parent / "training"
+"""Where the data lie that the runs here name."""
+
+SHARED = ["--data.name", "training_tasks:blobs", "--model.hidden", "[16]", "--train.shards", "2", "--train.steps", "30"]
 RUN = [sys.executable, "-m", "downslope", "train", *SHARED, "--timeout", "60"]
 
 
@@ -32,14 +36,18 @@ def hashes(folder):
 @pytest.mark.slow
 def test_every_way_to_start_workers_gives_the_same_bits(tmp_path):
     """One process, --workers 2, torchrun and two tasks of Slurm: the same weights and log, said once."""
-    done = command("train", *SHARED, "--out", str(tmp_path / "one"))
+    done = command("train", *SHARED, "--out", str(tmp_path / "one"), cwd=TASKS)
     assert done.returncode == 0, done.stderr
-    done = command("train", *SHARED, "--workers", "2", "--out", str(tmp_path / "workers"))
+    done = command("train", *SHARED, "--workers", "2", "--out", str(tmp_path / "workers"), cwd=TASKS)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("finished    30 of 30 steps") == 1
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
     done = subprocess.run(
-        [*torchrun, *RUN[1:], "--out", str(tmp_path / "torchrun")], capture_output=True, text=True, check=False
+        [*torchrun, *RUN[1:], "--out", str(tmp_path / "torchrun")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=TASKS,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("finished    30 of 30 steps") == 1
@@ -51,6 +59,7 @@ def test_every_way_to_start_workers_gives_the_same_bits(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            cwd=TASKS,
         )
         for rank in range(2)
     ]

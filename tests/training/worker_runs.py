@@ -194,7 +194,9 @@ def sharded(root):
     expected = weights(root / "whole")
     recipe = tiny(**overrides, train__parallel="sharded")
     saving = tiny(**overrides, train__parallel="sharded", checkpoint__every_steps="2")
-    paths = [(2,), (4,), (8,), (1, 4), (2, 4), (4, 2), (4, 1), (8, 2, 4)]
+    import downslope.training.parallel.sharded  # noqa: F401  once, before the workers are forked
+
+    paths = [(4,), (1, 4), (2, 4), (4, 1), (4, 2), (8, 2, 4)]
     for number, path in enumerate(paths):
         folder = root / str(number)
         for index, size in enumerate(path[:-1]):

@@ -108,7 +108,10 @@ def run_training(
     if size == 1:
         return _train(recipe, name=name, out=out, resume=resume, workers=Workers(), quiet=quiet)
     import downslope.training.loop
-    import downslope.training.parallel.together  # noqa: F401  loaded once, before the workers are forked
+    import downslope.training.parallel.together
+
+    if recipe.train.parallel == "sharded":
+        import downslope.training.parallel.sharded  # noqa: F401  with FSDP2
     from downslope.cli.main import explain
     from downslope.training.parallel.launch import Launch
 
