@@ -30,6 +30,10 @@ TOLERANCE = 1e-3
 Vector = list[Tensor]
 
 
+_ALIGNED = 0.99
+"""Cosine above which a vector counts as one that the operator merely lengthens."""
+
+
 def measure_sharpness(task: Task, step: int) -> dict[str, float]:
     """Return the largest eigenvalue of the Hessian of the training loss, on a fixed sample of training examples.
 
@@ -93,8 +97,9 @@ def hessian_product(
 def largest_eigenvalue(product: Callable[[Vector], Vector], start: Vector) -> tuple[float, int]:
     """Return the largest eigenvalue of a symmetric operator, and how many products it took.
 
-    Power iteration finds the eigenvalue of the largest size. If that one is negative, the operator is shifted by it, so
-    that the largest is also the largest in size, and the search is done again.
+    Power iteration finds the eigenvalue of the largest size. Where it ends in a vector that the operator does not
+    merely lengthen, the largest in size is negative, or there are two of opposite signs: then the operator is shifted
+    by that size, so that the largest is also the largest in size, and the search is done again.
 
     Args:
         product: The operator.
@@ -106,31 +111,32 @@ def largest_eigenvalue(product: Callable[[Vector], Vector], start: Vector) -> tu
         >>> round(value, 1)
         3.0
     """
-    found, used = _dominant(product, start)
-    if found >= 0 or math.isnan(found):
+    found, size, used = _dominant(product, start)
+    if found >= _ALIGNED * size or math.isnan(found):
         return found, used
-    bottom = found
 
     def shifted(direction: Vector) -> Vector:
-        return [p - bottom * d for p, d in zip(product(direction), direction, strict=True)]
+        return [p + size * d for p, d in zip(product(direction), direction, strict=True)]
 
-    above, more = _dominant(shifted, start)
-    return above + bottom, used + more
+    above, _, more = _dominant(shifted, start)
+    return above - size, used + more
 
 
-def _dominant(product: Callable[[Vector], Vector], start: Vector) -> tuple[float, int]:
-    direction, value = start, 0.0
+def _dominant(product: Callable[[Vector], Vector], start: Vector) -> tuple[float, float, int]:
+    """Return the last vector's eigenvalue by Rayleigh, how much the operator lengthens it, and the products taken."""
+    direction, value, size, used = start, 0.0, 0.0, 0
     for used in range(1, ITERATIONS + 1):
         length = math.sqrt(inner(direction, direction))
         if not 0 < length < math.inf:  # the operator is zero, or overflows
-            return (0.0 if length == 0 else math.nan), used - 1
+            return (0.0 if length == 0 else math.nan), 0.0, used - 1
         direction = [d / length for d in direction]
         image = product(direction)
         before, value = value, inner(direction, image)
+        size = math.sqrt(inner(image, image))
         if used > 1 and abs(value - before) <= TOLERANCE * abs(value):
-            return value, used
+            break
         direction = [i.detach() for i in image]
-    return value, ITERATIONS
+    return value, size, used
 
 
 def limits(scalars: StepScalars) -> dict[str, float]:
