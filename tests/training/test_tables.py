@@ -165,14 +165,14 @@ def test_every_kind_of_file_gives_the_same_examples(name):
 CELLS = st.lists(
     st.tuples(
         st.floats(-1e30, 1e30),
-        st.text(st.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), min_size=1, max_size=5),
+        st.text("aZ9,;|\"'-.é漢", min_size=1, max_size=5),
     ),
     min_size=1,
     max_size=8,
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CELLS, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
 def test_what_was_written_is_read(cells, delimiter, quoting):
     """Any numbers and words, quoted where they must be, come back to the last bit."""
