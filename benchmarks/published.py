@@ -143,7 +143,6 @@ PROBLEMS = (
                     Figure(key="phoneme_error_rate", name="phoneme error rate, %", published=5.04),
                     Figure(key="word_error_rate", name="word error rate, %", digits=1, published=21.7),
                 ),
-                threads=2,
             ),
         ),
     ),
