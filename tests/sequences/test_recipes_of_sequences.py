@@ -4,11 +4,15 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
 from downslope.recipes.decode import load_recipe, parse_recipe
 from downslope.recipes.encode import to_toml
+from downslope.training.data.cmudict import CmudictOptions
+from downslope.training.data.rearranged import RearrangedOptions
+from downslope.training.models.seq2seq import Seq2SeqOptions
 from house.source_tree import ROOT
 
 RECIPES = {name: ROOT / f"recipes/{name}.toml" for name in ("g2p", "g2p-quick", "reverse")}
@@ -31,6 +35,13 @@ def test_it_is_complete_and_explained(name):
     assert recipe.source
     assert len(PROMISE.findall(text)) == 1
     assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("options", [Seq2SeqOptions, CmudictOptions, RearrangedOptions])
+def test_every_option_is_documented(options):
+    """docs/seq2seq.md names each option of the model and of the data sets."""
+    text = (ROOT / "docs/seq2seq.md").read_text(encoding="utf-8")
+    assert {field.name for field in fields(options)} <= set(re.findall(r"`(\w+)`", text))
 
 
 @pytest.mark.slow
