@@ -8,6 +8,9 @@ from downslope.training.data import load_data
 from downslope.training.gradients import compute_gradients
 from downslope.training.models import build_model
 from downslope.training.objective import build_objective
+from downslope.training.report.data import read_runs
+from downslope.training.report.panels import panels_of_one
+from downslope.training.report.tables import headlines
 from downslope.training.task import build_task
 
 CASES = {
@@ -78,3 +81,17 @@ def test_evaluations_have_the_error_rates_and_those_of_longer_inputs(tmp_path):
         for name in ("symbol_error_rate", "sequence_error_rate"):
             assert {name, f"longer_{name}"} <= row.keys()
         assert 0 <= row["sequence_error_rate"] <= 1
+
+
+def test_the_report_has_the_error_rates_and_no_count_of_right_answers(tmp_path):
+    """Both rates are headlines and panels, in per cent; symbols right under teacher forcing are not called examples."""
+    train(reverse(), tmp_path / "run")
+    (run,) = read_runs([tmp_path / "run"])
+    found = {headline.label: headline for headline in headlines(run)}
+    assert {"held-out symbol error rate", "held-out sequence error rate"} <= found.keys()
+    assert "held-out accuracy" not in found
+    assert found["held-out symbol error rate"].value.text.endswith("%")
+    panels = {panel.key: panel for panel in panels_of_one(run)}
+    assert panels["symbol_error_rate"].percent
+    assert panels["longer_sequence_error_rate"].title == "Longer sequence error rate"
+    assert not any("Drawn from" in note for note in panels["symbol_error_rate"].notes)
