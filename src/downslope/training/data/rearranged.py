@@ -1,7 +1,7 @@
 """Sequences to put in another order: reversed, or sorted. Whether a model has learned to, longer ones tell.
 
-What lives here: the two tasks, drawn from the recipe's seed. A tenth of all held-out sequences are as long as those
-learned from, or shorter; as many more are longer, up to `longest`.
+What lives here: the two tasks, drawn from the recipe's seed. `data.held_out` of the sequences up to `longest` are held
+out; as many more are longer, up to `longest_held_out`.
 
 References:
     I. Sutskever, O. Vinyals, Q. V. Le, "Sequence to sequence learning with neural networks", NeurIPS 2014, section

@@ -68,7 +68,14 @@ class RunData:
     def held_out(self) -> dict[str, Series]:
         """Series of the evaluation rows, by name; one that no row has is empty."""
         rows = self.kind("evaluation")
-        return {name: collect(rows, name) for name in ("loss", "accuracy", "ema_loss", "ema_accuracy")}
+        names = ("loss", "accuracy", "ema_loss", "ema_accuracy")
+        rates = dict.fromkeys(name for row in rows for name in row if name.endswith("_error_rate"))
+        return {name: collect(rows, name) for name in (*names, *rates)}
+
+    @property
+    def rates(self) -> list[str]:
+        """Names of the error rates that evaluations measured, without those of averaged weights."""
+        return [name for name in self.held_out if name.endswith("_error_rate") and not name.startswith("ema_")]
 
     @cached_property
     def sessions(self) -> list[Session]:

@@ -133,6 +133,11 @@ def panels_of_one(run: RunData) -> list[Panel]:
         lines += line_of("held-out", held_out[name], HELD_OUT, "dots")
         lines += line_of("held-out, averaged weights", held_out[averaged[name]], AVERAGED, "dots")
         found.append(_panel(name, lines, run))
+    for name in run.rates:
+        lines = line_of("held-out", held_out[name], HELD_OUT, "dots")
+        if f"ema_{name}" in held_out:
+            lines += line_of("held-out, averaged weights", held_out[f"ema_{name}"], AVERAGED, "dots")
+        found.append(_panel(name, lines, run))
     found += [_panel(name, line_of(name, train[name], TRAIN), run) for name in ("lr", "effective_lr")]
     found.append(_panel("grad_norm", _smoothed("gradient norm", train["grad_norm"], TRAIN, background=True), run))
     found.append(_panel("weight_norm", line_of("weight norm", train["weight_norm"], TRAIN), run))
@@ -163,6 +168,8 @@ def _panel(name: str, lines: list[Line], run: RunData) -> Panel | None:
     if not lines:
         return None
     notes = [_NOTES[name]] if name in _NOTES else []
+    if name == "accuracy" and run.rates:
+        notes.append("Of single symbols, the true ones before them given.")
     if name in {"lr", "effective_lr"} and any(
         {"lr", "momentum", "dampening"} & group.changes().keys() for group in run.recipe.groups
     ):
@@ -179,11 +186,11 @@ def _panel(name: str, lines: list[Line], run: RunData) -> Panel | None:
     frame_from = _frame_from(lines) if name == "accuracy" else None
     return Panel(
         key=name,
-        title=_TITLES[name],
+        title=_TITLES.get(name, name.replace("_", " ").capitalize()),
         notes=notes + _frame_note(frame_from, lines) + _thin_note(lines) + _gap_note(lines),
         lines=lines,
-        percent=name == "accuracy",
-        log=name != "accuracy" and wants_log(lines),
+        percent=name == "accuracy" or name in run.rates,
+        log=name != "accuracy" and name not in run.rates and wants_log(lines),
         frame_from=frame_from,
         steps_per_epoch=run.steps_per_epoch,
         resumed=sorted({session.steps[0] or 0 for session in run.sessions[1:] if session.steps}),
@@ -285,7 +292,9 @@ def _frame_note(frame_from: float | None, lines: Sequence[Line]) -> list[str]:
 
 
 def _thin_note(lines: Sequence[Line]) -> list[str]:
-    complete, drawn = len(without_repeats(lines[0].whole)), len(lines[0].series)
+    first = lines[0]
+    complete = len(first.whole if first.style == "dots" else without_repeats(first.whole))
+    drawn = len(first.series)
     if complete == drawn:
         return []
     return [f"Drawn from {whole(drawn)} of {whole(complete)} values: the smallest and the largest of each stretch."]

@@ -45,8 +45,10 @@ class Headline:
 def headlines(run: RunData) -> list[Headline]:
     """Return the headline numbers of a run; what is not known is left out."""
     found: list[Headline] = []
-    for name, largest in (("accuracy", True), ("loss", False)):
-        write = accuracy if name == "accuracy" else loss
+    rates = [(rate, False) for rate in run.rates]
+    # Where a run writes sequences, its accuracy is that of single symbols with the true ones before them: no headline.
+    for name, largest in (*(rates or [("accuracy", True)]), ("loss", False)):
+        write = loss if name == "loss" else accuracy
         series = run.held_out[name]
         last, best = series.last(), series.best(largest=largest)
         if last is not None and best is not None:
@@ -59,7 +61,7 @@ def headlines(run: RunData) -> list[Headline]:
                 reached = (f"best at step {whole(best[1])}", None, "")
             else:
                 reached = ("best", write(best[0]), f", step {whole(best[1])}")
-            found.append(Headline(f"held-out {name}", write(last[0]), ", ".join(parts), reached))
+            found.append(Headline(f"held-out {name.replace('_', ' ')}", write(last[0]), ", ".join(parts), reached))
     last = run.train["loss"].last()
     if last is not None:
         found.append(Headline("training loss", loss(last[0]), f"last batch, step {whole(last[1])}"))

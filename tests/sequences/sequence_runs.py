@@ -1,0 +1,71 @@
+"""Short runs on sequences for the tests: a recipe, training in a folder, and what was left there."""
+
+import hashlib
+from pathlib import Path
+
+from downslope.recipes.decode import parse_recipe
+from downslope.training import loop
+from downslope.training import run as running
+from downslope.training.plan import plan_run
+from downslope.training.progress import PlainConsole
+
+REVERSE = """
+[data]
+name = "rearranged"
+batch_size = 16
+options = { examples = 120, symbols = 4, longest = 5, longest_held_out = 7 }
+[model]
+name = "seq2seq"
+options = { hidden = 8, embedding = 4 }
+[sgd]
+lr = 0.5
+momentum = 0.9
+[train]
+epochs = 3
+clip_norm = 1.0
+[checkpoint]
+every_seconds = 0.0
+every_steps = 2
+"""
+"""About 96 examples to learn from, 6 steps to an epoch, 18 steps."""
+
+
+def reverse(**overrides):
+    """Return the recipe; dots in the names of overrides are written as two underscores."""
+    return parse_recipe(REVERSE, "reverse", [(name.replace("__", "."), value) for name, value in overrides.items()])
+
+
+class Crash(BaseException):
+    """Stands for the end of the process: nothing in the product catches it."""
+
+
+class CrashingConsole(PlainConsole):
+    """Says nothing, and crashes once a number of steps is done."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def say(self, text):
+        pass
+
+    def progress(self, step, total, fields):
+        if step == self.at:
+            raise Crash
+
+
+def train(recipe, folder, *, crash_at=None):
+    """Train in a folder, going on with what is there, and return the outcome, or None after a crash."""
+    before, running._SHOW_SECONDS = running._SHOW_SECONDS, 0.0
+    try:
+        plan = plan_run(recipe, name="sequences", out=Path(folder), resume="auto")
+        return loop.train(plan, recipe, CrashingConsole(crash_at), report=False)
+    except Crash:
+        return None
+    finally:
+        running._SHOW_SECONDS = before
+
+
+def fingerprint(folder):
+    """Return the checksums of a run's final weights and log."""
+    return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.safetensors", "log.jsonl")]

@@ -1,0 +1,41 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from downslope.training.sequences.objective import error_rates
+
+SEQUENCE = st.lists(st.integers(3, 6), min_size=1, max_size=6).map(tuple)
+
+
+def edits(a, b):
+    """Return the edit distance by its recurrence."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, start=1):
+        above, row[0] = row[0], i
+        for j, y in enumerate(b, start=1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (x != y))
+    return row[-1]
+
+
+def test_rates_by_hand():
+    """Two of five symbols wrong in one of two sequences; an empty answer leaves everything out."""
+    assert error_rates([(3, 4, 4), (5, 5)], [[(3, 4, 5)], [(5, 5)]]) == (1 / 5, 1 / 2)
+    assert error_rates([()], [[(3, 4)]]) == (1.0, 1.0)
+    assert error_rates([(3, 3, 3)], [[(4,)]]) == (3.0, 1.0)
+
+
+def test_the_nearest_right_answer_counts():
+    """A word said in its second way is right, and its symbols are those of that way."""
+    assert error_rates([(4, 5)], [[(3, 3, 3), (4, 5)]]) == (0.0, 0.0)
+    assert error_rates([(4, 5, 6)], [[(3, 3, 3), (4, 5)]]) == (1 / 2, 1.0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows=st.lists(st.tuples(SEQUENCE, SEQUENCE), min_size=1, max_size=5))
+def test_rates_are_those_of_the_recurrence(rows):
+    """With one right answer each: edits by the textbook's recurrence over symbols, and the share of sequences."""
+    answers, right = zip(*rows, strict=True)
+    wrong = [edits(a, b) for a, b in rows]
+    assert error_rates(answers, [[one] for one in right]) == pytest.approx(
+        (sum(wrong) / sum(map(len, right)), sum(map(bool, wrong)) / len(rows))
+    )

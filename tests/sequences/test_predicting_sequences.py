@@ -1,0 +1,127 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from sequence_runs import REVERSE
+
+from downslope.cli.main import main
+from downslope.training.sequences.alignment import draw_attention
+from house.source_tree import ROOT
+
+
+def command(capsys, *words):
+    """Run a command in this process; return its exit code, what it printed, and its messages."""
+    code = main([str(word) for word in words])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def predictions(capsys, *words):
+    """Return what `predict --json` gives."""
+    code, out, err = command(capsys, "predict", *words, "--json")
+    assert code == 0, err
+    return json.loads(out)["predictions"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return a run that has learned to reverse words of up to 5 letters."""
+    folder = tmp_path_factory.mktemp("sequences")
+    recipe = folder / "reverse.toml"
+    recipe.write_text(REVERSE, encoding="utf-8")
+    options = "{ examples = 3000, symbols = 5, shortest = 2, longest = 5, longest_held_out = 8 }"
+    lr = '{ schedule = "cosine", initial = 0.5, final = 0.0, duration = 8, unit = "epoch" }'
+    words = [
+        *("train", str(recipe), "--out", str(folder / "run"), "--data.options", options, "--data.batch_size", "32"),
+        *("--model.options", '{ hidden = 48, embedding = 16, cell = "gru" }', "--sgd.lr", lr, "--train.epochs", "8"),
+        *("--checkpoint.every_steps", "1000"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "downslope", *words], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert "symbol error rate" in done.stdout
+    return folder / "run"
+
+
+@pytest.mark.slow
+def test_a_word_given_as_text_is_written_backwards(trained, capsys):
+    """`predict --input` prints what is asked for, and the JSON has its probability."""
+    code, out, err = command(capsys, "predict", trained, "--input", "abcd dcb")
+    assert code == 0, err
+    assert "dcba" in out
+    (one, two) = predictions(capsys, trained, "--input", "abcd dcb")
+    assert (one["input"], one["output"], two["output"]) == ("abcd", "dcba", "bcd")
+    assert 0.5 < one["probability"] <= 1
+    assert one["ended"]
+
+
+@pytest.mark.slow
+def test_a_beam_gives_alternatives(trained, capsys):
+    """The first is right, all differ, and none is likelier a symbol than the one before."""
+    found = predictions(capsys, trained, "--input", "abcd", "--beam", "4")[0]
+    listed = [found, *found["alternatives"]]
+    assert found["output"] == "dcba"
+    assert len(listed) == len({one["output"] for one in listed}) >= 2
+    scores = [one["probability"] ** (1 / (len(one["output"]) + one["ended"])) for one in listed]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.slow
+def test_attention_is_drawn(trained, tmp_path, capsys):
+    """The command line writes the picture and says where."""
+    path = tmp_path / "plot.png"
+    code, out, err = command(capsys, "predict", trained, "--input", "abcd", "--attention", path)
+    assert code == 0, err
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert str(path) in out
+
+
+@pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_a_picture_has_the_format_of_its_name(tmp_path, ending, begins):
+    """Each of the three formats begins as such files do."""
+    path = tmp_path / f"plot.{ending}"
+    draw_attention(path, torch.eye(2), ["a", "b"], ["B", "A"])
+    assert path.read_bytes().startswith(begins)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--input", "abxd"), "'x'"),
+        (("--input", "   "), "is empty"),
+        (("--input", "abc", "--beam", "0"), "--beam"),
+        (("--input", "abc", "--attention", "plot.gif"), "must end in"),
+        (("--input", "abc", "--attention", "no/such/folder/plot.png"), "cannot be written"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_message(trained, words, message, capsys):
+    """An unknown letter, nothing, a beam of none, an unknown format, no folder: exit code 2 and why."""
+    code, _, err = command(capsys, "predict", trained, *words)
+    assert code == 2
+    assert message in err
+
+
+@pytest.mark.slow
+def test_a_file_of_words_and_the_held_out_examples(trained, tmp_path, capsys):
+    """A text file gives its words; without input, held-out examples come with their right answers."""
+    path = tmp_path / "words.txt"
+    path.write_text("abc\ncab\n", encoding="utf-8")
+    assert [one["input"] for one in predictions(capsys, trained, "--input", path)] == ["abc", "cab"]
+    held_out = predictions(capsys, trained, "--count", "3")
+    assert len(held_out) == 3
+    assert all(one["targets"] == [one["input"][::-1]] for one in held_out)
+
+
+@pytest.mark.slow
+def test_evaluate_gives_both_rates_and_those_of_longer_inputs(trained, capsys):
+    """On the terminal and as JSON; what is as long as the examples learned from is the easier part."""
+    _, out, _ = command(capsys, "evaluate", trained)
+    assert "symbol error rate" in out
+    assert "sequence error rate" in out
+    found = json.loads(command(capsys, "evaluate", trained, "--json")[1])
+    assert found["symbol_error_rate"] < 0.05
+    assert found["longer_symbol_error_rate"] > found["symbol_error_rate"]
