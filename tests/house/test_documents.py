@@ -207,6 +207,7 @@ def test_every_key_of_a_recipe_is_documented():
         **defaults(schema.Plateau, "train.plateau."),
         **defaults(schema.Spike, "train.spike."),
         **defaults(schema.Checkpoint, "checkpoint."),
+        **defaults(schema.Log, "log."),
     }
     assert documented_keys() == expected
     assert set(recipe_paths()) - {"groups"} <= set(expected)

@@ -83,6 +83,7 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
     off = {
         "train.steps",
         "train.teacher_forcing",
+        "train.sharpness_every",
         "train.clip_norm",
         "train.ema",
         "train.nonfinite_limit",
