@@ -189,7 +189,7 @@ def defaults(table: Any, prefix: str) -> dict[str, str]:
         elif isinstance(value, str):
             text = f'"{value}"'
         else:
-            text = str(value).lower() if isinstance(value, bool) else repr(value)
+            text = str(value).lower() if isinstance(value, bool) else repr(list(value) if value == () else value)
         found[f"{prefix}{field.name}"] = text
     return found
 

@@ -157,6 +157,7 @@ class Train:
         shards: Parts that every batch is split into; fixes the arithmetic whatever runs the parts.
         teacher_forcing: Probability in [0, 1] that a decoder is shown the true symbol before each place, a number or a
             schedule; None for always. For sequences alone.
+        compile: Whether torch.compile turns the model into one program first, which takes tens of seconds.
         precision: Format in which forward passes compute where that is safe: "float32", or "bfloat16" by torch's
             autocast. Weights, gradients, sums and evaluation stay float32.
         parallel: What several processes hold: each all of the model ("replicated"), or each a part of its weights,
@@ -183,6 +184,7 @@ class Train:
     accumulate: int = 1
     shards: int = 1
     teacher_forcing: float | Schedule | None = None
+    compile: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     parallel: Literal["replicated", "sharded"] = "replicated"
     clip_norm: float | None = None
@@ -225,13 +227,23 @@ class Train:
             )
         if isinstance(self.teacher_forcing, int | float) and not 0 <= self.teacher_forcing <= 1:
             raise RecipeError(f"`teacher_forcing` must be in [0, 1]; got {self.teacher_forcing!r}.")
-        if self.ema is not None and self.parallel == "sharded":
-            raise RecipeError(
-                'a moving average (`ema`) needs `parallel = "replicated"`: the average of a sharded model is not kept. '
-                "Remove one of the two."
-            )
+        if self.parallel == "sharded":
+            self._check_sharded()
         if self.ema is not None and not 0 < self.ema < 1:
             raise RecipeError(f"`ema` must be in (0, 1) such as 0.999; got {self.ema!r}.")
+
+    def _check_sharded(self) -> None:
+        """Raise `RecipeError` if something is asked for that needs the whole model in each process."""
+        reasons = {
+            "ema": "the average of a sharded model is not kept",
+            "compile": "a sharded model is not compiled",
+            "sharpness_every": "the curvature of a sharded model is not measured",
+        }
+        for name, reason in reasons.items():
+            if getattr(self, name):
+                raise RecipeError(
+                    f'`{name}` = {getattr(self, name)!r} needs `parallel = "replicated"`: {reason}. Remove one of the two.'
+                )
 
     def in_steps(self, steps_per_epoch: int) -> Train:
         """Return the same with every schedule in steps.

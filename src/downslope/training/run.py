@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from downslope.core.errors import CheckpointError
 from downslope.torch.gradients import global_norm
 from downslope.training import durable, run_folder
@@ -63,6 +65,8 @@ class Run:
         self._watchers = watchers
         self._task = task
         self._state = task.state
+        # Its parameters and buffers are the model's own; evaluations and what is saved are of the model itself.
+        self._model: Any = torch.compile(task.state.model) if task.recipe.train.compile else task.state.model
         self._params = list(task.state.model.parameters())  # a walk through the modules, too long for every step
         self._train = task.recipe.train
         self._folder = plan.folder
@@ -152,7 +156,7 @@ class Run:
             else task.sharding.compute_gradients
         )
         result = compute(
-            state.model,
+            self._model,
             task.objective,
             task.dataset,
             leaves,
