@@ -242,7 +242,7 @@ class Train:
         for name, reason in reasons.items():
             if getattr(self, name):
                 raise RecipeError(
-                    f'`{name}` = {getattr(self, name)!r} needs `parallel = "replicated"`: {reason}. Remove one of the two.'
+                    f'`{name}` = {getattr(self, name)!r} needs `parallel = "replicated"`: {reason}. Remove one.'
                 )
 
     def in_steps(self, steps_per_epoch: int) -> Train:
