@@ -37,7 +37,6 @@ _EXTRAS: Mapping[str, str] = MappingProxyType(
     {
         "torch": "torch",
         "safetensors": "safetensors",
-        "tqdm": "tqdm",
         "sklearn": "scikit-learn",
         "matplotlib": "matplotlib",
         "jinja2": "Jinja2",

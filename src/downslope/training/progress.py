@@ -1,7 +1,7 @@
 """What training tells a person while it runs: sentences, and how far it has come.
 
-What lives here: the two ways of showing it: a bar on a terminal, a plain line every few seconds elsewhere. What does
-not: what is said (`loop.py`), and the log of record (`log.py`).
+What lives here: the ways of showing it: a few lines drawn over on a terminal, a plain line every few seconds elsewhere,
+or nothing. What does not: what is said (`loop.py`), what those lines are (`view.py`), and the log of record (`log.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from downslope.training.log import read_rows
+from downslope.training.terminal import Screen, can_redraw
+from downslope.training.view import View
+
+if TYPE_CHECKING:
+    from downslope.training.task import Task
 
 PLAIN_SECONDS = 5.0
 
@@ -69,34 +77,58 @@ class PlainConsole:
         """Do nothing: every line is complete."""
 
 
-class BarConsole:
-    """For a terminal: sentences above a bar."""
+class LiveConsole:
+    """For a terminal: sentences above a few lines that are drawn over as training goes on.
 
-    def __init__(self) -> None:
-        """Start without a bar."""
-        self._bar: Any = None
+    It is a watcher too, since what it shows are rows of the log.
+
+    Args:
+        out: Stream of the sentences; None for stdout.
+        err: The terminal; None for stderr.
+    """
+
+    def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        """Start with nothing shown."""
+        self._out = out
+        self._screen = Screen(err or sys.stderr)
+        self._view: View | None = None
 
     def say(self, text: str) -> None:
-        """Write a line or a block of lines above the bar."""
-        from tqdm import tqdm
+        """Write a line or a block of lines above the view."""
+        self._screen.clear()
+        print(text, file=self._out or sys.stdout, flush=True)
 
-        tqdm.write(text)
+    def begin(self, task: Task, folder: Path, step: int) -> None:
+        """Take the run's length, and what its log has already, so that curves go on where they were."""
+        examples = task.recipe.data.batch_size * task.recipe.train.accumulate
+        self._view = View(total=task.total_steps, examples=examples, step=step, now=time.monotonic())
+        for row in read_rows(folder) if step else []:
+            self._view.row(row["kind"], row)
+
+    def row(self, kind: str, step: int, fields: Mapping[str, Any]) -> None:
+        """Take in a row of the log."""
+        if self._view is not None:
+            self._view.row(kind, fields)
+
+    def saved(self, step: int) -> None:
+        """Note a checkpoint."""
+        if self._view is not None:
+            self._view.saved(step, time.monotonic())
+
+    def end(self, *, finished: bool) -> None:
+        """Take the view away."""
+        self._screen.clear()
 
     def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
-        """Move the bar."""
-        from tqdm import tqdm
-
-        if self._bar is None:
-            form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps, {remaining} left{postfix}"
-            self._bar = tqdm(total=total, initial=step, leave=False, dynamic_ncols=True, bar_format=form)
-        self._bar.set_postfix_str(format_fields(fields), refresh=False)
-        self._bar.update(step - self._bar.n)
+        """Draw the view."""
+        if self._view is not None:
+            now = time.monotonic()
+            self._view.tick(step, now)
+            self._screen.draw(self._view.lines(self._screen.width(), now, blocks=self._screen.blocks))
 
     def close(self) -> None:
-        """Clear the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        """Take the view away."""
+        self._screen.clear()
 
 
 class QuietConsole(PlainConsole):
@@ -114,7 +146,7 @@ def make_console(*, quiet: bool = False) -> Console:
     """
     if quiet:
         return QuietConsole()
-    return BarConsole() if sys.stderr.isatty() else PlainConsole()
+    return LiveConsole() if can_redraw(sys.stderr) else PlainConsole()
 
 
 def format_fields(fields: Mapping[str, float]) -> str:
