@@ -72,7 +72,7 @@ def test_a_long_run_keeps_few_numbers():
 
 
 def test_curves_rise_and_are_flat_where_nothing_changes():
-    """Lowest and highest blocks at the ends of a rise; the lowest alone for a constant; logarithms where it spans much."""
+    """Lowest and highest blocks at the ends of a rise; the lowest alone for a constant; else by logarithms."""
     assert sparkline([0.0, 7.0], 8) == "▁█"
     assert sparkline([2.0, 2.0, 2.0], 8) == "▁▁▁"
     assert sparkline([1.0, 10.0, 100.0, 1000.0], 4, PLAIN_BLOCKS)[1] in PLAIN_BLOCKS[2:4]
