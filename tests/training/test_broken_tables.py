@@ -366,3 +366,13 @@ def test_parquet_says_what_is_missing(monkeypatch):
     assert message_of('path = "t.parquet", target = "y"') == (
         't.parquet: Parquet is read by pyarrow, which is not installed. Run: pip install "downslope[tables]"'
     )
+
+
+def test_one_number_written_in_two_ways_is_refused():
+    """`1` and `1.0` would be two classes; large whole numbers that differ in their last digit stay two."""
+    from downslope.training.data.labels import order_classes
+
+    with pytest.raises(DownslopeError, match=r"labels `1` and `1\.0` are one number written in two ways"):
+        order_classes(["1", "2", "1.0"])
+    assert order_classes([str(2**53), str(2**53 + 1)]) == (str(2**53), str(2**53 + 1))
+    assert order_classes(["nan", "NaN", "cat"]) == ("NaN", "cat", "nan")

@@ -71,15 +71,17 @@ def test_folders_are_classes_and_pixels_go_from_0_to_1():
 
 
 def test_parts_of_their_own_are_kept():
-    """`train` and `test`, or `held_out`, bring the split."""
+    """`train` and `test`, or `held_out` or another usual name, bring the split."""
     make_pictures("pictures/train", each=3)
     make_pictures("pictures/test", each=1)
     data = load()
     assert (len(data.train_inputs), len(data.held_out_inputs)) == (6, 2)
     assert tuple(data.train_inputs.shape) == (6, 3, 2, 3)
     assert data.held_out_targets.tolist() == [0, 1]
-    Path("pictures/test").rename("pictures/held_out")
-    assert load().fingerprint() == data.fingerprint()
+    before = Path("pictures/test")
+    for name in ("held_out", "val", "valid", "validation"):
+        before = before.rename(f"pictures/{name}")
+        assert load().fingerprint() == data.fingerprint()
 
 
 def test_a_class_may_be_called_train():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from downslope.recipes.schema import Recipe
 
 TRAIN = "train"
-HELD_OUT = ("held_out", "test")
+HELD_OUT = ("held_out", "test", "val", "valid", "validation")
 """Sub-folders that bring a split of their own."""
 
 
@@ -35,7 +35,7 @@ class Options:
 
     Attributes:
         path: The folder, relative to the current directory: a sub-folder for each class; or `train` and `held_out` (or
-            `test`), each with a sub-folder for each class.
+            `test`, `val`, `valid`, `validation`), each with a sub-folder for each class.
         size: (height, width) that every image is scaled to; None if they are all of one size.
         colour: "rgb" or "grey".
         standardize: Whether each channel gets mean 0 and standard deviation 1, those of the examples to learn from;

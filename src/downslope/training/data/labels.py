@@ -13,16 +13,29 @@ import numpy as np
 from downslope.core.errors import DataError, did_you_mean
 
 _SHOWN = 10
+_EXACT = 16
+"""Characters below which different whole numbers are different floating-point numbers."""
 
 
 def order_classes(labels: Iterable[str]) -> tuple[str, ...]:
     """Return each label once: by number if all are integers, otherwise by alphabet.
+
+    Raises:
+        DataError: If two labels are one number written in two ways, such as `1` and `1.0`.
 
     Example:
         >>> order_classes(["10", "9", "10"]), order_classes(["dog", "cat"])
         (('9', '10'), ('cat', 'dog'))
     """
     names = set(labels)
+    numbers: dict[float, str] = {}
+    for name in sorted(names):
+        try:
+            other = numbers.setdefault(float(name), name)
+        except ValueError:
+            continue
+        if other != name and len(name) < _EXACT and len(other) < _EXACT:
+            raise DataError(f"the labels `{other}` and `{name}` are one number written in two ways. Write it in one.")
     try:
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     except ValueError:
