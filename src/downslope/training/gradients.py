@@ -8,8 +8,9 @@ processes share it (`parallel/`), and clipping and the update, which are the opt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -58,6 +59,12 @@ class StepResult:
         return sum(correct) / sum(note.targets for note in self.notes) if correct else None
 
 
+def computing_in(precision: Precision) -> AbstractContextManager[Any]:
+    """Within its ``with`` block, forward passes compute in this format where that is safe."""
+    # An autocast that is switched off would cost a small model's step some hundredths of its time.
+    return torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
 def compute_gradients(
     model: nn.Module,
     objective: Objective,
@@ -103,7 +110,7 @@ def compute_gradients(
     for place, leaf, (inputs, targets), terms in zip(places, own, examples, weights, strict=True):
         reseed(seed, step, leaf.index)
         try:
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            with computing_in(precision):
                 answers = objective.answer(model, inputs, targets, step=step)
             weight = terms / add_up()
             (answers.loss if weight == 1 else answers.loss * weight).backward()

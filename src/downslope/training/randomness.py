@@ -16,6 +16,8 @@ import torch
 
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 
+_as_text = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make an encoder for each of many seeds
+
 
 def derive_seed(seed: int, *purpose: int | str) -> int:
     """Return a 64-bit seed for one purpose; different purposes get independent ones.

@@ -24,7 +24,7 @@ from downslope.training.batches import Leaf
 from downslope.training.buffers import StepBuffers
 from downslope.training.checkpoint import Checkpoint, Tensors
 from downslope.training.data import Dataset
-from downslope.training.gradients import Precision, StepResult
+from downslope.training.gradients import Precision, StepResult, computing_in
 from downslope.training.imports import FAILURES, describe
 from downslope.training.objective import Objective
 from downslope.training.parallel.sharded_checkpoint import cut, write_sharded
@@ -152,7 +152,7 @@ class Sharding:
             weight = weights[index] / total if real[index] else 0.0
             reseed(seed, step, leaves[place].index)
             try:
-                with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                with computing_in(precision):
                     answers = objective.answer(model, *examples[index], step=step)
                 (answers.loss * weight).backward()
             except DownslopeError:
