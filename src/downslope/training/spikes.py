@@ -22,8 +22,8 @@ class Spikes:
 
     Example:
         >>> spikes = Spikes(factor=3.0, window=3)
-        >>> [spikes.observe(loss) for loss in (2.0, 1.0, 1.2, 3.7, 3.5)]
-        [None, None, None, 3.6..., None]
+        >>> [spikes.observe(loss) for loss in (2.0, 1.0, 1.5, 4.6, 3.5)]
+        [None, None, None, 4.5, None]
     """
 
     def __init__(self, factor: float, window: int) -> None:
