@@ -16,6 +16,7 @@ from training_runs import checkpoint_names, fingerprints, run, tiny
 
 from downslope.cli.main import main
 from downslope.core.errors import CheckpointError, DivergenceError, RecipeError
+from downslope.training.environment import fitting_threads
 from downslope.training.gradients import compute_gradients
 from downslope.training.mishaps import MishapRecord
 from downslope.training.spikes import Spikes
@@ -49,6 +50,7 @@ def rows(folder, *kinds):
     return [row for row in found if row["kind"] in kinds]
 
 
+@fitting_threads(0)  # one thread, as a run of so small a model has
 def by_hand(recipe, action, every=5):
     """Return (weights and buffers, steps gone wrong, where each rewind led), from a loop with nothing else in it."""
     task = build_task(recipe)
