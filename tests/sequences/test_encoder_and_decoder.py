@@ -114,9 +114,6 @@ def test_a_wide_beam_finds_what_trying_everything_finds(seed):
 def test_a_beam_of_one_is_greedy(kind):
     """A beam that keeps one hypothesis at each place writes what the greedy search writes, where that ends."""
     model = small(**kind)
-    with torch.no_grad():
-        model.logits.weight[:END] = 0
-        model.logits.bias[:END] = -1e3  # neither padding nor START, which the beam rules out
     together = search_greedily(model, pad(WORDS))
     for word, greedy in zip(WORDS, together, strict=True):
         alone = search_greedily(model, pad([word]))[0]
@@ -125,6 +122,15 @@ def test_a_beam_of_one_is_greedy(kind):
             first = search_with_beam(model, pad([word]), 1)[0]
             assert first.ended
             assert first.score >= alone.score - 1e-12
+
+
+def test_neither_padding_nor_start_is_ever_written():
+    """However probable a model finds them, both searches leave them out."""
+    model = small()
+    with torch.no_grad():
+        model.logits.bias[:END] = 1e3
+    for found in (*search_greedily(model, pad(WORDS)), *search_with_beam(model, pad([WORDS[0]]), 3)):
+        assert all(number > END for number in found.numbers)
 
 
 def test_a_search_that_never_ends_gives_up_and_says_so():

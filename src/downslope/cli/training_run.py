@@ -135,7 +135,7 @@ def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int
 
 def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers: Workers, quiet: bool) -> int:
     from downslope.training.loop import train
-    from downslope.training.parallel.quiet import QuietConsole
+    from downslope.training.parallel.quiet import SilentConsole
     from downslope.training.parallel.start import share_plan
     from downslope.training.plan import plan_run
     from downslope.training.progress import LiveConsole, make_console
@@ -144,7 +144,7 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     plan = share_plan(workers, lambda: plan_run(recipe, name=name, out=out, resume=resume), sharded=sharded)
     if not workers.is_first and plan.finished:
         return 0
-    console = make_console(quiet=quiet) if workers.is_first else QuietConsole()
+    console = make_console(quiet=quiet) if workers.is_first else SilentConsole()
     watchers: list[Watcher] = [console] if isinstance(console, LiveConsole) else []
     if recipe.log.to and workers.is_first and not plan.finished:
         from downslope.training.loggers.following import Following

@@ -53,7 +53,7 @@ def measure(
                     counts = False
                 else:
                     correct += int(answers.correct)
-            rates = objective.rate(model, inputs, targets)
+            rates = objective.rate_held_out(model)
     except DownslopeError:
         raise
     except FAILURES as error:

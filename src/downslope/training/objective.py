@@ -62,13 +62,11 @@ class Objective(ABC):
             DataError: If the model's outputs do not fit the targets.
         """
 
-    def rate(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return further metrics of held-out examples, by name; there are none unless a task has some.
+    def rate_held_out(self, model: nn.Module) -> dict[str, float]:
+        """Return further metrics of the data's held-out examples, by name; there are none unless a task has some.
 
         Args:
             model: In evaluation mode.
-            inputs: Shape (examples, ...).
-            targets: Shape (examples, ...).
         """
         return {}
 

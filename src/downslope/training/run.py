@@ -67,6 +67,10 @@ class Run:
         self._state = task.state
         # Its parameters and buffers are the model's own; evaluations and what is saved are of the model itself.
         self._model: Any = torch.compile(task.state.model) if task.recipe.train.compile else task.state.model
+        # Where the model is sharded no worker has a leaf's whole gradient, whose norm could be asked for.
+        self._compute: Any = (
+            partial(compute_gradients, workers=workers) if task.sharding is None else task.sharding.compute_gradients
+        )
         self._params = list(task.state.model.parameters())  # a walk through the modules, too long for every step
         self._train = task.recipe.train
         self._folder = plan.folder
@@ -150,12 +154,7 @@ class Run:
         self._mishaps.remember()
         leaves, seed = task.batches.leaves(step), task.recipe.seed
         self._is_whole = True
-        compute = (
-            partial(compute_gradients, workers=self._workers)
-            if task.sharding is None
-            else task.sharding.compute_gradients
-        )
-        result = compute(
+        result = self._compute(
             self._model,
             task.objective,
             task.dataset,
@@ -163,7 +162,7 @@ class Run:
             seed=seed,
             step=step,
             precision=self._train.precision,
-            with_norms=measured,
+            **({"with_norms": True} if measured and task.sharding is None else {}),
         )
         self._is_whole = False
         logged = step % self._train.log_every == 0

@@ -27,11 +27,10 @@ EXAMPLES = 512
 ITERATIONS = 100
 TOLERANCE = 1e-3
 
-Vector = list[Tensor]
-
-
 _ALIGNED = 0.99
 """Cosine above which a vector counts as one that the operator merely lengthens."""
+
+Vector = list[Tensor]
 
 
 def measure_sharpness(task: Task, step: int) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class QuietConsole:
+class SilentConsole:
     """In the place of a `Console`."""
 
     def say(self, text: str) -> None:

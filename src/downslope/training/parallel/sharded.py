@@ -115,7 +115,6 @@ class Sharding:
         seed: int,
         step: int,
         precision: Precision = "float32",
-        with_norms: bool = False,
     ) -> StepResult:
         """Put this worker's part of the mean gradient over a step's examples into each parameter's ``grad``.
 
@@ -131,7 +130,6 @@ class Sharding:
             seed: The recipe's seed.
             step: Step, 0-based.
             precision: Format of the forward passes.
-            with_norms: Has no effect: no worker has a leaf's whole gradient.
 
         Raises:
             DataError: If a person's own model or loss raises, or a forward pass changes buffers.

@@ -57,7 +57,7 @@ class SequenceToSequence(Objective):
         correct = (logits.detach().argmax(-1) == targets) & asked
         return Answers(loss, correct.sum(), int(asked.sum()))
 
-    def rate(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, float]:
+    def rate_held_out(self, model: nn.Module) -> dict[str, float]:
         """Return the rates of wrong symbols and wrong sequences among greedy answers to the held-out inputs.
 
         An answer is compared with the right one nearest to it. The rate of wrong symbols is insertions, deletions and

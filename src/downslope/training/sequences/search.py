@@ -62,7 +62,7 @@ def search_greedily(model: Seq2Seq, inputs: Tensor) -> list[Hypothesis]:
     attention: list[Tensor] = []
     for _ in range(longest_output(inputs)):
         logits, state, weights = model.decode(shown, encoded, state)
-        best, shown = logits.double().log_softmax(-1).max(-1)
+        best, shown = _log_probabilities(logits).max(-1)
         total += torch.where(going, best[:, 0], 0.0)
         chosen.append(torch.where(going, shown[:, 0], END))
         if weights is not None:
@@ -98,8 +98,7 @@ def search_with_beam(model: Seq2Seq, inputs: Tensor, width: int) -> list[Hypothe
     ended: list[Hypothesis] = []
     for _ in range(longest_output(inputs)):
         logits, state, weights = model.decode(shown, encoded.repeat(len(growing)), state)
-        steps = logits[:, 0].double().log_softmax(-1)
-        steps[:, :END] = -torch.inf  # neither padding nor START is ever written
+        steps = _log_probabilities(logits)[:, 0]
         totals = torch.tensor([h.log_probability for h in growing], dtype=torch.float64)[:, None] + steps
         best, places = totals.flatten().topk(min(2 * width, totals.numel()))
         kept: list[tuple[int, int, Hypothesis]] = []
@@ -123,3 +122,10 @@ def search_with_beam(model: Seq2Seq, inputs: Tensor, width: int) -> list[Hypothe
         rows = torch.tensor([row for row, _, _ in kept])
         state, shown = select(state, rows), torch.tensor([[symbol] for _, symbol, _ in kept])
     return ended or sorted(growing, key=lambda h: -h.score)
+
+
+def _log_probabilities(logits: Tensor) -> Tensor:
+    """Return the log-probability of each symbol, float64; padding and START, which are never written, have none."""
+    found = logits.double().log_softmax(-1)
+    found[..., :END] = -torch.inf
+    return found
