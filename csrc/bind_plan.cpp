@@ -5,12 +5,15 @@
 // asked (objects.h).
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -51,7 +54,7 @@ class Plan {
   }
 
   // Tells which groups and which state must stay as they are, and what to call with the tensors that a step writes.
-  void watch(const nb::list& groups, const nb::dict& state, const nb::tuple& watched, nb::object touch,
+  void watch(const nb::list& groups, const nb::dict& state, const nb::list& watched, nb::object touch,
              nb::object written) {
     groups_.emplace(groups, state, watched);
     touch_ = std::move(touch);
@@ -92,25 +95,33 @@ class Plan {
 
   // Steps with the gradients last taken up, and six coefficients for each group.
   void step(const std::vector<double>& coefficients, std::uint32_t key) {
-    if (coefficients.size() != 6 * group_count_) throw std::invalid_argument("six coefficients per group are needed");
-    coefficients_.resize(group_count_);
-    for (std::size_t g = 0; g < group_count_; ++g) {
-      const double* c = &coefficients[6 * g];
-      coefficients_[g] = {c[0], c[1], c[2], c[3], c[4], c[5]};
-    }
+    take_coefficients(coefficients);
     step_again(key);
   }
 
-  // Takes a whole step with the coefficients of the last one, if nothing but gradients has changed since; else nothing
-  // is done, and false returned.
-  bool repeat(nb::handle groups, nb::handle state, std::uint32_t key) {
-    if (coefficients_.empty() || !groups_hold(groups, state) || !groups_->values_hold() || !refresh()) {
-      let_go();
-      return false;
-    }
-    step_again(key);
+  // Takes a whole step, if since the last one nothing has changed but gradients and what drives itself; and returns the
+  // gradients' sum of squares, or 0 if not asked for. Else nothing is done, and nothing returned.
+  //
+  // `coefficients`: six for each group; none for those of the last step. `asks`: whether to do nothing unless all
+  // gradients are finite and their norm is at most `largest_norm`.
+  std::optional<double> repeat(nb::handle groups, nb::handle state, std::uint32_t key,
+                               const std::optional<std::vector<double>>& coefficients, bool asks, double largest_norm) {
+    const auto take = [&]() -> std::optional<double> {
+      if (!groups_hold(groups, state) || !groups_->values_hold() || !refresh()) return {};
+      double squares = 0;
+      if (asks) {
+        bool finite;
+        std::tie(squares, finite) = sum_of_squares();
+        if (!finite || !std::isfinite(squares) || std::sqrt(squares) > largest_norm) return {};
+      }
+      if (coefficients) take_coefficients(*coefficients);
+      if (coefficients_.empty()) return {};
+      step_again(key);
+      return squares;
+    };
+    const std::optional<double> taken = take();
     let_go();
-    return true;
+    return taken;
   }
 
   // Sum of squares of the gradients last taken up, and whether all of them are finite.
@@ -181,6 +192,15 @@ class Plan {
     return PyDict_GetItem(row.state.ptr(), key.ptr()) == tensor.ptr() && is_where(tensor, form, address, row);
   }
 
+  void take_coefficients(const std::vector<double>& coefficients) {
+    if (coefficients.size() != 6 * group_count_) throw std::invalid_argument("six coefficients per group are needed");
+    coefficients_.resize(group_count_);
+    for (std::size_t g = 0; g < group_count_; ++g) {
+      const double* c = &coefficients[6 * g];
+      coefficients_[g] = {c[0], c[1], c[2], c[3], c[4], c[5]};
+    }
+  }
+
   void step_again(std::uint32_t key) {
     check_refreshed();
     // What is written behind autograd's back must count as a change for it. Before the step rather than after, since the
@@ -218,7 +238,7 @@ void bind_plan(nb::module_& m) {
       .def("take_values", &Plan::take_values)
       .def("refresh", &Plan::refresh)
       .def("step", &Plan::step, "coefficients"_a, "key"_a)
-      .def("repeat", &Plan::repeat, "groups"_a, "state"_a, "key"_a)
+      .def("repeat", &Plan::repeat, "groups"_a, "state"_a, "key"_a, "coefficients"_a.none(), "asks"_a, "largest_norm"_a)
       .def("sum_of_squares", &Plan::sum_of_squares)
       .def("let_go", &Plan::let_go)
       .def("elements", &Plan::elements);

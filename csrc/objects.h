@@ -45,14 +45,19 @@ class Reader {
 // An optimizer's param_groups and state, as they were: which objects, not what they hold.
 class Groups {
  public:
-  // `watched`: the keys of a group on whose values a step's coefficients depend; one may be missing.
-  Groups(const nb::list& groups, const nb::dict& state, const nb::tuple& watched)
+  // `watched`: the keys of a group on whose values a step's coefficients depend, each with the key that is not None
+  // where something else (a schedule) drives the value, or None; one may be missing.
+  Groups(const nb::list& groups, const nb::dict& state, const nb::list& watched)
       : groups_(groups), state_(state), params_key_(nb::str("params")) {
-    for (nb::handle key : watched) keys_.push_back(nb::borrow(key));
+    for (nb::handle pair : watched) {
+      keys_.push_back(nb::object(pair[0]));
+      drivers_.push_back(nb::object(pair[1]));
+    }
     for (nb::handle item : groups) {
-      Group group{nb::borrow(item), nb::object(item[params_key_]), {}, {}};
+      Group group{nb::borrow(item), nb::object(item[params_key_]), {}, {}, {}};
       for (nb::handle param : group.params) group.members.push_back(nb::borrow(param));
       group.values.resize(keys_.size());
+      group.driven.resize(keys_.size());
       all_.push_back(std::move(group));
     }
     for (auto [_, value] : state) states_.push_back(nb::borrow(value));
@@ -82,29 +87,34 @@ class Groups {
     return i == states_.size();
   }
 
-  // Whether every watched value is the very object that it was.
+  // Whether every watched value that nothing drives is the very object that it was.
   bool values_hold() const {
     for (const Group& group : all_)
       for (std::size_t k = 0; k < keys_.size(); ++k)
-        if (PyDict_GetItem(group.dict.ptr(), keys_[k].ptr()) != group.values[k].ptr()) return false;
+        if (!group.driven[k] && PyDict_GetItem(group.dict.ptr(), keys_[k].ptr()) != group.values[k].ptr()) return false;
     return true;
   }
 
   // Takes the present values for those to compare with.
   void take_values() {
     for (Group& group : all_)
-      for (std::size_t k = 0; k < keys_.size(); ++k)
+      for (std::size_t k = 0; k < keys_.size(); ++k) {
         group.values[k] = nb::borrow(PyDict_GetItem(group.dict.ptr(), keys_[k].ptr()));
+        const PyObject* driver =
+            drivers_[k].is_none() ? nullptr : PyDict_GetItem(group.dict.ptr(), drivers_[k].ptr());
+        group.driven[k] = driver != nullptr && driver != Py_None;
+      }
   }
 
  private:
   struct Group {
     nb::object dict, params;
     std::vector<nb::object> members, values;
+    std::vector<bool> driven;
   };
   nb::object groups_, state_;
   nb::object params_key_;
-  std::vector<nb::object> keys_, states_;
+  std::vector<nb::object> keys_, drivers_, states_;
   std::vector<Group> all_;
 };
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,11 +39,38 @@ def carry_out(optimizer: SGD, plan: StepPlan, scalars: list[StepScalars], grad_s
         grads = [grad * grad_scale for grad in plan.grads()]
         apply(optimizer, plan.entries, grads, (scalars, at_first(optimizer, scalars)))
         return
-    lasting = grad_scale == 1.0 and all(map(is_constant, optimizer.param_groups))
     both = scaled(optimizer, scalars, grad_scale)
-    plan.run_kernel(optimizer, both, lasting=lasting)
+    constant = all(map(is_constant, optimizer.param_groups))
+    plan.run_kernel(optimizer, both, constant=constant, scaled=grad_scale != 1.0)
     if plan.rest:
         apply(optimizer, plan.rest, grads_of(entry.param for entry in plan.rest), both)
+
+
+def repeat(optimizer: SGD, plan: StepPlan) -> bool:
+    """Take the whole step in one call of the kernel, if it is the last one again but for gradients and schedules.
+
+    That is most steps of most trainings. Where anything else has changed, a gradient is not finite, or is to be
+    clipped, nothing is done but to write what schedules say into the groups.
+
+    Args:
+        optimizer: The optimizer.
+        plan: The plan of an earlier step.
+
+    Returns:
+        Whether the step was taken.
+    """
+    asks = optimizer.clip_norm is not None or optimizer.on_nonfinite != "ignore"
+    if not plan.may_repeat(asks=asks):
+        return False
+    both = None if plan.keeps_coefficients else scaled(optimizer, optimizer.step_scalars(), 1.0)
+    largest = math.inf if optimizer.clip_norm is None else optimizer.clip_norm
+    squares = plan.repeat(optimizer, both, asks=asks, largest_norm=largest)
+    if squares is None:
+        return False
+    if asks:
+        optimizer.grad_norm = math.sqrt(squares)
+    optimizer.count_step()
+    return True
 
 
 def scaled(optimizer: SGD, scalars: list[StepScalars], grad_scale: float) -> Scalars:

@@ -8,6 +8,7 @@ the kernel cannot take are stepped (`affine.py`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -36,12 +37,13 @@ Scalars = tuple[Sequence[StepScalars], Sequence[StepScalars]]
 """By group: the scalars of all parameters but those at their first gradient, and of these."""
 
 _NAMES = (LOCAL, SPEC, VELOCITY, COMPENSATION)
-_WATCHED = (
-    *keys.HYPERPARAMETERS,
-    *map(keys.schedule_key, keys.SCHEDULABLE),
-    *("lr_initial", "lr_max", "max_lr", "foreach", "fused", "rounding"),
-)
-"""Keys of a group: while none of their values is replaced, a step's coefficients are those of the last one."""
+_WATCHED: list[tuple[str, str | None]] = [
+    *((name, keys.schedule_key(name) if name in keys.SCHEDULABLE else None) for name in keys.HYPERPARAMETERS),
+    *((keys.schedule_key(name), None) for name in keys.SCHEDULABLE),
+    *((name, None) for name in ("lr_initial", "lr_max", "max_lr", "foreach", "fused", "rounding")),
+]
+"""Keys of a group, each with that of the schedule that may drive it: while none of their values is replaced but by its
+schedule, a plan holds; and where there are no schedules, a step's coefficients are those of the last one."""
 _WORTH_THREADS = 1 << 17
 """Elements below which a step is done by one thread, and need not know how many there are."""
 
@@ -81,6 +83,7 @@ class StepPlan:
     Attributes:
         entries: As given.
         rest: Those that the kernel does not take, and that have elements.
+        keeps_coefficients: Whether the next step's coefficients are the last one's, if no value in a group is replaced.
     """
 
     def __init__(self, optimizer: SGD, entries: Sequence[Entry]) -> None:
@@ -123,7 +126,8 @@ class StepPlan:
             if buffer is not None
         ]
         self._coefficients: tuple[list[StepScalars], list[float]] = ([], [])
-        self._may_repeat = False
+        self._may_repeat = self._is_constant = False
+        self.keeps_coefficients = False
         self._draws = any(entry.rounding == "stochastic" for entry in inside)
 
     @property
@@ -145,12 +149,38 @@ class StepPlan:
             and native.refresh()
         )
 
-    def repeat(self, optimizer: SGD) -> bool:
-        """Take the whole step, if it is the last one again but for the gradients; else do nothing and return False."""
-        if not self._may_repeat or any(param.grad is not None for param in self._others):
-            return False
+    def may_repeat(self, *, asks: bool) -> bool:
+        """Whether `repeat` may be called.
+
+        Args:
+            asks: Whether it is to ask about all gradients together, of which a process may have but shards.
+        """
+        return self._may_repeat and (self._is_whole or not asks)
+
+    def repeat(
+        self, optimizer: SGD, scalars: Scalars | None, *, asks: bool, largest_norm: float = math.inf
+    ) -> float | None:
+        """Take the whole step, if nothing has changed but gradients and what schedules drive; else do nothing.
+
+        Args:
+            optimizer: The optimizer.
+            scalars: Those of parameters with and at their first gradient, each by group; None for the last step's.
+            asks: Whether to do nothing also where a gradient is not finite, or their norm is larger than:
+            largest_norm: The largest norm.
+
+        Returns:
+            The gradients' sum of squares, 0 if not asked for; None if nothing was done.
+        """
+        if any(param.grad is not None for param in self._others):
+            return None
         self._use_threads()
-        return self._native.repeat(optimizer.param_groups, optimizer.state, self._key(optimizer))  # type: ignore[union-attr]
+        native: Any = self._native
+        coefficients = None if scalars is None else self._coefficients_of(scalars)
+        groups, state, key = optimizer.param_groups, optimizer.state, self._key(optimizer)
+        squares = native.repeat(groups, state, key, coefficients, asks, largest_norm)
+        if squares is not None:
+            self.keeps_coefficients = self._is_constant
+        return squares
 
     def grads(self) -> list[Tensor]:
         """Return the gradients of this step, in the order of `entries`."""
@@ -163,19 +193,21 @@ class StepPlan:
         use_threads()
         return self._native.sum_of_squares()
 
-    def run_kernel(self, optimizer: SGD, scalars: Scalars, *, lasting: bool) -> None:
+    def run_kernel(self, optimizer: SGD, scalars: Scalars, *, constant: bool, scaled: bool) -> None:
         """Step every tensor that the kernel takes.
 
         Args:
             optimizer: The optimizer.
             scalars: Those of parameters with and at their first gradient, each by group.
-            lasting: Whether they stay the same as long as no value in a group is replaced.
+            constant: Whether the groups' scalars stay the same as long as no value in a group is replaced.
+            scaled: Whether there is a factor on this step's gradients.
         """
         if self._native is not None and self._has_rows:
             self._use_threads()
             self._native.take_values()
             self._native.step(self._coefficients_of(scalars), self._key(optimizer))
-            self._may_repeat = lasting and self._lasts and not self.rest
+            self._may_repeat = self._lasts and not self.rest
+            self._is_constant, self.keeps_coefficients = constant, constant and not scaled
 
     def let_go(self) -> None:
         """Forget the gradients, whose memory would otherwise live until the next step."""

@@ -29,7 +29,7 @@ from downslope.torch.arguments import (
     checked_velocity_dtype,
 )
 from downslope.torch.buffers import entry_of
-from downslope.torch.carry_out import carry_out
+from downslope.torch.carry_out import carry_out, repeat
 from downslope.torch.checks import gradient_scale, is_dense_gradient
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
 from downslope.torch.in_backward import SteppingInBackward
@@ -234,13 +234,7 @@ class SGD(SteppingInBackward):
 
     def _step(self) -> None:
         plan = self._plan
-        if (
-            plan is not None
-            and self.clip_norm is None
-            and self.on_nonfinite == "ignore"
-            and plan.repeat(self)  # the whole step in one call, where nothing but gradients has changed
-        ):
-            self.count_step()
+        if plan is not None and repeat(self, plan):
             return
         try:
             self._step_by(plan if plan is not None and plan.is_current(self) else None)
