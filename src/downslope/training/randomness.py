@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from functools import lru_cache
 
 import numpy as np
 import torch
-
-_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 _as_text = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make an encoder for each of many seeds
 
@@ -34,7 +33,7 @@ def derive_seed(seed: int, *purpose: int | str) -> int:
         (True, False)
     """
     # A JSON list keeps ("a", 1) apart from ("a1",) and 1 apart from "1".
-    text = _COMPACT.encode([seed, *purpose])
+    text = _as_text([seed, *purpose])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
@@ -61,18 +60,38 @@ def permutation(seed: int, epoch: int | str, n: int) -> np.ndarray[tuple[int], n
         array([1, 0, 3, 2, 4])
     """
     raw = np.random.Philox(key=derive_seed(seed, "permutation", epoch)).random_raw(n)
-    return np.argsort(raw, kind="stable").astype(np.int64)
+    order = np.argsort(raw)  # which is stable, and takes a third of the time, where no two numbers are equal
+    in_order = raw[order]
+    if (in_order[1:] == in_order[:-1]).any():
+        order = np.argsort(raw, kind="stable")
+    return order.astype(np.int64, copy=False)
 
 
-def reseed(seed: int, step: int, shard: int | str) -> None:
+def reseed(seed: int, step: int, shard: int | str, *, own_code: bool = True) -> None:
     """Seed the global generators of torch, NumPy and random for one shard of one step.
 
     Args:
         seed: The recipe's seed.
         step: Step, 0-based.
         shard: Shard, 0-based, or a word such as "evaluation".
+        own_code: Whether a person's own code will run, which may draw from any of them; ours draws from torch's alone.
     """
-    value = derive_seed(seed, "shard", step, shard)
+    value = (
+        _shard_seeds(seed, step // _AHEAD, shard)[step % _AHEAD]
+        if isinstance(shard, int)
+        else derive_seed(seed, "shard", step, shard)
+    )
     torch.default_generator.manual_seed(value)  # the CPU's; torch.manual_seed takes 90 times as long to do the same
-    np.random.seed(value & 0xFFFFFFFF)  # noqa: NPY002  the global generator, for models and data that draw from it
-    random.seed(value)
+    if own_code:
+        np.random.seed(value & 0xFFFFFFFF)  # noqa: NPY002  the global generator, for models and data that draw from it
+        random.seed(value)
+
+
+_AHEAD = 64
+"""Steps whose seeds are derived together: code that has just run takes a fifth of the time."""
+
+
+@lru_cache(maxsize=64)
+def _shard_seeds(seed: int, block: int, shard: int) -> tuple[int, ...]:
+    """Return a shard's seeds in the `_AHEAD` steps of a block."""
+    return tuple(derive_seed(seed, "shard", step, shard) for step in range(block * _AHEAD, (block + 1) * _AHEAD))
