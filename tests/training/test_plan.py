@@ -147,7 +147,7 @@ def test_a_changed_log_is_noticed(here):
     """A checkpoint without the log it was written with is passed over."""
     run(tiny(), "out", at=3)
     text = Path("out/log.jsonl").read_text(encoding="utf-8")
-    Path("out/log.jsonl").write_text(text.replace('"epoch": 0', '"epoch": 9', 1), encoding="utf-8")
+    Path("out/log.jsonl").write_text(text.replace('"epoch":0', '"epoch":9', 1), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"log\.jsonl are not those written before"):
         plan(out="out")
 

@@ -25,16 +25,34 @@ def global_norm(grads: Sequence[Tensor]) -> float:
     Returns:
         The norm; inf or NaN if a gradient itself holds one (or the norm is beyond float64).
     """
-    inside, outside = _split(grads)
-    squares, _ = _sum_of_squares(inside)
-    norm = math.hypot(math.sqrt(squares), *_to_floats(_norms(outside, 2.0)))
-    if math.isinf(norm):
-        largest = max(_to_floats(_norms(grads, math.inf)))
-        if math.isfinite(largest):
-            # Squares of large finite values overflow; those of their shares of the largest cannot.
-            shares = [_real(g).to(torch.float64) / largest for g in grads if g.numel()]
-            norm = largest * math.hypot(*_to_floats(_norms(shares, 2.0)))
-    return norm
+    return GlobalNorm(grads)()
+
+
+class GlobalNorm:
+    """The Euclidean norm of the same tensors again and again, as they are each time; see `global_norm`.
+
+    Args:
+        tensors: Tensors of any shapes, formats and devices.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        """Find out, once, which of them the kernel can read."""
+        self._tensors = tensors
+        self._inside, self._outside = _split(tensors)
+
+    def __call__(self) -> float:
+        """Return the norm; inf or NaN if a tensor itself holds one (or the norm is beyond float64)."""
+        squares, _ = _sum_of_squares(self._inside)
+        norm = math.sqrt(squares)
+        if self._outside:
+            norm = math.hypot(norm, *_to_floats(_norms(self._outside, 2.0)))
+        if math.isinf(norm):
+            largest = max(_to_floats(_norms(self._tensors, math.inf)))
+            if math.isfinite(largest):
+                # Squares of large finite values overflow; those of their shares of the largest cannot.
+                shares = [_real(tensor).to(torch.float64) / largest for tensor in self._tensors if tensor.numel()]
+                norm = largest * math.hypot(*_to_floats(_norms(shares, 2.0)))
+        return norm
 
 
 def all_finite(grads: Sequence[Tensor]) -> bool:
@@ -58,13 +76,13 @@ def _split(grads: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     return inside, outside
 
 
-def _sum_of_squares(grads: Sequence[Tensor]) -> tuple[float, bool]:
+def _sum_of_squares(grads: list[Tensor]) -> tuple[float, bool]:
     """Return the sum of squares, in float64, and whether all are finite, of gradients that the kernel can read."""
     if not grads:
         return 0.0, True
     use_threads()
     native: Any = load_native()
-    return native.sum_of_squares(EXCHANGE, list(grads))
+    return native.sum_of_squares(EXCHANGE, grads)
 
 
 def _norms(grads: Sequence[Tensor], order: float) -> list[Tensor]:
