@@ -7,16 +7,18 @@ processes share it (`parallel/`), and clipping and the update, which are the opt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
 from downslope.torch.gradients import global_norm
+from downslope.training.backward import backward
 from downslope.training.batches import Leaf
 from downslope.training.buffers import StepBuffers
 from downslope.training.data import Dataset
@@ -75,6 +77,8 @@ def compute_gradients(
     step: int,
     precision: Precision = "float32",
     workers: Workers = ALONE,
+    own_code: bool = True,
+    counts: bool = True,
     with_norms: bool = False,
 ) -> StepResult:
     """Put the mean gradient over a step's examples into each parameter's ``grad``.
@@ -88,6 +92,9 @@ def compute_gradients(
         step: Step, 0-based.
         precision: Format in which forward passes compute, where that is safe; "bfloat16" by torch's autocast.
         workers: Who shares the work; every one of them gets the same gradients.
+        own_code: Whether a person's own model or loss takes part, which may draw from the generators of NumPy and
+            random.
+        counts: Whether to count right answers.
         with_norms: Whether to measure the norm of each leaf's gradient.
 
     Returns:
@@ -97,43 +104,80 @@ def compute_gradients(
         DataError: If a person's own model or loss raises, or does not fit the data.
         WorkersLostError: If another worker is lost.
     """
+    learn = partial(
+        _learn, model, objective, seed=seed, step=step, precision=precision, own_code=own_code, counts=counts
+    )
+    if len(leaves) == workers.size == 1:  # nothing to sum
+        inputs, targets = dataset.take(leaves[0].examples)
+        return StepResult((learn(leaves[0], inputs, targets, objective.weigh(targets)),))
     places = workers.places(len(leaves))
     own = [leaves[place] for place in places]
     examples = [dataset.take(leaf.examples) for leaf in own]
     weights = [objective.weigh(targets) for _, targets in examples]
     add_up = workers.add_up(sum(weights))  # which travels while the first forward pass is computed
-    summed = len(leaves) > 1 or workers.size > 1
-    parameters = list(model.parameters()) if summed else []  # a walk through all modules
-    buffers = StepBuffers(model) if summed else None
+    parameters, buffers = list(model.parameters()), StepBuffers(model)  # walks through all modules
     tree = TreeSum(places.start)
     notes: list[LeafNote] = []
     for place, leaf, (inputs, targets), terms in zip(places, own, examples, weights, strict=True):
-        reseed(seed, step, leaf.index)
         try:
-            with computing_in(precision):
-                answers = objective.answer(model, inputs, targets, step=step)
-            weight = terms / add_up()
-            (answers.loss if weight == 1 else answers.loss * weight).backward()
+            note = learn(leaf, inputs, targets, terms, add_up)
         except DownslopeError:
-            if buffers is not None:
-                buffers.restore()  # a worker may have been lost after a forward pass; what is saved then is whole
+            buffers.restore()  # a worker may have been lost after a forward pass; what is saved then is whole
             raise
-        except FAILURES as error:
-            remedy = _single_example_remedy(error) if len(leaf.examples) == 1 else ""
-            raise DataError(f"the model or its loss raised {describe(error)} at step {step}.{remedy}") from error
         grads = _take(parameters)
-        norm = _norm(grads) / weight if with_norms and summed else None
-        notes.append(LeafNote(weight, answers.loss.detach(), answers.correct, answers.targets, terms, norm))
-        if buffers is not None:
-            tree.add([*grads, *buffers.take(weight, last=place == len(leaves) - 1)])
-    if buffers is None:
-        return StepResult(tuple(notes))
+        notes.append(note._replace(norm=_norm(grads) / note.weight) if with_norms else note)
+        tree.add([*grads, *buffers.take(note.weight, last=place == len(leaves) - 1)])
     sums = workers.combine(tree, notes, buffers.changed, leaves=len(leaves), like=[*parameters, *model.buffers()])
     for parameter, grad in zip(parameters, sums.terms, strict=False):
         parameter.grad = grad
     buffers.put(sums.terms[len(parameters) :])
     norm = _norm([parameter.grad for parameter in parameters]) if with_norms else None
     return StepResult(sums.notes, norm)
+
+
+def _learn(
+    model: nn.Module,
+    objective: Objective,
+    leaf: Leaf,
+    inputs: Tensor,
+    targets: Tensor,
+    terms: int,
+    add_up: Callable[[], int] | None = None,
+    *,
+    seed: int,
+    step: int,
+    precision: Precision,
+    own_code: bool,
+    counts: bool,
+) -> LeafNote:
+    """Add a leaf's part of the mean gradient to each parameter's ``grad``.
+
+    Args:
+        model: The model.
+        objective: What is learned.
+        leaf: The leaf.
+        inputs: Its inputs.
+        targets: Its targets.
+        terms: How many terms its mean loss is a mean of.
+        add_up: Returns the terms of all leaves, once they are known; None where this leaf is all.
+        seed: The recipe's seed.
+        step: Step, 0-based.
+        precision: Format in which the forward pass computes.
+        own_code: Whether a person's own model or loss takes part.
+        counts: Whether to count right answers.
+    """
+    reseed(seed, step, leaf.index, own_code=own_code)
+    try:
+        with computing_in(precision):
+            answers = objective.answer(model, inputs, targets, step=step, counts=counts)
+        weight = 1.0 if add_up is None else terms / add_up()
+        backward(answers.loss if weight == 1 else answers.loss * weight)
+    except DownslopeError:
+        raise
+    except FAILURES as error:
+        remedy = _single_example_remedy(error) if len(leaf.examples) == 1 else ""
+        raise DataError(f"the model or its loss raised {describe(error)} at step {step}.{remedy}") from error
+    return LeafNote(weight, answers.loss.detach(), answers.correct, answers.targets, terms)
 
 
 def _take(parameters: Sequence[nn.Parameter]) -> Terms:

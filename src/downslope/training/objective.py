@@ -9,8 +9,7 @@ class like `Supervised`. What does not: the loss functions (`losses.py`) and the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, nn
 
@@ -22,13 +21,12 @@ if TYPE_CHECKING:
     from downslope.training.data import Dataset
 
 
-@dataclass(frozen=True)
-class Answers:
+class Answers(NamedTuple):
     """What a forward pass over some examples gave, as tensors, so that only those who ask wait for them.
 
     Attributes:
         loss: Mean loss, a scalar with its graph.
-        correct: Number of right answers, a 0-d tensor; None where answers are not right or wrong.
+        correct: Number of right answers, a 0-d tensor; None where answers are not right or wrong, or not counted.
         targets: Number of answers asked for.
     """
 
@@ -49,7 +47,9 @@ class Objective(ABC):
         """
 
     @abstractmethod
-    def answer(self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None) -> Answers:
+    def answer(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+    ) -> Answers:
         """Return the loss, and right answers, of a forward pass.
 
         Args:
@@ -57,6 +57,7 @@ class Objective(ABC):
             inputs: Shape (examples, ...).
             targets: Shape (examples, ...).
             step: The step, 0-based, in training; None in evaluation.
+            counts: Whether to count right answers, which takes a small model's step some hundredths of its time.
 
         Raises:
             DataError: If the model's outputs do not fit the targets.
@@ -88,11 +89,13 @@ class Supervised(Objective):
         """Return the number of examples."""
         return len(targets)
 
-    def answer(self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None) -> Answers:
+    def answer(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+    ) -> Answers:
         """Return the loss of ``model(inputs)`` and, where there are classes, how many have the largest logit."""
         outputs = model(inputs)
         loss = self._loss(outputs, targets)
-        correct = None if self._classes is None else count_correct(outputs, targets)
+        correct = count_correct(outputs, targets) if counts and self._classes is not None else None
         return Answers(loss, correct, targets.numel())
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from downslope.core.errors import CheckpointError
-from downslope.torch.gradients import global_norm
+from downslope.torch.gradients import GlobalNorm, global_norm
 from downslope.training import durable, run_folder
 from downslope.training.checkpoint import (
     Checkpoint,
@@ -32,6 +32,7 @@ from downslope.training.environment import describe_environment
 from downslope.training.events import Events
 from downslope.training.follow_up import evaluate_and_follow
 from downslope.training.gradients import StepResult, compute_gradients
+from downslope.training.imports import is_import_path
 from downslope.training.log import Log
 from downslope.training.measuring import Measurements
 from downslope.training.mishaps import Mishaps
@@ -68,11 +69,14 @@ class Run:
         # Its parameters and buffers are the model's own; evaluations and what is saved are of the model itself.
         self._model: Any = torch.compile(task.state.model) if task.recipe.train.compile else task.state.model
         # Where the model is sharded no worker has a leaf's whole gradient, whose norm could be asked for.
-        self._compute: Any = (
+        compute: Any = (
             partial(compute_gradients, workers=workers) if task.sharding is None else task.sharding.compute_gradients
         )
+        train = task.recipe.train
+        own_code = is_import_path(task.recipe.model.name) or is_import_path(train.loss)
+        self._compute = partial(compute, seed=task.recipe.seed, precision=train.precision, own_code=own_code)
         self._params = list(task.state.model.parameters())  # a walk through the modules, too long for every step
-        self._train = task.recipe.train
+        self._train = train
         self._folder = plan.folder
         self._console = console
         self._workers = workers
@@ -91,7 +95,7 @@ class Run:
         self._mishaps = Mishaps(task, plan.folder, self._record, console.say, self._read_together)
         self._is_whole = False  # whether the state is that after `step` steps, with all that follows from them
         self._measurements = Measurements(task)
-        self._weights = [parameter.detach() for parameter in self._params]
+        self._weight_norm = GlobalNorm([parameter.detach() for parameter in self._params])
 
     @property
     def finished(self) -> bool:
@@ -152,20 +156,12 @@ class Run:
         for parameter in self._params:  # optimizer.zero_grad() would load torch's compiler first
             parameter.grad = None
         self._mishaps.remember()
-        leaves, seed = task.batches.leaves(step), task.recipe.seed
-        self._is_whole = True
-        result = self._compute(
-            self._model,
-            task.objective,
-            task.dataset,
-            leaves,
-            seed=seed,
-            step=step,
-            precision=self._train.precision,
-            **({"with_norms": True} if measured and task.sharding is None else {}),
-        )
-        self._is_whole = False
         logged = step % self._train.log_every == 0
+        asked = {"with_norms": True} if measured and task.sharding is None else {}
+        leaves = task.batches.leaves(step)
+        self._is_whole = True
+        result = self._compute(self._model, task.objective, task.dataset, leaves, step=step, counts=logged, **asked)
+        self._is_whole = False
         if logged and self._mishaps.leave_out_spike(step, result.loss()):
             self.step = step + 1
             return len(state.mishaps.rewinds) != rewinds
@@ -220,7 +216,7 @@ class Run:
             momentum=group["momentum"],
             weight_decay=group["weight_decay"],
             grad_norm=grad_norm,
-            weight_norm=global_norm(self._weights),
+            weight_norm=self._weight_norm(),
         )
         self._last_fields = {"loss": loss, "lr": group["lr"]}
 

@@ -115,6 +115,8 @@ class Sharding:
         seed: int,
         step: int,
         precision: Precision = "float32",
+        own_code: bool = True,
+        counts: bool = True,
     ) -> StepResult:
         """Put this worker's part of the mean gradient over a step's examples into each parameter's ``grad``.
 
@@ -130,6 +132,8 @@ class Sharding:
             seed: The recipe's seed.
             step: Step, 0-based.
             precision: Format of the forward passes.
+            own_code: Whether a person's own model or loss takes part.
+            counts: Whether to count right answers.
 
         Raises:
             DataError: If a person's own model or loss raises, or a forward pass changes buffers.
@@ -148,10 +152,10 @@ class Sharding:
         for index, place in enumerate(passes):
             self._order.real = min(size, len(leaves) - index * size)
             weight = weights[index] / total if real[index] else 0.0
-            reseed(seed, step, leaves[place].index)
+            reseed(seed, step, leaves[place].index, own_code=own_code)
             try:
                 with computing_in(precision):
-                    answers = objective.answer(model, *examples[index], step=step)
+                    answers = objective.answer(model, *examples[index], step=step, counts=counts)
                 (answers.loss * weight).backward()
             except DownslopeError:
                 raise

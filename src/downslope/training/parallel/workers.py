@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 Shared = TypeVar("Shared")
 
 
-@dataclass(frozen=True)
-class LeafNote:
+class LeafNote(NamedTuple):
     """What one leaf's forward pass gave, kept as tensors so that only those who ask wait for them.
 
     Attributes:
         weight: Its share in the step's mean loss; the weights of a step sum to 1.
         loss: Its mean loss, a 0-d tensor.
-        correct: Number of right answers, a 0-d tensor, or None.
+        correct: Number of right answers, a 0-d tensor; None where they are not counted.
         targets: Number of answers asked for.
         terms: How many terms its mean loss is a mean of.
         norm: Norm of its mean gradient, if asked for.

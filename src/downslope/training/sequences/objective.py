@@ -45,7 +45,9 @@ class SequenceToSequence(Objective):
         """Return the number of symbols, END included, that are no padding."""
         return int(lengths(targets).sum())
 
-    def answer(self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None) -> Answers:
+    def answer(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+    ) -> Answers:
         """Return the mean cross-entropy a symbol, and how many symbols are the most probable at their place.
 
         In evaluation every place is shown the true symbol before it, so that the loss is that of the data.
@@ -54,8 +56,8 @@ class SequenceToSequence(Objective):
         logits = cast("Seq2Seq", model)(inputs, targets, self._forcing(step))
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD)
         asked = targets != PAD
-        correct = (logits.detach().argmax(-1) == targets) & asked
-        return Answers(loss, correct.sum(), int(asked.sum()))
+        correct = ((logits.detach().argmax(-1) == targets) & asked).sum() if counts else None
+        return Answers(loss, correct, int(asked.sum()))
 
     def rate_held_out(self, model: nn.Module) -> dict[str, float]:
         """Return the rates of wrong symbols and wrong sequences among greedy answers to the held-out inputs.
