@@ -34,6 +34,11 @@ PLAIN, PLAIN_FUSED, LIGHTNING, KERAS = "torch loop", "torch loop, fused SGD", "L
 STEPS = {"mlp": (200, 1200), "conv": (15, 65)}
 """Steps of the short and the long training of each model: what the long one takes more is divided by the difference."""
 MOST_BATCHES = 50
+MODELS = {
+    "mlp": '{ name = "mlp", hidden = [128] }',
+    "conv": '{ name = "loops:model", options = { name = "conv" } }',
+}
+"""The recipe's model: the built-in one of these shapes, or one's own."""
 
 
 def examples(name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -115,7 +120,7 @@ def _ours(name: str, *, log_every: int) -> Loop:
             "data.name": '"loops:data"',
             "data.batch_size": BATCH,
             "data.options": f'{{ name = "{name}" }}',
-            "model": f'{{ name = "loops:model", options = {{ name = "{name}" }} }}',
+            "model": MODELS[name],
             **{f"sgd.{key}": str(value).lower() for key, value in OPTIONS.items()},
             "train.steps": steps,
             "train.log_every": log_every,

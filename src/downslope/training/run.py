@@ -162,12 +162,11 @@ class Run:
         self._is_whole = True
         result = self._compute(self._model, task.objective, task.dataset, leaves, step=step, counts=logged, **asked)
         self._is_whole = False
-        if logged and self._mishaps.leave_out_spike(step, result.loss()):
+        if logged and self._train.spike is not None and self._mishaps.leave_out_spike(step, result.loss()):
             self.step = step + 1
             return len(state.mishaps.rewinds) != rewinds
         if measured:
             self._measurements.before()
-        grads = [p.grad for p in self._params if p.grad is not None] if logged else []
         skipped = state.optimizer.skipped_steps
         state.optimizer.step()
         self.step = step + 1
@@ -177,8 +176,7 @@ class Run:
         if state.averaged is not None:
             state.averaged.update_parameters(state.model)
         if logged:
-            norm = state.optimizer.grad_norm
-            self._log_step(step, result, global_norm(grads) if norm is None else norm)
+            self._log_step(step, result)
         if measured:
             self._record("measure", step, epoch=task.batches.epoch(step), **self._measurements.after(result))
         return False
@@ -202,10 +200,13 @@ class Run:
             check_alike(self._workers, self._state)
         return evaluate_and_follow(self._task, done=self.step, record=self._record, workers=self._workers)
 
-    def _log_step(self, step: int, result: StepResult, grad_norm: float) -> None:
+    def _log_step(self, step: int, result: StepResult) -> None:
         # Parameters that no pattern matched come last; where there are none, the last group stands for the run.
         group = self._state.optimizer.param_groups[-1]
         loss, accuracy = result.loss(), result.accuracy()
+        grad_norm = self._state.optimizer.grad_norm
+        if grad_norm is None:  # the step had no need of it, and has not written to the gradients
+            grad_norm = global_norm([p.grad for p in self._params if p.grad is not None])
         self._record(
             "step",
             step,
