@@ -80,7 +80,7 @@ def test_steps_are_repeated(monkeypatch: pytest.MonkeyPatch, lr: str, asked: str
     """After the first two steps no step is taken apart any more, whatever the schedule."""
     taken = []
     whole = SGD._step_by
-    monkeypatch.setattr(SGD, "_step_by", lambda self, plan: (taken.append(self.step_count), whole(self, plan)))
+    monkeypatch.setattr(SGD, "_step_by", lambda self, *given: (taken.append(self.step_count), whole(self, *given)))
     _train({"lr": SCHEDULES[lr], "momentum": 0.9, **OPTIONS[asked]}, 16, forgets=False)
     assert taken == [0, 1]
 

@@ -45,6 +45,18 @@ def checked_clip_norm(clip_norm: Any) -> float | None:
     return float(clip_norm)
 
 
+def checked_grad_scale(grad_scale: Any) -> float:
+    """Return `grad_scale` if it is a finite number above 0, else raise `SettingsError`."""
+    if type(grad_scale) is float and 0 < grad_scale < float("inf"):
+        return grad_scale
+    if isinstance(grad_scale, bool) or not isinstance(grad_scale, int | float) or not 0 < grad_scale < float("inf"):
+        raise SettingsError(
+            f"`grad_scale` must be a finite number above 0; got {grad_scale!r}. It multiplies every gradient: give "
+            "1 / scale for a loss that was multiplied by scale, 1 / n for the sum of n batches' mean gradients."
+        )
+    return float(grad_scale)
+
+
 def checked_on_nonfinite(on_nonfinite: Any) -> OnNonfinite:
     """Return `on_nonfinite` if it is one of its three words, else raise `SettingsError`."""
     words = get_args(OnNonfinite)
@@ -84,3 +96,12 @@ def check_step_in_backward(step_in_backward: Any, *, clip_norm: Any, on_nonfinit
             "the backward pass. Leave one of the two out."
         )
     return True
+
+
+def check_not_scaled_late(grad_scale: float) -> None:
+    """Raise `SettingsError` if a step within the backward pass is to scale gradients that are gone already."""
+    if grad_scale != 1.0:
+        raise SettingsError(
+            f"`grad_scale={grad_scale!r}` and `step_in_backward=True` exclude each other: the backward pass has "
+            "already stepped the parameters. Multiply the loss by it instead, before backward()."
+        )

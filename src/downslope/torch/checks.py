@@ -18,15 +18,21 @@ if TYPE_CHECKING:
 
 
 def gradient_scale(
-    optimizer: SGD, grads: Sequence[Tensor], sums: tuple[float, bool] | None = None, names: Sequence[str] | None = None
+    optimizer: SGD,
+    grads: Sequence[Tensor],
+    sums: tuple[float, bool] | None = None,
+    names: Sequence[str] | None = None,
+    *,
+    factor: float = 1.0,
 ) -> float | None:
-    """Return the factor that clipping puts on all gradients, or None if the step is to be skipped.
+    """Return the factor on all gradients, clipping included, or None if the step is to be skipped.
 
     Args:
         optimizer: The optimizer; its `grad_norm` is set.
         grads: All gradients of the step.
         sums: Their sum of squares and whether all are finite, if that is known already.
         names: What to call each in a message; None for the parameters' that have a gradient.
+        factor: The factor that the caller asks for; the norm is that of the gradients times it.
 
     Raises:
         NonFiniteGradientError: If a gradient holds inf or NaN and the optimizer is to raise.
@@ -36,6 +42,7 @@ def gradient_scale(
     else:
         norm = global_norm(grads)
         finite = math.isfinite(norm) or all_finite(grads)
+    norm *= factor
     optimizer.grad_norm = norm
     if not finite and optimizer.on_nonfinite == "skip":
         return None
@@ -43,8 +50,8 @@ def gradient_scale(
         wrong = [name for name, grad in zip(names or _names(optimizer), grads, strict=True) if not all_finite([grad])]
         raise NonFiniteGradientError(_nonfinite_message(optimizer, wrong))
     if optimizer.clip_norm is None or norm <= optimizer.clip_norm:
-        return 1.0
-    return optimizer.clip_norm / norm
+        return factor
+    return factor * (optimizer.clip_norm / norm)
 
 
 def _names(optimizer: SGD) -> list[str]:

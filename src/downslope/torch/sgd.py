@@ -23,8 +23,10 @@ from downslope.torch import param_groups as keys
 from downslope.torch.arguments import (
     OnNonfinite,
     check_implementation,
+    check_not_scaled_late,
     check_step_in_backward,
     checked_clip_norm,
+    checked_grad_scale,
     checked_on_nonfinite,
     checked_velocity_dtype,
 )
@@ -181,18 +183,21 @@ class SGD(SteppingInBackward):
         super().add_param_group(param_group)
         self._param_lists = param_lists(self)
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(self, closure: Callable[[], Any] | None = None, *, grad_scale: float = 1.0) -> Any:
         """Take one step.
 
         Args:
             closure: Function that clears the gradients, computes the loss, calls backward and returns the loss.
+            grad_scale: Factor on every gradient, which costs nothing: 1 / n for the sum of n batches, 1 / scale for a
+                loss that was multiplied by scale. `clip_norm` and `grad_norm` are about gradients times this factor.
 
         Returns:
             What the closure returned, or None.
 
         Raises:
             NonFiniteGradientError: If a gradient holds inf or NaN and on_nonfinite is "raise"; nothing has moved.
-            SettingsError: If a gradient is sparse, or something wrote a value to a group that is not allowed.
+            SettingsError: If a gradient is sparse, or something wrote a value to a group that is not allowed; or if
+                `grad_scale` is not a finite number above 0, or comes too late for a step within the backward pass.
         """
         has_hooks = (
             self._optimizer_step_pre_hooks
@@ -201,22 +206,26 @@ class SGD(SteppingInBackward):
             or _global_optimizer_post_hooks
         )
         if torch.compiler.is_compiling():
-            return self._step_uncompiled(closure) if has_hooks else self._step_compiled(closure)
+            whole = has_hooks or grad_scale != 1.0
+            return self._step_uncompiled(closure, grad_scale=grad_scale) if whole else self._step_compiled(closure)
         if has_hooks or torch.autograd._profiler_enabled():
-            return self._step_with_hooks(closure)
-        if closure is None and self._in_backward is None:
-            return self._step()
-        return self._step_with_closure(closure)
+            return self._step_with_hooks(closure, grad_scale=grad_scale)
+        return self._step_with_closure(closure, grad_scale=grad_scale)
 
     # torch wraps every optimizer's step for hooks and profilers at 5 us a call; here only where there are any.
     step.hooked = True  # type: ignore[attr-defined]
 
-    def _step_with_closure(self, closure: Callable[[], Any] | None = None) -> Any:
+    def _step_with_closure(self, closure: Callable[[], Any] | None = None, *, grad_scale: float = 1.0) -> Any:
+        grad_scale = checked_grad_scale(grad_scale)
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        (self._step if self._in_backward is None else self._in_backward.close)()
+        if self._in_backward is None:
+            self._step(grad_scale)
+        else:
+            check_not_scaled_late(grad_scale)
+            self._in_backward.close()
         return loss
 
     _step_with_hooks = Optimizer.profile_hook_step(_step_with_closure)
@@ -232,18 +241,18 @@ class SGD(SteppingInBackward):
         step_in_graph(self._handle, self._param_lists)
         return loss
 
-    def _step(self) -> None:
+    def _step(self, grad_scale: float = 1.0) -> None:
         plan = self._plan
-        if plan is not None and repeat(self, plan):
+        if plan is not None and grad_scale == 1.0 and repeat(self, plan):
             return
         try:
-            self._step_by(plan if plan is not None and plan.is_current(self) else None)
+            self._step_by(plan if plan is not None and plan.is_current(self) else None, grad_scale)
         finally:
             for held in (plan, self._plan):
                 if held is not None:
                     held.let_go()
 
-    def _step_by(self, plan: StepPlan | None) -> None:
+    def _step_by(self, plan: StepPlan | None, grad_scale: float) -> None:
         """Take one step by a plan that holds, or else by one made for it."""
         pairs: list[tuple[int, Tensor]] = []
         if plan is None:
@@ -252,18 +261,18 @@ class SGD(SteppingInBackward):
                 self._make_plan(pairs)  # which allocates
                 return
         scalars = self.step_scalars()  # before any moves
-        grad_scale = 1.0
+        factor: float | None = grad_scale
         if self.clip_norm is not None or self.on_nonfinite != "ignore":
-            if plan is None:
-                grad_scale = gradient_scale(self, grads_of(param for _, param in pairs))
-            else:
-                grad_scale = gradient_scale(self, plan.grads(), plan.sum_of_squares())
-        if grad_scale is None:
+            grads, sums = (
+                (grads_of(param for _, param in pairs), None) if plan is None else (plan.grads(), plan.sum_of_squares())
+            )
+            factor = gradient_scale(self, grads, sums, factor=grad_scale)
+        if factor is None:
             self.count_skipped_step()
             return
         if plan is None:
             plan = self._plan = self._make_plan(pairs)
-        carry_out(self, plan, scalars, grad_scale)
+        carry_out(self, plan, scalars, factor)
         self.count_step()
 
     def step_scalars(self) -> list[StepScalars]:

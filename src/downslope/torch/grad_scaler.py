@@ -1,0 +1,70 @@
+"""`GradScaler`: torch's loss scaling, with the unscaling and the search for inf and NaN within the optimizer's step.
+
+What lives here: how a scaler steps our optimizer. What does not: the scale and how it grows, which are torch's own, and
+the arithmetic, which is the optimizer's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.amp.grad_scaler import OptState
+
+from downslope.torch.sgd import SGD
+
+
+class GradScaler(torch.amp.GradScaler):
+    """``torch.amp.GradScaler`` that leaves the unscaling to `SGD`: one pass over the gradients less.
+
+    Torch's own divides every gradient by the scale, reading and writing it, before a step reads it again; with
+    clipping there is another pass for the norm. Here a step is one pass that reads the gradients (their norm, and
+    whether all are finite) and one that moves the parameters, with 1 / scale as a factor in the step's coefficients.
+    Gradients stay as they are, scaled; whoever wants to see them calls ``unscale_`` first, and everything is then done
+    torch's way, as it is for every other optimizer.
+
+    A step that is left out because a gradient is not finite counts among the optimizer's `skipped_steps`, whatever its
+    `on_nonfinite`. The arguments are those of ``torch.amp.GradScaler``.
+
+    Example:
+        >>> import torch
+        >>> from downslope.torch import SGD, GradScaler
+        >>> model = torch.nn.Linear(2, 1)
+        >>> optimizer = SGD(model.named_parameters(), lr=0.1, momentum=0.9, clip_norm=1.0)
+        >>> scaler = GradScaler("cpu", init_scale=1024.0)
+        >>> scaler.scale(model(torch.ones(2)).sum()).backward()
+        >>> scaler.step(optimizer)
+        >>> scaler.update()
+
+    References:
+        Micikevicius et al., "Mixed precision training" (2018), section 3.2.
+    """
+
+    def step(self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> float | None:
+        """Take the optimizer's step with unscaled gradients, unless one of them is not finite.
+
+        Args:
+            optimizer: The optimizer.
+            *args: Passed on to its ``step``.
+            **kwargs: Likewise.
+
+        Raises:
+            RuntimeError: If ``step`` was called already since the last ``update``.
+            SettingsError: If the optimizer steps within the backward pass, which has moved the parameters already.
+        """
+        if not self._enabled or not isinstance(optimizer, SGD) or optimizer.step_in_backward or args or kwargs:
+            return super().step(optimizer, *args, **kwargs)
+        state = self._per_optimizer_states[id(optimizer)]
+        if state["stage"] is not OptState.READY:
+            return super().step(optimizer)
+        scale, _ = self._check_scale_growth_tracker("step")
+        chosen, skipped = optimizer.on_nonfinite, optimizer.skipped_steps
+        optimizer.on_nonfinite = "skip"
+        try:
+            result = optimizer.step(grad_scale=1.0 / scale.item())
+        finally:
+            optimizer.on_nonfinite = chosen
+        found = float(optimizer.skipped_steps != skipped)
+        state["found_inf_per_device"] = {scale.device: torch.full((), found, device=scale.device)}
+        state["stage"] = OptState.STEPPED
+        return result
