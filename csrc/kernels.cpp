@@ -37,11 +37,11 @@ constexpr std::size_t cache_line = 64;
 constexpr std::size_t tile = 64;
 
 template <bool for_writing, class Element>
-inline void prefetch(const Element* elements) {
+inline void prefetch(const Element* elements, std::size_t count) {
 #if defined(__GNUC__) || defined(__clang__)
   // an address past the end is never read from, only asked for; computed as an integer, since it is no pointer then
   const std::uintptr_t from = reinterpret_cast<std::uintptr_t>(elements) + bytes_ahead;
-  for (std::size_t byte = 0; byte < tile * sizeof(Element); byte += cache_line)
+  for (std::size_t byte = 0; byte < count * sizeof(Element); byte += cache_line)
     __builtin_prefetch(reinterpret_cast<const void*>(from + byte), for_writing);
 #endif
 }
@@ -92,9 +92,9 @@ void step(const Piece& piece, const Coefficients& coefficients) {
     };
     std::size_t begin = 0;
     for (; begin + tile <= piece.count; begin += tile) {
-      prefetch<true>(static_cast<const Param*>(piece.param) + begin);
-      prefetch<false>(static_cast<const Param*>(piece.grad) + begin);
-      if constexpr (!std::is_same_v<Velocity, absent>) prefetch<true>(static_cast<const Velocity*>(piece.velocity) + begin);
+      prefetch<true>(static_cast<const Param*>(piece.param) + begin, tile);
+      prefetch<false>(static_cast<const Param*>(piece.grad) + begin, tile);
+      if constexpr (!std::is_same_v<Velocity, absent>) prefetch<true>(static_cast<const Velocity*>(piece.velocity) + begin, tile);
       run_part(begin, tile);
     }
     run_part(begin, piece.count - begin);
@@ -106,32 +106,36 @@ void step(const Piece& piece, const Coefficients& coefficients) {
   }
 }
 
+template <class Element>
+inline double square(Element element) {
+  const double x = static_cast<double>(widen(element));
+  return x * x;
+}
+
 // Sixteen sums side by side, added up at the end in a fixed order, so that the width of vectors makes no difference.
 template <class Element>
 BlockSum sum_of_squares(const void* values, std::size_t count) {
   constexpr std::size_t lanes = 16;
   const Element* __restrict__ elements = static_cast<const Element*>(values);
   double sums[lanes] = {};
-  double differences[lanes] = {};  // x - x is 0 for every finite x and NaN for the others
   std::size_t i = 0;
   for (; i + lanes <= count; i += lanes) {
-    for (std::size_t lane = 0; lane < lanes; ++lane) {
-      const double x = static_cast<double>(widen(elements[i + lane]));
-      sums[lane] += x * x;
-      differences[lane] += x - x;
+    prefetch<false>(elements + i, lanes);
+    for (std::size_t lane = 0; lane < lanes; ++lane) sums[lane] += square(elements[i + lane]);
+  }
+  for (std::size_t lane = 0; i + lane < count; ++lane) sums[lane] += square(elements[i + lane]);
+  double sum = 0;
+  for (double part : sums) sum += part;
+  // Inf and NaN make the sum inf or NaN. Finite elements do so only where their squares overflow: of doubles alone.
+  bool finite = sum - sum == 0;
+  if constexpr (std::is_same_v<Element, double>) {
+    if (!finite) {
+      double difference = 0;  // x - x is 0 for every finite x and NaN for the others
+      for (std::size_t k = 0; k < count; ++k) difference += elements[k] - elements[k];
+      finite = difference == 0;
     }
   }
-  for (std::size_t lane = 0; i + lane < count; ++lane) {
-    const double x = static_cast<double>(widen(elements[i + lane]));
-    sums[lane] += x * x;
-    differences[lane] += x - x;
-  }
-  double sum = 0, difference = 0;
-  for (std::size_t lane = 0; lane < lanes; ++lane) {
-    sum += sums[lane];
-    difference += differences[lane];
-  }
-  return {sum, difference == 0};
+  return {sum, finite};
 }
 
 }  // namespace
