@@ -125,11 +125,13 @@ PROBLEMS = (
         caveat="Data, network, distribution of the first weights, and settings are the same, the random numbers are "
         "not. Score and loss are those of the training set, as there; the loss is the mean over the last epoch's "
         "batches as they were trained on. scikit-learn was run here beside; with its seed 0 it prints the published "
-        "figures. Given scikit-learn's own first weights and orders of the examples, our training ends with its score "
-        "exactly, and with its loss but for the penalty, which scikit-learn's counts and ours does not (0.00004 "
-        "of plain SGD, 0.00007 with momentum): `tests/training/test_as_scikit_learn.py`. What else is left between "
-        "the columns is chance: from seed to seed the score has a standard deviation of about 0.3 % (0.2 % with "
-        "Nesterov's momentum), so that the means of five seeds on either side differ with one of 0.2 % (0.1 %).",
+        "figures. Ours were trained within one process by what the command line calls; the first three seeds by the "
+        "command line too, to the same bits. Given scikit-learn's own first weights and orders of the examples, our "
+        "training ends with its score exactly and, in float64, with its loss to 3e-8, but for the penalty, which its "
+        "loss counts and ours does not (0.00004; with momentum 0.00008, with Nesterov's 0.00007): "
+        "`tests/training/test_as_scikit_learn.py`. What else lies between the columns is chance: from seed to seed the "
+        "score has a standard deviation of about 0.3 % (0.2 % with Nesterov's momentum), so that the means of five "
+        "seeds on either side differ with one of 0.2 % (0.1 %).",
         rows=(
             _digits("sgd", 0.956, 0.2438, momentum=0.0),
             _digits("momentum", 0.9928, 0.0413, momentum=0.9, nesterovs_momentum=False),

@@ -171,7 +171,7 @@ def difference(figure: Figure, runs: list[dict[str, Any]], peers: list[dict[str,
     """
     scale = 100 if figure.percent else 1
     sides = [[run[figure.key] * scale for run in side] for side in (runs, peers)]
-    apart = f"{statistics.fmean(sides[0]) - statistics.fmean(sides[1]):+.{figure.digits}f}"
+    apart = f"{statistics.fmean(sides[0]) - statistics.fmean(sides[1]):+z.{figure.digits}f}"
     if min(len(side) for side in sides) < 2:
         return apart
     error = math.sqrt(sum(statistics.variance(side) / len(side) for side in sides))

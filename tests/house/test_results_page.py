@@ -54,6 +54,7 @@ def test_a_difference_has_its_standard_error():
     ours, peers = [{"loss": value} for value in (1.0, 2.0, 3.0)], [{"loss": 5 + 2**0.5}, {"loss": 5 - 2**0.5}]
     assert results.difference(figure, ours, peers) == "-3.00 ± 1.53"
     assert results.difference(figure, ours[:1], peers) == "-4.00"
+    assert results.difference(figure, [{"loss": -1e-9}], [{"loss": 0.0}]) == "+0.00"
     assert results.seeds_text([{"seed": seed} for seed in range(200)]) == "0 to 199"
     assert results.seeds_text([{"seed": seed} for seed in (0, 1, 4)]) == "0, 1, 4"
 
