@@ -6,7 +6,8 @@
     python benchmarks/results.py --check                # exit code 1 if the page does not show what was recorded
 
 What lives here: one real run of the command line for each recipe and seed, its record in benchmarks/results/recipes/,
-and the page's tables, in which nothing is written by hand. What does not: which figures there are (`published.py`).
+and the page's tables, in which nothing is written by hand. What does not: which figures there are (`published.py`), and
+runs with many seeds beside scikit-learn's (`many_seeds.py`).
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ def test_a_run_that_the_command_line_ends_otherwise_is_not_recorded(monkeypatch)
     """Many seeds are trained within one process: a seed that both have must have ended with the same bits."""
     monkeypatch.setattr(results, "train_here", lambda _path, seed: {"seed": seed, "accuracy": 0.5, "epoch_loss": 1.0})
     monkeypatch.setattr(results, "train_peer", lambda seed, **_: {"seed": seed, "accuracy": 0.4, "epoch_loss": 2.0})
+    monkeypatch.setattr("torch.set_num_threads", lambda _: None)  # other tests of this process are to keep theirs
     row = replace(ROWS["digits-as-sklearn-sgd"], many=3)
     run = {"seed": 1, "accuracy": 0.5, "epoch_loss": 1.0, "processor_seconds": 3.0}
     assert [len(runs) for runs in results.measure_beside(row, [run]).values()] == [3, 3]
