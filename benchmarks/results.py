@@ -6,7 +6,8 @@
     python benchmarks/results.py --check                # exit code 1 if the page does not show what was recorded
 
 What lives here: one real run of the command line for each recipe and seed, its record in benchmarks/results/recipes/,
-and the page's tables, in which nothing is written by hand. What does not: which figures there are (`published.py`).
+and the page's tables, in which nothing is written by hand. What does not: which figures there are (`published.py`), and
+runs with many seeds beside scikit-learn's (`many_seeds.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -26,6 +28,7 @@ from typing import Any
 
 import environment
 import tables
+from many_seeds import epoch_loss, train_here, train_peer
 from published import PROBLEMS, ROWS, Figure, Row
 from render import filled
 
@@ -60,8 +63,28 @@ def measure_row(row: Row) -> dict[str, Any]:
         "threads": row.threads,
         "environment": environment.describe(),
         "runs": runs,
-        "peer": [peer(row, seed) for seed in row.seeds] if row.peer is not None else [],
+        **({} if row.peer is None else measure_beside(row, runs)),
     }
+
+
+def measure_beside(row: Row, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the results of many seeds, ours and the peer's.
+
+    Raises:
+        SystemExit: If a run within this process ends otherwise than the command line's with the same seed.
+    """
+    import torch
+
+    torch.set_num_threads(row.threads)
+    path = recipe_file(row.recipe)
+    many = [train_here(path, seed) for seed in range(row.many)]
+    for run in runs:
+        if run | many[run["seed"]] != run:
+            sys.exit(f"{row.recipe}: the command line gave {run}, this process {many[run['seed']]}")
+    peers = [train_peer(seed, **row.peer or {}) for seed in range(row.many)]
+    for figure in row.figures:
+        print(f"{row.recipe}, {row.many} seeds, {figure.name}: {difference(figure, many, peers)}", flush=True)
+    return {"many": many, "peer": peers}
 
 
 def train(row: Row, seed: int) -> dict[str, Any]:
@@ -103,19 +126,6 @@ def command(words: list[str], threads: int) -> str:
     return done.stdout
 
 
-def epoch_loss(run: Path) -> float:
-    """Return the mean loss over the examples of a run's last epoch, each before the step that it was part of."""
-    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    steps = [line for line in lines if line["kind"] == "step"]
-    last = [line["loss"] for line in steps if line["epoch"] == steps[-1]["epoch"]]
-    with (run / "recipe.toml").open("rb") as file:
-        size = tomllib.load(file)["data"]["batch_size"]
-    count = facts["data"]["train_examples"]
-    weights = [min(size, count - size * place) for place in range(len(last))]
-    return sum(weight * loss for weight, loss in zip(weights, last, strict=True)) / sum(weights)
-
-
 def start_loss(recipe: str, seed: int) -> float:
     """Return the held-out loss before the first step."""
     from downslope.recipes.decode import load_recipe
@@ -125,26 +135,6 @@ def start_loss(recipe: str, seed: int) -> float:
     task = build_task(load_recipe(recipe_file(recipe), [("seed", str(seed))]))
     data = task.dataset
     return measure(task.state.model, task.objective, data.held_out_inputs, data.held_out_targets)["loss"]
-
-
-def peer(row: Row, seed: int) -> dict[str, Any]:
-    """Return the training score and loss of scikit-learn's own run, as its example has it."""
-    import warnings
-
-    from sklearn.datasets import load_digits
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.neural_network import MLPClassifier
-    from sklearn.preprocessing import MinMaxScaler
-
-    pixels, labels = load_digits(return_X_y=True)
-    inputs = MinMaxScaler().fit_transform(pixels)
-    model: Any = MLPClassifier(
-        random_state=seed, max_iter=15, solver="sgd", learning_rate="constant", learning_rate_init=0.2, **row.peer or {}
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(inputs, labels)
-    return {"seed": seed, "accuracy": float(model.score(inputs, labels)), "epoch_loss": float(model.loss_)}
 
 
 def commit() -> str:
@@ -174,6 +164,29 @@ def shown(figure: Figure, runs: list[dict[str, Any]]) -> str:
     return f"{mean} ({low:.{figure.digits}f} to {high:.{figure.digits}f})"
 
 
+def difference(figure: Figure, runs: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
+    """Return how far the mean of ours lies above a peer's, with its standard error: "-0.03 ± 0.09".
+
+    The runs of either side have random numbers of their own, so that their variances add up; of fewer than two runs on
+    a side there is no standard error.
+    """
+    scale = 100 if figure.percent else 1
+    sides = [[run[figure.key] * scale for run in side] for side in (runs, peers)]
+    apart = f"{statistics.fmean(sides[0]) - statistics.fmean(sides[1]):+z.{figure.digits}f}"
+    if min(len(side) for side in sides) < 2:
+        return apart
+    error = math.sqrt(sum(statistics.variance(side) / len(side) for side in sides))
+    return f"{apart} ± {error:.{figure.digits}f}"
+
+
+def seeds_text(runs: list[dict[str, Any]]) -> str:
+    """Return the seeds of runs: "0, 1, 2", or "0 to 19" for many in a row."""
+    seeds = [run["seed"] for run in runs]
+    if len(seeds) > 5 and seeds == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
 def row_cells(row: Row, *, with_peer: bool) -> list[list[str]]:
     """Return the table's rows of one recipe, one for each figure."""
     record = recorded(row.recipe)
@@ -184,17 +197,16 @@ def row_cells(row: Row, *, with_peer: bool) -> list[list[str]]:
         first = number == 0
         if record is None:
             cells.append(
-                [link if first else "", figure.name, "not run yet", *([""] * with_peer), published, "", "", ""]
+                [link if first else "", figure.name, "not run yet", *([""] * 2 * with_peer), published, "", "", ""]
             )
             continue
-        runs = record["runs"]
-        beside = [shown(figure, record["peer"])] if with_peer else []
-        seeds = ", ".join(str(run["seed"]) for run in runs)
-        spent = f"{statistics.median(run['processor_seconds'] for run in runs):.0f}"
+        runs, peers = record.get("many", record["runs"]), record.get("peer", [])
+        beside = [shown(figure, peers), difference(figure, runs, peers)] if with_peer else []
+        spent = f"{statistics.median(run['processor_seconds'] for run in record['runs']):.0f}"
         when = f"{record['environment']['date']}, {record['commit']}"
         if checksum_now(row.recipe) != record["checksum"]:
             when += "; the recipe has changed since"
-        rest = [seeds, spent, when] if first else ["", "", ""]
+        rest = [seeds_text(runs), spent, when] if first else ["", "", ""]
         cells.append([link if first else "", figure.name, shown(figure, runs), *beside, published, *rest])
     return cells
 
@@ -208,8 +220,8 @@ def problem_text(number: int) -> str:
     """Return a problem's source, table and caveat."""
     problem = PROBLEMS[number]
     with_peer = any(row.peer is not None for row in problem.rows)
-    heading = ["recipe", "figure", "ours", *(["scikit-learn, here"] * with_peer), "published"]
-    heading += ["seeds", "processor seconds a run", "recorded"]
+    beside = ["scikit-learn, here", "ours - scikit-learn"] if with_peer else []
+    heading = ["recipe", "figure", "ours", *beside, "published", "seeds", "processor seconds a run", "recorded"]
     rows = [cells for row in problem.rows for cells in row_cells(row, with_peer=with_peer)]
     return f"Published: {problem.source}.\n\n{tables.as_markdown((heading, rows))}\n\n{problem.caveat}"
 

@@ -4,7 +4,8 @@ scikit-learn's example "Compare Stochastic learning strategies for MLPClassifier
 scaled to [0, 1] by itself, for 15 epochs in batches of 200, and quotes the score and loss on those same digits. The
 network has 100 hidden units and starts from Glorot's uniform distribution. Here are its data and its start; the rest,
 its settings of SGD, are the recipes recipes/digits-as-sklearn-*.toml. Its penalty, alpha = 1e-4 divided by the 200
-examples of a batch, is their weight_decay of 5e-7 on the weights and not on the biases.
+examples of a batch, is their weight_decay of 5e-7 on the weights and not on the biases. (scikit-learn divides by the
+197 examples of the last batch there, which changes the loss by less than 1e-7.)
 
 References:
     F. Pedregosa et al., "Scikit-learn: machine learning in Python", JMLR 2011.

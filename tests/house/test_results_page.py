@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -46,6 +46,29 @@ def test_the_page_notices_what_is_not_recorded(tmp_path, monkeypatch):
     record["checksum"] = results.checksum("mnist1d-gru")
     (tmp_path / "mnist1d-gru.json").write_text(json.dumps(record))
     assert results.row_cells(row, with_peer=False)[0][-1] == "2026-01-02, abc"
+
+
+def test_a_difference_has_its_standard_error():
+    """By hand: means 2 and 5 with variances 1 and 4 of three and two runs, sqrt(1 / 3 + 4 / 2); one run has none."""
+    figure = Figure(key="loss", name="loss", percent=False)
+    ours, peers = [{"loss": value} for value in (1.0, 2.0, 3.0)], [{"loss": 5 + 2**0.5}, {"loss": 5 - 2**0.5}]
+    assert results.difference(figure, ours, peers) == "-3.00 ± 1.53"
+    assert results.difference(figure, ours[:1], peers) == "-4.00"
+    assert results.difference(figure, [{"loss": -1e-9}], [{"loss": 0.0}]) == "+0.00"
+    assert results.seeds_text([{"seed": seed} for seed in range(200)]) == "0 to 199"
+    assert results.seeds_text([{"seed": seed} for seed in (0, 1, 4)]) == "0, 1, 4"
+
+
+def test_a_run_that_the_command_line_ends_otherwise_is_not_recorded(monkeypatch):
+    """Many seeds are trained within one process: a seed that both have must have ended with the same bits."""
+    monkeypatch.setattr(results, "train_here", lambda _path, seed: {"seed": seed, "accuracy": 0.5, "epoch_loss": 1.0})
+    monkeypatch.setattr(results, "train_peer", lambda seed, **_: {"seed": seed, "accuracy": 0.4, "epoch_loss": 2.0})
+    monkeypatch.setattr("torch.set_num_threads", lambda _: None)  # other tests of this process are to keep theirs
+    row = replace(ROWS["digits-as-sklearn-sgd"], many=3)
+    run = {"seed": 1, "accuracy": 0.5, "epoch_loss": 1.0, "processor_seconds": 3.0}
+    assert [len(runs) for runs in results.measure_beside(row, [run]).values()] == [3, 3]
+    with pytest.raises(SystemExit, match="the command line gave"):
+        results.measure_beside(row, [run | {"epoch_loss": 1.0000000000000002}])
 
 
 def test_the_loss_of_an_epoch_weighs_a_smaller_last_batch(tmp_path):
