@@ -25,7 +25,7 @@ NB_MODULE(_native, m) {
       },
       "param_format"_a, "velocity_format"_a, "rounding"_a);
   m.def("thread_count", &thread_count);
-  m.def("set_thread_count", &set_thread_count, "count"_a);
+  m.def("set_thread_count", &set_thread_count, "count"_a, "of_torch"_a = false);
   m.def("instruction_set", &instruction_set);
   m.def("set_instruction_set", &set_instruction_set, "name"_a);
 }

@@ -1,5 +1,7 @@
 #include "thread_pool.h"
 
+#include "torch_team.h"
+
 #include <atomic>
 #include <cfenv>
 #include <condition_variable>
@@ -98,26 +100,54 @@ class Pool {
   std::vector<std::thread> threads_;
 };
 
+// A parallel region on torch's threads. Each of them computes as the caller does, and afterwards as it did before.
+struct Region {
+  const std::function<void(int)>& work;
+  const int shares;
+  std::fenv_t environment{};
+  std::atomic<int> next{0};
+
+  static void take_shares(void* context) {
+    Region& region = *static_cast<Region*>(context);
+    std::fenv_t own;
+    std::fegetenv(&own);
+    std::fesetenv(&region.environment);
+    for (int share; (share = region.next.fetch_add(1)) < region.shares;) region.work(share);
+    std::fesetenv(&own);
+  }
+};
+
 std::mutex busy;  // one parallel region at a time; callers that find it busy work alone
 Pool* pool = nullptr;
 std::atomic<int> threads{1};
+// For a while after each of torch's own operations its threads spin on their processors, waiting for the next; ours, woken
+// then, would have to share the processors with them. So where torch is loaded, its threads do our work.
+std::atomic<bool> borrows{false};
 
 #ifdef DOWNSLOPE_HAS_FORK
 // A forked child has none of the parent's threads: it forgets the pool (which cannot be destroyed without them) and
-// starts its own at first use. The lock is held across the fork so that the child finds it free.
+// starts its own at first use. The lock is held across the fork so that the child finds it free. An OpenMP runtime does
+// not forget its threads, and would wait for them for ever: a child borrows none.
+bool is_child = false;
 void before_fork() { busy.lock(); }
 void after_fork_in_parent() { busy.unlock(); }
 void after_fork_in_child() {
   pool = nullptr;
+  is_child = true;
   busy.unlock();
 }
 const int registered = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+#else
+constexpr bool is_child = false;
 #endif
 
 }  // namespace
 
 int thread_count() { return threads.load(); }
-void set_thread_count(int count) { threads.store(count < 1 ? 1 : count); }
+void set_thread_count(int count, bool of_torch) {
+  threads.store(count < 1 ? 1 : count);
+  borrows.store(of_torch);
+}
 
 void run_parallel(int shares, const std::function<void(int)>& work) {
   const int wanted = thread_count();
@@ -125,6 +155,11 @@ void run_parallel(int shares, const std::function<void(int)>& work) {
   if (wanted == 1 || shares == 1 || !lock.try_lock()) {
     for (int share = 0; share < shares; ++share) work(share);
     return;
+  }
+  if (borrows && !is_child) {
+    Region region{work, shares};
+    std::fegetenv(&region.environment);
+    if (run_on_torch_team(wanted, &Region::take_shares, &region)) return;
   }
   if (pool == nullptr || pool->wanted() != wanted - 1) {
     delete pool;

@@ -75,14 +75,25 @@ def get_num_threads() -> int:
     """Return how many threads the compiled step uses."""
     if _Threads.chosen is not None:
         return _Threads.chosen
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        return torch.get_num_threads()
+    of_torch = _torchs_number()
+    if of_torch is not None:
+        return of_torch
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_threads() -> None:
-    """Tell the compiled module the present number of threads; called before each step."""
+    """Tell the compiled module the present number of threads, and whether it is torch's; called before each step.
+
+    Where it is, torch's own threads do the work: they spin for a while after each of its operations, and other threads
+    would have to share the processors with them.
+    """
     native = load_native()
     if native is not None:
-        native.set_thread_count(get_num_threads())
+        count = get_num_threads()
+        native.set_thread_count(count, count == _torchs_number())
+
+
+def _torchs_number() -> int | None:
+    """Return how many threads torch uses; None where it is not loaded."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else torch.get_num_threads()
