@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from downslope.cli.arguments import CommandParser
-from downslope.cli.run_folders import check_run_folder
+from downslope.cli.run_folders import find_run_folder
 from downslope.cli.tables import count_of, format_number, format_percent
 
 
@@ -27,14 +26,14 @@ def execute(words: Sequence[str]) -> int:
         summary="Print how good a run's model is on the held-out examples: loss, and accuracy or rates of errors.",
         example="downslope evaluate runs/digits --checkpoint best",
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="run folder, finished or not")
+    parser.add_argument("run", metavar="RUN", help="run folder, finished or not")
     add_checkpoint_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     arguments = parser.read(words)
-    check_run_folder(arguments.run)
+    run = find_run_folder(arguments.run)
     from downslope.training.evaluate import evaluate_run
 
-    result = evaluate_run(arguments.run, arguments.checkpoint)
+    result = evaluate_run(run, arguments.checkpoint)
     if arguments.json:
         print_json(result)
         return 0

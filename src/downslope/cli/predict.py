@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from downslope.cli.arguments import CommandParser, count
+from downslope.cli.arguments import CommandParser, count, file_path
 from downslope.cli.evaluate import add_checkpoint_option, after, print_json, print_notes
-from downslope.cli.run_folders import check_run_folder
+from downslope.cli.run_folders import find_run_folder
 from downslope.cli.tables import format_number, format_table
 
 _HELD_OUT_COUNT = 10
@@ -36,7 +35,7 @@ def execute(words: Sequence[str]) -> int:
         ),
         example="downslope predict runs/digits --count 5",
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="run folder, finished or not")
+    parser.add_argument("run", metavar="RUN", help="run folder, finished or not")
     parser.add_argument(
         "--input",
         metavar="FILE|TEXT",
@@ -58,17 +57,17 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--attention",
         metavar="FILE",
-        type=Path,
+        type=file_path,
         help="sequences: draw the first input's attention: .png, .svg, .pdf",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     arguments = parser.read(words)
-    check_run_folder(arguments.run)
+    run = find_run_folder(arguments.run)
     from downslope.training.predict import predict_run
 
     limit = arguments.count or (_HELD_OUT_COUNT if arguments.input is None else None)
     result = predict_run(
-        arguments.run,
+        run,
         arguments.input,
         checkpoint=arguments.checkpoint,
         count=limit,

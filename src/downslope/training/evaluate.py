@@ -16,6 +16,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from downslope.core.errors import CheckpointError
+from downslope.core.paths import expand_home, expansion_of
 from downslope.recipes.schema import Recipe
 from downslope.training.checkpoint import (
     FOLDER,
@@ -87,7 +88,7 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
     Raises:
         CheckpointError: If the run or its weights are missing, damaged, or of another model.
     """
-    opened = open_run(Path(run), checkpoint)
+    opened = open_run(run, checkpoint)
     recipe, dataset, weights = opened.recipe, opened.dataset, opened.weights
     objective = build_objective(recipe, dataset)  # an evaluation never asks for a schedule's value
     found: dict[str, float] = {}
@@ -114,7 +115,7 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
     }
 
 
-def open_run(run: Path, checkpoint: str = "last") -> TrainedRun:
+def open_run(run: str | Path, checkpoint: str = "last") -> TrainedRun:
     """Return a run with its data and trained model.
 
     Args:
@@ -124,8 +125,9 @@ def open_run(run: Path, checkpoint: str = "last") -> TrainedRun:
     Raises:
         CheckpointError: As in `evaluate_run`.
     """
-    recipe = RunFolder(run).recipe()
-    weights = find_weights(run, checkpoint)
+    folder = RunFolder(run)
+    recipe = folder.recipe()
+    weights = find_weights(folder.path, checkpoint)
     dataset = load_data(recipe)
     model = build_model(recipe, dataset)
     load_weights(model, weights.model, weights.origin)
@@ -141,14 +143,14 @@ def find_weights(run: Path, checkpoint: str) -> Weights:
         return _last(run)
     if checkpoint == "best":
         return _best(run)
-    path = Path(checkpoint)
+    path = expand_home(checkpoint, CheckpointError)
     if path.is_dir():
         return _from_checkpoint(path)
     if path.is_file():
         return _from_file(path)
     raise CheckpointError(
-        f"{checkpoint}: there is no such checkpoint. Give last, best, the folder of a checkpoint, or a .safetensors "
-        f"file. {_list_of(run)}"
+        f"{checkpoint}{expansion_of(checkpoint)}: there is no such checkpoint. Give last, best, the folder of a "
+        f"checkpoint, or a .safetensors file. {_list_of(run)}"
     )
 
 

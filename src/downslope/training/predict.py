@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import DataError
+from downslope.core.paths import expand_home
 from downslope.training.data import Dataset
 from downslope.training.evaluate import TrainedRun, open_run
 from downslope.training.held_out import BATCH
@@ -58,7 +59,7 @@ def predict_run(
         CheckpointError: As in `evaluate_run`.
         DataError: If the file cannot be read or does not fit the run.
     """
-    opened = open_run(Path(run), checkpoint)
+    opened = open_run(run, checkpoint)
     dataset, notes = opened.dataset, list(opened.notes)
     if dataset.sequences is not None:
         from downslope.training.sequences.transcribe import transcribe
@@ -75,10 +76,10 @@ def predict_run(
         inputs, targets = dataset.held_out_inputs[:count], dataset.held_out_targets[:count]
         targets = restore_unit(targets, dataset)
     elif dataset.reader is not None:
-        inputs, names = dataset.reader(Path(source))
+        inputs, names = dataset.reader(source)
         inputs = inputs[:count]
     else:
-        inputs = read_inputs(Path(source), dataset)[:count]
+        inputs = read_inputs(expand_home(source, DataError, "--input"), dataset)[:count]
         notes += _range_notes(inputs, dataset)
     outputs = _outputs(opened, inputs)
     rows = _classes(outputs) if dataset.classes is not None else _values(outputs, dataset)

@@ -21,11 +21,11 @@ PARTS = ("train_inputs", "train_targets", "held_out_inputs", "held_out_targets")
 class ExampleReader(Protocol):
     """Reads a person's own examples from a file, with the preprocessing that the training examples had."""
 
-    def __call__(self, path: Path) -> tuple[torch.Tensor, Sequence[str]]:
+    def __call__(self, given: str | Path) -> tuple[torch.Tensor, Sequence[str]]:
         """Return inputs, example first, and what to call each example, or no names.
 
         Args:
-            path: The file or folder.
+            given: The file or folder, as a person wrote it.
 
         Raises:
             DataError: If it cannot be read, or does not fit the data.

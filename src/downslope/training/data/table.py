@@ -89,7 +89,7 @@ def load(recipe: Recipe) -> Dataset:
     """
     options = read_options(Options, recipe.data.options, "data")
     is_class = _target_is_class(recipe, options)
-    file = open_table(Path(options.path), options.delimiter, "data.options.path")
+    file = open_table(options.path, options.delimiter, "data.options.path")
     features = _choose_features(file, options)
     wanted = {**_wanted(features, options), options.target: _wanted_target(is_class)}
     columns = _without_missing(file.read(wanted), wanted, options)
@@ -99,7 +99,7 @@ def load(recipe: Recipe) -> Dataset:
         train, held_out = parts["train_inputs"].numpy(), columns.take(parts["held_out_inputs"].numpy())
     else:
         train = np.arange(len(columns.lines))
-        other = open_table(Path(options.held_out_path), options.delimiter, "data.options.held_out_path")
+        other = open_table(options.held_out_path, options.delimiter, "data.options.held_out_path")
         _check_names(other, wanted, "its columns must be those of data.options.path")
         held_out = _without_missing(other.read(wanted), wanted, options)
     encoding = learn_encoding(columns, train, features, standardize=options.standardize, fill=options.missing == "mean")
@@ -137,16 +137,16 @@ class TableReader:
         self._encoding = encoding
         self._options = options
 
-    def __call__(self, path: Path) -> tuple[torch.Tensor, Sequence[str]]:
+    def __call__(self, given: str | Path) -> tuple[torch.Tensor, Sequence[str]]:
         """Return inputs, and no names: the rows are counted.
 
         Args:
-            path: A table; its columns may be more than the features, such as the target.
+            given: A table; its columns may be more than the features, such as the target.
 
         Raises:
             DataError: If it cannot be read, lacks a feature, or has a missing cell that is not to be filled.
         """
-        file = open_table(path, self._options.delimiter, "--input")
+        file = open_table(given, self._options.delimiter, "--input")
         wanted = _wanted(self._encoding.features, self._options)
         _check_names(file, wanted, "the run learned from it")
         inputs = self._encoding.encode(file.read(wanted)).astype(np.float32)

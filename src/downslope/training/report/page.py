@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from downslope import __version__
-from downslope.core.errors import DownslopeError, MissingDependencyError
+from downslope.core.errors import CheckpointError, DownslopeError, MissingDependencyError
+from downslope.core.paths import expand_home
 from downslope.core.schedules import Schedule
 from downslope.pages.svg import COLOURS
 from downslope.recipes.equations import equations
@@ -44,10 +45,10 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
         CheckpointError: If one is no run folder, is damaged, or `out` cannot be written.
         MissingDependencyError: If matplotlib or jinja2 is not installed.
     """
-    out = Path(out)
+    out = expand_home(out)
     if out.is_dir():
         raise DownslopeError(f"{out}: is a folder. Give the file to write, such as {out / 'report.html'}.")
-    page = render(read_runs([Path(run) for run in runs]))
+    page = render(read_runs([expand_home(run, CheckpointError) for run in runs]))
     write_file(out, page.encode("utf-8", "surrogateescape"))
     return out
 
