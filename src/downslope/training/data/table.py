@@ -1,15 +1,15 @@
 """A table of a person's own, by path: which column is the target, and what the others become.
 
-What lives here: the options, the split, and reading further rows for predictions. What does not: files
-(`table_files.py`) and the numbers that a model sees (`table_encoding.py`).
+What lives here: the split, and reading further rows for predictions. What does not: the options (`table_options.py`),
+files (`table_files.py`) and the numbers that a model sees (`table_encoding.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.training.data.checking import at, check, split
 from downslope.training.data.dataset import Dataset
 from downslope.training.data.labels import check_classes, index_labels, order_classes
-from downslope.training.data.table_columns import Columns, NumberArray, TableFile, Wanted
+from downslope.training.data.table_columns import Columns, NumberArray, TableFile, Unnamed, Wanted
 from downslope.training.data.table_encoding import Encoding, learn_encoding
 from downslope.training.data.table_files import open_table
+from downslope.training.data.table_options import Options
 from downslope.training.options import read_options
 
 if TYPE_CHECKING:
@@ -30,53 +31,6 @@ _MISSING = (
     ' Fill it in, or set data.options.missing = "drop" to leave such rows out, or "mean" to put the mean of the column '
     "in its place."
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a table is read as.
-
-    Attributes:
-        path: The file: .csv, .tsv, .parquet, .npy or .npz; relative to the current directory.
-        target: The column to learn.
-        features: The columns to learn from; None for all others.
-        ignore: Columns to leave out.
-        categories: Columns whose cells are words; each word becomes an input of its own, 0 or 1.
-        held_out_path: A table with the examples to hold out; None to split the one by `data.held_out`.
-        standardize: Whether numbers get mean 0 and standard deviation 1, those of the examples to learn from.
-        standardize_target: The same for a target that is a number; predictions are given in its own unit.
-        missing: What a missing cell is: an "error", a row to "drop", or one to fill with the "mean".
-        kind: Whether the target names "classes" or is a "number"; None to go by `train.loss`.
-        delimiter: What separates the cells of a CSV file; None for a comma, or a tab in a .tsv file.
-    """
-
-    path: str
-    target: str
-    features: tuple[str, ...] | None = None
-    ignore: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    held_out_path: str | None = None
-    standardize: bool = True
-    standardize_target: bool = False
-    missing: Literal["error", "drop", "mean"] = "error"
-    kind: Literal["classes", "number"] | None = None
-    delimiter: str | None = None
-
-    def __post_init__(self) -> None:
-        """Check what needs no file."""
-        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
-            raise DataError(f'`delimiter` must be one character, such as ";"; got {self.delimiter!r}.')
-        if self.features is not None and self.ignore:
-            raise DataError("`ignore` says what to leave out of all columns; with `features`, leave it out there.")
-        if self.features is not None and not self.features:
-            raise DataError("`features` must name a column at least; got none.")
-        for name in ("features", "ignore", "categories"):
-            listed = getattr(self, name) or ()
-            twice = [column for place, column in enumerate(listed) if column in listed[:place]]
-            if twice:
-                raise DataError(f"`{name}` names {twice[0]!r} twice.")
-            if self.target in listed:
-                raise DataError(f"`{name}` names the target, {self.target!r}.")
 
 
 def load(recipe: Recipe) -> Dataset:
@@ -89,7 +43,7 @@ def load(recipe: Recipe) -> Dataset:
     """
     options = read_options(Options, recipe.data.options, "data")
     is_class = _target_is_class(recipe, options)
-    file = open_table(options.path, options.delimiter, "data.options.path")
+    file = open_table(options.path, options.form, "data.options.path")
     features = _choose_features(file, options)
     wanted = {**_wanted(features, options), options.target: _wanted_target(is_class)}
     columns = _without_missing(file.read(wanted), wanted, options)
@@ -99,7 +53,8 @@ def load(recipe: Recipe) -> Dataset:
         train, held_out = parts["train_inputs"].numpy(), columns.take(parts["held_out_inputs"].numpy())
     else:
         train = np.arange(len(columns.lines))
-        other = open_table(options.held_out_path, options.delimiter, "data.options.held_out_path")
+        like = None if file.is_named else Unnamed(file.names)
+        other = open_table(options.held_out_path, options.form, "data.options.held_out_path", unnamed=like)
         _check_names(other, wanted, "its columns must be those of data.options.path")
         held_out = _without_missing(other.read(wanted), wanted, options)
     encoding = learn_encoding(columns, train, features, standardize=options.standardize, fill=options.missing == "mean")
@@ -108,7 +63,7 @@ def load(recipe: Recipe) -> Dataset:
         "train_inputs": encoding.encode(learned).astype(np.float32),
         "held_out_inputs": encoding.encode(held_out).astype(np.float32),
     }
-    reader = TableReader(encoding, options)
+    reader = TableReader(encoding, options, file)
     if is_class:
         names = _class_names(columns, options.target)
         for part, rows in (("train", learned), ("held_out", held_out)):
@@ -130,12 +85,14 @@ class TableReader:
     Args:
         encoding: How columns become inputs.
         options: The recipe's.
+        own: The run's own table.
     """
 
-    def __init__(self, encoding: Encoding, options: Options) -> None:
-        """Take both."""
+    def __init__(self, encoding: Encoding, options: Options, own: TableFile) -> None:
+        """Take what is needed of them."""
         self._encoding = encoding
         self._options = options
+        self._unnamed = None if own.is_named else Unnamed(own.names, absent=options.target)
 
     def __call__(self, given: str | Path) -> tuple[torch.Tensor, Sequence[str]]:
         """Return inputs, and no names: the rows are counted.
@@ -146,7 +103,7 @@ class TableReader:
         Raises:
             DataError: If it cannot be read, lacks a feature, or has a missing cell that is not to be filled.
         """
-        file = open_table(given, self._options.delimiter, "--input")
+        file = open_table(given, self._options.form, "--input", unnamed=self._unnamed, fixed=True)
         wanted = _wanted(self._encoding.features, self._options)
         _check_names(file, wanted, "the run learned from it")
         inputs = self._encoding.encode(file.read(wanted)).astype(np.float32)
@@ -192,7 +149,7 @@ def _check_names(file: TableFile, names: Iterable[str], why: str) -> None:
         if name not in file.names:
             raise DataError(
                 f"{file.path}: has no column `{name}`, but {why}.{did_you_mean(name, file.names)} "
-                f"It has {one_of(file.names).replace(' or ', ' and ')}."
+                f"It has {one_of(file.names).replace(' or ', ' and ')}.{file.hint}"
             )
 
 
