@@ -65,13 +65,16 @@ def index_labels(
     return np.array([index[label] for label in labels], dtype=np.int64)
 
 
-def check_classes(names: Sequence[str], train: np.ndarray[Any, np.dtype[np.int64]], origin: str) -> None:
+def check_classes(
+    names: Sequence[str], train: np.ndarray[Any, np.dtype[np.int64]], origin: str, hint: str = ""
+) -> None:
     """Raise unless there are two classes, each with an example to learn from.
 
     Args:
         names: The classes.
         train: Indices of the classes of the examples to learn from.
         origin: Where they come from, for messages.
+        hint: A sentence on what else they may be.
 
     Raises:
         DataError: If there are not.
@@ -83,7 +86,7 @@ def check_classes(names: Sequence[str], train: np.ndarray[Any, np.dtype[np.int64
     if absent:
         raise DataError(
             f"{origin}: every example of {show_names(absent)} is held out, so that there is none to learn from. Use a "
-            "smaller data.held_out, another seed, or more examples."
+            f"smaller data.held_out, another seed, or more examples.{hint}"
         )
 
 

@@ -27,6 +27,10 @@ from downslope.training.options import read_options
 if TYPE_CHECKING:
     from downslope.recipes.schema import Recipe
 
+_FEW = 10
+"""Classes that are never too many. Above it, whole numbers of which there are fewer than two examples each on average
+cannot be classes: to learn a class and to tell whether it was learned takes two."""
+
 _MISSING = (
     ' Fill it in, or set data.options.missing = "drop" to leave such rows out, or "mean" to put the mean of the column '
     "in its place."
@@ -65,12 +69,12 @@ def load(recipe: Recipe) -> Dataset:
     }
     reader = TableReader(encoding, options, file)
     if is_class:
-        names = _class_names(columns, options.target)
+        names, hint = _class_names(columns, options)
         for part, rows in (("train", learned), ("held_out", held_out)):
             table[f"{part}_targets"] = index_labels(
                 _labels(rows, options.target), names, lambda row, rows=rows: rows.place(row, options.target)
             )
-        check_classes(names, table["train_targets"], at(recipe, f"column `{options.target}`"))
+        check_classes(names, table["train_targets"], at(recipe, f"column `{options.target}`"), hint)
         return replace(check(recipe, {**table, "classes": len(names)}), class_names=names, reader=reader)
     mean, deviation = _target_scale(learned, options)
     for part, rows in (("train", learned), ("held_out", held_out)):
@@ -201,20 +205,34 @@ def _labels(columns: Columns, target: str) -> list[str]:
     return [label for label in columns.words[target] if label is not None]
 
 
-def _class_names(columns: Columns, target: str) -> tuple[str, ...]:
+def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], str]:
+    """Return the classes, and what to do if they are none: a hint where they may be numbers, or nothing.
+
+    Raises:
+        DataError: If they are numbers: fractions, or whole ones of which most examples have one of their own.
+    """
+    target = options.target
     labels = _labels(columns, target)
     names = order_classes(labels)
     try:
         fractions = [name for name in names if not float(name).is_integer()]
     except (ValueError, OverflowError):
-        return names
+        return names, ""
     if fractions:
         row = labels.index(fractions[0])
         raise DataError(
             f"{columns.place(row, target)}: {fractions[0]} is a fraction, which names no class. "
             'To fit numbers, use train.loss = "mse".'
         )
-    return names
+    if options.kind is not None:
+        return names, ""
+    if len(names) > _FEW and 2 * len(names) > len(labels):
+        raise DataError(
+            f"{columns.file}, column `{target}`: has {len(names):,} different whole numbers in {len(labels):,} rows, "
+            "too many to be classes, for which train.loss = 'cross_entropy' takes them. To fit the number itself, use "
+            'train.loss = "mse"; if they do name classes, say so: data.options.kind = "classes".'
+        )
+    return names, ' If it is a number to fit, not the name of a class, use train.loss = "mse".'
 
 
 def _target_scale(learned: Columns, options: Options) -> tuple[float, float]:
