@@ -197,9 +197,9 @@ def test_further_rows_are_read_as_the_run_read_its_own():
     """Columns by name in any order, the target absent, scaled by what was learned from."""
     data = load(OPTIONS)
     Path("new.csv").write_text("note,district,area,rooms\nx,south,50,3\n", encoding="utf-8")
-    inputs, names = data.reader(Path("new.csv"))
-    assert inputs.equal(data.held_out_inputs)
-    assert names == ()
+    found = data.reader(Path("new.csv"))
+    assert found.inputs.equal(data.held_out_inputs)
+    assert (found.names, found.targets, found.known) == ((), None, None)
 
 
 def test_names_and_scale_are_part_of_what_a_run_was_trained_on():

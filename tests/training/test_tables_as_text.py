@@ -123,7 +123,7 @@ def test_rows_to_predict_may_lack_an_unnamed_target(kind):
     save(f"all.{kind}", table[:2])
     save(f"less.{kind}", table[:2][:, [0, 2]])
     for name in ("all", "less"):
-        assert data.reader(f"{name}.{kind}")[0].tolist() == [[1, 7], [2, 3]]
+        assert data.reader(f"{name}.{kind}").inputs.tolist() == [[1, 7], [2, 3]]
     save(f"few.{kind}", table[:2, :1])
     assert message_of(data.reader, f"few.{kind}").endswith(
         ": has 1 column(s) without names, but there must be 3, or all of them but the target: 0, 1, 2, in this order."
@@ -148,7 +148,7 @@ def test_rows_to_predict_are_written_as_the_run_decided():
         "got numbers: 1, 2. The run's own table names its columns in the first line, and so must this."
     )
     reader = load('path = "t.csv", target = "y", delimiter = ";", header = true').reader
-    assert reader("t.csv")[0].shape == (3, 2)
+    assert reader("t.csv").inputs.shape == (3, 2)
 
 
 SET_HEADER = (

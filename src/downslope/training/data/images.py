@@ -17,7 +17,7 @@ import torch
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.training.data.checking import at, check, split
-from downslope.training.data.dataset import Dataset
+from downslope.training.data.dataset import Dataset, Examples
 from downslope.training.data.image_files import SUFFIXES, Pixels, list_images, read_image, sorted_entries
 from downslope.training.data.labels import check_classes, order_classes, show_names
 from downslope.training.options import read_options
@@ -122,7 +122,7 @@ class ImageReader:
         self._shape = shape
         self._scaling = scaling
 
-    def __call__(self, given: str | Path) -> tuple[torch.Tensor, Sequence[str]]:
+    def __call__(self, given: str | Path) -> Examples:
         """Return inputs and the files' names.
 
         Args:
@@ -144,7 +144,7 @@ class ImageReader:
             files = [path]
         images = _read_all(files, self._options, ("the run's own", (0, *self._shape)))
         names = [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]
-        return torch.from_numpy(_scale(images, self._scaling)), names
+        return Examples(inputs=torch.from_numpy(_scale(images, self._scaling)), names=names)
 
 
 def _find_parts(folder: Path) -> list[Path]:
