@@ -8,7 +8,7 @@ from typing import Any
 
 from downslope.cli.arguments import CommandParser
 from downslope.cli.run_folders import find_run_folder
-from downslope.cli.tables import count_of, format_number, format_percent
+from downslope.cli.tables import count_of, format_number, format_percent, format_table
 
 
 def execute(words: Sequence[str]) -> int:
@@ -42,7 +42,25 @@ def execute(words: Sequence[str]) -> int:
     for prefix, title in (("", ""), ("ema_", "  (average of the weights)")):
         if f"{prefix}loss" in result:
             print(f"  {describe_metrics(result, prefix)}{title}")
+    if "by_length" in result:
+        print(_table_of_lengths(result["by_length"]))
     return 0
+
+
+def _table_of_lengths(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the error rates of each length as a table."""
+    rates = [name for name in rows[0] if name.endswith("_error_rate")]
+    headers = ["length", "examples", *(name.replace("_", " ") for name in rates), ""]
+    cells = [
+        [
+            f"{row['shortest']}" if row["shortest"] == row["longest"] else f"{row['shortest']}-{row['longest']}",
+            f"{row['examples']:,}",
+            *(format_percent(row[name]) for name in rates),
+            "longer" if row["longer"] else "",
+        ]
+        for row in rows
+    ]
+    return format_table(headers, cells)
 
 
 def add_checkpoint_option(parser: CommandParser) -> None:

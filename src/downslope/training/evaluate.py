@@ -27,9 +27,9 @@ from downslope.training.checkpoint import (
     read_manifest,
 )
 from downslope.training.data import Dataset, load_data
-from downslope.training.held_out import measure
+from downslope.training.held_out import measure_by_length
 from downslope.training.models import build_model
-from downslope.training.objective import build_objective
+from downslope.training.objective import LengthRates, build_objective
 from downslope.training.run_folder import EMA, MODEL, RunFolder
 
 
@@ -82,8 +82,10 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
 
     Returns:
         "run", "checkpoint" (where the weights came from), "step" (updates done, or None), "examples", "loss",
-        "accuracy" in [0, 1] where there are classes, "ema_loss" and "ema_accuracy" where there is an average, and
-        "notes".
+        "accuracy" in [0, 1] where there are classes, error rates where sequences are written, the same with "ema_"
+        before them where there is an average, and "notes". Where some held-out inputs are longer than any learned
+        from, "by_length": for each length "shortest", "longest" (the same, unless there are very many lengths),
+        "longer" (than any learned from), "examples" and the error rates.
 
     Raises:
         CheckpointError: If the run or its weights are missing, damaged, or of another model.
@@ -91,12 +93,12 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
     opened = open_run(run, checkpoint)
     recipe, dataset, weights = opened.recipe, opened.dataset, opened.weights
     objective = build_objective(recipe, dataset)  # an evaluation never asks for a schedule's value
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     for prefix, state in (("", weights.model), ("ema_", weights.ema)):
         if state is None:
             continue
         load_weights(opened.model, state, weights.origin)
-        metrics = measure(
+        rates = measure_by_length(
             opened.model,
             objective,
             dataset.held_out_inputs,
@@ -104,7 +106,9 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
             seed=recipe.seed,
             step=weights.step or 0,
         )
-        found |= {prefix + name: value for name, value in metrics.items()}
+        found |= {prefix + name: value for name, value in rates.metrics.items()}
+        if rates.by_length:
+            found[f"{prefix}by_length"] = [_as_table(one) for one in rates.by_length]
     return {
         "run": str(run),
         "checkpoint": str(weights.origin),
@@ -113,6 +117,11 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
         **found,
         "notes": list(opened.notes),
     }
+
+
+def _as_table(rated: LengthRates) -> dict[str, Any]:
+    table = {name: getattr(rated, name) for name in ("shortest", "longest", "longer", "examples")}
+    return {**table, **rated.rates}
 
 
 def open_run(run: str | Path, checkpoint: str = "last") -> TrainedRun:

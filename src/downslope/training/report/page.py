@@ -23,6 +23,7 @@ from downslope.training.report import tables
 from downslope.training.report.data import RunData, read_runs
 from downslope.training.report.events import story
 from downslope.training.report.examples import look_at_examples
+from downslope.training.report.lengths import look_at_lengths
 from downslope.training.report.measured import at_the_end, measured_of_one, measured_of_several, not_measured
 from downslope.training.report.panels import missing_from, panels_of_one, panels_of_several
 from downslope.training.report.plots import draw, draw_progress
@@ -101,6 +102,7 @@ def _about_one(run: RunData) -> dict[str, Any]:
         "at_the_end": at_the_end(run),
         "not_measured": not_measured(run),
         "examples": look_at_examples(run),
+        "lengths": look_at_lengths(run),
         "story": story(run.sessions),
         "progress": draw_progress(run.sessions),
         "events": tables.events(run),
