@@ -66,6 +66,17 @@ NOWHERE = {
         ["train", "~/r.toml", "--data.name", '"cmudict"', "--data.options", '{ path = "~/no" }'],
         "data.options.path = '~/no' (HOME/no): cannot be read: No such file or directory.",
     ),
+    "run elsewhere": (
+        ["evaluate", "no"],
+        "no: there is no such run folder. It is looked for from the current directory, WORK. Start one with downslope",
+    ),
+    "dictionary elsewhere": (
+        ["train", "~/r.toml", "--data.name", '"cmudict"', "--data.options", '{ path = "no" }'],
+        (
+            "data.options.path = 'no': cannot be read: No such file or directory. It is looked for from the current "
+            "directory, WORK."
+        ),
+    ),
     "user": (
         ["train", "~/r.toml", "--out", "~no-such-user/a"],
         "train: argument --out: ~no-such-user/a: begins with `~`, which stands for a home, but there is no user",
@@ -81,5 +92,5 @@ NOWHERE = {
 def test_a_path_that_leads_nowhere_is_named_twice(case, home, capsys):
     """As it was written, and as what it became."""
     words, message = NOWHERE[case]
-    assert fail(words, capsys).startswith(message.replace("HOME", str(home)))
+    assert fail(words, capsys).startswith(message.replace("HOME", str(home)).replace("WORK", str(home.parent / "work")))
     assert list(Path().iterdir()) == []

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from downslope.core.errors import CheckpointError, did_you_mean
-from downslope.core.paths import expand_home, expansion_of
+from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.recipes.decode import load_recipe
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
@@ -51,9 +51,10 @@ def find_run_folder(given: str | Path) -> Path:
     except OSError as error:
         raise CheckpointError(f"{name}: cannot be read: {error.strerror}.") from None
     beside = _runs_in(folder.parent)
-    hint = did_you_mean(str(folder), beside) or _listed("Beside it:", beside) or " Start one with downslope train."
+    near = did_you_mean(str(folder), beside) or _listed("Beside it:", beside)
+    hint = near or " Start one with downslope train."
     if not exists:
-        raise CheckpointError(f"{name}: there is no such run folder.{hint}")
+        raise CheckpointError(f"{name}: there is no such run folder.{near or from_here(folder) + hint}")
     if not is_folder:
         raise CheckpointError(f"{name}: is a file; give a run folder, such as runs/digits.{hint}")
     inside = _listed("It holds runs; give one:", _runs_in(folder))

@@ -15,21 +15,25 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import DataError
+from downslope.core.paths import expand_home, expansion_of
 from downslope.training.data import Dataset
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def read_inputs(path: Path, dataset: Dataset) -> Tensor:
+def read_inputs(given: str | Path, dataset: Dataset) -> Tensor:
     """Return the examples of a file, of the shape and dtype that the run's model takes.
 
     Args:
-        path: A .npy file, an .npz file that holds one array, or a .csv file of numbers without a header.
+        given: A .npy file, an .npz file that holds one array, or a .csv file of numbers without a header.
         dataset: The run's data.
 
     Raises:
         DataError: If it cannot be read, holds other than finite numbers, or an example has another shape.
     """
+    path = expand_home(given, DataError, "--input")
+    if expansion_of(given) and not path.exists():
+        raise DataError(f"{given}{expansion_of(given)}: there is no such file.")
     readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
     if path.suffix.lower() not in readers:
         raise DataError(f"{path}: must be a .npy, .npz or .csv file.")

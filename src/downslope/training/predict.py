@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import DataError
-from downslope.core.paths import expand_home
 from downslope.training.data import Dataset
 from downslope.training.data.dataset import Examples, take_held_out
 from downslope.training.evaluate import TrainedRun, open_run
@@ -77,7 +76,7 @@ def predict_run(
         metrics = _measure(opened, examples)
         notes += _target_notes(examples)
     else:
-        examples = Examples(inputs=read_inputs(expand_home(source, DataError, "--input"), dataset)[:count])
+        examples = Examples(inputs=read_inputs(source, dataset)[:count])
         notes += _range_notes(examples.inputs, dataset)
     inputs = examples.inputs
     outputs = _outputs(opened, inputs)
