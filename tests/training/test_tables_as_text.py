@@ -212,6 +212,12 @@ REFUSED = {
         ', names = ["x", "y"], header = true',
         "recipe, [data.options]: `names` is for a file whose first line is an example; with `header = true`, leave it",
     ),
+    "no names": (
+        "1,2\n",
+        "utf-8",
+        ", names = []",
+        "recipe, [data.options]: `names` must name every column; got none.",
+    ),
     "names twice": (
         "1,2\n",
         "utf-8",

@@ -56,6 +56,8 @@ class TextFormat:
             return
         if self.header:
             raise DataError("`names` is for a file whose first line is an example; with `header = true`, leave it out.")
+        if not self.names:
+            raise DataError("`names` must name every column; got none.")
         for place, name in enumerate(self.names):
             if not name.strip() or name.strip() != name:
                 raise DataError(f"`names` must be words without space around them; number {place + 1} is {name!r}.")
