@@ -93,6 +93,14 @@ def test_a_mark_before_a_quote_is_no_part_of_a_name(encoding):
     assert len(data.train_inputs) + len(data.held_out_inputs) == 3
 
 
+def test_decimal_commas_are_read_if_that_is_said():
+    """What a spreadsheet in Germany saves: commas in numbers, semicolons between cells, cp1252."""
+    write("other.csv", "fläche;preis\n1,5;-2,25e1\n,5;3\n7;1,0\n", "cp1252")
+    write("plain.csv", "fläche,preis\n1.5,-22.5\n0.5,3\n7,1\n")
+    found = load('path = "other.csv", target = "preis", delimiter = ";", encoding = "cp1252", decimal = ","')
+    assert found.fingerprint() == load('path = "plain.csv", target = "preis"').fingerprint()
+
+
 def test_the_options_hold_for_what_is_held_out_too():
     """A held-out file is written like the other; where neither names its columns, both have the same."""
     write("t.csv", ROWS.replace(",", ";"), "cp1252")
@@ -212,6 +220,39 @@ REFUSED = {
         ', names = ["x", "y"], header = true',
         "recipe, [data.options]: `names` is for a file whose first line is an example; with `header = true`, leave it",
     ),
+    "decimal comma": (
+        "x;y\n1;2\n-1,5;3\n",
+        "utf-8",
+        ', delimiter = ";"',
+        (
+            "t.csv, line 3, column `x`: '-1,5' is not a number. If its comma stands for a decimal point, set "
+            'data.options.decimal = ",".'
+        ),
+    ),
+    "thousands": (
+        "x;y\n1;2\n1.000;3\n",
+        "utf-8",
+        ', delimiter = ";", decimal = ","',
+        "t.csv, line 3, column `x`: '1.000' has a point, where numbers are written with a decimal comma.",
+    ),
+    "two commas": (
+        "x;y\n1;2\n1,000,5;3\n",
+        "utf-8",
+        ', delimiter = ";", decimal = ","',
+        "t.csv, line 3, column `x`: '1,000,5' is not a number.",
+    ),
+    "decimal header": (
+        "1,5;2\n1;2\n",
+        "utf-8",
+        ', delimiter = ";", decimal = ","',
+        "t.csv, line 1: must name the columns, such as area,rooms,price; got numbers: 1,5, 2.",
+    ),
+    "no decimal": (
+        "x;y\n1;2\n",
+        "utf-8",
+        ', decimal = "p"',
+        "recipe, [data.options]: `decimal` must be",
+    ),
     "no names": (
         "1,2\n",
         "utf-8",
@@ -312,7 +353,9 @@ def test_what_is_written_otherwise_is_refused(case):
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.npy", "t.NPZ"])
-@pytest.mark.parametrize("option", ['delimiter = ","', 'encoding = "utf-8"', "header = true", 'names = ["x"]'])
+@pytest.mark.parametrize(
+    "option", ['delimiter = ","', 'encoding = "utf-8"', "header = true", 'names = ["x"]', 'decimal = "."']
+)
 def test_files_that_say_it_themselves_take_no_such_option(name, option):
     """An option that would be ignored is refused, its default too."""
     key = option.split()[0]

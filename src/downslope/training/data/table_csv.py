@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -28,6 +30,7 @@ from downslope.training.data.table_columns import (
 from downslope.training.data.text_encoding import check_encoding, find_bad_byte, find_foreign_mark
 
 _KEY = "data.options"
+_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +42,14 @@ class TextFormat:
         encoding: How characters are stored; None for UTF-8.
         header: Whether the first line names the columns; None if it does and is not nothing but numbers.
         names: What to call the columns of a file without such a line; None to count them from 0.
+        decimal: What separates whole numbers from their fractions; None for a point.
     """
 
     delimiter: str | None = None
     encoding: str | None = None
     header: bool | None = None
     names: tuple[str, ...] | None = None
+    decimal: Literal[".", ","] | None = None
 
     def __post_init__(self) -> None:
         """Check what needs no file."""
@@ -71,7 +76,7 @@ class TextFormat:
 
     def given(self) -> list[str]:
         """Return the options that are not left at their defaults."""
-        return [name for name in ("delimiter", "encoding", "header", "names") if getattr(self, name) is not None]
+        return [field.name for field in fields(self) if getattr(self, field.name) is not None]
 
 
 class CsvTable(TableFile):
@@ -99,9 +104,10 @@ class CsvTable(TableFile):
         if not form.has_header:
             super().__init__(path, unnamed.name(f"{path}, line {line}", len(first)), is_named=False)
             if form.names is not None and first == list(self.names):
-                raise DataError(f"{path}, line {line}: holds the names themselves. Leave {_KEY}.names out.")
+                advice = "Take it out, as it is in the run's own table." if fixed else f"Leave {_KEY}.names out."
+                raise DataError(f"{path}, line {line}: holds the names themselves. {advice}")
             return
-        numbers = [name for name in first if _is_number(name)]
+        numbers = [name for name in first if self._is_number(name)]
         if form.header is None and len(numbers) == len(first):
             raise DataError(
                 f"{path}, line {line}: must name the columns, such as area,rooms,price; got numbers: "
@@ -129,9 +135,9 @@ class CsvTable(TableFile):
             for name, column in numbers.items():
                 cell = cells[places[name]]
                 try:
-                    column.append(read_number(cell))
+                    column.append(self._number(cell))
                 except ValueError as error:
-                    hint = wanted[name].hint
+                    hint = self._advise_decimal(cell) or wanted[name].hint
                     if not self._form.has_header and len(lines) == 1:
                         hint = f" It is the first line: if it names the columns, {self._advise_no_header()}"
                     raise DataError(
@@ -143,6 +149,19 @@ class CsvTable(TableFile):
         return make_columns(
             self.path, "line", lines, {name: np.array(column) for name, column in numbers.items()}, words
         )
+
+    def _number(self, cell: str) -> float:
+        if self._form.decimal != ",":
+            return read_number(cell)
+        if "." in cell:
+            raise ValueError("has a point, where numbers are written with a decimal comma")
+        return read_number(cell.replace(",", "."))
+
+    def _is_number(self, text: str) -> bool:
+        try:
+            return math.isfinite(self._number(text))
+        except ValueError:
+            return False
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the line at which each row ends, and its cells; blank lines are no rows."""
@@ -221,14 +240,13 @@ class CsvTable(TableFile):
     def _advise_numbers(self) -> str:
         return "" if self._fixed else f" If these are names, set {_KEY}.header = true."
 
+    def _advise_decimal(self, cell: str) -> str:
+        """Return what to do about a number with a comma, or nothing."""
+        if self._form.decimal == "," or self._fixed or not _COMMA.fullmatch(cell.strip()):
+            return ""
+        return f' If its comma stands for a decimal point, set {_KEY}.decimal = ",".'
+
     def _advise_no_header(self) -> str:
         if self._fixed:
             return "remove it: the run's own table has no such line."
         return f"leave {_KEY}.{'header' if self._form.names is None else 'names'} out."
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(read_number(text))
-    except ValueError:
-        return False

@@ -33,6 +33,7 @@ class Options:
         encoding: The same.
         header: The same.
         names: The same.
+        decimal: The same.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Options:
     encoding: str | None = None
     header: bool | None = None
     names: tuple[str, ...] | None = None
+    decimal: Literal[".", ","] | None = None
 
     def __post_init__(self) -> None:
         """Check what needs no file."""
@@ -73,4 +75,10 @@ class Options:
     @cached_property
     def form(self) -> TextFormat:
         """How a table that is text is written."""
-        return TextFormat(delimiter=self.delimiter, encoding=self.encoding, header=self.header, names=self.names)
+        return TextFormat(
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+            header=self.header,
+            names=self.names,
+            decimal=self.decimal,
+        )
