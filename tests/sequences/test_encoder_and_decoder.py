@@ -10,7 +10,7 @@ from downslope.recipes.decode import parse_recipe
 from downslope.training.data import load_data
 from downslope.training.models import build_model
 from downslope.training.models.seq2seq import Seq2SeqOptions
-from downslope.training.sequences.search import longest_output, search_greedily, search_with_beam
+from downslope.training.sequences.search import search_greedily, search_with_beam
 from downslope.training.sequences.symbols import END, START, pad
 
 KINDS = [
@@ -112,12 +112,13 @@ def test_a_wide_beam_finds_what_trying_everything_finds(seed):
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_beam_of_one_is_greedy(kind):
-    """A beam that keeps one hypothesis at each place writes what the greedy search writes, where that ends."""
+    """Alone, among others, or with a beam that keeps one hypothesis: the same is written, where it ends by itself."""
     model = small(**kind)
     together = search_greedily(model, pad(WORDS))
     for word, greedy in zip(WORDS, together, strict=True):
         alone = search_greedily(model, pad([word]))[0]
-        assert alone.numbers == greedy.numbers[: longest_output(pad([word]))]
+        assert (alone.numbers, alone.ended) == (greedy.numbers, greedy.ended)
+        assert alone.log_probability == pytest.approx(greedy.log_probability, rel=1e-12)
         if alone.ended:
             first = search_with_beam(model, pad([word]), 1)[0]
             assert first.ended
@@ -141,6 +142,8 @@ def test_a_search_that_never_ends_gives_up_and_says_so():
     for found in (*search_greedily(model, pad([WORDS[0]])), *search_with_beam(model, pad([WORDS[0]]), 3)):
         assert not found.ended
         assert len(found.numbers) == 22
+    together = search_greedily(model, pad(WORDS))
+    assert [(len(found.numbers), found.ended) for found in together] == [(22, False), (12, False), (16, False)]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downslope.training.sequences.objective import error_rates
+from downslope.training.sequences.error_rates import count_errors, cut_lengths, rates_of
 
 SEQUENCE = st.lists(st.integers(3, 6), min_size=1, max_size=6).map(tuple)
+
+
+def error_rates(answers, references):
+    """Return the rates of the errors of these answers."""
+    return rates_of(count_errors(answers, references))
 
 
 def edits(a, b):
@@ -39,3 +44,23 @@ def test_rates_are_those_of_the_recurrence(rows):
     assert error_rates(answers, [[one] for one in right]) == pytest.approx(
         (sum(wrong) / sum(map(len, right)), sum(map(bool, wrong)) / len(rows))
     )
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 200), min_size=1, max_size=40),
+    boundary=st.integers(1, 200),
+    most=st.integers(3, 20),
+)
+def test_lengths_are_cut_into_few_stretches(sizes, boundary, most):
+    """Every length is in exactly one stretch, none is empty or crosses the boundary, and they are not too many."""
+    spans = cut_lengths(sizes, boundary, most)
+    assert len(spans) <= most
+    for low, high in spans:
+        assert low <= high
+        assert {low, high} <= set(sizes)
+        assert not low <= boundary < high
+    for size in sizes:
+        assert sum(low <= size <= high for low, high in spans) == 1
+    if len(set(sizes)) <= most:
+        assert spans == [(size, size) for size in sorted(set(sizes))]

@@ -151,9 +151,12 @@ def test_a_broken_file_is_refused(case):
 
 
 def test_what_is_no_text_is_refused():
-    """Bytes that are no UTF-8, with the line that was read last."""
+    """Bytes that are no UTF-8, with the line, the byte's place in the file, and what to set."""
     Path("t.csv").write_bytes(GOOD.encode() + b"50,5,\xff\xfe,500\n")
-    assert message_of(HOUSES) == "t.csv, line 6: is no UTF-8. Save it as UTF-8."
+    assert message_of(HOUSES) == (
+        f"t.csv, line 6: is not UTF-8 at byte {len(GOOD) + 5} (0xff). Set data.options.encoding to the one it was "
+        'saved in, such as "cp1252" (Western Europe), "gb18030" (Chinese) or "utf-16", or save it as UTF-8.'
+    )
 
 
 # the options, the loss, and the message

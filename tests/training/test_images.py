@@ -101,10 +101,12 @@ def test_standardising_uses_the_examples_to_learn_from():
     np.testing.assert_allclose(
         data.held_out_inputs[:, 0, 0, 0], (np.array([0, 200]) / 255 - greys.mean()) / greys.std(), rtol=1e-5
     )
-    inputs, names = data.reader(Path("pictures/test"))
+    found = data.reader(Path("pictures/test"))
+    inputs, names = found.inputs, found.names
     assert inputs.equal(data.held_out_inputs)
     assert list(names) == ["cat/0.png", "dog/0.png"]
-    (one,), (name,) = data.reader(Path("pictures/test/dog/0.png"))
+    found = data.reader(Path("pictures/test/dog/0.png"))
+    (one,), (name,) = found.inputs, found.names
     assert one.equal(data.held_out_inputs[1])
     assert name == "0.png"
 
@@ -283,5 +285,5 @@ def test_an_image_to_predict_has_to_fit():
         with pytest.raises(DownslopeError) as caught:
             reader(Path(path))
         assert str(caught.value).startswith(message)
-    inputs, _ = load(', colour = "grey", size = [2, 3]').reader(Path("other.png"))
+    inputs = load(', colour = "grey", size = [2, 3]').reader(Path("other.png")).inputs
     assert tuple(inputs.shape) == (1, 1, 2, 3)

@@ -14,6 +14,7 @@ from downslope.recipes.decode import parse_recipe
 from downslope.training.data import load_data
 from downslope.training.data.labels import order_classes
 from downslope.training.data.table_columns import Wanted
+from downslope.training.data.table_csv import TextFormat
 from downslope.training.data.table_files import open_table
 from downslope.training.randomness import permutation
 
@@ -178,7 +179,7 @@ def test_what_was_written_is_read(cells, delimiter, quoting):
     """Any numbers and words, quoted where they must be, come back to the last bit."""
     with Path("any.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=delimiter, quoting=quoting).writerows([("x", "word"), *cells])
-    table = open_table(Path("any.csv"), delimiter, "path")
+    table = open_table("any.csv", TextFormat(delimiter=delimiter), "path")
     columns = table.read({"x": Wanted("number"), "word": Wanted("word")})
     assert columns.numbers["x"].tolist() == [number for number, _ in cells]
     assert columns.words["word"] == [word for _, word in cells]
@@ -196,9 +197,9 @@ def test_further_rows_are_read_as_the_run_read_its_own():
     """Columns by name in any order, the target absent, scaled by what was learned from."""
     data = load(OPTIONS)
     Path("new.csv").write_text("note,district,area,rooms\nx,south,50,3\n", encoding="utf-8")
-    inputs, names = data.reader(Path("new.csv"))
-    assert inputs.equal(data.held_out_inputs)
-    assert names == ()
+    found = data.reader(Path("new.csv"))
+    assert found.inputs.equal(data.held_out_inputs)
+    assert (found.names, found.targets, found.known) == ((), None, None)
 
 
 def test_names_and_scale_are_part_of_what_a_run_was_trained_on():

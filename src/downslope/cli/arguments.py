@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn
 
 from downslope.cli.help_shown import HelpShown
 from downslope.core.errors import DownslopeError
+from downslope.core.paths import expand_home
 from downslope.recipes.overrides import Override
 from downslope.recipes.paths import recipe_paths, top_level_keys
 
@@ -206,3 +208,11 @@ def seconds(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number of seconds > 0; got {text!r}")
     return value
+
+
+def file_path(text: str) -> Path:
+    """Return a path from an option's value, `~` expanded."""
+    try:
+        return expand_home(text)
+    except DownslopeError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from downslope.cli.arguments import CommandParser, UsageError, count
+from downslope.cli.arguments import CommandParser, UsageError, count, file_path
 from downslope.cli.evaluate import print_notes
 from downslope.cli.tables import count_of
 
@@ -74,8 +74,8 @@ def _read(words: Sequence[str]) -> Any:
         overrides=True,
         repeatable=("--map",),
     )
-    parser.add_argument("input", metavar="IN", type=Path, help="what to convert")
-    parser.add_argument("output", metavar="OUT", type=Path, help="the file to write")
+    parser.add_argument("input", metavar="IN", type=file_path, help="what to convert")
+    parser.add_argument("output", metavar="OUT", type=file_path, help="the file to write")
     parser.add_argument("--from", dest="source", metavar="SYSTEM", help="whose state it is: torch, optax, keras, ...")
     parser.add_argument("--to", dest="target", metavar="SYSTEM", help="whose it shall be")
     parser.add_argument(
@@ -86,12 +86,12 @@ def _read(words: Sequence[str]) -> Any:
         "conv3d, lstm or lstm_bias; NAME= leaves it out; may be given several times (default: names stay as they are)",
     )
     parser.add_argument(
-        "--like", metavar="FILE", type=Path, help="a file that Keras wrote for this model, whose form OUT gets"
+        "--like", metavar="FILE", type=file_path, help="a file that Keras wrote for this model, whose form OUT gets"
     )
     parser.add_argument(
         "--config",
         metavar="FILE",
-        type=Path,
+        type=file_path,
         help="the source's settings: a recipe (.toml), a Caffe solver (.prototxt) or a Keras configuration (.json) "
         "(default: what IN says)",
     )

@@ -73,9 +73,9 @@ def looks_like_orbax(folder: Path) -> bool:
 
 
 def _read_run(folder: Path, convention: str) -> Snapshot:
-    from downslope.cli.run_folders import check_run_folder
+    from downslope.cli.run_folders import find_run_folder
 
-    check_run_folder(folder)
+    find_run_folder(folder)
     if convention != "downslope":
         raise UsageError(f"convert: {folder} is a run of ours; use --from downslope, not --from {convention}.")
     from downslope.torch.state_files import as_array, settings_of_group

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from downslope.cli.arguments import CommandParser
-from downslope.cli.run_folders import check_run_folder
-from downslope.cli.tables import count_of, format_number, format_percent
+from downslope.cli.run_folders import find_run_folder
+from downslope.cli.tables import count_of, format_number, format_percent, format_table
 
 
 def execute(words: Sequence[str]) -> int:
@@ -27,14 +26,14 @@ def execute(words: Sequence[str]) -> int:
         summary="Print how good a run's model is on the held-out examples: loss, and accuracy or rates of errors.",
         example="downslope evaluate runs/digits --checkpoint best",
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="run folder, finished or not")
+    parser.add_argument("run", metavar="RUN", help="run folder, finished or not")
     add_checkpoint_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     arguments = parser.read(words)
-    check_run_folder(arguments.run)
+    run = find_run_folder(arguments.run)
     from downslope.training.evaluate import evaluate_run
 
-    result = evaluate_run(arguments.run, arguments.checkpoint)
+    result = evaluate_run(run, arguments.checkpoint)
     if arguments.json:
         print_json(result)
         return 0
@@ -43,7 +42,25 @@ def execute(words: Sequence[str]) -> int:
     for prefix, title in (("", ""), ("ema_", "  (average of the weights)")):
         if f"{prefix}loss" in result:
             print(f"  {describe_metrics(result, prefix)}{title}")
+    if "by_length" in result:
+        print(_table_of_lengths(result["by_length"]))
     return 0
+
+
+def _table_of_lengths(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the error rates of each length as a table."""
+    rates = [name for name in rows[0] if name.endswith("_error_rate")]
+    headers = ["length", "examples", *(name.replace("_", " ") for name in rates), ""]
+    cells = [
+        [
+            f"{row['shortest']}" if row["shortest"] == row["longest"] else f"{row['shortest']}-{row['longest']}",
+            f"{row['examples']:,}",
+            *(format_percent(row[name]) for name in rates),
+            "longer" if row["longer"] else "",
+        ]
+        for row in rows
+    ]
+    return format_table(headers, cells)
 
 
 def add_checkpoint_option(parser: CommandParser) -> None:

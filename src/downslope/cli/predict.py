@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from downslope.cli.arguments import CommandParser, count
-from downslope.cli.evaluate import add_checkpoint_option, after, print_json, print_notes
-from downslope.cli.run_folders import check_run_folder
+from downslope.cli.arguments import CommandParser, count, file_path
+from downslope.cli.evaluate import add_checkpoint_option, after, describe_metrics, print_json, print_notes
+from downslope.cli.run_folders import find_run_folder
 from downslope.cli.tables import format_number, format_table
 
 _HELD_OUT_COUNT = 10
@@ -32,11 +31,12 @@ def execute(words: Sequence[str]) -> int:
         summary=(
             "Print what a run's model predicts: for its first held-out examples, or for those in a file, one a row,\n"
             "scaled as the training data are (digits: 64 numbers from 0 to 1). A run on a table takes a table with\n"
-            "its columns, one on images an image or a folder of them, and one that learned sequences takes text."
+            "its columns, and compares where the target is among them; one on images takes an image or a folder of\n"
+            "them, and one that learned sequences takes text."
         ),
         example="downslope predict runs/digits --count 5",
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="run folder, finished or not")
+    parser.add_argument("run", metavar="RUN", help="run folder, finished or not")
     parser.add_argument(
         "--input",
         metavar="FILE|TEXT",
@@ -58,17 +58,17 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--attention",
         metavar="FILE",
-        type=Path,
+        type=file_path,
         help="sequences: draw the first input's attention: .png, .svg, .pdf",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     arguments = parser.read(words)
-    check_run_folder(arguments.run)
+    run = find_run_folder(arguments.run)
     from downslope.training.predict import predict_run
 
     limit = arguments.count or (_HELD_OUT_COUNT if arguments.input is None else None)
     result = predict_run(
-        arguments.run,
+        run,
         arguments.input,
         checkpoint=arguments.checkpoint,
         count=limit,
@@ -83,6 +83,8 @@ def execute(words: Sequence[str]) -> int:
     print(f"{result['checkpoint']}{after(result['step'])}, on {where}:")
     writes = "output" in result["predictions"][0]
     print(_written(result["predictions"]) if writes else _table(result["predictions"]))
+    if "metrics" in result:
+        print(f"  {describe_metrics(result['metrics'])}")
     if arguments.attention is not None:
         print(f"attention drawn in {arguments.attention}")
     return 0
@@ -90,7 +92,7 @@ def execute(words: Sequence[str]) -> int:
 
 def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
     is_classifier = "class" in predictions[0]
-    has_target = "target" in predictions[0]
+    has_target = any("target" in prediction for prediction in predictions)
     headers = ["example", *(["predicted", "probability"] if is_classifier else ["value"])]
     if has_target:
         headers += ["true", ""] if is_classifier else ["true"]
@@ -101,15 +103,15 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
             row += [_class(prediction, "class"), f"{prediction['probability']:.4f}"]
         else:
             row.append(_values(prediction["value"]))
-        if has_target:
+        if "target" in prediction:
             row.append(_class(prediction, "target") if is_classifier else _values(prediction["target"]))
-        if has_target and is_classifier:
-            row.append("" if prediction["class"] == prediction["target"] else "wrong")
-        rows.append(row)
+            row += ["" if prediction["class"] == prediction["target"] else "wrong"] if is_classifier else []
+        rows.append(row + [""] * (len(headers) - len(row)))
     lines = [format_table(headers, rows)]
     if has_target and is_classifier:
-        right = sum(prediction["class"] == prediction["target"] for prediction in predictions)
-        lines.append(f"  {right} of {len(predictions)} right")
+        known = [prediction for prediction in predictions if "target" in prediction]
+        right = sum(prediction["class"] == prediction["target"] for prediction in known)
+        lines.append(f"  {right} of {len(known)} right")
     return "\n".join(lines)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from downslope.cli.arguments import CommandParser
-from downslope.cli.run_folders import check_run_folder
+from downslope.cli.arguments import CommandParser, file_path
+from downslope.cli.run_folders import find_run_folder
 
 PAGE = "downslope-report.html"
 """Where several runs are reported on if not told otherwise."""
@@ -27,15 +27,17 @@ def execute(words: Sequence[str]) -> int:
         summary="Write a page with the curves, settings and environment of a run, or of several laid over one another.",
         example="downslope report runs/digits runs/nesterov --out compared.html",
     )
-    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="run folder, finished or not")
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="run folder, finished or not")
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, help=f"where to write it (default: RUN/report.html; for several, {PAGE})"
+        "--out",
+        metavar="FILE",
+        type=file_path,
+        help=f"where to write it (default: RUN/report.html; for several, {PAGE})",
     )
     arguments = parser.read(words)
-    for run in arguments.runs:
-        check_run_folder(run)
-    out = arguments.out or (arguments.runs[0] / "report.html" if len(arguments.runs) == 1 else Path(PAGE))
+    runs = [find_run_folder(run) for run in arguments.runs]
+    out = arguments.out or (runs[0] / "report.html" if len(runs) == 1 else Path(PAGE))
     from downslope.training.report import write_report
 
-    print(f"report: {write_report(arguments.runs, out)}")
+    print(f"report: {write_report(runs, out)}")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from downslope.cli.arguments import CommandParser
 from downslope.cli.run_folders import load_run_recipe
@@ -29,16 +28,16 @@ def execute(words: Sequence[str]) -> int:
         example="downslope resume runs/digits --train.epochs 80",
         overrides=True,
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("run", metavar="RUN", help="run folder")
     add_worker_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
     add_watching(parser)
     arguments = parser.read(words)
-    recipe = load_run_recipe(arguments.run, overrides_of(arguments))
+    run, recipe = load_run_recipe(arguments.run, overrides_of(arguments))
     return run_training(
         recipe,
-        name=arguments.run.name,
-        out=arguments.run,
+        name=run.name,
+        out=run,
         resume="auto",
         dry_run=arguments.dry_run,
         workers=arguments.workers,

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from downslope.core.errors import CheckpointError, did_you_mean
+from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.recipes.decode import load_recipe
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
@@ -17,8 +18,8 @@ from downslope.recipes.schema import Recipe
 _RECIPE = "recipe.toml"
 
 
-def load_run_recipe(folder: Path, overrides: Iterable[Override] = ()) -> Recipe:
-    """Return the recipe of a run.
+def load_run_recipe(folder: str | Path, overrides: Iterable[Override] = ()) -> tuple[Path, Recipe]:
+    """Return a run's folder, `~` expanded, and its recipe.
 
     Args:
         folder: The run folder.
@@ -28,30 +29,36 @@ def load_run_recipe(folder: Path, overrides: Iterable[Override] = ()) -> Recipe:
         CheckpointError: If the folder is missing or holds no run.
         RecipeError: If its recipe has been damaged, or an override is wrong.
     """
-    check_run_folder(folder)
-    return load_recipe(folder / _RECIPE, overrides)
+    path = find_run_folder(folder)
+    return path, load_recipe(path / _RECIPE, overrides)
 
 
-def check_run_folder(folder: Path) -> None:
-    """Raise unless a folder is a run folder.
+def find_run_folder(given: str | Path) -> Path:
+    """Return a run folder, `~` expanded.
+
+    Args:
+        given: The folder as it was written.
 
     Raises:
         CheckpointError: With what was found instead, and which run may have been meant.
     """
+    folder = expand_home(given, CheckpointError)
+    name = f"{given}{expansion_of(given)}"
     try:
         if _holds_run(folder):
-            return
+            return folder
         exists, is_folder = folder.exists(), folder.is_dir()
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be read: {error.strerror}.") from None
+        raise CheckpointError(f"{name}: cannot be read: {error.strerror}.") from None
     beside = _runs_in(folder.parent)
-    hint = did_you_mean(str(folder), beside) or _listed("Beside it:", beside) or " Start one with downslope train."
+    near = did_you_mean(str(folder), beside) or _listed("Beside it:", beside)
+    hint = near or " Start one with downslope train."
     if not exists:
-        raise CheckpointError(f"{folder}: there is no such run folder.{hint}")
+        raise CheckpointError(f"{name}: there is no such run folder.{near or from_here(folder) + hint}")
     if not is_folder:
-        raise CheckpointError(f"{folder}: is a file; give a run folder, such as runs/digits.{hint}")
+        raise CheckpointError(f"{name}: is a file; give a run folder, such as runs/digits.{hint}")
     inside = _listed("It holds runs; give one:", _runs_in(folder))
-    raise CheckpointError(f"{folder}: is no run folder: it has no {_RECIPE}.{inside or hint}")
+    raise CheckpointError(f"{name}: is no run folder: it has no {_RECIPE}.{inside or hint}")
 
 
 def _holds_run(folder: Path) -> bool:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from downslope.cli.arguments import CommandParser
+from downslope.cli.arguments import CommandParser, file_path
 from downslope.cli.training_run import add_watching, add_worker_options, overrides_of, run_training
 from downslope.recipes.decode import load_recipe
 from downslope.recipes.encode import to_toml
@@ -41,7 +41,9 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "recipe", metavar="RECIPE", nargs="?", help="a TOML file (default: embedded, handwritten digits)"
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, help="run folder (default: runs/ and the recipe's name)")
+    parser.add_argument(
+        "--out", metavar="DIR", type=file_path, help="run folder (default: runs/ and the recipe's name)"
+    )
     parser.add_argument(
         "--resume",
         metavar="auto|never|PATH",

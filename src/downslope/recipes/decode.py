@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from downslope.core.errors import DownslopeError, RecipeError, did_you_mean, one_of
+from downslope.core.paths import expand_home, expansion_of
 from downslope.core.schedules import SCHEDULES, Schedule
 from downslope.recipes.overrides import Override, apply_overrides, expand_names
 from downslope.recipes.schema import Recipe
@@ -85,7 +85,7 @@ def load_recipe(path: str | os.PathLike[str] | None = None, overrides: Iterable[
     if path is None:
         name, text = "the embedded default recipe", default_text()
     else:
-        name, text = str(path), _read(Path(path))
+        name, text = str(path), _read(path)
     return parse_recipe(text, name, overrides)
 
 
@@ -266,9 +266,11 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _read(path: Path) -> str:
+def _read(given: str | os.PathLike[str]) -> str:
+    found = expand_home(given, RecipeError)
+    path = f"{given}{expansion_of(given)}"
     try:
-        return path.read_text(encoding="utf-8-sig")  # with or without the mark that some editors write
+        return found.read_text(encoding="utf-8-sig")  # with or without the mark that some editors write
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such file. Give the path of a recipe, or none for the default.") from None
     except IsADirectoryError:

@@ -16,6 +16,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from downslope.core.errors import CheckpointError
+from downslope.core.paths import expand_home, expansion_of
 from downslope.recipes.schema import Recipe
 from downslope.training.checkpoint import (
     FOLDER,
@@ -26,9 +27,9 @@ from downslope.training.checkpoint import (
     read_manifest,
 )
 from downslope.training.data import Dataset, load_data
-from downslope.training.held_out import measure
+from downslope.training.held_out import measure_by_length
 from downslope.training.models import build_model
-from downslope.training.objective import build_objective
+from downslope.training.objective import LengthRates, build_objective
 from downslope.training.run_folder import EMA, MODEL, RunFolder
 
 
@@ -81,21 +82,23 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
 
     Returns:
         "run", "checkpoint" (where the weights came from), "step" (updates done, or None), "examples", "loss",
-        "accuracy" in [0, 1] where there are classes, "ema_loss" and "ema_accuracy" where there is an average, and
-        "notes".
+        "accuracy" in [0, 1] where there are classes, error rates where sequences are written, the same with "ema_"
+        before them where there is an average, and "notes". Where some held-out inputs are longer than any learned
+        from, "by_length": for each length "shortest", "longest" (the same, unless there are very many lengths),
+        "longer" (than any learned from), "examples" and the error rates.
 
     Raises:
         CheckpointError: If the run or its weights are missing, damaged, or of another model.
     """
-    opened = open_run(Path(run), checkpoint)
+    opened = open_run(run, checkpoint)
     recipe, dataset, weights = opened.recipe, opened.dataset, opened.weights
     objective = build_objective(recipe, dataset)  # an evaluation never asks for a schedule's value
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     for prefix, state in (("", weights.model), ("ema_", weights.ema)):
         if state is None:
             continue
         load_weights(opened.model, state, weights.origin)
-        metrics = measure(
+        rates = measure_by_length(
             opened.model,
             objective,
             dataset.held_out_inputs,
@@ -103,7 +106,9 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
             seed=recipe.seed,
             step=weights.step or 0,
         )
-        found |= {prefix + name: value for name, value in metrics.items()}
+        found |= {prefix + name: value for name, value in rates.metrics.items()}
+        if rates.by_length:
+            found[f"{prefix}by_length"] = [_as_table(one) for one in rates.by_length]
     return {
         "run": str(run),
         "checkpoint": str(weights.origin),
@@ -114,7 +119,12 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
     }
 
 
-def open_run(run: Path, checkpoint: str = "last") -> TrainedRun:
+def _as_table(rated: LengthRates) -> dict[str, Any]:
+    table = {name: getattr(rated, name) for name in ("shortest", "longest", "longer", "examples")}
+    return {**table, **rated.rates}
+
+
+def open_run(run: str | Path, checkpoint: str = "last") -> TrainedRun:
     """Return a run with its data and trained model.
 
     Args:
@@ -124,8 +134,9 @@ def open_run(run: Path, checkpoint: str = "last") -> TrainedRun:
     Raises:
         CheckpointError: As in `evaluate_run`.
     """
-    recipe = RunFolder(run).recipe()
-    weights = find_weights(run, checkpoint)
+    folder = RunFolder(run)
+    recipe = folder.recipe()
+    weights = find_weights(folder.path, checkpoint)
     dataset = load_data(recipe)
     model = build_model(recipe, dataset)
     load_weights(model, weights.model, weights.origin)
@@ -141,14 +152,14 @@ def find_weights(run: Path, checkpoint: str) -> Weights:
         return _last(run)
     if checkpoint == "best":
         return _best(run)
-    path = Path(checkpoint)
+    path = expand_home(checkpoint, CheckpointError)
     if path.is_dir():
         return _from_checkpoint(path)
     if path.is_file():
         return _from_file(path)
     raise CheckpointError(
-        f"{checkpoint}: there is no such checkpoint. Give last, best, the folder of a checkpoint, or a .safetensors "
-        f"file. {_list_of(run)}"
+        f"{checkpoint}{expansion_of(checkpoint)}: there is no such checkpoint. Give last, best, the folder of a "
+        f"checkpoint, or a .safetensors file. {_list_of(run)}"
     )
 
 

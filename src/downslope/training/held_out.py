@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
 from downslope.training.imports import FAILURES, describe
-from downslope.training.objective import Objective
+from downslope.training.objective import Objective, Rates
 from downslope.training.randomness import reseed
 
 BATCH = 1024
@@ -35,6 +35,25 @@ def measure(
 
     Raises:
         DataError: If a person's own model or loss raises, or does not fit the data.
+    """
+    return measure_by_length(model, objective, inputs, targets, seed=seed, step=step).metrics
+
+
+def measure_by_length(
+    model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor, *, seed: int = 0, step: int = 0
+) -> Rates:
+    """Return what `measure` does and, where the objective has them, its metrics by the length of inputs.
+
+    Args:
+        model: As in `measure`.
+        objective: As in `measure`.
+        inputs: As in `measure`.
+        targets: As in `measure`.
+        seed: As in `measure`.
+        step: As in `measure`.
+
+    Raises:
+        DataError: As in `measure`.
     """
     training = model.training
     model.eval()
@@ -63,4 +82,4 @@ def measure(
     result = {"loss": total / weight}
     if counts:
         result["accuracy"] = correct / asked
-    return result | rates
+    return Rates(result | rates.metrics, rates.by_length)

@@ -9,6 +9,8 @@ class like `Supervised`. What does not: the loss functions (`losses.py`) and the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, nn
@@ -33,6 +35,38 @@ class Answers(NamedTuple):
     loss: Tensor
     correct: Tensor | None
     targets: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthRates:
+    """How good the answers to held-out inputs of one length are, or of a few lengths that follow one another.
+
+    Attributes:
+        shortest: The shortest length.
+        longest: The longest one.
+        longer: Whether they are longer than any that was learned from.
+        examples: How many inputs are so long.
+        rates: The metrics by which they are rated.
+    """
+
+    shortest: int
+    longest: int
+    longer: bool
+    examples: int
+    rates: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How good a model is on held-out examples.
+
+    Attributes:
+        metrics: By name, over all of them or over a part that the name tells.
+        by_length: The same by the length of inputs, ascending; empty unless some are longer than any learned from.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+    by_length: tuple[LengthRates, ...] = ()
 
 
 class Objective(ABC):
@@ -63,13 +97,13 @@ class Objective(ABC):
             DataError: If the model's outputs do not fit the targets.
         """
 
-    def rate_held_out(self, model: nn.Module) -> dict[str, float]:
-        """Return further metrics of the data's held-out examples, by name; there are none unless a task has some.
+    def rate_held_out(self, model: nn.Module) -> Rates:
+        """Return further metrics of the data's held-out examples; there are none unless a task has some.
 
         Args:
             model: In evaluation mode.
         """
-        return {}
+        return Rates()
 
 
 class Supervised(Objective):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import CheckpointError, RecipeError
+from downslope.core.paths import expand_home
 from downslope.recipes.schema import Recipe
 from downslope.training.checkpoint import (
     MANIFEST,
@@ -52,7 +53,7 @@ class Plan:
     finished: bool = False
 
 
-def plan_run(recipe: Recipe, *, name: str, out: Path | None = None, resume: str | Path = "auto") -> Plan:
+def plan_run(recipe: Recipe, *, name: str, out: str | Path | None = None, resume: str | Path = "auto") -> Plan:
     """Return where to train and from which checkpoint.
 
     Args:
@@ -66,13 +67,14 @@ def plan_run(recipe: Recipe, *, name: str, out: Path | None = None, resume: str 
         CheckpointError: If there is a run that cannot be resumed, or would be overwritten. It is never replaced by a
             new one silently.
     """
+    out = None if out is None else expand_home(out, CheckpointError)
     if str(resume) == "never":
         if out is None:
             return Plan(folder=_next_free(name))
         _check_no_run(out)
         return Plan(folder=out)
     if str(resume) != "auto":
-        return _plan_from(recipe, Path(resume), out)
+        return _plan_from(recipe, resume, out)
     if out is not None:
         if not holds_run(out):
             check_free(out)
@@ -96,14 +98,15 @@ def _plan_in_place(recipe: Recipe, folder: Path) -> Plan:
     return Plan(folder=folder, checkpoint=found, notes=(*passed_over, *_compare(recipe, found)))
 
 
-def _plan_from(recipe: Recipe, path: Path, out: Path | None) -> Plan:
+def _plan_from(recipe: Recipe, given: str | Path, out: Path | None) -> Plan:
+    path = expand_home(given, CheckpointError)
     if (path / MANIFEST).exists():
         run = path.resolve().parent.parent
         run = path.parent.parent if path.parent.parent.resolve() == run else run
         elsewhere = out is not None and out.resolve() != run.resolve()
         chosen, notes = _read_chosen(path if path.parent.parent == run else path.resolve(), elsewhere=elsewhere)
     else:
-        run = RunFolder(path).path
+        run = RunFolder(given).path
         chosen, notes = newest_verifying(run)
         if chosen is None:
             raise CheckpointError("\n  ".join([f"{run}: has no checkpoint that can be used.", *notes]))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from downslope.core.errors import CheckpointError
+from downslope.core.paths import expand_home, expansion_of
 from downslope.recipes.decode import load_recipe
 from downslope.recipes.encode import to_toml
 from downslope.recipes.schema import Recipe
@@ -57,9 +58,11 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         """Check that the folder holds a run."""
-        self.path = Path(path)
+        self.path = expand_home(path, CheckpointError)
         if not self.path.is_dir():
-            raise CheckpointError(f"{path}: no such folder. Give a run folder, such as runs/digits.")
+            raise CheckpointError(
+                f"{path}{expansion_of(path)}: no such folder. Give a run folder, such as runs/digits."
+            )
         if not holds_run(self.path):
             raise CheckpointError(f"{path}: is no run folder; it has no {RECIPE}. Give one, such as runs/digits.")
 

@@ -14,10 +14,10 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from downslope.core.errors import DataError, MissingDependencyError
+from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.training.data.dataset import Dataset
 from downslope.training.options import read_options
 from downslope.training.sequences.symbols import Sequences, Symbols, pad
@@ -137,9 +137,12 @@ def read_dictionary(text: str, name: str, *, stress: bool) -> Pronunciations:
 def _text(path: str | None) -> tuple[str, str]:
     if path is not None:
         try:
-            return path, Path(path).read_text(encoding="utf-8-sig")
+            return path, expand_home(path, DataError, "data.options.path").read_text(encoding="utf-8-sig")
         except OSError as error:
-            raise DataError(f"data.options.path = {path!r}: cannot be read: {error.strerror}.") from None
+            where = from_here(expand_home(path)) if isinstance(error, FileNotFoundError) else ""
+            raise DataError(
+                f"data.options.path = {path!r}{expansion_of(path)}: cannot be read: {error.strerror}.{where}"
+            ) from None
         except UnicodeDecodeError:
             raise DataError(f"data.options.path = {path!r}: is not text in UTF-8.") from None
     try:

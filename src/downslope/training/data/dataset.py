@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -18,14 +18,41 @@ if TYPE_CHECKING:
 PARTS = ("train_inputs", "train_targets", "held_out_inputs", "held_out_targets")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """A person's own examples.
+
+    Attributes:
+        inputs: Shape (examples, ...).
+        names: What to call each example; empty if they are counted.
+        targets: The targets of those that have one, as the loss takes them; None where the file has no place for them.
+        known: Which examples these are: int64 indices that ascend, shape (targets,).
+        target_name: What the file calls them.
+    """
+
+    inputs: torch.Tensor
+    names: Sequence[str] = ()
+    targets: torch.Tensor | None = None
+    known: torch.Tensor | None = None
+    target_name: str = ""
+
+    def first(self, count: int | None) -> Examples:
+        """Return the first so many of them; all if count is None."""
+        if count is None:
+            return self
+        known = None if self.known is None else self.known[self.known < count]
+        targets = None if self.targets is None or known is None else self.targets[: len(known)]
+        return replace(self, inputs=self.inputs[:count], names=self.names[:count], targets=targets, known=known)
+
+
 class ExampleReader(Protocol):
     """Reads a person's own examples from a file, with the preprocessing that the training examples had."""
 
-    def __call__(self, path: Path) -> tuple[torch.Tensor, Sequence[str]]:
-        """Return inputs, example first, and what to call each example, or no names.
+    def __call__(self, given: str | Path) -> Examples:
+        """Return the examples of a file.
 
         Args:
-            path: The file or folder.
+            given: The file or folder, as a person wrote it.
 
         Raises:
             DataError: If it cannot be read, or does not fit the data.
@@ -101,3 +128,9 @@ class Dataset:
         if self.class_names or self.target_scale is not None:
             digest.update(f"{self.class_names} {self.target_scale}".encode())
         return digest.hexdigest()
+
+
+def take_held_out(dataset: Dataset, count: int | None) -> Examples:
+    """Return held-out examples, the first so many; all if count is None."""
+    inputs, targets = dataset.held_out_inputs[:count], dataset.held_out_targets[:count]
+    return Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs)))

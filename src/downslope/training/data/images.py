@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from downslope.core.errors import DataError, did_you_mean
+from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.training.data.checking import at, check, split
-from downslope.training.data.dataset import Dataset
+from downslope.training.data.dataset import Dataset, Examples
 from downslope.training.data.image_files import SUFFIXES, Pixels, list_images, read_image, sorted_entries
 from downslope.training.data.labels import check_classes, order_classes, show_names
 from downslope.training.options import read_options
@@ -67,12 +68,10 @@ def load(recipe: Recipe) -> Dataset:
         MissingDependencyError: If Pillow is not installed.
     """
     options = read_options(Options, recipe.data.options, "data")
-    folder = Path(options.path)
+    folder = expand_home(options.path, DataError, "data.options.path")
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "there is no such folder"
-        raise DataError(
-            f"data.options.path = {options.path!r}: {what}. It is looked for from the current directory, {Path.cwd()}."
-        )
+        raise DataError(f"data.options.path = {options.path!r}{expansion_of(options.path)}: {what}.{from_here(folder)}")
     parts = _find_parts(folder)
     names, files, labels = _list_classes(parts[0])
     train_images = _read_all(files, options, None)
@@ -123,15 +122,16 @@ class ImageReader:
         self._shape = shape
         self._scaling = scaling
 
-    def __call__(self, path: Path) -> tuple[torch.Tensor, Sequence[str]]:
+    def __call__(self, given: str | Path) -> Examples:
         """Return inputs and the files' names.
 
         Args:
-            path: An image, or a folder of them.
+            given: An image, or a folder of them.
 
         Raises:
             DataError: If there is none, or it cannot be read, or has another size and none to be scaled to.
         """
+        path = expand_home(given, DataError, "--input")
         if path.is_dir():
             files = list_images(path)
             if not files:
@@ -139,12 +139,12 @@ class ImageReader:
         elif path.suffix.lower() not in SUFFIXES:
             raise DataError(f"{path}: must be an image, ending in {', '.join(SUFFIXES)}, or a folder of images.")
         elif not path.exists():
-            raise DataError(f"{path}: there is no such file.")
+            raise DataError(f"{given}{expansion_of(given)}: there is no such file.")
         else:
             files = [path]
         images = _read_all(files, self._options, ("the run's own", (0, *self._shape)))
         names = [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]
-        return torch.from_numpy(_scale(images, self._scaling)), names
+        return Examples(inputs=torch.from_numpy(_scale(images, self._scaling)), names=names)
 
 
 def _find_parts(folder: Path) -> list[Path]:

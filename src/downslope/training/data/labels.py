@@ -43,7 +43,7 @@ def order_classes(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def index_labels(
-    labels: Sequence[str], names: Sequence[str], place: Callable[[int], str]
+    labels: Sequence[str], names: Sequence[str], place: Callable[[int], str], unknown: str, hint: str = ""
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return the index of each label.
 
@@ -51,6 +51,8 @@ def index_labels(
         labels: One an example.
         names: The classes.
         place: From an example to where it stands, for messages.
+        unknown: What to say of a label that is no class, "{}" standing for it.
+        hint: A sentence on what to do then.
 
     Raises:
         DataError: If a label is no class.
@@ -59,19 +61,22 @@ def index_labels(
     for example, label in enumerate(labels):
         if label not in index:
             raise DataError(
-                f"{place(example)}: there is no class {label!r} to learn from.{did_you_mean(label, names)} "
-                f"There are {show_names(names)}."
+                f"{place(example)}: {unknown.format(repr(label))}.{did_you_mean(label, names)} "
+                f"There are {show_names(names)}.{hint}"
             )
     return np.array([index[label] for label in labels], dtype=np.int64)
 
 
-def check_classes(names: Sequence[str], train: np.ndarray[Any, np.dtype[np.int64]], origin: str) -> None:
+def check_classes(
+    names: Sequence[str], train: np.ndarray[Any, np.dtype[np.int64]], origin: str, hint: str = ""
+) -> None:
     """Raise unless there are two classes, each with an example to learn from.
 
     Args:
         names: The classes.
         train: Indices of the classes of the examples to learn from.
         origin: Where they come from, for messages.
+        hint: A sentence on what else they may be.
 
     Raises:
         DataError: If there are not.
@@ -83,7 +88,7 @@ def check_classes(names: Sequence[str], train: np.ndarray[Any, np.dtype[np.int64
     if absent:
         raise DataError(
             f"{origin}: every example of {show_names(absent)} is held out, so that there is none to learn from. Use a "
-            "smaller data.held_out, another seed, or more examples."
+            f"smaller data.held_out, another seed, or more examples.{hint}"
         )
 
 

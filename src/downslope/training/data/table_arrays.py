@@ -19,6 +19,7 @@ from downslope.training.data.table_columns import (
     Columns,
     NumberArray,
     TableFile,
+    Unnamed,
     Wanted,
     make_columns,
     read_number,
@@ -71,10 +72,11 @@ class ArrayTable(TableFile):
 
     Args:
         path: The file.
+        unnamed: What to call the columns of an array without names.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Read it; columns of an array without names are called 0, 1, 2, ..."""
+    def __init__(self, path: Path, unnamed: Unnamed) -> None:
+        """Read it."""
         try:
             loaded: Any = np.load(path, allow_pickle=False)
             found = dict(loaded) if path.suffix.lower() == ".npz" else loaded
@@ -85,7 +87,8 @@ class ArrayTable(TableFile):
         elif found.dtype.names is not None and found.ndim == 1:
             self._columns = {name: found[name] for name in found.dtype.names}
         elif found.dtype.names is None and found.ndim == 2:
-            self._columns = {str(place): found[:, place] for place in range(found.shape[1])}
+            names = unnamed.name(str(path), found.shape[1])
+            self._columns = {name: found[:, place] for place, name in enumerate(names)}
         else:
             raise DataError(f"{path}: must have two dimensions, (rows, columns); got shape {found.shape}.")
         for name, column in self._columns.items():
@@ -95,7 +98,8 @@ class ArrayTable(TableFile):
                     f"{path}: each array must be a column, all equally long; `{name}` has shape {column.shape}, the "
                     f"first one {first.shape}."
                 )
-        super().__init__(path, list(self._columns))
+        is_named = isinstance(found, dict) or found.dtype.names is not None
+        super().__init__(path, list(self._columns), is_named=is_named)
 
     def read(self, wanted: Mapping[str, Wanted]) -> Columns:
         """Return columns by name."""

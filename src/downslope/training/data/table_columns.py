@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,45 @@ class Wanted:
 
     kind: Literal["number", "word"]
     hint: str = ""
+
+
+@dataclass(frozen=True)
+class Unnamed:
+    """What to call the columns of a file that does not name them.
+
+    Attributes:
+        names: Their names in order; None to count them from 0.
+        absent: One of them that the file may lack: to predict, nobody needs the target.
+
+    Example:
+        >>> Unnamed().name("t.npy", 2), Unnamed(("area", "price", "rooms"), "price").name("t.npy", 2)
+        (['0', '1'], ['area', 'rooms'])
+    """
+
+    names: tuple[str, ...] | None = None
+    absent: str | None = None
+
+    def name(self, place: str, count: int) -> list[str]:
+        """Return the names of this many columns.
+
+        Args:
+            place: What to call the file, or a line of it, in messages.
+            count: How many it has.
+
+        Raises:
+            DataError: If there are not as many names.
+        """
+        if self.names is None:
+            return [str(number) for number in range(count)]
+        if count == len(self.names):
+            return list(self.names)
+        if self.absent in self.names and count == len(self.names) - 1:
+            return [name for name in self.names if name != self.absent]
+        allowed = f"{len(self.names)}" if self.absent is None else f"{len(self.names)}, or all of them but the target"
+        raise DataError(
+            f"{place}: has {count} column(s) without names, but there must be {allowed}: "
+            f"{shorten(self.names)}, in this order."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,19 +124,23 @@ class TableFile(ABC):
     Attributes:
         path: The file.
         names: What its columns are called.
+        is_named: Whether it says so itself.
+        hint: What to do if a name is not among them.
     """
 
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
+    def __init__(self, path: Path, names: Sequence[str], *, is_named: bool = True, hint: str = "") -> None:
         """Check the names."""
         self.path = path
         self.names = tuple(names)
+        self.is_named = is_named
+        self.hint = hint
         if not self.names:
             raise DataError(f"{path}: has no columns.")
         for place, name in enumerate(self.names, start=1):
             if not name:
                 raise DataError(f"{path}: column {place} has no name. The first line must name every column.")
             if name in self.names[: place - 1]:
-                raise DataError(f"{path}: two columns are called `{name}`. Give each a name of its own.")
+                raise DataError(f"{path}: two columns are called `{name}`. Give each a name of its own.{hint}")
 
     @abstractmethod
     def read(self, wanted: Mapping[str, Wanted]) -> Columns:
@@ -155,3 +198,9 @@ def read_number(cell: str) -> float:
     if not math.isfinite(number):
         raise ValueError("is not a number" if "_" in text else "is not finite")
     return number
+
+
+def shorten(names: Iterable[str], most: int = 8) -> str:
+    """Return names as a list that is never long: "area, rooms, ..."."""
+    names = list(names)
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

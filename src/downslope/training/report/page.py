@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from downslope import __version__
-from downslope.core.errors import DownslopeError, MissingDependencyError
+from downslope.core.errors import CheckpointError, DownslopeError, MissingDependencyError
+from downslope.core.paths import expand_home
 from downslope.core.schedules import Schedule
 from downslope.pages.svg import COLOURS
 from downslope.recipes.equations import equations
@@ -22,6 +23,7 @@ from downslope.training.report import tables
 from downslope.training.report.data import RunData, read_runs
 from downslope.training.report.events import story
 from downslope.training.report.examples import look_at_examples
+from downslope.training.report.lengths import look_at_lengths
 from downslope.training.report.measured import at_the_end, measured_of_one, measured_of_several, not_measured
 from downslope.training.report.panels import missing_from, panels_of_one, panels_of_several
 from downslope.training.report.plots import draw, draw_progress
@@ -44,10 +46,10 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
         CheckpointError: If one is no run folder, is damaged, or `out` cannot be written.
         MissingDependencyError: If matplotlib or jinja2 is not installed.
     """
-    out = Path(out)
+    out = expand_home(out)
     if out.is_dir():
         raise DownslopeError(f"{out}: is a folder. Give the file to write, such as {out / 'report.html'}.")
-    page = render(read_runs([Path(run) for run in runs]))
+    page = render(read_runs([expand_home(run, CheckpointError) for run in runs]))
     write_file(out, page.encode("utf-8", "surrogateescape"))
     return out
 
@@ -100,6 +102,7 @@ def _about_one(run: RunData) -> dict[str, Any]:
         "at_the_end": at_the_end(run),
         "not_measured": not_measured(run),
         "examples": look_at_examples(run),
+        "lengths": look_at_lengths(run),
         "story": story(run.sessions),
         "progress": draw_progress(run.sessions),
         "events": tables.events(run),

@@ -1,21 +1,21 @@
 """The objective of sequences: cross-entropy of the next symbol, and the rates of wrong symbols and sequences.
 
-What lives here: teacher forcing by its schedule, the loss over what is no padding, and the error rates. The distances
-are rapidfuzz's.
+What lives here: teacher forcing by its schedule, the loss over what is no padding, and which answers are rated
+together. What does not: the rates themselves (`error_rates.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from downslope.core.errors import DataError, MissingDependencyError
+from downslope.core.errors import DataError
 from downslope.core.schedules import Schedule
 from downslope.training.models.seq2seq import Seq2Seq
-from downslope.training.objective import Answers, Objective
+from downslope.training.objective import Answers, LengthRates, Objective, Rates
+from downslope.training.sequences.error_rates import count_errors, cut_lengths, rates_of
 from downslope.training.sequences.search import search_greedily
 from downslope.training.sequences.symbols import PAD, Sequences, lengths, trim
 
@@ -59,23 +59,31 @@ class SequenceToSequence(Objective):
         correct = ((logits.detach().argmax(-1) == targets) & asked).sum() if counts else None
         return Answers(loss, correct, int(asked.sum()))
 
-    def rate_held_out(self, model: nn.Module) -> dict[str, float]:
+    def rate_held_out(self, model: nn.Module) -> Rates:
         """Return the rates of wrong symbols and wrong sequences among greedy answers to the held-out inputs.
 
         An answer is compared with the right one nearest to it. The rate of wrong symbols is insertions, deletions and
         substitutions over the symbols of these right answers. Inputs longer than any learned from have rates of
-        their own, "longer_...".
+        their own, "longer_..."; where there are some, each length is also rated by itself.
         """
         answers = answer_all(cast("Seq2Seq", model), self._held_out)
+        errors = count_errors(answers, self._sequences.references)
+        sizes: list[int] = lengths(self._held_out).tolist()
         longest = self._sequences.longest_trained
-        longer = lengths(self._held_out) > longest
-        found: dict[str, float] = {}
-        for prefix, chosen in (("", ~longer), ("longer_", longer)):
-            rows = chosen.nonzero().flatten().tolist()
-            if rows:
-                rates = error_rates([answers[row] for row in rows], [self._sequences.references[row] for row in rows])
-                found |= {prefix + name: rate for name, rate in zip(self._sequences.rates, rates, strict=True)}
-        return found
+
+        def rate(low: int, high: int) -> tuple[int, dict[str, float]]:
+            own = [error for error, size in zip(errors, sizes, strict=True) if low <= size <= high]
+            return len(own), dict(zip(self._sequences.rates, rates_of(own), strict=True)) if own else {}
+
+        metrics = rate(0, longest)[1]
+        metrics |= {f"longer_{name}": value for name, value in rate(longest + 1, max(sizes))[1].items()}
+        if max(sizes) <= longest:
+            return Rates(metrics)
+        by_length: list[LengthRates] = []
+        for low, high in cut_lengths(sizes, longest):
+            count, rates = rate(low, high)
+            by_length.append(LengthRates(shortest=low, longest=high, longer=low > longest, examples=count, rates=rates))
+        return Rates(metrics, tuple(by_length))
 
     def _forcing(self, step: int | None) -> float:
         if step is None:
@@ -121,30 +129,3 @@ def answer_all(model: Seq2Seq, inputs: Tensor) -> list[tuple[int, ...]]:
         found = search_greedily(model, trim(inputs[rows]))
         answers |= {row: hypothesis.numbers for row, hypothesis in zip(rows.tolist(), found, strict=True)}
     return [answers[row] for row in range(len(inputs))]
-
-
-def error_rates(answers: Sequence[Sequence[int]], references: Sequence[Sequence[Sequence[int]]]) -> tuple[float, float]:
-    """Return the rate of wrong symbols and that of wrong sequences.
-
-    Args:
-        answers: Numbers of symbols.
-        references: For each answer all that are right; the nearest counts.
-
-    Raises:
-        MissingDependencyError: If rapidfuzz is not installed.
-
-    Example:
-        >>> error_rates([(1, 2, 3), (4,)], [[(1, 3)], [(5, 6), (4,)]])
-        (0.3333333333333333, 0.5)
-    """
-    try:
-        from rapidfuzz.distance import Levenshtein
-    except ImportError:
-        raise MissingDependencyError(
-            'error rates need rapidfuzz, which is not installed. Run: pip install "downslope[g2p]"'
-        ) from None
-    wrong = symbols = sequences = 0
-    for answer, right in zip(answers, references, strict=True):
-        distance, reference = min((Levenshtein.distance(answer, one), one) for one in right)
-        wrong, symbols, sequences = wrong + distance, symbols + len(reference), sequences + (distance > 0)
-    return wrong / symbols, sequences / len(answers)

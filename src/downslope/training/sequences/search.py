@@ -41,14 +41,14 @@ class Hypothesis:
         return self.log_probability / (len(self.numbers) + self.ended or 1)
 
 
-def longest_output(inputs: Tensor) -> int:
-    """Return the number of places after which a search gives up: twice the longest input, and ten."""
-    return 2 * int(lengths(inputs).max()) + 10
+def longest_outputs(inputs: Tensor) -> Tensor:
+    """Return the number of places after which a search gives up: twice an input's length, and ten; shape (rows,)."""
+    return 2 * lengths(inputs) + 10
 
 
 @torch.no_grad()
 def search_greedily(model: Seq2Seq, inputs: Tensor) -> list[Hypothesis]:
-    """Return for each input the sequence of the most probable symbol at every place.
+    """Return for each input the sequence of the most probable symbol at every place: the same as it has alone.
 
     Args:
         model: In evaluation mode.
@@ -56,28 +56,29 @@ def search_greedily(model: Seq2Seq, inputs: Tensor) -> list[Hypothesis]:
     """
     encoded = model.encode(inputs)
     state, shown = encoded.state, torch.full_like(inputs[:, :1], START)
-    going = torch.ones(len(inputs), dtype=torch.bool)
+    going, ended = torch.ones(len(inputs), dtype=torch.bool), torch.zeros(len(inputs), dtype=torch.bool)
+    written, longest = torch.zeros(len(inputs), dtype=torch.int64), longest_outputs(inputs)
     total = torch.zeros(len(inputs), dtype=torch.float64)
     chosen: list[Tensor] = []
     attention: list[Tensor] = []
-    for _ in range(longest_output(inputs)):
+    while going.any():
         logits, state, weights = model.decode(shown, encoded, state)
         best, shown = _log_probabilities(logits).max(-1)
         total += torch.where(going, best[:, 0], 0.0)
-        chosen.append(torch.where(going, shown[:, 0], END))
+        chosen.append(shown[:, 0])
         if weights is not None:
             attention.append(weights[:, 0])
-        going = going & (shown[:, 0] != END)
-        if not going.any():
-            break
+        ends = shown[:, 0] == END
+        ended |= going & ends
+        going &= ~ends
+        written += going
+        going &= written < longest
     rows = torch.stack(chosen, 1).tolist()
     drawn = torch.stack(attention, 1) if attention else None
     found: list[Hypothesis] = []
-    for index, row in enumerate(rows):
-        length = row.index(END) if END in row else len(row)
-        ended = END in row
-        weights = None if drawn is None else drawn[index, : length + ended, : lengths(inputs[index : index + 1])]
-        found.append(Hypothesis(tuple(row[:length]), float(total[index]), ended, weights))
+    for index, (row, length, end) in enumerate(zip(rows, written.tolist(), ended.tolist(), strict=True)):
+        weights = None if drawn is None else drawn[index, : length + end, : lengths(inputs[index : index + 1])]
+        found.append(Hypothesis(tuple(row[:length]), float(total[index]), end, weights))
     return found
 
 
@@ -96,7 +97,8 @@ def search_with_beam(model: Seq2Seq, inputs: Tensor, width: int) -> list[Hypothe
     state, shown = encoded.state, torch.full((1, 1), START)
     growing = [Hypothesis((), 0.0, ended=False, attention=inputs.new_zeros((0, inputs.shape[1]), dtype=torch.float32))]
     ended: list[Hypothesis] = []
-    for _ in range(longest_output(inputs)):
+    longest = int(longest_outputs(inputs))
+    for _ in range(longest):
         logits, state, weights = model.decode(shown, encoded.repeat(len(growing)), state)
         steps = _log_probabilities(logits)[:, 0]
         totals = torch.tensor([h.log_probability for h in growing], dtype=torch.float64)[:, None] + steps
@@ -116,7 +118,7 @@ def search_with_beam(model: Seq2Seq, inputs: Tensor, width: int) -> list[Hypothe
         growing = [hypothesis for _, _, hypothesis in kept]
         # A hypothesis of n symbols only loses probability as it grows, so its score can rise no further than to what
         # its probability would be, spread over the longest output.
-        could_rise_to = max((h.log_probability for h in growing), default=-torch.inf) / longest_output(inputs)
+        could_rise_to = max((h.log_probability for h in growing), default=-torch.inf) / longest
         if not growing or (len(ended) == width and could_rise_to < ended[-1].score):
             return ended
         rows = torch.tensor([row for row, _, _ in kept])

@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 
 from downslope.core.errors import DataError
+from downslope.core.paths import expand_home
 from downslope.training.evaluate import TrainedRun
 from downslope.training.models.seq2seq import Seq2Seq
 from downslope.training.sequences.alignment import draw_attention
@@ -70,11 +71,19 @@ def transcribe(
     return {"predictions": predictions, "notes": notes}
 
 
+def _as_path(text: str) -> Path | None:
+    try:
+        return None if len(text) >= 1000 or "\0" in text else expand_home(text, DataError)
+    except DataError:
+        return None  # words that begin with ~ need name no home
+
+
 def _read(text: str, symbols: Symbols) -> tuple[torch.Tensor, list[str]]:
-    path, notes = Path(text), list[str]()
-    is_file = len(text) < 1000 and "\0" not in text and path.is_file()
+    notes: list[str] = []
+    path = _as_path(text)
+    is_file = path is not None and path.is_file()
     where = text if is_file else "the input"
-    if is_file:
+    if path is not None and is_file:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:

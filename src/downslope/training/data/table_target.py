@@ -1,0 +1,146 @@
+"""The target of a table: names of classes, or a number.
+
+What lives here: which of the two it is, what is learned of it from the table, and its use on any rows. What does not:
+the other columns (`table_encoding.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from downslope.core.errors import DataError
+from downslope.training.data.checking import at
+from downslope.training.data.labels import index_labels, order_classes
+from downslope.training.data.table_columns import Columns, Wanted
+from downslope.training.data.table_options import Options
+
+if TYPE_CHECKING:
+    from downslope.recipes.schema import Recipe
+
+_FEW = 10
+"""Classes that are never too many. Above it, whole numbers of which there are fewer than two examples each on average
+cannot be classes: to learn a class and to tell whether it was learned takes two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a table's target is.
+
+    Attributes:
+        column: The column.
+        names: The classes that it names; empty if it is a number.
+        scale: (mean, standard deviation) that a number is standardised by; (0, 1) if it is not.
+    """
+
+    column: str
+    names: tuple[str, ...] = ()
+    scale: tuple[float, float] = (0.0, 1.0)
+
+    def encode(
+        self, rows: Columns, unknown: str = "there is no class {} to learn from", hint: str = ""
+    ) -> np.ndarray[Any, Any]:
+        """Return targets as the loss takes them, shape (rows,): int64 classes, or float32.
+
+        Args:
+            rows: None of which lacks the target.
+            unknown: What to say of a class that is none, "{}" standing for it.
+            hint: A sentence on what to do then.
+
+        Raises:
+            DataError: If there is such a class.
+        """
+        if not self.names:
+            mean, deviation = self.scale
+            return ((rows.numbers[self.column] - mean) / deviation).astype(np.float32)
+        labels = [label or "" for label in rows.words[self.column]]
+        return index_labels(labels, self.names, lambda row: rows.place(row, self.column), unknown, hint)
+
+
+def learn_target(columns: Columns, learned: Columns, options: Options, *, is_class: bool) -> tuple[Target, str]:
+    """Return what the target is, and a sentence on what else it may be, or nothing.
+
+    Args:
+        columns: All rows of the table, none of which lacks the target.
+        learned: Those to learn from.
+        options: The table's.
+        is_class: Whether it names classes.
+
+    Raises:
+        DataError: If it cannot be what it is said to be.
+    """
+    if is_class:
+        names, hint = _class_names(columns, options)
+        return Target(column=options.target, names=names), hint
+    return Target(column=options.target, scale=_learn_scale(learned, options)), ""
+
+
+def target_is_class(recipe: Recipe, options: Options) -> bool:
+    """Return whether the target names classes.
+
+    Raises:
+        DataError: If neither the loss nor the options say so, or they disagree.
+    """
+    loss = recipe.train.loss
+    by_loss = {"cross_entropy": "classes", "mse": "number"}.get(loss)
+    kind = options.kind or by_loss
+    if kind is None:
+        raise DataError(
+            at(
+                recipe,
+                f"say what the target is, since train.loss = {loss!r} does not: data.options.kind = "
+                '"classes" or "number".',
+            )
+        )
+    if by_loss is not None and kind != by_loss:
+        raise DataError(at(recipe, f"data.options.kind = {kind!r} does not go with train.loss = {loss!r}."))
+    if kind == "classes" and options.standardize_target:
+        raise DataError(at(recipe, "data.options.standardize_target is for numbers; this target names classes."))
+    return kind == "classes"
+
+
+def want_target(is_class: bool, hint: str = ' If it names classes, use train.loss = "cross_entropy".') -> Wanted:  # noqa: FBT001
+    """Return what the target's cells are."""
+    return Wanted("word") if is_class else Wanted("number", hint)
+
+
+def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], str]:
+    """Return the classes, and what to do if they are none: a hint where they may be numbers, or nothing.
+
+    Raises:
+        DataError: If they are numbers: fractions, or whole ones of which most examples have one of their own.
+    """
+    target = options.target
+    labels = [label for label in columns.words[target] if label is not None]
+    names = order_classes(labels)
+    try:
+        fractions = [name for name in names if not float(name).is_integer()]
+    except (ValueError, OverflowError):
+        return names, ""
+    if fractions:
+        row = labels.index(fractions[0])
+        raise DataError(
+            f"{columns.place(row, target)}: {fractions[0]} is a fraction, which names no class. "
+            'To fit numbers, use train.loss = "mse".'
+        )
+    if options.kind is not None:
+        return names, ""
+    if len(names) > _FEW and 2 * len(names) > len(labels):
+        raise DataError(
+            f"{columns.file}, column `{target}`: has {len(names):,} different whole numbers in {len(labels):,} rows, "
+            "too many to be classes, for which train.loss = 'cross_entropy' takes them. To fit the number itself, use "
+            'train.loss = "mse"; if they do name classes, say so: data.options.kind = "classes".'
+        )
+    return names, ' If it is a number to fit, not the name of a class, use train.loss = "mse".'
+
+
+def _learn_scale(learned: Columns, options: Options) -> tuple[float, float]:
+    values = learned.numbers[options.target]
+    if values.min() == values.max():
+        raise DataError(
+            f"{learned.file}, column `{options.target}`: is {values[0]:g} in every row to learn from; there is nothing "
+            "to learn."
+        )
+    return (float(values.mean()), float(values.std())) if options.standardize_target else (0.0, 1.0)

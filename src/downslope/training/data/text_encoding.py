@@ -1,0 +1,104 @@
+"""How the characters of a text file are stored: which encodings there are, and where a file is not in the one given.
+
+What lives here: names of encodings, and messages that name the byte. What does not: what the text means
+(`table_csv.py`).
+"""
+
+from __future__ import annotations
+
+import codecs
+from encodings.aliases import aliases
+from pathlib import Path
+
+from downslope.core.errors import DataError, did_you_mean
+
+COMMON = ("utf-8", "utf-16", "cp1252", "latin-1", "gb18030", "big5", "shift_jis", "cp1251")
+
+_NO_TEXT = frozenset({"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"})
+"""What Python's table of encodings holds besides: from bytes to bytes, or from text to text."""
+
+_CHUNK = 1 << 20
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+"""Bytes that a file begins with only if it is in this encoding."""
+
+
+def check_encoding(name: str) -> str:
+    """Return Python's own name of an encoding.
+
+    Args:
+        name: As a person writes it.
+
+    Raises:
+        DataError: If there is none of this name, or it is none of text.
+
+    Example:
+        >>> check_encoding("UTF8"), check_encoding("latin-1")
+        ('utf-8', 'iso8859-1')
+    """
+    try:
+        b" ".decode(name)  # an empty text would be decoded whatever the name
+    except UnicodeDecodeError:
+        pass  # half a character of an encoding that has two bytes for each
+    except (LookupError, ValueError):
+        known = {*COMMON, *(alias for alias, codec in aliases.items() if codec not in _NO_TEXT)}
+        shown = ", ".join(f'"{one}"' for one in COMMON)
+        raise DataError(
+            f"`encoding` must be one of text that Python knows, such as {shown}; got {name!r}."
+            f"{did_you_mean(name.lower(), known)}"
+        ) from None
+    return codecs.lookup(name).name
+
+
+def find_foreign_mark(path: Path, encoding: str) -> str | None:
+    """Return the encoding that a file's first bytes are the mark of, if that is not the one it is to be read in.
+
+    Args:
+        path: The file.
+        encoding: As `check_encoding` returned it.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(3)
+    found = next((name for mark, name in _MARKS if start.startswith(mark)), None)
+    return None if found is None or encoding.startswith((found, "utf-32")) else found
+
+
+def find_bad_byte(path: Path, encoding: str) -> tuple[int, int, int]:
+    """Return where a file is not in an encoding: line from 1, byte from 0, and that byte.
+
+    Args:
+        path: The file.
+        encoding: As `check_encoding` returned it.
+
+    Raises:
+        ValueError: If all of it is in that encoding.
+        UnicodeError: If it is not, and the encoding knows no place for what is wrong.
+        OSError: If it cannot be read.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    begun, lines, ended = 0, 1, ""  # bytes before the chunk; the line it begins in; the character before it
+    with path.open("rb") as file:
+        while True:
+            chunk = file.read(_CHUNK)
+            pending = decoder.getstate()[0]
+            try:
+                text = decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                before = error.object[: error.start].decode(encoding, "ignore")
+                place = begun - len(pending) + error.start
+                return lines + _count_breaks(ended, before), place, error.object[error.start]
+            if not chunk:
+                raise ValueError(f"{path} is {encoding} throughout")
+            lines += _count_breaks(ended, text)
+            begun += len(chunk)
+            ended = text[-1:] or ended
+
+
+def _count_breaks(ended: str, text: str) -> int:
+    """Return how many lines end in a text; the two characters that end one in Windows may be cut apart before it."""
+    both = ended + text
+    breaks = both.count("\n") + both.count("\r") - both.count("\r\n")
+    return breaks - (ended in {"\r", "\n"})
