@@ -29,6 +29,9 @@ LR, MOMENTUM, DECAY = 1e-3, 0.9, 1e-4
 COMMON: dict[str, Any] = {"lr": LR, "momentum": MOMENTUM, "weight_decay": DECAY, "nesterov": True}
 
 OURS = "downslope"
+OURS_CLIPPING, FUSED_CLIPPING = "downslope, clip_norm", "torch fused, clip_grad_norm_"
+NOTHING_TO_CLIP = 1e9
+"""A norm that gradients do not reach: a step then asks for their norm, and gradients that all share stay as they are."""
 BOUND = "memory bound"
 BOUND_ELEMENTS = 1 << 25
 """128 MiB a tensor: several times the last cache of any processor this is likely to run on."""
@@ -48,6 +51,8 @@ def all_contenders(cell: Cell, *, with_compiled: bool) -> dict[str, Step]:
         "downslope, bf16 velocity": _ours(grads, velocity_dtype=torch.bfloat16),
         "downslope, no kernel": _ours(grads, foreach=True),
         "downslope.numpy": _ours_numpy(grads),
+        OURS_CLIPPING: _ours(grads, clip_norm=NOTHING_TO_CLIP),
+        FUSED_CLIPPING: _torch_clipping(grads),
         "torch default": _torch_step(grads),
         "torch foreach": _torch_step(grads, foreach=True),
         "torch fused": _torch_step(grads, fused=True),
@@ -149,6 +154,17 @@ def _parts_of_ours(grads: Sequence[Tensor]) -> dict[str, Step]:
 
 def _torch_step(grads: Sequence[Tensor], **options: Any) -> Step:
     return torch.optim.SGD(_params(grads), **COMMON, **options).step
+
+
+def _torch_clipping(grads: Sequence[Tensor]) -> Step:
+    params = _params(grads)
+    optimizer = torch.optim.SGD(params, **COMMON, fused=True)
+
+    def step() -> None:
+        torch.nn.utils.clip_grad_norm_(params, NOTHING_TO_CLIP)  # multiplies each gradient by 1
+        optimizer.step()
+
+    return step
 
 
 def _torch_compiled(grads: Sequence[Tensor]) -> Step:

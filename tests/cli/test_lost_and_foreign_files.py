@@ -42,7 +42,7 @@ def test_a_run_that_lost_its_log_keeps_its_weights(damage, stopped, tmp_path, wh
     assert code == 0
     assert "its log is lost" in out
     assert fingerprint(tmp_path / "new")[0] == whole[0]
-    assert (tmp_path / "new" / "log.jsonl").read_text().startswith('{"kind": "step", "step": 30,')
+    assert (tmp_path / "new" / "log.jsonl").read_text().startswith('{"kind":"step","step":30,')
     assert f"{tmp_path / 'new'} is finished under this recipe" in train(tmp_path / "new", capsys)[1]
 
 
