@@ -30,7 +30,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "images" / "step.svg"
 
-BOUND, BF16 = "memory bound", "downslope, bf16 velocity"
+BOUND, BF16, FUSED = "memory bound", "downslope, bf16 velocity", "torch fused"
+OURS_CLIPPING, FUSED_CLIPPING = "downslope, clip_norm", "torch fused, clip_grad_norm_"
 COLUMNS = ["torch default", "torch fused", "torch compiled", "optax jit", "scikit-learn", BOUND]
 TARGETS: dict[str, dict[str, float]] = {
     "mlp6": {"torch fused": 0.5, "torch default": 0.25, "optax jit": 0.3},
@@ -107,6 +108,22 @@ def targets(step: dict[str, Any]) -> Table:
             shown = ("" if after is None else f"{after:.2f}", f"{by_turns:.2f}", "yes" if counts <= aim else "**no**")
             rows.append([f"{result['cell']}, {result['threads']}", what, f"{aim:.2f}", *shown])
     return ["cell, threads", "ratio", "at most", "after a backward pass", "repeated by turns", "reached"], rows
+
+
+def clipping(step: dict[str, Any]) -> Table:
+    """Return what a step that asks for the gradients' norm takes, ours within the step and torch's before it."""
+    rows = []
+    for result in step["results"]:
+        samples = result["milliseconds"]
+        medians = {name: statistics.median(samples[name]) for name in (OURS, OURS_CLIPPING, FUSED, FUSED_CLIPPING)}
+        rows.append(
+            [
+                f"{result['cell']}, {result['threads']}",
+                *map(tables.number, medians.values()),
+                tables.ratio(samples, FUSED_CLIPPING, OURS_CLIPPING),
+            ]
+        )
+    return ["cell, threads", *(f"{name}, ms" for name in (OURS, OURS_CLIPPING, FUSED, FUSED_CLIPPING)), "ratio"], rows
 
 
 def frameworks(step: dict[str, Any], of_keras: dict[str, Any]) -> Table:
@@ -257,6 +274,7 @@ def sections() -> dict[str, str]:
         "targets": tables.as_markdown(targets(step)),
         "parts": tables.as_markdown(parts(step)),
         "after-backward": tables.as_markdown(in_use(step)),
+        "clipping": tables.as_markdown(clipping(step)),
         "frameworks": tables.as_markdown(frameworks(step, of_keras)),
         "models": models(),
         "training": tables.as_markdown(training(train)),

@@ -29,13 +29,13 @@ kernels baseline
 case $(uname -m) in
   x86_64 | amd64)
     flags="$flags -DDOWNSLOPE_X86"
-    kernels avx2 -mavx2
-    kernels avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=256
+    kernels avx2 -mavx2 -mprfchw
+    kernels avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprfchw -mprefer-vector-width=256
     ;;
 esac
 # shellcheck disable=SC2086
-"$compiler" $flags "$source/tests/kernel_test.cpp" "$source/plan.cpp" "$source/thread_pool.cpp" $objects -pthread \
-  -o "$build/kernel_test"
+"$compiler" $flags "$source/tests/kernel_test.cpp" "$source/plan.cpp" "$source/thread_pool.cpp" \
+  "$source/torch_team.cpp" $objects -pthread -ldl -o "$build/kernel_test"
 # shellcheck disable=SC2086
 "$compiler" $flags "$source/tests/arrays_test.cpp" "$source/arrays.cpp" -o "$build/arrays_test"
 ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 "$build/arrays_test"
