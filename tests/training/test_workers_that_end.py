@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("worker_ends.py")
 CASES = (
-    ("killed", "first_killed", "hung", "data_fail"),
+    ("killed", "first_killed", "hung", "data_fail", "evaluation_fails"),
     ("interrupted", "interrupted_twice", "launcher_killed", "unseeded", "sharded_killed"),
 )
 

@@ -192,6 +192,15 @@ def data_fail(root):
         assert not (root / how / "recipe.toml").exists()
 
 
+def evaluation_fails(root):
+    """The model raises in evaluation on one worker alone: the others do not wait for it."""
+    run = Running(root / "run", 2, model='{ name = "worker_tasks:fails_in_evaluation" }')
+    code, said = run.end([])
+    assert code == 2
+    assert "worker 1: the model or its loss raised ValueError: no evaluation here" in said
+    assert "on the held-out examples" in said
+
+
 def unseeded(root):
     """Initial weights that differ from worker to worker are those of worker 0 for all of them."""
     folder = root / "run"

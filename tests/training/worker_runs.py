@@ -17,7 +17,7 @@ import torch._dynamo  # what every optimizer of torch loads at its first use: on
 from training_runs import fingerprints, tiny
 
 from downslope.cli.main import explain
-from downslope.training import loop
+from downslope.training import held_out, loop
 from downslope.training import run as running
 from downslope.training.checkpoint import encode_tensors
 from downslope.training.parallel import exchange
@@ -27,7 +27,11 @@ from downslope.training.parallel.together import joined
 from downslope.training.parallel.workers import LeafNote, Workers
 from downslope.training.plan import plan_run
 from downslope.training.run_folder import RunFolder
+from downslope.training.sequences import objective
 from downslope.training.tree_sum import TreeSum
+
+# the held-out examples are few: several batches of them, so that every worker measures some
+held_out.BATCH, objective._RATED_AT_ONCE = 3, 4
 
 BASE = {"data__batch_size": "16", "train__shards": "4", "train__epochs": "5"}
 EVERYTHING = {

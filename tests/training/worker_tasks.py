@@ -72,3 +72,17 @@ class Slow(nn.Module):
 def slow(dataset, pause=0.02):
     """Return a `Slow` model."""
     return Slow(dataset.classes, pause)
+
+
+class FailsInEvaluation(nn.Linear):
+    """Raises in evaluation, on one worker."""
+
+    def forward(self, inputs):
+        if not self.training and os.environ.get("RANK") == "1":
+            raise ValueError("no evaluation here")
+        return super().forward(inputs)
+
+
+def fails_in_evaluation(dataset):
+    """Return a `FailsInEvaluation` model."""
+    return FailsInEvaluation(4, dataset.classes)

@@ -24,17 +24,15 @@ def evaluate_and_follow(task: Task, *, done: int, record: Record, workers: Worke
         task: What is trained; its state's counters, lr and `stopped` may change.
         done: Updates done.
         record: Where to write rows.
-        workers: Who shares the work: worker 0 measures, and all of them follow.
+        workers: Who shares the work.
 
     Returns:
         Whether this is the best evaluation so far.
     """
     state, train, step = task.state, task.recipe.train, done - 1
-    if task.sharding is None:
-        found = workers.share(lambda: _measure_all(task, done))
-    else:  # every forward pass needs the weights of all workers
-        measured = _measure_all(task, done)
-        found = workers.share(lambda: measured)
+    # Where the model is sharded, every forward pass needs the weights of all workers: each measures everything.
+    measured = _measure_all(task, done, workers if task.sharding is None else ALONE)
+    found = workers.share(lambda: measured)
     state.held_out = found
     record("evaluation", step, epoch=task.batches.epoch(step), **found)
     improved = state.best.observe(found[state.best.metric], done)
@@ -52,16 +50,19 @@ def evaluate_and_follow(task: Task, *, done: int, record: Record, workers: Worke
     return improved
 
 
-def _measure_all(task: Task, done: int) -> dict[str, float]:
-    found = _measure(task, task.state.model, done)
+def _measure_all(task: Task, done: int, workers: Workers) -> dict[str, float]:
+    found = _measure(task, task.state.model, done, workers)
     if task.state.averaged is not None:
-        found |= {f"ema_{name}": value for name, value in _measure(task, task.state.averaged.module, done).items()}
+        of_mean = _measure(task, task.state.averaged.module, done, workers)
+        found |= {f"ema_{name}": value for name, value in of_mean.items()}
     return found
 
 
-def _measure(task: Task, model: nn.Module, done: int) -> dict[str, float]:
-    data = task.dataset
-    return measure(model, task.objective, data.held_out_inputs, data.held_out_targets, seed=task.recipe.seed, step=done)
+def _measure(task: Task, model: nn.Module, done: int, workers: Workers) -> dict[str, float]:
+    data, seed = task.dataset, task.recipe.seed
+    return measure(
+        model, task.objective, data.held_out_inputs, data.held_out_targets, seed=seed, step=done, workers=workers
+    )
 
 
 def _reduce_lr(task: Task, factor: float, min_lr: float) -> bool:

@@ -1,10 +1,13 @@
 """How good a model is on examples: mean loss and accuracy.
 
-What lives here: the measurement, in batches, with dropout and batch statistics off. What does not: what follows from
-it (`patience.py`).
+What lives here: the measurement, in batches, with dropout and batch statistics off, shared by all workers. A batch is
+the same whoever measures it, and batches are added up in their order, so that the number of workers changes no bit.
+What does not: what follows from the measurement (`patience.py`).
 """
 
 from __future__ import annotations
+
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +15,21 @@ from torch import Tensor, nn
 from downslope.core.errors import DataError, DownslopeError
 from downslope.training.imports import FAILURES, describe
 from downslope.training.objective import Objective, Rates
+from downslope.training.parallel.workers import ALONE, Workers
 from downslope.training.randomness import reseed
 
 BATCH = 1024
 
 
 def measure(
-    model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor, *, seed: int = 0, step: int = 0
+    model: nn.Module,
+    objective: Objective,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    step: int = 0,
+    workers: Workers = ALONE,
 ) -> dict[str, float]:
     """Return a model's mean loss and, where answers are right or wrong, its accuracy.
 
@@ -29,18 +40,27 @@ def measure(
         targets: Shape (examples, ...).
         seed: The recipe's seed.
         step: Step; with the seed it fixes the random numbers of a model that draws some even here.
+        workers: Who shares the work, each with the same model; every one of them gets the result.
 
     Returns:
         "loss", "accuracy" in [0, 1] where answers are right or wrong, and the objective's further metrics.
 
     Raises:
         DataError: If a person's own model or loss raises, or does not fit the data.
+        WorkersLostError: If another worker is lost.
     """
-    return measure_by_length(model, objective, inputs, targets, seed=seed, step=step).metrics
+    return measure_by_length(model, objective, inputs, targets, seed=seed, step=step, workers=workers).metrics
 
 
 def measure_by_length(
-    model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor, *, seed: int = 0, step: int = 0
+    model: nn.Module,
+    objective: Objective,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    step: int = 0,
+    workers: Workers = ALONE,
 ) -> Rates:
     """Return what `measure` does and, where the objective has them, its metrics by the length of inputs.
 
@@ -51,35 +71,48 @@ def measure_by_length(
         targets: As in `measure`.
         seed: As in `measure`.
         step: As in `measure`.
+        workers: As in `measure`.
 
     Raises:
         DataError: As in `measure`.
+        WorkersLostError: As in `measure`.
     """
     training = model.training
     model.eval()
-    reseed(seed, step, "evaluation")
-    total, weight, correct, asked = 0.0, 0, 0, 0
-    counts = True
+    batches = list(zip(inputs.split(BATCH), targets.split(BATCH), strict=True))
+    own: list[_Measured] = []
     try:
         with torch.no_grad():
-            for part, wanted in zip(inputs.split(BATCH), targets.split(BATCH), strict=True):
-                answers = objective.answer(model, part, wanted, step=None)
-                terms = objective.weigh(wanted)
-                total += float(answers.loss) * terms
-                weight += terms
-                asked += answers.targets
-                if answers.correct is None:
-                    counts = False
-                else:
-                    correct += int(answers.correct)
-            rates = objective.rate_held_out(model)
+            for place in workers.places(len(batches)):
+                reseed(seed, step, f"evaluation {place}")
+                own.append(_measure_batch(model, objective, *batches[place]))
+            reseed(seed, step, "evaluation")
+            rates = objective.rate_held_out(model, workers)
     except DownslopeError:
         raise
     except FAILURES as error:
         raise DataError(f"the model or its loss raised {describe(error)} on the held-out examples.") from error
     finally:
         model.train(training)
+    total, weight, correct, asked = 0.0, 0, 0, 0
+    counts = True
+    for loss, terms, right, of in chain.from_iterable(workers.gather(own)):
+        total += loss * terms
+        weight += terms
+        asked += of
+        counts = counts and right is not None
+        correct += right or 0
     result = {"loss": total / weight}
     if counts:
         result["accuracy"] = correct / asked
     return Rates(result | rates.metrics, rates.by_length)
+
+
+_Measured = tuple[float, int, "int | None", int]
+"""Of one batch: mean loss, how many terms it is a mean of, right answers or None, answers asked for."""
+
+
+def _measure_batch(model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor) -> _Measured:
+    answers = objective.answer(model, inputs, targets, step=None)
+    correct = None if answers.correct is None else int(answers.correct)
+    return float(answers.loss), objective.weigh(targets), correct, answers.targets

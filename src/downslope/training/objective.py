@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from downslope.core.errors import DataError
 from downslope.training.losses import Loss, build_loss, count_correct
+from downslope.training.parallel.workers import ALONE, Workers
 
 if TYPE_CHECKING:
     from downslope.recipes.schema import Recipe
@@ -97,11 +98,12 @@ class Objective(ABC):
             DataError: If the model's outputs do not fit the targets.
         """
 
-    def rate_held_out(self, model: nn.Module) -> Rates:
+    def rate_held_out(self, model: nn.Module, workers: Workers = ALONE) -> Rates:
         """Return further metrics of the data's held-out examples; there are none unless a task has some.
 
         Args:
             model: In evaluation mode.
+            workers: Who shares the work, each with the same model; every one of them gets the result.
         """
         return Rates()
 

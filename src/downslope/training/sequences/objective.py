@@ -6,6 +6,7 @@ together. What does not: the rates themselves (`error_rates.py`).
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from downslope.core.errors import DataError
 from downslope.core.schedules import Schedule
 from downslope.training.models.seq2seq import Seq2Seq
 from downslope.training.objective import Answers, LengthRates, Objective, Rates
+from downslope.training.parallel.workers import ALONE, Workers
 from downslope.training.sequences.error_rates import count_errors, cut_lengths, rates_of
 from downslope.training.sequences.search import search_greedily
 from downslope.training.sequences.symbols import PAD, Sequences, lengths, trim
@@ -59,14 +61,14 @@ class SequenceToSequence(Objective):
         correct = ((logits.detach().argmax(-1) == targets) & asked).sum() if counts else None
         return Answers(loss, correct, int(asked.sum()))
 
-    def rate_held_out(self, model: nn.Module) -> Rates:
+    def rate_held_out(self, model: nn.Module, workers: Workers = ALONE) -> Rates:
         """Return the rates of wrong symbols and wrong sequences among greedy answers to the held-out inputs.
 
         An answer is compared with the right one nearest to it. The rate of wrong symbols is insertions, deletions and
         substitutions over the symbols of these right answers. Inputs longer than any learned from have rates of
         their own, "longer_..."; where there are some, each length is also rated by itself.
         """
-        answers = answer_all(cast("Seq2Seq", model), self._held_out)
+        answers = answer_all(cast("Seq2Seq", model), self._held_out, workers)
         errors = count_errors(answers, self._sequences.references)
         sizes: list[int] = lengths(self._held_out).tolist()
         longest = self._sequences.longest_trained
@@ -116,16 +118,19 @@ def build_sequence_objective(recipe: Recipe, dataset: Dataset) -> SequenceToSequ
     return SequenceToSequence(dataset.sequences, forcing, dataset.held_out_inputs)
 
 
-def answer_all(model: Seq2Seq, inputs: Tensor) -> list[tuple[int, ...]]:
+def answer_all(model: Seq2Seq, inputs: Tensor, workers: Workers = ALONE) -> list[tuple[int, ...]]:
     """Return the greedy answer to each input, in their order; similar lengths are searched together.
 
     Args:
         model: In evaluation mode.
         inputs: int64 of shape (examples, length), padded with 0.
+        workers: Who shares the search, each with the same model; every one of them gets all answers.
     """
-    order = lengths(inputs).argsort(stable=True)
-    answers: dict[int, tuple[int, ...]] = {}
-    for rows in order.split(_RATED_AT_ONCE):
+    batches = lengths(inputs).argsort(stable=True).split(_RATED_AT_ONCE)
+    own: list[tuple[int, tuple[int, ...]]] = []
+    for place in workers.places(len(batches)):
+        rows = batches[place]
         found = search_greedily(model, trim(inputs[rows]))
-        answers |= {row: hypothesis.numbers for row, hypothesis in zip(rows.tolist(), found, strict=True)}
-    return [answers[row] for row in range(len(inputs))]
+        own += [(row, hypothesis.numbers) for row, hypothesis in zip(rows.tolist(), found, strict=True)]
+    answers = dict(chain.from_iterable(workers.gather(own)))
+    return [tuple(answers[row]) for row in range(len(inputs))]
