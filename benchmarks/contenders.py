@@ -31,7 +31,7 @@ COMMON: dict[str, Any] = {"lr": LR, "momentum": MOMENTUM, "weight_decay": DECAY,
 OURS = "downslope"
 OURS_CLIPPING, FUSED_CLIPPING = "downslope, clip_norm", "torch fused, clip_grad_norm_"
 NOTHING_TO_CLIP = 1e9
-"""A norm that gradients do not reach: a step then asks for their norm, and gradients that all share stay as they are."""
+"""A norm that gradients do not reach: it is asked for, and gradients that all contenders share stay as they are."""
 BOUND = "memory bound"
 BOUND_ELEMENTS = 1 << 25
 """128 MiB a tensor: several times the last cache of any processor this is likely to run on."""

@@ -28,9 +28,10 @@ struct Weights {
 };
 
 // Memory is asked for this many bytes ahead of its use. The processor's own prefetching begins anew with every page and
-// every tensor, and so leaves a part of the bandwidth unused. What will be written is asked for as this processor's own:
-// after a backward pass on several threads another processor has read the parameters, and a write that has to take each
-// line from it first would wait four times as long as the whole step.
+// every tensor, and so leaves a part of the bandwidth unused. Parameters and velocities, which will be written, are asked
+// for as this processor's own (where it has an instruction for that): after a backward pass on several threads another
+// processor has read the parameters, and a write that has to take each line from it first would wait four times as long
+// as the whole step.
 constexpr std::size_t bytes_ahead = 2048;
 constexpr std::size_t cache_line = 64;
 // Elements between two such requests.

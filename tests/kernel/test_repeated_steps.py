@@ -15,6 +15,7 @@ from downslope import kernel
 from downslope.core.errors import NonFiniteGradientError, SettingsError
 from downslope.schedules import Cosine, Exponential, Linear
 from downslope.torch import SGD
+from downslope.torch.gradients import global_norm
 
 pytestmark = pytest.mark.skipif(not kernel.backend().startswith("compiled"), reason="the kernel was not built")
 
@@ -39,7 +40,7 @@ def _train(
     """Return parameters after some steps, the optimizer, and the norm of each step."""
     draw = torch.Generator().manual_seed(0)
     params = [torch.randn(shape, generator=draw).requires_grad_() for shape in SHAPES]
-    optimizer = SGD(params, **options)
+    optimizer = SGD([{"params": params[:2]}, {"params": params[2:], "momentum": 0.0}], **options)
     norms = []
     for step in range(steps):
         for param in params:
@@ -90,35 +91,59 @@ def test_momentum_and_decay_that_follow_schedules_are_repeated_too() -> None:
     _check_alike({"lr": 0.1, "momentum": Linear(0.0, 0.9, duration=5), "weight_decay": Linear(0.0, 1e-2, duration=9)})
 
 
-@settings(max_examples=40, deadline=None)
+def _replace_schedule(optimizer: SGD) -> None:
+    group = optimizer.param_groups[0]
+    group["lr_schedule"] = Linear(0.2, 0.1, duration=30)
+    group["lr"] = group["lr_schedule"](optimizer.step_count)
+
+
+def _replace_memory(optimizer: SGD) -> None:
+    param = optimizer.param_groups[0]["params"][1]
+    param.data = param.data * 2
+
+
+def _freeze(optimizer: SGD) -> None:
+    optimizer.param_groups[0]["params"][0].grad = None
+
+
+def _add_group(optimizer: SGD) -> None:
+    added = torch.ones(4, requires_grad=True)
+    added.grad = torch.ones(4)
+    optimizer.add_param_group({"params": [added]})
+
+
+CHANGES: dict[str, Callable[[SGD], Any]] = {
+    "lr": lambda o: o.param_groups[0].update(lr_schedule=None, lr=0.03),
+    "tensor lr": lambda o: o.param_groups[0].update(lr_schedule=None, lr=torch.tensor(0.05)),
+    "weight_decay": lambda o: o.param_groups[0].update(weight_decay=0.1),
+    "momentum": lambda o: o.param_groups[0].update(momentum=0.5),
+    "nesterov": lambda o: o.param_groups[0].update(nesterov=True),
+    "clip_norm": lambda o: setattr(o, "clip_norm", 0.5),
+    "schedule": _replace_schedule,
+    "memory": _replace_memory,
+    "a gradient gone": _freeze,
+    "a group gone": lambda o: o.param_groups.pop(),
+    "a group added": _add_group,
+    "a state loaded": lambda o: o.load_state_dict(o.state_dict()),
+    "a step with a factor": lambda o: o.step(grad_scale=0.25),
+}
+
+
+@settings(max_examples=60, deadline=None)
 @given(
     lr=st.sampled_from(list(SCHEDULES)),
     asked=st.sampled_from(list(OPTIONS)),
     when=st.integers(2, 12),
-    what=st.sampled_from(["lr", "weight_decay", "momentum", "schedule", "nesterov", "clip_norm", "frozen", "replaced"]),
+    what=st.sampled_from(list(CHANGES)),
 )
 def test_whatever_is_changed_between_steps_counts_from_the_next_step_on(
     lr: str, asked: str, when: int, what: str
 ) -> None:
-    """Values, schedules, gradients that go missing and memory that is replaced, at any step."""
+    """Values, schedules, groups, states, gradients that go missing and memory that is replaced, at any step."""
 
     def meddle(optimizer: SGD, step: int) -> None:
-        if step != when:
-            return
-        group = optimizer.param_groups[0]
-        if what == "lr":
-            group["lr_schedule"], group["lr"] = None, 0.03
-        elif what == "schedule":
-            group["lr_schedule"] = Linear(0.2, 0.1, duration=30)
-            group["lr"] = group["lr_schedule"](optimizer.step_count)
-        elif what == "clip_norm":
-            optimizer.clip_norm = 0.5
-        elif what == "frozen":
-            group["params"][0].grad = None
-        elif what == "replaced":
-            group["params"][1].data = group["params"][1].data * 2
-        else:
-            group[what] = {"weight_decay": 0.1, "momentum": 0.5, "nesterov": True}[what]
+        if step == when:
+            CHANGES[what](optimizer)
 
     _check_alike({"lr": SCHEDULES[lr], "momentum": 0.9, "weight_decay": 1e-2, **OPTIONS[asked]}, meddle=meddle)
 
@@ -137,8 +162,8 @@ def test_a_gradient_that_is_not_finite_is_refused_in_a_repeated_step() -> None:
     """Nothing moves, and the message names the parameter."""
     params, optimizer, _ = _train({"lr": 0.1, "momentum": 0.9, "on_nonfinite": "raise"}, 5, forgets=False)
     before = [param.clone() for param in params]
-    optimizer.param_groups[0]["params"][2].grad.fill_(float("nan"))
-    with pytest.raises(NonFiniteGradientError, match="parameter 2 of group 0"):
+    optimizer.param_groups[1]["params"][0].grad.fill_(float("nan"))
+    with pytest.raises(NonFiniteGradientError, match="parameter 0 of group 1"):
         optimizer.step()
     assert all(map(torch.equal, params, before))
     assert optimizer.step_count == 5
@@ -153,3 +178,37 @@ def test_large_finite_gradients_are_no_false_alarm_in_a_repeated_step() -> None:
         optimizer.step()
     assert optimizer.grad_norm == pytest.approx(3**0.5 * 1e200)
     assert optimizer.step_count == 4
+
+
+def test_a_momentum_that_is_a_tensor_may_change_in_place() -> None:
+    """From 0 to .9: velocities come with it, whether or not there is a plan."""
+
+    def meddle(optimizer: SGD, step: int) -> None:
+        if step == 5:
+            optimizer.param_groups[0]["momentum"].fill_(0.9)
+
+    ends = [
+        _train({"lr": 0.1, "momentum": torch.tensor(0.0)}, 9, forgets=forgets, meddle=meddle)[0]
+        for forgets in (False, True)
+    ]
+    assert all(map(torch.equal, *ends))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_norm_is_the_same_by_whichever_way(threads: int) -> None:
+    """Repeated, planned anew, and of the gradients by themselves: over several blocks and threads, the same bits."""
+    before = kernel.get_num_threads()
+    kernel.set_num_threads(threads)
+    try:
+        param = torch.zeros(300_001, requires_grad=True)
+        param.grad = torch.randn(300_001, generator=torch.Generator().manual_seed(0))
+        optimizer = SGD([param], lr=0.0, on_nonfinite="raise", momentum=0.9)
+        norms = []
+        for forgets in (True, False, False, True):
+            if forgets:
+                optimizer._forget_plans()
+            optimizer.step()
+            norms.append(optimizer.grad_norm)
+    finally:
+        kernel.set_num_threads(before)
+    assert norms == [global_norm([param.grad])] * 4

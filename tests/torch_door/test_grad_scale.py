@@ -104,6 +104,43 @@ def test_other_factors_are_refused(scale: Any) -> None:
     assert optimizer.step_count == 0
 
 
+def test_a_factor_that_float32_cannot_hold_is_refused() -> None:
+    """As one of lr would be; nothing moves."""
+    param = torch.zeros(3, requires_grad=True)
+    param.grad = torch.tensor([0.0, 1e-38, -1e-38])
+    optimizer = SGD([param], lr=0.1)
+    with pytest.raises(SettingsError, match="float32 cannot hold"):
+        optimizer.step(grad_scale=1e40)
+    assert param.tolist() == [0.0] * 3
+
+
+def test_a_norm_beyond_float64_is_clipped_all_the_same() -> None:
+    """Gradients times the factor have a norm of 1e350: their direction is kept, and their norm is 1."""
+    param = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    param.grad = torch.full((4,), 1e200, dtype=torch.float64)
+    optimizer = SGD([param], lr=1.0, clip_norm=1.0)
+    optimizer.step(grad_scale=1e150)
+    torch.testing.assert_close(param.detach(), torch.full((4,), -0.5, dtype=torch.float64))
+    assert optimizer.grad_norm == math.inf
+
+
+def test_a_closure_is_not_called_if_the_factor_comes_too_late() -> None:
+    """Its backward pass would move the parameters."""
+    param = torch.ones(2, requires_grad=True)
+    optimizer = SGD([param], lr=0.1, step_in_backward=True)
+
+    def closure() -> Tensor:
+        loss = param.sum()
+        loss.backward()
+        return loss
+
+    with pytest.raises(SettingsError, match="Multiply the loss"):
+        optimizer.step(closure, grad_scale=0.5)
+    assert param.tolist() == [1.0, 1.0]
+    optimizer.step(closure)
+    assert optimizer.step_count == 1
+
+
 def test_a_step_within_the_backward_pass_comes_too_early_for_a_factor() -> None:
     """The message says to multiply the loss instead."""
     param = torch.ones(2, requires_grad=True)
@@ -199,6 +236,30 @@ def test_what_torchs_scaler_refuses_is_refused() -> None:
     scaler.scale(param.sum()).backward()
     scaler.step(optimizer)
     with pytest.raises(RuntimeError, match="already been called"):
+        scaler.step(optimizer)
+
+
+def test_a_step_without_gradients_is_refused_as_by_torch() -> None:
+    """A loop that forgot `backward()` must not count steps."""
+    param = torch.zeros(1, requires_grad=True)
+    optimizer, scaler = SGD([param], lr=1.0), GradScaler("cpu", init_scale=8.0)
+    scaler.scale(param.sum())
+    with pytest.raises(AssertionError, match="No inf checks"):
+        scaler.step(optimizer)
+    assert optimizer.step_count == 0
+
+
+def test_a_scale_that_has_become_zero_is_said() -> None:
+    """Torch leaves out steps for ever."""
+    param = torch.zeros(1, requires_grad=True)
+    optimizer, scaler = SGD([param], lr=1.0), GradScaler("cpu", init_scale=1e-45)
+    for _ in range(2):
+        scaler.scale(param.sum() * math.nan).backward()
+        if scaler.get_scale() == 0:
+            break
+        scaler.step(optimizer)
+        scaler.update()
+    with pytest.raises(NonFiniteGradientError, match="the loss scale has become 0"):
         scaler.step(optimizer)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -62,3 +64,44 @@ def test_failures_are_torchs_own(again: bool) -> None:
         backward(loss)
     with pytest.raises(RuntimeError, match="second time" if again else "does not require grad"):
         backward(loss)
+
+
+def test_own_code_that_writes_to_the_first_gradient_changes_no_later_step() -> None:
+    """A hook or a function that scales what it is given in place: every step's gradient is the same."""
+
+    class Halve(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, value: Tensor) -> Tensor:
+            return value.clone()
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> Tensor:
+            return grad.mul_(0.5)
+
+    weight = torch.ones(1, requires_grad=True)
+    grads = []
+    for _ in range(3):
+        weight.grad = None
+        loss = Halve.apply(weight.sum())
+        loss.register_hook(lambda grad: grad.mul_(0.5))
+        backward(loss)
+        assert weight.grad is not None
+        grads.append(weight.grad.item())
+    assert grads == [0.25] * 3
+
+
+def test_the_first_gradient_may_become_a_parameters_own() -> None:
+    """A parameter without dimensions whose gradient is the loss's own, and adds up: other losses are not touched."""
+    weight, other = torch.ones((), requires_grad=True), torch.ones(3, requires_grad=True)
+    for _ in range(3):
+        backward(weight.view(()))
+    backward(other.sum())
+    assert weight.grad is not None
+    assert other.grad is not None
+    assert (weight.grad.item(), other.grad.tolist()) == (3.0, [1.0] * 3)
+
+
+def test_a_complex_loss_is_refused_as_by_torch() -> None:
+    """It has no steepest direction."""
+    with pytest.raises(RuntimeError, match="real scalar outputs"):
+        backward(torch.ones((), dtype=torch.complex64, requires_grad=True) * 2)

@@ -43,3 +43,10 @@ def test_reseeding_covers_all_three_generators():
 
     assert draw(0, 1, 2) == draw(0, 1, 2)
     assert all(a != b for a, b in zip(draw(0, 1, 2), draw(0, 1, 3), strict=True))
+
+
+def test_many_shards_are_seeded_as_few():
+    """Seeds that are kept and seeds that are not are those of the same function."""
+    for shard in (0, 63, 64, 200):
+        reseed(3, 130, shard)
+        assert torch.default_generator.initial_seed() == derive_seed(3, "shard", 130, shard)

@@ -40,6 +40,9 @@ def carry_out(optimizer: SGD, plan: StepPlan, scalars: list[StepScalars], grad_s
         apply(optimizer, plan.entries, grads, (scalars, at_first(optimizer, scalars)))
         return
     both = scaled(optimizer, scalars, grad_scale)
+    if grad_scale > 1.0:
+        for group, own in zip(optimizer.param_groups, both[0], strict=True):
+            keys.check_coefficients(group, own)
     constant = all(map(is_constant, optimizer.param_groups))
     plan.run_kernel(optimizer, both, constant=constant, scaled=grad_scale != 1.0)
     if plan.rest:
@@ -62,7 +65,11 @@ def repeat(optimizer: SGD, plan: StepPlan) -> bool:
     asks = optimizer.clip_norm is not None or optimizer.on_nonfinite != "ignore"
     if not plan.may_repeat(asks=asks):
         return False
-    both = None if plan.keeps_coefficients else scaled(optimizer, optimizer.step_scalars(), 1.0)
+    both = None
+    if not plan.keeps_coefficients:
+        if not plan.holds_groups(optimizer):  # whose scalars would be no longer those of the plan's
+            return False
+        both = scaled(optimizer, optimizer.step_scalars(), 1.0)
     largest = math.inf if optimizer.clip_norm is None else optimizer.clip_norm
     squares = plan.repeat(optimizer, both, asks=asks, largest_norm=largest)
     if squares is None:

@@ -42,16 +42,15 @@ def gradient_scale(
     else:
         norm = global_norm(grads)
         finite = math.isfinite(norm) or all_finite(grads)
-    norm *= factor
-    optimizer.grad_norm = norm
+    optimizer.grad_norm = scaled_norm = norm * factor
     if not finite and optimizer.on_nonfinite == "skip":
         return None
     if not finite and optimizer.on_nonfinite == "raise":
         wrong = [name for name, grad in zip(names or _names(optimizer), grads, strict=True) if not all_finite([grad])]
         raise NonFiniteGradientError(_nonfinite_message(optimizer, wrong))
-    if optimizer.clip_norm is None or norm <= optimizer.clip_norm:
+    if optimizer.clip_norm is None or scaled_norm <= optimizer.clip_norm:
         return factor
-    return factor * (optimizer.clip_norm / norm)
+    return optimizer.clip_norm / norm  # of the norm without the factor, since with it the norm may be beyond float64
 
 
 def _names(optimizer: SGD) -> list[str]:

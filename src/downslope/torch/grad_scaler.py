@@ -6,11 +6,15 @@ the arithmetic, which is the optimizer's.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.amp.grad_scaler import OptState
 
+from downslope.core.errors import NonFiniteGradientError
 from downslope.torch.sgd import SGD
 
 
@@ -24,7 +28,8 @@ class GradScaler(torch.amp.GradScaler):
     torch's way, as it is for every other optimizer.
 
     A step that is left out because a gradient is not finite counts among the optimizer's `skipped_steps`, whatever its
-    `on_nonfinite`. The arguments are those of ``torch.amp.GradScaler``.
+    `on_nonfinite` (unless ``unscale_`` was called: torch then leaves the step uncalled), and the optimizer's hooks hear
+    of it. The arguments are those of ``torch.amp.GradScaler``.
 
     Example:
         >>> import torch
@@ -50,14 +55,21 @@ class GradScaler(torch.amp.GradScaler):
 
         Raises:
             RuntimeError: If ``step`` was called already since the last ``update``.
+            AssertionError: If nothing was scaled, or no parameter has a gradient, as torch does.
+            NonFiniteGradientError: If so many steps were left out that the scale has become 0.
             SettingsError: If the optimizer steps within the backward pass, which has moved the parameters already.
         """
         if not self._enabled or not isinstance(optimizer, SGD) or optimizer.step_in_backward or args or kwargs:
             return super().step(optimizer, *args, **kwargs)
         state = self._per_optimizer_states[id(optimizer)]
-        if state["stage"] is not OptState.READY:
+        if state["stage"] is not OptState.READY or not any(p.grad is not None for p in _params(optimizer)):
             return super().step(optimizer)
         scale, _ = self._check_scale_growth_tracker("step")
+        if scale.item() == 0:
+            raise NonFiniteGradientError(
+                "the loss scale has become 0: it was halved for step after step whose gradients were not finite. "
+                "Nothing was moved. Look for what makes the unscaled loss inf or NaN, and lower lr."
+            )
         chosen, skipped = optimizer.on_nonfinite, optimizer.skipped_steps
         optimizer.on_nonfinite = "skip"
         try:
@@ -68,3 +80,7 @@ class GradScaler(torch.amp.GradScaler):
         state["found_inf_per_device"] = {scale.device: torch.full((), found, device=scale.device)}
         state["stage"] = OptState.STEPPED
         return result
+
+
+def _params(optimizer: SGD) -> Iterator[Tensor]:
+    return chain.from_iterable(group["params"] for group in optimizer.param_groups)

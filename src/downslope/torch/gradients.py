@@ -91,8 +91,9 @@ def _norms(grads: Sequence[Tensor], order: float) -> list[Tensor]:
         if grad.numel():
             buckets[grad.device, grad.dtype, is_distributed(grad)].append(_real(grad))
     norms: list[Tensor] = []
-    for (_, dtype, _), bucket in buckets.items():
-        norms += torch._foreach_norm(bucket, order, dtype=torch.float32 if dtype in _NARROW else None)
+    with torch.no_grad():  # parameters, too, are asked for their norm
+        for (_, dtype, _), bucket in buckets.items():
+            norms += torch._foreach_norm(bucket, order, dtype=torch.float32 if dtype in _NARROW else None)
     return norms
 
 

@@ -92,6 +92,8 @@ class StepPlan:
         self._choices = _choices(optimizer.param_groups)
         # a first gradient comes once: after that step its scalars are others
         self._lasts = not any(entry.is_first and entry.velocity is not None for entry in entries)
+        # a momentum that is a tensor may change in place, from 0 to what needs velocities
+        self._lasts &= not any(isinstance(group["momentum"], Tensor) for group in optimizer.param_groups)
         native = None if optimizer.defaults["differentiable"] or EXCHANGE is None else load_native()
         self.rest: list[Entry] = []
         inside: list[Entry] = []
@@ -141,7 +143,7 @@ class StepPlan:
         return (
             self._lasts
             and native is not None
-            and native.groups_hold(optimizer.param_groups, optimizer.state)
+            and self.holds_groups(optimizer)
             and (native.values_hold() or self._choices == _choices(optimizer.param_groups))
             and [param.grad is not None for param in self._others] == self._others_live
             and all(state.get(key) is buffer for state, key, buffer in self._rest_buffers)
@@ -156,6 +158,10 @@ class StepPlan:
             asks: Whether it is to ask about all gradients together, of which a process may have but shards.
         """
         return self._may_repeat and (self._is_whole or not asks)
+
+    def holds_groups(self, optimizer: SGD) -> bool:
+        """Whether the same parameters are in the same groups, with the same tables of state."""
+        return self._native is not None and self._native.groups_hold(optimizer.param_groups, optimizer.state)
 
     def repeat(
         self, optimizer: SGD, scalars: Scalars | None, *, asks: bool, largest_norm: float = math.inf

@@ -217,6 +217,8 @@ class SGD(SteppingInBackward):
 
     def _step_with_closure(self, closure: Callable[[], Any] | None = None, *, grad_scale: float = 1.0) -> Any:
         grad_scale = checked_grad_scale(grad_scale)
+        if self._in_backward is not None:
+            check_not_scaled_late(grad_scale)
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -224,7 +226,6 @@ class SGD(SteppingInBackward):
         if self._in_backward is None:
             self._step(grad_scale)
         else:
-            check_not_scaled_late(grad_scale)
             self._in_backward.close()
         return loss
 

@@ -16,7 +16,6 @@ from torch import Tensor
 
 _engine: Any = getattr(getattr(torch.autograd, "Variable", None), "_execution_engine", None)
 _run_backward: Any = getattr(_engine, "run_backward", None)
-_ones: dict[torch.dtype, Tensor] = {}
 
 
 def backward(loss: Tensor) -> None:
@@ -28,10 +27,9 @@ def backward(loss: Tensor) -> None:
     Raises:
         RuntimeError: If the loss has no graph, or something within it fails.
     """
-    if _run_backward is None or type(loss) is not Tensor or loss.ndim or loss.device.type != "cpu":
+    is_plain = type(loss) is Tensor and loss.ndim == 0 and loss.device.type == "cpu" and not loss.is_complex()
+    if _run_backward is None or not is_plain:
         loss.backward()
         return
-    one = _ones.get(loss.dtype)
-    if one is None:
-        one = _ones[loss.dtype] = torch.ones((), dtype=loss.dtype)
+    one = torch.ones((), dtype=loss.dtype, device="cpu")  # new each time: a person's own code may write to it
     _run_backward((loss,), (one,), False, False, (), allow_unreachable=True, accumulate_grad=True)  # noqa: FBT003

@@ -61,7 +61,7 @@ class Log:
         row = {"kind": kind, "step": step, **values}
         line = _encode(row)
         if _HOLE in line:  # which stands for inf and NaN, too
-            line = _encode({name: as_json(value) for name, value in row.items()})
+            line = json.dumps({name: as_json(value) for name, value in row.items()}, allow_nan=False).encode()
         line += b"\n"
         self._buffer += line
         self._digest.update(line)

@@ -78,7 +78,7 @@ def reseed(seed: int, step: int, shard: int | str, *, own_code: bool = True) -> 
     """
     value = (
         _shard_seeds(seed, step // _AHEAD, shard)[step % _AHEAD]
-        if isinstance(shard, int)
+        if isinstance(shard, int) and shard < _KEPT
         else derive_seed(seed, "shard", step, shard)
     )
     torch.default_generator.manual_seed(value)  # the CPU's; torch.manual_seed takes 90 times as long to do the same
@@ -91,7 +91,11 @@ _AHEAD = 64
 """Steps whose seeds are derived together: code that has just run takes a fifth of the time."""
 
 
-@lru_cache(maxsize=64)
+_KEPT = 64
+"""Shards whose seeds are kept; those of more are derived one by one."""
+
+
+@lru_cache(maxsize=_KEPT)
 def _shard_seeds(seed: int, block: int, shard: int) -> tuple[int, ...]:
     """Return a shard's seeds in the `_AHEAD` steps of a block."""
     return tuple(derive_seed(seed, "shard", step, shard) for step in range(block * _AHEAD, (block + 1) * _AHEAD))

@@ -95,7 +95,7 @@ class Run:
         self._mishaps = Mishaps(task, plan.folder, self._record, console.say, self._read_together)
         self._is_whole = False  # whether the state is that after `step` steps, with all that follows from them
         self._measurements = Measurements(task)
-        self._weight_norm = GlobalNorm([parameter.detach() for parameter in self._params])
+        self._weight_norm = GlobalNorm(self._params)
 
     @property
     def finished(self) -> bool:
