@@ -15,6 +15,7 @@ from downslope.core.errors import CheckpointError, DownslopeError
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
 from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
+from downslope.training.lock import locked
 from downslope.training.parallel.start import begin_together
 from downslope.training.parallel.workers import Workers
 from downslope.training.plan import Plan
@@ -104,7 +105,7 @@ def train(
             console.say(note)
         if workers.is_first:
             durable.make_folder(plan.folder)
-            stack.enter_context(run_folder.locked(plan.folder))
+            stack.enter_context(locked(plan.folder))
             run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts())
         run = Run(task, plan, console, workers, watchers)
         try:

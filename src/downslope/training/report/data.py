@@ -16,9 +16,9 @@ from downslope.core.errors import DownslopeError
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.base import value_at
 from downslope.recipes.schema import Recipe
-from downslope.training.report.events import Session, sessions
 from downslope.training.report.series import Series, collect
 from downslope.training.run_folder import RunFolder
+from downslope.training.sessions import Session, sessions
 
 MOST_RUNS = 24
 """How many runs one page lays over one another: eight colours by three kinds of line tell so many apart."""
