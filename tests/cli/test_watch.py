@@ -56,7 +56,7 @@ def state_of(folder):
 
 
 def test_a_run_is_watched_killed_and_resumed(tmp_path):
-    """On a terminal and in a pipe: steps go up; after SIGKILL both say so and how to go on; --wait sees the resuming."""
+    """Steps go up, on a terminal and in a pipe; after SIGKILL both say so; one that waits sees the run resumed."""
     run = tmp_path / "a run"
     training = begin("train", *LONG, "--out", str(run), "--quiet")
     wait_until(lambda: (run / "checkpoints").is_dir() and any((run / "checkpoints").iterdir()))
@@ -161,7 +161,7 @@ def test_a_half_written_line_is_left_until_it_is_whole(trained, tmp_path, capsys
 
 
 def test_a_log_that_is_cut_back_is_read_anew(tmp_path):
-    """Cut, cut and written on beyond where one was, replaced, removed: what was read is forgotten; else only new rows."""
+    """Cut, written on beyond where one was, removed: what was read is forgotten; else only new rows come."""
     path = tmp_path / "log"
     rows = [json.dumps({"step": step, "loss": 1 / (step + 1)}).encode() + b"\n" for step in range(9)]
     others = [json.dumps({"step": step, "loss": 2 / (step + 1)}).encode() + b"\n" for step in range(99)]
@@ -232,7 +232,7 @@ def test_removed_under_the_command(trained, tmp_path, capsys, monkeypatch):
 
 
 def test_whoever_holds_the_lock_is_seen_and_not_disturbed(tmp_path):
-    """This process while it holds it; nobody before and after, nor where a living process left its name; others' hosts."""
+    """This process while it has it; nobody before and after, or where the lock names nobody that lives."""
     assert holder_of(tmp_path) is None
     with locked(tmp_path):
         holder = holder_of(tmp_path)
