@@ -7,6 +7,7 @@ from training_runs import Recorder, fingerprints, run, tiny
 
 from downslope.core.errors import CheckpointError
 from downslope.training import environment, loop, run_folder
+from downslope.training.lock import locked
 from downslope.training.plan import plan_run
 
 
@@ -162,7 +163,7 @@ def test_a_checkpoint_after_the_recipe_s_end_is_refused(here):
 def test_two_processes_do_not_train_in_one_folder(here):
     """The lock is held by the first."""
     run(tiny(), "out", at=3)
-    with run_folder.locked(Path("out")), pytest.raises(CheckpointError, match="another process is training there"):
+    with locked(Path("out")), pytest.raises(CheckpointError, match="another process is training there"):
         run(tiny(), "out")
 
 

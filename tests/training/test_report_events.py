@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from downslope.training.report.events import sessions, story, wall_time
+from downslope.training.report.events import story, wall_time
+from downslope.training.sessions import sessions
 from training.report_runs import at
 
 KILLED_AND_RESUMED = [

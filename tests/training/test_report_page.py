@@ -254,6 +254,69 @@ def test_equal_runs_and_equal_names(tmp_path):
     assert "the same in all of them" in page.text
 
 
+NONE = "\N{EN DASH}"
+
+
+def with_rates(rows, *, averaged=False):
+    """Return rows whose evaluations have rates of errors besides, and perhaps those of averaged weights."""
+    rates = {"phoneme_error_rate": 0.25, "word_error_rate": 0.5}
+    more = rates | ({f"ema_{name}": value / 2 for name, value in rates.items()} if averaged else {})
+    return [row | more if row["kind"] == "evaluation" else row for row in rows]
+
+
+def test_every_metric_of_several_runs_is_laid_over_one_another(tmp_path):
+    """Rates of errors, those of averaged weights, and who lacks them; rates and losses are the better the smaller."""
+    rows = in_order(step_rows(69), evaluation_rows(69))
+    first = build_run(tmp_path / "first", count=69, rows=with_rates(rows))
+    second = build_run(tmp_path / "second", count=69, rows=with_rates(rows, averaged=True))
+    third = build_run(tmp_path / "third", count=69, rows=rows)
+    page = read(first, second, third, out=tmp_path / "page.html")
+    for title in ("Phoneme error rate, held-out", "Word error rate, held-out", "Accuracy, held-out"):
+        assert title in page.plots
+    assert "Phoneme error rate, held-out, averaged weights" in page.plots
+    assert "Phoneme error rate, held-out Not in the log of third." in page.text
+    assert "Phoneme error rate, held-out, averaged weights Not in the log of first, third." in page.text
+    assert "In first, second: of single symbols, the true ones before them given." in page.text
+    table = page.table("run")
+    assert table["run"][:4] == [
+        "held-out phoneme error rate",
+        "best, at step",
+        "held-out word error rate",
+        "best, at step",
+    ]
+    assert table["first"][:6] == ["25.00\u202f%", "25.00\u202f%, 22", "50.00\u202f%", "50.00\u202f%, 22", *[NONE] * 2]
+    assert table["third"][:4] == [NONE] * 4
+    assert table["third"][4].endswith("%")
+
+
+def test_runs_without_classes_have_no_column_of_accuracies(tmp_path):
+    """Runs of a squared error have their losses and nothing else; of two kinds of loss none is called the better."""
+    rows = in_order(step_rows(69, accuracy=False), evaluation_rows(69, accuracy=False))
+    squared = [("train.loss", '"mse"')]
+    runs = [build_run(tmp_path / name, count=69, rows=rows, overrides=squared) for name in ("one", "two")]
+    page = read(*runs, out=tmp_path / "page.html")
+    assert page.table("run")["run"][:3] == ["held-out loss", "best, at step", "training loss"]
+    assert {"Loss, held-out", "Loss, train"} <= set(page.plots)
+    assert not any("Accuracy" in title for title in page.plots)
+    assert "not one loss" not in page.text
+    other = build_run(tmp_path / "classes", count=69)
+    page = read(runs[0], other, out=tmp_path / "page.html")
+    assert "Not one loss, hence not to be compared: mse (one); cross_entropy (classes)." in page.text
+    assert "The runs have not one loss, hence none of the losses is the best." in page.text
+    assert "Accuracy, held-out Not in the log of one." in page.text
+
+
+def test_a_metric_of_another_name_is_shown(tmp_path):
+    """What an evaluation measured under any name has its panel, of one run and of several."""
+    rows = [
+        row | ({"r2": 0.5} if row["kind"] == "evaluation" else {})
+        for row in in_order(step_rows(69), evaluation_rows(69))
+    ]
+    runs = [build_run(tmp_path / name, count=69, rows=rows) for name in ("one", "two")]
+    assert "R2" in read(runs[0], out=tmp_path / "page.html").plots
+    assert "R2, held-out" in read(*runs, out=tmp_path / "page.html").plots
+
+
 def test_wrong_calls_are_refused(tmp_path):
     """No runs, the same run twice, too many, a folder that is no run, a folder as file: each has its message."""
     run = build_run(tmp_path / "run")

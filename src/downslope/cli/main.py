@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "train": "train by a recipe; without one, on handwritten digits",
         "resume": "go on with a run that was stopped",
+        "watch": "see from another terminal how a run goes on",
         "evaluate": "loss and accuracy of a run on its held-out examples",
         "predict": "what a run's model says about examples",
         "report": "lay one run or several over one another on a page",

@@ -161,13 +161,25 @@ def read_lines(path: Path, required: tuple[str, ...]) -> list[dict[str, Any]]:
         lines = durable.read_file(path).split(b"\n")[:-1]
     except FileNotFoundError:
         return []
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            raise CheckpointError(f"{path}, line {number}: damaged; it is not JSON.") from None
-        if not isinstance(row, dict) or not all(key in row for key in required):
-            raise CheckpointError(f"{path}, line {number}: damaged; it is no object with {' and '.join(required)}.")
-        rows.append(row)
-    return rows
+    return [parse_line(line, path, number, required) for number, line in enumerate(lines, start=1)]
+
+
+def parse_line(line: bytes, path: Path, number: int, required: tuple[str, ...]) -> dict[str, Any]:
+    """Return a line as a JSON object.
+
+    Args:
+        line: The line.
+        path: The file it is from, for the message.
+        number: Its number, from 1.
+        required: Keys that it must have.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    try:
+        row = json.loads(line)
+    except ValueError:
+        raise CheckpointError(f"{path}, line {number}: damaged; it is not JSON.") from None
+    if not isinstance(row, dict) or not all(key in row for key in required):
+        raise CheckpointError(f"{path}, line {number}: damaged; it is no object with {' and '.join(required)}.")
+    return cast("dict[str, Any]", row)

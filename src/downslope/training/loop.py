@@ -15,6 +15,8 @@ from downslope.core.errors import CheckpointError, DownslopeError
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
 from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
+from downslope.training.layout import ANEW
+from downslope.training.lock import locked
 from downslope.training.parallel.start import begin_together
 from downslope.training.parallel.workers import Workers
 from downslope.training.plan import Plan
@@ -104,7 +106,7 @@ def train(
             console.say(note)
         if workers.is_first:
             durable.make_folder(plan.folder)
-            stack.enter_context(run_folder.locked(plan.folder))
+            stack.enter_context(locked(plan.folder))
             run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts())
         run = Run(task, plan, console, workers, watchers)
         try:
@@ -138,12 +140,12 @@ def take_up(task: Task, plan: Plan) -> list[str]:
     if checkpoint.manifest["data"] != task.fingerprint:
         raise CheckpointError(
             f"{checkpoint.run_folder}: was trained on other data: those that {task.recipe.data.name!r} gives now "
-            f"differ. Restore the data, or {run_folder.ANEW}."
+            f"differ. Restore the data, or {ANEW}."
         )
     if checkpoint.step > task.total_steps:
         raise CheckpointError(
             f"{checkpoint.folder}: is at step {checkpoint.step}, after the recipe's last, {task.total_steps}. "
-            f"Give more epochs or steps, or {run_folder.ANEW}."
+            f"Give more epochs or steps, or {ANEW}."
         )
     notes = task.state.restore(checkpoint, task.recipe)
     then, now = (environment["threads"] for environment in (checkpoint.manifest["environment"], describe_environment()))

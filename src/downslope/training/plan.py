@@ -27,7 +27,8 @@ from downslope.training.checkpoint import (
     without_log,
 )
 from downslope.training.environment import describe_environment, differences
-from downslope.training.run_folder import ANEW, RECIPE, RunFolder, check_free, holds_run
+from downslope.training.layout import ANEW, RECIPE
+from downslope.training.run_folder import RunFolder, check_free, holds_run
 
 RUNS = Path("runs")
 

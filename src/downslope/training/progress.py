@@ -69,9 +69,7 @@ class PlainConsole:
             return
         self._last = now
         rate = (step - self._first_step) / max(now - self._start, 1e-9)
-        speed = f", {rate:,.0f} steps/s" if rate >= 1 else ""
-        text = f"step {step:,} of {total:,} ({step / total:.0%}): {format_fields(fields)}{speed}"
-        print(text, file=self._err or sys.stderr, flush=True)
+        print(progress_line(step, total, fields, rate), file=self._err or sys.stderr, flush=True)
 
     def close(self) -> None:
         """Do nothing: every line is complete."""
@@ -147,6 +145,25 @@ def make_console(*, quiet: bool = False) -> Console:
     if quiet:
         return QuietConsole()
     return LiveConsole() if can_redraw(sys.stderr) else PlainConsole()
+
+
+def progress_line(step: int, total: int | None, fields: Mapping[str, float], rate: float | None) -> str:
+    """Return how far training has come, in one line.
+
+    Args:
+        step: Steps done.
+        total: Steps in all, or None if that is not known.
+        fields: What to show beside, by name.
+        rate: Steps per second, or None if that is not known.
+
+    Example:
+        >>> progress_line(1200, 2400, {"loss": 0.5}, 80.0)
+        'step 1,200 of 2,400 (50%): loss 0.5, 80 steps/s'
+    """
+    where = f"step {step:,} of {total:,} ({step / total:.0%})" if total else f"step {step:,}"
+    speed = [f"{rate:,.0f} steps/s"] if rate is not None and rate >= 1 else []
+    told = ", ".join([*([format_fields(fields)] if fields else []), *speed])
+    return f"{where}: {told}" if told else where
 
 
 def format_fields(fields: Mapping[str, float]) -> str:

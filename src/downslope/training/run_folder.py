@@ -1,20 +1,15 @@
 """A run folder: where everything of one run lies, and how others read it.
 
-What lives here: the names in it, reading them, the lock that keeps two processes apart, and making the folder ready to
-train in. What does not: the choice of the folder (`plan.py`).
+What lives here: reading it, and making it ready to train in. What does not: the names in it (`layout.py`), the lock
+(`lock.py`), and the choice of the folder (`plan.py`).
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import platform
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from downslope.core.errors import CheckpointError
 from downslope.core.paths import expand_home, expansion_of
@@ -24,22 +19,8 @@ from downslope.recipes.schema import Recipe
 from downslope.training import checkpoint as checkpoints
 from downslope.training import durable, events, log
 from downslope.training.checkpoint import Checkpoint
-from downslope.training.guard import Guard, identify
-
-RECIPE = "recipe.toml"
-FACTS = "run.json"
-LOCK = "lock"
-MODEL = "model.safetensors"
-EMA = "ema.safetensors"
-REPORT = "report.html"
-LOGGERS = "loggers.json"
-TENSORBOARD = "tensorboard"
-
-ANEW = "start a new run with --resume never and another --out"
-"""What always works where a run cannot go on, whatever --resume and --out were."""
-
-_FACTS = frozenset({"environment", "data", "steps_per_epoch", "total_steps", "parameters", "groups"})
-"""What the facts of a run must hold."""
+from downslope.training.guard import Guard
+from downslope.training.layout import EMA, FACTS, LOCK, LOGGERS, MODEL, RECIPE, REPORT, TENSORBOARD, read_facts
 
 _OWN = frozenset(
     {RECIPE, FACTS, LOCK, MODEL, EMA, REPORT, LOGGERS, TENSORBOARD, log.NAME, events.NAME, checkpoints.FOLDER}
@@ -76,18 +57,7 @@ class RunFolder:
         Raises:
             CheckpointError: If they are missing or damaged.
         """
-        path = self.path / FACTS
-        try:
-            found = json.loads(durable.read_file(path))
-        except FileNotFoundError:
-            raise CheckpointError(
-                f"{self.path}: has no {FACTS}. Going on with the run writes it again: downslope resume."
-            ) from None
-        except ValueError:
-            raise CheckpointError(f"{path}: damaged; it is not JSON.") from None
-        if not isinstance(found, dict) or not found.keys() >= _FACTS:
-            raise CheckpointError(f"{path}: damaged; it is no object with {', '.join(sorted(_FACTS))}.")
-        return cast("dict[str, Any]", found)
+        return read_facts(self.path)
 
     def rows(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the rows of the log of record, all or of one kind."""
@@ -177,36 +147,6 @@ def check_free(folder: Path) -> None:
         raise CheckpointError(
             f"{folder}: is no run folder, and is not empty; it holds {', '.join(foreign[:3])}. Give another --out."
         )
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Within its ``with`` block, no other process can train in a run folder.
-
-    Raises:
-        CheckpointError: If another process does.
-    """
-    path = folder / LOCK
-    with durable.explained("write", path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        with durable.explained("lock", path):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):
-                holder = os.pread(descriptor, 100, 0).decode(errors="replace").strip()
-                raise CheckpointError(
-                    f"{folder}: another process is training there{holder and f', {holder}'}. Wait for it, or {ANEW}."
-                ) from None
-            held = os.fstat(descriptor)
-        if identify(path) != (held.st_dev, held.st_ino):
-            raise CheckpointError(f"{path}: was removed or replaced just now by another process. Start again.")
-        with durable.explained("write", path):  # for the person who meets it; what holds the folder is the lock alone
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def make_ready(folder: Path, checkpoint: Checkpoint | None, recipe: Recipe, facts: dict[str, Any]) -> None:

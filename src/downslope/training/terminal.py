@@ -65,6 +65,12 @@ class Screen:
             self._write(self._erase())
             self._drawn = []
 
+    def leave(self) -> None:
+        """Leave what is drawn as it is; what comes next stands below it."""
+        if self._drawn:
+            self._write("\n")
+            self._drawn = []
+
     def _erase(self) -> str:
         """Return what takes the cursor to the first line drawn, and empties the terminal from there.
 

@@ -79,13 +79,22 @@ class View:
         (begin, first), (end, last) = self._ticks[0], self._ticks[-1]
         return (last - first) / (end - begin) if end > begin and last > first else None
 
-    def lines(self, width: int, now: float, *, blocks: str = BLOCKS) -> list[str]:
+    def fields(self) -> dict[str, float]:
+        """Return the last loss and lr, and one number of the last evaluation, for a line of progress."""
+        found = {name: self._last[name] for name in ("loss", "lr") if name in self._last}
+        rated = {f"held-out {name.replace('_', ' ')}": values[-1] for name, values in self._rated.items()}
+        if not rated and "held out" in self._last:
+            rated = {"held-out loss": self._last["held out"]}
+        return {**found, **rated}
+
+    def lines(self, width: int, now: float, *, blocks: str = BLOCKS, goes_on: bool = True) -> list[str]:
         """Return the lines, each shorter than the terminal is wide.
 
         Args:
             width: Columns of the terminal.
             now: The clock.
             blocks: Eight characters of rising height for the curves.
+            goes_on: Whether the run goes on, and has a speed.
         """
         wide = max(width - 1, 10)
         room = wide - LABEL
@@ -100,7 +109,10 @@ class View:
             found.append(("accuracy", told) if name == "accuracy" else ("errors", f"{told} ({name.replace('_', ' ')})"))
         if "lr" in self._last:
             found.append(("lr", f"{self._last['lr']:.4g}"))
-        found.append(("speed", ", ".join(self._speed(now))))
+        if goes_on:
+            found.append(("speed", ", ".join(self._speed(now))))
+        elif self._skipped:
+            found.append(("skipped", f"{self._skipped:,} {'step' if self._skipped == 1 else 'steps'}"))
         return [f"{label:<{LABEL}}{text}"[:wide].rstrip() for label, text in found]
 
     def _progress_line(self, room: int, blocks: str) -> tuple[str, str]:

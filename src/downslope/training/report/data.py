@@ -16,12 +16,15 @@ from downslope.core.errors import DownslopeError
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.base import value_at
 from downslope.recipes.schema import Recipe
-from downslope.training.report.events import Session, sessions
 from downslope.training.report.series import Series, collect
 from downslope.training.run_folder import RunFolder
+from downslope.training.sessions import Session, sessions
 
 MOST_RUNS = 24
 """How many runs one page lays over one another: eight colours by three kinds of line tell so many apart."""
+
+_NO_METRICS = frozenset({"kind", "step", "epoch"})
+"""What a row of an evaluation has besides what was measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +69,21 @@ class RunData:
 
     @cached_property
     def held_out(self) -> dict[str, Series]:
-        """Series of the evaluation rows, by name; one that no row has is empty."""
+        """Series of the evaluation rows, by name; of loss and accuracy, one that no row has is empty."""
         rows = self.kind("evaluation")
         names = ("loss", "accuracy", "ema_loss", "ema_accuracy")
-        rates = dict.fromkeys(name for row in rows for name in row if name.endswith("_error_rate"))
-        return {name: collect(rows, name) for name in (*names, *rates)}
+        others = dict.fromkeys(name for row in rows for name in row if name not in _NO_METRICS)
+        return {name: collect(rows, name) for name in (*names, *(name for name in others if name not in names))}
 
     @property
     def rates(self) -> list[str]:
         """Names of the error rates that evaluations measured, without those of averaged weights."""
         return [name for name in self.held_out if name.endswith("_error_rate") and not name.startswith("ema_")]
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of all that evaluations measured, loss and accuracy first, without those of averaged weights."""
+        return [name for name, series in self.held_out.items() if len(series) and not name.startswith("ema_")]
 
     @cached_property
     def sessions(self) -> list[Session]:

@@ -125,5 +125,7 @@ def _about_several(runs: Sequence[RunData]) -> dict[str, Any]:
         "title": f"{len(runs)} runs compared",
         "panels": [(panel, draw(panel)) for panel in [*panels_of_several(runs), *measured_of_several(runs)]],
         "results": tables.results(runs),
+        "unlike_losses": len({run.recipe.train.loss for run in runs}) > 1,
+        "metrics": tables.result_columns(runs),
         "differences": tables.differences(runs),
     }

@@ -5,6 +5,7 @@ What lives here: the choice of panels, lines, scales and captions. What does not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,9 +16,19 @@ from downslope.pages.svg import COLOURS
 from downslope.recipes.numbers import number_text
 from downslope.training.report.data import RunData
 from downslope.training.report.numbers import whole
-from downslope.training.report.series import Floats, Integers, Series, smooth, smoothing_window, thin, without_repeats
+from downslope.training.report.series import (
+    Floats,
+    Integers,
+    Series,
+    collect,
+    smooth,
+    smoothing_window,
+    thin,
+    without_repeats,
+)
 
 TRAIN, HELD_OUT, AVERAGED = 0, 1, 2
+HELD, HELD_AVERAGED = "held-out", "held-out, averaged weights"
 LOG_FROM = 30
 """A positive quantity whose largest value is so many times its smallest gets a logarithmic axis."""
 
@@ -43,6 +54,8 @@ _NOTES = {
     "grad_norm": "Global norm over all parameters, before clipping.",
     "weight_norm": "Global norm over all parameters.",
 }
+
+_NOTHING = collect([], "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +143,13 @@ def panels_of_one(run: RunData) -> list[Panel]:
     found: list[Panel | None] = []
     for name in ("loss", "accuracy"):
         lines = _smoothed("train", train[name], TRAIN, background=name == "loss")
-        lines += line_of("held-out", held_out[name], HELD_OUT, "dots")
-        lines += line_of("held-out, averaged weights", held_out[averaged[name]], AVERAGED, "dots")
+        lines += line_of(HELD, held_out[name], HELD_OUT, "dots")
+        lines += line_of(HELD_AVERAGED, held_out[averaged[name]], AVERAGED, "dots")
         found.append(_panel(name, lines, run))
-    for name in run.rates:
-        lines = line_of("held-out", held_out[name], HELD_OUT, "dots")
+    for name in [name for name in run.metrics if name not in averaged]:
+        lines = line_of(HELD, held_out[name], HELD_OUT, "dots")
         if f"ema_{name}" in held_out:
-            lines += line_of("held-out, averaged weights", held_out[f"ema_{name}"], AVERAGED, "dots")
+            lines += line_of(HELD_AVERAGED, held_out[f"ema_{name}"], AVERAGED, "dots")
         found.append(_panel(name, lines, run))
     found += [_panel(name, line_of(name, train[name], TRAIN), run) for name in ("lr", "effective_lr")]
     found.append(_panel("grad_norm", _smoothed("gradient norm", train["grad_norm"], TRAIN, background=True), run))
@@ -149,10 +162,11 @@ def panels_of_one(run: RunData) -> list[Panel]:
 def panels_of_several(runs: Sequence[RunData]) -> list[Panel]:
     """Return the panels of several runs, one line for each run, in the runs' order and colours."""
     found: list[Panel | None] = []
-    for name in _TITLES:
-        if name in {"loss", "accuracy"}:
-            found += [_panel_of_several(name, "held-out", runs), _panel_of_several(name, "train", runs)]
-        elif name not in {"momentum", "weight_decay"} or any(_moves(run, name) for run in runs):
+    for name in dict.fromkeys(["loss", "accuracy", *(name for run in runs for name in run.metrics)]):
+        places = (HELD, HELD_AVERAGED, "train") if name in {"loss", "accuracy"} else (HELD, HELD_AVERAGED)
+        found += [_panel_of_several(name, where, runs) for where in places]
+    for name in [name for name in _TITLES if name not in {"loss", "accuracy"}]:
+        if name not in {"momentum", "weight_decay"} or any(_moves(run, name) for run in runs):
             found.append(_panel_of_several(name, "", runs))
     return [panel for panel in found if panel is not None]
 
@@ -186,7 +200,7 @@ def _panel(name: str, lines: list[Line], run: RunData) -> Panel | None:
     frame_from = _frame_from(lines) if name == "accuracy" else None
     return Panel(
         key=name,
-        title=_TITLES.get(name, name.replace("_", " ").capitalize()),
+        title=_title(name),
         notes=notes + _frame_note(frame_from, lines) + _thin_note(lines) + _gap_note(lines),
         lines=lines,
         percent=name == "accuracy" or name in run.rates,
@@ -198,11 +212,17 @@ def _panel(name: str, lines: list[Line], run: RunData) -> Panel | None:
     )
 
 
+def _series_of(run: RunData, name: str, where: str) -> Series:
+    if where == HELD:
+        return run.held_out.get(name, _NOTHING)
+    return run.held_out.get(f"ema_{name}", _NOTHING) if where == HELD_AVERAGED else run.train[name]
+
+
 def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel | None:
     lines: list[Line] = []
     smoothed = where == "train" or name == "grad_norm"
     for index, run in enumerate(runs):
-        series = (run.held_out if where == "held-out" else run.train)[name]
+        series = _series_of(run, name, where)
         shown = smooth(series, smoothing_window(len(series))) if smoothed else series
         lines += line_of(run.name, shown, index % COLOURS, dash=index // COLOURS, share=len(runs))
     if not lines:
@@ -212,19 +232,32 @@ def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel |
     drawn = {line.name for line in lines}
     missing = [run.name for run in runs if run.name not in drawn]
     notes += [f"Not in the log of {', '.join(missing)}."] if missing else []
+    shown = [run for run in runs if run.name in drawn]
+    kinds = dict.fromkeys(run.recipe.train.loss for run in shown) if name == "loss" else {}
+    if len(kinds) > 1:
+        told = [f"{kind} ({', '.join(r.name for r in shown if r.recipe.train.loss == kind)})" for kind in kinds]
+        notes.append(f"Not one loss, hence not to be compared: {'; '.join(told)}.")
+    symbols = [run.name for run in shown if run.rates] if name == "accuracy" else []
+    if symbols:
+        notes.append(f"In {', '.join(symbols)}: of single symbols, the true ones before them given.")
+    percent = name == "accuracy" or name.endswith("_error_rate")
     per_epoch = {run.steps_per_epoch for run in runs}
     frame_from = _frame_from(lines) if name == "accuracy" else None
     return Panel(
-        key=f"{name}-{where}".rstrip("-"),
-        title=f"{_TITLES[name]}, {where}".rstrip(", "),
+        key=re.sub(r"\W+", "-", f"{name}-{where}").strip("-"),
+        title=f"{_title(name)}, {where}".rstrip(", "),
         notes=notes + _frame_note(frame_from, lines) + _gap_note(lines),
         lines=lines,
-        percent=name == "accuracy",
-        log=name != "accuracy" and wants_log(lines),
+        percent=percent,
+        log=not percent and wants_log(lines),
         frame_from=frame_from,
         steps_per_epoch=per_epoch.pop() if len(per_epoch) == 1 else None,
         end_labels=False,
     )
+
+
+def _title(name: str) -> str:
+    return _TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def _moves(run: RunData, name: str) -> bool:

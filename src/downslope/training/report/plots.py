@@ -14,9 +14,9 @@ import numpy as np
 
 from downslope.pages.svg import GRID, LINES, SOFT, WARN, as_html, number, style
 from downslope.recipes.numbers import number_text
-from downslope.training.report.events import Session
 from downslope.training.report.panels import Line, Panel
 from downslope.training.report.series import Series
+from downslope.training.sessions import Session
 
 WIDTH, HEIGHT = 440, 232
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 44, 24, 34

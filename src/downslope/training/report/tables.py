@@ -207,27 +207,41 @@ def differences(runs: Sequence[RunData]) -> list[tuple[str, list[str | None]]]:
     return found
 
 
+def result_columns(runs: Sequence[RunData]) -> list[str]:
+    """Return the names of the metrics that results of several runs are told by: each that one of the runs measured.
+
+    The accuracy of a run that writes sequences is that of single symbols with the true ones before them: no result.
+    """
+    found = dict.fromkeys(name for run in runs for name in run.metrics if name != "accuracy" or not run.rates)
+    first = [name for name in found if name.endswith("_error_rate")] + [name for name in found if name == "accuracy"]
+    return [*first, *(name for name in found if name not in first)]
+
+
 def results(runs: Sequence[RunData]) -> list[dict[str, Any]]:
     """Return the final numbers of several runs, a row each, with what is best among them marked."""
     rows: list[dict[str, Any]] = []
+    columns = result_columns(runs)
     for run in runs:
         row: dict[str, Any] = {"name": run.name, "title": run.recipe.title, "steps": whole(run.steps_done)}
         time = wall_time(run.sessions)
         row["time"] = f"{'' if time[1] else 'at least '}{duration_text(time[0])}" if time else "\N{EN DASH}"
         row["state"] = state(run)
-        for name, largest in (("accuracy", True), ("loss", False)):
-            write = accuracy if name == "accuracy" else loss
-            last, best = run.held_out[name].last(), run.held_out[name].best(largest=largest)
+        for name in columns:
+            write = accuracy if name == "accuracy" or name.endswith("_error_rate") else loss
+            series = run.held_out[name] if name in run.metrics and (name != "accuracy" or not run.rates) else None
+            last, best = (series.last(), series.best(largest=name == "accuracy")) if series else (None, None)
             row[f"last_{name}"], row[f"best_{name}"] = last and write(last[0]), best and write(best[0])
             row[f"best_{name}_step"] = best and whole(best[1])
         end = run.train["loss"].last()
         row["train_loss"] = end and loss(end[0])
         rows.append(row)
-    for name, better in (("accuracy", max), ("loss", min)):
+    alike = len({run.recipe.train.loss for run in runs}) == 1  # of two kinds of loss, none is the better
+    for name in columns:
+        better = max if name == "accuracy" else min
         for column in (f"last_{name}", f"best_{name}"):
-            known = [row[column].exact for row in rows if row[column]]
+            known = [row[column].exact for row in rows if row[column] and (name != "loss" or alike)]
             for row in rows:
-                row[f"{column}_leads"] = bool(row[column]) and row[column].exact == better(known)
+                row[f"{column}_leads"] = bool(len(known) > 1 and row[column]) and row[column].exact == better(known)
     return rows
 
 

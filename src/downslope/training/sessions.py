@@ -1,0 +1,92 @@
+"""The processes that worked on a run, as its events by the clock tell of them.
+
+What lives here: which events belong to one process, how it began and how it ended. What does not: the events themselves
+(`events.py`), and what a report says of them (`report/events.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+OPENING = frozenset({"start", "resume"})
+"""Events that a process begins with."""
+_CLOSING = frozenset({"signal", "finish"})
+
+
+@dataclass(frozen=True)
+class Session:
+    """One process that worked on the run.
+
+    Attributes:
+        times: Seconds since the run's first event, of each event that carries a time.
+        steps: Steps done by then, of the same events; None where an event does not say.
+        opening: The event it began with: "start" or "resume".
+        ending: The event it ended with: "finish", "signal", or None if it ended without a word.
+    """
+
+    times: tuple[float, ...]
+    steps: tuple[int | None, ...]
+    opening: str
+    ending: str | None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time from its first to its last event: all of it, or at least so much if it ended without a word."""
+        return max(0.0, self.times[-1] - self.times[0]) if self.times else 0.0  # a clock may have been set back
+
+    @property
+    def last_step(self) -> int | None:
+        """The last step that an event tells of."""
+        return next((step for step in reversed(self.steps) if step is not None), None)
+
+
+def sessions(events: Sequence[Mapping[str, Any]]) -> list[Session]:
+    """Return the processes that worked on a run, in order.
+
+    Args:
+        events: Rows of events.jsonl, in order.
+
+    Example:
+        >>> found = sessions([
+        ...     {"time": "2024-01-01T12:00:00+00:00", "event": "start", "step": 0},
+        ...     {"time": "2024-01-01T12:00:07+00:00", "event": "checkpoint", "step": 50},
+        ...     {"time": "2024-01-01T12:01:00+00:00", "event": "resume", "step": 50},
+        ...     {"time": "2024-01-01T12:01:05+00:00", "event": "finish", "step": 90},
+        ... ])
+        >>> [(session.opening, session.ending, session.seconds) for session in found]
+        [('start', None, 7.0), ('resume', 'finish', 5.0)]
+    """
+    parts: list[list[Mapping[str, Any]]] = []
+    for event in events:
+        if event.get("event") in OPENING or not parts:
+            parts.append([])
+        parts[-1].append(event)
+    first = next((time for event in events if (time := time_of(event)) is not None), None)
+    return [_session(part, first) for part in parts]
+
+
+def _session(part: Sequence[Mapping[str, Any]], first: datetime | None) -> Session:
+    timed = [(time, event) for event in part if (time := time_of(event)) is not None]
+    named = [event.get("event") for event in part]
+    return Session(
+        times=tuple((time - first).total_seconds() if first else 0.0 for time, _ in timed),
+        steps=tuple(event.get("step") for _, event in timed),
+        opening="resume" if named[0] == "resume" else "start",
+        ending=next((str(name) for name in reversed(named) if name in _CLOSING), None),
+    )
+
+
+def time_of(event: Mapping[str, Any]) -> datetime | None:
+    """Return when an event was, or None if it does not say.
+
+    Args:
+        event: A row of events.jsonl.
+    """
+    try:
+        time = datetime.fromisoformat(str(event.get("time")))
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
