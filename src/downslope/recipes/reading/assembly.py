@@ -45,7 +45,9 @@ def assemble(draft: Draft, board: Board) -> None:
 def _decide_decay(draft: Draft) -> None:
     """Give every "decay of 0.0005" whose owner is not said its owner, by its size and what stands near."""
     named = {fact.key for fact in draft.of("optimizer")}
-    factors = any(change.value is not None and not change.extra["noun"] for change in draft.of("change"))
+    factors = any(
+        not change.extra["noun"] and (change.value is not None or change.extra["at"]) for change in draft.of("change")
+    )
     if "rmsprop" in named and factors and not list(draft.values("rho")):
         for fact in [f for f in draft.of("change") if f.extra["noun"] and not (f.extra["at"] or f.extra["every"])][:1]:
             fact.kind, fact.key = "value", "rho"

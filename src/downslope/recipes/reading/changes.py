@@ -1,7 +1,8 @@
 """How the learning rate changes, by the verbs that say so: divided, multiplied, reduced, halved, by how much and when.
 
 What lives here: a verb with its arguments, to its right and, as Chinese often has it, to its left. What does
-not: single values (`values.py`) and what several changes add up to (`schedules.py`).
+not: single values (`values.py`), factors told apart from their times (`falls.py`), and what several changes add up to
+(`schedules.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from downslope.recipes.reading.change_frames import (
     take_time,
     take_time_before,
 )
-from downslope.recipes.reading.facts import Board
+from downslope.recipes.reading.facts import Board, Fact
+from downslope.recipes.reading.falls import pair_factors, tells_a_fall
 from downslope.recipes.reading.items import Item
 
 _VERBS = frozenset({"divide", "multiply", "reduce", "halve", "decimate", "increase"})
@@ -27,6 +29,7 @@ _RATES = frozenset({"lr", "lr_decay"})
 
 def find_changes(board: Board) -> None:
     """Add a fact for every change of the learning rate."""
+    refused: set[int] = set()
     for first, last in board.sentences():
         previous = first
         for place in range(first, last):
@@ -51,17 +54,21 @@ def find_changes(board: Board) -> None:
                 take_time_before(board, frame, place - 1, previous)
             if not frame.plateau:
                 take_condition(board, frame, previous, place)
-            _add(board, frame, noun=noun)
+            if not _add(board, frame, place, first, last, noun=noun):
+                refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
-    _spread(board)
+    _spread(board, refused)
+    pair_factors(board)
+    board.used -= refused
 
 
-def _spread(board: Board) -> None:
+def _spread(board: Board, refused: set[int]) -> None:
     """Give milestones that no verb took to the change that has no time, or make a change of them alone."""
     for place, item in enumerate(board.items):
         if (
             item.kind != "time"
             or place in board.used
+            or place in refused
             or item.data.prep not in {"at", "after"}
             or len(item.data.values) < 2
         ):
@@ -79,7 +86,7 @@ def _spread(board: Board) -> None:
             continue
         board.add(
             "change", "reduce", None, [place], targets=[], at=[item.data], every=None, over=None, plateau=False,
-            metric="", patience=None, shape="", count=None, noun=False,
+            metric="", patience=None, shape="", count=None, noun=False, listed=True,
         )  # fmt: skip
 
 
@@ -178,7 +185,8 @@ def _asserts(items: list[Item], place: int, last: int) -> bool:
     )
 
 
-def _add(board: Board, frame: Frame, *, noun: bool) -> None:
+def _add(board: Board, frame: Frame, place: int, first: int, last: int, *, noun: bool) -> bool:
+    """Add the change that a frame tells of; False if it tells of none."""
     factor: float | None = None
     if frame.amount is not None and frame.amount.number is not None:
         number = frame.amount.number
@@ -197,12 +205,6 @@ def _add(board: Board, frame: Frame, *, noun: bool) -> None:
     elif frame.verb == "decimate":
         factor = 0.1
     targets = [item.number.value for item in frame.targets if item.number]
-    if noun and factor is None:
-        return
-    if factor is None and not targets and not (frame.plateau or frame.count) and not frame.shape:
-        return
-    if factor is None and not targets and frame.shape and not (frame.at or frame.every):
-        frame.places = {place for place in frame.places if board.items[place].kind in {"verb", "schedule", "time"}}
     extra: dict[str, Any] = {
         "targets": targets,
         "target_places": [(item.start, item.end) for item in frame.targets],
@@ -216,4 +218,12 @@ def _add(board: Board, frame: Frame, *, noun: bool) -> None:
         "count": frame.count,
         "noun": noun,
     }
+    told = factor is not None or (not noun and (targets or frame.plateau or frame.count or frame.shape))
+    if not told:
+        if not tells_a_fall(board, Fact("change", frame.verb, None, 0, 0, extra), place, first, last):
+            return False
+        extra["noun"] = False
+    if factor is None and not targets and frame.shape and not (frame.at or frame.every):
+        frame.places = {place for place in frame.places if board.items[place].kind in {"verb", "schedule", "time"}}
     board.add("change", frame.verb, factor, sorted(frame.places), **extra)
+    return True

@@ -14,11 +14,16 @@ from downslope.recipes.reading.rates import Rate
 from downslope.recipes.reading.reading import Provenance
 from downslope.recipes.reading.times import Time
 
+USUAL_FACTOR = 0.1
+"""What step schedules multiply by where nothing is said: He et al. 2016 divide by 10, torch's MultiStepLR has gamma=0.1."""
+
 
 def put_steps(draft: Draft, root: str, rate: Rate | None, changes: list[Fact], shape: str) -> bool:
     """Put an exponential or multistep schedule (or a sequence) from changes with times, or from code."""
     if not changes:
         return _from_code(draft, root, rate)
+    if any(change.value is not None or change.extra["targets"] for change in changes):
+        changes = [c for c in changes if c.value is not None or c.extra["targets"] or not c.extra["every"]]
     periodic = next((change for change in changes if change.extra["every"]), None)
     if periodic is not None:
         begun = next(
@@ -136,11 +141,7 @@ def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Fact])
         _put_sequence(draft, root, values, times, words)
         return
     else:
-        gamma = next(draft.values("lr_decay", "gamma"), None)
-        if gamma is not None and gamma.value > 0:
-            draft.put(f"{root}.factor", float(gamma.value), "stated", draft.words(gamma))
-        else:
-            draft.remarks.say("no_factor")
+        _factor_from_elsewhere(draft, root, changes, targets)
     resolved = resolve_times(draft, times)
     if resolved is None:
         draft.remarks.say("no_total")
@@ -148,6 +149,20 @@ def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Fact])
     values, unit, provenance, unit_provenance = resolved
     draft.put(f"{root}.milestones", values, provenance, words)
     draft.put(f"{root}.unit", unit, unit_provenance, words)
+
+
+def _factor_from_elsewhere(draft: Draft, root: str, changes: list[Fact], targets: list[float]) -> None:
+    """Put the factor that other words state; where none do, a tenth is assumed of a fall, and the remark says so."""
+    gammas = [gamma for gamma in draft.values("lr_decay", "gamma") if gamma.value > 0]
+    rates = {fact.value for fact in draft.values("lr") if fact.extra.get("role") != "final"}
+    falls = any(c.key in {"reduce", "divide"} and not c.extra.get("listed") for c in changes)
+    if len({gamma.value for gamma in gammas}) == 1:
+        draft.put(f"{root}.factor", float(gammas[0].value), "stated", draft.words(gammas[0]))
+    elif falls and not (gammas or targets or len(rates) > 1):
+        draft.put(f"{root}.factor", USUAL_FACTOR, "assumed", "not stated; a tenth is usual")
+        draft.remarks.say("usual_factor", factor=USUAL_FACTOR)
+    else:
+        draft.remarks.say("no_factor")
 
 
 def resolve_times(draft: Draft, times: list[Time]) -> tuple[list[Any], str, Provenance, Provenance] | None:

@@ -28,6 +28,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "没有说明 {schedule} 调度持续多久。",
     ),
     "no_factor": ("By how much the learning rate is reduced is not stated.", "没有说明学习率降低多少。"),
+    "usual_factor": (
+        "By how much the learning rate is reduced is not stated; a factor of {factor} is assumed.",
+        "没有说明学习率降低多少；假定每次乘以 {factor}。",
+    ),
     "no_batch": ("The batch size is not stated.", "没有给出批大小。"),
     "no_length": ("How long the training lasts is not stated.", "没有说明训练多长时间。"),
     "not_sgd": (

@@ -1,0 +1,107 @@
+"""Falls of the learning rate that are told with their times but without a factor: "dropped at 60, 120 and 160 epochs".
+
+What lives here: whether such words speak of the learning rate, and finding the factor that another clause states. What
+does not: the verbs and their own arguments (`changes.py`), and what is assumed where no factor is stated (`piecewise.py`).
+"""
+
+from __future__ import annotations
+
+from downslope.recipes.reading.facts import Board, Fact
+
+_FALLS = frozenset({"reduce", "divide", "multiply"})
+_POINTS = frozenset({"at", "after", ""})
+_BOUNDS = frozenset({"comma", "break", "open", "close", "and"})
+_STRANGE = frozenset({"unit", "target", "word", "no", "optimizer"})
+_BEFORE_FACTOR = frozenset({"number", "comma", "break", "open", "and", "with"})
+_FACTORS = ("factor", "ratio", "因子", "系数", "倍率")
+
+
+def tells_a_fall(board: Board, fact: Fact, place: int, first: int, last: int) -> bool:
+    """Whether a verb with times and no factor tells of a fall of the learning rate.
+
+    Args:
+        board: The items.
+        fact: The change as it would be added.
+        place: Place of its verb.
+        first: First place of its sentence.
+        last: Place after its sentence's last.
+
+    Returns:
+        True if the verb is one of falling, all its times are points or periods, and its subject is the learning rate:
+        named in the clause, or, where the clause names nothing else, in this sentence or the one before.
+    """
+    if fact.key not in _FALLS or any(time.prep not in _POINTS for time in fact.extra["at"]):
+        return False
+    if not (fact.extra["at"] or fact.extra["every"]):
+        return False
+    left = place
+    while left > first and board.items[left - 1].kind not in _BOUNDS:
+        left -= 1
+    right = place + 1
+    while right < last and board.items[right].kind not in _BOUNDS | {"time"}:
+        right += 1
+    clause = board.items[left:right]
+    if any(item.kind == "when" or (item.kind == "concept" and item.key not in {"lr", "lr_decay"}) for item in clause):
+        return False
+    if any(item.is_a("concept", "lr", "lr_decay") for item in clause):
+        return True
+    if any(item.kind in _STRANGE for item in clause):
+        return False
+    earlier = max((begin for begin, end in board.sentences() if end <= first), default=first)
+    return any(item.is_a("concept", "lr", "lr_decay") for item in board.items[earlier:last])
+
+
+def pair_factors(board: Board) -> None:
+    """Give falls without a factor the one that another clause of their sentence, or a sentence beside it, states.
+
+    A change without a time ("the drop factor is 0.2") and a bare "factor 0.2" become a value of the decay factor, which the
+    schedule then takes. Where several different ones stand there, none is taken.
+    """
+    changes = [fact for fact in board.facts if fact.kind == "change"]
+    timed = [fact for fact in changes if (fact.extra["at"] or fact.extra["every"]) and not fact.extra["plateau"]]
+    waiting = [fact for fact in timed if fact.value is None and not fact.extra["targets"]]
+    if not waiting or any(fact.value is not None for fact in timed):
+        return
+    near = {index + beside for fact in waiting for index in [_sentence(board, fact.start)] for beside in (-1, 0, 1)}
+    rmsprop = any(fact.kind == "optimizer" and fact.key == "rmsprop" for fact in board.facts)
+    free = [
+        fact for fact in changes
+        if fact not in timed
+        and fact.value is not None
+        and 0 < fact.value < 1
+        and fact.key in _FALLS
+        and not (fact.extra["plateau"] or fact.extra["targets"] or fact.extra["count"])
+        and not (rmsprop and fact.extra["noun"])
+        and _sentence(board, fact.start) in near
+    ]  # fmt: skip
+    bare = [place for place in _bare_factors(board) if _sentence(board, board.items[place].start) in near]
+    values = {fact.value for fact in free} | {board.items[place].value for place in bare}
+    if len(values) != 1:
+        return
+    for fact in free:
+        fact.kind, fact.key = "value", "lr_decay"
+    for place in bare:
+        board.add("value", "lr_decay", board.items[place].value, [place - 1, place])
+
+
+def _bare_factors(board: Board) -> list[int]:
+    """Return the places of the numbers of every free "factor 0.2" that begins a clause."""
+    found: list[int] = []
+    for place in range(1, len(board.items)):
+        item, before = board.items[place], board.items[place - 1]
+        words = board.text.plain[before.start : before.end]
+        begins = place < 2 or board.items[place - 2].kind in _BEFORE_FACTOR
+        if (
+            board.free_number(place)
+            and 0 < item.value < 1
+            and before.is_a("by", "factor")
+            and begins
+            and any(word in words for word in _FACTORS)
+        ):
+            found.append(place)
+    return found
+
+
+def _sentence(board: Board, start: int) -> int:
+    """Return which sentence, counted from 0, a place of the text is in."""
+    return sum(item.kind == "break" and item.start < start for item in board.items)
