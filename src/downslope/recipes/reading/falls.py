@@ -1,7 +1,7 @@
 """Falls of the learning rate that are told with their times but without a factor: "dropped at 60, 120 and 160 epochs".
 
 What lives here: whether such words speak of the learning rate, and finding the factor that another clause states. What
-does not: the verbs and their own arguments (`changes.py`), and what is assumed where no factor is stated (`piecewise.py`).
+does not: the verbs and their own arguments (`changes.py`), and what is assumed where none is stated (`piecewise.py`).
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def tells_a_fall(board: Board, fact: Fact, place: int, first: int, last: int) ->
 def pair_factors(board: Board) -> None:
     """Give falls without a factor the one that another clause of their sentence, or a sentence beside it, states.
 
-    A change without a time ("the drop factor is 0.2") and a bare "factor 0.2" become a value of the decay factor, which the
-    schedule then takes. Where several different ones stand there, none is taken.
+    A change without a time ("the drop factor is 0.2") and a bare "factor 0.2" become a value of the decay factor, which
+    the schedule then takes. Where several different ones stand there, none is taken.
     """
     changes = [fact for fact in board.facts if fact.kind == "change"]
     timed = [fact for fact in changes if (fact.extra["at"] or fact.extra["every"]) and not fact.extra["plateau"]]

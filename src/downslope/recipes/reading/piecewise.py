@@ -15,7 +15,7 @@ from downslope.recipes.reading.reading import Provenance
 from downslope.recipes.reading.times import Time
 
 USUAL_FACTOR = 0.1
-"""What step schedules multiply by where nothing is said: He et al. 2016 divide by 10, torch's MultiStepLR has gamma=0.1."""
+"""What step schedules multiply by where nothing is said: He et al. 2016 divide by 10, as does torch's MultiStepLR."""
 
 
 def put_steps(draft: Draft, root: str, rate: Rate | None, changes: list[Fact], shape: str) -> bool:
