@@ -222,7 +222,7 @@ def _add(board: Board, frame: Frame, place: int, first: int, last: int, *, noun:
     if not told:
         if not tells_a_fall(board, Fact("change", frame.verb, None, 0, 0, extra), place, first, last):
             return False
-        extra["noun"] = False
+        extra |= {"noun": False, "bare": True}
     if factor is None and not targets and frame.shape and not (frame.at or frame.every):
         frame.places = {place for place in frame.places if board.items[place].kind in {"verb", "schedule", "time"}}
     board.add("change", frame.verb, factor, sorted(frame.places), **extra)
