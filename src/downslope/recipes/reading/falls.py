@@ -47,8 +47,11 @@ def tells_a_fall(board: Board, fact: Fact, place: int, first: int, last: int) ->
         return True
     if any(item.kind in _STRANGE for item in clause):
         return False
-    earlier = max((begin for begin, end in board.sentences() if end <= first), default=first)
-    return any(item.is_a("concept", "lr", "lr_decay") for item in board.items[earlier:last])
+    here = _sentence(board, board.items[place].start)
+    return any(
+        item.is_a("concept", "lr", "lr_decay") and _sentence(board, item.start) in {here - 1, here}
+        for item in board.items
+    )
 
 
 def pair_factors(board: Board) -> None:
@@ -103,5 +106,5 @@ def _bare_factors(board: Board) -> list[int]:
 
 
 def _sentence(board: Board, start: int) -> int:
-    """Return which sentence, counted from 0, a place of the text is in."""
-    return sum(item.kind == "break" and item.start < start for item in board.items)
+    """Return which sentence, counted from 0, a place of the text is in; a semicolon only parts clauses."""
+    return sum(item.kind == "break" and item.key != ";" and item.start < start for item in board.items)
