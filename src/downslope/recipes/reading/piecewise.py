@@ -160,7 +160,7 @@ def _factor_from_elsewhere(draft: Draft, root: str, changes: list[Fact], targets
     falls = any(c.key in {"reduce", "divide"} and not c.extra.get("listed") for c in changes)
     if len({gamma.value for gamma in gammas}) == 1:
         draft.put(f"{root}.factor", float(gammas[0].value), "stated", draft.words(gammas[0]))
-    elif falls and not (gammas or targets or len(rates) > 1):
+    elif falls and not (gammas or targets or len(rates) > 1 or any(c.extra.get("disputed") for c in changes)):
         draft.put(f"{root}.factor", USUAL_FACTOR, "assumed", "not stated; a tenth is usual")
         draft.remarks.say("usual_factor", factor=USUAL_FACTOR)
     else:

@@ -85,6 +85,8 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
         return None, index
     if item.kind != "number" or item.number is None or item.number.value == float("inf"):
         return None, index
+    if prep == "at" and before is not None and before.is_a("concept", "clip"):
+        return None, index  # "gradient clipping at 5"
     chain, after = _chain(items, place)
     if chain and not (after < len(items) and _unit(items[after])):
         return Time(prep or "at", chain, ""), after

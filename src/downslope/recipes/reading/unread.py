@@ -73,6 +73,8 @@ class _Told:
         self.values: list[Any] = []
         for field in draft.fields.values():
             self.values += field.value if isinstance(field.value, list) else [field.value]
+            if isinstance(field.value, str | bool):  # a schedule's name is not where its numbers went
+                continue
             at = draft.text.original.find(field.words) if field.words else -1
             if at < 0:  # put together from several places, or a reason
                 self.loose.append(field.words)
