@@ -60,7 +60,7 @@ def read(text: str, *, language: str = "en") -> list[Reading]:
         draft.remarks.say("long", length=len(text), read=len(passages))
     assemble(draft, board)
     check(draft, board)
-    unread = find_unread(board, draft.facts)
+    unread = find_unread(board, draft)
     return find_alternatives(draft, unread)
 
 

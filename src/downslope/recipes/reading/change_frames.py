@@ -149,6 +149,9 @@ def take_time_before(board: Board, frame: Frame, place: int, first: int) -> None
             before = board.items[place - 1] if place else None
             if not comma and not (before and before.is_a("at")):
                 return
+            owner = board.items[place - 2] if place > 1 else None
+            if owner is not None and owner.kind == "concept" and owner.key not in LAX:
+                return  # "gradient clipping at 5"
             if before and before.is_a("at") and item.number.value >= 2 and place not in board.used:
                 frame.at.append(Time("at", (item.value,), ""))
                 frame.places.add(place)

@@ -45,6 +45,7 @@ def find_changes(board: Board) -> None:
             if not (head or noun or stepped) or (place in board.used and not stepped):
                 continue
             if head and not _is_about_lr(board, first, place, last):
+                refused |= _times_of_another(board, place, last)
                 continue
             frame = Frame("reduce" if noun or stepped else item.key, {place}, shape=item.key if stepped else "")
             after = _rightwards(board, frame, place + 1, last, noun=noun)
@@ -60,6 +61,17 @@ def find_changes(board: Board) -> None:
     _spread(board, refused)
     pair_factors(board)
     board.used -= refused
+
+
+def _times_of_another(board: Board, place: int, last: int) -> set[int]:
+    """Return the places of the times in the clause of a verb that is not the learning rate's."""
+    found: set[int] = set()
+    for right in range(place + 1, last):
+        if board.items[right].kind in {"comma", "verb"}:
+            break
+        if board.items[right].kind == "time":
+            found.add(right)
+    return found
 
 
 def _spread(board: Board, refused: set[int]) -> None:
@@ -181,7 +193,8 @@ def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool
 def _asserts(items: list[Item], place: int, last: int) -> bool:
     """Whether "learning rate" is followed by a value of its own, and so begins another statement."""
     return any(item.kind == "number" for item in items[place + 1 : min(last, place + 4)]) and not any(
-        item.kind in {"by", "each", "verb"} for item in items[place + 1 : min(last, place + 4)]
+        item.kind in {"by", "each"} or (item.kind == "verb" and item.key in _VERBS)
+        for item in items[place + 1 : min(last, place + 4)]
     )
 
 
@@ -222,7 +235,7 @@ def _add(board: Board, frame: Frame, place: int, first: int, last: int, *, noun:
     if not told:
         if not tells_a_fall(board, Fact("change", frame.verb, None, 0, 0, extra), place, first, last):
             return False
-        extra["noun"] = False
+        extra |= {"noun": False, "bare": True}
     if factor is None and not targets and frame.shape and not (frame.at or frame.every):
         frame.places = {place for place in frame.places if board.items[place].kind in {"verb", "schedule", "time"}}
     board.add("change", frame.verb, factor, sorted(frame.places), **extra)

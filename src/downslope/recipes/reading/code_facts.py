@@ -84,7 +84,14 @@ def translate(text: Text, facts: list[Fact]) -> tuple[list[Fact], str]:
             )
             if "momentum" not in keys:
                 found.append(_value("momentum", 0.9, fact.start, fact.end, implied="timm's default"))
-    found += _scheduled(text, settings, framework)
+    scheduled = _scheduled(text, settings, framework)
+    if not scheduled:  # a lone gamma: the words may tell when
+        found += [
+            _value("gamma_setting", float(fact.value), fact.start, fact.end)
+            for fact in settings
+            if fact.key == "gamma" and _is_number(fact.value)
+        ]
+    found += scheduled
     return found, framework
 
 

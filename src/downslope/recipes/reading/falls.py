@@ -12,6 +12,7 @@ _FALLS = frozenset({"reduce", "divide", "multiply"})
 _POINTS = frozenset({"at", "after", ""})
 _BOUNDS = frozenset({"comma", "break", "open", "close", "and"})
 _STRANGE = frozenset({"unit", "target", "word", "no", "optimizer"})
+_EMPTY = ("时", "处", "的", "了")
 _BEFORE_FACTOR = frozenset({"number", "comma", "break", "open", "and", "with"})
 _FACTORS = ("factor", "ratio", "因子", "系数", "倍率")
 
@@ -45,10 +46,13 @@ def tells_a_fall(board: Board, fact: Fact, place: int, first: int, last: int) ->
         return False
     if any(item.is_a("concept", "lr", "lr_decay") for item in clause):
         return True
-    if any(item.kind in _STRANGE for item in clause):
+    if any(item.kind in _STRANGE and not item.is_a("word", *_EMPTY) for item in clause):
         return False
-    earlier = max((begin for begin, end in board.sentences() if end <= first), default=first)
-    return any(item.is_a("concept", "lr", "lr_decay") for item in board.items[earlier:last])
+    here = _sentence(board, board.items[place].start)
+    return any(
+        item.is_a("concept", "lr", "lr_decay") and _sentence(board, item.start) in {here - 1, here}
+        for item in board.items
+    )
 
 
 def pair_factors(board: Board) -> None:
@@ -77,20 +81,23 @@ def pair_factors(board: Board) -> None:
     bare = [place for place in _bare_factors(board) if _sentence(board, board.items[place].start) in near]
     values = {fact.value for fact in free} | {board.items[place].value for place in bare}
     if len(values) != 1:
+        for fact in waiting:
+            fact.extra["disputed"] = bool(values)
         return
     for fact in free:
         fact.kind, fact.key = "value", "lr_decay"
     for place in bare:
-        board.add("value", "lr_decay", board.items[place].value, [place - 1, place])
+        board.add("value", "lr_decay", board.items[place].value, [*range(_factor_head(board, place), place + 1)])
 
 
 def _bare_factors(board: Board) -> list[int]:
     """Return the places of the numbers of every free "factor 0.2" that begins a clause."""
     found: list[int] = []
     for place in range(1, len(board.items)):
-        item, before = board.items[place], board.items[place - 1]
+        head = _factor_head(board, place)
+        item, before = board.items[place], board.items[head]
         words = board.text.plain[before.start : before.end]
-        begins = place < 2 or board.items[place - 2].kind in _BEFORE_FACTOR
+        begins = head < 1 or board.items[head - 1].kind in _BEFORE_FACTOR
         if (
             board.free_number(place)
             and 0 < item.value < 1
@@ -102,6 +109,15 @@ def _bare_factors(board: Board) -> list[int]:
     return found
 
 
+def _factor_head(board: Board, place: int) -> int:
+    """Return the place of the word before a number and a possible "is" or colon."""
+    return place - 2 if place > 1 and board.items[place - 1].is_a("is") else place - 1
+
+
 def _sentence(board: Board, start: int) -> int:
-    """Return which sentence, counted from 0, a place of the text is in."""
-    return sum(item.kind == "break" and item.start < start for item in board.items)
+    """Return which sentence, counted from 0, a place of the text is in; a semicolon only parts clauses."""
+    original, origin = board.text.original, board.text.origin
+    return sum(
+        item.kind == "break" and item.start < start and original[origin[item.start]] not in ";；"
+        for item in board.items
+    )

@@ -39,6 +39,8 @@ def _of_one_run(draft: Draft, changes: list[Fact]) -> list[Fact]:
     """Return the changes that belong to the first training told of: later ones go on in time, without a new start."""
     run = changes[:1]
     for change in changes[1:]:
+        if change.extra.get("bare") and all(time in run[-1].extra["at"] for time in change.extra["at"]):
+            continue  # said already, with its values
         before, after = run[-1].extra["at"][-1:], change.extra["at"][:1]
         begun = any(run[-1].end <= fact.start < change.start for fact in draft.values("lr"))
         goes_on = (
@@ -65,7 +67,7 @@ def _periodic(draft: Draft, root: str, rate: Rate | None, change: Fact, begun: T
     words = draft.words(change)
     factor, provenance, factor_words = change.value, "stated", words
     if factor is None:
-        gamma = next(draft.values("lr_decay", "gamma"), None)
+        gamma = next(draft.values("lr_decay", "gamma", "gamma_setting"), None)
         if gamma is not None and gamma.value > 0:
             factor, factor_words = float(gamma.value), draft.words(gamma)
     if begun is not None and begun.unit == every.unit:
@@ -153,12 +155,12 @@ def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Fact])
 
 def _factor_from_elsewhere(draft: Draft, root: str, changes: list[Fact], targets: list[float]) -> None:
     """Put the factor that other words state; where none do, a tenth is assumed of a fall, and the remark says so."""
-    gammas = [gamma for gamma in draft.values("lr_decay", "gamma") if gamma.value > 0]
+    gammas = [gamma for gamma in draft.values("lr_decay", "gamma", "gamma_setting") if gamma.value > 0]
     rates = {fact.value for fact in draft.values("lr") if fact.extra.get("role") != "final"}
     falls = any(c.key in {"reduce", "divide"} and not c.extra.get("listed") for c in changes)
     if len({gamma.value for gamma in gammas}) == 1:
         draft.put(f"{root}.factor", float(gammas[0].value), "stated", draft.words(gammas[0]))
-    elif falls and not (gammas or targets or len(rates) > 1):
+    elif falls and not (gammas or targets or len(rates) > 1 or any(c.extra.get("disputed") for c in changes)):
         draft.put(f"{root}.factor", USUAL_FACTOR, "assumed", "not stated; a tenth is usual")
         draft.remarks.say("usual_factor", factor=USUAL_FACTOR)
     else:

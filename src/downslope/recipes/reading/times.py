@@ -85,6 +85,8 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
         return None, index
     if item.kind != "number" or item.number is None or item.number.value == float("inf"):
         return None, index
+    if prep == "at" and before is not None and before.is_a("concept", "clip"):
+        return None, index  # "gradient clipping at 5"
     chain, after = _chain(items, place)
     if chain and not (after < len(items) and _unit(items[after])):
         return Time(prep or "at", chain, ""), after
@@ -246,7 +248,7 @@ def _list(items: Sequence[Item], place: int, *, units: bool, each: bool = False)
                 or (units and items[place].kind == "unit" and _unit(items[place]) and _more_follow(items, place))
             )
         ):
-            links = links or items[place].kind != "comma"
+            links = links or items[place].kind not in {"comma", "unit"}
             closing = closing or items[place].kind == "and"
             place += 1
             separators += 1
@@ -285,9 +287,10 @@ def _more_follow(items: Sequence[Item], place: int) -> bool:
     kinds = [item.kind for item in items[place + 1 : place + 4]]
     if kinds[:1] == ["number"]:
         return True
-    if kinds[:2] in (["and", "number"], ["comma", "number"]) or kinds in (
-        ["and", "at", "number"],
-        ["and", "unit", "number"],
+    if (
+        kinds[:2] in (["and", "number"], ["comma", "number"])
+        or kinds in (["and", "at", "number"], ["and", "unit", "number"])
+        or (kinds == ["comma", "at", "number"] and items[place + 1].key == "、")
     ):
         number = next(place + 1 + offset for offset, kind in enumerate(kinds) if kind == "number")
         after = items[number + 1 : number + 2]

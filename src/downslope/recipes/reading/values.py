@@ -102,6 +102,7 @@ def _run(board: Board, place: int, last: int) -> list[int]:
             and right < last
             and items[right].kind == "concept"
             and items[right].key in _SINGLE
+            and items[right].key != items[found[-1]].key
             and right not in board.used
         ):
             found.append(right)
@@ -130,7 +131,7 @@ def _coordinated(board: Board, first: int, last: int) -> None:
             connected = connected or items[right].kind in {"is", "to", "open"}
             right += 1
         numbers: list[int] = []
-        while right < last and board.free_number(right):
+        while right < last and board.free_number(right) and not _is_counted(board, right):
             numbers.append(right)
             right += 1
             while right < last and items[right].kind in {"comma", "and"} and len(numbers) < len(run):
@@ -142,6 +143,11 @@ def _coordinated(board: Board, first: int, last: int) -> None:
             for concept in run:
                 _value(board, concept, numbers[0], [concept, numbers[0]], first)
         place = run[-1] + 1 if len(numbers) == len(run) else place + 1
+
+
+def _is_counted(board: Board, place: int) -> bool:
+    """Whether a number counts something that is no setting: 8块GPU."""
+    return place + 1 < len(board.items) and board.items[place + 1].is_a("unit", "ignored", "times")
 
 
 def _both(board: Board, place: int, first: int) -> bool:
