@@ -32,12 +32,12 @@ def find_unread(board: Board, draft: Draft) -> list[str]:
     for place, item in enumerate(board.items):
         if item.kind not in {"number", "time"} or (item.number and item.number.spelled):
             continue
-        if any(fact.start <= item.start < fact.end for fact in calls) or any(
-            board.text.words(item.start, item.end) in words for words in found[: len(found) * (place in board.used)]
-        ):
+        if any(fact.start <= item.start < fact.end for fact in calls):
             continue
-        if place in board.used and told.has(item):
-            continue
+        if place in board.used:
+            words = board.text.words(item.start, item.end)
+            if told.has(item) or any(words in listed for listed in found):
+                continue
         words = _around(board, place)
         if words not in found:
             found.append(words)
@@ -46,12 +46,9 @@ def find_unread(board: Board, draft: Draft) -> list[str]:
 
 
 def _around(board: Board, place: int) -> str:
+    before = {"word", "is", "by", "at", "mod", "for"} | ({"concept"} if place in board.used else set[str]())
     first = place
-    while (
-        first > 0
-        and place - first < _AROUND
-        and board.items[first - 1].kind in {"word", "is", "by", "at", "mod", "for"}
-    ):
+    while first > 0 and place - first < _AROUND and board.items[first - 1].kind in before:
         first -= 1
     last = place
     if last + 1 < len(board.items) and board.items[last + 1].kind in {"unit", "word"}:
