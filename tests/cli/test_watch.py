@@ -68,6 +68,7 @@ def test_a_run_is_watched_killed_and_resumed(tmp_path):
         dimensions=(30, 200),
         encoding="utf-8",
         timeout=30,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background may ignore it
     )
     screen.expect(r"training    .*by process (\d+) on .*step        ([\d,]+) of 4,500,000")
     assert int(screen.match[1]) == training.pid

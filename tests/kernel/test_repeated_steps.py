@@ -180,6 +180,19 @@ def test_large_finite_gradients_are_no_false_alarm_in_a_repeated_step() -> None:
     assert optimizer.step_count == 4
 
 
+def test_a_tensor_is_not_the_number_that_it_rounds_to() -> None:
+    """lr 0.05, then a float32 tensor of 0.05, which is a little more: each counts as it is."""
+    scalars = []
+    param = torch.zeros(1, requires_grad=True)
+    param.grad = torch.ones(1)
+    optimizer = SGD([param], lr=0.05)
+    for lr in (0.05, torch.tensor(0.05)):
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.step()
+        scalars.append(optimizer.step_scalars()[0].lr)
+    assert scalars == [0.05, torch.tensor(0.05).item()]
+
+
 def test_a_momentum_that_is_a_tensor_may_change_in_place() -> None:
     """From 0 to .9: velocities come with it, whether or not there is a plan."""
 

@@ -30,9 +30,6 @@ from downslope.training.run_folder import RunFolder
 from downslope.training.sequences import objective
 from downslope.training.tree_sum import TreeSum
 
-# the held-out examples are few: several batches of them, so that every worker measures some
-held_out.BATCH, objective._RATED_AT_ONCE = 3, 4
-
 BASE = {"data__batch_size": "16", "train__shards": "4", "train__epochs": "5"}
 EVERYTHING = {
     **BASE,
@@ -115,6 +112,8 @@ class Killer:
 def train(recipe, folder, size, *, at=None, victims=(), timeout=60.0):
     """Train in a folder on some workers, each in a process of its own, and perhaps kill some of them at a step."""
     running._SHOW_SECONDS = 0.0
+    # the held-out examples are few: several batches of them, so that every worker measures some
+    held_out.BATCH, objective._RATED_AT_ONCE = 3, 4
 
     def work(place):
         with joined(place, timeout) as workers:

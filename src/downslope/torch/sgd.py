@@ -309,7 +309,8 @@ class SGD(SteppingInBackward):
         keys.follow_schedules(group, index, group["step"])
         values = keys.values_of(group)
         known = self._known_scalars.get(index)
-        if known is not None and known[0] == values:
+        has_tensor = any(isinstance(value, Tensor) for value in values)  # equal to a float that it rounds to
+        if known is not None and not has_tensor and known[0] == values:
             return known[1]
         try:
             scalars = keys.scalars_of(group, differentiable=self.defaults["differentiable"])
@@ -317,7 +318,7 @@ class SGD(SteppingInBackward):
                 keys.check_coefficients(group, scalars)
         except SettingsError as error:
             raise SettingsError(f"param group {index}: {error}") from None
-        if not any(isinstance(value, Tensor) for value in values):  # a tensor may change in place
+        if not has_tensor:  # a tensor may change in place
             self._known_scalars[index] = (values, scalars)
         return scalars
 
