@@ -8,7 +8,6 @@ the kernel cannot take are stepped (`affine.py`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -163,16 +162,14 @@ class StepPlan:
         """Whether the same parameters are in the same groups, with the same tables of state."""
         return self._native is not None and self._native.groups_hold(optimizer.param_groups, optimizer.state)
 
-    def repeat(
-        self, optimizer: SGD, scalars: Scalars | None, *, asks: bool, largest_norm: float = math.inf
-    ) -> float | None:
+    def repeat(self, optimizer: SGD, scalars: Scalars | None, *, asks: bool, largest_norm: float) -> float | None:
         """Take the whole step, if nothing has changed but gradients and what schedules drive; else do nothing.
 
         Args:
             optimizer: The optimizer.
             scalars: Those of parameters with and at their first gradient, each by group; None for the last step's.
-            asks: Whether to do nothing also where a gradient is not finite, or their norm is larger than:
-            largest_norm: The largest norm.
+            asks: Whether to do nothing also where a gradient is not finite, or their norm is above `largest_norm`.
+            largest_norm: The largest norm of a step that is not clipped.
 
         Returns:
             The gradients' sum of squares, 0 if not asked for; None if nothing was done.
