@@ -69,3 +69,13 @@ def train(recipe, folder, *, crash_at=None):
 def fingerprint(folder):
     """Return the checksums of a run's final weights and log."""
     return [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.safetensors", "log.jsonl")]
+
+
+def edits(a, b):
+    """Return the edit distance by its recurrence."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, start=1):
+        above, row[0] = row[0], i
+        for j, y in enumerate(b, start=1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (x != y))
+    return row[-1]

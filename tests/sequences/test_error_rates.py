@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sequence_runs import edits
 
 from downslope.training.sequences.error_rates import count_errors, cut_lengths, rates_of
 
@@ -10,16 +11,6 @@ SEQUENCE = st.lists(st.integers(3, 6), min_size=1, max_size=6).map(tuple)
 def error_rates(answers, references):
     """Return the rates of the errors of these answers."""
     return rates_of(count_errors(answers, references))
-
-
-def edits(a, b):
-    """Return the edit distance by its recurrence."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, start=1):
-        above, row[0] = row[0], i
-        for j, y in enumerate(b, start=1):
-            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (x != y))
-    return row[-1]
 
 
 def test_rates_by_hand():

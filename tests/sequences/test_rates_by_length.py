@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sequence_runs import REVERSE, reverse, train
+from sequence_runs import REVERSE, edits, reverse, train
 
 from downslope.cli.main import main
 from downslope.training.report.data import read_runs
@@ -26,16 +26,6 @@ def told(capsys, *words):
     """Return what a command prints."""
     assert main([str(word) for word in words]) == 0
     return capsys.readouterr().out
-
-
-def edits(a, b):
-    """Return the edit distance by its recurrence."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, start=1):
-        above, row[0] = row[0], i
-        for j, y in enumerate(b, start=1):
-            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (x != y))
-    return row[-1]
 
 
 def test_each_length_is_rated_by_itself(run, capsys):
