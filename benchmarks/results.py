@@ -134,7 +134,7 @@ def start_loss(recipe: str, seed: int) -> float:
 
     task = build_task(load_recipe(recipe_file(recipe), [("seed", str(seed))]))
     data = task.dataset
-    return measure(task.state.model, task.objective, data.held_out_inputs, data.held_out_targets)["loss"]
+    return measure(task.state.model, task.objective, data.held_out_inputs, data.held_out_targets).metrics["loss"]
 
 
 def commit() -> str:

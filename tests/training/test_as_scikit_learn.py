@@ -65,7 +65,7 @@ def train_ours(name, seed, monkeypatch):
         losses[epoch] += result.loss() * len(leaves[0].examples) / EXAMPLES
         penalties[epoch] += ALPHA / 2 * squares / EXAMPLES  # a batch's, divided by its examples, weighed by them
         state.optimizer.step()
-    return losses, penalties, measure(model, objective, inputs, dataset.held_out_targets)["accuracy"]
+    return losses, penalties, measure(model, objective, inputs, dataset.held_out_targets).metrics["accuracy"]
 
 
 def scaled_digits():

@@ -62,7 +62,7 @@ def test_the_quadratic_is_deepobs_quadratic():
     """Its loss at the start is the published 353.4468, and its Hessian has the published eigenvalues."""
     task = build_task(load_recipe(ROOT / "recipes/quadratic-deep.toml"))
     data = task.dataset
-    found = measure(task.state.model, task.objective, data.held_out_inputs, data.held_out_targets)
+    found = measure(task.state.model, task.objective, data.held_out_inputs, data.held_out_targets).metrics
     assert found == {"loss": pytest.approx(353.4468, abs=5e-5)}
     hessian = draw_hessian()
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-12)

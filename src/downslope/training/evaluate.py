@@ -27,7 +27,7 @@ from downslope.training.checkpoint import (
     read_manifest,
 )
 from downslope.training.data import Dataset, load_data
-from downslope.training.held_out import measure_by_length
+from downslope.training.held_out import measure
 from downslope.training.models import build_model
 from downslope.training.objective import LengthRates, build_objective
 from downslope.training.run_folder import EMA, MODEL, RunFolder
@@ -98,7 +98,7 @@ def evaluate_run(run: str | Path, checkpoint: str = "last") -> dict[str, Any]:
         if state is None:
             continue
         load_weights(opened.model, state, weights.origin)
-        rates = measure_by_length(
+        rates = measure(
             opened.model,
             objective,
             dataset.held_out_inputs,

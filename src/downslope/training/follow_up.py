@@ -62,7 +62,7 @@ def _measure(task: Task, model: nn.Module, done: int, workers: Workers) -> dict[
     data, seed = task.dataset, task.recipe.seed
     return measure(
         model, task.objective, data.held_out_inputs, data.held_out_targets, seed=seed, step=done, workers=workers
-    )
+    ).metrics
 
 
 def _reduce_lr(task: Task, factor: float, min_lr: float) -> bool:

@@ -30,8 +30,8 @@ def measure(
     seed: int = 0,
     step: int = 0,
     workers: Workers = ALONE,
-) -> dict[str, float]:
-    """Return a model's mean loss and, where answers are right or wrong, its accuracy.
+) -> Rates:
+    """Return how good a model is: its mean loss and, where answers are right or wrong, its accuracy.
 
     Args:
         model: The model; its mode is left as it was.
@@ -43,39 +43,12 @@ def measure(
         workers: Who shares the work, each with the same model; every one of them gets the result.
 
     Returns:
-        "loss", "accuracy" in [0, 1] where answers are right or wrong, and the objective's further metrics.
+        As metrics "loss", "accuracy" in [0, 1] where answers are right or wrong, and the objective's further ones; and,
+        where the objective has them, those by the length of inputs.
 
     Raises:
         DataError: If a person's own model or loss raises, or does not fit the data.
         WorkersLostError: If another worker is lost.
-    """
-    return measure_by_length(model, objective, inputs, targets, seed=seed, step=step, workers=workers).metrics
-
-
-def measure_by_length(
-    model: nn.Module,
-    objective: Objective,
-    inputs: Tensor,
-    targets: Tensor,
-    *,
-    seed: int = 0,
-    step: int = 0,
-    workers: Workers = ALONE,
-) -> Rates:
-    """Return what `measure` does and, where the objective has them, its metrics by the length of inputs.
-
-    Args:
-        model: As in `measure`.
-        objective: As in `measure`.
-        inputs: As in `measure`.
-        targets: As in `measure`.
-        seed: As in `measure`.
-        step: As in `measure`.
-        workers: As in `measure`.
-
-    Raises:
-        DataError: As in `measure`.
-        WorkersLostError: As in `measure`.
     """
     training = model.training
     model.eval()

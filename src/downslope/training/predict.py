@@ -100,7 +100,7 @@ def _measure(opened: TrainedRun, examples: Examples) -> dict[str, float] | None:
     found = measure(
         opened.model, objective, examples.inputs[known], targets, seed=recipe.seed, step=opened.weights.step or 0
     )
-    return {"examples": len(known), **found}
+    return {"examples": len(known), **found.metrics}
 
 
 def _target_notes(examples: Examples) -> list[str]:
