@@ -1,0 +1,152 @@
+"""Opening a file that somebody else named: regular files only, and never more of one than was allowed for.
+
+A FIFO blocks until somebody writes to it, a device such as /dev/zero never ends, and a link inside a folder of ours may
+lead anywhere. So every file that is read goes through here: it is opened without blocking, looked at through its
+descriptor (so that it cannot be exchanged in between), and its size is known before memory is taken.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import BinaryIO
+
+from downslope.core.errors import DownslopeError
+from downslope.core.shown import shown
+
+MIB = 2**20
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO (a named pipe)"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISLNK, "a symbolic link"),
+)
+
+
+def kind_of(mode: int) -> str:
+    """Return what a file of a mode is, in words: "a regular file", "a folder", "a symbolic link", ...
+
+    Args:
+        mode: `st_mode` of its status.
+
+    Example:
+        >>> kind_of(os.lstat(os.curdir).st_mode)
+        'a folder'
+    """
+    return next((words for is_kind, words in _KINDS if is_kind(mode)), "a regular file")
+
+
+def open_regular(
+    path: str | os.PathLike[str], error: type[DownslopeError] = DownslopeError, *, follow: bool = True
+) -> BinaryIO:
+    """Return a regular file, opened for reading.
+
+    Args:
+        path: The file.
+        error: What to raise where it is something else.
+        follow: Whether a symbolic link may lead to it; False within folders of our own.
+
+    Raises:
+        DownslopeError: If it is a folder, FIFO, device or socket, or a link that must not be followed; of the type
+            `error`. It is never waited for.
+        OSError: If it cannot be opened: absent, not permitted.
+    """
+    if not follow and os.path.islink(path):  # noqa: PTH114  # the same for str, bytes and Path
+        raise error(f"{shown(path)}: is a symbolic link, which is not followed here. Put the file itself there.")
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError:
+        refuse_irregular(path, error)  # a socket cannot even be opened
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise error(_message(path, mode))
+
+
+def refuse_irregular(path: str | os.PathLike[str], error: type[DownslopeError] = DownslopeError) -> None:
+    """Raise where a path leads to something that is no regular file; an absent one passes.
+
+    For a library that must open the file by its name itself.
+
+    Args:
+        path: The file.
+        error: What to raise.
+
+    Raises:
+        DownslopeError: If it is a folder, FIFO, device or socket; of the type `error`.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116  # the same for str, bytes and Path
+    except OSError:
+        return
+    if not stat.S_ISREG(mode):
+        raise error(_message(path, mode))
+
+
+def read_regular(
+    path: str | os.PathLike[str],
+    error: type[DownslopeError] = DownslopeError,
+    *,
+    limit: int,
+    follow: bool = True,
+) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes.
+
+    Args:
+        path: The file.
+        error: What to raise where it is something else, or larger.
+        limit: The most bytes it may have; nothing is read of a larger one.
+        follow: As in `open_regular`.
+
+    Raises:
+        DownslopeError: As in `open_regular`, or if it is larger than `limit`.
+        OSError: If it cannot be opened or read.
+
+    Example:
+        >>> read_regular(os.devnull, limit=MIB)
+        Traceback (most recent call last):
+            ...
+        downslope.core.errors.DownslopeError: /dev/null: is a device, not a regular file.
+    """
+    with open_regular(path, error, follow=follow) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(limit + 1) if size <= limit else b""  # files of /proc say 0, and a file may grow meanwhile
+    if size > limit or len(data) > limit:
+        raise error(
+            f"{shown(path)}: has {max(size, len(data)):,} bytes or more; at most {limit:,} are read. "
+            "Is it the file that you mean?"
+        )
+    return data
+
+
+def read_text(
+    path: str | os.PathLike[str],
+    error: type[DownslopeError] = DownslopeError,
+    *,
+    limit: int = 16 * MIB,
+    follow: bool = True,
+) -> str:
+    """Return the text of a regular file in UTF-8, with or without the mark that some editors write before it.
+
+    Args:
+        path: The file.
+        error: As in `read_regular`.
+        limit: As in `read_regular`.
+        follow: As in `open_regular`.
+
+    Raises:
+        DownslopeError: As in `read_regular`.
+        OSError: If it cannot be opened or read.
+        UnicodeDecodeError: If it is not in UTF-8; a ValueError.
+    """
+    return read_regular(path, error, limit=limit, follow=follow).decode("utf-8-sig").replace("\r\n", "\n")
+
+
+def _message(path: str | os.PathLike[str], mode: int) -> str:
+    return f"{shown(path)}: is {kind_of(mode)}, not a regular file."

@@ -1,0 +1,59 @@
+r"""Text that came from outside, as it may be shown in a terminal or a message.
+
+The name of a file, class, column, parameter or run may hold anything: an escape sequence that repaints the terminal, a
+line break, a mark that turns the order of letters round, a hundred thousand characters. `shown` is for such a value
+within a sentence, `printable` for a whole message on its way out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+_UNSAFE = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\udc80-\udc9f"
+"""Controls (C0, C1), marks and overrides of the direction, line separators, and undecodable bytes that are controls."""
+
+_IN_MESSAGES = re.compile(f"[{_UNSAFE}]")
+_IN_VALUES = re.compile(f"[{_UNSAFE}\t\n]")
+_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def shown(value: object, limit: int = 200) -> str:
+    r"""Return text from outside on one line, escaped and shortened in its middle.
+
+    Args:
+        value: The text, a name in bytes, or what `str` makes text of: a path, a number.
+        limit: The most characters to show of it.
+
+    Example:
+        >>> shown("cat\x1b[31m\n"), shown("x" * 1000, limit=20)
+        ('cat\\x1b[31m\\n', 'xxxxxxxxxxxxx...xxxx (1,000 characters)')
+    """
+    text = os.fsdecode(value) if isinstance(value, bytes) else str(value)
+    count = len(text)
+    if count > limit:
+        tail = max(limit // 4 - 1, 1)
+        text = f"{text[: max(limit - tail - 3, 1)]}...{text[-tail:]}"
+    escaped = _IN_VALUES.sub(_escaped, text)
+    return f"{escaped} ({count:,} characters)" if count > limit else escaped
+
+
+def printable(message: str) -> str:
+    r"""Return a whole message or page as a terminal may have it: its lines stay, other controls are escaped.
+
+    Args:
+        message: What is about to be printed.
+
+    Example:
+        >>> printable("one\ntwo\x07")
+        'one\ntwo\\x07'
+    """
+    return _IN_MESSAGES.sub(_escaped, message)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDC9F:  # Python's stand-in for a byte that is no text
+        code -= 0xDC00
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
