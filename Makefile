@@ -5,6 +5,7 @@
 #   make train ARGS="recipes/digits-plain-sgd.toml --train.epochs 5"
 #   make test                           every test, with every framework; WORKERS= sets how many processes
 #   make test-fast                      without the tests marked slow; ARGS= goes to pytest
+#   make nightly                        the same with new random cases, twenty times as many; hours
 #   make crash-matrix                   kill a run at every one of its file-system calls; some minutes
 #   make lint                           ruff and pyright
 #   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
@@ -20,7 +21,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train test test-fast crash-matrix lint format bench results clean
+.PHONY: train test test-fast nightly crash-matrix lint format bench results clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
@@ -30,6 +31,9 @@ test: $(VENV)/.installed-test
 
 test-fast: $(VENV)/.installed-test
 	$(PYTEST) -m "not slow" $(ARGS)
+
+nightly: $(VENV)/.installed-test
+	DOWNSLOPE_NIGHTLY=1 $(PYTEST) $(ARGS)
 
 crash-matrix: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 DOWNSLOPE_EVERY_CALL=1 $(VENV)/bin/python -m pytest -s tests/training/test_kills.py $(ARGS)

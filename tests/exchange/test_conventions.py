@@ -12,6 +12,7 @@ from downslope.core.errors import SettingsError
 from downslope.exchange.basis import find_basis
 from downslope.exchange.conventions import CONVENTIONS, find_convention
 from downslope.schedules import Cosine, Exponential, Inverse, MultiStep, Polynomial, Sequence, Warmup
+from draws import draws
 
 NAMES = list(CONVENTIONS)
 
@@ -28,7 +29,7 @@ def assert_same_rule(one, other):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=draws(120))
 @given(chosen=any_settings())
 def test_arguments_read_again_are_the_same_rule(name, chosen):
     """What a system can express comes back with the same update matrices, up to one scale of the velocity."""

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from downslope import Settings
 from downslope.core.rule import sgd_rule
+from draws import draws
 
 STEPS = 12
 LR = st.floats(1e-3, 0.5)
@@ -35,7 +36,7 @@ def by_the_rule(chosen, gradient=lambda step, param: gradients(step), param=None
     return param
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=draws(40))
 @given(
     lr=LR, momentum=MOMENTUM, dampening=st.sampled_from([0.0, 0.5]), decay=DECAY, flags=st.tuples(*[st.booleans()] * 2)
 )
@@ -61,7 +62,7 @@ def test_torch(lr, momentum, dampening, decay, flags):
     np.testing.assert_allclose(param.detach().numpy(), expected, rtol=1e-12, atol=1e-14)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=draws(25))
 @given(lr=LR, momentum=st.one_of(st.none(), MOMENTUM), nesterov=st.booleans(), decay=DECAY, after=st.booleans())
 def test_optax(lr, momentum, nesterov, decay, after):
     """optax.sgd in float64, with its weight decay before it or after the trace."""

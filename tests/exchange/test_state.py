@@ -11,6 +11,7 @@ from downslope.core.errors import SettingsError, StateError
 from downslope.exchange.basis import find_basis, rescaled
 from downslope.exchange.conventions import CONVENTIONS
 from downslope.schedules import Cosine, Exponential, Linear, MultiStep, Warmup
+from draws import draws
 
 STAIRS = Exponential(0.5, 0.5, 1000, staircase=True)
 
@@ -20,7 +21,7 @@ def velocity():
     return {"weight": np.array([1.0, -2.0], np.float32), "bias": None}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60))
 @given(scale=st.floats(-100.0, 100.0).filter(lambda k: abs(k) > 1e-3), lr=st.floats(1e-3, 1.0), nesterov=st.booleans())
 def test_the_scale_is_found_again(scale, lr, nesterov):
     """A rule in another basis has its k told from the matrices alone, and no other k holds."""

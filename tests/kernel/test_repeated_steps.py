@@ -16,6 +16,7 @@ from downslope.core.errors import NonFiniteGradientError, SettingsError
 from downslope.schedules import Cosine, Exponential, Linear
 from downslope.torch import SGD
 from downslope.torch.gradients import global_norm
+from draws import draws
 
 pytestmark = pytest.mark.skipif(not kernel.backend().startswith("compiled"), reason="the kernel was not built")
 
@@ -129,7 +130,7 @@ CHANGES: dict[str, Callable[[SGD], Any]] = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60))
 @given(
     lr=st.sampled_from(list(SCHEDULES)),
     asked=st.sampled_from(list(OPTIONS)),

@@ -13,6 +13,7 @@ from downslope import kernel
 from downslope.core.errors import SettingsError
 from downslope.kernel.arrays import collect, find_overlaps
 from downslope.numpy import SGD
+from draws import draws
 
 PATHS = pytest.mark.parametrize("fused", [None, False], ids=["default", "rule"])
 needs_kernel = pytest.mark.skipif(kernel.load_native() is None, reason=f"no kernel here: {kernel.backend()}")
@@ -117,7 +118,7 @@ def windows(count: int) -> st.SearchStrategy[list[tuple[int, int]]]:
     return st.lists(st.tuples(st.integers(0, 23), st.integers(0, 8)), min_size=count, max_size=count)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60))
 @given(at=windows(3), sources=windows(3), strided=st.booleans(), momentum=st.sampled_from([0.0, 0.5]))
 def test_any_windows_of_one_memory(at: Any, sources: Any, strided: bool, momentum: float) -> None:
     """Both paths do what happens to parameters one by one, whose gradients were copied before."""
@@ -144,7 +145,7 @@ def test_any_windows_of_one_memory(at: Any, sources: Any, strided: bool, momentu
 
 
 @needs_kernel
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=draws(100))
 @given(params=windows(3), velocities=windows(3), grads=windows(3), axes=st.sampled_from([1, 2]))
 def test_overlaps_are_found_where_elements_are_shared(params: Any, velocities: Any, grads: Any, axes: int) -> None:
     """The compiled search, the one in Python and the sets of addresses agree on dense arrays."""

@@ -13,10 +13,9 @@ from downslope.core.schedules import SCHEDULES
 from downslope.recipes.decode import default_text, parse_recipe
 from downslope.recipes.encode import to_table, to_toml
 from downslope.recipes.paths import recipe_paths, top_level_keys
+from draws import draws
 
-EXAMPLES = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
-)
+EXAMPLES = settings(max_examples=draws(150), suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 
 
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -42,7 +41,7 @@ def test_the_strategies_cover_every_schedule():
     """Were a schedule added and not drawn here, the round trip would not test it."""
     drawn = set()
 
-    @settings(max_examples=400, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=draws(400))
     @given(schedule=strategies.SCHEDULES)
     def look(schedule):
         drawn.update(type(piece).name for piece in (schedule, *schedule.inner()))

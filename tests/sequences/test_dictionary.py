@@ -6,6 +6,7 @@ from downslope.core.errors import DownslopeError
 from downslope.recipes.decode import parse_recipe
 from downslope.training.data import load_data
 from downslope.training.data.cmudict import read_dictionary
+from draws import draws
 
 TEXT = """;;; a comment # K AE1 T
 CAT  K AE1 T
@@ -97,7 +98,7 @@ WORDS = st.dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=draws(25))
 @given(words=WORDS)
 def test_a_word_is_on_one_side_with_all_its_pronunciations(words, tmp_path_factory):
     """Every pair of the file is learned from, or its word is held out with all its pronunciations as right answers."""

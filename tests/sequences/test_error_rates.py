@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from sequence_runs import edits
 
 from downslope.training.sequences.error_rates import count_errors, cut_lengths, rates_of
+from draws import draws
 
 SEQUENCE = st.lists(st.integers(3, 6), min_size=1, max_size=6).map(tuple)
 
@@ -26,7 +27,7 @@ def test_the_nearest_right_answer_counts():
     assert error_rates([(4, 5, 6)], [[(3, 3, 3), (4, 5)]]) == (1 / 2, 1.0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=draws(50))
 @given(rows=st.lists(st.tuples(SEQUENCE, SEQUENCE), min_size=1, max_size=5))
 def test_rates_are_those_of_the_recurrence(rows):
     """With one right answer each: edits by the textbook's recurrence over symbols, and the share of sequences."""
@@ -37,7 +38,7 @@ def test_rates_are_those_of_the_recurrence(rows):
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=draws(100))
 @given(
     sizes=st.lists(st.integers(1, 200), min_size=1, max_size=40),
     boundary=st.integers(1, 200),

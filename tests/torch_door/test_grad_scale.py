@@ -13,6 +13,7 @@ from torch import Tensor
 
 from downslope.core.errors import NonFiniteGradientError, SettingsError
 from downslope.torch import SGD, GradScaler
+from draws import draws
 
 SHAPES = ((5, 3), (7,), ())
 
@@ -36,7 +37,7 @@ def _train(
     return [param.detach() for param in params], norms
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=draws(30))
 @given(
     scale=st.floats(1e-3, 1e3),
     options=st.fixed_dictionaries(

@@ -21,6 +21,7 @@ from downslope.training.measuring.groups import look_at_groups
 from downslope.training.measuring.noise import noise_and_signal
 from downslope.training.measuring.sharpness import largest_eigenvalue, measure_sharpness
 from downslope.training.task import build_task
+from draws import draws
 
 
 def rows(folder, kind):
@@ -74,7 +75,7 @@ def test_weights_of_zero_have_no_angle():
     assert found["rotation"] == found["update_ratio"] == found["alignment"] == [None]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=draws(40))
 @given(st.integers(0, 2**32 - 1), st.floats(1e-6, 1.0))
 def test_small_angles_keep_their_digits(seed, lr):
     """The angle agrees with float64's, down to angles whose cosine float32 rounds to 1."""
@@ -170,7 +171,7 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian():
     assert 0 < found["iterations"] <= 200
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=draws(30))
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=6), st.integers(0, 99))
 def test_largest_not_largest_in_size(values, seed):
     """Whatever the signs, the search comes close below the largest eigenvalue, as Rayleigh quotients must."""

@@ -21,6 +21,7 @@ from downslope.training.gradients import compute_gradients
 from downslope.training.mishaps import MishapRecord
 from downslope.training.spikes import Spikes
 from downslope.training.task import build_task
+from draws import draws
 
 SPIKY = {
     "data": '{ name = "training_tasks:nothing_held_out_is_far", batch_size = 4 }',
@@ -250,7 +251,7 @@ def test_what_makes_no_sense_is_refused(overrides, message):
     assert message in str(caught.value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60))
 @given(st.lists(st.floats(-1e3, 1e3), max_size=30), st.integers(2, 6), st.floats(1.1, 10))
 def test_a_spike_is_what_exceeds_the_median_so_much(losses, window, factor):
     """Against the definition, on any losses, negative ones too; a state taken out and in again changes nothing."""

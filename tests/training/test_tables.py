@@ -17,6 +17,7 @@ from downslope.training.data.table_columns import Wanted
 from downslope.training.data.table_csv import TextFormat
 from downslope.training.data.table_files import open_table
 from downslope.training.randomness import permutation
+from draws import draws
 
 HOUSES = """area,rooms,district,price
 10,2,north,100
@@ -173,7 +174,7 @@ CELLS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=draws(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CELLS, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
 def test_what_was_written_is_read(cells, delimiter, quoting):
     """Any numbers and words, quoted where they must be, come back to the last bit."""

@@ -11,6 +11,7 @@ from downslope.core.errors import DownslopeError
 from downslope.recipes.decode import parse_recipe
 from downslope.training.data import load_data, text_encoding
 from downslope.training.data.text_encoding import check_encoding, find_bad_byte
+from draws import draws
 
 ROWS = "10,2,nörd,100\n20,3,süd,200\n30,3,öst,300\n40,4,nörd,400\n"
 TABLE = f"fläche,rooms,district,price\n{ROWS}"
@@ -365,7 +366,7 @@ def test_files_that_say_it_themselves_take_no_such_option(name, option):
     )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=draws(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=24), st.sampled_from(BYTES))
 @example(b"a\r\nb\rc\n\xff", "utf-8")
 @example("漢字".encode("gb18030") + b"\r\n\xff\xff", "gb18030")

@@ -13,6 +13,7 @@ from downslope.core.rule import sgd_rule
 from downslope.core.settings import DECAYS
 from downslope.recipes.comparing.parting import EVERY_STEP
 from downslope.schedules import Constant, Cosine, Exponential, Inverse, Linear, MultiStep, Sequence, Warmup
+from draws import draws
 
 DROP = MultiStep(0.1, 0.1, (2,))
 TORCH = "torch: SGD(lr=0.1, momentum=0.9)"
@@ -247,7 +248,7 @@ def some_settings(draw):
     )
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=draws(150))
 @given(some_settings(), st.data())
 def test_the_verdict_is_what_a_run_shows(a, data):
     """Whatever the two: they are called the same exactly where a run of random gradients stays the same."""

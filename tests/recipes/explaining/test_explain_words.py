@@ -21,6 +21,7 @@ from downslope.recipes.explaining.words import LANGUAGES, words_of
 from downslope.recipes.famous import FAMOUS
 from downslope.recipes.theory import FORMULAS
 from downslope.schedules import Cosine, Linear
+from draws import draws
 from house.source_tree import PACKAGE, ROOT
 from recipes.recipe_strategies import RECIPES
 
@@ -83,7 +84,9 @@ def test_every_remark_has_its_sentence():
         assert not [name for name in names if not words_of(lang).has(f"remark.{name}")]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(
+    max_examples=draws(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 @given(RECIPES)
 def test_any_recipe_can_be_explained_in_both_languages(recipe):
     """For any recipe at all: text in both languages, JSON, no NaN, no brace left over."""

@@ -20,6 +20,7 @@ from downslope.exchange.basis import find_basis
 from downslope.recipes.export import TARGETS
 from downslope.recipes.schema import Plateau, Recipe, Train
 from downslope.schedules import Constant, Exponential, Linear, MultiStep, Polynomial, Warmup
+from draws import draws
 from recipes.exporting.exported_cases import CASES
 from recipes.exporting.running import program
 from recipes.recipe_strategies import RECIPES
@@ -309,7 +310,7 @@ def test_exported_json_free_text_is_deterministic():
     assert len(texts) == 1
 
 
-@hypothesis_settings(max_examples=80, deadline=None)
+@hypothesis_settings(max_examples=draws(80))
 @given(RECIPES, st.sampled_from(list(TARGETS)), st.booleans())
 def test_any_recipe_is_a_program_or_is_refused(recipe, target, with_model):
     """Whatever the recipe: a text that Python (or Caffe) takes, or an error that says what cannot be expressed."""

@@ -14,6 +14,7 @@ from downslope.core.errors import DownslopeError, RecipeError
 from downslope.recipes.reading.lexicon_chinese import CHINESE
 from downslope.recipes.reading.lexicon_english import ENGLISH
 from downslope.recipes.reading.reading import Reading
+from draws import draws
 
 PHRASES = sorted(
     phrase
@@ -85,21 +86,21 @@ def check(text):
     return readings
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=draws(200))
 @given(SOUP)
 def test_words_in_any_order(text):
     """Phrases, numbers and symbols in any order give readings, or the errors of a recipe."""
     check(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=draws(100))
 @given(st.text(max_size=200))
 def test_any_text(text):
     """So does any text at all, of any script and with any control characters."""
     check(text)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=draws(50))
 @given(st.binary(max_size=200))
 def test_binary(data):
     """So do bytes taken for text."""
@@ -119,7 +120,7 @@ FRACTIONS = st.sampled_from(["0.1", "0.05", "0.9", "0.37", "5e-4", "0.0123", "0.
 COUNTS = st.sampled_from(["7", "13", "64", "90", "250", "1300"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=draws(200))
 @given(st.sampled_from(TEMPLATES), st.tuples(FRACTIONS, FRACTIONS, FRACTIONS, COUNTS, COUNTS, COUNTS))
 def test_a_stated_number_stands_in_the_text(template, numbers):
     """What is called stated is a number of the text, or 1/n or 1 - n of one, or a number that a word says (0, 1/2, 1)."""

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from downslope import read
+from draws import draws
 from recipes.reading.first_corpus import FIRST
 from recipes.reading.rows import same
 from recipes.reading.second_corpus import SECOND
@@ -103,7 +104,7 @@ def clauses(draw):
     return draw(st.sampled_from(words["between"])).join(draw(st.permutations(chosen))), stated
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=draws(250))
 @given(clauses())
 def test_clauses_in_any_order(drawn):
     """The milestones and the one factor that stands apart are read, else a tenth is assumed; and no number is lost."""
