@@ -142,7 +142,7 @@ BROKEN = [
         "another schedule's key",
         lr('{ schedule = "exponential", initial = 0.1, rate = 0.1, every = 5, final = 0 }'),
         (
-            "my.toml, [sgd.lr]: unknown key `final` of the schedule `exponential`. Did you mean `initial`? "
+            "my.toml, [sgd.lr]: unknown key `final` of the schedule `exponential`. "
             "Allowed here: initial, rate, every, unit, staircase, end."
         ),
     ),

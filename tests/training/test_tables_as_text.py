@@ -285,7 +285,7 @@ REFUSED = {
         ', encoding = "utf8x"',
         (
             'recipe, [data.options]: `encoding` must be one of text that Python knows, such as "utf-8", "utf-16", '
-            '"cp1252", "latin-1", "gb18030", "big5", "shift_jis", "cp1251"; got \'utf8x\'. Did you mean `utf8`?'
+            '"cp1252", "latin-1", "gb18030", "big5", "shift_jis", "cp1251"; got \'utf8x\'. Did you mean `utf-8`?'
         ),
     ),
     "no text": (

@@ -7,14 +7,13 @@ meaning of an override's value (`recipes/overrides.py`) and any command's option
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn
 
 from downslope.cli.help_shown import HelpShown
-from downslope.core.errors import DownslopeError
+from downslope.core.errors import DownslopeError, nearest
 from downslope.core.paths import expand_home
 from downslope.recipes.overrides import Override
 from downslope.recipes.paths import recipe_paths, top_level_keys
@@ -188,8 +187,8 @@ def suggest(name: str, options: Iterable[str], paths: Iterable[str]) -> list[str
     for path in paths:
         meant.setdefault(path.rsplit(".", 1)[-1], []).append(f"--{path}")
     word = name.lstrip("-").replace("-", "_").lower()
-    close = difflib.get_close_matches(_OTHER_WORDS.get(word, word), meant, n=1, cutoff=0.6)
-    return meant[close[0]] if close else []
+    close = nearest(_OTHER_WORDS.get(word, word), meant)
+    return [] if close is None else meant[close]
 
 
 def count(text: str) -> int:

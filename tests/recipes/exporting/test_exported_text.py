@@ -215,7 +215,7 @@ def test_an_epoch_must_be_known():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"to": "pytorhc"}, "Did you mean"),
+        ({"to": "torhc"}, "Did you mean `torch`"),
         ({"to": 3}, "`to` must be"),
         ({"to": "torch", "steps_per_epoch": 0}, "`steps_per_epoch` must be an integer >= 1; got 0"),
         ({"to": "torch", "examples": True}, "`examples` must be an integer"),
