@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import subprocess
-import sys
 
 import pytest
 from command_line import command, fail, succeed
@@ -107,30 +104,6 @@ def test_a_place_that_is_not_there_is_said(tmp_path):
     assert done.returncode == 1
     assert "No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_it_loads_neither_a_framework_nor_numpy_nor_matplotlib():
-    """Text and JSON need none of them."""
-    code = (
-        "import sys\nfrom downslope.cli.main import main\n"
-        f"assert main(['explain', {DIGITS!r}, '--curvature', '20']) == 0\n"
-        "heavy = {'torch', 'jax', 'keras', 'tensorflow', 'sklearn', 'numpy', 'matplotlib', 'jinja2'}\n"
-        "found = sorted(heavy & {name.split('.')[0] for name in sys.modules})\nassert not found, found\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_it_starts_in_a_quarter_of_a_second():
-    """From nothing to the whole text: the processor's time of a process of its own, at best of five."""
-
-    def seconds():
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert command("explain", DIGITS).returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert min(seconds() for _ in range(5)) < 0.25
 
 
 def test_a_command_line_as_one_word_is_text_and_not_an_option(capsys):

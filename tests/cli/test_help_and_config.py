@@ -1,5 +1,6 @@
 """What needs no training: help, version, and the recipe printed back; none of it loads a framework."""
 
+import re
 import subprocess
 import sys
 
@@ -55,6 +56,9 @@ def test_each_command_has_help_with_an_example(command, capsys):
     assert capsys.readouterr().out == out
     assert out.startswith(f"usage: downslope {command} ")
     assert f"example:\n  downslope {command} " in out
+    usage, _, options = out.partition("\n\n")
+    for option in re.findall(r"^  (?:-\w, )?(--[a-z][a-z-]*)(?=[ ,\n])", options, re.MULTILINE):
+        assert option == "--help" or re.search(rf"[\[ ]{option}[\] \n]", f"{usage}\n"), option
     assert max(map(len, out.splitlines())) <= 120
 
 

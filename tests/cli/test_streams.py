@@ -2,10 +2,13 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
 
+import pytest
 from command_line import SHORT
 
 from downslope.recipes.decode import load_recipe
@@ -61,3 +64,57 @@ def test_an_override_that_is_no_utf8_is_refused(tmp_path):
     done = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"the value of --title is not UTF-8 text" in done.stderr
+
+
+REDIRECTIONS = {"stderr": "2>&-", "stdout": ">&-", "all three": "<&- >&- 2>&-"}
+
+
+@pytest.mark.parametrize("closed", REDIRECTIONS)
+def test_a_stream_that_is_closed_costs_nothing_but_its_words(closed, tmp_path):
+    """With standard error, output or all of them closed, training goes on, and no file of the run gets their words."""
+    words = shlex.join([sys.executable, "-m", "downslope", "train", *SHORT, "--out", "run"])
+    done = subprocess.run(["sh", "-c", f"{words} {REDIRECTIONS[closed]}"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert "bug" not in done.stderr.decode()
+    code, out, _ = downslope("evaluate", "run", "--json", env=os.environ, folder=tmp_path)
+    assert (code, json.loads(out)["step"]) == (0, 60)
+    assert {json.loads(line)["kind"] for line in (tmp_path / "run/log.jsonl").read_text().splitlines()} >= {"step"}
+
+
+def test_no_control_sequence_reaches_the_terminal(tmp_path):
+    """In the name of a recipe, its title, a class or an unknown option: escaped, on both streams; JSON stays JSON."""
+    evil = "\x1b]0;owned\x07\u202egpj"
+    rows = "".join(f"{i % 7},{'evil' if i % 2 else 'tame'}\n" for i in range(40)).replace("evil", evil)
+    (tmp_path / "t.csv").write_text(f"x{evil},y\n{rows}", encoding="utf-8")
+    data = ["--data.name", "table", "--data.options", '{ path = "t.csv", target = "y" }']
+    run = ["--train.steps", "20", "--out", f"r{evil}"]
+    for words in (
+        ["train", *data, *run, "--title", f'"{json.dumps(evil)[1:-1]}"'],
+        ["evaluate", f"r{evil}"],
+        ["predict", f"r{evil}"],
+        ["predict", f"r{evil}", "--json"],
+        ["report", f"r{evil}"],
+        ["watch", f"r{evil}", "--once"],
+        ["train", f"--{evil}"],
+        ["train", f"{evil}.toml"],
+        [evil],
+        ["read", f"lr 0.1 {evil} 37"],
+        ["explain", f"SGD, lr 0.1, {evil} 90 epochs"],
+        ["compare", f"lr 0.1 {evil}", f"lr 0.2 {evil}"],
+    ):
+        code, out, err = downslope(*words, env=os.environ, folder=tmp_path)
+        assert b"bug" not in err, err
+        assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]|\xe2\x80\xae", out + err), (words, out, err)
+        if "--json" in words:
+            assert code == 0
+            assert evil in {row["class_name"] for row in json.loads(out)["predictions"]}
+
+
+def test_a_library_s_warning_is_a_line_without_a_path(tmp_path):
+    """What NumPy or Pillow warn of is said as ours are, without the place of their installation."""
+    code = (
+        "import warnings\nfrom downslope.cli.main import main\n"
+        "main(['--version'])\nwarnings.warn('a  matter\\nof two lines', RuntimeWarning)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.stderr == "downslope: warning: a matter of two lines (RuntimeWarning)\n"

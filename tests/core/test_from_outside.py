@@ -106,16 +106,16 @@ def test_json_of_another_form_is_one_error(data, reason):
 
 def test_nothing_reaches_the_terminal_but_text():
     """Controls, direction marks, line separators and bytes that are controls are escaped; other scripts stay."""
-    assert shown("\x1b]0;owned\x07") == r"\x1b]0;owned\x07"
+    assert shown("\x1b]0;owned\x07") == r"\u001b]0;owned\u0007"
     assert shown("a\nb\tc\rd") == r"a\nb\tc\rd"
-    assert shown("\u202egpj.exe\u2028\x9b31m\x7f") == r"\u202egpj.exe\u2028\x9b31m\x7f"
-    assert shown(os.fsdecode(b"\x9b31m")) == r"\x9b31m"
+    assert shown("\u202egpj.exe\u2028\x9b31m\x7f") == r"\u202egpj.exe\u2028\u009b31m\u007f"
+    assert shown(os.fsdecode(b"\x9b31m")) == r"\udc9b31m"
     for name in ("文件.toml".encode(), "café".encode(), "café".encode("latin-1")):  # as a locale of ASCII has the bytes
         given = name.decode("ascii", "surrogateescape")
         assert shown(given) == given
-    assert shown("\x9b31m".encode().decode("ascii", "surrogateescape")) == r"\x9b31m"
+    assert shown("\x9b31m".encode().decode("ascii", "surrogateescape")) == r"\u009b31m"
     assert shown("Grüße 猫 🐈") == "Grüße 猫 🐈"
-    assert printable("two\nlines\x1b[2J\ttabbed") == "two\nlines\\x1b[2J\ttabbed"
+    assert printable("two\nlines\x1b[2J\ttabbed") == "two\nlines\\u001b[2J\ttabbed"
 
 
 def test_a_long_value_is_shortened():

@@ -1,6 +1,5 @@
 """The steps at which a schedule changes, walked in either direction without listing them all."""
 
-import time
 from itertools import islice
 
 import pytest
@@ -11,6 +10,7 @@ from downslope import schedules as s
 from downslope.core.schedules.base import Schedule
 from downslope.recipes.boundaries import next_boundary, walk, walk_back
 from recipes.recipe_strategies import SIMPLE, sequences
+from work import calls
 
 EXAMPLES = [
     (s.Constant(0.1), []),
@@ -70,9 +70,10 @@ def test_at_every_boundary_of_a_staircase_the_value_has_just_changed(every, end)
 
 
 def test_the_ends_of_an_endless_staircase_are_found_at_once():
-    """A run of 10**30 steps with a change at each: first and last ones in no time, nothing listed."""
-    began = time.monotonic()
+    """A run of 10**30 steps with a change at each: first and last ones for a little work, nothing listed."""
     staircase = [s.Exponential(0.1, rate=0.5, every=1, staircase=True)]
-    assert list(islice(walk(staircase, 0, 10**30), 3)) == [1, 2, 3]
-    assert list(islice(walk_back(staircase, 10**30, 0), 2)) == [10**30 - 1, 10**30 - 2]
-    assert time.monotonic() - began < 1
+    forth, first = calls(lambda: list(islice(walk(staircase, 0, 10**30), 3)))
+    back, last = calls(lambda: list(islice(walk_back(staircase, 10**30, 0), 2)))
+    assert first == [1, 2, 3]
+    assert last == [10**30 - 1, 10**30 - 2]
+    assert forth + back < 10_000

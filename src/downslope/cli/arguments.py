@@ -43,22 +43,22 @@ class CommandParser(argparse.ArgumentParser):
 
     Args:
         command: Name of the command.
-        usage: What follows the command's name in the usage line.
         summary: What the command does, one or more sentences.
         example: A command line to try.
         overrides: Whether recipe overrides are taken.
         repeatable: Options that may be given several times.
+        needed: Options without which the command does nothing.
     """
 
     def __init__(
         self,
         command: str,
         *,
-        usage: str,
         summary: str,
         example: str,
         overrides: bool = False,
         repeatable: tuple[str, ...] = (),
+        needed: tuple[str, ...] = (),
     ) -> None:
         """Make the parser; the caller adds the command's own arguments."""
         epilog = f"example:\n  {example}"
@@ -72,7 +72,6 @@ class CommandParser(argparse.ArgumentParser):
             )
         super().__init__(
             prog=f"downslope {command}",
-            usage=f"downslope {command} {usage}",
             description=summary,
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -81,6 +80,32 @@ class CommandParser(argparse.ArgumentParser):
         self.command = command
         self.takes_overrides = overrides
         self.repeatable = repeatable
+        self.needed = needed
+
+    def format_usage(self) -> str:
+        """Return the usage line, made from the arguments, so that no option can be forgotten in it."""
+        places = [_usage_of(action) for action in self._actions if not action.option_strings]
+        if self.takes_overrides:
+            places.append("[--TABLE.KEY VALUE ...]")
+        options = [action for action in self._actions if action.option_strings and action.dest != "help"]
+        shown = [*places, *(self._option_usage(action) for action in options)]
+        begin = f"usage: {self.prog} "
+        lines = [begin]
+        for word in shown:
+            if len(lines[-1]) + len(word) > 100 and lines[-1].strip():
+                lines.append(" " * len(begin))
+            lines[-1] += f"{word} "
+        return "\n".join(line.rstrip() for line in lines) + "\n"
+
+    def _option_usage(self, action: argparse.Action) -> str:
+        name = action.option_strings[-1]
+        words = f"{_usage_of(action)}{' ...' if name in self.repeatable else ''}"
+        return words if name in self.needed else f"[{words}]"
+
+    def format_help(self) -> str:
+        """Return the help, under our usage line."""
+        self.usage = self.format_usage().removeprefix("usage: ").rstrip("\n").replace("%", "%%")
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError` where argparse would print its usage and exit."""
@@ -167,6 +192,14 @@ class CommandParser(argparse.ArgumentParser):
         near = suggest(name, (option for option in self._option_string_actions if option.startswith("--")), paths)
         hint = f". Did you mean {' or '.join(near)}?" if near else ""
         raise UsageError(f"{self.command}: unknown option {name}{hint or '.'} See {self.prog} --help.")
+
+
+def _usage_of(action: argparse.Action) -> str:
+    value = str(action.metavar or "|".join(map(str, action.choices or [action.dest.upper()])))
+    if action.option_strings:
+        return action.option_strings[-1] if action.nargs == 0 else f"{action.option_strings[-1]} {value}"
+    forms = {"?": "[{0}]", "*": "[{0} ...]", "+": "{0} [{0} ...]"}
+    return forms.get(str(action.nargs), "{0}").format(value)
 
 
 def suggest(name: str, options: Iterable[str], paths: Iterable[str]) -> list[str]:

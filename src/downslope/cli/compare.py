@@ -22,7 +22,6 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "compare",
-        usage="A B [--steps-per-epoch N | --examples N] [--steps N] [--json] [--exit-code]",
         summary=(
             "Say whether two ways of training are one update rule, by their update matrices over the whole "
             "schedule; if\n"

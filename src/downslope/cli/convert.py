@@ -64,7 +64,7 @@ def execute(words: Sequence[str]) -> int:
 def _read(words: Sequence[str]) -> Any:
     parser = CommandParser(
         "convert",
-        usage="IN OUT --from SYSTEM --to SYSTEM [--map ENTRY ...] [--like FILE] [--sgd.KEY VALUE ...]",
+        needed=("--from", "--to"),
         summary=(
             "Carry velocities, and parameters where the file has them, from one framework to another, and say how\n"
             "long the two then stay together. IN is a .pt, .pth, .safetensors, .msgpack, .keras or .weights.h5\n"

@@ -22,7 +22,6 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "evaluate",
-        usage="RUN [--checkpoint last|best|PATH] [--json]",
         summary="Print how good a run's model is on the held-out examples: loss, and accuracy or rates of errors.",
         example="downslope evaluate runs/digits --checkpoint best",
     )

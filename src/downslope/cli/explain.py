@@ -23,7 +23,6 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "explain",
-        usage="[RECIPE] [--curvature L] [--examples N] [--lang zh] [--html FILE | --json] [--TABLE.KEY VALUE]",
         summary=(
             "Say what a recipe means: its equations, schedule, effective learning rate, how long weights and velocity\n"
             "remember, limits of stability, other batch sizes, what groups do; each with its condition and source."

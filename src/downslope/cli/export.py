@@ -22,10 +22,7 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "export",
-        usage=(
-            "RECIPE --to TARGET [--TABLE.KEY VALUE ...] [--with-model] [--out FILE]\n"
-            "                        [--steps-per-epoch N | --examples N] [--reading N]"
-        ),
+        needed=("--to",),
         summary=(
             "Print a recipe as the code that somebody of another framework's community would write: optimizer, "
             "schedule,\n"

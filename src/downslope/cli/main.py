@@ -6,9 +6,7 @@ own work or options; those are its file's. This module imports nothing that a pl
 
 from __future__ import annotations
 
-import codecs
 import importlib
-import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +14,9 @@ from types import MappingProxyType
 
 from downslope import __version__
 from downslope.cli.help_shown import HelpShown
+from downslope.cli.streams import prepare_streams
 from downslope.core.errors import DownslopeError, did_you_mean
+from downslope.core.shown import printable, shown
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -51,9 +51,6 @@ _MEMORY = ("not enough memory", "can't allocate memory", "Storage size calculati
 TRACEBACK = "DOWNSLOPE_TRACEBACK"
 """The environment variable that, set to 1, lets tracebacks through."""
 
-_UNPRINTABLE = "downslope-escape"
-"""Name of the way in which our streams write what their encoding lacks."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -64,10 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, 1 for a failure, 2 for a person's mistake, 130 or 143 after a signal.
     """
-    codecs.register_error(_UNPRINTABLE, _escape)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=_UNPRINTABLE)
+    prepare_streams()
     try:
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # a reader that has gone away is noticed here rather than at exit, where nothing catches it
@@ -84,20 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _complain(*explain(error))
     return code
-
-
-def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
-    r"""Return what stands for characters that a stream's encoding lacks: the bytes of a file name, or an escape.
-
-    Python's own `backslashreplace` writes \xe9 for e with an accent, which TOML does not read; it reads \u00e9.
-    """
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    character = error.object[error.start]
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that was not text in the locale's encoding, as Python keeps it
-        return bytes([code - 0xDC00]), error.start + 1
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}", error.start + 1
 
 
 def _dispatch(words: list[str]) -> int:
@@ -122,9 +102,11 @@ def _dispatch(words: list[str]) -> int:
         hint = f" Did you mean `downslope train {' '.join(words)}`?" if first.startswith("--") else ""
         raise DownslopeError(f"the command comes first; got the option {first}.{hint} See downslope --help.")
     if first.endswith(".toml"):
-        raise DownslopeError(f"`{first}` is a recipe, not a command. Did you mean `downslope train {first}`?")
+        raise DownslopeError(
+            f"`{shown(first)}` is a recipe, not a command. Did you mean `downslope train {shown(first)}`?"
+        )
     raise DownslopeError(
-        f"unknown command `{first}`.{did_you_mean(first, COMMANDS)} The commands are {', '.join(COMMANDS)}."
+        f"unknown command `{shown(first)}`.{did_you_mean(first, COMMANDS)} The commands are {', '.join(COMMANDS)}."
     )
 
 
@@ -160,9 +142,9 @@ def explain(error: Exception) -> tuple[str, int]:
         return "out of memory. Use a smaller model or batch, or a machine with more memory.", 1
     lines = str(error).strip().splitlines()
     what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    return f"{what}\nThis is a bug in Downslope. Set {TRACEBACK}=1 to see where, and please report it.", 1
+    return f"{shown(what, 500)}\nThis is a bug in Downslope. Set {TRACEBACK}=1 to see where, and please report it.", 1
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"downslope: error: {message}", file=sys.stderr)
+    print(f"downslope: error: {printable(message)}", file=sys.stderr)
     return code

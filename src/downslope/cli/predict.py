@@ -24,10 +24,6 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "predict",
-        usage=(
-            "RUN [--input FILE|TEXT] [--checkpoint last|best|PATH] [--count N]\n"
-            "                         [--beam N] [--attention FILE] [--json]"
-        ),
         summary=(
             "Print what a run's model predicts: for its first held-out examples, or for those in a file, one a row,\n"
             "scaled as the training data are (digits: 64 numbers from 0 to 1). A run on a table takes a table with\n"

@@ -41,7 +41,6 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "read",
-        usage="[SENTENCE | FILE | -] [--to toml] [--reading N] [--json] [--lang en|zh]",
         summary=(
             "Say what the words of a paper, a README, a command line or a configuration mean as a recipe: every value\n"
             "with the words it came from, and whether it is stated, implied or assumed. English and Chinese."

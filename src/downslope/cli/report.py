@@ -23,7 +23,6 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "report",
-        usage="RUN [RUN ...] [--out FILE]",
         summary="Write a page with the curves, settings and environment of a run, or of several laid over one another.",
         example="downslope report runs/digits runs/nesterov --out compared.html",
     )

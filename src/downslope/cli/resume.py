@@ -20,7 +20,6 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "resume",
-        usage="RUN [--TABLE.KEY VALUE ...] [--workers N] [--log NAME,...] [--quiet] [--dry-run]",
         summary=(
             "Go on with a run from its newest intact checkpoint, by its own recipe. A finished run goes on where an\n"
             "override lets it, such as more epochs."

@@ -26,11 +26,6 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "train",
-        usage=(
-            "[RECIPE] [--TABLE.KEY VALUE ...] [--out DIR]\n"
-            "                       [--resume auto|never|PATH] [--workers N] [--log NAME,...] [--quiet]\n"
-            "                       [--dry-run] [--print-config]"
-        ),
         summary=(
             "Train by a recipe, writing checkpoints, a log and a report into a run folder. After Ctrl-C, a signal or\n"
             "a crash, the same command goes on where it was, to the same bits."

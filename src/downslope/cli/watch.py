@@ -25,7 +25,6 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "watch",
-        usage="RUN [--once | --wait]",
         summary=(
             "Watch a run that goes on in another process: its step, curves, held-out metrics, speed. It ends when the\n"
             "run does: with exit code 0 if the run is finished, 1 if it was stopped or killed. It only reads the run\n"

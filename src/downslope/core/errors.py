@@ -91,7 +91,7 @@ def nearest(word: str, allowed: Iterable[str]) -> str | None:
         and (mistakes := _mistakes(given, letters)) <= min(most, max(len(letters) - 2, 0))
     ]
     if scored:
-        return min(scored, key=lambda pair: pair[0])[1]
+        return min(scored)[1]
     longer = [other for other in allowed if len(given) >= 3 and _letters(other).startswith(given)]
     return longer[0] if len(longer) == 1 else None
 

@@ -2,7 +2,8 @@ r"""Text that came from outside, as it may be shown in a terminal or a message.
 
 The name of a file, class, column, parameter or run may hold anything: an escape sequence that repaints the terminal, a
 line break, a mark that turns the order of letters round, a hundred thousand characters. `shown` is for such a value
-within a sentence, `printable` for a whole message on its way out.
+within a sentence, `printable` for a whole message on its way out. An escape is \u and four digits, which JSON, TOML and
+Python read as the same character: a page of theirs says the same after it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def shown(value: object, limit: int = 200) -> str:
 
     Example:
         >>> shown("cat\x1b[31m\n"), shown("x" * 1000, limit=20)
-        ('cat\\x1b[31m\\n', 'xxxxxxxxxxxxx...xxxx (1,000 characters)')
+        ('cat\\u001b[31m\\n', 'xxxxxxxxxxxxx...xxxx (1,000 characters)')
     """
     text = os.fsdecode(value) if isinstance(value, bytes) else str(value)
     count = len(text)
@@ -48,7 +49,7 @@ def printable(message: str) -> str:
 
     Example:
         >>> printable("one\ntwo\x07")
-        'one\ntwo\\x07'
+        'one\ntwo\\u0007'
     """
     return _IN_MESSAGES.sub(_escaped, _BYTES.sub(_bytes_escaped, message))
 
@@ -56,7 +57,7 @@ def printable(message: str) -> str:
 def _escaped(found: re.Match[str]) -> str:
     character = found[0]
     code = ord(character)
-    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+    return _SHORT.get(character) or f"\\u{code:04x}"
 
 
 def _bytes_escaped(found: re.Match[str]) -> str:
@@ -80,6 +81,6 @@ def _bytes_escaped(found: re.Match[str]) -> str:
             for letter in text
         ]
         pieces += [
-            f"\\x{byte:02x}" if byte < 0xA0 else bytes([byte]).decode("ascii", "surrogateescape") for byte in bad
+            f"\\udc{byte:02x}" if byte < 0xA0 else bytes([byte]).decode("ascii", "surrogateescape") for byte in bad
         ]
     return "".join(pieces)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from typing import TextIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
 
+from downslope.core.shown import printable
 from downslope.training.view import BLOCKS, LABEL, PLAIN_BLOCKS
 
 _UP, _ERASE_BELOW, _DIM, _PLAIN = "\x1b[A", "\x1b[J", "\x1b[2m", "\x1b[0m"
@@ -55,9 +56,10 @@ class Screen:
         Args:
             lines: Each shorter than the terminal is wide.
         """
+        lines = [printable(line) for line in lines]
         shown = [f"{_DIM}{line[:LABEL]}{_PLAIN}{line[LABEL:]}" if self._coloured else line for line in lines]
         self._write(self._erase() + "\n".join(shown))
-        self._drawn = list(lines)
+        self._drawn = lines
 
     def clear(self) -> None:
         """Take away what is drawn; what comes next stands in its place."""
@@ -83,5 +85,6 @@ class Screen:
         return "\r" + _UP * (rows - 1) + _ERASE_BELOW
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
+        write: Callable[[str], Any] = getattr(self._stream, "write_controls", self._stream.write)
+        write(text)
         self._stream.flush()

@@ -1,0 +1,91 @@
+"""The standard streams of the command line: always there, and nothing but text on its way to a terminal."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+import warnings
+from typing import Any
+
+from downslope.core.shown import printable
+
+_UNPRINTABLE = "downslope-escape"
+"""Name of the way in which our streams write what their encoding lacks."""
+
+
+class PrintableStream(io.TextIOWrapper):
+    """A stream of text on which names and values from outside cannot repaint the terminal: controls are escaped."""
+
+    def write(self, text: str, /) -> int:
+        """Write text, its controls escaped; return its length."""
+        super().write(printable(text))
+        return len(text)
+
+    def write_controls(self, text: str) -> None:
+        """Write text with the controls of our own live view."""
+        super().write(text)
+
+
+def prepare_streams() -> None:
+    """Make standard input, output and error fit for use: open, printable, and able to write any character."""
+    _open_all()
+    codecs.register_error(_UNPRINTABLE, _escape)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if type(stream) is io.TextIOWrapper:
+            stream.flush()
+            again = PrintableStream(
+                stream.buffer,
+                encoding=stream.encoding,
+                errors=_UNPRINTABLE,
+                line_buffering=stream.line_buffering,
+                write_through=stream.write_through,
+            )
+            _REPLACED.append(stream)  # were it collected, it would close the buffer of the other
+            setattr(sys, name, again)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_UNPRINTABLE)
+    warnings.showwarning = _show_warning
+
+
+_REPLACED: list[io.TextIOWrapper] = []
+
+
+def _open_all() -> None:
+    """Open what was closed when we were started (`2>&-`) on the null device.
+
+    Otherwise the next file that is opened, a checkpoint perhaps, gets the free number, and what some library writes to
+    standard error goes into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            descriptor = os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False, encoding="utf-8"))  # noqa: SIM115
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    """Show a library's warning as a line of ours; where it was raised, in an installed file, helps nobody here."""
+    words = " ".join(str(message).split())
+    print(f"downslope: warning: {words} ({category.__name__})", file=sys.stderr)
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    r"""Return what stands for characters that a stream's encoding lacks: the bytes of a file name, or an escape.
+
+    Python's own `backslashreplace` writes \xe9 for e with an accent, which TOML does not read; it reads \u00e9.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that was not text in the locale's encoding, as Python keeps it
+        return bytes([code - 0xDC00]), error.start + 1
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}", error.start + 1

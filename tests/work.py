@@ -1,0 +1,30 @@
+"""How much work something is, counted and not timed: a busy machine must not fail a test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def calls(function):
+    """Return how many calls of Python and C functions it takes to run a function, and what it returns."""
+    count = 0
+
+    def note(_frame, event, _argument):
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        result = function()
+    finally:
+        sys.setprofile(before)
+    return count, result
+
+
+def modules_loaded_by(code):
+    """Return the names of the modules that a fresh interpreter has loaded after running `code`, its own aside."""
+    script = f"import sys\nbefore = set(sys.modules)\n{code}\nprint('\\n', *sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
