@@ -73,7 +73,9 @@ REDIRECTIONS = {"stderr": "2>&-", "stdout": ">&-", "all three": "<&- >&- 2>&-"}
 def test_a_stream_that_is_closed_costs_nothing_but_its_words(closed, tmp_path):
     """With standard error, output or all of them closed, training goes on, and no file of the run gets their words."""
     words = shlex.join([sys.executable, "-m", "downslope", "train", *SHORT, "--out", "run"])
-    done = subprocess.run(["sh", "-c", f"{words} {REDIRECTIONS[closed]}"], cwd=tmp_path, capture_output=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", f"{words} {REDIRECTIONS[closed]}"], cwd=tmp_path, capture_output=True, check=False
+    )
     assert done.returncode == 0
     assert "bug" not in done.stderr.decode()
     code, out, _ = downslope("evaluate", "run", "--json", env=os.environ, folder=tmp_path)

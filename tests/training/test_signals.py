@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import pexpect
 import pytest
 from training_runs import checkpoint_names
 
@@ -30,9 +31,9 @@ def wait_for(stream, text):
     pytest.fail(f"the process ended without {text!r}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_ends_the_process(number, tmp_path):
-    """In the middle of a run: a checkpoint is written, an event noted, and the exit code is 130 or 143."""
+    """In the middle of a run: a checkpoint is written, an event noted, and the exit code is 130, 143 or 129."""
     process = start(tmp_path, "training_tasks:noisy", 1_000_000)
     wait_for(process.stderr, "step")
     before = time.time()
@@ -54,3 +55,32 @@ def test_a_second_signal_quits_at_once(tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=10) == 130
     process.communicate()
+
+
+ENDLESS = ["train", "--train.steps", "1000000", "--train.evaluate_every", "1000000", "--out", "run"]
+
+
+def test_a_terminal_that_is_closed_ends_a_run_as_a_signal_does(tmp_path):
+    """The terminal goes away in the middle: nothing can be said any more, all is saved, and the exit code is 129."""
+    child = pexpect.spawn(
+        sys.executable, ["-m", "downslope", *ENDLESS], cwd=str(tmp_path), encoding="utf-8", timeout=60
+    )
+    child.expect("examples/s")
+    os.close(child.child_fd)
+    _, status = os.waitpid(child.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    assert '"event": "signal"' in (tmp_path / "run/events.jsonl").read_text(encoding="utf-8")
+    assert checkpoint_names(tmp_path / "run")
+
+
+def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
+    """Where SIGHUP is ignored, as nohup has it, it stays so; SIGTERM still ends the run."""
+    command = ["nohup", sys.executable, "-m", "downslope", *ENDLESS]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True) as run:
+        wait_for(run.stderr, "step")
+        run.send_signal(signal.SIGHUP)
+        wait_for(run.stderr, "step")
+        run.send_signal(signal.SIGTERM)
+        run.communicate(timeout=60)
+    assert run.returncode == 143

@@ -6,6 +6,7 @@ own work or options; those are its file's. This module imports nothing that a pl
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -64,11 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_streams()
     try:
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()  # a reader that has gone away is noticed here rather than at exit, where nothing catches it
     except BrokenPipeError:
-        # `downslope ... | head`: nobody reads on. Point stdout at nothing, or Python complains again while exiting.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # 128 + SIGPIPE, what a shell shows for a program that a closed pipe ends
+        code = 0  # `downslope ... | head`: nobody reads on
     except KeyboardInterrupt:
         return _complain("stopped.", 130)
     except SystemExit as stop:  # of code that is not ours, where nothing nearer caught it: no success, whatever it says
@@ -77,6 +75,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get(TRACEBACK) == "1":
             raise
         return _complain(*explain(error))
+    return _flushed(code)
+
+
+def _flushed(code: int) -> int:
+    """Write out what is left for standard output; return the exit code.
+
+    A reader that has gone away is noticed here rather than at exit, where nothing would catch it. The stream is then
+    pointed at nothing, or Python would complain again while exiting.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return code or 141  # 128 + SIGPIPE, what a shell shows for a program that a closed pipe ends
+        return code or _complain(*explain(error))
     return code
 
 
@@ -146,5 +160,6 @@ def explain(error: Exception) -> tuple[str, int]:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"downslope: error: {printable(message)}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody may be there to read it
+        print(f"downslope: error: {printable(message)}", file=sys.stderr)
     return code

@@ -7,6 +7,7 @@ What lives here: the order of calls, in one process or several, and the last lin
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
 import signal
@@ -152,7 +153,8 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
         watchers.append(Following(recipe, console))
     outcome = train(plan, recipe, console, workers=workers, watchers=watchers)
     if workers.is_first:
-        print("\n".join(_ending(outcome, recipe, had_work=not plan.finished)))
+        with contextlib.suppress(OSError):  # a terminal that was closed: the run has ended well all the same
+            print("\n".join(_ending(outcome, recipe, had_work=not plan.finished)), flush=True)
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 

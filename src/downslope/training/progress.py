@@ -6,6 +6,7 @@ or nothing. What does not: what is said (`loop.py`), what those lines are (`view
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
@@ -58,7 +59,7 @@ class PlainConsole:
 
     def say(self, text: str) -> None:
         """Write a line or a block of lines."""
-        print(text, file=self._out or sys.stdout, flush=True)
+        _tell(text, self._out or sys.stdout)
 
     def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
         """Write a line if the last is long enough ago."""
@@ -69,7 +70,7 @@ class PlainConsole:
             return
         self._last = now
         rate = (step - self._first_step) / max(now - self._start, 1e-9)
-        print(progress_line(step, total, fields, rate), file=self._err or sys.stderr, flush=True)
+        _tell(progress_line(step, total, fields, rate), self._err or sys.stderr)
 
     def close(self) -> None:
         """Do nothing: every line is complete."""
@@ -93,8 +94,8 @@ class LiveConsole:
 
     def say(self, text: str) -> None:
         """Write a line or a block of lines above the view."""
-        self._screen.clear()
-        print(text, file=self._out or sys.stdout, flush=True)
+        self._clear()
+        _tell(text, self._out or sys.stdout)
 
     def begin(self, task: Task, folder: Path, step: int) -> None:
         """Take the run's length, and what its log has already, so that curves go on where they were."""
@@ -115,18 +116,23 @@ class LiveConsole:
 
     def end(self, *, finished: bool) -> None:
         """Take the view away."""
-        self._screen.clear()
+        self._clear()
 
     def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
         """Draw the view."""
         if self._view is not None:
             now = time.monotonic()
             self._view.tick(step, now)
-            self._screen.draw(self._view.lines(self._screen.width(), now, blocks=self._screen.blocks))
+            with contextlib.suppress(OSError):
+                self._screen.draw(self._view.lines(self._screen.width(), now, blocks=self._screen.blocks))
 
     def close(self) -> None:
         """Take the view away."""
-        self._screen.clear()
+        self._clear()
+
+    def _clear(self) -> None:
+        with contextlib.suppress(OSError):
+            self._screen.clear()
 
 
 class QuietConsole(PlainConsole):
@@ -134,6 +140,12 @@ class QuietConsole(PlainConsole):
 
     def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
         """Show nothing."""
+
+
+def _tell(text: str, stream: TextIO) -> None:
+    """Write a line; where nobody reads any more, a terminal that was closed or a pipe, training goes on without."""
+    with contextlib.suppress(OSError):
+        print(text, file=stream, flush=True)
 
 
 def make_console(*, quiet: bool = False) -> Console:

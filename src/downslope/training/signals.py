@@ -1,14 +1,28 @@
-"""SIGINT and SIGTERM: the first asks for a checkpoint at the next step boundary, the second quits at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first asks for a checkpoint at the next step boundary, the second quits at once.
+
+SIGHUP is what a terminal that closes or a connection that breaks sends; under nohup it is ignored, and stays so.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-WATCHED = (signal.SIGINT, signal.SIGTERM)
+WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def take_over(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+    """Have a function called at each of the signals; return the handlers there were, by number.
+
+    Args:
+        handler: The function.
+    """
+    hangs_on = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup asks for
+    return {number: signal.signal(number, handler) for number in WATCHED if not (number == signal.SIGHUP and hangs_on)}
 
 
 class Signals:
@@ -28,7 +42,7 @@ class Signals:
     def __enter__(self) -> Self:
         """Take over the signals; Python allows that in the main thread only."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in WATCHED}
+            self._before = take_over(self._note)
         return self
 
     def __exit__(

@@ -24,6 +24,7 @@ from typing import Any
 
 from downslope.core.errors import DownslopeError
 from downslope.training.parallel.place import Place, gone_file
+from downslope.training.signals import WATCHED, take_over
 
 _POLL = 0.02
 _GRACE = 5.0
@@ -31,7 +32,7 @@ _GRACE = 5.0
 _SAVING = 60.0
 """Seconds, beyond the timeout, that worker 0 gets to notice a failure and save."""
 _TAIL = 10
-_BY_SIGNAL = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+_BY_SIGNAL = tuple(128 + number for number in WATCHED)
 
 
 class WorkerFailedError(DownslopeError):
@@ -98,7 +99,7 @@ class Launch:
         """
         with tempfile.TemporaryDirectory(prefix="downslope-") as name:
             folder = Path(name)
-            before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+            before = take_over(self._note)
             try:
                 for rank in range(self._size):
                     self._workers.append(_Worker(rank, self._fork(rank, folder)))
@@ -126,6 +127,8 @@ class Launch:
             os.setpgid(0, 0)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+                signal.signal(signal.SIGHUP, signal.SIG_DFL)
             os.environ |= _variables(rank, self._size)
             if rank:
                 _silence(folder / f"{rank}.out")
