@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 
 from downslope import Recipe, load_recipe
 from downslope.core.schedules import SCHEDULES
-from downslope.recipes.decode import default_text, parse_recipe
+from downslope.recipes.decode import parse_recipe
 from downslope.recipes.encode import to_table, to_toml
+from downslope.recipes.known import DEFAULT, known_text
 from downslope.recipes.paths import recipe_paths, top_level_keys
 from draws import draws
 
@@ -68,7 +69,8 @@ def test_integers_become_floats_where_floats_belong():
 def test_a_recipe_file_is_the_recipe_whose_text_it_holds(tmp_path):
     """Reading from a file, with a byte order mark and Windows line ends too, is reading its text."""
     path = tmp_path / "mine.toml"
-    for data in (default_text().encode(), default_text().replace("\n", "\r\n").encode("utf-8-sig")):
+    text = known_text(DEFAULT)
+    for data in (text.encode(), text.replace("\n", "\r\n").encode("utf-8-sig")):
         path.write_bytes(data)
         assert load_recipe(path) == load_recipe(str(path)) == load_recipe()
 

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "evaluate": "loss and accuracy of a run on its held-out examples",
         "predict": "what a run's model says about examples",
         "report": "lay one run or several over one another on a page",
+        "recipes": "list the recipes that come with Downslope, or print one",
         "read": "what the words of a paper, a command line or a solver mean as a recipe",
         "explain": "what a recipe means: equations, schedule, timescales, limits",
         "export": "a recipe as code for PyTorch, Keras, TensorFlow, optax, timm or Caffe",
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:
-        code = 0  # `downslope ... | head`: nobody reads on
+        return _unread(0)  # `downslope ... | head`: nobody reads on
     except KeyboardInterrupt:
         return _complain("stopped.", 130)
     except SystemExit as stop:  # of code that is not ours, where nothing nearer caught it: no success, whatever it says
@@ -86,12 +87,16 @@ def _flushed(code: int) -> int:
     """
     try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        return _unread(code)
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            return code or 141  # 128 + SIGPIPE, what a shell shows for a program that a closed pipe ends
-        return code or _complain(*explain(error))
+        return _unread(code or _complain(*explain(error)))
     return code
+
+
+def _unread(code: int) -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code or 141  # 128 + SIGPIPE, what a shell shows for a program that a closed pipe ends
 
 
 def _dispatch(words: list[str]) -> int:

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from downslope.core.errors import RecipeError
-from downslope.recipes.decode import load_recipe, parse_recipe
+from downslope.core.files import read_regular
+from downslope.recipes.decode import comes_with_package, load_recipe, parse_recipe
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
 
@@ -35,10 +36,14 @@ def find_recipe(command: str, word: str | None, overrides: Iterable[Override] = 
         raise RecipeError(f"{command}: no recipe. Give a recipe file, a sentence in quotes, or `-` for standard input.")
     if word is None or word == "-":
         return _of_text(command, _standard_input(command), "standard input", overrides, number)
-    if word.endswith(".toml") or (_is_file(word) and Path(word).suffix not in {".prototxt", ".txt", ".md"}):
+    if (
+        comes_with_package(word) is not None
+        or word.endswith(".toml")
+        or (_is_file(word) and Path(word).suffix not in {".prototxt", ".txt", ".md"})
+    ):
         return load_recipe(word, overrides)
     if _is_file(word):
-        text = Path(word).read_text(encoding="utf-8-sig", errors="replace")
+        text = read_regular(word, RecipeError, limit=_LONGEST).decode("utf-8-sig", errors="replace")
         return _of_text(command, text, word, overrides, number)
     if (
         word.isascii()

@@ -10,9 +10,7 @@ from downslope.cli.arguments import CommandParser, file_path
 from downslope.cli.training_run import add_watching, add_worker_options, overrides_of, run_training
 from downslope.recipes.decode import load_recipe
 from downslope.recipes.encode import to_toml
-
-DEFAULT_NAME = "digits"
-"""Name of the run of the embedded default recipe."""
+from downslope.recipes.known import DEFAULT
 
 
 def execute(words: Sequence[str]) -> int:
@@ -34,7 +32,10 @@ def execute(words: Sequence[str]) -> int:
         overrides=True,
     )
     parser.add_argument(
-        "recipe", metavar="RECIPE", nargs="?", help="a TOML file (default: embedded, handwritten digits)"
+        "recipe",
+        metavar="RECIPE",
+        nargs="?",
+        help="a TOML file, or a name that `downslope recipes` lists (default: digits, handwritten digits)",
     )
     parser.add_argument(
         "--out", metavar="DIR", type=file_path, help="run folder (default: runs/ and the recipe's name)"
@@ -55,7 +56,7 @@ def execute(words: Sequence[str]) -> int:
     if arguments.print_config:
         sys.stdout.write(to_toml(recipe))
         return 0
-    name = DEFAULT_NAME if arguments.recipe is None else Path(arguments.recipe).stem
+    name = DEFAULT if arguments.recipe is None else Path(arguments.recipe).stem
     return run_training(
         recipe,
         name=name,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from downslope.cli.arguments import CommandParser, count, seconds
 from downslope.cli.evaluate import describe_metrics
 from downslope.cli.tables import count_of, format_seconds
+from downslope.recipes.decode import INHERITED
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
 from downslope.training.parallel.place import TIMEOUT, Place, check_number, find_place
@@ -93,6 +94,8 @@ def run_training(
     place = find_place(workers)
     size = place.size if place is not None else workers or 1
     check_number(recipe, size)
+    if place is None or place.rank == 0:
+        _begin(recipe, name)
 
     def work(place: Place) -> int:
         from downslope.training.parallel.together import joined
@@ -117,6 +120,14 @@ def run_training(
     from downslope.training.parallel.launch import Launch
 
     return Launch(work, size=size, timeout=timeout, explain=explain).go()
+
+
+def _begin(recipe: Recipe, name: str) -> None:
+    """Say what is about to be trained, before torch is loaded, which takes seconds."""
+    with contextlib.suppress(OSError):
+        print(f"recipe      {recipe.title or name}", flush=True)
+        if recipe.source.startswith(INHERITED):
+            print(f"            {recipe.source}", flush=True)
 
 
 def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int:

@@ -13,14 +13,16 @@ import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from downslope.core.errors import DownslopeError, RecipeError, did_you_mean, one_of
+from downslope.core.files import read_text
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.schedules import SCHEDULES, Schedule
+from downslope.recipes.known import DEFAULT, known_name, known_recipes, known_text
 from downslope.recipes.overrides import Override, apply_overrides, expand_names
 from downslope.recipes.schema import Recipe
 
@@ -31,6 +33,9 @@ _KINDS: Mapping[Any, str] = {
     str: "a string",
     types.NoneType: "",
 }
+
+INHERITED = "settings inherited from"
+"""How the source of a recipe begins whose data or model the command line has replaced."""
 
 _REQUIRED = frozenset({("sgd", "lr")})
 """Keys that have a default in Python but that a recipe must state."""
@@ -66,7 +71,8 @@ def load_recipe(path: str | os.PathLike[str] | None = None, overrides: Iterable[
     """Return the recipe of a TOML file.
 
     Args:
-        path: The file; None for the embedded default, `recipes/digits.toml`.
+        path: The file; or the name of a recipe that comes with the package, such as "digits-cosine-warmup" (see
+            `downslope recipes`), where there is no such file; None for the default, "digits".
         overrides: Pairs of a dotted path and a TOML value as text, e.g. ``[("sgd.lr", "0.05")]``; they win over the
             file.
 
@@ -83,15 +89,27 @@ def load_recipe(path: str | os.PathLike[str] | None = None, overrides: Iterable[
     """
     overrides = tuple(overrides)
     if path is None:
-        name, text = "the embedded default recipe", default_text()
+        name, text = "the default recipe", known_text(DEFAULT)
+    elif (known := comes_with_package(path)) is not None:
+        name, text = f"the recipe `{known}`", known_text(known)
     else:
         name, text = str(path), _read(path)
     return parse_recipe(text, name, overrides)
 
 
-def default_text() -> str:
-    """Return the TOML text of the embedded default recipe."""
-    return resources.files("downslope.recipes").joinpath("default.toml").read_text(encoding="utf-8")
+def comes_with_package(given: str | os.PathLike[str] | None) -> str | None:
+    """Return the name of the recipe of the package that is meant, or None where a file is.
+
+    Args:
+        given: As in `load_recipe`.
+    """
+    if given is None:
+        return DEFAULT
+    written = os.fspath(given)
+    is_path = any(mark in written for mark in (os.sep, "."))
+    found = Path(written)
+    there = found.exists() if is_path else found.is_file()  # a folder `digits` beside does not hide the recipe's name
+    return None if there else known_name(written)
 
 
 def parse_recipe(text: str, name: str = "recipe", overrides: Iterable[Override] = ()) -> Recipe:
@@ -111,7 +129,46 @@ def parse_recipe(text: str, name: str = "recipe", overrides: Iterable[Override] 
     except (ValueError, RecursionError) as error:  # tomllib lets int()'s and the stack's own errors through
         raise RecipeError(f"{name}: not valid TOML: {error}.") from None
     source = Source(name, tuple(path for path, _ in overrides))
-    return decode(Recipe, apply_overrides(table, overrides), source)
+    changed = apply_overrides(table, overrides)
+    return decode(Recipe, _of_another_problem(expand_names(table), changed, source), source)
+
+
+def _of_another_problem(before: dict[str, Any], after: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Return a recipe's table whose title and source are not those of another problem.
+
+    A recipe's title and source speak of its data and model. Where the command line has replaced one of these, they are
+    no longer true: the title goes, and the source says which settings were made for something else.
+    """
+    replaced = [
+        f"{table}.name"
+        for table in Recipe.NAMED
+        if _name_in(after.get(table)) != (was := _name_in(before.get(table))) and was is not None
+    ]
+    if not replaced:
+        return after
+    kept = [key for key in ("sgd", "groups", "train", "model", "data") if key in before and key in after]
+    inherited = [
+        f"{table}.{key}" if isinstance(before[table], dict) else table
+        for table in kept
+        for key in (before[table] if isinstance(before[table], dict) else [table])
+        if not (isinstance(before[table], dict) and (before[table][key] != _inside(after[table], key) or key == "name"))
+    ]
+    words = f"{INHERITED} {source.file}, made for {_made_for(before)}: "
+    result = {key: value for key, value in after.items() if key not in {"title", "source"} or source.sets((key,))}
+    return {"source": words + ", ".join(inherited), **result}
+
+
+def _name_in(table: Any) -> Any:
+    return table.get("name") if isinstance(table, dict) else table
+
+
+def _inside(table: Any, key: str) -> Any:
+    return table.get(key) if isinstance(table, dict) else None
+
+
+def _made_for(table: dict[str, Any]) -> str:
+    names = (_name_in(table.get(key)) for key in Recipe.NAMED)
+    return " and ".join(f"{key} {name!r}" for key, name in zip(Recipe.NAMED, names, strict=True) if name is not None)
 
 
 def decode(kind: Any, table: Any, source: Source, path: tuple[str, ...] = ()) -> Any:
@@ -270,12 +327,22 @@ def _read(given: str | os.PathLike[str]) -> str:
     found = expand_home(given, RecipeError)
     path = f"{given}{expansion_of(given)}"
     try:
-        return found.read_text(encoding="utf-8-sig")  # with or without the mark that some editors write
+        return read_text(found, RecipeError)
     except FileNotFoundError:
-        raise RecipeError(f"{path}: no such file. Give the path of a recipe, or none for the default.") from None
-    except IsADirectoryError:
-        raise RecipeError(f"{path}: is a folder, not a recipe file.") from None
+        raise RecipeError(
+            f"{path}: no such file{_nor_known(os.fspath(given))} Give the path of a recipe, one of the names that "
+            "`downslope recipes` lists, or "
+            "none for the default."
+        ) from None
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}).") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _nor_known(given: str) -> str:
+    """Return what follows "no such file": where a name was given and no path, that it is no recipe's name either."""
+    if os.sep in given:
+        return "."
+    near = did_you_mean(given.removesuffix(".toml"), known_recipes())
+    return f", nor does a recipe of this name come with Downslope.{near}"
