@@ -128,17 +128,6 @@ def test_watching_loads_no_framework(trained):
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=30)
 
 
-def test_watching_a_finished_run_is_quick(trained):
-    """Less than a quarter of a second from the shell and back, at best of five."""
-
-    def seconds():
-        began = time.perf_counter()
-        assert command("watch", str(trained[0]), env=ENVIRONMENT).returncode == 0
-        return time.perf_counter() - began
-
-    assert min(seconds() for _ in range(5)) < 0.25
-
-
 def test_what_is_no_run_is_refused(tmp_path, capsys):
     """No folder, a folder without a run, a file, both options, an override: code 2 and one message."""
     assert "there is no such run folder" in fail(["watch", tmp_path / "none"], capsys)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cli.command_line import fail, succeed
+from cli.command_line import command, fail, succeed
 from downslope import load_recipe
 from downslope.core.errors import RecipeError
 from downslope.recipes.decode import parse_recipe
@@ -92,8 +92,8 @@ def test_what_a_person_gives_for_it_stays():
     assert nameless.title == "no data"
 
 
-def test_training_says_what_is_inherited(capsys):
+def test_training_says_what_is_inherited():
     """In the first lines, before anything is trained."""
-    words = ["train", "--data.name", "mnist1d", "--train.steps", "2", "--dry-run"]
-    said = succeed(words, capsys)
-    assert "settings inherited from the default recipe, made for data 'digits' and model 'mlp': " in said
+    done = command("train", "--data.name", "mnist1d", "--train.steps", "2", "--dry-run")
+    inherited = "settings inherited from the default recipe, made for data 'digits' and model 'mlp': "
+    assert done.stdout.startswith(f"recipe      digits\n            {inherited}"), done.stderr

@@ -29,7 +29,10 @@ class PrintableStream(io.TextIOWrapper):
 
 
 def prepare_streams() -> None:
-    """Make standard input, output and error fit for use: open, printable, and able to write any character."""
+    """Make standard input, output and error fit for use: open, printable, and able to write any character.
+
+    Streams that somebody has put in their place, as tests do, are left as they are.
+    """
     _open_all()
     codecs.register_error(_UNPRINTABLE, _escape)
     for name in ("stdout", "stderr"):
@@ -45,9 +48,9 @@ def prepare_streams() -> None:
             )
             _REPLACED.append(stream)  # were it collected, it would close the buffer of the other
             setattr(sys, name, again)
+            warnings.showwarning = _show_warning
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_UNPRINTABLE)
-    warnings.showwarning = _show_warning
 
 
 _REPLACED: list[io.TextIOWrapper] = []

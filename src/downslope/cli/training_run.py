@@ -11,6 +11,7 @@ import contextlib
 import json
 import shlex
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +95,7 @@ def run_training(
     place = find_place(workers)
     size = place.size if place is not None else workers or 1
     check_number(recipe, size)
-    if place is None or place.rank == 0:
+    if "torch" not in sys.modules and (place is None or place.rank == 0):
         _begin(recipe, name)
 
     def work(place: Place) -> int:
@@ -123,7 +124,7 @@ def run_training(
 
 
 def _begin(recipe: Recipe, name: str) -> None:
-    """Say what is about to be trained, before torch is loaded, which takes seconds."""
+    """Say what is about to be trained before torch is loaded, which takes seconds; once it is, other lines follow."""
     with contextlib.suppress(OSError):
         print(f"recipe      {recipe.title or name}", flush=True)
         if recipe.source.startswith(INHERITED):
