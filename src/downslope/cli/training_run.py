@@ -196,6 +196,7 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
         lines.append(f"held out    {describe_metrics(outcome.held_out)}")
         if "ema_loss" in outcome.held_out:
             lines.append(f"            {describe_metrics(outcome.held_out, 'ema_')}, with the averaged weights")
+    lines += [f"note        {sentence}" for sentence in outcome.remarks]
     if early and outcome.step < outcome.total_steps and (stop := recipe.train.early_stop) is not None:
         lines.append(
             f"continue    past the early stop with more patience: downslope resume {shlex.quote(str(outcome.folder))} "

@@ -35,7 +35,7 @@ class Events:
         """Append an event with the present time; not synced, since nothing depends on it.
 
         Args:
-            event: "start", "resume", "checkpoint", "signal" or "finish".
+            event: "start", "resume", "checkpoint", "signal", "fail" or "finish".
             step: Steps done.
             **details: Further values, as JSON takes them.
         """

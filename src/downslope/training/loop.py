@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from downslope.core.errors import CheckpointError, DownslopeError
+from downslope.core.errors import CheckpointError, DivergenceError, DownslopeError, NonFiniteGradientError
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
 from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
@@ -21,6 +21,7 @@ from downslope.training.parallel.start import begin_together
 from downslope.training.parallel.workers import Workers
 from downslope.training.plan import Plan
 from downslope.training.progress import Console
+from downslope.training.remarks import remarks
 from downslope.training.run import Run
 from downslope.training.signals import Signals
 from downslope.training.task import Task, build_task
@@ -41,6 +42,7 @@ class Outcome:
         folder: The run folder.
         report: The report page, or None if none was written.
         seconds: How long it took.
+        remarks: What a person should know of how it went.
     """
 
     step: int
@@ -52,6 +54,7 @@ class Outcome:
     folder: Path
     report: Path | None
     seconds: float
+    remarks: tuple[str, ...] = ()
 
 
 def train(
@@ -109,14 +112,20 @@ def train(
             stack.enter_context(locked(plan.folder))
             run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts())
         run = Run(task, plan, console, workers, watchers)
+        failed: Exception | None = None
         try:
             with unfilled():
                 run.go()
-        except (DownslopeError, OSError):
-            run.guard.check()  # a folder that was removed explains any other failure
+        except Exception as error:
+            failed = error
+            if isinstance(error, DownslopeError | OSError):
+                run.guard.check()  # a folder that was removed explains any other failure
+            run.note_failure(error)
             raise
         finally:
             run.close()
+            if isinstance(failed, DivergenceError | NonFiniteGradientError) and report and workers.is_first:
+                _write_report(plan.folder, console)  # of a run that diverged one wants to see how
         page = _write_report(plan.folder, console) if report and run.finished and workers.is_first else None
         run.guard.check()
     return Outcome(
@@ -129,6 +138,17 @@ def train(
         folder=plan.folder,
         report=page,
         seconds=time.monotonic() - began,
+        remarks=tuple(
+            remarks(
+                recipe,
+                task.facts(),
+                steps=run.step,
+                left_out=task.state.mishaps.spikes + task.state.mishaps.nonfinite,
+                held_out=task.state.held_out,
+            )
+            if run.finished
+            else ()
+        ),
     )
 
 

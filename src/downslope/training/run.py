@@ -8,6 +8,7 @@ as one that was not.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +17,8 @@ from typing import Any
 
 import torch
 
-from downslope.core.errors import CheckpointError
+from downslope.core.errors import CheckpointError, DownslopeError
+from downslope.core.shown import shown
 from downslope.torch.gradients import GlobalNorm, global_norm
 from downslope.training import durable, run_folder
 from downslope.training.checkpoint import (
@@ -135,6 +137,11 @@ class Run:
             self._finish()
         elif self._workers.signal is not None:
             self._events.add("signal", self.step, signal=self._workers.signal)
+
+    def note_failure(self, error: Exception) -> None:
+        """Note among the events that the run ends with an error, if that can still be written."""
+        with contextlib.suppress(DownslopeError, OSError):
+            self._events.add("fail", self.step, error=shown(error, 500))
 
     def close(self) -> None:
         """Close the files; called whatever happened."""

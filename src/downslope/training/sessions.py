@@ -13,7 +13,7 @@ from typing import Any
 
 OPENING = frozenset({"start", "resume"})
 """Events that a process begins with."""
-_CLOSING = frozenset({"signal", "finish"})
+_CLOSING = frozenset({"signal", "finish", "fail"})
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,15 @@ class Session:
         times: Seconds since the run's first event, of each event that carries a time.
         steps: Steps done by then, of the same events; None where an event does not say.
         opening: The event it began with: "start" or "resume".
-        ending: The event it ended with: "finish", "signal", or None if it ended without a word.
+        ending: The event it ended with: "finish", "signal", "fail", or None if it ended without a word.
+        error: The error that it failed with, or None.
     """
 
     times: tuple[float, ...]
     steps: tuple[int | None, ...]
     opening: str
     ending: str | None
+    error: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -76,6 +78,7 @@ def _session(part: Sequence[Mapping[str, Any]], first: datetime | None) -> Sessi
         steps=tuple(event.get("step") for _, event in timed),
         opening="resume" if named[0] == "resume" else "start",
         ending=next((str(name) for name in reversed(named) if name in _CLOSING), None),
+        error=next((str(event.get("error", "")) for event in reversed(part) if event.get("event") == "fail"), None),
     )
 
 

@@ -71,6 +71,7 @@ class Task:
                 "held_out_examples": len(data.held_out_inputs),
                 "input_shape": list(data.train_inputs.shape[1:]),
                 "classes": data.classes,
+                **_most_frequent(data),
                 **({"class_names": list(data.class_names)} if data.class_names else {}),
                 "fingerprint": self.fingerprint,
             },
@@ -104,6 +105,14 @@ class Task:
             f"step        {kernel.backend()}",
             f"run folder  {folder}",
         ]
+
+
+def _most_frequent(data: Dataset) -> dict[str, float]:
+    """Return the share of the most frequent class among the held-out examples, which is right without learning."""
+    targets = data.held_out_targets
+    if data.classes is None or targets.dim() != 1 or targets.is_floating_point() or not len(targets):
+        return {}
+    return {"most_frequent": int(targets.bincount().max()) / len(targets)}
 
 
 def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:

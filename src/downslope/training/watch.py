@@ -31,7 +31,7 @@ class Standing:
     """How a run stands.
 
     Attributes:
-        word: "training", "finished", "stopped" or "ended".
+        word: "training", "finished", "stopped", "failed" or "ended".
         text: The rest of the sentence.
     """
 
@@ -111,6 +111,9 @@ class Watched:
             return Standing("finished", f"{self._folder}, {self._at()}{when}{why}")
         if ending == "signal":
             return Standing("stopped", f"{self._folder}, {self._at()}, by {self._signal()}{when}; all of it is saved")
+        error = found[-1].error if found and ending == "fail" else None
+        if error is not None:
+            return Standing("failed", f"{self._folder}, {self._at()}{when}: {error}")
         saved = next((event["step"] for event in reversed(self._events) if event["event"] == "checkpoint"), None)
         told = "nothing is saved" if saved is None else f"saved up to step {saved:,}"
         return Standing(

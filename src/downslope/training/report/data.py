@@ -16,6 +16,7 @@ from downslope.core.errors import DownslopeError
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.base import value_at
 from downslope.recipes.schema import Recipe
+from downslope.training.remarks import remarks
 from downslope.training.report.series import Series, collect
 from downslope.training.run_folder import RunFolder
 from downslope.training.sessions import Session, sessions
@@ -121,6 +122,21 @@ class RunData:
         """Why training stopped before its planned end, if the log says so."""
         stops = self.kind("stop")
         return str(stops[-1].get("reason", "early stop")) if stops else None
+
+    @property
+    def error(self) -> str | None:
+        """The error that the run ended with, or None."""
+        return self.sessions[-1].error if self.sessions else None
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a person should know of how a finished run went."""
+        if not self.finished:
+            return []
+        evaluations = self.kind("evaluation")
+        measured = {} if not evaluations else {n: float(v) for n, v in evaluations[-1].items() if n not in _NO_METRICS}
+        left_out = len(self.kind("skip")) + len(self.kind("rewind"))
+        return remarks(self.recipe, self.facts, steps=self.steps_done, left_out=left_out, held_out=measured)
 
     @property
     def finished(self) -> bool:

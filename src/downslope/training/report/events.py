@@ -25,6 +25,8 @@ def story(found: Sequence[Session]) -> list[str]:
             end = f"and finished {_at(session.last_step)}"
         elif session.ending == "signal":
             end = f"and stopped by a signal {_at(session.last_step)}, with a checkpoint"
+        elif session.ending == "fail":
+            end = f"and failed {_at(session.last_step)}: {(session.error or '').rstrip('.')}"
         elif index == len(found) - 1:
             end = f"and last heard of {_at(session.last_step)}: still running, or killed"
         else:

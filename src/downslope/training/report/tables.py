@@ -249,7 +249,7 @@ def state(run: RunData) -> str:
     """Return in a word or two how far the run came."""
     if run.finished:
         return "stopped early" if run.stop_reason else "finished"
-    return "unfinished"
+    return "unfinished" if run.error is None else "failed"
 
 
 def describe(value: float | Schedule) -> str:

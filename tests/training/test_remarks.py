@@ -1,0 +1,132 @@
+"""What a run says of itself at its end: what was left out, what stood still, what guessing would have done, too."""
+
+import math
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training_runs import tiny
+
+from downslope.cli.main import main
+from downslope.core.schedules import Cosine, Exponential, Linear, Warmup
+from downslope.training.remarks import remarks
+from downslope.training.run_folder import RunFolder
+from draws import draws
+
+FACTS = {"steps_per_epoch": 5, "data": {"train_examples": 40, "held_out_examples": 100, "most_frequent": 0.5}}
+
+
+def said(recipe=None, steps=20, left_out=0, **held_out):
+    """Return the remarks, one text."""
+    held_out = {"accuracy": 0.9, "loss": 0.5, **held_out}
+    return "\n".join(remarks(recipe or tiny(), FACTS, steps=steps, left_out=left_out, held_out=held_out))
+
+
+def test_a_run_that_went_well_has_no_remarks():
+    """Nothing is said where nothing is wrong; nor of old runs, whose facts say less."""
+    assert said() == ""
+    assert remarks(tiny(), {}, steps=0, left_out=0, held_out={}) == []
+
+
+def test_a_batch_larger_than_the_data_is_said():
+    """With both numbers; a batch of just all of them is what was asked for."""
+    assert said(tiny(data__batch_size="40")) == ""
+    assert "data.batch_size = 41 is more than the 40 training examples" in said(tiny(data__batch_size="41"))
+
+
+def test_steps_left_out_are_counted():
+    """56 of 60 are 93 %."""
+    assert "56 of 60 steps, 93%, were left out" in said(steps=60, left_out=56)
+
+
+@pytest.mark.parametrize(
+    ("lr", "steps", "still"),
+    [
+        (Linear(0.1, final=0.0, duration=10), 40, 30),  # lr is 0 from step 10 on
+        (Linear(0.1, final=0.0, duration=10), 11, 0),  # one step at 0 is the end of every schedule to 0
+        (Cosine(0.1, final=0.0, duration=2, unit="epoch"), 20, 10),
+        (Linear(0.1, final=0.001, duration=10), 40, 0),
+        (Exponential(0.1, rate=0.1, every=1), 400, 77),  # 10^-324, at step 323, is no float any more
+        (Warmup(30, then=Exponential(0.1, rate=0.5, every=10)), 31, 0),  # 0 at step 0 alone
+        (0.0, 7, 7),
+    ],
+    ids=str,
+)
+def test_steps_at_lr_0_are_counted(lr, steps, still):
+    """By hand: from the step at which the schedule comes to 0, for good."""
+    from dataclasses import replace
+
+    recipe = tiny()
+    text = said(replace(recipe, sgd=replace(recipe.sgd, lr=lr)), steps=steps)
+    if still == steps:
+        assert text == "lr was 0 in every step: no gradient moved anything"
+    elif still:
+        assert f"lr was 0 in the last {still:,} of {steps:,} steps" in text
+    else:
+        assert text == ""
+
+
+def test_a_group_that_moves_is_movement():
+    """Where the base lr is 0 and a group's is not, something moved."""
+    frozen = {"sgd__lr": "0.0", "groups": '[{ match = "*.bias", lr = 0.1 }]'}
+    assert "lr was 0" not in said(tiny(**frozen))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "guessing"),
+    [(0.1, True), (0.5, True), (0.6, True), (0.601, False), (0.99, False)],  # 0.5 + 2 sqrt(0.25 / 100) = 0.6
+)
+def test_an_accuracy_within_chance_of_guessing_is_said(accuracy, guessing):
+    """Among 100 examples of which half are of one class, up to 60 % are no better than naming it always."""
+    assert ("no better than naming the most frequent class" in said(accuracy=accuracy)) == guessing
+
+
+def test_numbers_that_are_none_are_divergence():
+    """NaN and inf are named; R2 of 0 or less is the mean's."""
+    assert "the held-out loss is no finite number" in said(loss=math.nan)
+    assert "the held-out accuracy and loss" in said(loss=math.inf, accuracy=math.nan)
+    assert "no better than answering with the mean" in said(r2=-0.1)
+    assert "mean" not in said(r2=0.1)
+
+
+@settings(max_examples=draws(50))
+@given(st.integers(1, 60), st.integers(1, 80))
+def test_the_search_by_halves_finds_what_counting_finds(duration, steps):
+    """The steps at 0 at the end, one by one."""
+    from dataclasses import replace
+
+    lr = Linear(0.1, final=0.0, duration=duration)
+    recipe = tiny()
+    found = re.search(r"last (\d+) of|every step", said(replace(recipe, sgd=replace(recipe.sgd, lr=lr)), steps=steps))
+    counted = 0
+    while counted < steps and lr(steps - 1 - counted) == 0:
+        counted += 1
+    assert (int(found[1]) if found else 0) == (counted if counted > max(1, 0.01 * steps) else 0)
+
+
+def test_terminal_and_page_say_the_same(tmp_path, capsys):
+    """A real run with a batch above the data, its lr at 0 and no better than guessing: the lines, and the page's."""
+    words = ["--data.name", "training_tasks:blobs", "--data.batch_size", "500", "--train.steps", "40"]
+    lr = ["--sgd.lr", '{ schedule = "linear", initial = 1e-9, final = 0.0, duration = 5 }']
+    assert main(["train", *words, *lr, "--out", str(tmp_path / "run")]) == 0
+    notes = re.findall(r"^note        (.*)$", capsys.readouterr().out, re.MULTILINE)
+    page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert [note.split()[0] for note in notes][:2] == ["data.batch_size", "lr"]
+    for note in notes:
+        assert f'<li class="warn">{note}.</li>' in page
+
+
+def test_a_run_that_diverged_has_its_page(tmp_path, capsys):
+    """Its gradient overflows: exit code 1, an event with the message, and a page that says it and shows the curves."""
+    words = ["--data.name", "training_tasks:line", "--train.loss", "mse", "--train.steps", "200", "--sgd.lr", "30"]
+    assert main(["train", *words, "--out", str(tmp_path / "run")]) == 1
+    message = capsys.readouterr().err.removeprefix("downslope: error: ").strip()
+    page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    events = RunFolder(tmp_path / "run").events()
+    assert events[-1]["event"] == "fail"
+    assert events[-1]["error"] == message
+    assert f"failed at step {events[-1]['step']}" in page
+    assert "<svg" in page
+    assert main(["watch", str(tmp_path / "run"), "--once"]) == 0
+    assert capsys.readouterr().out.startswith("failed ")
