@@ -107,7 +107,8 @@ def train(
         if workers.is_first:
             durable.make_folder(plan.folder)
             stack.enter_context(locked(plan.folder))
-            run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts())
+            for note in run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts()):
+                console.say(note)
         run = Run(task, plan, console, workers, watchers)
         try:
             with unfilled():
