@@ -24,6 +24,7 @@ from downslope.training.progress import Console
 from downslope.training.run import Run
 from downslope.training.signals import Signals
 from downslope.training.task import Task, build_task
+from downslope.training.trust import seal_of
 from downslope.training.watchers import Watcher
 
 
@@ -107,7 +108,8 @@ def train(
         if workers.is_first:
             durable.make_folder(plan.folder)
             stack.enter_context(locked(plan.folder))
-            for note in run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts()):
+            facts = {**task.facts(), **seal_of(recipe)}
+            for note in run_folder.make_ready(plan.folder, plan.checkpoint, recipe, facts):
                 console.say(note)
         run = Run(task, plan, console, workers, watchers)
         try:
