@@ -232,6 +232,21 @@ def test_tensors_that_are_not_those_of_the_manifest_are_refused(stopped, tmp_pat
             assert (code, "bug" in err) == (0 if part == "optimizer" and not tensors else 2, False), err
 
 
+def test_tensors_of_a_format_that_torch_lacks_are_passed_over(stopped, tmp_path, capsys, no_report):
+    """Four-bit numbers, well signed: the library raises a KeyError of its own."""
+    from downslope.training.manifest import describe_bytes
+
+    run = Path(shutil.copytree(stopped, tmp_path / "run"))
+    path, table = manifest_of(run)
+    head = json.dumps({"a": {"dtype": "F4", "shape": [4], "data_offsets": [0, 2]}}).encode()
+    data = len(head).to_bytes(8, "little") + head + bytes(2)
+    (path.parent / "model.safetensors").write_bytes(data)
+    table["files"]["model.safetensors"] = describe_bytes(data)
+    path.write_bytes(signed(table))
+    code, out, _ = train(run, capsys)
+    assert (code, "passed over step-00000030: model.safetensors is no safetensors file" in out) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("required", "check", "rows"),
     [

@@ -147,8 +147,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             continue  # it is read where it is needed, and may not fit here
         try:
             tensors[name.removesuffix(".safetensors")] = safetensors.torch.load(data)
-        except safetensors.SafetensorError as error:
-            raise CheckpointError(f"{name} is no safetensors file: {error}") from None
+        except (safetensors.SafetensorError, KeyError, RuntimeError, ValueError) as error:  # torch lacks dtypes
+            raise CheckpointError(f"{name} is no safetensors file: {shown(error)}") from None
     return Checkpoint(folder=folder, manifest=manifest, tensors=_Joined(folder, manifest) if is_sharded else tensors)
 
 
