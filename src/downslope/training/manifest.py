@@ -67,7 +67,7 @@ class RecipeTable(Struct):
 
 
 class ParameterGroup(Struct):
-    """A group of the optimizer's state; the optimizer itself looks at the values when it loads them."""
+    """A group of the optimizer's state; the optimizer looks at the values, once their types are right."""
 
     step: Count
     skipped: Count
@@ -76,6 +76,17 @@ class ParameterGroup(Struct):
     weight_decay: float
     params: list[Count]
     param_names: list[str]
+    lr_initial: float | None = None
+    lr_max: float | None = None
+    dampening: float = 0.0
+    nesterov: bool = False
+    decay: str = ""
+    lr_in_velocity: bool = False
+    undampened_first_step: bool = True
+    maximize: bool = False
+    lr_schedule: dict[str, Any] | None = None
+    momentum_schedule: dict[str, Any] | None = None
+    weight_decay_schedule: dict[str, Any] | None = None
 
 
 class Waiting(Struct):
