@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from downslope.cli.arguments import CommandParser
-from downslope.cli.run_folders import find_run_folder
+from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.tables import count_of, format_number, format_percent, format_table
 
 
@@ -28,8 +28,9 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("run", metavar="RUN", help="run folder, finished or not")
     add_checkpoint_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
+    add_trust_option(parser)
     arguments = parser.read(words)
-    run = find_run_folder(arguments.run)
+    run = find_trusted_run(arguments.run, trust=arguments.trust)
     from downslope.training.evaluate import evaluate_run
 
     result = evaluate_run(run, arguments.checkpoint)

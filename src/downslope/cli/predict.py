@@ -7,7 +7,7 @@ from typing import Any
 
 from downslope.cli.arguments import CommandParser, count, file_path
 from downslope.cli.evaluate import add_checkpoint_option, after, describe_metrics, print_json, print_notes
-from downslope.cli.run_folders import find_run_folder
+from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.tables import format_number, format_table
 
 _HELD_OUT_COUNT = 10
@@ -58,8 +58,9 @@ def execute(words: Sequence[str]) -> int:
         help="sequences: draw the first input's attention: .png, .svg, .pdf",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
+    add_trust_option(parser)
     arguments = parser.read(words)
-    run = find_run_folder(arguments.run)
+    run = find_trusted_run(arguments.run, trust=arguments.trust)
     from downslope.training.predict import predict_run
 
     limit = arguments.count or (_HELD_OUT_COUNT if arguments.input is None else None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from downslope.cli.arguments import CommandParser, file_path
-from downslope.cli.run_folders import find_run_folder
+from downslope.cli.run_folders import add_trust_option, find_trusted_run
 
 PAGE = "downslope-report.html"
 """Where several runs are reported on if not told otherwise."""
@@ -33,8 +33,9 @@ def execute(words: Sequence[str]) -> int:
         type=file_path,
         help=f"where to write it (default: RUN/report.html; for several, {PAGE})",
     )
+    add_trust_option(parser)
     arguments = parser.read(words)
-    runs = [find_run_folder(run) for run in arguments.runs]
+    runs = [find_trusted_run(run, trust=arguments.trust) for run in arguments.runs]
     out = arguments.out or (runs[0] / "report.html" if len(runs) == 1 else Path(PAGE))
     from downslope.training.report import write_report
 

@@ -15,6 +15,7 @@ from downslope.core.errors import CheckpointError, DivergenceError, DownslopeErr
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
 from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
+from downslope.training.imports import functions_named
 from downslope.training.layout import ANEW
 from downslope.training.lock import locked
 from downslope.training.parallel.start import begin_together
@@ -25,6 +26,7 @@ from downslope.training.remarks import remarks
 from downslope.training.run import Run
 from downslope.training.signals import Signals
 from downslope.training.task import Task, build_task
+from downslope.training.trust import seal_of, state_folder
 from downslope.training.watchers import Watcher
 
 
@@ -110,7 +112,14 @@ def train(
         if workers.is_first:
             durable.make_folder(plan.folder)
             stack.enter_context(locked(plan.folder))
-            run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts())
+            seal = seal_of(recipe)
+            if not seal and functions_named(recipe):
+                console.say(
+                    f"it cannot be noted in {state_folder()} that this run is yours; using it will need --trust"
+                )
+            facts = {**task.facts(), **seal}
+            for note in run_folder.make_ready(plan.folder, plan.checkpoint, recipe, facts):
+                console.say(note)
         run = Run(task, plan, console, workers, watchers)
         failed: Exception | None = None
         try:
