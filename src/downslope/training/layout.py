@@ -46,6 +46,7 @@ class DataFacts(Struct):
     input_shape: list[Count] = []
     classes: Count | None = None
     class_names: list[str] = []
+    most_frequent: Annotated[float, Meta(ge=0, le=1)] | None = None
     fingerprint: str | None = None
 
 

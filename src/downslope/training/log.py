@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -177,18 +177,30 @@ def read_lines(path: Path, required: tuple[str, ...], check: Check | None = None
     Raises:
         CheckpointError: If a line is damaged, or the file is a link, a folder or a device.
     """
-    rows: list[dict[str, Any]] = []
+    return [parse_line(line, path, number, required, check) for number, line in enumerate(each_line(path), start=1)]
+
+
+def each_line(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file with their ends, but for a last one that is not complete; an absent file has none.
+
+    Args:
+        path: The file.
+
+    Raises:
+        CheckpointError: If it is a link, a folder or a device, or a line has no end.
+    """
+    number = 1
     try:
         with durable.explained("read", path), open_regular(path, CheckpointError, follow=False) as file:
             while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
-                rows.append(parse_line(line, path, len(rows) + 1, required, check))
+                yield line
+                number += 1
     except durable.StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            return []
+            return
         raise
     if len(line) >= LONGEST_LINE:
-        raise CheckpointError(f"{path}, line {len(rows) + 1}: damaged; it has no end.")
-    return rows
+        raise CheckpointError(f"{path}, line {number}: damaged; it has no end.")
 
 
 Check = Callable[[Mapping[str, Any]], str | None]

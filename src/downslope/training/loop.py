@@ -121,20 +121,12 @@ def train(
             for note in run_folder.make_ready(plan.folder, plan.checkpoint, recipe, facts):
                 console.say(note)
         run = Run(task, plan, console, workers, watchers)
-        failed: Exception | None = None
         try:
-            with unfilled():
-                run.go()
-        except Exception as error:
-            failed = error
-            if isinstance(error, DownslopeError | OSError):
-                run.guard.check()  # a folder that was removed explains any other failure
-            run.note_failure(error)
-            raise
-        finally:
-            run.close()
-            if isinstance(failed, DivergenceError | NonFiniteGradientError) and report and workers.is_first:
+            _go(run)
+        except (DivergenceError, NonFiniteGradientError):
+            if report and workers.is_first:
                 _write_report(plan.folder, console)  # of a run that diverged one wants to see how
+            raise
         page = _write_report(plan.folder, console) if report and run.finished and workers.is_first else None
         run.guard.check()
     return Outcome(
@@ -147,18 +139,27 @@ def train(
         folder=plan.folder,
         report=page,
         seconds=time.monotonic() - began,
-        remarks=tuple(
-            remarks(
-                recipe,
-                task.facts(),
-                steps=run.step,
-                left_out=task.state.mishaps.spikes + task.state.mishaps.nonfinite,
-                held_out=task.state.held_out,
-            )
-            if run.finished
-            else ()
-        ),
+        remarks=tuple(_remarks(task, run.step) if run.finished else ()),
     )
+
+
+def _remarks(task: Task, step: int) -> list[str]:
+    left_out = task.state.mishaps.spikes + task.state.mishaps.nonfinite
+    return remarks(task.recipe, task.facts(), steps=step, left_out=left_out, held_out=task.state.held_out)
+
+
+def _go(run: Run) -> None:
+    """Train to the end; of a failure note what it was, and close the files whatever happens."""
+    try:
+        with unfilled():
+            run.go()
+    except Exception as error:
+        if isinstance(error, DownslopeError | OSError):
+            run.guard.check()  # a folder that was removed explains any other failure
+        run.note_failure(error)
+        raise
+    finally:
+        run.close()
 
 
 def take_up(task: Task, plan: Plan) -> list[str]:

@@ -17,6 +17,7 @@ from downslope.core.schedules import Schedule
 from downslope.core.schedules.base import value_at
 from downslope.recipes.schema import Recipe
 from downslope.training.remarks import remarks
+from downslope.training.report.columns import STEP, Columns, read_columns
 from downslope.training.report.series import Series, collect
 from downslope.training.run_folder import RunFolder
 from downslope.training.sessions import Session, sessions
@@ -37,7 +38,7 @@ class RunData:
         name: What the page calls it: the folder's name, with as much of its path as tells it from the others.
         recipe: The resolved recipe.
         facts: What the run wrote down at its start (run.json).
-        rows: The log of record.
+        log: The log of record.
         events: The wall-clock events.
     """
 
@@ -45,27 +46,19 @@ class RunData:
     name: str
     recipe: Recipe
     facts: Mapping[str, Any]
-    rows: Sequence[Mapping[str, Any]]
+    log: Columns
     events: Sequence[Mapping[str, Any]]
 
     def kind(self, kind: str) -> list[Mapping[str, Any]]:
-        """Return the rows of one kind: "step", "evaluation", "skip", "rewind", "plateau" or "stop"."""
-        return [row for row in self.rows if row["kind"] == kind]
+        """Return the rows of one kind: "evaluation", "measure", "rewind", "plateau" or "stop"."""
+        return self.log.kind(kind)
 
     @cached_property
     def train(self) -> dict[str, Series]:
         """Series of the step rows, by name; one that no row has is empty."""
-        rows = self.kind("step")
-        names = ("loss", "accuracy", "lr", "momentum", "weight_decay", "grad_norm", "weight_norm")
-        series = {name: collect(rows, name) for name in names}
-        left_out = [*self.kind("skip"), *self.kind("rewind")]
-        if left_out and rows:  # such a step has no row of its own; a line must not run across it, but show a spike
-            holes = [
-                {"step": row["step"], "loss": row.get("loss", "nan") if "bound" in row else "nan", "grad_norm": "nan"}
-                for row in left_out
-            ]
-            filled = sorted([*rows, *holes], key=lambda row: row["step"])
-            series |= {name: collect(filled, name) for name in ("loss", "grad_norm") if len(series[name])}
+        series = {name: self.log.steps(name) for name in STEP}
+        if self.log.left_out and self.log.count:
+            series |= {name: self.log.with_holes(name) for name in ("loss", "grad_norm") if len(series[name])}
         return series | {"effective_lr": self._effective_lr(series["lr"], series["momentum"])}
 
     @cached_property
@@ -94,7 +87,7 @@ class RunData:
     @property
     def steps_done(self) -> int:
         """How many steps the log tells of, those that were skipped included."""
-        return max((row["step"] + 1 for row in self.rows), default=0)
+        return self.log.last_step + 1
 
     @property
     def total_steps(self) -> int | None:
@@ -135,8 +128,8 @@ class RunData:
             return []
         evaluations = self.kind("evaluation")
         measured = {} if not evaluations else {n: float(v) for n, v in evaluations[-1].items() if n not in _NO_METRICS}
-        left_out = len(self.kind("skip")) + len(self.kind("rewind"))
-        return remarks(self.recipe, self.facts, steps=self.steps_done, left_out=left_out, held_out=measured)
+        steps, left_out = self.steps_done, self.log.left_out
+        return remarks(self.recipe, self.facts, steps=steps, left_out=left_out, held_out=measured)
 
     @property
     def finished(self) -> bool:
@@ -181,7 +174,7 @@ def read_runs(folders: Sequence[Path]) -> list[RunData]:
             raise DownslopeError(f"{folders[index]}: the same run was given twice. Give each run once.")
     opened = [RunFolder(folder) for folder in folders]
     return [
-        RunData(folder, name, folder.recipe(), folder.facts(), folder.rows(), folder.events())
+        RunData(folder, name, folder.recipe(), folder.facts(), read_columns(folder.path), folder.events())
         for folder, name in zip(opened, distinct_names(resolved), strict=True)
     ]
 

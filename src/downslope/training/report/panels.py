@@ -261,7 +261,8 @@ def _title(name: str) -> str:
 
 
 def _moves(run: RunData, name: str) -> bool:
-    return len(np.unique(run.train[name].finite)) > 1
+    values = run.train[name].finite
+    return bool(len(values)) and values.min() != values.max()
 
 
 def line_of(

@@ -68,9 +68,18 @@ def collect(rows: Iterable[Mapping[str, Any]], name: str) -> Series:
     """
     pairs = [(row["step"], float(row[name])) for row in rows if row.get(name) is not None]
     steps = np.array([step for step, _ in pairs], dtype=np.int64)
-    values = np.array([value for _, value in pairs], dtype=np.float64)
+    return series_of(steps, np.array([value for _, value in pairs], dtype=np.float64))
+
+
+def series_of(steps: Integers, values: Floats) -> Series:
+    """Return values at steps as a series: what is not finite becomes a gap.
+
+    Args:
+        steps: int64 array of shape (n,), ascending.
+        values: float64 array of shape (n,).
+    """
     gaps = ~np.isfinite(values)
-    return Series(steps, np.where(gaps, np.nan, values), steps[gaps])
+    return Series(steps, np.where(gaps, np.nan, values) if gaps.any() else values, steps[gaps])
 
 
 def smoothing_window(count: int) -> int:

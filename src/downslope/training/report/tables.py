@@ -158,12 +158,12 @@ def checkpoints(run: RunData) -> list[dict[str, str]]:
 
 def skipped(run: RunData) -> tuple[int, str]:
     """Return how many steps were skipped because a gradient was not finite, and which: "100-129, 140"."""
-    return _ranges([row["step"] for row in run.kind("skip") if "bound" not in row])
+    return _ranges(run.log.skipped(spikes=False))
 
 
 def spikes(run: RunData) -> tuple[int, str]:
     """Return how many steps were skipped because the loss leapt up, and which."""
-    return _ranges([row["step"] for row in run.kind("skip") if "bound" in row])
+    return _ranges(run.log.skipped(spikes=True))
 
 
 def rewinds(run: RunData) -> str:
