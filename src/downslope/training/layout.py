@@ -15,6 +15,7 @@ from downslope.training import durable
 
 RECIPE = "recipe.toml"
 FACTS = "run.json"
+INPUTS = "inputs.json"
 LOCK = "lock"
 MODEL = "model.safetensors"
 EMA = "ema.safetensors"

@@ -14,8 +14,9 @@ from pathlib import Path
 from downslope.core.errors import CheckpointError, DownslopeError
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
+from downslope.training.data.kept import encode_inputs, keep_inputs
 from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
-from downslope.training.layout import ANEW
+from downslope.training.layout import ANEW, INPUTS
 from downslope.training.lock import locked
 from downslope.training.parallel.start import begin_together
 from downslope.training.parallel.workers import Workers
@@ -108,6 +109,7 @@ def train(
             durable.make_folder(plan.folder)
             stack.enter_context(locked(plan.folder))
             run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts())
+            durable.write_file(plan.folder / INPUTS, encode_inputs(keep_inputs(task.dataset, task.fingerprint)))
         run = Run(task, plan, console, workers, watchers)
         try:
             with unfilled():

@@ -6,7 +6,8 @@ does not: weighting shards against one another, which is `gradients.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -25,11 +26,12 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 BUILT_IN = ("cross_entropy", "mse", "output")
 
 
-def build_loss(recipe: Recipe) -> Loss:
+def build_loss(recipe: Recipe, class_weights: Sequence[float] | None = None) -> Loss:
     """Return the loss that a recipe names.
 
     Args:
         recipe: The recipe.
+        class_weights: What an example of each class counts, for "cross_entropy"; None where all count alike.
 
     Returns:
         Function of outputs and targets, giving a scalar tensor, and raising `DataError` where they do not fit.
@@ -39,7 +41,7 @@ def build_loss(recipe: Recipe) -> Loss:
     """
     name = recipe.train.loss
     if name == "cross_entropy":
-        return cross_entropy
+        return cross_entropy if class_weights is None else partial(cross_entropy, weight=torch.tensor(class_weights))
     if name == "mse":
         return mean_squared_error
     if name == "output":
@@ -52,18 +54,21 @@ def build_loss(recipe: Recipe) -> Loss:
     )
 
 
-def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+def cross_entropy(outputs: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
     """Return the mean sparse categorical cross-entropy of logits.
 
     Args:
         outputs: Logits of shape (examples, classes, ...).
         targets: Class indices, int64, of shape (examples, ...).
+        weight: What an example of each class counts in the mean, shape (classes,); None where all count alike.
 
     Raises:
         DataError: If the outputs are no tensor of such a shape.
     """
     _check_logits("cross_entropy", outputs, targets)
-    return functional.cross_entropy(outputs, targets)
+    if weight is not None:
+        weight = weight.to(outputs.dtype)
+    return functional.cross_entropy(outputs, targets, weight=weight)
 
 
 def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -107,6 +112,9 @@ def mean_output(outputs: Tensor, targets: Tensor) -> Tensor:
 def count_correct(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the number of targets whose class has the largest logit, as a 0-d tensor.
 
+    Of equal logits the first is the largest. Where the largest is no finite number there is no answer, so none is
+    right.
+
     Args:
         outputs: Logits of shape (examples, classes, ...).
         targets: Class indices of shape (examples, ...).
@@ -115,7 +123,27 @@ def count_correct(outputs: Tensor, targets: Tensor) -> Tensor:
         DataError: If the outputs are no tensor of such a shape.
     """
     _check_logits("accuracy", outputs, targets)
-    return torch.count_nonzero(outputs.detach().argmax(1) == targets)  # takes half as long as a sum of truths
+    chosen, answered = choose(outputs)
+    return torch.count_nonzero((chosen == targets) & answered)  # takes half as long as a sum of truths
+
+
+def choose(outputs: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
+    """Return the class with the largest logit, and whether there is an answer at all.
+
+    Args:
+        outputs: Logits of shape (examples, classes, ...).
+        dim: Where the classes are.
+
+    Returns:
+        int64 indices, and bools, both of shape (examples, ...). The largest of logits is NaN if one of them is, and
+        otherwise finite just if softmax is defined: -inf alone is a class that is left out.
+
+    Example:
+        >>> choose(torch.tensor([[1.0, 2.0], [torch.nan, 2.0], [-torch.inf, 3.0]]))
+        (tensor([1, 0, 1]), tensor([ True, False,  True]))
+    """
+    largest, chosen = outputs.detach().max(dim)
+    return chosen, torch.isfinite(largest)
 
 
 def kind_of(outputs: Any) -> str:

@@ -32,7 +32,7 @@ from downslope.training.run_folder import RunFolder, check_free, holds_run
 
 RUNS = Path("runs")
 
-_FIXED = ("seed", "data", "model", "train.loss", "train.accumulate", "train.shards")
+_FIXED = ("seed", "data", "model", "train.loss", "train.class_weights", "train.accumulate", "train.shards")
 """Paths of a recipe that decide a run's numbers from its first step on."""
 
 

@@ -19,11 +19,12 @@ from downslope.recipes.schema import Recipe
 from downslope.training import checkpoint as checkpoints
 from downslope.training import durable, events, log
 from downslope.training.checkpoint import Checkpoint
+from downslope.training.data.kept import read_inputs_kept
 from downslope.training.guard import Guard
-from downslope.training.layout import EMA, FACTS, LOCK, LOGGERS, MODEL, RECIPE, REPORT, TENSORBOARD, read_facts
+from downslope.training.layout import EMA, FACTS, INPUTS, LOCK, LOGGERS, MODEL, RECIPE, REPORT, TENSORBOARD, read_facts
 
 _OWN = frozenset(
-    {RECIPE, FACTS, LOCK, MODEL, EMA, REPORT, LOGGERS, TENSORBOARD, log.NAME, events.NAME, checkpoints.FOLDER}
+    {RECIPE, FACTS, INPUTS, LOCK, MODEL, EMA, REPORT, LOGGERS, TENSORBOARD, log.NAME, events.NAME, checkpoints.FOLDER}
 )
 
 
@@ -105,6 +106,8 @@ class RunFolder:
         """
         try:
             self.facts()
+            if read_inputs_kept(self.path) is None:
+                return False
         except CheckpointError:
             return False
         if "shapes" in last.manifest:  # several workers wrote it, and the final file was put together from theirs

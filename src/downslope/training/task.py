@@ -21,6 +21,7 @@ from downslope.core.settings import Settings
 from downslope.recipes.encode import to_table
 from downslope.recipes.schema import Recipe
 from downslope.training.batches import Batches
+from downslope.training.class_weights import weigh_classes
 from downslope.training.data import Dataset, load_data
 from downslope.training.environment import describe_environment
 from downslope.training.models import build_model
@@ -116,7 +117,7 @@ def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:
     Raises:
         DownslopeError: If something in it cannot be had, or does not fit together.
     """
-    dataset = load_data(recipe)
+    dataset = weigh_classes(recipe, load_data(recipe))
     model = build_model(recipe, dataset)
     sharding = _shard(model, dataset, workers) if recipe.train.parallel == "sharded" else None
     train = recipe.train

@@ -16,9 +16,11 @@ import torch
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.paths import expand_home, expansion_of, from_here
+from downslope.core.shown import shown
 from downslope.training.data.checking import at, check, split
 from downslope.training.data.dataset import Dataset, Examples
 from downslope.training.data.image_files import SUFFIXES, Pixels, list_images, read_image, sorted_entries
+from downslope.training.data.kept import KeptImages, plain_options
 from downslope.training.data.labels import check_classes, order_classes, show_names
 from downslope.training.options import read_options
 
@@ -103,48 +105,129 @@ def load(recipe: Recipe) -> Dataset:
         {**table, "classes": len(names)},
         image_shape=(height, width) if options.colour == "grey" else None,
     )
-    reader = ImageReader(replace(options, size=(height, width) if options.size else None), (height, width), scaling)
+    resized = replace(options, size=(height, width) if options.size else None)
+    reader = ImageReader(resized, (height, width), scaling, names)
     return replace(dataset, class_names=names, reader=reader)
 
 
 class ImageReader:
-    """Reads images to predict as the run's own were.
+    """Reads images to predict or to rate as the run's own were.
 
     Args:
         options: The recipe's.
         shape: (height, width) that the model takes.
         scaling: Mean and standard deviation by channel, each of shape (channels, 1, 1); None for pixels as they are.
+        names: What each class is called.
     """
 
-    def __init__(self, options: Options, shape: tuple[int, int], scaling: tuple[Pixels, Pixels] | None) -> None:
-        """Take all three."""
+    def __init__(
+        self,
+        options: Options,
+        shape: tuple[int, int],
+        scaling: tuple[Pixels, Pixels] | None,
+        names: tuple[str, ...],
+    ) -> None:
+        """Take all of them."""
         self._options = options
         self._shape = shape
         self._scaling = scaling
+        self._names = names
 
-    def __call__(self, given: str | Path) -> Examples:
-        """Return inputs and the files' names.
+    def kept(self) -> KeptImages:
+        """Return what a run keeps, so that `restore_image_reader` gives the same reader."""
+        scaling = self._scaling
+        return KeptImages(
+            options=plain_options(self._options),
+            height=self._shape[0],
+            width=self._shape[1],
+            scaling=None if scaling is None else (_channels(scaling[0]), _channels(scaling[1])),
+        )
+
+    def __call__(self, given: str | Path, *, identify: str | None = None, rated: bool = False) -> Examples:
+        """Return inputs and the files' names; sub-folders that are called as classes tell what is right.
 
         Args:
             given: An image, or a folder of them.
+            identify: Must be None: an image is known by its path.
+            rated: Whether each must lie in the folder of its class.
 
         Raises:
             DataError: If there is none, or it cannot be read, or has another size and none to be scaled to.
         """
+        if identify is not None:
+            raise DataError("--id names a column of a table; images are known by their paths. Leave it out.")
         path = expand_home(given, DataError, "--input")
         if path.is_dir():
             files = list_images(path)
             if not files:
-                raise DataError(f"{path}: holds no image.")
+                raise DataError(f"{shown(path)}: holds no image.")
         elif path.suffix.lower() not in SUFFIXES:
-            raise DataError(f"{path}: must be an image, ending in {', '.join(SUFFIXES)}, or a folder of images.")
+            raise DataError(f"{shown(path)}: must be an image, ending in {', '.join(SUFFIXES)}, or a folder of images.")
         elif not path.exists():
-            raise DataError(f"{given}{expansion_of(given)}: there is no such file.")
+            raise DataError(f"{shown(given)}{expansion_of(given)}: there is no such file.")
         else:
             files = [path]
         images = _read_all(files, self._options, ("the run's own", (0, *self._shape)))
-        names = [str(file.relative_to(path)) if path.is_dir() else file.name for file in files]
-        return Examples(inputs=torch.from_numpy(_scale(images, self._scaling)), names=names)
+        inside = [file.relative_to(path) if path.is_dir() else Path(file.name) for file in files]
+        found = Examples(inputs=torch.from_numpy(_scale(images, self._scaling)), names=[str(one) for one in inside])
+        return self._with_targets(found, [one.parts[0] if len(one.parts) > 1 else "" for one in inside], path, rated)
+
+    def held_out(self, recipe: Recipe) -> Examples:
+        """Return the images that the recipe's own folder holds out now; those of no known class have no target."""
+        folder = expand_home(self._options.path, DataError, "data.options.path")
+        if not folder.is_dir():
+            raise DataError(f"data.options.path = {shown(self._options.path)!r}: there is no such folder.")
+        parts = _find_parts(folder)
+        found = self(parts[-1])
+        if len(parts) == 2:
+            return found
+        order = torch.arange(len(found))
+        return found.take(split(recipe, order, order)["held_out_inputs"].tolist())
+
+    def _with_targets(self, found: Examples, labels: list[str], path: Path, rated: bool) -> Examples:  # noqa: FBT001
+        known = [place for place, label in enumerate(labels) if label in self._names]
+        unknown = sorted({label for label in labels if label and label not in self._names})
+        stray = labels.count("")
+        if rated and (unknown or stray):
+            what = (
+                f"the run has learned no class {show_names(unknown)}"
+                if unknown
+                else f"{stray} image(s) lie in no sub-folder"
+            )
+            raise DataError(
+                f"{shown(path)}: {what}. To be rated, each image must lie in the sub-folder of its class; the run's "
+                f"are {show_names(self._names)}. To predict without comparing, use downslope predict."
+            )
+        note = f"images in folders that are not called as a class are not compared: {show_names(unknown)}"
+        found = replace(found, notes=(note,) if unknown else ())
+        if not known:
+            return found
+        return replace(
+            found,
+            targets=torch.tensor([self._names.index(labels[place]) for place in known], dtype=torch.int64),
+            known=torch.tensor(known, dtype=torch.int64),
+            target_name="class",
+        )
+
+
+def restore_image_reader(kept: KeptImages, names: tuple[str, ...]) -> ImageReader:
+    """Return the reader that a run kept.
+
+    Args:
+        kept: What `ImageReader.kept` returned.
+        names: What each class is called.
+    """
+    options: Options = read_options(Options, kept.options, "data")
+    scaling = None if kept.scaling is None else (_as_channels(kept.scaling[0]), _as_channels(kept.scaling[1]))
+    return ImageReader(options, (kept.height, kept.width), scaling, names)
+
+
+def _channels(values: Pixels) -> tuple[float, ...]:
+    return tuple(values.ravel().tolist())
+
+
+def _as_channels(values: tuple[float, ...]) -> Pixels:
+    return np.array(values, dtype=np.float32)[:, np.newaxis, np.newaxis]
 
 
 def _find_parts(folder: Path) -> list[Path]:

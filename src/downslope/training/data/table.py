@@ -75,7 +75,7 @@ def load(recipe: Recipe) -> Dataset:
         check(recipe, table),
         class_names=target.names,
         target_scale=target.scale if options.standardize_target else None,
-        reader=TableReader(encoding, target, options, file),
+        reader=TableReader(encoding, target, options, file.names, named=file.is_named),
     )
 
 

@@ -101,13 +101,16 @@ class CsvTable(TableFile):
             raise DataError(f"{path}: holds nothing{more}.")
         first = [cell.strip() for cell in first]
         self._check_cells(line, first)
-        if not form.has_header:
+        numbers = [name for name in first if self._is_number(name)]
+        known = set(unnamed.names or ()) if fixed else set[str]()
+        in_order = fixed and form.header is None and bool(numbers) and not known.intersection(first)
+        self._has_header = form.has_header and not in_order  # else an example already, in the run's order
+        if not self._has_header:
             super().__init__(path, unnamed.name(f"{path}, line {line}", len(first)), is_named=False)
             if form.names is not None and first == list(self.names):
                 advice = "Take it out, as it is in the run's own table." if fixed else f"Leave {_KEY}.names out."
                 raise DataError(f"{path}, line {line}: holds the names themselves. {advice}")
             return
-        numbers = [name for name in first if self._is_number(name)]
         if form.header is None and len(numbers) == len(first):
             raise DataError(
                 f"{path}, line {line}: must name the columns, such as area,rooms,price; got numbers: "
@@ -123,7 +126,7 @@ class CsvTable(TableFile):
         known: dict[str, str] = {}  # equal words are one object
         lines = array("q")
         rows = self._rows()
-        if self._form.has_header:
+        if self._has_header:
             next(rows)
         for line, cells in rows:
             if len(cells) != len(self.names):
@@ -138,7 +141,7 @@ class CsvTable(TableFile):
                     column.append(self._number(cell))
                 except ValueError as error:
                     hint = self._advise_decimal(cell) or wanted[name].hint
-                    if not self._form.has_header and len(lines) == 1:
+                    if not self._has_header and len(lines) == 1:
                         hint = f" It is the first line: if it names the columns, {self._advise_no_header()}"
                     raise DataError(
                         f"{self.path}, line {line}, column `{name}`: {cell[:40]!r} {error}.{hint}"

@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 
 from downslope.core.errors import DataError, did_you_mean
+from downslope.core.shown import shown
 from downslope.training.data.labels import order_classes, show_names
 from downslope.training.data.table_columns import Columns, NumberArray
+
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+NumberArray32 = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,38 @@ class Encoding:
         """
         return np.concatenate([self._encode_column(columns, name) for name in self.features], axis=1)
 
+    def encode_known(self, columns: Columns) -> tuple[NumberArray32, Rows, dict[int, str]]:
+        """Return the inputs of those rows that can be encoded, float32, which rows these are, and why the others not.
+
+        Args:
+            columns: The features' columns, in any number of rows.
+
+        Returns:
+            Shape (usable, inputs); indices of rows, shape (usable,); row -> a sentence that names place and cell.
+        """
+        refused: dict[int, str] = {}
+        for name in self.features:
+            if name not in self.filling:
+                for row in np.flatnonzero(columns.is_missing(name)).tolist():
+                    refused.setdefault(row, f"{columns.place(row, name)}: the cell is empty")
+            if name in self.words:
+                known = frozenset(self.words[name])
+                for row, word in enumerate(columns.words[name]):
+                    if word is not None and word not in known:
+                        refused.setdefault(row, self._unknown(columns, row, name, word))
+        usable = np.array([row for row in range(len(columns.lines)) if row not in refused], dtype=np.int64)
+        if len(usable) == 0:
+            width = sum(len(self.words[name]) if name in self.words else 1 for name in self.features)
+            return np.empty((0, width), dtype=np.float32), usable, refused
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes inf, which is noticed later
+            return self.encode(columns.take(usable)).astype(np.float32), usable, refused
+
+    def _unknown(self, columns: Columns, row: int, name: str, word: str) -> str:
+        return (
+            f"{columns.place(row, name)}: {shown(word)!r} was not among the words to learn from."
+            f"{did_you_mean(word, self.words[name])} There are {show_names(self.words[name])}"
+        )
+
     def _encode_column(self, columns: Columns, name: str) -> NumberArray:
         missing = columns.is_missing(name)
         if name in self.centres:
@@ -64,10 +100,7 @@ class Encoding:
             if word is None:
                 continue
             if word not in known:
-                raise DataError(
-                    f"{columns.place(row, name)}: {word!r} was not among the words to learn from."
-                    f"{did_you_mean(word, known)} There are {show_names(self.words[name])}."
-                )
+                raise DataError(f"{self._unknown(columns, row, name, word)}.")
             encoded[row, known[word]] = 1
         return encoded
 
