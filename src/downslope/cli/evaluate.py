@@ -25,9 +25,9 @@ def execute(words: Sequence[str]) -> int:
         "evaluate",
         usage="RUN [--input FILE] [--checkpoint last|best|PATH] [--json]",
         summary=(
-            "Print how good a run's model is on the held-out examples, or on those of a file with what is right: loss,\n"
-            "and accuracy with the rates of each class, the errors of numbers, or the rates of wrong sequences. A run\n"
-            "on a table takes a table with the target among its columns; one on images a folder with a sub-folder for\n"
+            "Print how good a run's model is on the held-out examples, or on those of a file with what is right:\n"
+            "loss, and accuracy with the rates of each class, errors of numbers, or rates of wrong sequences. A run\n"
+            "on a table takes a table with the target in it; one on images a folder with a sub-folder for\n"
             "each class; one on sequences lines of an input, a tab and a right answer; others an .npz file with the\n"
             "arrays `inputs` and `targets`."
         ),

@@ -103,15 +103,21 @@ class TrainedRun:
         """
         if self.kept is None:
             return self.dataset, take_held_out(self.dataset, None), ()
+        reader, examples, why = self.dataset.reader, None, ""
         try:
             found = load_data(self.recipe)
             if found.fingerprint() == self.kept.fingerprint:
                 return replace(found, class_weights=self.kept.class_weights), take_held_out(found, None), ()
-            reader = self.dataset.reader
-            examples = reader.held_out(self.recipe) if reader is not None else _held_out_alike(self.dataset, found)
+            examples = None if reader is not None else _held_out_alike(self.dataset, found)
         except DownslopeError as error:
+            why = str(error)
+        try:  # they may be no data to learn from any more, and yet some to read
+            examples = reader.held_out(self.recipe) if reader is not None else examples
+        except DownslopeError as error:
+            why = why or str(error)
+        if examples is None:
             raise DataError(
-                f"the held-out examples cannot be read: {error} The run itself needs no data any more: give examples of "
+                f"the held-out examples cannot be read: {why} The run itself needs no data any more: give examples of "
                 "your own with --input, or put the data back."
             ) from None
         if isinstance(examples, Dataset):
@@ -183,7 +189,8 @@ def evaluate_run(run: str | Path, checkpoint: str = "last", source: str | Path |
         found |= {prefix + name: value for name, value in rates.metrics.items()}
         if NONFINITE in rates.metrics:
             bad, whose = int(rates.metrics[NONFINITE]), " of the averaged model" if prefix else ""
-            notes = (*notes, f"{bad:,} of {rates.asked:,} outputs{whose} are no finite numbers; none of these is right")
+            said = f"{bad:,} of {rates.asked:,} outputs{whose} are no finite numbers; none of these counts as right"
+            notes = (*notes, said)
         if rates.by_length:
             found[f"{prefix}by_length"] = [_as_table(one) for one in rates.by_length]
         by_class = None if prefix else classes_of(dataset, targets, rates.outputs)

@@ -128,8 +128,8 @@ def _read_npz(path: Path) -> Arrays:
         return arrays
     if len(arrays) != 1:
         raise DataError(
-            f"{shown(path)}: must hold one array, or two called `{INPUTS}` and `{TARGETS}`; got {len(arrays)}: "
-            f"{shown(', '.join(arrays))}."
+            f"{shown(path)}: must hold one array; got {len(arrays)}: {shown(', '.join(arrays))}. To give what is "
+            f"right, too, call the two `{INPUTS}` and `{TARGETS}`."
         )
     return {INPUTS: next(iter(arrays.values()))}
 

@@ -79,9 +79,27 @@ class TableReader:
         Raises:
             DataError: If it cannot be read, lacks features, or has a target that the run does not know.
         """
-        file = open_table(
-            given, self._options.form, "--input", unnamed=Unnamed(self._columns, self._target.column), fixed=True
-        )
+        return self._read(given, "--input", identify=identify, rated=rated)
+
+    def held_out(self, recipe: Recipe) -> Examples:
+        """Return the rows that the recipe's own table holds out now; a class that is not known is no target."""
+        if self._options.held_out_path is not None:
+            return self._read(self._options.held_out_path, "data.options.held_out_path", any_class=True)
+        found = self._read(self._options.path, "data.options.path", any_class=True)
+        usable = torch.tensor(found.places())
+        return found.take(split(recipe, usable, usable)["held_out_inputs"].tolist())
+
+    def _read(
+        self,
+        given: str | Path,
+        origin: str,
+        *,
+        identify: str | None = None,
+        rated: bool = False,
+        any_class: bool = False,
+    ) -> Examples:
+        unnamed = Unnamed(self._columns, self._target.column)
+        file = open_table(given, self._options.form, origin, unnamed=unnamed, fixed=True)
         features = self._encoding.features
         wanted = want_features(features, self._options)
         check_names(file, wanted, "the run learned from it")
@@ -107,17 +125,9 @@ class TableReader:
         )
         if column not in file.names:
             return found
-        return self._with_targets(found, rows, rated=rated)
+        return self._with_targets(found, rows, rated=rated, any_class=any_class)
 
-    def held_out(self, recipe: Recipe) -> Examples:
-        """Return the rows that the recipe's own table holds out now; those without a known class have no target."""
-        if self._options.held_out_path is not None:
-            return self(self._options.held_out_path)
-        found = self(self._options.path)
-        usable = torch.tensor(found.places())
-        return found.take(split(recipe, usable, usable)["held_out_inputs"].tolist())
-
-    def _with_targets(self, found: Examples, rows: Columns, *, rated: bool) -> Examples:
+    def _with_targets(self, found: Examples, rows: Columns, *, rated: bool, any_class: bool) -> Examples:
         column = self._target.column
         usable = np.array(found.places(), dtype=np.int64)
         missing = rows.is_missing(column)
@@ -125,6 +135,8 @@ class TableReader:
             raise DataError(
                 f"{rows.place(int(np.argmax(missing)), column)}: the cell is empty, and every row is rated."
             )
+        if any_class and self._target.names:
+            missing |= np.array([word not in self._target.names for word in rows.words[column]], dtype=np.bool_)
         known = np.flatnonzero(~missing[usable])
         hint = "" if rated else _WITHOUT
         targets = self._target.encode(rows.take(usable[known]), "the run has learned no class {}", hint)
