@@ -1,4 +1,4 @@
-"""Class weights: the weighted mean of torch over all of a step's examples, however they are split; refused where wrong."""
+"""Class weights: torch's weighted mean over all of a step's examples, however they are split; refused where wrong."""
 
 import pytest
 import torch

@@ -92,11 +92,14 @@ class TrainedRun:
     model: nn.Module
     notes: tuple[str, ...]
 
-    def held_out(self) -> tuple[Dataset, Examples, tuple[str, ...]]:
+    def held_out(self, data: Dataset | None = None) -> tuple[Dataset, Examples, tuple[str, ...]]:
         """Return data with the held-out examples in them, these examples, and notes.
 
         The data are read now. Where they are no longer those of the run, what they hold out is read as the run reads
         any input: with its classes, columns and means.
+
+        Args:
+            data: The run's data where they are at hand; None to read them.
 
         Raises:
             DataError: If they cannot be read.
@@ -105,7 +108,7 @@ class TrainedRun:
             return self.dataset, take_held_out(self.dataset, None), ()
         reader, examples, why = self.dataset.reader, None, ""
         try:
-            found = load_data(self.recipe)
+            found = load_data(self.recipe) if data is None else data
             if found.fingerprint() == self.kept.fingerprint:
                 return replace(found, class_weights=self.kept.class_weights), take_held_out(found, None), ()
             examples = None if reader is not None else _held_out_alike(self.dataset, found)

@@ -14,6 +14,7 @@ from pathlib import Path
 from downslope.core.errors import CheckpointError, DownslopeError
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
+from downslope.training.data import Dataset
 from downslope.training.data.kept import encode_inputs, keep_inputs
 from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
 from downslope.training.layout import ANEW, INPUTS
@@ -119,7 +120,8 @@ def train(
             raise
         finally:
             run.close()
-        page = _write_report(plan.folder, console) if report and run.finished and workers.is_first else None
+        written = report and run.finished and workers.is_first
+        page = _write_report(plan.folder, console, task.dataset) if written else None
         run.guard.check()
     return Outcome(
         step=run.step,
@@ -154,7 +156,7 @@ def take_up(task: Task, plan: Plan) -> list[str]:
     return [*notes, *differences({"threads": then}, {"threads": now})]
 
 
-def _write_report(folder: Path, console: Console) -> Path | None:
+def _write_report(folder: Path, console: Console, data: Dataset | None = None) -> Path | None:
     page = folder / run_folder.REPORT
     try:
         from downslope.training.report import write_report
@@ -164,7 +166,7 @@ def _write_report(folder: Path, console: Console) -> Path | None:
         console.say(f'no report page: {error.name} is not installed. pip install "downslope[plot]" gives the page.')
         return None
     try:
-        write_report([folder], page)
+        write_report([folder], page, data)
     except DownslopeError as error:
         console.say(f"no report page: {error}")
         return None
