@@ -163,7 +163,7 @@ def _measure(opened: TrainedRun, examples: Examples) -> dict[str, float] | None:
 
 def _target_notes(examples: Examples) -> list[str]:
     """Return a note if targets have a place in the file, but not all are there."""
-    if examples.known is None or len(examples.known) == len(examples.inputs):
+    if examples.known is None or len(examples.known) == len(examples.inputs) or not examples.target_name:
         return []
     place = f"`{examples.target_name}`"
     if len(examples.known) == 0:

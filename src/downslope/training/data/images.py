@@ -206,7 +206,6 @@ class ImageReader:
             found,
             targets=torch.tensor([self._names.index(labels[place]) for place in known], dtype=torch.int64),
             known=torch.tensor(known, dtype=torch.int64),
-            target_name="class",
         )
 
 

@@ -67,6 +67,7 @@ class Encoding:
                 for row, word in enumerate(columns.words[name]):
                     if word is not None and word not in known:
                         refused.setdefault(row, self._unknown(columns, row, name, word))
+        refused = dict(sorted(refused.items()))
         usable = np.array([row for row in range(len(columns.lines)) if row not in refused], dtype=np.int64)
         if len(usable) == 0:
             width = sum(len(self.words[name]) if name in self.words else 1 for name in self.features)
