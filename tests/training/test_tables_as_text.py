@@ -153,9 +153,7 @@ def test_rows_to_predict_are_written_as_the_run_decided():
         "in.csv, line 2: is not UTF-8 at byte 6 (0xe9). The run reads its tables as UTF-8; save it so."
     )
     write("in.csv", "1;2\n3;4\n")
-    assert message_of(reader, "in.csv").endswith(
-        "got numbers: 1, 2. The run's own table names its columns in the first line, and so must this."
-    )
+    assert reader("in.csv").notes == ("in.csv names no columns; they are taken in the run's order: a, b",)
     reader = load('path = "t.csv", target = "y", delimiter = ";", header = true').reader
     assert reader("t.csv").inputs.shape == (3, 2)
 
