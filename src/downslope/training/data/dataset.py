@@ -76,6 +76,7 @@ class Dataset:
         class_names: What each class is called, by index; empty where classes have no names.
         reader: How a file of further examples becomes inputs, where arrays of inputs are not what a person has.
         target_scale: (mean, standard deviation) by which targets that are numbers were standardised.
+        notes: What a person should know of how they were read.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     reader: ExampleReader | None = field(default=None, repr=False, compare=False)
     target_scale: tuple[float, float] | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def take(self, examples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the inputs and targets of some training examples; sequences as long as the longest of these.

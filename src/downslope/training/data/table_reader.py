@@ -1,7 +1,4 @@
-"""Further rows of a table, to predict: read as the run read its own, and compared where they hold the target.
-
-What lives here: the reader, and which columns rows must have. What does not: predicting (`training/predict.py`).
-"""
+"""Further rows of a table, to predict: read as the run read its own, and compared where they hold the target."""
 
 from __future__ import annotations
 
@@ -11,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.training.data.dataset import Examples
 from downslope.training.data.table_columns import TableFile, Unnamed, Wanted
 from downslope.training.data.table_encoding import Encoding
 from downslope.training.data.table_files import open_table
 from downslope.training.data.table_options import Options
+from downslope.training.data.table_problems import KEY, to_toml
 from downslope.training.data.table_target import Target, want_target
 
 _WITHOUT = " To predict without comparing, take the column out."
@@ -51,13 +48,13 @@ class TableReader:
         """
         file = open_table(given, self._options.form, "--input", unnamed=self._unnamed, fixed=True)
         wanted = want_features(self._encoding.features, self._options)
-        check_names(file, wanted, "the run learned from it")
+        file.check_names(wanted, "the run learned from it")
         column = self._target.column
-        if column in file.names:
+        if column in file.places:
             wanted[column] = want_target(bool(self._target.names), _WITHOUT)
         rows = file.read(wanted)
         inputs = torch.from_numpy(self._encoding.encode(rows).astype(np.float32))
-        if column not in file.names:
+        if column not in file.places:
             return Examples(inputs=inputs)
         known = np.flatnonzero(~rows.is_missing(column))
         targets = self._target.encode(rows.take(known), "the run has learned no class {}", _WITHOUT)
@@ -66,34 +63,12 @@ class TableReader:
         )
 
 
-def check_names(file: TableFile, names: Iterable[str], why: str) -> None:
-    """Raise unless a table has columns of these names.
-
-    Args:
-        file: The table.
-        names: The names.
-        why: Continues a sentence: "but data.options.target names it".
-
-    Raises:
-        DataError: If it does not, with what it has.
-    """
-    for name in names:
-        if name not in file.names:
-            raise DataError(
-                f"{file.path}: has no column `{name}`, but {why}.{did_you_mean(name, file.names)} "
-                f"It has {one_of(file.names).replace(' or ', ' and ')}.{file.hint}"
-            )
-
-
 def want_features(features: Iterable[str], options: Options) -> dict[str, Wanted]:
     """Return what the cells of each feature are."""
-    return {
-        name: Wanted("word")
-        if name in options.categories
-        else Wanted(
-            "number",
-            f' If its words are to count, set data.options.categories = ["{name}"]; to leave it out, '
-            f'data.options.ignore = ["{name}"].',
-        )
-        for name in features
-    }
+    categories = set(options.categories)
+    return {name: Wanted("word") if name in categories else Wanted("number", _advise(name)) for name in features}
+
+
+def _advise(name: str) -> str:
+    quoted = to_toml([name])
+    return f" If its words are to count, set {KEY}.categories = {quoted}; to leave it out, {KEY}.ignore = {quoted}."
