@@ -1,7 +1,7 @@
 """Defaults that have changed, and what a run means that began before they did.
 
-A run writes every such option into its recipe. So a run whose recipe does not state it is from before, and goes on as it
-began; a new run of a recipe that does not state it takes today's default.
+A run writes every such option into its recipe. So a run whose recipe does not state it is from before, and goes on as
+it began; a new run of a recipe that does not state it takes today's default.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SCALED = "standardize_target"
 
 
 def settle(recipe: Recipe, begun: Mapping[str, Any] | None = None) -> Recipe:
-    """Return a recipe with the options stated whose default has changed.
+    r"""Return a recipe with the options stated whose default has changed.
 
     Args:
         recipe: The recipe.
@@ -25,7 +25,7 @@ def settle(recipe: Recipe, begun: Mapping[str, Any] | None = None) -> Recipe:
 
     Example:
         >>> from downslope.recipes.decode import parse_recipe
-        >>> text = '[data]\\nname = "table"\\n[sgd]\\nlr = 0.1\\n[train]\\nepochs = 1\\nloss = "mse"\\n'
+        >>> text = '[data]\nname = "table"\n[sgd]\nlr = 0.1\n[train]\nepochs = 1\nloss = "mse"\n'
         >>> new, old = settle(parse_recipe(text)), settle(parse_recipe(text), {"data": {"name": "table"}})
         >>> new.data.options["standardize_target"], old.data.options["standardize_target"]
         (True, False)

@@ -112,16 +112,7 @@ def _read_array(file: IO[bytes], size: int, place: str) -> Array:
     start = io.BytesIO(file.read(min(size, 1 << 17)))  # NumPy's own headers have some hundred bytes
     try:
         shape, fortran, dtype = _read_header(start)
-    except (
-        ValueError,
-        TypeError,
-        SyntaxError,
-        struct.error,
-        RecursionError,
-        MemoryError,
-        OverflowError,
-        EOFError,
-    ) as error:
+    except Exception as error:  # noqa: BLE001  # a header is Python's own syntax, whose parsers raise nearly anything
         raise DataError(f"{place}: cannot be read as NumPy's: {_first_line(error)}.") from None
     if dtype.hasobject:
         raise DataError(f"{place}: cannot be read as NumPy's: Object arrays cannot be loaded when allow_pickle=False.")

@@ -25,8 +25,8 @@ _SPACES = " \u00a0\u2009\u202f"
 _MARKS = frozenset(
     word
     for line in (
-        "? ?? - -- --- . .. * x # n.a. n.a na. n/d nd nil unknown missing undefined #n/a #na #div/0! #value! #ref! #num!",
-        "#null! #name? <na> nat -nan +nan -nan(ind) 1.#qnan 1.#ind \u2013 \u2014",
+        "? ?? - -- --- . .. * x # n.a. n.a na. n/d nd nil unknown missing undefined #n/a #na #div/0! #value! #ref!",
+        "#num! #null! #name? <na> nat -nan +nan -nan(ind) 1.#qnan 1.#ind \u2013 \u2014",
     )
     for word in line.split()
 )
