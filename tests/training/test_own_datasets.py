@@ -141,7 +141,7 @@ MODELS = {
     "an unknown option": (
         "Net",
         "{ hiden = 4 }",
-        r"cannot be called as Net\(hiden=4\): got an unexpected keyword argument 'hiden'. It is Net\(hidden=8, classes=3\)",
+        r"cannot be called as Net\(hiden=4\): got an unexpected .* .hiden.. It is Net\(hidden=8, classes=3\)",
     ),
     "numbers first": (
         "Sized",
