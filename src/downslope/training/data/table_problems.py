@@ -238,7 +238,7 @@ class Findings:
         if not self._is_text:
             read, units, left = {}, set(), dict(cells)
         if left and not (are_marks and good + len(read) > 0):
-            return self._words(name, bad, left)
+            return self._words(name, bad, left, rows)
         hints = [_say(key, value) for key, value in _changes(self._form, form).items()] if read else []
         if units:
             fixes["units"] = sorted(units)
@@ -250,7 +250,7 @@ class Findings:
             hints.append(f" If it stands for a missing number, set {KEY}.missing_marks = {to_toml(marks)}.")
         return "".join(hints) or bad.hint, fixes
 
-    def _words(self, name: str, bad: BadCells, left: Mapping[str, Cell]) -> tuple[str, dict[str, list[str]]]:
+    def _words(self, name: str, bad: BadCells, left: Mapping[str, Cell], rows: int) -> tuple[str, dict[str, list[str]]]:
         """Return what to do about a column of words or dates, and the options that do it."""
         if any(found.kind == "date" for found in left.values()):
             hint = (
@@ -260,7 +260,8 @@ class Findings:
             return hint, {} if name == self._target else {"ignore": [name]}
         if name == self._target:
             return bad.hint, {}
-        few = len(bad.cells) <= _FEW_WORDS and (len(bad.cells) == 1 or len(bad.cells) < bad.count)
+        different = len(bad.cells) + (rows > bad.count)
+        few = 1 < different <= _FEW_WORDS and len(bad.cells) < max(bad.count, 2)
         return bad.hint, {"categories" if few else "ignore": [name]}
 
 

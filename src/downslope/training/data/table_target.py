@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,9 +114,12 @@ def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], s
     labels = [label for label in columns.words[target] if label is not None]
     names = order_classes(labels)
     try:
-        fractions = [name for name in names if not float(name).is_integer()]
-    except (ValueError, OverflowError):
+        numbers = {name: float(name) for name in names}
+    except ValueError:
         return names, ""
+    if not all(map(math.isfinite, numbers.values())):
+        return names, ""  # nan and inf are words as good as others
+    fractions = [name for name, number in numbers.items() if not number.is_integer()]
     if fractions:
         row = labels.index(fractions[0])
         raise DataError(
