@@ -172,7 +172,7 @@ def test_columns_of_the_input_are_known_by_name(capsys):
     assert found["notes"] == ["columns that the run does not know are left out: name"]
     write_csv("new.csv", {"food": ["hay"], "nothing": ["1"]})
     assert fail(["predict", "run", "--input", "new.csv"], capsys) == (
-        "new.csv: has no columns `weight`, `age`, but the run learned from them. It has `food` and `nothing`."
+        "new.csv: has no columns `weight` and `age`, but the run learned from them. It has `food` and `nothing`."
     )
     rows = Path("animals.csv").read_text(encoding="utf-8").splitlines()[1:5]
     for lines in (rows, [row.rpartition(",")[0] for row in rows]):  # with the target and without

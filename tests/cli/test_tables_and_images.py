@@ -135,7 +135,7 @@ def test_a_table_of_classes(tmp_path, capsys):
     )
     (tmp_path / "new.csv").write_text("height\n3\n", encoding="utf-8")
     assert fail(["predict", "run", "--input", "new.csv"], capsys) == (
-        "new.csv: has no columns `weight`, `food`, but the run learned from them. It has `height`."
+        "new.csv: has no columns `weight` and `food`, but the run learned from them. It has `height`."
     )
 
 

@@ -63,7 +63,10 @@ FILES = {
     ),
     "infinite": (
         without((5, "40,inf,north,400")),
-        "t.csv, line 5, column `rooms`: 'inf' is not finite." + HINT.format("rooms"),
+        (
+            "t.csv, line 5, column `rooms`: 'inf' is not finite. If it stands for a missing number, set "
+            'data.options.missing_marks = ["inf"].'
+        ),
     ),
     "target": (
         without((2, "10,2,north,dear")),

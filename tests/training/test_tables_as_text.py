@@ -107,6 +107,7 @@ def test_the_options_hold_for_what_is_held_out_too():
     write("t.csv", ROWS.replace(",", ";"), "cp1252")
     write("h.csv", "50;3;süd;500\n", "cp1252")
     options = 'header = false, encoding = "cp1252", delimiter = ";", target = "3", categories = ["2"]'
+    options += ", standardize_target = false"
     data = load(f'path = "t.csv", held_out_path = "h.csv", {options}')
     assert (len(data.train_inputs), data.held_out_targets.tolist()) == (4, [500])
     write("h.csv", "50;3;süd;500;6\n", "cp1252")

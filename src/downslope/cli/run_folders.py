@@ -12,6 +12,7 @@ from pathlib import Path
 from downslope.core.errors import CheckpointError, did_you_mean
 from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.recipes.decode import load_recipe
+from downslope.recipes.earlier_defaults import settle
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
 
@@ -30,7 +31,7 @@ def load_run_recipe(folder: str | Path, overrides: Iterable[Override] = ()) -> t
         RecipeError: If its recipe has been damaged, or an override is wrong.
     """
     path = find_run_folder(folder)
-    return path, load_recipe(path / _RECIPE, overrides)
+    return path, settle(load_recipe(path / _RECIPE, overrides), {})
 
 
 def find_run_folder(given: str | Path) -> Path:

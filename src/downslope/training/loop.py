@@ -11,11 +11,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from downslope.core.errors import CheckpointError, DownslopeError
+from downslope.core.errors import CheckpointError, DownslopeError, NonFiniteGradientError
+from downslope.recipes.earlier_defaults import settle
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
 from downslope.training.data import Dataset
 from downslope.training.data.kept import encode_inputs, keep_inputs
+from downslope.training.divergence import advise_on_divergence
 from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
 from downslope.training.layout import ANEW, INPUTS
 from downslope.training.lock import locked
@@ -80,6 +82,7 @@ def train(
             recipe says to raise. What was saved before remains.
     """
     began = time.monotonic()
+    recipe = settle(recipe, None if plan.checkpoint is None else plan.checkpoint.manifest["recipe"])
     workers = Workers() if workers is None else workers
     for note in plan.notes:
         console.say(note)
@@ -115,8 +118,11 @@ def train(
         try:
             with unfilled():
                 run.go()
-        except (DownslopeError, OSError):
+        except NonFiniteGradientError as error:
             run.guard.check()  # a folder that was removed explains any other failure
+            raise NonFiniteGradientError(f"{error}{advise_on_divergence(recipe, task.dataset)}") from None
+        except (DownslopeError, OSError):
+            run.guard.check()
             raise
         finally:
             run.close()

@@ -6,6 +6,7 @@ does not: weighting shards against one another, which is `gradients.py`'s.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from downslope.core.errors import DataError, did_you_mean, one_of
-from downslope.training.imports import import_function, is_import_path
+from downslope.core.shown import shown
+from downslope.training.imports import call, import_function, is_import_path
 
 if TYPE_CHECKING:
     from downslope.recipes.schema import Recipe
@@ -68,7 +70,13 @@ def cross_entropy(outputs: Tensor, targets: Tensor, weight: Tensor | None = None
     _check_logits("cross_entropy", outputs, targets)
     if weight is not None:
         weight = weight.to(outputs.dtype)
-    return functional.cross_entropy(outputs, targets, weight=weight)
+    try:
+        return functional.cross_entropy(outputs, targets, weight=weight)
+    except IndexError:
+        raise DataError(
+            f"cross_entropy: the model's outputs have shape {tuple(outputs.shape)}, so for {outputs.shape[1]} classes; "
+            f"the targets are classes up to {int(targets.max())}, which needs {int(targets.max()) + 1}."
+        ) from None
 
 
 def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -83,9 +91,11 @@ def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """
     _check_tensor("mse", outputs)
     if outputs.shape != targets.shape:  # torch would broadcast (n, 1) against (n,) into (n, n) and only warn
+        wide = outputs.ndim == targets.ndim + 1 and outputs.shape[-1] == 1
         raise DataError(
             f"mse: outputs and targets must have the same shape; the model's outputs have shape "
             f"{tuple(outputs.shape)}, the targets {tuple(targets.shape)}."
+            f"{' Return outputs.squeeze(-1).' if wide else ''}"
         )
     return functional.mse_loss(outputs, targets)
 
@@ -175,12 +185,30 @@ def _check_logits(what: str, outputs: Any, targets: Tensor) -> None:
         )
 
 
+def _loss_function(path: str) -> Any:
+    """Return a function of outputs and targets; of a class that needs no arguments, such as torch.nn.L1Loss, one."""
+    function: Any = import_function(path, "train.loss")
+    if isinstance(function, type):
+        function = call(function, path, "train.loss", options={})
+        if not callable(function):
+            raise DataError(f"train.loss = '{shown(path)}': makes {type(function).__name__}, which is no function.")
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError as error:
+        raise DataError(
+            f"train.loss = '{shown(path)}': cannot be called as {path.rpartition(':')[2]}(outputs, targets): {error}."
+        ) from None
+    except ValueError:
+        pass  # a built-in without a signature
+    return function
+
+
 class _OwnLoss:
     """A person's own loss, checked."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.function = import_function(path, "train.loss")
+        self.function = _loss_function(path)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, which must be a differentiable scalar."""

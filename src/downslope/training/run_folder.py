@@ -14,6 +14,7 @@ from typing import Any
 from downslope.core.errors import CheckpointError
 from downslope.core.paths import expand_home, expansion_of
 from downslope.recipes.decode import load_recipe
+from downslope.recipes.earlier_defaults import settle
 from downslope.recipes.encode import to_toml
 from downslope.recipes.schema import Recipe
 from downslope.training import checkpoint as checkpoints
@@ -50,7 +51,7 @@ class RunFolder:
 
     def recipe(self) -> Recipe:
         """Return the resolved recipe."""
-        return load_recipe(self.path / RECIPE)
+        return settle(load_recipe(self.path / RECIPE), {})
 
     def facts(self) -> dict[str, Any]:
         """Return the facts written at the start.

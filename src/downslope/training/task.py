@@ -18,6 +18,7 @@ from downslope.core.errors import DataError
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.base import exact
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
 from downslope.recipes.encode import to_table
 from downslope.recipes.schema import Recipe
 from downslope.training.batches import Batches
@@ -98,6 +99,7 @@ class Task:
         learned, held_out = len(data.train_inputs), len(data.held_out_inputs)
         return [
             f"data        {data.name}: {learned:,} examples to learn from, {held_out:,} held out{kinds}",
+            *(f"            {shown(note, 400)}" for note in data.notes),
             f"model       {self.recipe.model.name}: {count:,} parameters",
             f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
             f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",

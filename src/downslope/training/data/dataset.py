@@ -137,6 +137,7 @@ class Dataset:
         target_scale: (mean, standard deviation) by which targets that are numbers were standardised.
         class_weights: What an example of each class counts in the loss; None where all count alike.
         input_range: Smallest and largest number among the inputs learned from, where they are not at hand any more.
+        notes: What a person should know of how they were read.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Dataset:
     target_scale: tuple[float, float] | None = None
     class_weights: tuple[float, ...] | None = None
     input_range: tuple[float, float] | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def take(self, examples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the inputs and targets of some training examples; sequences as long as the longest of these.

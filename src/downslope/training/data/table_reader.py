@@ -12,23 +12,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from downslope.core.errors import DataError, did_you_mean, one_of
+from downslope.core.errors import DataError
 from downslope.core.shown import shown
 from downslope.training.data.checking import split
 from downslope.training.data.dataset import Examples
 from downslope.training.data.kept import KeptTable, plain_options
-from downslope.training.data.labels import show_names
 from downslope.training.data.table_columns import Columns, TableFile, Unnamed, Wanted, shorten
 from downslope.training.data.table_encoding import Encoding
 from downslope.training.data.table_files import open_table
 from downslope.training.data.table_options import Options
+from downslope.training.data.table_problems import KEY, to_toml
 from downslope.training.data.table_target import Target, want_target
 from downslope.training.options import read_options
 
 if TYPE_CHECKING:
     from downslope.recipes.schema import Recipe
 
-_SHOWN = 20
 _WITHOUT = " To predict without comparing, take the column out."
 
 
@@ -102,16 +101,16 @@ class TableReader:
         file = open_table(given, self._options.form, origin, unnamed=unnamed, fixed=True)
         features = self._encoding.features
         wanted = want_features(features, self._options)
-        check_names(file, wanted, "the run learned from it")
+        file.check_names(wanted, "the run learned from it")
         column = self._target.column
-        if rated and column not in file.names:
+        if rated and column not in file.places:
             raise DataError(
                 f"{shown(file.path)}: has no column `{shown(column)}`, the target, so that there is nothing to rate by."
             )
-        if column in file.names:
+        if column in file.places:
             wanted[column] = want_target(bool(self._target.names), "" if rated else _WITHOUT)
         if identify is not None:
-            check_names(file, (identify,), "--id names it")
+            file.check_names((identify,), "--id names it")
         rows = file.read(wanted)
         ids = () if identify is None else _texts(file.read({identify: Wanted("word")}), identify)
         inputs, usable, refused = self._encoding.encode_known(rows)
@@ -123,7 +122,7 @@ class TableReader:
             notes=self._notes_on(file),
             ids=ids,
         )
-        if column not in file.names:
+        if column not in file.places:
             return found
         return self._with_targets(found, rows, rated=rated, any_class=any_class)
 
@@ -162,7 +161,8 @@ class TableReader:
             if not self._named:
                 return ()
             return (f"{shown(file.path)} names no columns; they are taken in the run's order: {shorten(file.names)}",)
-        extra = [name for name in file.names if name not in self._columns and name != self._target.column]
+        known = {*self._columns, self._target.column, ""}
+        extra = [name for name in file.names if name not in known]
         return (f"columns that the run does not know are left out: {shorten(extra)}",) if extra else ()
 
 
@@ -191,39 +191,12 @@ def _texts(columns: Columns, name: str) -> list[str]:
     return [word or "" for word in columns.words[name]]
 
 
-def check_names(file: TableFile, names: Iterable[str], why: str) -> None:
-    """Raise unless a table has columns of these names.
-
-    Args:
-        file: The table.
-        names: The names.
-        why: Continues a sentence: "but data.options.target names it".
-
-    Raises:
-        DataError: If it does not, with what it has.
-    """
-    absent = [name for name in names if name not in file.names]
-    if not absent:
-        return
-    near = did_you_mean(absent[0], file.names) if len(absent) == 1 else ""
-    listed = f"column `{shown(absent[0])}`" if len(absent) == 1 else f"columns {show_names(absent)}"
-    why = why if len(absent) == 1 else why.replace("names it", "names them").replace("from it", "from them")
-    raise DataError(f"{shown(file.path)}: has no {listed}, but {why}.{near} It has {_and(file.names)}.{file.hint}")
-
-
-def _and(names: Sequence[str]) -> str:
-    return one_of(map(shown, names[:_SHOWN])).replace(" or ", " and ") + (" and others" if len(names) > _SHOWN else "")
-
-
 def want_features(features: Iterable[str], options: Options) -> dict[str, Wanted]:
     """Return what the cells of each feature are."""
-    return {
-        name: Wanted("word")
-        if name in options.categories
-        else Wanted(
-            "number",
-            f' If its words are to count, set data.options.categories = ["{name}"]; to leave it out, '
-            f'data.options.ignore = ["{name}"].',
-        )
-        for name in features
-    }
+    categories = set(options.categories)
+    return {name: Wanted("word") if name in categories else Wanted("number", _advise(name)) for name in features}
+
+
+def _advise(name: str) -> str:
+    quoted = to_toml([name])
+    return f" If its words are to count, set {KEY}.categories = {quoted}; to leave it out, {KEY}.ignore = {quoted}."
