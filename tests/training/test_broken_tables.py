@@ -281,7 +281,7 @@ OPTIONS = {
     "other columns": (
         'path = "t.csv", held_out_path = "f.csv", target = "price", ignore = ["district"]',
         "mse",
-        "f.csv: has no column `area`, but its columns must be those of data.options.path.",
+        "f.csv: has no columns `area`, `rooms` and `price`, but its columns must be those of data.options.path.",
     ),
     "nothing left": (
         'path = "h.csv", target = "y", missing = "drop"',
