@@ -1,6 +1,9 @@
-"""Settings of every test: hypothesis draws the same cases each time, except by night (`draws.py`)."""
+"""Settings of every test: the same random cases each time, except by night (`draws.py`), and a state of its own."""
 
 from __future__ import annotations
+
+import os
+import tempfile
 
 import hypothesis
 
@@ -9,3 +12,7 @@ from draws import NIGHTLY
 hypothesis.settings.register_profile("every day", derandomize=True, database=None, deadline=None)
 hypothesis.settings.register_profile("nightly", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("nightly" if NIGHTLY else "every day")
+
+_state = tempfile.TemporaryDirectory(prefix="downslope-state-")
+os.environ["XDG_STATE_HOME"] = _state.name
+"""What is noted of runs that were made here stays out of the home of whoever runs the tests; processes inherit it."""

@@ -185,20 +185,20 @@ def test_any_name_of_a_folder_will_do(name, stopped, tmp_path, whole, capsys, mo
     assert "bug" not in capsys.readouterr().err
 
 
-def test_links_are_followed_and_loops_refused(stopped, tmp_path, whole, capsys, monkeypatch, no_report):
-    """A folder by a symbolic link, checkpoints on another file system by one, a link to itself, one to nothing."""
+def test_a_run_folder_by_a_link_is_followed_and_loops_are_refused(
+    stopped, tmp_path, whole, capsys, monkeypatch, no_report
+):
+    """A run on another file system by a symbolic link to its folder, a link to itself, one to nothing."""
     monkeypatch.chdir(tmp_path)
-    run = Path(shutil.copytree(stopped, tmp_path / "real"))
     memory = Path("/dev/shm")  # noqa: S108
     elsewhere = (memory if os.access(memory, os.W_OK) else tmp_path) / f"downslope-{os.getpid()}"
-    shutil.move(run / "checkpoints", elsewhere)
-    (run / "checkpoints").symlink_to(elsewhere)
-    Path("link").symlink_to("real")
+    shutil.copytree(stopped, elsewhere)
+    Path("link").symlink_to(elsewhere)
     try:
         assert train(Path("link"), capsys)[0] == 0
+        assert fingerprint(elsewhere) == whole
     finally:
         shutil.rmtree(elsewhere)
-    assert fingerprint(run) == whole
     Path("loop").symlink_to("loop")
     Path("nowhere").symlink_to("absent/run")
     for name in ("loop", "nowhere"):

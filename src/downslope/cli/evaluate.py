@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from downslope.cli.arguments import CommandParser
-from downslope.cli.run_folders import find_run_folder
+from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.tables import count_of, format_number, format_percent, format_table
 from downslope.core.shown import printable, shown
 
@@ -23,7 +23,7 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "evaluate",
-        usage="RUN [--input FILE] [--checkpoint last|best|PATH] [--json]",
+        usage="RUN [--input FILE] [--checkpoint last|best|PATH] [--json] [--trust]",
         summary=(
             "Print how good a run's model is on the held-out examples, or on those of a file with what is right:\n"
             "loss, and accuracy with the rates of each class, errors of numbers, or rates of wrong sequences. A run\n"
@@ -37,8 +37,9 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("--input", metavar="FILE", help="examples with what is right, in place of the held-out ones")
     add_checkpoint_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
+    add_trust_option(parser)
     arguments = parser.read(words)
-    run = find_run_folder(arguments.run)
+    run = find_trusted_run(arguments.run, trust=arguments.trust)
     from downslope.training.evaluate import evaluate_run
 
     result = evaluate_run(run, arguments.checkpoint, arguments.input)

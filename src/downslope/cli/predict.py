@@ -8,7 +8,7 @@ from typing import Any
 from downslope.cli.arguments import CommandParser, count, file_path
 from downslope.cli.evaluate import add_checkpoint_option, after, describe_metrics, print_json, print_notes
 from downslope.cli.prediction_files import FORMATS, check_output, format_of, format_predictions
-from downslope.cli.run_folders import find_run_folder
+from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.tables import count_of, format_number, format_table
 from downslope.core.shown import shown
 
@@ -32,7 +32,7 @@ def execute(words: Sequence[str]) -> int:
         usage=(
             "RUN [--input FILE|TEXT] [--output FILE] [--id COLUMN] [--count N]\n"
             "                         [--checkpoint last|best|PATH] [--format table|csv|json|jsonl] [--json]\n"
-            "                         [--beam N] [--attention FILE]"
+            "                         [--beam N] [--attention FILE] [--trust]"
         ),
         summary=(
             "Print what a run's model predicts: for its first held-out examples, or for those in a file, one a row,\n"
@@ -79,8 +79,9 @@ def execute(words: Sequence[str]) -> int:
         "--format", metavar="FORM", choices=("table", *FORMATS), help="print a table (the default), csv, json or jsonl"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit; --format json")
+    add_trust_option(parser)
     arguments = parser.read(words)
-    run = find_run_folder(arguments.run)
+    run = find_trusted_run(arguments.run, trust=arguments.trust)
     if arguments.json and arguments.format not in {None, "json"}:
         parser.error(f"--json is --format json; got --format {arguments.format} too. Give one")
     if arguments.output is not None:

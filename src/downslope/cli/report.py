@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from downslope.cli.arguments import CommandParser, file_path
-from downslope.cli.run_folders import find_run_folder
+from downslope.cli.run_folders import add_trust_option, find_trusted_run
 
 PAGE = "downslope-report.html"
 """Where several runs are reported on if not told otherwise."""
@@ -23,7 +23,7 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "report",
-        usage="RUN [RUN ...] [--out FILE]",
+        usage="RUN [RUN ...] [--out FILE] [--trust]",
         summary="Write a page with the curves, settings and environment of a run, or of several laid over one another.",
         example="downslope report runs/digits runs/nesterov --out compared.html",
     )
@@ -34,8 +34,9 @@ def execute(words: Sequence[str]) -> int:
         type=file_path,
         help=f"where to write it (default: RUN/report.html; for several, {PAGE})",
     )
+    add_trust_option(parser)
     arguments = parser.read(words)
-    runs = [find_run_folder(run) for run in arguments.runs]
+    runs = [find_trusted_run(run, trust=arguments.trust) for run in arguments.runs]
     out = arguments.out or (runs[0] / "report.html" if len(runs) == 1 else Path(PAGE))
     from downslope.training.report import write_report
 

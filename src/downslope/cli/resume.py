@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from downslope.cli.arguments import CommandParser
-from downslope.cli.run_folders import load_run_recipe
+from downslope.cli.run_folders import add_trust_option, load_run_recipe
 from downslope.cli.training_run import add_watching, add_worker_options, overrides_of, run_training
 
 
@@ -20,7 +20,7 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "resume",
-        usage="RUN [--TABLE.KEY VALUE ...] [--workers N] [--log NAME,...] [--quiet] [--dry-run]",
+        usage="RUN [--TABLE.KEY VALUE ...] [--workers N] [--log NAME,...] [--quiet] [--dry-run] [--trust]",
         summary=(
             "Go on with a run from its newest intact checkpoint, by its own recipe. A finished run goes on where an\n"
             "override lets it, such as more epochs."
@@ -32,8 +32,9 @@ def execute(words: Sequence[str]) -> int:
     add_worker_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
     add_watching(parser)
+    add_trust_option(parser)
     arguments = parser.read(words)
-    run, recipe = load_run_recipe(arguments.run, overrides_of(arguments))
+    run, recipe = load_run_recipe(arguments.run, overrides_of(arguments), trust=arguments.trust)
     return run_training(
         recipe,
         name=run.name,

@@ -1,37 +1,103 @@
 """A run folder named on the command line: the recipe it holds, or why it is none. Loads no framework.
 
-What lives here: what a command checks before it loads one. What does not: everything else in a run folder
-(`training/run_folder.py`).
+It is what a command checks before it loads one, or runs anything that the run names: whether there is a run, and
+whether it may be trusted. Everything else in a run folder is in `training/run_folder.py`.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from downslope.cli.arguments import CommandParser
 from downslope.core.errors import CheckpointError, did_you_mean
 from downslope.core.paths import expand_home, expansion_of, from_here
-from downslope.recipes.decode import load_recipe
-from downslope.recipes.earlier_defaults import settle
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
+from downslope.training.layout import FACTS, RECIPE, read_recipe
+from downslope.training.parallel.place import PlaceError, find_place
+from downslope.training.trust import check_trust
 
-_RECIPE = "recipe.toml"
+_BESIDE = (FACTS, "checkpoints", "log.jsonl", "events.jsonl")
+"""What lies beside a recipe that is a run's."""
 
 
-def load_run_recipe(folder: str | Path, overrides: Iterable[Override] = ()) -> tuple[Path, Recipe]:
-    """Return a run's folder, `~` expanded, and its recipe.
+def add_trust_option(parser: CommandParser) -> None:
+    """Add ``--trust`` to a command that uses what a run's recipe names."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="run the functions that the recipe of a run folder from elsewhere names; it is noted, and asked for once",
+    )
+
+
+def load_run_recipe(
+    folder: str | Path, overrides: Iterable[Override] = (), *, trust: bool = False
+) -> tuple[Path, Recipe]:
+    """Return a run's folder, `~` expanded, and its recipe, once it may be used.
 
     Args:
         folder: The run folder.
         overrides: As in `load_recipe`.
+        trust: As in `check_trust`.
 
     Raises:
         CheckpointError: If the folder is missing or holds no run.
         RecipeError: If its recipe has been damaged, or an override is wrong.
+        TrustError: If it came from elsewhere and names functions.
     """
-    path = find_run_folder(folder)
-    return path, settle(load_recipe(path / _RECIPE, overrides), {})
+    path = find_trusted_run(folder, trust=trust)
+    return path, read_recipe(path, overrides)
+
+
+def find_trusted_run(given: str | Path, *, trust: bool) -> Path:
+    """Return a run folder, `~` expanded, whose functions may be run.
+
+    Args:
+        given: The folder as it was written.
+        trust: As in `check_trust`.
+
+    Raises:
+        CheckpointError: As in `find_run_folder`.
+        TrustError: If it came from elsewhere and names functions.
+    """
+    folder = find_run_folder(given)
+    if _is_first():
+        check_trust(folder, trust=trust)
+    return folder
+
+
+def _is_first() -> bool:
+    """Return whether this process is to ask: of several workers the first, since the others' homes may be elsewhere."""
+    try:
+        place = find_place()
+    except PlaceError:
+        return True
+    return place is None or place.rank == 0
+
+
+def check_resumed(recipe: Path | None, resume: str, *, trust: bool) -> None:
+    """Raise if `train` was given the recipe or the checkpoint of a run from elsewhere that names functions.
+
+    Args:
+        recipe: The recipe's file, or None.
+        resume: What `--resume` says.
+        trust: As in `check_trust`.
+
+    Raises:
+        TrustError: With the functions, and what to do.
+    """
+    runs: list[Path] = []
+    if recipe is not None and recipe.name == RECIPE and any(os.path.lexists(recipe.parent / name) for name in _BESIDE):
+        runs.append(recipe.parent)
+    if resume not in {"auto", "never"}:
+        path = expand_home(resume, CheckpointError)
+        runs += [path, path.parent.parent, Path(os.path.abspath(path)).parent.parent, path.resolve().parent.parent]  # noqa: PTH100
+    for run in runs:
+        if _holds_run(run):
+            find_trusted_run(run, trust=trust)
 
 
 def find_run_folder(given: str | Path) -> Path:
@@ -59,11 +125,15 @@ def find_run_folder(given: str | Path) -> Path:
     if not is_folder:
         raise CheckpointError(f"{name}: is a file; give a run folder, such as runs/digits.{hint}")
     inside = _listed("It holds runs; give one:", _runs_in(folder))
-    raise CheckpointError(f"{name}: is no run folder: it has no {_RECIPE}.{inside or hint}")
+    raise CheckpointError(f"{name}: is no run folder: it has no {RECIPE}.{inside or hint}")
 
 
 def _holds_run(folder: Path) -> bool:
-    return (folder / _RECIPE).is_file()
+    try:
+        mode = os.lstat(folder / RECIPE).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)  # a link is refused when it is read, with its name
 
 
 def _runs_in(folder: Path) -> list[str]:

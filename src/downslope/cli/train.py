@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from downslope.cli.arguments import CommandParser, file_path
+from downslope.cli.run_folders import add_trust_option, check_resumed
 from downslope.cli.training_run import add_watching, add_worker_options, overrides_of, run_training
+from downslope.core.paths import expand_home
 from downslope.recipes.decode import load_recipe
 from downslope.recipes.encode import to_toml
 
@@ -29,7 +31,7 @@ def execute(words: Sequence[str]) -> int:
         usage=(
             "[RECIPE] [--TABLE.KEY VALUE ...] [--out DIR]\n"
             "                       [--resume auto|never|PATH] [--workers N] [--log NAME,...] [--quiet]\n"
-            "                       [--dry-run] [--print-config]"
+            "                       [--dry-run] [--print-config] [--trust]"
         ),
         summary=(
             "Train by a recipe, writing checkpoints, a log and a report into a run folder. After Ctrl-C, a signal or\n"
@@ -55,7 +57,11 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
     parser.add_argument("--print-config", action="store_true", help="print the whole recipe as TOML, and stop")
     add_watching(parser)
+    add_trust_option(parser)
     arguments = parser.read(words)
+    given = None if arguments.recipe is None else expand_home(arguments.recipe)
+    if not arguments.print_config:
+        check_resumed(given, arguments.resume, trust=arguments.trust)
     recipe = load_recipe(arguments.recipe, overrides_of(arguments))
     if arguments.print_config:
         sys.stdout.write(to_toml(recipe))

@@ -1,8 +1,8 @@
 """A checkpoint: a folder of safetensors files and, written last, the manifest that commits it. No pickle anywhere.
 
-What lives here: writing one, reading one only after all of it has been verified, finding the newest that verifies,
-and removing those no longer kept. What does not: what is in a checkpoint (`state.py`), and when one is written
-(`loop.py`).
+Here one is written, read only after all of it has been verified, the newest that verifies found, and those no longer
+kept removed. What a manifest is, `manifest.py` says; what is in a checkpoint, `state.py`. A checkpoint's folder may be
+a symbolic link, such as to a larger disk: it is read, since its checksums vouch for it, and never changed or removed.
 
     checkpoints/step-00000460/model.safetensors      the model's state_dict, as anyone can load it
                               optimizer.safetensors  the velocities, by parameter name
@@ -14,30 +14,41 @@ Of a sharded model each worker writes its rows: model.0-of-4.safetensors, ... (`
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
 
 from downslope.core.errors import CheckpointError
+from downslope.core.files import open_regular, read_regular
+from downslope.core.shown import shown
 from downslope.recipes.encode import to_table
 from downslope.recipes.schema import Recipe
 from downslope.training import durable
 from downslope.training.log import NAME as LOG_NAME
 from downslope.training.log import hash_prefix
+from downslope.training.manifest import (
+    FORMAT,
+    LARGEST,
+    MANIFEST,
+    PARTS,
+    decode_manifest,
+    describe_bytes,
+    is_file_of_a_checkpoint,
+    part_files,
+    render_manifest,
+)
 
 FOLDER = "checkpoints"
-MANIFEST = "manifest.json"
-FORMAT = 1
-PARTS = ("model", "optimizer", "ema")
-_NAME = re.compile(r"step-(\d{8,})")
+_NAME = re.compile(r"step-([0-9]{8,18})")
 
 Tensors = dict[str, torch.Tensor]
 
@@ -109,8 +120,12 @@ def copy_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
     Args:
         checkpoint: The checkpoint.
         run: The other run folder.
+
+    Raises:
+        CheckpointError: If it has been damaged since it was verified.
+        StorageError: If the disk refuses.
     """
-    files = {name: durable.read_file(checkpoint.folder / name) for name in checkpoint.manifest["files"]}
+    files = {name: _read_file(checkpoint.folder, name, mark) for name, mark in checkpoint.manifest["files"].items()}
     return _commit(checkpoint_folder(run, checkpoint.step), files, render_manifest(checkpoint.manifest))
 
 
@@ -127,21 +142,33 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     tensors: dict[str, Tensors] = {}
     is_sharded = "shapes" in manifest
     for name, expected in manifest["files"].items():
-        try:
-            data = (folder / name).read_bytes()
-        except OSError as error:
-            raise CheckpointError(f"{name} cannot be read: {error.strerror}") from None
-        if len(data) != expected["bytes"]:
-            raise CheckpointError(f"{name} has {len(data)} bytes, its manifest says {expected['bytes']}")
-        if describe_bytes(data) != expected:
-            raise CheckpointError(f"{name} is damaged: its checksum is not that of its manifest")
+        data = _read_file(folder, name, expected)
         if is_sharded:
             continue  # it is read where it is needed, and may not fit here
         try:
             tensors[name.removesuffix(".safetensors")] = safetensors.torch.load(data)
-        except safetensors.SafetensorError as error:
-            raise CheckpointError(f"{name} is no safetensors file: {error}") from None
+        except (safetensors.SafetensorError, KeyError, RuntimeError, ValueError) as error:  # torch lacks dtypes
+            raise CheckpointError(f"{name} is no safetensors file: {shown(error)}") from None
     return Checkpoint(folder=folder, manifest=manifest, tensors=_Joined(folder, manifest) if is_sharded else tensors)
+
+
+def _read_file(folder: Path, name: str, expected: Mapping[str, Any]) -> bytes:
+    """Return the content of a checkpoint's file, verified; nothing is read of one that has another size."""
+    try:
+        with open_regular(folder / name, CheckpointError, follow=False) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(size + 1) if size == expected["bytes"] else b""
+    except CheckpointError as error:
+        raise CheckpointError(str(error).rstrip(".")) from None
+    except OSError as error:
+        raise CheckpointError(f"{name} cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise CheckpointError(f"{name} does not fit into memory") from None
+    if size != expected["bytes"]:
+        raise CheckpointError(f"{name} has {size} bytes, its manifest says {expected['bytes']}")
+    if describe_bytes(data) != expected:
+        raise CheckpointError(f"{name} is damaged: its checksum is not that of its manifest")
+    return data
 
 
 class _Joined(Mapping[str, Tensors]):
@@ -158,29 +185,21 @@ class _Joined(Mapping[str, Tensors]):
     def __getitem__(self, part: str) -> Tensors:
         if part not in self._manifest["shapes"]:
             raise KeyError(part)
-        files = [safetensors.torch.load_file(self._folder / name) for name in part_files(self._manifest, part)]
         sharded = self._manifest["shapes"][part]
-        return {
-            name: torch.cat([file[name] for file in files]) if name in sharded else tensor
-            for name, tensor in files[0].items()
-        }
+        try:
+            files = [safetensors.torch.load_file(self._folder / name) for name in part_files(self._manifest, part)]
+            return {
+                name: torch.cat([file[name] for file in files]) if name in sharded else tensor
+                for name, tensor in files[0].items()
+            }
+        except (KeyError, RuntimeError, OSError, safetensors.SafetensorError) as error:
+            raise CheckpointError(f"{self._folder}: its files of the {part} do not fit together: {error}.") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._manifest["shapes"])
 
     def __len__(self) -> int:
         return len(self._manifest["shapes"])
-
-
-def part_files(manifest: Mapping[str, Any], part: str) -> list[str]:
-    """Return the names of the files that hold a part, in the order of the workers that wrote them.
-
-    Example:
-        >>> part_files({"files": {"model.1-of-2.safetensors": {}, "model.0-of-2.safetensors": {}}}, "model")
-        ['model.0-of-2.safetensors', 'model.1-of-2.safetensors']
-    """
-    names = [name for name in manifest["files"] if name.split(".")[0] == part]
-    return sorted(names, key=lambda name: int(name.split(".")[1].partition("-of-")[0]) if "-of-" in name else 0)
 
 
 def rows_of(count: int, rank: int, size: int) -> range:
@@ -201,32 +220,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         CheckpointError: If it is missing or damaged; the message is the reason alone.
     """
     try:
-        data = (folder / MANIFEST).read_bytes()
+        data = read_regular(folder / MANIFEST, CheckpointError, limit=LARGEST, follow=False)
     except FileNotFoundError:
         raise CheckpointError(f"it has no {MANIFEST}: it was not finished, or was being removed") from None
     except OSError as error:
         raise CheckpointError(f"{MANIFEST} cannot be read: {error.strerror}") from None
-    try:
-        parsed = json.loads(data)
-    except ValueError:
-        raise CheckpointError(f"{MANIFEST} is damaged: it is not JSON") from None
-    if not isinstance(parsed, dict) or "format" not in parsed:
-        raise CheckpointError(f"{MANIFEST} is damaged: it is no manifest")
-    manifest = cast("dict[str, Any]", parsed)
-    if manifest["format"] != FORMAT:
-        raise CheckpointError(f"{MANIFEST} has format {manifest['format']!r}; this version of Downslope reads {FORMAT}")
-    manifest.pop("checksum", None)
-    if render_manifest(manifest) != data:
-        raise CheckpointError(f"{MANIFEST} is damaged: its checksum does not fit")
+    except CheckpointError as error:
+        raise CheckpointError(str(error).rstrip(".")) from None
+    manifest = decode_manifest(data)
     if checkpoint_folder(folder.parent.parent, manifest["step"]).name != folder.name:
         raise CheckpointError(f"{MANIFEST} is of step {manifest['step']}, which is not the folder's name")
     return manifest
-
-
-def render_manifest(table: Mapping[str, Any]) -> bytes:
-    """Return a manifest's bytes, its own checksum added. A table has one rendering only, so any flipped bit shows."""
-    text = json.dumps(table, indent=1)
-    return json.dumps({**table, "checksum": _checksum(text.encode())}, indent=1).encode() + b"\n"
 
 
 def plain_recipe(recipe: Recipe) -> dict[str, Any]:
@@ -236,7 +240,12 @@ def plain_recipe(recipe: Recipe) -> dict[str, Any]:
 
 def list_checkpoints(run: Path) -> list[Path]:
     """Return the folders of all checkpoints of a run that were committed, oldest first; damaged ones too."""
-    return [folder for folder in _step_folders(run) if (folder / MANIFEST).exists()]
+    return [folder for folder in _step_folders(run) if _has_manifest(folder)]
+
+
+def linked_checkpoints(run: Path) -> list[Path]:
+    """Return the committed checkpoints of a run whose folders are symbolic links, oldest first."""
+    return [folder for folder in list_checkpoints(run) if folder.is_symlink()]
 
 
 def newest_verifying(run: Path) -> tuple[Checkpoint | None, list[str]]:
@@ -250,6 +259,8 @@ def newest_verifying(run: Path) -> tuple[Checkpoint | None, list[str]]:
     """
     passed_over: list[str] = []
     for folder in reversed(_step_folders(run)):
+        if _is_left(folder):
+            continue
         try:
             checkpoint = read_checkpoint(folder)
             verify_log(checkpoint)
@@ -277,37 +288,65 @@ def without_log(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, manifest={**checkpoint.manifest, "log": log})
 
 
-def remove_uncommitted(run: Path) -> None:
-    """Remove the checkpoints of a run that a crash left without a manifest."""
+Say = Callable[[str], None]
+"""Takes a sentence for the person."""
+
+
+def remove_uncommitted(run: Path, say: Say) -> None:
+    """Remove the checkpoints of a run that a crash left without a manifest; say what stays."""
     for folder in _step_folders(run):
-        if not (folder / MANIFEST).exists():
-            durable.remove_folder(folder, first=MANIFEST)
+        if not _has_manifest(folder) and not folder.is_symlink():
+            _remove(folder, say)
 
 
-def remove_all(run: Path) -> None:
-    """Remove every checkpoint of a run."""
+def remove_all(run: Path, say: Say) -> None:
+    """Remove every checkpoint of a run, of links the links; say what stays."""
     for folder in _step_folders(run):
-        durable.remove_folder(folder, first=MANIFEST)
+        _remove(folder, say)
 
 
-def prune(run: Path, *, step: int, keep: int, needed: Collection[int | None]) -> None:
-    """Remove checkpoints that are no longer kept.
+def prune(run: Path, *, step: int, keep: int, needed: Collection[int | None], say: Say) -> None:
+    """Remove checkpoints that are no longer kept, but for those that somebody has put elsewhere and linked.
+
+    A folder in which something else lies stays, with that alone, and no longer counts as a checkpoint.
 
     Args:
         run: The run folder.
         step: Updates done; checkpoints after it, which could not be used, are left alone.
         keep: How many of the newest are kept.
         needed: Steps of those that are kept besides; None among them is none.
+        say: Where to say what stays.
     """
     past = [folder for folder in list_checkpoints(run) if _step_of(folder) <= step]
     for folder in past[:-keep]:
-        if _step_of(folder) not in needed:
-            durable.remove_folder(folder, first=MANIFEST)
+        if _step_of(folder) not in needed and not folder.is_symlink():
+            _remove(folder, say)
+
+
+def _remove(folder: Path, say: Say) -> None:
+    kept = durable.remove_folder(folder, MANIFEST, _is_ours)
+    if kept:
+        names = f"{', '.join(map(shown, kept[:3]))}{', ...' if len(kept) > 3 else ''}"
+        say(f"{folder}: its checkpoint is removed; the folder stays, since it holds {names}, which is not the run's")
+
+
+def _is_ours(name: str) -> bool:
+    return is_file_of_a_checkpoint(durable.whole_name(name) or name)
+
+
+def make_place(folder: Path) -> None:
+    """Make the folder of a checkpoint that is about to be written; one of the same step that was passed over goes.
+
+    Raises:
+        StorageError: If something else is in the way.
+    """
+    durable.refuse_link(folder.parent)
+    durable.remove_folder(folder, MANIFEST, _is_ours)
+    durable.make_folder(folder)
 
 
 def _commit(folder: Path, files: Mapping[str, bytes], manifest: bytes) -> Path:
-    durable.remove_folder(folder, first=MANIFEST)  # one of the same step that was passed over
-    durable.make_folder(folder)
+    make_place(folder)
     for name, data in files.items():
         durable.write_file(folder / name, data, sync_folder=False)
     durable.fsync_folder(folder)  # the names of the blobs must be on the disk before the manifest says so
@@ -316,19 +355,32 @@ def _commit(folder: Path, files: Mapping[str, bytes], manifest: bytes) -> Path:
 
 
 def _step_folders(run: Path) -> list[Path]:
+    """Return the folders, and links, that are named as checkpoints are; a file so named is somebody else's."""
     root = run / FOLDER
     found = [path for path in root.iterdir() if _NAME.fullmatch(path.name)] if root.is_dir() else []
-    return sorted(found, key=_step_of)
+    return sorted((path for path in found if _may_hold(path)), key=_step_of)
+
+
+def _has_manifest(folder: Path) -> bool:
+    try:
+        os.lstat(folder / MANIFEST)
+    except OSError:  # none, or the folder is a link that leads nowhere
+        return False
+    return True
+
+
+def _is_left(folder: Path) -> bool:
+    """Return whether nothing of ours is in a folder: what stayed of it, since something else was, is no checkpoint."""
+    try:
+        return not folder.is_symlink() and not any(_is_ours(name) for name in os.listdir(folder))  # noqa: PTH208
+    except OSError:
+        return False
+
+
+def _may_hold(path: Path) -> bool:
+    mode = durable.mode_of(path)
+    return mode is not None and (stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
 
 
 def _step_of(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
-
-
-def describe_bytes(data: bytes) -> dict[str, Any]:
-    """Return the size and checksum of a file's content."""
-    return {"bytes": len(data), "checksum": _checksum(data)}
-
-
-def _checksum(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import downslope
+from downslope.core.shown import shown
 from downslope.kernel import backend
 
 SMALL_MODEL = 500_000
@@ -59,7 +60,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         ['number of threads was 1, is now 2: from here on results may differ in their last bits']
     """
     return [
-        f"{words} was {then[key]}, is now {now.get(key)}: from here on results may differ in their last bits"
+        f"{words} was {shown(then[key])}, is now {now.get(key)}: from here on results may differ in their last bits"
         for key, words in _MATTERS.items()
         if key in then and then[key] != now.get(key)  # an older version may not have noted it
     ]

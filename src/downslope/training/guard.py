@@ -30,7 +30,9 @@ class Guard:
     def __init__(self, folder: Path, kept: Sequence[str], needed: Sequence[str]) -> None:
         """Note what is there, all of which must be."""
         self._folder, self._needed = folder, needed
-        self._before = {path: identify(path) for path in (folder, *(folder / name for name in kept))}
+        self._before = {
+            path: identify(path, follow=path == folder) for path in (folder, *(folder / name for name in kept))
+        }
         for path, before in self._before.items():
             if before is None:
                 self._complain(path, "removed or moved")
@@ -42,11 +44,11 @@ class Guard:
             StorageError: With what it is, and what to do.
         """
         for path, before in self._before.items():
-            now = identify(path)
+            now = identify(path, follow=path == self._folder)
             if now != before:
                 self._complain(path, "removed or moved" if now is None else "replaced")
         for name in self._needed:
-            if identify(self._folder / name) is None:
+            if identify(self._folder / name, follow=False) is None:
                 self._complain(self._folder / name, "removed or moved")
 
     def _complain(self, path: Path, done: str) -> None:
@@ -61,15 +63,19 @@ class Guard:
         )
 
 
-def identify(path: Path) -> Identity:
+def identify(path: Path, *, follow: bool = True) -> Identity:
     """Return what a path leads to, or None if it leads nowhere.
+
+    Args:
+        path: The path.
+        follow: Whether a symbolic link stands for what it leads to, as a run folder's may, or for itself.
 
     Raises:
         StorageError: If that cannot be found out.
     """
     try:
         with durable.explained("look at", path):
-            found = path.stat()
+            found = path.stat() if follow else path.lstat()
     except StorageError as error:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             return None

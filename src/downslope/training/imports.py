@@ -1,6 +1,7 @@
 """A person's own functions, named "package.module:function" in a recipe: found and called.
 
-There is a message for everything that can go wrong with that; data, models and losses each check what they got back.
+Here such a function is found and called, with a message for everything that can go wrong. What it is for, data, models
+and losses know, which each check what they got back. Whether it may be called at all is `trust.py`'s to say.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
+from downslope.recipes.schema import Recipe
 
 FAILURES = (Exception, SystemExit)
 """What a person's own code may raise; SystemExit too, or their sys.exit() would end the run as if it were done."""
@@ -24,6 +26,16 @@ FAILURES = (Exception, SystemExit)
 def is_import_path(name: str) -> bool:
     """Return whether a name in a recipe means a person's own function."""
     return ":" in name
+
+
+def functions_named(recipe: Recipe) -> dict[str, str]:
+    """Return the functions that a recipe names: dotted path of the key -> name. Using the recipe imports them.
+
+    Args:
+        recipe: The recipe.
+    """
+    named = {"data.name": recipe.data.name, "model.name": recipe.model.name, "train.loss": recipe.train.loss}
+    return {path: name for path, name in named.items() if is_import_path(name)}
 
 
 def import_function(path: str, what: str) -> Callable[..., Any]:

@@ -10,18 +10,36 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 from downslope.core.errors import CheckpointError
+from downslope.core.files import open_regular
+from downslope.core.shown import shown
+from downslope.core.strict_json import decode_json
 from downslope.training import durable
 
 NAME = "log.jsonl"
 _BUFFER = 1 << 16
 _CHUNK = 1 << 20
 _HOLE = b"null"
+LONGEST_LINE = 1 << 26
+
+_MOST = 2**53
+"""The largest integer that is also a float."""
+_NONFINITE = frozenset({"nan", "inf", "-inf"})
+_WORDS = frozenset({"kind", "reason"})
+"""Names of values that are words; of others, only "nan", "inf" and "-inf" are."""
+_SCALARS = frozenset({"step", "epoch", "noise", "signal"})
+_MAY_LACK = frozenset({"measure", "sharpness"})
+"""Kinds of rows in which a value that could not be had is null."""
+_NEEDED = {"step": ("loss", "lr"), "evaluation": ("loss",), "plateau": ("lr",), "rewind": ("to",)}
+"""Values without which a row of a kind says nothing."""
 _encode = msgspec.json.Encoder().encode  # takes an eighth of json.dumps's time
 
 
@@ -46,8 +64,7 @@ class Log:
         self._buffer = bytearray()
         if checksum is not None and self.checksum() != checksum:
             raise CheckpointError(f"{self._path}: its first {length} bytes have changed since the checkpoint.")
-        if self._path.exists() and self._path.stat().st_size > length:
-            durable.cut_file(self._path, length)
+        durable.cut_file(self._path, length)
         self._descriptor = durable.open_for_append(self._path)
 
     def add(self, kind: str, step: int, **values: Any) -> None:
@@ -109,14 +126,16 @@ def hash_prefix(path: Path, length: int) -> hashlib.blake2b:
     digest = hashlib.blake2b(digest_size=16)
     if length == 0:
         return digest
-    present = path.stat().st_size if path.exists() else 0
-    if present < length:
-        raise CheckpointError(f"{path} has {present} bytes; the checkpoint needs {length} of it.")
-    with durable.explained("read", path), path.open("rb") as file:
-        while length and (chunk := file.read(min(length, _CHUNK))):
-            digest.update(chunk)
-            length -= len(chunk)
-    return digest
+    present = 0
+    absent = suppress(FileNotFoundError)
+    with durable.explained("read", path), absent, open_regular(path, CheckpointError, follow=False) as file:
+        present = os.fstat(file.fileno()).st_size
+        if present >= length:
+            while length and (chunk := file.read(min(length, _CHUNK))):
+                digest.update(chunk)
+                length -= len(chunk)
+            return digest
+    raise CheckpointError(f"{path} has {present} bytes; the checkpoint needs {length} of it.")
 
 
 def as_json(value: Any) -> Any:
@@ -143,28 +162,42 @@ def read_rows(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
     Raises:
         CheckpointError: If a line is damaged.
     """
-    rows = read_lines(folder / NAME, required=("kind", "step"))
+    rows = read_lines(folder / NAME, required=("kind", "step"), check=check_row)
     return [row for row in rows if kind is None or row["kind"] == kind]
 
 
-def read_lines(path: Path, required: tuple[str, ...]) -> list[dict[str, Any]]:
+def read_lines(path: Path, required: tuple[str, ...], check: Check | None = None) -> list[dict[str, Any]]:
     """Return the JSON objects of a file, one a line, without a last line that is not complete.
 
     Args:
         path: The file; one that is absent holds no lines.
         required: Keys that each must have.
+        check: Says what else is wrong with one.
 
     Raises:
-        CheckpointError: If a line is damaged.
+        CheckpointError: If a line is damaged, or the file is a link, a folder or a device.
     """
+    rows: list[dict[str, Any]] = []
     try:
-        lines = durable.read_file(path).split(b"\n")[:-1]
-    except FileNotFoundError:
-        return []
-    return [parse_line(line, path, number, required) for number, line in enumerate(lines, start=1)]
+        with durable.explained("read", path), open_regular(path, CheckpointError, follow=False) as file:
+            while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+                rows.append(parse_line(line, path, len(rows) + 1, required, check))
+    except durable.StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return []
+        raise
+    if len(line) >= LONGEST_LINE:
+        raise CheckpointError(f"{path}, line {len(rows) + 1}: damaged; it has no end.")
+    return rows
 
 
-def parse_line(line: bytes, path: Path, number: int, required: tuple[str, ...]) -> dict[str, Any]:
+Check = Callable[[Mapping[str, Any]], str | None]
+"""Returns what is wrong with a line's object, or None."""
+
+
+def parse_line(
+    line: bytes, path: Path, number: int, required: tuple[str, ...], check: Check | None = None
+) -> dict[str, Any]:
     """Return a line as a JSON object.
 
     Args:
@@ -172,14 +205,52 @@ def parse_line(line: bytes, path: Path, number: int, required: tuple[str, ...]) 
         path: The file it is from, for the message.
         number: Its number, from 1.
         required: Keys that it must have.
+        check: Says what else is wrong with it.
 
     Raises:
         CheckpointError: If it is damaged.
     """
     try:
-        row = json.loads(line)
-    except ValueError:
-        raise CheckpointError(f"{path}, line {number}: damaged; it is not JSON.") from None
-    if not isinstance(row, dict) or not all(key in row for key in required):
+        row = decode_json(line, dict[str, Any], NAME, CheckpointError)
+    except CheckpointError as error:
+        if line.startswith(b"{"):
+            reason = "nested too deep" if "too deep" in str(error) else "not JSON"
+            raise CheckpointError(f"{path}, line {number}: damaged; it is {reason}.") from None
+        row = {}
+    if not all(key in row for key in required):
         raise CheckpointError(f"{path}, line {number}: damaged; it is no object with {' and '.join(required)}.")
-    return cast("dict[str, Any]", row)
+    if check is not None and (problem := check(row)):
+        raise CheckpointError(f"{path}, line {number}: damaged; {problem}.")
+    return row
+
+
+def check_row(row: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a row of the log: the kind of a value, or one that its kind of row must have."""
+    kind, step = row["kind"], row["step"]
+    if type(kind) is not str or not is_count(step):
+        return "its kind is no word, or its step no number"
+    may_lack = kind in _MAY_LACK
+    for name, value in row.items():
+        what = type(value)
+        if what is float or (what is int and -_MOST <= value <= _MOST) or (what is str and name in _WORDS):
+            continue
+        if what is list:
+            if kind != "measure" or name in _SCALARS or not all(item is None or _is_number(item) for item in value):
+                return f"its {shown(name)} is a list"
+        elif value is None:
+            if not may_lack:
+                return f"its {shown(name)} is missing"
+        elif not _is_number(value):
+            return f"its {shown(name)} is no number"
+    missing = [name for name in _NEEDED.get(kind, ()) if name not in row]
+    return f"its {' and '.join(missing)} is missing" if missing else None
+
+
+def is_count(value: Any) -> bool:
+    """Return whether a value is an integer that steps may have."""
+    return type(value) is int and 0 <= value <= _MOST
+
+
+def _is_number(value: Any) -> bool:
+    what = type(value)
+    return what is float or (what is int and -_MOST <= value <= _MOST) or (what is str and value in _NONFINITE)

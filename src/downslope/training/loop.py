@@ -19,6 +19,7 @@ from downslope.training.data import Dataset
 from downslope.training.data.kept import encode_inputs, keep_inputs
 from downslope.training.divergence import advise_on_divergence
 from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
+from downslope.training.imports import functions_named
 from downslope.training.layout import ANEW, INPUTS
 from downslope.training.lock import locked
 from downslope.training.parallel.start import begin_together
@@ -28,6 +29,7 @@ from downslope.training.progress import Console
 from downslope.training.run import Run
 from downslope.training.signals import Signals
 from downslope.training.task import Task, build_task
+from downslope.training.trust import seal_of, state_folder
 from downslope.training.watchers import Watcher
 
 
@@ -112,7 +114,14 @@ def train(
         if workers.is_first:
             durable.make_folder(plan.folder)
             stack.enter_context(locked(plan.folder))
-            run_folder.make_ready(plan.folder, plan.checkpoint, recipe, task.facts())
+            seal = seal_of(recipe)
+            if not seal and functions_named(recipe):
+                console.say(
+                    f"it cannot be noted in {state_folder()} that this run is yours; using it will need --trust"
+                )
+            facts = {**task.facts(), **seal}
+            for note in run_folder.make_ready(plan.folder, plan.checkpoint, recipe, facts):
+                console.say(note)
             durable.write_file(plan.folder / INPUTS, encode_inputs(keep_inputs(task.dataset, task.fingerprint)))
         run = Run(task, plan, console, workers, watchers)
         try:

@@ -6,6 +6,7 @@ person should know about it. What does not: any change on the disk.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -15,11 +16,12 @@ from typing import Any
 
 from downslope.core.errors import CheckpointError, RecipeError
 from downslope.core.paths import expand_home
+from downslope.core.shown import shown
 from downslope.recipes.earlier_defaults import settle
 from downslope.recipes.encode import to_table
 from downslope.recipes.schema import Recipe
 from downslope.training.checkpoint import (
-    MANIFEST,
+    FOLDER,
     Checkpoint,
     list_checkpoints,
     newest_verifying,
@@ -30,7 +32,8 @@ from downslope.training.checkpoint import (
 )
 from downslope.training.environment import describe_environment, differences
 from downslope.training.layout import ANEW, RECIPE
-from downslope.training.run_folder import RunFolder, check_free, holds_run
+from downslope.training.manifest import MANIFEST
+from downslope.training.run_folder import RunFolder, check_free, check_own, holds_run
 
 RUNS = Path("runs")
 
@@ -87,6 +90,7 @@ def plan_run(recipe: Recipe, *, name: str, out: str | Path | None = None, resume
 
 
 def _plan_in_place(recipe: Recipe, folder: Path) -> Plan:
+    check_own(folder)
     found, passed_over = newest_verifying(folder)
     if found is None:
         if RunFolder(folder).checkpoints():
@@ -104,11 +108,11 @@ def _plan_in_place(recipe: Recipe, folder: Path) -> Plan:
 
 def _plan_from(recipe: Recipe, given: str | Path, out: Path | None) -> Plan:
     path = expand_home(given, CheckpointError)
-    if (path / MANIFEST).exists():
-        run = path.resolve().parent.parent
-        run = path.parent.parent if path.parent.parent.resolve() == run else run
+    if os.path.lexists(path / MANIFEST):
+        path = _place_of(path)
+        run = path.parent.parent
         elsewhere = out is not None and out.resolve() != run.resolve()
-        chosen, notes = _read_chosen(path if path.parent.parent == run else path.resolve(), elsewhere=elsewhere)
+        chosen, notes = _read_chosen(path, elsewhere=elsewhere)
     else:
         run = RunFolder(given).path
         chosen, notes = newest_verifying(run)
@@ -125,6 +129,17 @@ def _plan_from(recipe: Recipe, given: str | Path, out: Path | None) -> Plan:
             "there, give a new folder with --out; nothing is overwritten."
         )
     return _plan_in_place(recipe, run)
+
+
+def _place_of(checkpoint: Path) -> Path:
+    """Return a checkpoint's folder by a path that leads through its run's folder.
+
+    It may have been given from within it, by a link from elsewhere, or be a link itself, of which the run is the one
+    that the link lies in.
+    """
+    ways = (checkpoint, Path(os.path.abspath(checkpoint)), checkpoint.resolve())  # noqa: PTH100  follows no link
+    named = [way for way in ways if way.parent.name == FOLDER]
+    return next((way for way in named if holds_run(way.parent.parent)), named[0] if named else ways[-1])
 
 
 def _read_chosen(path: Path, *, elsewhere: bool) -> tuple[Checkpoint, list[str]]:
@@ -210,13 +225,13 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
     """
     then = checkpoint.manifest["recipe"]
     changes = _changes(_settled(then, recipe), plain_recipe(settle(recipe, then)))
-    fixed = [f"{path} {change}" for path, change in changes.items() if _is_fixed(path)]
+    fixed = [f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path)]
     if fixed:
         raise CheckpointError(
             f"{checkpoint.run_folder}: was trained under another recipe, and this decides all of a run's numbers: "
             f"{'; '.join(fixed)}. Use its own recipe, or {ANEW}."
         )
-    notes = [f"resuming with a different recipe: {path} {change}" for path, change in changes.items()]
+    notes = [f"resuming with a different recipe: {shown(path)} {change}" for path, change in changes.items()]
     then = checkpoint.manifest["environment"]  # the number of threads is decided, and compared, when training starts
     return notes + differences({**then, "threads": None}, {**describe_environment(), "threads": None})
 
@@ -236,7 +251,7 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
     """Return "old -> new" by dotted path, for every path whose value differs."""
     old, new = flatten(then), flatten(now)
     return {
-        path: f"{old.get(path, 'off')} -> {new.get(path, 'off')}"
+        path: f"{shown(old.get(path, 'off'))} -> {shown(new.get(path, 'off'))}"
         for path in dict.fromkeys([*old, *new])
         if old.get(path) != new.get(path)
     }

@@ -273,7 +273,8 @@ class Run:
         self._events.add("checkpoint", self.step, folder=folder.name)
         if self._workers.is_first:
             needed = {self._state.best.best_step, *self._state.mishaps.targets}
-            prune(self._folder, step=self.step, keep=self._task.recipe.checkpoint.keep, needed=needed)
+            keep = self._task.recipe.checkpoint.keep
+            prune(self._folder, step=self.step, keep=keep, needed=needed, say=self._console.say)
         for watcher in self._watchers:
             watcher.saved(self.step)
 

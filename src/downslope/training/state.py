@@ -102,6 +102,8 @@ class TrainingState:
             if self.averaged is not None and "ema" in checkpoint.tensors:
                 self.averaged.module.load_state_dict(checkpoint.tensors["ema"])
                 self.averaged.n_averaged.fill_(table["ema_updates"])
+        except KeyError as error:
+            raise CheckpointError(f"{checkpoint.folder}: its manifest and its tensors differ in {error}.") from None
         except (RuntimeError, StateError) as error:
             raise CheckpointError(f"{checkpoint.folder} does not fit the recipe's model: {error}") from None
         self.best.load(table["best"])

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from downslope.core.errors import CheckpointError
+from downslope.core.files import open_regular
 from downslope.training import durable
-from downslope.training.log import parse_line
+from downslope.training.log import LONGEST_LINE, Check, parse_line
 
 _CHUNK = 1 << 22
 
@@ -22,11 +23,12 @@ class Tail:
     Args:
         path: The file; while it is absent it holds no lines.
         required: Keys that each line must have.
+        check: Says what else is wrong with one.
     """
 
-    def __init__(self, path: Path, required: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, required: tuple[str, ...], check: Check | None = None) -> None:
         """Begin before the first line."""
-        self._path, self._required = path, required
+        self._path, self._required, self._check = path, required, check
         self.rewind()
 
     def rewind(self) -> None:
@@ -58,7 +60,7 @@ class Tail:
     def _read_on(self) -> tuple[list[dict[str, Any]], bool]:
         earlier = self._at
         try:
-            with durable.explained("read", self._path), self._path.open("rb") as file:
+            with durable.explained("read", self._path), open_regular(self._path, CheckpointError, follow=False) as file:
                 data = self._new_bytes(file)
         except durable.StorageError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
@@ -69,7 +71,8 @@ class Tail:
         whole = data[: data.rfind(b"\n") + 1]
         lines = whole.split(b"\n")[:-1]
         rows = [
-            parse_line(line, self._path, self._lines + index, self._required) for index, line in enumerate(lines, 1)
+            parse_line(line, self._path, self._lines + index, self._required, self._check)
+            for index, line in enumerate(lines, 1)
         ]
         if lines:
             self._at, self._lines, self._last = self._at + len(whole), self._lines + len(lines), lines[-1] + b"\n"
@@ -82,4 +85,9 @@ class Tail:
             self.rewind()
             file.seek(0)
         data = file.read(_CHUNK)
-        return data if b"\n" in data or len(data) < _CHUNK else data + file.read()
+        if b"\n" in data or len(data) < _CHUNK:
+            return data
+        data += file.read(LONGEST_LINE)
+        if b"\n" not in data and len(data) >= LONGEST_LINE:
+            raise CheckpointError(f"{self._path}, line {self._lines + 1}: damaged; it has no end.")
+        return data

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import CheckpointError, DownslopeError
-from downslope.recipes.decode import load_recipe
 from downslope.training import events, log
 from downslope.training.durable import StorageError
 from downslope.training.guard import identify
-from downslope.training.layout import FACTS, RECIPE, read_facts
+from downslope.training.layout import FACTS, RECIPE, read_facts, read_recipe
 from downslope.training.lock import Holder, holder_of
 from downslope.training.progress import progress_line
 from downslope.training.sessions import OPENING, sessions, time_of
@@ -64,8 +63,8 @@ class Watched:
         """Note which folder it is; nothing is read yet."""
         self._folder = folder
         self._identity = identify(folder)
-        self._log = Tail(folder / log.NAME, required=("kind", "step"))
-        self._happened = Tail(folder / events.NAME, required=("time", "event", "step"))
+        self._log = Tail(folder / log.NAME, required=("kind", "step"), check=log.check_row)
+        self._happened = Tail(folder / events.NAME, required=("time", "event", "step"), check=events.check_event)
         self._events: list[dict[str, Any]] = []
         self._holder: Holder | None = None
         self._heard: float | None = None
@@ -148,7 +147,7 @@ class Watched:
         return progress_line(self._view.step, self._total, self._view.fields(), self._view.rate())
 
     def _check_there(self) -> None:
-        if identify(self._folder) != self._identity or identify(self._folder / RECIPE) is None:
+        if identify(self._folder) != self._identity or identify(self._folder / RECIPE, follow=False) is None:
             raise StorageError(
                 f"{self._folder}: was removed, moved or replaced while it was watched; it was {self._at()}. If it was "
                 "only moved, watch it where it is now."
@@ -162,10 +161,10 @@ class Watched:
         try:
             self._total: int | None = read_facts(self._folder)["total_steps"]
         except CheckpointError:
-            if (self._folder / FACTS).exists():
+            if identify(self._folder / FACTS, follow=False) is not None:
                 raise
             self._total = None  # lost; a run that goes on writes it again
-        recipe = load_recipe(self._folder / RECIPE)
+        recipe = read_recipe(self._folder)
         first, when = (told[0][0]["step"], told[0][1]) if told else (0, _written(self._folder / log.NAME) or 0.0)
         examples = recipe.data.batch_size * recipe.train.accumulate
         self._view = View(total=self._total, examples=examples, step=first, now=when)
@@ -232,6 +231,6 @@ class Watched:
 
 def _written(path: Path) -> float | None:
     try:
-        return path.stat().st_mtime
+        return path.lstat().st_mtime
     except OSError:
         return None

@@ -13,8 +13,12 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta, Struct
+
+from downslope.core.errors import DownslopeError
+from downslope.core.strict_json import decode_json
 from downslope.recipes.encode import to_table, to_toml
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
@@ -25,6 +29,15 @@ from downslope.training.loggers.logger import Logger, Scalars, Told, scalars_of
 from downslope.training.plan import flatten
 from downslope.training.progress import Console
 from downslope.training.task import Task
+
+_LARGEST = 1 << 24
+
+
+class _Kept(Struct):
+    """What is kept of a logger: updates whose rows it has had, and what it takes to go on with the tool's run."""
+
+    sent: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    identity: dict[str, str] = {}
 
 
 class Following:
@@ -129,7 +142,7 @@ def _group_names(task: Task) -> list[str]:
 def _read_state(folder: Path) -> dict[str, dict[str, Any]]:
     """Return what the loggers kept; damaged, it is as if they had kept nothing."""
     try:
-        found = json.loads((folder / run_folder.LOGGERS).read_bytes())
-    except (OSError, ValueError):
+        found = decode_json(durable.read_file(folder / run_folder.LOGGERS, limit=_LARGEST), dict[str, _Kept], "it")
+    except (OSError, DownslopeError):
         return {}
-    return {name: kept for name, kept in found.items() if isinstance(kept, dict)} if isinstance(found, dict) else {}
+    return {name: {"sent": kept.sent, "identity": kept.identity} for name, kept in found.items()}

@@ -10,7 +10,6 @@ machines, which torchrun and Slurm start; training itself.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -20,9 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from downslope.core.errors import DownslopeError
+from downslope.core.files import open_regular, read_regular
+from downslope.core.strict_json import decode_json
 from downslope.training.parallel.place import Place, gone_file
 
 _POLL = 0.02
@@ -31,6 +34,8 @@ _GRACE = 5.0
 _SAVING = 60.0
 """Seconds, beyond the timeout, that worker 0 gets to notice a failure and save."""
 _TAIL = 10
+_LONGEST_REPORT = 1 << 24
+_LONGEST_END = 1 << 16
 _BY_SIGNAL = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
@@ -43,6 +48,22 @@ class WorkerFailedError(DownslopeError):
         self.exit_code = exit_code
 
 
+class _Report(Struct, forbid_unknown_fields=True):
+    """What a worker says of its failure.
+
+    Attributes:
+        message: The message.
+        exit_code: What it exits with.
+        silent: Numbers of the workers that it waited for in vain, where that is the failure.
+        advice: What to do then.
+    """
+
+    message: str
+    exit_code: int
+    silent: tuple[int, ...] | None = None
+    advice: str = ""
+
+
 @dataclass
 class _Worker:
     """A worker that was started.
@@ -52,14 +73,14 @@ class _Worker:
         process: Its process id.
         code: Its exit code, negative for a signal; None while it runs.
         killed: Whether this process ended it.
-        report: What it said of its failure: "message", "exit_code", and where another was lost "silent" and "advice".
+        report: What it said of its failure.
     """
 
     rank: int
     process: int
     code: int | None = None
     killed: bool = False
-    report: dict[str, Any] | None = None
+    report: _Report | None = None
 
     @property
     def died(self) -> bool:
@@ -144,14 +165,10 @@ class Launch:
             return 128 + signal.SIGINT
         except Exception as error:  # noqa: BLE001  whatever it is, the launcher tells it
             message, code = self._explain(error)
-            report = {
-                "message": message,
-                "exit_code": code,
-                "silent": getattr(error, "silent", None),
-                "advice": getattr(error, "advice", ""),
-            }
+            silent = getattr(error, "silent", None)
+            report = _Report(message, code, None if silent is None else tuple(silent), getattr(error, "advice", ""))
             partial = folder / f"{place.rank}.partial"
-            partial.write_text(json.dumps(report), encoding="utf-8")
+            partial.write_bytes(msgspec.json.encode(report))
             partial.rename(folder / f"{place.rank}.json")
             return code
 
@@ -174,7 +191,7 @@ class Launch:
             if len(self._received) > 1:
                 first_ended_at = first_ended_at or now
             accused = not any(worker.died for worker in self._workers) and any(
-                worker.report is not None and 0 in (worker.report["silent"] or ()) for worker in self._workers
+                worker.report is not None and 0 in (worker.report.silent or ()) for worker in self._workers
             )
             late = failed_at is not None and now - failed_at > (_GRACE if accused else self._timeout + _SAVING)
             if late or (first_ended_at is not None and now - first_ended_at > _GRACE):
@@ -187,8 +204,7 @@ class Launch:
             process, status = os.waitpid(worker.process, options)
             if process:
                 worker.code = os.waitstatus_to_exitcode(status)
-                path = folder / f"{worker.rank}.json"
-                worker.report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+                worker.report = _read_report(folder / f"{worker.rank}.json")
                 if worker.died:
                     gone_file(folder, worker.rank).touch()  # so that the others need not wait for it to answer
 
@@ -208,24 +224,32 @@ class Launch:
     def _conclude(self, folder: Path) -> int:
         died = [worker for worker in self._workers if worker.died]
         told = [worker for worker in self._workers if worker.report is not None]
-        advice = next((text for worker in told if worker.report and (text := worker.report["advice"])), "")
-        failed = [worker for worker in told if worker.report and worker.report["silent"] is None]
+        advice = next((text for worker in told if worker.report and (text := worker.report.advice)), "")
+        failed = [(worker, worker.report) for worker in told if worker.report and worker.report.silent is None]
         if died and not self._received:
             message = "; ".join(_describe(worker, folder) for worker in died)
             raise WorkerFailedError(f"{message}.\n{advice}".rstrip(), 1)
         if failed:
-            worker = failed[0]
-            report: dict[str, Any] = worker.report or {}
+            worker, report = failed[0]
             everywhere = len(failed) == self._size or worker.rank == 0
-            message = report["message"] if everywhere else f"worker {worker.rank}: {report['message']}"
-            raise WorkerFailedError(f"{message}\n{advice}".rstrip(), report["exit_code"])
+            message = report.message if everywhere else f"worker {worker.rank}: {report.message}"
+            raise WorkerFailedError(f"{message}\n{advice}".rstrip(), report.exit_code)
         if told:
-            raise WorkerFailedError((told[0].report or {})["message"], 1)
+            raise WorkerFailedError(told[0].report.message if told[0].report else "", 1)
         hung = [worker for worker in self._workers if worker.killed]
         if hung and not self._received:
             ranks = ", ".join(str(worker.rank) for worker in hung)
             raise WorkerFailedError(f"worker {ranks} did not end when the others had, and was killed.", 1)
         return self._workers[0].code or 0 if not hung else 128 + (self._received or [signal.SIGKILL])[0]
+
+
+def _read_report(path: Path) -> _Report | None:
+    """Return what a worker said of its failure, or None if it said nothing that can be understood."""
+    try:
+        data = read_regular(path, limit=_LONGEST_REPORT, follow=False)
+        return decode_json(data, _Report, path)
+    except (OSError, DownslopeError):
+        return None
 
 
 def _variables(rank: int, size: int) -> dict[str, str]:
@@ -242,13 +266,23 @@ def _describe(worker: _Worker, folder: Path) -> str:
     else:
         what = f"worker {worker.rank} (process {worker.process}) ended with exit code {code} and no message"
     path = folder / f"{worker.rank}.out"
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    return "\n    ".join([f"{what}; the last that it wrote:", *lines[-_TAIL:]]) if lines else what
+    lines = _end_of(path)
+    return "\n    ".join([f"{what}; the last that it wrote:", *lines]) if lines else what
+
+
+def _end_of(path: Path) -> list[str]:
+    """Return the last lines that a worker wrote; a worker may write much, of which only the end is read."""
+    try:
+        with open_regular(path, follow=False) as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - _LONGEST_END, 0))
+            return file.read(_LONGEST_END).decode(errors="replace").splitlines()[-_TAIL:]
+    except (OSError, DownslopeError):
+        return []
 
 
 def _silence(path: Path) -> None:
     """Let what this process writes go to a file, of which only the end is shown, and only if the process dies."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.close(descriptor)

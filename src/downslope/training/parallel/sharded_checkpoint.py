@@ -19,19 +19,17 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard
 
+from downslope.core.errors import CheckpointError
 from downslope.training import durable
 from downslope.training.checkpoint import (
-    FORMAT,
-    MANIFEST,
     Checkpoint,
     Tensors,
     checkpoint_folder,
-    describe_bytes,
     encode_tensors,
-    part_files,
-    render_manifest,
+    make_place,
     rows_of,
 )
+from downslope.training.manifest import FORMAT, MANIFEST, describe_bytes, part_files, render_manifest
 from downslope.training.parallel.workers import Workers
 
 
@@ -49,8 +47,7 @@ def write_sharded(workers: Workers, run: Path, tensors: Mapping[str, Tensors], m
     """
     folder = checkpoint_folder(run, manifest["step"])
     if workers.is_first:
-        durable.remove_folder(folder, first=MANIFEST)
-        durable.make_folder(folder)
+        make_place(folder)
     workers.gather(None)  # the folder is there
     files: dict[str, Any] = {}
     for part, held in tensors.items():
@@ -80,11 +77,16 @@ def cut(checkpoint: Checkpoint, workers: Workers, mesh: DeviceMesh, sharded: Map
         workers: The workers.
         mesh: All of them in a row.
         sharded: The model's parameters that are sharded, by name.
+
+    Raises:
+        CheckpointError: If its files do not fit together.
     """
     parts = dict.fromkeys(name.split(".")[0] for name in checkpoint.manifest["files"])
-    return replace(
-        checkpoint, tensors={part: dict(_cut_part(checkpoint, part, workers, mesh, sharded)) for part in parts}
-    )
+    try:
+        tensors = {part: dict(_cut_part(checkpoint, part, workers, mesh, sharded)) for part in parts}
+    except (RuntimeError, IndexError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{checkpoint.folder}: its files do not fit together: {error}.") from None
+    return replace(checkpoint, tensors=tensors)
 
 
 def _cut_part(
