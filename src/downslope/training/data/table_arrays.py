@@ -118,8 +118,20 @@ class ArrayTable(TableFile):
             column = self._columns[name]
             fits = column.dtype.kind in "fiub" and want.kind == "number"
             dates = column.dtype.kind in "mM"  # their own list would hold nanoseconds as plain numbers
-            columns[name] = column.astype(np.float64) if fits else (column.astype(str) if dates else column).tolist()
+            columns[name] = column.astype(np.float64) if fits else self._cells(name, dates=dates)
         return _convert(self.path, columns, wanted, self._form)
+
+    def _cells(self, name: str, *, dates: bool) -> list[Any]:
+        try:
+            return (self._columns[name].astype(str) if dates else self._columns[name]).tolist()
+        except (
+            SystemError,
+            ValueError,
+            OverflowError,
+        ) as error:  # text of characters that there are not, years to 10^9
+            raise DataError(
+                f"{shown(self.path)}, column `{shown(name)}`: holds cells that cannot be read: {_first_line(error)}."
+            ) from None
 
     def texts(self, place: int) -> Iterator[str]:
         """Yield the cells of one column as texts."""
