@@ -217,7 +217,7 @@ def test_text_of_characters_that_there_are_not_is_refused():
 
 
 def test_numbers_too_large_for_32_bits_are_refused_without_a_warning():
-    """A held-out cell of 1e300 is infinite once it is an input; NumPy's warning would name a file of the installation."""
+    """A held-out cell of 1e300 is infinite once it is an input; NumPy would warn, with a file of the installation."""
     Path("t.csv").write_text("x,y\n" + "".join(f"{n % 7},{n}\n" for n in range(20)), encoding="utf-8")
     Path("h.csv").write_text("x,y\n1e300,3\n", encoding="utf-8")
     with warnings.catch_warnings():
