@@ -195,3 +195,32 @@ def test_a_parquet_file_that_says_too_much_is_refused(monkeypatch):
     parquet.write_table(pa.table({"x": [1.0]}), buffer)
     Path("t.parquet").write_bytes(buffer.getvalue()[:-10])
     assert "t.parquet: cannot be read as Parquet: " in message_of(load, "t.parquet")
+
+
+def test_text_of_characters_that_there_are_not_is_refused():
+    """Python itself cannot make a text of them, and says so by an error of its own."""
+    words = np.array(["cat", "dog"] * 5)
+    np.savez("a.npz", w=words, y=np.arange(10.0))
+    data = bytearray(Path("a.npz").read_bytes())
+    place = data.index("cat".encode("utf-32-le"))
+    data[place + 3] = 0xFF
+    Path("a.npz").write_bytes(bytes(data))
+    assert "a.npz: cannot be read as NumPy's: Bad CRC" in message_of(load, "a.npz")
+    table = np.zeros(10, dtype=[("w", "U3"), ("y", "f8")])
+    table["w"], table["y"] = words, np.arange(10.0)
+    np.save("a.npy", table)
+    data = bytearray(Path("a.npy").read_bytes())
+    data[data.index("cat".encode("utf-32-le")) + 3] = 0xFF
+    Path("a.npy").write_bytes(bytes(data))
+    message = message_of(load, "a.npy", "table", ', target = "y", categories = ["w"]')
+    assert message.startswith("a.npy, column `w`: holds cells that cannot be read: ")
+
+
+def test_numbers_too_large_for_32_bits_are_refused_without_a_warning():
+    """A held-out cell of 1e300 is infinite once it is an input; NumPy would warn, with a file of the installation."""
+    Path("t.csv").write_text("x,y\n" + "".join(f"{n % 7},{n}\n" for n in range(20)), encoding="utf-8")
+    Path("h.csv").write_text("x,y\n1e300,3\n", encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        message = message_of(load, "t.csv", "table", ', target = "y", held_out_path = "h.csv"')
+    assert message.endswith("held_out_inputs holds 1 number(s) that are inf or NaN, first in example 0.")

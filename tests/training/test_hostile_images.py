@@ -71,6 +71,27 @@ def png(width, height, data=b""):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
 
+def test_more_pixels_than_bytes_can_hold_are_refused(monkeypatch):
+    """A hundred million pixels in a hundred bytes; a blank page of sixteen million is read."""
+    Path("a.png").write_bytes(png(4000, 4000, b"\0" * 4001 * 4000))
+    assert read_image(Path("a.png"), "grey", (2, 2)).tolist() == [[[0, 0], [0, 0]]]
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was unpacked"))
+    Path("a.png").write_bytes(png(10_000, 10_000))
+    assert "is 10,000 pixels high and 10,000 wide by its header, but has only 65 bytes" in message_of("a.png")
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "tiff_deflate"])
+def test_what_libtiff_writes_is_not_shown(compression, capfd):
+    """It writes to the standard error itself; the message says what is wrong, once."""
+    draw = np.random.default_rng(0)
+    Image.fromarray(draw.integers(0, 255, (40, 40, 3)).astype(np.uint8)).save("a.tif", compression=compression)
+    data = bytearray(Path("a.tif").read_bytes())
+    data[20:400] = bytes(draw.integers(0, 255, 380).astype(np.uint8))
+    Path("a.tif").write_bytes(bytes(data))
+    assert message_of("a.tif").startswith("a.tif: cannot be read as an image: ")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("side", [12_000, 50_000, 2**30])
 def test_a_bomb_is_refused_by_its_header(side, monkeypatch):
     """The size is known before a pixel is unpacked; the smaller one, of which Pillow only warns, is refused too."""

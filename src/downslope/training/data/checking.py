@@ -118,7 +118,8 @@ def to_tensor(recipe: Recipe, what: str, value: Any) -> torch.Tensor:
 
 def _from_array(recipe: Recipe, what: str, array: np.ndarray[Any, Any]) -> torch.Tensor:
     if array.dtype == np.float64:
-        array = array.astype(torch.empty(0).numpy().dtype)
+        with np.errstate(over="ignore"):  # what is too large becomes inf, which is refused
+            array = array.astype(torch.empty(0).numpy().dtype)
     try:
         return torch.from_numpy(np.array(array))  # a copy: a read-only or negatively strided array is no tensor
     except TypeError:

@@ -6,8 +6,12 @@ programs (PostScript starts Ghostscript, whatever the file is called). Which fil
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +28,12 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 2**27
 """How large an image may be, by its header: 134 million pixels are more than any common camera's."""
 
+_ALWAYS = 2**24
+_PIXELS_A_BYTE = 10_000
+"""How large an image is taken for damaged, or made to fill memory: above `_ALWAYS` pixels, and so many for each of its
+bytes, several times as many as a blank page has in the tightest of formats."""
+
+_NOWHERE = logging.NullHandler()
 _EIGHT_BITS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "La", "RGBa"})
 
 Pixels = np.ndarray[Any, np.dtype[np.float32]]
@@ -54,11 +64,12 @@ def read_image(
             'images are read by Pillow, which is not installed. Run: pip install "downslope[train]"'
         ) from None
     place = shown(path)
+    logging.getLogger("PIL").addHandler(_NOWHERE)  # or logging itself would print what Pillow logs
     try:
         with warnings.catch_warnings(record=True) as caught, open_regular(path, DataError) as file:
             warnings.simplefilter("always")
-            with Image.open(file, formats=FORMATS) as opened:
-                _check_size(place, opened.size)
+            with Image.open(file, formats=FORMATS) as opened, _silence(opened.format):
+                _check_size(place, opened.size, os.fstat(file.fileno()).st_size)
                 _check_depth(place, opened.mode)
                 pixels = pixels_of(opened, colour, size)
     except DataError:
@@ -98,8 +109,35 @@ def pixels_of(opened: Any, colour: Literal["grey", "rgb"], size: tuple[int, int]
     return pixels[np.newaxis] if colour == "grey" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _check_size(place: str, size: tuple[int, int]) -> None:
+@contextmanager
+def _silence(form: str | None) -> Iterator[None]:
+    """Keep what libtiff writes to the standard error itself off the terminal; what it means is raised as well."""
+    if form != "TIFF":
+        yield
+        return
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (OSError, ValueError, AttributeError):  # it is closed already
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _check_size(place: str, size: tuple[int, int], count: int) -> None:
+    """Raise if an image is too large, by its header, for this machine or for the bytes that it has."""
     width, height = size
+    if _ALWAYS < width * height <= MOST_PIXELS and width * height > _PIXELS_A_BYTE * count:
+        raise DataError(
+            f"{place}: is {height:,} pixels high and {width:,} wide by its header, but has only {count:,} bytes. Is it "
+            "damaged?"
+        )
     if width * height > MOST_PIXELS:
         raise DataError(
             f"{place}: is {height:,} pixels high and {width:,} wide by its header, {width * height:,} in all; at most "

@@ -85,12 +85,13 @@ def _load(recipe: Recipe) -> Dataset:
     encoding = learn_encoding(columns, train, features, standardize=options.standardize, fill=options.missing == "mean")
     learned = columns.take(train)
     target, hint = learn_target(columns, learned, options, is_class=is_class)
-    table: dict[str, Any] = {
-        "train_inputs": encoding.encode(learned).astype(np.float32),
-        "train_targets": target.encode(learned),
-        "held_out_inputs": encoding.encode(held_out).astype(np.float32),
-        "held_out_targets": target.encode(held_out),
-    }
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes inf, which `check` refuses
+        table: dict[str, Any] = {
+            "train_inputs": encoding.encode(learned).astype(np.float32),
+            "train_targets": target.encode(learned),
+            "held_out_inputs": encoding.encode(held_out).astype(np.float32),
+            "held_out_targets": target.encode(held_out),
+        }
     if is_class:
         check_classes(target.names, table["train_targets"], at(recipe, f"column `{shown(options.target)}`"), hint)
         table["classes"] = len(target.names)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -118,12 +119,30 @@ class ArrayTable(TableFile):
             column = self._columns[name]
             fits = column.dtype.kind in "fiub" and want.kind == "number"
             dates = column.dtype.kind in "mM"  # their own list would hold nanoseconds as plain numbers
-            columns[name] = column.astype(np.float64) if fits else (column.astype(str) if dates else column).tolist()
+            columns[name] = column.astype(np.float64) if fits else self._cells(name, dates=dates)
         return _convert(self.path, columns, wanted, self._form)
+
+    def _cells(self, name: str, *, dates: bool) -> list[Any]:
+        column = self._columns[name]
+        try:
+            _check_characters(column)
+            return (column.astype(str) if dates else column).tolist()
+        except (ValueError, OverflowError) as error:
+            raise DataError(
+                f"{shown(self.path)}, column `{shown(name)}`: holds cells that cannot be read: {_first_line(error)}."
+            ) from None
 
     def texts(self, place: int) -> Iterator[str]:
         """Yield the cells of one column as texts."""
         return map(str, self._columns[self.names[place]].tolist())
+
+
+def _check_characters(column: Any) -> None:
+    """Raise ValueError where text has numbers of no character, of which NumPy would make texts that break Python."""
+    if column.dtype.kind == "U" and column.size:
+        codes = np.ascontiguousarray(column.astype(column.dtype.newbyteorder("="))).view(np.uint32)
+        if int(codes.max()) > sys.maxunicode:
+            raise ValueError(f"{int(codes.max())} is the number of no character")
 
 
 def _convert(path: Path, columns: Mapping[str, Any], wanted: Mapping[str, Wanted], form: NumberForm) -> Columns:
