@@ -43,7 +43,7 @@ def test_a_step_is_torchs_weighted_mean_of_all_its_examples(accumulate, shards):
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
         torch.testing.assert_close(gradient, parameter.grad, rtol=1e-10, atol=1e-13)
     held = measure(model, task.objective, data.held_out_inputs.double(), data.held_out_targets).metrics["loss"]
-    assert held == pytest.approx(float(loss(model(data.held_out_inputs.double()), data.held_out_targets)), rel=1e-12)
+    assert held == pytest.approx(loss(model(data.held_out_inputs.double()), data.held_out_targets).item(), rel=1e-12)
 
 
 def test_balanced_weights_even_the_classes_out():
