@@ -162,6 +162,19 @@ def test_a_mark_is_missing_among_words_too():
     assert data.notes == ("t.csv: 7 of 20 rows have a missing cell and are left out",)
 
 
+def test_what_may_be_two_numbers_is_refused_with_both_ways():
+    """1,234 is a thousand and more, or one and a little: both are said, and the frequent one is ready to paste."""
+    write("x,y", lambda n: f'"1,{n + 200}",{wave(n)}')
+    message = message_of()
+    assert 'If its comma separates thousands, set data.options.thousands = ",".' in message
+    assert 'If its comma stands for a decimal point, set data.options.decimal = ",".' in message
+    assert pasted(message)[1]["thousands"] == ","
+    write("x,w,y", lambda n: f'"1,{n + 200}","{n},000,000",{wave(n)}')
+    column, other = message_of().splitlines()[:2]
+    assert 'decimal = ","' in column
+    assert 'decimal = ","' not in other
+
+
 def test_everything_is_told_at_once():
     """Each column once, with examples and counts, and what only the options before would show."""
     write(
@@ -432,7 +445,7 @@ def test_any_table_is_read_or_refused_in_words(seed):
     except DownslopeError as error:
         message, code = str(error), error.exit_code
     else:
-        assert all(np.isfinite(getattr(data, part)).all() for part in ("train_inputs", "held_out_inputs"))
+        assert all(getattr(data, part).isfinite().all() for part in ("train_inputs", "held_out_inputs"))
         return
     assert code == 2
     assert not set(message) & {"\x1b", "\x07", "\r", "\0"}

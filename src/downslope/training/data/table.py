@@ -52,7 +52,10 @@ def load(recipe: Recipe) -> Dataset:
     try:
         return _load(recipe)
     except TableError as error:
-        raise advise(error, recipe.data.options, lambda options: _load(_with_options(recipe, options))) from None
+        options = dict(recipe.data.options)
+        if recipe.train.loss == "mse" and options.get("standardize_target") is True:
+            del options["standardize_target"]  # what a run states by itself is nothing to paste
+        raise advise(error, options, lambda options: _load(_with_options(recipe, options))) from None
 
 
 def _with_options(recipe: Recipe, options: dict[str, Any]) -> Recipe:

@@ -40,8 +40,9 @@ def open_table(
     suffix = path.suffix.lower()
     unnamed = unnamed or Unnamed(form.names)
     if path.is_dir() or suffix not in SUFFIXES:
+        advice = "" if path.is_dir() else " Unpack it, or save it as one of these."
         what = "is a folder" if path.is_dir() else f"has the suffix '{shown(path.suffix)}'"
-        raise DataError(f"{place}: {what}; a table is a file that ends in {', '.join(SUFFIXES)}.")
+        raise DataError(f"{place}: {what}; a table is a file that ends in {', '.join(SUFFIXES)}.{advice}")
     refuse_irregular(path, DataError)
     if suffix == ".parquet":
         return ParquetTable(path, form.numbers)

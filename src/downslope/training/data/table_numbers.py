@@ -32,6 +32,9 @@ _MARKS = frozenset(
 )
 """What stands for a missing number elsewhere, in small letters: taken for one only if the options say so."""
 
+_WORDS = frozenset({"x", "*", "#", "nd"})
+"""Which of these are as often words of their own: a crossed box, a note."""
+
 _DATE = re.compile(
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}.*)?|\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
     r"|\d{1,2}[- .]?[A-Za-z]{3,9}\.?[- .]\d{2,4}|[A-Za-z]{3,9}\.? \d{1,2},? \d{4}"
@@ -144,7 +147,7 @@ FORMS = (
 def may_be_missing(word: str) -> bool:
     """Return whether a word often stands for a missing cell: "?", "-", "NA", "unknown"."""
     text = word.strip().lower()
-    return text in MISSING_NUMBERS or text in _MARKS
+    return text in MISSING_NUMBERS or text in _MARKS - _WORDS
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,7 @@ def describe_cell(cell: str) -> Cell:
         ('missing', 'date', 'word')
     """
     text = cell.strip()
-    if may_be_missing(text):
+    if text.lower() in MISSING_NUMBERS | _MARKS:
         return Cell(frozenset(), "", "missing")
     if _INFINITE.fullmatch(text):
         return Cell(frozenset(), "", "infinite")

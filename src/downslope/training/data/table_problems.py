@@ -20,6 +20,9 @@ KEY = "data.options"
 MOST_LINES = 12
 """How many columns or kinds of lines a message tells of one by one."""
 
+_THOUSANDS, _DECIMAL = NumberForm(thousands=","), NumberForm(decimal=",")
+"""Two ways to read 1,000."""
+
 _DISTINCT = 200
 """How many different cells of a column are looked at to find out what they are."""
 
@@ -240,6 +243,8 @@ class Findings:
         if left and not (are_marks and good + len(read) > 0):
             return self._words(name, bad, left, rows)
         hints = [_say(key, value) for key, value in _changes(self._form, form).items()] if read else []
+        if form == _THOUSANDS and read and all(_DECIMAL in found.forms for found in read.values()):
+            hints.append(_say("decimal", ","))
         if units:
             fixes["units"] = sorted(units)
             hints.append(f" Set {KEY}.units = {to_toml(sorted(units))}; the number is read as it is written.")
