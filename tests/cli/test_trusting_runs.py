@@ -178,7 +178,7 @@ def test_where_nothing_can_be_noted_a_run_counts_as_one_from_elsewhere(state, pl
         secret.symlink_to(Path("key").resolve()) if state == "a link" else secret.write_text("00")
     capsys.readouterr()
     run = train(module)
-    assert "cannot hold that this run is yours; using it will need --trust" in capsys.readouterr().out
+    assert "that this run is yours; using it will need --trust" in capsys.readouterr().out
     for _ in range(2):
         refused(["evaluate", run], capsys)
         assert main(["evaluate", run, "--trust"]) == 0

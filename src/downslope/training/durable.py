@@ -40,6 +40,8 @@ _REASONS = {
     errno.EEXIST: "a file, or a symbolic link that leads nowhere, is in the way. Choose another folder with --out",
 }
 
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""What systems answer where a name cannot stand for anything."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _LONGEST = 4096
 """Characters of a path that are shown: all of any that a system knows."""
@@ -87,7 +89,11 @@ def mode_of(path: Path) -> int | None:
     with explained("look at", path):
         try:
             return os.lstat(path).st_mode
-        except (FileNotFoundError, NotADirectoryError):
+        except ValueError:  # a NUL in it
+            return None
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
             return None
 
 
