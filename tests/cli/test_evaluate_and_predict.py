@@ -223,7 +223,7 @@ BAD_INPUTS = {
     "csv narrow": ("in.csv", write_text("1,2\n"), "in.csv: an example of this run has shape (64,)"),
     "csv empty": ("in.csv", write_text("\n"), "in.csv: holds no example."),
     "csv binary": ("in.csv", lambda path: Path(path).write_bytes(b"\xff\xfe"), "in.csv: is not text."),
-    "folder": ("in.csv", lambda path: Path(path).mkdir(), "in.csv: cannot be read: Is a directory."),
+    "folder": ("in.csv", lambda path: Path(path).mkdir(), "in.csv: is a folder, not a regular file."),
 }
 
 

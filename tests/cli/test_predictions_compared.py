@@ -62,12 +62,13 @@ def test_the_rates_are_those_of_an_evaluation(options, loss, capsys):
     train(options, loss, capsys)
     evaluated = json.loads(succeed(["evaluate", "run", "--json"], capsys))
     found = json.loads(succeed(["predict", "run", "--input", "test.csv", "--json"], capsys))
-    assert found["metrics"] == {key: evaluated[key] for key in ("examples", "loss", "accuracy") if key in evaluated}
+    names = ("examples", "loss", "accuracy", "rmse", "mae", "r2")
+    assert found["metrics"] == {key: evaluated[key] for key in names if key in evaluated}
     assert (found["metrics"]["examples"], found["notes"]) == (1100, [])
     held_out = json.loads(succeed(["predict", "run", "--count", "1100", "--json"], capsys))
     assert found["predictions"] == held_out["predictions"]
     assert "metrics" not in held_out
-    said = succeed(["evaluate", "run"], capsys).splitlines()[-1]
+    said = succeed(["evaluate", "run"], capsys).splitlines()[1]
     assert succeed(["predict", "run", "--input", "test.csv"], capsys).splitlines()[-1] == said
 
 

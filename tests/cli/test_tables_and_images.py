@@ -113,18 +113,29 @@ def test_a_table_of_classes(tmp_path, capsys):
     assert [line.split()[:2] for line in lines[2:]] == [["0", "ant"], ["1", "cow"], ["2", "<b>ox"]]
     found = json.loads(succeed(["predict", "run", "--input", "new.csv", "--json", "--count", "1"], capsys))
     (one,) = found["predictions"]
-    assert (one["class"], one["class_name"], found["notes"]) == (1, "ant", [])
+    assert (one["class"], one["class_name"], found["notes"]) == (
+        1,
+        "ant",
+        ["columns that the run does not know are left out: name"],
+    )
     shown = succeed(["predict", "run"], capsys).splitlines()
     assert {line.split()[3] for line in shown[2:-1]} <= {"<b>ox", "ant", "cow"}
     (tmp_path / "new.csv").write_text("food,weight\nleaves,3\ngras,520\n", encoding="utf-8")
-    assert fail(["predict", "run", "--input", "new.csv"], capsys) == (
-        "new.csv, line 3, column `food`: 'gras' was not among the words to learn from. Did you mean `grass`? There are "
-        "`grass`, `hay`, `leaves`."
+    assert main(["predict", "run", "--input", "new.csv"]) == 1
+    out, err = capsys.readouterr()
+    assert err == (
+        "note: no prediction: new.csv, line 3, column `food`: 'gras' was not among the words to learn from. Did you "
+        "mean `grass`? There are `grass`, `hay`, `leaves`\n"
     )
+    assert [line.split()[:2] for line in out.splitlines()[2:]] == [["0", "ant"], ["1", "-"]]
     (tmp_path / "new.csv").write_text("food,height\nleaves,3\n", encoding="utf-8")
     assert fail(["predict", "run", "--input", "new.csv"], capsys) == (
         "new.csv: has no column `weight`, but the run learned from it. Did you mean `height`? It has `food` "
         "and `height`."
+    )
+    (tmp_path / "new.csv").write_text("height\n3\n", encoding="utf-8")
+    assert fail(["predict", "run", "--input", "new.csv"], capsys) == (
+        "new.csv: has no columns `weight` and `food`, but the run learned from them. It has `height`."
     )
 
 
@@ -140,13 +151,19 @@ def test_a_table_of_numbers(tmp_path, capsys):
     with (tmp_path / "houses.csv").open("a", encoding="utf-8") as file:
         file.write("1,1,9000\n")
     assert main(["evaluate", "run"]) == 0
-    assert capsys.readouterr().err == "note: the data are no longer those that the run was trained on\n"
+    assert capsys.readouterr().err == (
+        "note: the data have changed since the run was trained: these are not its held-out examples, and it may have "
+        "learned from some of them\n"
+    )
     assert main(["train", "recipe.toml", "--out", "run", "--train.epochs", "21"]) == 2
     assert "was trained on other data: those that 'table' gives now differ." in capsys.readouterr().err
     (tmp_path / "houses.csv").unlink()
-    assert fail(["predict", "run", "--input", "new.csv"], capsys) == (
-        "data.options.path = 'houses.csv': there is no such file. It is looked for from the current directory, "
-        f"{tmp_path}."
+    again = json.loads(succeed(["predict", "run", "--input", "new.csv", "--json"], capsys))
+    assert (again["predictions"], again["notes"]) == (found, [])
+    assert fail(["predict", "run"], capsys) == (
+        "the held-out examples cannot be read: data.options.path = 'houses.csv': there is no such file. It is looked "
+        f"for from the current directory, {tmp_path}. The run itself needs no data any more: give examples of your "
+        "own with --input, or put the data back."
     )
 
 

@@ -284,12 +284,23 @@ BROKEN = [
 
 @pytest.mark.parametrize(("text", "message"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
 def test_a_broken_recipe_says_where_what_and_what_to_do(text, message):
-    """The message is the one in the table, whole where the table gives it whole, on one line."""
+    """The message is the one in the table, whole where the table gives it whole, on one line but for lines to add."""
     with pytest.raises(RecipeError) as caught:
         parse_recipe(text, "my.toml")
     assert str(caught.value).startswith(message)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value).partition(" For example:\n")[0]
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("given", ["", SGD, TRAIN, 'data = "digits"\n'])
+def test_the_lines_to_add_are_all_that_is_lacking(given):
+    """A recipe without its tables is told which lines to add, three for [sgd], and with them it is one."""
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(given, "my.toml")
+    lines = str(caught.value).partition(" For example:\n")[2].splitlines()
+    assert ("[sgd]" in lines) == (given != SGD)
+    assert lines[:3] == ["[sgd]", "lr = 0.1", "momentum = 0.9"] or given == SGD
+    parse_recipe(given + "\n".join(lines))
 
 
 def test_the_table_of_broken_recipes_is_sound():

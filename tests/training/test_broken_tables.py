@@ -63,7 +63,10 @@ FILES = {
     ),
     "infinite": (
         without((5, "40,inf,north,400")),
-        "t.csv, line 5, column `rooms`: 'inf' is not finite." + HINT.format("rooms"),
+        (
+            "t.csv, line 5, column `rooms`: 'inf' is not finite. If it stands for a missing number, set "
+            'data.options.missing_marks = ["inf"].'
+        ),
     ),
     "target": (
         without((2, "10,2,north,dear")),
@@ -278,7 +281,7 @@ OPTIONS = {
     "other columns": (
         'path = "t.csv", held_out_path = "f.csv", target = "price", ignore = ["district"]',
         "mse",
-        "f.csv: has no column `area`, but its columns must be those of data.options.path.",
+        "f.csv: has no columns `area`, `rooms` and `price`, but its columns must be those of data.options.path.",
     ),
     "nothing left": (
         'path = "h.csv", target = "y", missing = "drop"',

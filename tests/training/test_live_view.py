@@ -55,6 +55,14 @@ def test_a_run_that_writes_sequences_shows_its_rate_of_errors():
     assert "errors      30.00 %, best 25.00 % (phoneme error rate)" in view.lines(90, 0.0)
 
 
+def test_a_regression_shows_its_error_in_the_targets_own_unit():
+    """The last root mean square error, and the best that was a finite number."""
+    view = View(total=10, examples=1, step=0, now=0.0)
+    for rmse in (float("nan"), 150.25, 200.5):
+        view.row("evaluation", {"loss": 0.5, "rmse": rmse, "mae": 1.0})
+    assert any(line.split() == ["RMSE", "200.5,", "best", "150.2"] for line in view.lines(80, 1.0))
+
+
 @pytest.mark.parametrize("width", [1, 12, 20, 33, 60, 200])
 def test_no_line_is_wider_than_the_terminal(width):
     """At any width each line leaves the last column free, and nothing fails."""

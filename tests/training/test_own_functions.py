@@ -21,7 +21,7 @@ def infinite(): return np.array([[1.0], [np.inf], [np.nan]]), np.array([0, 1, 0]
 def negative(): return np.ones((5, 2)), np.array([0, -1, 0, 1, 1])
 def numbers(): return np.ones((5, 2)), np.linspace(0, 1, 5)
 def words(): return np.array(["a", "b"]), np.array([0, 1])
-def lists(): return [1, 2], [3, 4]
+def number_of(): return 3, [3, 4]
 def lacking(): return {"train_inputs": np.ones(3)}
 def too_few_classes():
     x, y = np.ones((5, 2)), np.arange(5)
@@ -40,7 +40,7 @@ CASES = {
     "own_stuff:negative": "the smallest is -1",
     "own_stuff:numbers": "'cross_entropy' needs integer class indices",
     "own_stuff:words": "has dtype <U1",
-    "own_stuff:lists": "must be a NumPy array or a tensor; got list of 2",
+    "own_stuff:number_of": "must be a NumPy array, a tensor or a list; got int",
     "own_stuff:lacking": "lacks train_targets, held_out_inputs, held_out_targets",
     "own_stuff:too_few_classes": "the largest is 4",
     "own_stuff:": 'must be "package.module:function"',

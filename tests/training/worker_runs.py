@@ -82,6 +82,7 @@ CASES = {
         },
         (1, 4),
     ),
+    "class weights": ({**BASE, "train__class_weights": "[3.0, 0.1, 1.0]", "data__batch_size": "10"}, (1, 2, 4)),
     "tied weights": ({**BASE, "model": '{ name = "training_tasks:tied" }'}, (1, 4)),
 }
 

@@ -1,4 +1,4 @@
-"""``downslope evaluate``: how good a run's model is on its held-out examples."""
+"""``downslope evaluate``: how good a run's model is on its held-out examples, or on those of a file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from downslope.cli.arguments import CommandParser
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.tables import count_of, format_number, format_percent, format_table
+from downslope.core.shown import printable, shown
 
 
 def execute(words: Sequence[str]) -> int:
@@ -22,10 +23,17 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "evaluate",
-        summary="Print how good a run's model is on the held-out examples: loss, and accuracy or rates of errors.",
+        summary=(
+            "Print how good a run's model is on the held-out examples, or on those of a file with what is right:\n"
+            "loss, and accuracy with the rates of each class, errors of numbers, or rates of wrong sequences. A run\n"
+            "on a table takes a table with the target in it; one on images a folder with a sub-folder for\n"
+            "each class; one on sequences lines of an input, a tab and a right answer; others an .npz file with the\n"
+            "arrays `inputs` and `targets`."
+        ),
         example="downslope evaluate runs/digits --checkpoint best",
     )
     parser.add_argument("run", metavar="RUN", help="run folder, finished or not")
+    parser.add_argument("--input", metavar="FILE", help="examples with what is right, in place of the held-out ones")
     add_checkpoint_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     add_trust_option(parser)
@@ -33,18 +41,46 @@ def execute(words: Sequence[str]) -> int:
     run = find_trusted_run(arguments.run, trust=arguments.trust)
     from downslope.training.evaluate import evaluate_run
 
-    result = evaluate_run(run, arguments.checkpoint)
+    result = evaluate_run(run, arguments.checkpoint, arguments.input)
+    code = 1 if result["refused"] else 0
     if arguments.json:
         print_json(result)
-        return 0
+        return code
     print_notes(result["notes"])
-    print(f"{result['checkpoint']}{after(result['step'])}, on {count_of(result['examples'], 'held-out example')}:")
+    what = "held-out example" if arguments.input is None else "example"
+    where = "" if arguments.input is None else f" of {shown(arguments.input)}"
+    print(f"{shown(result['checkpoint'])}{after(result['step'])}, on {count_of(result['examples'], what)}{where}:")
     for prefix, title in (("", ""), ("ema_", "  (average of the weights)")):
         if f"{prefix}loss" in result:
             print(f"  {describe_metrics(result, prefix)}{title}")
     if "by_length" in result:
         print(_table_of_lengths(result["by_length"]))
-    return 0
+    if "classes" in result:
+        print("\n".join(_lines_of_classes(result["classes"], result.get("confusion"))))
+    return code
+
+
+_FEW_ROWS, _FEW_COLUMNS = 50, 12
+
+
+def _lines_of_classes(rows: Sequence[Mapping[str, Any]], confusion: Sequence[Sequence[int]] | None) -> list[str]:
+    """Return the rates of each class as a table, and where classes are few which is taken for which."""
+    if len(rows) > _FEW_ROWS:
+        return [f"  the rates of each of {len(rows):,} classes: with --json"]
+    names = [shown(row.get("name", str(row["class"])), 30) for row in rows]
+    cells = [
+        [name, f"{row['examples']:,}", *(_rate(row[key]) for key in ("precision", "recall", "f1"))]
+        for name, row in zip(names, rows, strict=True)
+    ]
+    lines = [format_table(["class", "examples", "precision", "recall", "F1"], cells)]
+    if confusion is not None and len(rows) <= _FEW_COLUMNS:
+        counts = [[name, *map(str, row)] for name, row in zip(names, confusion, strict=True)]
+        lines += ["  rows: what it is; columns: what the model says", format_table(["", *names], counts)]
+    return lines
+
+
+def _rate(fraction: float | None) -> str:
+    return "-" if fraction is None else format_percent(fraction)
 
 
 def _table_of_lengths(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -74,19 +110,28 @@ def add_checkpoint_option(parser: CommandParser) -> None:
 
 
 def describe_metrics(metrics: Mapping[str, Any], prefix: str = "") -> str:
-    """Return the loss and, before it, the rates of errors or, where there are none, the accuracy, in words.
+    """Return the loss and, before it, the rates of errors, the errors of numbers, or the accuracy, in words.
 
     Example:
         >>> describe_metrics({"loss": 0.125, "accuracy": 0.975})
         'accuracy 97.50 %, loss 0.125'
         >>> describe_metrics({"loss": 0.5, "accuracy": 0.9, "word_error_rate": 0.25})
         'word error rate 25.00 %, loss 0.5'
+        >>> describe_metrics({"loss": 0.25, "rmse": 1500.0, "mae": 1200.0, "r2": 0.75})
+        'RMSE 1500, MAE 1200, R2 0.75, loss 0.25'
+        >>> describe_metrics({"loss": float("nan"), "accuracy": 0.5, "nonfinite_outputs": 3})
+        'accuracy 50.00 %, loss nan; 3 outputs are no finite numbers'
     """
     mine = [name for name in metrics if name.startswith(prefix) and (prefix or not name.startswith("ema_"))]
     rates = [name for name in mine if name.endswith("_error_rate")]
-    shown = rates or [name for name in mine if name == f"{prefix}accuracy"]
-    words = [f"{name.removeprefix(prefix).replace('_', ' ')} {format_percent(metrics[name])}" for name in shown]
-    return ", ".join([*words, f"loss {format_number(metrics[f'{prefix}loss'])}"])
+    shares = rates or [name for name in mine if name == f"{prefix}accuracy"]
+    words = [f"{name.removeprefix(prefix).replace('_', ' ')} {format_percent(metrics[name])}" for name in shares]
+    numbers = [name for name in ("rmse", "mae", "r2") if f"{prefix}{name}" in metrics]
+    words += [f"{name.upper()} {format_number(metrics[f'{prefix}{name}'])}" for name in numbers]
+    bad = metrics.get(f"{prefix}nonfinite_outputs", 0)
+    verb = "is no finite number" if bad == 1 else "are no finite numbers"
+    said = f"; {count_of(int(bad), 'output')} {verb}" if bad else ""
+    return ", ".join([*words, f"loss {format_number(metrics[f'{prefix}loss'])}"]) + said
 
 
 def after(step: int | None) -> str:
@@ -97,14 +142,19 @@ def after(step: int | None) -> str:
 def print_notes(notes: Sequence[str]) -> None:
     """Print what a person should know to stderr, so that stdout stays the result alone."""
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {printable(note)}", file=sys.stderr)
 
 
 def print_json(result: Mapping[str, Any]) -> None:
     """Print a result as one JSON object; inf and NaN as strings, which JSON has no numbers for."""
+    print(as_json_text(result))
+
+
+def as_json_text(result: Mapping[str, Any]) -> str:
+    """Return a result as one JSON object on a line; inf and NaN as strings."""
     import json
 
-    print(json.dumps(_plain(result), allow_nan=False))
+    return json.dumps(_plain(result), allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

@@ -7,10 +7,15 @@ from typing import Any
 
 from downslope.cli.arguments import CommandParser, count, file_path
 from downslope.cli.evaluate import add_checkpoint_option, after, describe_metrics, print_json, print_notes
+from downslope.cli.prediction_files import FORMATS, check_output, format_of, format_predictions
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
-from downslope.cli.tables import format_number, format_table
+from downslope.cli.tables import count_of, format_number, format_table
+from downslope.core.shown import shown
 
 _HELD_OUT_COUNT = 10
+_NOTES = 10
+_NOTHING = "-"
+"""What stands in a table where there is no prediction."""
 
 
 def execute(words: Sequence[str]) -> int:
@@ -28,7 +33,8 @@ def execute(words: Sequence[str]) -> int:
             "Print what a run's model predicts: for its first held-out examples, or for those in a file, one a row,\n"
             "scaled as the training data are (digits: 64 numbers from 0 to 1). A run on a table takes a table with\n"
             "its columns, and compares where the target is among them; one on images takes an image or a folder of\n"
-            "them, and one that learned sequences takes text."
+            "them, and one that learned sequences takes text. Exit code 1 says that some examples got no prediction:\n"
+            "a word that the run has not seen, or outputs that are no finite numbers."
         ),
         example="downslope predict runs/digits --count 5",
     )
@@ -38,6 +44,13 @@ def execute(words: Sequence[str]) -> int:
         metavar="FILE|TEXT",
         help="examples to predict: .npy, .npz, .csv, or the run's own kind; or words to write",
     )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=file_path,
+        help="write the predictions to a file: .csv, .json or .jsonl (a JSON object a line)",
+    )
+    parser.add_argument("--id", metavar="COLUMN", help="tables: a column of the input to mark the predictions by")
     add_checkpoint_option(parser)
     parser.add_argument(
         "--count",
@@ -57,10 +70,17 @@ def execute(words: Sequence[str]) -> int:
         type=file_path,
         help="sequences: draw the first input's attention: .png, .svg, .pdf",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
+    parser.add_argument(
+        "--format", metavar="FORM", choices=("table", *FORMATS), help="print a table (the default), csv, json or jsonl"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit; --format json")
     add_trust_option(parser)
     arguments = parser.read(words)
     run = find_trusted_run(arguments.run, trust=arguments.trust)
+    if arguments.json and arguments.format not in {None, "json"}:
+        parser.error(f"--json is --format json; got --format {arguments.format} too. Give one")
+    if arguments.output is not None:
+        check_output(arguments.output, arguments.input)
     from downslope.training.predict import predict_run
 
     limit = arguments.count or (_HELD_OUT_COUNT if arguments.input is None else None)
@@ -69,22 +89,44 @@ def execute(words: Sequence[str]) -> int:
         arguments.input,
         checkpoint=arguments.checkpoint,
         count=limit,
+        identify=arguments.id,
         beam=arguments.beam,
         attention=arguments.attention,
     )
-    if arguments.json:
+    code = 1 if result["unpredicted"] else 0
+    if arguments.output is not None:
+        from downslope.training.durable import write_file
+
+        text = format_predictions(result, format_of(arguments.output), mark=arguments.id)
+        write_file(arguments.output, text.encode("utf-8", "surrogateescape"))
+    form = "json" if arguments.json else arguments.format
+    if form == "json":
         print_json(result)
-        return 0
-    print_notes(result["notes"])
-    where = "held-out examples" if arguments.input is None else arguments.input
-    print(f"{result['checkpoint']}{after(result['step'])}, on {where}:")
-    writes = "output" in result["predictions"][0]
-    print(_written(result["predictions"]) if writes else _table(result["predictions"]))
+        return code
+    print_notes([*result["notes"], *_row_notes(result["predictions"])])
+    if form in {"csv", "jsonl"}:
+        print(format_predictions(result, form, mark=arguments.id), end="")
+        return code
+    where = "held-out examples" if arguments.input is None else shown(arguments.input)
+    print(f"{shown(result['checkpoint'])}{after(result['step'])}, on {where}:")
+    if arguments.output is not None:
+        count_shown = count_of(len(result["predictions"]) - result["unpredicted"], "prediction")
+        print(f"  {count_shown} written to {shown(arguments.output)}")
+    else:
+        writes = "output" in result["predictions"][0]
+        print(_written(result["predictions"]) if writes else _table(result["predictions"]))
     if "metrics" in result:
         print(f"  {describe_metrics(result['metrics'])}")
     if arguments.attention is not None:
-        print(f"attention drawn in {arguments.attention}")
-    return 0
+        print(f"attention drawn in {shown(arguments.attention)}")
+    return code
+
+
+def _row_notes(predictions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return why there is no prediction, of the first examples that have none."""
+    notes = [prediction["note"] for prediction in predictions if "note" in prediction]
+    more = [f"and {len(notes) - _NOTES:,} more examples without a prediction"] if len(notes) > _NOTES else []
+    return [f"no prediction: {note}" for note in notes[:_NOTES]] + more
 
 
 def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
@@ -95,9 +137,10 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
         headers += ["true", ""] if is_classifier else ["true"]
     rows: list[list[str]] = []
     for prediction in predictions:
-        row = [prediction.get("name", str(prediction["example"]))]
+        row = [shown(prediction.get("name", prediction.get("id", str(prediction["example"]))), 60)]
         if is_classifier:
-            row += [_class(prediction, "class"), f"{prediction['probability']:.4f}"]
+            told = prediction["class"] is not None
+            row += [_class(prediction, "class"), f"{prediction['probability']:.4f}"] if told else [_NOTHING, _NOTHING]
         else:
             row.append(_values(prediction["value"]))
         if "target" in prediction:
@@ -114,29 +157,37 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
 
 def _written(predictions: Sequence[Mapping[str, Any]]) -> str:
     """Return what was written for each input, with other hypotheses or right answers below it."""
-    has_target = "targets" in predictions[0]
+    has_target = any("targets" in prediction for prediction in predictions)
     headers = ["input", "written", "probability", *(["true", ""] if has_target else [])]
     rows: list[list[str]] = []
     wrong = 0
     for prediction in predictions:
-        output = prediction["output"] + ("" if prediction["ended"] else " ...")
-        row = [prediction["input"], output, f"{prediction['probability']:.4f}"]
-        if has_target:
+        if prediction["output"] is None:
+            row = [prediction["input"] or str(prediction["example"]), _NOTHING, _NOTHING]
+        else:
+            output = prediction["output"] + ("" if prediction["ended"] else " ...")
+            row = [prediction["input"], output, f"{prediction['probability']:.4f}"]
+        if "targets" in prediction:
             right = prediction["output"] in prediction["targets"]
             wrong += not right
             row += [" | ".join(prediction["targets"]), "" if right else "wrong"]
-        rows.append(row)
+        rows.append(row + [""] * (len(headers) - len(row)))
         others = prediction.get("alternatives", ())
-        rows += [["", one["output"], f"{one['probability']:.4f}", *(["", ""] if has_target else [])] for one in others]
+        for one in others:
+            told = [_NOTHING, _NOTHING] if one["output"] is None else [one["output"], f"{one['probability']:.4f}"]
+            rows.append(["", *told, *(["", ""] if has_target else [])])
     lines = [format_table(headers, rows)]
     if has_target:
-        lines.append(f"  {len(predictions) - wrong} of {len(predictions)} right")
+        known = sum("targets" in prediction for prediction in predictions)
+        lines.append(f"  {known - wrong} of {known} right")
     return "\n".join(lines)
 
 
 def _class(prediction: Mapping[str, Any], key: str) -> str:
-    return prediction.get(f"{key}_name", str(prediction[key]))
+    return shown(prediction.get(f"{key}_name", str(prediction[key])), 60)
 
 
 def _values(value: Any) -> str:
+    if value is None:
+        return _NOTHING
     return ", ".join(map(_values, value)) if isinstance(value, list) else format_number(value)

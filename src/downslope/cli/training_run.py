@@ -21,6 +21,7 @@ from downslope.cli.arguments import CommandParser, count, seconds
 from downslope.cli.evaluate import describe_metrics
 from downslope.cli.tables import count_of, format_seconds
 from downslope.recipes.decode import INHERITED
+from downslope.recipes.earlier_defaults import settle
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
 from downslope.training.parallel.place import TIMEOUT, Place, check_number, find_place
@@ -139,7 +140,7 @@ def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int
     from downslope.training.task import build_task
 
     plan = plan_run(recipe, name=name, out=out, resume=resume)
-    task = build_task(recipe)
+    task = build_task(settle(recipe, None if plan.checkpoint is None else plan.checkpoint.manifest["recipe"]))
     with fitting_threads(sum(p.numel() for p in task.state.model.parameters()), shards=recipe.train.shards):
         notes = take_up(task, plan)  # so that a dry run refuses what training would refuse, and says the same
         print(preview(task, replace(plan, notes=(*plan.notes, *notes))))

@@ -41,6 +41,10 @@ _REQUIRED = frozenset({("sgd", "lr")})
 """Keys that have a default in Python but that a recipe must state."""
 
 
+_MINIMAL = {"sgd": ("[sgd]", "lr = 0.1", "momentum = 0.9"), "train": ("[train]", "epochs = 20")}
+"""The least that a recipe must say, as lines to add."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where a table came from, for messages.
@@ -207,12 +211,19 @@ def decode(kind: Any, table: Any, source: Source, path: tuple[str, ...] = ()) ->
             raise RecipeError(
                 f"{source.place(path)}: the {what} `{name}` is missing. "
                 f"Add it, or give --{'.'.join((*path, name))}{'.KEY' if what == 'table' else ''} on the command line."
+                f"{_lines_to_add(known, table) if kind is Recipe else ''}"
             )
     try:
         return kind(**values)
     except DownslopeError as error:
         blamed = next((key for key in values if f"`{key}`" in str(error)), None)
         raise RecipeError(f"{source.place(path, blamed)}: {error}") from None
+
+
+def _lines_to_add(known: Iterable[str], table: Mapping[str, Any]) -> str:
+    """Return the lines of every table that a recipe lacks and must have, with usual values."""
+    lines = [line for name in known if name in _MINIMAL and name not in table for line in _MINIMAL[name]]
+    return "\n".join([" For example:", *lines])
 
 
 def _value(hint: Any, value: Any, source: Source, path: tuple[str, ...], key: str) -> Any:

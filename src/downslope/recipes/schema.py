@@ -153,6 +153,9 @@ class Train:
         steps: Optimizer steps.
         loss: "cross_entropy" (sparse categorical, on logits), "mse", "output" (what the model returns is its loss), or
             "package.module:function" of your own.
+        class_weights: What an example of each class counts in "cross_entropy": "balanced" (each class counts as much as
+            every other in all), a list in the order of the classes, a table by their names, or
+            None for all alike.
         accumulate: Batches whose gradients are averaged into one step.
         shards: Parts that every batch is split into; fixes the arithmetic whatever runs the parts.
         teacher_forcing: Probability in [0, 1] that a decoder is shown the true symbol before each place, a number or a
@@ -181,6 +184,7 @@ class Train:
     epochs: float | None = None
     steps: int | None = None
     loss: str = "cross_entropy"
+    class_weights: Literal["balanced"] | tuple[float, ...] | Mapping[str, float] | None = None
     accumulate: int = 1
     shards: int = 1
     teacher_forcing: float | Schedule | None = None
@@ -216,6 +220,7 @@ class Train:
             if (value := getattr(self, name)) is not None:
                 _at_least(name, value, 1)
         _at_least("measure_every", self.measure_every, 0)
+        self._check_class_weights()
         for name in ("epochs", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -231,6 +236,23 @@ class Train:
             self._check_sharded()
         if self.ema is not None and not 0 < self.ema < 1:
             raise RecipeError(f"`ema` must be in (0, 1) such as 0.999; got {self.ema!r}.")
+
+    def _check_class_weights(self) -> None:
+        """Raise `RecipeError` if a weight is not above 0 and finite, or there is none."""
+        weights = self.class_weights
+        if weights is None or isinstance(weights, str):
+            return
+        numbers = list(weights.values()) if isinstance(weights, Mapping) else list(weights)
+        if not numbers:
+            raise RecipeError('`class_weights` must hold a weight for each class; got none. Or use "balanced".')
+        for number in numbers:
+            if not 0 < number < float("inf"):
+                raise RecipeError(f"`class_weights` must be above 0 and finite; got {number!r}.")
+        if max(numbers) > 1e30 or min(numbers) < 1e-30 or max(numbers) > 1e9 * min(numbers):
+            raise RecipeError(
+                f"`class_weights` must be from 1e-30 to 1e30, the largest at most 1e9 times the smallest; got "
+                f"{min(numbers):g} to {max(numbers):g}."
+            )
 
     def _check_sharded(self) -> None:
         """Raise `RecipeError` if something is asked for that needs the whole model in each process."""

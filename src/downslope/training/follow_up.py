@@ -5,11 +5,12 @@ What lives here: the decisions. What does not: the measurement (`held_out.py`) a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from torch import nn
 
-from downslope.training.held_out import measure
+from downslope.training.held_out import NONFINITE, measure
 from downslope.training.parallel.workers import ALONE, Workers
 from downslope.training.task import Task
 
@@ -35,15 +36,18 @@ def evaluate_and_follow(task: Task, *, done: int, record: Record, workers: Worke
     found = workers.share(lambda: measured)
     state.held_out = found
     record("evaluation", step, epoch=task.batches.epoch(step), **found)
-    improved = state.best.observe(found[state.best.metric], done)
+    usable = dict(found)
+    if NONFINITE in found:  # some answers are no numbers: such a model is no improvement, however many others are right
+        usable = dict.fromkeys(found, math.nan)
+    improved = state.best.observe(usable[state.best.metric], done)
     if (plateau := train.plateau) is not None and state.plateau is not None:
-        state.plateau.observe(found[plateau.metric], done)
+        state.plateau.observe(usable[plateau.metric], done)
         if state.plateau.waited >= plateau.patience:
             state.plateau.waited = 0
             if _reduce_lr(task, plateau.factor, plateau.min_lr):
                 record("plateau", step, lr=state.optimizer.param_groups[-1]["lr"])
     if (stop := train.early_stop) is not None and state.early_stop is not None:
-        state.early_stop.observe(found[stop.metric], done)
+        state.early_stop.observe(usable[stop.metric], done)
         if state.early_stop.waited >= stop.patience:
             state.stopped = f"held-out {stop.metric} has not improved for {stop.patience} evaluations"
             record("stop", step, reason=state.stopped)

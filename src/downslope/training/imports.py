@@ -1,4 +1,4 @@
-"""A person's own functions, named "package.module:function" in a recipe.
+"""A person's own functions, named "package.module:function" in a recipe: found and called.
 
 Here such a function is found and called, with a message for everything that can go wrong. What it is for, data, models
 and losses know, which each check what they got back. Whether it may be called at all is `trust.py`'s to say.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import DataError, did_you_mean
+from downslope.core.shown import shown
 from downslope.recipes.schema import Recipe
 
 FAILURES = (Exception, SystemExit)
@@ -38,7 +39,27 @@ def functions_named(recipe: Recipe) -> dict[str, str]:
 
 
 def import_function(path: str, what: str) -> Callable[..., Any]:
-    """Return the function that "package.module:function" names; the current directory is searched first.
+    """Return the function, or class, that "package.module:function" names.
+
+    Args:
+        path: The name.
+        what: The recipe's key, for messages, such as "data.name".
+
+    Raises:
+        DataError: As in `import_object`, or if it cannot be called.
+
+    Example:
+        >>> import_function("os.path:basename", "data.name")("a/b")
+        'b'
+    """
+    target = import_object(path, what)
+    if not callable(target):
+        raise DataError(f"{_place(path, what)}: is {type(target).__name__}, not a function. Name a function.")
+    return target
+
+
+def import_object(path: str, what: str) -> Any:
+    """Return what "package.module:function" names, whatever it is; the current directory is searched first.
 
     Args:
         path: The name.
@@ -48,11 +69,11 @@ def import_function(path: str, what: str) -> Callable[..., Any]:
         DataError: If there is no such module or function, or importing the module fails.
 
     Example:
-        >>> import_function("os.path:basename", "data.name")("a/b")
-        'b'
+        >>> import_object("os.path:sep", "data.name")
+        '/'
     """
     module_name, _, function_name = path.partition(":")
-    place = f"{what} = {path!r}"
+    place = _place(path, what)
     if not all(part.isidentifier() for part in (*module_name.split("."), *function_name.split("."))):
         raise DataError(f'{place}: must be "package.module:function", such as "my_task:load_data".')
     here = str(Path.cwd())
@@ -75,8 +96,6 @@ def import_function(path: str, what: str) -> Callable[..., Any]:
                 f" It is {getattr(target, '__file__', 'a built-in module')}."
             )
         target = getattr(target, name)
-    if not callable(target):
-        raise DataError(f"{place}: is {type(target).__name__}, not a function. Name a function.")
     return target
 
 
@@ -92,23 +111,58 @@ def call_function(path: str, what: str, *arguments: Any, options: Mapping[str, A
     Raises:
         DataError: If it cannot be found, does not take these arguments, or raises.
     """
-    function = import_function(path, what)
+    return call(import_function(path, what), path, what, *arguments, options=options)
+
+
+def call(
+    function: Callable[..., Any],
+    path: str,
+    what: str,
+    *arguments: Any,
+    options: Mapping[str, Any],
+    named: tuple[str, ...] = (),
+    hint: str = "",
+) -> Any:
+    """Return what a person's function returns.
+
+    Args:
+        function: The function, or class.
+        path: What names it.
+        what: As in `import_function`.
+        *arguments: Positional arguments.
+        options: Keyword arguments, from the recipe.
+        named: What to call the positional arguments in messages.
+        hint: A sentence, after a space, on what to do if it raises a TypeError.
+
+    Raises:
+        DataError: If it does not take these arguments, or raises.
+    """
+    table, _, _ = what.partition(".")
+    name = path.rpartition(":")[2]
+    words = [
+        *(named or ["..."] * len(arguments)),
+        *(f"{key}={shown(repr(value), 60)}" for key, value in options.items()),
+    ]
+    called = f"{name}({', '.join(words)})"
     try:
-        inspect.signature(function).bind(*arguments, **options)
-    except TypeError as error:
-        table, _, _ = what.partition(".")
-        raise DataError(
-            f"{what} = {path!r}: cannot be called with {len(arguments)} argument(s) and "
-            f"{table}.options = {dict(options)!r}: {error}."
-        ) from None
-    except ValueError:
-        pass  # a built-in without a signature: the call itself will tell
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        signature = None  # a built-in without one: the call itself will tell
+    if signature is not None:
+        try:
+            signature.bind(*arguments, **options)
+        except TypeError as error:
+            raise DataError(
+                f"{_place(path, what)}: cannot be called as {called}: {error}. It is {name}{shown(signature)}; "
+                f"keywords come from {table}.options."
+            ) from None
     try:
         return function(*arguments, **options)
     except DataError:
         raise
     except FAILURES as error:
-        raise DataError(f"{what} = {path!r}: raised {describe(error)}") from error
+        more = hint if isinstance(error, TypeError) else ""
+        raise DataError(f"{_place(path, what)}: raised {describe(error)}. It was called as {called}.{more}") from error
 
 
 def describe(error: BaseException) -> str:
@@ -116,6 +170,10 @@ def describe(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{where}"
+
+
+def _place(path: str, what: str) -> str:
+    return f"{what} = '{shown(path)}'"
 
 
 def _no_module(module: str, missing: str, here: str) -> str:

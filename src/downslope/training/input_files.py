@@ -1,4 +1,4 @@
-"""Arrays of inputs in a person's files: read, and checked to be what a run's model takes.
+"""Arrays of inputs, and of targets, in a person's files: read, and checked to be what a run's model takes.
 
 What lives here: .npy, .npz and .csv files of numbers. What does not: files that a data set reads in its own way
 (`data/`).
@@ -15,31 +15,56 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import DataError
+from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home, expansion_of
+from downslope.core.shown import shown
 from downslope.training.data import Dataset
+from downslope.training.data.dataset import Examples
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Arrays = dict[str, Array]
 
 
-def read_inputs(given: str | Path, dataset: Dataset) -> Tensor:
-    """Return the examples of a file, of the shape and dtype that the run's model takes.
+INPUTS, TARGETS = "inputs", "targets"
+"""What an .npz file calls its arrays where it holds targets too."""
+
+
+def read_examples(given: str | Path, dataset: Dataset, *, rated: bool = False) -> Examples:
+    """Return the examples of a file, of the shapes and dtypes that the run has, with their targets where it holds them.
 
     Args:
-        given: A .npy file, an .npz file that holds one array, or a .csv file of numbers without a header.
-        dataset: The run's data.
+        given: A .npy file, an .npz file that holds one array, or `INPUTS` and `TARGETS`, or a .csv file of numbers
+            without a header.
+        dataset: The run's data, or what it keeps of them.
+        rated: Whether there must be targets.
 
     Raises:
-        DataError: If it cannot be read, holds other than finite numbers, or an example has another shape.
+        DataError: If it cannot be read, holds other than finite numbers, or an example or target is none of the run's.
     """
     path = expand_home(given, DataError, "--input")
+    name = shown(path)
     if expansion_of(given) and not path.exists():
-        raise DataError(f"{given}{expansion_of(given)}: there is no such file.")
+        raise DataError(f"{shown(given)}{expansion_of(given)}: there is no such file.")
     readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
     if path.suffix.lower() not in readers:
-        raise DataError(f"{path}: must be a .npy, .npz or .csv file.")
-    array = readers[path.suffix.lower()](path)
+        raise DataError(f"{name}: must be a .npy, .npz or .csv file.")
+    refuse_irregular(path, DataError)
+    arrays = readers[path.suffix.lower()](path)
+    if rated and TARGETS not in arrays:
+        raise DataError(
+            f"{name}: holds no targets to rate by. Give an .npz file with two arrays, `{INPUTS}` and `{TARGETS}`."
+        )
+    inputs = _check_inputs(path, arrays[INPUTS], dataset)
+    if TARGETS not in arrays:
+        return Examples(inputs=inputs)
+    targets = _check_targets(name, arrays[TARGETS], len(inputs), dataset)
+    return Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs)), target_name=TARGETS)
+
+
+def _check_inputs(path: Path, array: Array, dataset: Dataset) -> Tensor:
+    name = shown(path)
     if array.dtype.kind not in "fiub":
-        raise DataError(f"{path}: must hold numbers; got dtype {array.dtype}.")
+        raise DataError(f"{name}: must hold numbers; got dtype {array.dtype}.")
     wanted = tuple(dataset.train_inputs.shape[1:])
     if array.shape == wanted:
         array = array[np.newaxis]  # a single example
@@ -47,47 +72,75 @@ def read_inputs(given: str | Path, dataset: Dataset) -> Tensor:
         array = array.reshape(-1, *wanted)  # a table can only hold an example laid out flat
     if array.shape[1:] != wanted:
         raise DataError(
-            f"{path}: an example of this run has shape {show_shape(wanted)}, so the file must hold an array of shape "
+            f"{name}: an example of this run has shape {show_shape(wanted)}, so the file must hold an array of shape "
             f"{show_shape(('examples', *wanted))}; got {show_shape(array.shape)}."
         )
     if len(array) == 0:
-        raise DataError(f"{path}: holds no example.")
+        raise DataError(f"{name}: holds no example.")
     bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
     if bad.size:
-        raise DataError(f"{path}: {bad.size} example(s) hold inf or NaN, the first is example {bad[0]}.")
+        raise DataError(f"{name}: {bad.size} example(s) hold inf or NaN, the first is example {bad[0]}.")
     dtype = dataset.train_inputs.dtype
     if not dtype.is_floating_point and (array != np.floor(array)).any():
-        raise DataError(f"{path}: this run's inputs are integers ({dtype}); the file holds fractions.")
+        raise DataError(f"{name}: this run's inputs are integers ({dtype}); the file holds fractions.")
     return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
 
 
-def _read_npy(path: Path) -> Array:
+def _check_targets(name: str, array: Array, count: int, dataset: Dataset) -> Tensor:
+    """Return targets as the loss takes them: classes as indices, numbers as the run scaled its own."""
+    wanted = (count, *dataset.train_targets.shape[1:])
+    if array.dtype.kind not in "fiub" or array.shape != wanted:
+        raise DataError(
+            f"{name}: `{TARGETS}` must be numbers of shape {show_shape(wanted)}; got {array.dtype} of shape "
+            f"{show_shape(array.shape)}."
+        )
+    if dataset.classes is not None:
+        top = dataset.classes - 1
+        if (array != np.floor(array)).any() or array.min() < 0 or array.max() > top:
+            raise DataError(f"{name}: `{TARGETS}` must be classes, whole numbers from 0 to {top}.")
+        return torch.from_numpy(array.astype(np.int64))
+    mean, deviation = dataset.target_scale or (0.0, 1.0)
+    targets = torch.from_numpy((array.astype(np.float64) - mean) / deviation).to(dataset.train_targets.dtype)
+    bad = (~torch.isfinite(targets.reshape(count, -1)).all(1)).nonzero()
+    if len(bad):
+        raise DataError(
+            f"{name}: {len(bad)} of `{TARGETS}` are no finite numbers, the first is that of example {int(bad[0])}."
+        )
+    return targets
+
+
+def _read_npy(path: Path) -> Arrays:
     try:
-        return cast("Array", np.load(path, allow_pickle=False))
+        return {INPUTS: cast("Array", np.load(path, allow_pickle=False))}
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as an array: {_reason(error)}.") from None
+        raise DataError(f"{shown(path)}: cannot be read as an array: {_reason(error)}.") from None
 
 
-def _read_npz(path: Path) -> Array:
+def _read_npz(path: Path) -> Arrays:
     import zipfile
 
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: cannot be read as an archive of arrays: {_reason(error)}.") from None
+        raise DataError(f"{shown(path)}: cannot be read as an archive of arrays: {_reason(error)}.") from None
+    if arrays.keys() == {INPUTS, TARGETS}:
+        return arrays
     if len(arrays) != 1:
-        raise DataError(f"{path}: must hold one array; got {len(arrays)}: {', '.join(arrays)}.")
-    return next(iter(arrays.values()))
+        raise DataError(
+            f"{shown(path)}: must hold one array; got {len(arrays)}: {shown(', '.join(arrays))}. To give what is "
+            f"right, too, call the two `{INPUTS}` and `{TARGETS}`."
+        )
+    return {INPUTS: next(iter(arrays.values()))}
 
 
-def _read_csv(path: Path) -> Array:
+def _read_csv(path: Path) -> Arrays:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {_reason(error)}.") from None
+        raise DataError(f"{shown(path)}: cannot be read: {_reason(error)}.") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path}: is not text.") from None
+        raise DataError(f"{shown(path)}: is not text.") from None
     rows: list[list[float]] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -98,13 +151,15 @@ def _read_csv(path: Path) -> Array:
         except ValueError:
             hint = " Leave the header out." if number == 1 else ""
             raise DataError(
-                f"{path}, line {number}: {line[:60]!r} is not a row of numbers with commas.{hint}"
+                f"{shown(path)}, line {number}: {shown(line, 60)!r} is not a row of numbers with commas.{hint}"
             ) from None
         if len(cells) != len(rows[0]):
-            raise DataError(f"{path}, line {number}: has {len(cells)} numbers, the first row has {len(rows[0])}.")
+            raise DataError(
+                f"{shown(path)}, line {number}: has {len(cells)} numbers, the first row has {len(rows[0])}."
+            )
     if not rows:
-        raise DataError(f"{path}: holds no example.")
-    return np.array(rows, dtype=np.float64)
+        raise DataError(f"{shown(path)}: holds no example.")
+    return {INPUTS: np.array(rows, dtype=np.float64)}
 
 
 def _reason(error: Exception) -> str:

@@ -26,17 +26,24 @@ def restore_unit(values: Tensor, dataset: Dataset) -> Tensor:
     return values.double() * deviation + mean
 
 
-def add_labels(predictions: Sequence[dict[str, Any]], dataset: Dataset, names: Sequence[str] = ()) -> None:
-    """Add to each prediction "class_name" and "target_name" where classes have names, and "name" where examples do.
+def add_labels(
+    predictions: Sequence[dict[str, Any]], dataset: Dataset, names: Sequence[str] = (), ids: Sequence[str] = ()
+) -> None:
+    """Add to each prediction "class_name" and "target_name" where classes have names, "name" and "id" of examples.
 
     Args:
         predictions: As `predict_run` returns them.
         dataset: The run's data.
         names: What each example is called, or nothing.
+        ids: How the person marks each example, or nothing.
     """
     for number, prediction in enumerate(predictions):
         if names:
             prediction["name"] = names[number]
+        if ids:
+            prediction["id"] = ids[number]
         for key in ("class", "target"):
-            if dataset.class_names and key in prediction:
-                prediction[f"{key}_name"] = dataset.class_names[prediction[key]]
+            index = prediction.get(key)
+            # a model of one's own may have more outputs than there are classes
+            if dataset.class_names and index is not None and index < len(dataset.class_names):
+                prediction[f"{key}_name"] = dataset.class_names[index]

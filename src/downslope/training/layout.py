@@ -15,12 +15,14 @@ from downslope.core.errors import CheckpointError, RecipeError
 from downslope.core.files import read_text
 from downslope.core.strict_json import decode_json
 from downslope.recipes.decode import parse_recipe
+from downslope.recipes.earlier_defaults import settle
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
 from downslope.training import durable
 
 RECIPE = "recipe.toml"
 FACTS = "run.json"
+INPUTS = "inputs.json"
 LOCK = "lock"
 MODEL = "model.safetensors"
 EMA = "ema.safetensors"
@@ -109,4 +111,4 @@ def read_recipe(folder: Path, overrides: Iterable[Override] = ()) -> Recipe:
         raise RecipeError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}).") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from None
-    return parse_recipe(text, str(path), overrides)
+    return settle(parse_recipe(text, str(path), overrides), {})

@@ -12,11 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from downslope.core.errors import CheckpointError, DivergenceError, DownslopeError, NonFiniteGradientError
+from downslope.recipes.earlier_defaults import settle
 from downslope.recipes.schema import Recipe
 from downslope.training import durable, run_folder
+from downslope.training.data import Dataset
+from downslope.training.data.kept import encode_inputs, keep_inputs
+from downslope.training.divergence import advise_on_divergence
 from downslope.training.environment import describe_environment, deterministic, differences, fitting_threads, unfilled
 from downslope.training.imports import functions_named
-from downslope.training.layout import ANEW
+from downslope.training.layout import ANEW, INPUTS
 from downslope.training.lock import locked
 from downslope.training.parallel.start import begin_together
 from downslope.training.parallel.workers import Workers
@@ -83,6 +87,7 @@ def train(
             recipe says to raise. What was saved before remains.
     """
     began = time.monotonic()
+    recipe = settle(recipe, None if plan.checkpoint is None else plan.checkpoint.manifest["recipe"])
     workers = Workers() if workers is None else workers
     for note in plan.notes:
         console.say(note)
@@ -120,14 +125,16 @@ def train(
             facts = {**task.facts(), **seal}
             for note in run_folder.make_ready(plan.folder, plan.checkpoint, recipe, facts):
                 console.say(note)
+            durable.write_file(plan.folder / INPUTS, encode_inputs(keep_inputs(task.dataset, task.fingerprint)))
         run = Run(task, plan, console, workers, watchers)
         try:
-            _go(run)
+            _go(run, recipe, task.dataset)
         except (DivergenceError, NonFiniteGradientError):
             if report and workers.is_first:
-                _write_report(plan.folder, console)  # of a run that diverged one wants to see how
+                _write_report(plan.folder, console, task.dataset)  # of a run that diverged one wants to see how
             raise
-        page = _write_report(plan.folder, console) if report and run.finished and workers.is_first else None
+        written = report and run.finished and workers.is_first
+        page = _write_report(plan.folder, console, task.dataset) if written else None
         run.guard.check()
     return Outcome(
         step=run.step,
@@ -148,16 +155,19 @@ def _remarks(task: Task, step: int) -> list[str]:
     return remarks(task.recipe, task.facts(), steps=step, left_out=left_out, held_out=task.state.held_out)
 
 
-def _go(run: Run) -> None:
+def _go(run: Run, recipe: Recipe, dataset: Dataset) -> None:
     """Train to the end; of a failure note what it was, and close the files whatever happens."""
     try:
         with unfilled():
             run.go()
-    except Exception as error:
+    except Exception as failure:  # noqa: BLE001  whatever it is, it is noted and raised again
+        error = failure
         if isinstance(error, DownslopeError | OSError):
             run.guard.check()  # a folder that was removed explains any other failure
+        if isinstance(error, NonFiniteGradientError):
+            error = NonFiniteGradientError(f"{error}{advise_on_divergence(recipe, dataset)}")
         run.note_failure(error)
-        raise
+        raise error from (None if error is not failure else error.__cause__)
     finally:
         run.close()
 
@@ -182,7 +192,7 @@ def take_up(task: Task, plan: Plan) -> list[str]:
     return [*notes, *differences({"threads": then}, {"threads": now})]
 
 
-def _write_report(folder: Path, console: Console) -> Path | None:
+def _write_report(folder: Path, console: Console, data: Dataset | None = None) -> Path | None:
     page = folder / run_folder.REPORT
     try:
         from downslope.training.report import write_report
@@ -192,7 +202,7 @@ def _write_report(folder: Path, console: Console) -> Path | None:
         console.say(f'no report page: {error.name} is not installed. pip install "downslope[plot]" gives the page.')
         return None
     try:
-        write_report([folder], page)
+        write_report([folder], page, data)
     except DownslopeError as error:
         console.say(f"no report page: {error}")
         return None

@@ -6,7 +6,9 @@ does not: weighting shards against one another, which is `gradients.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -14,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from downslope.core.errors import DataError, did_you_mean, one_of
-from downslope.training.imports import import_function, is_import_path
+from downslope.core.shown import shown
+from downslope.training.imports import call, import_function, is_import_path
 
 if TYPE_CHECKING:
     from downslope.recipes.schema import Recipe
@@ -25,11 +28,12 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 BUILT_IN = ("cross_entropy", "mse", "output")
 
 
-def build_loss(recipe: Recipe) -> Loss:
+def build_loss(recipe: Recipe, class_weights: Sequence[float] | None = None) -> Loss:
     """Return the loss that a recipe names.
 
     Args:
         recipe: The recipe.
+        class_weights: What an example of each class counts, for "cross_entropy"; None where all count alike.
 
     Returns:
         Function of outputs and targets, giving a scalar tensor, and raising `DataError` where they do not fit.
@@ -39,7 +43,7 @@ def build_loss(recipe: Recipe) -> Loss:
     """
     name = recipe.train.loss
     if name == "cross_entropy":
-        return cross_entropy
+        return cross_entropy if class_weights is None else partial(cross_entropy, weight=torch.tensor(class_weights))
     if name == "mse":
         return mean_squared_error
     if name == "output":
@@ -52,18 +56,27 @@ def build_loss(recipe: Recipe) -> Loss:
     )
 
 
-def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+def cross_entropy(outputs: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
     """Return the mean sparse categorical cross-entropy of logits.
 
     Args:
         outputs: Logits of shape (examples, classes, ...).
         targets: Class indices, int64, of shape (examples, ...).
+        weight: What an example of each class counts in the mean, shape (classes,); None where all count alike.
 
     Raises:
         DataError: If the outputs are no tensor of such a shape.
     """
     _check_logits("cross_entropy", outputs, targets)
-    return functional.cross_entropy(outputs, targets)
+    if weight is not None:
+        weight = weight.to(outputs.dtype)
+    try:
+        return functional.cross_entropy(outputs, targets, weight=weight)
+    except IndexError:
+        raise DataError(
+            f"cross_entropy: the model's outputs have shape {tuple(outputs.shape)}, so for {outputs.shape[1]} classes; "
+            f"the targets are classes up to {int(targets.max())}, which needs {int(targets.max()) + 1}."
+        ) from None
 
 
 def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -78,9 +91,11 @@ def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """
     _check_tensor("mse", outputs)
     if outputs.shape != targets.shape:  # torch would broadcast (n, 1) against (n,) into (n, n) and only warn
+        wide = outputs.ndim == targets.ndim + 1 and outputs.shape[-1] == 1
         raise DataError(
             f"mse: outputs and targets must have the same shape; the model's outputs have shape "
             f"{tuple(outputs.shape)}, the targets {tuple(targets.shape)}."
+            f"{' Return outputs.squeeze(-1).' if wide else ''}"
         )
     return functional.mse_loss(outputs, targets)
 
@@ -107,6 +122,9 @@ def mean_output(outputs: Tensor, targets: Tensor) -> Tensor:
 def count_correct(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the number of targets whose class has the largest logit, as a 0-d tensor.
 
+    Of equal logits the first is the largest. Where the largest is no finite number there is no answer, so none is
+    right.
+
     Args:
         outputs: Logits of shape (examples, classes, ...).
         targets: Class indices of shape (examples, ...).
@@ -115,7 +133,27 @@ def count_correct(outputs: Tensor, targets: Tensor) -> Tensor:
         DataError: If the outputs are no tensor of such a shape.
     """
     _check_logits("accuracy", outputs, targets)
-    return torch.count_nonzero(outputs.detach().argmax(1) == targets)  # takes half as long as a sum of truths
+    chosen, answered = choose(outputs)
+    return torch.count_nonzero((chosen == targets) & answered)  # takes half as long as a sum of truths
+
+
+def choose(outputs: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
+    """Return the class with the largest logit, and whether there is an answer at all.
+
+    Args:
+        outputs: Logits of shape (examples, classes, ...).
+        dim: Where the classes are.
+
+    Returns:
+        int64 indices, and bools, both of shape (examples, ...). The largest of logits is NaN if one of them is, and
+        otherwise finite just if softmax is defined: -inf alone is a class that is left out.
+
+    Example:
+        >>> choose(torch.tensor([[1.0, 2.0], [torch.nan, 2.0], [-torch.inf, 3.0]]))
+        (tensor([1, 0, 1]), tensor([ True, False,  True]))
+    """
+    largest, chosen = outputs.detach().max(dim)
+    return chosen, torch.isfinite(largest)
 
 
 def kind_of(outputs: Any) -> str:
@@ -147,12 +185,30 @@ def _check_logits(what: str, outputs: Any, targets: Tensor) -> None:
         )
 
 
+def _loss_function(path: str) -> Any:
+    """Return a function of outputs and targets; of a class that needs no arguments, such as torch.nn.L1Loss, one."""
+    function: Any = import_function(path, "train.loss")
+    if isinstance(function, type):
+        function = call(function, path, "train.loss", options={})
+        if not callable(function):
+            raise DataError(f"train.loss = '{shown(path)}': makes {type(function).__name__}, which is no function.")
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError as error:
+        raise DataError(
+            f"train.loss = '{shown(path)}': cannot be called as {path.rpartition(':')[2]}(outputs, targets): {error}."
+        ) from None
+    except ValueError:
+        pass  # a built-in without a signature
+    return function
+
+
 class _OwnLoss:
     """A person's own loss, checked."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.function = import_function(path, "train.loss")
+        self.function = _loss_function(path)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, which must be a differentiable scalar."""

@@ -37,14 +37,14 @@ class Patience:
     waited: int = 0
 
     def observe(self, value: float, step: int) -> bool:
-        """Take in one evaluation and return whether it is an improvement; NaN never is one.
+        """Take in one evaluation and return whether it is an improvement; NaN and inf never are.
 
         Args:
             value: The metric.
             step: Steps done.
         """
         gain = math.inf if self.best is None else (value - self.best) * (1 if self.metric == "accuracy" else -1)
-        improved = not math.isnan(value) and gain > self.min_delta
+        improved = math.isfinite(value) and gain > self.min_delta
         if improved:
             self.best, self.best_step, self.waited = value, step, 0
         else:

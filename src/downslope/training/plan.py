@@ -10,13 +10,15 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import CheckpointError, RecipeError
 from downslope.core.paths import expand_home
 from downslope.core.shown import shown
+from downslope.recipes.earlier_defaults import settle
+from downslope.recipes.encode import to_table
 from downslope.recipes.schema import Recipe
 from downslope.training.checkpoint import (
     FOLDER,
@@ -35,7 +37,7 @@ from downslope.training.run_folder import RunFolder, check_free, check_own, hold
 
 RUNS = Path("runs")
 
-_FIXED = ("seed", "data", "model", "train.loss", "train.accumulate", "train.shards")
+_FIXED = ("seed", "data", "model", "train.loss", "train.class_weights", "train.accumulate", "train.shards")
 """Paths of a recipe that decide a run's numbers from its first step on."""
 
 
@@ -97,7 +99,8 @@ def _plan_in_place(recipe: Recipe, folder: Path) -> Plan:
                 + f"\nNothing there is overwritten. {_way_out(folder)}"
             )
         return Plan(folder=folder, notes=tuple(passed_over))
-    if found.manifest["recipe"] == plain_recipe(recipe) and RunFolder(folder).is_complete(found):
+    recipe = settle(recipe, found.manifest["recipe"])
+    if _settled(found.manifest["recipe"], recipe) == plain_recipe(recipe) and RunFolder(folder).is_complete(found):
         note = f"{folder} is finished under this recipe: nothing to do. To train it again, {ANEW}."
         return Plan(folder=folder, checkpoint=found, notes=(*passed_over, note), finished=True)
     return Plan(folder=folder, checkpoint=found, notes=(*passed_over, *_compare(recipe, found)))
@@ -184,7 +187,8 @@ def _find_unfinished(recipe: Recipe, name: str) -> Plan | None:
 
 def _is_of(recipe: Recipe, folder: Path) -> bool:
     try:
-        return RunFolder(folder).recipe() == recipe
+        begun = RunFolder(folder).recipe()
+        return begun == settle(recipe, to_table(begun))
     except RecipeError:
         return False  # of another version, or edited: not this recipe's run
 
@@ -219,7 +223,8 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
     Raises:
         CheckpointError: If something differs that decides a run's numbers from its first step on.
     """
-    changes = _changes(checkpoint.manifest["recipe"], plain_recipe(recipe))
+    then = checkpoint.manifest["recipe"]
+    changes = _changes(_settled(then, recipe), plain_recipe(settle(recipe, then)))
     fixed = [f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path)]
     if fixed:
         raise CheckpointError(
@@ -229,6 +234,13 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
     notes = [f"resuming with a different recipe: {shown(path)} {change}" for path, change in changes.items()]
     then = checkpoint.manifest["environment"]  # the number of threads is decided, and compared, when training starts
     return notes + differences({**then, "threads": None}, {**describe_environment(), "threads": None})
+
+
+def _settled(then: Mapping[str, Any], now: Recipe) -> Mapping[str, Any]:
+    """Return a run's recipe with the options stated that the same recipe would have stated now."""
+    data = then["data"]
+    stated = settle(replace(now, data=replace(now.data, options=data["options"])), then).data.options
+    return {**then, "data": {**data, "options": dict(stated)}}
 
 
 def _is_fixed(path: str) -> bool:

@@ -164,7 +164,8 @@ class Run:
             parameter.grad = None
         self._mishaps.remember()
         logged = step % self._train.log_every == 0
-        asked = {"with_norms": True} if measured and task.sharding is None else {}
+        # Where classes have weights, a gradient is no plain mean over examples, from which its noise could be told.
+        asked = {"with_norms": True} if measured and task.sharding is None and not self._train.class_weights else {}
         leaves = task.batches.leaves(step)
         self._is_whole = True
         result = self._compute(self._model, task.objective, task.dataset, leaves, step=step, counts=logged, **asked)

@@ -22,10 +22,12 @@ from downslope.recipes.schema import Recipe
 from downslope.training import checkpoint as checkpoints
 from downslope.training import durable, events, log
 from downslope.training.checkpoint import Checkpoint
+from downslope.training.data.kept import read_inputs_kept
 from downslope.training.guard import Guard
 from downslope.training.layout import (
     EMA,
     FACTS,
+    INPUTS,
     LOCK,
     LOGGERS,
     MODEL,
@@ -41,7 +43,7 @@ from downslope.training.manifest import describe_bytes
 _FOLDERS = (checkpoints.FOLDER, TENSORBOARD, WANDB)
 _WRITTEN_ANEW = (MODEL, EMA, REPORT)
 """Files that say nothing to a run that goes on, and are removed before it does."""
-_FILES = (RECIPE, FACTS, LOCK, log.NAME, events.NAME, LOGGERS, *_WRITTEN_ANEW)
+_FILES = (RECIPE, FACTS, INPUTS, LOCK, log.NAME, events.NAME, LOGGERS, *_WRITTEN_ANEW)
 _OWN = frozenset({*_FILES, *_FOLDERS})
 
 
@@ -123,6 +125,8 @@ class RunFolder:
         """
         try:
             self.facts()
+            if read_inputs_kept(self.path) is None:
+                return False
         except CheckpointError:
             return False
         if "shapes" in last.manifest:  # several workers wrote it, and the final file was put together from theirs

@@ -18,9 +18,11 @@ from downslope.core.errors import DataError
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.base import exact
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
 from downslope.recipes.encode import to_table
 from downslope.recipes.schema import Recipe
 from downslope.training.batches import Batches
+from downslope.training.class_weights import weigh_classes
 from downslope.training.data import Dataset, load_data
 from downslope.training.environment import describe_environment
 from downslope.training.models import build_model
@@ -98,6 +100,7 @@ class Task:
         learned, held_out = len(data.train_inputs), len(data.held_out_inputs)
         return [
             f"data        {data.name}: {learned:,} examples to learn from, {held_out:,} held out{kinds}",
+            *(f"            {shown(note, 400)}" for note in data.notes),
             f"model       {self.recipe.model.name}: {count:,} parameters",
             f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
             f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
@@ -125,7 +128,7 @@ def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:
     Raises:
         DownslopeError: If something in it cannot be had, or does not fit together.
     """
-    dataset = load_data(recipe)
+    dataset = weigh_classes(recipe, load_data(recipe))
     model = build_model(recipe, dataset)
     sharding = _shard(model, dataset, workers) if recipe.train.parallel == "sharded" else None
     train = recipe.train

@@ -57,7 +57,7 @@ class View:
             self._held_out.add(float(fields["loss"]))
             self._last["held out"] = float(fields["loss"])
             rates = [name for name in fields if name.endswith("_error_rate")][:1]
-            for name in rates or [name for name in fields if name == "accuracy"]:
+            for name in rates or [name for name in fields if name in {"accuracy", "rmse"}]:
                 self._rated.setdefault(name, []).append(float(fields[name]))
         elif kind == "plateau":
             self._last["lr"] = float(fields["lr"])
@@ -104,8 +104,12 @@ class View:
         if "held out" in self._last:
             found.append(("held out", self._with_curve(f"{self._last['held out']:.4g}", self._held_out, room, blocks)))
         for name, values in self._rated.items():
-            best = max(values) if name == "accuracy" else min(values)
-            told = f"{100 * values[-1]:.2f} %" + ("" if best == values[-1] else f", best {100 * best:.2f} %")
+            best = (max if name == "accuracy" else min)([one for one in values if math.isfinite(one)] or values)
+            write = _number if name == "rmse" else _percent
+            told = write(values[-1]) + ("" if best == values[-1] else f", best {write(best)}")
+            if name == "rmse":
+                found.append(("RMSE", told))
+                continue
             found.append(("accuracy", told) if name == "accuracy" else ("errors", f"{told} ({name.replace('_', ' ')})"))
         if "lr" in self._last:
             found.append(("lr", f"{self._last['lr']:.4g}"))
@@ -211,3 +215,11 @@ def duration(seconds: float) -> str:
         return f"{minutes}:{rest:02}"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02} h" if hours < 48 else f"{seconds / 86400:.1f} days"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"

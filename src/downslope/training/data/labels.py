@@ -1,7 +1,4 @@
-"""Classes that have names: which there are, in which order, and that each of them can be learned.
-
-What lives here: what tables and folders of images share. What does not: where the names stand.
-"""
+"""Classes that have names: which there are, in which order, and that each of them can be learned."""
 
 from __future__ import annotations
 
@@ -11,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from downslope.core.errors import DataError, did_you_mean
+from downslope.core.shown import shown
 
 _SHOWN = 10
+_MANY = 2000
+_LONG = 200
 _EXACT = 16
 """Characters below which different whole numbers are different floating-point numbers."""
 
@@ -35,7 +35,10 @@ def order_classes(labels: Iterable[str]) -> tuple[str, ...]:
         except ValueError:
             continue
         if other != name and len(name) < _EXACT and len(other) < _EXACT:
-            raise DataError(f"the labels `{other}` and `{name}` are one number written in two ways. Write it in one.")
+            raise DataError(
+                f"the labels `{shown(other, 60)}` and `{shown(name, 60)}` are one number written in two ways. Write it "
+                "in one."
+            )
     try:
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     except ValueError:
@@ -60,11 +63,13 @@ def index_labels(
     index = {name: number for number, name in enumerate(names)}
     for example, label in enumerate(labels):
         if label not in index:
-            raise DataError(
-                f"{place(example)}: {unknown.format(repr(label))}.{did_you_mean(label, names)} "
-                f"There are {show_names(names)}.{hint}"
-            )
+            what = unknown.replace("{}", f"'{shown(label, 60)}'")
+            raise DataError(f"{place(example)}: {what}.{_suggest(label, names)} There are {show_names(names)}.{hint}")
     return np.array([index[label] for label in labels], dtype=np.int64)
+
+
+def _suggest(label: str, names: Sequence[str]) -> str:
+    return did_you_mean(label[:_LONG], names) if len(names) <= _MANY else ""
 
 
 def check_classes(
@@ -82,7 +87,7 @@ def check_classes(
         DataError: If there are not.
     """
     if len(names) < 2:
-        raise DataError(f"{origin}: there is only one class, {names[0]!r}; two are needed to tell apart.")
+        raise DataError(f"{origin}: there is only one class, '{shown(names[0], 60)}'; two are needed to tell apart.")
     learned = set(train.tolist())
     absent = [name for number, name in enumerate(names) if number not in learned]
     if absent:
@@ -92,7 +97,14 @@ def check_classes(
         )
 
 
-def show_names(names: Sequence[str]) -> str:
-    """Return names as a list that is never long: "`cat`, `dog` and 3 more"."""
-    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+def show_names(names: Sequence[str], last: str = ", ") -> str:
+    """Return names as a list that is never long: "`cat`, `dog` and 3 more".
+
+    Args:
+        names: The names.
+        last: What stands before the last one where all are named.
+    """
+    quotes = [f"`{shown(name, 60)}`" for name in names[:_SHOWN]]
+    if len(names) > _SHOWN:
+        return f"{', '.join(quotes)} and {len(names) - _SHOWN:,} more"
+    return last.join([", ".join(quotes[:-1]), quotes[-1]]) if len(quotes) > 1 else "".join(quotes)

@@ -1,14 +1,25 @@
-"""A person's own data, by import path."""
+"""A person's own data, by import path: arrays, or a torch Dataset that is read into arrays.
+
+All examples are held in memory, since the order of every epoch is drawn over all of them and a run that is resumed
+has to find the same ones. So each item of a Dataset is asked for once, in order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+import torch
+from torch.utils import data as torch_data
+
 from downslope.core.errors import DataError
-from downslope.training.data.checking import check, describe_kind, split, to_tensor
+from downslope.core.shown import shown
+from downslope.training.data.checking import at, check, describe_kind, split, to_tensor
 from downslope.training.data.dataset import PARTS, Dataset
-from downslope.training.imports import call_function
+from downslope.training.data.numpy_files import check_memory
+from downslope.training.imports import FAILURES, call_function, describe, import_object
 from downslope.training.randomness import reseed
 
 if TYPE_CHECKING:
@@ -18,25 +29,157 @@ if TYPE_CHECKING:
 def load(recipe: Recipe) -> Dataset:
     """Return what the function that `data.name` names returns, checked, and split if it is not.
 
-    It gets `data.options` as keyword arguments and returns either (inputs, targets), which are split by
-    `data.held_out`, or a mapping with `train_inputs`, `train_targets`, `held_out_inputs`, `held_out_targets` and, if
-    wanted, `classes`. Arrays may be NumPy's or torch's. Since float64 is NumPy's default and float32
-    torch's, NumPy float64 becomes torch's default dtype; a tensor keeps its own.
+    It gets `data.options` as keyword arguments and returns (inputs, targets), or a torch `Dataset` of such pairs, which
+    are split by `data.held_out`; or a pair of Datasets, to learn from and to hold out; or a mapping with
+    `train_inputs`, `train_targets`, `held_out_inputs`, `held_out_targets` and, if wanted, `classes`. Arrays may be
+    NumPy's, torch's or lists. Since float64 is NumPy's default and float32 torch's, NumPy float64 becomes torch's
+    default dtype; a tensor keeps its own. A Dataset may also be named itself, or its class.
 
     Raises:
         DataError: If it cannot be called, raises, or returns something else or something inconsistent.
     """
     name = recipe.data.name
     reseed(recipe.seed, 0, "data")  # so that a function that draws without a seed of its own is repeatable
-    found: Any = call_function(name, "data.name", options=recipe.data.options)
+    found: Any = import_object(name, "data.name")
+    if isinstance(found, torch_data.Dataset | torch_data.DataLoader):
+        if recipe.data.options:
+            raise DataError(at(recipe, f"is a {type(found).__name__} already, which takes no data.options."))
+    else:
+        found = call_function(name, "data.name", options=recipe.data.options)
+    _refuse_streams(recipe, found)
     if isinstance(found, Mapping):
         return check(recipe, cast("Mapping[str, Any]", found))
-    if isinstance(found, tuple | list) and len(cast("tuple[Any, ...]", found)) == 2:
+    if _has_items(found):
+        inputs, targets, names = _read(recipe, found, "it")
+        return _finish(recipe, split(recipe, inputs, targets), names, len(inputs))
+    parts = cast("tuple[Any, ...]", found) if isinstance(found, tuple | list) else ()
+    if len(parts) == 2 and any(map(_has_items, parts)):
+        return _of_pair(recipe, parts)
+    if len(parts) == 2:
         inputs, targets = (
-            to_tensor(recipe, what, part) for what, part in zip(("inputs", "targets"), found, strict=True)
+            to_tensor(recipe, what, part) for what, part in zip(("inputs", "targets"), parts, strict=True)
         )
         return check(recipe, split(recipe, inputs, targets))
+    if isinstance(found, list) and all(isinstance(item, tuple | list) and len(item) == 2 for item in parts):
+        inputs, targets, names = _read(recipe, found, "it")
+        return check(recipe, split(recipe, inputs, targets))
+    more = " Does it lack a `return`?" if found is None else ""
     raise DataError(
-        f"data.name = {name!r}: must return (inputs, targets) or a dict with {', '.join(PARTS)}; "
-        f"got {describe_kind(found)}."
+        at(
+            recipe,
+            f"must return (inputs, targets), a torch Dataset of such pairs, two of them (to learn from, held out), or "
+            f"a dict with {', '.join(PARTS)}; got {describe_kind(found)}.{more}",
+        )
     )
+
+
+def _refuse_streams(recipe: Recipe, found: Any) -> None:
+    """Raise if what was returned, or a part of it, has no items that can be asked for by number."""
+    for one in (found, *(cast("tuple[Any, ...]", found) if isinstance(found, tuple | list) else ())):
+        if isinstance(one, torch_data.DataLoader):
+            raise DataError(
+                at(
+                    recipe,
+                    "gives a DataLoader. Return its dataset (loader.dataset): batches are drawn here, by "
+                    "data.batch_size and the seed, so that a run can be resumed exactly.",
+                )
+            )
+        if isinstance(one, torch_data.IterableDataset | Iterator):
+            raise DataError(
+                at(
+                    recipe,
+                    f"gives a stream, of the type {type(one).__name__}, whose examples can be had in one order alone. "
+                    "Return what fits into memory as a list of (input, target): list(...).",
+                )
+            )
+
+
+def _has_items(found: Any) -> bool:
+    """Return whether something is a torch Dataset, or behaves as one."""
+    if isinstance(found, torch_data.Dataset):
+        return True
+    known = isinstance(found, np.ndarray | torch.Tensor | str | bytes | tuple | list | Mapping | type)
+    return not known and hasattr(found, "__getitem__") and hasattr(found, "__len__")
+
+
+def _of_pair(recipe: Recipe, parts: tuple[Any, ...]) -> Dataset:
+    odd = next((part for part in parts if not _has_items(part)), None)
+    if odd is not None:
+        raise DataError(
+            at(recipe, f"must return two Datasets, to learn from and held out; one is {describe_kind(odd)}.")
+        )
+    inputs, targets, names = _read(recipe, parts[0], "the first Dataset")
+    held_inputs, held_targets, _ = _read(recipe, parts[1], "the second Dataset")
+    table: dict[str, torch.Tensor] = dict(zip(PARTS, (inputs, targets, held_inputs, held_targets), strict=True))
+    return _finish(recipe, table, names, len(inputs) + len(held_inputs))
+
+
+def _finish(recipe: Recipe, parts: Mapping[str, torch.Tensor], names: tuple[str, ...], count: int) -> Dataset:
+    table: dict[str, Any] = dict(parts)
+    whole = not table["train_targets"].dtype.is_floating_point
+    if names and whole:
+        table["classes"] = len(names)
+    note = (
+        f"each of the {count:,} items of its Dataset was read once: what a transform draws at random stays as it was "
+        "drawn"
+    )
+    return replace(check(recipe, table), class_names=names if whole else (), notes=(note,))
+
+
+def _read(recipe: Recipe, dataset: Any, called: str) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
+    """Return all inputs and targets of a Dataset, and the names of its classes if it has some."""
+    try:
+        count = len(dataset)
+    except FAILURES as error:
+        raise DataError(at(recipe, f"{called} has no length: {describe(error)}")) from error
+    if count == 0:
+        raise DataError(at(recipe, f"{called} holds no example."))
+    inputs: list[Any] = []
+    targets: list[Any] = []
+    for number in range(count):
+        pair = _item(recipe, dataset, number, called)
+        inputs.append(_plain(pair[0]))
+        targets.append(_plain(pair[1]))
+        if number == 0:
+            size = 2 * count * sum(getattr(part, "nbytes", 8) for part in (inputs[0], targets[0]))
+            check_memory(f"data.name = '{shown(recipe.data.name)}'", size, f"for {count:,} examples, all in memory")
+    return (
+        to_tensor(recipe, "inputs", inputs),
+        to_tensor(recipe, "targets", targets),
+        _class_names(dataset),
+    )
+
+
+def _item(recipe: Recipe, dataset: Any, number: int, called: str) -> tuple[Any, Any]:
+    try:
+        item: Any = dataset[number]
+    except FAILURES as error:
+        raise DataError(at(recipe, f"item {number} of {called} raised {describe(error)}")) from error
+    if isinstance(item, tuple | list) and len(cast("tuple[Any, ...]", item)) == 2:
+        return cast("tuple[Any, Any]", item)
+    got = describe_kind(item)
+    if isinstance(item, Mapping):
+        keys = ", ".join(shown(repr(key), 40) for key in list(cast("Mapping[Any, Any]", item))[:8])
+        got = f"{type(item).__name__} with {keys}"
+    raise DataError(at(recipe, f"item {number} of {called} must be (input, target); got {got}."))
+
+
+def _plain(value: Any) -> Any:
+    """Return a part of an item as it can be put into an array; an image as `torchvision`'s ToTensor has it."""
+    if hasattr(value, "getbands") and hasattr(value, "convert"):
+        from downslope.training.data.image_files import pixels_of
+
+        return pixels_of(value, "grey" if value.getbands() in {("1",), ("L",)} else "rgb", None)
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def _class_names(dataset: Any) -> tuple[str, ...]:
+    """Return the names of classes that a Dataset has, as torchvision's do, or nothing."""
+    while isinstance(dataset, torch_data.Subset):
+        dataset = cast("Any", dataset).dataset
+    names: Any = getattr(dataset, "classes", None)
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in cast("list[Any]", names)):
+        return ()
+    return tuple(cast("list[str]", names)) if len(set(cast("list[str]", names))) == len(names) else ()

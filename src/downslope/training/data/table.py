@@ -1,8 +1,7 @@
-"""A table of a person's own, by path: which column is the target, and what the others become.
+"""A table of a person's own, by path: which column is the target, which others are used, and the split.
 
-What lives here: the order of things, which columns and rows are used, and the split. What does not: the options
-(`table_options.py`), files (`table_files.py`), the numbers that a model sees (`table_encoding.py`), the target
-(`table_target.py`) and further rows (`table_reader.py`).
+The options are in `table_options.py`, the kinds of files in `table_files.py`, the numbers that a model sees in
+`table_encoding.py`, the target in `table_target.py`, and further rows in `table_reader.py`.
 """
 
 from __future__ import annotations
@@ -15,24 +14,30 @@ import numpy as np
 import torch
 
 from downslope.core.errors import DataError
+from downslope.core.shown import shown
 from downslope.training.data.checking import at, check, split
 from downslope.training.data.dataset import Dataset
 from downslope.training.data.labels import check_classes
+from downslope.training.data.table_advice import advise
 from downslope.training.data.table_columns import Columns, TableFile, Unnamed
 from downslope.training.data.table_encoding import learn_encoding
 from downslope.training.data.table_files import open_table
+from downslope.training.data.table_numbers import may_be_missing
 from downslope.training.data.table_options import Options
-from downslope.training.data.table_reader import TableReader, check_names, want_features
-from downslope.training.data.table_target import learn_target, target_is_class, want_target
+from downslope.training.data.table_problems import KEY, TableError, quoted, to_toml
+from downslope.training.data.table_reader import TableReader, want_features
+from downslope.training.data.table_target import learn_target, scales_target, target_is_class, want_target
 from downslope.training.options import read_options
 
 if TYPE_CHECKING:
     from downslope.recipes.schema import Recipe
 
 _MISSING = (
-    ' Fill it in, or set data.options.missing = "drop" to leave such rows out, or "mean" to put the mean of the column '
+    f' Fill it in, or set {KEY}.missing = "drop" to leave such rows out, or "mean" to put the mean of the column '
     "in its place."
 )
+_FEW = 0.05
+"""Up to this share of the rows is suggested to be left out for missing cells; beyond it, to be filled in."""
 
 
 def load(recipe: Recipe) -> Dataset:
@@ -40,15 +45,34 @@ def load(recipe: Recipe) -> Dataset:
 
     Raises:
         RecipeError: If an option is unknown, missing or outside its range.
-        DataError: If the table cannot be read or does not hold what the options say; the message says where.
+        DataError: If the table cannot be read or does not hold what the options say; the message says where, all of it,
+            and with which options it would be read.
         MissingDependencyError: If it is a Parquet file and there is no pyarrow.
     """
+    try:
+        return _load(recipe)
+    except TableError as error:
+        options = dict(recipe.data.options)
+        if recipe.train.loss == "mse" and options.get("standardize_target") is True:
+            del options["standardize_target"]  # what a run states by itself is nothing to paste
+        raise advise(error, options, lambda options: _load(_with_options(recipe, options))) from None
+
+
+def _with_options(recipe: Recipe, options: dict[str, Any]) -> Recipe:
+    return replace(recipe, data=replace(recipe.data, options=options))
+
+
+def _load(recipe: Recipe) -> Dataset:
     options = read_options(Options, recipe.data.options, "data")
     is_class = target_is_class(recipe, options)
-    file = open_table(options.path, options.form, "data.options.path")
-    features = _choose_features(file, options)
+    options = replace(options, standardize_target=scales_target(recipe, options, is_class=is_class))
+    file = open_table(options.path, options.form, f"{KEY}.path")
+    notes = list(file.remarks)
+    features = _choose_features(file, options, notes)
     wanted = {**want_features(features, options), options.target: want_target(is_class)}
-    columns = _without_missing(file.read(wanted), wanted, options)
+    columns = _without_missing(file.read(wanted), wanted, options, notes)
+    notes += columns.notes
+    notes += _doubtful_words(columns)
     if options.held_out_path is None:
         rows = torch.arange(len(columns.lines))
         parts = split(recipe, rows, rows)
@@ -56,64 +80,173 @@ def load(recipe: Recipe) -> Dataset:
     else:
         train = np.arange(len(columns.lines))
         like = None if file.is_named else Unnamed(file.names)
-        other = open_table(options.held_out_path, options.form, "data.options.held_out_path", unnamed=like)
-        check_names(other, wanted, "its columns must be those of data.options.path")
-        held_out = _without_missing(other.read(wanted), wanted, options)
+        other = open_table(options.held_out_path, options.form, f"{KEY}.held_out_path", unnamed=like)
+        other.check_names(wanted, f"its columns must be those of {KEY}.path")
+        held_out = _without_missing(other.read(wanted), wanted, options, notes)
+        if other.path.resolve() == file.path.resolve():
+            notes.append(f"{KEY}.held_out_path is {KEY}.path: what is held out has been learned from")
     encoding = learn_encoding(columns, train, features, standardize=options.standardize, fill=options.missing == "mean")
     learned = columns.take(train)
     target, hint = learn_target(columns, learned, options, is_class=is_class)
-    table: dict[str, Any] = {
-        "train_inputs": encoding.encode(learned).astype(np.float32),
-        "train_targets": target.encode(learned),
-        "held_out_inputs": encoding.encode(held_out).astype(np.float32),
-        "held_out_targets": target.encode(held_out),
-    }
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes inf, which `check` refuses
+        table: dict[str, Any] = {
+            "train_inputs": encoding.encode(learned).astype(np.float32),
+            "train_targets": target.encode(learned),
+            "held_out_inputs": encoding.encode(held_out).astype(np.float32),
+            "held_out_targets": target.encode(held_out),
+        }
     if is_class:
-        check_classes(target.names, table["train_targets"], at(recipe, f"column `{options.target}`"), hint)
+        check_classes(target.names, table["train_targets"], at(recipe, f"column `{shown(options.target)}`"), hint)
         table["classes"] = len(target.names)
     return replace(
         check(recipe, table),
         class_names=target.names,
         target_scale=target.scale if options.standardize_target else None,
-        reader=TableReader(encoding, target, options, file),
+        reader=TableReader(encoding, target, options, file.names, named=file.is_named),
+        notes=tuple(notes),
     )
 
 
-def _choose_features(file: TableFile, options: Options) -> tuple[str, ...]:
+def _choose_features(file: TableFile, options: Options, notes: list[str]) -> tuple[str, ...]:
+    """Return the columns to learn from, and note those that are left out since they have no name.
+
+    Raises:
+        DataError: If a name is no column, or nothing is left.
+    """
+    ignored = {options.target, *options.ignore}
+    left_out = _leave_out(file, ignored, notes) if options.features is None else set[str]()
+    present = {*file.places, *file.repeated, *(file.names[place] for place in file.nameless)}
     for key in ("features", "ignore", "categories"):
-        check_names(file, getattr(options, key) or (), f"data.options.{key} names it")
-    check_names(file, (options.target,), "data.options.target names it")
+        if key == "ignore":
+            file.check_names([name for name in options.ignore if name not in present], f"{KEY}.ignore names it")
+        else:
+            file.check_names(getattr(options, key) or (), f"{KEY}.{key} names it")
+    file.check_names((options.target,), f"{KEY}.target names it")
     features = options.features
     if features is None:
-        features = tuple(name for name in file.names if name != options.target and name not in options.ignore)
+        ignored |= left_out
+        features = tuple(name for name in file.names if name not in ignored)
     if not features:
-        raise DataError(f"{file.path}: has no column but the target to learn from.")
-    unused = [name for name in options.categories if name not in features]
+        raise DataError(f"{shown(file.path)}: has no column but the target to learn from.")
+    used = set(features)
+    unused = [name for name in options.categories if name not in used]
     if unused:
-        raise DataError(f"data.options.categories names `{unused[0]}`, which is not among the columns to learn from.")
+        raise DataError(f"{KEY}.categories names `{shown(unused[0])}`, which is not among the columns to learn from.")
     return features
 
 
-def _without_missing(columns: Columns, wanted: Iterable[str], options: Options) -> Columns:
-    """Return the rows that may be used.
+def _leave_out(file: TableFile, ignored: set[str], notes: list[str]) -> set[str]:
+    """Return names of columns that are certainly no features: without any cell, or an index that pandas or R wrote.
 
     Raises:
-        DataError: If a missing cell is an error, or none is left.
+        TableError: If a column has no name and is something else, or several have one name.
     """
-    incomplete = np.zeros(len(columns.lines), dtype=np.bool_)
-    for name in wanted:
-        missing = columns.is_missing(name)
-        if missing.any() and options.missing == "error":
-            raise DataError(f"{columns.place(int(np.argmax(missing)), name)}: the cell is empty.{_MISSING}")
-        if missing.any() and options.missing == "mean" and name == options.target:
-            raise DataError(
-                f"{columns.place(int(np.argmax(missing)), name)}: the cell is empty, and a target cannot be filled in."
+    left_out = {""}
+    problems: list[str] = []
+    fixes: list[str] = []
+    for place in file.nameless:
+        name = file.names[place]
+        if name in ignored:
+            continue
+        found, example = _judge(file, place)
+        if found is not None:
+            notes.append(f"column {place + 1} of {shown(file.path)} has no name and {found}: it is left out")
+            left_out.add(name)
+            continue
+        problems.append(
+            f"{shown(file.path)}: column {place + 1} has no name. The first line must name every column. This one "
+            f"holds {quoted(example)}: name it, or leave it out: {KEY}.ignore = {to_toml([name])}."
+        )
+        fixes.append(name)
+    for name in file.repeated:
+        if name not in ignored:
+            problems.append(file.describe_repeated(name))
+            fixes.append(name)
+    if problems:
+        raise TableError(problems, {"ignore": fixes})
+    return left_out
+
+
+def _doubtful_words(columns: Columns) -> list[str]:
+    """Return a note for each column of words in which one may stand for a missing one."""
+    notes: list[str] = []
+    for name, words in columns.words.items():
+        doubtful = sorted(word for word in set(words) if word is not None and may_be_missing(word))
+        if doubtful:
+            notes.append(
+                f"column `{shown(name)}`: {', '.join(map(quoted, doubtful))} counts as a word like any other; if it "
+                f"stands for a missing one, set {KEY}.missing_marks = {to_toml(doubtful)}"
             )
-        incomplete |= missing
-    if options.missing != "drop" or not incomplete.any():
+    return notes
+
+
+def _judge(file: TableFile, place: int) -> tuple[str | None, str]:
+    """Return why a column without a name is certainly no feature, or None, and one of its cells."""
+    numbers: set[int] = set()
+    count, begin, example, counts, whole = 0, 0, "", True, True
+    for text in file.texts(place):
+        example = example or text
+        if whole and text.isascii() and text.isdecimal() and len(text) < 19:
+            number = int(text)
+            begin = number if count == 0 else begin
+            counts = counts and number == begin + count
+            numbers.add(number)
+        else:
+            whole = whole and not text and not numbers
+            counts = False
+        count += 1
+    if not example:
+        return "no cell in it holds anything", ""
+    if counts and begin in {0, 1}:
+        return f"counts the rows from {begin}", example
+    if whole and place == 0 and file.has_empty_name and len(numbers) == count:
+        return "holds a number of its own for each row, as the index that pandas writes", example
+    return None, example
+
+
+def _without_missing(columns: Columns, wanted: Iterable[str], options: Options, notes: list[str]) -> Columns:
+    """Return the rows that may be used, and note what was left out or is to be filled in.
+
+    Raises:
+        TableError: If a missing cell is an error; all columns that have one are named.
+        DataError: If no row is left.
+    """
+    missing = {name: mask for name in wanted if (mask := columns.is_missing(name)).any()}
+    if not missing:
+        return columns
+    incomplete = np.logical_or.reduce(list(missing.values()))
+    rows = len(columns.lines)
+    if options.missing == "error" or (options.missing == "mean" and options.target in missing):
+        raise _describe_missing(columns, missing, incomplete, options)
+    if options.missing == "mean":
+        cells = sum(int(mask.sum()) for mask in missing.values())
+        notes.append(
+            f"{columns.file}: {cells:,} missing cell(s) in {len(missing):,} column(s) are filled with the column's mean"
+        )
         return columns
     if incomplete.all():
-        raise DataError(
-            f'{columns.file}: every row has a missing cell, so that data.options.missing = "drop" keeps none.'
-        )
+        raise DataError(f'{columns.file}: every row has a missing cell, so that {KEY}.missing = "drop" keeps none.')
+    notes.append(f"{columns.file}: {int(incomplete.sum()):,} of {rows:,} rows have a missing cell and are left out")
     return columns.take(np.flatnonzero(~incomplete))
+
+
+def _describe_missing(columns: Columns, missing: dict[str, Any], incomplete: Any, options: Options) -> TableError:
+    """Return what is missing, column by column, with options that read the table nevertheless."""
+    problems: dict[str, str] = {}
+    empty: list[str] = []
+    rows = len(columns.lines)
+    for name, mask in missing.items():
+        count = int(mask.sum())
+        place = f"{columns.place(int(np.argmax(mask)), name)}: the cell is empty"
+        also = f", and so are {count - 1:,} more of {rows:,}" if count > 1 else ""
+        if count == rows and name != options.target:
+            empty.append(name)
+        if options.missing == "error":
+            problems[f"{place}{also}.{_MISSING}"] = name
+        elif name == options.target:
+            problems[f"{place}{also}, and a target cannot be filled in."] = name
+    if empty:
+        return TableError(list(problems), {"ignore": empty}, missing=problems)
+    few = incomplete.mean() <= _FEW
+    fixes = {"missing": "drop" if options.target in missing or few else "mean"}
+    return TableError(list(problems), fixes, missing=problems)

@@ -1,26 +1,41 @@
 """Columns of a table in memory, and what every kind of file that holds them offers.
 
-What lives here: the columns, where each cell stands for messages, and what is a number. What does not: any format of
-files (`table_csv.py`, `table_arrays.py`).
+A column is known by its name and place, a cell by its line; the formats of files are in `table_csv.py` and
+`table_arrays.py`.
 """
 
 from __future__ import annotations
 
-import math
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from downslope.core.errors import DataError
+from downslope.core.errors import DataError, did_you_mean
+from downslope.core.shown import shown
+from downslope.training.data.table_problems import TableError
 
 NumberArray = np.ndarray[Any, np.dtype[np.float64]]
 
-MISSING_NUMBERS = frozenset({"", "na", "n/a", "nan", "null", "none"})
-"""How a missing number is written, in small letters; among words only an empty cell is missing: NA may be a country."""
+_INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls the index of a table in a Parquet file, if it has no name."""
+
+_NAMED = 20
+"""How many columns a message names."""
+
+_MANY = 2000
+"""How many names are searched for the one that a person may have meant."""
+
+_LONG_NAME = 200
+
+MOST_COLUMNS = 100_000
+"""How many columns a table may have."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +45,12 @@ class Wanted:
     Attributes:
         kind: Whether its cells are numbers or words.
         hint: What to do if a cell is no number.
+        is_target: Whether it is the column to learn, which cannot be left out.
     """
 
     kind: Literal["number", "word"]
     hint: str = ""
+    is_target: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +102,7 @@ class Columns:
         lines: Where each row stands in the file, from 1.
         numbers: Name -> float64 array of shape (rows,); NaN where a cell is missing.
         words: Name -> list of texts; None where a cell is missing.
+        notes: What a person should know of how cells were read.
     """
 
     file: str
@@ -92,10 +110,11 @@ class Columns:
     lines: Sequence[int]
     numbers: Mapping[str, NumberArray]
     words: Mapping[str, list[str | None]]
+    notes: Sequence[str] = ()
 
     def place(self, row: int, column: str) -> str:
         """Return "houses.csv, line 7, column `area`"."""
-        return f"{self.file}, {self.unit} {self.lines[row]}, column `{column}`"
+        return f"{self.file}, {self.unit} {self.lines[row]}, column `{shown(column)}`"
 
     def is_missing(self, column: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which cells of a column are missing, shape (rows,)."""
@@ -115,6 +134,7 @@ class Columns:
             lines=[self.lines[row] for row in rows],
             numbers={name: column[rows] for name, column in self.numbers.items()},
             words={name: [column[row] for row in rows] for name, column in self.words.items()},
+            notes=self.notes,
         )
 
 
@@ -123,24 +143,73 @@ class TableFile(ABC):
 
     Attributes:
         path: The file.
-        names: What its columns are called.
+        names: What its columns are called; "" where one has no name.
+        places: Name -> which column it is, of every name that only one column has.
+        repeated: Names that several columns have.
+        nameless: Columns without a name, and those that pandas names as an index.
         is_named: Whether it says so itself.
+        has_empty_name: Whether a name without letters stands in the file, rather than being missing there.
         hint: What to do if a name is not among them.
+        remarks: What a person should know of how the names were read.
     """
 
+    has_empty_name = True
+    remarks: tuple[str, ...] = ()
+
     def __init__(self, path: Path, names: Sequence[str], *, is_named: bool = True, hint: str = "") -> None:
-        """Check the names."""
+        """Look at the names."""
+        if not names:
+            raise DataError(f"{shown(path)}: has no columns.")
+        check_count(path, len(names))
         self.path = path
         self.names = tuple(names)
         self.is_named = is_named
         self.hint = hint
-        if not self.names:
-            raise DataError(f"{path}: has no columns.")
-        for place, name in enumerate(self.names, start=1):
-            if not name:
-                raise DataError(f"{path}: column {place} has no name. The first line must name every column.")
-            if name in self.names[: place - 1]:
-                raise DataError(f"{path}: two columns are called `{name}`. Give each a name of its own.{hint}")
+        counts = Counter(self.names)
+        self.repeated = tuple(name for name, count in counts.items() if count > 1 and name)
+        self.places = {name: place for place, name in enumerate(self.names) if counts[name] == 1 and name}
+        self.nameless = tuple(place for place, name in enumerate(self.names) if not name or _INDEX.fullmatch(name))
+
+    def check_names(self, names: Iterable[str], why: str) -> None:
+        """Raise unless there is one column of each of these names.
+
+        Args:
+            names: The names.
+            why: Continues a sentence: "but data.options.target names it".
+
+        Raises:
+            TableError: If there is not, with what there is.
+        """
+        names = [name for name in names if name not in self.places]
+        for name in names:
+            if name in self.repeated:
+                raise TableError(self.describe_repeated(name), {"ignore": [name]})
+        if len(names) == 1:
+            raise TableError(
+                f"{shown(self.path)}: has no column `{shown(names[0])}`, but {why}.{self._suggest(names[0])} "
+                f"It has {show_names(self.names)}.{self.hint}"
+            )
+        if names:
+            why = why.replace("names it", "names them").replace("from it", "from them")
+            raise TableError(
+                f"{shown(self.path)}: has no columns {show_names(names)}, but {why}. It has {show_names(self.names)}."
+                f"{self.hint}"
+            )
+
+    def describe_repeated(self, name: str) -> str:
+        """Return what is wrong with a name that several columns have."""
+        return f"{shown(self.path)}: two columns are called `{shown(name)}`. Give each a name of its own.{self.hint}"
+
+    def _suggest(self, name: str) -> str:
+        return did_you_mean(name[:_LONG_NAME], self.names) if len(self.names) <= _MANY else ""
+
+    def texts(self, place: int) -> Iterator[str]:
+        """Yield the cells of one column as texts, whatever it holds.
+
+        Args:
+            place: Which column.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def read(self, wanted: Mapping[str, Wanted]) -> Columns:
@@ -154,12 +223,29 @@ class TableFile(ABC):
         """
 
 
+def check_count(path: Path, count: int) -> None:
+    """Raise if a table has more columns than are read.
+
+    Args:
+        path: The file.
+        count: How many there are.
+
+    Raises:
+        DataError: If there are too many.
+    """
+    if count > MOST_COLUMNS:
+        raise DataError(
+            f"{shown(path)}: has {count:,} columns; at most {MOST_COLUMNS:,} are read. Is each line an example?"
+        )
+
+
 def make_columns(
     path: Path,
     unit: str,
     lines: Sequence[int],
     numbers: Mapping[str, NumberArray],
     words: Mapping[str, list[str | None]],
+    notes: Sequence[str] = (),
 ) -> Columns:
     """Return columns in memory, of one row at least.
 
@@ -169,38 +255,25 @@ def make_columns(
         lines: As in `Columns`.
         numbers: As in `Columns`.
         words: As in `Columns`.
+        notes: As in `Columns`.
 
     Raises:
         DataError: If there are no rows.
     """
     if len(lines) == 0:
-        raise DataError(f"{path}: holds no rows.")
-    return Columns(file=str(path), unit=unit, lines=lines, numbers=numbers, words=words)
-
-
-def read_number(cell: str) -> float:
-    """Return the number that a text is, NaN where it stands for a missing one.
-
-    Raises:
-        ValueError: If it is none, or not finite; the message continues a sentence that begins with the text.
-
-    Example:
-        >>> read_number(" -1.5e3 "), read_number("NA")
-        (-1500.0, nan)
-    """
-    text = cell.strip()
-    if text.lower() in MISSING_NUMBERS:
-        return math.nan
-    try:
-        number = math.inf if "_" in text else float(text)  # Python's own 1_000 is nobody's data
-    except ValueError:
-        raise ValueError("is not a number") from None
-    if not math.isfinite(number):
-        raise ValueError("is not a number" if "_" in text else "is not finite")
-    return number
+        raise DataError(f"{shown(path)}: holds no rows.")
+    return Columns(file=shown(path), unit=unit, lines=lines, numbers=numbers, words=words, notes=notes)
 
 
 def shorten(names: Iterable[str], most: int = 8) -> str:
     """Return names as a list that is never long: "area, rooms, ..."."""
-    names = list(names)
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    first = [shown(name, 40) for name in islice(names, most + 1)]
+    return ", ".join(first[:most]) + (", ..." if len(first) > most else "")
+
+
+def show_names(names: Sequence[str]) -> str:
+    """Return names in quotes as a list that is never long: "`area`, `rooms` and `price`"."""
+    quotes = [f"`{shown(name, 40)}`" for name in names[:_NAMED]]
+    if len(names) > _NAMED:
+        return f"{', '.join(quotes)} and {len(names) - _NAMED:,} more"
+    return f"{', '.join(quotes[:-1])} and {quotes[-1]}" if len(quotes) > 1 else "".join(quotes)

@@ -1,7 +1,6 @@
 """From columns to the numbers that a model sees: standardised, and words as one column for each.
 
-What lives here: what is learned from the rows to learn from (means, deviations, words), and its use on any rows. What
-does not: which columns there are (`table.py`).
+What is learned from the rows to learn from (means, deviations, words) is used on any rows.
 """
 
 from __future__ import annotations
@@ -13,8 +12,21 @@ from typing import Any
 import numpy as np
 
 from downslope.core.errors import DataError, did_you_mean
+from downslope.core.shown import shown
 from downslope.training.data.labels import order_classes, show_names
+from downslope.training.data.numpy_files import check_memory
 from downslope.training.data.table_columns import Columns, NumberArray
+from downslope.training.data.table_problems import KEY, TableError, to_toml
+
+_TOGETHER = 1024
+"""How many columns are worked on at once: thousands one by one would take seconds."""
+
+_BYTES = 8
+_MANY = 2000
+_NOTHING = "has no cell to learn from."
+
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+NumberArray32 = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,22 +52,63 @@ class Encoding:
             columns: The features' columns, in any number of rows.
 
         Raises:
-            DataError: If a cell is missing that may not be, or a word was not there to learn from.
+            DataError: If a cell is missing that may not be, or a word was not there to learn from, or all would take
+                more memory than there is.
         """
-        return np.concatenate([self._encode_column(columns, name) for name in self.features], axis=1)
-
-    def _encode_column(self, columns: Columns, name: str) -> NumberArray:
-        missing = columns.is_missing(name)
-        if name in self.centres:
-            mean, deviation = self.centres[name]
-            encoded = ((columns.numbers[name] - mean) / deviation)[:, np.newaxis]
-        else:
-            encoded = self._one_hot(columns, name)
-        if missing.any():
-            if name not in self.filling:
-                raise DataError(f"{columns.place(int(np.argmax(missing)), name)}: the cell is empty.")
-            encoded[missing] = self.filling[name]
+        widths = [len(self.words[name]) if name in self.words else 1 for name in self.features]
+        rows, inputs = len(columns.lines), sum(widths)
+        check_memory(columns.file, rows * inputs * _BYTES, f"for {inputs:,} inputs of {rows:,} rows")
+        encoded = np.empty((rows, inputs))
+        begins = np.cumsum([0, *widths]).tolist()
+        numeric = [number for number, name in enumerate(self.features) if name in self.centres]
+        for some in (numeric[begin : begin + _TOGETHER] for begin in range(0, len(numeric), _TOGETHER)):
+            names = [self.features[number] for number in some]
+            block = np.array([columns.numbers[name] for name in names])
+            centres = np.array([self.centres[name] for name in names])
+            encoded[:, [begins[number] for number in some]] = ((block - centres[:, :1]) / centres[:, 1:]).T
+        for number, name in enumerate(self.features):
+            place = slice(begins[number], begins[number + 1])
+            if name not in self.centres:
+                encoded[:, place] = self._one_hot(columns, name)
+            missing = columns.is_missing(name)
+            if missing.any():
+                if name not in self.filling:
+                    raise DataError(f"{columns.place(int(np.argmax(missing)), name)}: the cell is empty.")
+                encoded[missing, place] = self.filling[name]
         return encoded
+
+    def encode_known(self, columns: Columns) -> tuple[NumberArray32, Rows, dict[int, str]]:
+        """Return the inputs of those rows that can be encoded, float32, which rows these are, and why the others not.
+
+        Args:
+            columns: The features' columns, in any number of rows.
+
+        Returns:
+            Shape (usable, inputs); indices of rows, shape (usable,); row -> a sentence that names place and cell.
+        """
+        refused: dict[int, str] = {}
+        for name in self.features:
+            if name not in self.filling:
+                for row in np.flatnonzero(columns.is_missing(name)).tolist():
+                    refused.setdefault(row, f"{columns.place(row, name)}: the cell is empty")
+            if name in self.words:
+                known = frozenset(self.words[name])
+                for row, word in enumerate(columns.words[name]):
+                    if word is not None and word not in known:
+                        refused.setdefault(row, self._unknown(columns, row, name, word))
+        refused = dict(sorted(refused.items()))
+        usable = np.array([row for row in range(len(columns.lines)) if row not in refused], dtype=np.int64)
+        if len(usable) == 0:
+            width = sum(len(self.words[name]) if name in self.words else 1 for name in self.features)
+            return np.empty((0, width), dtype=np.float32), usable, refused
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes inf, which is noticed later
+            return self.encode(columns.take(usable)).astype(np.float32), usable, refused
+
+    def _unknown(self, columns: Columns, row: int, name: str, word: str) -> str:
+        return (
+            f"{columns.place(row, name)}: '{shown(word)}' was not among the words to learn from."
+            f"{did_you_mean(word, self.words[name][:_MANY])} There are {show_names(self.words[name])}"
+        )
 
     def _one_hot(self, columns: Columns, name: str) -> NumberArray:
         known = {word: number for number, word in enumerate(self.words[name])}
@@ -64,10 +117,7 @@ class Encoding:
             if word is None:
                 continue
             if word not in known:
-                raise DataError(
-                    f"{columns.place(row, name)}: {word!r} was not among the words to learn from."
-                    f"{did_you_mean(word, known)} There are {show_names(self.words[name])}."
-                )
+                raise DataError(f"{self._unknown(columns, row, name, word)}.")
             encoded[row, known[word]] = 1
         return encoded
 
@@ -88,30 +138,24 @@ def learn_encoding(
         DataError: If a column is constant, or has nothing but missing cells.
     """
     learned = columns.take(train)
-    centres: dict[str, tuple[float, float]] = {}
+    useless: dict[str, str] = {}
     words: dict[str, tuple[str, ...]] = {}
     for name in features:
-        kept = ~learned.is_missing(name)
-        if not kept.any():
-            raise DataError(f"{columns.file}, column `{name}`: has no cell to learn from. {_leave_out(name)}")
         if name in columns.words:
+            kept = ~learned.is_missing(name)
             words[name] = order_classes(word for word in columns.words[name] if word is not None)
-            if len(words[name]) == 1:
-                raise DataError(
-                    f"{columns.file}, column `{name}`: is {words[name][0]!r} everywhere. {_leave_out(name)}"
-                )
-        else:
-            values = learned.numbers[name][kept]
-            if values.min() == values.max():
-                raise DataError(
-                    f"{columns.file}, column `{name}`: is {values[0]:g} in every row to learn from. {_leave_out(name)}"
-                )
-            deviation = float(values.std())
-            if not 0 < deviation < float("inf"):
-                raise DataError(
-                    f"{columns.file}, column `{name}`: its numbers are too far apart, or too close, to use."
-                )
-            centres[name] = (float(values.mean()), deviation) if standardize else (0.0, 1.0)
+            if not kept.any():
+                useless[name] = _NOTHING
+            elif len(words[name]) == 1:
+                useless[name] = f"is '{shown(words[name][0])}' everywhere."
+    centres = _learn_centres(learned, [name for name in features if name not in words], useless)
+    if useless:
+        raise TableError(
+            [f"{columns.file}, column `{shown(name)}`: {why} {_leave_out(name)}" for name, why in useless.items()],
+            {"ignore": list(useless)},
+        )
+    if not standardize:
+        centres = dict.fromkeys(centres, (0.0, 1.0))
     bare = Encoding(features=tuple(features), centres=centres, words=words, filling={})
     if not fill:
         return bare
@@ -123,5 +167,34 @@ def learn_encoding(
     return Encoding(features=tuple(features), centres=centres, words=words, filling=filling)
 
 
+def _learn_centres(learned: Columns, names: Sequence[str], useless: dict[str, str]) -> dict[str, tuple[float, float]]:
+    """Return mean and standard deviation of columns of numbers, and note those of which nothing can be learned.
+
+    Columns without missing cells are taken together: each one's sums run along memory as they would alone.
+    """
+    centres: dict[str, tuple[float, float]] = {}
+    missing = [name for name in names if learned.is_missing(name).any()]
+    whole = [name for name in names if name not in set(missing)]
+    blocks = [[name] for name in missing] + [
+        whole[begin : begin + _TOGETHER] for begin in range(0, len(whole), _TOGETHER)
+    ]
+    for block in blocks:
+        values = np.array([learned.numbers[name] for name in block])
+        values = values[:, ~np.isnan(values[0])] if len(block) == 1 else values
+        if not values.shape[1]:
+            useless[block[0]] = _NOTHING
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers of 1e200 have no deviation, which is said below
+            found = zip(values.min(1), values.max(1), values.mean(1), values.std(1), strict=True)
+        for name, (low, high, mean, deviation) in zip(block, found, strict=True):
+            if low == high:
+                useless[name] = f"is {low:g} in every row to learn from."
+            elif not 0 < deviation < float("inf"):
+                useless[name] = "its numbers are too far apart, or too close, to use."
+            else:
+                centres[name] = float(mean), float(deviation)
+    return {name: centres[name] for name in names if name in centres}
+
+
 def _leave_out(name: str) -> str:
-    return f'Nothing can be learned from it; leave it out: data.options.ignore = ["{name}"].'
+    return f"Nothing can be learned from it; leave it out: {KEY}.ignore = {to_toml([name])}."

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from downslope.core.errors import DataError
+from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home, expansion_of, from_here
+from downslope.core.shown import shown
 from downslope.training.data.table_arrays import ArrayTable, ParquetTable
 from downslope.training.data.table_columns import TableFile, Unnamed
 from downslope.training.data.table_csv import CsvTable, TextFormat
@@ -32,18 +34,20 @@ def open_table(
         MissingDependencyError: If it is a Parquet file and there is no pyarrow.
     """
     path = expand_home(given, DataError, origin)
-    place = f"{origin} = {str(given)!r}{expansion_of(given)}"
+    place = f"{origin} = '{shown(given)}'{shown(expansion_of(given))}"
     if not path.exists():
         raise DataError(f"{place}: there is no such file.{from_here(path)}")
     suffix = path.suffix.lower()
     unnamed = unnamed or Unnamed(form.names)
     if path.is_dir() or suffix not in SUFFIXES:
-        what = "is a folder" if path.is_dir() else f"has the suffix {path.suffix!r}"
-        raise DataError(f"{place}: {what}; a table is a file that ends in {', '.join(SUFFIXES)}.")
+        advice = "" if path.is_dir() else " Unpack it, or save it as one of these."
+        what = "is a folder" if path.is_dir() else f"has the suffix '{shown(path.suffix)}'"
+        raise DataError(f"{place}: {what}; a table is a file that ends in {', '.join(SUFFIXES)}.{advice}")
+    refuse_irregular(path, DataError)
     if suffix == ".parquet":
-        return ParquetTable(path)
+        return ParquetTable(path, form.numbers)
     if suffix in {".npy", ".npz"}:
-        return ArrayTable(path, unnamed)
+        return ArrayTable(path, unnamed, form.numbers)
     return CsvTable(path, form, unnamed, fixed=fixed)
 
 

@@ -1,17 +1,15 @@
-"""The target of a table: names of classes, or a number.
-
-What lives here: which of the two it is, what is learned of it from the table, and its use on any rows. What does not:
-the other columns (`table_encoding.py`).
-"""
+"""The target of a table: whether it names classes or is a number, what is learned of it, and its use on any rows."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from downslope.core.errors import DataError
+from downslope.core.shown import shown
 from downslope.training.data.checking import at
 from downslope.training.data.labels import index_labels, order_classes
 from downslope.training.data.table_columns import Columns, Wanted
@@ -103,7 +101,7 @@ def target_is_class(recipe: Recipe, options: Options) -> bool:
 
 def want_target(is_class: bool, hint: str = ' If it names classes, use train.loss = "cross_entropy".') -> Wanted:  # noqa: FBT001
     """Return what the target's cells are."""
-    return Wanted("word") if is_class else Wanted("number", hint)
+    return Wanted("word", is_target=True) if is_class else Wanted("number", hint, is_target=True)
 
 
 def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], str]:
@@ -116,31 +114,58 @@ def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], s
     labels = [label for label in columns.words[target] if label is not None]
     names = order_classes(labels)
     try:
-        fractions = [name for name in names if not float(name).is_integer()]
-    except (ValueError, OverflowError):
+        numbers = {name: float(name) for name in names}
+    except ValueError:
         return names, ""
+    if not all(map(math.isfinite, numbers.values())):
+        return names, ""  # nan and inf are words as good as others
+    fractions = [name for name, number in numbers.items() if not number.is_integer()]
     if fractions:
         row = labels.index(fractions[0])
         raise DataError(
-            f"{columns.place(row, target)}: {fractions[0]} is a fraction, which names no class. "
+            f"{columns.place(row, target)}: {shown(fractions[0], 40)} is a fraction, which names no class. "
             'To fit numbers, use train.loss = "mse".'
         )
     if options.kind is not None:
         return names, ""
     if len(names) > _FEW and 2 * len(names) > len(labels):
         raise DataError(
-            f"{columns.file}, column `{target}`: has {len(names):,} different whole numbers in {len(labels):,} rows, "
-            "too many to be classes, for which train.loss = 'cross_entropy' takes them. To fit the number itself, use "
-            'train.loss = "mse"; if they do name classes, say so: data.options.kind = "classes".'
+            f"{columns.file}, column `{shown(target)}`: has {len(names):,} different whole numbers in "
+            f"{len(labels):,} rows, too many to be classes, for which train.loss = 'cross_entropy' takes them. To fit "
+            'the number itself, use train.loss = "mse"; if they do name classes, say so: data.options.kind = '
+            '"classes".'
         )
     return names, ' If it is a number to fit, not the name of a class, use train.loss = "mse".'
+
+
+def scales_target(recipe: Recipe, options: Options, *, is_class: bool) -> bool:
+    """Return whether the target is standardised: as the options say, and if they do not, where the loss is the usual.
+
+    A price of some hundred thousand has gradients of that size, and the first steps of any common learning rate end in
+    infinity. A loss of one's own may need the numbers as they are.
+
+    Args:
+        recipe: The recipe.
+        options: The table's.
+        is_class: Whether the target names classes.
+    """
+    if options.standardize_target is not None:
+        return options.standardize_target
+    return not is_class and recipe.train.loss == "mse"
 
 
 def _learn_scale(learned: Columns, options: Options) -> tuple[float, float]:
     values = learned.numbers[options.target]
     if values.min() == values.max():
         raise DataError(
-            f"{learned.file}, column `{options.target}`: is {values[0]:g} in every row to learn from; there is nothing "
-            "to learn."
+            f"{learned.file}, column `{shown(options.target)}`: is {values[0]:g} in every row to learn from; there is "
+            "nothing to learn."
         )
-    return (float(values.mean()), float(values.std())) if options.standardize_target else (0.0, 1.0)
+    if not options.standardize_target:
+        return 0.0, 1.0
+    mean, deviation = float(values.mean()), float(values.std())
+    if not (0 < deviation < float("inf") and abs(mean) < float("inf")):
+        raise DataError(
+            f"{learned.file}, column `{shown(options.target)}`: its numbers are too far apart, or too close, to use."
+        )
+    return mean, deviation

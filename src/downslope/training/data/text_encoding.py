@@ -11,6 +11,7 @@ from encodings.aliases import aliases
 from pathlib import Path
 
 from downslope.core.errors import DataError, did_you_mean
+from downslope.core.files import open_regular
 
 COMMON = ("utf-8", "utf-16", "cp1252", "latin-1", "gb18030", "big5", "shift_jis", "cp1251")
 
@@ -50,18 +51,38 @@ def check_encoding(name: str) -> str:
     return codecs.lookup(name).name
 
 
-def find_foreign_mark(path: Path, encoding: str) -> str | None:
+_KINDS = (
+    (b"\x1f\x8b", "compressed by gzip"),
+    (b"BZh", "compressed by bzip2"),
+    (b"\xfd7zXZ", "compressed by xz"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd"),
+    (b"PK\x03\x04", "a ZIP archive or a spreadsheet (.xlsx)"),
+    (b"\xd0\xcf\x11\xe0", "a spreadsheet (.xls)"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x93NUMPY", "a NumPy file"),
+    (b"%PDF", "a PDF"),
+    (b"\x89HDF", "an HDF5 file"),
+)
+"""Bytes that a file begins with only if it is no text."""
+
+
+def find_foreign_kind(start: bytes) -> str | None:
+    r"""Return what a file is by its first bytes, if that is no text.
+
+    Example:
+        >>> find_foreign_kind(b"\x1f\x8b\x08"), find_foreign_kind(b"area,price")
+        ('compressed by gzip', None)
+    """
+    return next((kind for mark, kind in _KINDS if start.startswith(mark)), None)
+
+
+def find_foreign_mark(start: bytes, encoding: str) -> str | None:
     """Return the encoding that a file's first bytes are the mark of, if that is not the one it is to be read in.
 
     Args:
-        path: The file.
+        start: Its first bytes, three at least if there are so many.
         encoding: As `check_encoding` returned it.
-
-    Raises:
-        OSError: If it cannot be read.
     """
-    with path.open("rb") as file:
-        start = file.read(3)
     found = next((name for mark, name in _MARKS if start.startswith(mark)), None)
     return None if found is None or encoding.startswith((found, "utf-32")) else found
 
@@ -80,7 +101,7 @@ def find_bad_byte(path: Path, encoding: str) -> tuple[int, int, int]:
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     begun, lines, ended = 0, 1, ""  # bytes before the chunk; the line it begins in; the character before it
-    with path.open("rb") as file:
+    with open_regular(path, DataError) as file:
         while True:
             chunk = file.read(_CHUNK)
             pending = decoder.getstate()[0]

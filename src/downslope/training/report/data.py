@@ -79,6 +79,11 @@ class RunData:
         """Names of all that evaluations measured, loss and accuracy first, without those of averaged weights."""
         return [name for name, series in self.held_out.items() if len(series) and not name.startswith("ema_")]
 
+    @property
+    def has_right_answers(self) -> bool:
+        """Whether answers are right or wrong; where they are numbers, nobody asks for an accuracy."""
+        return self.facts.get("data", {}).get("classes", 0) is not None or bool(self.rates)
+
     @cached_property
     def sessions(self) -> list[Session]:
         """The processes that worked on the run."""

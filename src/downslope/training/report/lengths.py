@@ -7,10 +7,14 @@ rates over the steps (`panels.py`), and how they are counted (`sequences/`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from downslope.training.report.data import RunData
 from downslope.training.report.numbers import Number, accuracy
 from downslope.training.run_folder import MODEL
+
+if TYPE_CHECKING:
+    from downslope.training.data import Dataset
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,12 @@ class Lengths:
     rows: list[tuple[str, int, list[Number], bool]]
 
 
-def look_at_lengths(run: RunData) -> Lengths | str | None:
+def look_at_lengths(run: RunData, data: Dataset | None = None) -> Lengths | str | None:
     """Return the error rates of the final weights by length.
 
     Args:
         run: The run.
+        data: Its data where they are at hand; None to read them.
 
     Returns:
         The rates; a sentence that says why they cannot be had; or None if no input is longer than those learned from.
@@ -42,17 +47,14 @@ def look_at_lengths(run: RunData) -> Lengths | str | None:
         return "The run has no final weights yet, so their error rates by length are not known."
     try:
         import torch
-        from safetensors.torch import load_file
 
-        from downslope.training.data import load_data
-        from downslope.training.models import build_model
+        from downslope.training.evaluate import open_run
         from downslope.training.objective import build_objective
 
-        dataset = load_data(run.recipe)
-        model = build_model(run.recipe, dataset)
-        model.load_state_dict(load_file(run.folder.path / MODEL))
+        opened = open_run(run.folder.path, str(run.folder.path / MODEL))
+        dataset, _, _ = opened.held_out(data)
         with torch.inference_mode():
-            found = build_objective(run.recipe, dataset).rate_held_out(model.eval()).by_length
+            found = build_objective(run.recipe, dataset).rate_held_out(opened.model).by_length
     except Exception as error:  # noqa: BLE001  # files may be gone or of another version; the page is of what there is
         text = str(error).strip().splitlines()
         return f"The error rates by length cannot be had: {text[0] if text else type(error).__name__}"

@@ -98,7 +98,9 @@ def not_measured(run: RunData) -> list[str]:
     """Return what the run could have measured and did not, each with what it takes."""
     rows = run.kind("measure")
     lacking: list[str] = []
-    if rows and not any("noise" in row for row in rows):
+    if run.recipe.train.class_weights is not None:
+        lacking.append("the gradient noise scale, which is told from plain means over examples")
+    elif rows and not any("noise" in row for row in rows):
         lacking.append("the gradient noise scale, which needs two parts to a step (train.shards = 2)")
     if not run.kind("sharpness"):
         lacking.append("the sharpness (train.sharpness_every)")

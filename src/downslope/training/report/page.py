@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from downslope import __version__
 from downslope.core.errors import CheckpointError, DownslopeError, MissingDependencyError
@@ -27,16 +27,21 @@ from downslope.training.report.lengths import look_at_lengths
 from downslope.training.report.measured import at_the_end, measured_of_one, measured_of_several, not_measured
 from downslope.training.report.panels import missing_from, panels_of_one, panels_of_several
 from downslope.training.report.plots import draw, draw_progress
+from downslope.training.report.scatter import Fit
+
+if TYPE_CHECKING:
+    from downslope.training.data import Dataset
 
 _SYMBOL = re.compile(r"\b(param|grad|velocity|lr|momentum|weight_decay|g)\b")
 
 
-def write_report(runs: Sequence[Path], out: Path) -> Path:
+def write_report(runs: Sequence[Path], out: Path, data: Dataset | None = None) -> Path:
     """Write the report of one run, or of several laid over one another.
 
     Args:
         runs: Run folders; unfinished ones too.
         out: The HTML file to write; replaced if it exists.
+        data: The data of a single run where they are at hand; None to read them.
 
     Returns:
         `out`.
@@ -49,16 +54,17 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
     out = expand_home(out)
     if out.is_dir():
         raise DownslopeError(f"{out}: is a folder. Give the file to write, such as {out / 'report.html'}.")
-    page = render(read_runs([expand_home(run, CheckpointError) for run in runs]))
+    page = render(read_runs([expand_home(run, CheckpointError) for run in runs]), data)
     write_file(out, page.encode("utf-8", "surrogateescape"))
     return out
 
 
-def render(runs: Sequence[RunData]) -> str:
+def render(runs: Sequence[RunData], data: Dataset | None = None) -> str:
     """Return the page as HTML.
 
     Args:
         runs: One run or several.
+        data: As in `write_report`.
 
     Raises:
         MissingDependencyError: If matplotlib or jinja2 is not installed.
@@ -76,14 +82,15 @@ def render(runs: Sequence[RunData]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    about = _about_one(runs[0]) if len(runs) == 1 else _about_several(runs)
+    about = _about_one(runs[0], data) if len(runs) == 1 else _about_several(runs)
     text = environment.get_template("report.html.j2").render(version=__version__, colours=COLOURS, **about)
     return re.sub(r"\n\s*\n+", "\n", text)
 
 
-def _about_one(run: RunData) -> dict[str, Any]:
+def _about_one(run: RunData, data: Dataset | None) -> dict[str, Any]:
     """Return what the template shows of a single run."""
     moving = {name: getattr(run.recipe.sgd, name) for name in ("lr", "momentum", "weight_decay")}
+    seen = look_at_examples(run, data)
     return {
         "several": False,
         "run": run,
@@ -101,8 +108,9 @@ def _about_one(run: RunData) -> dict[str, Any]:
         "measured": [(panel, draw(panel)) for panel in measured_of_one(run)],
         "at_the_end": at_the_end(run),
         "not_measured": not_measured(run),
-        "examples": look_at_examples(run),
-        "lengths": look_at_lengths(run),
+        "examples": None if isinstance(seen, Fit) else seen,
+        "fit": seen if isinstance(seen, Fit) else None,
+        "lengths": look_at_lengths(run, data),
         "story": story(run.sessions),
         "progress": draw_progress(run.sessions),
         "events": tables.events(run),

@@ -41,6 +41,10 @@ _BEGINNING = 0.1
 _TITLES = {
     "loss": "Loss",
     "accuracy": "Accuracy",
+    "rmse": "Root mean square error",
+    "mae": "Mean absolute error",
+    "r2": "R2",
+    "nonfinite_outputs": "Outputs that are no finite numbers",
     "lr": "Learning rate",
     "effective_lr": "Effective learning rate",
     "grad_norm": "Gradient norm",
@@ -49,6 +53,9 @@ _TITLES = {
     "weight_decay": "Weight decay",
 }
 _NOTES = {
+    "rmse": "In the target's own unit.",
+    "mae": "In the target's own unit.",
+    "r2": "The part of the held-out targets' variance that is explained; below 0 their mean would do better.",
     "effective_lr": "lr (1 \N{MINUS SIGN} dampening) / (1 \N{MINUS SIGN} momentum): what each gradient moves in all, "
     "where gradients vary slowly over 1 / (1 \N{MINUS SIGN} momentum) steps.",
     "grad_norm": "Global norm over all parameters, before clipping.",
@@ -165,7 +172,7 @@ def panels_of_several(runs: Sequence[RunData]) -> list[Panel]:
     for name in dict.fromkeys(["loss", "accuracy", *(name for run in runs for name in run.metrics)]):
         places = (HELD, HELD_AVERAGED, "train") if name in {"loss", "accuracy"} else (HELD, HELD_AVERAGED)
         found += [_panel_of_several(name, where, runs) for where in places]
-    for name in [name for name in _TITLES if name not in {"loss", "accuracy"}]:
+    for name in ("lr", "effective_lr", "grad_norm", "weight_norm", "momentum", "weight_decay"):
         if name not in {"momentum", "weight_decay"} or any(_moves(run, name) for run in runs):
             found.append(_panel_of_several(name, "", runs))
     return [panel for panel in found if panel is not None]
@@ -173,8 +180,8 @@ def panels_of_several(runs: Sequence[RunData]) -> list[Panel]:
 
 def missing_from(run: RunData) -> list[str]:
     """Return the quantities that the run's log does not have at all."""
-    train = [_TITLES[name].lower() for name in ("loss", "accuracy", "lr", "grad_norm", "weight_norm")
-             if not len(run.train[name])]  # fmt: skip
+    wanted = ["loss", *(["accuracy"] if run.has_right_answers else []), "lr", "grad_norm", "weight_norm"]
+    train = [_TITLES[name].lower() for name in wanted if not len(run.train[name])]
     return train if any(map(len, run.held_out.values())) else [*train, "any evaluation on held-out examples"]
 
 

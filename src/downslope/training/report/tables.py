@@ -21,6 +21,7 @@ from downslope.training.report.data import RunData
 from downslope.training.report.events import wall_time
 from downslope.training.report.numbers import Number, accuracy, duration_text, loss, size_text, whole
 
+_SHORT = {"rmse": "RMSE", "mae": "MAE", "r2": "R2"}
 _SHOWN = 12
 """How many of what may be very many (skipped steps, plateaus) are listed."""
 
@@ -47,8 +48,9 @@ def headlines(run: RunData) -> list[Headline]:
     found: list[Headline] = []
     rates = [(rate, False) for rate in run.rates]
     # Where a run writes sequences, its accuracy is that of single symbols with the true ones before them: no headline.
-    for name, largest in (*(rates or [("accuracy", True)]), ("loss", False)):
-        write = loss if name == "loss" else accuracy
+    numbers = [(name, name == "r2") for name in ("rmse", "mae", "r2") if name in run.metrics]
+    for name, largest in (*(rates or [("accuracy", True)]), *numbers, ("loss", False)):
+        write = accuracy if name == "accuracy" or name in run.rates else loss
         series = run.held_out[name]
         last, best = series.last(), series.best(largest=largest)
         if last is not None and best is not None:
@@ -61,7 +63,8 @@ def headlines(run: RunData) -> list[Headline]:
                 reached = (f"best at step {whole(best[1])}", None, "")
             else:
                 reached = ("best", write(best[0]), f", step {whole(best[1])}")
-            found.append(Headline(f"held-out {name.replace('_', ' ')}", write(last[0]), ", ".join(parts), reached))
+            title = _SHORT.get(name, name.replace("_", " "))
+            found.append(Headline(f"held-out {title}", write(last[0]), ", ".join(parts), reached))
     last = run.train["loss"].last()
     if last is not None:
         found.append(Headline("training loss", loss(last[0]), f"last batch, step {whole(last[1])}"))
@@ -229,7 +232,7 @@ def results(runs: Sequence[RunData]) -> list[dict[str, Any]]:
         for name in columns:
             write = accuracy if name == "accuracy" or name.endswith("_error_rate") else loss
             series = run.held_out[name] if name in run.metrics and (name != "accuracy" or not run.rates) else None
-            last, best = (series.last(), series.best(largest=name == "accuracy")) if series else (None, None)
+            last, best = (series.last(), series.best(largest=name in {"accuracy", "r2"})) if series else (None, None)
             row[f"last_{name}"], row[f"best_{name}"] = last and write(last[0]), best and write(best[0])
             row[f"best_{name}_step"] = best and whole(best[1])
         end = run.train["loss"].last()
@@ -237,7 +240,7 @@ def results(runs: Sequence[RunData]) -> list[dict[str, Any]]:
         rows.append(row)
     alike = len({run.recipe.train.loss for run in runs}) == 1  # of two kinds of loss, none is the better
     for name in columns:
-        better = max if name == "accuracy" else min
+        better = max if name in {"accuracy", "r2"} else min
         for column in (f"last_{name}", f"best_{name}"):
             known = [row[column].exact for row in rows if row[column] and (name != "loss" or alike)]
             for row in rows:

@@ -6,6 +6,7 @@ together. What does not: the rates themselves (`error_rates.py`).
 
 from __future__ import annotations
 
+import math
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from downslope.core.errors import DataError
 from downslope.core.schedules import Schedule
+from downslope.training.losses import choose
 from downslope.training.models.seq2seq import Seq2Seq
 from downslope.training.objective import Answers, LengthRates, Objective, Rates
 from downslope.training.parallel.workers import ALONE, Workers
@@ -58,8 +60,12 @@ class SequenceToSequence(Objective):
         logits = cast("Seq2Seq", model)(inputs, targets, self._forcing(step))
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD)
         asked = targets != PAD
-        correct = ((logits.detach().argmax(-1) == targets) & asked).sum() if counts else None
-        return Answers(loss, correct, int(asked.sum()))
+        found = Answers(loss, None, int(asked.sum()))
+        if not counts:
+            return found
+        chosen, answered = choose(logits, -1)
+        nonfinite = (~answered & asked).sum() if step is None else None
+        return found._replace(correct=((chosen == targets) & answered & asked).sum(), nonfinite=nonfinite)
 
     def rate_held_out(self, model: nn.Module, workers: Workers = ALONE) -> Rates:
         """Return the rates of wrong symbols and wrong sequences among greedy answers to the held-out inputs.
@@ -121,6 +127,8 @@ def build_sequence_objective(recipe: Recipe, dataset: Dataset) -> SequenceToSequ
 def answer_all(model: Seq2Seq, inputs: Tensor, workers: Workers = ALONE) -> list[tuple[int, ...]]:
     """Return the greedy answer to each input, in their order; similar lengths are searched together.
 
+    Where probabilities are no numbers there is no answer: it is empty, and so never right.
+
     Args:
         model: In evaluation mode.
         inputs: int64 of shape (examples, length), padded with 0.
@@ -131,6 +139,9 @@ def answer_all(model: Seq2Seq, inputs: Tensor, workers: Workers = ALONE) -> list
     for place in workers.places(len(batches)):
         rows = batches[place]
         found = search_greedily(model, trim(inputs[rows]))
-        own += [(row, hypothesis.numbers) for row, hypothesis in zip(rows.tolist(), found, strict=True)]
+        own += [
+            (row, hypothesis.numbers if math.isfinite(hypothesis.log_probability) else ())
+            for row, hypothesis in zip(rows.tolist(), found, strict=True)
+        ]
     answers = dict(chain.from_iterable(workers.gather(own)))
     return [tuple(answers[row]) for row in range(len(inputs))]

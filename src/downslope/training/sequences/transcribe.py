@@ -7,18 +7,19 @@ printing (`cli/`).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
 from downslope.core.errors import DataError
-from downslope.core.paths import expand_home
 from downslope.training.evaluate import TrainedRun
 from downslope.training.models.seq2seq import Seq2Seq
 from downslope.training.sequences.alignment import draw_attention
+from downslope.training.sequences.pairs import read_lines
 from downslope.training.sequences.search import Hypothesis, search_greedily, search_with_beam
-from downslope.training.sequences.symbols import Sequences, Symbols, pad, trim
+from downslope.training.sequences.symbols import Sequences, trim
 
 
 def transcribe(
@@ -33,8 +34,8 @@ def transcribe(
 
     Args:
         opened: The run, with its model.
-        text: Inputs with white space between them, or the path of a text file of such; None for held-out inputs, whose
-            right answers are then given too.
+        text: Inputs, or the path of a text file of such, as in `read_lines`; None for held-out inputs, whose right
+            answers are then given too.
         count: How many inputs, from the first; None for all.
         beam: How many hypotheses are kept at each place; 1 for a greedy search.
         attention: Where to draw the attention of the first input, or None.
@@ -42,72 +43,66 @@ def transcribe(
     Returns:
         "predictions": for each input a dict with "example" (0-based), "input", "output", "probability" in [0, 1],
         "ended" (false where the search gave up); "alternatives", the other hypotheses, where there is a beam; and
-        "targets" where the right answers are known. "notes": sentences for the person.
+        "targets" where the right answers are known. Where there is no answer, "output", "probability" and "ended" are
+        None, and "note" says why. "notes": sentences for the person.
 
     Raises:
-        DataError: If an input has symbols that the run does not know, or the model has no attention to draw.
+        DataError: If no input has only symbols that the run knows, or the model has no attention to draw.
     """
     sequences = cast("Sequences", opened.dataset.sequences)
     model = cast("Seq2Seq", opened.model)
     notes: list[str] = []
+    answers: dict[int, tuple[tuple[int, ...], ...]] = {}
+    refused: dict[int, str] = {}
     if text is None:
-        inputs = opened.dataset.held_out_inputs[:count]
+        dataset, examples, of_data = opened.held_out()
+        notes += of_data
+        references = cast("Sequences", dataset.sequences).references
+        inputs = dict(enumerate(examples.inputs[:count]))
+        answers = dict(enumerate(references[: len(inputs)]))
     else:
-        inputs, notes = _read(text, sequences.inputs)
-        inputs = inputs[:count]
-    predictions: list[dict[str, Any]] = []
-    for number, row in enumerate(inputs):
+        lines = read_lines(text, sequences, count=count)
+        notes += lines.notes
+        refused, answers = lines.refused, lines.answers
+        inputs = {number: torch.tensor(row, dtype=torch.int64) for number, row in lines.inputs.items()}
+    predictions: dict[int, dict[str, Any]] = {
+        number: {"example": number, "input": None, **_BLANK, "note": reason} for number, reason in refused.items()
+    }
+    for number, row in inputs.items():
         found = _search(model, trim(row[None]), beam)
-        if attention is not None and number == 0:
+        if attention is not None:
             _draw(attention, sequences, row.tolist(), found[0])
+            attention = None
             if len(inputs) > 1:
                 notes.append("the picture shows the attention of the first input")
-        prediction = {"example": number, "input": sequences.inputs.text(row.tolist()), **_told(sequences, found[0])}
+        prediction = {
+            "example": number,
+            "input": sequences.inputs.text(row.tolist()),
+            **_told(sequences, found, number),
+        }
         if beam > 1:
-            prediction["alternatives"] = [_told(sequences, one) for one in found[1:]]
-        if text is None:
-            prediction["targets"] = [sequences.targets.text(one) for one in sequences.references[number]]
-        predictions.append(prediction)
-    return {"predictions": predictions, "notes": notes}
+            prediction["alternatives"] = [_told(sequences, [one], number) for one in found[1:]]
+        if number in answers:
+            prediction["targets"] = [sequences.targets.text(one) for one in answers[number]]
+        predictions[number] = prediction
+    return {"predictions": [predictions[number] for number in sorted(predictions)], "notes": notes}
 
 
-def _as_path(text: str) -> Path | None:
-    try:
-        return None if len(text) >= 1000 or "\0" in text else expand_home(text, DataError)
-    except DataError:
-        return None  # words that begin with ~ need name no home
-
-
-def _read(text: str, symbols: Symbols) -> tuple[torch.Tensor, list[str]]:
-    notes: list[str] = []
-    path = _as_path(text)
-    is_file = path is not None and path.is_file()
-    where = text if is_file else "the input"
-    if path is not None and is_file:
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot be read as text: {error}.") from None
-    parts = [part.strip() for part in text.splitlines()] if symbols.separator else text.split()
-    parts = [part for part in parts if part]
-    if not parts:
-        raise DataError(f"{where} is empty. Give at least one symbol, such as {symbols.names[0]!r}.")
-    lower = [part.lower() for part in parts]
-    if lower != parts and not any(name != name.lower() for name in symbols.names):
-        parts = lower
-        notes.append("capital letters were read as small ones: the run knows only these")
-    return pad([symbols.read(part, where) for part in parts]), notes
+_BLANK: dict[str, Any] = {"output": None, "probability": None, "ended": None}
 
 
 def _search(model: Seq2Seq, inputs: torch.Tensor, beam: int) -> list[Hypothesis]:
     return search_greedily(model, inputs) if beam == 1 else search_with_beam(model, inputs, beam)
 
 
-def _told(sequences: Sequences, found: Hypothesis) -> dict[str, Any]:
+def _told(sequences: Sequences, found: Sequence[Hypothesis], number: int) -> dict[str, Any]:
+    """Return the best hypothesis in words; nothing if there is none, or its probability is no number."""
+    if not found or not math.isfinite(found[0].log_probability):
+        return {**_BLANK, "note": f"example {number}: the model's outputs are no finite numbers"}
     return {
-        "output": sequences.targets.text(found.numbers),
-        "probability": math.exp(found.log_probability),
-        "ended": found.ended,
+        "output": sequences.targets.text(found[0].numbers),
+        "probability": math.exp(found[0].log_probability),
+        "ended": found[0].ended,
     }
 
 

@@ -1,0 +1,168 @@
+"""NumPy's own files, read without trust: .npy and .npz, of plain dtypes, never larger than they say and than fits.
+
+NumPy's reader takes the memory that a header asks for before it looks whether the file has so many bytes, and unpacks
+an archive whatever comes out of it. Here shape and dtype are compared with what is there before memory is taken.
+Nothing is unpickled: arrays of objects are refused.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import math
+import os
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from downslope.core.errors import DataError
+from downslope.core.files import open_regular
+from downslope.core.shown import shown
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_MOST_MEMBERS = 100_000
+_MOST_HEADER = 100_000
+_CHUNK = 1 << 22
+
+
+def memory_limit() -> int:
+    """Return how many bytes data may take at most: half of this machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def check_memory(place: str, size: int, what: str) -> None:
+    """Raise if something would take more memory than data may.
+
+    Args:
+        place: What to call it in messages.
+        size: Bytes.
+        what: Continues a sentence that begins with "place: needs N bytes": "for 3 columns of 10 rows".
+
+    Raises:
+        DataError: If it would.
+    """
+    limit = memory_limit()
+    if size > limit:
+        raise DataError(
+            f"{place}: needs {size:,} bytes {what}; at most {limit:,}, half of this machine's memory, are taken."
+        )
+
+
+def read_npy(path: Path) -> Array:
+    """Return the array of a .npy file.
+
+    Raises:
+        DataError: If it is no such file, holds objects, or more or less than its header says.
+    """
+    place = shown(path)
+    try:
+        with open_regular(path, DataError) as file:
+            size = os.fstat(file.fileno()).st_size
+            return _read_array(file, size, place)
+    except OSError as error:
+        raise DataError(f"{place}: cannot be read as NumPy's: {error.strerror or error}.") from None
+
+
+def read_npz(path: Path) -> dict[str, Array]:
+    """Return the arrays of an .npz file by name.
+
+    Raises:
+        DataError: If it is no such file, a member is no array, or it would unpack to more than fits.
+    """
+    place = shown(path)
+    try:
+        with open_regular(path, DataError) as file, zipfile.ZipFile(file) as archive:
+            return _unpack(archive, place)
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(f"{place}: cannot be read as NumPy's: {error.strerror or error}.") from None
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError, ValueError) as error:
+        raise DataError(f"{place}: cannot be read as NumPy's: {_first_line(error)}.") from None
+
+
+def _unpack(archive: zipfile.ZipFile, place: str) -> dict[str, Array]:
+    members = archive.infolist()
+    if len(members) > _MOST_MEMBERS:
+        raise DataError(f"{place}: has {len(members):,} members; at most {_MOST_MEMBERS:,} are read.")
+    check_memory(place, sum(member.file_size for member in members), "when it is unpacked")
+    for member in members:
+        if not member.filename.endswith(".npy"):
+            raise DataError(
+                f"{place}: its member `{shown(member.filename)}` is no array; each must end in .npy. Write the file by "
+                "numpy.savez."
+            )
+    arrays: dict[str, Array] = {}
+    for member in members:
+        name = member.filename.removesuffix(".npy")
+        if name in arrays:
+            raise DataError(f"{place}: has two members called `{shown(name)}`.")
+        with archive.open(member) as file:
+            arrays[name] = _read_array(file, member.file_size, f"{place}, `{shown(name)}`")
+    return arrays
+
+
+def _read_array(file: IO[bytes], size: int, place: str) -> Array:
+    """Return the one array of a file of so many bytes."""
+    start = io.BytesIO(file.read(min(size, 1 << 17)))  # NumPy's own headers have some hundred bytes
+    try:
+        shape, fortran, dtype = _read_header(start)
+    except Exception as error:  # noqa: BLE001  # a header is Python's own syntax, whose parsers raise nearly anything
+        raise DataError(f"{place}: cannot be read as NumPy's: {_first_line(error)}.") from None
+    if dtype.hasobject:
+        raise DataError(f"{place}: cannot be read as NumPy's: Object arrays cannot be loaded when allow_pickle=False.")
+    count = math.prod(shape)
+    if dtype.itemsize == 0 and count:
+        raise DataError(f"{place}: holds {count:,} items of no size; give it numbers or words.")
+    needed, held = count * dtype.itemsize, size - start.tell()
+    if needed != held:
+        raise DataError(
+            f"{place}: cannot be read as NumPy's: an array of shape {shape} and dtype {shown(dtype)} has {needed:,} "
+            f"bytes, but {held:,} follow its header. Is it damaged?"
+        )
+    check_memory(place, needed, "for its array")
+    data = bytearray(start.read())
+    while len(data) < needed and (chunk := file.read(min(_CHUNK, needed - len(data)))):
+        data += chunk
+    if len(data) != needed:
+        raise DataError(f"{place}: cannot be read as NumPy's: it ends before its array does. Is it damaged?")
+    return np.frombuffer(data, dtype=dtype, count=count).reshape(shape, order="F" if fortran else "C")
+
+
+def _read_header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        found = np.lib.format.read_array_header_1_0(file)
+    elif version == (2, 0):
+        found = np.lib.format.read_array_header_2_0(file)
+    elif version == (3, 0):  # as 2.0, in UTF-8, for fields whose names need it; NumPy has no public reader of it
+        found = _read_header_in_utf8(file)
+    else:
+        raise ValueError(f"it has the format {version[0]}.{version[1]}, which is not known")
+    shape, fortran, dtype = found
+    if any(length < 0 for length in shape):
+        raise ValueError(f"its shape {shape} has a negative length")
+    return shape, fortran, dtype
+
+
+def _read_header_in_utf8(file: io.BytesIO) -> tuple[Any, Any, np.dtype[Any]]:
+    (length,) = struct.unpack("<I", file.read(4))
+    if length > _MOST_HEADER:
+        raise ValueError(f"its header has {length:,} bytes")
+    table = ast.literal_eval(file.read(length).decode())
+    if not isinstance(table, dict) or table.keys() != {"descr", "fortran_order", "shape"}:
+        raise ValueError("its header is none of NumPy's")
+    shape, fortran = table["shape"], table["fortran_order"]
+    if not (isinstance(shape, tuple) and all(isinstance(size, int) for size in shape) and isinstance(fortran, bool)):
+        raise ValueError("its header is none of NumPy's")
+    return shape, fortran, np.lib.format.descr_to_dtype(table["descr"])
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return shown(text[0].rstrip(".")) if text else type(error).__name__

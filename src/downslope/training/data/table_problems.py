@@ -1,0 +1,299 @@
+"""What is wrong with a table, gathered over all of it, and the options that would read it nevertheless.
+
+A reader goes on after a cell that it cannot read and notes it here, so that a person hears of every column at once.
+Where options can help they are part of the error as well; `table_advice.py` tries them out and shows them ready to
+paste.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from downslope.core.errors import DataError
+from downslope.core.shown import shown
+from downslope.training.data.table_numbers import FORMS, Cell, NumberForm, describe_cell
+
+KEY = "data.options"
+
+MOST_LINES = 12
+"""How many columns or kinds of lines a message tells of one by one."""
+
+_THOUSANDS, _DECIMAL = NumberForm(thousands=","), NumberForm(decimal=",")
+"""Two ways to read 1,000."""
+
+_DISTINCT = 200
+"""How many different cells of a column are looked at to find out what they are."""
+
+_FEW_WORDS = 50
+"""Up to so many different words of a column are taken for categories."""
+
+_FEW_MARKS = 3
+"""Up to so many different words among numbers are taken for what stands for a missing one."""
+
+_NAMED = 3
+"""How many cells of a column are quoted."""
+
+
+class TableError(DataError):
+    """A table that cannot be read as its options say.
+
+    Args:
+        problems: One sentence or more for each thing that is wrong; one of them, or several.
+        fixes: Options that would read it: a list is added to, anything else is set.
+        missing: Problem -> the column whose missing cells it tells of.
+        marked: Columns with words that are suggested to stand for a missing cell.
+    """
+
+    def __init__(
+        self,
+        problems: str | Sequence[str],
+        fixes: Mapping[str, Any] | None = None,
+        *,
+        missing: Mapping[str, str] | None = None,
+        marked: Iterable[str] = (),
+    ) -> None:
+        """Take all of it."""
+        problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(bounded(problems)))
+        self.problems = problems
+        self.fixes = dict(fixes or {})
+        self.missing = dict(missing or {})
+        self.marked = frozenset(marked)
+
+
+def bounded(lines: Sequence[str]) -> list[str]:
+    """Return lines, or the first ones and how many more there are."""
+    more = len(lines) - MOST_LINES
+    return list(lines) if more <= 0 else [*lines[:MOST_LINES], f"... and {more:,} more"]
+
+
+def quoted(cell: object) -> str:
+    """Return a cell in quotes as a message may have it: escaped, and shortened in its middle."""
+    return f"'{shown(cell, 40)}'"
+
+
+def _bare(cell: object) -> str:
+    return shown(cell, 40)
+
+
+@dataclass
+class BadCells:
+    """The cells of one column that are no numbers.
+
+    Attributes:
+        place: Where the first of them stands: "houses.csv, line 7, column `area`".
+        why: What is wrong with it: "is not a number".
+        hint: What to do if nothing better is found.
+        count: How many there are.
+        cells: Different ones of them, the first ones first, and how often each stands there.
+        quotes: Whether they are words, which are quoted.
+    """
+
+    place: str
+    why: str
+    hint: str
+    quotes: bool = True
+    count: int = 0
+    cells: dict[str, int] = field(default_factory=dict[str, int])
+
+    def add(self, cell: str) -> None:
+        """Count a cell."""
+        self.count += 1
+        if cell in self.cells or len(self.cells) < _DISTINCT:
+            self.cells[cell] = self.cells.get(cell, 0) + 1
+
+    def describe(self, hint: str, rows: int) -> str:
+        """Return what is wrong, and what to do."""
+        show = quoted if self.quotes else _bare
+        first, *others = self.cells
+        more = ""
+        if self.count > 1:
+            such = f", such as {', '.join(map(show, others[:_NAMED]))}" if others else ""
+            more = f" The same holds for {self.count - 1:,} more of its {rows:,} cells{such}."
+        return f"{self.place}: {show(first)} {self.why}.{more}{hint}"
+
+
+class Findings:
+    """What is wrong with the cells of a table, gathered while it is read.
+
+    Args:
+        form: How numbers are written, as the options say.
+        semicolons: Whether a semicolon separates cells, so that commas are likely decimal ones.
+        target: The column to learn, which can be neither left out nor made categories.
+        is_text: Whether the table is text, so that options can say how numbers are written.
+    """
+
+    def __init__(
+        self, form: NumberForm, *, semicolons: bool = False, target: str | None = None, is_text: bool = True
+    ) -> None:
+        """Begin without any."""
+        self._form, self._semicolons, self._target, self._is_text = form, semicolons, target, is_text
+        self.columns: dict[str, BadCells] = {}
+        self.rows: list[str] = []
+        self.comments: set[str | None] = set()  # the signs by which these rows may be comments
+        self.more_rows = 0
+        self.has_points = False  # whether some number has a decimal point, so that a point cannot mean anything else
+        self.mixed: dict[str, str] = {}  # column -> its problem with units
+
+    def add_cell(self, column: str, cell: str, why: str, place: str, hint: str, *, quotes: bool = True) -> None:
+        """Note a cell that is no number.
+
+        Args:
+            column: The name of its column.
+            cell: The cell.
+            why: What is wrong with it.
+            place: Where it stands.
+            hint: What to do if nothing better is found.
+            quotes: Whether it is a word, which is quoted.
+        """
+        found = self.columns.get(column)
+        if found is None:
+            found = self.columns[column] = BadCells(place, why, hint, quotes)
+        found.add(cell)
+
+    def add_row(self, problem: str, comment: str | None = None) -> None:
+        """Note a row that has another number of cells.
+
+        Args:
+            problem: What is wrong with it.
+            comment: The sign by which it may be a comment.
+        """
+        self.comments.add(comment)
+        if len(self.rows) < _NAMED:
+            self.rows.append(problem)
+        else:
+            self.more_rows += 1
+
+    def raise_if_any(self, rows: int) -> None:
+        """Raise if something is wrong.
+
+        Args:
+            rows: How many rows there are.
+
+        Raises:
+            TableError: With all of it, and options that would read it.
+        """
+        if not (self.columns or self.rows or self.mixed):
+            return
+        problems = list(self.rows)
+        if self.more_rows:
+            problems[-1] += f" So have {self.more_rows:,} more rows another number of cells."
+        fixes: dict[str, Any] = {}
+        if self.rows and (sign := self._one_sign()) is not None:
+            fixes["comment"] = sign
+            problems[-1] += f" If it is a comment, set {KEY}.comment = {to_toml(sign)}."
+        described = {name: {cell: describe_cell(cell) for cell in bad.cells} for name, bad in self.columns.items()}
+        form = self._choose_form(described.values()) if self._is_text else self._form
+        fixes |= _changes(self._form, form)
+        marked: list[str] = []
+        for name, bad in self.columns.items():
+            hint, more = self._remedy(name, bad, described[name], form, rows)
+            problems.append(bad.describe(hint, rows))
+            marked += [name] if "missing_marks" in more else []
+            for key, values in more.items():
+                fixes[key] = [*dict.fromkeys([*fixes.get(key, ()), *values])]
+        for name, problem in self.mixed.items():
+            problems.append(problem)
+            if name != self._target:
+                fixes["ignore"] = [*fixes.get("ignore", ()), name]
+        raise TableError(problems, fixes if self._can_help(fixes) else {}, marked=marked)
+
+    def _can_help(self, fixes: Mapping[str, Any]) -> bool:
+        """Return whether options mend all that is wrong."""
+        return bool(fixes) and (not self.rows or "comment" in fixes) and self._target not in self.mixed
+
+    def _one_sign(self) -> str | None:
+        return next(iter(self.comments)) if len(self.comments) == 1 else None
+
+    def _choose_form(self, described: Iterable[Mapping[str, Cell]]) -> NumberForm:
+        """Return how numbers are written such that most cells are, without units."""
+        bare = NumberForm(decimal=self._form.decimal, thousands=self._form.thousands)
+        allowed = [
+            form
+            for form in FORMS
+            if (form.decimal == self._form.decimal or (self._form.decimal == "." and not self.has_points))
+            and (form.thousands == self._form.thousands or self._form.thousands is None)
+        ]
+        if self._semicolons:
+            allowed.sort(key=lambda form: form.decimal != ",")
+        scores = dict.fromkeys((bare, *allowed), 0)
+        for cells in described:
+            for cell in cells.values():
+                for form in cell.forms & scores.keys():
+                    scores[form] += 1
+        return max(scores, key=lambda form: scores[form])  # of equal ones the first
+
+    def _remedy(
+        self, name: str, bad: BadCells, cells: Mapping[str, Cell], form: NumberForm, rows: int
+    ) -> tuple[str, dict[str, list[str]]]:
+        """Return what to do about a column, and the options that do it."""
+        left = {cell: found for cell, found in cells.items() if form not in found.forms}
+        read = {cell: found for cell, found in cells.items() if form in found.forms}
+        units = {found.unit for found in read.values()} - {""}
+        good = rows - bad.count
+        marks = [cell.strip() for cell in left]
+        are_marks = all(found.kind in {"missing", "infinite"} for found in left.values()) or (
+            len(left) <= _FEW_MARKS and 2 * sum(bad.cells[cell] for cell in left) < rows
+        )
+        fixes: dict[str, list[str]] = {}
+        if not self._is_text:
+            read, units, left = {}, set(), dict(cells)
+        if left and not (are_marks and good + len(read) > 0):
+            return self._words(name, bad, left, rows)
+        hints = [_say(key, value) for key, value in _changes(self._form, form).items()] if read else []
+        if form == _THOUSANDS and read and all(_DECIMAL in found.forms for found in read.values()):
+            hints.append(_say("decimal", ","))
+        if units:
+            fixes["units"] = sorted(units)
+            hints.append(f" Set {KEY}.units = {to_toml(sorted(units))}; the number is read as it is written.")
+        if any(found.kind == "word" for found in left.values()):
+            hints.append(bad.hint)
+        if left:
+            fixes["missing_marks"] = marks
+            hints.append(f" If it stands for a missing number, set {KEY}.missing_marks = {to_toml(marks)}.")
+        return "".join(hints) or bad.hint, fixes
+
+    def _words(self, name: str, bad: BadCells, left: Mapping[str, Cell], rows: int) -> tuple[str, dict[str, list[str]]]:
+        """Return what to do about a column of words or dates, and the options that do it."""
+        if any(found.kind == "date" for found in left.values()):
+            hint = (
+                " Dates and times are not read: give numbers such as a year and a month columns of their own, or leave "
+                f"it out: {KEY}.ignore = {to_toml([name])}."
+            )
+            return hint, {} if name == self._target else {"ignore": [name]}
+        if name == self._target:
+            return bad.hint, {}
+        different = len(bad.cells) + (rows > bad.count)
+        few = 1 < different <= _FEW_WORDS and len(bad.cells) < max(bad.count, 2)
+        return bad.hint, {"categories" if few else "ignore": [name]}
+
+
+def _say(key: str, value: str) -> str:
+    sign = {",": "comma", ".": "point", " ": "space", "'": "apostrophe"}[value]
+    means = "stands for a decimal point" if key == "decimal" else "separates thousands"
+    return f" If its {sign} {means}, set {KEY}.{key} = {to_toml(value)}."
+
+
+def _changes(before: NumberForm, after: NumberForm) -> dict[str, Any]:
+    return {
+        key: getattr(after, key)
+        for key in ("thousands", "decimal")
+        if getattr(after, key) != getattr(before, key) and getattr(after, key) is not None
+    }
+
+
+def to_toml(value: Any) -> str:
+    """Return a value of an option as TOML has it, on one line."""
+    import json
+
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {to_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(to_toml, value))}]"
+    return str(value)
