@@ -36,6 +36,10 @@ class GroupError(DownslopeError, ValueError):
     """A parameter group does not fit the parameters."""
 
 
+class UnorderedError(GroupError, TypeError):
+    """Parameters or groups in a set, whose order is another in every run; also the TypeError that torch raises."""
+
+
 class RecipeError(DownslopeError, ValueError):
     """A recipe or a command-line override cannot be understood."""
 

@@ -7,10 +7,15 @@ arguments (``lr_scale``, ``initial_lr``, ``max_lr``, ``name``, ``betas``) is not
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from downslope.core.errors import UnknownArgumentError, did_you_mean, one_of
+
+Kind = TypeVar("Kind", bound=type)
 
 _WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -108,3 +113,31 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str = "") 
     if unknown:
         said = " ".join(f"unknown argument `{name}`.{say_our_word(name, known)}" for name in unknown)
         raise UnknownArgumentError(f"{where}: {said}" if where else said)
+
+
+def refuses_unknown_fields(kind: Kind) -> Kind:
+    """Have a dataclass refuse an argument that it has not with our word for it, instead of Python's bare TypeError.
+
+    Args:
+        kind: The dataclass.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @refuses_unknown_fields
+        ... @dataclass
+        ... class Choices:
+        ...     lr: float = 0.1
+        >>> Choices(learning_rate=0.1)
+        Traceback (most recent call last):
+        downslope.core.errors.UnknownArgumentError: Choices: unknown argument `learning_rate`. Here it is called `lr`.
+    """
+    initialize: Any = kind.__init__
+    known = [field.name for field in fields(kind)]
+
+    @functools.wraps(initialize)
+    def checked(self: Any, *args: Any, **given: Any) -> None:
+        refuse_unknown(given, known, kind.__name__)
+        initialize(self, *args, **given)
+
+    kind.__init__ = checked
+    return kind
