@@ -30,6 +30,7 @@ def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
     momentum, dampening = values["momentum"], values["dampening"]
     if not isinstance(momentum, Schedule):
         momentum = inside["momentum"] = as_float("momentum", momentum, or_schedule=True)
+        check_written("momentum", momentum)
         if momentum >= 1:
             inside["momentum"] = _LARGEST_MOMENTUM
             sentences.append(
@@ -40,21 +41,14 @@ def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
         inside["dampening"] = min(max(dampening, 0.0), 1.0)
         if inside["dampening"] != dampening:
             sentences.append(f"`dampening` is {dampening!r}; what has a meaning is in [0, 1]")
-    if check_momentum_range(momentum) and is_zero(momentum):
-        if dampening:
+    if is_zero(momentum):
+        if dampening and not isinstance(dampening, Schedule):
             inside["dampening"] = 0.0
             sentences.append(f"`dampening` is {dampening!r}, and without momentum it does nothing")
         if values["nesterov"] is True:
             inside["nesterov"] = False
             sentences.append("`nesterov` is True, and without momentum it does nothing")
     return inside, sentences
-
-
-def check_momentum_range(momentum: Any) -> bool:
-    """Return True, or raise `SettingsError` for a momentum that is below 0 or no finite number."""
-    if not isinstance(momentum, Schedule) and not 0 <= momentum < math.inf:
-        check_range("momentum", momentum)
-    return True
 
 
 def check_written(name: str, value: float) -> None:
