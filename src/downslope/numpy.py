@@ -17,6 +17,8 @@ from downslope.core.groups import Group, assign_groups
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules.base import Schedule
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
+from downslope.core.synonyms import refuse_unknown
 from downslope.kernel import backend, load_native, use_threads
 from downslope.kernel.arrays import Array, Prepared, coefficients, collect, is_bfloat16, leave_float32, prepare
 
@@ -62,12 +64,9 @@ class SGD:
         **hyperparameters: Any,
     ) -> None:
         given = hyperparameters if lr is None else {"lr": lr, **hyperparameters}
+        refuse_unknown(given, [*Settings.__dataclass_fields__, "params", "settings", "groups", "fused"])
         if settings is not None and given:
             raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
-        known = Settings.__dataclass_fields__
-        for name in given:
-            if name not in known:
-                raise SettingsError(f"unknown hyperparameter `{name}`.{did_you_mean(name, known)}")
         settings = Settings(**given) if settings is None else settings
         if not (fused is None or isinstance(fused, bool)):
             raise SettingsError(f"`fused` must be True, False or None; got {fused!r}.")
@@ -179,7 +178,7 @@ class SGD:
         given: dict[str, Array] = {}
         for name, grad in grads.items():
             if name not in self.params:
-                raise SettingsError(f"gradient of unknown parameter `{name}`.{did_you_mean(name, self.params)}")
+                raise SettingsError(f"gradient of unknown parameter `{shown(name)}`.{did_you_mean(name, self.params)}")
             if grad is not None:
                 _check_param(name, self.params[name])
                 given[name] = _read_grad(name, grad, self.params[name])
@@ -232,15 +231,17 @@ def _in_the_form_of(param: Array, values: Any, *, copy: bool = False) -> Array:
 def _check_param(name: str, param: Any) -> None:
     if not isinstance(param, np.ndarray):
         raise SettingsError(
-            f"parameter `{name}` must be a NumPy array, since it is updated in place; got {_foreign(param)}."
+            f"parameter `{shown(name)}` must be a NumPy array, since it is updated in place; got {_foreign(param)}."
         )
     if param.dtype.kind not in "fc" and not is_bfloat16(param.dtype):
         raise SettingsError(
-            f"parameter `{name}` must be a NumPy array of floating or complex numbers, since it is updated in place; "
-            f"got array of {param.dtype}. Use np.asarray(..., dtype=np.float32)."
+            f"parameter `{shown(name)}` must be a NumPy array of floating or complex numbers, since it is updated in "
+            f"place; got array of {param.dtype}. Use np.asarray(..., dtype=np.float32)."
         )
     if not param.flags.writeable:
-        raise SettingsError(f"parameter `{name}` is read-only and cannot be updated in place. Pass a copy of it.")
+        raise SettingsError(
+            f"parameter `{shown(name)}` is read-only and cannot be updated in place. Pass a copy of it."
+        )
 
 
 def _foreign(value: Any) -> str:
@@ -260,14 +261,16 @@ def _read_grad(name: str, grad: Any, param: Array) -> Array:
         if array.dtype.kind not in "fciub" and not is_bfloat16(array.dtype):
             array = array.astype(np.result_type(param, np.float32))
     except Exception as error:
-        raise SettingsError(f"the gradient of `{name}` cannot be read as an array of numbers: {error}") from error
+        raise SettingsError(
+            f"the gradient of `{shown(name)}` cannot be read as an array of numbers: {error}"
+        ) from error
     if array.shape != param.shape:
         raise SettingsError(
-            f"the gradient of `{name}` has shape {array.shape}, the parameter {param.shape}. They must be equal."
+            f"the gradient of `{shown(name)}` has shape {array.shape}, the parameter {param.shape}. They must be equal."
         )
     if np.iscomplexobj(array) and not np.iscomplexobj(param):
         raise SettingsError(
-            f"the gradient of `{name}` is complex, the parameter real: its imaginary part would be lost."
+            f"the gradient of `{shown(name)}` is complex, the parameter real: its imaginary part would be lost."
         )
     return array
 
@@ -276,15 +279,15 @@ def _check_velocity(name: str, velocity: Any, param: Array) -> None:
     if not isinstance(velocity, np.ndarray) or velocity.shape != param.shape:
         form = f"shape {velocity.shape}" if isinstance(velocity, np.ndarray) else f"type {type(velocity).__name__}"
         raise StateError(
-            f"the velocity of `{name}` has {form}, the parameter shape {param.shape}. If the parameter was replaced, "
-            f"begin anew: del optimizer.velocity[{name!r}]."
+            f"the velocity of `{shown(name)}` has {form}, the parameter shape {param.shape}. If the parameter was "
+            f"replaced, begin anew: del optimizer.velocity[{name!r}]."
         )
 
 
 def _misfit(name: str, array: Any, params: Mapping[str, Array]) -> str | None:
     if name not in params:
-        return f"unexpected: `{name}`"
+        return f"unexpected: `{shown(name)}`"
     if not isinstance(array, np.ndarray) or array.shape != params[name].shape or array.dtype != params[name].dtype:
         form = f"{array.shape} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        return f"the velocity of `{name}` is {form}, the parameter {params[name].shape} of {params[name].dtype}"
+        return f"the velocity of `{shown(name)}` is {form}, the parameter {params[name].shape} of {params[name].dtype}"
     return None

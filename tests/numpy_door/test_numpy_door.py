@@ -179,3 +179,26 @@ def test_a_refused_step_moves_nothing() -> None:
     assert (params["a"] == 1).all()
     assert optimizer.step_count == 0
     assert not optimizer.velocity
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [("learning_rate", "lr"), ("wd", "weight_decay"), ("mom", "momentum"), ("use_nesterov", "nesterov")],
+)
+@pytest.mark.parametrize("kind", [SettingsError, TypeError])
+def test_what_others_call_an_argument_is_answered_with_our_word(name: str, ours: str, kind: type[Exception]) -> None:
+    """Also beside settings=, where the name is the first mistake."""
+    for options in ({}, {"settings": Settings()}):
+        with pytest.raises(kind, match=f"unknown argument `{name}`. Here it is called `{ours}`"):
+            SGD({"w": np.ones(2)}, **{name: 0.1}, **options)
+
+
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_groups_in_a_set_are_refused(kind: type) -> None:
+    """The first match wins, and which is first in a set is another in every run."""
+    groups = kind([Group(match="*", lr=0.1), Group(match="w", lr=0.2)])
+    for error in (GroupError, TypeError):
+        with pytest.raises(error, match="a set has no first"):
+            SGD({"w": np.ones(2)}, groups=groups)
+    with pytest.raises(SettingsError, match="must be a dictionary of arrays by name; got set"):
+        SGD({"w"})  # type: ignore[arg-type]

@@ -80,7 +80,7 @@ def test_a_velocity_that_is_no_tensor_is_refused() -> None:
     [
         ("lr", -1.0),
         ("lr", "fast"),
-        ("momentum", 2.0),
+        ("momentum", -2.0),
         ("decay", "sideways"),
         ("nesterov", "yes"),
         ("step", -1),

@@ -13,6 +13,7 @@ from typing import Any
 from downslope.cli.arguments import UsageError
 from downslope.core.errors import StateError
 from downslope.core.groups import assign_groups
+from downslope.core.parameter_names import without_wrappers
 from downslope.core.schedules.base import Schedule
 from downslope.core.settings import Settings
 from downslope.exchange.configurations import read_configuration
@@ -91,11 +92,12 @@ def _read_run(folder: Path, convention: str) -> Snapshot:
             velocity[name] = as_array(saved[name], name, notes) if name in saved else None
             settings[name] = settings_of_group(folder, group, convention)
     model = checkpoint.tensors["model"]
+    bare = zip(without_wrappers(model), model.values(), strict=True)  # as the optimizer's names are
     return Snapshot(
         what=f"{folder}, {checkpoint.folder.name} (our own run)",
         convention="downslope",
         velocity=velocity,
-        params={n: as_array(t, n, notes) for n, t in model.items() if t.is_floating_point() or t.is_complex()},
+        params={n: as_array(t, n, notes) for n, t in bare if t.is_floating_point() or t.is_complex()},
         step=checkpoint.step,
         settings=settings,
         notes=tuple(dict.fromkeys(notes)),

@@ -23,8 +23,20 @@ class SettingsError(DownslopeError, ValueError):
     """A setting, schedule or optimizer argument is outside what is allowed."""
 
 
+class UnknownArgumentError(SettingsError, TypeError):
+    """An argument that there is not; also the TypeError that Python raises for one."""
+
+
+class ImplementationError(SettingsError, RuntimeError):
+    """A way of taking steps that is not there, or not for these tensors; also the RuntimeError that torch raises."""
+
+
 class GroupError(DownslopeError, ValueError):
     """A parameter group does not fit the parameters."""
+
+
+class UnorderedError(GroupError, TypeError):
+    """Parameters or groups in a set, whose order is another in every run; also the TypeError that torch raises."""
 
 
 class RecipeError(DownslopeError, ValueError):

@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any, cast
 
-from downslope.core.errors import GroupError, SettingsError, did_you_mean
+from downslope.core.errors import GroupError, SettingsError, UnorderedError, did_you_mean
 from downslope.core.schedules.base import Schedule
 from downslope.core.settings import Decay, Settings
+from downslope.core.synonyms import refuses_unknown_fields
 
 BIAS_AND_NORM = "@bias_and_norm"
 """Selects biases and the parameters of normalisation layers: every parameter of at most one dimension, every one
 whose last name is `bias`, and every one that the front door knows to belong to a normalisation layer."""
 
 
+@refuses_unknown_fields
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
     """Settings that differ for some parameters, chosen by name. What is None is as for all the others.
@@ -107,7 +110,10 @@ class Group:
 
 
 def assign_groups(
-    groups: Sequence[Group], shapes: Mapping[str, tuple[int, ...]], norm_names: Collection[str] = ()
+    groups: Sequence[Group],
+    shapes: Mapping[str, tuple[int, ...]],
+    norm_names: Collection[str] = (),
+    wrapped: Mapping[str, str] = MappingProxyType({}),
 ) -> list[list[str]]:
     """Return the names of each group's parameters, and of those that no group matches.
 
@@ -115,19 +121,24 @@ def assign_groups(
         groups: The groups; the first that matches a name wins.
         shapes: Shape of every parameter, by name, in order.
         norm_names: Names known to belong to normalisation layers.
+        wrapped: Other names of the same parameters, as wrappers have them, that a pattern may match as well.
 
     Returns:
         len(groups) + 1 lists of names, each in the order of `shapes`; the last holds the unmatched.
 
     Raises:
-        GroupError: If a pattern matches nothing, or a group gets nothing because earlier ones took it all.
+        GroupError: If a pattern matches nothing, a group gets nothing because earlier ones took it all, or the groups
+            are in a set, so that which is first is another in every run.
     """
+    if isinstance(groups, set | frozenset):
+        raise UnorderedError("`groups` must be a list: the first that matches a name wins, and a set has no first.")
     assigned: list[list[str]] = [[] for _ in range(len(groups) + 1)]
     used: set[tuple[int, str]] = set()
     for name, shape in shapes.items():
         home = len(groups)
         for index, group in enumerate(groups):
-            matching = [p for p in group.patterns if _matches(p, name, shape, norm_names)]
+            names = {name, wrapped.get(name, name)}
+            matching = [p for p in group.patterns if any(_matches(p, own, shape, norm_names) for own in names)]
             used.update((index, pattern) for pattern in matching)
             if matching and home == len(groups):
                 home = index

@@ -16,6 +16,7 @@ from downslope.core.errors import SettingsError, did_you_mean, one_of
 from downslope.core.provided import provided
 from downslope.core.rule import StepScalars
 from downslope.core.schedules.base import Schedule, as_float, check_flag, check_step, value_at
+from downslope.core.synonyms import refuses_unknown_fields
 
 Decay = Literal["coupled", "decoupled", "independent", "relative", "corrected"]
 DECAYS: tuple[Decay, ...] = get_args(Decay)
@@ -49,6 +50,7 @@ def check_range(name: str, value: float) -> float:
     return value
 
 
+@refuses_unknown_fields
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """The settings of SGD with momentum and weight decay, the same for every framework.

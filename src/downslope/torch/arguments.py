@@ -10,30 +10,34 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from downslope.core.errors import SettingsError, did_you_mean, one_of
+from downslope.core.errors import ImplementationError, SettingsError, did_you_mean, one_of
 from downslope.kernel import backend, load_native
 
 OnNonfinite = Literal["raise", "skip", "ignore"]
 
 
 def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, capturable: Any) -> None:
-    """Raise `SettingsError` if a choice of implementation is not one, or this build does not have it."""
+    """Raise `SettingsError` if a choice of implementation is none, or (`ImplementationError`) not to be had here."""
     for name, value in (("foreach", foreach), ("fused", fused)):
         if value not in (None, True, False):
             raise SettingsError(f"`{name}` must be True, False or None; got {value!r}.")
     if fused and load_native() is None:
-        raise SettingsError(f"`fused=True` needs the compiled kernel; here it is: {backend()}. Leave fused None.")
+        raise ImplementationError(f"`fused=True` needs the compiled kernel; here it is: {backend()}. Leave fused None.")
     if fused and (foreach or differentiable):
-        raise SettingsError("`fused=True` and `foreach=True` or `differentiable=True` are different ways; choose one.")
+        raise ImplementationError(
+            "`fused=True` and `foreach=True` or `differentiable=True` are different ways; choose one."
+        )
     if capturable:
-        raise SettingsError(
+        raise ImplementationError(
             "`capturable=True` is for CUDA graphs, into which this step cannot be captured: it reads lr and counts "
             "steps on the host. Leave it False."
         )
     if not isinstance(differentiable, bool):
         raise SettingsError(f"`differentiable` must be True or False; got {differentiable!r}.")
     if differentiable and foreach:
-        raise SettingsError("`foreach=True` writes in place, which `differentiable=True` cannot. Leave foreach None.")
+        raise ImplementationError(
+            "`foreach=True` writes in place, which `differentiable=True` cannot. Leave foreach None."
+        )
 
 
 def checked_clip_norm(clip_norm: Any) -> float | None:

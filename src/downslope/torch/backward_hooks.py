@@ -27,8 +27,10 @@ from downslope.core.errors import DownslopeError, SettingsError, StateError
 from downslope.core.rule import StepScalars
 from downslope.torch import param_groups as keys
 from downslope.torch.arguments import check_step_in_backward
-from downslope.torch.buffers import entry_of, reserve_velocities
-from downslope.torch.plan import StepPlan
+from downslope.torch.buffers import entries_of, reserve_velocities
+from downslope.torch.clipping_by_others import watch_clipping
+from downslope.torch.memory import repeated
+from downslope.torch.plan import Entry, StepPlan
 from downslope.torch.replicas import refuse_replicas
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class StepInBackward:
 
     Attributes:
         accumulating: How many `accumulate` contexts are open.
+        stepped: Ids of the parameters that the present step has moved.
     """
 
     def __init__(self, optimizer: Any) -> None:
@@ -58,6 +61,7 @@ class StepInBackward:
         self.accumulating = 0
         self._steps = 0
         self.begin_anew()
+        watch_clipping(self)
 
     def begin_anew(self) -> None:
         """Forget the present step, and put hooks on exactly the parameters that the groups have now."""
@@ -65,9 +69,14 @@ class StepInBackward:
         self._scalars: list[StepScalars] = []
         self._shared: list[dict[str, Any]] = []
         self._read: list[tuple[Any, ...]] = []
-        self._stepped: set[int] = set()
+        self.stepped: set[int] = set()
         self._parts: dict[int, Any] = {}
         self._params: list[Tensor] = list(chain.from_iterable(map(_get_params, optimizer.param_groups)))
+        if repeated(self._params):
+            raise SettingsError(
+                "`step_in_backward=True` steps a parameter once, as soon as its gradient is there, and one is given "
+                "twice here. Give each once (a tied weight too), or leave step_in_backward False."
+            )
         self._sizes = [len(group["params"]) for group in optimizer.param_groups]
         self._homes = {
             id(param): (index, place)
@@ -82,9 +91,9 @@ class StepInBackward:
 
     def check_closed(self, what: str) -> None:
         """Raise `StateError` if a backward pass has moved parameters and ``step()`` has not yet been called."""
-        if self._stepped:
+        if self.stepped:
             raise StateError(
-                f"cannot {what} while step {self._alive().step_count} is half done: {self._moved()} within the "
+                f"cannot {what} while step {self._alive().step_count} is half done: {self.moved()} within the "
                 "backward pass. Call optimizer.step() first, which closes the step."
             )
 
@@ -100,11 +109,11 @@ class StepInBackward:
                 "that backward pass within optimizer.accumulate(). Call zero_grad() before you go on."
             )
         with self._opening:
-            if not self._stepped:
+            if not self.stepped:
                 self._open(optimizer)
         if id(param) not in self._homes:  # taken out of the groups since
             return
-        if id(param) in self._stepped:
+        if id(param) in self.stepped:
             raise StateError(self._second_gradient(optimizer, param))
         if param.grad is None:
             raise StateError(
@@ -114,22 +123,22 @@ class StepInBackward:
         try:
             self._move(optimizer, param)
         except DownslopeError as error:
-            error.add_note(f"{self._moved()} in this backward pass already; step() closes the step as it is.")
+            error.add_note(f"{self.moved()} in this backward pass already; step() closes the step as it is.")
             raise
 
     def close(self) -> None:
         """End the step: step what has a gradient still (one set by hand, or accumulated only), and count the step."""
         optimizer = self._alive()
-        if self._stepped:
+        if self.stepped:
             self._check_unchanged(optimizer)
             left = [param for param in self._params if param.grad is not None]
-            twice = [param for param in left if id(param) in self._stepped]
+            twice = [param for param in left if id(param) in self.stepped]
             if twice:
                 raise StateError(self._second_gradient(optimizer, twice[0]))
             for param in left:
                 self._move(optimizer, param)
             optimizer.count_step()
-            self._stepped = set()
+            self.stepped = set()
             optimizer.reserved.clear()  # of parameters that had no gradient
         else:
             optimizer._step()  # nothing has moved yet: a step like any other
@@ -157,7 +166,7 @@ class StepInBackward:
         if self._steps & (self._steps - 1) == 0:  # 0, 1, 2, 4, 8, ...: a wrapper may come after the optimizer
             refuse_replicas(self._params)
         if self._steps == 0:
-            optimizer.reserved = reserve_velocities(optimizer)  # type: ignore[misc]  # its own, in the place of none
+            optimizer.reserved.update(reserve_velocities(optimizer))
         self._steps += 1
         self._scalars = optimizer.step_scalars()
         self._read = [_numbers_of(group) for group in groups]
@@ -176,7 +185,7 @@ class StepInBackward:
         part._step()
         if state is None and param in part.state:  # its first velocity
             optimizer.state[param] = part.state[param]
-        self._stepped.add(id(param))
+        self.stepped.add(id(param))
         param.grad = None
 
     def _add_hooks(self) -> None:
@@ -208,14 +217,15 @@ class StepInBackward:
     def _second_gradient(self, optimizer: SGD, param: Tensor) -> str:
         return (
             f"{self._name(optimizer, param)} has a second gradient in step {optimizer.step_count}, and was already "
-            f"stepped by the first ({self._moved()}). To add up the gradients of several backward passes, run all but "
+            f"stepped by the first ({self.moved()}). To add up the gradients of several backward passes, run all but "
             "the last within optimizer.accumulate(); between steps call optimizer.step(). If a backward pass failed "
             "midway, call zero_grad() and then step(), which closes the step as it is, or load a saved state of model "
             "and optimizer. (Reentrant activation checkpointing runs several passes; pass it use_reentrant=False.)"
         )
 
-    def _moved(self) -> str:
-        return f"{len(self._stepped)} of {len(self._params)} parameters were stepped"
+    def moved(self) -> str:
+        """Say how far the present step has come."""
+        return f"{len(self.stepped)} of {len(self._params)} parameters were stepped"
 
     def _name(self, optimizer: SGD, param: Tensor) -> str:
         index, place = self._homes[id(param)]
@@ -233,7 +243,11 @@ class _OnePart:
 
     def _make_plan(self, pairs: list[tuple[int, Tensor]]) -> StepPlan:
         whole: Any = self
-        return StepPlan(whole, [entry_of(whole, index, param, self.position) for index, param in pairs])
+        return StepPlan(whole, whole.entries_of(pairs))
+
+    def entries_of(self, pairs: list[tuple[int, Tensor]]) -> list[Entry]:
+        whole: Any = self
+        return entries_of(whole, [(index, param, self.position) for index, param in pairs])
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         return self.scalars
@@ -256,6 +270,7 @@ def _part_of(optimizer: SGD, index: int, place: int, state: Any) -> Any:
         position=sum(len(other["params"]) for other in optimizer.param_groups[:index]) + place,
         _plan=None,
         _known_scalars={},
+        _in_backward=None,
     )
     return part
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +14,24 @@ from downslope.torch.rounding import COMPENSATION, rounding_of
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
+
+
+def entries_of(optimizer: SGD, homes: Iterable[tuple[int, Tensor, int]]) -> list[Entry]:
+    """Return parameters as a step sees them; those at their first gradient get their velocities here.
+
+    Args:
+        optimizer: The optimizer; its state is written to.
+        homes: Of each parameter the index of its group, itself, and its own index among all parameters.
+    """
+    entries: list[Entry] = []
+    fresh: set[int] = set()
+    for index, param, position in homes:
+        if id(param) in fresh:  # given twice, and at its first gradient each time: torch keeps the last velocity
+            optimizer.state[param].pop(VELOCITY, None)
+        entries.append(entry_of(optimizer, index, param, position))
+        if entries[-1].is_first and entries[-1].velocity is not None:
+            fresh.add(id(param))
+    return entries
 
 
 def entry_of(optimizer: SGD, index: int, param: Tensor, position: int) -> Entry:

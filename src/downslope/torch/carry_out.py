@@ -15,7 +15,7 @@ from downslope.core.rule import StepScalars, sgd_rule
 from downslope.kernel.random_bits import random_bits, step_key
 from downslope.torch import param_groups as keys
 from downslope.torch.affine import Part, apply_parts
-from downslope.torch.memory import SPEC, is_distributed, laid_out_alike, local_part
+from downslope.torch.memory import SPEC, is_distributed, laid_out_alike, local_part, repeated
 from downslope.torch.plan import VELOCITY, Entry, Scalars, StepPlan, grads_of
 from downslope.torch.rounding import Rounded, first_element
 
@@ -62,7 +62,9 @@ def repeat(optimizer: SGD, plan: StepPlan) -> bool:
     Returns:
         Whether the step was taken.
     """
-    asks = optimizer.clip_norm is not None or optimizer.on_nonfinite != "ignore"
+    shared = optimizer.shared
+    clip_norm = shared["clip_norm"]
+    asks = clip_norm is not None or shared["on_nonfinite"] != "ignore"
     if not plan.may_repeat(asks=asks):
         return False
     both = None
@@ -70,7 +72,7 @@ def repeat(optimizer: SGD, plan: StepPlan) -> bool:
         if not plan.holds_groups(optimizer):  # whose scalars would be no longer those of the plan's
             return False
         both = scaled(optimizer, optimizer.step_scalars(), 1.0)
-    largest = math.inf if optimizer.clip_norm is None else optimizer.clip_norm
+    largest = math.inf if clip_norm is None else clip_norm
     squares = plan.repeat(optimizer, both, asks=asks, largest_norm=largest)
     if squares is None:
         return False
@@ -102,7 +104,14 @@ def is_constant(group: Mapping[str, Any]) -> bool:
     )
 
 
-def apply(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars) -> None:
+def apply(
+    optimizer: SGD,
+    entries: Sequence[Entry],
+    grads: Sequence[Tensor],
+    scalars: Scalars,
+    *,
+    one_by_one: bool = False,
+) -> None:
     """Step parameters by torch's own operations.
 
     Args:
@@ -110,7 +119,10 @@ def apply(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor], sca
         entries: The parameters.
         grads: Their gradients.
         scalars: Those of parameters with and at their first gradient, each by group.
+        one_by_one: Whether to leave out multi-tensor operations, unless a group's `foreach` asks for them.
     """
+    # what is given twice is stepped twice, one after the other
+    in_turn = bool(repeated(param for group in optimizer.param_groups for param in group["params"]))
     differentiable = optimizer.defaults["differentiable"]
     parts: defaultdict[tuple[int, bool], list[Part]] = defaultdict(list)
     for entry, grad in zip(entries, grads, strict=True):
@@ -124,7 +136,8 @@ def apply(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor], sca
             if differentiable:
                 _apply_differentiably(optimizer, same, own)
             else:
-                apply_parts(same, own, multi_tensor=optimizer.param_groups[group]["foreach"] is not False)
+                foreach = optimizer.param_groups[group]["foreach"]
+                apply_parts(same, own, multi_tensor=not in_turn and (not one_by_one if foreach is None else foreach))
 
 
 def rounded_in_step(optimizer: SGD, entry: Entry) -> Rounded | None:

@@ -23,10 +23,10 @@ from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.torch import param_groups as keys
-from downslope.torch.buffers import entry_of
+from downslope.torch.buffers import entries_of
 from downslope.torch.carry_out import SMALL_SCALE, apply, scaled
 from downslope.torch.checks import gradient_scale
-from downslope.torch.memory import EXCHANGE, fit
+from downslope.torch.memory import EXCHANGE, fit, repeated
 from downslope.torch.plan import Entry, Scalars, check_fused, kernel_is_wanted
 
 if TYPE_CHECKING:
@@ -112,10 +112,8 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
     if grad_scale is None:
         optimizer.count_skipped_step()
         return
-    entries = [
-        replace(entry_of(optimizer, homes[position][0], homes[position][2], position), param=param)
-        for position, param in zip(positions, params, strict=True)
-    ]
+    own = entries_of(optimizer, [(homes[position][0], homes[position][2], position) for position in positions])
+    entries = [replace(entry, param=param) for entry, param in zip(own, params, strict=True)]
     if grad_scale < SMALL_SCALE:
         grads, grad_scale = [grad * grad_scale for grad in grads], 1.0
     both = scaled(optimizer, scalars, grad_scale)
@@ -127,8 +125,11 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
 def _step_by_kernel(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars) -> list[int]:
     """Step what the kernel takes; return the indices of the others."""
     native: Any = load_native()
+    own = [param for group in optimizer.param_groups for param in group["params"]]
+    twice = repeated(own)
     taken = [
-        kernel_is_wanted(optimizer.param_groups[entry.group])
+        id(own[entry.position]) not in twice
+        and kernel_is_wanted(optimizer.param_groups[entry.group])
         and fit(entry.param, grad, entry.velocity, entry.compensation, entry.rounding)
         for entry, grad in zip(entries, grads, strict=True)
     ]

@@ -107,4 +107,4 @@ def _to_floats(norms: Sequence[Tensor]) -> list[float]:
 
 
 def _real(grad: Tensor) -> Tensor:
-    return torch.view_as_real(grad) if grad.is_complex() else grad
+    return torch.view_as_real(grad.resolve_conj()) if grad.is_complex() else grad

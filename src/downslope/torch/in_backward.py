@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -26,9 +26,14 @@ class SteppingInBackward(Optimizer):
         reserved: Velocities made for first gradients to come in the present backward pass, by id of the parameter.
     """
 
-    step_in_backward: bool = False
-    reserved: ClassVar[dict[int, Tensor]] = {}
-    _in_backward: StepInBackward | None = None
+    # No defaults on the class: a wrapper's class inherits from it, and would find those, not the optimizer's own.
+    step_in_backward: bool
+    reserved: dict[int, Tensor]
+    _in_backward: StepInBackward | None
+
+    def _have_no_hooks(self) -> None:
+        """Be an optimizer whose parameters are not stepped within the backward pass."""
+        self.step_in_backward, self.reserved, self._in_backward = False, {}, None
 
     @contextmanager
     def accumulate(self) -> Iterator[None]:

@@ -1,8 +1,8 @@
 """Loading a state into the optimizer: everything is checked, and said, before anything changes.
 
-What lives here: which saved parameter is which, whether shapes and formats fit, and what becomes of hyperparameters.
-torch's own `load_state_dict` goes by position, casts velocities to the parameter's format, and overwrites
-hyperparameters without a word.
+Which saved parameter is which, whether shapes and formats fit, what becomes of hyperparameters, and of what others keep
+beside a parameter's velocity. torch's own `load_state_dict` goes by position, casts velocities to the parameter's
+format, and overwrites hyperparameters without a word.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import copy
 import warnings
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from downslope.core.errors import DownslopeError, StateError
+from downslope.core.errors import DownslopeError, SettingsError, StateError
+from downslope.core.parameter_names import without_wrappers
 from downslope.core.schedules import Schedule
+from downslope.core.shown import shown
 from downslope.recipes.decode import Source, decode_schedule
 from downslope.recipes.encode import to_table
 from downslope.torch import param_groups as keys
@@ -46,14 +48,32 @@ class _Match:
 
 
 def plain_state(state_dict: dict[str, Any]) -> dict[str, Any]:
-    """Return a state dict with every schedule written as a plain table; one that a hook has reshaped, as it is."""
+    """Return a state dict that ``torch.load(weights_only=True)`` reads, however numbers got into it.
+
+    Schedules become plain tables, numbers of NumPy and one-element tensors in groups Python's numbers. One that a hook
+    has reshaped is returned as it is.
+    """
     if "param_groups" not in state_dict:
         return state_dict
     groups = [
-        {key: to_table(value) if isinstance(value, Schedule) else value for key, value in group.items()}
+        {key: to_table(value) if isinstance(value, Schedule) else _plain_within(value) for key, value in group.items()}
         for group in state_dict["param_groups"]
     ]
-    return {**state_dict, "param_groups": groups}
+    for group in groups:
+        for name, value in group.items():
+            if isinstance(value, Tensor) and value.numel() == 1 and not (value.requires_grad or value.is_complex()):
+                group[name] = value.item()
+    state = {key: _plain_within(entry) for key, entry in state_dict.get("state", {}).items()}
+    return {**state_dict, "state": state, "param_groups": groups}
+
+
+def _plain_within(value: Any) -> Any:
+    """Return a value of a state with NumPy's numbers in it as Python's; tensors and what is unknown as they are."""
+    if type(value) is dict:
+        return {keys.plain(key): _plain_within(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain_within, value))
+    return keys.plain(value)
 
 
 def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyperparameters: str) -> None:
@@ -68,12 +88,13 @@ def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyper
     _check_form(state_dict)
     saved_groups: list[dict[str, Any]] = state_dict["param_groups"]
     match = _match(optimizer, saved_groups)
+    _check_given_twice(match)
     listed = {key for group in saved_groups for key in group["params"]}
-    state = _velocities(optimizer, match, state_dict["state"], listed)
+    state = _velocities(optimizer, match, state_dict["state"], listed, _keys_of_sgd(saved_groups))
     groups = _groups(optimizer.param_groups, saved_groups, load=hyperparameters == "load")
     _check_counts(groups)
     _check_step_count(groups, saved_groups, match)
-    _say(match.problems, _changes(optimizer.param_groups, groups), strict=strict)
+    _say(match.problems, _changes(optimizer.param_groups, groups, saved_groups), strict=strict)
     for group in groups:
         keys.write_scheduled_values(group, group["step"])
     optimizer.__setstate__({"state": state, "param_groups": groups})
@@ -113,11 +134,14 @@ def _check_form(state_dict: Any) -> None:
             "the state of an optimizer must have `state` and a list `param_groups` with `params`, as state_dict() "
             f"returns; got {found}. (Is it a model's state, or a checkpoint with the optimizer's inside?)"
         )
-    seen: set[Hashable] = set()
-    for key in (key for group in state_dict["param_groups"] for key in group["params"]):
-        if not isinstance(key, Hashable) or key in seen:
-            raise StateError(f"the state lists parameter {key!r} twice, or it is no index; nothing was loaded.")
-        seen.add(key)
+    homes: dict[Hashable, int] = {}
+    for index, group in enumerate(state_dict["param_groups"]):
+        for key in group["params"]:
+            # twice within one group is a parameter that was given twice, which torch allows
+            if not isinstance(key, Hashable) or homes.setdefault(key, index) != index:
+                raise StateError(
+                    f"the state lists parameter {shown(repr(key))} twice, or it is no index; nothing was loaded."
+                )
 
 
 def _match(optimizer: SGD, saved_groups: list[dict[str, Any]]) -> _Match:
@@ -138,6 +162,15 @@ def _match(optimizer: SGD, saved_groups: list[dict[str, Any]]) -> _Match:
     return match
 
 
+def _check_given_twice(match: _Match) -> None:
+    """Add a problem where one side lists a parameter twice, as torch allows in a group, and the other does not."""
+    ours: dict[int, Any] = {}
+    saved: dict[Any, int] = {}
+    for name, param, key in match.pairs:
+        if ours.setdefault(id(param), key) != key or saved.setdefault(key, id(param)) != id(param):
+            match.problems.append(f"{name} is parameter {shown(repr(key))}, which is listed twice on one side only")
+
+
 def _match_names(match: _Match, ours: dict[str, tuple[int, Any]], saved: dict[str, tuple[int, Any]]) -> None:
     for name, (group, param) in ours.items():
         if name not in saved:
@@ -151,30 +184,44 @@ def _match_names(match: _Match, ours: dict[str, tuple[int, Any]], saved: dict[st
 
 
 def _by_name(groups: list[dict[str, Any]]) -> dict[str, tuple[int, Any]] | None:
-    """Return name -> (group index, parameter), or None if some have no name or two share one."""
-    named: dict[str, tuple[int, Any]] = {}
-    count = 0
-    for index, group in enumerate(groups):
-        if len(group.get("param_names", ())) != len(group["params"]):
-            return None
-        count += len(group["params"])
-        named.update({name: (index, p) for name, p in zip(group["param_names"], group["params"], strict=True)})
-    return named if len(named) == count else None
+    """Return name -> (group index, parameter), or None if some have no name or two share one.
+
+    Names are without what wrappers put into them, so that a wrapped model's state is the bare one's.
+    """
+    homes = [(index, param) for index, group in enumerate(groups) for param in group["params"]]
+    names = [name for group in groups for name in group.get("param_names", ())]
+    if any(len(group.get("param_names", ())) != len(group["params"]) for group in groups):
+        return None
+    if not all(isinstance(name, str) for name in names):
+        return None
+    named = dict(zip(without_wrappers(names), homes, strict=True))
+    return named if len(named) == len(homes) else None
+
+
+def _keys_of_sgd(groups: Iterable[Mapping[str, Any]]) -> set[Any]:
+    """Return the keys of parameters in groups of SGD's: what else their state holds, others have put there."""
+    return {key for group in groups if is_group_of_sgd(group) for key in group["params"]}
+
+
+def is_group_of_sgd(group: Mapping[str, Any]) -> bool:
+    """Whether a saved group has the settings that SGD alone has."""
+    return "momentum" in group and "dampening" in group
 
 
 def _velocities(
-    optimizer: SGD, match: _Match, saved: Mapping[Any, Any], listed: Collection[Any]
-) -> defaultdict[Tensor, Any]:
-    """Return the new state: a copy of every saved velocity that fits; what does not is added to the problems."""
-    state: defaultdict[Tensor, Any] = defaultdict(dict)
+    optimizer: SGD, match: _Match, saved: Mapping[Any, Any], listed: Collection[Any], of_sgd: Collection[Any]
+) -> defaultdict[Any, Any]:
+    """Return the new state: a copy of every saved velocity that fits; what does not is added to the problems.
+
+    What others keep beside a velocity (a lookahead's slow weights) is copied too, and what they keep under a word.
+    """
+    state: defaultdict[Any, Any] = defaultdict(dict)
     for name, param, key in match.pairs:
         entry = saved.get(key, {})
         if not isinstance(entry, Mapping):
             match.problems.append(f"the state of {name} must be a table; got {type(entry).__name__}")
             continue
-        foreign = [str(word) for word in entry if word not in (VELOCITY, COMPENSATION)]
-        if foreign:
-            match.problems.append(f"the state of {name} holds {', '.join(foreign)}, which is not of SGD")
+        _add_foreign(match, state, (name, param, entry), of_sgd=key in of_sgd)
         _add_compensation(optimizer, match, state, (name, param, entry.get(COMPENSATION)))
         velocity = entry.get(VELOCITY)
         if velocity is None:
@@ -189,12 +236,47 @@ def _velocities(
                 problem = f"is {velocity.dtype}, narrower than the {expected} expected here"  # it fits all the same
         if problem is not None:
             match.problems.append(f"the velocity of {name} {problem}")
-    match.problems += [f"unexpected in the state: an entry for parameter {key!r}" for key in saved if key not in listed]
+    _add_entries_of_no_parameter(match, state, saved, listed)
     return state
 
 
+def _add_entries_of_no_parameter(
+    match: _Match, state: defaultdict[Any, Any], saved: Mapping[Any, Any], listed: Collection[Any]
+) -> None:
+    """Copy what others keep in a state under a word, as torch does; other entries that no group lists are problems."""
+    are_words = not any(isinstance(key, str) for key in listed)
+    for key, entry in saved.items():
+        if key not in listed and are_words and isinstance(key, str):
+            state[key] = copy.deepcopy(entry)
+        elif key not in listed:
+            match.problems.append(f"unexpected in the state: an entry for parameter {shown(repr(key))}")
+
+
+def _moved(value: Any, param: Tensor, word: Any = None) -> Any:
+    """Return a copy of what others keep for a parameter: tensors on its device, but for a count of steps, as torch."""
+    if isinstance(value, Tensor):
+        return value.detach().clone() if word == "step" else value.detach().to(param.device, copy=True)
+    if isinstance(value, dict):
+        return {key: _moved(item, param, key) for key, item in value.items()}
+    if type(value) in (list, tuple, set):
+        return type(value)(_moved(item, param) for item in value)
+    return copy.deepcopy(value)
+
+
+def _add_foreign(
+    match: _Match, state: defaultdict[Any, Any], saved: tuple[str, Tensor, Mapping[Any, Any]], *, of_sgd: bool
+) -> None:
+    """Copy what others keep beside a velocity; in groups that are not SGD's it is another optimizer's state."""
+    name, param, entry = saved
+    foreign = {word: value for word, value in entry.items() if word not in (VELOCITY, COMPENSATION)}
+    if foreign and not of_sgd:
+        match.problems.append(f"the state of {name} holds {', '.join(map(shown, foreign))}, which is not of SGD")
+    elif foreign:
+        state[param].update({word: _moved(value, param, word) for word, value in foreign.items()})
+
+
 def _add_compensation(
-    optimizer: SGD, match: _Match, state: defaultdict[Tensor, Any], saved: tuple[str, Tensor, Any]
+    optimizer: SGD, match: _Match, state: defaultdict[Any, Any], saved: tuple[str, Tensor, Any]
 ) -> None:
     """Copy what a parameter's rounding had dropped, if there is such a thing and this optimizer has a use for it."""
     name, param, compensation = saved
@@ -240,18 +322,34 @@ def _merged(group: dict[str, Any], saved: Mapping[str, Any], *, load: bool) -> d
             for key in map(keys.schedule_key, keys.SCHEDULABLE):
                 if isinstance(taken.get(key), Mapping):
                     taken[key] = decode_schedule(taken[key], Source("the saved state"), ("param_groups", key))
-            merged.update(taken)
-            keys.settings_of(merged)
+            for name, value in taken.items():
+                own: Any = group.get(name)
+                is_number = isinstance(own, Tensor) and own.numel() == 1 and isinstance(value, int | float)
+                merged[name] = torch.full_like(own, value, requires_grad=False) if is_number else value
+            if "lr_initial" not in taken and merged["lr_schedule"] is None:  # of torch.optim.SGD
+                merged |= dict.fromkeys(keys.REFERENCES, None if "initial_lr" in taken else _own_reference(group))
+            keys.check_group(merged)
             keys.scalars_of(merged)
+            if not isinstance(merged[keys.GIVEN], Mapping):
+                raise SettingsError(f"`{keys.GIVEN}` must be a table of the optimizer's arguments.")
         except (DownslopeError, TypeError, ValueError) as error:
             raise StateError(f"the state holds hyperparameters that are not allowed: {error}") from None
     else:
         merged.update({key: saved[key] for key in ("step", "skipped") if key in saved})
     if merged["lr_schedule"] is not None:
         merged.pop("initial_lr", None)  # a torch scheduler's mark; here the schedule alone drives lr
-    if "param_names" not in merged and len(saved.get("param_names", ())) == len(group["params"]):
+    if (
+        "param_names" not in merged
+        and "param_names" in saved
+        and len(saved.get("param_names", ())) == len(group["params"])
+    ):
         merged["param_names"] = list(saved["param_names"])
     return merged
+
+
+def _own_reference(group: Mapping[str, Any]) -> Any:
+    """Return the reference of an optimizer's own group: settled already, or the lr that it was made with."""
+    return group["lr_initial"] if group["lr_initial"] is not None else group[keys.GIVEN].get("lr")
 
 
 def _check_counts(groups: list[dict[str, Any]]) -> None:
@@ -273,18 +371,32 @@ def _check_step_count(groups: list[dict[str, Any]], saved_groups: list[dict[str,
         )
 
 
-def _changes(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[str]:
+def _changes(before: list[dict[str, Any]], after: list[dict[str, Any]], saved: list[dict[str, Any]]) -> list[str]:
     """Return sentences on the hyperparameters that loading changes, except those that a scheduler moves anyway."""
     sentences: list[str] = []
     for index, (old, new) in enumerate(zip(before, after, strict=True)):
+        then = saved[index] if len(saved) == len(before) else {}
         for name in keys.HYPERPARAMETERS:
             schedule = keys.schedule_key(name)
             if name in keys.SCHEDULABLE and (old[schedule] is not None or new[schedule] is not None):
                 if old[schedule] != new[schedule]:
-                    then, now = (g[schedule] if g[schedule] is not None else g[name] for g in (old, new))
-                    sentences.append(f"{name} of group {index} from {then!r} to {now!r}")
-                continue
-            moved_by_scheduler = name == "lr" and new.get("initial_lr") in (old["lr"], old.get("initial_lr", old["lr"]))
-            if old[name] != new[name] and not moved_by_scheduler:
+                    was, now = (g[schedule] if g[schedule] is not None else g[name] for g in (old, new))
+                    sentences.append(f"{name} of group {index} from {was!r} to {now!r}")
+            elif old[name] != new[name] and not _is_driven(name, old, then):
                 sentences.append(f"{name} of group {index} from {old[name]!r} to {new[name]!r}")
     return sentences
+
+
+def _is_driven(name: str, old: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
+    """Whether a saved value differs only because something drove it: a scheduler, or a trainer that writes to groups.
+
+    We save what the optimizer was made with. torch.optim.SGD does not, but its schedulers leave marks: ``initial_lr``,
+    from which they start, and what a cycle runs between.
+    """
+    given, then = old[keys.GIVEN], saved.get(keys.GIVEN)
+    if isinstance(then, Mapping):
+        return name in given and then.get(name) == given[name]
+    if name == "lr":
+        starts = [given.get("lr"), old["lr"], old.get("initial_lr", old["lr"])]
+        return "max_lr" in saved or ("initial_lr" in saved and saved["initial_lr"] in starts)
+    return name == "momentum" and "base_momentum" in saved

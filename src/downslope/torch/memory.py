@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch.nn import Parameter
 
 from downslope.kernel import load_native
 from downslope.kernel.coefficients import ROUNDINGS
+from downslope.torch.watched import is_watched
 
 EXCHANGE: Any = getattr(Tensor, "__dlpack_c_exchange_api__", None)
 """torch's table of DLPack functions, by which the kernel looks at a tensor; None in a torch that has none yet."""
@@ -43,10 +46,16 @@ def is_plain(tensor: Tensor) -> bool:
     return type(tensor) in (Tensor, Parameter) and not tensor.is_neg()
 
 
+def repeated(params: Iterable[Tensor]) -> set[int]:
+    """Return the ids of tensors that occur more than once: a step of one has to wait for that before it."""
+    count = Counter(map(id, params))
+    return {key for key, times in count.items() if times > 1}
+
+
 def fit(
     param: Tensor, grad: Tensor, velocity: Tensor | None, compensation: Tensor | None, rounding: str = "nearest"
 ) -> bool:
-    """Whether the kernel can take a parameter's tensors: plain, dense, on the CPU, all of one layout.
+    """Whether the kernel can take a parameter's tensors: plain, dense, on the CPU, of one layout, and nobody watches.
 
     Args:
         param: Parameter, or its local part, like the others.
@@ -56,7 +65,7 @@ def fit(
         rounding: The way of rounding; see `downslope.kernel.coefficients.ROUNDINGS`.
     """
     native: Any = load_native()
-    if native is None or EXCHANGE is None:
+    if native is None or EXCHANGE is None or is_watched():
         return False
     tensors = (param, grad, velocity, compensation)
     return all(tensor is None or is_plain(tensor) for tensor in tensors) and native.fit(

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from downslope.core.errors import SettingsError
+from downslope.core.errors import ImplementationError
 from downslope.core.rule import StepScalars
 from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import FORMATS, ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.torch import param_groups as keys
-from downslope.torch.memory import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part
+from downslope.torch.memory import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part, repeated
 from downslope.torch.rounding import COMPENSATION, Rounding, first_element
 
 if TYPE_CHECKING:
@@ -96,9 +96,11 @@ class StepPlan:
         native = None if optimizer.defaults["differentiable"] or EXCHANGE is None else load_native()
         self.rest: list[Entry] = []
         inside: list[Entry] = []
+        twice = repeated(entry.param for entry in entries)
         for entry in entries:
             group = optimizer.param_groups[entry.group]
-            taken = native is not None and kernel_is_wanted(group) and takes(entry)
+            alone = id(entry.param) not in twice
+            taken = native is not None and kernel_is_wanted(group) and alone and takes(entry)
             if entry.param.numel():
                 check_fused(group, entry, taken=taken)
                 (inside if taken else self.rest).append(entry)
@@ -240,9 +242,9 @@ def kernel_is_wanted(group: Mapping[str, Any]) -> bool:
 
 
 def check_fused(group: Mapping[str, Any], entry: Entry, *, taken: bool) -> None:
-    """Raise `SettingsError` if a group insists on the kernel for a parameter that it does not take."""
+    """Raise `ImplementationError` if a group insists on the kernel for a parameter that it does not take."""
     if group["fused"] and not taken:
-        raise SettingsError(_not_taken(entry))
+        raise ImplementationError(_not_taken(entry))
 
 
 def takes(entry: Entry) -> bool:

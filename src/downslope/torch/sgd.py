@@ -1,17 +1,20 @@
 """`SGD`: the optimizer that a PyTorch user puts in the place of ``torch.optim.SGD``.
 
-What lives here: the arguments, the step from closure to count, and what is saved. What does not: the arithmetic
-(`affine.py`), questions about all gradients (`gradients.py`), the keys of a group (`param_groups.py`), the checks of
-loading (`loading.py`), and the step within the backward pass (`in_backward.py`).
+The arguments, the step from closure to count, and what is saved. The arithmetic is in `affine.py`, questions about all
+gradients in `gradients.py`, the keys of a group in `param_groups.py`, the checks of loading in `loading.py`, and the
+step within the backward pass in `in_backward.py`.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch._C import _len_torch_dispatch_stack, _len_torch_function_stack
+from torch._C._functorch import peek_interpreter_stack
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
@@ -19,6 +22,7 @@ from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
+from downslope.core.synonyms import refuse_unknown
 from downslope.torch import param_groups as keys
 from downslope.torch.arguments import (
     OnNonfinite,
@@ -30,14 +34,17 @@ from downslope.torch.arguments import (
     checked_on_nonfinite,
     checked_velocity_dtype,
 )
-from downslope.torch.buffers import entry_of
+from downslope.torch.buffers import entries_of
 from downslope.torch.carry_out import carry_out, repeat
 from downslope.torch.checks import gradient_scale, is_dense_gradient
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
 from downslope.torch.in_backward import SteppingInBackward
 from downslope.torch.loading import load_into, plain_state
-from downslope.torch.plan import StepPlan, grads_of
+from downslope.torch.plan import Entry, StepPlan, grads_of
 from downslope.torch.rounding import Rounding, check_rounding_has_a_use, checked_rounding, checked_rounding_seed
+from downslope.torch.shared import Shared
+from downslope.torch.tracing import step_watched
+from downslope.torch.watched import is_watched
 
 
 class SGD(SteppingInBackward):
@@ -50,10 +57,10 @@ class SGD(SteppingInBackward):
         params: Tensors, (name, tensor) pairs such as ``model.named_parameters()``, dictionaries of groups, or a module.
             With names, states are loaded by name and errors name the parameter.
         lr: Learning rate: a number, a one-element tensor, or a schedule in steps.
-        momentum: Momentum in [0, 1), or a schedule.
-        dampening: Dampening; needs momentum (torch.optim.SGD ignores it then).
+        momentum: Momentum, or a schedule; 1 or more, with which velocities never fade, is warned of.
+        dampening: Dampening; without momentum it does nothing, and a warning says so.
         weight_decay: Strength of weight decay, or a schedule.
-        nesterov: Nesterov momentum; needs momentum.
+        nesterov: Nesterov momentum; needs momentum. With dampening, which torch.optim.SGD refuses, it is the rule's.
         decay: Way of weight decay, see `Settings`; "coupled" is what torch.optim.SGD does.
         lr_in_velocity: Whether lr is inside the velocity, see `Settings`.
         undampened_first_step: Whether a parameter's first gradient is not dampened; torch's way.
@@ -118,7 +125,9 @@ class SGD(SteppingInBackward):
         rounding: Rounding = "nearest",
         rounding_seed: int = 0,
         step_in_backward: bool = False,
+        **unknown: Any,
     ) -> None:
+        refuse_unknown(unknown, _ARGUMENTS)
         values: dict[str, Any] = {
             "lr": lr,
             "momentum": momentum,
@@ -132,23 +141,28 @@ class SGD(SteppingInBackward):
         }
         settings, values = keys.checked_settings(settings, values)
         check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)
-        self.clip_norm = checked_clip_norm(clip_norm)
-        self.on_nonfinite = checked_on_nonfinite(on_nonfinite)
-        self.velocity_dtype = checked_velocity_dtype(velocity_dtype)
-        self.rounding_seed = checked_rounding_seed(rounding_seed)
-        self._forget_plans()
-        self.grad_norm: float | None = None
-        """Global norm of the last step's gradients before clipping, if the step needed it, else None."""
+        self._begin()
+        self.clip_norm, self.on_nonfinite = clip_norm, on_nonfinite
+        self.velocity_dtype, self.rounding_seed = velocity_dtype, rounding_seed
         defaults = keys.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
-        super().__init__(keys.parameters_of(params, groups), defaults)
+        params, around = keys.parameters_of(params, groups)
+        super().__init__(params, defaults)
+        self._around = around  # for groups to come; those of now have bare names
         check_rounding_has_a_use(self.param_groups)
         self.step_in_backward = check_step_in_backward(
             step_in_backward, clip_norm=clip_norm, on_nonfinite=on_nonfinite, differentiable=differentiable
         )
         if step_in_backward:
             self._begin_stepping_in_backward()
+
+    clip_norm = Shared(checked_clip_norm)
+    on_nonfinite = Shared(checked_on_nonfinite)
+    velocity_dtype = Shared(checked_velocity_dtype)
+    rounding_seed = Shared(checked_rounding_seed)
+    grad_norm = Shared()
+    """Global norm of the last step's gradients before clipping, if the step needed it, else None."""
 
     @property
     def step_count(self) -> int:
@@ -157,6 +171,7 @@ class SGD(SteppingInBackward):
 
     @step_count.setter
     def step_count(self, step: int) -> None:
+        step = keys.plain(step)
         if not isinstance(step, int) or isinstance(step, bool) or step < 0:
             raise SettingsError(f"`step_count` must be an integer >= 0; got {step!r}.")
         for group in self.param_groups:
@@ -176,12 +191,12 @@ class SGD(SteppingInBackward):
 
         Raises:
             SettingsError: If a value is not allowed, or a key looks like a misspelt hyperparameter.
-            GroupError: If a parameter is in a group already, or its name is taken.
+            GroupError: If a parameter is in another group already, its name is taken, or parameters are in a set.
         """
         if isinstance(param_group, dict):
-            param_group = keys.completed(param_group, self.defaults, self.param_groups)
+            param_group = keys.completed(param_group, self.defaults, self.param_groups, self._around)
         super().add_param_group(param_group)
-        self._param_lists = param_lists(self)
+        self._param_lists[:] = param_lists(self)
 
     def step(self, closure: Callable[[], Any] | None = None, *, grad_scale: float = 1.0) -> Any:
         """Take one step.
@@ -243,6 +258,9 @@ class SGD(SteppingInBackward):
         return loss
 
     def _step(self, grad_scale: float = 1.0) -> None:
+        # asked one by one, since a call of is_watched costs as much as the three together
+        if _len_torch_dispatch_stack() or _len_torch_function_stack() or peek_interpreter_stack() is not None:
+            self._plan = None
         plan = self._plan
         if plan is not None and grad_scale == 1.0 and repeat(self, plan):
             return
@@ -258,6 +276,9 @@ class SGD(SteppingInBackward):
         pairs: list[tuple[int, Tensor]] = []
         if plan is None:
             pairs = self._params_with_grads()
+            if is_watched():
+                step_watched(self, pairs, grad_scale)
+                return
             if self._is_probe(grads_of(param for _, param in pairs)):
                 self._make_plan(pairs)  # which allocates
                 return
@@ -299,10 +320,14 @@ class SGD(SteppingInBackward):
             if param.grad is not None and is_dense_gradient(group, i, param)
         ]
 
-    def _make_plan(self, pairs: list[tuple[int, Tensor]]) -> StepPlan:
-        """Return the plan of this step; parameters at their first gradient get their velocity here."""
+    def entries_of(self, pairs: list[tuple[int, Tensor]]) -> list[Entry]:
+        """Return parameters as a step sees them; those at their first gradient get their velocity here."""
         positions = {id(p): i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
-        return StepPlan(self, [entry_of(self, index, param, positions[id(param)]) for index, param in pairs])
+        return entries_of(self, [(index, param, positions[id(param)]) for index, param in pairs])
+
+    def _make_plan(self, pairs: list[tuple[int, Tensor]]) -> StepPlan:
+        """Return the plan of this step."""
+        return StepPlan(self, self.entries_of(pairs))
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         """Return the scalars of this step for a group's parameters, except those at their first gradient."""
@@ -313,13 +338,14 @@ class SGD(SteppingInBackward):
         if known is not None and not has_tensor and known[0] == values:
             return known[1]
         try:
+            keys.settle_references(group)
             scalars = keys.scalars_of(group, differentiable=self.defaults["differentiable"])
             if not self.defaults["differentiable"]:
                 keys.check_coefficients(group, scalars)
         except SettingsError as error:
             raise SettingsError(f"param group {index}: {error}") from None
         if not has_tensor:  # a tensor may change in place
-            self._known_scalars[index] = (values, scalars)
+            self._known_scalars[index] = (keys.values_of(group), scalars)
         return scalars
 
     def expected_velocity_dtype(self, param: Tensor) -> torch.dtype:
@@ -338,7 +364,7 @@ class SGD(SteppingInBackward):
             not self.state
             and all(keys.number("lr", group["lr"]) == 0 for group in self.param_groups)
             and bool(grads)
-            and not any(grad.any() for grad in grads)
+            and not any(grad.is_meta or grad.any() for grad in grads)
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -374,17 +400,24 @@ class SGD(SteppingInBackward):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take up what `__getstate__` or loading gives; plans are made anew."""
-        self._forget_plans()
+        self._begin()
         super().__setstate__(state)
-        self._param_lists = param_lists(self)
+        self._param_lists[:] = param_lists(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what deepcopy and pickle carry."""
-        own = ("clip_norm", "on_nonfinite", "velocity_dtype", "rounding_seed", "grad_norm")
-        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
+        return {**super().__getstate__(), "shared": {**self.shared}, "_around": self._around}
 
-    def _forget_plans(self) -> None:
+    def _begin(self) -> None:
+        """Have everything that a new object has, and forget the plans of an old one."""
         self._plan: StepPlan | None = None
         self._known_scalars: dict[int, tuple[tuple[Any, ...], StepScalars]] = {}
         if "_handle" not in self.__dict__:  # a copy gets its own
             self._handle = handle_of(self)
+            self._param_lists: list[list[Tensor]] = []
+            self._around = ""
+            self.shared: dict[str, Any] = {"grad_norm": None}
+            self._have_no_hooks()
+
+
+_ARGUMENTS = [name for name in inspect.signature(SGD.__init__).parameters if name not in ("self", "unknown")]

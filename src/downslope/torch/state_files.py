@@ -17,12 +17,16 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import DownslopeError, MissingDependencyError, SettingsError, StateError, one_of
+from downslope.core.parameter_names import without_wrappers
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
 from downslope.exchange.conventions import find_convention
 from downslope.exchange.reading import settings_from_convention
 from downslope.exchange.snapshot import Snapshot, damaged
 from downslope.recipes.decode import Source, decode_schedule
 from downslope.torch import param_groups as keys
+from downslope.torch.beyond_settings import within_settings
+from downslope.torch.loading import is_group_of_sgd
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 """Last names of what batch normalisation keeps in a model's state_dict beside parameters."""
@@ -52,11 +56,12 @@ def read_state_file(path: Path, convention: str) -> Snapshot:
         of_group = settings_of_group(path, group, convention)
         for place in group["params"]:
             entry = optimizer["state"].get(place, {})
-            velocity[names[place]] = _velocity(path, names[place], entry, key, notes)
+            velocity[names[place]] = _velocity(path, names[place], entry, key, notes, of_sgd=is_group_of_sgd(group))
             settings[names[place]] = of_group
     params = {}
     if model is not None:
-        params = {n: as_array(t, n, notes) for n, t in model.items() if t.is_floating_point() or t.is_complex()}
+        bare = zip(without_wrappers(model), model.values(), strict=True)
+        params = {n: as_array(t, n, notes) for n, t in bare if t.is_floating_point() or t.is_complex()}
     steps = {group.get("step") for group in groups}
     return Snapshot(
         what=f"{path.name} ({row.title})",
@@ -167,9 +172,10 @@ def _names(
     """Return the name of each saved index, and how it was found."""
     places = [place for group in groups for place in group["params"]]
     if all(len(group.get("param_names", ())) == len(group["params"]) for group in groups):
-        own = [name for group in groups for name in group["param_names"]]
+        own = without_wrappers(name for group in groups for name in group.get("param_names", ()))
         if len(set(own)) == len(own):
             return dict(zip(places, own, strict=True)), []
+    model = None if model is None else dict(zip(without_wrappers(model), model.values(), strict=True))
     learned = [name for name in model or () if name.rsplit(".", 1)[-1] not in _BUFFERS]
     if model is not None and len(learned) == len(places) and len(groups) == 1:
         shapes = [_shape(state.get(place)) for place in places]
@@ -185,10 +191,12 @@ def _shape(entry: Any) -> tuple[int, ...] | None:
     return tuple(tensors[0].shape) if tensors else None
 
 
-def _velocity(path: Path, name: str, entry: Any, key: str, notes: list[str]) -> Any:
-    foreign = [str(word) for word in entry if word != key]
-    if foreign:
-        raise StateError(f"{path}: the state of `{name}` holds {one_of(foreign)}, and {key} alone is SGD's.")
+def _velocity(path: Path, name: str, entry: Any, key: str, notes: list[str], *, of_sgd: bool) -> Any:
+    foreign = [shown(word) for word in entry if word != key]
+    if foreign and of_sgd and key in entry:
+        notes.append(f"left out: {one_of(foreign)}, which something around the optimizer keeps beside the velocity")
+    elif foreign:
+        raise StateError(f"{path}: the state of `{shown(name)}` holds {one_of(foreign)}, and {key} alone is SGD's.")
     return None if entry.get(key) is None else as_array(entry[key], name, notes)
 
 
@@ -230,7 +238,12 @@ def settings_of_group(path: Path, group: Mapping[str, Any], convention: str) -> 
             for name in keys.SCHEDULABLE:
                 if isinstance(table := group.get(keys.schedule_key(name)), Mapping):
                     values[name] = decode_schedule(table, Source(str(path)), ("param_groups", name))
-            return Settings(**values)
+            inside, _ = within_settings(
+                values
+            )  # of what is no effect (dampening without momentum), and what is too much
+            if inside["momentum"] != values["momentum"]:
+                Settings(**{**inside, "momentum": values["momentum"]})  # raises
+            return Settings(**inside)
         return settings_from_convention(convention, {k: v for k, v in group.items() if k != "params"})
     except (SettingsError, KeyError) as error:
         raise SettingsError(f"{path}, param_groups: {error}") from None
