@@ -114,3 +114,19 @@ def test_a_command_line_as_one_word_is_text_and_not_an_option(capsys):
     assert _sentence_last([sentence, "--lang", "zh"]) == ["--lang", "zh", "--", sentence]
     assert _sentence_last(["--title", "- a title -", "x.toml"]) == ["--title", "- a title -", "x.toml"]
     assert _sentence_last(["--", sentence]) == ["--", sentence]
+
+
+@pytest.mark.parametrize("name", ["nosuch", "digits-typo", "my/solver.txt", "runs/one two.toml.bak", "网络"])
+@pytest.mark.parametrize("command_of", [lambda name: ["explain", name], lambda name: ["compare", name, "lr=0.1"]])
+def test_a_name_that_there_is_no_file_of_is_said_to_be_one(name, command_of, capsys, tmp_path, monkeypatch):
+    """Before it is taken as words, of which it has none: what is missing is the file."""
+    monkeypatch.chdir(tmp_path)
+    err = fail(command_of(name), capsys)
+    assert f"{name}: no such file or recipe; as words, it says nothing" in err
+
+
+def test_one_word_that_says_something_is_words(capsys):
+    """No space, and yet an lr; and one that names another optimizer is told that."""
+    assert "0.1" in succeed(["explain", "学习率0.1"], capsys)
+    assert "the optimizer is adam" in fail(["explain", "adam"], capsys)
+    assert "is a device" in fail(["explain", os.devnull], capsys)

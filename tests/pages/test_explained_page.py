@@ -121,16 +121,25 @@ def test_an_unknown_language_is_refused(tmp_path):
 
 @pytest.mark.parametrize("momentum", [0.0, 0.25, 0.9, 0.99])
 def test_the_map_s_edges_are_the_formulas(momentum):
-    """What bisection on the rule finds are critical damping and the limit of stability, heavy ball and Nesterov."""
-    swing, jump, grow = regime_edges(momentum)
-    assert grow == pytest.approx(stability.largest_curvature_heavy_ball(1.0, momentum), rel=1e-6)
+    """They are critical damping and the limit of stability, heavy ball and Nesterov."""
+    edges = regime_edges(momentum)
+    assert edges.grows == pytest.approx(stability.largest_curvature_heavy_ball(1.0, momentum), rel=1e-6)
     if momentum:
-        assert swing == pytest.approx(quadratic.critical_curvature(1.0, momentum), rel=1e-6)
-        assert jump == pytest.approx((1 + math.sqrt(momentum)) ** 2, rel=1e-6)
-        swing, jump, grow = regime_edges(momentum, nesterov=True)
-        assert swing == pytest.approx(quadratic.critical_curvature(1.0, momentum, nesterov=True), rel=1e-6)
-        assert jump == pytest.approx(1.0, rel=1e-6)
-        assert grow == pytest.approx(stability.largest_curvature_nesterov(1.0, momentum), rel=1e-6)
+        assert edges.swings == pytest.approx(quadratic.critical_curvature(1.0, momentum), rel=1e-6)
+        assert [edges.jumps, edges.creeps_again] == pytest.approx([(1 + math.sqrt(momentum)) ** 2] * 2, rel=1e-6)
+        edges = regime_edges(momentum, nesterov=True)
+        assert edges.swings == pytest.approx(quadratic.critical_curvature(1.0, momentum, nesterov=True), rel=1e-6)
+        assert [edges.jumps, edges.creeps_again] == pytest.approx([1.0, 1.0], rel=1e-6)
+        assert edges.grows == pytest.approx(stability.largest_curvature_nesterov(1.0, momentum), rel=1e-6)
+
+
+def test_the_map_knows_dampening_and_decay():
+    """By hand: lr l swings from (sqrt(1 - d) - sqrt m)^2 on, grows from (2 - d)(1 + m); and Nesterov creeps twice."""
+    edges = regime_edges(0.25, decoupled=0.36)
+    assert (edges.swings, edges.grows) == pytest.approx((0.09, 2.05))
+    again = regime_edges(0.9, 0.9, nesterov=True)  # 1.1881 x^2 - .542 x + .01 = 0, and 1.9 / 1.09
+    assert (again.swings, again.creeps_again, again.jumps) == pytest.approx((0.0192634, 0.436936, 1.743119), rel=1e-4)
+    assert again.grows == pytest.approx(3.8 / 1.99)
 
 
 @pytest.mark.parametrize("settings", UNUSUAL, ids=repr)

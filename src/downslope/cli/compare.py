@@ -66,11 +66,11 @@ def page(found: Comparison) -> str:
         a, b = found.params
         lines.append(f"  Begun at 1, with the gradient 1 at every step, param is then {a:.10g} in A and {b:.10g} in B.")
     if found.values is not None and found.coefficient in {"param", "grad"}:
-        a, b = found.values
-        lines.append(f"  That step multiplies {found.coefficient} by {a:.10g} in A and by {b:.10g} in B.")
+        a, b = (value + 0.0 for value in found.values)  # without the sign of a -0.0
+        lines.append(f"  To param that step adds {a:.10g} times {found.coefficient} in A, {b:.10g} times in B.")
     elif found.values is not None and found.scale is not None and not found.only_first:
-        a, b = found.values
-        lines.append(f"  That step multiplies A's velocity by {a:.10g} in A, and by what is {b:.10g} of it in B.")
+        a, b = (value + 0.0 for value in found.values)
+        lines.append(f"  To param that step adds {a:.10g} times A's velocity in A; in B, what is {b:.10g} times it.")
     if found.causes:
         lines += ["", f"Because of: {', '.join(found.causes)}"]
         shown = fields_shown(found)

@@ -7,6 +7,7 @@ again, and the update matrices compared.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields as fields_of
 from dataclasses import replace
@@ -248,7 +249,10 @@ def _finished(
 ) -> ConventionArguments:
     arguments = ConventionArguments(written | chosen)
     arguments.convention = row.name
-    arguments.elsewhere = {a.name: a.goes_to for a in row.arguments if a.goes_to and a.name in arguments}
+    values = {a.name: a.default for a in row.arguments} | arguments
+    arguments.elsewhere = {
+        a.name: _filled_in(a.goes_to, values) for a in row.arguments if a.goes_to and a.name in arguments
+    }
     if "weight_decay" in arguments.elsewhere and "decay_after_trace" in arguments.elsewhere:
         arguments.elsewhere = {**arguments.elsewhere, "weight_decay": arguments.elsewhere["decay_after_trace"]}
     if "batch_size" in written:
@@ -258,6 +262,12 @@ def _finished(
     remarks += [f"{name} goes to {where}" for name, where in arguments.elsewhere.items() if name not in said]
     arguments.remarks = (*remarks, *row.remarks)
     return arguments
+
+
+def _filled_in(where: str, values: Values) -> str:
+    """Return a place in words, the values of arguments in the places of their names."""
+    names = "|".join(map(re.escape, values))
+    return re.sub(rf"(?<![\w.`])({names})(?![\w.`(]|\s*=)", lambda found: repr(values[found[0]]), where)
 
 
 def _is_constant(value: float | Schedule) -> bool:

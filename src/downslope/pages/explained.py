@@ -95,11 +95,13 @@ def _headlines(explanation: Explanation, lang: str) -> list[tuple[str, str, str]
         found.append((words.say("page.horizon"), value, words.say("page.unit.steps")))
     if "decay_epochs" in explanation:
         epochs, steps = explanation["decay_epochs"].value, explanation["decay_steps"].value or 0.0
-        if epochs is not None:
+        if explanation.memory.way == "grows":
+            found.append((words.say("page.timescale"), words.say("memory.grows"), ""))
+        elif epochs is not None:
             found.append((words.say("page.timescale"), epochs_text(epochs), words.say("page.unit.epochs")))
         else:
             found.append((words.say("page.timescale"), whole(steps), words.say("page.unit.steps")))
     own = "nesterov" if explanation.settings.nesterov else "heavy_ball"
-    limit = explanation[f"largest_curvature_{own}"].value or 0.0
+    limit = max(0.0, explanation[f"largest_curvature_{own}"].value or 0.0)
     found.append((words.say("page.largest_curvature"), short(limit, 3), ""))
     return found

@@ -1,50 +1,78 @@
 """The maps of an explanation: damping over (lr, momentum), and timescales over (lr, weight decay).
 
-What lives here: their regions, lines and points. What does not: the formulas (`recipes/theory`); where one regime turns
-into the next is asked of the rule itself.
+Their regions, lines and points. Where one regime turns into the next is asked of the rule itself
+(`theory/direction.py`), as for the sentences and the table beside them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from downslope.core.settings import Settings
+from downslope.core.rule import StepScalars
 from downslope.pages.plot import SIZE, Plot, begin, name_axes
 from downslope.pages.svg import INK, LINES, SOFT, WARN, as_html, style
 from downslope.recipes.explaining.data import Explanation
 from downslope.recipes.explaining.words import Words, short
 from downslope.recipes.famous import FAMOUS
 from downslope.recipes.numbers import number_text
-from downslope.recipes.theory.quadratic import damping
+from downslope.recipes.theory.direction import stretches_of
 
 _LOWEST, _HIGHEST = 1e-4, 30.0
 _TIMESCALES = (1.0, 3.0, 10.0, 30.0, 100.0)
 
 
-def regime_edges(momentum: float, dampening: float = 0.0, *, nesterov: bool = False) -> tuple[float, float, float]:
+@dataclass(frozen=True)
+class Edges:
+    """Where along lr times curvature one regime ends and the next begins.
+
+    Attributes:
+        swings: Up to here a direction creeps; from here on it swings.
+        creeps_again: Up to here it swings; with Nesterov's form and dampening it then creeps once more.
+        jumps: From here on it jumps across at every step.
+        grows: From here on it grows.
+    """
+
+    swings: float
+    creeps_again: float
+    jumps: float
+    grows: float
+
+
+def regime_edges(momentum: float, dampening: float = 0.0, *, nesterov: bool = False, decoupled: float = 0.0) -> Edges:
     """Return where along lr times curvature the rule begins to swing, to jump across, and to grow.
 
     Args:
         momentum: Momentum.
         dampening: Dampening.
         nesterov: Whether momentum is Nesterov's.
+        decoupled: What decay that is not coupled takes per step.
 
     Example:
-        >>> [round(edge, 3) for edge in regime_edges(0.25)]
+        >>> edges = regime_edges(0.25)
+        >>> [round(edge, 3) for edge in (edges.swings, edges.jumps, edges.grows)]
         [0.25, 2.25, 2.5]
     """
-    dampening = dampening if momentum else 0.0
-    now = Settings(lr=1.0, momentum=momentum, dampening=dampening, nesterov=nesterov and momentum > 0).at(0)
-    edges: list[float] = []
-    for regimes in (("over-damped",), ("over-damped", "oscillating"), ("over-damped", "oscillating", "alternating")):
-        low, high = 0.0, 10.0
-        for _ in range(50):  # regimes follow one another along the curvature, so that bisection finds each edge
-            middle = (low + high) / 2
-            low, high = (middle, high) if damping(now, middle).regime in regimes else (low, middle)
-        edges.append((low + high) / 2)
-    return edges[0], edges[1], edges[2]
+    now = StepScalars(
+        lr=1.0,
+        momentum=momentum,
+        dampening=dampening if momentum else 0.0,
+        nesterov=nesterov and momentum > 0,
+        grad_scale=1.0,
+        grad_in=1.0,
+        velocity_out=1.0,
+        coupled_decay=0.0,
+        decoupled_decay=decoupled,
+    )
+    found = stretches_of(now)
+    starts = {stretch.regime: stretch.start for stretch in reversed(found)}  # of each regime, its first stretch
+    ends = {stretch.regime: stretch.end for stretch in reversed(found)}
+    grows = starts.get("unstable", math.inf)
+    jumps = starts.get("alternating", grows)
+    swings = starts.get("oscillating", jumps)
+    return Edges(swings, ends.get("oscillating", swings), jumps, grows)
 
 
 def draw_damping_map(explanation: Explanation, words: Words) -> Plot | None:
@@ -58,15 +86,18 @@ def draw_damping_map(explanation: Explanation, words: Words) -> Plot | None:
     if not peak.lr or settings.dampening == 1:
         return None
     momenta = [0.0, 1e-3, 4e-3, *(i / 60 for i in range(1, 60)), 0.99, 0.995, 0.999]
-    edges = [regime_edges(mu, settings.dampening, nesterov=settings.nesterov) for mu in momenta]
-    swing, jump, grow = ([max(_LOWEST, edge[i]) for edge in edges] for i in range(3))
+    d = explanation.memory.left if settings.decay != "coupled" else 1.0  # what decay apart from the gradient leaves
+    edges = [regime_edges(mu, settings.dampening, nesterov=settings.nesterov, decoupled=1 - d) for mu in momenta]
+    swing, again, jump, grow = (
+        [min(max(_LOWEST, getattr(edge, name)), _HIGHEST) for edge in edges]
+        for name in ("swings", "creeps_again", "jumps", "grows")
+    )
     with style("a page"):
         figure, axes = begin()
         axes.set_xscale("log")
         axes.set_xlim(_LOWEST, _HIGHEST)
         axes.set_ylim(0, 1)
-        bounds = (("creeps", _LOWEST, swing, 2), ("swings", swing, jump, 0), ("jumps", jump, grow, 4))
-        for _, left, right, colour in bounds:
+        for left, right, colour in ((_LOWEST, swing, 2), (swing, again, 0), (again, jump, 2), (jump, grow, 4)):
             axes.fill_betweenx(momenta, left, right, color=LINES[colour], alpha=0.16, linewidth=0)
         axes.fill_betweenx(momenta, grow, _HIGHEST, color=WARN, alpha=0.2, linewidth=0)
         axes.plot(swing, momenta, color=LINES[2], linewidth=1.5)

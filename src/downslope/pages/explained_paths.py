@@ -1,7 +1,4 @@
-"""Walks down a valley: the rule itself on a quadratic, with and without momentum, with and without decay.
-
-What lives here: the four walks and their drawings. What does not: the rule.
-"""
+"""Walks down a valley: the rule itself on a quadratic, with and without momentum, with and without decay."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from downslope.recipes.explaining.data import Explanation
 from downslope.recipes.explaining.words import Words
 from downslope.recipes.theory.forgetting import forgotten_per_step
 from downslope.recipes.theory.stability import largest_lr_heavy_ball, largest_lr_nesterov
+from downslope.recipes.theory.velocity import effective_lr
 
 CURVATURES = (1.0, 30.0)
 """Of the valley: along it, and across it."""
@@ -56,12 +54,13 @@ def walks_of(explanation: Explanation) -> list[Walk]:
     momentum = peak.momentum or 0.9
     moving = {"momentum": momentum, "nesterov": given.nesterov, "dampening": given.dampening if peak.momentum else 0.0}
     still = {"momentum": 0.0, "nesterov": False, "dampening": 0.0}
-    limits = [
-        (largest_lr_nesterov if how["nesterov"] else largest_lr_heavy_ball)(
-            CURVATURES[1], how["momentum"], STRONG, how["dampening"]
-        )
-        for how in (moving, still)
-    ]
+    coupled = given.decay == "coupled"
+    limits: list[float] = []
+    for how in (moving, still):
+        gain = effective_lr(1.0, how["momentum"], how["dampening"], nesterov=how["nesterov"])
+        largest = largest_lr_nesterov if how["nesterov"] else largest_lr_heavy_ball
+        decay = (STRONG, 0.0) if coupled else (0.0, STRONG * gain)
+        limits.append(largest(CURVATURES[1], how["momentum"], decay[0], how["dampening"], per_lr=decay[1]))
     lr = min(peak.lr or 1.0, 0.6 * min(limits))
     base = Settings(lr=lr, decay=given.decay, lr_in_velocity=given.lr_in_velocity)
     found: list[Walk] = []

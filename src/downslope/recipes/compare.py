@@ -1,7 +1,6 @@
 """`compare`: whether two ways of training are one update rule, and if not, where and why they part.
 
-What lives here: the result and the order of the work. What does not: the work, which is
-`downslope.recipes.comparing`'s.
+The result and the order of the work, which is `downslope.recipes.comparing`'s.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Any
 from downslope.core.errors import RecipeError
 from downslope.core.rule import sgd_rule
 from downslope.core.settings import Settings
-from downslope.recipes.comparing.advice import find_causes, suggest
+from downslope.recipes.comparing.advice import Advice, advise, find_causes, sentences
 from downslope.recipes.comparing.parting import EVERY_STEP, Parting, find_parting, horizon
 from downslope.recipes.comparing.sides import Side, longest, make_sides
 
@@ -30,19 +29,18 @@ class Comparison:
         settings_b: The second one's.
         same: Whether the two are one rule: from the same start, with the same gradients, the same parameters.
         first_step: The first step, counted from 0, after which the parameters differ; None where they do not.
-        coefficient: What they differ in at that step: what "param", "grad" or "velocity" is multiplied by in the step.
+        coefficient: What they differ in at that step: how much of "param", "grad" or "velocity" it adds to param.
         values: That coefficient in both, for the first one's velocity; None where the velocities are no multiples
-        of one
-            another any more.
+            of one another any more.
         params: The parameter after that step in both, begun at 1 with the gradient 1 at every step; None where they
             part later than can be shown like this.
         causes: The fields of the settings at fault; "groups" where groups differ.
         only_first: Whether only a parameter's first step differs.
         scale: k with velocity_b = k velocity_a, where the velocity is read: before they part, or after a first
-        step that
-            alone differs.
+            step that alone differs.
         compared_until: The last step that was looked at.
-        suggestions: What would make the second the same as the first, or come nearest.
+        advice: How the second is written to be the same rule as the first, and the first to be the second's.
+        suggestions: The same in sentences, and what else to do.
         remarks: What else to know.
     """
 
@@ -59,6 +57,7 @@ class Comparison:
     only_first: bool = False
     scale: float | None = None
     compared_until: int = 0
+    advice: tuple[Advice, ...] = ()
     suggestions: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -73,8 +72,7 @@ def compare(
 
     Args:
         a: `Settings`, a `Recipe`, a `Reading`, the path of a recipe, the words of a paper, a solver, or arguments
-        in any
-            convention such as "torch: SGD(lr=0.1, momentum=0.9)".
+            in any convention such as "torch: SGD(lr=0.1, momentum=0.9)".
         b: The same.
         steps: Steps to compare; without it those of the longer training, or beyond the last change of a schedule.
         steps_per_epoch: Steps in an epoch, for schedules in epochs.
@@ -106,7 +104,7 @@ def compare(
     if not pairs:
         return _other_groups(one, two, known, partings[0], last)
     found, (x, y) = min(parted, key=lambda item: item[0].step or 0)
-    causes = find_causes(x, y, last)
+    causes, advice = find_causes(x, y, last), advise(one, two, last)
     return Comparison(
         **known,
         same=False,
@@ -118,7 +116,8 @@ def compare(
         only_first=found.only_first,
         scale=found.scale,
         compared_until=last,
-        suggestions=suggest(one, two, causes, last) if (x, y) == (one.settings, two.settings) else (),
+        advice=advice,
+        suggestions=sentences(one, two, advice),
     )
 
 
@@ -135,6 +134,7 @@ def _other_groups(one: Side, two: Side, known: dict[str, Any], found: Parting, l
         return ", ".join(str(group.match) for group in side.groups) or "none"
 
     differing = () if found.step is None else find_causes(one.settings, two.settings, last)
+    advice = advise(one, two, last)
     remark = f"the groups choose other parameters: {matched(one)} in {one.name}, {matched(two)} in {two.name}"
     return Comparison(
         **{**known, "remarks": (remark, *known["remarks"])},
@@ -146,7 +146,8 @@ def _other_groups(one: Side, two: Side, known: dict[str, Any], found: Parting, l
         causes=("groups", *differing),
         scale=found.scale,
         compared_until=last,
-        suggestions=suggest(one, two, differing, last) if differing else (),
+        advice=advice,
+        suggestions=sentences(one, two, advice),
     )
 
 

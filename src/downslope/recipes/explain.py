@@ -1,7 +1,7 @@
-"""`explain`: a recipe's numbers and what they mean, as data.
+"""`explain`: a recipe's numbers and what they mean, as data, put together.
 
-What lives here: putting an explanation together. What does not: its parts (`explaining/`), the formulas (`theory/`),
-and how it is shown (`explaining/describe.py` in words; the command line; the page).
+Its parts are in `explaining/`, the formulas in `theory/`; it is shown by `explaining/describe.py`, the command line and
+the page.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from downslope.core.settings import Settings
 from downslope.recipes.equations import equations
 from downslope.recipes.explaining.course import Course, run_size
 from downslope.recipes.explaining.data import Explanation, GroupEffect, Neighbour, RunSize
-from downslope.recipes.explaining.items import batch_rows, damping_rows, items_of
+from downslope.recipes.explaining.items import batch_rows, damping_rows, items_of, stretches_at
 from downslope.recipes.explaining.remarks import remarks_of
 from downslope.recipes.explaining.subject import Subject, understand
 from downslope.recipes.famous import FAMOUS
 from downslope.recipes.schema import Recipe
+from downslope.recipes.theory import forgetting
 
 
 def explain(
@@ -89,8 +90,9 @@ def explain_subject(
     )
     course = Course.of(settings, run)
     now, peak = course.peak(), course.row(course.peak_tick())
-    damping = damping_rows(now, curvatures)
-    items = items_of(settings, course, run, curvatures)
+    damping, stretches, memory = damping_rows(now, curvatures), stretches_at(now), forgetting.memory(now)
+    extents = course.extents()
+    items = items_of(settings, course, run, curvatures, memory, stretches)
     explanation = Explanation(
         title=subject.title,
         settings=settings,
@@ -99,12 +101,15 @@ def explain_subject(
         equations=tuple(equations(settings)),
         peak=peak,
         schedule=course.rows(),
+        extents=extents,
+        memory=memory,
+        stretches=stretches,
         items=items,
         neighbours=(),
         damping=damping,
         batches=batch_rows(settings, now, run, peak.weight_decay),
         groups=tuple(_group(group, settings, run) for group in (recipe.groups if recipe else ())),
-        remarks=remarks_of(settings, recipe, course, run, damping),
+        remarks=remarks_of(settings, recipe, course, run, damping, memory, extents),
         notes=subject.notes,
     )
     return replace(explanation, neighbours=_neighbours(explanation))
@@ -121,14 +126,14 @@ def _neighbours(explanation: Explanation) -> tuple[Neighbour, ...]:
 def _group(group: Group, settings: Settings, run: RunSize) -> GroupEffect:
     course = Course.of(group.apply(settings), run)
     row = course.row(course.peak_tick())
-    decay = row.decay_steps if row.decay_steps is not None else math.inf
     return GroupEffect(
         match=group.patterns,
         changes=group.changes(),
         lr=row.lr,
         effective_lr=row.effective_lr,
-        decay_steps=decay,
-        decay_epochs=None if run.steps_per_epoch is None else decay / run.steps_per_epoch,
+        decay_steps=row.decay_steps,
+        decay_epochs=None if run.steps_per_epoch is None else row.decay_steps / run.steps_per_epoch,
+        memory=row.memory,
     )
 
 

@@ -155,3 +155,39 @@ def test_lr_inside_the_velocity_parts_from_outside_and_the_correction_mends_it()
         param += delta
         mended.append(param)
     assert mended == pytest.approx(outside[1:], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("how", "way"),
+    [
+        ({"weight_decay": 1e-3}, "fades"),
+        ({"weight_decay": 0.98}, "swings"),
+        ({"weight_decay": 29.6, "momentum": 0.5}, "jumps"),
+        ({"weight_decay": 50.0, "momentum": 0.5}, "grows"),
+        ({"weight_decay": 0.9, "decay": "independent"}, "at once"),
+        ({}, "stays"),
+    ],
+    ids=str,
+)
+def test_memory_tells_what_a_weight_without_gradients_does(how, way):
+    """From rest, by the rule's own steps: until when more than 1/e is left, and on which side of 0 it is."""
+    settings = Settings(**{"lr": 0.1, "momentum": 0.9} | how)
+    found = forgetting.memory(settings.at(0))
+    path = run(settings, lambda param, step: 0.0, 2000)
+    assert found.way == way
+    assert (min(path) < 0) == (way in {"swings", "jumps", "grows"})
+    if way in {"fades", "swings", "jumps", "at once"}:
+        last = max(step for step, left in enumerate(path) if abs(left) > math.exp(-1))
+        assert found.steps == pytest.approx(last + 1, abs=0 if way != "fades" else 1 + 0.01 * last)
+    else:
+        assert found.steps == math.inf
+
+
+def test_decay_of_2_jumps_for_ever():
+    """1, -1, 1, ...: neither forgotten nor growing, and no balance of any kind is stated."""
+    import downslope
+
+    explained = downslope.explain(Settings(lr=0.1, weight_decay=2.0, decay="independent"), batch_size=8, examples=80)
+    assert (explained.memory.way, explained.memory.steps, explained.memory.rate) == ("jumps", math.inf, 1.0)
+    assert "jump from one side of 0 to the other for ever" in str(explained)
+    assert "rotation_per_step" not in explained

@@ -152,6 +152,8 @@ def _value(tree: ast.expr, text: str) -> Any:
                 raise RecipeError(_unreadable(text, f"{ast.unparse(tree)} is no number")) from None
     if isinstance(tree, ast.Call):
         return _named(tree, text)
+    if isinstance(tree, ast.Tuple | ast.List):
+        return tuple(_value(one, text) for one in tree.elts)
     try:
         return ast.literal_eval(tree)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):

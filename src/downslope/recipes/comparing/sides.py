@@ -1,7 +1,4 @@
-"""What can be compared, as settings in steps: recipes, files, sentences, settings, argument lists.
-
-What lives here: finding out which of these something is. What does not: comparing.
-"""
+"""What can be compared, as settings in steps: telling recipes, files, sentences, settings, argument lists apart."""
 
 from __future__ import annotations
 
@@ -16,9 +13,11 @@ from downslope.core.errors import DownslopeError, ExportError, RecipeError
 from downslope.core.groups import Group
 from downslope.core.schedules.base import Schedule
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
 from downslope.exchange.reading import settings_from_convention
 from downslope.recipes.comparing.calls import find_call
 from downslope.recipes.exporting.plan import make_plan
+from downslope.recipes.file_or_words import first_recipe, names_a_file, words_of_file
 from downslope.recipes.schema import Recipe
 
 
@@ -85,16 +84,16 @@ def make_side(  # noqa: PLR0911 -- one for each kind of thing that can be compar
         raise RecipeError(f"{name}: the text is empty. Give a recipe file, a sentence, or arguments.")
     call = find_call(given)
     if call is not None:
-        convention, arguments, shown = call
+        convention, arguments, written = call
         settings = settings_from_convention(convention, arguments)
-        settings = _in_steps(settings, shown, steps_per_epoch)
+        settings = _in_steps(settings, written, steps_per_epoch)
         if steps_per_epoch is not None:
             arguments = {
                 key: value.in_steps(steps_per_epoch) if isinstance(value, Schedule) else value
                 for key, value in arguments.items()
             }
-        return Side(name=shown, settings=settings, convention=convention, arguments=arguments)
-    if "\n" not in given and (_exists(given) or given.endswith((".toml", ".prototxt"))):
+        return Side(name=written, settings=settings, convention=convention, arguments=arguments)
+    if "\n" not in given and (names_a_file(given) or given.endswith((".toml", ".prototxt"))):
         return _of_file(Path(given), steps_per_epoch, examples)
     return _of_words(given, steps_per_epoch, examples)
 
@@ -125,27 +124,23 @@ def _of_file(path: Path, steps_per_epoch: int | None, examples: int | None) -> S
 
     if path.suffix == ".toml":
         return _of_recipe(load_recipe(path), str(path), steps_per_epoch, examples)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    return _of_words(text, steps_per_epoch, examples)
+    return _of_words(words_of_file(path), steps_per_epoch, examples)
 
 
 def _of_words(text: str, steps_per_epoch: int | None, examples: int | None) -> Side:
     from downslope.recipes.read import read
 
     readings = read(text)
-    shown = " ".join(text.split())
-    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    name = shown(" ".join(text.split()), limit=80)
     try:
-        recipe = readings[0].recipe()
+        recipe = first_recipe(text, readings)
     except DownslopeError as error:
-        raise RecipeError(f"{shown}: {error}") from None
-    side = _of_recipe(recipe, shown, steps_per_epoch, examples)
+        message = str(error)
+        raise RecipeError(message if message.startswith(f"{name}: ") else f"{name}: {message}") from None
+    side = _of_recipe(recipe, name, steps_per_epoch, examples)
     if len(readings) == 1:
         return side
-    remark = f"{shown}: has {len(readings)} readings, and the first is compared; `downslope read` shows them"
+    remark = f"{name}: has {len(readings)} readings, and the first is compared; `downslope read` shows them"
     return replace(side, remarks=(*side.remarks, remark))
 
 
@@ -162,13 +157,6 @@ def _in_steps(settings: Settings, name: str, steps_per_epoch: int | None) -> Set
 
 def _has_epochs(values: Any) -> bool:
     return any(isinstance(value, Schedule) and value.in_epochs() for value in values)
-
-
-def _exists(word: str) -> bool:
-    try:
-        return len(word) < 1000 and "\0" not in word and Path(word).is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def make_sides(a: Any, b: Any, *, steps_per_epoch: int | None, examples: int | None) -> tuple[Side, Side]:

@@ -1,30 +1,34 @@
 """A recipe's settings over time: what can be said of them with as much as is known about the length of an epoch.
 
-What lives here: sizes of a run, the step of the largest lr, and the rows of the schedule's table. What does not: what
-the numbers mean (`items.py`).
+Sizes of a run, the step that an explanation's numbers are of, how far everything moves over the whole run, and the rows
+of the schedule's table. What the numbers mean is `items.py`'s.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from functools import cached_property, lru_cache
+from itertools import islice, pairwise
 
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Constant, Schedule
 from downslope.core.schedules.base import exact, value_at
 from downslope.core.settings import Settings, scalars
 from downslope.recipes.boundaries import steps_to_show, walk, walk_back
-from downslope.recipes.explaining.data import RunSize, ScheduleRow
-from downslope.recipes.theory import forgetting, velocity
+from downslope.recipes.explaining.data import Extent, RunSize, ScheduleRow
+from downslope.recipes.theory import forgetting, stability, velocity
 
 _TICKS = 1000
 """Into how many parts an epoch is cut where its steps are not known: enough for any boundary that a person writes."""
 
 _LOOKED_AT = 500
 """How many boundaries are looked at from either end for the largest lr."""
+
+_EVERY = 400
+"""Up to how many ticks every one is looked at; a longer run, at as many ticks between its boundaries."""
 
 _FIRST_ONES = 5
 """How many of a schedule that changes for ever are shown where nobody says how long training lasts."""
@@ -109,21 +113,89 @@ class Course:
         return (ends[_FIRST_ONES] if len(ends) > _LOOKED_AT else ends[-1]) + 1
 
     def peak(self) -> StepScalars:
-        """The scalars of the step with the largest lr, the first of them."""
+        """The scalars of the step that the numbers are of."""
         if self.settings is None:
             return _at_upper_bound(self.given)
         return self.settings.at(self.peak_tick())
 
     def peak_tick(self) -> int:
-        """The tick of the largest lr: schedules rise or fall between boundaries, so it lies at one of them."""
-        if self.settings is None or not isinstance(self.settings.lr, Schedule):
+        """The tick of the largest effective lr; of several, of the largest lr, then of the strongest decay, the first.
+
+        Between boundaries schedules rise or fall, so that the largest lr lies at a boundary; the largest effective lr
+        of a momentum that moves too may lie between two, and is found to the nearest tick that is looked at.
+        """
+        return self._peak_tick
+
+    @cached_property
+    def _peak_tick(self) -> int:
+        if self.settings is None or not self.moves():
             return 0
-        return max(self._looked_at(), key=self.settings.lr)
+        settings = self.settings
+
+        def rank(tick: int) -> tuple[float, float, float]:
+            now = settings.at(tick)
+            return gain_of(now), now.lr, forgetting.forgotten_per_step(now)
+
+        return max(self._ticks, key=rank)
+
+    def moves(self) -> tuple[str, ...]:
+        """The numbers that move with the step: of "lr", "momentum" and "weight_decay"."""
+        return tuple(
+            name
+            for name in ("lr", "momentum", "weight_decay")
+            if isinstance(value := getattr(self.given, name), Schedule) and value.extremes()[0] != value.extremes()[1]
+        )
+
+    def extents(self) -> tuple[Extent, ...]:
+        """How far each number goes over the whole run, and what follows from it; none where nothing moves."""
+        if self.settings is None or not self.moves() or self.length() < 2:
+            return ()
+        settings, ticks = self.settings, self._ticks
+        steps = [settings.at(tick) for tick in ticks]
+        shown: list[tuple[str, Callable[[int], float]]] = [
+            ("lr", lambda i: steps[i].lr),
+            ("momentum", lambda i: steps[i].momentum),
+            ("weight_decay", lambda i: _number(settings.weight_decay, ticks[i], bounded=False)),
+            ("effective_lr", lambda i: gain_of(steps[i])),
+            ("decay_steps", lambda i: _remembers(steps[i])),
+            ("largest_curvature", lambda i: limit_of(steps[i])),
+        ]
+        found: list[Extent] = []
+        for name, value in shown:
+            values = [value(i) for i in range(len(ticks))]
+            if min(values) < max(values):
+                found.append(self._extent(name, values))
+        return tuple(found)
+
+    def _extent(self, name: str, values: Sequence[float]) -> Extent:
+        ticks = self._ticks
+        low, high = (values.index(pick(values)) for pick in (min, max))
+        mean: float | None = None
+        if self.total is not None and name == "decay_steps":
+            pace = _mean(ticks, [0.0 if math.isinf(one) else 1 / one for one in values])
+            mean = 1 / pace if pace > 0 else math.inf
+        elif self.total is not None and name != "largest_curvature":
+            mean = _mean(ticks, values)
+        return Extent(
+            name=name,
+            first=values[0],
+            smallest=values[low],
+            smallest_at=self.place(ticks[low]),
+            largest=values[high],
+            largest_at=self.place(ticks[high]),
+            last=values[-1],
+            mean=mean,
+        )
+
+    def place(self, tick: int) -> float:
+        """A tick in the unit of the table: steps, or epochs where steps are not known."""
+        return tick if self.ticks_are_steps or not self.per_epoch else tick / self.per_epoch
 
     def row(self, tick: int, *, after_gap: bool = False) -> ScheduleRow:
         """Return the row of a tick; that of the largest lr, without a step, where ticks are not known."""
         now = self.peak() if self.settings is None else self.settings.at(tick)
-        decay = forgetting.timescale(now)
+        remembered = _remembered(now)
+        decay = remembered.steps
         weight_decay = self.given.weight_decay if self.settings is None else self.settings.weight_decay
         per_epoch = self.per_epoch
         return ScheduleRow(
@@ -135,6 +207,7 @@ class Course:
             effective_lr=gain_of(now),
             decay_steps=decay,
             decay_epochs=decay / per_epoch if per_epoch and self.ticks_are_steps else None,
+            memory=remembered.way,
             after_gap=after_gap,
         )
 
@@ -154,6 +227,14 @@ class Course:
             gap = False
         return tuple(found)
 
+    @cached_property
+    def _ticks(self) -> list[int]:
+        """The ticks that stand for the run: all of a short one; else those at boundaries, and as many between them."""
+        last = self.length() - 1
+        if last < _EVERY:
+            return list(range(last + 1))
+        return sorted({tick for tick in self._looked_at() if 0 <= tick <= last} | set(quarters(last + 1, _EVERY)))
+
     def _looked_at(self) -> Iterator[int]:
         schedules, last = _schedules(self.settings or self.given), self.length() - 1
         yield 0
@@ -164,6 +245,29 @@ class Course:
             yield boundary - 1
             yield boundary
         yield last
+
+
+@lru_cache(maxsize=4096)
+def _remembered(now: StepScalars) -> forgetting.Memory:
+    return forgetting.memory(now)
+
+
+def _remembers(now: StepScalars) -> float:
+    return _remembered(now).steps
+
+
+def _mean(ticks: Sequence[int], values: Sequence[float]) -> float:
+    """Return the mean over all ticks, of values at some of them: straight lines between."""
+    total = values[-1]
+    for (start, here), (end, there) in pairwise(zip(ticks, values, strict=True)):
+        total += (end - start) * (here + there) / 2 + (here - there) / 2
+    return total / (ticks[-1] - ticks[0] + 1)
+
+
+def limit_of(now: StepScalars) -> float:
+    """Return the largest stable curvature of a step."""
+    limit = stability.largest_curvature_nesterov if now.nesterov else stability.largest_curvature_heavy_ball
+    return limit(now.lr, now.momentum, now.coupled_decay, now.dampening, now.decoupled_decay)
 
 
 def gain_of(now: StepScalars) -> float:

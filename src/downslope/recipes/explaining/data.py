@@ -1,7 +1,6 @@
 """What an explanation is: frozen tables of numbers, each with its unit, its condition and its source.
 
-What lives here: the tables. What does not: how they are computed (`items.py`, `course.py`, `remarks.py`), and every
-sentence about them (`describe.py` and the two languages beside it).
+How they are computed is in `items.py`, `course.py` and `remarks.py`, every sentence about them in the two languages.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.recipes.encode import to_table
 from downslope.recipes.schema import Recipe
+from downslope.recipes.theory.direction import Stretch
+from downslope.recipes.theory.forgetting import Memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +75,9 @@ class ScheduleRow:
         momentum: Momentum.
         weight_decay: Weight decay.
         effective_lr: Effective learning rate.
-        decay_steps: Decay timescale in steps of that lr; infinite without decay. None where steps are not known.
+        decay_steps: Decay timescale in steps of that lr; infinite without decay.
         decay_epochs: The same in epochs; None where they are not known.
+        memory: What becomes of a weight there, as `theory.forgetting.memory` names it: "fades", "swings", ...
         after_gap: Whether steps at which something changes are left out before it.
     """
 
@@ -85,9 +87,36 @@ class ScheduleRow:
     momentum: float
     weight_decay: float
     effective_lr: float
-    decay_steps: float | None
+    decay_steps: float
     decay_epochs: float | None
+    memory: str = "fades"
     after_gap: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How far a quantity moves over the run.
+
+    Attributes:
+        name: Which: "lr", "momentum", "weight_decay", "effective_lr", "decay_steps" or "largest_curvature".
+        first: At the first step.
+        smallest: The smallest.
+        smallest_at: The first step at which it is that small, in the unit of the schedule's table.
+        largest: The largest.
+        largest_at: The first step at which it is that large.
+        last: At the last step.
+        mean: Over the run; of a timescale, that of the mean pace. None where the length of the run is not known, or
+            where there is no sense in it.
+    """
+
+    name: str
+    first: float
+    smallest: float
+    smallest_at: float
+    largest: float
+    largest_at: float
+    last: float
+    mean: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +136,7 @@ class Neighbour:
 
 @dataclass(frozen=True, kw_only=True)
 class DampingRow:
-    """How the rule behaves along a direction, at the largest lr.
+    """How the rule behaves along a direction, at the step that the numbers are of.
 
     Attributes:
         curvature: Curvature of the direction.
@@ -136,6 +165,8 @@ class BatchRow:
         momentum_scaled: Momentum that remembers as many examples as before.
         lr_scaled: Learning rate with that momentum.
         weight_decay_scaled: Weight decay with that momentum.
+        decay_kept: Whether weights then forget over as many epochs, momentum kept.
+        decay_kept_scaled: The same with that momentum.
     """
 
     factor: float
@@ -145,6 +176,8 @@ class BatchRow:
     momentum_scaled: float
     lr_scaled: float
     weight_decay_scaled: float
+    decay_kept: bool = True
+    decay_kept_scaled: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +187,11 @@ class GroupEffect:
     Attributes:
         match: Its patterns.
         changes: The settings that it changes, by name.
-        lr: Its largest learning rate.
+        lr: Its learning rate where its effective lr is largest.
         effective_lr: Its effective learning rate there.
         decay_steps: Its decay timescale in steps; infinite if it never forgets.
         decay_epochs: The same in epochs; None where they are not known.
+        memory: What becomes of a weight of it, as `theory.forgetting.memory` names it.
     """
 
     match: tuple[str, ...]
@@ -166,6 +200,7 @@ class GroupEffect:
     effective_lr: float
     decay_steps: float
     decay_epochs: float | None
+    memory: str = "fades"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +218,9 @@ class Remark:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What a recipe means. All numbers are those at the largest lr, unless they say otherwise.
+    """What a recipe means. All numbers are of the step with the largest effective lr, unless they say otherwise.
+
+    Where several steps have it, of the first of those with the strongest decay.
 
     Attributes:
         title: Title of the recipe, or "".
@@ -191,9 +228,12 @@ class Explanation:
         recipe: The recipe; None where only settings were given.
         run: How large the run is.
         equations: The update rule with this recipe's numbers: pairs (what is set, to what).
-        peak: The schedule at its largest lr.
+        peak: The schedule at the step that the numbers are of.
         schedule: The schedule at the steps where it changes; empty where it is in epochs and in steps and how many
             steps an epoch has is not known.
+        extents: How far what moves goes over the run; empty where nothing moves.
+        memory: What becomes of a weight without a gradient.
+        stretches: What a step does along curvatures from 0 upwards, stretch by stretch.
         items: The quantities.
         neighbours: This recipe's decay timescale among famous ones; empty where it is not known.
         damping: One row for each curvature that was given, increasing.
@@ -210,6 +250,9 @@ class Explanation:
     equations: tuple[tuple[str, str], ...]
     peak: ScheduleRow
     schedule: tuple[ScheduleRow, ...]
+    extents: tuple[Extent, ...]
+    memory: Memory
+    stretches: tuple[Stretch, ...]
     items: tuple[Item, ...]
     neighbours: tuple[Neighbour, ...]
     damping: tuple[DampingRow, ...]
@@ -246,7 +289,18 @@ class Explanation:
         """
         parts = {
             name: getattr(self, name)
-            for name in ("schedule", "items", "neighbours", "damping", "batches", "groups", "remarks")
+            for name in (
+                "schedule",
+                "extents",
+                "memory",
+                "stretches",
+                "items",
+                "neighbours",
+                "damping",
+                "batches",
+                "groups",
+                "remarks",
+            )
         }
         return {
             "title": self.title,

@@ -1,7 +1,4 @@
-"""The last sections of a document: other batch sizes, groups, remarks, and what is not known.
-
-What lives here: those sections. What does not: the earlier ones, and the document as a whole (`document.py`).
-"""
+"""The last sections of a document: other batch sizes, groups, remarks, and what is not known."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from downslope.recipes.theory import FORMULAS
 
 def batch_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
     """Yield what other batch sizes need."""
-    if not explanation.batches or not explanation.peak.lr:
+    if not explanation.batches or not explanation.peak.effective_lr:
         return
     cards = [FORMULAS[name] for name in ("lr_for_batch", "momentum_for_batch", "lr_for_batch_and_momentum")]
     name, valid, source = cards[2].name, cards[2].valid, cards[2].source
@@ -43,10 +40,17 @@ def batch_section(explanation: Explanation, words: Words) -> Iterator[Sentence |
             **{name: short(getattr(row, name)) for name in ("lr", "weight_decay", "momentum_scaled", "lr_scaled")},
             "weight_decay_scaled": short(row.weight_decay_scaled),
         }
+        cells["lr"] += "" if row.decay_kept else _STRONG
+        cells["lr_scaled"] += "" if row.decay_kept_scaled else _STRONG
         rows.append(tuple(cells[name] for name in names))
     yield Table("batch", tuple(words.say(f"batch.{name}") for name in names), tuple(rows))
+    if any(cell.endswith(_STRONG) for row in rows for cell in row):
+        yield Sentence(words.say("batch.strong"))
     if explanation.peak.weight_decay and not moving:
         yield Sentence(words.say("batch.factor_only", value=explanation.peak.weight_decay))
+
+
+_STRONG = " *"
 
 
 def groups_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
@@ -59,13 +63,17 @@ def groups_section(explanation: Explanation, words: Words) -> Iterator[Sentence 
 
 def _group(group: GroupEffect, words: Words) -> str:
     patterns = [words.say("groups.bias_and_norm") if one == BIAS_AND_NORM else one for one in group.match]
-    if math.isinf(group.decay_steps):
+    if group.memory == "grows":
+        memory = words.say("groups.grows")
+    elif math.isinf(group.decay_steps):
         memory = words.say("groups.never")
     elif group.decay_epochs is None:
         memory = words.say("groups.forget", steps=whole(group.decay_steps))
     else:
         epochs = epochs_text(group.decay_epochs)
         memory = words.say("groups.forget_epochs", steps=whole(group.decay_steps), epochs=epochs)
+    if group.memory in {"swings", "jumps"}:
+        memory += words.say("space") + words.say("groups.swings")
     changes = words.say("comma").join(f"{name} = {_shown(value)}" for name, value in group.changes.items())
     match = words.say("comma").join(patterns)
     return words.say("groups.one", match=match, changes=changes, gain=group.effective_lr, memory=memory)
@@ -90,17 +98,29 @@ def remarks_section(explanation: Explanation, words: Words) -> Iterator[Sentence
             numbers["epochs"] = epochs_text(numbers["epochs"])
         if remark.name == "copied_from_coupled":
             numbers["equal"] = numbers["weight_decay"] * numbers["factor"]
+            numbers["factor"] = max(numbers["factor"], 1 / numbers["factor"])
+        if "at" in numbers:
+            at = numbers["at"]
+            shown = f"{at:.2f}" if numbers["in_epochs"] else f"{round(at):,}"
+            numbers["at"] = words.say("at.epoch" if numbers["in_epochs"] else "at.step", n=shown)
         yield Sentence(words.say(f"remark.{name}", **numbers))
 
 
 def _variant(explanation: Explanation, remark: Remark) -> str:
-    if remark.name == "decay_not_slow" and remark.numbers["regime"] in {"oscillating", "unstable"}:
-        return f"{remark.name}.{remark.numbers['regime']}"
-    if remark.name == "decay_not_slow" and remark.numbers["regime"] == "alternating":
-        return f"{remark.name}.oscillating"
-    if remark.name == "dampened" and explanation.settings.nesterov:
-        return "dampened.nesterov"
-    return remark.name
+    """Return the name of the sentence for a remark: some have one for each case."""
+    name, numbers, settings = remark.name, remark.numbers, explanation.settings
+    case = ""
+    if name == "decay_not_slow":
+        case = {"oscillating": "oscillating", "alternating": "oscillating", "unstable": "unstable"}.get(
+            numbers["regime"], ""
+        )
+    elif name == "dampened":
+        case = "all" if settings.dampening == 1 else "nesterov" if settings.nesterov else ""
+    elif name == "copied_from_coupled":
+        case = "stronger" if numbers["factor"] < 1 else ""
+    elif name == "longer_than_the_run":
+        case = "mean" if numbers["moves"] else ""
+    return f"{name}.{case}" if case else name
 
 
 def unknown_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:

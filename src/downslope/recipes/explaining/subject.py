@@ -1,7 +1,4 @@
-"""What is to be explained: a recipe, settings, a file, or a sentence in words.
-
-What lives here: telling these apart. What does not: reading a file (`decode.py`) or a sentence (`read`).
-"""
+"""What is to be explained: a recipe, settings, a file, or a sentence in words; telling these apart."""
 
 from __future__ import annotations
 
@@ -9,13 +6,13 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import RecipeError, SettingsError
 from downslope.core.settings import Settings
 from downslope.recipes.decode import load_recipe, parse_recipe
 from downslope.recipes.encode import to_toml
+from downslope.recipes.file_or_words import first_recipe, names_a_file, words_of_file
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
 
@@ -78,8 +75,8 @@ def understand(given: Any, overrides: Iterable[Override] = (), *, lang: str = "e
     text = os.fspath(given)
     if text.endswith(".toml") or isinstance(given, os.PathLike):
         return _of_recipe(load_recipe(text, overrides))
-    if _names_a_file(text):
-        text = Path(text).read_text(encoding="utf-8", errors="replace")
+    if names_a_file(text):
+        text = words_of_file(text)
     if "[sgd]" in text:
         return _of_recipe(parse_recipe(text, "the text", overrides))
     return _of_sentence(text, overrides, lang)
@@ -100,13 +97,6 @@ def _of_recipe(recipe: Recipe) -> Subject:
     )
 
 
-def _names_a_file(text: str) -> bool:
-    try:
-        return len(text) < 4096 and "\n" not in text and Path(text).is_file()
-    except (OSError, ValueError):  # too long for a name, or with a byte that no name has
-        return False
-
-
 def _of_sentence(text: str, overrides: tuple[Override, ...], lang: str) -> Subject:
     """Return what the most plausible reading of a sentence says, and of its sizes only what it or an override says."""
     import downslope
@@ -115,7 +105,7 @@ def _of_sentence(text: str, overrides: tuple[Override, ...], lang: str) -> Subje
     if read is None:
         raise RecipeError(f"{_shortened(text)}: no such file. Give the path of a recipe file.")
     readings = read(text, language=lang)
-    recipe: Recipe = readings[0].recipe()
+    recipe: Recipe = first_recipe(text, readings)
     if overrides:
         recipe = parse_recipe(to_toml(recipe), "the sentence", overrides)
     said = {*readings[0].fields, *(path for path, _ in overrides)}

@@ -6,7 +6,18 @@ update rule (`core/rule.py`), which tests hold each formula against, and what is
 
 from __future__ import annotations
 
-from downslope.recipes.theory import batch, edge, forgetting, quadratic, rotation, stability, velocity
+from downslope.recipes.theory import batch, direction, edge, forgetting, quadratic, rotation, stability, velocity
 from downslope.recipes.theory.formula import FORMULAS, Formula
 
-__all__ = ["FORMULAS", "Formula", "batch", "edge", "forgetting", "quadratic", "rotation", "stability", "velocity"]
+__all__ = [
+    "FORMULAS",
+    "Formula",
+    "batch",
+    "direction",
+    "edge",
+    "forgetting",
+    "quadratic",
+    "rotation",
+    "stability",
+    "velocity",
+]

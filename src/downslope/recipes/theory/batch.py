@@ -10,7 +10,10 @@ from __future__ import annotations
 from downslope.recipes.theory.formula import formula
 from downslope.recipes.theory.velocity import effective_lr
 
-_NOISE = "while the noise of the gradient is larger than the gradient, and the effective lr is far below its limit"
+_NOISE = (
+    "while the noise of the gradient is larger than the gradient, the effective lr is far below its limit, and decay "
+    "is slow beside the velocity"
+)
 
 
 @formula("lr' = lr B' / B, momentum' = momentum", valid=_NOISE, source="Goyal et al. 2017; Smith & Le 2018")

@@ -1,20 +1,17 @@
 """How a step behaves on a quadratic, curvature by curvature: which momentum damps it, and the best that can be had.
 
-What lives here: critical damping, the optimal settings, and `damping`, which asks the rule itself. What does not: the
-limits of stability in closed form (`stability.py`).
+Critical damping and the optimal settings in closed form, and `damping`, which asks the rule itself (`direction.py`).
+The limits of stability are `stability.py`'s.
 """
 
 from __future__ import annotations
 
-import cmath
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from downslope.core.rule import sgd_rule
+from downslope.recipes.theory.direction import Regime, direction_of
 from downslope.recipes.theory.formula import formula
-
-Regime = Literal["over-damped", "oscillating", "alternating", "unstable"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,8 @@ class Damping:
 @formula(
     "lr* = (2 / (sqrt m + sqrt L))^2, momentum* = ((sqrt k - 1) / (sqrt k + 1))^2, rate (sqrt k - 1) / (sqrt k + 1), "
     "k = L / m",
-    valid="on a quadratic with curvatures from m to L, without gradient noise",
+    valid="on a quadratic with curvatures from m to L, without gradient noise and dampening; coupled decay is part of "
+    "the curvatures, other decay is left out",
     source="Polyak 1964",
 )
 def optimal_heavy_ball(lowest: float, highest: float) -> Optimum:
@@ -70,7 +68,8 @@ def optimal_heavy_ball(lowest: float, highest: float) -> Optimum:
 
 @formula(
     "lr* = 4 / (3 L + m), momentum* = (sqrt(3 k + 1) - 2) / (sqrt(3 k + 1) + 2), rate 1 - 2 / sqrt(3 k + 1), k = L / m",
-    valid="on a quadratic with curvatures from m to L, without gradient noise",
+    valid="on a quadratic with curvatures from m to L, without gradient noise and dampening; coupled decay is part of "
+    "the curvatures, other decay is left out",
     source="Lessard, Recht & Packard 2016, table 1",
 )
 def optimal_nesterov(lowest: float, highest: float) -> Optimum:
@@ -89,65 +88,94 @@ def optimal_nesterov(lowest: float, highest: float) -> Optimum:
 
 
 @formula(
-    "(1 - sqrt(lr l))^2; with Nesterov (1 - sqrt(lr l)) / (1 + sqrt(lr l))",
-    valid="along a direction of curvature l (with coupled decay l + weight_decay), lr l <= 1, without dampening",
-    source="Polyak 1964; Goh 2017 (Why momentum really works)",
+    "(sqrt(1 - d) - sqrt(lr (1 - dampening) l))^2; with Nesterov (1 - d - lr l) / (1 + sqrt(lr (1 - dampening) l))^2",
+    valid="along a direction of curvature l (with coupled decay l + weight_decay), where the root and what it is taken "
+    "from allow it; d is what decay that is not coupled takes per step",
+    source="Polyak 1964; Goh 2017 (Why momentum really works); where the rule's eigenvalues turn complex",
 )
-def critical_momentum(lr: float, curvature: float, *, nesterov: bool = False) -> float:
-    """Return the momentum that damps a direction critically: below it creeps, above it oscillates.
+def critical_momentum(
+    lr: float, curvature: float, *, nesterov: bool = False, dampening: float = 0.0, decoupled: float = 0.0
+) -> float | None:
+    """Return the momentum that damps a direction critically: below it creeps, above it oscillates; None if none does.
 
     Args:
         lr: Learning rate.
         curvature: Curvature l of the direction.
         nesterov: Whether momentum is Nesterov's.
+        dampening: Dampening, which stays.
+        decoupled: d, what decay that is not coupled takes per step.
 
     Example:
         >>> critical_momentum(0.25, 1.0), critical_momentum(0.25, 1.0, nesterov=True)
         (0.25, 0.3333333333333333)
     """
-    root = math.sqrt(lr * curvature)
-    return max(0.0, (1 - root) / (1 + root)) if nesterov else (1 - root) ** 2
+    kept, entering = 1 - decoupled, lr * (1 - dampening) * curvature
+    if nesterov:
+        found = (kept - lr * curvature) / (1 + math.sqrt(entering)) ** 2
+        return found if 0 <= found < 1 else None
+    if kept < 0 or entering > kept:
+        return None
+    return (math.sqrt(kept) - math.sqrt(entering)) ** 2
 
 
 @formula(
-    "(1 - sqrt momentum)^2 / lr; with Nesterov ((1 - momentum) / (1 + momentum))^2 / lr",
-    valid="on a quadratic (with coupled decay, weight_decay less), without dampening",
+    "(sqrt(1 - d) - sqrt momentum)^2 / (lr (1 - dampening)); with Nesterov, without dampening, "
+    "((sqrt(1 - d (1 + momentum)) - momentum) / (1 + momentum))^2 / lr; with coupled decay, weight_decay less",
+    valid="on a quadratic; Nesterov with dampening: where the rule's eigenvalues turn complex; d is what decay "
+    "that is not coupled takes per step",
     source="critical_momentum solved for the curvature",
 )
-def critical_curvature(lr: float, momentum: float, *, nesterov: bool = False) -> float:
-    """Return the curvature above which directions oscillate.
+def critical_curvature(
+    lr: float, momentum: float, *, nesterov: bool = False, dampening: float = 0.0, decoupled: float = 0.0
+) -> float | None:
+    """Return the curvature from which on directions oscillate; None where none does.
 
     Args:
         lr: Learning rate.
         momentum: Momentum.
         nesterov: Whether momentum is Nesterov's.
+        dampening: Dampening.
+        decoupled: d, what decay that is not coupled takes per step.
 
     Example:
         >>> critical_curvature(0.25, 0.25)
         1.0
     """
-    if lr <= 0:
+    kept = 1 - dampening
+    if lr * kept <= 0:
         return math.inf
-    root = (1 - momentum) / (1 + momentum) if nesterov else 1 - math.sqrt(momentum)
-    return root**2 / lr
+    if not momentum or decoupled >= 1:
+        return None
+    if not nesterov:
+        return (math.sqrt(1 - decoupled) - math.sqrt(momentum)) ** 2 / (lr * kept)
+    # The discriminant is a quadratic in lr * curvature, whose smaller root it is
+    passed = 1 + momentum * kept
+    root = 1 - passed * (1 - (1 - decoupled) * kept)
+    middle = (1 + momentum - decoupled) * passed - 2 * momentum
+    if root < 0 or middle <= 0:
+        return None
+    far = middle + 2 * momentum * math.sqrt(root)
+    return (1 - decoupled - momentum) ** 2 / far / lr
 
 
 @formula(
-    "sqrt momentum per step",
-    valid="along directions that oscillate, heavy ball; Nesterov's form damps more: sqrt(momentum (1 - lr l))",
+    "sqrt(momentum (1 - d)) per step",
+    valid="along directions that oscillate, heavy ball; Nesterov's form damps more: sqrt(momentum (1 - d - lr l)); d "
+    "is what decay that is not coupled takes per step",
     source="the modulus of the complex eigenvalues of the rule's matrix",
 )
-def oscillation_rate(momentum: float) -> float:
+def oscillation_rate(momentum: float, decoupled: float = 0.0) -> float:
     """Return the factor per step by which an oscillation of the heavy ball dies away.
 
     Args:
         momentum: Momentum.
+        decoupled: d, what decay that is not coupled takes per step, below 1.
 
     Example:
         >>> oscillation_rate(0.25)
         0.5
     """
-    return math.sqrt(momentum)
+    return math.sqrt(momentum * (1 - decoupled))
 
 
 @formula(
@@ -167,20 +195,4 @@ def damping(scalars: Any, curvature: float) -> Damping:
         >>> damping(Settings(lr=0.5).at(0), 1.0)
         Damping(regime='over-damped', rate=0.5)
     """
-    from_param, velocity_from_param = sgd_rule(1.0, curvature * scalars.grad_scale, 0.0, scalars)
-    from_velocity, velocity_from_velocity = sgd_rule(0.0, 0.0, 1.0, scalars)
-    # Eigenvalues less 1, so that the tiny decay of a slow direction is not rounded away
-    half = (from_param + velocity_from_velocity - 1) / 2
-    product = from_param * (velocity_from_velocity - 1) - from_velocity * velocity_from_param
-    below = half * half - product
-    if abs(below) <= 1e-13 * max(half * half, abs(product)):  # the rounding error of a double eigenvalue
-        below = 0.0
-    far = half + (cmath.sqrt(below) if half > 0 else -cmath.sqrt(below))
-    near = product / far if far else 0.0
-    largest = max(1 + far, 1 + near, key=abs)
-    rate = abs(largest)
-    if rate > 1:
-        return Damping("unstable", rate)
-    if below < 0:
-        return Damping("oscillating", rate)
-    return Damping("alternating" if largest.real < 0 else "over-damped", rate)
+    return Damping(*direction_of(scalars, curvature).regime())

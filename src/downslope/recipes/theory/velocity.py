@@ -12,7 +12,7 @@ from downslope.recipes.theory.formula import formula
 
 @formula(
     "lr (1 - dampening) / (1 - momentum); with Nesterov lr (1 - momentum dampening) / (1 - momentum)",
-    valid="for gradients that hardly change over 1 / (1 - momentum) steps",
+    valid="for gradients that hardly change over 1 / (1 - momentum) steps; weight decay aside",
     source="Polyak 1964; the sum of the rule's response to one gradient",
 )
 def effective_lr(lr: float, momentum: float, dampening: float = 0.0, *, nesterov: bool = False) -> float:

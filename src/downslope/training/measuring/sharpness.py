@@ -146,12 +146,22 @@ def limits(scalars: StepScalars) -> dict[str, float]:
 
     Returns:
         "limit", 2 (1 + momentum) / lr or Nesterov's, where full-batch training settles; and "limit_mini_batch",
-        2 (1 - momentum) / lr, where training with small batches does. Infinite at an lr of 0.
+        2 (1 - momentum) / lr, where training with small batches does; both with dampening and decay as they are.
+        Infinite at an lr of 0.
 
     Example:
         >>> from downslope import Settings
         >>> {name: round(value, 9) for name, value in limits(Settings(lr=0.1, momentum=0.9).at(0)).items()}
         {'limit': 38.0, 'limit_mini_batch': 2.0}
     """
-    full = edge_full_batch(scalars.lr, scalars.momentum, nesterov=scalars.nesterov, dampening=scalars.dampening)
-    return {"limit": full, "limit_mini_batch": edge_mini_batch(scalars.lr, scalars.momentum)}
+    full, mini = (
+        edge(
+            scalars.lr,
+            scalars.momentum,
+            nesterov=scalars.nesterov,
+            dampening=scalars.dampening,
+            decoupled=scalars.decoupled_decay,
+        )
+        for edge in (edge_full_batch, edge_mini_batch)
+    )
+    return {"limit": full, "limit_mini_batch": mini}
