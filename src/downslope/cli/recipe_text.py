@@ -14,6 +14,7 @@ from pathlib import Path
 from downslope.core.errors import RecipeError
 from downslope.core.files import read_regular
 from downslope.recipes.decode import comes_with_package, load_recipe, parse_recipe
+from downslope.recipes.file_or_words import names_a_file
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
 
@@ -39,10 +40,10 @@ def find_recipe(command: str, word: str | None, overrides: Iterable[Override] = 
     if (
         comes_with_package(word) is not None
         or word.endswith(".toml")
-        or (_is_file(word) and Path(word).suffix not in {".prototxt", ".txt", ".md"})
+        or (names_a_file(word) and Path(word).suffix not in {".prototxt", ".txt", ".md"})
     ):
         return load_recipe(word, overrides)
-    if _is_file(word):
+    if names_a_file(word):
         text = read_regular(word, RecipeError, limit=_LONGEST).decode("utf-8-sig", errors="replace")
         return _of_text(command, text, word, overrides, number)
     if (
@@ -83,10 +84,3 @@ def _standard_input(command: str) -> str:
         raise RecipeError(
             f"{command}: standard input is not UTF-8 text ({error.reason} at byte {error.start})."
         ) from None
-
-
-def _is_file(word: str) -> bool:
-    try:
-        return len(word) < 1000 and "\0" not in word and Path(word).is_file()
-    except (OSError, ValueError):
-        return False

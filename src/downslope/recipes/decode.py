@@ -111,6 +111,8 @@ def comes_with_package(given: str | os.PathLike[str] | None) -> str | None:
         return DEFAULT
     written = os.fspath(given)
     is_path = any(mark in written for mark in (os.sep, "."))
+    if "\0" in written or len(written) > 200:
+        return None
     found = Path(written)
     there = found.exists() if is_path else found.is_file()  # a folder `digits` beside does not hide the recipe's name
     return None if there else known_name(written)

@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from downslope.core.errors import DownslopeError, RecipeError
+from downslope.core.errors import DownslopeError, RecipeError, did_you_mean
 from downslope.core.files import read_text
 from downslope.core.shown import shown
+from downslope.recipes.known import known_recipes
 
 _LONGEST_NAME = 4096
 _SUFFIX = re.compile(r"\.[A-Za-z]\w{0,9}\Z")
@@ -75,7 +76,9 @@ def first_recipe(text: str, readings: Any) -> Any:
             field.provenance == "stated" for field in readings[0].fields.values()
         )
         if said_nothing and looks_like_a_name(text):
+            name = text.strip()
+            near = did_you_mean(name, known_recipes())
             raise RecipeError(
-                f"{shown(text.strip())}: no such file or recipe; as words, it says nothing: {error}"
+                f"{shown(name)}: no such file or recipe.{near} As words, it says nothing: {error}"
             ) from None
         raise

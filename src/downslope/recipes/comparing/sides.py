@@ -93,8 +93,8 @@ def make_side(  # noqa: PLR0911 -- one for each kind of thing that can be compar
                 for key, value in arguments.items()
             }
         return Side(name=written, settings=settings, convention=convention, arguments=arguments)
-    if "\n" not in given and (names_a_file(given) or given.endswith((".toml", ".prototxt"))):
-        return _of_file(Path(given), steps_per_epoch, examples)
+    if "\n" not in given and _is_file(given):
+        return _of_file(given, steps_per_epoch, examples)
     return _of_words(given, steps_per_epoch, examples)
 
 
@@ -119,12 +119,19 @@ def _of_recipe(recipe: Recipe, name: str, steps_per_epoch: int | None, examples:
     )
 
 
-def _of_file(path: Path, steps_per_epoch: int | None, examples: int | None) -> Side:
-    from downslope.recipes.decode import load_recipe
+def _is_file(given: str) -> bool:
+    """Return whether a text names a file, or a recipe that comes with the package."""
+    from downslope.recipes.decode import comes_with_package
 
-    if path.suffix == ".toml":
-        return _of_recipe(load_recipe(path), str(path), steps_per_epoch, examples)
-    return _of_words(words_of_file(path), steps_per_epoch, examples)
+    return names_a_file(given) or given.endswith((".toml", ".prototxt")) or comes_with_package(given) is not None
+
+
+def _of_file(given: str, steps_per_epoch: int | None, examples: int | None) -> Side:
+    from downslope.recipes.decode import comes_with_package, load_recipe
+
+    if given.endswith(".toml") or comes_with_package(given) is not None:
+        return _of_recipe(load_recipe(given), given, steps_per_epoch, examples)
+    return _of_words(words_of_file(given), steps_per_epoch, examples)
 
 
 def _of_words(text: str, steps_per_epoch: int | None, examples: int | None) -> Side:
