@@ -24,6 +24,14 @@ class SettingsError(DownslopeError, ValueError):
     """A setting, schedule or optimizer argument is outside what is allowed."""
 
 
+class UnknownArgumentError(SettingsError, TypeError):
+    """An argument that there is not; also the TypeError that Python raises for one."""
+
+
+class ImplementationError(SettingsError, RuntimeError):
+    """A way of taking steps that is not there, or not for these tensors; also the RuntimeError that torch raises."""
+
+
 class GroupError(DownslopeError, ValueError):
     """A parameter group does not fit the parameters."""
 

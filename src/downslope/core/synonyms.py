@@ -1,0 +1,110 @@
+"""What other systems call our arguments, so that a message can say the word that is meant.
+
+Every front door, and every parameter group of torch, asks here when it meets a name that is not its own. A name that
+another system uses for something else of ours is in the table; one that trainers and schedulers keep beside our
+arguments (``lr_scale``, ``initial_lr``, ``max_lr``, ``name``, ``betas``) is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from downslope.core.errors import UnknownArgumentError, did_you_mean, one_of
+
+_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        # Keras, optax and TensorFlow; scikit-learn; papers; JAX's examples
+        "lr": (
+            "learning_rate learn_rate lrate learning_rate_init eta eta0 step_size alpha learning_rate_schedule "
+            "initial_learning_rate"
+        ),
+        # fastai; papers; JAX's examples; LARS and Lion as others write them
+        "momentum": "mom mu mass beta beta1 momentum_factor momentum_coefficient momentum_rate momentum_term",
+        # fastai and MXNet; TensorFlow Addons and Google's optimizers; Caffe and Paddle; scikit-learn; papers
+        "weight_decay": (
+            "wd weight_decay_rate weight_decay_factor weight_decay_coefficient weight_decay_coeff wdecay l2 l2_reg "
+            "l2_regularization l2_penalty l2_decay l2_weight l2_coefficient regularization regularization_coeff "
+            "alpha lambda lambd lambda_l2"
+        ),
+        "dampening": "damping momentum_dampening",
+        "nesterov": "use_nesterov nesterovs_momentum nesterov_momentum nag is_nesterov",
+        "decay": "decay_mode decay_type decoupled decoupled_decay decouple weight_decouple",
+        "maximize": "maximise ascend ascent",
+        "clip_norm": (
+            "max_grad_norm grad_clip clipnorm global_clipnorm gradient_clip_val grad_clip_norm clip_grad_norm "
+            "gradient_clip_norm max_norm clip_gradient clip_gradients gradient_clipping clip"
+        ),
+        "velocity_dtype": "accumulator_dtype momentum_dtype buffer_dtype",
+        "params": "parameters param_groups model_params parameter_list",
+    }
+)
+"""Our word, and what others call it; a name that means one thing here and another there stands at both."""
+
+
+def _plain(name: str) -> str:
+    """Return a name without what words are parted by, in small letters: "weight-decay" and "weightDecay" are one."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _by_plain_name() -> dict[str, tuple[str, ...]]:
+    table: dict[str, tuple[str, ...]] = {}
+    for word, names in _WORDS.items():
+        for name in (word, *names.split()):
+            table[_plain(name)] = (*table.get(_plain(name), ()), word)
+    return table
+
+
+_OURS = MappingProxyType(_by_plain_name())
+
+
+def our_words(name: str, known: Iterable[str] | None = None) -> tuple[str, ...]:
+    """Return our words for what another system calls `name`: none, one or, where systems differ, several.
+
+    Args:
+        name: A name that is not one of ours as it stands.
+        known: The words that may be returned; None for all that the table has.
+
+    Example:
+        >>> our_words("learning_rate"), our_words("weightDecay"), our_words("alpha"), our_words("lr_scale")
+        (('lr',), ('weight_decay',), ('lr', 'weight_decay'), ())
+    """
+    words = _OURS.get(_plain(name), ())
+    allowed = None if known is None else set(known)
+    return tuple(word for word in words if word != name and (allowed is None or word in allowed))
+
+
+def say_our_word(name: str, known: Iterable[str] | None = None) -> str:
+    """Return " Here it is called `lr`." for another system's name, " Did you mean ...?" for a near one, or "".
+
+    Args:
+        name: A name that is not one of ours.
+        known: The words that there are at the place in question; None for those of the table.
+
+    Example:
+        >>> say_our_word("learning_rate", ["lr", "momentum"])
+        ' Here it is called `lr`.'
+        >>> say_our_word("momentun", ["lr", "momentum"])
+        ' Did you mean `momentum`?'
+    """
+    known = list(_WORDS if known is None else known)
+    words = our_words(name, known)
+    return f" Here it is called {one_of(words)}." if words else did_you_mean(name, known)
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str = "") -> None:
+    """Raise if an argument is not one of those that there are.
+
+    Args:
+        given: Names of arguments.
+        known: Names of all arguments that there are.
+        where: Where they were given, such as "downslope.numpy.SGD", for the message.
+
+    Raises:
+        UnknownArgumentError: A `SettingsError`, and a TypeError, as Python's own is; says our word for each.
+    """
+    known = list(known)
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        said = " ".join(f"unknown argument `{name}`.{say_our_word(name, known)}" for name in unknown)
+        raise UnknownArgumentError(f"{where}: {said}" if where else said)
