@@ -27,7 +27,7 @@ _VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """By the group's name without its number, what a layer's variables are called, in order."""
 
-_MOST_ORDERS = 100_000
+_MOST_ORDERS = 20_000
 """Orders of layers that are looked at."""
 _MOVING = ("moving_mean", "moving_variance")
 
