@@ -221,6 +221,9 @@ def test_other_optimizers_of_optax_and_keras_are_named(tmp_path, capsys):
         (tmp_path / "o.msgpack").write_bytes(serialization.to_bytes({"params": {"w": np.ones(2)}, "opt_state": state}))
         words = convert(tmp_path / "o.msgpack", tmp_path / "out.safetensors", source="optax", target="torch")
         assert f"this is {name}'s state" in fail(words, capsys)
+    save_file({"exp_avg.w": np.ones(2), "exp_avg_sq.w": np.ones(2)}, tmp_path / "a.safetensors")
+    message = fail(convert(tmp_path / "a.safetensors", tmp_path / "out.safetensors"), capsys)
+    assert "this is Adam's state (exp_avg, exp_avg_sq)" in message
     for called in ("adam", "rm_sprop"):  # RMSprop keeps what SGD keeps, one array of each parameter's shape
         with h5py.File(tmp_path / "a.weights.h5", "w") as file:
             file["optimizer/vars/0"], file["optimizer/vars/1"] = np.int64(3), np.float32(0.125)

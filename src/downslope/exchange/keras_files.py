@@ -91,7 +91,7 @@ def read_keras(path: Path, convention: str = "keras") -> KerasFile:
         raise
     except _BROKEN as error:
         raise damaged(path, error) from None
-    if called.lower() in KERAS_NAMES:
+    if not own and called.lower() in KERAS_NAMES:
         raise StateError(refusal(shown(path), f"keras.optimizers' {shown(called)}", ()))
     notes = (
         []

@@ -43,6 +43,9 @@ _OPTAX_STATE = (
 OPTAX_WORDS = frozenset[str]().union(*(words for words, _ in _OPTAX_STATE))
 """Names that optax's other optimizers give to what they keep."""
 
+OTHER_WORDS = OPTAX_WORDS.union(*(words for words, _ in _TORCH_STATE))
+"""The same, and torch's."""
+
 KERAS_NAMES = frozenset(
     {"adam", "adamw", "adamax", "nadam", "rmsprop", "rm_sprop", "adagrad", "adadelta", "ftrl", "lion", "adafactor"}
     | {"lamb", "muon", "schedule_free_adam_w"}

@@ -21,7 +21,9 @@ from downslope.core.bounds import read_whole
 from downslope.core.errors import MissingDependencyError, StateError
 from downslope.core.shown import shown
 from downslope.core.strict_json import decode_json
+from downslope.exchange.convention import Convention
 from downslope.exchange.conventions import find_convention
+from downslope.exchange.other_optimizers import OTHER_WORDS, optax_optimizer, refusal, torch_optimizer
 from downslope.exchange.snapshot import Snapshot, damaged, replace_file
 
 if TYPE_CHECKING:
@@ -71,11 +73,7 @@ def read_tensors(path: Path, convention: str) -> Snapshot:
         else:
             stray.append(name)
     if stray:
-        raise StateError(
-            f"{path}: nothing says what {', '.join(f'`{shown(name)}`' for name in stray[:3])}"
-            f"{' and others are' if len(stray) > 3 else ' is' if len(stray) == 1 else ' are'}. "
-            f"Begin the names of velocities with {_VELOCITY} or {row.state_key}., and those of parameters with param."
-        )
+        raise StateError(_why_stray(path, stray, row))
     if not velocity:
         raise StateError(f"{path}: holds no velocity. Its names begin with {_VELOCITY} or {row.state_key}.")
     for name in _late(path, metadata):
@@ -89,6 +87,18 @@ def read_tensors(path: Path, convention: str) -> Snapshot:
         params=params,
         step=steps.pop() if steps else None,
         notes=notes,
+    )
+
+
+def _why_stray(path: Path, stray: list[str], row: Convention) -> str:
+    """Return the message for names that begin with no word that is known here."""
+    words = {word for name in stray for word in name.split(".")}
+    if other := torch_optimizer(words, ()) or optax_optimizer(words):
+        return refusal(shown(path), other, words & OTHER_WORDS)
+    return (
+        f"{shown(path)}: nothing says what {', '.join(f'`{shown(name)}`' for name in stray[:3])}"
+        f"{' and others are' if len(stray) > 3 else ' is' if len(stray) == 1 else ' are'}. "
+        f"Begin the names of velocities with {_VELOCITY} or {row.state_key}., and those of parameters with param."
     )
 
 
