@@ -113,10 +113,8 @@ def _load(path: Path) -> tuple[Any, int]:
                 warnings.simplefilter("ignore")  # of pickle protocols; what cannot be read is an error
                 return torch.load(file, map_location="cpu", weights_only=True), size
         except Exception as error:  # noqa: BLE001 -- torch raises a dozen kinds, down to IndexError, for a damaged file
-            said = str(error)
-            is_refused = type(error).__name__ == "UnpicklingError" and "Weights only load failed" in said
-            if is_refused and "Unsupported operand" not in said:  # which no pickle of torch's has
-                raise StateError(_refusal(path, said)) from None
+            if type(error).__name__ == "UnpicklingError" and "Weights only load failed" in str(error):
+                raise StateError(_refusal(path, str(error))) from None
             raise damaged(path, error) from None
 
 
