@@ -146,9 +146,12 @@ def test_torch_files_of_something_else_are_refused(tmp_path, capsys):
     good = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9).state_dict()
     wrong = torch.optim.SGD(model.parameters(), lr=0.1, momentum=1.5).state_dict()
     for content, message in (
-        ({"optimizer": adam.state_dict()}, "param_groups"),
+        ({"optimizer": adam.state_dict()}, "this is Adam's state (exp_avg, exp_avg_sq, step), and only SGD's"),
         (model.state_dict(), "a model's parameters and no optimizer"),
-        ({"first": good, "second": good}, "must hold one optimizer's state_dict; got 2 (first, second)"),
+        (
+            {"first": good, "second": good},
+            "must hold one optimizer's state_dict; got 2:\n  - first\n  - second\nChoose one with --optimizer",
+        ),
         ({"epoch": 3}, "must hold one optimizer's state_dict; got none"),
         ([1, 2], "holds list, not a state_dict"),
         (wrong, "must be in [0, 1); got 1.5"),
@@ -222,7 +225,7 @@ def test_the_words_themselves_are_checked(files, tmp_path, capsys):
         ([run, tmp_path / "out.keras", "--from", "torch", "--to", "keras"], "needs --like FILE"),
         ([run, tmp_path / "no" / "out.safetensors", "--from", "torch", "--to", "keras"], "is no folder"),
         ([files / "model.keras", out, "--from", "torch", "--to", "keras"], "use --from keras"),
-        ([tmp_path / "a.bin", out, "--from", "torch", "--to", "keras"], "IN must be"),
+        ([tmp_path / "a.bin", out, "--from", "torch", "--to", "keras"], "a.bin: there is no such file"),
     ):
         assert message in fail(["convert", *words], capsys)
     assert not out.exists()

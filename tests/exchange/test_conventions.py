@@ -57,6 +57,18 @@ READ = [
     ("pytorch", {"lr": 0.1, "foreach": True, "fused": None}, Settings(lr=0.1)),
     ("optax", {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 5e-4}, COUPLED),
     ("optax", {"learning_rate": 0.1, "nesterov": True}, Settings(lr=0.1)),
+    # their formula of Nesterov with momentum 0 is lr * gradient, and they run it
+    ("keras", {"learning_rate": 0.1, "nesterov": True}, Settings(lr=0.1, lr_in_velocity=True)),
+    ("tf1", {"learning_rate": 0.1, "momentum": 0.0, "use_nesterov": True}, Settings(lr=0.1)),
+    ("caffe", {"base_lr": 0.1, "type": "Nesterov"}, Settings(lr=0.1, lr_in_velocity=True)),
+    ("paddle", {"learning_rate": 0.1, "momentum": 0.0, "use_nesterov": True}, Settings(lr=0.1)),
+    ("mindspore", {"learning_rate": 0.1, "momentum": 0.0, "use_nesterov": True}, Settings(lr=0.1)),
+    ("tinygrad", {"lr": 0.1, "nesterov": True}, Settings(lr=0.1)),
+    (
+        "cntk",
+        {"lr": 0.1, "momentum": 0.0, "nesterov": True, "batch_size": 1},
+        Settings(lr=0.1, lr_in_velocity=True),
+    ),
     (
         "optax",
         {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01, "decay_after_trace": True},
@@ -189,6 +201,11 @@ REFUSED = [
     ("torch", {"lr": 0.1, "momentum": 0.9, "dampening": 0.5, "nesterov": True}, "refuses nesterov together with"),
     ("bitsandbytes", {"lr": 0.1, "momentum": 0.9, "nesterov": True}, "silently ignores it"),
     ("bitsandbytes", {"lr": 0.1, "momentum": 0.0}, "refuses to run without"),
+    ("torch", {"lr": 0.1, "nesterov": True}, "`nesterov` needs momentum"),  # which refuse it themselves
+    ("timm", {"lr": 0.1, "nesterov": True}, "`nesterov` needs momentum"),
+    ("composer", {"lr": 0.1, "nesterov": True}, "`nesterov` needs momentum"),
+    ("apex", {"lr": 0.1, "nesterov": True}, "`nesterov` needs momentum"),
+    ("mlx", {"learning_rate": 0.1, "nesterov": True}, "`nesterov` needs momentum"),
     ("timm", {"opt": "adamw"}, "`opt` must be one of 'sgdw', 'sgd', 'momentum'; got 'adamw'"),
     ("timm", {"caution": True}, "caution=True is no part of the update rule"),
     ("caffe", {"base_lr": 0.1, "lr_policy": "sigmoid"}, "`lr_policy` must be"),

@@ -210,3 +210,18 @@ def test_there_and_back_is_where_it_was(name):
     there = convert_state(velocity(), "torch", name, settings=run)
     back = convert_state(there.velocity, name, "torch", settings=run)
     np.testing.assert_array_equal(back.velocity["weight"], velocity()["weight"])
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint16", "bool", "object", "S3"])
+def test_velocities_that_are_no_fractions_are_refused(dtype):
+    """By name and format, of whichever framework they are."""
+    import torch
+
+    with pytest.raises(StateError, match=r"the velocity of `w` must hold floating or complex numbers; got"):
+        convert_state({"w": np.ones(2, dtype)}, source="torch", target="keras", lr=0.1, momentum=0.9)
+    if dtype in {"int64", "uint16", "bool"}:
+        array = torch.ones(2, dtype=getattr(torch, dtype))
+        with pytest.raises(StateError, match=rf"got torch\.{dtype}"):
+            convert_state({"w": array}, source="torch", target="keras", lr=0.1, momentum=0.9)
+    for allowed in ("float16", "float64", "complex64", ">f4"):
+        convert_state({"w": np.ones(2, allowed)}, source="torch", target="keras", lr=0.1, momentum=0.9)

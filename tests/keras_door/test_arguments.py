@@ -32,7 +32,8 @@ def test_positional_arguments_are_those_of_keras():
     ours = inspect.signature(SGD.__init__).parameters
     first = {name: p.default for name, p in ours.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
     assert list(first) == list(theirs)
-    assert first | {"learning_rate": 0.01} == theirs  # ours is None, to notice `lr` beside it
+    # ours of learning_rate is None, to notice `lr` beside it; older Keras has "SGD" for a name, which says the same
+    assert first | {"learning_rate": 0.01, "name": theirs["name"]} == theirs
     assert float(ops.convert_to_numpy(SGD().learning_rate)) == np.float32(0.01)
     assert {name for name, p in ours.items() if p.kind is p.KEYWORD_ONLY} > set(Settings.__dataclass_fields__) - set(
         first
@@ -125,6 +126,39 @@ def test_names_that_match_nothing_are_refused():
         built.exclude_from_weight_decay(var_names="kernel")
     with pytest.raises(GroupError, match="must be regular expressions"):
         built.exclude_from_weight_decay(var_names=["("])
+
+
+def test_a_pattern_that_excludes_nothing_is_refused():
+    """When the optimizer is built, or at once where it is; what was excluded before then stays so."""
+    own = [keras.Variable([1.0], name="kernel"), keras.Variable([1.0], name="bias")]
+    optimizer = SGD(weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gama"])
+    with pytest.raises(GroupError, match=r"the pattern 'gama' of `var_names`.* is found in no variable.*kernel, bias"):
+        optimizer.build(own)
+    optimizer = SGD(weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build(own)
+    with pytest.raises(GroupError, match="the pattern 'beta'"):
+        optimizer.exclude_from_weight_decay(var_names=["beta"])
+    optimizer.apply([ops.zeros((1,)), ops.zeros((1,))])
+    assert float(ops.convert_to_numpy(own[1])[0]) == 1.0
+    assert float(ops.convert_to_numpy(own[0])[0]) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"learn_rate": 0.1}, "unknown argument `learn_rate`. Here it is called `lr`"),
+        ({"wd": 0.1}, "unknown argument `wd`. Here it is called `weight_decay`"),
+        ({"momentun": 0.9}, "unknown argument `momentun`. Did you mean `momentum`"),
+        ({"use_nesterov": True, "momentum": 0.9}, "unknown argument `use_nesterov`. Here it is called `nesterov`"),
+    ],
+)
+def test_words_of_others_are_translated(arguments, message):
+    """In one of our errors, which is a TypeError too."""
+    with pytest.raises(SettingsError, match=message) as caught:
+        SGD(**arguments)
+    assert isinstance(caught.value, TypeError)
 
 
 def test_a_schedule_of_keras_needs_no_wrapping():

@@ -184,3 +184,19 @@ def test_nothing_around_an_array_is_written(dtype: Any, length: int) -> None:
     assert grad.tobytes() == before[1][64 : 64 + length].tobytes()
     assert param.tobytes() != before[0][64 : 64 + length].tobytes()
     assert velocity.tobytes() != before[2][64 : 64 + length].tobytes()
+
+
+@pytest.mark.parametrize("fused", [None, False])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64"])
+def test_an_array_of_no_dimension_moves_as_one_of_one_element(dtype, fused):
+    """The same bits and formats, by the kernel and by the rule (which round apart from each other, as ever)."""
+    found = []
+    for shape in ((), (1,)):
+        params = {"w": np.full(shape, 0.5, dtype)}
+        optimizer = SGD(params, lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, fused=fused)
+        for step in range(4):
+            optimizer.step({"w": np.full(shape, 0.0125 + 0.003 * step, dtype)})
+        assert params["w"].shape == optimizer.velocity["w"].shape == shape
+        assert params["w"].dtype == optimizer.velocity["w"].dtype == dtype
+        found.append((params["w"].tobytes(), optimizer.velocity["w"].tobytes()))
+    assert found[0] == found[1]

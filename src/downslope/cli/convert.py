@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from downslope.cli.arguments import CommandParser, UsageError, count, file_path
 from downslope.cli.evaluate import print_notes
 from downslope.cli.tables import count_of
+from downslope.core.shown import shown
 
 if TYPE_CHECKING:
     from downslope.core.settings import Settings
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from downslope.exchange.state import ConvertedState
 
 _KERAS_ENDINGS = (".keras", ".weights.h5")
+_HOW_TO_BE_LIKE = (
+    "To make one, in Keras: model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss=...); "
+    'model.optimizer.build(model.trainable_variables); model.save("like.keras"). Or write a .safetensors file; '
+    "docs/convert.md shows the lines that load it into a Keras model."
+)
 
 
 def execute(words: Sequence[str]) -> int:
@@ -39,7 +45,7 @@ def execute(words: Sequence[str]) -> int:
     source, target = find_convention(arguments.source).name, find_convention(arguments.target).name
     table = read_table(arguments.map or ())
     like = _read_like(arguments.like, target)
-    snapshot = read_source(arguments.input, source)
+    snapshot = read_source(arguments.input, source, arguments.optimizer, arguments.order)
     step = snapshot.step if arguments.step is None else arguments.step
     settings = chosen_settings(snapshot, arguments)
     before = replace(snapshot, settings=settings, step=step)
@@ -67,8 +73,9 @@ def _read(words: Sequence[str]) -> Any:
         needed=("--from", "--to"),
         summary=(
             "Carry velocities, and parameters where the file has them, from one framework to another, and say how\n"
-            "long the two then stay together. IN is a .pt, .pth, .safetensors, .msgpack, .keras or .weights.h5\n"
-            "file, a run folder or a folder of orbax; OUT a .safetensors, .keras or .weights.h5 file."
+            "long the two then stay together. IN is a file of PyTorch (.pt, .pth, .ckpt, .bin, ...), safetensors,\n"
+            "flax's msgpack or Keras, whose content counts and not its name; a run folder or a folder of orbax.\n"
+            "OUT is a .safetensors, .keras or .weights.h5 file."
         ),
         example="downslope convert run.pt run.safetensors --from torch --to optax --map names.toml",
         overrides=True,
@@ -87,6 +94,18 @@ def _read(words: Sequence[str]) -> Any:
     )
     parser.add_argument(
         "--like", metavar="FILE", type=file_path, help="a file that Keras wrote for this model, whose form OUT gets"
+    )
+    parser.add_argument(
+        "--optimizer",
+        metavar="WHICH",
+        help="where IN holds several: its number, from 0, or where it is, such as optimizer_states.1",
+    )
+    parser.add_argument(
+        "--order",
+        choices=("model", "place"),
+        metavar="model|place",
+        help="of an optimizer of PyTorch that was made without names: model, if it was made of all parameters of the "
+        "model beside it in their order; place, to call them 0, 1, ... (default: refused where there is a model)",
     )
     parser.add_argument(
         "--config",
@@ -126,21 +145,22 @@ def _check(parser: CommandParser, arguments: Any) -> None:
     name = arguments.output.name
     if name.endswith((".pt", ".pth")):
         raise UsageError(
-            f"convert: {name} would be a pickle, and Downslope writes none. Write a .safetensors file; "
+            f"convert: {shown(name)} would be a pickle, and Downslope writes none. Write a .safetensors file; "
             "docs/convert.md shows the three lines that load it into torch.optim.SGD."
         )
     if not name.endswith((".safetensors", *_KERAS_ENDINGS)):
-        raise UsageError(f"convert: OUT must end in .safetensors, .keras or .weights.h5; got {name}.")
+        raise UsageError(f"convert: OUT must end in .safetensors, .keras or .weights.h5; got {shown(name)}.")
     if name.endswith(_KERAS_ENDINGS) != (arguments.like is not None):
         raise UsageError(
-            f"convert: {name} needs --like FILE: a file that Keras wrote for this model, whose form it gets."
+            f"convert: {shown(name)} needs --like FILE: a file that Keras wrote for this model, whose form it gets. "
+            f"{_HOW_TO_BE_LIKE}"
             if arguments.like is None
             else "convert: --like is for a .keras or .weights.h5 file."
         )
     if arguments.output.exists() and not arguments.force:
-        raise UsageError(f"convert: {arguments.output} is there already. Give another name, or --force.")
+        raise UsageError(f"convert: {shown(arguments.output)} is there already. Give another name, or --force.")
     if not arguments.output.parent.is_dir():
-        raise UsageError(f"convert: {arguments.output.parent} is no folder. Make it first.")
+        raise UsageError(f"convert: {shown(arguments.output.parent)} is no folder. Make it first.")
 
 
 def _read_like(path: Path | None, target: str) -> KerasFile | None:
@@ -174,12 +194,12 @@ def _tell(arguments: Any, before: Snapshot, after: Snapshot, converted: Converte
     for old, new in _names(before, after, arguments.map):
         shape = " -> ".join(dict.fromkeys(str(_shape(snapshot, n)) for snapshot, n in ((before, old), (after, new))))
         late = "" if before.velocity.get(old) is not None else ", no velocity"
-        print(f"  {old}{'' if old == new else f' -> {new}'}  {shape}{late}")
+        print(f"  {shown(old)}{'' if old == new else f' -> {shown(new)}'}  {shape}{late}")
     print(f"settings {_said(before.settings)}")
     for remark in converted.remarks:
         print(remark)
     print(converted.statement)
-    print(f"wrote {arguments.output}")
+    print(f"wrote {shown(arguments.output)}")
 
 
 def _names(before: Snapshot, after: Snapshot, entries: list[str] | None) -> list[tuple[str, str]]:

@@ -16,56 +16,68 @@ from downslope.core.groups import assign_groups
 from downslope.core.parameter_names import without_wrappers
 from downslope.core.schedules.base import Schedule
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
 from downslope.exchange.configurations import read_configuration
+from downslope.exchange.formats import format_of
 from downslope.exchange.snapshot import Snapshot
 from downslope.recipes.decode import Source, decode, load_recipe
 from downslope.recipes.encode import to_table
 from downslope.recipes.overrides import Override, apply_overrides
 
 
-def read_source(path: Path, convention: str) -> Snapshot:
+def read_source(path: Path, convention: str, optimizer: str | None = None, order: str | None = None) -> Snapshot:
     """Return what a file or run folder holds.
 
     Args:
-        path: The file or folder.
+        path: The file, whose content says its format, or the folder.
         convention: Whose state it is.
+        optimizer: Which optimizer of several, in the words of `exchange/choice.py`.
+        order: "model" or "place", for PyTorch's optimizers that were made without names.
 
     Raises:
         StateError: If it is damaged or holds no optimizer state.
-        UsageError: If its ending is none that is read.
+        UsageError: If an option does not fit its format.
     """
-    if path.is_dir():
-        return _read_folder(path, convention)
-    if path.name.endswith(".msgpack"):
-        from downslope.jax.state_files import read_msgpack
+    try:
+        return _read(path, convention, optimizer, order)
+    except RecursionError:
+        raise StateError(f"{shown(path)}: is nested too deep to be read.") from None
+    except MemoryError:
+        raise StateError(f"{shown(path)}: there is not enough memory to read it.") from None
 
-        return read_msgpack(path, convention)
-    if path.name.endswith((".pt", ".pth")):
+
+def _read(path: Path, convention: str, optimizer: str | None, order: str | None) -> Snapshot:
+    if path.is_dir():
+        kind = "orbax" if looks_like_orbax(path) else "run"
+    else:
+        kind = format_of(path)
+    if order is not None and kind != "torch":
+        raise UsageError(f"convert: --order is for PyTorch's optimizers without names; {shown(path)} is none.")
+    if kind == "torch":
         from downslope.torch.state_files import read_state_file
 
-        return read_state_file(path, convention)
-    if path.name.endswith(".safetensors"):
+        return read_state_file(path, convention, optimizer=optimizer, order=order)
+    if kind == "msgpack":
+        from downslope.jax.state_files import read_msgpack
+
+        return read_msgpack(path, convention, optimizer)
+    if kind == "orbax":
+        from downslope.jax.state_files import read_orbax
+
+        return read_orbax(path, convention, optimizer)
+    if optimizer not in {None, "0"}:
+        raise UsageError(f"convert: {shown(path)} holds one optimizer; leave --optimizer out.")
+    if kind == "run":
+        return _read_run(path, convention)
+    if kind == "safetensors":
         from downslope.exchange.tensor_files import read_tensors
 
         return read_tensors(path, convention)
-    if path.name.endswith((".keras", ".h5")):
-        from downslope.exchange.keras_files import read_keras
+    from downslope.exchange.keras_files import read_keras
 
-        if convention not in {"keras", "downslope.keras"}:
-            raise UsageError(f"convert: {path.name} is Keras's; use --from keras, not --from {convention}.")
-        return read_keras(path, convention).snapshot
-    raise UsageError(
-        "convert: IN must be a .pt, .pth, .safetensors, .msgpack, .keras or .weights.h5 file, a run folder, or a "
-        f"folder of orbax; got {path}."
-    )
-
-
-def _read_folder(folder: Path, convention: str) -> Snapshot:
-    if looks_like_orbax(folder):
-        from downslope.jax.state_files import read_orbax
-
-        return read_orbax(folder, convention)
-    return _read_run(folder, convention)
+    if convention not in {"keras", "downslope.keras"}:
+        raise UsageError(f"convert: {shown(path.name)} is Keras's; use --from keras, not --from {convention}.")
+    return read_keras(path, convention).snapshot
 
 
 def looks_like_orbax(folder: Path) -> bool:
@@ -78,7 +90,7 @@ def _read_run(folder: Path, convention: str) -> Snapshot:
 
     find_run_folder(folder)
     if convention != "downslope":
-        raise UsageError(f"convert: {folder} is a run of ours; use --from downslope, not --from {convention}.")
+        raise UsageError(f"convert: {shown(folder)} is a run of ours; use --from downslope, not --from {convention}.")
     from downslope.torch.state_files import as_array, settings_of_group
     from downslope.training.run_folder import RunFolder
 
@@ -94,7 +106,7 @@ def _read_run(folder: Path, convention: str) -> Snapshot:
     model = checkpoint.tensors["model"]
     bare = zip(without_wrappers(model), model.values(), strict=True)  # as the optimizer's names are
     return Snapshot(
-        what=f"{folder}, {checkpoint.folder.name} (our own run)",
+        what=f"{shown(folder)}, {checkpoint.folder.name} (our own run)",
         convention="downslope",
         velocity=velocity,
         params={n: as_array(t, n, notes) for n, t in bare if t.is_floating_point() or t.is_complex()},

@@ -5,15 +5,20 @@ What lives here: reading them into `Settings`. What does not: what their words m
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from downslope.core.errors import SettingsError
+from downslope.core.files import read_text
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
+from downslope.core.strict_json import decode_json
 from downslope.exchange.reading import settings_from_convention
+
+_LONGEST_NUMBER = 400
+"""Digits of a number; Python itself reads no integer of more than 4,300."""
 
 _TOKEN = re.compile(
     r"""\s+ | \#[^\n]* | (?P<word>[A-Za-z_][\w.]*) | (?P<string>"[^"\n]*"|'[^'\n]*') |
@@ -33,20 +38,20 @@ def read_configuration(path: Path) -> Settings:
         SettingsError: If it is neither, or says what settings cannot hold.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, SettingsError)
     except UnicodeDecodeError:
-        raise SettingsError(f"{path}: is no text.") from None
+        raise SettingsError(f"{shown(path)}: is no text.") from None
+    except OSError as error:
+        raise SettingsError(f"{shown(path)}: cannot be read: {error.strerror or error}.") from None
     try:
         if path.suffix == ".prototxt":
             return settings_from_solver(text)
         if path.suffix == ".json":
-            return settings_from_keras_config(json.loads(text))
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from None
-    except ValueError as error:
-        raise SettingsError(f"{path}: not valid JSON: {error}.") from None
+            return settings_from_keras_config(decode_json(text, dict[str, Any], "its JSON", SettingsError))
+    except (SettingsError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise SettingsError(f"{shown(path)}: {shown(error, 1000)}") from None
     raise SettingsError(
-        f"{path}: must be a Caffe solver (.prototxt), a Keras configuration (.json) or a recipe (.toml)."
+        f"{shown(path)}: must be a Caffe solver (.prototxt), a Keras configuration (.json) or a recipe (.toml)."
     )
 
 
@@ -127,14 +132,14 @@ def parse_solver(text: str) -> dict[str, Any]:
 
 def _tokens(text: str) -> list[tuple[str, str, int]]:
     found: list[tuple[str, str, int]] = []
-    place = 0
+    place, line = 0, 1
     while place < len(text):
         match = _TOKEN.match(text, place)
-        line = text.count("\n", 0, place) + 1
         if match is None:
             raise SettingsError(f"line {line}: {text[place : place + 20].splitlines()[0]!r} cannot be read.")
         if match.lastgroup is not None:
             found.append((match.lastgroup, match.group(), line))
+        line += text.count("\n", place, match.end())
         place = match.end()
     return found
 
@@ -158,6 +163,8 @@ def _value(token: tuple[str, str, int]) -> Any:
     if kind == "word":
         return {"true": True, "false": False}.get(text, text)
     if kind == "number":
+        if len(text) > _LONGEST_NUMBER:
+            raise SettingsError(f"line {line}: {shown(text, 40)} is no number that a solver has.")
         return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
     raise SettingsError(f"line {line}: a value is expected; got {text!r}.")
 

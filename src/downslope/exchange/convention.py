@@ -66,7 +66,8 @@ class Convention:
         undampened_first_step: Whether a parameter's first gradient enters the velocity undampened, as in `Settings`.
         decay: The way of weight decay where no argument decides it.
         state_key: What it calls the stored velocity.
-        without_momentum: Arguments that it ignores where momentum is 0.
+        without_momentum: What it ignores where momentum is 0. Nesterov is among them where its formula then is plain
+            SGD's and it runs; where it is not, the system itself refuses it, as torch does, and so do `Settings`.
         ignores: Arguments that it takes and silently ignores, always.
         neutral: By argument that is no part of the rule, the values with which it changes nothing.
         nesterov_with_dampening: Whether both together are allowed.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import io
-import json
+import math
 import re
 import zipfile
 from collections.abc import Mapping
@@ -20,9 +20,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from downslope.core.bounds import MOST_JSON, check_unpacked, read_whole
 from downslope.core.errors import MissingDependencyError, SettingsError, StateError, did_you_mean
+from downslope.core.files import open_regular
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
+from downslope.core.strict_json import decode_json
+from downslope.exchange.archives import open_archive, read_member
 from downslope.exchange.keras_layers import Layer, name_momentums, order_of_config
+from downslope.exchange.other_optimizers import KERAS_NAMES, refusal
 from downslope.exchange.own_words import keras_lr
 from downslope.exchange.reading import settings_from_convention
 from downslope.exchange.snapshot import Snapshot, as_written, damaged, replace_file
@@ -38,6 +44,7 @@ class KerasFile:
         path: Where it lies.
         weights: Its HDF5 part.
         config: Its configuration; empty for a `.weights.h5`.
+        is_archive: Whether it is a zip archive, as `.keras` files are, or HDF5 alone.
         places: By parameter name, the dataset that holds it.
         momentums: By parameter name, the dataset that holds its velocity.
         iteration: The dataset of the iteration.
@@ -48,6 +55,7 @@ class KerasFile:
     path: Path
     weights: bytes
     config: Mapping[str, Any]
+    is_archive: bool
     places: dict[str, str]
     momentums: dict[str, str]
     iteration: str
@@ -65,26 +73,36 @@ def read_keras(path: Path, convention: str = "keras") -> KerasFile:
     Raises:
         StateError: If it is damaged, has no optimizer of momentum in it, or one that is not SGD.
     """
-    weights, config = _open(path)
+    weights, config, is_archive = _open(path)
     own = _table(_table(config.get("compile_config")).get("optimizer"))
-    name = own.get("class_name", "SGD")
+    name = str(own.get("class_name", "SGD"))
     if name not in {"SGD", "Custom>SGD"}:
-        raise StateError(f"{path}: its optimizer is {name}, and only SGD's state can be carried over.")
+        raise StateError(f"{shown(path)}: its optimizer is {shown(name)}, and only SGD's state can be carried over.")
     h5py = _h5py()
     if str(own.get("registered_name") or "").startswith("downslope") and convention == "keras":
-        raise StateError(f"{path}: its optimizer is downslope.keras.SGD. Use downslope.keras instead of keras.")
+        raise StateError(f"{shown(path)}: its optimizer is downslope.keras.SGD. Use downslope.keras instead of keras.")
     try:
         with h5py.File(io.BytesIO(weights), "r") as file:
-            datasets = _datasets(h5py, file)
+            datasets = _datasets(h5py, file, path, len(weights))
+            called = _called(file, path)
             arrays = {place: file[place][()] for place in datasets}
             layers = _layers(file, datasets)
-    except (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise damaged(path, error) from None  # h5py raises any of these for a damaged file
+    except StateError:
+        raise
+    except _BROKEN as error:
+        raise damaged(path, error) from None
+    if not own and called.lower() in KERAS_NAMES:
+        raise StateError(refusal(shown(path), f"keras.optimizers' {shown(called)}", ()))
+    notes = (
+        []
+        if called in {"", "sgd", "SGD"} or own
+        else [
+            f"its optimizer is called {shown(called)}, which does not say of which class it is; it is taken to be SGD"
+        ]
+    )
     slots = sorted((p for p in arrays if re.fullmatch(r"optimizer/vars/\d+", p)), key=_in_numbers)
     if not slots:
-        raise StateError(
-            f"{path}: has no optimizer in it. Save it from a model that has been compiled and trained (or built)."
-        )
+        raise StateError(f"{shown(path)}: has no optimizer in it. {_HOW_TO_SAVE}")
     if arrays[slots[0]].shape != () or arrays[slots[0]].dtype.kind not in "iu":
         raise damaged(path, f"{slots[0]} is no count of steps")
     scheduled = isinstance(_table(own.get("config")).get("learning_rate"), Mapping)
@@ -95,27 +113,36 @@ def read_keras(path: Path, convention: str = "keras") -> KerasFile:
     momentums = dict(zip(found, rest, strict=True))
     places = {name: place for layer in layers for name, place in layer.places.items()}
     lr = as_written(float(arrays[slots[1]])) if with_lr else None
-    notes = () if all(name in places for name in found) else (_UNNAMED,)
+    notes += [] if all(name in places for name in found) else [_UNNAMED]
     return KerasFile(
         path=path,
         weights=weights,
         config=config,
+        is_archive=is_archive,
         places=places,
         momentums=momentums,
         iteration=slots[0],
         learning_rate=slots[1] if with_lr else None,
         snapshot=Snapshot(
-            what=f"{path.name} (Keras)",
+            what=f"{shown(path.name)} (Keras)",
             convention=convention,
             velocity={name: arrays[slot] for name, slot in momentums.items()},
             params={name: arrays[place] for name, place in places.items()},
             step=int(arrays[slots[0]]),
             settings=_settings(_table(own.get("config")), lr, path, convention),
-            notes=notes,
+            notes=tuple(notes),
         ),
     )
 
 
+_HOW_TO_SAVE = (
+    "Save it from a model that has been compiled with SGD and trained, or built: "
+    "model.optimizer.build(model.trainable_variables); model.save(...)."
+)
+_BROKEN = (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError, MemoryError)
+"""What h5py raises for a damaged file."""
+_DEEPEST, _MOST = 100, 100_000
+"""Levels and datasets that an HDF5 file may have."""
 _UNNAMED = (
     "which velocity is which parameter's cannot be told from this file, so that velocities are named by their place: "
     "momentum/0, momentum/1, ..., in the order of model.trainable_variables"
@@ -138,8 +165,11 @@ def write_keras(path: Path, snapshot: Snapshot, like: KerasFile) -> list[str]:
     """
     import numpy as np
 
-    if (path.suffix == ".keras") != (like.path.suffix == ".keras"):
-        raise StateError(f"{path} cannot be made like {like.path}: give both the same ending.")
+    if (path.suffix == ".keras") != like.is_archive:
+        form = "a .keras file" if like.is_archive else "a .weights.h5 file"
+        raise StateError(
+            f"{shown(path)} cannot be made like {shown(like.path)}, which is {form}: give both one ending."
+        )
     _check_names(snapshot, like)
     new: dict[str, Any] = {place: _filled(snapshot.velocity[name]) for name, place in like.momentums.items()}
     new |= {like.places[name]: array for name, array in snapshot.params.items()}
@@ -221,8 +251,8 @@ def _settings(config: Mapping[str, Any], lr: float | None, path: Path, conventio
         if convention != "keras":
             return _own_settings(arguments)
         return settings_from_convention(convention, arguments)
-    except SettingsError as error:
-        raise SettingsError(f"{path}: {error}") from None
+    except (SettingsError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise SettingsError(f"{shown(path)}: {shown(error, 1000)}") from None
 
 
 def _own_settings(config: Mapping[str, Any]) -> Settings | None:
@@ -236,36 +266,82 @@ def _own_settings(config: Mapping[str, Any]) -> Settings | None:
     return Settings(lr=keras_lr(lr), **own)
 
 
-def _open(path: Path) -> tuple[bytes, Mapping[str, Any]]:
-    data = path.read_bytes()
-    if path.suffix != ".keras":
-        return data, {}
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return archive.read(_WEIGHTS), _table(json.loads(archive.read(_CONFIG)))
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError) as error:
-        raise damaged(path, error) from None
+def _open(path: Path) -> tuple[bytes, Mapping[str, Any], bool]:
+    """Return the HDF5 part of a file, its configuration, empty where it has none, and whether it is an archive."""
+    with open_regular(path, StateError) as file:
+        if file.read(4) == b"PK\x03\x04":
+            with open_archive(file, path) as archive:
+                config = read_member(archive, _CONFIG, path, MOST_JSON)
+                weights = read_member(archive, _WEIGHTS, path)
+            return weights, decode_json(config, dict[str, Any], f"{path}, {_CONFIG}", StateError), True
+    return read_whole(path, StateError), {}, False
 
 
 def _packed(like: KerasFile, weights: bytes) -> bytes:
-    if like.path.suffix != ".keras":
+    if not like.is_archive:
         return weights
     stream = io.BytesIO()
-    with zipfile.ZipFile(like.path) as old, zipfile.ZipFile(stream, "w") as new:
+    with (
+        open_regular(like.path, StateError) as file,
+        open_archive(file, like.path) as old,
+        zipfile.ZipFile(stream, "w") as new,
+    ):
         for item in old.infolist():
-            new.writestr(item, weights if item.filename == _WEIGHTS else old.read(item))
+            is_weights = item.filename == _WEIGHTS
+            new.writestr(item, weights if is_weights else read_member(old, item.filename, like.path))
     return stream.getvalue()
 
 
-def _datasets(h5py: Any, file: Any) -> list[str]:
-    """Return every dataset that lies in this very file; links to others are not followed."""
+def _called(file: Any, path: Path) -> str:
+    """Return what the optimizer is called, which for a weights file is all that it says about its class."""
+    if "optimizer_weights" in file or "model_weights" in file:
+        raise StateError(
+            f"{shown(path)}: is a whole model in one .h5 file, the form of older Keras, whose velocities are not read "
+            "here. Load it with keras.models.load_model, and save it as .keras."
+        )
+    return str(file["optimizer/vars"].attrs.get("name", "")) if "optimizer/vars" in file else ""
+
+
+def _datasets(h5py: Any, file: Any, path: Path, size: int) -> list[str]:
+    """Return every dataset, all of them numbers that lie in this very file and fit its size.
+
+    HDF5 can take data from any file of the machine, by links, external storage and virtual datasets; Keras never does.
+
+    Args:
+        h5py: The library.
+        file: The opened file.
+        path: Its name, for messages.
+        size: Its bytes.
+    """
     found: list[str] = []
-    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
-    if not all(isinstance(name, str) for name in found):
-        raise ValueError("a name in it is no text")
-    elsewhere = [name for name in found if file[name].is_virtual or file[name].external]
-    if elsewhere:
-        raise ValueError(f"{elsewhere[0]} refers to another file")
+    declared = 0
+    open_groups: list[tuple[str, Any]] = [("", file)]
+    seen: set[Any] = set()
+    while open_groups:
+        place, group = open_groups.pop()
+        info = h5py.h5o.get_info(group.id)
+        if (info.fileno, info.addr) in seen or place.count("/") > _DEEPEST or len(seen) > _MOST:
+            raise ValueError("its groups lead in a circle, or are too many or too deep")
+        seen.add((info.fileno, info.addr))
+        for name in group:
+            here = f"{place}{name}"
+            is_own = isinstance(name, str) and isinstance(group.get(name, getlink=True), h5py.HardLink)
+            if not is_own:
+                raise ValueError(f"{here} is a link, perhaps to another file")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                open_groups.append((f"{here}/", item))
+            elif isinstance(item, h5py.Dataset):
+                if item.is_virtual or item.external:
+                    raise ValueError(f"{here} refers to another file")
+                if item.dtype.kind not in "biufc" or item.shape is None:
+                    raise StateError(f"{shown(path)}: {shown(here)} must hold numbers; got {shown(item.dtype)}.")
+                declared += math.prod(item.shape) * item.dtype.itemsize
+                chunk = math.prod(item.chunks) * item.dtype.itemsize if item.chunks else 0
+                check_unpacked(path, max(declared, chunk), size, StateError)
+                found.append(here)
+                if len(found) > _MOST:
+                    raise ValueError("it has too many datasets")
     return found
 
 
@@ -293,10 +369,11 @@ def _name_of(file: Any, group: str, otherwise: str) -> str:
     return str(item["vars"].attrs.get("name", otherwise) if "vars" in item else otherwise)
 
 
-def _in_numbers(path: str) -> list[tuple[str, int]]:
+def _in_numbers(path: str) -> list[tuple[str, tuple[int, str]]]:
     """Return a key that sorts the numbers in a name as numbers."""
     parts = re.split(r"(\d+)", path)
-    return [(text, int(digits or 0)) for text, digits in zip(parts[::2], [*parts[1::2], ""], strict=True)]
+    digits = [number.lstrip("0") for number in (*parts[1::2], "")]
+    return [(text, (len(d), d)) for text, d in zip(parts[::2], digits, strict=True)]
 
 
 def _h5py() -> Any:

@@ -7,7 +7,7 @@ only where shapes leave no choice. What does not: HDF5 (`keras_files.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -27,6 +27,8 @@ _VARIABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """By the group's name without its number, what a layer's variables are called, in order."""
 
+_MOST_ORDERS = 20_000
+"""Orders of layers that are looked at."""
 _MOVING = ("moving_mean", "moving_variance")
 
 
@@ -131,26 +133,68 @@ def name_momentums(layers: list[Layer], shapes: list[Shape], *, certain: bool) -
     for layer in layers:
         if layer.trainable:
             by_kind.setdefault("" if certain else layer.kind, []).append(layer)
-    answers = _orders(tuple(tuple(kind) for kind in by_kind.values()), tuple(shapes))
-    if len(answers) != 1:
+    order = _only_order([tuple(kind) for kind in by_kind.values()], shapes)
+    if order is None:
         return [f"momentum/{place}" for place in range(len(shapes))]
-    return answers[0]
+    return [name for layer in order for name in layer.trainable]
 
 
-def _orders(queues: tuple[tuple[Layer, ...], ...], shapes: tuple[Shape, ...]) -> list[list[str]]:
-    """Return up to two ways to take layers from the heads of queues so that their shapes are those given."""
-    if not shapes:
-        return [[]] if not any(queues) else []
-    found: list[list[str]] = []
+def _only_order(queues: list[tuple[Layer, ...]], shapes: list[Shape]) -> list[Layer] | None:
+    """Return the one way to take layers from the heads of queues so that their shapes are those given.
+
+    None if there is no way, are several, or so many orders are thinkable that they cannot all be looked at. What is
+    left to do depends only on how many layers were taken of each queue: each such state is visited once.
+    """
+    start = (0,) * len(queues)
+    offsets = [_offsets(queue) for queue in queues]
+    ends = tuple(len(queue) for queue in queues)
+    ways: dict[tuple[int, ...], tuple[int, list[Layer]]] = {}  # how many ways lead on, at most 2, and the first step
+    stack = [start]
+    while stack:
+        taken = stack[-1]
+        if taken in ways:
+            stack.pop()
+            continue
+        done = sum(offset[count] for offset, count in zip(offsets, taken, strict=True))
+        if taken == ends:
+            ways[taken] = (int(done == len(shapes)), [])
+            continue
+        onward = list(_onward(queues, taken, shapes[done:]))
+        waiting = [state for _, state in onward if state not in ways]
+        if waiting:
+            stack += waiting
+            if len(ways) + len(stack) > _MOST_ORDERS:
+                return None
+            continue
+        possible = [(head, state) for head, state in onward if ways[state][0]]
+        count = min(sum(ways[state][0] for _, state in possible), 2)
+        ways[taken] = (count, [head for head, _ in possible[:1]])
+    if ways[start][0] != 1:
+        return None
+    order: list[Layer] = []
+    while start != ends:
+        head = ways[start][1][0]
+        order.append(head)
+        place = next(p for p, queue in enumerate(queues) if start[p] < len(queue) and queue[start[p]] is head)
+        start = (*start[:place], start[place] + 1, *start[place + 1 :])
+    return order
+
+
+def _onward(
+    queues: list[tuple[Layer, ...]], taken: tuple[int, ...], shapes: list[Shape]
+) -> Iterator[tuple[Layer, tuple[int, ...]]]:
+    """Yield the layers that may come next, and what is then taken."""
     for place, queue in enumerate(queues):
-        if not queue:
-            continue
-        head = queue[0]
-        own = tuple(head.shapes[name] for name in head.trainable)
-        if shapes[: len(own)] != own:
-            continue
-        rest = (*queues[:place], queue[1:], *queues[place + 1 :])
-        found += [[*head.trainable, *others] for others in _orders(rest, shapes[len(own) :])]
-        if len(found) > 1:
-            return found[:2]
-    return found
+        if taken[place] < len(queue):
+            head = queue[taken[place]]
+            own = [head.shapes[name] for name in head.trainable]
+            if shapes[: len(own)] == own:
+                yield head, (*taken[:place], taken[place] + 1, *taken[place + 1 :])
+
+
+def _offsets(queue: tuple[Layer, ...]) -> list[int]:
+    """Return how many variables the first 0, 1, 2, ... layers of a queue have."""
+    counts = [0]
+    for layer in queue:
+        counts.append(counts[-1] + len(layer.trainable))
+    return counts

@@ -18,7 +18,9 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from downslope.core.errors import StateError, did_you_mean, one_of
+from downslope.core.files import read_text
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
 from downslope.exchange.snapshot import Snapshot
 
 BIASES = "lstm_bias"
@@ -84,13 +86,13 @@ def read_table(words: Iterable[str]) -> Table:
         entries = _entries_of_file(Path(word)) if "=" not in word else dict([_entry_of_word(word)])
         for name, entry in entries.items():
             if name in table:
-                raise StateError(f"--map: `{name}` is given twice. Give it once.")
+                raise StateError(f"--map: `{shown(name)}` is given twice. Give it once.")
             table[name] = entry
     aims = [aim for entry in table.values() for aim in entry.targets]
     shared = {entry.to for entry in table.values() if entry.layout == BIASES}
     twice = next((aim for aim in aims if aims.count(aim) > 1 + (aim in shared)), None)
     if twice is not None:
-        raise StateError(f"--map: two parameters go to `{twice}`. Each needs a place of its own.")
+        raise StateError(f"--map: two parameters go to `{shown(twice)}`. Each needs a place of its own.")
     return table
 
 
@@ -104,13 +106,18 @@ def _entry_of_word(word: str) -> tuple[str, Entry]:
 
 def _entries_of_file(path: Path) -> Table:
     try:
-        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
+        parsed = tomllib.loads(read_text(path, StateError))
+    except StateError as error:
+        raise StateError(f"--map {error}") from None
     except FileNotFoundError:
         raise StateError(
-            f"--map {path}: there is no such file, and it is no entry either. Write NAME=THERE, or NAME=THERE:LAYOUT."
+            f"--map {shown(path)}: there is no such file, and it is no entry either. Write NAME=THERE, or "
+            "NAME=THERE:LAYOUT."
         ) from None
+    except OSError as error:
+        raise StateError(f"--map {shown(path)}: cannot be read: {error.strerror or error}.") from None
     except (ValueError, RecursionError) as error:
-        raise StateError(f"--map {path}: not valid TOML: {error}.") from None
+        raise StateError(f"--map {shown(path)}: not valid TOML: {shown(error)}.") from None
     table: Table = {}
     for name, value in parsed.items():
         if value is False:
@@ -122,8 +129,8 @@ def _entries_of_file(path: Path) -> Table:
             table[name] = Entry(chosen["to"], chosen.get("layout", "same"))
         else:
             raise StateError(
-                f'--map {path}: `{name}` must be a name, {{ to = "name", layout = "dense" }}, or false to leave it '
-                f"out; got {value!r}. Names with dots need quotes around them."
+                f'--map {shown(path)}: `{shown(name)}` must be a name, {{ to = "name", layout = "dense" }}, or false '
+                f"to leave it out; got {shown(repr(value))}. Names with dots need quotes around them."
             )
     return table
 
@@ -146,14 +153,14 @@ def apply_table(snapshot: Snapshot, table: Table, *, to_keras: bool, from_keras:
     unknown = [name for name in table if name not in names]
     if unknown:
         raise StateError(
-            f"--map: {snapshot.what} has no parameter `{unknown[0]}`.{did_you_mean(unknown[0], names)} "
-            f"It has {', '.join(names)}."
+            f"--map: {snapshot.what} has no parameter `{shown(unknown[0])}`.{did_you_mean(unknown[0], names)} "
+            f"It has {shown(', '.join(names), 2000)}."
         )
     missing = [name for name in snapshot.velocity if name not in table]
     if missing:
         raise StateError(
-            f"--map: nothing is said about {', '.join(f'`{name}`' for name in missing)}. "
-            f'Write {missing[0]}=THERE, or "{missing[0]}=" to leave it out.'
+            f"--map: nothing is said about {shown(', '.join(f'`{name}`' for name in missing), 2000)}. "
+            f'Write {shown(missing[0])}=THERE, or "{shown(missing[0])}=" to leave it out.'
         )
 
     def moved(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,12 +205,12 @@ def permuted(name: str, array: Any, layout: str, *, to_keras: bool, from_keras: 
         return array
     if to_keras == from_keras:
         raise StateError(
-            f"`{name}`: the layout \"{layout}\" says how PyTorch's and Keras's kernels differ, and here "
+            f"`{shown(name)}`: the layout \"{layout}\" says how PyTorch's and Keras's kernels differ, and here "
             f'{"both are" if to_keras else "neither is"} Keras. Use "same".'
         )
     if array.ndim != len(axes):
         raise StateError(
-            f'`{name}` has shape {array.shape}; the layout "{layout}" is for arrays of {len(axes)} axes. '
+            f'`{shown(name)}` has shape {array.shape}; the layout "{layout}" is for arrays of {len(axes)} axes. '
             'Use "same", or the layout of its layer.'
         )
     order = axes if to_keras else tuple(axes.index(axis) for axis in range(len(axes)))

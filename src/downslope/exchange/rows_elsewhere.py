@@ -36,6 +36,7 @@ ROWS = (
         ),
         lr_in_velocity=True,
         state_key="history",
+        without_momentum=("nesterov",),
         neutral={
             **dict.fromkeys(own_words.CAFFE_OTHERS, ANY),
             "regularization_type": ("L2",),
@@ -79,6 +80,7 @@ ROWS = (
             Argument(name="weight_decay", sets="weight_decay"),
         ),
         state_key="velocity",
+        without_momentum=("nesterov",),
         neutral={
             **dict.fromkeys(("parameters", "multi_precision", "use_multi_tensor", "name"), ANY),
             "grad_clip": (None,),
@@ -97,6 +99,7 @@ ROWS = (
             Argument(name="use_nesterov", sets="nesterov", default=False),
         ),
         state_key="moments",
+        without_momentum=("nesterov",),
         neutral={"params": ANY, "loss_scale": ANY},
         schedules="mindspore",
         remarks=("without groups of your own, parameters named beta or gamma are not decayed",),
@@ -119,6 +122,7 @@ ROWS = (
         ),
         lr_in_velocity=True,
         state_key="smoothed_gradient",
+        without_momentum=("nesterov",),
         neutral={
             **dict.fromkeys(("parameters", "epoch_size", "gradient_clipping_with_truncation"), ANY),
             "l1_regularization_weight": (0, 0.0),

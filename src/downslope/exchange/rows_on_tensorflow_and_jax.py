@@ -61,6 +61,7 @@ ROWS = (
             Argument(name="l2_loss", sets="weight_decay", decay="coupled", goes_to=_L2_LOSS),
         ),
         state_key="momentum",
+        without_momentum=("nesterov",),
         neutral={"use_locking": ANY, "name": ANY},
         schedules="tf1",
         source="read: tensorflow/python/training/momentum.py",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from downslope.core.errors import StateError
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,12 +44,29 @@ class Snapshot:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that each velocity has the shape of its parameter."""
+        """Check that velocities are floating or complex numbers, and each of the shape and kind of its parameter."""
+        for name, param in self.params.items():
+            if param.dtype.kind not in "biufc":
+                raise StateError(f"{self.what}: `{shown(name)}` must be an array of numbers; got {param.dtype}.")
         for name, velocity in self.velocity.items():
-            param = self.params.get(name)
-            if velocity is not None and param is not None and velocity.shape != param.shape:
+            if velocity is None:
+                continue
+            if velocity.dtype.kind not in "fc":
                 raise StateError(
-                    f"{self.what}: the velocity of `{name}` is {velocity.shape}, the parameter {param.shape}. "
+                    f"{self.what}: the velocity of `{shown(name)}` must hold floating or complex numbers; got "
+                    f"{velocity.dtype}."
+                )
+            param = self.params.get(name)
+            if param is None:
+                continue
+            if velocity.shape != param.shape:
+                raise StateError(
+                    f"{self.what}: the velocity of `{shown(name)}` is {velocity.shape}, the parameter {param.shape}. "
+                    "They are not of one training."
+                )
+            if velocity.dtype.kind == "c" and param.dtype.kind != "c":
+                raise StateError(
+                    f"{self.what}: the velocity of `{shown(name)}` is {velocity.dtype}, the parameter {param.dtype}. "
                     "They are not of one training."
                 )
 
@@ -73,9 +91,11 @@ def replace_file(path: Path, data: bytes) -> None:
         path: Where.
         data: What.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
+    beside.unlink(missing_ok=True)  # of a process of this number that was killed; a link there is not followed
     try:
-        beside.write_bytes(data)
+        with beside.open("xb") as file:
+            file.write(data)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
@@ -85,4 +105,4 @@ def damaged(path: Path, why: object) -> StateError:
     """Return the error for a file that cannot be read as what its name says."""
     words = str(why).strip() or type(why).__name__
     first = words.splitlines()[0].split(". ")[0].rstrip(".")
-    return StateError(f"{path}: damaged, or not what its name says: {first}. Nothing was written.")
+    return StateError(f"{shown(path)}: damaged, or not what its name says: {shown(first)}. Nothing was written.")

@@ -6,6 +6,7 @@ What lives here: `convert_state`, on arrays of any framework. What does not: the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -13,10 +14,14 @@ from typing import Any, cast
 from downslope.core.errors import SettingsError, StateError, did_you_mean
 from downslope.core.schedules.base import Schedule
 from downslope.core.settings import Settings, is_zero
+from downslope.core.shown import shown
 from downslope.exchange.conventions import find_convention
 from downslope.exchange.passage import Passage, Side, find_passage
 from downslope.exchange.reading import settings_from_convention
 from downslope.exchange.writing import arguments_for_convention
+
+_NO_FRACTION = re.compile(r"int|bool|object|str|datetime|timedelta|void|[<>|=]?[SUVOb]\d*$")
+"""Formats of arrays that are no velocity's, in the words of any framework."""
 
 PerParameter = Settings | Mapping[str, Settings]
 """Settings of all parameters, or of each by name."""
@@ -142,7 +147,11 @@ def _taken_apart(state: Any) -> tuple[dict[str, Any], int | None]:
         velocities, step = table, None
     for name, array in velocities.items():
         if array is not None and not (hasattr(array, "shape") and hasattr(array, "dtype")):
-            raise StateError(f"the velocity of `{name}` must be an array or None; got {type(array).__name__}.")
+            raise StateError(f"the velocity of `{shown(name)}` must be an array or None; got {type(array).__name__}.")
+        if array is not None and _NO_FRACTION.search(str(array.dtype)):
+            raise StateError(
+                f"the velocity of `{shown(name)}` must hold floating or complex numbers; got {array.dtype}."
+            )
     return dict(velocities), step
 
 

@@ -17,8 +17,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from downslope.core.bounds import read_whole
 from downslope.core.errors import MissingDependencyError, StateError
+from downslope.core.shown import shown
+from downslope.core.strict_json import decode_json
+from downslope.exchange.convention import Convention
 from downslope.exchange.conventions import find_convention
+from downslope.exchange.other_optimizers import OTHER_WORDS, optax_optimizer, refusal, torch_optimizer
 from downslope.exchange.snapshot import Snapshot, damaged, replace_file
 
 if TYPE_CHECKING:
@@ -49,39 +54,58 @@ def read_tensors(path: Path, convention: str) -> Snapshot:
     said = metadata.get("convention")
     if said is not None and find_convention(said) is not row:
         raise StateError(
-            f"{path}: it says itself that its velocities are {said}'s, not {row.name}'s. Use --from {said}."
+            f"{path}: it says itself that its velocities are {shown(said)}'s, not {row.name}'s. "
+            f"Use --from {shown(said)}."
         )
     prefixes = (_VELOCITY, f"{row.state_key}.")
     velocity: dict[str, Any] = {}
     params: dict[str, Any] = {}
-    step: int | None = None
+    steps: set[int] = set()
     stray: list[str] = []
     for name in sorted(tensors):
         array = tensors[name]
         if name in _STEP and array.shape == () and array.dtype.kind in "iu":
-            step = int(array)
+            steps.add(int(array))
         elif prefix := next((p for p in prefixes if name.startswith(p)), None):
-            velocity[name.removeprefix(prefix)] = array
+            _put(path, velocity, name.removeprefix(prefix), array, "velocity")
         elif prefix := next((p for p in _PARAM if name.startswith(p)), None):
-            params[name.removeprefix(prefix)] = array
+            _put(path, params, name.removeprefix(prefix), array, "parameter")
         else:
             stray.append(name)
     if stray:
-        raise StateError(
-            f"{path}: nothing says what {', '.join(f'`{name}`' for name in stray[:3])}"
-            f"{' and others are' if len(stray) > 3 else ' is' if len(stray) == 1 else ' are'}. "
-            f"Begin the names of velocities with {_VELOCITY} or {row.state_key}., and those of parameters with param."
-        )
+        raise StateError(_why_stray(path, stray, row))
     if not velocity:
         raise StateError(f"{path}: holds no velocity. Its names begin with {_VELOCITY} or {row.state_key}.")
+    for name in _late(path, metadata):
+        _put(path, velocity, name, None, "velocity")
+    if len(steps) > 1:
+        raise StateError(f"{path}: says {' and '.join(map(str, sorted(steps)))} steps. Leave `step` or `count` out.")
     return Snapshot(
-        what=f"{path.name} ({row.title})",
+        what=f"{shown(path.name)} ({row.title})",
         convention=row.name,
-        velocity=velocity | dict.fromkeys(_late(path, metadata)),
+        velocity=velocity,
         params=params,
-        step=step,
+        step=steps.pop() if steps else None,
         notes=notes,
     )
+
+
+def _why_stray(path: Path, stray: list[str], row: Convention) -> str:
+    """Return the message for names that begin with no word that is known here."""
+    words = {word for name in stray for word in name.split(".")}
+    if other := torch_optimizer(words, ()) or optax_optimizer(words):
+        return refusal(shown(path), other, words & OTHER_WORDS)
+    return (
+        f"{shown(path)}: nothing says what {', '.join(f'`{shown(name)}`' for name in stray[:3])}"
+        f"{' and others are' if len(stray) > 3 else ' is' if len(stray) == 1 else ' are'}. "
+        f"Begin the names of velocities with {_VELOCITY} or {row.state_key}., and those of parameters with param."
+    )
+
+
+def _put(path: Path, held: dict[str, Any], name: str, array: Any, what: str) -> None:
+    if name in held:
+        raise StateError(f"{path}: has two entries for the {what} of `{shown(name)}`. Leave one out.")
+    held[name] = array
 
 
 def write_tensors(path: Path, snapshot: Snapshot) -> None:
@@ -109,25 +133,19 @@ def write_tensors(path: Path, snapshot: Snapshot) -> None:
 
 def _late(path: Path, metadata: Mapping[str, str]) -> list[str]:
     """Return the names of the parameters that have had no gradient."""
-    try:
-        names = json.loads(metadata.get("no_gradient_yet", "[]"))
-    except ValueError as error:
-        raise damaged(path, error) from None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise damaged(path, "no_gradient_yet is no list of names")
-    return names
+    return decode_json(metadata.get("no_gradient_yet", "[]"), list[str], f"{path}, no_gradient_yet", StateError)
 
 
 def _load(path: Path) -> tuple[dict[str, Any], Mapping[str, str], tuple[str, ...]]:
     """Return the arrays of a file, its metadata, and what a person should know."""
-    data = path.read_bytes()
     library, broken = _safetensors()
+    data = read_whole(path, StateError)
     try:
         parts = library.deserialize(data)  # which checks the layout; bfloat16, which NumPy has not, is left to us
         length = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        metadata = decode_json(data[8 : 8 + length], dict[str, Any], path, StateError).get("__metadata__") or {}
         tensors = {name: _array(path, name, part) for name, part in parts}
-    except (broken, ValueError, KeyError, TypeError) as error:
+    except (broken, ValueError, KeyError, TypeError, OverflowError) as error:
         if isinstance(error, StateError):
             raise
         raise damaged(path, error) from None
@@ -142,7 +160,7 @@ def _array(path: Path, name: str, part: Mapping[str, Any]) -> Any:
     dtype = _FORMATS.get(part["dtype"])
     if dtype is None:
         raise StateError(
-            f"{path}: `{name}` is {part['dtype']}, which cannot be read here. Save it as float32 (F32); "
+            f"{path}: `{shown(name)}` is {part['dtype']}, which cannot be read here. Save it as float32 (F32); "
             f"read are {', '.join(_FORMATS)}."
         )
     array = np.frombuffer(part["data"], dtype)

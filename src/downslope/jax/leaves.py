@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import optax
 
 from downslope.core.errors import SettingsError, StateError
-from downslope.jax.names import leaf_name
+from downslope.core.shown import shown
+from downslope.jax.names import leaf_name, paths_of_variables
 
 NamedLeaf = tuple[str, Any]
 
@@ -27,7 +28,8 @@ def is_hole(leaf: Any) -> bool:
 def named_leaves(tree: Any) -> tuple[list[NamedLeaf], Any]:
     """Return the leaves of a tree with their names, holes included, and its structure."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_hole)
-    return [(leaf_name(path), leaf) for path, leaf in leaves], structure
+    within = paths_of_variables(tree)
+    return [(leaf_name(path[:-1] if path[:-1] in within else path), leaf) for path, leaf in leaves], structure
 
 
 def leaves_beside(grads: Sequence[NamedLeaf], structure: Any, tree: Any, what: str) -> list[Any]:
@@ -68,9 +70,11 @@ def check_params(named: Sequence[NamedLeaf]) -> None:
         dtype = _dtype_of(leaf)
         if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
             kind = f"a value of type {type(leaf).__name__}" if dtype is None else f"one of {dtype}"
+            way = "Keep what is not trained out of the tree, or hide it with optax.masked."
+            if dtype is None and callable(leaf):
+                way = "Of an equinox module pass the arrays alone: eqx.filter(model, eqx.is_inexact_array)."
             raise SettingsError(
-                f"parameter {_quoted(name)} must be an array of floating or complex numbers; got {kind}. "
-                "Keep what is not trained out of the tree, or hide it with optax.masked."
+                f"parameter {_quoted(name)} must be an array of floating or complex numbers; got {kind}. {way}"
             )
 
 
@@ -130,14 +134,14 @@ def check_state(state: Any) -> None:
 
 
 def checked_velocity_dtype(dtype: Any) -> Any:
-    """Return `dtype` if it is None or a real floating format of at least 16 bits, else raise `SettingsError`."""
+    """Return `dtype` if it is None or a floating or complex format of at least 16 bits, else raise `SettingsError`."""
     if dtype is None:
         return None
     try:
         found = jnp.dtype(dtype)
     except TypeError:
         found = None
-    if found is None or not jnp.issubdtype(found, jnp.floating) or found.itemsize < 2:
+    if found is None or not jnp.issubdtype(found, jnp.inexact) or found.itemsize < 2:
         raise SettingsError(f"`velocity_dtype` must be None or a floating format such as jnp.float32; got {dtype!r}.")
     return found
 
@@ -148,7 +152,8 @@ def zeros_for(name: str, param: Any, dtype: Any) -> jax.Array:
     Args:
         name: Name of the parameter.
         param: The parameter.
-        dtype: The real format that was asked for, or None for the parameter's own.
+        dtype: The format that was asked for, or None for the parameter's own. A complex parameter has its complex
+            counterpart, a real one its real counterpart.
 
     Raises:
         SettingsError: If JAX does not have it: float64 while 64 bits are switched off, or complex numbers of 16 bits.
@@ -160,11 +165,14 @@ def _velocity_format(name: str, param: Any, dtype: Any) -> Any:
     own = jnp.asarray(param).dtype
     if dtype is None:
         return own
-    if jnp.issubdtype(own, jnp.complexfloating):
+    is_complex = jnp.issubdtype(own, jnp.complexfloating)
+    if is_complex and not jnp.issubdtype(dtype, jnp.complexfloating):
         counterpart = {"float32": jnp.complex64, "float64": jnp.complex128}.get(dtype.name)
         if counterpart is None:
             raise SettingsError(f"{_quoted(name)} is complex, and there are no complex numbers of {dtype}.")
         dtype = jnp.dtype(counterpart)
+    elif not is_complex:
+        dtype = jnp.finfo(dtype).dtype  # of a complex format, the real one of the same precision
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise SettingsError(
             f"`velocity_dtype` {dtype} needs 64 bits, which JAX has switched off. Use "
@@ -181,4 +189,4 @@ def _dtype_of(leaf: Any) -> Any:
 
 
 def _quoted(name: str) -> str:
-    return f"`{name}`" if name else "(the only one)"
+    return f"`{shown(name)}`" if name else "(the only one)"

@@ -6,6 +6,7 @@ to normalisation layers. What does not: matching, which is the core's.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +30,23 @@ def leaf_name(path: tuple[Any, ...]) -> str:
         ['params.Dense_0.0', 'params.Dense_0.1.kernel']
     """
     return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def paths_of_variables(tree: Any) -> frozenset[tuple[Any, ...]]:
+    """Return the paths at which a tree has flax nnx's variables, around their arrays.
+
+    `nnx.Optimizer` calls `init` with variables, whose arrays have one more name on their path, `value`, and `update`
+    with their arrays alone; that name is left out, so that a parameter has one name in both.
+
+    Args:
+        tree: The tree.
+    """
+    nnx = sys.modules.get("flax.nnx")
+    kinds = tuple(kind for name in ("Variable", "VariableState") if (kind := getattr(nnx, name, None)) is not None)
+    if not kinds:
+        return frozenset()
+    nodes, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda node: isinstance(node, kinds))
+    return frozenset(path for path, node in nodes if isinstance(node, kinds))
 
 
 def assign_leaves(groups: Sequence[Group], shapes: Sequence[tuple[str, tuple[int, ...]]]) -> list[int]:

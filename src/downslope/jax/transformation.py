@@ -17,6 +17,7 @@ from jax.core import Tracer
 
 from downslope.core.errors import GroupError, SettingsError
 from downslope.core.groups import Group
+from downslope.core.known_arguments import says_our_words
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules.base import Schedule
 from downslope.core.settings import Decay, Settings
@@ -55,6 +56,7 @@ class SGDState(NamedTuple):
     started: Any = None
 
 
+@says_our_words("downslope.jax.sgd")
 def sgd(
     lr: Scheduled | None = None,
     momentum: Scheduled | None = None,
@@ -69,7 +71,7 @@ def sgd(
     settings: Settings | None = None,
     groups: Sequence[Group] = (),
     velocity_dtype: Any = None,
-) -> optax.GradientTransformation:
+) -> optax.GradientTransformationExtraArgs:
     """Return SGD with momentum and weight decay as an optax transformation of any pytree.
 
     Its updates are what is added to the parameters, by `optax.apply_updates` or otherwise. Each hyperparameter that is
@@ -94,9 +96,10 @@ def sgd(
         velocity_dtype: Format of the velocity, such as jnp.float32; None for that of each parameter.
 
     Returns:
-        A transformation with state `SGDState`. Narrow formats are computed in float32; updates are rounded once to
-        their parameter's format (the gradient's, without parameters), velocities to their own. A gradient that is None
-        leaves its parameter's velocity as it is, and its update is None.
+        A transformation with state `SGDState`, whose `update` takes extra arguments, as `optax.sgd`'s does. Narrow
+        formats are computed in float32; updates are rounded once to their parameter's format (the gradient's, without
+        parameters), velocities to their own. A gradient that is None leaves its parameter's velocity as it is, and its
+        update is None.
 
     Raises:
         SettingsError: If a value is not allowed. `init` and `update` raise it for trees that do not fit, GroupError for
@@ -127,7 +130,7 @@ def sgd(
     }
     common = checked_hyperparameters(given, settings)
     rule = SGDRule(common, tuple(groups), checked_velocity_dtype(velocity_dtype))
-    return optax.GradientTransformation(rule.init, cast("Any", rule.update))
+    return optax.GradientTransformationExtraArgs(rule.init, cast("Any", rule.update))
 
 
 class Row(NamedTuple):
@@ -179,8 +182,15 @@ class SGDRule:
             started=tree.unflatten(started) if any(home.asks_for_first for home in self._own) else None,
         )
 
-    def update(self, updates: Any, state: Any, params: Any = None) -> tuple[Any, SGDState]:
-        """Return what is to be added to the parameters, and the next state."""
+    def update(self, updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, SGDState]:
+        """Return what is to be added to the parameters, and the next state.
+
+        Args:
+            updates: Gradients.
+            state: The state.
+            params: Parameters, or None.
+            **extra_args: What other transformations of a chain take, such as `value`; nothing here needs them.
+        """
         rows, tree = self.rows_of(updates, state, params)
         known = ScalarsOfStep(state.count)
         deltas, velocities = [], []

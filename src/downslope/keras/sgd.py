@@ -17,6 +17,7 @@ from keras import ops
 
 from downslope.core.errors import SettingsError, StateError
 from downslope.core.groups import Group
+from downslope.core.known_arguments import says_our_words
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
@@ -80,6 +81,7 @@ class SGD(keras.optimizers.Optimizer):
         >>> model.compile(optimizer=SGD(0.1, momentum=0.9, weight_decay=5e-4), loss="mse")
     """
 
+    @says_our_words("downslope.keras.SGD")
     def __init__(
         self,
         learning_rate: Any = None,
@@ -196,7 +198,8 @@ class SGD(keras.optimizers.Optimizer):
             variables: The trainable variables, in the order in which they will be updated.
 
         Raises:
-            GroupError: If a pattern of `groups` matches nothing, or an excluded variable is not among these.
+            GroupError: If a pattern of `groups` or of an exclusion from weight decay matches nothing, or an excluded
+                variable is not among these.
             StateError: If variables were loaded before, and do not fit.
         """
         if self.built:
@@ -284,7 +287,8 @@ class SGD(keras.optimizers.Optimizer):
 
         Raises:
             SettingsError: If a step has been taken: it may be compiled, and would not see the change.
-            GroupError: If a variable is not one of this optimizer's, or a pattern is no regular expression.
+            GroupError: If a pattern is no regular expression; or, here once the optimizer is built and else when it
+                is, if a variable is not one of this optimizer's or a pattern is found in none of them.
         """
         held = self._held
         if held.has_stepped:

@@ -16,6 +16,7 @@ from downslope.core.errors import GroupError, did_you_mean
 from downslope.core.groups import Group, assign_groups
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
+from downslope.core.shown import shown
 from downslope.recipes.decode import Source, decode
 from downslope.recipes.encode import to_table
 
@@ -78,7 +79,7 @@ class Exclusion:
             name: Its name, as `names_of` gives it.
         """
         by_identity = key in self.keys if self.keys else any(map(partial(_ends_in, name=name), self.paths))
-        return by_identity or any(re.search(p, name) or re.search(p, name.rsplit("/", 1)[-1]) for p in self.patterns)
+        return by_identity or any(_is_found(pattern, name) for pattern in self.patterns)
 
     def check_found(self, keys: Sequence[Any], names: Sequence[str]) -> None:
         """Raise `GroupError` if an excluded variable is not among those of these keys and names."""
@@ -90,10 +91,21 @@ class Exclusion:
                 f"{missing[0]!r}, to be excluded from weight decay, is no variable of this optimizer."
                 f"{did_you_mean(missing[0], names)} The variables are: {', '.join(names)}."
             )
+        idle = [pattern for pattern in self.patterns if not any(_is_found(pattern, name) for name in names)]
+        if idle:
+            raise GroupError(
+                f"the pattern {shown(repr(idle[0]))} of `var_names`, to be excluded from weight decay, is found in no "
+                f"variable of this optimizer.{did_you_mean(idle[0], names)} "
+                f"The variables are: {shown(', '.join(names), 2000)}."
+            )
 
     def to_config(self) -> dict[str, list[str]]:
         """Return the exclusion as plain lists: paths and patterns."""
         return {"paths": list(self.paths), "names": list(self.patterns)}
+
+
+def _is_found(pattern: str, name: str) -> bool:
+    return bool(re.search(pattern, name) or re.search(pattern, name.rsplit("/", 1)[-1]))
 
 
 def path_of(variable: Any) -> str:
