@@ -61,9 +61,9 @@ _LOOSE = frozenset(
 )
 _LONGEST_CALL = 2000
 _SHORT_CALL = 200
-_LOOKED_AT = 40
-"""How often a text is looked through for the ends of its calls; after that a call must be a short one, so that many
-that never end cost no more than the length of the text."""
+_LOOKED_AT = 10
+"""How often a text is looked through for the ends of calls that are none; after that a call must be a short one, so
+that many that never end cost no more than the length of the text."""
 _FRAMEWORKS = (
     ("keras", ("keras",)), ("tensorflow", ("tf.", "tensorflow", "slim")), ("optax", ("optax",)),
     ("paddle", ("paddle",)),
@@ -84,12 +84,12 @@ def find_notation(plain: str) -> tuple[list[Fact], str]:
     for match in _CALL.finditer(plain):
         known = match.group(1).rsplit(".", 1)[-1]
         longest = _LONGEST_CALL if left > 0 else _SHORT_CALL
-        left -= longest if known in SIGNATURES else 0
         if blanks and match.start() < blanks[-1][1]:
             if known in _NESTED:
                 _call(plain, match, facts, whole, longest)
             continue
         end = _call(plain, match, facts, whole, longest)
+        left -= longest if known in SIGNATURES and not end else 0
         if end:
             blanks.append((match.start(), end))
     plain_left = _blank(plain, blanks)
