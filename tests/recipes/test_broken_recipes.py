@@ -327,3 +327,18 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         (tmp_path / "secret.toml").chmod(0)
         with pytest.raises(RecipeError, match="cannot be read: Permission denied"):
             load_recipe(tmp_path / "secret.toml")
+
+
+@pytest.mark.parametrize("digits", ["9" * 100_000, "-" + "1_0" * 50_000, "0x" + "F" * 100_000, "0b" + "1" * 100_000])
+@pytest.mark.parametrize("path", ["seed", "sgd.lr", "train.loss", "data.options.rows", "model.hidden", "nosuch"])
+def test_an_integer_without_end_has_one_short_message(path, digits):
+    """Wherever it stands, in a file or an override, alone or within: Python could not even show such an integer."""
+    for value in (digits, f"[{digits}]", f"{{ schedule = 'cosine', initial = {digits} }}"):
+        with pytest.raises(RecipeError, match="below 2\\*\\*63") as caught:
+            parse_recipe(f"{path} = {value}", "my.toml")
+        assert str(caught.value).startswith("my.toml")
+        assert len(str(caught.value)) < 200
+        with pytest.raises(RecipeError, match="below 2\\*\\*63") as caught:
+            parse_recipe(GOOD, "my.toml", [(path, value)])
+        assert str(caught.value).startswith(f"command line, --{path}: ")
+        assert len(str(caught.value)) < 200

@@ -43,8 +43,8 @@ class Scheduled(_KERAS.LearningRateSchedule):
     """One of our schedules as a learning rate for any optimizer of Keras.
 
     `SGD` here takes schedules as they are. With `keras.optimizers.Adam` and the like, wrap them: they count in
-    integers under every compiler, which Keras's own staircases do not (on JAX, compiled, ExponentialDecay drops a step
-    late for 41, 47, 55, 110 and 220 steps among others).
+    integers under every compiler, which Keras's own staircases do not (compiled, on TensorFlow and on JAX,
+    ExponentialDecay drops a step late for 41, 47, 55, 110, 220, 4690 and 46900 steps among others).
 
     Args:
         schedule: The schedule, in steps.

@@ -23,7 +23,7 @@ from downslope.core.files import read_text
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.schedules import SCHEDULES, Schedule
 from downslope.recipes.known import DEFAULT, known_name, known_recipes, known_text
-from downslope.recipes.overrides import Override, apply_overrides, expand_names
+from downslope.recipes.overrides import HUGE, Override, apply_overrides, check_integers, expand_names, too_many_digits
 from downslope.recipes.schema import Recipe
 
 _KINDS: Mapping[Any, str] = {
@@ -133,7 +133,10 @@ def parse_recipe(text: str, name: str = "recipe", overrides: Iterable[Override] 
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # tomllib lets int()'s and the stack's own errors through
+        if digits := too_many_digits(text):
+            raise RecipeError(f"{name}: not valid TOML: {HUGE} got one of {digits:,} digits.") from None
         raise RecipeError(f"{name}: not valid TOML: {error}.") from None
+    check_integers(table, lambda path: Source(name).place(path[:-1]), name)
     source = Source(name, tuple(path for path, _ in overrides))
     changed = apply_overrides(table, overrides)
     return decode(Recipe, _of_another_problem(expand_names(table), changed, source), source)

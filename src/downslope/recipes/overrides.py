@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import re
+import sys
 import tomllib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 from downslope.core.errors import RecipeError
 from downslope.recipes.schema import Recipe, Train
@@ -37,12 +38,50 @@ def parse_value(path: str, text: str) -> Any:
     try:
         table = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):  # tomllib lets int()'s and the stack's own errors through
+        if digits := too_many_digits(text):
+            raise RecipeError(f"command line, --{path}: {HUGE} got one of {digits:,} digits.") from None
         table = {}
     if set(table) == {"value"}:
+        check_integers(table["value"], lambda _: f"command line, --{path}", path)
         return table["value"]
     if _BARE_WORD.fullmatch(text):
         return text
     raise RecipeError(f"command line, --{path}: {text!r} is not a TOML value. {_advice(text)}")
+
+
+HUGE = "an integer must be below 2**63, as TOML's all are;"
+
+
+def too_many_digits(text: str) -> int:
+    """Return how many digits the first integer has of which Python makes no number, 0 if there is none."""
+    longest = sys.get_int_max_str_digits()
+    found = next((run for run in re.finditer(r"[0-9_]+", text) if longest and len(run[0]) > longest), None)
+    return len(found[0].replace("_", "")) if found else 0
+
+
+def check_integers(value: Any, place: Callable[[tuple[str, ...]], str], key: str) -> None:
+    """Raise `RecipeError` if an integer, at any depth, is so large that Python makes no decimal digits of it.
+
+    One in hexadecimal, octal or binary digits may be, and then no message could show it.
+
+    Args:
+        value: What TOML was decoded to.
+        place: From the path within `value` to what a message calls the place.
+        key: What it calls `value` itself.
+    """
+    left: list[tuple[tuple[str, ...], str, Any]] = [((), key, value)]
+    while left:
+        path, name, one = left.pop()
+        if isinstance(one, dict):
+            left += [((*path, inner), inner, item) for inner, item in reversed(cast("dict[str, Any]", one).items())]
+        elif isinstance(one, list):
+            left += [(path, name, item) for item in reversed(cast("list[Any]", one))]
+        elif isinstance(one, int) and (bits := one.bit_length()) > _SHOWN_BITS:
+            raise RecipeError(f"{place(path)}: `{name}`: {HUGE} got one of {bits:,} bits.")
+
+
+_SHOWN_BITS = 2000
+"""An integer of so many bits has fewer than 640 digits, the least that Python's limit can be set to."""
 
 
 def apply_overrides(table: dict[str, Any], overrides: Iterable[Override]) -> dict[str, Any]:

@@ -22,17 +22,22 @@ class Enough(Exception):  # noqa: N818 - no error: the test has seen as many ste
 def program(case, target, **options):
     """Return the exported program, run as a module."""
     text = export(case.recipe, to=target, steps_per_epoch=case.steps_per_epoch, **options)
+    return as_module(text, f"<{target}: {case.name}>")
+
+
+def as_module(text, name="<exported>"):
+    """Return a program, run as a module."""
     module = types.ModuleType("exported")
-    exec(compile(text, f"<{target}: {case.name}>", "exec"), module.__dict__)  # noqa: S102 - that it runs is the test
+    exec(compile(text, name, "exec"), module.__dict__)  # noqa: S102 - that it runs is the test
     module.TEXT = text
     return module
 
 
-def run_torch(case, target="torch", *, evaluate=None):
+def run_torch(case, target="torch", *, evaluate=None, module=None):
     """Train by the program's own `train`, watching the parameters as it asks for batches."""
     import torch
 
-    module = program(case, target)
+    module = module or program(case, target)
     model = torch.nn.Sequential()
     model.add_module("dense1", torch.nn.Linear(3, 2, dtype=torch.float64))
     model.add_module("logits", torch.nn.Linear(2, 1, dtype=torch.float64))
@@ -78,13 +83,13 @@ def _better(case):
     return lambda model: sign * float(next(values))
 
 
-def run_optax(case):
+def run_optax(case, *, module=None):
     """Train by the program's own compiled step."""
     import jax
     import jax.numpy as jnp
 
     with jax.enable_x64(True):
-        module = program(case, "optax")
+        module = program(case, "optax") if module is None else module()
         params = {
             layer: {"kernel": jnp.asarray(START[f"{layer}.weight"]), "bias": jnp.asarray(START[f"{layer}.bias"])}
             for layer in ("dense1", "logits")
@@ -118,14 +123,14 @@ def keras_model():
     return model
 
 
-def run_keras(case, target):
+def run_keras(case, target, *, module=None):
     """Train by the program's compiled model (keras), or its training step (tensorflow)."""
     import keras
 
     before = keras.config.floatx()
     keras.config.set_floatx("float64")
     try:
-        module = program(case, target)
+        module = program(case, target) if module is None else module()
         model = keras_model()
         if target == "keras":
             module.compile_model(model, lambda t, y: keras.ops.mean((t - y) ** 2) / FLATTER)

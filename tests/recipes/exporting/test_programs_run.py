@@ -7,7 +7,7 @@ import pytest
 from downslope import export
 from downslope.core.errors import ExportError
 from downslope.core.schedules.base import Schedule
-from recipes.exporting.exported_cases import CASES, FORMS
+from recipes.exporting.exported_cases import CASES, FORMS, SCHEDULES
 from recipes.exporting.problem import largest_difference, trajectory
 from recipes.exporting.running import program, run_keras, run_optax, run_torch
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 WITHIN = 1e-6
 REFUSED = {
-    "torch": {"dampened Nesterov"},
+    "torch": set(),
     "downslope": set(),
     "optax": {"dampened Nesterov"},
     "keras": {
@@ -45,9 +45,9 @@ def test_downslope_goes_the_way_of_the_rule(case):
     assert largest_difference(run_torch(case, "downslope"), expected) < WITHIN
 
 
-@pytest.mark.parametrize("case", expressible("optax"), ids=str)
+@pytest.mark.parametrize("case", [case for case in expressible("optax") if case not in SCHEDULES], ids=str)
 def test_optax_goes_the_way_of_the_rule(case):
-    """optax, by the program's own step under jit."""
+    """optax, by the program's own step under jit; schedules alone are in `test_exported_schedules.py`."""
     expected = trajectory(case.recipe, case.steps, case.steps_per_epoch)
     assert largest_difference(run_optax(case), expected) < WITHIN
 

@@ -238,8 +238,8 @@ def plain(number: Fraction) -> float | int:
 def whole_periods(step: Any, period: float | int) -> Any:
     """Return how many whole periods have passed at `step`, in integer arithmetic.
 
-    Under jit, ``floor(step / period)`` drops a step late for many periods, since the division by a constant becomes a
-    multiplication by its rounded inverse (optax, Keras on JAX); integers cannot.
+    Compiled, ``floor(step / period)`` drops a step late for many periods, since the division by a constant becomes a
+    multiplication by its rounded inverse (optax; Keras on JAX and TensorFlow); integers cannot.
     """
     ratio = exact(period)
     numerator, denominator = ratio.numerator, ratio.denominator

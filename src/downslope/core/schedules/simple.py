@@ -57,8 +57,8 @@ class Exponential(Schedule):
 
     The staircase, initial * rate ** floor(step / every), is what torch calls StepLR (and, with every=1, ExponentialLR);
     its first drop is in effect at step `every`. Both forms equal tf.keras's ExponentialDecay and optax's
-    exponential_decay; under jit, optax's staircase drops one step late for some periods (41 and 220 are two). This one
-    counts in integers and drops at the same step, jitted or not.
+    exponential_decay; compiled, their staircases drop one step late for some periods (41 and 220 are two). This one
+    counts in integers and drops at the same step, compiled or not.
 
     Attributes:
         initial: Value at step 0.

@@ -38,9 +38,7 @@ def write_caffe(plan: Plan) -> str:  # noqa: C901 -- one line after another of t
             "with_model writes Python; for Caffe there is the solver alone. Export without, or to torch or keras."
         )
     base = plan.settings
-    form = in_simplest_decay(base)
-    if form.dampening and not form.nesterov and not form.undampened_first_step:
-        form = without_dampening(form)
+    form = without_dampening(in_simplest_decay(base))
     _check(form)
     try:
         arguments = dict(arguments_for_convention(form, "caffe"))

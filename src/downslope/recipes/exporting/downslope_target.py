@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
-from downslope.core.schedules import Schedule
+from downslope.core.schedules import SCHEDULES, Schedule
 from downslope.core.settings import Settings
 from downslope.recipes.exporting import common
 from downslope.recipes.exporting.plan import Plan
-from downslope.recipes.exporting.source import call, comment, docstring, listed, module, nested
+from downslope.recipes.exporting.source import call, comment, docstring, imports, listed, module, nested
 from downslope.recipes.exporting.torch_digits import torch_digits
 
 
@@ -20,19 +20,6 @@ def write_downslope(plan: Plan) -> str:
         nested("Group", [f"match={_source(group.match)}", *_given(group.in_steps, plan)]) for group, _ in plan.groups
     ]
     train = plan.recipe.train
-    text = "\n".join([*settings, *groups])
-    names = sorted(name for name in _SCHEDULE_NAMES if f"{name}(" in text)
-    imports = [
-        "import downslope.torch",
-        *(["import numpy as np", "import sklearn.datasets"] if plan.with_model else []),
-        "import torch",
-    ]
-    imports += ["from downslope import Group"] if groups else []
-    imports += [f"from downslope.schedules import {', '.join(names)}"] if names else []
-    imports += ["from torch import nn"] if plan.with_model else []
-    if not plan.with_model:
-        imports.remove("import torch")
-    standard = ["import math", ""] if plan.with_model else []
     arguments = ["model.named_parameters()", *settings]
     if groups:
         arguments.append(f"groups={listed(groups)}")
@@ -46,20 +33,24 @@ def write_downslope(plan: Plan) -> str:
         make += comment(f"Counted in steps; {plan.counted}.", 1)
     make += call("downslope.torch.SGD", arguments, before="return ", depth=1)
     parts = [
-        common.opening(plan, "Downslope and PyTorch"),
-        [*standard, *sorted(imports, key=lambda line: (line.startswith("from"), line))],
         common.constants(plan),
         make,
         *_training(plan),
+        *(torch_digits(plan) if plan.with_model else []),
     ]
-    return module(*parts, *(torch_digits(plan) if plan.with_model else []))
+    return module(common.opening(plan, "Downslope and PyTorch"), imports(parts, *_IMPORTS), *parts)
 
 
-_SCHEDULE_NAMES = (
-    "Constant", "Cosine", "Exponential", "Inverse", "Linear", "MultiStep", "OneCycle", "Polynomial", "Sequence",
-    "Warmup",
-    "WarmupStableDecay",
-)  # fmt: skip
+_IMPORTS = (
+    "import math",
+    "import downslope.torch",
+    "import numpy as np",
+    "import sklearn.datasets",
+    "import torch",
+    "from downslope import Group",
+    f"from downslope.schedules import {', '.join(sorted(kind.__name__ for kind in SCHEDULES.values()))}",
+    "from torch import nn",
+)
 
 
 def _training(plan: Plan) -> list[list[str]]:

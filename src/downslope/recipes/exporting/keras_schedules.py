@@ -9,9 +9,9 @@ import math
 
 from downslope.core import schedules as s
 from downslope.core.schedules.base import PYTHON, Schedule, exact
-from downslope.recipes.exporting.pieces import Words, levels, where_function
+from downslope.recipes.exporting.pieces import Words, has_staircase, is_countable, levels, stays_real, where_function
 from downslope.recipes.exporting.plan import Plan
-from downslope.recipes.exporting.source import call, comment, indented, listed
+from downslope.recipes.exporting.source import call, comment, docstring, indented, listed
 
 
 def write_learning_rate(lr: float | Schedule, plan: Plan, keras: str) -> list[str]:
@@ -29,7 +29,7 @@ def write_learning_rate(lr: float | Schedule, plan: Plan, keras: str) -> list[st
     given = plan.recipe.sgd.lr
     epochs = isinstance(given, Schedule) and given.in_epochs()
     before = comment(f"Counted in steps; {plan.counted}.") if epochs else []
-    own = _own(lr)
+    own = _own(lr, plan.total_steps)
     if own is None:
         return [*_schedule_class(lr, keras), "", "", *before, "learning_rate = LearningRate()"]
     name, arguments, remark = own
@@ -37,21 +37,18 @@ def write_learning_rate(lr: float | Schedule, plan: Plan, keras: str) -> list[st
     return [*before, *(comment(remark) if remark else []), *made]
 
 
-def _own(lr: Schedule) -> tuple[str, list[str], str] | None:  # noqa: PLR0911 -- one for each kind of schedule
+def _own(lr: Schedule, total: int | None) -> tuple[str, list[str], str] | None:  # noqa: PLR0911 -- one for each kind of schedule
     """Return Keras's own schedule, its arguments and a remark, or None."""
+    if not is_countable(lr):
+        return None
     if isinstance(lr, s.Exponential) and lr.end is None:
-        arguments = [repr(lr.initial), f"decay_steps={lr.every!r}", f"decay_rate={lr.rate!r}"]
-        remark = "Counted in steps, not epochs."
-        if lr.staircase:
-            arguments.append("staircase=True")
-            remark += " On Keras's JAX backend, compiled, some periods drop one step late."
-        return "ExponentialDecay", arguments, remark
+        return _exponential(lr, total)
     if isinstance(lr, s.MultiStep):
         boundaries = [str(math.ceil(exact(milestone)) - 1) for milestone in lr.milestones]
         values = [repr(value) for value in levels(lr)]
         remark = "PiecewiseConstantDecay changes one step after its boundary, so each is one less here."
         return "PiecewiseConstantDecay", [f"boundaries={listed(boundaries)}", f"values={listed(values)}"], remark
-    if isinstance(lr, s.Linear | s.Polynomial):
+    if isinstance(lr, s.Linear) or (isinstance(lr, s.Polynomial) and stays_real(lr)):
         power = [f"power={lr.power!r}"] if isinstance(lr, s.Polynomial) else []
         return (
             "PolynomialDecay",
@@ -76,6 +73,50 @@ def _own(lr: Schedule) -> tuple[str, list[str], str] | None:  # noqa: PLR0911 --
     return None
 
 
+def _exponential(lr: s.Exponential, total: int | None) -> tuple[str, list[str], str] | None:
+    arguments = [repr(lr.initial), f"decay_steps={lr.every!r}", f"decay_rate={lr.rate!r}"]
+    remark = "Counted in steps, not epochs."
+    if not lr.staircase:
+        return "ExponentialDecay", arguments, remark
+    if total is None or not _divides_right(lr.every, total):
+        return None
+    remark += (
+        " Keras counts periods by a division in floating point, by which compiled programs drop one step late for "
+        f"many periods (41, 4690, 46900, ...); for this one they are right up to the last of these {total} steps."
+    )
+    return "ExponentialDecay", [*arguments, "staircase=True"], remark
+
+
+def _divides_right(period: float, total: int) -> bool:
+    """Return whether floor(step / period) is right at every step of a training, compiled or not.
+
+    Compilers multiply by the rounded inverse in place of dividing, in Keras's default precision, float32 or float64.
+
+    Args:
+        period: The period, in steps.
+        total: Steps of the training.
+    """
+    if total // period > MOST_PERIODS:
+        return False
+    import numpy as np
+
+    ratio = exact(period)
+    periods = np.arange(1, int(total // period) + 2)
+    boundaries = -(-periods * ratio.numerator // ratio.denominator)
+    for dtype in (np.float32, np.float64):
+        length = dtype(period)
+        for steps, right in ((boundaries, periods), (boundaries - 1, periods - 1)):
+            floats = steps.astype(dtype)
+            quotients = floats / length, floats * (dtype(1) / length)
+            if any((np.floor(quotient) != right).any() for quotient in quotients):
+                return False
+    return True
+
+
+MOST_PERIODS = 1_000_000
+"""How many drops are looked at one by one."""
+
+
 def _alpha(lr: s.Cosine) -> list[str]:
     return [f"alpha={lr.final!r} / {lr.initial!r}"] if lr.final else []
 
@@ -91,18 +132,39 @@ def _schedule_class(lr: Schedule, keras: str) -> list[str]:
     doc = "Return the learning rate of a step, counted from 0."
     function = where_function("__call__", lr, doc=doc, where=f"{ops}.where", words=words, depth=1)
     text = "\n".join(function)
+    doc = "The learning rate as a function of the step"
+    if has_staircase(lr):
+        about = docstring(
+            f"{doc}, whole periods counted in integers.",
+            "ExponentialDecay(staircase=True) takes the floor of a division in Keras's default precision: compiled, by "
+            "tf.function or by XLA, that drops one step late for many periods (41, 4690, 46900, ...).",
+            depth=1,
+        )
+    elif isinstance(lr, s.Polynomial):
+        about = docstring(
+            f"{doc}, a number at its end too.",
+            "PolynomialDecay is (1 - decay_steps / decay_steps) ** power there: compiled, that may be rounded below 0, "
+            f"whose power of {lr.power!r} is NaN.",
+            depth=1,
+        )
+    else:
+        about = [f'    """{doc}; Keras has no schedule like it."""']
     head = ["def __call__(self, step):", *function[1:2], f"    step = {ops}.convert_to_tensor(step)", *function[2:]]
-    as_float = [
-        "def as_float(number):",
-        '    """Return a whole number as a floating-point one, of Keras\'s default precision."""',
-        f"    return {ops}.cast(number, {keras}.config.floatx())",
-        "",
-        "",
-    ]
+    dtype = f"{keras}.config.floatx()"
+    if ops == "tf":  # tf.cast would take a Python number through float32
+        convert = [
+            f"    dtype = {dtype}",
+            "    if isinstance(number, float):",
+            "        return tf.constant(number, dtype)",
+        ]
+        convert += ["    return tf.cast(number, dtype)"]
+    else:
+        convert = [f"    return ops.convert_to_tensor(number, {dtype})"]
+    as_float = ["def as_float(number):", '    """Return a number in Keras\'s default precision."""', *convert, "", ""]
     return [
         *(as_float if "as_float(" in text else []),
         f"class LearningRate({keras}.optimizers.schedules.LearningRateSchedule):",
-        '    """The learning rate as a function of the step; Keras has no schedule like it."""',
+        *about,
         "",
         *indented(head),
         "",

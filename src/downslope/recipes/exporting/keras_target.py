@@ -17,11 +17,10 @@ from downslope.recipes.exporting.plan import (
     Plan,
     in_simplest_decay,
     match_source,
-    needs_fnmatch,
     quoted,
     without_dampening,
 )
-from downslope.recipes.exporting.source import call, comment, docstring, module, statement
+from downslope.recipes.exporting.source import call, comment, docstring, imports, module, statement
 
 
 def write_keras(plan: Plan) -> str:
@@ -49,8 +48,6 @@ def _write(plan: Plan, keras: str) -> str:
     subclass = write_subclass(base, plan, keras, reasons, in_step=in_step, way=way) if subclassed else []
     per_variable = bool(plan.groups) and way != "" and not (regularized and plan.with_model)
     parts = [
-        common.opening(plan, "TensorFlow" if keras == "tf.keras" else "Keras"),
-        _imports(plan, keras, [*learning_rate, *subclass], per_variable=per_variable),
         [
             *common.constants(plan),
             *(
@@ -74,7 +71,19 @@ def _write(plan: Plan, keras: str) -> str:
     ]
     if plan.with_model:
         parts += keras_digits(plan, keras, _l2_of(plan, forms) if regularized else None)
-    return module(*parts)
+    opening = common.opening(plan, "TensorFlow" if keras == "tf.keras" else "Keras")
+    return module(opening, imports(parts, *_IMPORTS), *parts)
+
+
+_IMPORTS = (
+    "import math",
+    "from fnmatch import fnmatchcase",
+    "import keras",
+    "import numpy as np",
+    "import sklearn.datasets",
+    "import tensorflow as tf",
+    "from keras import ops",
+)
 
 
 def first_strength(forms: list[Settings]) -> float:
@@ -83,10 +92,7 @@ def first_strength(forms: list[Settings]) -> float:
 
 
 def _form(settings: Settings) -> Settings:
-    settings = in_simplest_decay(settings)
-    if 0 < settings.dampening < 1 and not settings.nesterov and not settings.undampened_first_step:
-        return without_dampening(settings)
-    return settings
+    return without_dampening(in_simplest_decay(settings))
 
 
 def _check(forms: list[Settings], base: Settings) -> None:
@@ -118,20 +124,6 @@ def _check(forms: list[Settings], base: Settings) -> None:
             "Keras decays all variables by one `weight_decay`, or not at all; the groups have several. Use one "
             "strength, or export to optax, torch or downslope."
         )
-
-
-def _imports(plan: Plan, keras: str, learning_rate: list[str], *, per_variable: bool) -> list[str]:
-    standard = []
-    if plan.with_model or any("math." in line for line in learning_rate):
-        standard.append("import math")
-    if per_variable and needs_fnmatch(plan):
-        standard.append("from fnmatch import fnmatchcase")
-    framework = "import tensorflow as tf" if keras == "tf.keras" else "import keras"
-    text = "\n".join(learning_rate)
-    framework_parts = ["from keras import ops"] if keras == "keras" and "ops." in text else []
-    others = [framework, *(["import numpy as np", "import sklearn.datasets"] if plan.with_model else [])]
-    others.sort()
-    return [*standard, *([""] if standard else []), *others, *framework_parts]
 
 
 def _weight_decay_of(plan: Plan, forms: list[Settings]) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from downslope.core import schedules as s
 from downslope.core.schedules.base import PYTHON, Schedule
-from downslope.recipes.exporting.pieces import JAX_WORDS, where_function
+from downslope.recipes.exporting.pieces import JAX_WORDS, has_staircase, is_countable, stays_real, where_function
 from downslope.recipes.exporting.plan import Plan
 from downslope.recipes.exporting.source import call, comment
 
@@ -28,7 +28,7 @@ def write_schedule(name: str, schedule: Schedule, plan: Plan) -> list[str]:
         return [*lines, *call(own[0], own[1], before=f"{name} = ")]
     doc = f"Return the {name.rstrip('_0123456789').replace('_', ' ')} of a step, counted from 0."
     found = where_function(name, schedule, doc=doc, where="jnp.where", words=JAX_WORDS)
-    if _has_staircase(schedule):
+    if has_staircase(schedule):
         head, described, *body = found
         remark = comment(
             "Whole periods are counted in integers: a floor of step / period, as in optax.exponential_decay, drops one "
@@ -41,6 +41,8 @@ def write_schedule(name: str, schedule: Schedule, plan: Plan) -> list[str]:
 
 def _own(schedule: Schedule) -> tuple[str, list[str]] | None:  # noqa: PLR0911 -- one for each kind of schedule
     """Return optax's own function for a schedule and its arguments, or None."""
+    if not is_countable(schedule):
+        return None
     if isinstance(schedule, s.MultiStep) and all(isinstance(m, int) for m in schedule.milestones):
         scales = ", ".join(f"{milestone}: {schedule.factor!r}" for milestone in schedule.milestones)
         return "optax.piecewise_constant_schedule", [repr(schedule.initial), f"{{{scales}}}"]
@@ -53,7 +55,7 @@ def _own(schedule: Schedule) -> tuple[str, list[str]] | None:  # noqa: PLR0911 -
         return "optax.cosine_decay_schedule", [repr(schedule.initial), repr(schedule.duration), *alpha]
     if isinstance(schedule, s.Linear):
         return "optax.linear_schedule", [repr(schedule.initial), repr(schedule.final), repr(schedule.duration)]
-    if isinstance(schedule, s.Polynomial):
+    if isinstance(schedule, s.Polynomial) and stays_real(schedule):
         values = (schedule.initial, schedule.final, schedule.power, schedule.duration)
         return "optax.polynomial_schedule", [repr(value) for value in values]
     if isinstance(schedule, s.Warmup) and schedule.restart and schedule.duration:
@@ -72,11 +74,6 @@ def _inner(schedule: Schedule) -> list[str]:
         return []
     line = f"{own[0]}({', '.join(own[1])})"
     return [line] if len(line) < 72 and "\n" not in line else []
-
-
-def _has_staircase(schedule: Schedule) -> bool:
-    own = isinstance(schedule, s.Exponential) and schedule.staircase
-    return own or any(_has_staircase(inner) for inner in schedule.inner())
 
 
 _PLAIN = PYTHON

@@ -13,8 +13,8 @@ from downslope.core.settings import Settings, is_zero
 from downslope.recipes.exporting import common
 from downslope.recipes.exporting.optax_digits import optax_digits
 from downslope.recipes.exporting.optax_schedules import write_schedule
-from downslope.recipes.exporting.plan import Plan, changes_with_time, in_simplest_decay, match_source, needs_fnmatch
-from downslope.recipes.exporting.source import call, comment, docstring, module, nested, short_call, statement
+from downslope.recipes.exporting.plan import Plan, changes_with_time, in_simplest_decay, match_source
+from downslope.recipes.exporting.source import call, comment, docstring, imports, module, nested, short_call, statement
 
 
 class _Program:
@@ -63,8 +63,6 @@ def write_optax(plan: Plan) -> str:
         )
     made = _make_optimizer(plan, chains, program)
     parts = [
-        common.opening(plan, "JAX and optax"),
-        _imports(plan, [*program.functions, made]),
         [
             *common.constants(plan),
             *([f"CLIP_NORM = {plan.recipe.train.clip_norm!r}"] if plan.recipe.train.clip_norm else []),
@@ -75,8 +73,20 @@ def write_optax(plan: Plan) -> str:
         _make_train_step(),
         [] if common.by_epochs(plan) else _repeated(),
         _train(plan),
+        *(optax_digits(plan) if plan.with_model else []),
     ]
-    return module(*parts, *(optax_digits(plan) if plan.with_model else []))
+    return module(common.opening(plan, "JAX and optax"), imports(parts, *_IMPORTS), *parts)
+
+
+_IMPORTS = (
+    "import math",
+    "from fnmatch import fnmatchcase",
+    "import jax",
+    "import jax.numpy as jnp",
+    "import numpy as np",
+    "import optax",
+    "import sklearn.datasets",
+)
 
 
 def _is_mask(forms: list[Settings]) -> bool:
@@ -160,14 +170,10 @@ def _number(value: float | Schedule) -> float:
     return value.extremes()[0] if isinstance(value, Schedule) else value
 
 
-def _imports(plan: Plan, parts: list[list[str]]) -> list[str]:
-    standard = ["import math"] if plan.with_model else []
-    standard += ["from fnmatch import fnmatchcase"] if needs_fnmatch(plan) else []
-    uses_jnp = plan.with_model or any("jnp." in line for part in parts for line in part)
-    others = ["import jax", *(["import jax.numpy as jnp"] if uses_jnp else [])]
-    others += ["import numpy as np"] if plan.with_model else []
-    others += ["import optax", *(["import sklearn.datasets"] if plan.with_model else [])]
-    return [*standard, *([""] if standard else []), *others]
+def _opposite(condition: str) -> str:
+    """Return the source of the opposite of a condition."""
+    is_one = " or " not in condition and condition.startswith("name == ")
+    return condition.replace("==", "!=", 1) if is_one else f"not ({condition})"
 
 
 def _names(plan: Plan, *, masked: bool) -> list[list[str]]:
@@ -189,7 +195,7 @@ def _names(plan: Plan, *, masked: bool) -> list[list[str]]:
             "",
             "    def decide(path, param):",
             "        name = name_of(path)" if "name" in condition.replace("param.ndim", "") else "",
-            statement(f"        return not ({condition})"),
+            statement(f"        return {_opposite(condition)}"),
             "",
             "    return jax.tree_util.tree_map_with_path(decide, params)",
         ]

@@ -41,6 +41,9 @@ class Words:
 PYTHON_WORDS = Words("math.cos", "math.sqrt", "math.pi", "max", "min")
 JAX_WORDS = Words("jnp.cos", "jnp.sqrt", "jnp.pi", "jnp.maximum", "jnp.minimum")
 
+COUNTED = 2**31
+"""How many steps JAX counts, in 32-bit integers, as Keras does on it: no number that stands beside a step is larger."""
+
 Formula = Callable[[str, Words], str]
 """(source of the step counted from the piece's origin, words) -> source of the value."""
 
@@ -84,6 +87,29 @@ def pieces_of(schedule: Schedule) -> list[Piece]:
     return _joined([(0, piece) for piece in _PIECES[type(schedule)](schedule)])
 
 
+def is_countable(schedule: Schedule) -> bool:
+    """Return whether every length in a schedule is a number of steps that a compiled program can count to."""
+    times = ("duration", "every", "milestones", "boundaries", "warmup", "stable", "decay")
+    lengths = [getattr(schedule, name, 0) for name in times]
+    longest = max(max(one) if isinstance(one, tuple) else one for one in lengths)
+    return longest < COUNTED and all(is_countable(inner) for inner in schedule.inner())
+
+
+def has_staircase(schedule: Schedule) -> bool:
+    """Return whether a schedule, or one inside it, counts whole periods."""
+    own = isinstance(schedule, s.Exponential) and schedule.staircase
+    return own or any(has_staircase(inner) for inner in schedule.inner())
+
+
+def stays_real(schedule: s.Polynomial) -> bool:
+    """Return whether a framework's own polynomial is a number at the end of a schedule.
+
+    It is (1 - duration / duration) ** power there. Compiled, the division is a product with the rounded inverse:
+    1 - 40 * (1 / 40) is below 0 in float32, and a broken power of that is NaN.
+    """
+    return float(schedule.power).is_integer()
+
+
 def levels(schedule: s.MultiStep) -> list[float]:
     """Return the values between milestones, as a person writes them: 0.001, not 0.1 * 0.1**2 in floats."""
     passed = range(len(schedule.milestones) + 1)
@@ -97,17 +123,14 @@ def python_function(name: str, schedule: Schedule, *, doc: str) -> list[str]:
 
 def where_function(name: str, schedule: Schedule, *, doc: str, where: str, words: Words, depth: int = 0) -> list[str]:
     """Return a function of a traced step that gives the schedule's value; `depth` is how deep it will be indented."""
-    *earlier, last = pieces_of(schedule)
+    *earlier, last = (piece for piece in pieces_of(schedule) if piece.start < COUNTED)
     followers = [*earlier[1:], last]
     lines = [f"def {name}(step):", f'    """{doc}"""']
     if not earlier:
         return [*lines, statement(f"    return {last.source('step', words)}", depth)]
-    value = last.source("step", words)
-    if not any(sign in value for sign in "(*"):  # a number, which has no precision of its own yet
-        value = words.number.format(value)
-    lines.append(statement(f"    value = {value}", depth))
+    lines.append(statement(f"    value = {_with_precision(last, words)}", depth))
     for piece, following in zip(reversed(earlier), reversed(followers), strict=True):
-        formula = piece.source("step", words)
+        formula = _with_precision(piece, words)
         if len(formula) > 70 - 4 * depth:
             lines.append(statement(f"    piece = {formula}", depth))
             formula = "piece"
@@ -115,6 +138,12 @@ def where_function(name: str, schedule: Schedule, *, doc: str, where: str, words
         call_lines = short_call(where, arguments, before="value = ", depth=1 + depth)
         lines += [line[4 * depth :] for line in call_lines]
     return [*lines, "    return value"]
+
+
+def _with_precision(piece: Piece, words: Words) -> str:
+    """Return a piece's source; a mere number, which has no precision of its own, is given that of the others."""
+    value = piece.source("step", words)
+    return value if any(sign in value for sign in "(*/") else words.number.format(value)
 
 
 def _branches(pieces: list[Piece]) -> list[str]:
@@ -150,9 +179,36 @@ def _as_number(step: str, words: Words) -> str:
     return words.number.format(step[1:-1] if step.startswith("(") and step.endswith(")") else step)
 
 
+def _length(steps: float) -> str:
+    """Return the source of what a step is divided by."""
+    return repr(steps if steps < COUNTED else float(steps))
+
+
+def _whole_periods(step: str, period: float, words: Words) -> str:
+    """Return the source of how many whole periods have passed, in integers, as `whole_periods` of the core.
+
+    Raises:
+        ExportError: If the integers would be too large for a compiled program.
+    """
+    ratio = exact(period)
+    over, under = ratio.numerator, ratio.denominator
+    if words is not PYTHON_WORDS and over * under >= COUNTED:
+        if period >= COUNTED:
+            return "0"
+        raise ExportError(
+            f"a period of {period!r} steps has too many digits to be counted in 32-bit integers, as compiled programs "
+            "count. Give the period in steps or with fewer digits, or export to torch or downslope."
+        )
+    if under == 1:
+        return f"{step} // {over}"
+    if words is PYTHON_WORDS:
+        return f"{step} * {under} // {over}"
+    return f"{step} // {over} * {under} + {step} % {over} * {under} // {over}"  # no product grows with the step
+
+
 def _line(first: float, last: float, duration: float, power: float = 1.0) -> Formula:
     def formula(step: str, words: Words) -> str:
-        done = f"{_as_number(step, words)} / {duration!r}"
+        done = f"{_as_number(step, words)} / {_length(duration)}"
         if power == 1:
             if first == 0:
                 return f"{last!r} * {done}"
@@ -167,7 +223,7 @@ def _line(first: float, last: float, duration: float, power: float = 1.0) -> For
 
 def _cosine(first: float, last: float, duration: float) -> Formula:
     def formula(step: str, words: Words) -> str:
-        swing = f"(1 + {words.cos}({words.pi} * {_as_number(step, words)} / {duration!r}))"
+        swing = f"(1 + {words.cos}({words.pi} * {_as_number(step, words)} / {_length(duration)}))"
         if last == 0:
             return f"{first!r} / 2 * {swing}"
         return f"{last!r} + ({first!r} - {last!r}) / 2 * {swing}"
@@ -177,7 +233,7 @@ def _cosine(first: float, last: float, duration: float) -> Formula:
 
 def _root(first: float, last: float, duration: float) -> Formula:
     def formula(step: str, words: Words) -> str:
-        done = f"{words.sqrt}({_as_number(step, words)} / {duration!r})"
+        done = f"{words.sqrt}({_as_number(step, words)} / {_length(duration)})"
         return f"{first!r} + ({last!r} - {first!r}) * {done}"
 
     return formula
@@ -196,14 +252,19 @@ def _exponential(schedule: s.Exponential) -> list[Piece]:
         return [Piece(0, 0, _constant(schedule.initial))]
 
     def formula(step: str, words: Words) -> str:
-        ratio = exact(schedule.every)
-        scaled = step if ratio.denominator == 1 else f"({step} * {ratio.denominator})"
-        whole = _as_number(f"({scaled} // {ratio.numerator})", words)
-        periods = whole if schedule.staircase else f"({_as_number(step, words)} / {schedule.every!r})"
+        if schedule.staircase:
+            periods = words.number.format(_whole_periods(step, schedule.every, words))
+        else:
+            periods = f"{_as_number(step, words)} / {_length(schedule.every)}"
+        if schedule.end is not None and schedule.rate > 1:  # beyond the end, the power is soon too large for a float
+            last = math.ceil(math.log(schedule.end / schedule.initial) / math.log(schedule.rate))
+            periods = f"{words.smallest}({periods}, {last})"
+        elif not periods.endswith(")"):
+            periods = f"({periods})"
         value = f"{schedule.initial!r} * {schedule.rate!r} ** {periods}"
         if schedule.end is None:
             return value
-        return f"{words.largest if schedule.rate < 1 else words.smallest}({schedule.end!r}, {value})"
+        return f"{words.largest if schedule.rate < 1 else words.smallest}({value}, {schedule.end!r})"
 
     return [Piece(0, 0, formula)]
 

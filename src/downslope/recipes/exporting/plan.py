@@ -191,18 +191,15 @@ def in_simplest_decay(settings: Settings) -> Settings:
 
 
 def without_dampening(settings: Settings) -> Settings:
-    """Return the same rule with dampening taken into lr, from the second step on.
+    """Return the same rule with dampening taken into lr; the settings as they are where no lr does the same.
 
-    v <- m v + (1 - t) g with p -= lr v is v <- m v + g with p -= lr (1 - t) v; not with Nesterov's momentum.
+    v <- m v + (1 - t) g with p -= lr v is v <- m v + g with p -= lr (1 - t) v, if the first step is dampened as all
+    others are. Not with Nesterov's momentum, whose step has g beside (1 - t) g; and not with t = 1, which lets no
+    gradient in at all.
     """
-    if settings.dampening == 0:
+    if not 0 < settings.dampening < 1 or settings.nesterov or settings.undampened_first_step:
         return settings
     kept = 1 - settings.dampening
-    if kept == 0:
-        raise ExportError(
-            "dampening=1 lets no gradient into the velocity, and no lr without dampening does. Set sgd.dampening below "
-            "1, or export to downslope."
-        )
     weight_decay = settings.weight_decay
     if settings.decay in {"decoupled", "corrected"}:
         weight_decay = _times(weight_decay, 1 / kept)
@@ -254,12 +251,6 @@ def quoted(text: str) -> str:
     import json
 
     return json.dumps(text, ensure_ascii=False)
-
-
-def needs_fnmatch(plan: Plan) -> bool:
-    """Return whether a pattern of the plan's groups has a wildcard."""
-    patterns = [pattern for group in plan.recipe.groups for pattern in group.patterns]
-    return any(pattern != BIAS_AND_NORM and any(mark in pattern for mark in "*?[") for pattern in patterns)
 
 
 Writer = Callable[[Plan], str]

@@ -5,6 +5,8 @@ What lives here: layout. What does not: any framework's words.
 
 from __future__ import annotations
 
+import ast
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -54,11 +56,11 @@ def nested(function: str, arguments: Iterable[str]) -> str:
     return listed(given, brackets="()", before=function)
 
 
-def listed(items: Iterable[str], *, brackets: str = "[]", before: str = "") -> str:
-    """Return a list as an argument: one line, or one item to a line."""
+def listed(items: Iterable[str], *, brackets: str = "[]", before: str = "", room: int = WIDTH - 30) -> str:
+    """Return a list as an argument: one line, or one item to a line where there is no room for that."""
     given = list(items)
     line = f"{before}{brackets[0]}{', '.join(given)}{brackets[1]}"
-    if len(line) <= WIDTH - 30 and "\n" not in line:
+    if len(line) <= room and "\n" not in line:
         return line
     inner = textwrap.indent("\n".join(f"{item}," for item in given), _STEP)
     return f"{before}{brackets[0]}\n{inner}\n{brackets[1]}"
@@ -91,7 +93,7 @@ def docstring(first: str, *rest: str, depth: int = 0) -> list[str]:
 
 def indented(lines: Iterable[str], depth: int = 1) -> list[str]:
     """Return lines further to the right."""
-    return [f"{_STEP * depth}{line}" if line else "" for line in lines]
+    return [f"{_STEP * depth}{line}" if line else "" for block in lines for line in block.split("\n")]
 
 
 def statement(line: str, depth: int = 0) -> str:
@@ -105,10 +107,46 @@ def module(*parts: Sequence[str]) -> str:
     A part that begins with a constant, import or comment stands one line below the one before it.
     """
     text = ""
+    before: Sequence[str] = ()
     for part in filter(None, parts):
-        block = "\n".join(part)
-        text += block if not text else f"\n\n\n{block}" if _defines(part) or _defined(text) else f"\n\n{block}"
+        lines = 0 if not text else 3 if _defines(part) or _defined(before) else 2
+        text += "\n" * lines + "\n".join(part)
+        before = part
     return f"{text}\n"
+
+
+def imports(parts: Iterable[Sequence[str]], *known: str) -> list[str]:
+    """Return those import statements that the parts of a program need, by the names that their code reads.
+
+    The standard library's stand first, an empty line after them. An import of several names is kept for those needed.
+
+    Args:
+        parts: The program without its imports.
+        *known: Statements of one line, each "import a", "import a.b", "import a as b" or "from a import b, c", in the
+            order in which they are to stand.
+
+    Example:
+        >>> imports([["x = math.pi"]], "import math", "from fnmatch import fnmatchcase", "import torch")
+        ['import math']
+    """
+    tree = ast.parse(module(*parts))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    sections: tuple[list[str], list[str]] = ([], [])
+    for line in known:
+        statement = ast.parse(line).body[0]
+        if not isinstance(statement, ast.Import | ast.ImportFrom):
+            raise TypeError(line)
+        needed = [alias for alias in statement.names if (alias.asname or alias.name.split(".")[0]) in used]
+        if needed:
+            statement.names = needed
+            home = statement.module or "" if isinstance(statement, ast.ImportFrom) else needed[0].name
+            lines = [ast.unparse(statement)]
+            if len(lines[0]) > WIDTH:
+                before, names = lines[0].split(" import ")
+                lines = [f"{before} import (", *(f"{_STEP}{name}," for name in names.split(", ")), ")"]
+            sections[home.split(".")[0] not in sys.stdlib_module_names].extend(lines)
+    standard, others = sections
+    return [*standard, *([""] if standard and others else []), *others]
 
 
 def _defines(part: Sequence[str]) -> bool:
@@ -116,8 +154,9 @@ def _defines(part: Sequence[str]) -> bool:
     return first.startswith(("def ", "class ", "@", "if __name__"))
 
 
-def _defined(text: str) -> bool:
-    return text.rsplit("\n", 1)[-1].startswith((" ", ")"))
+def _defined(part: Sequence[str]) -> bool:
+    imports = any(line.startswith(("import ", "from ")) for line in part)
+    return not imports and part[-1].rsplit("\n", 1)[-1].startswith((" ", ")"))
 
 
 def _harmless(text: str) -> str:

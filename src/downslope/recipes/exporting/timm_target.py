@@ -19,10 +19,8 @@ def write_timm(plan: Plan) -> str:
 
 def _choose(settings: Settings) -> Constructor:
     if settings.decay in {"decoupled", "corrected"} and not is_zero(settings.weight_decay):
-        return Constructor(
-            "timm.optim.SGDW", _sgdw, ("import timm.optim",), ("decoupled", "corrected"), lambda _: [_SGDW_REMARK]
-        )
-    return Constructor("timm.optim.create_optimizer_v2", _factory, ("import timm.optim",), remarks=_factory_remarks)
+        return Constructor("timm.optim.SGDW", _sgdw, ("decoupled", "corrected"), remarks=lambda _: [_SGDW_REMARK])
+    return Constructor("timm.optim.create_optimizer_v2", _factory, remarks=_factory_remarks)
 
 
 _SGDW_REMARK = (

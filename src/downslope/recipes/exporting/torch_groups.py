@@ -10,7 +10,7 @@ from typing import Any
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.recipes.exporting.plan import Plan, match_source
-from downslope.recipes.exporting.source import comment, statement
+from downslope.recipes.exporting.source import WIDTH, comment, indented, listed, statement
 from downslope.recipes.exporting.torch_schedules import Scheduler
 
 
@@ -19,7 +19,9 @@ def first(value: float | Schedule) -> float:
     return value(0) if isinstance(value, Schedule) else value
 
 
-def write_groups(plan: Plan, forms: list[Settings], scheduler: Scheduler, decay: str) -> list[str]:
+def write_groups(
+    plan: Plan, forms: list[Settings], scheduler: Scheduler, decay: str, *, own_step: bool = False
+) -> list[str]:
     """Return the function as source lines; none where the recipe has no groups.
 
     Args:
@@ -27,6 +29,7 @@ def write_groups(plan: Plan, forms: list[Settings], scheduler: Scheduler, decay:
         forms: The settings of each group, and last of the others, as PyTorch has them.
         scheduler: The scheduler of lr.
         decay: The way of weight decay that a subclass adds, or "".
+        own_step: Whether the program's own step stands for the flags, which are then the same in all groups.
     """
     if not plan.recipe.groups:
         return []
@@ -50,15 +53,19 @@ def write_groups(plan: Plan, forms: list[Settings], scheduler: Scheduler, decay:
     for name, form in zip(names, forms, strict=True):
         entry = [
             f'"params": {name}',
-            *(f'"{key}": {value!r}' for key, value in _differing(form, base, scheduler, decay)),
+            *(
+                f'"{key}": {value!r}'
+                for key, value in _differing(form, base, scheduler, decay)
+                if not (own_step and key in {"nesterov", "maximize"})
+            ),
         ]
-        entries.append(f"{{{', '.join(entry)}}}")
-    return [*lines, "    return [", *(statement(f"        {entry},") for entry in entries), "    ]"]
+        entries.append(listed(entry, brackets="{}", room=WIDTH - len("        ,")))
+    return [*lines, "    return [", *indented((f"{entry}," for entry in entries), 2), "    ]"]
 
 
 def _differing(form: Settings, base: Settings, scheduler: Scheduler, decay: str) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
-    if form.lr != base.lr and not isinstance(form.lr, Schedule) and scheduler.base != 1.0:
+    if form.lr != base.lr and not scheduler.by_group:
         found.append(("lr", form.lr))
     names = ("momentum", "dampening", "nesterov", "maximize")
     found += [(name, getattr(form, name)) for name in names if getattr(form, name) != getattr(base, name)]

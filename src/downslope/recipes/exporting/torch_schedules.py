@@ -5,6 +5,7 @@ What lives here: one scheduler as source, and how often it steps. What does not:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from downslope.core import schedules as s
@@ -28,6 +29,7 @@ class Scheduler:
         each: "step" or "epoch": after what `scheduler.step()` is called.
         remarks: Sentences.
         definitions: A function that it needs, as source lines.
+        by_group: Whether it has a function for each group, each giving all of the group's lr.
     """
 
     base: float
@@ -36,17 +38,19 @@ class Scheduler:
     each: str = "step"
     remarks: list[str] = field(default_factory=list[str])
     definitions: list[str] = field(default_factory=list[str])
+    by_group: bool = False
 
 
-def write_scheduler(plan: Plan) -> Scheduler:
+def write_scheduler(plan: Plan, kept: Sequence[float] = (1.0,)) -> Scheduler:
     """Return the scheduler of a plan whose groups all have one lr that changes.
 
     Args:
-        plan: The plan.
+        plan: The plan, with the lr that PyTorch has.
+        kept: What the recipe's lr was multiplied by, in each group and last in the others.
     """
     lr = plan.recipe.sgd.lr
     if not isinstance(lr, Schedule):
-        return _plateau(plan, lr)
+        return _plateau(plan, lr, kept)
     if lr.extremes()[0] == lr.extremes()[1]:
         return Scheduler(lr.extremes()[0])
     found = _by_epoch(lr) if by_epochs(plan) else None
@@ -73,17 +77,18 @@ def function_scheduler(plan: Plan) -> Scheduler:
     return Scheduler(1.0, f"{_HOME}LambdaLR", ["learning_rate"], remarks=remarks, definitions=definitions)
 
 
-def _plateau(plan: Plan, lr: float) -> Scheduler:
+def _plateau(plan: Plan, lr: float, kept: Sequence[float]) -> Scheduler:
     plateau = plan.recipe.train.plateau
     if plateau is None:
         return Scheduler(lr)
+    lowest = [plateau.min_lr * factor for factor in kept]
     arguments = [
         f'mode="{"max" if plateau.metric == "accuracy" else "min"}"',
         f"factor={plateau.factor!r}",
         f"patience={plateau.patience - 1}",
         f"threshold={plateau.min_delta!r}",
         'threshold_mode="abs"',
-        f"min_lr={plateau.min_lr!r}",
+        f"min_lr={lowest[0] if len(set(lowest)) == 1 else lowest!r}",
     ]
     remark = (
         f"Step it with the held-out {plateau.metric}. PyTorch reduces lr once there are more than `patience` "

@@ -19,12 +19,12 @@ from downslope.recipes.exporting.plan import (
     Plan,
     changes_with_time,
     in_simplest_decay,
-    needs_fnmatch,
     without_dampening,
 )
-from downslope.recipes.exporting.source import call, comment, docstring, module
+from downslope.recipes.exporting.source import call, comment, docstring, imports, module
 from downslope.recipes.exporting.torch_digits import torch_digits
 from downslope.recipes.exporting.torch_groups import first, write_groups
+from downslope.recipes.exporting.torch_own_step import reasons_for_own_step, write_own_step
 from downslope.recipes.exporting.torch_schedules import Scheduler, function_scheduler, write_scheduler
 from downslope.recipes.exporting.torch_subclass import write_subclass
 
@@ -36,15 +36,15 @@ class Constructor:
     Attributes:
         function: What is called.
         arguments: (settings in torch's form) -> its arguments after the parameters.
-        imports: What it needs.
         ways: The ways of weight decay that it has.
+        extensible: Whether what it cannot do may be written out: in a subclass, or as an optimizer of its own.
         remarks: (settings in torch's form) -> sentences on it.
     """
 
     function: str
     arguments: Callable[[Settings], list[str]]
-    imports: tuple[str, ...] = ()
     ways: tuple[str, ...] = ("coupled",)
+    extensible: bool = False
     remarks: Callable[[Settings], list[str]] = lambda _: []
 
 
@@ -59,7 +59,13 @@ def _arguments(settings: Settings) -> list[str]:
     return [*found, *(f"{name}=True" for name in ("nesterov", "maximize") if getattr(settings, name))]
 
 
-TORCH = Constructor("torch.optim.SGD", _arguments)
+def _own_arguments(settings: Settings) -> list[str]:
+    numbers = ("momentum", "dampening", "weight_decay")
+    return [f"lr={settings.lr!r}", *(f"{name}={first(getattr(settings, name))!r}" for name in numbers)]
+
+
+TORCH = Constructor("torch.optim.SGD", _arguments, extensible=True)
+OWN_STEP = Constructor("SGD", _own_arguments, ("coupled", "decoupled", "independent", "corrected"))
 
 
 def write_torch(plan: Plan) -> str:
@@ -78,42 +84,56 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
     Raises:
         ExportError: If it cannot be expressed.
     """
-    before = [without_first_dampening(settings) for settings in plan.as_known]
+    reasons = reasons_for_own_step(plan.as_known)
+    before = plan.as_known if reasons else tuple(without_dampening(settings) for settings in plan.as_known)
     constructor = choose(in_simplest_decay(before[-1]))
-    forms = [_with_ways(settings, constructor) for settings in before]
-    for settings in forms:
-        if settings.nesterov and settings.dampening:
-            raise ExportError(
-                f"{framework} refuses nesterov with dampening={settings.dampening!r}. Set sgd.dampening = 0, or export "
-                "to downslope, which has both."
-            )
+    if reasons and not constructor.extensible:
+        raise ExportError(
+            f"{framework} cannot express {' or '.join(reasons)}. Export to torch, which writes the step out, or to "
+            "downslope."
+        )
+    if reasons:
+        constructor = OWN_STEP
+    forms = [settings if settings.decay in constructor.ways else in_simplest_decay(settings) for settings in before]
     base = forms[-1]
-    decay, inside = _one_decay(forms, constructor, framework), _inside(forms, plan, framework)
+    decay = _one_decay(forms, constructor, framework)
+    inside = not reasons and _inside(forms, plan, framework)
     scheduler = _scheduler(plan, forms)
     _check_corrected(forms, constructor, scheduler, framework)
     special = bool(decay) or inside
-    if special and constructor is not TORCH:
+    if special and not constructor.extensible:
         _refuse(framework, decay)
+    subclass = write_subclass(decay, inside=inside) if special else []
     name = "SGD" if special else constructor.function
     arguments = constructor.arguments(replace(base, lr=scheduler.base))
-    return module(
-        common.opening(plan, framework),
-        _imports(plan, constructor, scheduler),
+    parts = [
         [
             *common.constants(plan),
             *(_clip_constant(plan)),
-            *([f"LR_MAX = {base.lr_max!r}"] if decay == "corrected" else []),
+            *([f"LR_MAX = {_decayed(forms).lr_max!r}"] if decay == "corrected" else []),
         ],
         scheduler.definitions,
         *_other_schedules(forms, framework),
-        write_subclass(decay, inside=inside) if special else [],
-        write_groups(plan, forms, scheduler, decay),
+        write_own_step(forms, reasons, framework) if reasons else subclass,
+        write_groups(plan, forms, scheduler, decay, own_step=bool(reasons)),
         _make_optimizer(plan, before[-1], base, name, arguments, constructor, decay),
         _make_scheduler(scheduler),
         _repeated(plan),
         _train(plan, scheduler, forms, decay),
         *(torch_digits(plan) if plan.with_model else []),
-    )
+    ]
+    return module(common.opening(plan, framework), imports(parts, *_IMPORTS), *parts)
+
+
+_IMPORTS = (
+    "import math",
+    "from fnmatch import fnmatchcase",
+    "import numpy as np",
+    "import sklearn.datasets",
+    "import timm.optim",
+    "import torch",
+    "from torch import nn",
+)
 
 
 def _check_corrected(forms: list[Settings], constructor: Constructor, scheduler: Scheduler, framework: str) -> None:
@@ -124,7 +144,7 @@ def _check_corrected(forms: list[Settings], constructor: Constructor, scheduler:
             f'{framework}: decay="corrected" divides by the largest lr, and the groups have several. Export to optax '
             "or downslope."
         )
-    if largest and constructor is not TORCH and largest != {scheduler.base}:
+    if largest and constructor.function.startswith("timm") and largest != {scheduler.base}:
         raise ExportError(
             f"{framework}: its corrected weight decay divides by the lr that the optimizer is made with, "
             f"{scheduler.base!r} here, and the recipe by its largest, {largest.pop()!r}. Export to torch, which "
@@ -145,13 +165,9 @@ def _refuse(framework: str, decay: str) -> NoReturn:
     )
 
 
-def without_first_dampening(settings: Settings) -> Settings:
-    """Return the same rule as torch has it: dampening from the second step on, or none."""
-    return settings if settings.undampened_first_step else without_dampening(settings)
-
-
-def _with_ways(settings: Settings, constructor: Constructor) -> Settings:
-    return settings if settings.decay in constructor.ways else in_simplest_decay(settings)
+def _decayed(forms: list[Settings]) -> Settings:
+    """Return the settings of a group whose weights decay."""
+    return next(form for form in reversed(forms) if not is_zero(form.weight_decay))
 
 
 def _one_decay(forms: list[Settings], constructor: Constructor, framework: str) -> str:
@@ -176,10 +192,14 @@ def _inside(forms: list[Settings], plan: Plan, framework: str) -> bool:
 
 def _scheduler(plan: Plan, forms: list[Settings]) -> Scheduler:
     base = plan.as_known[-1]
+    kept = [
+        1 if one.dampening == other.dampening else 1 - one.dampening
+        for one, other in zip(plan.as_known, forms, strict=True)
+    ]
     if forms[-1].lr != base.lr:  # dampening went into it
         plan = replace(plan, recipe=replace(plan.recipe, sgd=replace(plan.recipe.sgd, lr=forms[-1].lr)))
     if not isinstance(forms[-1].lr, Schedule) and not any(isinstance(form.lr, Schedule) for form in forms):
-        return write_scheduler(plan)
+        return write_scheduler(plan, kept)
     if all(form.lr == forms[-1].lr for form in forms):
         return write_scheduler(plan)
     found = function_scheduler(plan)
@@ -193,26 +213,18 @@ def _scheduler(plan: Plan, forms: list[Settings]) -> Scheduler:
         doc = f"Return the learning rate of group {number} at a step."
         found.definitions += ["", "", *python_function(names[-1], schedule, doc=doc)]
     found.arguments = [f"[{', '.join([*names, 'learning_rate'])}]"]
+    found.by_group = True
     return found
 
 
-def _imports(plan: Plan, constructor: Constructor, scheduler: Scheduler) -> list[str]:
-    standard = []
-    if needs_fnmatch(plan):
-        standard.append("from fnmatch import fnmatchcase")
-    if plan.with_model or any("math." in line for line in scheduler.definitions):
-        standard.append("import math")
-    standard.sort(key=lambda line: line.startswith("from"))
-    uses_torch = plan.with_model or constructor is TORCH or bool(scheduler.function)
-    others = [*constructor.imports, *(["import torch"] if uses_torch else [])]
-    others += ["import numpy as np", "import sklearn.datasets"] if plan.with_model else []
-    others.sort()
-    uses_nn = plan.with_model or plan.recipe.train.clip_norm is not None
-    return [*standard, *([""] if standard else []), *others, *(["from torch import nn"] if uses_nn else [])]
-
-
 def _clip_constant(plan: Plan) -> list[str]:
-    return [] if plan.recipe.train.clip_norm is None else [f"CLIP_NORM = {plan.recipe.train.clip_norm!r}"]
+    if plan.recipe.train.clip_norm is None:
+        return []
+    remark = (
+        "clip_grad_norm_ divides by the norm + 1e-6, the recipe by the norm: a clipped step is shorter here, by "
+        "the fraction 1e-6 / norm."
+    )
+    return [*comment(remark), f"CLIP_NORM = {plan.recipe.train.clip_norm!r}"]
 
 
 def _other_schedules(forms: list[Settings], framework: str) -> list[list[str]]:

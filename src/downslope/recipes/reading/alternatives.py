@@ -64,6 +64,9 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
     keras = _with(
         first, _say(draft, "wd_keras", value=shown(value), lost=shown(lost), doubled=shown(doubled)), keras_fields
     )
+    if "sgd.momentum" not in first.fields:
+        for missing in ("no_momentum", "momentum_unknown"):
+            _say_instead(keras, _say(draft, missing), _say(draft, "momentum_assumed", momentum=0.9))
     as_written = _with(first, _say(draft, "wd_literal", value=shown(value), steps=literal), {})
     # an argument means what its name says, however implausible; words may mean something else
     readings = [as_written, kept, keras] if _is_argument(decay.words) else [kept, keras, as_written]
@@ -114,11 +117,14 @@ def _swapped(draft: Draft, first: Reading, decay: Field) -> Reading | None:
         }
     swapped = _with(first, _say(draft, "wd_swapped", value=shown(rate.value), rate=shown(decay.value)), changes)
     for unit in ("1000 steps", "1000 步"):
-        old = _say(draft, "no_period", every=unit)
-        if old in swapped.remarks:
-            new = "一轮" if draft.remarks.language == "zh" else "one epoch"
-            swapped.remarks[swapped.remarks.index(old)] = _say(draft, "no_period", every=new)
+        new = "一轮" if draft.remarks.language == "zh" else "one epoch"
+        _say_instead(swapped, _say(draft, "no_period", every=unit), _say(draft, "no_period", every=new))
     return swapped
+
+
+def _say_instead(reading: Reading, old: str, new: str) -> None:
+    """Replace a remark that does not hold of this reading, where it was made."""
+    reading.remarks[:] = [new if remark == old else remark for remark in reading.remarks]
 
 
 def _with(first: Reading, reason: str, changes: dict[str, Field]) -> Reading:
@@ -147,7 +153,10 @@ def _timescale(draft: Draft, reading: Reading) -> None:
     if draft.optimizer != "sgd" or lr is None or not decay:
         return
     way = draft.value("sgd.decay")
-    steps = (1 - momentum if way == "coupled" else 1) / (decay if way == "independent" else lr * decay)
+    shrinks = decay if way == "independent" else lr * decay
+    if not shrinks:  # the product of two tiny numbers
+        return
+    steps = (1 - momentum if way == "coupled" else 1) / shrinks
     if steps < 100:
         chinese = draft.remarks.language == "zh"
         told = f"{max(1, round(steps))} 步" if chinese else _steps(max(1, round(steps)))

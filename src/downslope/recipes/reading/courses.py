@@ -312,9 +312,12 @@ def _is_fraction(item: Item) -> bool:
 def _risings(board: Board, first: int, last: int) -> None:
     """Find warmups that are not called so: "increased linearly to 0.5 over the first 2,000 steps"."""
     items = board.items
+    ranges = _rising_ranges(board)
     for place in range(first, last):
         item = items[place]
-        rising_range = _rising_range(board, place)
+        rising_range = ranges.get(item.start)
+        if rising_range is not None and rising_range.extra.get("in_warmup"):
+            rising_range = None
         if not (item.is_a("verb", "increase") or rising_range) or (place in board.used and not rising_range):
             continue
         if rising_range is None and _subject(board, first, place) != "lr":
@@ -354,9 +357,10 @@ def _risings(board: Board, first: int, last: int) -> None:
             fact.extra["peak"] = (peak.value, peak.start, peak.end)
 
 
-def _rising_range(board: Board, place: int) -> Fact | None:
-    item: Item = board.items[place]
+def _rising_ranges(board: Board) -> dict[int, Fact]:
+    """Return the first range of lr that rises, by the place in the text where it begins."""
+    found: dict[int, Fact] = {}
     for fact in board.facts:
-        if fact.kind == "range" and fact.key == "lr" and fact.start == item.start and fact.value[0] < fact.value[1]:
-            return None if fact.extra.get("in_warmup") else fact
-    return None
+        if fact.kind == "range" and fact.key == "lr" and fact.value[0] < fact.value[1]:
+            found.setdefault(fact.start, fact)
+    return found

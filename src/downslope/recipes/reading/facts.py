@@ -5,7 +5,7 @@ What lives here: the two dataclasses. What does not: how facts are found, and wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -35,6 +35,10 @@ class Fact:
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
+LONGEST = 200
+"""Items of the longest sentence."""
+
+
 @dataclass
 class Board:
     """The items of a text, which of them have been used, and the facts found so far.
@@ -50,6 +54,7 @@ class Board:
     items: list[Item]
     facts: list[Fact] = field(default_factory=list[Fact])
     used: set[int] = field(default_factory=set[int])
+    _of: dict[tuple[str, str], list[Fact]] = field(default_factory=dict[tuple[str, str], list[Fact]])
 
     def add(self, kind: str, key: str, value: Any, places: Iterable[int], **extra: Any) -> Fact:
         """Add a fact that uses the items at these places."""
@@ -59,12 +64,34 @@ class Board:
         end = max(self.items[place].end for place in places)
         fact = Fact(kind, key, value, start, end, extra)
         self.facts.append(fact)
+        self._of.setdefault((kind, key), []).append(fact)
         return fact
 
+    def of(self, kind: str, key: str) -> Sequence[Fact]:
+        """Return the facts of a kind and key, in the order in which they were found."""
+        return self._of.get((kind, key), ())
+
+    def has(self, *kinds: str) -> bool:
+        """Whether there is a fact of one of these kinds."""
+        return any(kind in kinds for kind, _ in self._of)
+
     def sentences(self) -> list[tuple[int, int]]:
-        """Return the stretches of items between breaks, as (first, after the last)."""
+        """Return the stretches of items between breaks, as (first, after the last).
+
+        A stretch longer than any sentence is cut, at a comma if there is one: the rules look about within a sentence,
+        and without an end to it their work would grow with the square of its length.
+        """
         bounds = [-1, *(place for place, item in enumerate(self.items) if item.kind == "break"), len(self.items)]
-        return [(left + 1, right) for left, right in pairwise(bounds) if right > left + 1]
+        found: list[tuple[int, int]] = []
+        for left, right in pairwise(bounds):
+            first = left + 1
+            while right - first > LONGEST:
+                middle = range(first + LONGEST - 1, first + LONGEST // 2, -1)
+                cut = next((place + 1 for place in middle if self.items[place].kind == "comma"), first + LONGEST)
+                found.append((first, cut))
+                first = cut
+            found += [(first, right)] if right > first else []
+        return found
 
     def free_number(self, place: int) -> bool:
         """Whether the item at a place is a number that nothing has used."""

@@ -5,6 +5,7 @@ What lives here: the longest match of the two lexicons, and what stands between.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -94,7 +95,8 @@ def find_items(plain: str) -> list[Item]:
         found, after = _longest(tokens, index)
         number = number_at(plain, start) if _may_begin_number(token, plain, start) else None
         if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
-            items.append(Item("number", "", number.start, number.end, number))
+            kind = "number" if math.isfinite(number.value) else "unusable"  # which no rule knows
+            items.append(Item(kind, "", number.start, number.end, number))
             here = number.end
             index += 1
             continue

@@ -60,6 +60,10 @@ _LOOSE = frozenset(
     ]
 )
 _LONGEST_CALL = 2000
+_SHORT_CALL = 200
+_LOOKED_AT = 10
+"""How often a text is looked through for the ends of calls that are none; after that a call must be a short one, so
+that many that never end cost no more than the length of the text."""
 _FRAMEWORKS = (
     ("keras", ("keras",)), ("tensorflow", ("tf.", "tensorflow", "slim")), ("optax", ("optax",)),
     ("paddle", ("paddle",)),
@@ -76,12 +80,16 @@ def find_notation(plain: str) -> tuple[list[Fact], str]:
     facts: list[Fact] = []
     blanks: list[tuple[int, int]] = []
     whole = _context(plain)
+    left = _LOOKED_AT * len(plain)
     for match in _CALL.finditer(plain):
+        known = match.group(1).rsplit(".", 1)[-1]
+        longest = _LONGEST_CALL if left > 0 else _SHORT_CALL
         if blanks and match.start() < blanks[-1][1]:
-            if match.group(1).rsplit(".", 1)[-1] in _NESTED:
-                _call(plain, match, facts, whole)
+            if known in _NESTED:
+                _call(plain, match, facts, whole, longest)
             continue
-        end = _call(plain, match, facts, whole)
+        end = _call(plain, match, facts, whole, longest)
+        left -= longest if known in SIGNATURES and not end else 0
         if end:
             blanks.append((match.start(), end))
     plain_left = _blank(plain, blanks)
@@ -124,13 +132,13 @@ def _framework(name: str) -> str:
     return next((framework for framework, marks in _FRAMEWORKS if any(mark in name for mark in marks)), "")
 
 
-def _call(plain: str, match: re.Match[str], facts: list[Fact], whole: str) -> int:
+def _call(plain: str, match: re.Match[str], facts: list[Fact], whole: str, longest: int) -> int:
     """Add the facts of a call, and return where it ends; 0 if it is none that we know."""
     name = match.group(1)
     last = name.rsplit(".", 1)[-1]
     if last not in SIGNATURES:
         return 0
-    parts, end = _arguments(plain, match.end())
+    parts, end = _arguments(plain, match.end(), longest)
     keywords = any(key for key, _, _ in parts)
     if not (keywords or "." in name or last.endswith(("lr", "optimizer", "_decay", "decay", "l2"))):
         return 0
@@ -157,11 +165,11 @@ def _call(plain: str, match: re.Match[str], facts: list[Fact], whole: str) -> in
     return end
 
 
-def _arguments(plain: str, start: int) -> tuple[list[tuple[str, int, int]], int]:
+def _arguments(plain: str, start: int, longest: int) -> tuple[list[tuple[str, int, int]], int]:
     """Return (keyword or "", first place, place after the last) of each argument, and the place after the call."""
     parts: list[tuple[str, int, int]] = []
     depth, here = 0, start
-    limit = min(len(plain), start + _LONGEST_CALL)
+    limit = min(len(plain), start + longest)
     for place in range(start, limit):
         character = plain[place]
         if character in "([{":
@@ -212,6 +220,8 @@ def _numbers(plain: str, start: int, stop: int) -> list[float]:
                 break
             place += 1
             continue
+        if abs(number.value) == float("inf"):
+            return []
         found.append(number.value)
         place = number.end
     return found

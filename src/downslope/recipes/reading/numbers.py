@@ -17,12 +17,17 @@ _DIGITS = (
     r"|\d{1,3}(?:\u00a0\d{3})+(?!\d)|\d{1,3}(?: \d{3})* 000(?!\d)"
     r"|\d+\.\d+|\d+|\.\d+)"
 )
-_POWER = r"(?:\s?[*x]\s?|(?<=\d)\s)10\s?(?:\^\s?\{?\s?|\*\*\s?|(?=-))(?P<power>[+-]?\s?\d{1,3})\}?"
+_BROKEN = r"[+-]?(?:\s*\n\s*\^?[+-]?\d{1,3}(?![\d.]))?"  # of a power that a line break took apart
+_POWER = (
+    r"(?:\s?[*x]\s?|(?<=\d)\s)10(?:\s?(?:\^\s?\{?\s?|\*\*\s?|(?=-))(?P<power>[+-]?[^\S\n]?\d+)\}?"
+    rf"|\^(?P<cut>{_BROKEN}))"
+)
 _NUMBER = re.compile(
     rf"(?P<sign>(?<![\w)])[-+])?(?:"
-    rf"10\s?(?:\^\s?\{{?\s?|\*\*\s?)(?P<ten>[+-]?\s?\d{{1,3}})\}}?"
+    rf"10\s?(?:\^\s?\{{?\s?|\*\*\s?)(?P<ten>[+-]?[^\S\n]?\d+)\}}?"
+    rf"|10\^(?P<end>{_BROKEN})"
     rf"|10-(?P<lost>\d)(?![\d.%])(?!\s?[a-z]*\s?(?:epoch|轮))"
-    rf"|(?P<digits>{_DIGITS})(?:{_POWER}|e(?P<exponent>[+-]?\d{{1,4}})(?![^\W\u4e00-\u9fff]|\.\d)|(?P<suffix>k|m|万|千|百|亿)(?![a-z])|"
+    rf"|(?P<digits>{_DIGITS})(?:{_POWER}|e(?P<exponent>[+-]?\d+)(?![^\W\u4e00-\u9fff]|\.\d)|(?P<suffix>k|m|万|千|百|亿)(?![a-z])|"
     rf"\s?(?P<big>thousand|million)(?![a-z]))?"
     rf")"
 )
@@ -35,6 +40,12 @@ _SUFFIX = {"k": 3, "m": 6, "万": 4, "千": 3, "百": 2, "亿": 8, "thousand": 3
 
 _LARGEST = 10**18
 """Nothing in a recipe is larger; what is, is taken as infinite and never used."""
+
+_SMALLEST = Fraction(1, 10**300)
+"""Nothing but 0 is smaller, and floats hardly are; what is, is taken as infinite too, and never used."""
+
+_UNUSABLE = Fraction(10**400)
+"""What stands for a number that is cut off, or has more digits than any real one."""
 
 _HAN_DIGITS = {**{digit: value for value, digit in enumerate("零一二三四五六七八九")}, "〇": 0, "两": 2}
 _HAN_UNITS = {"十": 10, "百": 100, "千": 1000, "万": 10000}
@@ -148,13 +159,27 @@ def number_at(plain: str, start: int) -> Number | None:
     return Number(_plain(value, whole=not (flags["percent"] or fraction)), start, end, fraction=fraction, **flags)
 
 
+def unusable_numbers(plain: str) -> list[tuple[int, int]]:
+    """Return the places of the numbers that are too large, too small or too broken to be used."""
+    found: list[tuple[int, int]] = []
+    for match in _NUMBER.finditer(plain):
+        number = number_at(plain, match.start())
+        if number is not None and math.isinf(number.value):
+            found.append((number.start, number.end))
+    return found
+
+
 def _exact(match: re.Match[str]) -> Fraction:
+    if match.group("end") is not None or match.group("cut") is not None:
+        return _UNUSABLE
     if match.group("ten"):
         value = Fraction(10) ** _bounded(match.group("ten"))
     elif match.group("lost"):
         value = Fraction(10) ** -int(match.group("lost"))
     else:
-        digits = re.sub(r"[,\s\u00a0]", "", match.group("digits"))[:400].rstrip(".")
+        digits = re.sub(r"[,\s\u00a0]", "", match.group("digits")).rstrip(".")
+        if len(digits) > 400:
+            return _UNUSABLE
         value = Fraction(digits if digits[0] != "." else "0" + digits)
         if match.group("power") or match.group("exponent"):
             value *= Fraction(10) ** _bounded(match.group("power") or match.group("exponent"))
@@ -164,11 +189,13 @@ def _exact(match: re.Match[str]) -> Fraction:
 
 
 def _bounded(power: str) -> int:
-    return max(-400, min(300, int(power.replace(" ", "").replace("\u00a0", ""))))
+    sign, digits = power[0] == "-", re.sub(r"\D", "", power).lstrip("0")
+    size = 400 if len(digits) > 3 else min(400, int(digits or 0))
+    return -size if sign else size
 
 
 def _plain(value: Fraction, *, whole: bool) -> float | int:
-    if abs(value) > _LARGEST:
+    if abs(value) > _LARGEST or 0 < abs(value) < _SMALLEST:
         return math.inf if value > 0 else -math.inf
     return int(value) if value.denominator == 1 and whole else float(value)
 

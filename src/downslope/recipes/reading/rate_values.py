@@ -85,9 +85,9 @@ def rate_per(board: Board, number: int, concept: int) -> Any:
 
 def find_starts(board: Board, first: int, last: int) -> None:
     """Find a start whose rate is not named beside it: "decreased every 10 epochs, starting from 0.1"."""
-    if any(fact.kind == "value" and fact.key == "lr" for fact in board.facts):
+    if board.of("value", "lr"):
         return
-    changed = any(fact.kind in {"change", "shape"} for fact in board.facts)
+    changed = board.has("change", "shape")
     for place in range(first + 1, last):
         before = board.items[place - 1]
         text = board.text.plain[before.start : before.end]
@@ -116,7 +116,7 @@ def find_thresholds(board: Board, first: int, last: int) -> None:
     items = board.items
     heads = [place for place in range(first, last) if items[place].is_a("concept", "clip")]
     start, end = items[first].start, items[last - 1].end
-    told = any(fact.kind == "value" and fact.key == "clip" and start <= fact.start < end for fact in board.facts)
+    told = any(start <= fact.start < end for fact in reversed(board.of("value", "clip")))
     if not heads or told:
         return
     marks = ("exceed", "greater", "larger", "above", "threshold", "超过", "大于", "阈值")
@@ -140,8 +140,7 @@ def find_floors(board: Board, first: int, last: int) -> None:
 def find_more_rates(board: Board, first: int, last: int) -> None:
     """Find further rates with times of their own: "a rate of 0.001 for 60k steps, and 0.0001 for the next 20k"."""
     items = board.items
-    rates = [fact for fact in board.facts if fact.kind == "value" and fact.key == "lr" and fact.extra.get("phase")]
-    if not rates:
+    if not any(fact.extra.get("phase") for fact in board.of("value", "lr")):
         return
     for place in range(first, last - 1):
         if not board.free_number(place) or not items[place].number or items[place].value >= 100:

@@ -169,7 +169,7 @@ def _per_sample(draft: Draft, fact: Fact) -> Rate | None:
 def _per_examples(draft: Draft, fact: Fact, examples: float) -> Rate | None:
     """Return airbench's "lr per 1024 examples" for a mean loss: lr * batch / (1024 * (1 + 1 / (1 - momentum)))."""
     batch, momentum = draft.value("data.batch_size"), draft.value("sgd.momentum")
-    if not batch or momentum is None:
+    if not batch or not examples or momentum is None or momentum >= 1:
         draft.remarks.say(
             "per_sample", known="（未给出）" if draft.remarks.language == "zh" else ", which is not stated"
         )

@@ -153,6 +153,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Nesterov's form needs a momentum, and none is stated.",
         "Nesterov 形式需要动量，但文中没有给出。",
     ),
+    "momentum_assumed": (
+        "Momentum is not stated; assumed: {momentum}.",
+        "没有给出动量；假定为{momentum}。",
+    ),
     "momentum_unknown": (
         "Momentum is used, but its value is not stated.",
         "使用了动量，但没有给出数值。",

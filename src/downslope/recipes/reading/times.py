@@ -169,9 +169,14 @@ def _parts(
     return None, index
 
 
+_PREPOSITIONS = 12
+"""How many words in a row are taken for one preposition: "for the next approximately ..."."""
+
+
 def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
     prep = ""
-    while index < len(items):
+    end = min(len(items), index + _PREPOSITIONS)
+    while index < end:
         item = items[index]
         if item.is_a("each"):
             prep = "every"

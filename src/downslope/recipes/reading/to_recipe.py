@@ -7,10 +7,11 @@ checking values, which is the schema's.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
-from downslope.core.errors import RecipeError
+from downslope.core.errors import RecipeError, SettingsError
 from downslope.recipes.reading.reading import Field, Reading
 
 if TYPE_CHECKING:
@@ -27,12 +28,29 @@ def make_recipe(reading: Reading) -> Recipe:
         reading: The reading.
 
     Raises:
-        RecipeError: If the optimizer is not SGD, something essential is missing, or the values are not allowed.
+        RecipeError: If the optimizer is not SGD, something essential is missing, or the values are not allowed or grow
+            beyond all numbers before the training ends.
     """
     from downslope.recipes.decode import Source, decode
     from downslope.recipes.schema import Recipe
 
-    return decode(Recipe, nest(complete(reading)), Source("the reading"))
+    recipe = decode(Recipe, nest(complete(reading)), Source("the reading"))
+    _check_growth(recipe)
+    return recipe
+
+
+def _check_growth(recipe: Recipe) -> None:
+    """Raise `RecipeError` if lr is too large for a float at the end, an epoch being as long as the digits'."""
+    from downslope.core.schedules import Schedule
+    from downslope.recipes.exporting.plan import make_plan
+
+    if not isinstance(recipe.sgd.lr, Schedule) or math.isfinite(recipe.sgd.lr.extremes()[1]):
+        return
+    plan = make_plan(recipe, with_model=False, steps_per_epoch=None, examples=None)
+    try:
+        recipe.sgd.lr(max((plan.total_steps or 1) - 1, 0), steps_per_epoch=plan.steps_per_epoch)
+    except SettingsError as error:
+        raise RecipeError(f"the reading: {error} Or correct the factor in the sentence.") from None
 
 
 def complete(reading: Reading) -> dict[str, Field]:

@@ -5,12 +5,16 @@ What lives here: finding them. What does not: deciding what is used.
 
 from __future__ import annotations
 
+import math
 import re
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Any
 
 from downslope.recipes.reading.draft import Draft
 from downslope.recipes.reading.facts import Board
 from downslope.recipes.reading.items import Item
+from downslope.recipes.reading.numbers import unusable_numbers
 
 _AROUND = 3
 _CODE = frozenset({"gamma_setting"})
@@ -30,7 +34,7 @@ def find_unread(board: Board, draft: Draft) -> list[str]:
     told = _Told(draft)
     calls = [fact for fact in draft.facts if fact.kind == "call"]
     for place, item in enumerate(board.items):
-        if item.kind not in {"number", "time"} or (item.number and item.number.spelled):
+        if item.kind not in {"number", "time", "unusable"} or (item.number and item.number.spelled):
             continue
         if any(fact.start <= item.start < fact.end for fact in calls):
             continue
@@ -40,6 +44,10 @@ def find_unread(board: Board, draft: Draft) -> list[str]:
                 continue
         words = _around(board, place)
         if words not in found:
+            found.append(words)
+    for start, end in unusable_numbers(board.text.plain):  # those in code too
+        words = board.text.words(start, end)
+        if not any(words in listed for listed in found):
             found.append(words)
     settings = [fact for fact in draft.of("value") if fact.key in _CODE]
     return [*found, *(board.words(fact) for fact in settings if not told.covers(fact.start, fact.end))]
@@ -78,11 +86,14 @@ class _Told:
             while at >= 0:
                 self.spans.append((at, at + len(field.words)))
                 at = draft.text.original.find(field.words, at + 1)
+        self.spans.sort()
+        self._ends = list(accumulate((end for _, end in self.spans), max))
 
     def covers(self, start: int, end: int) -> bool:
         """Whether a stretch of the normalised text lies within the words of a field."""
         first, last = self.text.origin[start], self.text.origin[end - 1]
-        return any(left <= first and last < right for left, right in self.spans)
+        before = bisect_right(self.spans, (first, math.inf))
+        return before > 0 and last < self._ends[before - 1]  # the farthest that one of those before it reaches
 
     def has(self, item: Item) -> bool:
         """Whether a number or time is told of."""

@@ -159,13 +159,17 @@ def _both(board: Board, place: int, first: int) -> bool:
     )
 
 
+_FARTHEST = 60
+"""How many items are looked at for a concept's number: so a concept said a thousand times takes a bounded time each."""
+
+
 def _rightwards(board: Board, place: int, first: int, last: int) -> None:
     items = board.items
     concept = items[place]
     words, said, between = 0, False, [place]
     limit = 10 if concept.key == "clip" else 8
     right = place + 1
-    while right < last:
+    while right < min(last, place + _FARTHEST):
         item = items[right]
         if item.kind == "number":
             if right in board.used or (words > 3 and not said):
