@@ -175,10 +175,10 @@ def apply_one(part: Part, step: InPlaceStep) -> None:
 
 
 def is_exact_enough(part: Part) -> bool:
-    """Whether these tensors may take the multi-tensor path: one format, wide enough to sum in; no negated views."""
+    """Whether these tensors may take the multi-tensor path: one format, wide enough to sum in; no lazy views."""
     dtype, tensors = part.param.dtype, [part.grad, *([] if part.velocity is None else [part.velocity])]
     is_one_format = dtype in _EXACT_ENOUGH and all(tensor.dtype == dtype for tensor in tensors)
-    return is_one_format and not any(tensor.is_neg() for tensor in (part.param, *tensors))
+    return is_one_format and not any(tensor.is_neg() or tensor.is_conj() for tensor in (part.param, *tensors))
 
 
 def in_chunks(parts: list[Part], numel: int = 1 << 16) -> Iterator[list[Part]]:
