@@ -115,6 +115,8 @@ def apply(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor], sca
     differentiable = optimizer.defaults["differentiable"]
     parts: defaultdict[tuple[int, bool], list[Part]] = defaultdict(list)
     for entry, grad in zip(entries, grads, strict=True):
+        if type(grad) is Tensor and grad._is_zerotensor():  # whose multiples cannot be added to
+            grad = torch.zeros(grad.shape, dtype=grad.dtype, device=grad.device)  # noqa: PLW2901
         part = Part(entry.param, grad, entry.velocity, rounded_in_step(optimizer, entry))
         if is_distributed(entry.param) and not differentiable:
             part = _local(part)
