@@ -42,7 +42,7 @@ struct Row {
   std::optional<Form> velocity_form, compensation_form;
   Entry entry;
   std::ptrdiff_t place;  // of its entry among those that are stepped; -1 where it is only watched
-  bool was_marked;       // its gradient, when the plan was made
+  bool was_plain;        // whether its gradient was not marked and lay as it should when the plan was made
   Span gap;              // between two written blocks, where its gradient lay
 };
 
@@ -254,7 +254,7 @@ class Plan {
       row.place = static_cast<std::ptrdiff_t>(entries_.size());
       entries_.push_back(entry);
     } else {
-      row.was_marked = reader_.is_marked(attribute(param, names_.grad));
+      row.was_plain = is_well(attribute(param, names_.grad), views.grad);
     }
     rows_.push_back(std::move(row));
   }
@@ -272,10 +272,10 @@ class Plan {
       }
       DLTensor view;
       if (row.place >= 0) {
-        if (!reader_.is_plain(grad) || reader_.is_marked(grad)) return false;
-        if (!reader_.look(grad, view) || !row.grad_form.fits(view) || !is_there(view)) return false;
+        if (!reader_.is_plain(grad) || !reader_.look(grad, view)) return false;
+        if (!row.grad_form.fits(view) || !is_well(grad, view)) return false;
         found.addresses[row.place] = address_of(view);
-      } else if (!reader_.look(grad, view) || !row.grad_form.fits(view) || reader_.is_marked(grad) != row.was_marked) {
+      } else if (!reader_.look(grad, view) || !row.grad_form.fits(view) || is_well(grad, view) != row.was_plain) {
         return false;  // for a gradient like any other the kernel may take the parameter
       }
       if (!territory_.is_apart(row.grad_form.span_at(address_of(view)), row.gap)) return false;
@@ -289,6 +289,8 @@ class Plan {
     }
     return true;
   }
+
+  bool is_well(nb::handle tensor, const DLTensor& view) const { return is_there(view) && !reader_.is_marked(tensor); }
 
   static nb::object attribute(nb::handle object, nb::handle name) {
     PyObject* found = PyObject_GetAttr(object.ptr(), name.ptr());
