@@ -2,6 +2,7 @@
 // and number of threads, on buffers of exactly the size in use, so that a step too far is seen. Numbers are compared
 // with sums in double; that formats are converted right bit by bit is tested from Python.
 
+#include <cfenv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -315,12 +316,35 @@ void test_threads() {
   expect(thread_count() == 1, "at least one thread");
 }
 
+// Every share is computed as its caller computes, although callers differ and rounds follow at once: a worker that wakes
+// late must not take shares of the next round in the last one's environment.
+void test_environments() {
+  for (const int count : {2, 3}) {
+    set_thread_count(count);
+    int wrong = 0;
+    for (int round = 0; round < 20000; ++round) {
+      std::fesetround(round % 2 == 0 ? FE_TONEAREST : FE_UPWARD);
+      const int wanted = std::fegetround();
+      std::vector<int> seen(4, -1);
+      run_parallel(4, [&](int share) {
+        volatile double x = 0;
+        for (int i = 0; i < 100; ++i) x = x + 1;
+        seen[share] = std::fegetround();
+      });
+      for (const int mode : seen) wrong += mode != wanted;
+    }
+    std::fesetround(FE_TONEAREST);
+    expect(wrong == 0, std::to_string(wrong) + " shares in another round's environment");
+  }
+}
+
 }  // namespace
 
 int main() {
   test_narrowing();
   test_not_finite();
   test_threads();
+  test_environments();
   test_compensation();
   test_steps();
   if (failures == 0) std::puts("all passed");
