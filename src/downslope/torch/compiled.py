@@ -27,7 +27,7 @@ from downslope.torch.buffers import entry_of
 from downslope.torch.carry_out import SMALL_SCALE, apply, scaled
 from downslope.torch.checks import gradient_scale
 from downslope.torch.memory import EXCHANGE, fit
-from downslope.torch.plan import Entry, Scalars, check_fused, kernel_is_wanted
+from downslope.torch.plan import Entry, Scalars, check_fused, kernel_is_wanted, looked_at
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
@@ -116,6 +116,7 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
         replace(entry_of(optimizer, homes[position][0], homes[position][2], position), param=param)
         for position, param in zip(positions, params, strict=True)
     ]
+    entries = looked_at(optimizer, entries, grads)
     if grad_scale < SMALL_SCALE:
         grads, grad_scale = [grad * grad_scale for grad in grads], 1.0
     both = scaled(optimizer, scalars, grad_scale)
@@ -129,6 +130,7 @@ def _step_by_kernel(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Te
     native: Any = load_native()
     taken = [
         kernel_is_wanted(optimizer.param_groups[entry.group])
+        and not entry.shares_memory
         and fit(entry.param, grad, entry.velocity, entry.compensation, entry.rounding)
         for entry, grad in zip(entries, grads, strict=True)
     ]

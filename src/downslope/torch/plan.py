@@ -90,7 +90,7 @@ class StepPlan:
 
     def __init__(self, optimizer: SGD, entries: Sequence[Entry]) -> None:
         """Check every tensor, and hand those that the kernel can take to it."""
-        self.entries = entries = _looked_at(optimizer, entries)
+        self.entries = entries = looked_at(optimizer, entries, grads_of(entry.param for entry in entries))
         self._choices = _choices(optimizer.param_groups)
         # a first gradient comes once: after that step its scalars are others
         self._lasts = not any(entry.is_first and entry.velocity is not None for entry in entries)
@@ -260,20 +260,24 @@ def takes(entry: Entry) -> bool:
     return type(grad) is Tensor and own is not None and fit(own, grad, velocity, compensation, entry.rounding)
 
 
-def _looked_at(optimizer: SGD, entries: Sequence[Entry]) -> list[Entry]:
+def looked_at(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry]:
     """Return the entries, those marked whose memory is another's too.
+
+    Args:
+        optimizer: The optimizer.
+        entries: The parameters of a step.
+        grads: Their gradients.
 
     Raises:
         SettingsError: If a tensor has lost its memory; with the parameter's name.
     """
     try:
-        return mark_shared(entries, grads_of(entry.param for entry in entries))
+        return mark_shared(entries, grads)
     except LostMemoryError as error:
         entry, lost = entries[error.index], error.tensor
-        group = optimizer.param_groups[entry.group]
-        place = next(i for i, param in enumerate(group["params"]) if param is entry.param)
-        name = keys.parameter_name(group, entry.group, place)
-        is_grad = lost is _get_grad(entry.param)
+        before = sum(len(group["params"]) for group in optimizer.param_groups[: entry.group])
+        name = keys.parameter_name(optimizer.param_groups[entry.group], entry.group, entry.position - before)
+        is_grad = lost is grads[error.index]
         what = name if lost is entry.param else f"the {'gradient' if is_grad else 'velocity'} of {name}"
         raise SettingsError(
             f"the memory of {what} was given back: {lost.untyped_storage().nbytes()} bytes are left of it for shape "
