@@ -1,4 +1,4 @@
-"""Tensors that are not what lies in their memory: lazily negated or conjugated, zeros without memory, memory given back."""
+"""Tensors that are not what lies in their memory: lazily negated or conjugated, zeros without any, and memory lost."""
 
 from __future__ import annotations
 
@@ -229,7 +229,8 @@ def test_a_gradient_without_memory_is_refused_by_a_plan_of_its_own() -> None:
         module.step_tensors(EXCHANGE, [(torch.ones(3), zeros, None, None, 0, 0, 0, 0)], [0.0] * 6, 0)
     with pytest.raises(ValueError, match="dense block"):
         module.sum_of_squares(EXCHANGE, [zeros])
+    param = Parameter(torch.ones(3))
+    param.grad = zeros
+    insists = SGD([param], lr=0.1, fused=True)
     with pytest.raises(SettingsError, match="fused"):
-        param = Parameter(torch.ones(3))
-        param.grad = zeros
-        SGD([param], lr=0.1, fused=True).step()
+        insists.step()

@@ -26,7 +26,7 @@ def at_once(work: Callable[[int], Any], count: int = 3) -> list[BaseException]:
         begin.wait()
         try:
             work(place)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 -- a thread has no other way to tell
             raised.append(error)
 
     threads = [threading.Thread(target=run, args=(place,)) for place in range(count)]

@@ -36,7 +36,7 @@ def examples() -> list[list[tuple[Tensor, Tensor]]]:
     reals = [torch.ones(shape, dtype=dtype) for shape in shapes for dtype in (torch.float32, torch.float64)]
     complexes = [torch.ones(shape, dtype=torch.complex64) for shape in shapes]
     return [
-        [(real, torch._neg_view(real)) for real in reals],
+        [(real, torch._neg_view(real)) for real in reals],  # noqa: SLF001 -- no other way to one on purpose
         [(number, number.conj()) for number in complexes],
-        [(real, torch._efficientzerotensor(real.shape, dtype=real.dtype)) for real in reals],
+        [(real, torch._efficientzerotensor(real.shape, dtype=real.dtype)) for real in reals],  # noqa: SLF001
     ]

@@ -328,9 +328,9 @@ def _not_taken(entry: Entry) -> str:
     param = entry.param
     if entry.shares_memory:
         return (
-            f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device}) shares memory with "
-            "its gradient, its velocity or another parameter, so that the order of operations counts, and the kernel has "
-            "none. Clone what is shared, or leave fused None, and such parameters go another way."
+            f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device}) shares memory "
+            "with its gradient, its velocity or another parameter. The order of operations counts then, and the kernel "
+            "has none. Clone what is shared, or leave fused None, and such parameters go another way."
         )
     return (
         f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device}) is not for the "

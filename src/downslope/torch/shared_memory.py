@@ -71,7 +71,7 @@ def mark_shared(entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry
             if tensor is None or (span := span_of(tensor)) is None:
                 continue
             if span[0] >= _LOWEST:
-                blocks.append((*span, index, place < 3))  # noqa: PLR2004 -- all but the gradient are written
+                blocks.append((*span, index, place < 3))
             elif has_lost_memory(tensor):
                 raise LostMemoryError(index, tensor)
     shared = _find_shared(blocks)
