@@ -110,6 +110,10 @@ def test_nothing_reaches_the_terminal_but_text():
     assert shown("a\nb\tc\rd") == r"a\nb\tc\rd"
     assert shown("\u202egpj.exe\u2028\x9b31m\x7f") == r"\u202egpj.exe\u2028\x9b31m\x7f"
     assert shown(os.fsdecode(b"\x9b31m")) == r"\x9b31m"
+    for name in ("文件.toml".encode(), "café".encode(), "café".encode("latin-1")):  # as a locale of ASCII has the bytes
+        given = name.decode("ascii", "surrogateescape")
+        assert shown(given) == given
+    assert shown("\x9b31m".encode().decode("ascii", "surrogateescape")) == r"\x9b31m"
     assert shown("Grüße 猫 🐈") == "Grüße 猫 🐈"
     assert printable("two\nlines\x1b[2J\ttabbed") == "two\nlines\\x1b[2J\ttabbed"
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import re
 
-_UNSAFE = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\udc80-\udc9f"
-"""Controls (C0, C1), marks and overrides of the direction, line separators, and undecodable bytes that are controls."""
+_UNSAFE = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"
+"""Controls (C0, C1), marks and overrides of the direction, line separators."""
 
 _IN_MESSAGES = re.compile(f"[{_UNSAFE}]")
 _IN_VALUES = re.compile(f"[{_UNSAFE}\t\n]")
+_BYTES = re.compile("[\udc80-\udcff]+")
+"""Python's stand-ins for the bytes of a name that is no text in the locale's encoding."""
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
@@ -34,7 +36,7 @@ def shown(value: object, limit: int = 200) -> str:
     if count > limit:
         tail = max(limit // 4 - 1, 1)
         text = f"{text[: max(limit - tail - 3, 1)]}...{text[-tail:]}"
-    escaped = _IN_VALUES.sub(_escaped, text)
+    escaped = _IN_VALUES.sub(_escaped, _BYTES.sub(_bytes_escaped, text))
     return f"{escaped} ({count:,} characters)" if count > limit else escaped
 
 
@@ -48,12 +50,36 @@ def printable(message: str) -> str:
         >>> printable("one\ntwo\x07")
         'one\ntwo\\x07'
     """
-    return _IN_MESSAGES.sub(_escaped, message)
+    return _IN_MESSAGES.sub(_escaped, _BYTES.sub(_bytes_escaped, message))
 
 
 def _escaped(found: re.Match[str]) -> str:
     character = found[0]
     code = ord(character)
-    if 0xDC80 <= code <= 0xDC9F:  # Python's stand-in for a byte that is no text
-        code -= 0xDC00
     return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def _bytes_escaped(found: re.Match[str]) -> str:
+    """Return bytes as they are, but for those that a terminal would obey.
+
+    In UTF-8 the bytes 0x80 to 0x9f are parts of letters, and stay; alone they are controls.
+    """
+    data = found[0].encode("ascii", "surrogateescape")
+    pieces: list[str] = []
+    while data:
+        try:
+            whole, bad, data = data, b"", b""
+            text = whole.decode()
+        except UnicodeDecodeError as error:
+            whole, bad, data = whole[: error.start], whole[error.start : error.start + 1], whole[error.start + 1 :]
+            text = whole.decode()
+        pieces += [
+            _IN_MESSAGES.sub(_escaped, letter)
+            if _IN_MESSAGES.match(letter)
+            else letter.encode().decode("ascii", "surrogateescape")
+            for letter in text
+        ]
+        pieces += [
+            f"\\x{byte:02x}" if byte < 0xA0 else bytes([byte]).decode("ascii", "surrogateescape") for byte in bad
+        ]
+    return "".join(pieces)
