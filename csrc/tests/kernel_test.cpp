@@ -28,11 +28,13 @@ using namespace downslope;
 
 int failures = 0;
 
-void expect(bool condition, const std::string& what) {
+void expect(bool condition, const char* what) {
   if (condition) return;
-  std::fprintf(stderr, "failed: %s\n", what.c_str());
+  std::fprintf(stderr, "failed: %s\n", what);
   ++failures;
 }
+
+void expect(bool condition, const std::string& what) { expect(condition, what.c_str()); }
 
 std::size_t size_of(Format format) { return format == Format::float64 ? 8 : format == Format::float32 ? 4 : 2; }
 
@@ -78,12 +80,20 @@ struct Buffer {
 constexpr std::size_t lengths[] = {1, 3, 15, 16, 17, 63, 64, 65, 1001, 16385, 131073, 150001};
 constexpr int thread_counts[] = {1, 2, 3, 7};
 
-// Values that are special in some format come back every few elements.
-float value_at(std::mt19937& random, std::size_t i) {
+// Normally distributed numbers, out of a store that is drawn once. Values that are special in some format come back
+// every few elements.
+float value_at(std::uint32_t start, std::size_t i) {
+  static const std::vector<float> store = [] {
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal(0.0f, 1.0f);
+    std::vector<float> values(10007);
+    for (float& value : values) value = normal(random);
+    return values;
+  }();
   if (i % 97 == 5) return 0.0f;
   if (i % 97 == 6) return -0.0f;
   if (i % 97 == 7) return 0x1p-140f;
-  return std::normal_distribution<float>(0.0f, 1.0f)(random);
+  return store[(start + i) % store.size()];
 }
 
 double last_place(Format format, double x) {
@@ -106,7 +116,8 @@ struct Tensors {
                                                         : format,
                               count, offset);
         Buffer& buffer = buffers->back();
-        for (std::size_t i = 0; i < count; ++i) buffer.set(i, buffers == &compensations ? 0.0f : value_at(random, i));
+        const auto start = static_cast<std::uint32_t>(random()) % 10007;
+        for (std::size_t i = 0; i < count; ++i) buffer.set(i, buffers == &compensations ? 0.0f : value_at(start, i));
       }
       entries.push_back({params.back().data(), has_velocity() ? velocities.back().data() : nullptr,
                          rounding == Rounding::compensated ? compensations.back().data() : nullptr, count,
@@ -244,9 +255,9 @@ void test_compensation() {
 void test_narrowing() {
   for (std::uint32_t bits = 0; bits < 0x10000u; ++bits) {
     const float wide = widen(float16{static_cast<std::uint16_t>(bits)});
-    expect(std::isnan(wide) || narrow<float16>(wide).bits == bits, "float16 " + std::to_string(bits));
+    if (!std::isnan(wide)) expect(narrow<float16>(wide).bits == bits, "float16 to float32 and back");
     const float brain = widen(bfloat16{static_cast<std::uint16_t>(bits)});
-    expect(std::isnan(brain) || narrow<bfloat16>(brain).bits == bits, "bfloat16 " + std::to_string(bits));
+    if (!std::isnan(brain)) expect(narrow<bfloat16>(brain).bits == bits, "bfloat16 to float32 and back");
   }
   std::uint32_t bits = 0;
   do {
@@ -322,7 +333,7 @@ void test_environments() {
   for (const int count : {2, 3}) {
     set_thread_count(count);
     int wrong = 0;
-    for (int round = 0; round < 20000; ++round) {
+    for (int round = 0; round < 4000; ++round) {
       std::fesetround(round % 2 == 0 ? FE_TONEAREST : FE_UPWARD);
       const int wanted = std::fegetround();
       std::vector<int> seen(4, -1);

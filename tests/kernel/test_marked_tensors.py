@@ -227,6 +227,13 @@ def test_a_gradient_without_memory_is_refused_by_a_plan_of_its_own() -> None:
     assert not module.fit(EXCHANGE, (torch.ones(3), zeros, None, None), 0)
     with pytest.raises(ValueError, match="memory"):
         module.step_tensors(EXCHANGE, [(torch.ones(3), zeros, None, None, 0, 0, 0, 0)], [0.0] * 6, 0)
+    negated = torch._neg_view(torch.ones(3))
+    for place in range(3):
+        tensors = [torch.ones(3), torch.ones(3), torch.zeros(3), None]
+        tensors[place] = negated
+        assert not module.fit(EXCHANGE, tuple(tensors), 0)
+        with pytest.raises(ValueError, match="memory"):
+            module.step_tensors(EXCHANGE, [(*tensors, 0, 0, 0, 0)], [0.0] * 6, 0)
     with pytest.raises(ValueError, match="dense block"):
         module.sum_of_squares(EXCHANGE, [zeros])
     param = Parameter(torch.ones(3))

@@ -16,6 +16,7 @@ from torch.nn import Parameter
 from downslope import kernel
 from downslope.core.errors import SettingsError
 from downslope.torch import SGD
+from downslope.torch.compiled import step_tensors
 from draws import draws
 
 PEERS = (SGD, torch.optim.SGD)
@@ -215,3 +216,14 @@ def test_any_layout_of_one_memory(seed: int) -> None:
     (ours, refused), (theirs, refuses) = (run(peer) for peer in PEERS)
     assert refused == refuses
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+def test_the_step_of_a_compiled_graph_finds_what_is_shared() -> None:
+    """The operation that stands for a step there is given tensors, and looks at them in the same way."""
+    native()
+    base = torch.zeros(1000)
+    params = [Parameter(base), Parameter(base)]
+    optimizer = SGD(params, lr=1.0, momentum=0.5)
+    for _ in range(2):
+        step_tensors(optimizer, [0, 1], [param.detach() for param in params], [torch.ones(1000), torch.ones(1000)])
+    assert (base == -5).all()
