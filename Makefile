@@ -11,6 +11,7 @@
 #   make lint                           ruff and pyright
 #   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
 #   make results                        train the recipes of docs/results.md and write it; ARGS="--only NAME" for some
+#   make aarch64                        build the kernels for aarch64, run them under emulation: the same bits
 #   make clean                          remove .venv and what tools left behind; runs/ is yours and stays
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train test test-fast nightly lowest crash-matrix lint format bench results clean
+.PHONY: train test test-fast nightly lowest crash-matrix lint format bench results aarch64 clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
@@ -71,8 +72,13 @@ bench: $(VENV)/.installed-test
 results: $(VENV)/.installed-test
 	$(VENV)/bin/python benchmarks/results.py $(ARGS)
 
+# Debian's g++-aarch64-linux-gnu and qemu-user. The test itself knows the hash of all bits, which is every processor's.
+aarch64:
+	csrc/tests/run_bits.sh
+	CXX=aarch64-linux-gnu-g++ LDFLAGS=-static EMULATOR=qemu-aarch64 csrc/tests/run_bits.sh
+
 # One stamp per extra: installed again when what is asked for, the pins or the C++ have changed.
-$(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.h csrc/CMakeLists.txt) | $(VENV)/bin/python
+$(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.h csrc/*.txt) | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e ".[$*]"
 	touch $@
 

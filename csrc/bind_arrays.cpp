@@ -94,15 +94,27 @@ class ArrayStep {
   }
 
   void run(const std::vector<double>& coefficients) const {
-    if (coefficients.size() != 6 * nb::len(kinds_)) throw std::invalid_argument("six coefficients per kind are needed");
+    if (coefficients.size() != 6 * known_.size()) throw std::invalid_argument("six coefficients per kind are needed");
     if (overlaps_.read || overlaps_.written) throw std::logic_error("arrays that overlap cannot be stepped at once");
-    std::vector<Coefficients> kinds(nb::len(kinds_));
-    for (std::size_t k = 0; k < kinds.size(); ++k) {
-      const double* c = &coefficients[6 * k];
-      kinds[k] = {c[0], c[1], c[2], c[3], c[4], c[5]};
-    }
+    const std::vector<Coefficients> kinds = grouped(coefficients);
     const nb::gil_scoped_release release;
     take_step(entries_, addresses_, kinds, 0);
+  }
+
+  template <class Visit>
+  int visit(Visit&& visit) const {
+    for (const nb::object& held : arrays_)
+      if (int stop = visit(held)) return stop;
+    for (const nb::list* held : {&rest_, &unfit_, &missing_, &kinds_})
+      if (int stop = visit(*held)) return stop;
+    return 0;
+  }
+
+  void break_circles() {
+    entries_.clear();
+    addresses_.clear();
+    const auto arrays = std::exchange(arrays_, {});
+    for (nb::list* held : {&rest_, &unfit_, &missing_, &kinds_}) *held = nb::list();
   }
 
  private:
@@ -114,6 +126,7 @@ class ArrayStep {
     const View param_view(param);
     if (!param_view.can_be_written()) return rest_.append(name);
     const Layout layout = param_view.layout();
+    if (layout.item_size != element_size(*format)) return rest_.append(name);
     std::optional<View> grad_view;
     if (format_of(grad) == format) grad_view.emplace(grad);
     const bool is_fit = grad_view && grad_view->can_be_read() && is_alike(layout, grad_view->layout());
@@ -176,7 +189,7 @@ class ArrayStep {
 }  // namespace
 
 void bind_arrays(nb::module_& m) {
-  nb::class_<ArrayStep>(m, "ArrayStep")
+  nb::class_<ArrayStep>(m, "ArrayStep", nb::type_slots(collected<ArrayStep>))
       .def(nb::init<const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, const nb::dict&, nb::handle,
                     const nb::dict&>(),
            "grads"_a, "params"_a, "velocities"_a, "fresh"_a, "settings"_a, "array_type"_a, "formats"_a)

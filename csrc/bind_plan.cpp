@@ -33,24 +33,51 @@ struct Names {
   nb::object velocity, compensation;    // keys of a parameter's state
 };
 
+// One parameter of a plan: one that the kernel steps, or one that is only watched.
 struct Row {
   nb::object param, state;  // state: the dict in which velocity and compensation are looked up, or None
   nb::object spec;          // how a distributed parameter is laid out over processes; None for an ordinary one
   nb::object velocity, compensation;
   Form param_form, grad_form;
   std::optional<Form> velocity_form, compensation_form;
+  Entry entry;
+  std::ptrdiff_t place;  // of its entry among those that are stepped; -1 where it is only watched
+  bool was_plain;        // whether its gradient was not marked and lay as it should when the plan was made
+  Span gap;              // between two written blocks, where its gradient lay
+};
+
+// The gradients of one step, kept alive while their addresses are in use. Whoever steps owns them: another thread may
+// take up others meanwhile.
+struct Gradients {
+  std::vector<nb::object> owned;
+  std::vector<const void*> addresses;  // of those that are stepped
+
+  void clear() {
+    owned.clear();
+    addresses.clear();
+  }
 };
 
 class Plan {
  public:
   // Each row is (param, spec or None, state or None, velocity or None, compensation or None, group, rounding, index,
-  // first): `group` counts the coefficients, `index` is the tensor's for its random numbers, and `first` its first
-  // element's.
-  Plan(const nb::list& rows, nb::handle exchange, nb::object tensor_type, nb::tuple names)
-      : reader_(exchange, std::move(tensor_type)),
-        names_{nb::str("grad"), nb::object(names[0]), nb::object(names[1]), nb::object(names[2]), nb::object(names[3])} {
-    for (nb::handle item : rows) add(nb::cast<nb::tuple>(item));
-    addresses_.resize(entries_.size());
+  // first): `group` counts the coefficients, and is None for a parameter that something else steps and whose memory
+  // must only lie apart; `index` is the tensor's for its random numbers, and `first` its first element's.
+  Plan(const nb::list& rows, nb::handle exchange, nb::object tensor_type, const nb::tuple& names)
+      : reader_(exchange, std::move(tensor_type)) {
+    if (nb::len(names) != 4) throw std::invalid_argument("four names are needed: local part, spec, and two of state");
+    for (nb::handle name : names)
+      if (!PyUnicode_Check(name.ptr())) throw std::invalid_argument("a name of an attribute must be a string");
+    names_ = {nb::str("grad"), nb::object(names[0]), nb::object(names[1]), nb::object(names[2]), nb::object(names[3])};
+    for (nb::handle item : rows) {
+      if (!PyTuple_Check(item.ptr())) throw std::invalid_argument("a row of a plan is a tuple");
+      add(nb::borrow<nb::tuple>(item));
+    }
+    std::vector<Span> written;
+    for (const Row& row : rows_) {
+      for (const auto& [address, form] : written_by(row)) written.push_back(form->span_at(address));
+    }
+    if (!territory_.take(std::move(written))) throw std::invalid_argument("two tensors that a step writes overlap");
   }
 
   // Tells which groups and which state must stay as they are, and what to call with the tensors that a step writes.
@@ -70,33 +97,19 @@ class Plan {
   // Takes up the gradients of this step. False if anything is not as it was when the plan was made: then the plan must
   // not be used again.
   bool refresh() {
-    grads_.clear();
-    for (std::size_t i = 0; i < rows_.size(); ++i) {
-      const Row& row = rows_[i];
-      nb::object grad = attribute(row.param, names_.grad);
-      if (!row.spec.is_none()) {
-        if (!grad.type().is(row.param.type()) || !same_spec(attribute(grad, names_.spec), row.spec)) return false;
-        grad = attribute(grad, names_.local);
-      }
-      if (!reader_.is_plain(grad)) return false;
-      DLTensor view;
-      if (!reader_.look(grad, view) || !row.grad_form.fits(view)) return false;
-      addresses_[i] = address_of(view);
-      if (!is_where(row.param, row.param_form, entries_[i].param, row)) return false;
-      if (row.velocity_form && !is_held(row, names_.velocity, row.velocity, *row.velocity_form, entries_[i].velocity))
-        return false;
-      if (row.compensation_form &&
-          !is_held(row, names_.compensation, row.compensation, *row.compensation_form, entries_[i].compensation))
-        return false;
-      grads_.push_back(std::move(grad));
-    }
-    return true;
+    Gradients found = std::exchange(taken_, {});
+    found.clear();
+    const bool holds = take_up(found);
+    if (holds) taken_ = std::move(found);
+    return holds;
   }
 
   // Steps with the gradients last taken up, and six coefficients for each group.
   void step(const std::vector<double>& coefficients, std::uint32_t key) {
-    take_coefficients(coefficients);
-    step_again(key);
+    const std::vector<Coefficients> own = by_group(coefficients);
+    const Lent lent(*this);
+    coefficients_ = own;
+    run(lent.gradients, own, key);
   }
 
   // Takes a whole step, if since the last one nothing has changed but gradients and what drives itself; and returns the
@@ -106,34 +119,31 @@ class Plan {
   // gradients are finite and their norm is at most `largest_norm`.
   std::optional<double> repeat(nb::handle groups, nb::handle state, std::uint32_t key,
                                const std::optional<std::vector<double>>& coefficients, bool asks, double largest_norm) {
-    const auto take = [&]() -> std::optional<double> {
-      if (!groups_hold(groups, state) || !groups_->values_hold() || !refresh()) return {};
-      double squares = 0;
-      if (asks) {
-        bool finite;
-        std::tie(squares, finite) = sum_of_squares();
-        if (!finite || !std::isfinite(squares) || std::sqrt(squares) > largest_norm) return {};
-      }
-      if (coefficients) take_coefficients(*coefficients);
-      if (coefficients_.empty()) return {};
-      step_again(key);
-      return squares;
-    };
-    const std::optional<double> taken = take();
-    let_go();
-    return taken;
+    if (!groups_hold(groups, state) || !groups_->values_hold()) return {};
+    Own own(*this);
+    if (!take_up(own.gradients)) return {};
+    double squares = 0;
+    if (asks) {
+      const BlockSum sum = sum_of(own.gradients);
+      squares = sum.squares;
+      if (!sum.finite || !std::isfinite(squares) || std::sqrt(squares) > largest_norm) return {};
+    }
+    if (coefficients) coefficients_ = by_group(*coefficients);
+    if (coefficients_.size() != group_count_) return {};
+    const std::vector<Coefficients> present = coefficients_;
+    run(own.gradients, present, key);
+    return squares;
   }
 
   // Sum of squares of the gradients last taken up, and whether all of them are finite.
-  std::pair<double, bool> sum_of_squares() const {
-    check_refreshed();
-    const nb::gil_scoped_release release;
-    const BlockSum sum = downslope::sum_of_squares(entries_, addresses_);
+  std::pair<double, bool> sum_of_squares() {
+    const Lent lent(*this);
+    const BlockSum sum = sum_of(lent.gradients);
     return {sum.squares, sum.finite};
   }
 
   // Forgets the gradients, whose memory would otherwise live until the next step.
-  void let_go() { grads_.clear(); }
+  void let_go() { std::exchange(taken_, {}).clear(); }
 
   std::size_t elements() const {
     std::size_t total = 0;
@@ -141,15 +151,81 @@ class Plan {
     return total;
   }
 
+  // Every Python object that a plan holds, for the collector of circles; in a plan that it has broken there is nothing.
+  template <class Visit>
+  int visit(Visit&& visit) const {
+    for (const Row& row : rows_)
+      for (const nb::object* held : {&row.param, &row.state, &row.spec, &row.velocity, &row.compensation})
+        if (int stop = visit(*held)) return stop;
+    for (const std::vector<nb::object>* all : {&taken_.owned, &spare_.owned})
+      for (const nb::object& held : *all)
+        if (int stop = visit(held)) return stop;
+    for (const nb::object* held : {&touch_, &written_})
+      if (int stop = visit(*held)) return stop;
+    if (int stop = reader_.visit(visit)) return stop;
+    return groups_ ? groups_->visit(visit) : 0;
+  }
+
+  void break_circles() {
+    let_go();
+    const auto rows = std::exchange(rows_, {});  // dropped when the plan is whole again
+    const auto groups = std::exchange(groups_, {});
+    const nb::object touch = std::exchange(touch_, {}), written = std::exchange(written_, {});
+    entries_.clear();
+    coefficients_.clear();
+    is_broken_ = true;
+  }
+
  private:
+  // The gradients last taken up, out of the plan while they are used.
+  struct Lent {
+    explicit Lent(Plan& plan) : plan_(plan), gradients(std::exchange(plan.taken_, {})) {
+      if (gradients.addresses.size() != plan.entries_.size() || gradients.owned.size() < plan.rows_.size() ||
+          plan.is_broken_) {
+        gradients.clear();
+        throw std::logic_error("a plan must be refreshed before each use, and used by one thread at a time");
+      }
+    }
+    ~Lent() {
+      if (plan_.taken_.owned.empty()) std::swap(plan_.taken_, gradients);
+    }
+    Plan& plan_;
+    Gradients gradients;
+  };
+
+  // Gradients of one call, in memory that the last call left.
+  struct Own {
+    explicit Own(Plan& plan) : plan_(plan), gradients(std::exchange(plan.spare_, {})) {}
+    ~Own() {
+      gradients.clear();
+      if (plan_.spare_.owned.capacity() == 0) std::swap(plan_.spare_, gradients);
+    }
+    Plan& plan_;
+    Gradients gradients;
+  };
+
+  using Written = std::vector<std::pair<const void*, const Form*>>;
+
+  // Where a row's tensors lie that a step writes.
+  static Written written_by(const Row& row) {
+    Written all{{row.entry.param, &row.param_form}};
+    if (row.velocity_form) all.emplace_back(row.entry.velocity, &*row.velocity_form);
+    if (row.compensation_form) all.emplace_back(row.entry.compensation, &*row.compensation_form);
+    return all;
+  }
+
   void add(const nb::tuple& t) {
     if (nb::len(t) != 9) throw std::invalid_argument("a row of a plan has nine fields");
-    const nb::object param(t[0]), spec(t[1]), velocity(t[3]), compensation(t[4]);
+    const nb::object param(t[0]), state(t[2]), spec(t[1]), velocity(t[3]), compensation(t[4]);
     const bool is_distributed = !spec.is_none();
+    const bool is_stepped = !nb::object(t[5]).is_none();
+    const int group = is_stepped ? nb::cast<int>(t[5]) : 0;
+    if (group < 0) throw std::invalid_argument("a group is not negative");
     const auto viewed = [&](const nb::object& tensor) {
       const nb::object own = is_distributed ? attribute(tensor, names_.local) : tensor;
       DLTensor view;
       if (!reader_.look(own, view)) throw std::invalid_argument("a tensor of a plan has no memory to look at");
+      if (is_stepped && reader_.is_marked(own)) throw std::invalid_argument("a tensor is not what lies in its memory");
       return view;
     };
     const auto viewed_or_absent = [&](const nb::object& tensor) {
@@ -157,18 +233,64 @@ class Plan {
     };
     const Views views{viewed(param), viewed(attribute(param, names_.grad)), viewed_or_absent(velocity),
                       viewed_or_absent(compensation)};
-    Entry entry = entry_of(views, checked(nb::cast<int>(t[6]), Rounding::count, "unknown rounding"));
-    entry.group = nb::cast<int>(t[5]);
-    entry.index = nb::cast<std::uint32_t>(t[7]);
-    entry.first = nb::cast<std::uint32_t>(t[8]);
-    Row row{param, nb::object(t[2]), spec, velocity, compensation, Form(views.param), Form(views.grad), {}, {}};
+    Entry entry{};
+    if (is_stepped) {
+      entry = entry_of(views, checked(nb::cast<int>(t[6]), Rounding::count, "unknown rounding"));
+      entry.group = group;
+      entry.index = nb::cast<std::uint32_t>(t[7]);
+      entry.first = nb::cast<std::uint32_t>(t[8]);
+      group_count_ = std::max(group_count_, static_cast<std::size_t>(group) + 1);
+    } else {
+      entry.param = address_of(views.param);
+      entry.velocity = views.velocity ? address_of(*views.velocity) : nullptr;
+      entry.compensation = views.compensation ? address_of(*views.compensation) : nullptr;
+    }
+    if (!PyDict_Check(state.ptr()) && !(velocity.is_none() && compensation.is_none()))
+      throw std::invalid_argument("what a parameter has of state is in a dict");
+    Row row{param, state, spec, velocity, compensation, Form(views.param), Form(views.grad), {}, {}, entry, -1, false, {0, 0}};
     if (views.velocity) row.velocity_form.emplace(*views.velocity);
     if (views.compensation) row.compensation_form.emplace(*views.compensation);
-    if (entry.group < 0) throw std::invalid_argument("a group is not negative");
-    group_count_ = std::max(group_count_, static_cast<std::size_t>(entry.group) + 1);
-    entries_.push_back(entry);
+    if (is_stepped) {
+      row.place = static_cast<std::ptrdiff_t>(entries_.size());
+      entries_.push_back(entry);
+    } else {
+      row.was_plain = is_well(attribute(param, names_.grad), views.grad);
+    }
     rows_.push_back(std::move(row));
   }
+
+  // Takes up the gradients that the parameters have now, and looks whether everything is as it was.
+  bool take_up(Gradients& found) {
+    if (is_broken_) return false;
+    found.owned.reserve(rows_.size());
+    found.addresses.resize(entries_.size());
+    for (Row& row : rows_) {
+      nb::object grad = attribute(row.param, names_.grad);
+      if (!row.spec.is_none()) {
+        if (!grad.type().is(row.param.type()) || !same_spec(attribute(grad, names_.spec), row.spec)) return false;
+        grad = attribute(grad, names_.local);
+      }
+      DLTensor view;
+      if (row.place >= 0) {
+        if (!reader_.is_plain(grad) || !reader_.look(grad, view)) return false;
+        if (!row.grad_form.fits(view) || !is_well(grad, view)) return false;
+        found.addresses[row.place] = address_of(view);
+      } else if (!reader_.look(grad, view) || !row.grad_form.fits(view) || is_well(grad, view) != row.was_plain) {
+        return false;  // for a gradient like any other the kernel may take the parameter
+      }
+      if (!territory_.is_apart(row.grad_form.span_at(address_of(view)), row.gap)) return false;
+      if (!is_where(row.param, row.param_form, row.entry.param, row)) return false;
+      if (row.velocity_form && !is_held(row, names_.velocity, row.velocity, *row.velocity_form, row.entry.velocity))
+        return false;
+      if (row.compensation_form &&
+          !is_held(row, names_.compensation, row.compensation, *row.compensation_form, row.entry.compensation))
+        return false;
+      found.owned.push_back(std::move(grad));
+    }
+    return true;
+  }
+
+  bool is_well(nb::handle tensor, const DLTensor& view) const { return is_there(view) && !reader_.is_marked(tensor); }
 
   static nb::object attribute(nb::handle object, nb::handle name) {
     PyObject* found = PyObject_GetAttr(object.ptr(), name.ptr());
@@ -178,12 +300,17 @@ class Plan {
 
   static bool same_spec(nb::handle found, nb::handle expected) { return found.is(expected) || found.equal(expected); }
 
-  // Whether a tensor of a row still lies where it did, in the same form.
+  // Whether a tensor of a row still lies where it did, in the same form, and is what lies there.
   bool is_where(nb::handle tensor, const Form& form, const void* address, const Row& row) const {
-    DLTensor view;
-    if (row.spec.is_none()) return reader_.look(tensor, view) && address_of(view) == address && form.fits(view);
+    if (row.spec.is_none()) return is_local_where(tensor, form, address, row);
     const nb::object local = attribute(tensor, names_.local);
-    return reader_.is_plain(local) && reader_.look(local, view) && address_of(view) == address && form.fits(view);
+    return reader_.is_plain(local) && is_local_where(local, form, address, row);
+  }
+
+  bool is_local_where(nb::handle tensor, const Form& form, const void* address, const Row& row) const {
+    DLTensor view;
+    return reader_.look(tensor, view) && address_of(view) == address && form.fits(view) &&
+           (row.place < 0 || !reader_.is_marked(tensor));
   }
 
   // The same, and whether it is still what the parameter's state holds.
@@ -192,45 +319,44 @@ class Plan {
     return PyDict_GetItem(row.state.ptr(), key.ptr()) == tensor.ptr() && is_where(tensor, form, address, row);
   }
 
-  void take_coefficients(const std::vector<double>& coefficients) {
+  std::vector<Coefficients> by_group(const std::vector<double>& coefficients) const {
     if (coefficients.size() != 6 * group_count_) throw std::invalid_argument("six coefficients per group are needed");
-    coefficients_.resize(group_count_);
-    for (std::size_t g = 0; g < group_count_; ++g) {
-      const double* c = &coefficients[6 * g];
-      coefficients_[g] = {c[0], c[1], c[2], c[3], c[4], c[5]};
-    }
+    return grouped(coefficients);
   }
 
-  void step_again(std::uint32_t key) {
-    check_refreshed();
+  // Neither what is stepped nor the gradients may change while the interpreter's lock is given up: entries never do, the
+  // rest is the caller's own.
+  void run(const Gradients& gradients, const std::vector<Coefficients>& coefficients, std::uint32_t key) const {
     // What is written behind autograd's back must count as a change for it. Before the step rather than after, since the
     // tensors' headers are then still in the cache.
-    if (touch_) touch_(written_);
+    if (const nb::object touch = touch_, written = written_; touch) touch(written);
     const nb::gil_scoped_release release;
-    take_step(entries_, addresses_, coefficients_, key);
+    take_step(entries_, gradients.addresses, coefficients, key);
   }
 
-  void check_refreshed() const {
-    if (grads_.size() != entries_.size()) throw std::logic_error("a plan must be refreshed before each use");
+  BlockSum sum_of(const Gradients& gradients) const {
+    const nb::gil_scoped_release release;
+    return downslope::sum_of_squares(entries_, gradients.addresses);
   }
 
   Reader reader_;
   Names names_;
   std::vector<Row> rows_;
   std::vector<Entry> entries_;
-  std::vector<const void*> addresses_;
-  std::vector<nb::object> grads_;  // kept alive while their addresses are in use
+  Territory territory_;
+  Gradients taken_, spare_;
   std::size_t group_count_ = 0;
   std::vector<Coefficients> coefficients_;  // of the last step, by group
   std::optional<Groups> groups_;
   nb::object touch_, written_;
+  bool is_broken_ = false;
 };
 
 }  // namespace
 
 void bind_plan(nb::module_& m) {
-  nb::class_<Plan>(m, "Plan")
-      .def(nb::init<const nb::list&, nb::handle, nb::object, nb::tuple>(), "rows"_a, "exchange"_a, "tensor_type"_a,
+  nb::class_<Plan>(m, "Plan", nb::type_slots(collected<Plan>))
+      .def(nb::init<const nb::list&, nb::handle, nb::object, const nb::tuple&>(), "rows"_a, "exchange"_a, "tensor_type"_a,
            "names"_a)
       .def("watch", &Plan::watch, "groups"_a, "state"_a, "watched"_a, "touch"_a, "written"_a)
       .def("groups_hold", &Plan::groups_hold, "groups"_a, "state"_a)

@@ -4,6 +4,8 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -19,15 +21,17 @@ using namespace nb::literals;
 namespace downslope {
 namespace {
 
-// Looks at (param, grad, velocity or None, compensation or None); nothing if one of them cannot be looked at.
+// Looks at (param, grad, velocity or None, compensation or None); nothing if one of them cannot be looked at, or is not
+// what lies in its memory.
 std::optional<Views> views_of(const Reader& reader, const nb::tuple& tensors) {
   if (nb::len(tensors) < 4) throw std::invalid_argument("param, grad, velocity and compensation are needed");
   Views views;
+  const auto read = [&](nb::handle tensor, DLTensor& view) { return reader.look(tensor, view) && !reader.is_marked(tensor); };
   const auto look = [&](int place, std::optional<DLTensor>& view) {
     if (tensors[place].is_none()) return true;
-    return reader.look(tensors[place], view.emplace());
+    return read(nb::object(tensors[place]), view.emplace());
   };
-  if (!reader.look(tensors[0], views.param) || !reader.look(tensors[1], views.grad)) return {};
+  if (!read(nb::object(tensors[0]), views.param) || !read(nb::object(tensors[1]), views.grad)) return {};
   if (!look(2, views.velocity) || !look(3, views.compensation)) return {};
   return views;
 }
@@ -38,14 +42,46 @@ bool fit(nb::handle exchange, const nb::tuple& tensors, int rounding) {
   return views && misfit(*views, checked(rounding, Rounding::count, "unknown rounding")) == nullptr;
 }
 
+// Refuses tensors that share memory with one that is written. The same parameters mostly come again: what they write is
+// sorted once for as long as it is the same.
+void check_apart(const std::vector<Entry>& entries, const std::vector<const void*>& grads) {
+  static std::vector<Span> last;  // used under the interpreter's lock, as all here
+  static std::vector<Span> gaps;
+  static Territory territory;
+  const auto span = [](const void* begin, std::size_t bytes) {
+    const auto address = reinterpret_cast<std::uintptr_t>(begin);
+    return Span{address, address + bytes};
+  };
+  std::vector<Span> written;
+  written.reserve(2 * entries.size());
+  for (const Entry& entry : entries) {
+    written.push_back(span(entry.param, entry.count * element_size(entry.format)));
+    if (entry.velocity)
+      written.push_back(span(entry.velocity, entry.count * element_size(static_cast<Format>(entry.velocity_format))));
+    if (entry.compensation) written.push_back(span(entry.compensation, entry.count * element_size(Format::bfloat16)));
+  }
+  bool is_apart = true;
+  if (written != last) {
+    is_apart = territory.take(written);
+    last = is_apart ? std::move(written) : std::vector<Span>();
+    gaps.assign(entries.size(), Span{0, 0});
+  }
+  for (std::size_t i = 0; is_apart && i < entries.size(); ++i)
+    is_apart = territory.is_apart(span(grads[i], entries[i].count * element_size(entries[i].format)), gaps[i]);
+  if (!is_apart) throw std::invalid_argument("tensors of a step share memory with one that it writes");
+}
+
 // Each row is (param, grad, velocity or None, compensation or None, group, rounding, index, first).
 void step_tensors(nb::handle exchange, const nb::list& rows, const std::vector<double>& coefficients,
                   std::uint32_t key) {
   const Reader reader(exchange, nb::none());
+  if (coefficients.size() % 6 != 0) throw std::invalid_argument("six coefficients per group are needed");
   std::vector<Entry> entries;
   std::vector<const void*> grads;
+  std::vector<nb::object> held;  // the list may change hands while the interpreter's lock is given up
   for (nb::handle item : rows) {
-    const nb::tuple row = nb::cast<nb::tuple>(item);
+    if (!PyTuple_Check(item.ptr())) throw std::invalid_argument("a row of a step is a tuple");
+    const nb::tuple row = nb::borrow<nb::tuple>(item);
     if (nb::len(row) != 8) throw std::invalid_argument("a row of a step has eight fields");
     const std::optional<Views> views = views_of(reader, row);
     if (!views) throw std::invalid_argument("a tensor has no memory to look at");
@@ -57,12 +93,10 @@ void step_tensors(nb::handle exchange, const nb::list& rows, const std::vector<d
       throw std::invalid_argument("six coefficients per group are needed");
     entries.push_back(entry);
     grads.push_back(address_of(views->grad));
+    held.push_back(row);
   }
-  std::vector<Coefficients> groups;
-  for (std::size_t i = 0; i + 6 <= coefficients.size(); i += 6) {
-    const double* c = &coefficients[i];
-    groups.push_back({c[0], c[1], c[2], c[3], c[4], c[5]});
-  }
+  check_apart(entries, grads);
+  const std::vector<Coefficients> groups = grouped(coefficients);
   const nb::gil_scoped_release release;
   take_step(entries, grads, groups, key);
 }
@@ -72,20 +106,56 @@ std::pair<double, bool> sum_of_squares_of(nb::handle exchange, const nb::list& t
   const Reader reader(exchange, nb::none());
   std::vector<Entry> entries;
   std::vector<const void*> addresses;
+  std::vector<nb::object> held;
   for (nb::handle tensor : tensors) {
     DLTensor view;
     if (!reader.look(tensor, view)) throw std::invalid_argument("a tensor has no memory to look at");
     Entry entry{};
     entry.count = count_of(view);
     entry.format = format_of(view.dtype);
-    if (view.device_type != dl_cpu || entry.format == Format::count || !is_dense(view))
+    if (view.device_type != dl_cpu || entry.format == Format::count || !is_dense(view) ||
+        (entry.count > 0 && !is_there(view)))
       throw std::invalid_argument("a tensor must lie on the CPU in one dense block, in a format that the kernels know");
     entries.push_back(entry);
     addresses.push_back(address_of(view));
+    held.push_back(nb::borrow(tensor));
   }
-  const nb::gil_scoped_release release;
-  const BlockSum sum = sum_of_squares(entries, addresses);
+  BlockSum sum;
+  {
+    const nb::gil_scoped_release release;
+    sum = sum_of_squares(entries, addresses);
+  }
   return {sum.squares, sum.finite};
+}
+
+// Each kind of mark is a list of pairs (a tensor, one that differs from it by this mark).
+bool learn_marks(nb::handle exchange, const nb::list& kinds) {
+  const Reader reader(exchange, nb::none());
+  std::size_t object_size = SIZE_MAX;
+  const auto example = [&](nb::handle tensor) {
+    DLTensor view;
+    if (!reader.look(tensor, view)) throw std::invalid_argument("an example is a tensor");
+    object_size = std::min(object_size, nb::cast<std::size_t>(tensor.type().attr("__basicsize__")));
+    const auto address = nb::cast<std::uintptr_t>(tensor.attr("_cdata"));
+    return Marks::Example{tensor.ptr(), reinterpret_cast<const void*>(address)};
+  };
+  std::vector<std::vector<Marks::Pair>> all;
+  for (nb::handle kind : kinds) {
+    all.emplace_back();
+    for (nb::handle pair : nb::cast<nb::list>(kind)) {
+      const nb::tuple both = nb::cast<nb::tuple>(pair);
+      if (nb::len(both) != 2) throw std::invalid_argument("a pair is two examples");
+      all.back().push_back({example(nb::object(both[0])), example(nb::object(both[1]))});
+    }
+  }
+  return marks().learn(all, object_size);
+}
+
+bool is_marked(nb::handle exchange, nb::handle tensor) {
+  const Reader reader(exchange, nb::none());
+  DLTensor view;
+  if (!reader.look(tensor, view)) throw std::invalid_argument("a tensor has no memory to look at");
+  return reader.is_marked(tensor);
 }
 
 }  // namespace
@@ -94,6 +164,8 @@ void bind_tensors(nb::module_& m) {
   m.def("fit", &fit, "exchange"_a, "tensors"_a, "rounding"_a);
   m.def("step_tensors", &step_tensors, "exchange"_a, "rows"_a, "coefficients"_a, "key"_a);
   m.def("sum_of_squares", &sum_of_squares_of, "exchange"_a, "tensors"_a);
+  m.def("learn_marks", &learn_marks, "exchange"_a, "kinds"_a);  // an empty list forgets them
+  m.def("is_marked", &is_marked, "exchange"_a, "tensor"_a);
 }
 
 }  // namespace downslope

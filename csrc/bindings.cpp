@@ -12,6 +12,9 @@ using namespace nb::literals;
 NB_MODULE(_native, m) {
   using namespace downslope;
   m.doc() = "The compiled affine step.";
+  // Whoever keeps an optimizer until the process ends (a hook on a parameter, say, which torch never lets go) keeps its
+  // plan: that is no fault of the module, and no line of it belongs on a user's terminal.
+  nb::set_leak_warnings(false);
   bind_plan(m);
   bind_tensors(m);
   bind_arrays(m);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernel_table.h"
+#include "territory.h"
 
 namespace downslope {
 
@@ -69,8 +70,35 @@ inline std::size_t count_of(const DLTensor& tensor) {
   return count;
 }
 
+inline std::size_t element_size(DLDataType type) { return (std::size_t{type.bits} * type.lanes + 7) / 8; }
+
+// The memory from a tensor's first byte to its last, gaps included; empty if it has no elements.
+inline Span span_of(const DLTensor& tensor) {
+  const auto address = reinterpret_cast<std::uintptr_t>(address_of(tensor));
+  if (count_of(tensor) == 0 || address == 0) return {address, address};
+  std::int64_t first = 0, last = 0;  // elements
+  if (tensor.strides == nullptr) {
+    last = static_cast<std::int64_t>(count_of(tensor)) - 1;
+  } else {
+    for (std::int32_t i = 0; i < tensor.ndim; ++i)
+      (tensor.strides[i] < 0 ? first : last) += (tensor.shape[i] - 1) * tensor.strides[i];
+  }
+  const auto size = static_cast<std::int64_t>(element_size(tensor.dtype));
+  return {address + static_cast<std::uintptr_t>(first * size), address + static_cast<std::uintptr_t>((last + 1) * size)};
+}
+
+// Whether a tensor has memory, its elements where their format wants them. Of a view into memory that was given back the
+// address is its distance from null: no process has anything at the lowest ones.
+inline bool is_there(const DLTensor& tensor) {
+  constexpr std::uintptr_t lowest = 1 << 16;
+  const auto address = reinterpret_cast<std::uintptr_t>(address_of(tensor));
+  const std::size_t size = element_size(tensor.dtype);
+  return address >= lowest && size != 0 && address % size == 0;
+}
+
 // Whether a tensor's elements fill a block of memory without gaps or overlaps, in whatever order.
 inline bool is_dense(const DLTensor& tensor) {
+  if (tensor.ndim > 0 && tensor.strides == nullptr) return true;
   std::vector<std::pair<std::int64_t, std::int64_t>> steps;  // (stride, size) of every dimension that counts
   for (std::int32_t i = 0; i < tensor.ndim; ++i)
     if (tensor.shape[i] != 1) steps.emplace_back(tensor.strides[i], tensor.shape[i]);
@@ -85,7 +113,7 @@ inline bool is_dense(const DLTensor& tensor) {
 
 // Whether two tensors have the same shape, and their elements in the same order.
 inline bool same_layout(const DLTensor& a, const DLTensor& b) {
-  if (a.ndim != b.ndim) return false;
+  if (a.ndim != b.ndim || (a.ndim > 0 && (a.strides == nullptr || b.strides == nullptr))) return false;
   for (std::int32_t i = 0; i < a.ndim; ++i)
     if (a.shape[i] != b.shape[i] || (a.shape[i] != 1 && a.strides[i] != b.strides[i])) return false;
   return true;
@@ -95,15 +123,24 @@ inline bool same_layout(const DLTensor& a, const DLTensor& b) {
 // would not tell: the first half of a tensor begins where the whole does, and so does a transposed matrix.
 class Form {
  public:
-  explicit Form(const DLTensor& tensor) : type_(tensor.dtype), ndim_(tensor.ndim) {
-    if (tensor.device_type != dl_cpu) throw std::invalid_argument("a tensor must be on the CPU");
+  explicit Form(const DLTensor& tensor) : device_(tensor.device_type), type_(tensor.dtype), ndim_(tensor.ndim) {
     if (tensor.ndim > 0 && tensor.strides == nullptr) throw std::invalid_argument("a tensor must state its strides");
     numbers_.assign(tensor.shape, tensor.shape + ndim_);
     numbers_.insert(numbers_.end(), tensor.strides, tensor.strides + ndim_);
+    const Span span = span_of(tensor);
+    const auto address = reinterpret_cast<std::uintptr_t>(address_of(tensor));
+    before_ = address - span.begin;
+    after_ = span.end - address;
+  }
+
+  // The memory of a tensor of this form whose first element lies at an address.
+  Span span_at(const void* address) const {
+    const auto at = reinterpret_cast<std::uintptr_t>(address);
+    return {at - before_, at + after_};
   }
 
   bool fits(const DLTensor& tensor) const {
-    if (tensor.device_type != dl_cpu || !(tensor.dtype == type_) || tensor.ndim != ndim_) return false;
+    if (tensor.device_type != device_ || !(tensor.dtype == type_) || tensor.ndim != ndim_) return false;
     if (ndim_ == 0) return true;
     const std::size_t size = static_cast<std::size_t>(ndim_) * sizeof(std::int64_t);
     return tensor.strides != nullptr && std::memcmp(tensor.shape, numbers_.data(), size) == 0 &&
@@ -111,9 +148,11 @@ class Form {
   }
 
  private:
+  std::int32_t device_;
   DLDataType type_;
   std::int32_t ndim_;
   std::vector<std::int64_t> numbers_;  // shape, then strides
+  std::uintptr_t before_, after_;      // bytes from the first element to the span's ends
 };
 
 }  // namespace downslope

@@ -26,14 +26,16 @@ inline float widen(float x) { return x; }
 inline double widen(double x) { return x; }
 inline float widen(bfloat16 x) { return std::bit_cast<float>(std::uint32_t{x.bits} << 16); }
 
-// The exponent is shifted into place and the value scaled by 2^112, which is exact and makes subnormals normal.
+// The exponent is shifted into place and its bias raised by 112. A subnormal is its fraction times 2^-24: an integer
+// that is converted and scaled, both exactly, without ever being a subnormal float, which some processes take for zero.
 inline float widen(float16 x) {
   const std::uint32_t magnitude = std::uint32_t{x.bits} & 0x7fffu;
   const std::uint32_t sign = (std::uint32_t{x.bits} & 0x8000u) << 16;
-  const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
+  const float subnormal = static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0x1p-24f;
+  const std::uint32_t normal = (magnitude << 13) + (112u << 23);
   const std::uint32_t special = (magnitude << 13) | 0x7f800000u;  // inf and NaN keep their fraction
-  const std::uint32_t bits = select(magnitude >= 0x7c00u, special, std::bit_cast<std::uint32_t>(scaled));
-  return std::bit_cast<float>(bits | sign);
+  const std::uint32_t large = select(magnitude >= 0x7c00u, special, normal);
+  return std::bit_cast<float>(select(magnitude < 0x400u, std::bit_cast<std::uint32_t>(subnormal), large) | sign);
 }
 
 template <class Format>

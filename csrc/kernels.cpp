@@ -71,10 +71,13 @@ inline void run(Param* __restrict__ params, const Param* __restrict__ grads, Vel
       const std::uint32_t element = first + static_cast<std::uint32_t>(i);
       params[i] = narrow_stochastically(param + delta, random_bits(key, element));
     } else {
-      // what rounding dropped so far is added before rounding, and what it drops now is kept (Kahan 1965)
+      // what rounding dropped so far is added before rounding, and what it drops now is kept (Kahan 1965); beside an
+      // infinity nothing is, since infinity less what was dropped on the way there would be NaN
       const float wanted = delta + widen(compensations[i]);
       const std::uint16_t moved = narrow<bfloat16>(param + wanted).bits;
-      compensations[i].bits = narrow<bfloat16>(wanted - (widen(bfloat16{moved}) - param)).bits;
+      const bool is_finite = (moved & 0x7f80u) != 0x7f80u;
+      const std::uint32_t dropped = narrow<bfloat16>(wanted - (widen(bfloat16{moved}) - param)).bits;
+      compensations[i].bits = static_cast<std::uint16_t>(select(is_finite, dropped, 0u));
       params[i].bits = moved;
     }
   }

@@ -13,6 +13,7 @@
 
 #include "bind.h"
 #include "dlpack.h"
+#include "marks.h"
 
 namespace downslope {
 
@@ -29,11 +30,20 @@ class Reader {
 
   bool is_plain(nb::handle tensor) const { return tensor.type().is(tensor_type_); }
 
+  // Whether a tensor that `is_plain` is to be read otherwise than it lies in memory.
+  bool is_marked(nb::handle tensor) const { return marks().is_marked(tensor); }
+
   // Fills in `view`; false if the framework cannot say (a tensor without memory of its own). No reference is taken.
   bool look(nb::handle tensor, DLTensor& view) const {
     if (api_->view_from_object(tensor.ptr(), &view) == 0) return true;
     PyErr_Clear();
     return false;
+  }
+
+  template <class Visit>
+  int visit(Visit&& visit) const {
+    if (int stop = visit(table_)) return stop;
+    return visit(tensor_type_);
   }
 
  private:
@@ -54,6 +64,7 @@ class Groups {
       drivers_.push_back(nb::object(pair[1]));
     }
     for (nb::handle item : groups) {
+      if (!PyDict_Check(item.ptr())) throw std::invalid_argument("a group is a dict");
       Group group{nb::borrow(item), nb::object(item[params_key_]), {}, {}, {}};
       for (nb::handle param : group.params) group.members.push_back(nb::borrow(param));
       group.values.resize(keys_.size());
@@ -104,6 +115,23 @@ class Groups {
             drivers_[k].is_none() ? nullptr : PyDict_GetItem(group.dict.ptr(), drivers_[k].ptr());
         group.driven[k] = driver != nullptr && driver != Py_None;
       }
+  }
+
+  template <class Visit>
+  int visit(Visit&& visit) const {
+    for (const nb::object* held : {&groups_, &state_})
+      if (int stop = visit(*held)) return stop;
+    for (const std::vector<nb::object>* all : {&keys_, &drivers_, &states_})
+      for (const nb::object& held : *all)
+        if (int stop = visit(held)) return stop;
+    for (const Group& group : all_) {
+      for (const nb::object* held : {&group.dict, &group.params})
+        if (int stop = visit(*held)) return stop;
+      for (const std::vector<nb::object>* all : {&group.members, &group.values})
+        for (const nb::object& held : *all)
+          if (int stop = visit(held)) return stop;
+    }
+    return 0;
   }
 
  private:

@@ -2,9 +2,11 @@
 
 #include "torch_team.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cfenv>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -41,6 +43,7 @@ class Pool {
   int wanted() const { return wanted_; }
 
   void run(int shares, const std::function<void(int)>& work) {
+    std::uint64_t round;
     {
       const std::lock_guard lock(mutex_);
       work_ = &work;
@@ -48,10 +51,10 @@ class Pool {
       next_ = 0;
       unfinished_ = shares;
       std::fegetenv(&environment_);
-      ++round_;
+      round = ++round_;
     }
     wake_.notify_all();
-    take_shares();
+    take_shares(round);
     std::unique_lock lock(mutex_);
     done_.wait(lock, [this] { return unfinished_ == 0; });
     work_ = nullptr;
@@ -69,17 +72,18 @@ class Pool {
         // as the caller computes: a thread keeps the rounding and the treatment of subnormals it was started with
         std::fesetenv(&environment_);
       }
-      take_shares();
+      take_shares(seen);
     }
   }
 
-  void take_shares() {
+  // Takes shares of this round and of no other: the next one may begin meanwhile, and has an environment of its own.
+  void take_shares(std::uint64_t round) {
     for (;;) {
       const std::function<void(int)>* work;
       int share;
       {
         const std::lock_guard lock(mutex_);
-        if (work_ == nullptr || next_ >= shares_) return;
+        if (round_ != round || work_ == nullptr || next_ >= shares_) return;
         work = work_;
         share = next_++;
       }
@@ -120,6 +124,7 @@ struct Region {
 std::mutex busy;  // one parallel region at a time; callers that find it busy work alone
 Pool* pool = nullptr;
 std::atomic<int> threads{1};
+constexpr int most_threads = 1024;
 // For a while after each of torch's own operations its threads spin on their processors, waiting for the next; ours, woken
 // then, would have to share the processors with them. So where torch is loaded, its threads do our work.
 std::atomic<bool> borrows{false};
@@ -145,7 +150,7 @@ constexpr bool is_child = false;
 
 int thread_count() { return threads.load(); }
 void set_thread_count(int count, bool of_torch) {
-  threads.store(count < 1 ? 1 : count);
+  threads.store(std::clamp(count, 1, most_threads));
   borrows.store(of_torch);
 }
 

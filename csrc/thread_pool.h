@@ -5,7 +5,7 @@
 
 namespace downslope {
 
-// Number of threads that `run_parallel` uses, the caller's included; at least 1.
+// Number of threads that `run_parallel` uses, the caller's included; from 1 to 1024, to which others are brought.
 int thread_count();
 // `of_torch`: whether that is torch's own number, so that its threads, if they can be had, may take the place of a pool.
 void set_thread_count(int count, bool of_torch = false);

@@ -21,8 +21,11 @@ inline const char* misfit(const Views& views, Rounding rounding) {
   const auto fits = [&](const std::optional<DLTensor>& tensor) {
     return !tensor || (tensor->device_type == dl_cpu && same_layout(*tensor, param));
   };
+  const auto lies_well = [](const std::optional<DLTensor>& tensor) { return !tensor || is_there(*tensor); };
   if (param.device_type != dl_cpu || !is_dense(param)) return "a parameter must lie on the CPU in one dense block";
-  if (count_of(param) == 0 || address_of(param) == nullptr) return "an empty tensor has no place here";
+  if (count_of(param) == 0) return "an empty tensor has no place here";
+  if (!lies_well(param) || !lies_well(views.grad) || !lies_well(views.velocity) || !lies_well(views.compensation))
+    return "a tensor must have memory, aligned to its elements";
   if (!fits(views.grad) || !fits(views.velocity) || !fits(views.compensation))
     return "the tensors of a parameter must have one layout";
   if (!(views.grad.dtype == param.dtype)) return "a gradient must have its parameter's format";

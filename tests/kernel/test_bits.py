@@ -97,7 +97,7 @@ def test_a_sum_of_squares_has_the_same_bits_everywhere(name: str, module: Any) -
     """The same for the reduction, through a plan and of tensors outside any; both near float64's own sum."""
     grads = unaligned(_DRAWN[0], DTYPES[name])
     for grad in grads:
-        grad.grad = grad.detach()
+        grad.grad = grad.detach().clone()
     plan = make_plan(grads, [None] * len(grads))
     sums = {own for _ in ways(module) for own in (module.sum_of_squares(EXCHANGE, grads), plan.sum_of_squares())}
     assert len(sums) == 1, sums

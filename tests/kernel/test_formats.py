@@ -8,6 +8,7 @@ import torch
 from native_plans import ASK, COMBINATIONS, DTYPES, assert_equal_bits, make_plan, name_of, native, step_once
 
 from downslope.kernel.coefficients import FORMATS, NO_VELOCITY, ROUNDINGS
+from downslope.torch import SGD
 from reference import ulp
 
 # delta = -1 * grad and velocity = velocity - grad: with a gradient of +0 they add -0, which changes no number
@@ -240,3 +241,30 @@ def test_a_plan_refuses_to_step_unasked() -> None:
         with pytest.raises(RuntimeError, match="refreshed"):
             use()
     assert param.tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize("way", ["kernel", "torch"])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_overflowed_stays_infinite_where_rounding_is_compensated(way: str, sign: float) -> None:
+    """As plain bfloat16 does: inf stays inf, whatever was dropped on the way there; inf less inf is NaN."""
+    largest = torch.finfo(torch.bfloat16).max
+    for kept in (0.0, 1.0):
+        start = torch.tensor([sign * largest, 1.0, sign * float("inf"), float("nan")], dtype=torch.bfloat16)
+        ends = []
+        for rounding in ("compensated", "nearest"):
+            param = torch.nn.Parameter(start.clone())
+            optimizer = SGD([param], lr=1.0, rounding=rounding, foreach=None if way == "kernel" else False)
+            for grad in (largest, 1.0, 0.0, 1.0):
+                param.grad = torch.tensor([-sign * grad, kept, 0.0, 0.0], dtype=torch.bfloat16)
+                optimizer.step()
+            assert optimizer._plan.has_kernel == (way == "kernel" and native() is not None)
+            assert param[0] == sign * float("inf")
+            assert param[2] == sign * float("inf")
+            assert param[3].isnan()
+            ends.append(param)
+            if rounding == "compensated":
+                assert (optimizer.state[param]["compensation"][[0, 2, 3]] == 0).all()
+                param.grad = torch.full((4,), sign * float("inf"), dtype=torch.bfloat16)
+                optimizer.step()
+                assert param[0].isnan()
+        assert ends[1][1] == start[1] - 4 * kept

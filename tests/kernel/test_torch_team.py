@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 from test_threads_and_fork import run_child
 
 from downslope import kernel
@@ -123,3 +127,34 @@ assert (doubled == 2e-39).all(), doubled.unique()
 assert flushed.unique().numel() == 1, flushed.unique()  # on whichever thread
 """
     run_child(BEGIN + program)
+
+
+PRELOADED = """
+before = count()
+assert torch.equal(steps(), expected)
+assert count() == before, (before, count())
+maps = open("/proc/self/maps").read()
+assert "libother.so" in maps and "libgomp" in maps.replace("libother.so", "")
+"""
+
+
+def test_a_runtime_that_was_preloaded_is_the_one_that_is_asked(tmp_path: Path) -> None:
+    """torch's own operations go to it, and its threads are torch's: no second team beside them."""
+    own = next((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"), None)
+    if own is None:
+        pytest.skip("this torch has no libgomp of its own to make a second one of")
+    content, name = own.read_bytes(), next(iter(own.name.split(".so"))).encode()
+    other = tmp_path / "libother.so"
+    # another library to the loader: it tells them by the name within, which begins with this and stays as long
+    renamed = name.replace(b"libgomp", b"libgomq")
+    assert len(renamed) == len(name)
+    other.write_bytes(content.replace(name + b".so", renamed + b".so"))
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + PRELOADED],
+        env={**os.environ, "LD_PRELOAD": str(other)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -65,22 +65,22 @@ def _bytes_escaped(found: re.Match[str]) -> str:
 
     In UTF-8 the bytes 0x80 to 0x9f are parts of letters, and stay; alone they are controls.
     """
-    data = found[0].encode("ascii", "surrogateescape")
+    rest = found[0].encode("ascii", "surrogateescape")
     pieces: list[str] = []
-    while data:
+    while rest:
         try:
-            whole, bad, data = data, b"", b""
-            text = whole.decode()
+            text, bad, rest = rest.decode(), b"", b""
         except UnicodeDecodeError as error:
-            whole, bad, data = whole[: error.start], whole[error.start : error.start + 1], whole[error.start + 1 :]
-            text = whole.decode()
-        pieces += [
-            _IN_MESSAGES.sub(_escaped, letter)
-            if _IN_MESSAGES.match(letter)
-            else letter.encode().decode("ascii", "surrogateescape")
-            for letter in text
-        ]
-        pieces += [
-            f"\\udc{byte:02x}" if byte < 0xA0 else bytes([byte]).decode("ascii", "surrogateescape") for byte in bad
-        ]
+            text, bad, rest = rest[: error.start].decode(), rest[error.start : error.start + 1], rest[error.start + 1 :]
+        pieces += [_escaped_letter(letter) for letter in text]
+        pieces += [f"\\udc{byte:02x}" if byte < 0xA0 else _as_bytes(bytes([byte])) for byte in bad]
     return "".join(pieces)
+
+
+def _escaped_letter(letter: str) -> str:
+    found = _IN_MESSAGES.match(letter)
+    return _escaped(found) if found else _as_bytes(letter.encode())
+
+
+def _as_bytes(data: bytes) -> str:
+    return data.decode("ascii", "surrogateescape")

@@ -18,6 +18,9 @@ from downslope.core.schedules import Schedule
 from downslope.keras.numbers import Number
 from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
+from downslope.kernel.marks import teach_marks
+
+teach_marks()
 
 if TYPE_CHECKING:
     from downslope.keras.sgd import SGD

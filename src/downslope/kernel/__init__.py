@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import SettingsError
+from downslope.core.shown import printable, shown
 
 DISABLE = "DOWNSLOPE_KERNEL"
 """Environment variable: "off" keeps the compiled module from being used."""
@@ -19,14 +22,47 @@ DISABLE = "DOWNSLOPE_KERNEL"
 
 @lru_cache(maxsize=1)
 def load_native() -> Any | None:
-    """Return the compiled module, or None where it was not built or is switched off."""
-    if os.environ.get(DISABLE) == "off":
-        return None
+    """Return the compiled module, or None where there is none that can be loaded, or it is switched off.
+
+    Raises:
+        SettingsError: If the environment variable has a value that means nothing.
+    """
+    return _load()[0]
+
+
+def _load() -> tuple[Any | None, str]:
+    """Return the compiled module, or None and why there is none."""
+    wish = os.environ.get(DISABLE, "on")
+    if wish not in ("on", "off", ""):
+        raise SettingsError(
+            f"the environment variable {DISABLE} must be off, which keeps the compiled kernel out, or on, or not be "
+            f"set; got {shown(wish)}."
+        )
+    if wish == "off":
+        return None, f"switched off by {DISABLE}=off"
     try:
         from downslope.kernel import _native
-    except ImportError:
-        return None
-    return _native
+    except (ImportError, OSError, SystemError) as error:
+        return None, _why_not(error)
+    return _native, ""
+
+
+def _why_not(error: Exception) -> str:
+    """Return why the compiled module does not load: it is not there, is another Python's, or is broken."""
+    folder = Path(__file__).parent
+    built = sorted(path.name for path in folder.glob("_native*") if path.suffix in (".so", ".pyd", ".dylib"))
+    if not built:
+        return (
+            "the compiled kernel was not built: no C++ compiler at installation, or one that failed, which "
+            "`pip install -v` shows"
+        )
+    suffixes = tuple(EXTENSION_SUFFIXES)
+    if not any(name.endswith(suffixes) and name.removeprefix("_native") in suffixes for name in built):
+        return (
+            f"the compiled kernel was built for another Python: {shown(built[0])} is there, and this Python loads "
+            f"_native{suffixes[0]}; install the package again with this one"
+        )
+    return f"the compiled kernel was built and does not load: {printable(str(error))}"
 
 
 def backend() -> str:
@@ -41,11 +77,7 @@ def backend() -> str:
         True
     """
     native = load_native()
-    if native is not None:
-        return f"compiled ({native.instruction_set()})"
-    if os.environ.get(DISABLE) == "off":
-        return f"fallback (switched off by {DISABLE}=off)"
-    return "fallback (the compiled kernel was not built: no C++ compiler at installation)"
+    return f"fallback ({_load()[1]})" if native is None else f"compiled ({native.instruction_set()})"
 
 
 class _Threads:

@@ -18,6 +18,7 @@ from downslope.torch.affine import Part, apply_parts
 from downslope.torch.memory import SPEC, is_distributed, laid_out_alike, local_part, repeated
 from downslope.torch.plan import VELOCITY, Entry, Scalars, StepPlan, grads_of
 from downslope.torch.rounding import Rounded, first_element
+from downslope.torch.shared_memory import step_in_order
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
@@ -126,9 +127,15 @@ def apply(
     differentiable = optimizer.defaults["differentiable"]
     parts: defaultdict[tuple[int, bool], list[Part]] = defaultdict(list)
     for entry, grad in zip(entries, grads, strict=True):
+        if type(grad) is Tensor and grad._is_zerotensor():  # whose multiples cannot be added to
+            grad = torch.zeros(grad.shape, dtype=grad.dtype, device=grad.device)  # noqa: PLW2901
         part = Part(entry.param, grad, entry.velocity, rounded_in_step(optimizer, entry))
         if is_distributed(entry.param) and not differentiable:
             part = _local(part)
+        if entry.shares_memory and not differentiable:
+            with torch.no_grad():
+                step_in_order(part, scalars[entry.is_first][entry.group])
+            continue
         parts[entry.group, entry.is_first].append(part)
     with torch.set_grad_enabled(differentiable):
         for (group, is_first), same in parts.items():

@@ -27,7 +27,7 @@ from downslope.torch.buffers import entries_of
 from downslope.torch.carry_out import SMALL_SCALE, apply, scaled
 from downslope.torch.checks import gradient_scale
 from downslope.torch.memory import EXCHANGE, fit, repeated
-from downslope.torch.plan import Entry, Scalars, check_fused, kernel_is_wanted
+from downslope.torch.plan import Entry, Scalars, check_fused, kernel_is_wanted, looked_at
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
@@ -114,6 +114,7 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
         return
     own = entries_of(optimizer, [(homes[position][0], homes[position][2], position) for position in positions])
     entries = [replace(entry, param=param) for entry, param in zip(own, params, strict=True)]
+    entries = looked_at(optimizer, entries, grads)
     if grad_scale < SMALL_SCALE:
         grads, grad_scale = [grad * grad_scale for grad in grads], 1.0
     both = scaled(optimizer, scalars, grad_scale)
@@ -130,6 +131,7 @@ def _step_by_kernel(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Te
     taken = [
         id(own[entry.position]) not in twice
         and kernel_is_wanted(optimizer.param_groups[entry.group])
+        and not entry.shares_memory
         and fit(entry.param, grad, entry.velocity, entry.compensation, entry.rounding)
         for entry, grad in zip(entries, grads, strict=True)
     ]

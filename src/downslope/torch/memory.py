@@ -13,7 +13,10 @@ from torch.nn import Parameter
 
 from downslope.kernel import load_native
 from downslope.kernel.coefficients import ROUNDINGS
+from downslope.kernel.marks import teach_marks
 from downslope.torch.watched import is_watched
+
+teach_marks()
 
 EXCHANGE: Any = getattr(Tensor, "__dlpack_c_exchange_api__", None)
 """torch's table of DLPack functions, by which the kernel looks at a tensor; None in a torch that has none yet."""

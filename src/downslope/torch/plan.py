@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from downslope.core.errors import ImplementationError
+from downslope.core.errors import ImplementationError, SettingsError
 from downslope.core.rule import StepScalars
 from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import FORMATS, ROUNDINGS, six_coefficients
@@ -25,6 +25,7 @@ from downslope.kernel.random_bits import step_key
 from downslope.torch import param_groups as keys
 from downslope.torch.memory import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part, repeated
 from downslope.torch.rounding import COMPENSATION, Rounding, first_element
+from downslope.torch.shared_memory import LostMemoryError, mark_shared, span_of
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
@@ -61,6 +62,7 @@ class Entry:
         velocity: Its velocity, or None.
         compensation: What its rounding dropped so far, or None.
         rounding: How it is rounded.
+        shares_memory: Whether one of its tensors is a piece of another that the step writes.
     """
 
     group: int
@@ -70,6 +72,7 @@ class Entry:
     velocity: Tensor | None
     compensation: Tensor | None = None
     rounding: Rounding = "nearest"
+    shares_memory: bool = False
 
 
 class StepPlan:
@@ -87,19 +90,20 @@ class StepPlan:
 
     def __init__(self, optimizer: SGD, entries: Sequence[Entry]) -> None:
         """Check every tensor, and hand those that the kernel can take to it."""
-        self.entries = entries
+        self.entries = entries = looked_at(optimizer, entries, grads_of(entry.param for entry in entries))
         self._choices = _choices(optimizer.param_groups)
         # a first gradient comes once: after that step its scalars are others
         self._lasts = not any(entry.is_first and entry.velocity is not None for entry in entries)
         # a momentum that is a tensor may change in place, from 0 to what needs velocities
         self._lasts &= not any(isinstance(group["momentum"], Tensor) for group in optimizer.param_groups)
+        self._lasts &= not any(entry.shares_memory for entry in entries)  # whose gradients may come to lie apart
         native = None if optimizer.defaults["differentiable"] or EXCHANGE is None else load_native()
         self.rest: list[Entry] = []
         inside: list[Entry] = []
         twice = repeated(entry.param for entry in entries)
         for entry in entries:
             group = optimizer.param_groups[entry.group]
-            alone = id(entry.param) not in twice
+            alone = id(entry.param) not in twice and not entry.shares_memory
             taken = native is not None and kernel_is_wanted(group) and alone and takes(entry)
             if entry.param.numel():
                 check_fused(group, entry, taken=taken)
@@ -109,6 +113,7 @@ class StepPlan:
         self._has_rows, self._is_whole = bool(inside), not any(is_distributed(entry.param) for entry in inside)
         if native is not None:
             rows = [_row(entry, self._kinds.index((entry.group, entry.is_first)), optimizer.state) for entry in inside]
+            rows += [_row(entry, None, optimizer.state) for entry in self.rest if self._lasts and _is_known(entry)]
             self._native = native.Plan(rows, EXCHANGE, Tensor, _NAMES)
             self._native.watch(
                 optimizer.param_groups, optimizer.state, _WATCHED, torch._C._increment_version, _written(inside)
@@ -257,8 +262,45 @@ def takes(entry: Entry) -> bool:
     return type(grad) is Tensor and own is not None and fit(own, grad, velocity, compensation, entry.rounding)
 
 
-def _row(entry: Entry, kind: int, state: Mapping[Tensor, Any]) -> tuple[Any, ...]:
-    """Return what the kernel's plan is told of a parameter; see csrc/bind_plan.cpp."""
+def looked_at(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry]:
+    """Return the entries, those marked whose memory is another's too.
+
+    Args:
+        optimizer: The optimizer.
+        entries: The parameters of a step.
+        grads: Their gradients.
+
+    Raises:
+        SettingsError: If a tensor has lost its memory; with the parameter's name.
+    """
+    try:
+        return mark_shared(entries, grads)
+    except LostMemoryError as error:
+        entry, lost = entries[error.index], error.tensor
+        before = sum(len(group["params"]) for group in optimizer.param_groups[: entry.group])
+        name = keys.parameter_name(optimizer.param_groups[entry.group], entry.group, entry.position - before)
+        is_grad = lost is grads[error.index]
+        what = name if lost is entry.param else f"the {'gradient' if is_grad else 'velocity'} of {name}"
+        raise SettingsError(
+            f"the memory of {what} was given back: {lost.untyped_storage().nbytes()} bytes are left of it for shape "
+            f"{tuple(lost.shape)} of {lost.dtype}. Resize its storage and fill it before the step; or set the gradient "
+            "to None, which leaves the parameter out."
+        ) from None
+
+
+def _is_known(entry: Entry) -> bool:
+    """Whether the kernel can look at the tensors of a parameter that it does not step."""
+    tensors = (entry.param, _get_grad(entry.param), entry.velocity, entry.compensation)
+    return not is_distributed(entry.param) and all(
+        tensor is None or (tensor.layout == torch.strided and span_of(tensor) is not None) for tensor in tensors
+    )
+
+
+def _row(entry: Entry, kind: int | None, state: Mapping[Tensor, Any]) -> tuple[Any, ...]:
+    """Return what the kernel's plan is told of a parameter, which it only watches if it has no kind.
+
+    See csrc/bind_plan.cpp.
+    """
     param = entry.param
     has_state = entry.velocity is not None or entry.compensation is not None
     return (
@@ -286,6 +328,12 @@ def _use_one() -> None:
 
 def _not_taken(entry: Entry) -> str:
     param = entry.param
+    if entry.shares_memory:
+        return (
+            f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device}) shares memory "
+            "with its gradient, its velocity or another parameter. The order of operations counts then, and the kernel "
+            "has none. Clone what is shared, or leave fused None, and such parameters go another way."
+        )
     return (
         f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device}) is not for the "
         f"kernel, which takes dense CPU tensors of {', '.join(FORMATS)}, their gradients in the same layout. "

@@ -101,11 +101,13 @@ def add_rounded(param: Tensor, delta: Tensor, how: Rounded) -> None:
         how: The way of rounding, its compensation written to.
     """
     if how.compensation is not None:
-        # what rounding dropped so far is added before rounding, and what it drops now is kept (Kahan 1965)
+        # what rounding dropped so far is added before rounding, and what it drops now is kept (Kahan 1965); beside an
+        # infinity nothing is, since infinity less what was dropped on the way there would be NaN
         before = param.float()
         wanted = delta + how.compensation.float()
         param.copy_(before + wanted)
-        how.compensation.copy_(wanted - (param.float() - before))
+        dropped = wanted - (param.float() - before)
+        how.compensation.copy_(torch.where(param.isfinite(), dropped, torch.zeros_like(dropped)))
         return
     bits = (param.float() + delta).view(torch.int32)
     chance = random_bits(how.key, _elements(param, how.first)) & 0xFFFF

@@ -8,6 +8,7 @@ step within the backward pass in `in_backward.py`.
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -258,18 +259,19 @@ class SGD(SteppingInBackward):
         return loss
 
     def _step(self, grad_scale: float = 1.0) -> None:
-        # asked one by one, since a call of is_watched costs as much as the three together
-        if _len_torch_dispatch_stack() or _len_torch_function_stack() or peek_interpreter_stack() is not None:
-            self._plan = None
-        plan = self._plan
-        if plan is not None and grad_scale == 1.0 and repeat(self, plan):
-            return
-        try:
-            self._step_by(plan if plan is not None and plan.is_current(self) else None, grad_scale)
-        finally:
-            for held in (plan, self._plan):
-                if held is not None:
-                    held.let_go()
+        with self._stepping:
+            # asked one by one, since a call of is_watched costs as much as the three together
+            if _len_torch_dispatch_stack() or _len_torch_function_stack() or peek_interpreter_stack() is not None:
+                self._plan = None
+            plan = self._plan
+            if plan is not None and grad_scale == 1.0 and repeat(self, plan):
+                return
+            try:
+                self._step_by(plan if plan is not None and plan.is_current(self) else None, grad_scale)
+            finally:
+                for held in (plan, self._plan):
+                    if held is not None:
+                        held.let_go()
 
     def _step_by(self, plan: StepPlan | None, grad_scale: float) -> None:
         """Take one step by a plan that holds, or else by one made for it."""
@@ -414,6 +416,7 @@ class SGD(SteppingInBackward):
         self._known_scalars: dict[int, tuple[tuple[Any, ...], StepScalars]] = {}
         if "_handle" not in self.__dict__:  # a copy gets its own
             self._handle = handle_of(self)
+            self._stepping = threading.RLock()  # a second thread's step begins where the first one's ends
             self._param_lists: list[list[Tensor]] = []
             self._around = ""
             self.shared: dict[str, Any] = {"grad_norm": None}

@@ -94,7 +94,7 @@ def make_side(  # noqa: PLR0911 -- one for each kind of thing that can be compar
             }
         return Side(name=written, settings=settings, convention=convention, arguments=arguments)
     if "\n" not in given and _is_file(given):
-        return _of_file(given, steps_per_epoch, examples)
+        return _of_file(os.fspath(given), steps_per_epoch, examples)
     return _of_words(given, steps_per_epoch, examples)
 
 
