@@ -412,8 +412,7 @@ class SGD(SteppingInBackward):
 
     def _begin(self) -> None:
         """Have everything that a new object has, and forget the plans of an old one."""
-        self._plan: StepPlan | None = None
-        self._known_scalars: dict[int, tuple[tuple[Any, ...], StepScalars]] = {}
+        self._forget_plans()
         if "_handle" not in self.__dict__:  # a copy gets its own
             self._handle = handle_of(self)
             self._stepping = threading.RLock()  # a second thread's step begins where the first one's ends
@@ -421,6 +420,10 @@ class SGD(SteppingInBackward):
             self._around = ""
             self.shared: dict[str, Any] = {"grad_norm": None}
             self._have_no_hooks()
+
+    def _forget_plans(self) -> None:
+        self._plan: StepPlan | None = None
+        self._known_scalars: dict[int, tuple[tuple[Any, ...], StepScalars]] = {}
 
 
 _ARGUMENTS = [name for name in inspect.signature(SGD.__init__).parameters if name not in ("self", "unknown")]

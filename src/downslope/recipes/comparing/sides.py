@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import DownslopeError, ExportError, RecipeError
@@ -74,7 +73,7 @@ def make_side(  # noqa: PLR0911 -- one for each kind of thing that can be compar
     if hasattr(given, "recipe") and hasattr(given, "fields"):
         return _of_recipe(given.recipe(), name, steps_per_epoch, examples)
     if isinstance(given, os.PathLike):
-        return _of_file(Path(given), steps_per_epoch, examples)
+        return _of_file(os.fspath(given), steps_per_epoch, examples)
     if not isinstance(given, str):
         raise RecipeError(
             f"{name}: cannot be compared: got a {type(given).__name__}. Give Settings, a Recipe, a Reading, a path, a "
