@@ -105,6 +105,14 @@ def test_a_bad_setting_of_a_group_names_the_group(options: dict[str, object], wo
     assert "1" in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["lr_schedule", "momentum_schedule", "weight_decay_schedule"])
+@pytest.mark.parametrize("value", [0.1, "cosine"])
+def test_what_is_no_schedule_is_refused_as_one(key: str, value: object) -> None:
+    """A group's key for a schedule takes a schedule or None; a number has its own key."""
+    with pytest.raises(SettingsError, match=f"`{key}` must be a schedule or None; got .*{value}"):
+        SGD([{"params": make_params(), key: value}], lr=0.1)
+
+
 def test_an_empty_group_is_fine() -> None:
     """A group whose layers were all removed steps over nothing."""
     params = make_params()

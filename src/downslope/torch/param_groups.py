@@ -255,6 +255,13 @@ def check_group(group: Mapping[str, Any]) -> list[str]:
     Raises:
         SettingsError: If a value is not allowed.
     """
+    for name in SCHEDULABLE:
+        schedule = group[schedule_key(name)]
+        if not isinstance(schedule, Schedule | None):
+            raise SettingsError(
+                f"`{schedule_key(name)}` must be a schedule or None; got {shown(repr(schedule))}. A number is written "
+                f"to `{name}`."
+            )
     values = {name: group[name] for name in HYPERPARAMETERS}
     for name in (*SCHEDULABLE, "dampening"):
         if name in SCHEDULABLE and group[schedule_key(name)] is not None:
