@@ -78,7 +78,7 @@ def repeat(optimizer: SGD, plan: StepPlan) -> bool:
     if squares is None:
         return False
     if asks:
-        optimizer.grad_norm = math.sqrt(squares)
+        shared["grad_norm"] = math.sqrt(squares)
     optimizer.count_step()
     return True
 

@@ -37,20 +37,21 @@ def gradient_scale(
     Raises:
         NonFiniteGradientError: If a gradient holds inf or NaN and the optimizer is to raise.
     """
+    shared = optimizer.shared  # where these attributes are, which cost more
     if sums is not None and math.isfinite(sums[0]):
         norm, finite = math.sqrt(sums[0]), True
     else:
         norm = global_norm(grads)
         finite = math.isfinite(norm) or all_finite(grads)
-    optimizer.grad_norm = scaled_norm = norm * factor
-    if not finite and optimizer.on_nonfinite == "skip":
+    shared["grad_norm"] = scaled_norm = norm * factor
+    if not finite and shared["on_nonfinite"] == "skip":
         return None
-    if not finite and optimizer.on_nonfinite == "raise":
+    if not finite and shared["on_nonfinite"] == "raise":
         wrong = [name for name, grad in zip(names or _names(optimizer), grads, strict=True) if not all_finite([grad])]
         raise NonFiniteGradientError(_nonfinite_message(optimizer, wrong))
-    if optimizer.clip_norm is None or scaled_norm <= optimizer.clip_norm:
+    if shared["clip_norm"] is None or scaled_norm <= shared["clip_norm"]:
         return factor
-    return optimizer.clip_norm / norm  # of the norm without the factor, since with it the norm may be beyond float64
+    return shared["clip_norm"] / norm  # of the norm without the factor, since with it the norm may be beyond float64
 
 
 def _names(optimizer: SGD) -> list[str]:

@@ -292,7 +292,7 @@ class SGD(SteppingInBackward):
                 return
         scalars = self.step_scalars()  # before any moves
         factor: float | None = grad_scale
-        if self.clip_norm is not None or self.on_nonfinite != "ignore":
+        if self.shared["clip_norm"] is not None or self.shared["on_nonfinite"] != "ignore":
             sums = None if plan is None else plan.sum_of_squares()
             grads = distinct_grads(pairs) if plan is None else plan.grads() if sums else plan.distinct_grads()
             factor = gradient_scale(self, grads, sums, factor=grad_scale)
