@@ -6,6 +6,7 @@ What lives here: the source of one schedule, and of what stands before it. What 
 from __future__ import annotations
 
 import math
+import struct
 
 from downslope.core import schedules as s
 from downslope.core.schedules.base import PYTHON, Schedule, exact
@@ -98,23 +99,24 @@ def _divides_right(period: float, total: int) -> bool:
     """
     if total // period > MOST_PERIODS:
         return False
-    import numpy as np
-
     ratio = exact(period)
-    periods = np.arange(1, int(total // period) + 2)
-    boundaries = -(-periods * ratio.numerator // ratio.denominator)
-    for dtype in (np.float32, np.float64):
-        length = dtype(period)
-        for steps, right in ((boundaries, periods), (boundaries - 1, periods - 1)):
-            floats = steps.astype(dtype)
-            quotients = floats / length, floats * (dtype(1) / length)
-            if any((np.floor(quotient) != right).any() for quotient in quotients):
-                return False
+    for periods in range(1, int(total // period) + 2):
+        boundary = -(-periods * ratio.numerator // ratio.denominator)
+        for step, right in ((boundary, periods), (boundary - 1, periods - 1)):
+            for rounded in (_float32, float):
+                length, count = rounded(period), rounded(step)
+                # a quotient or product of float32 numbers is the float64 one, rounded
+                if {right} != {math.floor(rounded(count / length)), math.floor(rounded(count * rounded(1 / length)))}:
+                    return False
     return True
 
 
-MOST_PERIODS = 1_000_000
-"""How many drops are looked at one by one."""
+def _float32(number: float) -> float:
+    return struct.unpack("f", struct.pack("f", number))[0]
+
+
+MOST_PERIODS = 5_000
+"""How many drops are looked at one by one; a schedule of more is written out."""
 
 
 def _alpha(lr: s.Cosine) -> list[str]:
