@@ -7,19 +7,21 @@ What lives here: .npy, .npz and .csv files of numbers. What does not: files that
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from downslope.core.errors import DataError
-from downslope.core.files import refuse_irregular
+from downslope.core.files import MIB, read_text, refuse_irregular
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.training.data import Dataset
 from downslope.training.data.dataset import Examples
+from downslope.training.data.numpy_files import read_npy, read_npz
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
@@ -110,20 +112,20 @@ def _check_targets(name: str, array: Array, count: int, dataset: Dataset) -> Ten
 
 
 def _read_npy(path: Path) -> Arrays:
+    return {INPUTS: _said_of(path, "an array", read_npy)}
+
+
+def _said_of(path: Path, what: str, read: Callable[[Path], Any]) -> Any:
+    """Return what is read of a file, or raise with what it was to be."""
     try:
-        return {INPUTS: cast("Array", np.load(path, allow_pickle=False))}
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{shown(path)}: cannot be read as an array: {_reason(error)}.") from None
+        return read(path)
+    except DataError as error:
+        reason = str(error).removeprefix(f"{shown(path)}: ").removeprefix("cannot be read as NumPy's: ")
+        raise DataError(f"{shown(path)}: cannot be read as {what}: {reason}") from None
 
 
 def _read_npz(path: Path) -> Arrays:
-    import zipfile
-
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{shown(path)}: cannot be read as an archive of arrays: {_reason(error)}.") from None
+    arrays = _said_of(path, "an archive of arrays", read_npz)
     if arrays.keys() == {INPUTS, TARGETS}:
         return arrays
     if len(arrays) != 1:
@@ -136,7 +138,7 @@ def _read_npz(path: Path) -> Arrays:
 
 def _read_csv(path: Path) -> Arrays:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, DataError, limit=1024 * MIB).splitlines()
     except OSError as error:
         raise DataError(f"{shown(path)}: cannot be read: {_reason(error)}.") from None
     except UnicodeDecodeError:
