@@ -229,3 +229,13 @@ def test_a_count_of_many_digits_has_its_message():
         Constant(0.1).in_steps(-(10**5000))
     with pytest.raises(SettingsError, match=r"`step` must be an integer >= 0; got -1e\+5000."):
         Constant(0.1)(-(10**5000))
+
+
+def test_a_period_of_almost_nothing_has_its_limit():
+    """More periods than a float counts: what decays is 0, as without a staircase, and what grows is too large."""
+    for staircase in (False, True):
+        assert Exponential(1.0, 0.5, 1e-320, staircase=staircase)(1) == 0.0
+        assert Exponential(1.0, 1.0, 1e-320, staircase=staircase)(1) == 1.0
+        assert Exponential(1.0, 2.0, 1e-320, staircase=staircase, end=4.0)(1) == 4.0
+        with pytest.raises(SettingsError, match="too large for a float at step 1"):
+            Exponential(1.0, 2.0, 1e-320, staircase=staircase)(1)

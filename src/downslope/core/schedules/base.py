@@ -267,7 +267,9 @@ def whole_periods(step: Any, period: float | int) -> Any:
             "Give the period in steps, or with fewer digits."
         )
     # step * denominator // numerator, without a product that grows with the step
-    return (step // numerator) * denominator + (step % numerator) * denominator // numerator
+    passed = (step // numerator) * denominator + (step % numerator) * denominator // numerator
+    # Python raises for an exponent that no float holds; long before it, every power is 0, 1 or too large.
+    return passed if hasattr(step, "dtype") else min(passed, 2**1000)
 
 
 def kept(name: str, value: float | int, result: Fraction | float, how: str) -> float | int:
