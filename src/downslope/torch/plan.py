@@ -181,7 +181,7 @@ class StepPlan:
         Returns:
             The gradients' sum of squares, 0 if not asked for; None if nothing was done.
         """
-        if any(param.grad is not None for param in self._others):
+        if self._others and any(param.grad is not None for param in self._others):
             return None
         self._use_threads()
         native: Any = self._native
