@@ -108,7 +108,8 @@ def test_no_control_sequence_reaches_the_terminal(tmp_path):
     script = (
         "import json, sys\nfrom downslope.cli.main import main\n"
         "for words in json.loads(sys.argv[1]):\n"
-        "    code = main(words)\n    print('\\n--', code, flush=True)\n    print('\\n--', file=sys.stderr, flush=True)\n"
+        "    code = main(words)\n    print('\\n--', code, flush=True)\n"
+        "    print('\\n--', file=sys.stderr, flush=True)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, json.dumps(commands)], capture_output=True, check=True, cwd=tmp_path
