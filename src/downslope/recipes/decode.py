@@ -342,15 +342,15 @@ def _hints(kind: type) -> dict[str, Any]:
 def _read(given: str | os.PathLike[str]) -> str:
     found = expand_home(given, RecipeError)
     path = f"{given}{expansion_of(given)}"
-    if found.is_dir():
-        raise RecipeError(f"{path}: is a folder, not a recipe file.")
     try:
+        if found.is_dir():
+            raise RecipeError(f"{path}: is a folder, not a recipe file.")
         return read_text(found, RecipeError)
     except FileNotFoundError:
         near = did_you_mean(os.fspath(given).removesuffix(".toml"), known_recipes())
         raise RecipeError(
-            f"{path}: no such file.{near} Give the path of a recipe, or none for the default; `downslope recipes` "
-            "lists names that may stand for one."
+            f"{path}: no such file.{near} Give the path of a recipe, or none for the default. Names that may "
+            "stand for one are listed by `downslope recipes`."
         ) from None
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}).") from None
