@@ -1,8 +1,8 @@
 """An `os` for `downslope.training.durable` that counts what changes the disk, and crashes at a chosen point.
 
 Each operation that changes the disk has a point before it and one after it; a write has one in the middle too, when
-half of its bytes are written. A crash is `os._exit`: nothing is flushed, closed or cleaned up. After a power cut, all that
-was not synced is lost as well, in a copy of the folder: contents of files, and names in folders.
+half of its bytes are written. A crash is `os._exit`: nothing is flushed, closed or cleaned up. After a power cut, all
+that was not synced is lost as well, in a copy of the folder: contents of files, and names in folders.
 """
 
 import os

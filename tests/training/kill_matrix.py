@@ -198,7 +198,7 @@ class Matrix:
         for moment, expected in real.items():
             found = self._killed_at(moment, task, ways, lambda: begin(folder), folder)
             assert found == expected, (
-                f"{name}: a kill at {moment} leaves others than copied: {differing(found, expected)}"
+                f"{name}: a kill at {moment} leaves others: {differing(found, expected)}"
             )
         self.points += moments
         shown = f"{moments} points, {different} different, {len(real)} killed there"
