@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import math
 import pickle
 from fractions import Fraction
@@ -235,4 +236,6 @@ def test_every_schedule_has_its_own_name():
         assert schedule.name == name
         assert issubclass(schedule, Schedule)
         for field in dataclasses.fields(schedule):
-            assert f"        {field.name}: " in schedule.__doc__, f"{schedule.__name__}.{field.name} is undocumented"
+            assert f"\n    {field.name}: " in inspect.getdoc(schedule), (
+                f"{schedule.__name__}.{field.name} is undocumented"
+            )
