@@ -40,7 +40,7 @@ from downslope.torch.checks import gradient_scale, is_dense_gradient
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
 from downslope.torch.in_backward import SteppingInBackward
 from downslope.torch.loading import load_into, plain_state
-from downslope.torch.plan import Entry, StepPlan, grads_of
+from downslope.torch.plan import Entry, StepPlan, distinct_grads, grads_of
 from downslope.torch.rounding import Rounding, check_rounding_has_a_use, checked_rounding, checked_rounding_seed
 from downslope.torch.shared import Shared
 from downslope.torch.step_lock import new_lock
@@ -293,9 +293,8 @@ class SGD(SteppingInBackward):
         scalars = self.step_scalars()  # before any moves
         factor: float | None = grad_scale
         if self.clip_norm is not None or self.on_nonfinite != "ignore":
-            grads, sums = (
-                (grads_of(param for _, param in pairs), None) if plan is None else (plan.grads(), plan.sum_of_squares())
-            )
+            sums = None if plan is None else plan.sum_of_squares()
+            grads = distinct_grads(pairs) if plan is None else plan.grads() if sums else plan.distinct_grads()
             factor = gradient_scale(self, grads, sums, factor=grad_scale)
         if factor is None:
             self.count_skipped_step()

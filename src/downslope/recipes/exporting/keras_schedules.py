@@ -6,7 +6,7 @@ What lives here: the source of one schedule, and of what stands before it. What 
 from __future__ import annotations
 
 import math
-import struct
+from array import array
 
 from downslope.core import schedules as s
 from downslope.core.schedules.base import PYTHON, Schedule, exact
@@ -100,23 +100,23 @@ def _divides_right(period: float, total: int) -> bool:
     if total // period > MOST_PERIODS:
         return False
     ratio = exact(period)
-    for periods in range(1, int(total // period) + 2):
-        boundary = -(-periods * ratio.numerator // ratio.denominator)
-        for step, right in ((boundary, periods), (boundary - 1, periods - 1)):
-            for rounded in (_float32, float):
-                length, count = rounded(period), rounded(step)
-                # a quotient or product of float32 numbers is the float64 one, rounded
-                if {right} != {math.floor(rounded(count / length)), math.floor(rounded(count * rounded(1 / length)))}:
-                    return False
+    periods = range(1, int(total // period) + 2)
+    boundaries = [-(-n * ratio.numerator // ratio.denominator) for n in periods]
+    for precision in ("f", "d"):  # rounding to it after float64 gives what computing in it gives
+        length = array(precision, [period])[0]
+        inverse = array(precision, [1 / length])[0]
+        for before in (0, 1):
+            steps = array(precision, [boundary - before for boundary in boundaries])
+            divided = array(precision, [step / length for step in steps])
+            multiplied = array(precision, [step * inverse for step in steps])
+            right = [n - before for n in periods]
+            if [math.floor(q) for q in divided] != right or [math.floor(q) for q in multiplied] != right:
+                return False
     return True
 
 
-def _float32(number: float) -> float:
-    return struct.unpack("f", struct.pack("f", number))[0]
-
-
-MOST_PERIODS = 5_000
-"""How many drops are looked at one by one; a schedule of more is written out."""
+MOST_PERIODS = 100_000
+"""How many drops are looked at one by one."""
 
 
 def _alpha(lr: s.Cosine) -> list[str]:
