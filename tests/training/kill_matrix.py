@@ -197,9 +197,7 @@ class Matrix:
         shutil.rmtree(folder)
         for moment, expected in real.items():
             found = self._killed_at(moment, task, ways, lambda: begin(folder), folder)
-            assert found == expected, (
-                f"{name}: a kill at {moment} leaves others: {differing(found, expected)}"
-            )
+            assert found == expected, f"{name}: a kill at {moment} leaves others: {differing(found, expected)}"
         self.points += moments
         shown = f"{moments} points, {different} different, {len(real)} killed there"
         print(f"{name}: {shown}, all equal ({time.monotonic() - began:.0f} s)", flush=True)
