@@ -327,3 +327,21 @@ def test_a_damaged_record_is_refused(trained, tmp_path, change, message, capsys)
     said = fail(["predict", folder], capsys)
     assert said.startswith(f"{folder}/inputs.json: ")
     assert message in said
+
+
+def test_a_run_goes_on_with_data_that_lie_elsewhere_now(capsys):
+    """Their place decides no number, so it may change; other data are noticed there as well."""
+    write_csv("animals.csv", animals())
+    train(TABLE.replace("PATH", "animals.csv"), capsys)
+    Path("moved").mkdir()
+    Path("animals.csv").rename("moved/animals.csv")
+    write_csv("other.csv", spelled_otherwise(animals()))
+    more = ["resume", "run", "--train.epochs", "3", "--data.options.path"]
+    assert main([*more, "./other.csv"]) == 2
+    assert "was trained on other data" in capsys.readouterr().err
+    succeed([*more, "./moved/animals.csv"], capsys)
+    Path("moved/animals.csv").rename("animals.csv")
+    succeed(["train", "recipe.toml", "--train.epochs", "3", "--out", "whole"], capsys)
+    assert Path("run/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+    assert main(["resume", "run", "--data.options.target", "food"]) == 2
+    assert "data.options.target kind -> food" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """Using a trained run: which weights are taken, what is printed, and what is refused."""
 
+import io
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -175,16 +177,27 @@ def write_text(text):
     return lambda path: Path(path).write_text(text)
 
 
+ROW = ",".join(["0"] * 64)
+
+
+def write_bomb(path, *, says, holds):
+    """Write an archive with an array of so many numbers that holds so many bytes, nearly all of them zeros."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (says,)})
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(holds))
+
+
 # the file's name, how it is written, and the message
 BAD_INPUTS = {
-    "missing": ("in.npy", lambda path: None, "in.npy: cannot be read as an array: No such file or directory."),
+    "missing": ("in.npy", lambda path: None, "in.npy: cannot be read as NumPy's: No such file or directory."),
     "other kind": ("in.txt", write_text("1"), "in.txt: must be a .npy, .npz or .csv file."),
-    "no array": ("in.npy", write_text("hello"), "in.npy: cannot be read as an array: "),
-    "empty": ("in.npy", write_text(""), "in.npy: cannot be read as an array: No data left in file."),
+    "no array": ("in.npy", write_text("hello"), "in.npy: cannot be read as NumPy's: "),
+    "empty": ("in.npy", write_text(""), "in.npy: cannot be read as NumPy's: "),
     "pickled": (
         "in.npy",
         lambda path: np.save(path, np.array([{}])),
-        "in.npy: cannot be read as an array: Object arrays",
+        "in.npy: cannot be read as NumPy's: Object arrays",
     ),
     "words": ("in.npy", lambda path: np.save(path, np.array(["a"])), "in.npy: must hold numbers; got dtype <U1."),
     "complex": (
@@ -212,15 +225,32 @@ BAD_INPUTS = {
         lambda path: np.savez(path, a=np.zeros(1), b=np.zeros(1)),
         "in.npz: must hold one array; got 2: a, b.",
     ),
-    "no archive": ("in.npz", write_text("hello"), "in.npz: cannot be read as an archive of arrays: "),
+    "no archive": ("in.npz", write_text("hello"), "in.npz: cannot be read as NumPy's: "),
     "csv header": (
         "in.csv",
         write_text("a,b\n1,2\n"),
         "in.csv, line 1: 'a,b' is not a row of numbers with commas. Leave the header out.",
     ),
-    "csv word": ("in.csv", write_text("1,2\n1,x\n"), "in.csv, line 2: '1,x' is not a row of numbers with commas."),
-    "csv ragged": ("in.csv", write_text("1,2\n1,2,3\n"), "in.csv, line 2: has 3 numbers, the first row has 2."),
-    "csv narrow": ("in.csv", write_text("1,2\n"), "in.csv: an example of this run has shape (64,)"),
+    "csv word": (
+        "in.csv",
+        write_text(f"{ROW}\n1,x\n"),
+        "in.csv, line 2: '1,x' is not a row of numbers with commas.",
+    ),
+    "csv ragged": (
+        "in.csv",
+        write_text(f"{ROW}\n1,2,3\n"),
+        "in.csv, line 2: has 3 numbers; an example of this run is a row of 64.",
+    ),
+    "csv narrow": (
+        "in.csv",
+        write_text("1,2\n" * 9),
+        "in.csv, line 1: has 2 numbers; an example of this run is a row of 64.",
+    ),
+    "more than it says": (
+        "in.npz",
+        lambda path: write_bomb(path, says=10**6, holds=10**7),
+        "in.npz, `x`: cannot be read as NumPy's: an array of shape (1000000,) and dtype float64 has 8,000,000 bytes, ",
+    ),
     "csv empty": ("in.csv", write_text("\n"), "in.csv: holds no example."),
     "csv binary": ("in.csv", lambda path: Path(path).write_bytes(b"\xff\xfe"), "in.csv: is not text."),
     "folder": ("in.csv", lambda path: Path(path).mkdir(), "in.csv: is a folder, not a regular file."),

@@ -187,6 +187,10 @@ def test_predictions_are_written_for_other_programs(rows, trained_on, capsys):
     assert list(map(json.loads, Path("found.jsonl").read_text(encoding="utf-8").splitlines())) == expected
     succeed([*words, "--output", "found.json"], capsys)
     assert json.loads(Path("found.json").read_text(encoding="utf-8"))["predictions"] == expected
+    write("new.csv", [{"": number + 100, **row} for number, row in enumerate(rows[:7])])  # as pandas writes an index
+    indexed = read_csv(succeed([*words[:-1], "", "--format", "csv"], capsys))
+    assert [row[""] for row in indexed] == [str(number + 100) for number in range(7)]
+    assert [row["predicted"] for row in indexed] == [row["predicted"] for row in table]
     assert "must end in .csv, .json or .jsonl" in fail([*words, "--output", "found.xlsx"], capsys)
     assert "is the input itself" in fail([*words, "--output", "new.csv"], capsys)
     assert "there is no folder nowhere" in fail([*words, "--output", "nowhere/found.csv"], capsys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -100,3 +101,9 @@ def test_a_binary_file_is_refused(tmp_path, capsys):
     path = tmp_path / "weights.bin"
     path.write_bytes(b"\xff\xfe\x00\x80")
     assert "not UTF-8 text" in fail(["read", path], capsys)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path, capsys):
+    """What has a file's name is opened as one, or refused; nothing hangs until somebody writes into it."""
+    os.mkfifo(tmp_path / "paper.txt")
+    assert "is a FIFO (a named pipe), not a regular file" in fail(["read", str(tmp_path / "paper.txt")], capsys)

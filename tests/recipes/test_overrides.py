@@ -25,6 +25,13 @@ from downslope.schedules import Cosine
         ("my.package:function", "my.package:function"),
         ("warmup-stable-decay", "warmup-stable-decay"),
         ("0.1 # a remark", 0.1),
+        ("../houses.csv", "../houses.csv"),
+        ("./a-b/c_d.csv", "./a-b/c_d.csv"),
+        ("/data/new.csv", "/data/new.csv"),
+        ("~/houses.csv", "~/houses.csv"),
+        ("~lee/houses.csv", "~lee/houses.csv"),
+        ("房价.csv", "房价.csv"),
+        ("..", ".."),
     ],
 )
 def test_values_are_toml_or_a_bare_word(text, value):
@@ -40,6 +47,7 @@ def test_values_are_toml_or_a_bare_word(text, value):
         ("-.5e3", "Write -0.5e3: TOML wants a digit before the point."),
         ("1.", "Write 1.0: TOML wants a digit after the point."),
         ("1.e5", "Write 1.0e5: TOML wants a digit after the point."),
+        ("../my houses.csv", """If it is meant as a string, keep quotes around it: '"../my houses.csv"'."""),
         ("two words", """If it is meant as a string, keep quotes around it: '"two words"'."""),
         ("", 'Write a number, true or false, a "string", a [list] or a { table = 1 }.'),
         ("[1, 2", 'Write a number, true or false, a "string", a [list] or a { table = 1 }.'),

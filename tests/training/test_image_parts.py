@@ -46,6 +46,8 @@ def message_of(options='path = "p"'):
         ("TRAIN", "VAL"),
         ("training", "testing"),
         ("train", "dev"),
+        ("训练集", "验证集"),
+        ("訓練", "測試數據"),
         ("Training_Set", "Held-Out"),
         ("train_images", "eval_images"),
         ("trainset", "HoldOut"),
@@ -91,6 +93,13 @@ def test_what_looks_like_a_split_is_refused(names):
     )
     assert f'data.options.path = "p/{first}" and data.options.held_out_path = "p/{second}"' in message
     assert load('path = "p", split = false').class_names == tuple(sorted(names))
+
+
+@pytest.mark.parametrize("names", [("train", "extra"), ("train2017", "Holdout 1"), ("b", "Test 2")])
+def test_the_advice_learns_from_what_is_named_so(names):
+    """Of two folders that look like a split the names may tell which is which, whatever comes first by alphabet."""
+    make(*(f"{name}/{kind}" for name in names for kind in ("cat", "dog")), each=2)
+    assert f'data.options.path = "p/{names[0]}" and data.options.held_out_path = "p/{names[1]}"' in message_of()
 
 
 def test_classes_of_one_common_folder_are_classes():

@@ -22,13 +22,15 @@ def rows_of(count, seed=0):
     number = lambda: draw.choice([draw.gauss(0, 1), draw.gauss(0, 1), 3, float("nan"), float("inf"), -float("inf")])  # noqa: E731
     rows = []
     for step in range(count):
-        kind = draw.choice(["step"] * 6 + ["skip", "rewind", "evaluation", "plateau"])
+        kind = draw.choice(["step"] * 6 + ["skip", "rewind", "evaluation", "plateau", "measure", "sharpness"])
         row = {"kind": kind, "step": step, "epoch": step // 7}
         if kind == "step":
             row |= {name: number() for name in STEP if name in {"loss", "lr"} or draw.random() < 0.8}
         elif kind in {"skip", "rewind"}:
             row |= {"loss": number()} | ({"bound": abs(number())} if draw.random() < 0.5 else {})
             row |= {"to": 0} if kind == "rewind" else {}
+        elif kind == "measure":  # lists, with a number for each group
+            row |= {"lr": [0.1, 0.2], "grad_norm": [1.0, 2.0], "weight_norm": [3.0, 4.0]}
         else:
             row |= {"loss": number(), "lr": 0.1}
         rows.append({name: as_json(value) for name, value in row.items()})
@@ -51,7 +53,7 @@ def test_columns_have_what_rows_have(count):
         np.testing.assert_array_equal(got.steps, expected.steps)
         np.testing.assert_array_equal(got.values, expected.values)
         np.testing.assert_array_equal(got.nonfinite, expected.nonfinite)
-    for kind in ("rewind", "evaluation", "plateau", "stop"):
+    for kind in ("rewind", "evaluation", "plateau", "stop", "measure", "sharpness"):
         assert found.kind(kind) == [row for row in rows if row["kind"] == kind]
     skips = [row for row in rows if row["kind"] == "skip"]
     assert found.skipped(spikes=True) == [row["step"] for row in skips if "bound" in row]

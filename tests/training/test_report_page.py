@@ -182,6 +182,14 @@ def test_an_unfinished_run_of_few_steps(tmp_path, count):
     assert ("nothing to draw" in page.text) == (count == 0)
 
 
+def test_steps_that_were_not_logged_are_not_called_a_missing_loss(tmp_path):
+    """A run shorter than `log_every` has evaluations alone: what is missing is the training loss, and why is said."""
+    recipe = RECIPE.replace("[train]", "[train]\nlog_every = 50")
+    page = read(build_run(tmp_path / "run", rows=evaluation_rows(299), recipe=recipe), out=tmp_path / "p.html")
+    assert "Not in this log: training loss, training accuracy, learning rate" in page.text
+    assert "One step in 50 is logged (train.log_every)." in page.text
+
+
 def test_a_regression_without_events(tmp_path):
     """Without classes nobody asks for an accuracy; without events, the page says so."""
     rows = in_order(step_rows(299, accuracy=False), evaluation_rows(299, accuracy=False))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from downslope.cli.arguments import CommandParser, count
 from downslope.core.errors import RecipeError
+from downslope.core.files import open_regular
 from downslope.recipes.read import read
 from downslope.recipes.reading.reading import Reading
 
@@ -95,7 +96,7 @@ def _text(arguments: argparse.Namespace) -> str:
     elif len(given) == 1 and (_is_file(given[0]) or (given[0].endswith(_FILES) and " " not in given[0])):
         path = Path(given[0])
         try:
-            with path.open("rb") as stream:
+            with open_regular(path, RecipeError) as stream:
                 text = _decoded(stream.read(_LONGEST + 1), str(path))
         except OSError as error:
             raise RecipeError(f"read: {path}: {error.strerror}. Give a file, or a sentence in quotes.") from None

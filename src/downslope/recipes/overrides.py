@@ -20,13 +20,15 @@ Override = tuple[str, str]
 """A dotted path and a TOML value as text, e.g. ("sgd.lr", "0.05")."""
 
 _PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-_BARE_WORD = re.compile(r"[A-Za-z_][\w./:+-]*")
+_BARE_WORD = re.compile(r"(\.{0,2}/|~|[^\W\d])[\w./:+~@%-]*|\.\.?")
+"""A word or a path: after a letter, or what a path alone begins with, nothing that TOML or a list would be made of."""
 
 
 def parse_value(path: str, text: str) -> Any:
     """Return the value of an override.
 
-    A bare word such as ``decoupled`` is taken as a string, so that a shell needs no nested quotes.
+    A bare word such as ``decoupled``, and a path such as ``../houses.csv``, is taken as a string, so that a shell needs
+    no nested quotes.
 
     Args:
         path: Dotted path, for the message.
@@ -143,7 +145,7 @@ def _advice(text: str) -> str:
         return f"Write {sign}0.{digits}: TOML wants a digit before the point."
     if re.fullmatch(r"[+-]?\d+\.([eE][+-]?\d+)?", text):
         return f"Write {text.replace('.', '.0', 1)}: TOML wants a digit after the point."
-    if re.fullmatch(r"[^\W\d][^\"'{}\[\]]*", text):
+    if re.fullmatch(r"(\.{0,2}/|~|[^\W\d])[^\"'{}\[\]]*", text):
         return f"""If it is meant as a string, keep quotes around it: '"{text}"'."""
     return 'Write a number, true or false, a "string", a [list] or a { table = 1 }.'
 

@@ -6,20 +6,24 @@ What lives here: .npy, .npz and .csv files of numbers. What does not: files that
 
 from __future__ import annotations
 
+import io
 import math
+import os
+from array import array as packed
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from downslope.core.errors import DataError
-from downslope.core.files import refuse_irregular
+from downslope.core.files import open_regular
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.training.data import Dataset
 from downslope.training.data.dataset import Examples
+from downslope.training.data.numpy_files import check_memory, read_npy, read_npz
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = dict[str, Array]
@@ -45,11 +49,15 @@ def read_examples(given: str | Path, dataset: Dataset, *, rated: bool = False) -
     name = shown(path)
     if expansion_of(given) and not path.exists():
         raise DataError(f"{shown(given)}{expansion_of(given)}: there is no such file.")
-    readers = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv}
-    if path.suffix.lower() not in readers:
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        arrays = _read_csv(path, math.prod(dataset.train_inputs.shape[1:]))
+    elif suffix == ".npz":
+        arrays = _read_npz(path)
+    elif suffix == ".npy":
+        arrays = {INPUTS: read_npy(path)}
+    else:
         raise DataError(f"{name}: must be a .npy, .npz or .csv file.")
-    refuse_irregular(path, DataError)
-    arrays = readers[path.suffix.lower()](path)
     if rated and TARGETS not in arrays:
         raise DataError(
             f"{name}: holds no targets to rate by. Give an .npz file with two arrays, `{INPUTS}` and `{TARGETS}`."
@@ -109,21 +117,8 @@ def _check_targets(name: str, array: Array, count: int, dataset: Dataset) -> Ten
     return targets
 
 
-def _read_npy(path: Path) -> Arrays:
-    try:
-        return {INPUTS: cast("Array", np.load(path, allow_pickle=False))}
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{shown(path)}: cannot be read as an array: {_reason(error)}.") from None
-
-
 def _read_npz(path: Path) -> Arrays:
-    import zipfile
-
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{shown(path)}: cannot be read as an archive of arrays: {_reason(error)}.") from None
+    arrays = read_npz(path)
     if arrays.keys() == {INPUTS, TARGETS}:
         return arrays
     if len(arrays) != 1:
@@ -134,37 +129,43 @@ def _read_npz(path: Path) -> Arrays:
     return {INPUTS: next(iter(arrays.values()))}
 
 
-def _read_csv(path: Path) -> Arrays:
+def _read_csv(path: Path, width: int) -> Arrays:
+    """Return rows of numbers; one of another width than an example has is refused where it stands."""
+    numbers = packed("d")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        opened = open_regular(path, DataError)
     except OSError as error:
-        raise DataError(f"{shown(path)}: cannot be read: {_reason(error)}.") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{shown(path)}: is not text.") from None
-    rows: list[list[float]] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        cells = line.split(",")
+        raise DataError(f"{shown(path)}: cannot be read: {error.strerror or error}.") from None
+    with opened as file:
+        check_memory(shown(path), 4 * os.fstat(file.fileno()).st_size, "if each of its numbers has one digit")
+        lines = io.TextIOWrapper(file, encoding="utf-8-sig")
         try:
-            rows.append([float(cell) for cell in cells])
-        except ValueError:
-            hint = " Leave the header out." if number == 1 else ""
-            raise DataError(
-                f"{shown(path)}, line {number}: {shown(line, 60)!r} is not a row of numbers with commas.{hint}"
-            ) from None
-        if len(cells) != len(rows[0]):
-            raise DataError(
-                f"{shown(path)}, line {number}: has {len(cells)} numbers, the first row has {len(rows[0])}."
-            )
-    if not rows:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    numbers.extend(_row(path, number, line, width))
+        except OSError as error:
+            raise DataError(f"{shown(path)}: cannot be read: {error.strerror or error}.") from None
+        except UnicodeDecodeError:
+            raise DataError(f"{shown(path)}: is not text.") from None
+    if not numbers:
         raise DataError(f"{shown(path)}: holds no example.")
-    return {INPUTS: np.array(rows, dtype=np.float64)}
+    return {INPUTS: np.frombuffer(numbers, dtype=np.float64).reshape(-1, width)}
 
 
-def _reason(error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return reason.splitlines()[0].rstrip(".") if reason else type(error).__name__
+def _row(path: Path, number: int, line: str, width: int) -> list[float]:
+    cells = line.split(",")
+    try:
+        row = [float(cell) for cell in cells]
+    except ValueError:
+        hint = " Leave the header out." if number == 1 else ""
+        raise DataError(
+            f"{shown(path)}, line {number}: {shown(line.strip(), 60)!r} is not a row of numbers with commas.{hint}"
+        ) from None
+    if len(row) != width:
+        raise DataError(
+            f"{shown(path)}, line {number}: has {len(row):,} numbers; an example of this run is a row of {width:,}."
+        )
+    return row
 
 
 def show_shape(shape: tuple[Any, ...]) -> str:

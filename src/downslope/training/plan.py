@@ -40,6 +40,9 @@ RUNS = Path("runs")
 _FIXED = ("seed", "data", "model", "train.loss", "train.class_weights", "train.accumulate", "train.shards")
 """Paths of a recipe that decide a run's numbers from its first step on."""
 
+_WHERE = frozenset({"data.options.path", "data.options.held_out_path"})
+"""Where the data lie. They may be moved: whether they are still the same, their checksum says when they are read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -225,7 +228,7 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
     """
     then = checkpoint.manifest["recipe"]
     changes = _changes(_settled(then, recipe), plain_recipe(settle(recipe, then)))
-    fixed = [f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path)]
+    fixed = [f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path) and path not in _WHERE]
     if fixed:
         raise CheckpointError(
             f"{checkpoint.run_folder}: was trained under another recipe, and this decides all of a run's numbers: "

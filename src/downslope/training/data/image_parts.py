@@ -16,11 +16,11 @@ from downslope.core.shown import shown
 from downslope.training.data.image_files import sorted_entries
 from downslope.training.data.labels import show_names
 
-_TRAIN = frozenset({"train", "training", "trn"})
+_TRAIN = frozenset({"train", "training", "trn", "训练", "訓練"})
 _HELD_OUT = (
-    frozenset({"heldout", "holdout"}),
-    frozenset({"val", "valid", "validation", "validate", "dev", "development", "eval", "evaluation"}),
-    frozenset({"test", "testing", "tst", "tests"}),
+    frozenset({"heldout", "holdout", "留出"}),
+    frozenset({"val", "valid", "validation", "validate", "dev", "development", "eval", "evaluation", "验证", "驗證"}),
+    frozenset({"test", "testing", "tst", "tests", "测试", "測試"}),
 )
 """Names of what is held out, in small letters without signs. Of several kinds the first is held out: what a test is for
 should not be looked at while training."""
@@ -100,12 +100,18 @@ def _check_classes(folder: Path, names: Sequence[str]) -> None:
         for other in sorted({other for one in found for other in owners.get(one, ()) if other != name}):
             shared = found & inside[other]
             if len(shared) >= _SHARED and 2 * len(shared) >= min(len(found), len(inside[other])):
-                first, second = sorted((name, other))
+                first, second = sorted((name, other), key=_order)
                 raise DataError(
                     f"{shown(folder)}: its folders `{shown(first)}` and `{shown(second)}` hold the same sub-folders, "
                     f"{show_names(sorted(shared))}, so they look like the parts of a split, not like classes. "
                     f"{_paths(folder, first, second)} If they are classes, set data.options.split = false."
                 )
+
+
+def _order(name: str) -> tuple[bool, bool, str]:
+    """Return by what two folders are put in order, the one to learn from first, as far as their names tell."""
+    letters = re.sub(r"[\d]+", "", _plain(name))
+    return letters not in _TRAIN, any(letters in kind for kind in _HELD_OUT), name
 
 
 def _class_folders(folder: Path) -> frozenset[str]:
@@ -129,4 +135,4 @@ def _plain(name: str) -> str:
         ('heldout', 'test')
     """
     letters = re.sub(r"[\W_]+", "", name.casefold())
-    return re.sub(r"(images|imgs|data|set|split)$", "", letters)
+    return re.sub(r"(images|imgs|data|set|split|集|集合|数据|数据集|數據|數據集)$", "", letters)

@@ -170,6 +170,12 @@ class TableFile(ABC):
         self.places = {name: place for place, name in enumerate(self.names) if counts[name] == 1 and name}
         self.nameless = tuple(place for place, name in enumerate(self.names) if not name or _INDEX.fullmatch(name))
 
+    def find_nameless(self) -> None:
+        """Let the column without a name, such as an index that pandas wrote, be read as `""`, if there is only one."""
+        found = [place for place, name in enumerate(self.names) if not name]
+        if len(found) == 1:
+            self.places[""] = found[0]
+
     def check_names(self, names: Iterable[str], why: str) -> None:
         """Raise unless there is one column of each of these names.
 

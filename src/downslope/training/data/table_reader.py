@@ -110,6 +110,8 @@ class TableReader:
         if column in file.places:
             wanted[column] = want_target(bool(self._target.names), "" if rated else _WITHOUT)
         if identify is not None:
+            if not identify:
+                file.find_nameless()
             file.check_names((identify,), "--id names it")
         rows = file.read(wanted)
         ids = () if identify is None else _texts(file.read({identify: Wanted("word")}), identify)

@@ -42,7 +42,8 @@ class _Row(Struct):
     bound: _Number | None = None
 
 
-_decode_lines = msgspec.json.Decoder(_Row).decode_lines
+_decode, _decode_lines = msgspec.json.Decoder(_Row).decode, msgspec.json.Decoder(_Row).decode_lines
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Columns:
@@ -76,12 +77,7 @@ class Columns:
     def _add(self, line: bytes, row: _Row | None, path: Path, number: int) -> None:
         if row is not None and row.kind == "step" and row.loss is not None and row.lr is not None:
             step = row.step
-            self._count += 1
-            for name in STEP:
-                value = getattr(row, name)
-                if value is not None:
-                    self._steps[name].append(step)
-                    self._values[name].append(float(value))
+            self._add_step(step, {name: getattr(row, name) for name in STEP})
         elif row is not None and row.kind == "skip":
             step = row.step
             self._left_out.append(step)
@@ -90,13 +86,23 @@ class Columns:
         else:
             parsed = parse_line(line, path, number, ("kind", "step"), check_row)
             step = parsed["step"]
-            if parsed["kind"] == "skip":
+            if parsed["kind"] == "step":
+                self._add_step(step, parsed)
+            elif parsed["kind"] == "skip":
                 self._left_out.append(step)
                 self._spikes.append("bound" in parsed)
                 self._left_out_loss.append(float(parsed.get("loss", math.nan)) if "bound" in parsed else math.nan)
             else:
                 self._others.setdefault(parsed["kind"], []).append(parsed)
         self._last = max(self._last, step)
+
+    def _add_step(self, step: int, values: Mapping[str, Any]) -> None:
+        self._count += 1
+        for name in STEP:
+            value = values.get(name)
+            if value is not None:
+                self._steps[name].append(step)
+                self._values[name].append(float(value))
 
     @property
     def last_step(self) -> int:
@@ -168,9 +174,16 @@ def read_columns(folder: Path) -> Columns:
 
 
 def _decoded(lines: list[bytes]) -> Iterator[_Row | None]:
-    """Yield each line as a row, or None where a look at it alone is needed."""
+    """Yield each line as a row, or None where a look at it alone is needed; a list of groups, say, is such a line."""
     try:
         rows = _decode_lines(b"".join(lines))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _BROKEN:
         rows = []
-    return iter(rows) if len(rows) == len(lines) else iter([None] * len(lines))
+    return iter(rows) if len(rows) == len(lines) else map(_row_of, lines)
+
+
+def _row_of(line: bytes) -> _Row | None:
+    try:
+        return _decode(line)
+    except _BROKEN:
+        return None

@@ -181,7 +181,11 @@ def panels_of_several(runs: Sequence[RunData]) -> list[Panel]:
 def missing_from(run: RunData) -> list[str]:
     """Return the quantities that the run's log does not have at all."""
     wanted = ["loss", *(["accuracy"] if run.has_right_answers else []), "lr", "grad_norm", "weight_norm"]
-    train = [_TITLES[name].lower() for name in wanted if not len(run.train[name])]
+    train = [
+        f"{'training ' if name in {'loss', 'accuracy'} else ''}{_TITLES[name].lower()}"
+        for name in wanted
+        if not len(run.train[name])
+    ]
     return train if any(map(len, run.held_out.values())) else [*train, "any evaluation on held-out examples"]
 
 
