@@ -166,7 +166,7 @@ def test_a_signal_stops_training_and_the_command_it_names_goes_on(tmp_path, numb
     try:
         wait_for(lambda: list((tmp_path / "a run").glob("checkpoints/*/manifest.json")), process)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
         process.wait()
@@ -215,7 +215,7 @@ def test_a_regression_prints_values(capsys, tmp_path, monkeypatch):
     assert [row["value"] for row in rows] == pytest.approx([1.0, 2.5], abs=0.05)
 
 
-def wait_for(condition, process, seconds=60):
+def wait_for(condition, process, seconds=300):
     """Wait until a condition holds while a process runs."""
     end = time.monotonic() + seconds
     while not condition():

@@ -37,7 +37,7 @@ def begin(*words):
     )
 
 
-def wait_until(true, seconds=60):
+def wait_until(true, seconds=300):
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not true():
@@ -67,7 +67,7 @@ def test_a_run_is_watched_killed_and_resumed(tmp_path):
         env=ENVIRONMENT,
         dimensions=(30, 200),
         encoding="utf-8",
-        timeout=30,
+        timeout=300,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background may ignore it
     )
     screen.expect(r"training    .*by process (\d+) on .*step        ([\d,]+) of 4,500,000")
@@ -76,9 +76,13 @@ def test_a_run_is_watched_killed_and_resumed(tmp_path):
     assert (once.returncode, once.stderr) == (0, "")
     assert once.stdout.startswith(f"training    {run}, by process {training.pid} on ")
     assert re.search(r"^speed       [\d,]+ examples/s", once.stdout, flags=re.MULTILINE)
-    time.sleep(1.2)
+    said = ""
+    while len(re.findall(r"^step ", said, flags=re.MULTILINE)) < 2:
+        line = lines.stdout.readline()
+        assert line, said
+        said += line
     training.kill()  # not waited for yet: a process whose parent has not heard of its end is no process that trains
-    said, _ = lines.communicate(timeout=30)
+    said += lines.communicate(timeout=300)[0]
     training.communicate()
     assert lines.returncode == 1
     steps = [int(step.replace(",", "")) for step in re.findall(r"^step ([\d,]+) of", said, flags=re.MULTILINE)]
@@ -125,7 +129,7 @@ def test_watching_loads_no_framework(trained):
         f"assert main(['watch', {str(trained[0])!r}]) == 0\n"
         "assert not {'torch', 'safetensors', 'matplotlib', 'sklearn'} & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=300)
 
 
 def test_what_is_no_run_is_refused(tmp_path, capsys):

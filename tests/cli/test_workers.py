@@ -18,7 +18,7 @@ TASKS = Path(__file__).parent.parent / "training"
 """Where the data lie that the runs here name."""
 
 SHARED = ["--data.name", "training_tasks:blobs", "--model.hidden", "[16]", "--train.shards", "2", "--train.steps", "30"]
-RUN = [sys.executable, "-m", "downslope", "train", *SHARED, "--timeout", "60"]
+RUN = [sys.executable, "-m", "downslope", "train", *SHARED, "--timeout", "300"]
 
 
 def free_port():
@@ -63,7 +63,7 @@ def test_every_way_to_start_workers_gives_the_same_bits(tmp_path):
         )
         for rank in range(2)
     ]
-    printed = [task.communicate(timeout=120) for task in tasks]
+    printed = [task.communicate(timeout=600) for task in tasks]
     assert [task.returncode for task in tasks] == [0, 0], printed
     assert printed[1][0] == ""
     found = {name: hashes(tmp_path / name) for name in ("one", "workers", "torchrun", "slurm")}

@@ -40,7 +40,7 @@ def said(package: Path, wish: str | None = None) -> str:
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return (done.stdout or done.stderr).strip().splitlines()[-1]

@@ -29,7 +29,7 @@ def module() -> Iterator[Any]:
         yield module
 
 
-def run_child(program: str, timeout: float = 30) -> str:
+def run_child(program: str, timeout: float = 300) -> str:
     """Run a program in a process of its own, at the project's root, and return what it printed."""
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=timeout, check=False, cwd=ROOT

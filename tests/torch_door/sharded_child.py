@@ -89,7 +89,7 @@ def main() -> None:
     """Run every check."""
     rank, rendezvous = int(sys.argv[1]), sys.argv[2]
     dist.init_process_group(
-        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+        "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2, timeout=timedelta(seconds=300)
     )
     plan = check("plain")._plan
     if plan.has_kernel:

@@ -125,7 +125,7 @@ def main() -> None:
         return
     rank, store, out = int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
     torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=timedelta(seconds=300)
     )
     answer: Any
     if what == "ddp":

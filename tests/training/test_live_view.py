@@ -126,7 +126,7 @@ def test_a_real_terminal_shows_it(quiet, tmp_path):
         env={**os.environ, "TERM": "xterm", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"},
         dimensions=(30, 90),
         encoding="utf-8",
-        timeout=120,
+        timeout=600,
     )
     shown = child.read()
     child.close()

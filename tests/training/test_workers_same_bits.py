@@ -16,7 +16,7 @@ def test_any_number_of_workers_gives_the_bits_of_one(what, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=1200,
     )
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -18,7 +18,7 @@ CASES = (
 def test_a_run_on_several_workers_ends_well(cases, tmp_path):
     """One message that says who and what to do, no process left, and a run that goes on to the same bits."""
     done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(tmp_path), *cases], capture_output=True, text=True, check=False, timeout=200
+        [sys.executable, str(PROGRAM), str(tmp_path), *cases], capture_output=True, text=True, check=False, timeout=1200
     )
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr

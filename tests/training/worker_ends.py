@@ -46,7 +46,7 @@ class Running:
 
     def wait_until_it_trains(self):
         """Wait for the first checkpoint, and return the processes of the workers, by rank."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not (self.folder / "checkpoints").is_dir() or not checkpoint_names(self.folder):
             assert time.monotonic() < end, "the run does not begin"
             time.sleep(0.02)
@@ -55,7 +55,7 @@ class Running:
     def end(self, workers):
         """Wait for the end; return the exit code and what was said, after looking for processes that were left."""
         code = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
-        end = time.monotonic() + 5
+        end = time.monotonic() + 120
         while any(is_running(worker) for worker in workers):
             assert time.monotonic() < end, "a worker is left"
             time.sleep(0.02)
@@ -131,12 +131,12 @@ def sharded_killed(root):
 
 def hung(root):
     """One of two stops answering: the other gives up after the timeout, saves, and the one that hangs is ended."""
-    run = Running(root / "run", 2, timeout=2.0, checkpoint__every_steps="1")
+    run = Running(root / "run", 2, timeout=8.0, checkpoint__every_steps="1")
     workers = run.wait_until_it_trains()
     os.kill(workers[1], signal.SIGSTOP)
     code, said = run.end(workers)
     assert code == 1
-    assert "worker 1 of 2 has not answered for 2 seconds" in said
+    assert "worker 1 of 2 has not answered for 8 seconds" in said
     resumes(root / "run", root)
 
 

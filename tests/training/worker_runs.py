@@ -111,7 +111,7 @@ class Killer:
         pass
 
 
-def train(recipe, folder, size, *, at=None, victims=(), timeout=60.0):
+def train(recipe, folder, size, *, at=None, victims=(), timeout=300.0):
     """Train in a folder on some workers, each in a process of its own, and perhaps kill some of them at a step."""
     running._SHOW_SECONDS = 0.0
     # the held-out examples are few: several batches of them, so that every worker measures some
@@ -229,12 +229,12 @@ def exchanges(root):
         folder.mkdir(parents=True)
 
         def work(place, leaves=leaves, folder=folder):
-            with joined(place, 60.0) as workers:
+            with joined(place, 300.0) as workers:
                 for seed in range(6):
                     (folder / f"{seed}.{workers.rank}").write_bytes(summed(workers, leaves, seed))
                 return 0
 
-        assert Launch(work, size=size, timeout=60.0, explain=explain).go() == 0
+        assert Launch(work, size=size, timeout=300.0, explain=explain).go() == 0
         for seed in range(6):
             expected = summed(Workers(), leaves, seed)
             for rank in range(size):
