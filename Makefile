@@ -12,6 +12,7 @@
 #   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
 #   make results                        train the recipes of docs/results.md and write it; ARGS="--only NAME" for some
 #   make aarch64                        build the kernels for aarch64, run them under emulation: the same bits
+#   make dist                           build the source distribution and the wheel, and try them as installed; minutes
 #   make clean                          remove .venv and what tools left behind; runs/ is yours and stays
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train test test-fast nightly lowest crash-matrix lint format bench results aarch64 clean
+.PHONY: train test test-fast nightly lowest crash-matrix lint format bench results aarch64 dist clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
@@ -76,6 +77,10 @@ results: $(VENV)/.installed-test
 aarch64:
 	csrc/tests/run_bits.sh
 	CXX=aarch64-linux-gnu-g++ LDFLAGS=-static EMULATOR=qemu-aarch64 csrc/tests/run_bits.sh
+
+# For the interpreter that PYTHON names: 3.11 has a wheel of its own, 3.12 makes the one for 3.12 and later.
+dist:
+	tests/installed/run.sh $(PYTHON)
 
 # One stamp per extra: installed again when what is asked for, the pins or the C++ have changed.
 $(VENV)/.installed-%: pyproject.toml constraints.txt $(wildcard csrc/*.cpp csrc/*.h csrc/*.txt) | $(VENV)/bin/python

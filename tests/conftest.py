@@ -7,10 +7,10 @@ import tempfile
 
 import hypothesis
 
-from draws import NIGHTLY
+from draws import NIGHTLY, draws
 
 hypothesis.settings.register_profile("every day", derandomize=True, database=None, deadline=None)
-hypothesis.settings.register_profile("nightly", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("nightly", max_examples=draws(100), deadline=None, print_blob=True)
 hypothesis.settings.load_profile("nightly" if NIGHTLY else "every day")
 
 _state = tempfile.TemporaryDirectory(prefix="downslope-state-")

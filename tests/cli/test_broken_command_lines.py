@@ -15,7 +15,7 @@ BROKEN = [
         ["trian"],
         (
             "unknown command `trian`. Did you mean `train`? "
-            "The commands are train, resume, watch, evaluate, predict, report, read, explain, export, "
+            "The commands are train, resume, watch, evaluate, predict, report, recipes, read, explain, export, "
             "compare, convert."
         ),
     ),

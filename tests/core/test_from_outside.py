@@ -125,3 +125,4 @@ def test_a_long_value_is_shortened():
     assert text.startswith("aaa")
     assert text.endswith("z (100,001 characters)")
     assert shown("b" * 200) == "b" * 200
+    assert shown(16**10_000) == "a int too long to be shown"

@@ -36,6 +36,7 @@ from downslope.schedules import (
     Warmup,
     WarmupStableDecay,
 )
+from draws import NIGHTLY
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 7, 10, 49, 1000, 999_983, 10**9, 10**15, 10**30])
@@ -69,14 +70,11 @@ DROPS = np.array([1, 2, 3, 4, 5, 7, 8, 11, 16, 23, 32, 47, 64, 100])
     "periods",
     [
         pytest.param(SOME, id="some"),
-        *(
-            pytest.param(range(low, low + 100), id=f"{low}-{low + 99}", marks=pytest.mark.slow)
-            for low in range(1, 1001, 100)
-        ),
+        *(pytest.param(range(low, low + 100), id=f"{low}-{low + 99}") for low in range(1, 1001, 100) if NIGHTLY),
     ],
 )
 def test_every_period_under_jit(periods):
-    """Compiled by XLA with the period a constant, all periods 1..1000 drop where they do in Python."""
+    """Compiled by XLA with the period a constant, periods drop where they do in Python; by night all of 1..1000."""
     rows = [(DROPS[:, None] * period + np.array([-1, 0, 1])).ravel().astype(np.int32) for period in periods]
     stairs = [Exponential(1.0, 0.5, period, staircase=True) for period in periods]
 

@@ -1,5 +1,7 @@
 """A run stopped in one framework, its velocity converted, and continued in another."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from continued_runs import CHANGING, CONSTANT, DOORS, NAMES, OWN, settings_for, start
@@ -8,19 +10,26 @@ from downslope import convert_state
 from downslope.schedules import Cosine
 
 MORE = 100
+LATEST = 60
 BOUND = 1e-9
 
 
 def stopping_step(*words):
     """Return a step to stop at, drawn at random for each case, the same at each run of the tests."""
-    return int(np.random.default_rng([len(words), *map(ord, "".join(words))]).integers(3, 60))
+    return int(np.random.default_rng([len(words), *map(ord, "".join(words))]).integers(3, LATEST))
 
 
-def stopped(source, chosen, step):
+@cache
+def uninterrupted(source, *, nesterov, lr):
+    """Return (params, velocity) after each step of a run that nothing stops: one for all that continue it."""
+    return source.run(settings_for(source, nesterov=nesterov, lr=lr), start(), None, 0, LATEST + MORE)
+
+
+def stopped(source, step, *, nesterov, lr):
     """Return where the uninterrupted run goes, and the parameters and velocity at the step where the other stops."""
-    whole = source.run(chosen, start(), None, 0, step + MORE)
-    params, velocity = whole[step - 1]
-    return [params for params, _ in whole[step:]], params, velocity
+    whole = uninterrupted(source, nesterov=nesterov, lr=lr)
+    params, velocity = ({name: array.copy() for name, array in part.items()} for part in whole[step - 1])
+    return [params for params, _ in whole[step : step + MORE]], params, velocity
 
 
 def distance(one, other):
@@ -52,7 +61,7 @@ def test_our_doors_continue_exactly(source, lr, door, nesterov):
     """100 steps on, the parameters are those of the uninterrupted run, whatever lr does."""
     chosen = settings_for(source, nesterov=nesterov, lr=lr)
     step = stopping_step(source.name, door.name)
-    expected, params, velocity = stopped(source, chosen, step)
+    expected, params, velocity = stopped(source, step, nesterov=nesterov, lr=lr)
     converted = convert_state(velocity, source.convention, door.convention, settings=chosen, step=step)
     assert converted.statement == "exact; the two never part"
     found = door.run(converted.settings, params, converted.velocity, step, MORE)
@@ -68,7 +77,7 @@ def test_what_is_said_about_parting_is_true(source, target, nesterov, lr):
     """A framework's own optimizer stays with the uninterrupted run until the step that was named, and no longer."""
     chosen = settings_for(source, nesterov=nesterov, lr=lr)
     step = stopping_step(source.name, target.name)
-    expected, params, velocity = stopped(source, chosen, step)
+    expected, params, velocity = stopped(source, step, nesterov=nesterov, lr=lr)
     own = settings_for(target, nesterov=nesterov, lr=lr)
     converted = convert_state(
         velocity, source.convention, target.convention, settings=chosen, target_settings=own, step=step
@@ -90,7 +99,6 @@ def test_what_is_said_about_parting_is_true(source, target, nesterov, lr):
 def test_without_conversion_they_part_at_once(target):
     """The test above could fail: Keras's velocity taken as it is goes another way."""
     source = next(runner for runner in OWN if runner.name == ("torch" if target.name == "keras" else "keras"))
-    chosen = settings_for(source, nesterov=False, lr=CONSTANT)
-    expected, params, velocity = stopped(source, chosen, 20)
+    expected, params, velocity = stopped(source, 20, nesterov=False, lr=CONSTANT)
     found = target.run(settings_for(target, nesterov=False, lr=CONSTANT), params, velocity, 20, MORE)
     assert first_difference([params for params, _ in found], expected) == 0

@@ -183,6 +183,38 @@ def test_nothing_unpickles():
                 assert ast.unparse(node.func) not in {"eval", "exec", "torch.save"}, f"{relative(path)}:{node.lineno}"
 
 
+OPENS_ITSELF = {
+    "core/files.py": "it is the one place",
+    "core/bounds.py": "/proc",
+    "training/environment.py": "/proc",
+    "training/lock.py": "/proc, and the lock",
+    "training/durable.py": "it writes",
+    "training/trust.py": "it writes",
+    "training/parallel/launch.py": "it writes",
+    "training/data/image_files.py": "the null device",
+    "cli/main.py": "the null device",
+    "cli/streams.py": "the null device",
+    "cli/export.py": "it writes",
+    "exchange/snapshot.py": "it writes",
+    "recipes/known.py": "files of the package",
+    "recipes/explaining/words.py": "files of the package",
+}
+
+
+def test_files_are_read_through_one_door():
+    """Whoever opens a file goes through core/files.py, which waits for no FIFO and knows sizes before it reads."""
+    for path in MODULES:
+        place = path.relative_to(PACKAGE).as_posix()
+        calls = {ast.unparse(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
+        opening = {
+            call for call in calls if re.search(r"(^|\.)(read_text|read_bytes|open)$|^np\.load$|^h5py\.File$", call)
+        }
+        inside = {"Image.open", "archive.open", "archive.read", "h5py.File"}  # given what is open already
+        if place in OPENS_ITSELF:
+            continue
+        assert not opening - inside - {"read_text"}, f"{place}: {opening - inside}; use downslope.core.files"
+
+
 def test_no_registry_is_named():
     """Where packages come from is decided by the person's own configuration of pip."""
     for name in ("pyproject.toml", "Makefile", "constraints.txt", ".ci/run", ".pre-commit-config.yaml"):

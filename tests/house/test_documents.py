@@ -119,7 +119,7 @@ def test_commands_exist(place, words, monkeypatch):
         if "recipe" in arguments:
             load_recipe(arguments["recipe"], arguments["overrides"])
     elif program == "pip":
-        for extra in re.findall(r"\.\[(\w+)\]", " ".join(rest)):
+        for extra in re.findall(r"(?:\.|\bdownslope)\[(\w+)\]", " ".join(rest)):
             assert extra in PROJECT["optional-dependencies"], place
         assert all((ROOT / word).exists() for flag, word in itertools.pairwise(rest) if flag == "-c")
     else:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import fields
 
 import pytest
 
+from downslope.cli.main import main
 from downslope.core.rule import sgd_rule
 from downslope.recipes.decode import load_recipe, parse_recipe
 from downslope.recipes.encode import to_toml
@@ -110,29 +109,37 @@ def test_what_the_default_says_of_a_decay_of_0_98_is_so():
     assert "at the fifth update, is -0.59 after ten, and stays below a tenth of itself\n# from the 42nd on" in text
 
 
-def train(path, folder, *words):
-    """Train a recipe by the command line and return its last evaluation."""
-    command = [sys.executable, "-m", "downslope", "train", str(path), "--out", str(folder), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [line for line in lines if line["kind"] == "evaluation"][-1]
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """Return a function that trains a recipe by the command line and returns its last evaluation.
+
+    In this process, since importing torch takes longer than most of these recipes.
+    """
+    monkeypatch.chdir(ROOT)
+    folder = tmp_path / "run"
+
+    def train(path, *words):
+        assert main(["train", str(path), "--out", str(folder), *words]) == 0, capsys.readouterr().err
+        lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        return [line for line in lines if line["kind"] == "evaluation"][-1]
+
+    return train
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [path for path in RECIPES if path.stem not in SHORTENED], ids=relative)
-def test_it_keeps_its_promise(path, tmp_path):
+def test_it_keeps_its_promise(path, train):
     """Trained for real from the command line, it ends at least as well as its comment promises."""
     metric, bound = promised(path)
-    assert keeps(metric, train(path, tmp_path / "run")[metric], bound)
+    assert keeps(metric, train(path)[metric], bound)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHORTENED)
-def test_it_learns_even_if_shortened(name, tmp_path):
+def test_it_learns_even_if_shortened(name, train):
     """A part of a longer recipe, trained for real, is far better than a guess."""
     words, bound = SHORTENED[name]
-    assert train(ROOT / f"recipes/{name}.toml", tmp_path / "run", *words)["accuracy"] >= bound
+    assert train(ROOT / f"recipes/{name}.toml", *words)["accuracy"] >= bound
 
 
 @pytest.mark.parametrize("name", SHORTENED)

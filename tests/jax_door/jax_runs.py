@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from cases import CASES, SHAPES, STEPS, Case, gradients, initial_params
 from reference import Reference, run_reference
@@ -117,3 +119,38 @@ def run(
     for t in range(steps):
         params, state = taken(params, state, pack(case_grads(case, t, grad_dtype or dtype)))
     return unpack(params), state._replace(velocity=unpack(state.velocity))
+
+
+BATCH = 24
+"""Cases that are compiled into one program: XLA takes less time for one than for many."""
+
+
+def batches(cases: Any = CASES) -> list[Any]:
+    """Return the cases in parts, as parameters of a test."""
+    parts = [cases[start : start + BATCH] for start in range(0, len(cases), BATCH)]
+    return [pytest.param(part, id=f"{part[0]}...{part[-1]}") for part in parts]
+
+
+def run_together(
+    cases: Sequence[Case], optimizers: Sequence[optax.GradientTransformation], dtype: Any, *, take: Any
+) -> list[tuple[Tree, Any]]:
+    """Take the steps of some cases, all in one compiled program; return parameters and state of each."""
+    packs = [joined if is_uniform(case) else (lambda tree: tree) for case in cases]
+    unpacks = [parted if is_uniform(case) else (lambda tree: tree) for case in cases]
+
+    def step(params: list[Tree], states: list[Any], grads: list[Tree]) -> Any:
+        given = zip(optimizers, grads, states, params, strict=True)
+        return tuple(zip(*(take(*arguments) for arguments in given), strict=True))
+
+    # copies, since each is donated
+    params = [jax.tree.map(jnp.copy, pack(case_params(dtype))) for pack in packs]
+    states = [optimizer.init(own) for optimizer, own in zip(optimizers, params, strict=True)]
+    taken = jax.jit(step, donate_argnums=(0, 1))
+    for t in range(STEPS):
+        same = joined(case_grads(next(filter(is_uniform, CASES)), t, dtype))
+        grads = [same if is_uniform(case) else case_grads(case, t, dtype) for case in cases]
+        params, states = taken(list(params), list(states), grads)
+    return [
+        (unpack(own), state._replace(velocity=unpack(state.velocity)))
+        for unpack, own, state in zip(unpacks, params, states, strict=True)
+    ]

@@ -30,6 +30,7 @@ from downslope.schedules import (
     Warmup,
     WarmupStableDecay,
 )
+from draws import NIGHTLY
 from reference import ulp_error
 
 SCHEDULED = [
@@ -96,14 +97,11 @@ DROPS = np.array([1, 2, 3, 4, 5, 7, 8, 11, 16, 23, 32, 47, 64, 100])
     "periods",
     [
         pytest.param(sorted({*LATE_IN_OPTAX, *range(1, 1001, 24)}), id="some"),
-        *(
-            pytest.param(range(low, low + 100), id=f"{low}-{low + 99}", marks=pytest.mark.slow)
-            for low in range(1, 1001, 100)
-        ),
+        *(pytest.param(range(low, low + 100), id=f"{low}-{low + 99}") for low in range(1, 1001, 100) if NIGHTLY),
     ],
 )
 def test_every_period_drops_at_its_step(periods) -> None:
-    """For all periods 1..1000, just before, at and after a drop: under jit what Python says, to the last bit."""
+    """Just before, at and after a drop: under jit what Python says, to the last bit; by night for all of 1..1000."""
     rows = [(DROPS[:, None] * period + np.array([-1, 0, 1])).ravel().astype(np.int32) for period in periods]
     stairs = [Exponential(0.1, 0.7, period, staircase=True) for period in periods]
     values = jax.jit(lambda rows: [stair(row) for stair, row in zip(stairs, rows, strict=True)])(rows)

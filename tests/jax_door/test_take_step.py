@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 import torch
-from jax_runs import flat, run, update_and_apply
+from jax_runs import batches, flat, run, run_together, update_and_apply
 from test_conformance_jax import PARAM_BOUND_ULP, VELOCITY_BOUND_ULP, errors
 
 import downslope
@@ -60,19 +60,21 @@ def bits(array) -> bytes:
 
 
 @needs_kernel
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_case_is_within_its_bound_and_has_the_kernel_s_bits(case: Case) -> None:
+@pytest.mark.parametrize("cases", batches())
+def test_every_case_is_within_its_bound_and_has_the_kernel_s_bits(cases: tuple[Case, ...]) -> None:
     """After 100 steps: as near to the float64 rule as the plain step, and bit for bit what `downslope.numpy` has."""
-    params, state = run(sgd(settings=case.settings, groups=case.groups), case, jnp.float32, take=take_step)
-    param_error, velocity_error = errors(case, params, state, "float32")
-    assert param_error <= PARAM_BOUND_ULP
-    assert velocity_error <= VELOCITY_BOUND_ULP
-    arrays = initial_params(np.float32)
-    optimizer = downslope.numpy.SGD(arrays, settings=case.settings, groups=case.groups, fused=True)
-    for t in range(STEPS):
-        optimizer.step(gradients(case, t, np.float32))
-    for name, param in flat(params).items():
-        assert bits(param) == bits(arrays[name]), name
+    optimizers = [sgd(settings=case.settings, groups=case.groups) for case in cases]
+    ended = run_together(cases, optimizers, jnp.float32, take=take_step)
+    for case, (params, state) in zip(cases, ended, strict=True):
+        param_error, velocity_error = errors(case, params, state, "float32")
+        assert param_error <= PARAM_BOUND_ULP, case
+        assert velocity_error <= VELOCITY_BOUND_ULP, case
+        arrays = initial_params(np.float32)
+        optimizer = downslope.numpy.SGD(arrays, settings=case.settings, groups=case.groups, fused=True)
+        for t in range(STEPS):
+            optimizer.step(gradients(case, t, np.float32))
+        for name, param in flat(params).items():
+            assert bits(param) == bits(arrays[name]), (case, name)
 
 
 @needs_kernel

@@ -123,6 +123,30 @@ def test_a_tied_weight_of_two_names_is_stepped_twice() -> None:
     assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_a_parameter_given_twice_has_one_gradient_in_the_norm(is_compiled: bool) -> None:
+    """As in torch's clip_grad_norm_ of model.parameters(), which gives each parameter once."""
+    ours, theirs = make_params([(3,), (2,)]), make_params([(3,), (2,)])
+    with pytest.warns(UserWarning, match="duplicate"):
+        optimizer = SGD([ours[0], ours[1], ours[0]], lr=0.1, momentum=0.9, clip_norm=1.0)
+    step = torch.compile(optimizer.step, backend="eager") if is_compiled else optimizer.step
+    with pytest.warns(UserWarning, match="duplicate"):
+        reference = torch.optim.SGD([theirs[0], theirs[1], theirs[0]], lr=0.1, momentum=0.9, foreach=False)
+    for size in (3.0, 0.01, 5.0):
+        for params in (ours, theirs):
+            for param in params:
+                param.grad = torch.full_like(param, size)
+        norm = torch.nn.utils.clip_grad_norm_(theirs, 1.0)
+        step()
+        reference.step()
+        assert optimizer.grad_norm == pytest.approx(norm.item(), rel=1e-6)
+    torch.testing.assert_close(ours, theirs)
+    optimizer.on_nonfinite = "raise"
+    ours[0].grad = torch.full_like(ours[0], torch.inf)
+    with pytest.raises(DownslopeError, match="parameter 0 of group 0"):
+        optimizer.step()
+
+
 def test_a_state_that_lists_other_parameters_twice_is_refused() -> None:
     """Which of ours the second entry belongs to cannot be known."""
     params = make_params([(3,), (3,)])

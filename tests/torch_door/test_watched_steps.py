@@ -182,7 +182,10 @@ def test_a_function_mode_sees_the_step_and_a_default_device_costs_nothing() -> N
     assert Seen.count > len(params)
     with torch.device("cpu"):
         run(optimizer, params, 2, start=1)
-        assert optimizer._plan is not None
+        plan = optimizer._plan
+        assert plan is not None
+        run(optimizer, params, 2, start=3)
+        assert optimizer._plan is plan  # made anew for each step, it would cost a hundred steps
 
 
 @NEEDS_KERNEL

@@ -1,10 +1,14 @@
 """Crash a run at every point of every file operation, resume it, and compare with an uninterrupted run.
 
+The run is copied at each point, since a crash leaves what others see at that moment; what lies there is resumed once,
+however many points leave the same. At some points a process does crash, and leaves what was copied.
+
 A program, started by `test_crashes.py`: it imports torch once, with one thread, and forks a process for each run.
-Usage: crash_matrix.py FOLDER crash|power|kill
+Usage: crash_matrix.py FOLDER crash|power|kill [KILLS]
 """
 
 import gc
+import hashlib
 import os
 import random
 import shutil
@@ -21,7 +25,10 @@ from training_runs import fingerprints, run, tiny
 from downslope.training import durable
 
 RECIPE = {"train__epochs": "1", "train__ema": "0.9", "checkpoint__every_steps": "2", "checkpoint__keep": "1"}
-KILLS = 20
+REAL = 16
+"""Every so many points, a copy is compared with what a crash leaves there."""
+UNEQUAL = {"events.jsonl", "lock"}
+"""What holds times of the clock, or who runs."""
 
 
 def fork(task):
@@ -63,22 +70,51 @@ def check(folder, expected, what, **overrides):
     assert not leftovers, f"after a crash at {what}, {leftovers} are left"
 
 
+def state(folder, without=()):
+    """Return what lies in a folder: every name, with a hash of the contents but of the files named."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file() and path.name not in without
+        else ""
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def copy_everywhere(folder, copies):
+    """Train in a folder, and copy it at every point: as a crash leaves it, and as a power cut does."""
+
+    def look(crashing):
+        for what in ("crash", "power"):
+            copy = copies / f"{what} {crashing.points}"
+            shutil.copytree(folder, copy) if folder.exists() else copy.mkdir()
+            if what == "power":
+                crashing.lose(folder, copy)
+
+    copies.mkdir()
+    train(folder, CrashingOs(look=look))
+
+
 def crash_everywhere(root, expected, *, power):
-    """Crash at every point in turn, until a run gets through without one."""
-    point = 0
-    while True:
-        folder = root / str(point)
-        code = finish(fork(lambda at=point, folder=folder: train(folder, CrashingOs(at, power=power))))
-        if code == 0:
-            break
-        assert code == CODE, f"the run that was to crash at point {point} ended with {code}"
-        check(folder, expected, f"point {point}")
-        shutil.rmtree(folder, ignore_errors=True)
-        point += 1
-    print(f"{point} points")
+    """Resume from what a crash at every point leaves, the same contents once."""
+    assert finish(fork(lambda: copy_everywhere(root / "copied", root / "copies"))) == 0
+    points, seen = len(list((root / "copies").glob("power *"))), set()
+    for point in range(points):
+        crashed, cut = (root / "copies" / f"{what} {point}" for what in ("crash", "power"))
+        if point % REAL == 0:
+            real = root / "real"
+            code = finish(fork(lambda at=point, real=real: train(real, CrashingOs(at))))
+            assert code == CODE, f"the run that was to crash at point {point} ended with {code}"
+            left = state(real, UNEQUAL) if real.exists() else {}
+            assert left == state(crashed, UNEQUAL), (point, left, state(crashed, UNEQUAL))
+            shutil.rmtree(real, ignore_errors=True)
+        folder = cut if power else crashed
+        if (found := tuple(state(folder).items())) not in seen:
+            seen.add(found)
+            check(folder, expected, f"point {point}")
+    print(f"{points} points, {len(seen)} different")
 
 
-def kill_at_random(root):
+def kill_at_random(root, kills):
     """SIGKILL a process at random moments of a longer run, resume it, and compare."""
     longer = {"train__epochs": "60", "checkpoint__every_steps": "7"}
     began = time.monotonic()
@@ -88,7 +124,7 @@ def kill_at_random(root):
     moments = random.Random(0)
     killed = 0
     number = 0
-    while killed < KILLS:  # a process that had ended before it was killed does not count
+    while killed < kills:  # a process that had ended before it was killed does not count
         number += 1
         folder = root / str(number)
         process = fork(lambda folder=folder: train(folder, **longer))
@@ -105,7 +141,7 @@ def main():
     torch.set_num_threads(1)
     gc.freeze()  # so that a forked process does not copy the pages of what was imported
     if mode == "kill":
-        kill_at_random(root)
+        kill_at_random(root, int(sys.argv[3]))
         return
     assert finish(fork(lambda: train(root / "whole"))) == 0
     crash_everywhere(root, fingerprints(root / "whole"), power=mode == "power")

@@ -1,8 +1,8 @@
 """An `os` for `downslope.training.durable` that counts what changes the disk, and crashes at a chosen point.
 
 Each operation that changes the disk has a point before it and one after it; a write has one in the middle too, when
-half of its bytes are written. A crash is `os._exit`: nothing is flushed, closed or cleaned up. With `power`, the crash
-also loses all that was not synced: contents of files, and names in folders.
+half of its bytes are written. A crash is `os._exit`: nothing is flushed, closed or cleaned up. After a power cut, all
+that was not synced is lost as well, in a copy of the folder: contents of files, and names in folders.
 """
 
 import os
@@ -15,17 +15,17 @@ class CrashingOs:
     """Stands in for `os`; whatever does not change the disk is the real one's.
 
     Args:
-        at: Number of the point to crash at, from 0; None to count only.
-        power: Whether what was not synced is lost.
+        at: Number of the point to crash at, from 0; None for never.
+        look: Called with this at each point.
     """
 
-    def __init__(self, at=None, *, power=False):
-        self.at, self.power = at, power
+    def __init__(self, at=None, look=lambda crashing: None):
+        self.at, self.look = at, look
         self.points = 0
         self.operations = []
         self._paths = {}  # descriptor -> path
         self._synced = {}  # path -> bytes that are safe, for files with writes since the last sync
-        self._undo = {}  # folder -> [function that takes back a change of a name in it]
+        self._undo = {}  # folder -> [function of a function of paths: takes back a change of a name in it]
 
     def __getattr__(self, name):
         return getattr(os, name)
@@ -41,7 +41,7 @@ class CrashingOs:
             descriptor = self._around("open", lambda: os.open(path, flags, mode))
             if creates:
                 self._synced[path] = b""
-                self._on_loss(path, lambda: os.path.exists(path) and os.unlink(path))
+                self._on_loss(path, lambda place: os.path.exists(place(path)) and os.unlink(place(path)))
         self._paths[descriptor] = path
         return descriptor
 
@@ -75,23 +75,23 @@ class CrashingOs:
         if safe is not None:
             self._synced[target] = safe
         self._around("replace", lambda: os.replace(source, target))
-        self._on_loss(target, lambda: _restore(target, before))
+        self._on_loss(target, lambda place: _restore(place(target), before))
 
     def unlink(self, path):
         path = os.fspath(path)
         before = _read(path)
         self._around("unlink", lambda: os.unlink(path))
-        self._on_loss(path, lambda: _restore(path, before))
+        self._on_loss(path, lambda place: _restore(place(path), before))
 
     def mkdir(self, path):
         path = os.fspath(path)
         self._around("mkdir", lambda: os.mkdir(path))
-        self._on_loss(path, lambda: shutil.rmtree(path, ignore_errors=True))
+        self._on_loss(path, lambda place: shutil.rmtree(place(path), ignore_errors=True))
 
     def rmdir(self, path):
         path = os.fspath(path)
         self._around("rmdir", lambda: os.rmdir(path))
-        self._on_loss(path, lambda: os.path.isdir(path) or os.mkdir(path))
+        self._on_loss(path, lambda place: os.path.isdir(place(path)) or os.mkdir(place(path)))
 
     def _around(self, what, operation, then=lambda: None):
         self._point(what)
@@ -103,9 +103,8 @@ class CrashingOs:
     def _point(self, what):
         self.operations.append(what)
         if self.points == self.at:
-            if self.power:
-                self._lose()
             os._exit(CODE)
+        self.look(self)
         self.points += 1
 
     def _note_content(self, path):
@@ -118,13 +117,18 @@ class CrashingOs:
         self._synced.pop(path, None)
         self._undo.pop(path, None)
 
-    def _lose(self):
+    def lose(self, folder, copy):
+        """Take out of a copy of a folder what would be lost if the power went now."""
+
+        def place(path):
+            return os.path.join(copy, os.path.relpath(path, folder))
+
         for path, safe in self._synced.items():
-            if os.path.exists(path):
-                _restore(path, safe)
+            if os.path.exists(place(path)):
+                _restore(place(path), safe)
         for undos in self._undo.values():
             for undo in reversed(undos):
-                undo()
+                undo(place)
 
 
 def _read(path):

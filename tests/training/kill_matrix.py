@@ -39,6 +39,9 @@ WORDS = {
 UNEQUAL = {"events.jsonl", "report.html", "lock"}
 """What holds times of the clock, or nothing."""
 
+REAL = 16
+"""Every so many moments, a copied one is compared with what a SIGKILL leaves there."""
+
 
 class Quiet:
     """A console that says nothing."""
@@ -105,6 +108,24 @@ def contents(folder):
     }
 
 
+def state(folder, without=()):
+    """Return what lies in a folder: every name, with a hash of the contents but of the files named."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file() and path.name not in without
+        else ""
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def write_half(call, folder, copy):
+    """Do half of a write in a copy of the folder."""
+    data, place = call.half_of_write()
+    with (copy / Path(call.path).relative_to(folder)).open("r+b") as file:
+        file.seek(0, os.SEEK_END) if place is None else file.seek(place)
+        file.write(data)
+
+
 class Matrix:
     """Does something at each of the file-system calls of a command in turn, then resumes the run.
 
@@ -136,6 +157,77 @@ class Matrix:
         self.points += point
         print(f"{name}: {point} points, all equal ({time.monotonic() - began:.0f} s)", flush=True)
 
+    def run_copied(self, name, words, ways, begin=lambda folder: None):
+        """Go on from what a kill at each call leaves.
+
+        That is what everybody else sees at that moment. So the command runs once and is copied at each call, and what
+        lies there is gone on from once, however many calls leave the same. Now and then a kill shows that it is so.
+
+        Args:
+            name: What to call it.
+            words: The command; "FOLDER" in it stands for the run folder.
+            ways: Function of a call to the list of what is to be tried at it: `KILL`, `HALF`.
+            begin: Makes what lies in the folder beforehand.
+        """
+        began, folder, said = time.monotonic(), self.root / f"{name} whole", self.root / "said"
+        moments, different, real = 0, 0, {}
+        seen = set()
+        begin(folder)
+        task = real_command([folder if w == "FOLDER" else w for w in words], said)
+
+        def decide(call):
+            nonlocal moments, different
+            for way in ways(call):
+                copy = self.root / f"{name} {moments}"
+                shutil.copytree(folder, copy) if folder.exists() else copy.mkdir()
+                if way == HALF:
+                    write_half(call, folder, copy)
+                found, report = state(copy), "report.html" in call.path
+                if moments % REAL == 0:
+                    real[moments] = state(copy, UNEQUAL)
+                if (key := (report, *found.items())) not in seen:
+                    seen.add(key)
+                    different += 1
+                    self._go_on(f"{name}: {way} {call.name} {call.path}", copy, report=report)
+                shutil.rmtree(copy)
+                moments += 1
+
+        code = run_watched(task, folder, decide)
+        assert code == 0, f"{name}: ended with {code}: {said.read_text()}"
+        shutil.rmtree(folder)
+        for moment, expected in real.items():
+            found = self._killed_at(moment, task, ways, lambda: begin(folder), folder)
+            assert found == expected, f"{name}: a kill at {moment} leaves others: {differing(found, expected)}"
+        self.points += moments
+        shown = f"{moments} points, {different} different, {len(real)} killed there"
+        print(f"{name}: {shown}, all equal ({time.monotonic() - began:.0f} s)", flush=True)
+
+    def _killed_at(self, moment, task, ways, begin, folder):
+        """Return what lies in a folder after a SIGKILL at a moment, and remove it."""
+        passed = 0
+
+        def decide(call):
+            nonlocal passed
+            for way in ways(call):
+                passed += 1
+                if passed == moment + 1:
+                    return way
+            return None
+
+        begin()
+        code = run_watched(task, folder, decide)
+        assert code == -9, f"moment {moment}: ended with {code}"
+        found = state(folder, UNEQUAL) if folder.exists() else {}
+        shutil.rmtree(folder, ignore_errors=True)
+        return found
+
+    def _go_on(self, where, folder, *, report):
+        """Go on from what lies in a folder, and compare what it ends with."""
+        again = go_on(self.recipe, folder, report=report)
+        assert fork(again) == 0, f"after {where}, it could not go on: see {folder}"
+        found = contents(folder)
+        assert found == self.expected, f"after {where}, these differ: {differing(found, self.expected)}"
+
     def _try_at(self, name, point, words, attempt, ways, begin, once):
         folder, said = self.root / f"{name} {point}", self.root / "said"
         begin(folder)
@@ -163,10 +255,7 @@ class Matrix:
             return False
         attempt(f"{name}: {where}", code, text)
         if attempt is not removed:
-            again = go_on(self.recipe, folder, report="report.html" in where)
-            assert fork(again) == 0, f"{name}: after {where}, it could not go on: see {folder}"
-            found = contents(folder)
-            assert found == self.expected, f"{name}: after {where}, these differ: {differing(found, self.expected)}"
+            self._go_on(f"{name}: {where}", folder, report="report.html" in where)
         shutil.rmtree(folder, ignore_errors=True)
         return True
 
@@ -248,10 +337,13 @@ def main():
         command(["train", str(recipe), "--out", str(root / "warm")])  # everything that is imported late
     gc.freeze()  # so that a forked process does not copy the pages of what was imported
     matrix = Matrix(root, recipe, contents(whole))
-    train_words, which = ["train", recipe, "--out", "FOLDER"], kills if mode == "every" else kills_that_matter
-    if mode in {"changing", "every"}:
-        matrix.run("train", train_words, killed, which)
-        matrix.run("resume", ["resume", "FOLDER"], killed, which, begin=torn(root, recipe))
+    train_words = ["train", recipe, "--out", "FOLDER"]
+    if mode == "changing":
+        matrix.run_copied("train", train_words, kills_that_matter)
+        matrix.run_copied("resume", ["resume", "FOLDER"], kills_that_matter, begin=torn(root, recipe))
+    if mode == "every":
+        matrix.run("train", train_words, killed, kills)
+        matrix.run("resume", ["resume", "FOLDER"], killed, kills, begin=torn(root, recipe))
     if mode == "full" or (mode == "every" and FAULTS):
         matrix.run("full disk", train_words, refused, full_disk, once=mode == "full")
     if mode == "every" and FAULTS:

@@ -110,11 +110,13 @@ class Call:
         name: "write", ...
         path: The file, as the call names it.
         arguments: The six raw arguments.
+        thread: Who makes it.
     """
 
     name: str
     path: str
     arguments: tuple[int, ...]
+    thread: int
 
     @property
     def changes(self):
@@ -122,6 +124,16 @@ class Call:
         if self.name in {"open", "openat"}:
             return bool(self.arguments[1 + (self.name == "openat")] & (os.O_CREAT | os.O_TRUNC))
         return self.name in CHANGING
+
+    def half_of_write(self):
+        """Return, for a `write`, the first half of its bytes and where in the file they go; None for its end."""
+        descriptor, address, count = self.arguments[:3]
+        with Path(f"/proc/{self.thread}/mem").open("rb", buffering=0) as memory:
+            memory.seek(address)
+            data = memory.read(count // 2)
+        lines = Path(f"/proc/{self.thread}/fdinfo/{descriptor}").read_text().splitlines()
+        known = dict(line.split(":", 1) for line in lines)
+        return data, None if int(known["flags"], 8) & os.O_APPEND else int(known["pos"])
 
 
 FAULTS = _MACHINE == "x86_64"
@@ -214,7 +226,7 @@ class _Watch:
         for index, kind in files.items():
             path = self._path(thread, arguments, index, kind)
             if path is not None and (path == self._folder or path.startswith(self._folder + "/")):
-                return Call(name, path, arguments)
+                return Call(name, path, arguments, thread)
         return None
 
     def _path(self, thread, arguments, index, kind):

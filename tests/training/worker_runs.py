@@ -3,6 +3,7 @@
 A program too, so that no test's own process is forked: worker_runs.py matrix|cases|exchanges|sharded FOLDER
 """
 
+import gc
 import hashlib
 import itertools
 import os
@@ -284,6 +285,7 @@ def main():
     """Run what the command line names."""
     what, folder = sys.argv[1:]
     torch.set_num_threads(1)
+    gc.freeze()  # so that a forked process does not copy the pages of what was imported
     {"matrix": matrix, "cases": cases, "exchanges": exchanges, "sharded": sharded}[what](Path(folder))
 
 

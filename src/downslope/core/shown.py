@@ -32,7 +32,10 @@ def shown(value: object, limit: int = 200) -> str:
         >>> shown("cat\x1b[31m\n"), shown("x" * 1000, limit=20)
         ('cat\\u001b[31m\\n', 'xxxxxxxxxxxxx...xxxx (1,000 characters)')
     """
-    text = os.fsdecode(value) if isinstance(value, bytes) else str(value)
+    try:
+        text = os.fsdecode(value) if isinstance(value, bytes) else str(value)
+    except ValueError:  # an integer of more digits than Python makes
+        text = f"a {type(value).__name__} too long to be shown"
     count = len(text)
     if count > limit:
         tail = max(limit // 4 - 1, 1)

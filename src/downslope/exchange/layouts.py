@@ -57,7 +57,8 @@ class Entry:
         """Check the layout."""
         if self.layout not in LAYOUTS:
             raise StateError(
-                f"the layout must be {one_of(LAYOUTS)}; got {self.layout!r}.{did_you_mean(str(self.layout), LAYOUTS)}"
+                f"the layout must be {one_of(LAYOUTS)}; got {shown(self.layout)!r}."
+                f"{did_you_mean(shown(self.layout), LAYOUTS)}"
             )
 
     @property

@@ -129,6 +129,8 @@ def sgd(
         "maximize": maximize,
     }
     common = checked_hyperparameters(given, settings)
+    if isinstance(groups, set | frozenset):
+        raise SettingsError("`groups` must be a list: the first group that matches counts, and a set has no order.")
     rule = SGDRule(common, tuple(groups), checked_velocity_dtype(velocity_dtype))
     return optax.GradientTransformationExtraArgs(rule.init, cast("Any", rule.update))
 

@@ -343,22 +343,16 @@ def _read(given: str | os.PathLike[str]) -> str:
     found = expand_home(given, RecipeError)
     path = f"{given}{expansion_of(given)}"
     try:
+        if found.is_dir():
+            raise RecipeError(f"{path}: is a folder, not a recipe file.")
         return read_text(found, RecipeError)
     except FileNotFoundError:
+        near = did_you_mean(os.fspath(given).removesuffix(".toml"), known_recipes())
         raise RecipeError(
-            f"{path}: no such file{_nor_known(os.fspath(given))} Give the path of a recipe, one of the names that "
-            "`downslope recipes` lists, or "
-            "none for the default."
+            f"{path}: no such file.{near} Give the path of a recipe, or none for the default. Names that may "
+            "stand for one are listed by `downslope recipes`."
         ) from None
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}).") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from None
-
-
-def _nor_known(given: str) -> str:
-    """Return what follows "no such file": where a name was given and no path, that it is no recipe's name either."""
-    if os.sep in given:
-        return "."
-    near = did_you_mean(given.removesuffix(".toml"), known_recipes())
-    return f", nor does a recipe of this name come with Downslope.{near}"

@@ -10,7 +10,6 @@ no parameter may move twice.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections import defaultdict
 from collections.abc import Mapping
@@ -32,6 +31,7 @@ from downslope.torch.clipping_by_others import watch_clipping
 from downslope.torch.memory import repeated
 from downslope.torch.plan import Entry, StepPlan
 from downslope.torch.replicas import refuse_replicas
+from downslope.torch.step_lock import new_lock
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
@@ -57,7 +57,7 @@ class StepInBackward:
         self._optimizer = weakref.ref(optimizer)
         self._handles: dict[int, RemovableHandle] = {}
         weakref.finalize(optimizer, _remove_all, self._handles).atexit = False
-        self._opening = threading.Lock()  # autograd has a thread for each accelerator
+        self._opening = new_lock()  # autograd has a thread for each accelerator
         self.accumulating = 0
         self._steps = 0
         self.begin_anew()

@@ -54,13 +54,13 @@ def gradient_scale(
 
 
 def _names(optimizer: SGD) -> list[str]:
-    """Return the names of all parameters that have a gradient, in their order."""
-    return [
-        keys.parameter_name(group, i, j)
-        for i, group in enumerate(optimizer.param_groups)
-        for j, param in enumerate(group["params"])
-        if param.grad is not None
-    ]
+    """Return the names of all parameters that have a gradient, in their order, each once."""
+    names: dict[int, str] = {}
+    for i, group in enumerate(optimizer.param_groups):
+        for j, param in enumerate(group["params"]):
+            if param.grad is not None:
+                names.setdefault(id(param), keys.parameter_name(group, i, j))
+    return list(names.values())
 
 
 def is_dense_gradient(group: Mapping[str, Any], group_index: int, param: Tensor) -> bool:

@@ -107,8 +107,11 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
     scalars = optimizer.step_scalars()
     grad_scale: float | None = 1.0
     if optimizer.clip_norm is not None or optimizer.on_nonfinite != "ignore":
-        names = [keys.parameter_name(optimizer.param_groups[i], i, j) for i, j, _ in map(homes.__getitem__, positions)]
-        grad_scale = gradient_scale(optimizer, grads, names=names)
+        found: dict[int, tuple[str, Tensor]] = {}  # by parameter, of which one may be given twice
+        for (i, j, param), grad in zip(map(homes.__getitem__, positions), grads, strict=True):
+            found.setdefault(id(param), (keys.parameter_name(optimizer.param_groups[i], i, j), grad))
+        names, once = zip(*found.values(), strict=True) if found else ((), ())
+        grad_scale = gradient_scale(optimizer, once, names=names)
     if grad_scale is None:
         optimizer.count_skipped_step()
         return

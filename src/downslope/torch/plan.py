@@ -181,7 +181,7 @@ class StepPlan:
         Returns:
             The gradients' sum of squares, 0 if not asked for; None if nothing was done.
         """
-        if any(param.grad is not None for param in self._others):
+        if self._others and any(param.grad is not None for param in self._others):
             return None
         self._use_threads()
         native: Any = self._native
@@ -195,6 +195,10 @@ class StepPlan:
     def grads(self) -> list[Tensor]:
         """Return the gradients of this step, in the order of `entries`."""
         return grads_of(entry.param for entry in self.entries)
+
+    def distinct_grads(self) -> list[Tensor]:
+        """Return the gradient of every parameter once, also of one that is given twice."""
+        return distinct_grads((entry.group, entry.param) for entry in self.entries)
 
     def sum_of_squares(self) -> tuple[float, bool] | None:
         """Return the gradients' sum of squares and whether all are finite; None if the kernel has not got them all."""
@@ -239,6 +243,15 @@ class StepPlan:
 def grads_of(params: Iterable[Tensor]) -> list[Tensor]:
     """Return the gradients of parameters that all have one."""
     return list(map(_get_grad, params))
+
+
+def distinct_grads(pairs: Iterable[tuple[int, Tensor]]) -> list[Tensor]:
+    """Return the gradient of every parameter once: one that is given twice is stepped twice, and has one gradient.
+
+    Args:
+        pairs: (group's index, parameter).
+    """
+    return grads_of({id(param): param for _, param in pairs}.values())
 
 
 def kernel_is_wanted(group: Mapping[str, Any]) -> bool:

@@ -57,7 +57,7 @@ def read_state_file(path: Path, convention: str, *, optimizer: str | None = None
     """
     loaded, size = _load(path)
     found, model, notes = _parts(path, loaded, optimizer)
-    groups = [cast("dict[str, Any]", group) for group in found["param_groups"]]
+    groups = [_each_once(cast("dict[str, Any]", group)) for group in found["param_groups"]]
     state = found["state"]
     _check_places(path, groups, state)
     _check_is_sgd(path, groups, state)
@@ -176,6 +176,19 @@ def _optimizers(table: Mapping[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]
             yield from within(each, (*place, str(key)))
 
     return within(table, ())
+
+
+def _each_once(group: dict[str, Any]) -> dict[str, Any]:
+    """Return a group with each parameter once, under its first name: torch lists one twice that was given twice."""
+    places, names = group["params"], group.get("param_names")
+    if not all(isinstance(place, int | str) for place in places) or len(set(places)) == len(places):
+        return group
+    first = {place: index for index, place in reversed([*enumerate(places)])}
+    kept = sorted(first.values())
+    once = {**group, "params": [places[index] for index in kept]}
+    if isinstance(names, list | tuple) and len(names) == len(places):
+        once["param_names"] = [names[index] for index in kept]
+    return once
 
 
 def _check_places(path: Path, groups: list[dict[str, Any]], state: Mapping[Any, Any]) -> None:

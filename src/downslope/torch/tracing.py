@@ -8,6 +8,7 @@ from torch import Tensor
 
 from downslope.torch.carry_out import SMALL_SCALE, apply, scaled
 from downslope.torch.checks import gradient_scale
+from downslope.torch.plan import distinct_grads
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
@@ -25,7 +26,7 @@ def step_watched(optimizer: SGD, pairs: list[tuple[int, Tensor]], grad_scale: fl
     grads = [param.grad for _, param in pairs if param.grad is not None]
     factor: float | None = grad_scale
     if optimizer.clip_norm is not None or optimizer.on_nonfinite != "ignore":
-        factor = gradient_scale(optimizer, grads, factor=grad_scale)
+        factor = gradient_scale(optimizer, distinct_grads(pairs), factor=grad_scale)
     if factor is None:
         optimizer.count_skipped_step()
         return

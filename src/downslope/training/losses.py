@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -26,6 +27,20 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """From outputs and targets, example first, to the mean loss as a scalar tensor."""
 
 BUILT_IN = ("cross_entropy", "mse", "output")
+
+
+_OTHER_LOSSES: Mapping[str, str] = MappingProxyType(
+    {
+        "mae": "torch.nn.functional.l1_loss(outputs, targets)",
+        "l1": "torch.nn.functional.l1_loss(outputs, targets)",
+        "huber": "torch.nn.functional.huber_loss(outputs, targets)",
+        "smooth_l1": "torch.nn.functional.smooth_l1_loss(outputs, targets)",
+        "bce": "torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets)",
+        "nll": "torch.nn.functional.nll_loss(outputs, targets)",
+        "kl_div": 'torch.nn.functional.kl_div(outputs, targets, reduction="batchmean")',
+    }
+)
+"""Losses that people know, and what computes them; none is another's misspelling."""
 
 
 def build_loss(recipe: Recipe, class_weights: Sequence[float] | None = None) -> Loss:
@@ -50,9 +65,11 @@ def build_loss(recipe: Recipe, class_weights: Sequence[float] | None = None) -> 
         return mean_output
     if is_import_path(name):
         return _OwnLoss(name)
+    near = "" if name in _OTHER_LOSSES else did_you_mean(name, BUILT_IN)
+    own = _OTHER_LOSSES.get(name, "torch.nn.functional.l1_loss(outputs, targets)")
     raise DataError(
-        f"train.loss = {name!r}: there is no such loss.{did_you_mean(name, BUILT_IN)} "
-        f'Use {one_of(BUILT_IN)}, or your own function as "package.module:function".'
+        f"train.loss = {shown(name)!r}: there is no such loss.{near} Use {one_of(BUILT_IN)}, or a function of your own "
+        f'as "package.module:function": def my_loss(outputs, targets): return {own}.'
     )
 
 

@@ -7,6 +7,7 @@ run here, and called as its reader would call it.
 
 from __future__ import annotations
 
+import contextlib
 import types
 
 import numpy as np
@@ -84,11 +85,11 @@ def _better(case):
 
 
 def run_optax(case, *, module=None):
-    """Train by the program's own compiled step."""
+    """Train by the program's own compiled step, by XLA's quickest compilation: the steps are few."""
     import jax
     import jax.numpy as jnp
 
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), _quick_to_compile():
         module = program(case, "optax") if module is None else module()
         params = {
             layer: {"kernel": jnp.asarray(START[f"{layer}.weight"]), "bias": jnp.asarray(START[f"{layer}.bias"])}
@@ -110,6 +111,19 @@ def run_optax(case, *, module=None):
                 params, state = train_step(params, state, *map(jnp.asarray, batch(step, case.steps_per_epoch)))
         words = {"weight": "kernel", "bias": "bias"}
         return [{n: np.asarray(one[n.split(".")[0]][words[n.split(".")[1]]]) for n in NAMES} for one in path]
+
+
+@contextlib.contextmanager
+def _quick_to_compile():
+    """Leave XLA's dearest optimizations out."""
+    import jax
+
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
 
 
 def keras_model():

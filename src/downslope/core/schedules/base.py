@@ -8,10 +8,13 @@ needs nothing saved to resume.
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
+from decimal import MAX_EMAX, Context
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from numbers import Integral, Rational, Real
 from types import SimpleNamespace
 from typing import Any, ClassVar, Literal, Self, cast, get_args
@@ -92,9 +95,12 @@ class Schedule(ABC):
 
         Args:
             steps_per_epoch: Steps in one epoch, >= 1.
+
+        Raises:
+            SettingsError: If that is no such number, or a field in steps is one that a float does not hold.
         """
         if not _is_integer(steps_per_epoch) or steps_per_epoch < 1:
-            raise SettingsError(f"`steps_per_epoch` must be an integer >= 1; got {steps_per_epoch!r}.")
+            raise SettingsError(f"`steps_per_epoch` must be an integer >= 1; got {number_text(steps_per_epoch)}.")
         if not self.in_epochs():
             return self
         changes: dict[str, Any] = {}
@@ -138,7 +144,16 @@ class Schedule(ABC):
         """The value at `step` by the namespace `xp`, every length in steps; what `__call__` calls after its checks."""
 
     def _to_steps(self, field: str, steps_per_epoch: int) -> Any:
-        return _scaled(getattr(self, field), steps_per_epoch)
+        value = getattr(self, field)
+        how = f"multiplied by {number_text(steps_per_epoch)} steps an epoch"
+        if not isinstance(value, tuple):
+            return kept(field, value, exact(value) * steps_per_epoch, how)
+        times = cast("tuple[float | int, ...]", value)
+        scaled = tuple(kept(field, time, exact(time) * steps_per_epoch, how) for time in times)
+        for (early, first), (late, second) in pairwise(zip(times, scaled, strict=True)):
+            if first == second:
+                raise _lost(field, f"{number_text(early)} and {number_text(late)}", how, "come to one number")
+        return scaled
 
 
 def _finite_value(schedule: Schedule, step: int) -> float:
@@ -186,7 +201,7 @@ def value_at(number_or_schedule: float | Schedule, step: int) -> float:
 def check_step(step: Any) -> int:
     """Return `step` as a Python int; raise `SettingsError` unless it is an integer >= 0."""
     if not _is_integer(step) or step < 0:
-        raise SettingsError(f"`step` must be an integer >= 0; got {step!r}.")
+        raise SettingsError(f"`step` must be an integer >= 0; got {number_text(step)}.")
     return int(step)
 
 
@@ -252,18 +267,55 @@ def whole_periods(step: Any, period: float | int) -> Any:
             "Give the period in steps, or with fewer digits."
         )
     # step * denominator // numerator, without a product that grows with the step
-    return (step // numerator) * denominator + (step % numerator) * denominator // numerator
+    passed = (step // numerator) * denominator + (step % numerator) * denominator // numerator
+    # Python raises for an exponent that no float holds; long before it, every power is 0, 1 or too large.
+    return passed if hasattr(step, "dtype") else min(passed, 2**1000)
+
+
+def kept(name: str, value: float | int, result: Fraction | float, how: str) -> float | int:
+    """Return a number that was worked out of a schedule's field, as an int where it is exactly a whole one.
+
+    Every number that is converted between units, or put together out of several fields, comes through here: one that
+    a float takes for 0 or for infinity would make another schedule of it.
+
+    Args:
+        name: The field.
+        value: Its value.
+        result: What came of it.
+        how: By what, as a phrase for the message.
+
+    Raises:
+        SettingsError: If `value` is not 0 and `result` is, as a float; or if `result` is not finite.
+    """
+    try:
+        number = float(result)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise _lost(name, number_text(value), how, "is too large")
+    if number == 0 and value != 0:
+        raise _lost(name, number_text(value), how, "is too small")
+    return plain(result) if isinstance(result, Fraction) else number
+
+
+def _lost(name: str, value: str, how: str, what: str) -> SettingsError:
+    return SettingsError(
+        f"`{name}` = {value}, {how}, {what} for a float, so this would be another schedule. A float holds 0 and sizes "
+        f"from {math.ulp(0.0)!r} to {sys.float_info.max:.2g}, to about 16 digits: change `{name}` so "
+        "that it comes to one."
+    )
+
+
+def number_text(number: Any) -> str:
+    """Return how a message shows a number: an integer of many digits, which Python may not print, in powers of ten."""
+    if not _is_integer(number) or abs(number) < 10**16:
+        return repr(number)
+    return str(Context(prec=6, Emax=MAX_EMAX).create_decimal(int(number)).normalize()).lower()
 
 
 def between(first: float, last: float) -> tuple[float, float]:
     """Return (smaller, larger)."""
     return (first, last) if first <= last else (last, first)
-
-
-def _scaled(length: Any, steps_per_epoch: int) -> Any:
-    if isinstance(length, tuple):
-        return tuple(_scaled(item, steps_per_epoch) for item in cast("tuple[Any, ...]", length))
-    return plain(exact(length) * steps_per_epoch)
 
 
 def _is_integer(value: Any) -> bool:

@@ -16,6 +16,7 @@ from downslope.core.schedules.base import (
     check_length,
     check_unit,
     exact,
+    kept,
     plain,
     set_field,
 )
@@ -182,6 +183,11 @@ class OneCycle(Schedule):
             if getattr(self, name) < 1:
                 raise SettingsError(f"`{name}` must be >= 1; got {getattr(self, name)!r}.")
         check_shape(self.shape, ("cosine", "linear"))
+        start = kept("peak", self.peak, self.peak / self.div_factor, "divided by `div_factor`")
+        kept("peak", self.peak, start / self.final_div_factor, "divided by `div_factor` and `final_div_factor`")
+        turn = exact(self.pct_start) * exact(self.duration)
+        kept("pct_start", self.pct_start, turn, "multiplied by `duration`")
+        kept("duration", self.duration, exact(self.duration) - turn, "without its part `pct_start`")
 
     @property
     def reference(self) -> float:
@@ -242,6 +248,9 @@ class WarmupStableDecay(Schedule):
         set_field(self, "decay", check_length("decay", self.decay))
         check_unit(self.unit)
         check_shape(self.shape, ("linear", "cosine", "sqrt"))
+        turn = exact(self.warmup) + exact(self.stable)
+        kept("stable", self.stable, turn, "added to `warmup`")
+        kept("decay", self.decay, turn + exact(self.decay), "added to `warmup` and `stable`")
 
     @property
     def reference(self) -> float:

@@ -17,6 +17,8 @@ from downslope.core.schedules.base import (
     check_length,
     check_unit,
     exact,
+    kept,
+    number_text,
     set_field,
     whole_periods,
 )
@@ -333,7 +335,9 @@ class Inverse(Schedule):
         return self.initial * (1.0 + self.gamma * step) ** -self.power
 
     def _to_steps(self, field: str, steps_per_epoch: int) -> Any:
-        return float(exact(self.gamma) / steps_per_epoch)  # a speed, not a length: it divides
+        # a speed, not a length: it is divided
+        how = f"divided by {number_text(steps_per_epoch)} steps an epoch"
+        return kept(field, self.gamma, exact(self.gamma) / steps_per_epoch, how)
 
 
 def ramp(step: Any, xp: Any, duration: float, first: float, last: float, shape: str, power: float = 1.0) -> Any:

@@ -6,6 +6,7 @@ What lives here: the source of one schedule, and of what stands before it. What 
 from __future__ import annotations
 
 import math
+from array import array
 
 from downslope.core import schedules as s
 from downslope.core.schedules.base import PYTHON, Schedule, exact
@@ -98,22 +99,23 @@ def _divides_right(period: float, total: int) -> bool:
     """
     if total // period > MOST_PERIODS:
         return False
-    import numpy as np
-
     ratio = exact(period)
-    periods = np.arange(1, int(total // period) + 2)
-    boundaries = -(-periods * ratio.numerator // ratio.denominator)
-    for dtype in (np.float32, np.float64):
-        length = dtype(period)
-        for steps, right in ((boundaries, periods), (boundaries - 1, periods - 1)):
-            floats = steps.astype(dtype)
-            quotients = floats / length, floats * (dtype(1) / length)
-            if any((np.floor(quotient) != right).any() for quotient in quotients):
+    periods = range(1, int(total // period) + 2)
+    boundaries = [-(-n * ratio.numerator // ratio.denominator) for n in periods]
+    for precision in ("f", "d"):  # rounding to it after float64 gives what computing in it gives
+        length = array(precision, [period])[0]
+        inverse = array(precision, [1 / length])[0]
+        for before in (0, 1):
+            steps = array(precision, [boundary - before for boundary in boundaries])
+            divided = array(precision, [step / length for step in steps])
+            multiplied = array(precision, [step * inverse for step in steps])
+            right = [n - before for n in periods]
+            if [math.floor(q) for q in divided] != right or [math.floor(q) for q in multiplied] != right:
                 return False
     return True
 
 
-MOST_PERIODS = 1_000_000
+MOST_PERIODS = 100_000
 """How many drops are looked at one by one."""
 
 

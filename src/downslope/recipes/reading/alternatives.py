@@ -5,12 +5,17 @@ What lives here: the alternatives, their order and their reasons. What does not:
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
+from typing import Any
 
+from downslope.core.errors import SettingsError
+from downslope.core.settings import Settings
 from downslope.recipes.reading.draft import Draft
 from downslope.recipes.reading.reading import Field, Reading
 from downslope.recipes.reading.remarks import SENTENCES, explain, shown
+from downslope.recipes.theory.forgetting import memory
 
 _KEPT = 0.5
 """A weight decay from here on cannot be a strength: it must be something that is kept, or swapped."""
@@ -43,7 +48,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
     value = float(decay.value)
     lost = float(f"{1 - value:.12g}")
     literal = _literal(draft, value)
-    kept_reason = _say(draft, "wd_kept", value=shown(value), lost=shown(lost), steps=literal)
+    kept_reason = _say(draft, "wd_kept", value=shown(value), lost=shown(lost), fate=literal)
     kept = _with(
         first,
         kept_reason,
@@ -67,7 +72,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
     if "sgd.momentum" not in first.fields:
         for missing in ("no_momentum", "momentum_unknown"):
             _say_instead(keras, _say(draft, missing), _say(draft, "momentum_assumed", momentum=0.9))
-    as_written = _with(first, _say(draft, "wd_literal", value=shown(value), steps=literal), {})
+    as_written = _with(first, _say(draft, "wd_literal", value=shown(value), fate=literal), {})
     # an argument means what its name says, however implausible; words may mean something else
     readings = [as_written, kept, keras] if _is_argument(decay.words) else [kept, keras, as_written]
     swapped = _swapped(draft, first, decay)
@@ -83,21 +88,33 @@ def _is_argument(words: str) -> bool:
 
 
 def _literal(draft: Draft, value: float) -> str:
-    """Return over how many steps a coupled decay forgets: (1 - momentum) / (lr * weight_decay)."""
-    lr = _first_lr(draft)
-    momentum = draft.value("sgd.momentum")
+    """Return what a coupled decay of that strength does to weights, by the rule itself."""
+    lr, momentum = _first_lr(draft), draft.value("sgd.momentum")
     chinese = draft.remarks.language == "zh"
     if lr is None:
-        return "几步" if chinese else "a few steps"
-    steps = max(1, round((1 - (momentum or 0)) / (lr * value)))
-    fast = max(1, round(0.1 / (lr * value)))
+        return "几步内权重就被遗忘" if chinese else "forgets the weights in a few steps"
+    told = _fate(draft, value, momentum or 0.0, "coupled")
     if momentum is not None:
-        return f"{steps} 步" if chinese else _steps(steps)
-    return f"{steps} 步（动量 0.9 时 {fast} 步）" if chinese else f"{_steps(steps)} ({_steps(fast)} with momentum 0.9)"
+        return told
+    other = _fate(draft, value, 0.9, "coupled")
+    return f"{told}（动量 0.9 时{other}）" if chinese else f"{told} (with momentum 0.9 it {other})"
 
 
-def _steps(count: int) -> str:
-    return "one step" if count == 1 else f"{count} steps"
+def _fate(draft: Draft, value: float, momentum: float, way: Any) -> str:
+    """Say what becomes of a weight without gradients, at the first lr; empty where the numbers are no settings."""
+    try:
+        settings = Settings(lr=_first_lr(draft) or 0.0, momentum=momentum, weight_decay=value, decay=way)
+    except SettingsError:
+        return ""
+    found = memory(settings.at(0))
+    steps = max(1, math.ceil(found.steps) if math.isfinite(found.steps) else 0)
+    if draft.remarks.language == "zh":
+        through = "，其间穿过 0 来回摆动" if found.crosses is not None else ""
+        return "权重会无限增长或不停跳动" if math.isinf(found.steps) else f"{steps} 步内权重就被遗忘{through}"
+    if math.isinf(found.steps):
+        return "makes the weights grow or jump from side to side for ever"
+    through = ", which swing through 0" if found.crosses is not None else ""
+    return f"forgets the weights in {'one step' if steps == 1 else f'{steps} steps'}{through}"
 
 
 def _swapped(draft: Draft, first: Reading, decay: Field) -> Reading | None:
@@ -158,9 +175,8 @@ def _timescale(draft: Draft, reading: Reading) -> None:
         return
     steps = (1 - momentum if way == "coupled" else 1) / shrinks
     if steps < 100:
-        chinese = draft.remarks.language == "zh"
-        told = f"{max(1, round(steps))} 步" if chinese else _steps(max(1, round(steps)))
-        reading.remarks.append(_say(draft, "wd_literal", value=shown(decay), steps=told))
+        if fate := _fate(draft, decay, momentum, way or "coupled"):
+            reading.remarks.append(_say(draft, "wd_literal", value=shown(decay), fate=fate))
         return
     batch = draft.value("data.batch_size")
     for mark, name, examples in _DATA:

@@ -56,13 +56,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "批归一化的动量（“{words}”）不是优化器的动量。",
     ),
     "wd_kept": (
-        "weight decay {value} read literally forgets the weights in {steps}; here it is read as the fraction kept per "
-        "step, so {lost} is lost.",
-        "权重衰减 {value} 若照字面理解，{steps}内权重就被遗忘；这里理解为每步保留的比例，即每步丢失 {lost}。",
+        "weight decay {value} read literally {fate}; here it is read as the fraction kept per step, so {lost} is lost.",
+        "权重衰减 {value} 若照字面理解，{fate}；这里理解为每步保留的比例，即每步丢失 {lost}。",
     ),
     "wd_literal": (
-        "weight decay {value} read literally forgets the weights in {steps}: implausible.",
-        "权重衰减 {value} 照字面理解，{steps}内权重就被遗忘：不可信。",
+        "weight decay {value} read literally {fate}: implausible.",
+        "权重衰减 {value} 照字面理解，{fate}：不可信。",
     ),
     "wd_keras": (
         "1 - {value} = {lost} as the strength of an L2 penalty, in Keras l2({lost}), whose gradient is 2 * {lost} * w: "

@@ -63,6 +63,8 @@ def read_npy(path: Path) -> Array:
     try:
         with open_regular(path, DataError) as file:
             size = os.fstat(file.fileno()).st_size
+            if not size:
+                raise DataError(f"{place}: cannot be read as NumPy's: No data left in file.")
             return _read_array(file, size, place)
     except OSError as error:
         raise DataError(f"{place}: cannot be read as NumPy's: {error.strerror or error}.") from None

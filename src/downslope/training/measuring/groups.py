@@ -19,8 +19,7 @@ from torch import Tensor
 
 from downslope.core.rule import StepScalars
 from downslope.recipes.theory.forgetting import forgotten_per_step
-from downslope.recipes.theory.rotation import equilibrium_norm, rotation_per_step
-from downslope.recipes.theory.velocity import effective_lr
+from downslope.recipes.theory.rotation import equilibrium
 from downslope.torch import SGD
 from downslope.torch.gradients import global_norm
 from downslope.torch.memory import is_distributed
@@ -58,7 +57,7 @@ class GroupsBefore:
             after = global_norm(self.params[index])
             update, rotation = _turn(self.params[index], self.copies[index], before)
             forgotten = forgotten_per_step(scalars)
-            predicted = _equilibrium(scalars, forgotten, self.grad_norms[index] * before)
+            predicted = _equilibrium(scalars, self.grad_norms[index] * before)
             values = (
                 scalars.lr,
                 self.grad_norms[index],
@@ -137,9 +136,6 @@ def _turn(after: list[Tensor], before: list[Tensor], norm: float) -> tuple[float
     return length, math.atan2(across, norm + along)
 
 
-def _equilibrium(scalars: StepScalars, forgotten: float, gradient: float) -> tuple[float | None, float | None]:
-    if forgotten <= 0:
-        return None, None
-    gain = effective_lr(scalars.lr, scalars.momentum, scalars.dampening, nesterov=scalars.nesterov)
-    angle = rotation_per_step(scalars.momentum, forgotten, scalars.dampening, nesterov=scalars.nesterov)
-    return angle, equilibrium_norm(gain, forgotten, gradient)
+def _equilibrium(scalars: StepScalars, gradient: float) -> tuple[float | None, float | None]:
+    found = equilibrium(scalars)
+    return (None, None) if found is None else (found.rotation, found.norm * math.sqrt(gradient))
