@@ -247,3 +247,24 @@ def test_the_run_folder_itself_may_be_a_link(stopped, tmp_path, whole, capsys, n
     (tmp_path / "link").symlink_to("real")
     assert train(tmp_path / "link", capsys)[0] == 0
     assert fingerprint(real) == whole
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report", "RUN", "--out"],
+        ["predict", "RUN", "--output"],
+        ["predict", "RUN", "--attention"],
+        ["explain", "digits", "--html"],
+        ["convert", "RUN", "--to", "torch"],
+    ],
+)
+def test_no_pipe_or_device_is_replaced_by_what_is_written(words, run, tmp_path, capsys):
+    """Nor where a link leads to one, as /dev/stdout does: root would lose its /dev/null."""
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "pipe.csv")
+    for name in ("pipe.csv", "link.csv"):
+        assert main([*(str(run) if word == "RUN" else word for word in words), str(tmp_path / name)]) == 2
+        assert "is a FIFO (a named pipe), not a regular file, and would be replaced" in capsys.readouterr().err
+        assert (tmp_path / "pipe.csv").is_fifo()
+    assert (tmp_path / "link.csv").is_symlink()

@@ -1,6 +1,7 @@
 """Tables and images through the real command line: trained, evaluated, predicted, and their report looked into."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -184,3 +185,19 @@ def test_a_folder_of_images(tmp_path, capsys, colour, channels):
     assert fail(["predict", "run", "--input", "recipe.toml"], capsys).startswith(
         "recipe.toml: must be an image, ending"
     )
+
+
+def test_a_path_in_the_place_of_a_data_sets_name_is_told_what_to_write(tmp_path, monkeypatch, capsys):
+    """`--data houses.csv` is what one tries first; the words that the message gives are taken."""
+    monkeypatch.chdir(tmp_path)
+    Path("my houses.csv").write_text("a,price\n1,2\n2,4\n3,5\n4,9\n5,9\n", encoding="utf-8")
+    Path("pets").mkdir()
+    assert main(["train", "--data", "pets/../pets", "--dry-run"]) == 2
+    assert "say --data images --data.options.path" in capsys.readouterr().err
+    assert main(["train", "--data", '"my houses.csv"', "--dry-run"]) == 2
+    said = capsys.readouterr().err.partition("To learn from a table, say ")[2].partition(". Use ")[0]
+    words = [{"COLUMN": "price"}.get(word, word) for word in shlex.split(said)]
+    assert main(["train", *words, "--train.loss", "mse", "--dry-run"]) == 0
+    assert "4 examples to learn from, 1 held out" in capsys.readouterr().out
+    assert main(["train", "--data", f'"{"x" * 5000}"', "--dry-run"]) == 2
+    assert "there is no such data set" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from downslope.cli.help_shown import HelpShown
 from downslope.core.errors import DownslopeError, nearest
+from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home
 from downslope.recipes.overrides import Override
 from downslope.recipes.paths import recipe_paths, top_level_keys
@@ -248,3 +249,17 @@ def file_path(text: str) -> Path:
         return expand_home(text)
     except DownslopeError as error:
         raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
+
+
+def written_file(text: str) -> Path:
+    """Return the path of a file that is to be written as a whole, in the place of one that may be there.
+
+    A device or a pipe is refused, or the page would lie where /dev/null was.
+    """
+    path = file_path(text)
+    if not path.is_dir():  # of which the command itself says what to do
+        try:
+            refuse_irregular(path)
+        except DownslopeError as error:
+            raise argparse.ArgumentTypeError(f"{str(error).rstrip('.')}, and would be replaced. Give a file") from None
+    return path

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from downslope.cli.arguments import CommandParser, UsageError, count, file_path
+from downslope.cli.arguments import CommandParser, UsageError, count, file_path, written_file
 from downslope.cli.evaluate import print_notes
 from downslope.cli.tables import count_of
 from downslope.core.shown import shown
@@ -82,7 +82,7 @@ def _read(words: Sequence[str]) -> Any:
         repeatable=("--map",),
     )
     parser.add_argument("input", metavar="IN", type=file_path, help="what to convert")
-    parser.add_argument("output", metavar="OUT", type=file_path, help="the file to write")
+    parser.add_argument("output", metavar="OUT", type=written_file, help="the file to write")
     parser.add_argument("--from", dest="source", metavar="SYSTEM", help="whose state it is: torch, optax, keras, ...")
     parser.add_argument("--to", dest="target", metavar="SYSTEM", help="whose it shall be")
     parser.add_argument(

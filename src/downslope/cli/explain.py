@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from downslope.cli.arguments import CommandParser, count, file_path
+from downslope.cli.arguments import CommandParser, count, written_file
 from downslope.recipes.explaining.words import LANGUAGES, words_of
 
 
@@ -46,7 +46,7 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("--batch-size", metavar="N", type=count, help="examples in a batch")
     parser.add_argument("--steps", metavar="N", type=count, help="steps of the run")
     parser.add_argument("--lang", metavar="LANG", default="en", help=f"language: {', '.join(LANGUAGES)} (default: en)")
-    parser.add_argument("--html", metavar="FILE", type=file_path, help="write it as a page, with plots, to FILE")
+    parser.add_argument("--html", metavar="FILE", type=written_file, help="write it as a page, with plots, to FILE")
     parser.add_argument("--json", action="store_true", help="print it as JSON, with every digit")
     arguments = parser.read(_sentence_last(words))
     if arguments.html is not None and arguments.json:

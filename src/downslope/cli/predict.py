@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from downslope.cli.arguments import CommandParser, count, file_path
+from downslope.cli.arguments import CommandParser, count, written_file
 from downslope.cli.evaluate import add_checkpoint_option, after, describe_metrics, print_json, print_notes
 from downslope.cli.prediction_files import FORMATS, check_output, format_of, format_predictions
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
@@ -47,7 +47,7 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        type=file_path,
+        type=written_file,
         help="write the predictions to a file: .csv, .json or .jsonl (a JSON object a line)",
     )
     parser.add_argument("--id", metavar="COLUMN", help="tables: a column of the input to mark the predictions by")
@@ -67,7 +67,7 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--attention",
         metavar="FILE",
-        type=file_path,
+        type=written_file,
         help="sequences: draw the first input's attention: .png, .svg, .pdf",
     )
     parser.add_argument(

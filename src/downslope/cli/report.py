@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from downslope.cli.arguments import CommandParser, file_path
+from downslope.cli.arguments import CommandParser, written_file
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 
 PAGE = "downslope-report.html"
@@ -30,7 +30,7 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--out",
         metavar="FILE",
-        type=file_path,
+        type=written_file,
         help=f"where to write it (default: RUN/report.html; for several, {PAGE})",
     )
     add_trust_option(parser)

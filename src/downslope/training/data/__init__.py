@@ -6,10 +6,13 @@ batches and their order (`batches.py`).
 
 from __future__ import annotations
 
+import os
+import shlex
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from downslope.core.errors import DataError, did_you_mean
+from downslope.core.shown import shown
 from downslope.training.data.dataset import PARTS, Dataset
 from downslope.training.imports import is_import_path
 
@@ -52,6 +55,16 @@ def load_data(recipe: Recipe) -> Dataset:
     if is_import_path(name):
         return import_module("downslope.training.data.own").load(recipe)
     raise DataError(
-        f"data.name = {name!r}: there is no such data set.{did_you_mean(name, DATA_SETS)} "
+        f"data.name = '{shown(name)}': there is no such data set.{did_you_mean(name, DATA_SETS)}{_if_path(name)} "
         f'Use {", ".join(DATA_SETS)}, or your own function as "package.module:function".'
     )
+
+
+def _if_path(name: str) -> str:
+    """Return how to learn from a file or folder of one's own, where its path was given as the name."""
+    written = shlex.quote(f'"{shown(name)}"')
+    if os.path.isdir(name):  # noqa: PTH112  # unlike Path, it takes a name of any length
+        return f" To learn from a folder of images, say --data images --data.options.path {written}."
+    if os.path.isfile(name):  # noqa: PTH113
+        return f" To learn from a table, say --data table --data.options.path {written} --data.options.target COLUMN."
+    return ""
