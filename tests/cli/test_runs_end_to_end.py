@@ -204,10 +204,9 @@ def test_a_regression_prints_values(capsys, tmp_path, monkeypatch):
         "0.1",
     ]
     out = succeed(["train", *recipe, "--train.steps", "150", "--out", "line"], capsys)
-    assert re.search(r"\nheld out    loss \S+\n", out)
-    assert re.fullmatch(
-        r"line/\S+, after 150 steps, on 10 held-out examples:\n  loss \S+\n", succeed(["evaluate", "line"], capsys)
-    )
+    assert re.search(r"\nheld out    RMSE \S+, MAE \S+, R2 \S+, loss \S+\n", out)
+    rated = r"line/\S+, after 150 steps, on 10 held-out examples:\n  RMSE \S+, MAE \S+, R2 \S+, loss \S+\n"
+    assert re.fullmatch(rated, succeed(["evaluate", "line"], capsys))
     lines = succeed(["predict", "line"], capsys).splitlines()
     assert lines[1].split() == ["example", "value", "true"]
     np.save("x.npy", np.array([[0.0], [0.5]]))

@@ -202,7 +202,7 @@ def test_every_key_whose_function_is_imported_is_looked_at():
     """What the source imports by name is what a recipe is asked for: a new key must be in both."""
     package = Path(downslope.__file__).parent
     text = "\n".join(path.read_text(encoding="utf-8") for path in (package / "training").rglob("*.py"))
-    imported = re.findall(r'(?:call|import)_function\([^")]*"([a-z_]+\.[a-z_]+)"', text)
+    imported = re.findall(r'(?:call|import)_(?:function|object)\([^")]*"([a-z_]+\.[a-z_]+)"', text)
     recipe = parse_recipe('data.name = "a:b"\nmodel.name = "c:d"\nsgd.lr = 0.1\ntrain = { steps = 1, loss = "e:f" }')
     assert set(imported) == set(functions_named(recipe)) == set(KEYS.values())
 
