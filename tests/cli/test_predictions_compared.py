@@ -131,3 +131,14 @@ def test_a_target_that_is_no_number_is_refused(capsys):
     assert fail(["predict", "run", "--input", "new.csv"], capsys) == (
         "new.csv, line 3, column `price`: 'dear' is not a number. To predict without comparing, take the column out."
     )
+
+
+def test_numbers_and_names_of_every_width_stay_in_their_columns():
+    """Prices are written out, not in powers of ten; a Chinese letter takes two columns, an accent none."""
+    from downslope.cli.tables import format_number, format_table
+
+    assert [format_number(value) for value in (99999.4, 100000.4, -268123.4, 1e15, float("inf"))] == [
+        "99999", "100000", "-268123", "1e+15", "inf",
+    ]  # fmt: skip
+    table = format_table(["class", "n"], [["猫", "1"], ["cafe\u0301", "20"]])
+    assert table.splitlines() == ["  class   n", "     猫   1", "   cafe\u0301  20"]
