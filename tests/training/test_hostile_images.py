@@ -156,4 +156,4 @@ def test_a_name_with_escapes_reaches_no_terminal():
     """The message shows what a name holds, and does nothing of it."""
     name = "a\x1b]0;owned\x07\n.png"
     Path(name).write_bytes(b"none")
-    assert r"a\x1b]0;owned\x07\n.png: cannot be read as an image" in message_of(name)
+    assert r"a\u001b]0;owned\u0007\n.png: cannot be read as an image" in message_of(name)
