@@ -29,9 +29,9 @@ print(downslope.kernel.backend(), param.tolist(), sep="; ")
 def test_without_a_compiler_it_installs_without_the_kernel_and_says_so(tmp_path: Path) -> None:
     """With every compiler hidden, pip installs pure Python; steps go through torch's operations."""
     source, target, programs = tmp_path / "source", tmp_path / "target", tmp_path / "bin"
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
+    (source / "docs").mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "docs/package.md"):
+        shutil.copy(ROOT / name, source / name)
     shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     (source / "csrc").mkdir()
     for path in [

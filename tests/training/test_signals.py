@@ -20,7 +20,13 @@ def start(folder, model, steps):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=as_in_a_terminal,  # noqa: PLW1509  # it does one system call
     )
+
+
+def as_in_a_terminal():
+    """Have SIGHUP end a child, also where the tests themselves were begun under nohup, which is inherited."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def wait_for(stream, text):
@@ -70,7 +76,12 @@ ENDLESS = ["train", "--train.steps", "1000000", "--train.evaluate_every", "10000
 def test_a_terminal_that_is_closed_ends_a_run_as_a_signal_does(tmp_path):
     """The terminal goes away in the middle: nothing can be said any more, all is saved, and the exit code is 129."""
     child = pexpect.spawn(
-        sys.executable, ["-m", "downslope", *ENDLESS], cwd=str(tmp_path), encoding="utf-8", timeout=300
+        sys.executable,
+        ["-m", "downslope", *ENDLESS],
+        cwd=str(tmp_path),
+        encoding="utf-8",
+        timeout=300,
+        preexec_fn=as_in_a_terminal,
     )
     child.expect("examples/s")
     os.close(child.child_fd)
