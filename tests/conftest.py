@@ -16,3 +16,6 @@ hypothesis.settings.load_profile("nightly" if NIGHTLY else "every day")
 _state = tempfile.TemporaryDirectory(prefix="downslope-state-")
 os.environ["XDG_STATE_HOME"] = _state.name
 """What is noted of runs that were made here stays out of the home of whoever runs the tests; processes inherit it."""
+
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]
+"""Doctests are looked for in every module, and two modules called conftest would be one."""
