@@ -127,9 +127,10 @@ def run_training(
 def _begin(recipe: Recipe, name: str) -> None:
     """Say what is about to be trained before torch is loaded, which takes seconds; once it is, other lines follow."""
     with contextlib.suppress(OSError):
-        print(f"recipe      {recipe.title or name}", flush=True)
-        if recipe.source.startswith(INHERITED):
-            print(f"            {recipe.source}", flush=True)
+        inherited = recipe.source if recipe.source.startswith(INHERITED) else ""
+        print(f"recipe      {recipe.title or inherited or name}", flush=True)
+        if recipe.title and inherited:
+            print(f"            {inherited}", flush=True)
 
 
 def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int:
