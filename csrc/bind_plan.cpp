@@ -10,7 +10,9 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <tuple>
@@ -40,10 +42,14 @@ struct Row {
   nb::object velocity, compensation;
   Form param_form, grad_form;
   std::optional<Form> velocity_form, compensation_form;
-  Entry entry;
   std::ptrdiff_t place;  // of its entry among those that are stepped; -1 where it is only watched
   bool was_plain;        // whether its gradient was not marked and lay as it should when the plan was made
   Span gap;              // between two written blocks, where its gradient lay
+
+  // The forms of what a step writes; null for what there is not.
+  std::array<const Form*, 3> written() const {
+    return {&param_form, velocity_form ? &*velocity_form : nullptr, compensation_form ? &*compensation_form : nullptr};
+  }
 };
 
 // The gradients of one step, kept alive while their addresses are in use. Whoever steps owns them: another thread may
@@ -74,9 +80,9 @@ class Plan {
       add(nb::borrow<nb::tuple>(item));
     }
     std::vector<Span> written;
-    for (const Row& row : rows_) {
-      for (const auto& [address, form] : written_by(row)) written.push_back(form->span_at(address));
-    }
+    for (const Row& row : rows_)
+      for (const Form* form : row.written())
+        if (form != nullptr) written.push_back(form->span());
     if (!territory_.take(std::move(written))) throw std::invalid_argument("two tensors that a step writes overlap");
   }
 
@@ -106,10 +112,10 @@ class Plan {
 
   // Steps with the gradients last taken up, and six coefficients for each group.
   void step(const std::vector<double>& coefficients, std::uint32_t key) {
-    const std::vector<Coefficients> own = by_group(coefficients);
+    const Shared own = by_group(coefficients);
     const Lent lent(*this);
     coefficients_ = own;
-    run(lent.gradients, own, key);
+    run(lent.gradients, *own, key);
   }
 
   // Takes a whole step, if since the last one nothing has changed but gradients and what drives itself; and returns the
@@ -129,9 +135,9 @@ class Plan {
       if (!sum.finite || !std::isfinite(squares) || std::sqrt(squares) > largest_norm) return {};
     }
     if (coefficients) coefficients_ = by_group(*coefficients);
-    if (coefficients_.size() != group_count_) return {};
-    const std::vector<Coefficients> present = coefficients_;
-    run(own.gradients, present, key);
+    const Shared present = coefficients_;
+    if (present == nullptr) return {};
+    run(own.gradients, *present, key);
     return squares;
   }
 
@@ -145,11 +151,7 @@ class Plan {
   // Forgets the gradients, whose memory would otherwise live until the next step.
   void let_go() { std::exchange(taken_, {}).clear(); }
 
-  std::size_t elements() const {
-    std::size_t total = 0;
-    for (const Entry& entry : entries_) total += entry.count;
-    return total;
-  }
+  std::size_t elements() const { return elements_; }
 
   // Every Python object that a plan holds, for the collector of circles; in a plan that it has broken there is nothing.
   template <class Visit>
@@ -172,7 +174,7 @@ class Plan {
     const auto groups = std::exchange(groups_, {});
     const nb::object touch = std::exchange(touch_, {}), written = std::exchange(written_, {});
     entries_.clear();
-    coefficients_.clear();
+    coefficients_ = nullptr;
     is_broken_ = true;
   }
 
@@ -204,15 +206,8 @@ class Plan {
     Gradients gradients;
   };
 
-  using Written = std::vector<std::pair<const void*, const Form*>>;
-
-  // Where a row's tensors lie that a step writes.
-  static Written written_by(const Row& row) {
-    Written all{{row.entry.param, &row.param_form}};
-    if (row.velocity_form) all.emplace_back(row.entry.velocity, &*row.velocity_form);
-    if (row.compensation_form) all.emplace_back(row.entry.compensation, &*row.compensation_form);
-    return all;
-  }
+  // Coefficients by group, shared by the plan and by a step that another thread's may overtake.
+  using Shared = std::shared_ptr<const std::vector<Coefficients>>;
 
   void add(const nb::tuple& t) {
     if (nb::len(t) != 9) throw std::invalid_argument("a row of a plan has nine fields");
@@ -233,26 +228,24 @@ class Plan {
     };
     const Views views{viewed(param), viewed(attribute(param, names_.grad)), viewed_or_absent(velocity),
                       viewed_or_absent(compensation)};
-    Entry entry{};
+    std::optional<Entry> entry;
     if (is_stepped) {
       entry = entry_of(views, checked(nb::cast<int>(t[6]), Rounding::count, "unknown rounding"));
-      entry.group = group;
-      entry.index = nb::cast<std::uint32_t>(t[7]);
-      entry.first = nb::cast<std::uint32_t>(t[8]);
-      group_count_ = std::max(group_count_, static_cast<std::size_t>(group) + 1);
-    } else {
-      entry.param = address_of(views.param);
-      entry.velocity = views.velocity ? address_of(*views.velocity) : nullptr;
-      entry.compensation = views.compensation ? address_of(*views.compensation) : nullptr;
+      entry->group = group;
+      entry->index = nb::cast<std::uint32_t>(t[7]);
+      entry->first = nb::cast<std::uint32_t>(t[8]);
     }
     if (!PyDict_Check(state.ptr()) && !(velocity.is_none() && compensation.is_none()))
       throw std::invalid_argument("what a parameter has of state is in a dict");
-    Row row{param, state, spec, velocity, compensation, Form(views.param), Form(views.grad), {}, {}, entry, -1, false, {0, 0}};
-    if (views.velocity) row.velocity_form.emplace(*views.velocity);
-    if (views.compensation) row.compensation_form.emplace(*views.compensation);
-    if (is_stepped) {
+    const auto form_of = [&](const DLTensor& view) { return Form(view, layouts_); };
+    Row row{param, state, spec, velocity, compensation, form_of(views.param), form_of(views.grad), {}, {}, -1, false, {0, 0}};
+    if (views.velocity) row.velocity_form = form_of(*views.velocity);
+    if (views.compensation) row.compensation_form = form_of(*views.compensation);
+    if (entry) {
+      group_count_ = std::max(group_count_, static_cast<std::size_t>(group) + 1);
+      elements_ += entry->count;
       row.place = static_cast<std::ptrdiff_t>(entries_.size());
-      entries_.push_back(entry);
+      entries_.push_back(*entry);
     } else {
       row.was_plain = is_well(attribute(param, names_.grad), views.grad);
     }
@@ -279,11 +272,9 @@ class Plan {
         return false;  // for a gradient like any other the kernel may take the parameter
       }
       if (!territory_.is_apart(row.grad_form.span_at(address_of(view)), row.gap)) return false;
-      if (!is_where(row.param, row.param_form, row.entry.param, row)) return false;
-      if (row.velocity_form && !is_held(row, names_.velocity, row.velocity, *row.velocity_form, row.entry.velocity))
-        return false;
-      if (row.compensation_form &&
-          !is_held(row, names_.compensation, row.compensation, *row.compensation_form, row.entry.compensation))
+      if (!is_where(row.param, row.param_form, row)) return false;
+      if (row.velocity_form && !is_held(row, names_.velocity, row.velocity, *row.velocity_form)) return false;
+      if (row.compensation_form && !is_held(row, names_.compensation, row.compensation, *row.compensation_form))
         return false;
       found.owned.push_back(std::move(grad));
     }
@@ -301,27 +292,25 @@ class Plan {
   static bool same_spec(nb::handle found, nb::handle expected) { return found.is(expected) || found.equal(expected); }
 
   // Whether a tensor of a row still lies where it did, in the same form, and is what lies there.
-  bool is_where(nb::handle tensor, const Form& form, const void* address, const Row& row) const {
-    if (row.spec.is_none()) return is_local_where(tensor, form, address, row);
+  bool is_where(nb::handle tensor, const Form& form, const Row& row) const {
+    if (row.spec.is_none()) return is_local_where(tensor, form, row);
     const nb::object local = attribute(tensor, names_.local);
-    return reader_.is_plain(local) && is_local_where(local, form, address, row);
+    return reader_.is_plain(local) && is_local_where(local, form, row);
   }
 
-  bool is_local_where(nb::handle tensor, const Form& form, const void* address, const Row& row) const {
+  bool is_local_where(nb::handle tensor, const Form& form, const Row& row) const {
     DLTensor view;
-    return reader_.look(tensor, view) && address_of(view) == address && form.fits(view) &&
-           (row.place < 0 || !reader_.is_marked(tensor));
+    return reader_.look(tensor, view) && form.fits_in_place(view) && (row.place < 0 || !reader_.is_marked(tensor));
   }
 
   // The same, and whether it is still what the parameter's state holds.
-  bool is_held(const Row& row, const nb::object& key, const nb::object& tensor, const Form& form,
-               const void* address) const {
-    return PyDict_GetItem(row.state.ptr(), key.ptr()) == tensor.ptr() && is_where(tensor, form, address, row);
+  bool is_held(const Row& row, const nb::object& key, const nb::object& tensor, const Form& form) const {
+    return PyDict_GetItem(row.state.ptr(), key.ptr()) == tensor.ptr() && is_where(tensor, form, row);
   }
 
-  std::vector<Coefficients> by_group(const std::vector<double>& coefficients) const {
+  Shared by_group(const std::vector<double>& coefficients) const {
     if (coefficients.size() != 6 * group_count_) throw std::invalid_argument("six coefficients per group are needed");
-    return grouped(coefficients);
+    return std::make_shared<const std::vector<Coefficients>>(grouped(coefficients));
   }
 
   // Neither what is stepped nor the gradients may change while the interpreter's lock is given up: entries never do, the
@@ -330,7 +319,8 @@ class Plan {
     // What is written behind autograd's back must count as a change for it. Before the step rather than after, since the
     // tensors' headers are then still in the cache.
     if (const nb::object touch = touch_, written = written_; touch) touch(written);
-    const nb::gil_scoped_release release;
+    std::optional<nb::gil_scoped_release> release;
+    if (elements_ > worth_release) release.emplace();
     take_step(entries_, gradients.addresses, coefficients, key);
   }
 
@@ -339,14 +329,19 @@ class Plan {
     return downslope::sum_of_squares(entries_, gradients.addresses);
   }
 
+  // Below this many elements a step is over sooner than another thread has taken the interpreter's lock and given it back.
+  static constexpr std::size_t worth_release = std::size_t{1} << 15;
+
   Reader reader_;
   Names names_;
+  Form::Layouts layouts_;
   std::vector<Row> rows_;
   std::vector<Entry> entries_;
   Territory territory_;
   Gradients taken_, spare_;
   std::size_t group_count_ = 0;
-  std::vector<Coefficients> coefficients_;  // of the last step, by group
+  std::size_t elements_ = 0;  // of what is stepped
+  Shared coefficients_;       // of the last step
   std::optional<Groups> groups_;
   nb::object touch_, written_;
   bool is_broken_ = false;

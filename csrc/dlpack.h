@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <set>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -123,17 +123,23 @@ inline bool same_layout(const DLTensor& a, const DLTensor& b) {
 // would not tell: the first half of a tensor begins where the whole does, and so does a transposed matrix.
 class Form {
  public:
-  explicit Form(const DLTensor& tensor) : device_(tensor.device_type), type_(tensor.dtype), ndim_(tensor.ndim) {
+  // Shapes with strides, each once: tensors of one plan have few, which then stay in the processor's cache.
+  using Layouts = std::set<std::vector<std::int64_t>>;
+
+  Form(const DLTensor& tensor, Layouts& layouts)
+      : address_(reinterpret_cast<std::uintptr_t>(address_of(tensor))),
+        device_(tensor.device_type), type_(tensor.dtype), ndim_(tensor.ndim) {
     if (tensor.ndim > 0 && tensor.strides == nullptr) throw std::invalid_argument("a tensor must state its strides");
-    numbers_.assign(tensor.shape, tensor.shape + ndim_);
-    numbers_.insert(numbers_.end(), tensor.strides, tensor.strides + ndim_);
+    std::vector<std::int64_t> numbers(tensor.shape, tensor.shape + ndim_);
+    numbers.insert(numbers.end(), tensor.strides, tensor.strides + ndim_);
+    numbers_ = layouts.insert(std::move(numbers)).first->data();
     const Span span = span_of(tensor);
-    const auto address = reinterpret_cast<std::uintptr_t>(address_of(tensor));
-    before_ = address - span.begin;
-    after_ = span.end - address;
+    before_ = address_ - span.begin;
+    after_ = span.end - address_;
   }
 
-  // The memory of a tensor of this form whose first element lies at an address.
+  // The memory of the tensor, and of one of its form whose first element lies at another address.
+  Span span() const { return {address_ - before_, address_ + after_}; }
   Span span_at(const void* address) const {
     const auto at = reinterpret_cast<std::uintptr_t>(address);
     return {at - before_, at + after_};
@@ -141,18 +147,24 @@ class Form {
 
   bool fits(const DLTensor& tensor) const {
     if (tensor.device_type != device_ || !(tensor.dtype == type_) || tensor.ndim != ndim_) return false;
-    if (ndim_ == 0) return true;
-    const std::size_t size = static_cast<std::size_t>(ndim_) * sizeof(std::int64_t);
-    return tensor.strides != nullptr && std::memcmp(tensor.shape, numbers_.data(), size) == 0 &&
-           std::memcmp(tensor.strides, numbers_.data() + ndim_, size) == 0;
+    if (ndim_ != 0 && tensor.strides == nullptr) return false;
+    const std::int64_t* strides = numbers_ + ndim_;
+    for (std::int32_t i = 0; i < ndim_; ++i)  // seldom more than four, for which a call of memcmp takes longer
+      if (tensor.shape[i] != numbers_[i] || tensor.strides[i] != strides[i]) return false;
+    return true;
+  }
+
+  bool fits_in_place(const DLTensor& tensor) const {
+    return reinterpret_cast<std::uintptr_t>(address_of(tensor)) == address_ && fits(tensor);
   }
 
  private:
+  std::uintptr_t address_;
   std::int32_t device_;
   DLDataType type_;
   std::int32_t ndim_;
-  std::vector<std::int64_t> numbers_;  // shape, then strides
-  std::uintptr_t before_, after_;      // bytes from the first element to the span's ends
+  const std::int64_t* numbers_;    // shape, then strides; among the layouts
+  std::uintptr_t before_, after_;  // bytes from the first element to the span's ends
 };
 
 }  // namespace downslope

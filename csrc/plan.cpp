@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <functional>
 
 #include "rounding.h"
 #include "thread_pool.h"
@@ -80,7 +81,7 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
   const std::size_t total = total_elements(entries, grads);
   const int shares = shares_of(total);
   const std::size_t per_share = (total / shares + alignment) / alignment * alignment;
-  run_parallel(shares, [&](int share) {
+  const auto take = [&](int share) {
     visit_range(entries, grads, share * per_share, std::min(total, (share + 1) * per_share),
                 [&](std::size_t i, std::size_t first, std::size_t count) {
                   const Entry& entry = entries[i];
@@ -97,7 +98,8 @@ void take_step(const std::vector<Entry>& entries, const std::vector<const void*>
                   table.step[static_cast<int>(entry.format)][static_cast<int>(entry.velocity_format)]
                             [static_cast<int>(entry.rounding)](piece, coefficients[entry.group]);
                 });
-  });
+  };
+  run_parallel(shares, std::ref(take));  // by reference: a copy would be allocated
 }
 
 BlockSum sum_of_squares(const std::vector<Entry>& entries, const std::vector<const void*>& grads) {
@@ -113,7 +115,7 @@ BlockSum sum_of_squares(const std::vector<Entry>& entries, const std::vector<con
   std::vector<BlockSum> sums(blocks.size());
   const std::size_t total = total_elements(entries, grads);
   const int shares = shares_of(total);
-  run_parallel(shares, [&](int share) {
+  const auto add = [&](int share) {
     const std::size_t begin = blocks.size() * share / shares, end = blocks.size() * (share + 1) / shares;
     for (std::size_t b = begin; b < end; ++b) {
       const Format format = entries[blocks[b].entry].format;
@@ -121,7 +123,8 @@ BlockSum sum_of_squares(const std::vector<Entry>& entries, const std::vector<con
       sums[b] = table.sum_of_squares[static_cast<int>(format)](values + blocks[b].first * element_size(format),
                                                                blocks[b].count);
     }
-  });
+  };
+  run_parallel(shares, std::ref(add));
   BlockSum all{0, true};
   for (const BlockSum& sum : sums) {
     all.squares += sum.squares;
