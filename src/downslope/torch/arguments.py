@@ -6,6 +6,7 @@ whose checks are the core's (`Settings`).
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Literal, get_args
 
 import torch
@@ -51,9 +52,9 @@ def checked_clip_norm(clip_norm: Any) -> float | None:
 
 def checked_grad_scale(grad_scale: Any) -> float:
     """Return `grad_scale` if it is a finite number above 0, else raise `SettingsError`."""
-    if type(grad_scale) is float and 0 < grad_scale < float("inf"):
+    if type(grad_scale) is float and 0 < grad_scale < inf:
         return grad_scale
-    if isinstance(grad_scale, bool) or not isinstance(grad_scale, int | float) or not 0 < grad_scale < float("inf"):
+    if isinstance(grad_scale, bool) or not isinstance(grad_scale, int | float) or not 0 < grad_scale < inf:
         raise SettingsError(
             f"`grad_scale` must be a finite number above 0; got {grad_scale!r}. It multiplies every gradient: give "
             "1 / scale for a loss that was multiplied by scale, 1 / n for the sum of n batches' mean gradients."

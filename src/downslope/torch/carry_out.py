@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf, sqrt
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -66,20 +66,20 @@ def repeat(optimizer: SGD, plan: StepPlan) -> bool:
     shared = optimizer.shared
     clip_norm = shared["clip_norm"]
     asks = clip_norm is not None or shared["on_nonfinite"] != "ignore"
-    if not plan.may_repeat(asks=asks):
+    if not plan.may_repeat or (asks and not plan.is_whole):  # a process has but its shards of the gradients
         return False
     both = None
     if not plan.keeps_coefficients:
         if not plan.holds_groups(optimizer):  # whose scalars would be no longer those of the plan's
             return False
         both = scaled(optimizer, optimizer.step_scalars(), 1.0)
-    largest = math.inf if clip_norm is None else clip_norm
-    squares = plan.repeat(optimizer, both, asks=asks, largest_norm=largest)
+    squares = plan.repeat(optimizer, both, asks=asks, largest_norm=inf if clip_norm is None else clip_norm)
     if squares is None:
         return False
     if asks:
-        shared["grad_norm"] = math.sqrt(squares)
-    optimizer.count_step()
+        shared["grad_norm"] = sqrt(squares)
+    for group in optimizer.param_groups:  # by hand: `count_step`, without a call
+        group["step"] += 1
     return True
 
 

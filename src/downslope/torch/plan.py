@@ -85,6 +85,8 @@ class StepPlan:
     Attributes:
         entries: As given.
         rest: Those that the kernel does not take, and that have elements.
+        may_repeat: Whether the last step may be repeated.
+        is_whole: Whether the kernel has all of each tensor, not a shard of it.
         keeps_coefficients: Whether the next step's coefficients are the last one's, if no value in a group is replaced.
     """
 
@@ -110,7 +112,7 @@ class StepPlan:
                 (inside if taken else self.rest).append(entry)
         self._kinds = sorted({(entry.group, entry.is_first) for entry in inside})
         self._native = None
-        self._has_rows, self._is_whole = bool(inside), not any(is_distributed(entry.param) for entry in inside)
+        self._has_rows, self.is_whole = bool(inside), not any(is_distributed(entry.param) for entry in inside)
         if native is not None:
             rows = [_row(entry, self._kinds.index((entry.group, entry.is_first)), optimizer.state) for entry in inside]
             rows += [_row(entry, None, optimizer.state) for entry in self.rest if self._lasts and _is_known(entry)]
@@ -119,8 +121,7 @@ class StepPlan:
                 optimizer.param_groups, optimizer.state, _WATCHED, torch._C._increment_version, _written(inside)
             )
             self._native.refresh()
-        is_large = self._native is not None and self._native.elements() > _WORTH_THREADS
-        self._use_threads = use_threads if is_large else _use_one
+        self._is_large = self._native is not None and self._native.elements() > _WORTH_THREADS
         # parameters whose gradient must still be there, or still be missing, and that the kernel does not ask itself
         asked = {id(entry.param) for entry in inside}
         live = {id(entry.param) for entry in self.rest}
@@ -134,7 +135,7 @@ class StepPlan:
             if buffer is not None
         ]
         self._coefficients: tuple[list[StepScalars], list[float]] = ([], [])
-        self._may_repeat = self._is_constant = False
+        self.may_repeat = self._is_constant = False
         self.keeps_coefficients = False
         self._draws = any(entry.rounding == "stochastic" for entry in inside)
 
@@ -157,14 +158,6 @@ class StepPlan:
             and native.refresh()
         )
 
-    def may_repeat(self, *, asks: bool) -> bool:
-        """Whether `repeat` may be called.
-
-        Args:
-            asks: Whether it is to ask about all gradients together, of which a process may have but shards.
-        """
-        return self._may_repeat and (self._is_whole or not asks)
-
     def holds_groups(self, optimizer: SGD) -> bool:
         """Whether the same parameters are in the same groups, with the same tables of state."""
         return self._native is not None and self._native.groups_hold(optimizer.param_groups, optimizer.state)
@@ -183,11 +176,12 @@ class StepPlan:
         """
         if self._others and any(param.grad is not None for param in self._others):
             return None
-        self._use_threads()
+        if self._is_large:
+            use_threads()
         native: Any = self._native
         coefficients = None if scalars is None else self._coefficients_of(scalars)
-        groups, state, key = optimizer.param_groups, optimizer.state, self._key(optimizer)
-        squares = native.repeat(groups, state, key, coefficients, asks, largest_norm)
+        key = self._key(optimizer) if self._draws else 0
+        squares = native.repeat(optimizer.param_groups, optimizer.state, key, coefficients, asks, largest_norm)
         if squares is not None:
             self.keeps_coefficients = self._is_constant
         return squares
@@ -202,7 +196,7 @@ class StepPlan:
 
     def sum_of_squares(self) -> tuple[float, bool] | None:
         """Return the gradients' sum of squares and whether all are finite; None if the kernel has not got them all."""
-        if self._native is None or self.rest or not self._is_whole:
+        if self._native is None or self.rest or not self.is_whole:
             return None
         use_threads()
         return self._native.sum_of_squares()
@@ -217,10 +211,11 @@ class StepPlan:
             scaled: Whether there is a factor on this step's gradients.
         """
         if self._native is not None and self._has_rows:
-            self._use_threads()
+            if self._is_large:
+                use_threads()
             self._native.take_values()
             self._native.step(self._coefficients_of(scalars), self._key(optimizer))
-            self._may_repeat = self._lasts and not self.rest
+            self.may_repeat = self._lasts and not self.rest
             self._is_constant, self.keeps_coefficients = constant, constant and not scaled
 
     def let_go(self) -> None:
@@ -333,10 +328,6 @@ def _written(entries: Sequence[Entry]) -> list[Tensor]:
     """Return every tensor that a step writes: what is written behind autograd's back must count as a change for it."""
     tensors = [t for e in entries for t in (e.param, e.velocity, e.compensation) if t is not None]
     return tensors + [local_part(tensor) for tensor in tensors if is_distributed(tensor)]
-
-
-def _use_one() -> None:
-    """Leave the number of threads as it is: the step is too small for a second one."""
 
 
 def _not_taken(entry: Entry) -> str:

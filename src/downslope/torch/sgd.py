@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch._C import _len_torch_dispatch_stack, _len_torch_function_stack
 from torch._C._functorch import peek_interpreter_stack
+from torch.autograd import _profiler_enabled
+from torch.compiler import is_compiling
 from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
@@ -221,10 +223,10 @@ class SGD(SteppingInBackward):
             or _global_optimizer_pre_hooks
             or _global_optimizer_post_hooks
         )
-        if torch.compiler.is_compiling():
+        if is_compiling():
             whole = has_hooks or grad_scale != 1.0
             return self._step_uncompiled(closure, grad_scale=grad_scale) if whole else self._step_compiled(closure)
-        if has_hooks or torch.autograd._profiler_enabled():
+        if has_hooks or _profiler_enabled():
             return self._step_with_hooks(closure, grad_scale=grad_scale)
         return self._step_with_closure(closure, grad_scale=grad_scale)
 
@@ -260,7 +262,8 @@ class SGD(SteppingInBackward):
 
     def _step(self, grad_scale: float = 1.0) -> None:
         # by hand, since `with` costs twice as much in every step of a small model
-        self._stepping.acquire()
+        stepping = self._stepping
+        stepping.acquire()
         try:
             # asked one by one, since a call of is_watched costs as much as the three together
             if (
@@ -277,7 +280,7 @@ class SGD(SteppingInBackward):
                     if held is not None:
                         held.let_go()
         finally:
-            self._stepping.release()
+            stepping.release()
 
     def _step_by(self, plan: StepPlan | None, grad_scale: float) -> None:
         """Take one step by a plan that holds, or else by one made for it."""
