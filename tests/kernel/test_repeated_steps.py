@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_plans import ASK, native
 from torch import Tensor
 
 from downslope import kernel
@@ -226,3 +227,39 @@ def test_the_norm_is_the_same_by_whichever_way(threads: int) -> None:
     finally:
         kernel.set_num_threads(before)
     assert norms == [global_norm([param.grad])] * 4
+
+
+_WATCHED = [("lr", "lr_schedule"), ("momentum", "momentum_schedule"), ("lr_schedule", None), ("added", None)]
+_KEYS = st.sampled_from(["lr", "momentum", "lr_schedule", "momentum_schedule", "added", "step", "note"])
+_EDITS = st.tuples(st.sampled_from(["put", "again", "drop", "to the end", "as it was"]), _KEYS)
+
+
+@settings(max_examples=draws(60))
+@given(st.lists(_EDITS, max_size=5), st.lists(_EDITS, max_size=5))
+def test_a_group_holds_while_no_value_is_another(before: list[tuple[str, str]], after: list[tuple[str, str]]) -> None:
+    """However a group's dict was edited: it holds if every watched value that nothing drives is the same object."""
+    group: dict[str, Any] = {"params": [], "lr": object(), "momentum": object(), "lr_schedule": None, "step": 0}
+    _edit(group, before, dict(group))
+    plan = native().Plan([], *ASK)
+    plan.watch([group], {}, _WATCHED, lambda _: None, [])
+    taken = dict(group)
+    _edit(group, after, taken)
+    asked = [key for key, driver in _WATCHED if driver is None or taken.get(driver) is None]
+    expected = all(group.get(key, _WATCHED) is taken.get(key, _WATCHED) for key in asked)
+    assert plan.values_hold() == expected
+    plan.take_values()
+    assert plan.values_hold()
+
+
+def _edit(group: dict[str, Any], edits: list[tuple[str, str]], known: dict[str, Any]) -> None:
+    """Put a new value, the present one under an equal key or the one of before; drop one; or move one to the end."""
+    for edit, key in edits:
+        if edit == "put":
+            group[key] = object()
+        elif edit == "drop":
+            group.pop(key, None)
+        elif edit == "as it was" and key in known:
+            group[key] = known[key]
+        elif key in group:
+            value = group.pop(key) if edit == "to the end" else group[key]
+            group["".join(list(key))] = value
