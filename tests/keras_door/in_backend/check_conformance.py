@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from dataclasses import fields
-from functools import cache
 
 import keras
 import numpy as np
@@ -15,7 +14,7 @@ from models import BACKEND, arrays, stepper, tensor, variable
 from cases import CASES, SHAPES, STEPS, gradients, initial_params
 from downslope import Group
 from downslope.keras import SGD
-from reference import run_reference, settings_by_name, ulp_error
+from reference import reference_of, settings_by_name, ulp_error
 
 # Largest errors seen over the table, in units of the last place at the size met on the way: float32 13.1 on TensorFlow
 # and torch (the case long-memory) and 11.8 on JAX; float64 4.0. What is left is for processors that round otherwise.
@@ -77,12 +76,6 @@ def errors(case, name, param, momentum, dtype, steps=STEPS):
         # Keras keeps the velocity with its sign turned
         found.append(ulp_error(-kept, expected, dtype=dtype, magnitude=size))
     return found
-
-
-@cache
-def reference_of(name):
-    """Return the trajectory of a case, by name, computed once."""
-    return run_reference(next(case for case in CASES if case.name == name))
 
 
 @pytest.mark.parametrize("dtype", BOUND)
