@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 
 import hypothesis
@@ -16,6 +17,10 @@ hypothesis.settings.load_profile("nightly" if NIGHTLY else "every day")
 _state = tempfile.TemporaryDirectory(prefix="downslope-state-")
 os.environ["XDG_STATE_HOME"] = _state.name
 """What is noted of runs that were made here stays out of the home of whoever runs the tests; processes inherit it."""
+
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""What is compiled is kept, as Python does unless told not to: hundreds of processes import the package here."""
 
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]
 """Doctests are looked for in every module, and two modules called conftest would be one."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from cases import NORM_NAMES, SHAPES, STEPS, Case, gradients, initial_params
+from cases import CASES, NORM_NAMES, SHAPES, STEPS, Case, gradients, initial_params
 from downslope.core.groups import assign_groups
 from downslope.core.rule import sgd_rule
 from downslope.core.settings import Settings
@@ -75,6 +76,12 @@ def run_reference(case: Case, steps: int = STEPS) -> Reference:
         trajectory.params.append(dict(params))
         trajectory.velocities.append(dict(velocities))
     return trajectory
+
+
+@cache
+def reference_of(name: str) -> Reference:
+    """Return the trajectory of the table's case of this name, which all tests of a process share and none writes to."""
+    return run_reference(next(case for case in CASES if case.name == name))
 
 
 def settings_by_name(case: Case) -> dict[str, Settings]:

@@ -48,15 +48,21 @@ case $(uname -m) in
     kernels avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprfchw -mprefer-vector-width=512
     ;;
 esac
+for source_file in plan thread_pool torch_team; do
+  # shellcheck disable=SC2086
+  "$compiler" $flags -O2 -c "$source/$source_file.cpp" -o "$build/$source_file.o"
+  objects="$objects $build/$source_file.o"
+done
 for test in kernel_test bits_test; do
   # shellcheck disable=SC2086
-  "$compiler" $flags -O2 "$source/tests/$test.cpp" "$source/plan.cpp" "$source/thread_pool.cpp" \
-    "$source/torch_team.cpp" $objects -pthread -ldl -o "$build/$test"
+  "$compiler" $flags -O2 "$source/tests/$test.cpp" $objects -pthread -ldl -o "$build/$test"
 done
-# shellcheck disable=SC2086
-"$compiler" $flags -O2 "$source/tests/arrays_test.cpp" "$source/arrays.cpp" -o "$build/arrays_test"
 case $sanitizers in
   thread) "$build/kernel_test" threads ;; # steps on several threads are in bits_test, of which this is the half
-  *) "$build/arrays_test" && "$build/kernel_test" ;;
+  *)
+    # shellcheck disable=SC2086
+    "$compiler" $flags -O2 "$source/tests/arrays_test.cpp" "$source/arrays.cpp" -o "$build/arrays_test"
+    "$build/arrays_test" && "$build/kernel_test"
+    ;;
 esac
 "$build/bits_test"

@@ -22,7 +22,7 @@ from cases import CASES, SHAPES, STEPS, gradients, initial_params
 from downslope import Settings
 from downslope.core.rule import sgd_rule
 from downslope.schedules import Exponential
-from reference import run_reference, settings_by_name, ulp_error
+from reference import reference_of, settings_by_name, ulp_error
 
 
 def run_rule(settings, grads, dtype=np.float64):
@@ -41,7 +41,7 @@ def test_reference_is_torch_sgd(case):
     params = {name: torch.tensor(p, requires_grad=True) for name, p in initial_params(np.float64).items()}
     settings = settings_by_name(case)
     optimizer = torch.optim.SGD([{"params": [params[name]]} for name in SHAPES], lr=0.0, foreach=False)
-    expected = run_reference(case)
+    expected = reference_of(case.name)
     for step in range(STEPS):
         grads = gradients(case, step, np.float64)
         for group, name in zip(optimizer.param_groups, SHAPES, strict=True):

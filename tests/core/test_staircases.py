@@ -62,7 +62,8 @@ def test_any_float_period_is_its_shortest_decimal(step, period):
 
 
 LATE_IN_OPTAX = (41, 47, 55, 110, 220)
-SOME = sorted({*LATE_IN_OPTAX, *range(1, 1001, 16)})
+SOME = sorted({*LATE_IN_OPTAX, 10, 30, 64, 100, 1000, *range(1, 1001, 17)})
+"""Odd and even ones, some that people use, and powers of two."""
 DROPS = np.array([1, 2, 3, 4, 5, 7, 8, 11, 16, 23, 32, 47, 64, 100])
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,21 +21,49 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@lru_cache
-def tree(path: Path) -> ast.Module:
-    """Return the syntax tree of a file."""
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+@dataclass(frozen=True)
+class Call:
+    """A call in a file: the text of what is called, its line, and the texts of its keywords' values."""
+
+    called: str
+    line: int
+    keywords: dict[str, str]
 
 
-def imports(path: Path, *, deferred: bool = True) -> Iterator[str]:
-    """Yield every module that a file imports, in absolute form; `from a import b` yields "a" and "a.b".
+@dataclass(frozen=True)
+class Facts:
+    """What the tests ask of a file's syntax tree, which is parsed once and not kept.
 
-    Args:
-        path: A file of the package.
-        deferred: Whether to count imports inside functions and under `if TYPE_CHECKING`.
+    Attributes:
+        imports: Every module that the file imports, in absolute form; `from a import b` gives "a" and "a.b".
+        calls: Every call.
+        names: Every name that the file gives: to classes, functions, arguments, variables and attributes.
+        undocumented: Dotted names of public classes, functions and methods without a docstring; "" is the file.
     """
+
+    imports: tuple[str, ...]
+    calls: tuple[Call, ...]
+    names: frozenset[str]
+    undocumented: tuple[str, ...]
+
+
+@cache
+def facts(path: Path) -> Facts:
+    """Return what a file's syntax tree says."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    nodes = list(ast.walk(tree))
+    calls = (
+        Call(ast.unparse(node.func), node.lineno, {word.arg or "**": ast.unparse(word.value) for word in node.keywords})
+        for node in nodes
+        if isinstance(node, ast.Call)
+    )
+    definitions = [("", tree), *_public(tree.body, "")]
+    undocumented = tuple(name for name, node in definitions if not ast.get_docstring(node))
+    return Facts(tuple(_imports(path, nodes)), tuple(calls), frozenset(_names(nodes)), undocumented)
+
+
+def _imports(path: Path, nodes: list[ast.AST]) -> Iterator[str]:
     package = ("downslope", *path.relative_to(PACKAGE).parent.parts)
-    nodes = ast.walk(tree(path)) if deferred else _at_import_time(tree(path).body)
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -43,25 +72,6 @@ def imports(path: Path, *, deferred: bool = True) -> Iterator[str]:
             module = ".".join((*above, *([node.module] if node.module else [])))
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
-
-
-def _at_import_time(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield from _at_import_time(node.orelse)
-            continue
-        yield node
-        for name in ("body", "orelse", "finalbody", "handlers"):
-            inner = getattr(node, name, None)
-            yield from _at_import_time(inner if isinstance(inner, list) else [])
-
-
-def public_definitions(path: Path) -> Iterator[tuple[str, ast.AST]]:
-    """Yield (dotted name, node) of the module, its public classes and functions, and their public methods."""
-    yield "", tree(path)
-    yield from _public(tree(path).body, "")
 
 
 def _is_another_form(node: ast.AST) -> bool:
@@ -81,16 +91,13 @@ def _public(body: list[ast.stmt], prefix: str) -> Iterator[tuple[str, ast.AST]]:
                 yield from _public(node.body, f"{name}.")
 
 
-def defined_names(path: Path) -> set[str]:
-    """Return every name that a file gives: to classes, functions, arguments, variables and attributes."""
-    names: set[str] = set()
-    for node in ast.walk(tree(path)):
+def _names(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            names.add(node.name)
+            yield node.name
         elif isinstance(node, ast.arg):
-            names.add(node.arg)
+            yield node.arg
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
+            yield node.id
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            names.add(node.attr)
-    return names
+            yield node.attr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import subprocess
@@ -11,7 +10,7 @@ import sys
 import pytest
 
 from downslope.cli.main import COMMANDS
-from house.source_tree import MODULES, PACKAGE, ROOT, defined_names, imports, public_definitions, relative, tree
+from house.source_tree import MODULES, PACKAGE, ROOT, facts, relative
 from work import modules_loaded_by
 
 ROOMS = {
@@ -57,7 +56,7 @@ def test_imports_point_one_way():
     """Imports go core <- exchange <- recipes <- kernel <- front doors <- training <- cli, deferred ones too."""
     for path in MODULES:
         room = room_of(path)
-        for name in imports(path) if room else ():
+        for name in facts(path).imports if room else ():
             parts = name.split(".")
             if parts[0] != "downslope" or len(parts) == 1 or parts[1] not in ROOMS:
                 assert parts[0] != "downslope" or parts[1:2] in ([], ["__version__"]), (
@@ -74,7 +73,7 @@ def test_core_imports_only_numpy():
     """Core needs the standard library, NumPy and itself; and msgspec in the one file that decodes JSON."""
     for path in (PACKAGE / "core").rglob("*.py"):
         allowed = {"numpy", "msgspec"} if path.name == "strict_json.py" else {"numpy"}
-        for name in imports(path):
+        for name in facts(path).imports:
             first = name.split(".")[0]
             own = first == "downslope" and name.startswith("downslope.core")
             assert own or first in allowed or first in sys.stdlib_module_names, f"{relative(path)} imports {name}"
@@ -84,7 +83,7 @@ def test_no_framework_left_of_the_kernel():
     """What is left of the kernel does not know that frameworks exist."""
     for path in MODULES:
         if ROOMS.get(room_of(path) or "core", 9) <= 2:
-            assert not {name.split(".")[0] for name in imports(path)} & HEAVY, relative(path)
+            assert not {name.split(".")[0] for name in facts(path).imports} & HEAVY, relative(path)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -148,7 +147,7 @@ def test_a_command_without_training_loads_no_framework(arguments):
 def test_everything_public_has_a_docstring():
     """Every file, public class, function and method says what it is."""
     for path in MODULES:
-        missing = [name or "the file itself" for name, node in public_definitions(path) if not ast.get_docstring(node)]
+        missing = [name or "the file itself" for name in facts(path).undocumented]
         assert not missing, relative(path)
 
 
@@ -162,7 +161,7 @@ def test_names_say_what_they_name():
     """No drawer of odds and ends, and no abbreviation where the field has a word."""
     vague = re.compile(r"utils?|helpers?|managers?|wd", flags=re.IGNORECASE)
     for path in MODULES:
-        for name in [*path.relative_to(PACKAGE).with_suffix("").parts, *defined_names(path)]:
+        for name in [*path.relative_to(PACKAGE).with_suffix("").parts, *sorted(facts(path).names)]:
             words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
             assert not any(vague.fullmatch(word) for word in words), f"{relative(path)}: {name}"
 
@@ -171,16 +170,13 @@ def test_nothing_unpickles():
     """No file that we read can run code: no pickle, and torch.load only with weights_only=True."""
     unsafe = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
     for path in MODULES:
-        assert not {name.split(".")[0] for name in imports(path)} & unsafe, relative(path)
+        assert not {name.split(".")[0] for name in facts(path).imports} & unsafe, relative(path)
     for path in MODULES:
-        for node in ast.walk(tree(path)):
-            if not isinstance(node, ast.Call):
-                continue
-                keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-                if ast.unparse(node.func) == "torch.load":
-                    assert keywords.get("weights_only") == "True", f"{relative(path)}:{node.lineno}"
-                assert keywords.get("allow_pickle", "False") == "False", f"{relative(path)}:{node.lineno}"
-                assert ast.unparse(node.func) not in {"eval", "exec", "torch.save"}, f"{relative(path)}:{node.lineno}"
+        for call in facts(path).calls:
+            if call.called == "torch.load":
+                assert call.keywords.get("weights_only") == "True", f"{relative(path)}:{call.line}"
+            assert call.keywords.get("allow_pickle", "False") == "False", f"{relative(path)}:{call.line}"
+            assert call.called not in {"eval", "exec", "torch.save"}, f"{relative(path)}:{call.line}"
 
 
 OPENS_ITSELF = {
@@ -205,7 +201,7 @@ def test_files_are_read_through_one_door():
     """Whoever opens a file goes through core/files.py, which waits for no FIFO and knows sizes before it reads."""
     for path in MODULES:
         place = path.relative_to(PACKAGE).as_posix()
-        calls = {ast.unparse(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
+        calls = {call.called for call in facts(path).calls}
         opening = {
             call for call in calls if re.search(r"(^|\.)(read_text|read_bytes|open)$|^np\.load$|^h5py\.File$", call)
         }

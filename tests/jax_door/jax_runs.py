@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -17,15 +16,8 @@ import optax
 import pytest
 
 from cases import CASES, SHAPES, STEPS, Case, gradients, initial_params
-from reference import Reference, run_reference
 
 Tree = dict[str, Any]
-
-
-@cache
-def reference(name: str) -> Reference:
-    """Return the float64 trajectory of the case of this name, computed once."""
-    return run_reference(next(case for case in CASES if case.name == name))
 
 
 def nested(flat: Tree) -> Tree:
@@ -126,9 +118,16 @@ BATCH = 24
 
 
 def batches(cases: Any = CASES) -> list[Any]:
-    """Return the cases in parts, as parameters of a test."""
-    parts = [cases[start : start + BATCH] for start in range(0, len(cases), BATCH)]
-    return [pytest.param(part, id=f"{part[0]}...{part[-1]}") for part in parts]
+    """Return the cases in parts, as parameters of a test.
+
+    A program is compiled anew whenever another parameter begins to have gradients or has none: cases that share when
+    this is are in one part, so that only they are.
+    """
+    alike: dict[str, list[Case]] = {}
+    for case in cases:
+        alike.setdefault(repr((case.first_gradient, case.every)), []).append(case)
+    parts = [found[start : start + BATCH] for found in alike.values() for start in range(0, len(found), BATCH)]
+    return [pytest.param(tuple(part), id=f"{part[0]}...{part[-1]}") for part in parts]
 
 
 def run_together(

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax_runs import batches, flat, reference, run, run_together, update_and_apply
+from jax_runs import batches, flat, run, run_together, update_and_apply
 
 from cases import CASES, STEPS, Case
 from downslope.jax import sgd
-from reference import settings_by_name, ulp_error
+from reference import reference_of, settings_by_name, ulp_error
 
 BY_NAME = {case.name: case for case in CASES}
 
@@ -26,7 +26,7 @@ def errors(case, params, state, dtype, *, velocity_dtype=None, unit=None, steps=
 
     Formats, and who has a velocity, are checked on the way.
     """
-    expected, settings = reference(case.name), settings_by_name(case)
+    expected, settings = reference_of(case.name), settings_by_name(case)
     assert int(state.count) == steps
     found = [0.0, 0.0]
     for name, param in flat(params).items():

@@ -96,7 +96,7 @@ DROPS = np.array([1, 2, 3, 4, 5, 7, 8, 11, 16, 23, 32, 47, 64, 100])
 @pytest.mark.parametrize(
     "periods",
     [
-        pytest.param(sorted({*LATE_IN_OPTAX, *range(1, 1001, 24)}), id="some"),
+        pytest.param(sorted({*LATE_IN_OPTAX, 10, 30, 64, 100, 1000, *range(1, 1001, 23)}), id="some"),
         *(pytest.param(range(low, low + 100), id=f"{low}-{low + 99}") for low in range(1, 1001, 100) if NIGHTLY),
     ],
 )

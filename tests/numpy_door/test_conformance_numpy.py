@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -16,10 +11,8 @@ import pytest
 from cases import CASES, NORM_NAMES, STEPS, Case, gradients, initial_params
 from downslope import kernel
 from downslope.numpy import SGD
-from reference import Reference, run_reference, ulp_error
+from reference import reference_of, ulp_error
 
-ROOT = Path(__file__).resolve().parents[2]
-CHOSEN = "not test_case_is_within_its_bound_of_the_float64_rule or float32"
 FORMATS = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 needs_kernel = pytest.mark.skipif(kernel.load_native() is None, reason=f"no kernel here: {kernel.backend()}")
 PATHS = [pytest.param(True, id="kernel", marks=needs_kernel), pytest.param(False, id="rule")]
@@ -28,12 +21,6 @@ PATHS = [pytest.param(True, id="kernel", marks=needs_kernel), pytest.param(False
 # (the case long-memory, whose velocity sums a hundred gradients at momentum 0.999; 14.6 without it), float16 14.0,
 # bfloat16 14.9. float64: 9.0 by the kernel; none at all by the rule, which is what it is compared with.
 BOUNDS = {np.float16: 18.0, ml_dtypes.bfloat16: 18.0, np.float32: 32.0, np.float64: 12.0}
-
-
-@cache
-def reference_of(name: str) -> Reference:
-    """Return the float64 trajectory of a case, which no kernel has touched."""
-    return run_reference(next(case for case in CASES if case.name == name))
 
 
 def run(case: Case, dtype: Any, fused: bool | None) -> SGD:
@@ -71,27 +58,6 @@ def test_the_kernel_is_the_default(dtype: Any) -> None:
     for name, param in ours.params.items():
         assert param.tobytes() == theirs.params[name].tobytes()
         assert ours.velocity[name].tobytes() == theirs.velocity[name].tobytes()
-
-
-@pytest.mark.slow
-def test_without_the_kernel_the_same_tests_pass() -> None:
-    """With DOWNSLOPE_KERNEL=off, the door's conformance and what users see are as they are with the kernel.
-
-    The rule's own path is the same whether or not there is a kernel: of the table, float32 is enough here.
-    """
-    files = ("test_conformance_numpy.py", "test_numpy_door.py", "test_aliasing.py", "test_foreign_arrays.py")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not slow", "-rs", "-k", CHOSEN]
-        + [f"tests/numpy_door/{file}" for file in files],
-        env={**os.environ, "DOWNSLOPE_KERNEL": "off"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    assert "switched off by DOWNSLOPE_KERNEL=off" in done.stdout
 
 
 def test_names_of_normalisation_layers_make_no_difference_here() -> None:

@@ -1,6 +1,6 @@
-"""One of two processes that train a sharded model by FSDP2 (gloo, on CPUs). Run by test_sharded.py; no test lives here.
+"""Two processes that train a sharded model by FSDP2 (gloo, on CPUs). Run by test_sharded.py; no test lives here.
 
-    python sharded_child.py RANK RENDEZVOUS_FILE
+    python sharded_child.py FOLDER     with the kernel and without, each by two processes forked of one that has torch
 
 Both processes get the same data, so that averaging gradients changes nothing, and every sharded trajectory must have
 the bits of the same one in a single process, which each process computes beside it.
@@ -9,17 +9,21 @@ the bits of the same one in a single process, which each process computes beside
 from __future__ import annotations
 
 import copy
+import os
 import sys
+import traceback
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+import torch._dynamo  # what every optimizer of torch loads at its first use: once here, not in each process
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.fsdp import fully_shard
 
-from downslope.schedules import Exponential
-from downslope.torch import SGD
+if TYPE_CHECKING:
+    from downslope.torch import SGD
 
 BASE: dict[str, Any] = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}
 WIDTH = 7  # odd, so that the shards differ in size
@@ -62,6 +66,8 @@ def check(
     name: str, dtype: torch.dtype = torch.float32, *, poison: bool = False, exact: bool = True, **own: Any
 ) -> Any:
     """Train alone and sharded, and compare bits of parameters and velocities (or closeness, where sums differ)."""
+    from downslope.torch import SGD  # in the forked process, which has said whether there is a kernel
+
     settings = BASE | own
     alone = model_of(dtype)
     together = sharded(alone)
@@ -85,13 +91,15 @@ def check(
     return optimizers[1]
 
 
-def main() -> None:
-    """Run every check."""
-    rank, rendezvous = int(sys.argv[1]), sys.argv[2]
+def work(kernel: str, rank: int, rendezvous: Path) -> None:
+    """Run every check as one of two processes."""
+    from downslope.schedules import Exponential
+
     dist.init_process_group(
         "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2, timeout=timedelta(seconds=300)
     )
     plan = check("plain")._plan
+    assert plan.has_kernel <= (kernel == "on"), "it is switched off"
     if plan.has_kernel:
         assert not plan.rest, "the kernel takes the local shards"
     check("schedule", lr=Exponential(0.1, rate=0.5, every=2, staircase=True))
@@ -105,7 +113,34 @@ def main() -> None:
     check("skipped", on_nonfinite="skip", poison=True)
     dist.barrier()
     dist.destroy_process_group()
-    print("done")
+    print(f"kernel {kernel}, process {rank}: done", flush=True)
+
+
+def fork(kernel: str, rank: int, rendezvous: Path) -> int:
+    """Let a process of its own work; return its process id."""
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        os.environ["DOWNSLOPE_KERNEL"] = kernel  # before anything of ours is imported
+        work(kernel, rank, rendezvous)
+        code = 0
+    except BaseException:  # noqa: BLE001  a forked process must never return into its parent's code
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def main() -> None:
+    """Run every check with the kernel and without."""
+    folder = Path(sys.argv[1])
+    failed = False
+    for kernel in ("on", "off"):
+        workers = [fork(kernel, rank, folder / kernel) for rank in range(2)]
+        statuses = [os.waitpid(worker, 0)[1] for worker in workers]
+        failed |= any(statuses)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,31 @@
 """A process that trains, for test_step_in_backward_processes.py: one of two that share their gradients, or one alone.
 
-python step_in_backward_child.py fsdp RANK STORE OUT     two processes, fully_shard, both ways of stepping
-python step_in_backward_child.py ddp RANK STORE OUT      two processes, DistributedDataParallel in both orders
-python step_in_backward_child.py memory WITHIN           one process: peak bytes per parameter of a few steps
+python step_in_backward_child.py FOLDER
+
+It forks, with torch in memory, and writes what each process finds to a file of the folder:
+
+    fsdp.RANK     two processes, fully_shard, both ways of stepping
+    ddp.RANK      two processes, DistributedDataParallel in both orders
+    memory.WITHIN one process: peak bytes per parameter of a few steps, in the backward pass (1) or after it (0)
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
+import traceback
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # what every optimizer of torch loads at its first use: once here, not in each process
+import torch.distributed as dist
+
+if dist.is_available():
+    from torch.distributed.fsdp import fully_shard
 
 from downslope.core.errors import SettingsError
 from downslope.torch import SGD
@@ -36,8 +47,6 @@ def batch(step: int) -> torch.Tensor:
 
 def train_sharded(rank: int, *, within: bool, micro: int) -> list[list[float]]:
     """Return the whole parameters after some steps of a sharded model."""
-    from torch.distributed.fsdp import fully_shard
-
     network = model()
     for layer in network:
         if list(layer.parameters()):
@@ -116,17 +125,10 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def main() -> None:
-    """Do what the command line says and write the answer."""
-    torch.set_num_threads(1)
-    what = sys.argv[1]
-    if what == "memory":
-        print(json.dumps(peak_of_steps(within=sys.argv[2] == "True")))
-        return
-    rank, store, out = int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{store}", rank=rank, world_size=2, timeout=timedelta(seconds=300)
-    )
+def train_or_be_refused(what: str, rank: int, folder: Path) -> Any:
+    """Return what one of two processes finds."""
+    store = f"file://{folder / what}.store"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2, timeout=timedelta(seconds=300))
     answer: Any
     if what == "ddp":
         answer = [refused(wrap_first=True), refused(wrap_first=False)]
@@ -139,9 +141,41 @@ def main() -> None:
             }
             for micro in (1, 3)
         }
-    out.write_text(json.dumps(answer), encoding="utf-8")
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    dist.barrier()
+    dist.destroy_process_group()
+    return answer
+
+
+def fork(what: str, number: int, folder: Path) -> int:
+    """Let a process of its own find its answer and write it; return its process id."""
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        if what == "memory":
+            answer = peak_of_steps(within=bool(number))
+        else:
+            answer = train_or_be_refused(what, number, folder)
+        (folder / f"{what}.{number}").write_text(json.dumps(answer), encoding="utf-8")
+        code = 0
+    except BaseException:  # noqa: BLE001  a forked process must never return into its parent's code
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def main() -> None:
+    """Do it all, each pair of processes at once."""
+    torch.set_num_threads(1)
+    folder = Path(sys.argv[1])
+    failed = False
+    shared = ("fsdp", "ddp") if dist.is_available() else ()
+    for what, numbers in (("memory", (1,)), ("memory", (0,)), *((what, (0, 1)) for what in shared)):
+        processes = [fork(what, number, folder) for number in numbers]
+        statuses = [os.waitpid(process, 0)[1] for process in processes]
+        failed |= any(statuses)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from cases import CASES, NORM_NAMES, SHAPES, STEPS, Case, gradients, initial_par
 from downslope.core.groups import assign_groups
 from downslope.core.schedules.base import value_at
 from downslope.torch import SGD
-from reference import Reference, run_reference, settings_by_name, ulp_error
+from reference import reference_of, settings_by_name, ulp_error
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -22,15 +23,6 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # own step is 27.3 away; velocities 16.6 and 6.0. The bounds leave a little room for processors that round otherwise.
 PARAM_BOUND_ULP = {"float32": 32.0, "float64": 24.0}
 VELOCITY_BOUND_ULP = {"float32": 20.0, "float64": 12.0}
-
-_REFERENCES: dict[str, Reference] = {}
-
-
-def reference(case: Case) -> Reference:
-    """Return the float64 trajectory of a case, computed once."""
-    if case.name not in _REFERENCES:
-        _REFERENCES[case.name] = run_reference(case)
-    return _REFERENCES[case.name]
 
 
 class CaseModel(torch.nn.Module):
@@ -75,8 +67,13 @@ def run_ours(case: Case, dtype: torch.dtype, **options: Any) -> tuple[CaseModel,
     return model, optimizer
 
 
-def run_torchs(case: Case, **options: Any) -> CaseModel:
-    """Take all steps of a case with `torch.optim.SGD` at float64, writing each schedule's value into the groups."""
+@cache
+def run_torchs(name: str, **options: Any) -> dict[str, np.ndarray]:
+    """Take all steps of a case with `torch.optim.SGD` at float64, writing each schedule's value into the groups.
+
+    What it comes to is the same for every way of ours, so it is run once.
+    """
+    case = next(case for case in CASES if case.name == name)
     model = CaseModel(torch.float64)
     names = dict(model.named_parameters())
     settings = settings_by_name(case)
@@ -100,7 +97,7 @@ def run_torchs(case: Case, **options: Any) -> CaseModel:
         for group, s in zip(optimizer.param_groups, own, strict=True):
             group |= {key: value_at(getattr(s, key), step) for key in ("lr", "momentum", "weight_decay")}
         optimizer.step()
-    return model
+    return {name: param.detach().numpy() for name, param in model.named_parameters()}
 
 
 def test_the_table_is_large_enough() -> None:
@@ -114,7 +111,7 @@ def test_the_table_is_large_enough() -> None:
 def test_case_against_the_float64_rule(case: Case, dtype: str, record_property: Any) -> None:
     """100 steps stay within the bound of the float64 rule; velocities too; no gradient is written to on the way."""
     model, optimizer = run_ours(case, DTYPES[dtype])
-    answer = reference(case)
+    answer = reference_of(case.name)
     worst_param = worst_velocity = 0.0
     for name, param in model.named_parameters():
         error = ulp_error(param.detach().numpy(), answer.params[-1][name], magnitude=answer.magnitudes[name])
@@ -139,13 +136,13 @@ def test_case_against_the_float64_rule(case: Case, dtype: str, record_property: 
 def test_case_against_torchs_sgd(case: Case, foreach: bool) -> None:
     """At float64, torch's for-loop, foreach and fused implementations agree within 1e-12 relative."""
     model, _ = run_ours(case, torch.float64, foreach=foreach)
-    magnitudes = reference(case).magnitudes
+    magnitudes = reference_of(case.name).magnitudes
     late = bool(case.first_gradient or case.every)
     # torch's fused step raises a TypeError for a first gradient that comes later than the others'
     for options in ({"foreach": False}, {"foreach": True}, *([] if late else [{"fused": True}])):
-        theirs = dict(run_torchs(case, **options).named_parameters())
+        theirs = run_torchs(case.name, **options)
         for name, param in model.named_parameters():
-            gap = np.abs(param.detach().numpy() - theirs[name].detach().numpy())
+            gap = np.abs(param.detach().numpy() - theirs[name])
             assert np.all(gap <= 1e-12 * magnitudes[name]), f"{name} against {options}"
 
 
@@ -154,7 +151,7 @@ def test_multi_tensor_and_per_tensor_agree(case: Case) -> None:
     """Both paths are the same rule with the same roundings, up to a few units of the last place."""
     one, _ = run_ours(case, torch.float32, foreach=True)
     other, _ = run_ours(case, torch.float32, foreach=False)
-    magnitudes = reference(case).magnitudes
+    magnitudes = reference_of(case.name).magnitudes
     for (name, param), twin in zip(one.named_parameters(), other.parameters(), strict=True):
         error = ulp_error(param.detach().numpy(), twin.detach().double().numpy(), magnitude=magnitudes[name])
         assert error <= PARAM_BOUND_ULP["float32"]

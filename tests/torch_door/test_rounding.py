@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +16,6 @@ from downslope.core.errors import SettingsError, StateError
 from downslope.kernel.random_bits import random_bits, step_key
 from downslope.torch import SGD
 
-ROOT = Path(__file__).resolve().parents[2]
 WAYS: list[dict[str, Any]] = [{}, {"foreach": True}, {"foreach": False}, {"fused": False}]
 
 
@@ -207,18 +202,3 @@ def test_specials_stay_what_they_are() -> None:
         assert param[:2].tolist() == [float("inf"), float("-inf")]
         assert param[2].isnan()
         assert param[3] == 0.5
-
-
-@pytest.mark.slow
-def test_all_of_it_without_the_kernel() -> None:
-    """The tests of this file, with the kernel switched off."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not slow", __file__],
-        env={**os.environ, "DOWNSLOPE_KERNEL": "off"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]

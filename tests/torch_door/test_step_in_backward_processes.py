@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +15,26 @@ import torch
 CHILD = Path(__file__).with_name("step_in_backward_child.py")
 
 
-def run_two(what: str, folder: Path) -> list[Any]:
-    """Run two processes to their end and return what each wrote."""
-    children = [
-        subprocess.Popen(
-            [sys.executable, str(CHILD), what, str(rank), str(folder / "store"), str(folder / f"{rank}.json")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        said = [child.communicate(timeout=120)[0] for child in children]
-    finally:
-        for child in children:
-            child.kill()
-    assert [child.returncode for child in children] == [0, 0], "\n".join(said)
-    return [json.loads((folder / f"{rank}.json").read_text(encoding="utf-8")) for rank in range(2)]
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, tuple[int, ...]], list[Any]]:
+    """Return a function that gives what the processes of a name found; all were forked of one."""
+    folder = tmp_path_factory.mktemp("processes")
+    command = [sys.executable, str(CHILD), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=360, check=False)
+
+    def answers(what: str, numbers: tuple[int, ...] = (0, 1)) -> list[Any]:
+        files = [folder / f"{what}.{number}" for number in numbers]
+        assert all(file.exists() for file in files), done.stdout + done.stderr
+        return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+    return answers
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
-def test_fully_shard_moves_by_the_same_bits(tmp_path: Path) -> None:
+def test_fully_shard_moves_by_the_same_bits(found: Callable[..., list[Any]]) -> None:
     """On shards a step within the backward pass is the step after it, with and without accumulation."""
-    first, second = run_two("fsdp", tmp_path)
+    first, second = found("fsdp")
     assert first == second
     for runs in first.values():
         assert runs["within"] == runs["after"]
@@ -48,21 +44,17 @@ def test_fully_shard_moves_by_the_same_bits(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
-def test_data_parallel_replicas_are_refused(tmp_path: Path) -> None:
+def test_data_parallel_replicas_are_refused(found: Callable[..., list[Any]]) -> None:
     """Whether the model was wrapped before the optimizer was made or after, both processes say what to do instead."""
-    for messages in run_two("ddp", tmp_path):
+    for messages in found("ddp"):
+        assert len(messages) == 2
         for message in messages:
             assert "step_in_backward=True` under DistributedDataParallel" in message
             assert "fully_shard" in message
 
 
 @pytest.mark.slow
-def test_peak_memory_is_lower_by_a_set_of_gradients() -> None:
+def test_peak_memory_is_lower_by_a_set_of_gradients(found: Callable[..., list[Any]]) -> None:
     """Of six equal layers' 4 bytes of gradient per parameter, at least two thirds are never held."""
-    peak = {}
-    for within in (True, False):
-        done = subprocess.run(
-            [sys.executable, str(CHILD), "memory", str(within)], check=True, capture_output=True, text=True, timeout=120
-        )
-        peak[within] = json.loads(done.stdout)
-    assert peak[False] - peak[True] > 4 * 2 / 3
+    after, within = found("memory", (0, 1))
+    assert after - within > 4 * 2 / 3

@@ -24,10 +24,17 @@ def read(*runs, out):
     return Page(out.read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def page(tmp_path):
-    """The page of a finished run of 299 steps."""
-    return read(build_run(tmp_path / "first"), out=tmp_path / "page.html")
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The file of the page of a finished run of 299 steps, which nobody changes."""
+    folder = tmp_path_factory.mktemp("report")
+    return write_report([build_run(folder / "first")], folder / "page.html")
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    """That page, read back."""
+    return Page(written.read_text(encoding="utf-8"))
 
 
 def test_headline_numbers_are_the_logs(page):
@@ -51,9 +58,9 @@ def test_best_is_not_the_last(tmp_path):
     assert "best 0.0123, step 45" in page.text
 
 
-def test_the_page_fetches_nothing(page, tmp_path):
+def test_the_page_fetches_nothing(page, written):
     """No address leads out of the page: pictures are data, links are anchors, and the page forbids the rest."""
-    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    html = written.read_text(encoding="utf-8")
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
     assert not re.search(r"https?:|//cdn|@import|url\((?!#)", html)
     assert not {"script", "link", "iframe", "object", "embed", "base"} & {tag for tag, _ in page.tags}

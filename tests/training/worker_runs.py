@@ -1,6 +1,6 @@
 """Runs on several processes for the tests: forked from one that has torch, and killed at chosen steps.
 
-A program too, so that no test's own process is forked: worker_runs.py matrix|cases|exchanges|sharded FOLDER
+A program too, so that no test's own process is forked: worker_runs.py FOLDER [matrix] [cases] [exchanges] [sharded]
 """
 
 import gc
@@ -11,6 +11,7 @@ import shutil
 import signal
 import struct
 import sys
+import traceback
 from pathlib import Path
 
 import torch
@@ -168,7 +169,6 @@ def matrix(root):
         show(f"{' -> '.join(map(str, path))} workers, {which} killed", found)
         assert found == expected, f"{path}, {which} killed"
         shutil.rmtree(folder)
-    print("all equal")
 
 
 def cases(root):
@@ -182,7 +182,6 @@ def cases(root):
             found.append(fingerprints(folder))
             show(f"{name}: {size} workers", found[-1])
         assert all(other == found[0] for other in found), name
-    print("all equal")
 
 
 def sharded(root):
@@ -211,7 +210,6 @@ def sharded(root):
         found = weights(folder)
         show(f"sharded: {' -> '.join(map(str, path))} workers", found)
         assert found == expected, path
-    print("all equal")
 
 
 def weights(folder):
@@ -240,7 +238,6 @@ def exchanges(root):
             for rank in range(size):
                 assert (folder / f"{seed}.{rank}").read_bytes() == expected, (size, leaves, seed, rank)
         print(f"{leaves} leaves on {size} workers")
-    print("all equal")
 
 
 def summed(workers, leaves, seed):
@@ -282,11 +279,25 @@ def summed(workers, leaves, seed):
 
 
 def main():
-    """Run what the command line names."""
-    what, folder = sys.argv[1:]
+    """Run what the command line names, each in a process of its own."""
+    root, *parts = sys.argv[1:]
     torch.set_num_threads(1)
     gc.freeze()  # so that a forked process does not copy the pages of what was imported
-    {"matrix": matrix, "cases": cases, "exchanges": exchanges, "sharded": sharded}[what](Path(folder))
+    for part in parts:
+        process = os.fork()  # what one part replaces is not replaced in the next
+        if process == 0:
+            code = 1
+            try:
+                {"matrix": matrix, "cases": cases, "exchanges": exchanges, "sharded": sharded}[part](Path(root) / part)
+                print(f"{part}: all equal")
+                code = 0
+            except BaseException:  # noqa: BLE001  a forked process must never return into its parent's code
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        if os.waitpid(process, 0)[1]:
+            sys.exit(f"{part}: failed")
 
 
 if __name__ == "__main__":

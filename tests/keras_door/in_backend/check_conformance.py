@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from dataclasses import fields
-from functools import cache
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from models import BACKEND, arrays, stepper, tensor, variable
 from cases import CASES, SHAPES, STEPS, gradients, initial_params
 from downslope import Group
 from downslope.keras import SGD
-from reference import run_reference, settings_by_name, ulp_error
+from reference import reference_of, settings_by_name, ulp_error
 
 # Largest errors seen over the table, in units of the last place at the size met on the way: float32 13.1 on TensorFlow
 # and torch (the case long-memory) and 11.8 on JAX; float64 4.0. What is left is for processors that round otherwise.
@@ -42,25 +42,47 @@ def floating(dtype):
             keras.config.set_floatx("float32")
 
 
-def whole_table(cases, names):
+ALIKE = ("first.bias", "temperature")
+"""Parameters on which cases without groups are run, in one variable: steps are elementwise, and tracing takes long."""
+
+
+def whole_table(cases):
     """Return an optimizer that runs many steady cases at once, one group for each of their settings.
 
     Args:
         cases: The cases.
-        names: Parameters on which cases without groups are run: the step is elementwise, and time is short.
 
     Returns:
-        The optimizer, and the names of (case, parameter) in its order.
+        The optimizer, and in its order the case and the names of the parameters that are in each variable.
     """
     own, groups = [], []
     for case in cases:
         settings = settings_by_name(case)
-        taken = list(SHAPES) if case.groups else names
-        own += [(case, name) for name in taken]
-        for each in {settings[name]: None for name in taken}:
-            match = tuple(f"{case}.{name}" for name in taken if settings[name] == each)
+        taken = [(name,) for name in SHAPES] if case.groups else [ALIKE]
+        own += [(case, names) for names in taken]
+        for each in {settings[names[0]]: None for names in taken}:
+            match = tuple(path_of(case, names) for names in taken if settings[names[0]] == each)
             groups.append(Group(match=match, **{field.name: getattr(each, field.name) for field in fields(each)}))
     return SGD(groups=groups), own
+
+
+def path_of(case, names):
+    """Return what the variable of some parameters of a case is called."""
+    return f"{case}.{'+'.join(names)}"
+
+
+def in_one(values, names):
+    """Return some parameters' arrays as one; a single one keeps its shape."""
+    return values[names[0]] if len(names) == 1 else np.concatenate([values[name].ravel() for name in names])
+
+
+def parted(values, names):
+    """Return by name what `in_one` joined."""
+    if len(names) == 1:
+        return {names[0]: values}
+    sizes = [math.prod(SHAPES[name]) for name in names]
+    parts = np.split(values, np.cumsum(sizes)[:-1])
+    return {name: part.reshape(SHAPES[name]) for name, part in zip(names, parts, strict=True)}
 
 
 def errors(case, name, param, momentum, dtype, steps=STEPS):
@@ -79,27 +101,24 @@ def errors(case, name, param, momentum, dtype, steps=STEPS):
     return found
 
 
-@cache
-def reference_of(name):
-    """Return the trajectory of a case, by name, computed once."""
-    return run_reference(next(case for case in CASES if case.name == name))
-
-
 @pytest.mark.parametrize("dtype", BOUND)
 def test_the_whole_table_compiled(dtype, record_property):
     """Every steady case (in float64 every fourth), in one step compiled as `fit` does, ends within the bound."""
     start = initial_params(np.float64)
     with floating(dtype):
-        optimizer, own = whole_table(STEADY if dtype == "float32" else STEADY[::4], ["first.bias", "temperature"])
-        variables = [variable(start[name], f"{case}.{name}", dtype) for case, name in own]
+        optimizer, own = whole_table(STEADY if dtype == "float32" else STEADY[::4])
+        variables = [variable(in_one(start, names), path_of(case, names), dtype) for case, names in own]
         step = stepper(optimizer, variables)
         for count in range(STEPS):
-            given = {name: tensor(g, dtype) for name, g in gradients(STEADY[0], count, np.float64).items()}
-            step([given[name] for _, name in own])
-        found = {
-            (case.name, name): errors(case, name, param, momentum, dtype)
-            for (case, name), param, momentum in zip(own, variables, optimizer.momentums, strict=True)
-        }
+            given = gradients(STEADY[0], count, np.float64)
+            grads = {names: tensor(in_one(given, names), dtype) for names in dict.fromkeys(names for _, names in own)}
+            step([grads[names] for _, names in own])
+        found = {}
+        for (case, names), param, momentum in zip(own, variables, optimizer.momentums, strict=True):
+            (ended,) = arrays([param])
+            velocities = {} if momentum is None else parted(arrays([momentum])[0], names)
+            for name, values in parted(ended, names).items():
+                found[case.name, name] = errors(case, name, values, velocities.get(name), dtype)
     worst = max(found, key=lambda key: max(found[key]))
     record_property("worst", f"{worst} {found[worst]}")
     assert not {key: value for key, value in found.items() if max(value) > BOUND[dtype]}
