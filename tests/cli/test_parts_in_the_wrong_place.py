@@ -100,7 +100,7 @@ def test_a_run_is_resumed_by_its_folder_or_one_checkpoint(trained, capsys, tmp_p
             assert f"--resume {run}." in message
         assert not (tmp_path / "new").exists()
     neither = fail(["train", "--resume", tmp_path], capsys)
-    assert neither.startswith(f"--resume {tmp_path}: is a folder, but neither a run folder nor a checkpoint. Give auto,")
+    assert neither.startswith(f"--resume {tmp_path}: is a folder, but neither a run folder nor a checkpoint. Give")
 
 
 @pytest.mark.parametrize("command", ["resume", "watch", "evaluate", "predict", "report"])

@@ -159,8 +159,6 @@ def _check(parser: CommandParser, arguments: Any) -> None:
         )
     if arguments.output.exists() and not arguments.force:
         raise UsageError(f"convert: {shown(arguments.output)} is there already. Give another name, or --force.")
-    if not arguments.output.parent.is_dir():
-        raise UsageError(f"convert: {shown(arguments.output.parent)} is no folder. Make it first.")
 
 
 def _read_like(path: Path | None, target: str) -> KerasFile | None:

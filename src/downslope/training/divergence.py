@@ -12,7 +12,7 @@ _LARGE = 10.0
 
 
 def advise_on_divergence(recipe: Recipe, dataset: Dataset) -> str:
-    """Return sentences on what makes gradients large, in the data or else in the settings, and what else there is to do.
+    """Return sentences on what makes gradients large, in the data or else the settings, and what else there is to do.
 
     Every remedy is a key of the recipe, by its whole path.
 
