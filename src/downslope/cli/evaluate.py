@@ -28,7 +28,8 @@ def execute(words: Sequence[str]) -> int:
             "loss, and accuracy with the rates of each class, errors of numbers, or rates of wrong sequences. A run\n"
             "on a table takes a table with the target in it; one on images a folder with a sub-folder for\n"
             "each class; one on sequences lines of an input, a tab and a right answer; others an .npz file with the\n"
-            "arrays `inputs` and `targets`."
+            "arrays `inputs` and `targets`. Exit code 1 says that some examples could not be rated, or that the\n"
+            "loss or another number is not finite."
         ),
         example="downslope evaluate runs/digits --checkpoint best",
     )
@@ -42,7 +43,9 @@ def execute(words: Sequence[str]) -> int:
     from downslope.training.evaluate import evaluate_run
 
     result = evaluate_run(run, arguments.checkpoint, arguments.input)
-    code = 1 if result["refused"] else 0
+    from downslope.training.remarks import not_finite
+
+    code = 1 if result["refused"] or not_finite(result) else 0
     if arguments.json:
         print_json(result)
         return code

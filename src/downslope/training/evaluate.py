@@ -35,13 +35,14 @@ from downslope.training.class_weights import weigh_classes
 from downslope.training.data import Dataset, load_data
 from downslope.training.data.dataset import Examples, take_held_out
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
-from downslope.training.held_out import NONFINITE, measure
+from downslope.training.held_out import measure
 from downslope.training.imports import is_import_path
 from downslope.training.input_files import read_examples
 from downslope.training.losses import choose
 from downslope.training.models import build_model
 from downslope.training.neighbouring import describe_no_checkpoint
 from downslope.training.objective import LengthRates, Rates, build_objective
+from downslope.training.remarks import NONFINITE, not_finite
 from downslope.training.run_folder import EMA, MODEL, RunFolder
 
 CHANGED = (
@@ -197,6 +198,8 @@ def evaluate_run(run: str | Path, checkpoint: str = "last", source: str | Path |
             bad, whose = int(rates.metrics[NONFINITE]), " of the averaged model" if prefix else ""
             said = f"{bad:,} of {rates.asked:,} outputs{whose} are no finite numbers; none of these counts as right"
             notes = (*notes, said)
+        elif said := not_finite(rates.metrics):
+            notes = (*notes, f"{said}{' with the averaged model' if prefix else ''}")
         if rates.by_length:
             found[f"{prefix}by_length"] = [_as_table(one) for one in rates.by_length]
         by_class = None if prefix else classes_of(dataset, targets, rates.outputs)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from torch import nn
 
-from downslope.training.held_out import NONFINITE, measure
+from downslope.training.held_out import measure
 from downslope.training.parallel.workers import ALONE, Workers
+from downslope.training.remarks import NONFINITE
 from downslope.training.task import Task
 
 Record = Callable[..., None]
