@@ -8,8 +8,9 @@ from typing import Any
 
 from downslope.cli.arguments import CommandParser
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
-from downslope.cli.tables import count_of, format_number, format_percent, format_table
+from downslope.cli.tables import count_of, format_number, format_table
 from downslope.core.shown import printable, shown
+from downslope.recipes.numbers import percent_text
 
 
 def execute(words: Sequence[str]) -> int:
@@ -83,7 +84,7 @@ def _lines_of_classes(rows: Sequence[Mapping[str, Any]], confusion: Sequence[Seq
 
 
 def _rate(fraction: float | None) -> str:
-    return "-" if fraction is None else format_percent(fraction)
+    return "-" if fraction is None else percent_text(fraction)
 
 
 def _table_of_lengths(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -94,7 +95,7 @@ def _table_of_lengths(rows: Sequence[Mapping[str, Any]]) -> str:
         [
             f"{row['shortest']}" if row["shortest"] == row["longest"] else f"{row['shortest']}-{row['longest']}",
             f"{row['examples']:,}",
-            *(format_percent(row[name]) for name in rates),
+            *(percent_text(row[name]) for name in rates),
             "longer" if row["longer"] else "",
         ]
         for row in rows
@@ -128,7 +129,7 @@ def describe_metrics(metrics: Mapping[str, Any], prefix: str = "") -> str:
     mine = [name for name in metrics if name.startswith(prefix) and (prefix or not name.startswith("ema_"))]
     rates = [name for name in mine if name.endswith("_error_rate")]
     shares = rates or [name for name in mine if name == f"{prefix}accuracy"]
-    words = [f"{name.removeprefix(prefix).replace('_', ' ')} {format_percent(metrics[name])}" for name in shares]
+    words = [f"{name.removeprefix(prefix).replace('_', ' ')} {percent_text(metrics[name])}" for name in shares]
     numbers = [name for name in ("rmse", "mae", "r2") if f"{prefix}{name}" in metrics]
     words += [f"{name.upper()} {format_number(metrics[f'{prefix}{name}'])}" for name in numbers]
     bad = metrics.get(f"{prefix}nonfinite_outputs", 0)

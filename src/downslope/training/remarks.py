@@ -12,6 +12,7 @@ from typing import Any
 
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.base import value_at
+from downslope.recipes.numbers import percent_text
 from downslope.recipes.schema import Recipe
 
 NONFINITE = "nonfinite_outputs"
@@ -55,7 +56,7 @@ def _large_batch(recipe: Recipe, examples: int | None) -> str:
 def _left_out(count: int, steps: int) -> str:
     if not count:
         return ""
-    share = f", {count / steps:.0%}" if steps >= count else ""
+    share = f", {percent_text(count / steps)}" if steps >= count else ""
     return f"{count:,} of {steps:,} steps{share}, were left out: their gradient was not finite, or their loss a spike"
 
 
@@ -135,8 +136,9 @@ def _by_chance(held_out: Mapping[str, float], most_frequent: float | None, examp
     if accuracy > most_frequent + spread or most_frequent == 1:
         return ""
     return (
-        f"an accuracy of {accuracy:.1%} is no better than naming the most frequent class always, which is right in "
-        f"{most_frequent:.1%} (chance moves that by {spread:.1%} either way among {examples:,} examples)"
+        f"an accuracy of {percent_text(accuracy)} is no better than naming the most frequent class always, which is "
+        f"right in {percent_text(most_frequent)} (chance moves that by {percent_text(spread)} either way among "
+        f"{examples:,} examples)"
     )
 
 

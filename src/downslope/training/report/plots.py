@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from downslope.pages.svg import GRID, LINES, SOFT, WARN, as_html, number, style
-from downslope.recipes.numbers import number_text
+from downslope.recipes.numbers import number_text, percent_text
 from downslope.training.report.panels import Line, Panel
 from downslope.training.report.series import Series
 from downslope.training.sessions import Session
@@ -176,7 +176,7 @@ def _label_ends(axes: Any, panel: Panel) -> None:
     floor = -math.inf
     for wanted, line, value in sorted(placed, key=lambda item: item[0]):
         height = floor = max(wanted, floor + 11)
-        text = f"{100 * value:.4g} %" if panel.percent else _short(value)
+        text = percent_text(value) if panel.percent else _short(value)
         axes.annotate(text, (1, height / HEIGHT), xycoords=("axes fraction", "figure fraction"), xytext=(5, 0),
                       textcoords="offset points", va="center", color=LINES[line.colour], fontsize=10)  # fmt: skip
 
