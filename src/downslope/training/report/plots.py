@@ -20,6 +20,9 @@ from downslope.training.sessions import Session
 
 WIDTH, HEIGHT = 440, 232
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 44, 24, 34
+_FITS = 7
+"""Characters that there is room for beside the frame."""
+
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 
 
@@ -139,8 +142,10 @@ def _scale(axes: Any, panel: Panel) -> None:
     if panel.log:
         axes.set_yscale("log", nonpositive="clip")
         low, high = values[values > 0].min(), values.max()
-        axes.set_ylim(low / (high / low) ** 0.05, high * (high / low) ** 0.05)
-        decades = math.log10(high / low)
+        bottom, top = math.log10(low), math.log10(high)
+        decades = top - bottom
+        room = 0.05 * decades
+        axes.set_ylim(10.0 ** max(bottom - room, -290), 10.0 ** min(top + room, 290))  # beyond, ticks would be infinite
         subs = (1.0, 2.0, 5.0) if decades < 1.7 else (1.0,)
         axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=7))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
@@ -182,7 +187,9 @@ def _label_ends(axes: Any, panel: Panel) -> None:
 
 
 def _short(value: float) -> str:
-    return number_text(float(f"{value:.3g}"))
+    """Return a number for the end of a line, with three digits, or two where they would not fit beside the frame."""
+    text = number_text(float(f"{value:.3g}"))
+    return text if len(text) <= _FITS else number_text(float(f"{value:.2g}"))
 
 
 def _percent(value: float, _: Any = None) -> str:
