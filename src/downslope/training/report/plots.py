@@ -145,7 +145,7 @@ def _scale(axes: Any, panel: Panel) -> None:
         bottom, top = math.log10(low), math.log10(high)
         decades = top - bottom
         room = 0.05 * decades
-        axes.set_ylim(10.0 ** max(bottom - room, -290), 10.0 ** min(top + room, 290))  # beyond, ticks would be infinite
+        axes.set_ylim(10.0 ** max(bottom - room, -250), 10.0 ** min(top + room, 250))  # beyond, ticks would be infinite
         subs = (1.0, 2.0, 5.0) if decades < 1.7 else (1.0,)
         axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=7))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
