@@ -52,7 +52,8 @@ def environment_lines(step: dict[str, Any]) -> str:
     loads = [result["busy"]["load_at_start"] for result in step["results"]]
     machine = f"{facts['processors']} processors of an {facts['processor']}, shared with others"
     load = f"load average {min(loads):.1f} to {max(loads):.1f} before each cell (our own threads included)"
-    others = f"other programs took {min(shares):.1%} to {max(shares):.1%} of the machine's time, by cell"
+    low, high = (100 * share for share in (min(shares), max(shares)))
+    others = f"other programs took {low:.1f} % to {high:.1f} % of the machine's time, by cell"
     lines = (
         f"{facts['date']}; {machine}; caches {facts['caches']}; {facts['platform']}",
         f"Python {facts['python']}; {versions}",

@@ -115,7 +115,7 @@ def test_a_run_that_may_have_been_meant_is_named(capsys, tmp_path):
         "runs/digit": "runs/digit: there is no such run folder. Did you mean `runs/digits`?",
         "runs/other": "runs/other: there is no such run folder. Beside it: runs/digits.",
         "runs": "runs: is no run folder: it has no recipe.toml. It holds runs; give one: runs/digits.",
-        "runs/digits/recipe.toml": "runs/digits/recipe.toml: is a file; give a run folder, such as runs/digits.",
+        "runs/digits/recipe.toml": "runs/digits/recipe.toml: is a file; it lies in the run runs/digits. Give that: ",
     }.items():
         assert main(["evaluate", words]) == 2
         assert capsys.readouterr().err.startswith(f"downslope: error: {message}")

@@ -323,6 +323,8 @@ def test_a_keras_file_without_a_like_says_what_is_needed(tmp_path, capsys):
 
     message = fail(["convert", "a.pt", tmp_path / "out.keras", "--from", "torch", "--to", "keras"], capsys)
     lines = message.split("in Keras: ", 1)[1].split(". Or", 1)[0]
+    weights = fail(["convert", "a.pt", tmp_path / "out.weights.h5", "--from", "torch", "--to", "keras"], capsys)
+    assert lines.replace("model.save(", "model.save_weights(").replace("like.keras", "like.weights.h5") in weights
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="last")])
     code = lines.replace("...", '"mse"').replace("like.keras", str(tmp_path / "like.keras"))
     exec(code, {"keras": keras, "model": model})  # noqa: S102 -- what a person is told to run

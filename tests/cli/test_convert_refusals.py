@@ -223,7 +223,7 @@ def test_the_words_themselves_are_checked(files, tmp_path, capsys):
         ([run, out, "--from", "torch", "--to", "keras", "--step", "-3"], "must be an integer >= 0"),
         ([run, tmp_path / "out.bin", "--from", "torch", "--to", "keras"], "OUT must end in"),
         ([run, tmp_path / "out.keras", "--from", "torch", "--to", "keras"], "needs --like FILE"),
-        ([run, tmp_path / "no" / "out.safetensors", "--from", "torch", "--to", "keras"], "is no folder"),
+        ([run, tmp_path / "no" / "out.safetensors", "--from", "torch", "--to", "keras"], "there is no folder"),
         ([files / "model.keras", out, "--from", "torch", "--to", "keras"], "use --from keras"),
         ([tmp_path / "a.bin", out, "--from", "torch", "--to", "keras"], "a.bin: there is no such file"),
     ):

@@ -98,11 +98,10 @@ def test_a_folder_is_no_page(tmp_path, capsys):
 
 
 def test_a_place_that_is_not_there_is_said(tmp_path):
-    """A page cannot be written into a folder that does not exist: one line, exit code 1."""
-    pytest.importorskip("matplotlib")
+    """A page cannot be written into a folder that does not exist: one line, exit code 2."""
     done = command("explain", DIGITS, "--html", str(tmp_path / "none" / "page.html"))
-    assert done.returncode == 1
-    assert "No such file or directory" in done.stderr
+    assert done.returncode == 2
+    assert f"there is no folder {tmp_path / 'none'}. Make it first" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import copied, succeed
+from command_line import copied
 from safetensors.numpy import load_file, save_file
 
 from downslope.cli.main import main
@@ -73,14 +73,14 @@ def broken(trained, tmp_path, share):
 def test_an_evaluation_of_broken_weights_says_so(trained, tmp_path, capsys):
     """No answer is right, whatever the classes are, and the number of broken ones stands beside."""
     folder = broken(trained, tmp_path, 1)
-    assert main(["evaluate", str(folder), "--json"]) == 0
+    assert main(["evaluate", str(folder), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert (found["accuracy"], found["loss"], found["nonfinite_outputs"]) == (0.0, "nan", 360)
     assert found["notes"][0] == "360 of 360 outputs are no finite numbers; none of these counts as right"
     assert sum(map(sum, found["confusion"])) == 0
     assert [row["recall"] for row in found["classes"]] == [0.0] * 10
     assert [row["precision"] for row in found["classes"]] == [None] * 10
-    assert main(["evaluate", str(folder)]) == 0
+    assert main(["evaluate", str(folder)]) == 1
     out, err = capsys.readouterr()
     assert "  accuracy 0.00 %, loss nan; 360 outputs are no finite numbers\n" in out
     assert err.startswith("note: 360 of 360 outputs are no finite numbers; none of these counts as right\n")
@@ -142,8 +142,17 @@ def test_a_run_that_breaks_at_once_has_no_best(loss, capsys):
         write_numbers(name, seed, lambda a: ("up" if a > 0 else "down") if loss == "cross_entropy" else f"{3 * a:.3f}")
     text = TABLE.replace("LOSS", loss).replace("LR", "1e38")
     Path("recipe.toml").write_text(text, encoding="utf-8")
-    assert main(["train", "recipe.toml", "--out", "run"]) == 0
-    capsys.readouterr()
+    for _ in ("it is trained", "there is nothing to do any more"):
+        assert main(["train", "recipe.toml", "--out", "run"]) == 1
+        out, err = capsys.readouterr()
+        names = "loss is no finite number"
+        if loss == "mse":
+            names = "loss, rmse, mae and r2 are no finite numbers"
+        assert err == (
+            f"downslope: error: the held-out {names}: training diverged. Try a third of sgd.lr, or "
+            "train.clip_norm = 1.0.\n"
+        )
+        assert "training diverged" not in out
     manifests = sorted(Path("run/checkpoints").glob("*/manifest.json"))
     best = [json.loads(path.read_text())["state"]["best"] for path in manifests]
     assert {(one["best"], one["best_step"]) for one in best} == {(None, None)}
@@ -152,6 +161,11 @@ def test_a_run_that_breaks_at_once_has_no_best(loss, capsys):
     rows = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
     evaluations = [row for row in rows if row["kind"] == "evaluation"]
     assert {row["nonfinite_outputs"] for row in evaluations} == {24}
-    found = json.loads(succeed(["evaluate", "run", "--json"], capsys))
+    assert main(["report", "run"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("report: run/report.html\n", f"note: run: the held-out {names}: training diverged\n")
+    assert Path("run/report.html").stat().st_size > 10_000
+    assert main(["evaluate", "run", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
     assert found["nonfinite_outputs"] == 24
     assert "r2" not in found or found["r2"] == "nan"

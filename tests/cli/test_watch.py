@@ -185,7 +185,7 @@ def test_a_resumed_run_is_shown_by_its_new_facts(trained, tmp_path):
     folder = copied(trained[0], tmp_path)
     watched = Watched(folder)
     watched.look()
-    assert watched.line().startswith("step 60 of 60 (100%)")
+    assert watched.line().startswith("step 60 of 60 (100 %)")
     log = folder / "log.jsonl"
     kept = [line for line in log.read_bytes().splitlines(keepends=True) if json.loads(line)["step"] < 40]
     log.write_bytes(b"".join(kept))
@@ -194,7 +194,7 @@ def test_a_resumed_run_is_shown_by_its_new_facts(trained, tmp_path):
     with (folder / "events.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"time": "2026-01-01T00:00:00+00:00", "event": "resume", "step": 40}\n')
     assert watched.look()
-    assert watched.line().startswith("step 40 of 80 (50%)")
+    assert watched.line().startswith("step 40 of 80 (50 %)")
     assert not watched.look()
     assert watched.standing(time.time()).word == "ended"
 

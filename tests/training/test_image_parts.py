@@ -118,3 +118,26 @@ def test_two_folders_for_one_part_are_refused():
     )
     assert load('path = "p", split = false').class_names == ("train", "val", "valid")
     assert message_of('path = "p", split = true').endswith("leave it out to go by their names.")
+
+
+def test_a_part_to_learn_from_alone_is_split():
+    """`Train` and nothing beside it: its sub-folders are the classes, a part of the images is held out, and said."""
+    make("Train/cat", "Train/dog", each=5)
+    data = load()
+    assert (data.class_names, len(data.train_inputs), len(data.held_out_inputs)) == (("cat", "dog"), 8, 2)
+    assert any("p has `Train` alone, without a part to hold out" in note for note in data.notes)
+
+
+def test_a_part_to_hold_out_alone_is_refused():
+    """`test` and nothing beside it is nothing to learn from; the folder itself may be given."""
+    make("test/cat", "test/dog", each=5)
+    message = message_of()
+    assert "p: has `test` alone, which is a part to hold out, and nothing to learn from" in message
+    assert 'give data.options.path = "p/test"' in message
+    assert load('path = "p/test"').class_names == ("cat", "dog")
+
+
+def test_a_class_called_train_beside_another_is_a_class():
+    """Trains and cars, each in a folder of images, are no parts."""
+    make("train", "car", each=5)
+    assert load().class_names == ("car", "train")

@@ -1,6 +1,7 @@
 """Targets of any size: standardised unless the recipe says otherwise, and runs from before go on as they began."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,8 @@ def test_a_run_that_diverges_is_told_what_helps():
         run(recipe(", standardize_target = false"), Path("run"))
     assert "The targets go from " in str(caught.value)
     assert "set data.options.standardize_target = true" in str(caught.value)
+    assert 'To leave such steps out, set train.on_nonfinite = "skip", or "rewind"' in str(caught.value)
+    assert not re.search(r"(?<!\.)\b(on_nonfinite|clip_norm|lr)\b", str(caught.value))  # only by their whole paths
 
 
 def log_of(folder):

@@ -82,7 +82,7 @@ def test_resume_a_path(here):
     with pytest.raises(CheckpointError, match="no such folder"):
         plan(resume="nowhere")
     Path("empty").mkdir()
-    with pytest.raises(CheckpointError, match=r"it has no recipe\.toml"):
+    with pytest.raises(CheckpointError, match="is a folder, but neither a run folder nor a checkpoint"):
         plan(resume="empty")
 
 

@@ -37,7 +37,7 @@ def test_a_batch_larger_than_the_data_is_said():
 
 def test_steps_left_out_are_counted():
     """56 of 60 are 93 %."""
-    assert "56 of 60 steps, 93%, were left out" in said(steps=60, left_out=56)
+    assert "56 of 60 steps, 93.33 %, were left out" in said(steps=60, left_out=56)
 
 
 @pytest.mark.parametrize(

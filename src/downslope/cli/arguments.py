@@ -16,6 +16,7 @@ from downslope.cli.help_shown import HelpShown
 from downslope.core.errors import DownslopeError, nearest
 from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home
+from downslope.core.shown import shown
 from downslope.recipes.overrides import Override
 from downslope.recipes.paths import recipe_paths, top_level_keys
 
@@ -89,10 +90,10 @@ class CommandParser(argparse.ArgumentParser):
         if self.takes_overrides:
             places.append("[--TABLE.KEY VALUE ...]")
         options = [action for action in self._actions if action.option_strings and action.dest != "help"]
-        shown = [*places, *(self._option_usage(action) for action in options)]
+        parts = [*places, *(self._option_usage(action) for action in options)]
         begin = f"usage: {self.prog} "
         lines = [begin]
-        for word in shown:
+        for word in parts:
             if len(lines[-1]) + len(word) > 100 and lines[-1].strip():
                 lines.append(" " * len(begin))
             lines[-1] += f"{word} "
@@ -254,12 +255,21 @@ def file_path(text: str) -> Path:
 def written_file(text: str) -> Path:
     """Return the path of a file that is to be written as a whole, in the place of one that may be there.
 
-    A device or a pipe is refused, or the page would lie where /dev/null was.
+    A folder is refused, and so is a path in a folder that is not there, before any work is done. A device or a pipe is
+    refused, or the page would lie where /dev/null was.
     """
     path = file_path(text)
-    if not path.is_dir():  # of which the command itself says what to do
-        try:
-            refuse_irregular(path)
-        except DownslopeError as error:
-            raise argparse.ArgumentTypeError(f"{str(error).rstrip('.')}, and would be replaced. Give a file") from None
+    try:
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f"{shown(text)}: is a folder. Give the file to write")
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(
+                f"{shown(text)}: there is no folder {shown(path.parent)}. Make it first, or give another place"
+            )
+        refuse_irregular(path)
+    except DownslopeError as error:
+        raise argparse.ArgumentTypeError(f"{str(error).rstrip('.')}, and would be replaced. Give a file") from None
+    except (OSError, ValueError) as error:  # a name too long, or with a byte that no name has
+        why = getattr(error, "strerror", None) or error
+        raise argparse.ArgumentTypeError(f"{shown(text)}: no file can be called so: {why}") from None
     return path

@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from downslope.exchange.state import ConvertedState
 
 _KERAS_ENDINGS = (".keras", ".weights.h5")
-_HOW_TO_BE_LIKE = (
-    "To make one, in Keras: model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss=...); "
-    'model.optimizer.build(model.trainable_variables); model.save("like.keras"). Or write a .safetensors file; '
-    "docs/convert.md shows the lines that load it into a Keras model."
-)
+_SAVED = {".keras": "model.save", ".weights.h5": "model.save_weights"}
+"""How Keras writes a file of each ending."""
+
+
+def _how_to_be_like(ending: str) -> str:
+    """Return how a file is made whose form OUT may get: it must have OUT's own ending."""
+    return (
+        "To make one, in Keras: model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss=...); "
+        f'model.optimizer.build(model.trainable_variables); {_SAVED[ending]}("like{ending}"). Or write a '
+        ".safetensors file; docs/convert.md shows the lines that load it into a Keras model."
+    )
 
 
 def execute(words: Sequence[str]) -> int:
@@ -152,15 +158,16 @@ def _check(parser: CommandParser, arguments: Any) -> None:
         raise UsageError(f"convert: OUT must end in .safetensors, .keras or .weights.h5; got {shown(name)}.")
     if name.endswith(_KERAS_ENDINGS) != (arguments.like is not None):
         raise UsageError(
-            f"convert: {shown(name)} needs --like FILE: a file that Keras wrote for this model, whose form it gets. "
-            f"{_HOW_TO_BE_LIKE}"
+            f"convert: {shown(name)} needs --like FILE: a file that Keras wrote for this model, whose form it gets, of "
+            "the same ending. "
+            f"{_how_to_be_like(next(ending for ending in _KERAS_ENDINGS if name.endswith(ending)))}"
             if arguments.like is None
             else "convert: --like is for a .keras or .weights.h5 file."
         )
+    if arguments.like is not None and not arguments.like.exists():
+        raise UsageError(f"convert: --like {shown(arguments.like)}: there is no such file.")
     if arguments.output.exists() and not arguments.force:
         raise UsageError(f"convert: {shown(arguments.output)} is there already. Give another name, or --force.")
-    if not arguments.output.parent.is_dir():
-        raise UsageError(f"convert: {shown(arguments.output.parent)} is no folder. Make it first.")
 
 
 def _read_like(path: Path | None, target: str) -> KerasFile | None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from downslope.cli.arguments import CommandParser
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
-from downslope.cli.tables import count_of, format_number, format_percent, format_table
+from downslope.cli.tables import count_of, format_number, format_table
 from downslope.core.shown import printable, shown
+from downslope.recipes.numbers import percent_text
 
 
 def execute(words: Sequence[str]) -> int:
@@ -28,7 +29,8 @@ def execute(words: Sequence[str]) -> int:
             "loss, and accuracy with the rates of each class, errors of numbers, or rates of wrong sequences. A run\n"
             "on a table takes a table with the target in it; one on images a folder with a sub-folder for\n"
             "each class; one on sequences lines of an input, a tab and a right answer; others an .npz file with the\n"
-            "arrays `inputs` and `targets`."
+            "arrays `inputs` and `targets`. Exit code 1 says that some examples could not be rated, or that the\n"
+            "loss or another number is not finite."
         ),
         example="downslope evaluate runs/digits --checkpoint best",
     )
@@ -42,7 +44,9 @@ def execute(words: Sequence[str]) -> int:
     from downslope.training.evaluate import evaluate_run
 
     result = evaluate_run(run, arguments.checkpoint, arguments.input)
-    code = 1 if result["refused"] else 0
+    from downslope.training.remarks import not_finite
+
+    code = 1 if result["refused"] or not_finite(result) else 0
     if arguments.json:
         print_json(result)
         return code
@@ -80,7 +84,7 @@ def _lines_of_classes(rows: Sequence[Mapping[str, Any]], confusion: Sequence[Seq
 
 
 def _rate(fraction: float | None) -> str:
-    return "-" if fraction is None else format_percent(fraction)
+    return "-" if fraction is None else percent_text(fraction)
 
 
 def _table_of_lengths(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -91,7 +95,7 @@ def _table_of_lengths(rows: Sequence[Mapping[str, Any]]) -> str:
         [
             f"{row['shortest']}" if row["shortest"] == row["longest"] else f"{row['shortest']}-{row['longest']}",
             f"{row['examples']:,}",
-            *(format_percent(row[name]) for name in rates),
+            *(percent_text(row[name]) for name in rates),
             "longer" if row["longer"] else "",
         ]
         for row in rows
@@ -125,7 +129,7 @@ def describe_metrics(metrics: Mapping[str, Any], prefix: str = "") -> str:
     mine = [name for name in metrics if name.startswith(prefix) and (prefix or not name.startswith("ema_"))]
     rates = [name for name in mine if name.endswith("_error_rate")]
     shares = rates or [name for name in mine if name == f"{prefix}accuracy"]
-    words = [f"{name.removeprefix(prefix).replace('_', ' ')} {format_percent(metrics[name])}" for name in shares]
+    words = [f"{name.removeprefix(prefix).replace('_', ' ')} {percent_text(metrics[name])}" for name in shares]
     numbers = [name for name in ("rmse", "mae", "r2") if f"{prefix}{name}" in metrics]
     words += [f"{name.upper()} {format_number(metrics[f'{prefix}{name}'])}" for name in numbers]
     bad = metrics.get(f"{prefix}nonfinite_outputs", 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from downslope.cli.arguments import CommandParser, count, file_path
+from downslope.cli.arguments import CommandParser, count, written_file
 from downslope.cli.recipe_text import find_recipe
 from downslope.core.errors import ExportError
 from downslope.recipes.export import TARGETS, export
@@ -38,7 +38,7 @@ def execute(words: Sequence[str]) -> int:
     )
     parser.add_argument("--to", metavar="TARGET", help="whose code to write")
     parser.add_argument("--with-model", action="store_true", help="with the default classifier, its data and training")
-    parser.add_argument("--out", metavar="FILE", type=file_path, help="write to a new file instead of printing")
+    parser.add_argument("--out", metavar="FILE", type=written_file, help="write to a new file instead of printing")
     parser.add_argument(
         "--steps-per-epoch", metavar="N", type=count, help="for schedules in epochs (default: as the digits have)"
     )

@@ -34,7 +34,7 @@ def execute(words: Sequence[str]) -> int:
             "scaled as the training data are (digits: 64 numbers from 0 to 1). A run on a table takes a table with\n"
             "its columns, and compares where the target is among them; one on images takes an image or a folder of\n"
             "them, and one that learned sequences takes text. Exit code 1 says that some examples got no prediction:\n"
-            "a word that the run has not seen, or outputs that are no finite numbers."
+            "a word that the run has not seen, or outputs that are no finite numbers; or that a loss is none."
         ),
         example="downslope predict runs/digits --count 5",
     )
@@ -93,7 +93,10 @@ def execute(words: Sequence[str]) -> int:
         beam=arguments.beam,
         attention=arguments.attention,
     )
-    code = 1 if result["unpredicted"] else 0
+    from downslope.training.remarks import not_finite
+
+    bad = not_finite(result.get("metrics", {}))
+    code = 1 if result["unpredicted"] or bad else 0
     if arguments.output is not None:
         from downslope.training.durable import write_file
 
@@ -103,7 +106,7 @@ def execute(words: Sequence[str]) -> int:
     if form == "json":
         print_json(result)
         return code
-    print_notes([*result["notes"], *_row_notes(result["predictions"])])
+    print_notes([*result["notes"], *_row_notes(result["predictions"]), *([bad] if bad else [])])
     if form in {"csv", "jsonl"}:
         print(format_predictions(result, form, mark=arguments.id), end="")
         return code

@@ -42,7 +42,7 @@ def format_of(path: Path) -> str:
 
 
 def check_output(path: Path, source: str | None) -> None:
-    """Raise unless predictions may be written to a file: it is no folder, in a folder that is there, and not the input.
+    """Raise unless predictions may be written to a file: its name says how, and it is not the input.
 
     Args:
         path: The file.
@@ -52,10 +52,6 @@ def check_output(path: Path, source: str | None) -> None:
         DownslopeError: If they may not.
     """
     format_of(path)
-    if path.is_dir():
-        raise DownslopeError(f"--output {shown(path)}: is a folder. Give a file, such as {shown(path / 'found.csv')}.")
-    if not path.parent.is_dir():
-        raise DownslopeError(f"--output {shown(path)}: there is no folder {shown(path.parent)}. Make it first.")
     if source is not None and path.exists() and Path(source).exists() and path.samefile(source):
         raise DownslopeError(f"--output {shown(path)}: is the input itself. Give another file.")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from downslope.core.errors import RecipeError
 from downslope.core.files import read_regular
+from downslope.recipes.data_instead import refuse_data
 from downslope.recipes.decode import comes_with_package, load_recipe, parse_recipe
 from downslope.recipes.file_or_words import names_a_file
 from downslope.recipes.overrides import Override
@@ -43,6 +44,7 @@ def find_recipe(command: str, word: str | None, overrides: Iterable[Override] = 
         or (names_a_file(word) and Path(word).suffix not in {".prototxt", ".txt", ".md"})
     ):
         return load_recipe(word, overrides)
+    refuse_data(word)
     if names_a_file(word):
         text = read_regular(word, RecipeError, limit=_LONGEST).decode("utf-8-sig", errors="replace")
         return _of_text(command, text, word, overrides, number)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from downslope.cli.arguments import CommandParser, written_file
+from downslope.cli.evaluate import print_notes
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 
 PAGE = "downslope-report.html"
@@ -23,7 +24,11 @@ def execute(words: Sequence[str]) -> int:
     """
     parser = CommandParser(
         "report",
-        summary="Write a page with the curves, settings and environment of a run, or of several laid over one another.",
+        summary=(
+            "Write a page with the curves, settings and environment of a run, or of several laid over one another.\n"
+            "Exit code 1 says that the loss or another number of a run's last evaluation is not finite; the page is\n"
+            "there all the same."
+        ),
         example="downslope report runs/digits runs/nesterov --out compared.html",
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folder, finished or not")
@@ -39,5 +44,7 @@ def execute(words: Sequence[str]) -> int:
     out = arguments.out or (runs[0] / "report.html" if len(runs) == 1 else Path(PAGE))
     from downslope.training.report import write_report
 
-    print(f"report: {write_report(runs, out)}")
-    return 0
+    notes: list[str] = []
+    print(f"report: {write_report(runs, out, notes=notes)}")
+    print_notes(notes)
+    return 1 if notes else 0

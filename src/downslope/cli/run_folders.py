@@ -7,7 +7,6 @@ whether it may be trusted. Everything else in a run folder is in `training/run_f
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,11 +15,12 @@ from downslope.core.errors import CheckpointError, did_you_mean
 from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
-from downslope.training.layout import FACTS, RECIPE, read_recipe
+from downslope.training.layout import CHECKPOINTS, FACTS, RECIPE, read_recipe
+from downslope.training.neighbouring import holds_run, run_around
 from downslope.training.parallel.place import PlaceError, find_place
 from downslope.training.trust import check_trust
 
-_BESIDE = (FACTS, "checkpoints", "log.jsonl", "events.jsonl")
+_BESIDE = (FACTS, CHECKPOINTS, "log.jsonl", "events.jsonl")
 """What lies beside a recipe that is a run's."""
 
 
@@ -96,7 +96,7 @@ def check_resumed(recipe: Path | None, resume: str, *, trust: bool) -> None:
         path = expand_home(resume, CheckpointError)
         runs += [path, path.parent.parent, Path(os.path.abspath(path)).parent.parent, path.resolve().parent.parent]  # noqa: PTH100
     for run in runs:
-        if _holds_run(run):
+        if holds_run(run):
             find_trusted_run(run, trust=trust)
 
 
@@ -112,14 +112,18 @@ def find_run_folder(given: str | Path) -> Path:
     folder = expand_home(given, CheckpointError)
     name = f"{given}{expansion_of(given)}"
     try:
-        if _holds_run(folder):
+        if holds_run(folder):
             return folder
         exists, is_folder = folder.exists(), folder.is_dir()
     except OSError as error:
         raise CheckpointError(f"{name}: cannot be read: {error.strerror}.") from None
     beside = _runs_in(folder.parent)
     near = did_you_mean(str(folder), beside) or _listed("Beside it:", beside)
+    around = run_around(folder)
     hint = near or " Start one with downslope train."
+    if exists and around is not None:
+        what = "a file" if not is_folder else "no run folder"
+        raise CheckpointError(f"{name}: is {what}; it lies in the run {around}. Give that: {around}.")
     if not exists:
         raise CheckpointError(f"{name}: there is no such run folder.{near or from_here(folder) + hint}")
     if not is_folder:
@@ -128,17 +132,9 @@ def find_run_folder(given: str | Path) -> Path:
     raise CheckpointError(f"{name}: is no run folder: it has no {RECIPE}.{inside or hint}")
 
 
-def _holds_run(folder: Path) -> bool:
-    try:
-        mode = os.lstat(folder / RECIPE).st_mode
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)  # a link is refused when it is read, with its name
-
-
 def _runs_in(folder: Path) -> list[str]:
     try:
-        return sorted(str(path) for path in folder.iterdir() if _holds_run(path))
+        return sorted(str(path) for path in folder.iterdir() if holds_run(path))
     except OSError:
         return []
 

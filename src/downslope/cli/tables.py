@@ -51,16 +51,6 @@ def format_number(value: float) -> str:
     return f"{value:.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:.5g}"
 
 
-def format_percent(fraction: float) -> str:
-    """Return a fraction in percent.
-
-    Example:
-        >>> format_percent(0.97222)
-        '97.22 %'
-    """
-    return f"{100 * fraction:.2f} %"
-
-
 def format_seconds(seconds: float) -> str:
     """Return a length of time.
 

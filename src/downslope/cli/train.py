@@ -28,7 +28,8 @@ def execute(words: Sequence[str]) -> int:
         "train",
         summary=(
             "Train by a recipe, writing checkpoints, a log and a report into a run folder. After Ctrl-C, a signal or\n"
-            "a crash, the same command goes on where it was, to the same bits."
+            "a crash, the same command goes on where it was, to the same bits. Exit code 1 says that training\n"
+            "failed, or that a number of its last evaluation is not finite."
         ),
         example="downslope train recipe.toml --sgd.lr 0.05 --train.epochs 20 --out runs/first",
         overrides=True,

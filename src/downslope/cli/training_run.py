@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING
 from downslope.cli.arguments import CommandParser, count, seconds
 from downslope.cli.evaluate import describe_metrics
 from downslope.cli.tables import count_of, format_seconds
+from downslope.core.errors import DivergenceError
 from downslope.recipes.decode import INHERITED
 from downslope.recipes.earlier_defaults import settle
 from downslope.recipes.overrides import Override
 from downslope.recipes.schema import Recipe
 from downslope.training.parallel.place import TIMEOUT, Place, check_number, find_place
+from downslope.training.remarks import diverged
 
 if TYPE_CHECKING:
     from downslope.training.loop import Outcome
@@ -92,6 +94,9 @@ def run_training(
 
     Returns:
         The exit code: 0 at the end, 128 plus the signal's number if a signal came before.
+
+    Raises:
+        DivergenceError: If the last evaluation holds what is no finite number; all of the run is saved.
     """
     place = find_place(workers)
     size = place.size if place is not None else workers or 1
@@ -169,6 +174,8 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     if workers.is_first:
         with contextlib.suppress(OSError):  # a terminal that was closed: the run has ended well all the same
             print("\n".join(_ending(outcome, recipe, had_work=not plan.finished)), flush=True)
+    if outcome.finished and (bad := diverged(outcome.held_out)):  # all of it is saved, and no success all the same
+        raise DivergenceError(f"{bad}. Try a third of sgd.lr, or train.clip_norm = 1.0.")
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 
@@ -198,7 +205,8 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
         lines.append(f"held out    {describe_metrics(outcome.held_out)}")
         if "ema_loss" in outcome.held_out:
             lines.append(f"            {describe_metrics(outcome.held_out, 'ema_')}, with the averaged weights")
-    lines += [f"note        {sentence}" for sentence in outcome.remarks]
+    said = diverged(outcome.held_out)  # which is the message in the end
+    lines += [f"note        {sentence}" for sentence in outcome.remarks if sentence != said]
     if early and outcome.step < outcome.total_steps and (stop := recipe.train.early_stop) is not None:
         lines.append(
             f"continue    past the early stop with more patience: downslope resume {shlex.quote(str(outcome.folder))} "

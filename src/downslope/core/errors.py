@@ -64,9 +64,22 @@ class MissingDependencyError(DownslopeError, ImportError):
 
 
 class NonFiniteGradientError(DownslopeError, ArithmeticError):
-    """A gradient holds inf or NaN and the optimizer was told to raise."""
+    """A gradient holds inf or NaN and the optimizer was told to raise.
+
+    Args:
+        found: What was found, where and when.
+        advice: What to do about it, in the words of whoever raises.
+
+    Attributes:
+        found: As given, for those who have words of their own for what to do.
+    """
 
     exit_code = 1
+
+    def __init__(self, found: str, advice: str = "") -> None:
+        """Make the message of both."""
+        super().__init__(f"{found} {advice}" if advice else found)
+        self.found = found
 
 
 class DivergenceError(DownslopeError, ArithmeticError):

@@ -72,8 +72,13 @@ def style(what: str) -> Iterator[None]:
 
 
 def number(value: float, _: Any = None) -> str:
-    """Return the label of a tick: 20k for 20,000."""
-    if abs(value) >= 10_000:
+    """Return the label of a tick: 20k for 20,000, and from a milliard on the power of ten, 2e22.
+
+    Example:
+        >>> [number(value) for value in (9000, 20_000, 2.5e6, 8e8, 1.5e9, 1e22)]
+        ['9000', '20k', '2.5M', '800M', '1.5e9', '1e22']
+    """
+    if 10_000 <= abs(value) < 1e9:
         scale, suffix = (1e6, "M") if abs(value) >= 1e6 else (1e3, "k")
         return f"{number_text(value / scale)}{suffix}"
     return number_text(value)

@@ -22,6 +22,7 @@ from downslope.core.errors import DownslopeError, RecipeError, did_you_mean, one
 from downslope.core.files import read_text
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.schedules import SCHEDULES, Schedule
+from downslope.recipes.data_instead import refuse_data
 from downslope.recipes.known import DEFAULT, known_name, known_recipes, known_text
 from downslope.recipes.overrides import HUGE, Override, apply_overrides, check_integers, expand_names, too_many_digits
 from downslope.recipes.schema import Recipe
@@ -343,8 +344,7 @@ def _read(given: str | os.PathLike[str]) -> str:
     found = expand_home(given, RecipeError)
     path = f"{given}{expansion_of(given)}"
     try:
-        if found.is_dir():
-            raise RecipeError(f"{path}: is a folder, not a recipe file.")
+        refuse_data(given)
         return read_text(found, RecipeError)
     except FileNotFoundError:
         near = did_you_mean(os.fspath(given).removesuffix(".toml"), known_recipes())

@@ -1,6 +1,6 @@
-"""One number as people read it, on pages and in what `explain` prints.
+"""One number as people read it, on pages and in a terminal: rounding, and the signs used.
 
-What lives here: rounding and the signs used. What does not: a number that a program reads; that keeps every digit.
+A number that a program reads is another thing; that keeps every digit.
 """
 
 from __future__ import annotations
@@ -20,3 +20,17 @@ def number_text(number: float, digits: int = 6) -> str:
     mantissa, mark, exponent = f"{number:.{digits}g}".partition("e")
     text = f"{mantissa}e{int(exponent)}" if mark else mantissa
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def percent_text(fraction: float, digits: int = 2) -> str:
+    """Return a fraction in percent, in the one way in which all of Downslope writes it: "97.22 %".
+
+    Args:
+        fraction: Of 1.
+        digits: Behind the point; 0 for how far something has come.
+
+    Example:
+        >>> percent_text(0.97222), percent_text(0.4), percent_text(0.5, 0)
+        ('97.22 %', '40.00 %', '50 %')
+    """
+    return f"{100 * fraction:.{digits}f} %"

@@ -17,9 +17,20 @@ from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 
 Metric = Literal[
-    "loss", "accuracy", "phoneme_error_rate", "word_error_rate", "symbol_error_rate", "sequence_error_rate"
+    "loss",
+    "accuracy",
+    "rmse",
+    "mae",
+    "r2",
+    "phoneme_error_rate",
+    "word_error_rate",
+    "symbol_error_rate",
+    "sequence_error_rate",
 ]
-"""What may be watched. Accuracy is to grow, all others are to fall."""
+"""What may be watched: all that an evaluation measures."""
+
+GROWING = frozenset({"accuracy", "r2"})
+"""Those that are to grow; all others are to fall."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +86,8 @@ class EarlyStop:
 
     Attributes:
         patience: Evaluations without improvement after which training stops.
-        metric: "loss" (smaller is better), "accuracy" (larger is better) or a rate of errors, on the held-out examples.
+        metric: What is watched on the held-out examples: "loss", "accuracy", "rmse", "mae", "r2" or a rate of errors.
+            Of accuracy and R2 larger is better, of all others smaller.
         min_delta: Smallest change that counts as an improvement.
     """
 

@@ -48,7 +48,7 @@ def gradient_scale(
         return None
     if not finite and shared["on_nonfinite"] == "raise":
         wrong = [name for name, grad in zip(names or _names(optimizer), grads, strict=True) if not all_finite([grad])]
-        raise NonFiniteGradientError(_nonfinite_message(optimizer, wrong))
+        raise NonFiniteGradientError(_nonfinite_message(optimizer, wrong), _NONFINITE_ADVICE)
     if shared["clip_norm"] is None or scaled_norm <= shared["clip_norm"]:
         return factor
     return shared["clip_norm"] / norm  # of the norm without the factor, since with it the norm may be beyond float64
@@ -82,7 +82,7 @@ def is_dense_gradient(group: Mapping[str, Any], group_index: int, param: Tensor)
 
 def _nonfinite_message(optimizer: SGD, names: Sequence[str]) -> str:
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    return (
-        f"the gradient of {shown} holds inf or NaN at step {optimizer.step_count}; nothing was moved. "
-        'Lower lr, clip with clip_norm, or pass on_nonfinite="skip" to leave such steps out.'
-    )
+    return f"the gradient of {shown} holds inf or NaN at step {optimizer.step_count}; nothing was moved."
+
+
+_NONFINITE_ADVICE = 'Lower lr, clip with clip_norm, or pass on_nonfinite="skip" to leave such steps out.'

@@ -33,6 +33,7 @@ from downslope.core.shown import shown
 from downslope.recipes.encode import to_table
 from downslope.recipes.schema import Recipe
 from downslope.training import durable
+from downslope.training.layout import CHECKPOINTS, RECIPE
 from downslope.training.log import NAME as LOG_NAME
 from downslope.training.log import hash_prefix
 from downslope.training.manifest import (
@@ -47,7 +48,7 @@ from downslope.training.manifest import (
     render_manifest,
 )
 
-FOLDER = "checkpoints"
+FOLDER = CHECKPOINTS
 _NAME = re.compile(r"step-([0-9]{8,18})")
 
 Tensors = dict[str, torch.Tensor]
@@ -82,6 +83,12 @@ class Checkpoint:
 def checkpoint_folder(run: Path, step: int) -> Path:
     """Return where the checkpoint after `step` updates lies."""
     return run / FOLDER / f"step-{step:08d}"
+
+
+def is_checkpoint_folder(folder: Path) -> bool:
+    """Return whether a folder is a checkpoint, or what a crash has left of one; it may be damaged."""
+    is_called_so = _NAME.fullmatch(folder.resolve().name) is not None
+    return _has_manifest(folder) or (is_called_so and not os.path.lexists(folder / RECIPE))
 
 
 def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:

@@ -6,6 +6,7 @@ reads the training data but the held-out examples, where these are asked for.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from downslope.training.checkpoint import (
     FOLDER,
     MANIFEST,
     checkpoint_folder,
+    is_checkpoint_folder,
     list_checkpoints,
     read_checkpoint,
     read_manifest,
@@ -33,12 +35,14 @@ from downslope.training.class_weights import weigh_classes
 from downslope.training.data import Dataset, load_data
 from downslope.training.data.dataset import Examples, take_held_out
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
-from downslope.training.held_out import NONFINITE, measure
+from downslope.training.held_out import measure
 from downslope.training.imports import is_import_path
 from downslope.training.input_files import read_examples
 from downslope.training.losses import choose
 from downslope.training.models import build_model
+from downslope.training.neighbouring import describe_no_checkpoint
 from downslope.training.objective import LengthRates, Rates, build_objective
+from downslope.training.remarks import NONFINITE, not_finite
 from downslope.training.run_folder import EMA, MODEL, RunFolder
 
 CHANGED = (
@@ -194,6 +198,8 @@ def evaluate_run(run: str | Path, checkpoint: str = "last", source: str | Path |
             bad, whose = int(rates.metrics[NONFINITE]), " of the averaged model" if prefix else ""
             said = f"{bad:,} of {rates.asked:,} outputs{whose} are no finite numbers; none of these counts as right"
             notes = (*notes, said)
+        elif said := not_finite(rates.metrics):
+            notes = (*notes, f"{said}{' with the averaged model' if prefix else ''}")
         if rates.by_length:
             found[f"{prefix}by_length"] = [_as_table(one) for one in rates.by_length]
         by_class = None if prefix else classes_of(dataset, targets, rates.outputs)
@@ -346,12 +352,20 @@ def find_weights(run: Path, checkpoint: str) -> Weights:
         return _best(run)
     path = expand_home(checkpoint, CheckpointError)
     if path.is_dir():
+        if not is_checkpoint_folder(path):
+            raise CheckpointError(
+                f"--checkpoint {checkpoint}{expansion_of(checkpoint)}: {describe_no_checkpoint(path)} {_allowed(run)}"
+            )
         return _from_checkpoint(path)
     if path.is_file():
         return _from_file(path)
-    raise CheckpointError(
-        f"{checkpoint}{expansion_of(checkpoint)}: there is no such checkpoint. Give last, best, the folder of a "
-        f"checkpoint, or a .safetensors file. {_list_of(run)}"
+    raise CheckpointError(f"{checkpoint}{expansion_of(checkpoint)}: there is no such checkpoint. {_allowed(run)}")
+
+
+def _allowed(run: Path) -> str:
+    return (
+        "Give last, best, the folder of a checkpoint, or a .safetensors file, such as in `downslope evaluate "
+        f"{shlex.quote(str(run))} --checkpoint last`. {_list_of(run)}"
     )
 
 

@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 from torch import nn
 
-from downslope.training.held_out import NONFINITE, measure
+from downslope.core.errors import DataError, one_of
+from downslope.training.held_out import measure
 from downslope.training.parallel.workers import ALONE, Workers
+from downslope.training.remarks import NONFINITE
 from downslope.training.task import Task
 
 Record = Callable[..., None]
@@ -36,6 +38,13 @@ def evaluate_and_follow(task: Task, *, done: int, record: Record, workers: Worke
     found = workers.share(lambda: measured)
     state.held_out = found
     record("evaluation", step, epoch=task.batches.epoch(step), **found)
+    for name, watching in (("early_stop", train.early_stop), ("plateau", train.plateau)):
+        if watching is not None and watching.metric not in found:
+            raise DataError(
+                f'train.{name}.metric = "{watching.metric}": an evaluation of this model on these data gives '
+                f"{one_of(found)}. There is no R2 where all targets are the same, and no errors of numbers where "
+                "outputs have another shape than the targets. Watch one of those that there are."
+            )
     usable = dict(found)
     if NONFINITE in found:  # some answers are no numbers: such a model is no improvement, however many others are right
         usable = dict.fromkeys(found, math.nan)

@@ -17,10 +17,9 @@ from downslope.training.imports import FAILURES, describe
 from downslope.training.objective import Objective, Rates
 from downslope.training.parallel.workers import ALONE, Workers
 from downslope.training.randomness import reseed
+from downslope.training.remarks import NONFINITE
 
 BATCH = 1024
-NONFINITE = "nonfinite_outputs"
-"""The metric that counts answers that are no finite numbers; there is none where there are none."""
 
 
 def measure(

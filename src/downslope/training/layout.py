@@ -21,6 +21,7 @@ from downslope.recipes.schema import Recipe
 from downslope.training import durable
 
 RECIPE = "recipe.toml"
+CHECKPOINTS = "checkpoints"
 FACTS = "run.json"
 INPUTS = "inputs.json"
 LOCK = "lock"

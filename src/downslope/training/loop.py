@@ -165,7 +165,7 @@ def _go(run: Run, recipe: Recipe, dataset: Dataset) -> None:
         if isinstance(error, DownslopeError | OSError):
             run.guard.check()  # a folder that was removed explains any other failure
         if isinstance(error, NonFiniteGradientError):
-            error = NonFiniteGradientError(f"{error}{advise_on_divergence(recipe, dataset)}")
+            error = NonFiniteGradientError(error.found, advise_on_divergence(recipe, dataset))
         run.note_failure(error)
         raise error from (None if error is not failure else error.__cause__)
     finally:

@@ -10,7 +10,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from downslope.recipes.schema import Metric
+from downslope.recipes.schema import GROWING, Metric
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Patience:
     """A metric's best value, and how long ago that was.
 
     Attributes:
-        metric: "accuracy" (larger is better), or another (smaller is better).
+        metric: One of `GROWING` (larger is better), or another (smaller is better).
         min_delta: Smallest change that counts as an improvement.
         best: Best value so far, or None.
         best_step: Steps done when it was reached, or None.
@@ -43,7 +43,7 @@ class Patience:
             value: The metric.
             step: Steps done.
         """
-        gain = math.inf if self.best is None else (value - self.best) * (1 if self.metric == "accuracy" else -1)
+        gain = math.inf if self.best is None else (value - self.best) * (1 if self.metric in GROWING else -1)
         improved = math.isfinite(value) and gain > self.min_delta
         if improved:
             self.best, self.best_step, self.waited = value, step, 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import CheckpointError, RecipeError
-from downslope.core.paths import expand_home
+from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.recipes.earlier_defaults import settle
 from downslope.recipes.encode import to_table
@@ -23,6 +23,7 @@ from downslope.recipes.schema import Recipe
 from downslope.training.checkpoint import (
     FOLDER,
     Checkpoint,
+    is_checkpoint_folder,
     list_checkpoints,
     newest_verifying,
     plain_recipe,
@@ -32,7 +33,7 @@ from downslope.training.checkpoint import (
 )
 from downslope.training.environment import describe_environment, differences
 from downslope.training.layout import ANEW, RECIPE
-from downslope.training.manifest import MANIFEST
+from downslope.training.neighbouring import describe_no_checkpoint, run_around
 from downslope.training.run_folder import RunFolder, check_free, check_own, holds_run
 
 RUNS = Path("runs")
@@ -111,7 +112,9 @@ def _plan_in_place(recipe: Recipe, folder: Path) -> Plan:
 
 def _plan_from(recipe: Recipe, given: str | Path, out: Path | None) -> Plan:
     path = expand_home(given, CheckpointError)
-    if os.path.lexists(path / MANIFEST):
+    if path.exists() and not is_checkpoint_folder(path) and not holds_run(path):
+        raise CheckpointError(f"--resume {given}{expansion_of(given)}: {describe_no_checkpoint(path)} {_allowed(path)}")
+    if is_checkpoint_folder(path):
         path = _place_of(path)
         run = path.parent.parent
         elsewhere = out is not None and out.resolve() != run.resolve()
@@ -132,6 +135,18 @@ def _plan_from(recipe: Recipe, given: str | Path, out: Path | None) -> Plan:
             "there, give a new folder with --out; nothing is overwritten."
         )
     return _plan_in_place(recipe, run)
+
+
+def _allowed(path: Path) -> str:
+    """Return what --resume takes, with the run and the checkpoints that may have been meant."""
+    run = run_around(path)
+    if run is None:
+        return "Give auto, never, a run folder such as runs/digits, or the folder of one checkpoint in it."
+    among = ", ".join(str(folder) for folder in list_checkpoints(run)) or "none"
+    return (
+        f"Give the run, to go on from its newest checkpoint that can be used: --resume {shlex.quote(str(run))}. "
+        f"Or give one checkpoint, of which it has {among}."
+    )
 
 
 def _place_of(checkpoint: Path) -> Path:

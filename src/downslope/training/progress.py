@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from downslope.recipes.numbers import percent_text
 from downslope.training.log import read_rows
 from downslope.training.terminal import Screen, can_redraw
 from downslope.training.view import View
@@ -170,9 +171,9 @@ def progress_line(step: int, total: int | None, fields: Mapping[str, float], rat
 
     Example:
         >>> progress_line(1200, 2400, {"loss": 0.5}, 80.0)
-        'step 1,200 of 2,400 (50%): loss 0.5, 80 steps/s'
+        'step 1,200 of 2,400 (50 %): loss 0.5, 80 steps/s'
     """
-    where = f"step {step:,} of {total:,} ({step / total:.0%})" if total else f"step {step:,}"
+    where = f"step {step:,} of {total:,} ({percent_text(step / total, 0)})" if total else f"step {step:,}"
     speed = [f"{rate:,.0f} steps/s"] if rate is not None and rate >= 1 else []
     told = ", ".join([*([format_fields(fields)] if fields else []), *speed])
     return f"{where}: {told}" if told else where
@@ -186,6 +187,6 @@ def format_fields(fields: Mapping[str, float]) -> str:
         'loss 0.01235, held-out accuracy 97.50 %, lr 0.1'
     """
     return ", ".join(
-        f"{name} {value:.2%}".replace("%", " %") if name.endswith(("accuracy", "rate")) else f"{name} {value:.4g}"
+        f"{name} {percent_text(value) if name.endswith(('accuracy', 'rate')) else f'{value:.4g}'}"
         for name, value in fields.items()
     )

@@ -12,7 +12,11 @@ from typing import Any
 
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.base import value_at
+from downslope.recipes.numbers import percent_text
 from downslope.recipes.schema import Recipe
+
+NONFINITE = "nonfinite_outputs"
+"""The metric that counts answers that are no finite numbers; there is none where there are none."""
 
 _FEW = 0.01
 """Below this share of all steps, steps at lr 0 are no news: a warmup may begin with one."""
@@ -35,7 +39,7 @@ def remarks(
         _large_batch(recipe, data.get("train_examples")),
         _left_out(left_out, steps),
         _standing_still(recipe, facts.get("steps_per_epoch"), steps),
-        _not_finite(held_out),
+        diverged(held_out),
         _by_chance(held_out, data.get("most_frequent"), data.get("held_out_examples")),
         _no_better_than_the_mean(held_out),
     ]
@@ -52,7 +56,7 @@ def _large_batch(recipe: Recipe, examples: int | None) -> str:
 def _left_out(count: int, steps: int) -> str:
     if not count:
         return ""
-    share = f", {count / steps:.0%}" if steps >= count else ""
+    share = f", {percent_text(count / steps)}" if steps >= count else ""
     return f"{count:,} of {steps:,} steps{share}, were left out: their gradient was not finite, or their loss a spike"
 
 
@@ -83,13 +87,41 @@ def _zeros_at_the_end(lr: float | Schedule, steps: int) -> int:
     return steps - high
 
 
-def _not_finite(held_out: Mapping[str, float]) -> str:
-    names = [name for name, value in held_out.items() if isinstance(value, float) and not math.isfinite(value)]
-    if not names:
-        return ""
-    return (
-        f"the held-out {' and '.join(name.replace('_', ' ') for name in names)} is no finite number: training diverged"
-    )
+def not_finite(metrics: Mapping[str, Any], whose: str = "") -> str:
+    """Return what in an evaluation is no finite number, in words; "" if all of it is.
+
+    What was asked for is done all the same, and shown; but a command whose result holds such a number says so in a
+    line, and ends with exit code 1.
+
+    Args:
+        metrics: By name; what is neither a float nor a count of outputs is passed over.
+        whose: What to call the examples, with a blank behind it.
+
+    Example:
+        >>> not_finite({"loss": math.nan, "rmse": math.inf}), not_finite({"loss": 1.0, "nonfinite_outputs": 3})
+        ('the loss and rmse are no finite numbers', '3 outputs are no finite numbers')
+    """
+    names = [
+        name.replace("_", " ")
+        for name, value in metrics.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
+    count = max([int(value) for name, value in metrics.items() if name.endswith(NONFINITE)], default=0)
+    if names:
+        listed = " and ".join([", ".join(names[:-1]), names[-1]][len(names) == 1 :])
+        return f"the {whose}{listed} {'is no finite number' if len(names) == 1 else 'are no finite numbers'}"
+    many = "output is no finite number" if count == 1 else "outputs are no finite numbers"
+    return f"{count:,} {whose}{many}" if count else ""
+
+
+def diverged(held_out: Mapping[str, Any]) -> str:
+    """Return the sentence on a run whose last evaluation holds what is no finite number; "" if it does not.
+
+    Args:
+        held_out: That evaluation.
+    """
+    found = not_finite(held_out, "held-out ")
+    return f"{found}: training diverged" if found else ""
 
 
 def _by_chance(held_out: Mapping[str, float], most_frequent: float | None, examples: int | None) -> str:
@@ -104,8 +136,9 @@ def _by_chance(held_out: Mapping[str, float], most_frequent: float | None, examp
     if accuracy > most_frequent + spread or most_frequent == 1:
         return ""
     return (
-        f"an accuracy of {accuracy:.1%} is no better than naming the most frequent class always, which is right in "
-        f"{most_frequent:.1%} (chance moves that by {spread:.1%} either way among {examples:,} examples)"
+        f"an accuracy of {percent_text(accuracy)} is no better than naming the most frequent class always, which is "
+        f"right in {percent_text(most_frequent)} (chance moves that by {percent_text(spread)} either way among "
+        f"{examples:,} examples)"
     )
 
 

@@ -177,6 +177,9 @@ def check_free(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder}: is a file, not a folder. Give another --out.")
+    around = next((parent for parent in folder.parents if parent.exists()), folder.parent)
+    if around.exists() and not around.is_dir():
+        raise CheckpointError(f"{folder}: {around} is a file, in which no folder can be. Give another --out.")
     foreign = (
         sorted(p.name for p in folder.iterdir() if (durable.whole_name(p.name) or p.name) not in _OWN)
         if (folder.is_dir())

@@ -147,7 +147,7 @@ def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:
         fingerprint=dataset.fingerprint(),
         objective=build_objective(in_steps, dataset),
         batches=batches,
-        state=build_state(in_steps, model, metrics=dataset.metrics()),
+        state=build_state(in_steps, model, metrics=dataset.metrics(train.loss)),
         total_steps=_count_steps(recipe, batches.steps_per_epoch),
         sharding=sharding,
     )

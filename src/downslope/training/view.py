@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from downslope.recipes.numbers import percent_text
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN_BLOCKS = "_.-=+*%#"
 LABEL = 12
@@ -105,7 +107,7 @@ class View:
             found.append(("held out", self._with_curve(f"{self._last['held out']:.4g}", self._held_out, room, blocks)))
         for name, values in self._rated.items():
             best = (max if name == "accuracy" else min)([one for one in values if math.isfinite(one)] or values)
-            write = _number if name == "rmse" else _percent
+            write = _number if name == "rmse" else percent_text
             told = write(values[-1]) + ("" if best == values[-1] else f", best {write(best)}")
             if name == "rmse":
                 found.append(("RMSE", told))
@@ -123,7 +125,7 @@ class View:
         if not self._total:
             return "step", f"{self.step:,}"
         share = min(self.step / self._total, 1.0)
-        told = f"{self.step:,} of {self._total:,}  {math.floor(100 * share)} %"
+        told = f"{self.step:,} of {self._total:,}  {percent_text(math.floor(100 * share) / 100, 0)}"
         length = min(_BAR, room - len(told) - 2)
         if length < 10:
             return "step", told
@@ -215,10 +217,6 @@ def duration(seconds: float) -> str:
         return f"{minutes}:{rest:02}"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02} h" if hours < 48 else f"{seconds / 86400:.1f} days"
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f} %"
 
 
 def _number(value: float) -> str:

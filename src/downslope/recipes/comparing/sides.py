@@ -15,6 +15,7 @@ from downslope.core.settings import Settings
 from downslope.core.shown import shown
 from downslope.exchange.reading import settings_from_convention
 from downslope.recipes.comparing.calls import find_call
+from downslope.recipes.data_instead import refuse_data
 from downslope.recipes.exporting.plan import make_plan
 from downslope.recipes.file_or_words import first_recipe, names_a_file, words_of_file
 from downslope.recipes.schema import Recipe
@@ -94,6 +95,7 @@ def make_side(  # noqa: PLR0911 -- one for each kind of thing that can be compar
         return Side(name=written, settings=settings, convention=convention, arguments=arguments)
     if "\n" not in given and _is_file(given):
         return _of_file(os.fspath(given), steps_per_epoch, examples)
+    refuse_data(given)
     return _of_words(given, steps_per_epoch, examples)
 
 
@@ -130,6 +132,7 @@ def _of_file(given: str, steps_per_epoch: int | None, examples: int | None) -> S
 
     if given.endswith(".toml") or comes_with_package(given) is not None:
         return _of_recipe(load_recipe(given), given, steps_per_epoch, examples)
+    refuse_data(given)
     return _of_words(words_of_file(given), steps_per_epoch, examples)
 
 

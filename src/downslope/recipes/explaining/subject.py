@@ -10,6 +10,7 @@ from typing import Any
 
 from downslope.core.errors import RecipeError, SettingsError
 from downslope.core.settings import Settings
+from downslope.recipes.data_instead import refuse_data
 from downslope.recipes.decode import comes_with_package, load_recipe, parse_recipe
 from downslope.recipes.encode import to_toml
 from downslope.recipes.file_or_words import first_recipe, names_a_file, words_of_file
@@ -75,6 +76,7 @@ def understand(given: Any, overrides: Iterable[Override] = (), *, lang: str = "e
     text = os.fspath(given)
     if text.endswith(".toml") or isinstance(given, os.PathLike) or comes_with_package(text) is not None:
         return _of_recipe(load_recipe(text, overrides))
+    refuse_data(text)
     if names_a_file(text):
         text = words_of_file(text)
     if "[sgd]" in text:

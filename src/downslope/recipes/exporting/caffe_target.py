@@ -43,7 +43,7 @@ def write_caffe(plan: Plan) -> str:  # noqa: C901 -- one line after another of t
     try:
         arguments = dict(arguments_for_convention(form, "caffe"))
     except SettingsError as error:
-        raise ExportError(f"{error} Export to downslope, torch or optax, which can.") from None
+        raise ExportError(f"{error} Export to downslope or torch, which can.") from None
     recipe = plan.recipe
     title = f"{recipe.title or 'SGD by a recipe'}. For Caffe{f'; source: {recipe.source}' if recipe.source else ''}."
     lines = [*comment(title), 'net: "train_val.prototxt"']
@@ -108,7 +108,7 @@ def _groups(plan: Plan, base: Settings) -> list[str]:
         if any(getattr(settings, name) != getattr(base, name) for name in changed - {"decay"}):
             raise ExportError(
                 f"Caffe's blobs differ in lr_mult and decay_mult alone; the group {group.match!r} changes "
-                f"{', '.join(sorted(changed))}. Export to torch or optax."
+                f"{', '.join(sorted(changed))}. Export to torch or downslope."
             )
         if settings.decay != base.decay and not is_zero(settings.weight_decay) and not is_zero(base.weight_decay):
             raise ExportError(f"Caffe has one way of weight decay; the group {group.match!r} has another.")

@@ -21,6 +21,7 @@ from downslope.recipes.exporting.plan import (
     without_dampening,
 )
 from downslope.recipes.exporting.source import call, comment, docstring, imports, module, statement
+from downslope.recipes.schema import GROWING
 
 
 def write_keras(plan: Plan) -> str:
@@ -279,11 +280,13 @@ def _plateau_callback(plan: Plan) -> list[str]:
         f"patience={plateau.patience}",
         f"min_delta={plateau.min_delta!r}",
         f"min_lr={plateau.min_lr!r}",
-        f'mode="{"max" if plateau.metric == "accuracy" else "min"}"',
+        f'mode="{"max" if plateau.metric in GROWING else "min"}"',
     ]
     remark = comment(
         "val_loss contains the L2 penalty, which the recipe's loss does not.", 1
     ) if plateau.metric == "loss" else []  # fmt: skip
+    if plateau.metric not in {"loss", "accuracy"}:
+        remark = comment(f"Give compile() a metric of the name {plateau.metric!r}, which is watched here.", 1)
     return [
         "def make_callbacks():",
         '    """Return the callbacks for fit(): lr is reduced on a plateau."""',

@@ -49,8 +49,10 @@ def write_optax(plan: Plan) -> str:
     for form in forms:
         if form.nesterov and form.dampening:
             raise ExportError(
-                "optax has no dampening, and with Nesterov's momentum no other numbers are the same. Set "
-                "sgd.dampening = 0, or export to downslope, which has both."
+                "optax has no dampening. Without Nesterov's momentum another lr does the same; with it the step adds "
+                "the gradient itself, undampened, and no other numbers are the same. Set sgd.dampening = 0, which is "
+                "another rule, or export to torch, which writes the step out, or to downslope. In optax it takes a "
+                "transformation of your own."
             )
     masked = _is_mask(forms)
     chains = [_chain(program, form, mask=masked) for form in (forms[-1:] if masked else forms)]

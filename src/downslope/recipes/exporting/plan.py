@@ -133,6 +133,13 @@ def make_plan(recipe: Recipe, *, with_model: bool, steps_per_epoch: int | None, 
             "with_model writes the loss `cross_entropy` in which all classes count alike; this recipe has "
             "train.class_weights. Export it without, and call what is written from your own code."
         )
+    plateau = recipe.train.plateau
+    if with_model and plateau is not None and plateau.metric not in {"loss", "accuracy"}:
+        raise ExportError(
+            "with_model writes a classifier, which has a loss and an accuracy; train.plateau.metric = "
+            f'"{plateau.metric}" watches neither. '
+            "Export it without, and call what is written from your own code."
+        )
     counted = f"{steps_per_epoch} steps an epoch, as given"
     if steps_per_epoch is None:
         steps_per_epoch, counted = _count(recipe, examples)

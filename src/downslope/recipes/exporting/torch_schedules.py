@@ -14,6 +14,7 @@ from downslope.recipes.exporting.common import by_epochs
 from downslope.recipes.exporting.pieces import python_function
 from downslope.recipes.exporting.plan import Plan
 from downslope.recipes.exporting.source import listed, nested
+from downslope.recipes.schema import GROWING
 
 _HOME = "torch.optim.lr_scheduler."
 
@@ -83,7 +84,7 @@ def _plateau(plan: Plan, lr: float, kept: Sequence[float]) -> Scheduler:
         return Scheduler(lr)
     lowest = [plateau.min_lr * factor for factor in kept]
     arguments = [
-        f'mode="{"max" if plateau.metric == "accuracy" else "min"}"',
+        f'mode="{"max" if plateau.metric in GROWING else "min"}"',
         f"factor={plateau.factor!r}",
         f"patience={plateau.patience - 1}",
         f"threshold={plateau.min_delta!r}",

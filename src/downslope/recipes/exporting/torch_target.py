@@ -89,8 +89,8 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
     constructor = choose(in_simplest_decay(before[-1]))
     if reasons and not constructor.extensible:
         raise ExportError(
-            f"{framework} cannot express {' or '.join(reasons)}. Export to torch, which writes the step out, or to "
-            "downslope."
+            f"{framework} cannot express {' or '.join(reasons)}. Export to torch, which writes the step out in a "
+            "subclass of its own, or to downslope."
         )
     if reasons:
         constructor = OWN_STEP

@@ -7,12 +7,12 @@ batches and their order (`batches.py`).
 from __future__ import annotations
 
 import os
-import shlex
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
+from downslope.recipes.data_instead import options_for_folder, options_for_table
 from downslope.training.data.dataset import PARTS, Dataset
 from downslope.training.imports import is_import_path
 
@@ -62,9 +62,8 @@ def load_data(recipe: Recipe) -> Dataset:
 
 def _if_path(name: str) -> str:
     """Return how to learn from a file or folder of one's own, where its path was given as the name."""
-    written = shlex.quote(f'"{shown(name)}"')
     if os.path.isdir(name):  # noqa: PTH112  # unlike Path, it takes a name of any length
-        return f" To learn from a folder of images, say --data images --data.options.path {written}."
+        return f" To learn from a folder of images, say {options_for_folder(name)}."
     if os.path.isfile(name):  # noqa: PTH113
-        return f" To learn from a table, say --data table --data.options.path {written} --data.options.target COLUMN."
+        return f" To learn from a table, say {options_for_table(name)}."
     return ""

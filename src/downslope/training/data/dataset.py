@@ -181,11 +181,17 @@ class Dataset:
             return self.input_range
         return float(self.train_inputs.min()), float(self.train_inputs.max())
 
-    def metrics(self) -> tuple[Metric, ...]:
-        """Return what an evaluation on these data gives, the most telling one first."""
+    def metrics(self, loss: str = "mse") -> tuple[Metric, ...]:
+        """Return what an evaluation on these data gives, the most telling one first.
+
+        Args:
+            loss: The recipe's loss; with "output" the model returns its loss, and no answers to compare.
+        """
         if self.sequences is not None:
             return (*cast("tuple[Metric, Metric]", self.sequences.rates), "accuracy", "loss")
-        return ("loss",) if self.classes is None else ("accuracy", "loss")
+        if self.classes is not None:
+            return ("accuracy", "loss")
+        return ("loss",) if loss == "output" else ("loss", "rmse", "mae", "r2")
 
     def fingerprint(self) -> str:
         """Return a checksum of all examples, by which a resumed run knows that its data are still the same."""

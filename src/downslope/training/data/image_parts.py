@@ -62,8 +62,26 @@ def find_parts(folder: Path, *, split: bool | None) -> Parts:
     parts = [name for kind in held_out for name in kind]
     if train and parts:
         return _choose(folder, names, train, held_out)
+    alone = names[0] if len(names) == 1 else ""
+    if alone and (train or parts) and _class_folders(folder / alone):
+        return _of_one(folder, alone, is_train=bool(train))
     _check_classes(folder, names)
     return Parts(folder)
+
+
+def _of_one(folder: Path, name: str, *, is_train: bool) -> Parts:
+    """Return the parts of a folder that holds one part of a split alone."""
+    place = shown(folder)
+    if not is_train:
+        raise DataError(
+            f"{place}: has `{shown(name)}` alone, which is a part to hold out, and nothing to learn from. "
+            f"{_paths(folder, held_out=name)} If it is all there is, give data.options.path = "
+            f'"{shown(folder / name)}": a part of it is then held out, data.held_out.'
+        )
+    return Parts(
+        folder / name,
+        note=f"{place} has `{shown(name)}` alone, without a part to hold out: data.held_out of its images are held out",
+    )
 
 
 def _choose(folder: Path, names: Sequence[str], train: Sequence[str], held_out: Sequence[Sequence[str]]) -> Parts:

@@ -16,7 +16,7 @@ from downslope.core.errors import DownslopeError
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.base import value_at
 from downslope.recipes.schema import Recipe
-from downslope.training.remarks import remarks
+from downslope.training.remarks import diverged, remarks
 from downslope.training.report.columns import STEP, Columns, read_columns
 from downslope.training.report.series import Series, collect
 from downslope.training.run_folder import RunFolder
@@ -131,10 +131,18 @@ class RunData:
         """What a person should know of how a finished run went."""
         if not self.finished:
             return []
-        evaluations = self.kind("evaluation")
-        measured = {} if not evaluations else {n: float(v) for n, v in evaluations[-1].items() if n not in _NO_METRICS}
         steps, left_out = self.steps_done, self.log.left_out
-        return remarks(self.recipe, self.facts, steps=steps, left_out=left_out, held_out=measured)
+        return remarks(self.recipe, self.facts, steps=steps, left_out=left_out, held_out=self._last_measured)
+
+    @property
+    def diverged(self) -> str:
+        """What in the last evaluation is no finite number, in words; "" if all of it is."""
+        return diverged(self._last_measured)
+
+    @property
+    def _last_measured(self) -> dict[str, float]:
+        evaluations = self.kind("evaluation")
+        return {} if not evaluations else {n: float(v) for n, v in evaluations[-1].items() if n not in _NO_METRICS}
 
     @property
     def finished(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from downslope.recipes.numbers import number_text
+from downslope.recipes.numbers import number_text, percent_text
 
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 
@@ -28,7 +28,7 @@ class Number:
 
 def accuracy(value: float) -> Number:
     """Return a fraction as percent."""
-    return Number(f"{100 * value:.2f}{_THIN}%", value)
+    return Number(percent_text(value).replace(" ", _THIN), value)
 
 
 def loss(value: float) -> Number:

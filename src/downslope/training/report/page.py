@@ -16,6 +16,7 @@ from downslope import __version__
 from downslope.core.errors import CheckpointError, DownslopeError, MissingDependencyError
 from downslope.core.paths import expand_home
 from downslope.core.schedules import Schedule
+from downslope.core.shown import shown
 from downslope.pages.svg import COLOURS
 from downslope.recipes.equations import equations
 from downslope.training.durable import write_file
@@ -35,13 +36,16 @@ if TYPE_CHECKING:
 _SYMBOL = re.compile(r"\b(param|grad|velocity|lr|momentum|weight_decay|g)\b")
 
 
-def write_report(runs: Sequence[Path], out: Path, data: Dataset | None = None) -> Path:
+def write_report(
+    runs: Sequence[Path], out: Path, data: Dataset | None = None, *, notes: list[str] | None = None
+) -> Path:
     """Write the report of one run, or of several laid over one another.
 
     Args:
         runs: Run folders; unfinished ones too.
         out: The HTML file to write; replaced if it exists.
         data: The data of a single run where they are at hand; None to read them.
+        notes: Where to add a sentence on each run whose last evaluation holds what is no finite number.
 
     Returns:
         `out`.
@@ -54,8 +58,10 @@ def write_report(runs: Sequence[Path], out: Path, data: Dataset | None = None) -
     out = expand_home(out)
     if out.is_dir():
         raise DownslopeError(f"{out}: is a folder. Give the file to write, such as {out / 'report.html'}.")
-    page = render(read_runs([expand_home(run, CheckpointError) for run in runs]), data)
-    write_file(out, page.encode("utf-8", "surrogateescape"))
+    read = read_runs([expand_home(run, CheckpointError) for run in runs])
+    if notes is not None:
+        notes += [f"{shown(run.name)}: {run.diverged}" for run in read if run.diverged]
+    write_file(out, render(read, data).encode("utf-8", "surrogateescape"))
     return out
 
 

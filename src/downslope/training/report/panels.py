@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from downslope.pages.svg import COLOURS
-from downslope.recipes.numbers import number_text
+from downslope.recipes.numbers import number_text, percent_text
 from downslope.training.report.data import RunData
 from downslope.training.report.numbers import whole
 from downslope.training.report.series import (
@@ -333,7 +333,7 @@ def _front_values(lines: Sequence[Line], since: float = 0.0) -> Floats:
 def _frame_note(frame_from: float | None, lines: Sequence[Line]) -> list[str]:
     if frame_from is None:
         return []
-    return [f"The beginning, from {100 * _front_values(lines).min():.0f} %, lies below the frame."]
+    return [f"The beginning, from {percent_text(_front_values(lines).min())}, lies below the frame."]
 
 
 def _thin_note(lines: Sequence[Line]) -> list[str]:

@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 
 from downslope.pages.svg import GRID, LINES, SOFT, WARN, as_html, number, style
-from downslope.recipes.numbers import number_text
+from downslope.recipes.numbers import number_text, percent_text
 from downslope.training.report.panels import Line, Panel
 from downslope.training.report.series import Series
 from downslope.training.sessions import Session
 
 WIDTH, HEIGHT = 440, 232
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 44, 24, 34
+_FITS = 7
+"""Characters that there is room for beside the frame."""
+
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 
 
@@ -139,8 +142,10 @@ def _scale(axes: Any, panel: Panel) -> None:
     if panel.log:
         axes.set_yscale("log", nonpositive="clip")
         low, high = values[values > 0].min(), values.max()
-        axes.set_ylim(low / (high / low) ** 0.05, high * (high / low) ** 0.05)
-        decades = math.log10(high / low)
+        bottom, top = math.log10(low), math.log10(high)
+        decades = top - bottom
+        room = 0.05 * decades
+        axes.set_ylim(10.0 ** max(bottom - room, -250), 10.0 ** min(top + room, 250))  # beyond, ticks would be infinite
         subs = (1.0, 2.0, 5.0) if decades < 1.7 else (1.0,)
         axes.yaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=7))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
@@ -176,13 +181,15 @@ def _label_ends(axes: Any, panel: Panel) -> None:
     floor = -math.inf
     for wanted, line, value in sorted(placed, key=lambda item: item[0]):
         height = floor = max(wanted, floor + 11)
-        text = f"{100 * value:.4g} %" if panel.percent else _short(value)
+        text = percent_text(value) if panel.percent else _short(value)
         axes.annotate(text, (1, height / HEIGHT), xycoords=("axes fraction", "figure fraction"), xytext=(5, 0),
                       textcoords="offset points", va="center", color=LINES[line.colour], fontsize=10)  # fmt: skip
 
 
 def _short(value: float) -> str:
-    return number_text(float(f"{value:.3g}"))
+    """Return a number for the end of a line, with three digits, or two where they would not fit beside the frame."""
+    text = number_text(float(f"{value:.3g}"))
+    return text if len(text) <= _FITS else number_text(float(f"{value:.2g}"))
 
 
 def _percent(value: float, _: Any = None) -> str:
