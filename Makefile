@@ -40,7 +40,7 @@ nightly: $(VENV)/.installed-test
 
 # In an environment of its own, made from nothing each time: what is tried is what somebody would get.
 LOWEST := .venv-lowest
-DOORS := tests/torch_door tests/numpy_door tests/jax_door tests/keras_door tests/exchange
+DOORS := tests/torch_door tests/numpy_door tests/jax_door tests/keras_door tests/converting tests/systems
 
 lowest:
 	rm -rf $(LOWEST)

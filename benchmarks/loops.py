@@ -110,10 +110,10 @@ def _seconds(loop: Loop, steps: int) -> float:
 
 
 def _ours(name: str, *, log_every: int) -> Loop:
-    from downslope.recipes.decode import load_recipe
-    from downslope.training.loop import train
-    from downslope.training.plan import plan_run
-    from downslope.training.progress import PlainConsole
+    from downslope.recipe.load import load_recipe
+    from downslope.training.run.start_point import plan_run
+    from downslope.training.run.train import train
+    from downslope.training.view.console import PlainConsole
 
     def run(steps: int) -> None:
         table = {

@@ -35,11 +35,11 @@ def train_here(path: Path, seed: int) -> dict[str, Any]:
         path: The recipe's file.
         seed: The seed.
     """
-    from downslope.recipes.decode import load_recipe
-    from downslope.training.evaluate import evaluate_run
-    from downslope.training.loop import train
-    from downslope.training.plan import plan_run
-    from downslope.training.progress import QuietConsole
+    from downslope.recipe.load import load_recipe
+    from downslope.training.run.start_point import plan_run
+    from downslope.training.run.train import train
+    from downslope.training.use.evaluate import evaluate_run
+    from downslope.training.view.console import QuietConsole
 
     recipe = load_recipe(path, [("seed", str(seed))])
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "said").open("w", encoding="utf-8") as said:

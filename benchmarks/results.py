@@ -128,9 +128,9 @@ def command(words: list[str], threads: int) -> str:
 
 def start_loss(recipe: str, seed: int) -> float:
     """Return the held-out loss before the first step."""
-    from downslope.recipes.decode import load_recipe
-    from downslope.training.held_out import measure
-    from downslope.training.task import build_task
+    from downslope.recipe.load import load_recipe
+    from downslope.training.run.held_out import measure
+    from downslope.training.run.task import build_task
 
     task = build_task(load_recipe(recipe_file(recipe), [("seed", str(seed))]))
     data = task.dataset

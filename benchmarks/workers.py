@@ -28,17 +28,17 @@ from torch import nn
 from downslope.cli.main import explain
 from downslope.core.settings import Settings
 from downslope.torch import SGD
-from downslope.training.batches import Leaf
 from downslope.training.data import Dataset
-from downslope.training.gradients import compute_gradients
-from downslope.training.losses import Loss
-from downslope.training.objective import Supervised
-from downslope.training.parallel.exchange import combine
-from downslope.training.parallel.launch import Launch
-from downslope.training.parallel.sharded import Sharding
-from downslope.training.parallel.together import joined
-from downslope.training.parallel.workers import Workers
-from downslope.training.tree_sum import TreeSum
+from downslope.training.run.batches import Leaf
+from downslope.training.run.gradients import compute_gradients
+from downslope.training.run.losses import Loss
+from downslope.training.run.objective import Supervised
+from downslope.training.run.tree_sum import TreeSum
+from downslope.training.workers.joined_workers import joined
+from downslope.training.workers.launch import Launch
+from downslope.training.workers.ordered_sum import combine
+from downslope.training.workers.sharded import Sharding
+from downslope.training.workers.workers import Workers
 
 WORKERS = (1, 2, 4)
 SHARDS = 4

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from downslope import kernel, schedules
+    from downslope.comparing import compare
+    from downslope.converting.state import convert_state
     from downslope.core.groups import Group
     from downslope.core.rule import update_matrix
     from downslope.core.settings import Settings
-    from downslope.exchange.state import convert_state
+    from downslope.explaining import explain
+    from downslope.exporting import export
     from downslope.kernel import get_num_threads, set_num_threads
-    from downslope.recipes.compare import compare
-    from downslope.recipes.decode import load_recipe
-    from downslope.recipes.explain import explain
-    from downslope.recipes.export import export
-    from downslope.recipes.read import read
-    from downslope.recipes.reading.reading import Reading
-    from downslope.recipes.schema import Recipe
+    from downslope.reading import read
+    from downslope.reading.reading import Reading
+    from downslope.recipe.load import load_recipe
+    from downslope.recipe.schema import Recipe
 
 __version__ = "0.1.0"
 
@@ -29,19 +29,19 @@ _HOMES = {
     "Settings": "downslope.core.settings",
     "update_matrix": "downslope.core.rule",
     "Group": "downslope.core.groups",
-    "Recipe": "downslope.recipes.schema",
+    "Recipe": "downslope.recipe.schema",
     "get_num_threads": "downslope.kernel",
     "set_num_threads": "downslope.kernel",
-    "load_recipe": "downslope.recipes.decode",
-    "explain": "downslope.recipes.explain",
-    "read": "downslope.recipes.read",
-    "export": "downslope.recipes.export",
-    "compare": "downslope.recipes.compare",
-    "Reading": "downslope.recipes.reading.reading",
-    "convert_state": "downslope.exchange.state",
-    # what core's classes offer and rooms to its right carry out: see core/provided.py
-    "settings_from_convention": "downslope.exchange.reading",
-    "arguments_for_convention": "downslope.exchange.writing",
+    "load_recipe": "downslope.recipe.load",
+    "explain": "downslope.explaining",
+    "read": "downslope.reading",
+    "export": "downslope.exporting",
+    "compare": "downslope.comparing",
+    "Reading": "downslope.reading.reading",
+    "convert_state": "downslope.converting.state",
+    # what core's classes offer and rooms to its right carry out: see core/settings.py
+    "settings_from_convention": "downslope.systems.from_system",
+    "arguments_for_convention": "downslope.systems.to_system",
 }
 
 _MODULES = frozenset({"jax", "keras", "kernel", "numpy", "schedules", "torch"})

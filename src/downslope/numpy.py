@@ -15,7 +15,7 @@ import numpy as np
 from downslope.core.errors import SettingsError, StateError, did_you_mean, one_of
 from downslope.core.groups import Group, assign_groups
 from downslope.core.rule import StepScalars, sgd_rule
-from downslope.core.schedules.base import Schedule
+from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
 from downslope.core.synonyms import refuse_unknown

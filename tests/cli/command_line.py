@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from downslope.cli.main import main
-from downslope.recipes.decode import load_recipe
+from downslope.recipe.load import load_recipe
 from downslope.training.data import load_data
 
 SHORT = [

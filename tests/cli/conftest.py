@@ -19,7 +19,7 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def no_report(monkeypatch):
     """Leave out the report, which takes longer than all the rest."""
-    monkeypatch.setattr("downslope.training.loop._write_report", lambda *_: None)
+    monkeypatch.setattr("downslope.training.run.train._write_report", lambda *_: None)
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +35,9 @@ def stopped(tmp_path_factory):
     """Return a run of 40 steps that was stopped after 30; tests must not change it."""
     folder = tmp_path_factory.mktemp("stopped") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("downslope.training.run.Run.finished", property(lambda self: self.step >= 30))
-        patch.setattr("downslope.training.run.Run._finish", lambda self: None)
-        patch.setattr("downslope.training.loop._write_report", lambda *_: None)
+        patch.setattr("downslope.training.run.run.Run.finished", property(lambda self: self.step >= 30))
+        patch.setattr("downslope.training.run.run.Run._finish", lambda self: None)
+        patch.setattr("downslope.training.run.train._write_report", lambda *_: None)
         assert main(words(folder)) == 0
     for name in ("model.safetensors", "report.html"):
         assert not (folder / name).exists()

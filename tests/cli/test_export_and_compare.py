@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from cli.command_line import command, fail, succeed
-from downslope.recipes.export import TARGETS
+from downslope.exporting import TARGETS
 from house.source_tree import ROOT
-from recipes.reading.first_corpus import FOUNDING
+from reading.first_corpus import FOUNDING
 
 RECIPE = str(ROOT / "recipes" / "digits.toml")
 TORCH = "torch: SGD(lr=0.1, momentum=0.9, weight_decay=5e-4)"

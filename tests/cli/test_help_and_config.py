@@ -9,7 +9,7 @@ import pytest
 import downslope
 from downslope import load_recipe
 from downslope.cli.main import COMMANDS, main
-from downslope.recipes.decode import parse_recipe
+from downslope.recipe.load import parse_recipe
 
 FRAMEWORKS = {"torch", "sklearn", "matplotlib", "jax", "tensorflow", "keras", "scipy", "pandas", "safetensors", "tqdm"}
 """None of these may be loaded by a command that does not train; NumPy too, which `LEAN` adds."""

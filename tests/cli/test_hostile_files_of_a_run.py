@@ -13,10 +13,10 @@ from storage_runs import fingerprint, train
 
 from downslope.cli.main import main
 from downslope.core.errors import CheckpointError
-from downslope.training.checkpoint import read_manifest
-from downslope.training.events import check_event
-from downslope.training.layout import read_facts
-from downslope.training.log import check_row, parse_line
+from downslope.training.folder.checkpoint import read_manifest
+from downslope.training.folder.events import check_event
+from downslope.training.folder.log import check_row, parse_line
+from downslope.training.folder.names import read_facts
 from draws import draws
 
 REQUIRED = [
@@ -221,7 +221,7 @@ def test_tensors_that_are_not_those_of_the_manifest_are_refused(stopped, tmp_pat
     import safetensors.torch
     import torch
 
-    from downslope.training.manifest import describe_bytes
+    from downslope.training.folder.manifest import describe_bytes
 
     for number, tensors in enumerate([{}, {"other": torch.zeros(3)}, {"dense1.weight": torch.zeros(3)}]):
         for part in ("model", "optimizer"):
@@ -238,7 +238,7 @@ def test_tensors_that_are_not_those_of_the_manifest_are_refused(stopped, tmp_pat
 
 def test_tensors_of_a_format_that_torch_lacks_are_passed_over(stopped, tmp_path, capsys, no_report):
     """Four-bit numbers, well signed: the library raises a KeyError of its own."""
-    from downslope.training.manifest import describe_bytes
+    from downslope.training.folder.manifest import describe_bytes
 
     run = Path(shutil.copytree(stopped, tmp_path / "run"))
     path, table = manifest_of(run)

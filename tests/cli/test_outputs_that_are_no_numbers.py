@@ -12,8 +12,8 @@ from command_line import copied
 from safetensors.numpy import load_file, save_file
 
 from downslope.cli.main import main
-from downslope.training.losses import choose, count_correct
-from downslope.training.patience import Patience
+from downslope.training.run.counters import Patience
+from downslope.training.run.losses import choose, count_correct
 
 NAN, INF = float("nan"), float("inf")
 

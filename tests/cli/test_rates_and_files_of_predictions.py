@@ -83,7 +83,7 @@ def trained_on(capsys):
     def train(target, loss, report="without"):
         with pytest.MonkeyPatch.context() as patch:
             if report == "without":
-                patch.setattr("downslope.training.loop._write_report", lambda *_: None)
+                patch.setattr("downslope.training.run.train._write_report", lambda *_: None)
             text = TABLE.replace("TARGET", target).replace("LOSS", loss)
             if target == "price":
                 text = text.replace('target = "price"', 'target = "price", standardize_target = true')

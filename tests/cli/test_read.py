@@ -8,8 +8,8 @@ import os
 import pytest
 
 from cli.command_line import command, fail, succeed
-from downslope.recipes.decode import parse_recipe
-from recipes.reading.first_corpus import FOUNDING
+from downslope.recipe.load import parse_recipe
+from reading.first_corpus import FOUNDING
 
 SENTENCE = "SGD with momentum 0.9, lr 0.1 divided by 10 every 30 epochs, 90 epochs"
 

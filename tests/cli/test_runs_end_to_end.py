@@ -13,7 +13,7 @@ import pytest
 from command_line import command, copied, fail, succeed
 
 from downslope.cli.main import main
-from downslope.recipes.decode import load_recipe
+from downslope.recipe.load import load_recipe
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def test_report_of_one_and_of_several(trained, capsys, tmp_path):
     assert Path("downslope-report.html").is_file()
     assert succeed(["report", copy, "--out", "mine.html"], capsys) == "report: mine.html\n"
     assert Path("mine.html").is_file()
-    assert fail(["report", copy, "--out", "."], capsys).startswith(".: is a folder.")
+    assert "argument --out: .: is a folder. Give the file to write." in fail(["report", copy, "--out", "."], capsys)
     assert fail(["report", copy, copy], capsys).startswith(f"{copy}: the same run was given twice.")
 
 

@@ -135,7 +135,7 @@ def test_what_is_removed_or_replaced_while_training_goes_on_is_noticed(
             if done == "replaced":
                 shutil.copytree(tmp_path / "taken", path) if path == run else path.write_bytes(b"other")
 
-    monkeypatch.setattr("downslope.training.run.prune", meddle)
+    monkeypatch.setattr("downslope.training.run.run.prune", meddle)
     code, _, err = train(run, capsys)
     if done == "replaced" and name in {"recipe.toml", "run.json"}:
         return  # an editor may do that: what counts is in the checkpoints
@@ -153,7 +153,7 @@ def test_clocks_that_jump_change_nothing(jump, tmp_path, whole, capsys, monkeypa
     monotonic, wall, jumped = time.monotonic, time.time, [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: monotonic() + jumped[0])
     monkeypatch.setattr(time, "time", lambda: wall() + jumped[0])
-    from downslope.training.run import Run
+    from downslope.training.run.run import Run
 
     one_step = Run._one_step
 

@@ -12,7 +12,7 @@ import pytest
 from command_line import SHORT
 
 from downslope.cli.main import main
-from downslope.recipes.decode import load_recipe
+from downslope.recipe.load import load_recipe
 
 ASCII = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": ""}
 """A locale in which Python knows ASCII alone."""

@@ -11,9 +11,9 @@ from command_line import fail
 import downslope
 from downslope.cli.main import main
 from downslope.cli.run_folders import find_trusted_run
-from downslope.recipes.decode import parse_recipe
-from downslope.training.imports import functions_named
-from downslope.training.trust import TrustError
+from downslope.recipe.load import parse_recipe
+from downslope.training.folder.trust import TrustError
+from downslope.training.user_code import functions_named
 
 MODULE = """
 import pathlib, torch

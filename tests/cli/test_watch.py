@@ -17,10 +17,10 @@ from command_line import command, copied, fail, succeed
 
 from downslope.cli.main import main
 from downslope.core.errors import CheckpointError
-from downslope.training.layout import LOCK
-from downslope.training.lock import holder_of, locked
-from downslope.training.tail import Tail
-from downslope.training.watch import Watched
+from downslope.training.folder.lock import holder_of, locked
+from downslope.training.folder.log import Tail
+from downslope.training.folder.names import LOCK
+from downslope.training.view.watch import Watched
 
 ENVIRONMENT = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
 LONG = ["--train.epochs", "100000", "--checkpoint.every_steps", "50", "--train.evaluate_every", "50"]

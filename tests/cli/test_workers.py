@@ -11,8 +11,8 @@ import pytest
 from command_line import command, fail, succeed
 
 from downslope.core.errors import RecipeError
-from downslope.recipes.decode import load_recipe
-from downslope.training.parallel.place import PlaceError, check_number, find_place, first_host
+from downslope.recipe.load import load_recipe
+from downslope.training.workers.rank import PlaceError, check_number, find_place, first_host
 
 TASKS = Path(__file__).parent.parent / "training"
 """Where the data lie that the runs here name."""

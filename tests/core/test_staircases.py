@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import optax
 
 from downslope.core.errors import SettingsError
-from downslope.core.schedules.base import whole_periods
+from downslope.core.schedules.schedule import whole_periods
 from downslope.schedules import (
     Constant,
     Cosine,

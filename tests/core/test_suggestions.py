@@ -5,7 +5,7 @@ import pytest
 from downslope.cli.arguments import suggest
 from downslope.core.errors import did_you_mean, nearest
 from downslope.core.schedules import SCHEDULES
-from downslope.recipes.paths import recipe_paths
+from downslope.recipe.overrides import recipe_paths
 
 WORDS = [
     "lr",

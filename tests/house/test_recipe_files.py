@@ -10,9 +10,8 @@ import pytest
 
 from downslope.cli.main import main
 from downslope.core.rule import sgd_rule
-from downslope.recipes.decode import load_recipe, parse_recipe
-from downslope.recipes.encode import to_toml
-from downslope.recipes.schema import Recipe
+from downslope.recipe.load import load_recipe, parse_recipe, to_toml
+from downslope.recipe.schema import Recipe
 from house.source_tree import PACKAGE, ROOT, relative
 
 RECIPES = sorted(  # those for sequences have a test of their own, in tests/sequences
@@ -54,7 +53,7 @@ def test_there_are_recipes_to_learn_from():
 
 def test_the_embedded_default_is_the_recipe_file():
     """What `downslope train` runs is what recipes/digits.toml says, byte for byte."""
-    assert (PACKAGE / "recipes/library").resolve() == (ROOT / "recipes").resolve()
+    assert (PACKAGE / "recipe/library").resolve() == (ROOT / "recipes").resolve()
     assert load_recipe() == load_recipe(ROOT / "recipes/digits.toml")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from downslope import kernel
 from downslope.kernel.coefficients import FORMATS, ROUNDINGS
-from downslope.torch.memory import EXCHANGE
+from downslope.torch.tensors import EXCHANGE
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
 DTYPES: Mapping[str, torch.dtype] = {name: getattr(torch, name) for name in FORMATS}

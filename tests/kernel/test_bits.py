@@ -12,7 +12,7 @@ from native_plans import COMBINATIONS, DTYPES, INSTRUCTION_SETS, bits, make_plan
 
 from downslope import kernel
 from downslope.core.errors import SettingsError
-from downslope.torch.memory import EXCHANGE
+from downslope.torch.tensors import EXCHANGE
 
 # Together more than eight shares of 2^17 elements, so that seven threads all get one; odd, and one of them alone
 # longer than a share, so that shares begin and end inside tensors.

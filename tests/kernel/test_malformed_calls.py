@@ -15,7 +15,7 @@ from native_plans import ASK, native
 
 from downslope.kernel.arrays import CODES
 from downslope.kernel.marks import examples
-from downslope.torch.memory import EXCHANGE
+from downslope.torch.tensors import EXCHANGE
 from draws import draws
 
 

@@ -17,7 +17,7 @@ from torch.nn import Parameter
 from downslope.core.errors import SettingsError
 from downslope.kernel.marks import examples, teach_marks
 from downslope.torch import SGD
-from downslope.torch.memory import EXCHANGE
+from downslope.torch.tensors import EXCHANGE
 
 BUFFER = "momentum_buffer"
 OPTIONS: tuple[dict[str, Any], ...] = (

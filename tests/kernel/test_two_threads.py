@@ -106,7 +106,7 @@ def test_a_plan_itself_is_used_by_one_thread_at_a_time() -> None:
 
 def test_a_list_that_is_emptied_meanwhile_keeps_its_tensors_for_the_step() -> None:
     """Tensors that are given as they are live until the step over them has ended."""
-    from downslope.torch.memory import EXCHANGE
+    from downslope.torch.tensors import EXCHANGE
 
     with restored_settings() as module:
         module.set_thread_count(2)

@@ -3,11 +3,11 @@
 import hashlib
 from pathlib import Path
 
-from downslope.recipes.decode import parse_recipe
-from downslope.training import loop
-from downslope.training import run as running
-from downslope.training.plan import plan_run
-from downslope.training.progress import PlainConsole
+from downslope.recipe.load import parse_recipe
+from downslope.training.run import run as running
+from downslope.training.run import train as loop
+from downslope.training.run.start_point import plan_run
+from downslope.training.view.console import PlainConsole
 
 REVERSE = """
 [data]

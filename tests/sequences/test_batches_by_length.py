@@ -2,8 +2,8 @@ import pytest
 import torch
 from sequence_runs import reverse
 
-from downslope.training.batches import Batches
 from downslope.training.data import load_data
+from downslope.training.run.batches import Batches
 from downslope.training.sequences.symbols import lengths
 
 SIZES = torch.randint(3, 20, (1003,), generator=torch.Generator().manual_seed(0))

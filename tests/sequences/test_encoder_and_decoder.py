@@ -6,7 +6,7 @@ from small_models import INPUTS, TARGETS, small
 from torch.nn import functional
 
 from downslope.core.errors import DownslopeError
-from downslope.recipes.decode import parse_recipe
+from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
 from downslope.training.models import build_model
 from downslope.training.models.seq2seq import Seq2SeqOptions
@@ -214,7 +214,7 @@ def test_what_does_not_go_together_is_refused(changes, message):
 )
 def test_a_recipe_that_cannot_be_trained_is_refused(changes, message):
     """Another model or loss, teacher forcing without a decoder, a metric that these data do not have."""
-    from downslope.training.task import build_task
+    from downslope.training.run.task import build_task
 
     with pytest.raises(DownslopeError, match=message):
         build_task(recipe(**changes))

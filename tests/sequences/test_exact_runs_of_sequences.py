@@ -5,13 +5,13 @@ import torch
 from sequence_runs import fingerprint, reverse, train
 
 from downslope.training.data import load_data
-from downslope.training.gradients import compute_gradients
 from downslope.training.models import build_model
-from downslope.training.objective import build_objective
 from downslope.training.report.data import read_runs
 from downslope.training.report.panels import panels_of_one
 from downslope.training.report.tables import headlines
-from downslope.training.task import build_task
+from downslope.training.run.gradients import compute_gradients
+from downslope.training.run.objective import build_objective
+from downslope.training.run.task import build_task
 
 CASES = {
     "teacher forcing always": {},

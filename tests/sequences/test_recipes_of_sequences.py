@@ -7,8 +7,7 @@ from dataclasses import fields
 import pytest
 
 from downslope.cli.main import main
-from downslope.recipes.decode import load_recipe, parse_recipe
-from downslope.recipes.encode import to_toml
+from downslope.recipe.load import load_recipe, parse_recipe, to_toml
 from downslope.training.data.cmudict import CmudictOptions
 from downslope.training.data.rearranged import RearrangedOptions
 from downslope.training.models.seq2seq import Seq2SeqOptions

@@ -12,7 +12,7 @@ from torch_runs import assert_same_bits
 
 from cases import CASES, NORM_NAMES, SHAPES, STEPS, Case, gradients, initial_params
 from downslope.core.groups import assign_groups
-from downslope.core.schedules.base import value_at
+from downslope.core.schedules.schedule import value_at
 from downslope.torch import SGD
 from reference import reference_of, settings_by_name, ulp_error
 

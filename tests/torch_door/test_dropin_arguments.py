@@ -95,7 +95,7 @@ def test_fused_insists_on_the_kernel() -> None:
 
 def test_fused_without_a_kernel_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it was not built, or is switched off, the message says which."""
-    monkeypatch.setattr("downslope.torch.arguments.load_native", lambda: None)
+    monkeypatch.setattr("downslope.torch.options.load_native", lambda: None)
     text = message_of(lambda: SGD(make_params(), fused=True))
     assert "`fused=True` needs the compiled kernel" in text
 

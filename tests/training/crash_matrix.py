@@ -22,7 +22,7 @@ import torch._dynamo  # what every optimizer of torch loads at its first use: on
 from crashing import CODE, CrashingOs
 from training_runs import fingerprints, run, tiny
 
-from downslope.training import durable
+from downslope.training.folder import durable
 
 RECIPE = {"train__epochs": "1", "train__ema": "0.9", "checkpoint__every_steps": "2", "checkpoint__keep": "1"}
 REAL = 16

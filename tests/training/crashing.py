@@ -1,4 +1,4 @@
-"""An `os` for `downslope.training.durable` that counts what changes the disk, and crashes at a chosen point.
+"""An `os` for `downslope.training.folder.durable` that counts what changes the disk, and crashes at a chosen point.
 
 Each operation that changes the disk has a point before it and one after it; a write has one in the middle too, when
 half of its bytes are written. A crash is `os._exit`: nothing is flushed, closed or cleaned up. After a power cut, all

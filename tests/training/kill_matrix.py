@@ -22,10 +22,9 @@ from system_calls import FAULTS, HALF, KILL, run_watched
 from training_runs import TINY
 
 from downslope.cli.main import main as command
-from downslope.recipes.decode import load_recipe, parse_recipe
-from downslope.recipes.encode import to_toml
-from downslope.training.loop import train
-from downslope.training.plan import plan_run
+from downslope.recipe.load import load_recipe, parse_recipe, to_toml
+from downslope.training.run.start_point import plan_run
+from downslope.training.run.train import train
 
 WORDS = {
     "train.epochs": "1",

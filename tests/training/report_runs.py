@@ -6,9 +6,8 @@ import json
 import math
 from datetime import UTC, datetime, timedelta
 
-from downslope.recipes.decode import parse_recipe
-from downslope.recipes.encode import to_toml
-from downslope.training.log import as_json
+from downslope.recipe.load import parse_recipe, to_toml
+from downslope.training.folder.log import as_json
 
 RECIPE = """
 title = "A run made to order"

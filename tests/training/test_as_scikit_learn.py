@@ -11,13 +11,13 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import shuffle
 
-from downslope.recipes.decode import load_recipe
-from downslope.training import batches
-from downslope.training.gradients import compute_gradients
-from downslope.training.held_out import measure
-from downslope.training.objective import build_objective
-from downslope.training.state import build_state
-from downslope.training.task import build_task
+from downslope.recipe.load import load_recipe
+from downslope.training.run import batches
+from downslope.training.run.gradients import compute_gradients
+from downslope.training.run.held_out import measure
+from downslope.training.run.objective import build_objective
+from downslope.training.run.state import build_state
+from downslope.training.run.task import build_task
 from house.source_tree import ROOT
 
 ALPHA, EPOCHS, EXAMPLES, SIZE = 1e-4, 15, 1797, 200

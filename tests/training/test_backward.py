@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from downslope.training import backward as module
-from downslope.training.backward import backward
+from downslope.training.run import gradients as module
+from downslope.training.run.gradients import backward
 
 
 def _net() -> nn.Module:

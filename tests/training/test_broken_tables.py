@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from downslope.core.errors import DownslopeError
-from downslope.recipes.decode import parse_recipe
+from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
 
 GOOD = "area,rooms,district,price\n10,2,north,100\n20,3,south,200\n30,3,east,300\n40,4,north,400\n"
@@ -376,7 +376,7 @@ def test_parquet_says_what_is_missing(monkeypatch):
 
 def test_one_number_written_in_two_ways_is_refused():
     """`1` and `1.0` would be two classes; large whole numbers that differ in their last digit stay two."""
-    from downslope.training.data.labels import order_classes
+    from downslope.training.data.table_encoding import order_classes
 
     with pytest.raises(DownslopeError, match=r"labels `1` and `1\.0` are one number written in two ways"):
         order_classes(["1", "2", "1.0"])

@@ -5,15 +5,15 @@ import torch
 from training_runs import tiny
 
 from downslope.core.errors import DownslopeError
-from downslope.training.class_weights import weigh_classes
 from downslope.training.data import load_data
-from downslope.training.gradients import compute_gradients
-from downslope.training.held_out import measure
-from downslope.training.loop import train
-from downslope.training.objective import build_objective
-from downslope.training.plan import plan_run
-from downslope.training.progress import QuietConsole
-from downslope.training.task import build_task
+from downslope.training.run.gradients import compute_gradients
+from downslope.training.run.held_out import measure
+from downslope.training.run.losses import weigh_classes
+from downslope.training.run.objective import build_objective
+from downslope.training.run.start_point import plan_run
+from downslope.training.run.task import build_task
+from downslope.training.run.train import train
+from downslope.training.view.console import QuietConsole
 
 WEIGHTS = [3.0, 0.125, 1.0]
 
@@ -85,14 +85,14 @@ def test_a_weight_by_name_is_that_in_order():
 
 def test_a_resumed_run_has_the_weights_and_their_bits(tmp_path, monkeypatch):
     """Stopped after two steps and resumed: the weights of an uninterrupted run; other class weights are refused."""
-    monkeypatch.setattr("downslope.training.loop._write_report", lambda *_: None)
+    monkeypatch.setattr("downslope.training.run.train._write_report", lambda *_: None)
     recipe = tiny(train__class_weights='"balanced"', train__shards="2")
     straight = tmp_path / "straight"
     train(plan_run(recipe, name="x", out=straight), recipe, QuietConsole())
     stopped = tmp_path / "stopped"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("downslope.training.run.Run.finished", property(lambda self: self.step >= 2))
-        patch.setattr("downslope.training.run.Run._finish", lambda self: None)
+        patch.setattr("downslope.training.run.run.Run.finished", property(lambda self: self.step >= 2))
+        patch.setattr("downslope.training.run.run.Run._finish", lambda self: None)
         train(plan_run(recipe, name="x", out=stopped), recipe, QuietConsole())
     train(plan_run(recipe, name="x", out=stopped), recipe, QuietConsole())
     assert (stopped / "model.safetensors").read_bytes() == (straight / "model.safetensors").read_bytes()

@@ -107,7 +107,7 @@ def stopped(tmp_path_factory):
 def test_a_flipped_bit_of_a_manifest_is_noticed(stopped, tmp_path):
     """Bits all over the manifest, one after another: white space and digits too."""
     from downslope.core.errors import CheckpointError
-    from downslope.training.checkpoint import read_manifest
+    from downslope.training.folder.checkpoint import read_manifest
 
     folder = tmp_path / "checkpoints" / "step-00000007"
     shutil.copytree(stopped[0] / "checkpoints" / "step-00000007", folder)

@@ -9,7 +9,7 @@ from PIL import Image
 from training_runs import run
 
 from downslope.core.errors import DownslopeError
-from downslope.recipes.decode import parse_recipe
+from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training_runs import tiny
 
-from downslope.training.batches import Batches
-from downslope.training.gradients import TreeSum, compute_gradients
-from downslope.training.patience import Patience
-from downslope.training.task import build_task
+from downslope.training.run.batches import Batches
+from downslope.training.run.counters import Patience
+from downslope.training.run.gradients import TreeSum, compute_gradients
+from downslope.training.run.task import build_task
 
 
 def recursive(terms):

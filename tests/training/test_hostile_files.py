@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from downslope.core.errors import DownslopeError
-from downslope.recipes.decode import parse_recipe
+from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data, numpy_files
 from downslope.training.data.numpy_files import read_npy, read_npz
 

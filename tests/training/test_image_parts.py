@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from downslope.core.errors import DownslopeError
-from downslope.recipes.decode import parse_recipe
+from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
 
 

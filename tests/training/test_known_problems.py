@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from downslope.core.errors import DataError, DownslopeError, MissingDependencyError
-from downslope.recipes.decode import load_recipe, parse_recipe
+from downslope.recipe.load import load_recipe, parse_recipe
 from downslope.training.data import load_data
-from downslope.training.held_out import measure
-from downslope.training.losses import mean_output
 from downslope.training.models import build_model
 from downslope.training.models.quadratic_deep import draw_hessian
-from downslope.training.task import build_task
+from downslope.training.run.held_out import measure
+from downslope.training.run.losses import mean_output
+from downslope.training.run.task import build_task
 from house.source_tree import ROOT
 
 

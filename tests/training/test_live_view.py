@@ -8,8 +8,8 @@ import sys
 import pexpect
 import pytest
 
-from downslope.training.terminal import Screen, can_redraw
-from downslope.training.view import BLOCKS, PLAIN_BLOCKS, Thinned, View, sparkline
+from downslope.training.view.live_view import BLOCKS, PLAIN_BLOCKS, Thinned, View, sparkline
+from downslope.training.view.terminal import Screen, can_redraw
 
 
 class Terminal(io.StringIO):

@@ -15,11 +15,12 @@ import pytest
 from training_runs import Crash, Recorder, fingerprints, tiny
 
 from downslope.core.errors import MissingDependencyError, RecipeError
-from downslope.training import loggers, loop
-from downslope.training import run as running
-from downslope.training.loggers.following import Following
-from downslope.training.loggers.logger import scalars_of
-from downslope.training.plan import plan_run
+from downslope.training.run import run as running
+from downslope.training.run import train as loop
+from downslope.training.run.start_point import plan_run
+from downslope.training.view import loggers
+from downslope.training.view.loggers.following import Following
+from downslope.training.view.loggers.logger import scalars_of
 
 
 def train(recipe, folder, *, at=None, how="signal"):

@@ -20,7 +20,7 @@ from downslope.torch import SGD
 from downslope.training.measuring.groups import look_at_groups
 from downslope.training.measuring.noise import noise_and_signal
 from downslope.training.measuring.sharpness import largest_eigenvalue, measure_sharpness
-from downslope.training.task import build_task
+from downslope.training.run.task import build_task
 from draws import draws
 
 

@@ -16,11 +16,11 @@ from training_runs import checkpoint_names, fingerprints, run, tiny
 
 from downslope.cli.main import main
 from downslope.core.errors import CheckpointError, DivergenceError, RecipeError
-from downslope.training.environment import fitting_threads
-from downslope.training.gradients import compute_gradients
-from downslope.training.mishaps import MishapRecord
-from downslope.training.spikes import Spikes
-from downslope.training.task import build_task
+from downslope.training.run.bad_steps import MishapRecord
+from downslope.training.run.counters import Spikes
+from downslope.training.run.environment import fitting_threads
+from downslope.training.run.gradients import compute_gradients
+from downslope.training.run.task import build_task
 from draws import draws
 
 SPIKY = {
@@ -157,7 +157,7 @@ def test_checkpoints_by_the_clock_decide_nothing(tmp_path, monkeypatch):
     """With a checkpoint after every step, by a clock that races: a rewind leads where it led without."""
     recipe = tiny(**VARIANTS["rewind"])
     run(recipe, tmp_path / "plain")
-    monkeypatch.setattr("downslope.training.run._has_passed", lambda *_: True)
+    monkeypatch.setattr("downslope.training.run.run._has_passed", lambda *_: True)
     run(tiny(**VARIANTS["rewind"], checkpoint__every_seconds="1.0"), tmp_path / "racing")
     assert fingerprints(tmp_path / "plain") == fingerprints(tmp_path / "racing")
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from downslope.core.errors import DownslopeError
-from downslope.recipes.decode import parse_recipe
+from downslope.recipe.load import parse_recipe
 from downslope.training.data import Dataset
 from downslope.training.models import build_model
 

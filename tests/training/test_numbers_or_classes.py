@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from downslope.core.errors import DataError
-from downslope.recipes.decode import parse_recipe
+from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
-from downslope.training.randomness import permutation
+from downslope.training.run.randomness import permutation
 
 
 @pytest.fixture(autouse=True)

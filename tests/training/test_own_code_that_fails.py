@@ -8,9 +8,9 @@ from training_runs import run, tiny
 
 from downslope.core.errors import DataError
 from downslope.training.data import load_data
-from downslope.training.evaluate import evaluate_run
-from downslope.training.predict import predict_run
-from downslope.training.task import build_task
+from downslope.training.run.task import build_task
+from downslope.training.use.evaluate import evaluate_run
+from downslope.training.use.predict import predict_run
 
 STOPPING = """
 import sys

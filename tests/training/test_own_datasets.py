@@ -7,7 +7,7 @@ from training_runs import run, tiny
 
 from downslope.core.errors import DownslopeError
 from downslope.training.data import load_data, numpy_files
-from downslope.training.task import build_task
+from downslope.training.run.task import build_task
 
 FROZEN = "each of the {} items of its Dataset was read once: what a transform draws at random stays as it was drawn"
 

@@ -5,9 +5,9 @@ import pytest
 from training_runs import run, tiny
 
 from downslope.core.errors import CheckpointError, DataError
-from downslope.training import durable
 from downslope.training.data import load_data
-from downslope.training.task import build_task
+from downslope.training.folder import durable
+from downslope.training.run.task import build_task
 
 MODULE = """
 import numpy as np

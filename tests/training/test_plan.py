@@ -6,9 +6,10 @@ import torch
 from training_runs import Recorder, fingerprints, run, tiny
 
 from downslope.core.errors import CheckpointError
-from downslope.training import environment, loop, run_folder
-from downslope.training.lock import locked
-from downslope.training.plan import plan_run
+from downslope.training.folder import run_folder
+from downslope.training.folder.lock import locked
+from downslope.training.run import environment, train
+from downslope.training.run.start_point import plan_run
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_a_finished_run_in_out_has_nothing_to_do(here):
     found = plan(out="out")
     assert found.finished
     assert "nothing to do" in found.notes[-1]
-    outcome = loop.train(found, tiny(), Recorder(), report=False)
+    outcome = train.train(found, tiny(), Recorder(), report=False)
     assert (outcome.finished, outcome.step, outcome.total_steps) == (True, 20, 20)
     assert fingerprints("out") == before
 
@@ -124,7 +125,7 @@ def test_other_differences_are_said(here, monkeypatch):
     """More epochs, an average, another torch: a note each."""
     run(tiny(), "out", at=3)
     now = environment.describe_environment()
-    monkeypatch.setattr("downslope.training.plan.describe_environment", lambda: {**now, "torch": "9.9"})
+    monkeypatch.setattr("downslope.training.run.start_point.describe_environment", lambda: {**now, "torch": "9.9"})
     notes = plan(tiny(train__epochs="9", train__ema="0.5"), out="out").notes
     assert "resuming with a different recipe: train.epochs 4.0 -> 9.0" in notes
     assert "resuming with a different recipe: train.ema off -> 0.5" in notes
@@ -195,7 +196,7 @@ def test_another_number_of_threads_is_said(here, monkeypatch):
     """Sums are split among threads, so their last bits may differ."""
     run(tiny(), "out", at=3)
     now = environment.describe_environment()
-    monkeypatch.setattr(loop, "describe_environment", lambda: {**now, "threads": 77})
+    monkeypatch.setattr(train, "describe_environment", lambda: {**now, "threads": 77})
     _, said = run(tiny(), "out")
     assert any("number of threads was" in text and "is now 77" in text for text in said)
 

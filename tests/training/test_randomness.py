@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downslope.training.randomness import derive_seed, permutation, reseed
+from downslope.training.run.randomness import derive_seed, permutation, reseed
 
 
 def test_values_stay_what_they_are():

@@ -10,8 +10,8 @@ from training_runs import tiny
 
 from downslope.cli.main import main
 from downslope.core.schedules import Cosine, Exponential, Linear, Warmup
-from downslope.training.remarks import remarks
-from downslope.training.run_folder import RunFolder
+from downslope.training.folder.run_folder import RunFolder
+from downslope.training.run.remarks import remarks
 from draws import draws
 
 FACTS = {"steps_per_epoch": 5, "data": {"train_examples": 40, "held_out_examples": 100, "most_frequent": 0.5}}

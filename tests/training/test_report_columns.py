@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from downslope.core.errors import CheckpointError
-from downslope.training.log import as_json
+from downslope.training.folder.log import as_json
 from downslope.training.report.columns import STEP, Columns
 from downslope.training.report.series import collect
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from downslope.training.folder.events import sessions
 from downslope.training.report.events import story, wall_time
-from downslope.training.sessions import sessions
 from training.report_runs import at
 
 KILLED_AND_RESUMED = [

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from downslope.recipes.decode import load_recipe
+from downslope.recipe.load import load_recipe
 from downslope.training.data import load_data
 from downslope.training.models import build_model
 from downslope.training.report import write_report

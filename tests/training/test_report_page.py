@@ -358,7 +358,7 @@ def test_a_page_is_replaced_whole(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("downslope.training.durable.os.replace", refuse)
+    monkeypatch.setattr("downslope.training.folder.durable.os.replace", refuse)
     with pytest.raises(CheckpointError, match="disk is full"):
         write_report([run], out)
     assert out.read_text() == "before"

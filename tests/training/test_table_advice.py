@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from downslope.core.errors import DownslopeError
-from downslope.recipes.decode import parse_recipe
+from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
 from downslope.training.data.table_numbers import NumberForm, describe_cell
 from draws import draws

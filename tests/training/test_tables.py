@@ -10,13 +10,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from downslope.recipes.decode import parse_recipe
+from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
-from downslope.training.data.labels import order_classes
 from downslope.training.data.table_columns import Wanted
-from downslope.training.data.table_csv import TextFormat
-from downslope.training.data.table_files import open_table
-from downslope.training.randomness import permutation
+from downslope.training.data.table_encoding import order_classes
+from downslope.training.data.table_files import TextFormat, open_table
+from downslope.training.run.randomness import permutation
 from draws import draws
 
 HOUSES = """area,rooms,district,price

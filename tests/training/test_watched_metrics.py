@@ -8,10 +8,10 @@ import pytest
 from training_runs import run
 
 from downslope.core.errors import DataError, ExportError
-from downslope.recipes.decode import parse_recipe
-from downslope.recipes.export import export
-from downslope.recipes.schema import GROWING, Metric
-from downslope.training.patience import Patience
+from downslope.exporting import export
+from downslope.recipe.load import parse_recipe
+from downslope.recipe.schema import GROWING, Metric
+from downslope.training.run.counters import Patience
 
 TABLE = """
 [data]

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from downslope.core.errors import DownslopeError
-from downslope.recipes.decode import parse_recipe
-from downslope.training.data import load_data, table_columns, table_csv
+from downslope.recipe.load import parse_recipe
+from downslope.training.data import load_data, table_columns, table_files
 from downslope.training.data.table import _choose_features
 from downslope.training.data.table_columns import MOST_COLUMNS, TableFile
-from downslope.training.data.table_encoding import Encoding
+from downslope.training.data.table_encoding import Encoding, want_features
 from downslope.training.data.table_options import Options
-from downslope.training.data.table_reader import want_features
 
 
 @pytest.fixture(autouse=True)
@@ -89,8 +88,8 @@ def test_a_wide_table_is_worked_on_in_blocks(monkeypatch):
 def test_more_columns_than_the_bound_are_refused_at_their_first_line(monkeypatch):
     """A million is more than is read, and is known before a second line is looked at."""
     read = []
-    rows = table_csv.CsvTable._rows
-    monkeypatch.setattr(table_csv.CsvTable, "_rows", lambda table: (read.append(1) or row for row in rows(table)))
+    rows = table_files.CsvTable._rows
+    monkeypatch.setattr(table_files.CsvTable, "_rows", lambda table: (read.append(1) or row for row in rows(table)))
     line = ",".join(f"c{i}" for i in range(MOST_COLUMNS + 1))
     Path("t.csv").write_text(f"{line}\n" * 3, encoding="utf-8")
     text = '[data]\nname = "table"\noptions = { path = "t.csv", target = "c0" }\n[sgd]\nlr = 0.1\n[train]\nepochs = 1\n'

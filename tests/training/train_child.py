@@ -8,9 +8,9 @@ from pathlib import Path
 
 from training_runs import tiny
 
-from downslope.training.loop import train
-from downslope.training.plan import plan_run
-from downslope.training.progress import PlainConsole
+from downslope.training.run.start_point import plan_run
+from downslope.training.run.train import train
+from downslope.training.view.console import PlainConsole
 
 
 def main():

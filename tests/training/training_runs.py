@@ -5,10 +5,10 @@ import os
 import signal
 from pathlib import Path
 
-from downslope.recipes.decode import parse_recipe
-from downslope.training import loop
-from downslope.training import run as running
-from downslope.training.plan import plan_run
+from downslope.recipe.load import parse_recipe
+from downslope.training.run import run as running
+from downslope.training.run import train
+from downslope.training.run.start_point import plan_run
 
 TINY = """
 [data]
@@ -70,7 +70,7 @@ def run(recipe, folder, *, resume="auto", at=None, how="signal"):
     before, running._SHOW_SECONDS = running._SHOW_SECONDS, 0.0
     try:
         plan = plan_run(recipe, name="tiny", out=Path(folder), resume=resume)
-        return loop.train(plan, recipe, console, report=False), console.said
+        return train.train(plan, recipe, console, report=False), console.said
     except Crash:
         return None, console.said
     finally:

@@ -19,18 +19,19 @@ import torch._dynamo  # what every optimizer of torch loads at its first use: on
 from training_runs import fingerprints, tiny
 
 from downslope.cli.main import explain
-from downslope.training import held_out, loop
-from downslope.training import run as running
-from downslope.training.checkpoint import encode_tensors
-from downslope.training.parallel import exchange
-from downslope.training.parallel.launch import Launch, WorkerFailedError
-from downslope.training.parallel.start import share_plan
-from downslope.training.parallel.together import joined
-from downslope.training.parallel.workers import LeafNote, Workers
-from downslope.training.plan import plan_run
-from downslope.training.run_folder import RunFolder
+from downslope.training.folder.checkpoint import encode_tensors
+from downslope.training.folder.run_folder import RunFolder
+from downslope.training.run import held_out
+from downslope.training.run import run as running
+from downslope.training.run import train as loop
+from downslope.training.run.start_point import plan_run
+from downslope.training.run.tree_sum import TreeSum
 from downslope.training.sequences import objective
-from downslope.training.tree_sum import TreeSum
+from downslope.training.workers import ordered_sum
+from downslope.training.workers.joined_workers import joined
+from downslope.training.workers.launch import Launch, WorkerFailedError
+from downslope.training.workers.share_start import share_plan
+from downslope.training.workers.workers import LeafNote, Workers
 
 BASE = {"data__batch_size": "16", "train__shards": "4", "train__epochs": "5"}
 EVERYTHING = {
@@ -198,7 +199,6 @@ def sharded(root):
     expected = weights(root / "whole")
     recipe = tiny(**overrides, train__parallel="sharded")
     saving = tiny(**overrides, train__parallel="sharded", checkpoint__every_steps="2")
-    import downslope.training.parallel.sharded  # noqa: F401  once, before the workers are forked
 
     paths = [(4,), (1, 4), (2, 4), (4, 1), (4, 2), (8, 2, 4)]
     for number, path in enumerate(paths):
@@ -221,7 +221,7 @@ def weights(folder):
 
 def exchanges(root):
     """Sum random terms, some of them None, over workers, and compare bits with the sum of one process."""
-    exchange.BUCKET = 100  # bytes: several buckets
+    ordered_sum.BUCKET = 100  # bytes: several buckets
     for size, leaves in ((1, 1), (2, 2), (2, 3), (3, 8), (4, 2), (4, 16), (5, 13), (7, 20)):
         folder = root / f"{size} of {leaves}"
         folder.mkdir(parents=True)

@@ -1,7 +1,7 @@
 """Reading a command's words: its own options by argparse, and recipe overrides wherever they stand.
 
 What lives here: the parser that every command builds on, and the suggestions for a misspelt option. What does not: the
-meaning of an override's value (`recipes/overrides.py`) and any command's options.
+meaning of an override's value (`recipe/overrides.py`) and any command's options.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from downslope.core.errors import DownslopeError, nearest
 from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home
 from downslope.core.shown import shown
-from downslope.recipes.overrides import Override
-from downslope.recipes.paths import recipe_paths, top_level_keys
+from downslope.recipe.overrides import Override, recipe_paths, top_level_keys
 
 _OTHER_WORDS: Mapping[str, str] = MappingProxyType(
     {

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from downslope.cli.arguments import CommandParser, count
-from downslope.recipes.compare import Comparison, compare, fields_shown
-from downslope.recipes.encode import to_table
+from downslope.comparing import Comparison, compare, fields_shown
+from downslope.recipe.load import to_table
 
 
 def execute(words: Sequence[str]) -> int:

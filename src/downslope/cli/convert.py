@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from downslope.cli.arguments import CommandParser, UsageError, count, file_path, written_file
-from downslope.cli.evaluate import print_notes
+from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of
 from downslope.core.shown import shown
 
 if TYPE_CHECKING:
+    from downslope.converting.keras_files import KerasFile
+    from downslope.converting.snapshot import Snapshot
+    from downslope.converting.state import ConvertedState
     from downslope.core.settings import Settings
-    from downslope.exchange.keras_files import KerasFile
-    from downslope.exchange.snapshot import Snapshot
-    from downslope.exchange.state import ConvertedState
 
 _KERAS_ENDINGS = (".keras", ".weights.h5")
 _SAVED = {".keras": "model.save", ".weights.h5": "model.save_weights"}
@@ -43,10 +43,9 @@ def execute(words: Sequence[str]) -> int:
     """
     arguments = _read(words)
     from downslope.cli.convert_sources import chosen_settings, read_source
-    from downslope.exchange.conventions import find_convention
-    from downslope.exchange.layouts import apply_table, read_table
-    from downslope.exchange.lstm_biases import with_biases
-    from downslope.exchange.state import convert_state
+    from downslope.converting.parameter_map import apply_table, read_table, with_biases
+    from downslope.converting.state import convert_state
+    from downslope.systems.table import find_convention
 
     source, target = find_convention(arguments.source).name, find_convention(arguments.target).name
     table = read_table(arguments.map or ())
@@ -175,18 +174,18 @@ def _read_like(path: Path | None, target: str) -> KerasFile | None:
         return None
     if not _is_keras(target):
         raise UsageError(f"convert: a Keras file holds Keras's state; use --to keras, not --to {target}.")
-    from downslope.exchange.keras_files import read_keras
+    from downslope.converting.keras_files import read_keras
 
     return read_keras(path, target)
 
 
 def _write(path: Path, snapshot: Snapshot, like: KerasFile | None) -> list[str]:
     if like is None:
-        from downslope.exchange.tensor_files import write_tensors
+        from downslope.converting.tensor_files import write_tensors
 
         write_tensors(path, snapshot)
         return []
-    from downslope.exchange.keras_files import write_keras
+    from downslope.converting.keras_files import write_keras
 
     return write_keras(path, snapshot, like)
 
@@ -213,7 +212,7 @@ def _names(before: Snapshot, after: Snapshot, entries: list[str] | None) -> list
     """Return the names before and after of all that was kept."""
     if not entries:
         return [(name, name) for name in {**before.velocity, **before.params}]
-    from downslope.exchange.layouts import read_table
+    from downslope.converting.parameter_map import read_table
 
     kept = {**after.velocity, **after.params}
     return [(name, place) for name, entry in read_table(entries).items() for place in entry.targets if place in kept]

@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from downslope.cli.arguments import UsageError
+from downslope.converting.archives import format_of
+from downslope.converting.snapshot import Snapshot
 from downslope.core.errors import StateError
 from downslope.core.groups import assign_groups
 from downslope.core.parameter_names import without_wrappers
-from downslope.core.schedules.base import Schedule
+from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
-from downslope.exchange.configurations import read_configuration
-from downslope.exchange.formats import format_of
-from downslope.exchange.snapshot import Snapshot
-from downslope.recipes.decode import Source, decode, load_recipe
-from downslope.recipes.encode import to_table
-from downslope.recipes.overrides import Override, apply_overrides
+from downslope.recipe.load import Source, decode, load_recipe, to_table
+from downslope.recipe.overrides import Override, apply_overrides
+from downslope.systems.configurations import read_configuration
 
 
 def read_source(path: Path, convention: str, optimizer: str | None = None, order: str | None = None) -> Snapshot:
@@ -31,7 +30,7 @@ def read_source(path: Path, convention: str, optimizer: str | None = None, order
     Args:
         path: The file, whose content says its format, or the folder.
         convention: Whose state it is.
-        optimizer: Which optimizer of several, in the words of `exchange/choice.py`.
+        optimizer: Which optimizer of several, in the words of `converting/state_names.py`.
         order: "model" or "place", for PyTorch's optimizers that were made without names.
 
     Raises:
@@ -70,10 +69,10 @@ def _read(path: Path, convention: str, optimizer: str | None, order: str | None)
     if kind == "run":
         return _read_run(path, convention)
     if kind == "safetensors":
-        from downslope.exchange.tensor_files import read_tensors
+        from downslope.converting.tensor_files import read_tensors
 
         return read_tensors(path, convention)
-    from downslope.exchange.keras_files import read_keras
+    from downslope.converting.keras_files import read_keras
 
     if convention not in {"keras", "downslope.keras"}:
         raise UsageError(f"convert: {shown(path.name)} is Keras's; use --from keras, not --from {convention}.")
@@ -92,7 +91,7 @@ def _read_run(folder: Path, convention: str) -> Snapshot:
     if convention != "downslope":
         raise UsageError(f"convert: {shown(folder)} is a run of ours; use --from downslope, not --from {convention}.")
     from downslope.torch.state_files import as_array, settings_of_group
-    from downslope.training.run_folder import RunFolder
+    from downslope.training.folder.run_folder import RunFolder
 
     checkpoint = RunFolder(folder).last()
     notes: list[str] = []

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from downslope.cli.arguments import CommandParser
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
+from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of, format_number, format_table
-from downslope.core.shown import printable, shown
-from downslope.recipes.numbers import percent_text
+from downslope.core.number_text import percent_text
+from downslope.core.shown import shown
 
 
 def execute(words: Sequence[str]) -> int:
@@ -41,10 +41,10 @@ def execute(words: Sequence[str]) -> int:
     add_trust_option(parser)
     arguments = parser.read(words)
     run = find_trusted_run(arguments.run, trust=arguments.trust)
-    from downslope.training.evaluate import evaluate_run
+    from downslope.training.use.evaluate import evaluate_run
 
     result = evaluate_run(run, arguments.checkpoint, arguments.input)
-    from downslope.training.remarks import not_finite
+    from downslope.training.run.remarks import not_finite
 
     code = 1 if result["refused"] or not_finite(result) else 0
     if arguments.json:
@@ -143,12 +143,6 @@ def after(step: int | None) -> str:
     return "" if step is None else f", after {count_of(step, 'step')}"
 
 
-def print_notes(notes: Sequence[str]) -> None:
-    """Print what a person should know to stderr, so that stdout stays the result alone."""
-    for note in notes:
-        print(f"note: {printable(note)}", file=sys.stderr)
-
-
 def print_json(result: Mapping[str, Any]) -> None:
     """Print a result as one JSON object; inf and NaN as strings, which JSON has no numbers for."""
     print(as_json_text(result))
@@ -162,7 +156,7 @@ def as_json_text(result: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    from downslope.training.log import as_json
+    from downslope.training.folder.log import as_json
 
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}

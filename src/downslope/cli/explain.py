@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from downslope.cli.arguments import CommandParser, count, written_file
-from downslope.recipes.explaining.words import LANGUAGES, words_of
+from downslope.explaining.language import LANGUAGES, words_of
 
 
 def execute(words: Sequence[str]) -> int:
@@ -54,21 +54,21 @@ def execute(words: Sequence[str]) -> int:
     words_of(arguments.lang)
     explanation = _explain(arguments)
     if arguments.html is not None:
-        from downslope.pages.explained import write_page
+        from downslope.explaining.page import write_page
 
         print(f"page: {write_page(explanation, arguments.html, lang=arguments.lang)}")
     elif arguments.json:
         print(json.dumps(explanation.to_table(), ensure_ascii=False, indent=2, allow_nan=False))
     else:
-        from downslope.recipes.explaining.describe import describe
+        from downslope.explaining.terminal import describe
 
         print(describe(explanation, arguments.lang))
     return 0
 
 
 def _explain(arguments: argparse.Namespace) -> Any:
-    from downslope.recipes.explain import explain_subject
-    from downslope.recipes.explaining.subject import understand
+    from downslope.explaining import explain_subject
+    from downslope.explaining.subject import understand
 
     given = sys.stdin.read() if arguments.recipe == "-" else arguments.recipe
     return explain_subject(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from downslope.cli.arguments import CommandParser, count, written_file
 from downslope.cli.recipe_text import find_recipe
 from downslope.core.errors import ExportError
-from downslope.recipes.export import TARGETS, export
+from downslope.exporting import TARGETS, export
 
 
 def execute(words: Sequence[str]) -> int:

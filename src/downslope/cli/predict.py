@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from downslope.cli.arguments import CommandParser, count, written_file
-from downslope.cli.evaluate import add_checkpoint_option, after, describe_metrics, print_json, print_notes
+from downslope.cli.evaluate import add_checkpoint_option, after, describe_metrics, print_json
 from downslope.cli.prediction_files import FORMATS, check_output, format_of, format_predictions
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
+from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of, format_number, format_table
 from downslope.core.shown import shown
 
@@ -81,7 +82,7 @@ def execute(words: Sequence[str]) -> int:
         parser.error(f"--json is --format json; got --format {arguments.format} too. Give one")
     if arguments.output is not None:
         check_output(arguments.output, arguments.input)
-    from downslope.training.predict import predict_run
+    from downslope.training.use.predict import predict_run
 
     limit = arguments.count or (_HELD_OUT_COUNT if arguments.input is None else None)
     result = predict_run(
@@ -93,12 +94,12 @@ def execute(words: Sequence[str]) -> int:
         beam=arguments.beam,
         attention=arguments.attention,
     )
-    from downslope.training.remarks import not_finite
+    from downslope.training.run.remarks import not_finite
 
     bad = not_finite(result.get("metrics", {}))
     code = 1 if result["unpredicted"] or bad else 0
     if arguments.output is not None:
-        from downslope.training.durable import write_file
+        from downslope.training.folder.durable import write_file
 
         text = format_predictions(result, format_of(arguments.output), mark=arguments.id)
         write_file(arguments.output, text.encode("utf-8", "surrogateescape"))

@@ -12,8 +12,8 @@ from pathlib import Path
 from downslope.cli.arguments import CommandParser, count
 from downslope.core.errors import RecipeError
 from downslope.core.files import open_regular
-from downslope.recipes.read import read
-from downslope.recipes.reading.reading import Reading
+from downslope.reading import read
+from downslope.reading.reading import Reading
 
 _LONGEST = 10_000_000
 _FILES = (".txt", ".md", ".toml", ".prototxt", ".yaml", ".yml", ".json", ".py", ".tex", ".cfg")
@@ -70,7 +70,7 @@ def execute(words: Sequence[str]) -> int:
             f"read: --reading {arguments.reading}: there are {len(readings)}. Give a number from 1 to {len(readings)}."
         )
     if arguments.to:
-        from downslope.recipes.reading.to_recipe import write_toml
+        from downslope.reading.reading import write_toml
 
         print(write_toml(readings[arguments.reading - 1], text), end="")
         return 0

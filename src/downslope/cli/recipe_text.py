@@ -1,7 +1,7 @@
 """A recipe as it comes on a command line: a file, words in quotes, or either on standard input.
 
 What lives here: finding out which, and decoding it with its overrides. What does not: what words mean
-(`recipes/read.py`).
+(`reading/__init__.py`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from downslope.core.errors import RecipeError
 from downslope.core.files import read_regular
-from downslope.recipes.data_instead import refuse_data
-from downslope.recipes.decode import comes_with_package, load_recipe, parse_recipe
-from downslope.recipes.file_or_words import names_a_file
-from downslope.recipes.overrides import Override
-from downslope.recipes.schema import Recipe
+from downslope.recipe.data_instead import refuse_data
+from downslope.recipe.file_or_words import names_a_file
+from downslope.recipe.load import comes_with_package, load_recipe, parse_recipe
+from downslope.recipe.overrides import Override
+from downslope.recipe.schema import Recipe
 
 _LONGEST = 10_000_000
 
@@ -62,7 +62,7 @@ def _of_text(command: str, text: str, name: str, overrides: Iterable[Override], 
         raise RecipeError(f"{command}: {name} is empty. Give a recipe file, a sentence in quotes, or `-`.")
     if re.search(r"^\s*\[+\s*(sgd|train|data|model)\b", text, flags=re.MULTILINE):
         return parse_recipe(text, name, overrides)
-    from downslope.recipes.read import read
+    from downslope.reading import read
 
     readings = read(text)
     if number > len(readings):

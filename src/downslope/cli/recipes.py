@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from downslope.cli.arguments import CommandParser
 from downslope.core.errors import RecipeError, did_you_mean
 from downslope.core.shown import shown
-from downslope.recipes.decode import parse_recipe
-from downslope.recipes.known import known_name, known_recipes, known_text
+from downslope.recipe.known import known_name, known_recipes, known_text
+from downslope.recipe.load import parse_recipe
 
 
 def execute(words: Sequence[str]) -> int:

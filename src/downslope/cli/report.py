@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from downslope.cli.arguments import CommandParser, written_file
-from downslope.cli.evaluate import print_notes
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
+from downslope.cli.streams import print_notes
 
 PAGE = "downslope-report.html"
 """Where several runs are reported on if not told otherwise."""

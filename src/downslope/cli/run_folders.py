@@ -1,7 +1,7 @@
 """A run folder named on the command line: the recipe it holds, or why it is none. Loads no framework.
 
 It is what a command checks before it loads one, or runs anything that the run names: whether there is a run, and
-whether it may be trusted. Everything else in a run folder is in `training/run_folder.py`.
+whether it may be trusted. Everything else in a run folder is in `training/folder/run_folder.py`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 from downslope.cli.arguments import CommandParser
 from downslope.core.errors import CheckpointError, did_you_mean
 from downslope.core.paths import expand_home, expansion_of, from_here
-from downslope.recipes.overrides import Override
-from downslope.recipes.schema import Recipe
-from downslope.training.layout import CHECKPOINTS, FACTS, RECIPE, read_recipe
-from downslope.training.neighbouring import holds_run, run_around
-from downslope.training.parallel.place import PlaceError, find_place
-from downslope.training.trust import check_trust
+from downslope.recipe.overrides import Override
+from downslope.recipe.schema import Recipe
+from downslope.training.folder.names import CHECKPOINTS, FACTS, RECIPE, read_recipe
+from downslope.training.folder.neighbouring import holds_run, run_around
+from downslope.training.folder.trust import check_trust
+from downslope.training.workers.rank import PlaceError, find_place
 
 _BESIDE = (FACTS, CHECKPOINTS, "log.jsonl", "events.jsonl")
 """What lies beside a recipe that is a run's."""

@@ -1,17 +1,17 @@
 """A schedule as a short table: its values at the first step, wherever something changes, and at the last.
 
-What lives here: the table. What does not: which steps are shown (`recipes/boundaries.py`), and the values of schedules,
-which are their own.
+What lives here: the table. What does not: which steps are shown (`exporting/boundaries.py`), and the values of
+schedules, which are their own.
 """
 
 from __future__ import annotations
 
 from downslope.cli.tables import format_number, format_table
 from downslope.core.schedules import Schedule
-from downslope.core.schedules.base import value_at
+from downslope.core.schedules.schedule import value_at
 from downslope.core.settings import Settings
-from downslope.recipes.boundaries import steps_to_show
-from downslope.recipes.theory import velocity
+from downslope.exporting.boundaries import steps_to_show
+from downslope.theory import velocity
 
 
 def schedule_table(settings: Settings, total_steps: int, steps_per_epoch: int) -> str:

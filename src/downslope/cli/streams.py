@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from downslope.core.shown import printable
@@ -92,3 +93,9 @@ def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
     if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that was not text in the locale's encoding, as Python keeps it
         return bytes([code - 0xDC00]), error.start + 1
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}", error.start + 1
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Print what a person should know to stderr, so that stdout stays the result alone."""
+    for note in notes:
+        print(f"note: {printable(note)}", file=sys.stderr)

@@ -10,9 +10,8 @@ from downslope.cli.arguments import CommandParser, file_path
 from downslope.cli.run_folders import add_trust_option, check_resumed
 from downslope.cli.training_run import add_watching, add_worker_options, overrides_of, run_training
 from downslope.core.paths import expand_home
-from downslope.recipes.decode import load_recipe
-from downslope.recipes.encode import to_toml
-from downslope.recipes.known import DEFAULT
+from downslope.recipe.known import DEFAULT
+from downslope.recipe.load import load_recipe, to_toml
 
 
 def execute(words: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """What `train` and `resume` share: from a recipe to a trained run, and the lines that end it.
 
 What lives here: the order of calls, in one process or several, and the last lines. What does not: training
-(`training/loop.py`) and what several processes need (`training/parallel/`).
+(`training/run/train.py`) and what several processes need (`training/parallel/`).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from downslope.cli.arguments import CommandParser, count, seconds
 from downslope.cli.evaluate import describe_metrics
 from downslope.cli.tables import count_of, format_seconds
 from downslope.core.errors import DivergenceError
-from downslope.recipes.decode import INHERITED
-from downslope.recipes.earlier_defaults import settle
-from downslope.recipes.overrides import Override
-from downslope.recipes.schema import Recipe
-from downslope.training.parallel.place import TIMEOUT, Place, check_number, find_place
-from downslope.training.remarks import diverged
+from downslope.recipe.earlier_defaults import settle
+from downslope.recipe.load import INHERITED
+from downslope.recipe.overrides import Override
+from downslope.recipe.schema import Recipe
+from downslope.training.run.remarks import diverged
+from downslope.training.workers.rank import TIMEOUT, Place, check_number, find_place
 
 if TYPE_CHECKING:
-    from downslope.training.loop import Outcome
-    from downslope.training.parallel.workers import Workers
-    from downslope.training.watchers import Watcher
+    from downslope.training.run.train import Outcome
+    from downslope.training.view.observer import Watcher
+    from downslope.training.workers.workers import Workers
 
 
 def add_worker_options(parser: CommandParser) -> None:
@@ -105,7 +105,7 @@ def run_training(
         _begin(recipe, name)
 
     def work(place: Place) -> int:
-        from downslope.training.parallel.together import joined
+        from downslope.training.workers.joined_workers import joined
 
         with joined(place, timeout) as together:
             return _train(recipe, name=name, out=out, resume=resume, workers=together, quiet=quiet)
@@ -114,17 +114,15 @@ def run_training(
         return _preview(recipe, name=name, out=out, resume=resume) if place is None or place.rank == 0 else 0
     if place is not None:
         return _as_told(place, work)
-    from downslope.training.parallel.workers import Workers
+    from downslope.training.workers.workers import Workers
 
     if size == 1:
         return _train(recipe, name=name, out=out, resume=resume, workers=Workers(), quiet=quiet)
-    import downslope.training.loop
-    import downslope.training.parallel.together
 
     if recipe.train.parallel == "sharded":
-        import downslope.training.parallel.sharded  # noqa: F401  with FSDP2
+        pass
     from downslope.cli.main import explain
-    from downslope.training.parallel.launch import Launch
+    from downslope.training.workers.launch import Launch
 
     return Launch(work, size=size, timeout=timeout, explain=explain).go()
 
@@ -140,10 +138,10 @@ def _begin(recipe: Recipe, name: str) -> None:
 
 def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int:
     from downslope.cli.preview import preview
-    from downslope.training.environment import fitting_threads
-    from downslope.training.loop import take_up
-    from downslope.training.plan import plan_run
-    from downslope.training.task import build_task
+    from downslope.training.run.environment import fitting_threads
+    from downslope.training.run.start_point import plan_run
+    from downslope.training.run.task import build_task
+    from downslope.training.run.train import take_up
 
     plan = plan_run(recipe, name=name, out=out, resume=resume)
     task = build_task(settle(recipe, None if plan.checkpoint is None else plan.checkpoint.manifest["recipe"]))
@@ -154,11 +152,11 @@ def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int
 
 
 def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers: Workers, quiet: bool) -> int:
-    from downslope.training.loop import train
-    from downslope.training.parallel.quiet import SilentConsole
-    from downslope.training.parallel.start import share_plan
-    from downslope.training.plan import plan_run
-    from downslope.training.progress import LiveConsole, make_console
+    from downslope.training.run.start_point import plan_run
+    from downslope.training.run.train import train
+    from downslope.training.view.console import LiveConsole, make_console
+    from downslope.training.workers.share_start import share_plan
+    from downslope.training.workers.workers import SilentConsole
 
     sharded = recipe.train.parallel == "sharded"
     plan = share_plan(workers, lambda: plan_run(recipe, name=name, out=out, resume=resume), sharded=sharded)
@@ -167,7 +165,7 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     console = make_console(quiet=quiet) if workers.is_first else SilentConsole()
     watchers: list[Watcher] = [console] if isinstance(console, LiveConsole) else []
     if recipe.log.to and workers.is_first and not plan.finished:
-        from downslope.training.loggers.following import Following
+        from downslope.training.view.loggers.following import Following
 
         watchers.append(Following(recipe, console))
     outcome = train(plan, recipe, console, workers=workers, watchers=watchers)
@@ -181,7 +179,7 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
 
 def _as_told(place: Place, work: Callable[[Place], int]) -> int:
     """Work as one of the workers that torchrun or Slurm started; of a common mistake, worker 0 alone speaks."""
-    from downslope.training.parallel.workers import WorkersLostError
+    from downslope.training.workers.workers import WorkersLostError
 
     try:
         return work(place)

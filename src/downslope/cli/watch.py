@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from downslope.cli.arguments import CommandParser
 from downslope.cli.run_folders import find_run_folder
-from downslope.training.terminal import Screen, can_redraw
-from downslope.training.watch import Standing, Watched
+from downslope.training.view.terminal import Screen, can_redraw
+from downslope.training.view.watch import Standing, Watched
 
 _SECONDS = 0.5
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from downslope.core.errors import GroupError, SettingsError, UnorderedError, did_you_mean
-from downslope.core.schedules.base import Schedule
+from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
 from downslope.core.synonyms import refuses_unknown_fields
 

@@ -7,16 +7,28 @@ not: the rule itself (`rule.py`) and anything that changes with the parameter (`
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from downslope.core.errors import SettingsError, did_you_mean, one_of
-from downslope.core.provided import provided
 from downslope.core.rule import StepScalars
-from downslope.core.schedules.base import Schedule, as_float, check_flag, check_step, value_at
+from downslope.core.schedules.schedule import Schedule, as_float, check_flag, check_step, value_at
 from downslope.core.synonyms import refuses_unknown_fields
+
+# What core's classes offer and rooms to the right of core carry out.
+
+
+def provided(name: str) -> Callable[..., Any]:
+    """Return the function that the package provides under a name.
+
+    Args:
+        name: One of the package's names, such as "settings_from_convention".
+    """
+    return getattr(sys.modules[__name__.partition(".")[0]], name)
+
 
 Decay = Literal["coupled", "decoupled", "independent", "relative", "corrected"]
 DECAYS: tuple[Decay, ...] = get_args(Decay)

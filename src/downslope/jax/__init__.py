@@ -12,7 +12,7 @@ except ModuleNotFoundError as error:
         f'downslope.jax needs {error.name}, which is not installed. Install it with: pip install "downslope[jax]"'
     ) from None
 
-from downslope.jax.stepping import take_step
-from downslope.jax.transformation import SGDState, sgd
+from downslope.jax.sgd import SGDState, sgd
+from downslope.jax.take_step import take_step
 
 __all__ = ["SGDState", "sgd", "take_step"]

@@ -1,7 +1,7 @@
 """Files of JAX's world: flax's msgpack, and the folders of orbax, each read by the library that wrote it.
 
 What lives here: choosing the library, and its errors in our words. What does not: what is found in the tree that it
-returns (`exchange/trees.py`), and any parser. Nothing in either format can run code.
+returns (`converting/trees.py`), and any parser. Nothing in either format can run code.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from downslope.converting.snapshot import Snapshot, damaged
+from downslope.converting.trees import snapshot_of_tree
 from downslope.core.bounds import check_unpacked, read_whole
 from downslope.core.errors import MissingDependencyError, StateError
 from downslope.core.files import kind_of
 from downslope.core.shown import shown
-from downslope.exchange.snapshot import Snapshot, damaged
-from downslope.exchange.trees import snapshot_of_tree
 
 _METADATA = "_METADATA"
 """The file by which a folder is known to hold a tree that orbax wrote."""

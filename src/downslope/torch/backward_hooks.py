@@ -24,14 +24,14 @@ from torch.utils.hooks import RemovableHandle
 
 from downslope.core.errors import DownslopeError, SettingsError, StateError
 from downslope.core.rule import StepScalars
-from downslope.torch import param_groups as keys
-from downslope.torch.arguments import check_step_in_backward
+from downslope.torch import groups as keys
 from downslope.torch.buffers import entries_of, reserve_velocities
 from downslope.torch.clipping_by_others import watch_clipping
-from downslope.torch.memory import repeated
-from downslope.torch.plan import Entry, StepPlan
+from downslope.torch.options import check_step_in_backward
 from downslope.torch.replicas import refuse_replicas
+from downslope.torch.step import Entry, StepPlan
 from downslope.torch.step_lock import new_lock
+from downslope.torch.tensors import repeated
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from downslope.core.schedules.base import Schedule, as_float
+from downslope.core.schedules.schedule import Schedule, as_float
 from downslope.core.settings import check_range, is_zero
 
 _LARGEST_MOMENTUM = math.nextafter(1.0, 0.0)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from downslope.torch import param_groups as keys
-from downslope.torch.plan import VELOCITY, Entry
-from downslope.torch.rounding import COMPENSATION, rounding_of
+from downslope.torch import groups as keys
+from downslope.torch.step import VELOCITY, Entry
+from downslope.torch.update import COMPENSATION, rounding_of
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD

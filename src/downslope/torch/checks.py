@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from downslope.core.errors import NonFiniteGradientError, SettingsError
-from downslope.torch import param_groups as keys
+from downslope.torch import groups as keys
 from downslope.torch.gradients import all_finite, global_norm
 
 if TYPE_CHECKING:

@@ -22,12 +22,11 @@ from downslope.core.errors import StateError
 from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
-from downslope.torch import param_groups as keys
+from downslope.torch import groups as keys
 from downslope.torch.buffers import entries_of
-from downslope.torch.carry_out import SMALL_SCALE, apply, scaled
 from downslope.torch.checks import gradient_scale
-from downslope.torch.memory import EXCHANGE, fit, repeated
-from downslope.torch.plan import Entry, Scalars, check_fused, kernel_is_wanted, looked_at
+from downslope.torch.step import SMALL_SCALE, Entry, Scalars, apply, check_fused, kernel_is_wanted, looked_at, scaled
+from downslope.torch.tensors import EXCHANGE, fit, repeated
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from downslope.torch.param_groups import GIVEN
+from downslope.torch.groups import GIVEN
 from downslope.torch.sgd import SGD
 
 

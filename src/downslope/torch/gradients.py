@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from downslope.kernel import load_native, use_threads
-from downslope.torch.memory import EXCHANGE, is_distributed, is_readable
+from downslope.torch.tensors import EXCHANGE, is_distributed, is_readable
 
 _NARROW = frozenset({torch.float16, torch.bfloat16})
 

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from downslope.core.errors import SettingsError
 from downslope.torch.backward_hooks import StepInBackward
-from downslope.torch.light import without_compiler
+from downslope.torch.tensors import without_compiler
 
 
 class SteppingInBackward(Optimizer):

@@ -25,8 +25,12 @@ from downslope.core.groups import Group
 from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
 from downslope.core.synonyms import refuse_unknown
-from downslope.torch import param_groups as keys
-from downslope.torch.arguments import (
+from downslope.torch import groups as keys
+from downslope.torch.buffers import entries_of
+from downslope.torch.checks import gradient_scale, is_dense_gradient
+from downslope.torch.compiled import handle_of, param_lists, step_in_graph
+from downslope.torch.in_backward import SteppingInBackward
+from downslope.torch.options import (
     OnNonfinite,
     check_implementation,
     check_not_scaled_late,
@@ -36,17 +40,12 @@ from downslope.torch.arguments import (
     checked_on_nonfinite,
     checked_velocity_dtype,
 )
-from downslope.torch.buffers import entries_of
-from downslope.torch.carry_out import carry_out, repeat
-from downslope.torch.checks import gradient_scale, is_dense_gradient
-from downslope.torch.compiled import handle_of, param_lists, step_in_graph
-from downslope.torch.in_backward import SteppingInBackward
-from downslope.torch.loading import load_into, plain_state
-from downslope.torch.plan import Entry, StepPlan, distinct_grads, grads_of
-from downslope.torch.rounding import Rounding, check_rounding_has_a_use, checked_rounding, checked_rounding_seed
 from downslope.torch.shared import Shared
+from downslope.torch.state import load_into, plain_state
+from downslope.torch.step import Entry, StepPlan, carry_out, distinct_grads, grads_of, repeat
 from downslope.torch.step_lock import new_lock
 from downslope.torch.tracing import step_watched
+from downslope.torch.update import Rounding, check_rounding_has_a_use, checked_rounding, checked_rounding_seed
 from downslope.torch.watched import is_watched
 
 

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from downslope.torch.memory import local_part
-from downslope.torch.rounding import add_rounded
+from downslope.torch.tensors import local_part
+from downslope.torch.update import add_rounded
 
 if TYPE_CHECKING:
     from downslope.core.rule import StepScalars
-    from downslope.torch.affine import Part
-    from downslope.torch.plan import Entry
+    from downslope.torch.step import Entry
+    from downslope.torch.update import Part
 
 _PLAIN = frozenset({Tensor, Parameter})
 _LOWEST = 1 << 32

@@ -15,22 +15,21 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from downslope.converting.archives import check_sums, open_archive
+from downslope.converting.snapshot import Snapshot, damaged
+from downslope.converting.state_names import choose, refusal, torch_optimizer
 from downslope.core.bounds import check_memory, check_unpacked
 from downslope.core.errors import DownslopeError, MissingDependencyError, SettingsError, StateError, one_of
 from downslope.core.files import open_regular
 from downslope.core.parameter_names import without_wrappers
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
-from downslope.exchange.archives import check_sums, open_archive
-from downslope.exchange.choice import choose
-from downslope.exchange.conventions import find_convention
-from downslope.exchange.other_optimizers import refusal, torch_optimizer
-from downslope.exchange.reading import settings_from_convention
-from downslope.exchange.snapshot import Snapshot, damaged
-from downslope.recipes.decode import Source, decode_schedule
-from downslope.torch import param_groups as keys
+from downslope.recipe.load import Source, decode_schedule
+from downslope.systems.from_system import settings_from_convention
+from downslope.systems.table import find_convention
+from downslope.torch import groups as keys
 from downslope.torch.beyond_settings import within_settings
-from downslope.torch.loading import is_group_of_sgd
+from downslope.torch.state import is_group_of_sgd
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 """Last names of what batch normalisation keeps in a model's state_dict beside parameters."""

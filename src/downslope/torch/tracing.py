@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from downslope.torch.carry_out import SMALL_SCALE, apply, scaled
 from downslope.torch.checks import gradient_scale
-from downslope.torch.plan import distinct_grads
+from downslope.torch.step import SMALL_SCALE, apply, distinct_grads, scaled
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD

@@ -35,7 +35,7 @@ def compiled_values(schedule, steps):
 
 def test_staircases_of_many_periods_drop_at_their_boundaries():
     """From 1 to 1000, with those at which peers are late: compiled, right on both sides of the first boundaries."""
-    from downslope.keras.numbers import NAMESPACE, Number
+    from downslope.keras.traced_numbers import NAMESPACE, Number
 
     periods = (*LATE_IN_PEERS, *range(1, 1001, 13))
     for_all = [ours.Exponential(1.0, rate=0.5, every=period, staircase=True) for period in periods]

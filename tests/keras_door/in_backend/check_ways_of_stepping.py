@@ -48,7 +48,7 @@ def test_the_kernel_takes_what_it_can(monkeypatch):
     for is_used in (True, False):
         own, grads = pair()
         if not is_used:
-            monkeypatch.setattr("downslope.keras.torch_step.load_native", lambda: None)
+            monkeypatch.setattr("downslope.keras.kernel_on_torch.load_native", lambda: None)
         optimizer = SGD(
             Linear(0.1, 0.0, 10), **ARGUMENTS | {"momentum": Linear(0.5, 0.9, 5)}, groups=[Group(match="bias", lr=0.3)]
         )
@@ -76,7 +76,7 @@ def test_a_compiled_step_is_the_kernels(monkeypatch):
     ended = []
     for is_used in (True, False):
         if not is_used:
-            monkeypatch.setattr("downslope.keras.jax_step.is_registered", lambda: False)
+            monkeypatch.setattr("downslope.keras.kernel_on_jax.is_registered", lambda: False)
         own, grads = [variable(v, f"v{i}") for i, v in enumerate(values)], [tensor(v / 2) for v in values]
         optimizer = SGD(
             Linear(0.1, 0.0, 10), **ARGUMENTS | {"momentum": Linear(0.5, 0.9, 5)}, groups=[Group(match="v9", lr=0.3)]

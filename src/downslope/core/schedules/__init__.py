@@ -6,9 +6,9 @@ A new schedule is one class here and one entry in `SCHEDULES`, the table that re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from downslope.core.schedules.base import Schedule
+from downslope.core.schedules.basic import Constant, Cosine, Exponential, Inverse, Linear, MultiStep, Polynomial
 from downslope.core.schedules.composite import OneCycle, Sequence, Warmup, WarmupStableDecay
-from downslope.core.schedules.simple import Constant, Cosine, Exponential, Inverse, Linear, MultiStep, Polynomial
+from downslope.core.schedules.schedule import Schedule
 
 SCHEDULES: Mapping[str, type[Schedule]] = MappingProxyType(
     {

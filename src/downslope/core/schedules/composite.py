@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from downslope.core.errors import SettingsError, one_of
-from downslope.core.schedules.base import (
+from downslope.core.schedules.basic import Constant, check_increasing, ramp
+from downslope.core.schedules.schedule import (
     PYTHON,
     Schedule,
     Unit,
@@ -20,7 +21,6 @@ from downslope.core.schedules.base import (
     plain,
     set_field,
 )
-from downslope.core.schedules.simple import Constant, check_increasing, ramp
 
 
 @dataclass(frozen=True)

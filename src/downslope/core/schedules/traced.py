@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from downslope.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from downslope.core.schedules.base import Schedule
+    from downslope.core.schedules.schedule import Schedule
 
 
 def double_precision(xp: Any) -> AbstractContextManager[Any]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
-from downslope.recipes.data_instead import options_for_folder, options_for_table
+from downslope.recipe.data_instead import options_for_folder, options_for_table
 from downslope.training.data.dataset import PARTS, Dataset
-from downslope.training.imports import is_import_path
+from downslope.training.user_code import is_import_path
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
 
 __all__ = ["DATA_SETS", "PARTS", "Dataset", "load_data"]
 

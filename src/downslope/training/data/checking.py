@@ -12,10 +12,10 @@ import torch
 from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.core.shown import shown
 from downslope.training.data.dataset import PARTS, Dataset
-from downslope.training.randomness import permutation
+from downslope.training.run.randomness import permutation
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
 
 
 def split(recipe: Recipe, inputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:

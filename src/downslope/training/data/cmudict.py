@@ -21,11 +21,11 @@ from downslope.core.files import MIB, read_text
 from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.core.shown import shown
 from downslope.training.data.dataset import Dataset
-from downslope.training.options import read_options
 from downslope.training.sequences.symbols import Sequences, Symbols, pad
+from downslope.training.user_code import read_options
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
 
 Pronunciations = Mapping[str, "list[tuple[str, ...]]"]
 

@@ -13,7 +13,7 @@ import torch
 from downslope.training.sequences.symbols import Sequences, lengths, trim
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Metric, Recipe
+    from downslope.recipe.schema import Metric, Recipe
 
 PARTS = ("train_inputs", "train_targets", "held_out_inputs", "held_out_targets")
 

@@ -16,10 +16,10 @@ import torch
 from downslope.core.errors import MissingDependencyError
 from downslope.training.data.checking import check, split
 from downslope.training.data.dataset import Dataset
-from downslope.training.options import refuse_options
+from downslope.training.user_code import refuse_options
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
 
 
 def load(recipe: Recipe) -> Dataset:

@@ -18,7 +18,7 @@ from downslope.core.files import MIB, read_regular
 from downslope.core.shown import shown
 from downslope.core.strict_json import decode_json
 from downslope.training.data.dataset import Dataset, ExampleReader
-from downslope.training.layout import INPUTS
+from downslope.training.folder.names import INPUTS
 from downslope.training.sequences.symbols import Sequences, Symbols
 
 FORMAT = 1
@@ -264,7 +264,7 @@ def read_inputs_kept(folder: Path) -> KeptInputs | None:
 
 def plain_options(options: Any) -> dict[str, Any]:
     """Return the options of a data set as plain values, every default written out; what is off is left out."""
-    from downslope.recipes.encode import to_table
+    from downslope.recipe.load import to_table
 
     return to_table(options)
 
@@ -275,7 +275,7 @@ def _form(tensor: torch.Tensor) -> ArrayForm:
 
 def _reader(kept: KeptInputs) -> ExampleReader | None:
     if kept.table is not None:
-        from downslope.training.data.table_reader import restore_table_reader
+        from downslope.training.data.table_encoding import restore_table_reader
 
         return restore_table_reader(kept.table, kept.class_names, kept.target_scale)
     if kept.images is not None:

@@ -18,10 +18,10 @@ import numpy as np
 from downslope.core.errors import DataError, MissingDependencyError
 from downslope.training.data.checking import at, check
 from downslope.training.data.dataset import Dataset
-from downslope.training.options import read_options
+from downslope.training.user_code import read_options
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

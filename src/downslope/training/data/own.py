@@ -19,11 +19,11 @@ from downslope.core.shown import shown
 from downslope.training.data.checking import at, check, describe_kind, split, to_tensor
 from downslope.training.data.dataset import PARTS, Dataset
 from downslope.training.data.numpy_files import check_memory
-from downslope.training.imports import FAILURES, call_function, describe, import_object
-from downslope.training.randomness import reseed
+from downslope.training.run.randomness import reseed
+from downslope.training.user_code import FAILURES, call_function, describe, import_object
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
 
 
 def load(recipe: Recipe) -> Dataset:

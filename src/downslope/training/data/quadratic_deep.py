@@ -16,10 +16,10 @@ import numpy as np
 
 from downslope.training.data.checking import check
 from downslope.training.data.dataset import Dataset
-from downslope.training.options import refuse_options
+from downslope.training.user_code import refuse_options
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
 
 DIMENSIONS = 100
 POINTS = 1000

@@ -17,12 +17,12 @@ import numpy as np
 
 from downslope.core.errors import DataError
 from downslope.training.data.dataset import Dataset
-from downslope.training.options import read_options
-from downslope.training.randomness import derive_seed
+from downslope.training.run.randomness import derive_seed
 from downslope.training.sequences.symbols import FIRST, Sequences, Symbols, pad
+from downslope.training.user_code import read_options
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 

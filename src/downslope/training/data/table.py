@@ -17,20 +17,25 @@ from downslope.core.errors import DataError
 from downslope.core.shown import shown
 from downslope.training.data.checking import at, check, split
 from downslope.training.data.dataset import Dataset
-from downslope.training.data.labels import check_classes
-from downslope.training.data.table_advice import advise
 from downslope.training.data.table_columns import Columns, TableFile, Unnamed
-from downslope.training.data.table_encoding import learn_encoding
+from downslope.training.data.table_encoding import (
+    TableReader,
+    check_classes,
+    learn_encoding,
+    learn_target,
+    scales_target,
+    target_is_class,
+    want_features,
+    want_target,
+)
 from downslope.training.data.table_files import open_table
 from downslope.training.data.table_numbers import may_be_missing
 from downslope.training.data.table_options import Options
-from downslope.training.data.table_problems import KEY, TableError, quoted, to_toml
-from downslope.training.data.table_reader import TableReader, want_features
-from downslope.training.data.table_target import learn_target, scales_target, target_is_class, want_target
-from downslope.training.options import read_options
+from downslope.training.data.table_problems import KEY, TableError, advise, quoted, to_toml
+from downslope.training.user_code import read_options
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
 
 _MISSING = (
     f' Fill it in, or set {KEY}.missing = "drop" to leave such rows out, or "mean" to put the mean of the column '

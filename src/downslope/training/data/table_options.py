@@ -8,8 +8,7 @@ from typing import Literal
 
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
-from downslope.training.data.table_csv import TextFormat
-from downslope.training.data.table_files import is_typed
+from downslope.training.data.table_files import TextFormat, is_typed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from downslope.training.gradients import StepResult
 from downslope.training.measuring.groups import GroupsBefore, look_at_groups
 from downslope.training.measuring.noise import noise_and_signal
 from downslope.training.measuring.sharpness import limits, measure_sharpness
-from downslope.training.task import Task
+from downslope.training.run.gradients import StepResult
+from downslope.training.run.task import Task
 
 __all__ = ["Measurements"]
 

@@ -1,7 +1,7 @@
 """Weights and gradients of each parameter group in one step: lengths, the update's length, the angle they turn by.
 
 What lives here: the measurement, and beside it what theory predicts of weights before a normalisation layer at the
-step's own lr, momentum and decay. What does not: the formulas (`recipes/theory/rotation.py`, `forgetting.py`).
+step's own lr, momentum and decay. What does not: the formulas (`theory/rotation.py`, `forgetting.py`).
 
 A copy of the weights is kept from before the update until after it, so that what is measured is what the step did, not
 what it should have done.
@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from downslope.core.rule import StepScalars
-from downslope.recipes.theory.forgetting import forgotten_per_step
-from downslope.recipes.theory.rotation import equilibrium
+from downslope.theory.forgetting import forgotten_per_step
+from downslope.theory.rotation import equilibrium
 from downslope.torch import SGD
 from downslope.torch.gradients import global_norm
-from downslope.torch.memory import is_distributed
+from downslope.torch.tensors import is_distributed
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """The sharpness: the largest curvature of the training loss, by power iteration on products with its Hessian.
 
 What lives here: the measurement, and the limits it is held against. What does not: the formulas of the limits
-(`recipes/theory/edge.py`).
+(`theory/edge.py`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
 from downslope.core.rule import StepScalars
-from downslope.recipes.theory.edge import edge_full_batch, edge_mini_batch
-from downslope.training.imports import FAILURES, describe
+from downslope.theory.edge import edge_full_batch, edge_mini_batch
 from downslope.training.measuring.groups import inner
-from downslope.training.randomness import derive_seed, permutation, reseed
-from downslope.training.task import Task
+from downslope.training.run.randomness import derive_seed, permutation, reseed
+from downslope.training.run.task import Task
+from downslope.training.user_code import FAILURES, describe
 
 EXAMPLES = 512
 """At most so many training examples, the same in every measurement, stand for the training loss."""

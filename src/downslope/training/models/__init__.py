@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from downslope.core.errors import DataError, did_you_mean
-from downslope.training.imports import is_import_path
-from downslope.training.randomness import reseed
+from downslope.training.run.randomness import reseed
+from downslope.training.user_code import is_import_path
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
     from downslope.training.data import Dataset
 
 __all__ = ["MODELS", "build_model"]

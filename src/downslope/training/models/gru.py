@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from downslope.core.errors import DataError
 from downslope.training.models.heads import build_head, check_inputs
-from downslope.training.options import read_options, refuse_hidden
+from downslope.training.user_code import read_options, refuse_hidden
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
     from downslope.training.data import Dataset
 
 SHAPES = "(examples, steps) or (examples, steps, features)"

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from downslope.training.models.heads import build_head, check_inputs
-from downslope.training.options import refuse_options
+from downslope.training.user_code import refuse_options
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
     from downslope.training.data import Dataset
 
 HIDDEN = (64,)

@@ -11,10 +11,10 @@ from torch.nn.parameter import is_lazy
 
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
-from downslope.training.imports import call, import_object
+from downslope.training.user_code import call, import_object
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
     from downslope.training.data import Dataset
 
 _SIZES = (

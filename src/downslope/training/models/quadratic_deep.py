@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from downslope.core.errors import DataError
-from downslope.training.options import refuse_hidden, refuse_options
+from downslope.training.user_code import refuse_hidden, refuse_options
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
     from downslope.training.data import Dataset
 
 DIMENSIONS = 100

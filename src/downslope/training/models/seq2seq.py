@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from downslope.core.errors import DataError
-from downslope.training.options import read_options
 from downslope.training.sequences.symbols import PAD, START, lengths
+from downslope.training.user_code import read_options
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
     from downslope.training.data import Dataset
 
 

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from downslope.training.log import NAME, check_row, each_line, parse_line
+from downslope.training.folder.log import NAME, check_row, each_line, parse_line
 from downslope.training.report.series import Series, series_of
 
 STEP = ("loss", "accuracy", "lr", "momentum", "weight_decay", "grad_norm", "weight_norm")

@@ -14,13 +14,13 @@ from typing import Any
 
 from downslope.core.errors import DownslopeError
 from downslope.core.schedules import Schedule
-from downslope.core.schedules.base import value_at
-from downslope.recipes.schema import Recipe
-from downslope.training.remarks import diverged, remarks
+from downslope.core.schedules.schedule import value_at
+from downslope.recipe.schema import Recipe
+from downslope.training.folder.events import Session, sessions
+from downslope.training.folder.run_folder import RunFolder
 from downslope.training.report.columns import STEP, Columns, read_columns
 from downslope.training.report.series import Series, collect
-from downslope.training.run_folder import RunFolder
-from downslope.training.sessions import Session, sessions
+from downslope.training.run.remarks import diverged, remarks
 
 MOST_RUNS = 24
 """How many runs one page lays over one another: eight colours by three kinds of line tell so many apart."""

@@ -1,14 +1,14 @@
 """What happened to a run by the clock, in words: its processes, how each ended, and the time they took.
 
-What lives here: the sentences. What does not: which events make a process (`training/sessions.py`).
+What lives here: the sentences. What does not: which events make a process (`training/folder/events.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from downslope.training.folder.events import Session
 from downslope.training.report.numbers import whole
-from downslope.training.sessions import Session
 
 
 def story(found: Sequence[Session]) -> list[str]:

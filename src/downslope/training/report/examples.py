@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from downslope.training.folder.run_folder import MODEL
 from downslope.training.report.data import RunData
 from downslope.training.report.numbers import Number, accuracy
 from downslope.training.report.scatter import Fit, fit_of
-from downslope.training.run_folder import MODEL
 
 if TYPE_CHECKING:
     from downslope.training.data import Dataset
@@ -103,7 +103,7 @@ def look_at_examples(run: RunData, data: Dataset | None = None) -> Examples | Fi
 
 
 def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
-    from downslope.training.evaluate import CHANGED, open_run
+    from downslope.training.use.evaluate import CHANGED, open_run
 
     opened = open_run(run.folder.path, str(run.folder.path / MODEL))
     if opened.dataset.sequences is not None:
@@ -138,8 +138,8 @@ def summarise(pixels: Any, truth: Any, logits: Any) -> Examples:
     """
     import torch
 
-    from downslope.training.class_rates import rate_classes
-    from downslope.training.losses import choose
+    from downslope.training.measuring.class_rates import rate_classes
+    from downslope.training.run.losses import choose
 
     chosen, answered = choose(torch.from_numpy(logits))
     answers = torch.where(answered, chosen, -1)

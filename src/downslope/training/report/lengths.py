@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from downslope.training.folder.run_folder import MODEL
 from downslope.training.report.data import RunData
 from downslope.training.report.numbers import Number, accuracy
-from downslope.training.run_folder import MODEL
 
 if TYPE_CHECKING:
     from downslope.training.data import Dataset
@@ -48,8 +48,8 @@ def look_at_lengths(run: RunData, data: Dataset | None = None) -> Lengths | str 
     try:
         import torch
 
-        from downslope.training.evaluate import open_run
-        from downslope.training.objective import build_objective
+        from downslope.training.run.objective import build_objective
+        from downslope.training.use.evaluate import open_run
 
         opened = open_run(run.folder.path, str(run.folder.path / MODEL))
         dataset, _, _ = opened.held_out(data)

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from downslope.pages.svg import COLOURS
-from downslope.recipes.numbers import number_text
-from downslope.recipes.theory.forgetting import in_epochs
+from downslope.core.number_text import number_text
+from downslope.plot.svg import COLOURS
+from downslope.theory.forgetting import in_epochs
 from downslope.training.report.data import RunData
 from downslope.training.report.panels import Line, Panel, line_of, wants_log
 from downslope.training.report.series import Series, collect, smooth, smoothing_window

@@ -1,14 +1,14 @@
 """Numbers as people read them on a report.
 
 What lives here: formatting, one way for the whole page. What does not: the plain number
-(`recipes/numbers.py`), and any arithmetic on a run.
+(`core/number_text.py`), and any arithmetic on a run.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from downslope.recipes.numbers import number_text, percent_text
+from downslope.core.number_text import number_text, percent_text
 
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from downslope import __version__
 from downslope.core.errors import CheckpointError, DownslopeError, MissingDependencyError
 from downslope.core.paths import expand_home
+from downslope.core.rule_text import equations
 from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
-from downslope.pages.svg import COLOURS
-from downslope.recipes.equations import equations
-from downslope.training.durable import write_file
+from downslope.plot.svg import COLOURS
+from downslope.training.folder.durable import write_file
 from downslope.training.report import tables
 from downslope.training.report.data import RunData, read_runs
 from downslope.training.report.events import story
@@ -80,16 +80,16 @@ def render(runs: Sequence[RunData], data: Dataset | None = None) -> str:
     except ImportError:
         raise MissingDependencyError('a report needs jinja2. Install it with: pip install "downslope[plot]"') from None
     environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader(f"downslope.{room}", ".") for room in ("training.report", "pages")]
-        ),
+        loader=jinja2.PackageLoader("downslope", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     about = _about_one(runs[0], data) if len(runs) == 1 else _about_several(runs)
-    text = environment.get_template("report.html.j2").render(version=__version__, colours=COLOURS, **about)
+    text = environment.get_template("training/report/report.html.j2").render(
+        version=__version__, colours=COLOURS, **about
+    )
     return re.sub(r"\n\s*\n+", "\n", text)
 
 

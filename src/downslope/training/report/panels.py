@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from downslope.pages.svg import COLOURS
-from downslope.recipes.numbers import number_text, percent_text
+from downslope.core.number_text import number_text, percent_text
+from downslope.plot.svg import COLOURS
 from downslope.training.report.data import RunData
 from downslope.training.report.numbers import whole
 from downslope.training.report.series import (

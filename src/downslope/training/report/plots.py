@@ -1,7 +1,7 @@
 """Panels drawn as SVG that stands inside a page: its colours are the page's, light or dark, its text is text.
 
 What lives here: drawing with matplotlib. What does not: what is drawn (`panels.py`), and how a drawing becomes a
-piece of HTML (`pages/svg.py`).
+piece of HTML (`plot/svg.py`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from downslope.pages.svg import GRID, LINES, SOFT, WARN, as_html, number, style
-from downslope.recipes.numbers import number_text, percent_text
+from downslope.core.number_text import number_text, percent_text
+from downslope.plot.svg import GRID, LINES, SOFT, WARN, as_html, number, style
+from downslope.training.folder.events import Session
 from downslope.training.report.panels import Line, Panel
 from downslope.training.report.series import Series
-from downslope.training.sessions import Session
 
 WIDTH, HEIGHT = 440, 232
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 44, 24, 34

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from downslope.pages.svg import GRID, LINES, SOFT, as_html, number, style
-from downslope.recipes.numbers import number_text
+from downslope.core.number_text import number_text
+from downslope.plot.svg import GRID, LINES, SOFT, as_html, number, style
 from downslope.training.report.numbers import Number, loss
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def fit_of(dataset: Dataset, targets: Tensor, outputs: Tensor, metrics: Mapping[
     Raises:
         MissingDependencyError: If matplotlib is not installed.
     """
-    from downslope.training.labelled import restore_unit
+    from downslope.training.use.predict import restore_unit
 
     true = restore_unit(targets, dataset).double().flatten().numpy()
     predicted = restore_unit(outputs, dataset).double().flatten().numpy()

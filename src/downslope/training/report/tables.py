@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from downslope.core.errors import CheckpointError
+from downslope.core.number_text import number_text
 from downslope.core.schedules import Schedule
-from downslope.recipes.encode import to_table
-from downslope.recipes.numbers import number_text
-from downslope.training.checkpoint import read_manifest
+from downslope.recipe.load import to_table
+from downslope.training.folder.checkpoint import read_manifest
 from downslope.training.report.data import RunData
 from downslope.training.report.events import wall_time
 from downslope.training.report.numbers import Number, accuracy, duration_text, loss, size_text, whole

@@ -15,16 +15,16 @@ from torch.nn import functional
 
 from downslope.core.errors import DataError
 from downslope.core.schedules import Schedule
-from downslope.training.losses import choose
 from downslope.training.models.seq2seq import Seq2Seq
-from downslope.training.objective import Answers, LengthRates, Objective, Rates
-from downslope.training.parallel.workers import ALONE, Workers
+from downslope.training.run.losses import choose
+from downslope.training.run.objective import Answers, LengthRates, Objective, Rates
 from downslope.training.sequences.error_rates import count_errors, cut_lengths, rates_of
 from downslope.training.sequences.search import search_greedily
 from downslope.training.sequences.symbols import PAD, Sequences, lengths, trim
+from downslope.training.workers.workers import ALONE, Workers
 
 if TYPE_CHECKING:
-    from downslope.recipes.schema import Recipe
+    from downslope.recipe.schema import Recipe
     from downslope.training.data import Dataset
 
 _RATED_AT_ONCE = 512

@@ -14,12 +14,12 @@ from typing import Any, cast
 import torch
 
 from downslope.core.errors import DataError
-from downslope.training.evaluate import TrainedRun
 from downslope.training.models.seq2seq import Seq2Seq
 from downslope.training.sequences.alignment import draw_attention
 from downslope.training.sequences.pairs import read_lines
 from downslope.training.sequences.search import Hypothesis, search_greedily, search_with_beam
 from downslope.training.sequences.symbols import Sequences, trim
+from downslope.training.use.evaluate import TrainedRun
 
 
 def transcribe(

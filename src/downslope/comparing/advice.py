@@ -1,0 +1,422 @@
+"""Why two rules part, and what would make them equal.
+
+The fields at fault, found by trying; and for either side one complete list of arguments with which it is the same rule
+as the other: every argument that differs from its system's default, and those of the side that have to return to
+theirs. Each list is read back by the reader that reads what people write, and compared, before it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from itertools import combinations
+from typing import Any
+
+from downslope.comparing.parting import Parting, find_parting
+from downslope.comparing.sides import Side
+from downslope.core.errors import DownslopeError, SettingsError
+from downslope.core.groups import Group
+from downslope.core.schedules.schedule import Schedule
+from downslope.core.settings import Settings, is_zero
+from downslope.recipe.load import parse_recipe, to_table, to_toml
+from downslope.systems.calls import find_call
+from downslope.systems.convention import Convention
+from downslope.systems.from_system import settings_from_convention
+from downslope.systems.table import find_convention
+from downslope.systems.to_system import ConventionArguments, arguments_for_convention
+from downslope.theory.forgetting import decoupled_equivalent, memory
+
+
+@dataclass(frozen=True)
+class Advice:
+    """How one side is written so that it is the same rule as the other, or as near as it comes.
+
+    Attributes:
+        side: "a" or "b": the side that is written anew.
+        text: What to write in its place, complete: an argument list that `compare` reads, or for a recipe, a sentence
+            or settings the fields of their table; "" where nothing comes near.
+        same: Whether it then is the same rule.
+        first_step: Where it is not, the first step after which the parameters differ.
+        why: Where it is not, the reason.
+        where: What is written elsewhere than with the optimizer, sentences.
+        changes: Where it is little, what changes: "use ..., not ...".
+    """
+
+    side: str
+    text: str
+    same: bool
+    first_step: int | None = None
+    why: str = ""
+    where: tuple[str, ...] = ()
+    changes: str = ""
+
+
+def find_causes(a: Settings, b: Settings, last: int) -> tuple[str, ...]:
+    """Return the fields whose difference parts two rules: the fewest that, made equal, make the rules equal.
+
+    Args:
+        a: Settings.
+        b: Settings.
+        last: The last step to look at.
+    """
+    differing = [one.name for one in fields(Settings) if getattr(a, one.name) != getattr(b, one.name)]
+    needed = list(differing)
+    # Last to stay is what needs no companion: the form of the rule before its numbers.
+    for name in sorted(differing, key=lambda one: (one not in {"undampened_first_step", "decay"}, one)):
+        without = [other for other in needed if other != name]
+        if _same(a, b, without, last):
+            needed = without
+    return tuple(needed)
+
+
+def _same(a: Settings, b: Settings, names: list[str], last: int) -> bool:
+    try:
+        moved = replace(a, **{name: getattr(b, name) for name in names})
+    except SettingsError:
+        return False
+    return find_parting(moved, b, last).step is None
+
+
+def advise(a: Side, b: Side, last: int) -> tuple[Advice, ...]:
+    """Return how B is written to be A's rule, and how A is written to be B's.
+
+    Args:
+        a: One side.
+        b: The other; the two part.
+        last: The last step to look at.
+    """
+    return _written_as("b", b, a, last), _written_as("a", a, b, last)
+
+
+def sentences(a: Side, b: Side, given: tuple[Advice, ...]) -> tuple[str, ...]:
+    """Return advice as sentences: for the second side first.
+
+    Args:
+        a: The first side.
+        b: The second side.
+        given: What `advise` returned for them.
+    """
+    found: list[str] = []
+    for advice in given:
+        changed, like = (b, a) if advice.side == "b" else (a, b)
+        which, other = advice.side.upper(), "A" if advice.side == "b" else "B"
+        verb = "set" if not changed.convention else "write"
+        where = f" ({'; '.join(advice.where)})" if advice.where else ""
+        if advice.same:
+            short = f" (that is, {advice.changes})" if advice.changes else ""
+            found.append(f"to make {which} the same rule as {other}, {verb} {advice.text}{short}{where}")
+            continue
+        whose = find_convention(changed.convention).title if changed.convention else which
+        found.append(f"{whose} alone cannot be made the same rule as {other}: {advice.why}")
+        if advice.text:
+            at = "" if advice.first_step is None else f": even then the two part at step {advice.first_step}"
+            found.append(f"nearest comes {advice.text}{where}{at}")
+        if _only_lr_moves_in(changed, like):
+            found.append(
+                f"lr stands inside the velocity in {whose} and changes: to follow {other}, multiply its velocity by "
+                "lr_new / lr_old at each change"
+            )
+        if changed.convention in {"torch", "keras", "optax"}:
+            found.append(
+                f"`downslope export RECIPE --to {changed.convention}` writes code that is the same at every step"
+            )
+    if {a.settings.decay == "coupled", b.settings.decay == "coupled"} == {True, False}:
+        found += _pulls_like(a.settings)
+    return tuple(dict.fromkeys(found))
+
+
+def _only_lr_moves_in(changed: Side, like: Side) -> bool:
+    inside = changed.convention and find_convention(changed.convention).lr_in_velocity
+    return bool(inside) and not like.settings.lr_in_velocity and not is_zero(like.settings.momentum)
+
+
+def _written_as(name: str, side: Side, like: Side, last: int) -> Advice:
+    """Return how a side is written to be the rule of another."""
+    if not side.convention:
+        return _in_fields(name, side, like, last)
+    row = find_convention(side.convention)
+    size = side.arguments.get("batch_size", like.arguments.get("batch_size"))
+    size = size if isinstance(size, int) and not isinstance(size, bool) else None
+    why, nearest, given_up = "", None, 0
+    for count, target in _ever_less_alike(like.settings, row):
+        if nearest is not None and count > given_up:
+            break  # what gives up less is nearer
+        given_up = count
+        try:
+            arguments = arguments_for_convention(target, row.name, batch_size=size)
+        except DownslopeError as error:
+            why = why or str(error)
+            continue
+        text = write_call(row, arguments, side.arguments)
+        parting = _parting_of(text, like.settings, last)
+        if parting is None:
+            continue
+        if parting.step is None:
+            found = _checked_groups(name, like, text, _where(text, arguments))
+            return replace(found, changes=_changes(row, arguments, side.arguments))
+        if nearest is None or (parting.step, parting.only_first) > (nearest[1].step or 0, nearest[1].only_first):
+            nearest = (text, parting, _where(text, arguments))
+    why = why or f"{row.name} has no argument for what they differ in"
+    if nearest is None:
+        return Advice(name, "", same=False, why=why)
+    text, parting, where = nearest
+    if like.groups:
+        why = f"{why.rstrip('.')}; nor has an argument list groups"
+    return Advice(name, text, same=False, first_step=parting.step, why=why, where=where)
+
+
+def _parting_of(text: str, settings: Settings, last: int) -> Parting | None:
+    """Return where what a text says parts from settings; None where it cannot be read."""
+    try:
+        call = find_call(text)
+        return None if call is None else find_parting(settings, settings_from_convention(*call[:2]), last)
+    except DownslopeError:
+        return None
+
+
+def _checked_groups(name: str, like: Side, text: str, where: tuple[str, ...]) -> Advice:
+    if not like.groups:
+        return Advice(name, text, same=True, where=where)
+    matched = ", ".join(str(group.match) for group in like.groups)
+    why = f"an argument list has no groups, and the other has some ({matched}); give them to the optimizer in code"
+    return Advice(name, text, same=False, why=why, where=where)
+
+
+def _ever_less_alike(settings: Settings, row: Convention) -> Iterator[tuple[int, Settings]]:
+    """Yield (how much is given up, settings that a system may be able to say), beginning with the rule itself."""
+    yielded: list[Settings] = []
+    for base in _in_other_words(settings):
+        yielded.append(base)
+        yield 0, base
+    ways = list(_ways_out(settings, row))
+    for count in range(1, len(ways) + 1):
+        for chosen in combinations(ways, count):
+            target = settings
+            try:
+                for change in chosen:
+                    target = replace(target, **change)
+            except SettingsError:
+                continue
+            for said in _in_other_words(target):
+                if said not in yielded:
+                    yielded.append(said)
+                    yield count, said
+
+
+def _in_other_words(settings: Settings) -> Iterator[Settings]:
+    """Yield the settings, and the same rule in other words."""
+    yield settings
+    moves = settings.dampening and not settings.undampened_first_step and not settings.nesterov
+    if moves and settings.dampening < 1 and not isinstance(settings.lr, Schedule):
+        # All that enters the velocity is smaller by 1 - dampening: as well may lr be, and what is taken times lr larger
+        kept = 1 - settings.dampening
+        decay = settings.weight_decay
+        if settings.decay in {"decoupled", "corrected"} and not isinstance(decay, Schedule):
+            decay = decay / kept
+        elif settings.decay in {"decoupled", "corrected"}:
+            return
+        yield replace(settings, lr=settings.lr * kept, dampening=0.0, weight_decay=decay)
+
+
+def _ways_out(  # noqa: C901 -- one branch for each thing that may be given up
+    settings: Settings, row: Convention
+) -> Iterator[dict[str, Any]]:
+    """Yield what may be given up for a system that cannot say it, the least first."""
+    if settings.dampening:
+        yield {"undampened_first_step": not settings.undampened_first_step}
+    if settings.lr_in_velocity != row.lr_in_velocity:
+        yield {"lr_in_velocity": row.lr_in_velocity}
+    pulling = None if is_zero(settings.weight_decay) else pulls_like(settings, to_coupled=settings.decay != "coupled")
+    if pulling is not None:
+        decay = "coupled" if settings.decay != "coupled" else "decoupled"
+        yield {"decay": decay, "weight_decay": pulling}
+    for name in ("weight_decay", "momentum", "lr"):
+        value = getattr(settings, name)
+        if isinstance(value, Schedule):
+            yield {name: value(0)}
+    if settings.dampening and not settings.nesterov and not isinstance(settings.lr, Schedule):
+        yield {"dampening": 0.0, "lr": settings.lr * (1 - settings.dampening)}
+    if settings.maximize:
+        yield {"maximize": False}
+    if settings.dampening:
+        yield {"dampening": 0.0}
+    if settings.nesterov:
+        yield {"nesterov": False}
+    if not is_zero(settings.weight_decay):
+        yield {"weight_decay": 0.0, "decay": "coupled"}
+
+
+def pulls_like(settings: Settings, *, to_coupled: bool) -> float | None:
+    """Return the weight decay of the other kind that forgets as fast in the long run; None where none does.
+
+    Coupled becomes decoupled, any other kind coupled.
+
+    Args:
+        settings: The settings, of constant numbers.
+        to_coupled: Whether the other kind is coupled.
+    """
+    moving = any(isinstance(value, Schedule) for value in (settings.lr, settings.momentum, settings.weight_decay))
+    if moving or is_zero(settings.momentum):
+        return None
+    now = settings.at(0)
+    found = memory(now)
+    factor = decoupled_equivalent(1.0, now.momentum, now.dampening, nesterov=now.nesterov)
+    if not (found.way == "fades" and found.closed and factor and now.lr):
+        return None
+    like = now.decoupled_decay / now.lr / factor if to_coupled else now.coupled_decay * factor
+    return float(f"{like:.12g}")
+
+
+def _pulls_like(a: Settings) -> list[str]:
+    """Return what comes nearest in the long run where decay is coupled on one side and not on the other."""
+    if is_zero(a.weight_decay) or is_zero(a.momentum):
+        return []
+    like = pulls_like(a, to_coupled=a.decay != "coupled")
+    if like is None:
+        return []
+    kind = "coupled" if a.decay != "coupled" else "decoupled"
+    over = "1 - momentum" if not a.dampening else "1 - momentum, times what dampening leaves of it"
+    sentence = (
+        "coupled decay goes through momentum, decoupled decay does not, so no number makes them equal; with a constant "
+        f"lr, in the long run, {a.decay} {a.weight_decay!r} pulls like {kind} {like!r} "
+        f"(weight_decay_decoupled = weight_decay_coupled / ({over}))"
+    )
+    if a.dampening:
+        now = a.at(0)
+        factor = decoupled_equivalent(1.0, now.momentum, now.dampening, nesterov=now.nesterov)
+        passed = "1 - momentum dampening" if a.nesterov else "1 - dampening"
+        sentence = sentence.replace(
+            f"weight_decay_coupled / ({over})",
+            f"weight_decay_coupled ({passed}) / (1 - momentum): {factor:.6g} times",
+        )
+    return [sentence]
+
+
+def write_call(row: Convention, arguments: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """Return a complete argument list as text that `find_call` reads.
+
+    Args:
+        row: The system.
+        arguments: What differs from its defaults.
+        given: The arguments of the side that is written anew: of these, what is not among `arguments` is written with
+            its default, so that nothing of it is left over.
+
+    Example:
+        >>> write_call(find_convention("torch"), {"lr": 0.1, "momentum": 0.9}, {"lr": 1.0, "dampening": 0.9})
+        'torch: SGD(lr=0.1, momentum=0.9, dampening=0.0)'
+    """
+    back = {
+        argument.name: argument.default
+        for argument in row.arguments
+        if argument.name not in arguments
+        and argument.default is not None  # what has no default is as good as its default where it is not written
+        and not argument.required
+        and any(argument.name == name or row.argument(name) == argument for name in given)
+    }
+    called = row.title.partition("(")[0].rpartition(".")[2]
+    if "opt" in arguments:
+        called = "create_optimizer_v2"
+    elif not called.isidentifier():
+        called = "SGD"
+    complete = {**arguments, **back}
+    chained = row.name == "optax" and complete.get("weight_decay") and not complete.get("decay_after_trace")
+    if chained:
+        decay = complete.pop("weight_decay")
+        complete.pop("decay_after_trace", None)
+        listed = ", ".join(f"{name}={_written(name, value)}" for name, value in complete.items())
+        return f"optax.chain(optax.add_decayed_weights({decay!r}), optax.sgd({listed}))"
+    listed = ", ".join(f"{name}={_written(name, value)}" for name, value in complete.items())
+    return f"{row.name}: {called}({listed})"
+
+
+_LITTLE = 2
+"""Up to how many arguments a change is told by itself too."""
+
+
+def _changes(row: Convention, arguments: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """Return what changes of the given arguments, "use ..., not ..."; "" where it is much, or only added."""
+    before = {found.name if (found := row.argument(name)) else name: value for name, value in given.items()}
+    new = {name: value for name, value in arguments.items() if before.get(name) != value}
+    old = {name: value for name, value in before.items() if name in new or name not in arguments}
+    if not new or not old or len(new) > _LITTLE or len(old) > _LITTLE:
+        return ""
+    listed = [", ".join(f"{name}={_written(name, value)}" for name, value in part.items()) for part in (new, old)]
+    return f"use {listed[0]}, not {listed[1]}"
+
+
+def _written(name: str, value: Any) -> str:
+    if isinstance(value, Schedule):
+        shown = ", ".join(f"{one.name}={_written('', getattr(value, one.name))}" for one in fields(value))  # type: ignore[arg-type]
+        return f"{type(value).__name__}({shown})"
+    if isinstance(value, tuple | list):
+        inner = ", ".join(_written("", one) for one in value)
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    return f"L2({value!r})" if name == "kernel_regularizer" and value is not None else repr(value)
+
+
+def _where(text: str, arguments: ConventionArguments) -> tuple[str, ...]:
+    """Return what is written elsewhere than with the optimizer, and does not stand in the text itself."""
+    return () if text.startswith("optax.chain") else tuple(arguments.elsewhere.values())
+
+
+def _in_fields(name: str, side: Side, like: Side, last: int) -> Advice:
+    """Return the fields with which settings, a recipe or a sentence are the rule of another: it can say any."""
+    default = Settings()
+    before, after = side.settings, like.settings
+    named = [
+        one.name
+        for one in fields(Settings)
+        if getattr(after, one.name) != getattr(default, one.name)
+        or getattr(before, one.name) != getattr(after, one.name)
+    ]
+    named = named if "lr" in named else ["lr", *named]
+    values = {f"sgd.{field}": toml_of(getattr(after, field)) for field in named}
+    groups = like.groups != side.groups
+    if side.recipe is None:
+        if groups and like.groups:
+            return _checked_groups(name, like, _settings_text(after, named), ())
+        return Advice(name, _settings_text(after, named), same=True)
+    if groups:
+        values["groups"] = toml_of([_group_table(group) for group in like.groups])
+    text = ", ".join(f"{path} = {value}" for path, value in values.items())
+    again = parse_recipe(to_toml(side.recipe), "the advice", tuple(values.items()))
+    pairs = [(again.sgd, like.settings)]
+    pairs += [(x.apply(again.sgd), y.apply(like.settings)) for x, y in zip(again.groups, like.groups, strict=False)]
+    parted = [found.step for x, y in pairs if (found := find_parting(x, y, last)).step is not None]
+    if parted:
+        return Advice(name, text, same=False, first_step=min(parted), why="its fields cannot be written as TOML")
+    return Advice(name, text, same=True)
+
+
+def _settings_text(settings: Settings, named: list[str]) -> str:
+    listed = ", ".join(f"{name}={_written(name, getattr(settings, name))}" for name in named)
+    return f"downslope: Settings({listed})"
+
+
+def _group_table(group: Group) -> dict[str, Any]:
+    return {"match": to_table(group.match), **{key: to_table(value) for key, value in group.changes().items()}}
+
+
+def toml_of(value: Any) -> str:
+    """Return a value as TOML on one line.
+
+    Args:
+        value: A number, word, flag or schedule, or a list or table of such.
+
+    Example:
+        >>> toml_of({"lr": 0.1, "nesterov": True})
+        '{ lr = 0.1, nesterov = true }'
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Schedule):
+        return toml_of(to_table(value))
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml_of(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(toml_of(one) for one in value)}]"
+    return _quoted(value) if isinstance(value, str) else repr(value)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

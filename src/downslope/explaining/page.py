@@ -1,0 +1,105 @@
+"""The page of an explanation: one HTML file that needs no network and no script.
+
+What lives here: putting the page together and writing it. What does not: what it says (`recipes/explaining`), its plots
+(`explained_curves.py`, `explained_maps.py`, `explained_paths.py`), and its layout (`explained.html.j2`, `page.css`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from downslope import __version__
+from downslope.core.errors import DownslopeError, MissingDependencyError
+from downslope.explaining.document import write_document
+from downslope.explaining.explanation import Explanation
+from downslope.explaining.language import epochs_text, short, whole, words_of
+from downslope.explaining.plots import describe_paths, draw_curves, draw_damping_map, draw_decay_map, draw_paths
+
+_SYMBOL = re.compile(r"\b(param|grad|velocity|lr|momentum|weight_decay|g)\b")
+
+
+def write_page(explanation: Explanation, out: Path | str, *, lang: str = "en") -> Path:
+    """Write the page of an explanation.
+
+    Args:
+        explanation: The explanation.
+        out: The HTML file to write; replaced if it exists.
+        lang: "en" or "zh".
+
+    Returns:
+        `out`.
+
+    Raises:
+        DownslopeError: If `out` is a folder.
+        MissingDependencyError: If matplotlib or jinja2 is not installed.
+        SettingsError: If there is no such language.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise DownslopeError(f"{out}: is a folder. Give the file to write, such as {out / 'explained.html'}.")
+    page = render(explanation, lang=lang)
+    out.write_bytes(page.encode("utf-8", "surrogateescape"))
+    return out
+
+
+def render(explanation: Explanation, *, lang: str = "en") -> str:
+    """Return the page as HTML.
+
+    Args:
+        explanation: The explanation.
+        lang: "en" or "zh".
+
+    Raises:
+        MissingDependencyError: If matplotlib or jinja2 is not installed.
+        SettingsError: If there is no such language.
+    """
+    try:
+        import jinja2
+    except ImportError:
+        raise MissingDependencyError('a page needs jinja2. Install it with: pip install "downslope[plot]"') from None
+    words, document = words_of(lang), write_document(explanation, lang)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("downslope", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    plots = {
+        "schedule": draw_curves(explanation, words),
+        "decay": [draw_decay_map(explanation, words)],
+        "damping": [draw_damping_map(explanation, words), *draw_paths(explanation, words)],
+    }
+    text = environment.get_template("explaining/page.html.j2").render(
+        version=__version__,
+        lang=words.say("language"),
+        say=words.say,
+        document=document,
+        headlines=_headlines(explanation, lang),
+        split=_SYMBOL.split,
+        valley=describe_paths(explanation, words),
+        plots={name: [plot for plot in drawn if plot is not None] for name, drawn in plots.items()},
+    )
+    return re.sub(r"\n\s*\n+", "\n", text)
+
+
+def _headlines(explanation: Explanation, lang: str) -> list[tuple[str, str, str]]:
+    """Return the numbers at the top: (what it is, the number, its unit)."""
+    words = words_of(lang)
+    found = [(words.say("schedule.effective_lr"), short(explanation.peak.effective_lr, 3), "")]
+    if "velocity_horizon" in explanation:
+        value = whole(explanation["velocity_horizon"].value or 0.0)
+        found.append((words.say("page.horizon"), value, words.say("page.unit.steps")))
+    if "decay_epochs" in explanation:
+        epochs, steps = explanation["decay_epochs"].value, explanation["decay_steps"].value or 0.0
+        if explanation.memory.way == "grows":
+            found.append((words.say("page.timescale"), words.say("memory.grows"), ""))
+        elif epochs is not None:
+            found.append((words.say("page.timescale"), epochs_text(epochs), words.say("page.unit.epochs")))
+        else:
+            found.append((words.say("page.timescale"), whole(steps), words.say("page.unit.steps")))
+    own = "nesterov" if explanation.settings.nesterov else "heavy_ball"
+    limit = max(0.0, explanation[f"largest_curvature_{own}"].value or 0.0)
+    found.append((words.say("page.largest_curvature"), short(limit, 3), ""))
+    return found

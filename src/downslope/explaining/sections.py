@@ -1,0 +1,498 @@
+"""The first sections of a document: the rule's equations, and the schedule's table.
+
+What follows from the numbers is in `sections_numbers.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from downslope.core.groups import BIAS_AND_NORM
+from downslope.core.schedules import Schedule
+from downslope.explaining.explanation import Explanation, GroupEffect, Item, Remark, ScheduleRow
+from downslope.explaining.language import Words, epochs_text, short, whole
+from downslope.explaining.parts import Sentence, Table
+from downslope.explaining.quantities import largest_lr
+from downslope.explaining.run_course import Course
+from downslope.theory import FORMULAS
+from downslope.theory.direction import Stretch
+from downslope.theory.forgetting import Memory
+
+# The sections about what follows from the numbers
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+NEIGHBOURS_NAMED = ("ResNet-50", "Wide ResNet", "DenseNet (CIFAR)")
+"""The famous recipes that the sentence about the timescale names; the table has all."""
+
+
+def velocity_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+    """Yield what the velocity does."""
+    gain, lr = explanation["effective_lr"], explanation.peak.lr
+    if not gain.value:
+        yield _about(gain, words, "effective_lr.dampened" if lr else "effective_lr.zero")
+    elif "velocity_horizon" not in explanation:
+        yield _about(gain, words, "effective_lr.plain")
+    elif explanation.settings.dampening == 1:
+        yield _about(gain, words, "effective_lr.ahead")
+    else:
+        yield _about(gain, words, "effective_lr", {"ratio": (gain.value or 0.0) / lr})
+    if explanation.settings.dampening == 1:
+        return
+    for name in ("velocity_horizon", "velocity_half_life", "velocity_half_life_examples"):
+        if name in explanation and explanation[name].value is not None:
+            yield _about(explanation[name], words, name)
+
+
+def decay_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+    """Yield how long weights remember, beside famous recipes."""
+    if "decay_steps" not in explanation:
+        yield Sentence(words.say("decay.none"))
+        return
+    steps, epochs = explanation["decay_steps"], explanation["decay_epochs"]
+    yield _about(steps, words, *_memory(explanation.memory))
+    if epochs.value is not None and explanation.neighbours:
+        others = words.say("semicolon").join(
+            words.say("decay.other", name=other.name, epochs=epochs_text(other.epochs))
+            for name in NEIGHBOURS_NAMED
+            for other in explanation.neighbours
+            if other.name == name
+        )
+        yield _about(epochs, words, "decay_epochs", {"others": others})
+        yield Table(
+            "neighbours",
+            tuple(words.say(f"neighbours.{name}") for name in ("name", "epochs", "source")),
+            tuple(
+                (other.name or words.say("this"), f"{other.epochs:.2f}", words.famous.get(other.name, other.source))
+                for other in explanation.neighbours
+            ),
+            left=1,
+            last_left=True,
+            marked=next(i for i, other in enumerate(explanation.neighbours) if not other.name),
+        )
+    for name in ("decoupled_equivalent", "keras_l2"):
+        if name in explanation and explanation[name].value:
+            yield _about(explanation[name], words, name)
+
+
+def _memory(memory: Memory) -> tuple[str, dict[str, Any]]:
+    """Return the name of the sentence on what becomes of a weight, and its numbers."""
+    if memory.way == "fades":
+        return "decay_steps", {}
+    if memory.way == "at once":
+        return "decay_steps.at_once", {"percent": short(100 * memory.left, 3)}
+    if memory.way == "grows":
+        return "decay_steps.grows", {"rate": memory.rate}
+    if memory.way == "stays":
+        return "decay_steps.never", {}
+    if math.isinf(memory.steps):
+        return "decay_steps.for_ever", {}
+    numbers = {
+        "crosses": whole(memory.crosses or 0),
+        "lowest": short(-100 * memory.lowest, 3),
+        "lowest_at": whole(memory.lowest_at),
+        "rate": memory.rate,
+    }
+    return f"decay_steps.{memory.way}", numbers
+
+
+def stability_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+    """Yield the limits of stability."""
+    nesterov, lr = explanation.settings.nesterov, explanation.peak.lr
+    own, other = ("nesterov", "heavy_ball") if nesterov else ("heavy_ball", "nesterov")
+    momentum = explanation.peak.momentum
+    curvature = explanation[f"largest_curvature_{own}"]
+    if (curvature.value or 0.0) <= 0:
+        yield _about(curvature, words, "largest_curvature.never")
+    elif math.isinf(curvature.value or 0.0):
+        yield _about(curvature, words, "largest_curvature.any")
+    else:
+        yield _about(curvature, words, "largest_curvature", {"lr": lr})
+        if momentum:
+            yield _about(explanation[f"largest_curvature_{other}"], words, f"largest_curvature.other.{other}")
+    limit = explanation[f"largest_lr_{own}"]
+    if limit.value is None:
+        course = Course.of(explanation.settings, explanation.run)
+        forms = {form: _over_l(f"largest_lr_{form}", explanation, course) for form in ("heavy_ball", "nesterov")}
+        none = any(text is None for text in forms.values())
+        yield _about(limit, words, "largest_lr.none" if none else "largest_lr.unknown", {} if none else forms)
+    elif limit.value == 0:
+        yield _about(limit, words, "largest_lr.none")
+    else:
+        fits = lr < limit.value
+        percent = 0.0 if math.isinf(limit.value) else 100 * lr / limit.value
+        verdict = words.say(f"largest_lr.{'' if fits else 'un'}stable", lr=lr, percent=short(percent, 3))
+        given = explanation.damping[-1].curvature
+        if math.isinf(limit.value):
+            yield _about(limit, words, "largest_lr.any", {"curvature": given})
+        else:
+            yield _about(limit, words, "largest_lr", {"curvature": given, "verdict": verdict})
+        if momentum:
+            yield _about(explanation[f"largest_lr_{other}"], words, f"largest_lr.{other}")
+    if math.isfinite(curvature.value or 0.0) and (curvature.value or 0.0) > 0:
+        decayed = bool(explanation.peak.weight_decay) and explanation.settings.decay == "coupled"
+        name = "edge_full_batch.coupled" if decayed else "edge_full_batch"
+        yield _about(explanation["edge_full_batch"], words, name, {"decay": explanation.peak.weight_decay})
+        yield _about(explanation["edge_mini_batch"], words, "edge_mini_batch")
+
+
+def _over_l(name: str, explanation: Explanation, course: Course) -> str | None:
+    """Return the largest lr as a fraction over the unknown curvature L; None where no lr is stable."""
+    at_1, at_0 = (largest_lr(name, explanation.settings, course, curvature) for curvature in (1.0, 0.0))
+    if not at_1:
+        return None
+    if math.isinf(at_1):
+        return short(math.inf)
+    ratio = at_1 / at_0
+    beside = ratio / (1 - ratio) if ratio < 1 else math.inf
+    above = short(at_1 * (1 + beside))
+    return f"{above} / L" if not beside else f"{above} / (L + {short(beside)})"
+
+
+def damping_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+    """Yield what the rule does along directions."""
+    stretches = explanation.stretches
+    if not stretches:
+        yield Sentence(words.say("damping.still"))
+    elif stretches[0].regime == "unstable":
+        yield Sentence(words.say("damping.unstable"))
+    else:
+        wide = [one for one in stretches if short(one.start) != short(one.end)]  # others are narrower than is shown
+        said = words.say("semicolon").join(_stretch(stretch, words) for stretch in wide)
+        if "critical_curvature" in explanation:
+            yield _about(explanation["critical_curvature"], words, "damping.stretches", {"stretches": said})
+        else:
+            yield Sentence(words.say("damping.stretches", stretches=said))
+    if "oscillation_rate" in explanation:
+        rate = explanation["oscillation_rate"]
+        half_life = math.log(2) / -math.log(rate.value or 0.5)
+        yield _about(rate, words, "oscillation_rate", {"half_life": half_life})
+    if explanation.damping:
+        yield Table(
+            "damping",
+            tuple(words.say(f"damping.{name}") for name in ("curvature", "regime", "rate", "half_life", "critical")),
+            tuple(
+                (
+                    short(row.curvature),
+                    words.say(f"regime.{row.regime}"),
+                    f"× {short(row.rate)}",  # noqa: RUF001  # a multiplication sign is meant
+                    "\N{EN DASH}" if row.regime == "unstable" else whole(row.half_life),
+                    "\N{EN DASH}" if row.critical_momentum is None else short(row.critical_momentum),
+                )
+                for row in explanation.damping
+            ),
+        )
+    for kind in ("heavy_ball", "nesterov"):
+        lr, momentum, rate = (explanation[f"optimal_{kind}_{part}"] for part in ("lr", "momentum", "rate"))
+        if lr.value is not None:
+            numbers = {"lr": lr.value, "momentum": momentum.value, "rate": rate.value}
+            yield _about(lr, words, f"optimal.{kind}", numbers)
+
+
+def _stretch(stretch: Stretch, words: Words) -> str:
+    regime = words.say(f"regime.{stretch.regime}")
+    if not stretch.start:
+        name = "stretch.all" if math.isinf(stretch.end) else "stretch.below"
+    else:
+        name = "stretch.above" if math.isinf(stretch.end) else "stretch.between"
+    return words.say(name, start=stretch.start, end=stretch.end, regime=regime)
+
+
+def rotation_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+    """Yield what weights before a normalisation layer do."""
+    if "rotation_per_step" not in explanation:
+        why = "none"
+        if math.isinf(explanation.memory.steps) and explanation.memory.way != "stays":
+            why = "grows"
+        elif not explanation.peak.effective_lr:
+            why = "still"
+        yield Sentence(words.say(f"rotation.{why}"))
+        return
+    angle = explanation["rotation_per_step"]
+    yield _about(angle, words, "rotation_per_step", {"degrees": math.degrees(angle.value or 0.0)})
+    for name in ("equilibrium_norm", "equilibrium_gradient_ratio", "equilibrium_gradient_ratio_last"):
+        if name in explanation:
+            yield _about(explanation[name], words, name)
+
+
+def _about(item: Item, words: Words, name: str, numbers: Mapping[str, Any] = _NONE) -> Sentence:
+    """Return a sentence about an item, with its formula, condition and source."""
+    return Sentence(
+        words.say(name, value=_shown(item), **numbers),
+        equation=words.equation.get(item.formula, item.equation),
+        valid=words.valid.get(item.formula, item.valid),
+        source=words.source.get(item.formula, item.source),
+    )
+
+
+def _shown(item: Item) -> str:
+    value = item.value or 0.0
+    if item.unit == "epochs":
+        return epochs_text(value)
+    return whole(value) if item.unit in {"steps", "examples"} else short(value)
+
+
+# The last sections of a document
+
+
+def batch_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+    """Yield what other batch sizes need."""
+    if not explanation.batches or not explanation.peak.effective_lr:
+        return
+    cards = [FORMULAS[name] for name in ("lr_for_batch", "momentum_for_batch", "lr_for_batch_and_momentum")]
+    name, valid, source = cards[2].name, cards[2].valid, cards[2].source
+    yield Sentence(
+        words.say("batch.how"),
+        equation=words.say("semicolon").join(words.equation.get(card.name, card.equation) for card in cards),
+        valid=words.valid.get(name, valid),
+        source=words.source.get(name, source),
+    )
+    sizes = explanation.run.batch_size is not None
+    moving = explanation.settings.decay != "coupled" and bool(explanation.peak.weight_decay)
+    momentum = bool(explanation.peak.momentum)
+    names = ["factor", *(["size"] if sizes else []), "lr", *(["weight_decay"] if moving else [])]
+    if momentum:
+        names += ["momentum_scaled", "lr_scaled", *(["weight_decay_scaled"] if moving else [])]
+    rows: list[tuple[str, ...]] = []
+    for row in explanation.batches:
+        cells = {
+            "factor": short(row.factor),
+            "size": whole(row.batch_size or 0),
+            **{name: short(getattr(row, name)) for name in ("lr", "weight_decay", "momentum_scaled", "lr_scaled")},
+            "weight_decay_scaled": short(row.weight_decay_scaled),
+        }
+        cells["lr"] += "" if row.decay_kept else _STRONG
+        cells["lr_scaled"] += "" if row.decay_kept_scaled else _STRONG
+        rows.append(tuple(cells[name] for name in names))
+    yield Table("batch", tuple(words.say(f"batch.{name}") for name in names), tuple(rows))
+    if any(cell.endswith(_STRONG) for row in rows for cell in row):
+        yield Sentence(words.say("batch.strong"))
+    if explanation.peak.weight_decay and not moving:
+        yield Sentence(words.say("batch.factor_only", value=explanation.peak.weight_decay))
+
+
+_STRONG = " *"
+
+
+def groups_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+    """Yield what each group does."""
+    for group in explanation.groups:
+        yield Sentence(_group(group, words))
+    if explanation.groups:
+        yield Sentence(words.say("groups.rest"))
+
+
+def _group(group: GroupEffect, words: Words) -> str:
+    patterns = [words.say("groups.bias_and_norm") if one == BIAS_AND_NORM else one for one in group.match]
+    if group.memory == "grows":
+        memory = words.say("groups.grows")
+    elif math.isinf(group.decay_steps):
+        memory = words.say("groups.never")
+    elif group.decay_epochs is None:
+        memory = words.say("groups.forget", steps=whole(group.decay_steps))
+    else:
+        epochs = epochs_text(group.decay_epochs)
+        memory = words.say("groups.forget_epochs", steps=whole(group.decay_steps), epochs=epochs)
+    if group.memory in {"swings", "jumps"}:
+        memory += words.say("space") + words.say("groups.swings")
+    changes = words.say("comma").join(f"{name} = {_shown_change(value)}" for name, value in group.changes.items())
+    match = words.say("comma").join(patterns)
+    return words.say("groups.one", match=match, changes=changes, gain=group.effective_lr, memory=memory)
+
+
+def _shown_change(value: Any) -> str:
+    if isinstance(value, Schedule):
+        return value.name
+    if isinstance(value, bool):
+        return str(value).lower()
+    return short(value) if isinstance(value, float) else str(value)
+
+
+def remarks_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+    """Yield the remarks."""
+    for remark in explanation.remarks:
+        name, numbers = _variant(explanation, remark), dict(remark.numbers)
+        for key in ("steps", "total", "horizon", "formula", "exact", "epoch"):
+            if key in numbers:
+                numbers[key] = whole(numbers[key])
+        if "epochs" in numbers:
+            numbers["epochs"] = epochs_text(numbers["epochs"])
+        if remark.name == "copied_from_coupled":
+            numbers["equal"] = numbers["weight_decay"] * numbers["factor"]
+            numbers["factor"] = max(numbers["factor"], 1 / numbers["factor"])
+        if "at" in numbers:
+            at = numbers["at"]
+            shown = f"{at:.2f}" if numbers["in_epochs"] else f"{round(at):,}"
+            numbers["at"] = words.say("at.epoch" if numbers["in_epochs"] else "at.step", n=shown)
+        yield Sentence(words.say(f"remark.{name}", **numbers))
+
+
+def _variant(explanation: Explanation, remark: Remark) -> str:
+    """Return the name of the sentence for a remark: some have one for each case."""
+    name, numbers, settings = remark.name, remark.numbers, explanation.settings
+    case = ""
+    if name == "decay_not_slow":
+        case = {"oscillating": "oscillating", "alternating": "oscillating", "unstable": "unstable"}.get(
+            numbers["regime"], ""
+        )
+    elif name == "dampened":
+        case = "all" if settings.dampening == 1 else "nesterov" if settings.nesterov else ""
+    elif name == "copied_from_coupled":
+        case = "stronger" if numbers["factor"] < 1 else ""
+    elif name == "longer_than_the_run":
+        case = "mean" if numbers["moves"] else ""
+    return f"{name}.{case}" if case else name
+
+
+def unknown_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+    """Yield what is not known, and what has to be passed for it."""
+    missing: dict[str, list[str]] = {}
+    for item in explanation.items:
+        if item.value is None and item.needs:
+            name = item.name
+            for part in ("_lr", "_momentum", "_rate"):
+                name = name.removesuffix(part) if name.startswith("optimal") else name
+            names = missing.setdefault(item.needs, [])
+            if (label := words.say(f"item.{name}")) not in names:
+                names.append(label)
+    for needs, names in missing.items():
+        options = words.say("comma").join(words.say(f"needs.{need}") for need in needs.split(", "))
+        yield Sentence(words.say("unknown.line", names=words.say("comma").join(names), options=options))
+
+
+def notes_section(explanation: Explanation, _: Words) -> Iterator[Sentence | Table]:
+    """Yield what was understood of a sentence, in the words of its reader."""
+    for note in explanation.notes:
+        yield Sentence(note)
+
+
+def rule_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+    """Yield the equations and what they mean."""
+    settings = explanation.settings
+    yield Table("rule", (), explanation.equations, left=2)
+    yield Sentence(words.say("rule.names"))
+    if isinstance(settings.momentum, Schedule):
+        yield Sentence(words.say("rule.heavy_ball.moving"))
+    elif settings.momentum:
+        yield Sentence(words.say("rule.heavy_ball", momentum=settings.momentum))
+    else:
+        yield Sentence(words.say("rule.plain"))
+    if settings.nesterov:
+        yield Sentence(words.say("rule.nesterov"))
+    if settings.weight_decay:
+        yield Sentence(words.say(f"rule.{settings.decay}"))
+    if settings.lr_in_velocity and settings.momentum:
+        yield Sentence(words.say("rule.inside"))
+
+
+def schedule_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+    """Yield the table and how the effective lr moves."""
+    rows = explanation.schedule
+    if not rows:
+        yield Sentence(words.say("schedule.unknown", options=_options(explanation, words)))
+        yield Sentence(words.say("schedule.peak", lr=explanation.peak.lr))
+        return
+    yield _schedule_table(explanation, words)
+    if any(row.memory in {"swings", "jumps"} for row in rows) and explanation.settings.weight_decay:
+        yield Sentence(words.say("schedule.swings", sign=_SWINGS.strip()))
+    moving = Course.of(explanation.settings, explanation.run).moves()
+    if not moving:
+        yield Sentence(words.say("schedule.constant", value=explanation.peak.effective_lr))
+        return
+    if moving == ("lr",):
+        values, peak = [row.effective_lr for row in rows], explanation.peak.effective_lr
+        name = "schedule.falls" if peak == values[0] > values[-1] else "schedule.moves"
+        yield Sentence(words.say(name, first=values[0], peak=peak, last=values[-1]))
+    if explanation.extents:
+        yield _extents_table(explanation, words)
+    yield Sentence(_where(explanation, moving, words))
+    if explanation.run.total_steps is None and explanation.run.epochs is None:
+        yield Sentence(words.say("schedule.open"))
+
+
+def _where(explanation: Explanation, moving: tuple[str, ...], words: Words) -> str:
+    """Return of which step all that follows is."""
+    peak = explanation.peak
+    if moving == ("lr",):
+        return words.say("schedule.peak", lr=peak.lr)
+    numbers = words.say("comma").join(
+        f"{words.say(f'schedule.{name}')} {short(getattr(peak, name))}" for name in moving
+    )
+    in_steps = peak.step is not None
+    at = _place((peak.step if in_steps else peak.epoch) or 0.0, words, in_steps=in_steps)
+    even = len({row.effective_lr for row in explanation.schedule}) == 1
+    return words.say("schedule.strongest" if even else "schedule.fastest", at=at, numbers=numbers)
+
+
+def _extents_table(explanation: Explanation, words: Words) -> Table:
+    """Return how far everything that moves goes over the run."""
+    in_steps = explanation.schedule[0].step is not None
+    rows: list[tuple[str, ...]] = []
+    for extent in explanation.extents:
+        show = whole if extent.name == "decay_steps" else short
+        rows.append(
+            (
+                words.say(f"schedule.{extent.name}"),
+                show(extent.first),
+                *(
+                    f"{show(value)} ({_place(at, words, in_steps=in_steps)})"
+                    for value, at in (
+                        (extent.smallest, extent.smallest_at),
+                        (extent.largest, extent.largest_at),
+                    )
+                ),
+                show(extent.last),
+                "\N{EN DASH}" if extent.mean is None else show(extent.mean),
+            )
+        )
+    names = ("quantity", "first", "smallest", "largest", "last", "mean")
+    return Table("extents", tuple(words.say(f"extents.{name}") for name in names), tuple(rows), left=1)
+
+
+def _place(at: float, words: Words, *, in_steps: bool) -> str:
+    return words.say("at.step", n=f"{round(at):,}") if in_steps else words.say("at.epoch", n=f"{at:.2f}")
+
+
+_SWINGS = " \N{PLUS-MINUS SIGN}"
+
+
+def _forgets(row: ScheduleRow, words: Words, *, in_epochs: bool) -> str:
+    if row.memory == "grows":
+        return words.say("memory.grows")
+    shown = epochs_text(row.decay_epochs or 0.0) if in_epochs else whole(row.decay_steps)
+    return shown + _SWINGS if row.memory in {"swings", "jumps"} else shown
+
+
+def _schedule_table(explanation: Explanation, words: Words) -> Table:
+    rows, settings = explanation.schedule, explanation.settings
+    in_epochs = rows[0].decay_epochs is not None
+    in_steps = rows[0].step is not None
+    shown: list[tuple[str, Callable[[ScheduleRow], str]]] = []
+    if in_steps:
+        shown.append(("step", lambda row: f"{row.step:,}"))
+    if rows[0].epoch is not None:
+        shown.append(("epoch", lambda row: f"{row.epoch:.2f}"))
+    shown.append(("lr", lambda row: short(row.lr)))
+    if isinstance(settings.momentum, Schedule):
+        shown.append(("momentum", lambda row: short(row.momentum)))
+    if isinstance(settings.weight_decay, Schedule):
+        shown.append(("weight_decay", lambda row: short(row.weight_decay)))
+    shown.append(("effective_lr", lambda row: short(row.effective_lr)))
+    if settings.weight_decay and in_epochs:
+        shown.append(("decay_epochs", lambda row: _forgets(row, words, in_epochs=True)))
+    elif settings.weight_decay and in_steps:
+        shown.append(("decay_steps", lambda row: _forgets(row, words, in_epochs=False)))
+    lines: list[tuple[str, ...]] = []
+    for row in rows:
+        if row.after_gap:
+            lines.append(("...",) * len(shown))
+        lines.append(tuple(show(row) for _, show in shown))
+    return Table("schedule", tuple(words.say(f"schedule.{name}") for name, _ in shown), tuple(lines))
+
+
+def _options(explanation: Explanation, words: Words) -> str:
+    missing = [name for name in ("batch_size", "examples") if getattr(explanation.run, name) is None]
+    return words.say("comma").join(words.say(f"needs.{name}") for name in missing)

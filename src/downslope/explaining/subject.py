@@ -1,0 +1,127 @@
+"""What is to be explained: a recipe, settings, a file, or a sentence in words; telling these apart."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from downslope.core.errors import RecipeError, SettingsError
+from downslope.core.settings import Settings
+from downslope.recipe.data_instead import refuse_data
+from downslope.recipe.file_or_words import first_recipe, names_a_file, words_of_file
+from downslope.recipe.load import comes_with_package, load_recipe, parse_recipe, to_toml
+from downslope.recipe.overrides import Override
+from downslope.recipe.schema import Recipe
+
+DIGITS = 1797
+"""Examples of the embedded data set, before a part is held out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is to be explained, and what is known about its size.
+
+    Attributes:
+        settings: The optimizer's settings.
+        recipe: The recipe; None where there are only settings.
+        title: What to call it, or "".
+        batch_size: Examples per batch; None where nobody says.
+        accumulate: Batches per step.
+        examples: Training examples; None where nobody says.
+        epochs: Epochs; None where nobody says.
+        steps: Steps; None where nobody says.
+        notes: What was understood of a sentence.
+    """
+
+    settings: Settings
+    recipe: Recipe | None = None
+    title: str = ""
+    batch_size: int | None = None
+    accumulate: int = 1
+    examples: int | None = None
+    epochs: float | None = None
+    steps: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def understand(given: Any, overrides: Iterable[Override] = (), *, lang: str = "en") -> Subject:
+    """Return what is to be explained.
+
+    Args:
+        given: A recipe, settings, the path of a file, the text of one, or a sentence; None for the embedded default
+            recipe.
+        overrides: Pairs of a dotted path and a TOML value as text, for a recipe.
+        lang: Language of what is noted about a sentence.
+
+    Raises:
+        RecipeError: If it is a file or a sentence that cannot be understood.
+        SettingsError: If it is nothing of the kind.
+    """
+    overrides = tuple(overrides)
+    if isinstance(given, Settings):
+        return Subject(settings=given)
+    if isinstance(given, Recipe):
+        return _of_recipe(given)
+    if given is None:
+        return _of_recipe(load_recipe(None, overrides))
+    if not isinstance(given, str | os.PathLike):
+        raise SettingsError(
+            f"`recipe` must be a Recipe, Settings, the path of a recipe file or a sentence; got {given!r} of type "
+            f"{type(given).__name__}."
+        )
+    text = os.fspath(given)
+    if text.endswith(".toml") or isinstance(given, os.PathLike) or comes_with_package(text) is not None:
+        return _of_recipe(load_recipe(text, overrides))
+    refuse_data(text)
+    if names_a_file(text):
+        text = words_of_file(text)
+    if "[sgd]" in text:
+        return _of_recipe(parse_recipe(text, "the text", overrides))
+    return _of_sentence(text, overrides, lang)
+
+
+def _of_recipe(recipe: Recipe) -> Subject:
+    """Return a recipe and its sizes; of the embedded data set, how many examples it has is known."""
+    data = recipe.data
+    return Subject(
+        settings=recipe.sgd,
+        recipe=recipe,
+        title=recipe.title,
+        batch_size=data.batch_size,
+        accumulate=recipe.train.accumulate,
+        examples=DIGITS - math.ceil(DIGITS * data.held_out) if data.name == "digits" else None,
+        epochs=recipe.train.epochs,
+        steps=recipe.train.steps,
+    )
+
+
+def _of_sentence(text: str, overrides: tuple[Override, ...], lang: str) -> Subject:
+    """Return what the most plausible reading of a sentence says, and of its sizes only what it or an override says."""
+    import downslope
+
+    read = getattr(downslope, "read", None)
+    if read is None:
+        raise RecipeError(f"{_shortened(text)}: no such file. Give the path of a recipe file.")
+    readings = read(text, language=lang)
+    recipe: Recipe = first_recipe(text, readings)
+    if overrides:
+        recipe = parse_recipe(to_toml(recipe), "the sentence", overrides)
+    said = {*readings[0].fields, *(path for path, _ in overrides)}
+    return Subject(
+        settings=recipe.sgd,
+        recipe=recipe,
+        title=_shortened(text),
+        batch_size=recipe.data.batch_size if "data.batch_size" in said else None,
+        accumulate=recipe.train.accumulate,
+        epochs=recipe.train.epochs if "train.epochs" in said else None,
+        steps=recipe.train.steps if "train.steps" in said else None,
+        notes=tuple(str(remark) for remark in readings[0].remarks),
+    )
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,89 @@
+"""`export`: a recipe as code that somebody of another framework's community would write.
+
+What lives here: the table of targets and the public function. What does not: any target's text, which is its file's in
+`downslope.exporting`. A new target is one file there and one row here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from downslope.core.errors import ExportError, SettingsError, did_you_mean, one_of
+from downslope.exporting.export_plan import make_plan
+from downslope.recipe.load import load_recipe
+from downslope.recipe.schema import Recipe
+
+if TYPE_CHECKING:
+    from downslope.exporting.export_plan import Writer
+
+
+TARGETS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "torch": ("torch", "write_torch"),
+        "keras": ("keras", "write_keras"),
+        "tensorflow": ("keras", "write_tensorflow"),
+        "optax": ("optax", "write_optax"),
+        "timm": ("timm", "write_timm"),
+        "caffe": ("caffe", "write_caffe"),
+        "downslope": ("downslope", "write_downslope"),
+    }
+)
+"""Target -> its file in `exporting`, and the function there that writes the program."""
+
+_OTHER_NAMES = {"pytorch": "torch", "jax": "optax", "tf": "tensorflow", "tf.keras": "tensorflow"}
+
+
+def export(
+    recipe: Any,
+    to: str,
+    *,
+    with_model: bool = False,
+    steps_per_epoch: int | None = None,
+    examples: int | None = None,
+) -> str:
+    """Return a recipe as code for another framework.
+
+    Args:
+        recipe: A `Recipe`, a `Reading`, or the path of a recipe file.
+        to: "torch", "keras", "tensorflow", "optax", "timm", "caffe" or "downslope".
+        with_model: Whether the default classifier on the digits and its training belong to the program.
+        steps_per_epoch: Steps in an epoch, for schedules in epochs; without it those of the embedded digits.
+        examples: Training examples, from which the steps in an epoch follow.
+
+    Returns:
+        The program's text. What the target cannot do exactly has a comment that says what was done instead.
+
+    Raises:
+        ExportError: If the target is unknown, or cannot express the recipe; the message says what, and what is nearest.
+        RecipeError: If the recipe cannot be read.
+
+    Example:
+        >>> from downslope import export, load_recipe
+        >>> "step_size=1000, gamma=0.1" in export(load_recipe(), to="torch")
+        True
+    """
+    target = _OTHER_NAMES.get(to, to) if isinstance(to, str) else ""
+    if target not in TARGETS:
+        raise ExportError(f"`to` must be {one_of(TARGETS)}; got {to!r}.{did_you_mean(str(to), TARGETS)}")
+    if not isinstance(with_model, bool):
+        raise ExportError(f"`with_model` must be True or False; got {with_model!r}.")
+    file, function = TARGETS[target]
+    write: Writer = getattr(importlib.import_module(f"downslope.exporting.{file}"), function)
+    plan = make_plan(_recipe(recipe), with_model=with_model, steps_per_epoch=steps_per_epoch, examples=examples)
+    try:
+        return write(plan)
+    except SettingsError as error:  # of the same rule said in the target's way
+        raise ExportError(f"{target} cannot express these settings: {error} Or export to downslope.") from None
+
+
+def _recipe(given: Any) -> Recipe:
+    if isinstance(given, Recipe):
+        return given
+    if hasattr(given, "recipe"):
+        return given.recipe()
+    if given is None or isinstance(given, str) or hasattr(given, "__fspath__"):
+        return load_recipe(given)
+    raise ExportError(f"`recipe` must be a Recipe, a Reading or a path; got a {type(given).__name__}.")

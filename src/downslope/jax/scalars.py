@@ -1,0 +1,266 @@
+"""Between what a person passes to `sgd` and the scalars of a step: numbers, schedules, functions and traced arrays.
+
+What lives here: which of the values are known when the optimizer is made and checked there, and which only at a step.
+What does not: the checks themselves and the ways of weight decay, which are the core's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from downslope.core.errors import SettingsError, one_of
+from downslope.core.groups import Group
+from downslope.core.rule import StepScalars
+from downslope.core.schedules.schedule import Schedule, as_float, value_at
+from downslope.core.schedules.traced import double_precision, value_in_double
+from downslope.core.settings import Settings, check_range, scalars
+
+# A zero that leaves no operation behind.
+
+
+class _Absent:
+    """Zero, exactly: times anything it is itself, and added or subtracted it is not there."""
+
+    def __mul__(self, other: Any) -> _Absent:
+        return self
+
+    def __rmul__(self, other: Any) -> _Absent:
+        return self
+
+    def __add__(self, other: Any) -> Any:
+        return other
+
+    def __radd__(self, other: Any) -> Any:
+        return other
+
+    def __rsub__(self, other: Any) -> Any:
+        return other
+
+
+ABSENT: Final = _Absent()
+"""The zero."""
+
+
+_STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "weight_decay": 1.0}
+"""Values with which the other settings are checked while these are not known."""
+_SCHEDULABLE = ("lr", "momentum", "weight_decay")
+_NUMBERS = tuple(_STAND_INS)
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """The hyperparameters of some parameters.
+
+    Attributes:
+        settings: Every value that is known; for the others, a stand-in.
+        live: The others by name: functions of the step count (optax's schedules), and JAX's scalar arrays, which
+            `optax.inject_hyperparams` changes from step to step and `jit` traces.
+    """
+
+    settings: Settings
+    live: Mapping[str, Any]
+
+    @property
+    def has_velocity(self) -> bool:
+        """Whether a velocity is kept: unless momentum is the number 0."""
+        return "momentum" in self.live or _may_be_nonzero(self.settings.momentum)
+
+    @property
+    def has_decay(self) -> bool:
+        """Whether parameters may decay: unless weight decay is the number 0."""
+        return "weight_decay" in self.live or _may_be_nonzero(self.settings.weight_decay)
+
+    @property
+    def asks_for_first(self) -> bool:
+        """Whether a parameter's first gradient is treated otherwise than the rest."""
+        dampened = "dampening" in self.live or self.settings.dampening != 0
+        return dampened and self.settings.undampened_first_step
+
+    def with_group(self, group: Group) -> Hyperparameters:
+        """Return these hyperparameters with a group's changes."""
+        changes = group.changes()
+        own = Hyperparameters(
+            group.apply(self.settings), {name: value for name, value in self.live.items() if name not in changes}
+        )
+        _check_references(own)
+        return own
+
+    def at(self, count: Any) -> StepScalars:
+        """Return the scalars of a step for all but first gradients.
+
+        Python floats where they are known, else 0-d arrays of float64; terms that are left out are ABSENT.
+
+        Args:
+            count: Steps done, an integer scalar, possibly traced.
+
+        Raises:
+            SettingsError: If a value that is known now is not allowed.
+        """
+        s, known = self.settings, not isinstance(count, Tracer)
+        # a function is called as optax calls it, outside of the 64-bit context
+        live = {name: _checked(name, v(count) if callable(v) else v) for name, v in self.live.items()}
+        with double_precision(jnp):
+            values = {**{name: getattr(s, name) for name in _NUMBERS}, **live}
+            for name, value in values.items():
+                if isinstance(value, Schedule):
+                    values[name] = value_at(value, int(count)) if known else value_in_double(value, count, jnp)
+                elif isinstance(value, jax.Array):
+                    values[name] = value.astype(jnp.float64)
+            result = scalars(
+                **values,
+                nesterov=s.nesterov,
+                decay=s.decay,
+                lr_in_velocity=s.lr_in_velocity,
+                maximize=s.maximize,
+                lr_initial=s.lr_initial,
+                lr_max=s.lr_max,
+                decays=self.has_decay,
+            )
+        terms = {name: getattr(result, name) for name in ("coupled_decay", "decoupled_decay")}
+        absent = {name: ABSENT for name, value in terms.items() if isinstance(value, float) and value == 0}
+        return replace(result, **absent)
+
+
+def checked_hyperparameters(given: Mapping[str, Any], settings: Settings | None) -> Hyperparameters:
+    """Return checked hyperparameters.
+
+    Args:
+        given: The arguments by name; None where one is not given.
+        settings: All at once, instead.
+
+    Raises:
+        SettingsError: If a value is not allowed, or both ways are used.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if settings is not None:
+        if not isinstance(settings, Settings):
+            raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
+        if given:
+            raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+        known, live = settings, {}
+    else:
+        live = {name: value for name, value in given.items() if _is_live(name, value)}
+        stand_ins = {name: _stand_in(name, value) for name, value in live.items()}
+        known = Settings(**{**given, **stand_ins})
+    result = Hyperparameters(known, live)
+    _check_references(result)
+    for name in _SCHEDULABLE:
+        value_at(getattr(known, name), 0)  # raises where a schedule is in epochs
+    return result
+
+
+class ScalarsOfStep:
+    """The scalars of one step, each worked out once.
+
+    Args:
+        count: Steps done, an integer scalar, possibly traced.
+    """
+
+    def __init__(self, count: Any) -> None:
+        self.count = count
+        self._exact: dict[int, StepScalars] = {}
+        self._cast: dict[tuple[int, Any], StepScalars] = {}
+
+    def scalars_for(self, hyperparameters: Hyperparameters, started: Any) -> Callable[[Any], StepScalars]:
+        """Return a function from the format that a parameter is computed in to its scalars.
+
+        Args:
+            hyperparameters: Those of the parameter; they must outlive this object.
+            started: Whether it has had a gradient, a bool scalar, possibly traced; None to go by the count.
+        """
+
+        def scalars_in(dtype: Any) -> StepScalars:
+            key = id(hyperparameters), dtype
+            if key not in self._cast:
+                self._cast[key] = _cast(self.exact(hyperparameters), dtype)
+            s = self._cast[key]
+            if not hyperparameters.asks_for_first:
+                return s
+            flag = self.has_started(started)
+            return replace(s, dampening=jnp.where(flag, s.dampening, jnp.zeros((), jnp.finfo(dtype).dtype)))
+
+        return scalars_in
+
+    def exact(self, hyperparameters: Hyperparameters) -> StepScalars:
+        """Return the scalars for all but first gradients: Python floats, or arrays of float64.
+
+        Args:
+            hyperparameters: They must outlive this object.
+        """
+        key = id(hyperparameters)
+        if key not in self._exact:
+            self._exact[key] = hyperparameters.at(self.count)
+        return self._exact[key]
+
+    def has_started(self, started: Any) -> Any:
+        """Return whether a parameter has had a gradient, a bool scalar.
+
+        Args:
+            started: What the state says about it; None to go by the count.
+        """
+        return self.count > 0 if started is None else started
+
+
+def _cast(s: StepScalars, dtype: Any) -> StepScalars:
+    """Return the scalars in a format; Python floats stay floats, to which JAX gives the format of what they meet.
+
+    Raises:
+        SettingsError: If one is known and too large for the format; it would become infinite.
+    """
+    info = jnp.finfo(dtype)
+    values = {field.name: getattr(s, field.name) for field in fields(s)}
+    for name, value in values.items():
+        if isinstance(value, float) and abs(value) > float(info.max):
+            raise SettingsError(
+                f"`lr` and `weight_decay` give a factor of {value:.3g} ({name}), which {info.dtype} cannot hold. "
+                "Use smaller ones, or float64 parameters."
+            )
+    return replace(s, **{name: v.astype(info.dtype) for name, v in values.items() if isinstance(v, jax.Array)})
+
+
+def _may_be_nonzero(value: float | Schedule) -> bool:
+    return value.extremes() != (0.0, 0.0) if isinstance(value, Schedule) else value != 0
+
+
+def _is_live(name: str, value: Any) -> bool:
+    if name in _SCHEDULABLE and callable(value) and not isinstance(value, Schedule):
+        return True
+    return name in _NUMBERS and isinstance(value, jax.Array)
+
+
+def _stand_in(name: str, value: Any) -> float:
+    """Return the number to check the other settings with: the value itself where there is one."""
+    if callable(value):
+        return _STAND_INS[name]
+    value = _checked(name, value)
+    return _STAND_INS[name] if isinstance(value, Tracer) or value == 0 else float(value)
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Return a live value as a scalar array or a float, checked as far as it is known."""
+    if not isinstance(value, jax.Array):
+        return check_range(name, as_float(name, value))
+    if value.ndim or not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer)):
+        raise SettingsError(
+            f"`{name}` as an array must hold one real number; got shape {value.shape} of {value.dtype}. "
+            "Use a scalar such as jnp.float32(0.1)."
+        )
+    if not isinstance(value, Tracer):
+        check_range(name, as_float(name, value))
+    return value
+
+
+def _check_references(hyperparameters: Hyperparameters) -> None:
+    """Raise if weight decay divides by an lr that is not known."""
+    decay = hyperparameters.settings.decay
+    if hyperparameters.has_decay and decay in {"relative", "corrected"} and "lr" in hyperparameters.live:
+        raise SettingsError(
+            f'decay="{decay}" divides by the {"initial" if decay == "relative" else "largest"} lr, which an array or '
+            'a function does not tell. Make lr a number or one of downslope.schedules, or use decay="decoupled".'
+        )

@@ -1,0 +1,327 @@
+"""``downslope.jax.sgd``: the rule as an optax transformation of a pytree.
+
+What lives here: the state, and how the leaves of gradients, parameters and velocities meet in the rule. What does not:
+arithmetic (`downslope.core.rule`), and where a step's scalars come from (`hyperparameters.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.core import Tracer
+
+from downslope.core.errors import GroupError, SettingsError
+from downslope.core.groups import Group
+from downslope.core.known_arguments import says_our_words
+from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.schedules.schedule import Schedule
+from downslope.core.settings import Decay, Settings
+from downslope.jax.leaves import (
+    NamedLeaf,
+    assign_leaves,
+    check_gradient,
+    check_params,
+    check_state,
+    checked_velocity_dtype,
+    is_hole,
+    leaves_beside,
+    named_leaves,
+    zeros_for,
+)
+from downslope.jax.scalars import ABSENT, Hyperparameters, ScalarsOfStep, checked_hyperparameters
+
+# A decayed gradient that is worked out anew wherever the rule uses it.
+
+
+class RepeatedDecay:
+    """A factor in the place of `coupled_decay`.
+
+    Args:
+        decay: The factor itself, a 0-d array.
+    """
+
+    def __init__(self, decay: jax.Array) -> None:
+        self._decay = decay
+
+    def __mul__(self, param: Any) -> _Term:
+        """Return the product, not yet worked out."""
+        return _Term(self._decay, param)
+
+
+class _Term:
+    def __init__(self, decay: jax.Array, param: Any) -> None:
+        self._decay, self._param = decay, param
+
+    def __radd__(self, grad: Any) -> _DecayedGradient:
+        return _DecayedGradient(grad, self._decay, self._param)
+
+
+class _DecayedGradient:
+    def __init__(self, grad: Any, decay: jax.Array, param: Any) -> None:
+        self._grad, self._decay, self._param = grad, decay, param
+
+    def __rmul__(self, factor: Any) -> Any:
+        decayed = self._grad + self._decay * self._param
+        # For the compiler the next use has a factor of its own, so that it does not see the same sum twice.
+        self._decay = jax.lax.optimization_barrier(self._decay)
+        return factor * decayed
+
+
+Number = float | jax.Array
+Scheduled = Number | Schedule | Callable[[Any], Any]
+
+
+class SGDState(NamedTuple):
+    """The state of `sgd`.
+
+    Attributes:
+        count: Steps done, an int32 scalar: the step at which schedules are read next.
+        velocity: A pytree of the parameters' structure: the velocity of each, or None where momentum is 0.
+        started: Only where dampening spares first gradients, else None: a pytree of the parameters' structure with a
+            bool scalar, whether the parameter has had a gradient. A state without it takes count > 0 for that.
+    """
+
+    count: Any
+    velocity: Any
+    started: Any = None
+
+
+@says_our_words("downslope.jax.sgd")
+def sgd(
+    lr: Scheduled | None = None,
+    momentum: Scheduled | None = None,
+    dampening: Number | None = None,
+    nesterov: bool | None = None,  # noqa: FBT001 - in the order of torch.optim.SGD and optax.sgd
+    weight_decay: Scheduled | None = None,
+    *,
+    decay: Decay | None = None,
+    lr_in_velocity: bool | None = None,
+    undampened_first_step: bool | None = None,
+    maximize: bool | None = None,
+    settings: Settings | None = None,
+    groups: Sequence[Group] = (),
+    velocity_dtype: Any = None,
+) -> optax.GradientTransformationExtraArgs:
+    """Return SGD with momentum and weight decay as an optax transformation of any pytree.
+
+    Its updates are what is added to the parameters, by `optax.apply_updates` or otherwise. Each hyperparameter that is
+    not given is as in `Settings`. `lr`, `momentum` and `weight_decay` take a number, a schedule in steps, a function of
+    the step count such as optax's schedules, or a scalar array, which may be traced: with
+    `optax.inject_hyperparams(downslope.jax.sgd)(lr=0.1)` it may change from step to step.
+
+    Args:
+        lr: Learning rate, >= 0.
+        momentum: Factor on the velocity, in [0, 1). For the number 0 no velocity is kept.
+        dampening: The gradient enters the velocity with weight 1 - dampening.
+        nesterov: Nesterov's form of momentum.
+        weight_decay: Strength of weight decay, >= 0. Unless it is the number 0, `update` needs the parameters.
+        decay: Where weight decay enters: "coupled", "decoupled", "independent", "relative" or "corrected".
+        lr_in_velocity: Whether lr is inside the velocity.
+        undampened_first_step: Whether a parameter's first gradient is undampened.
+        maximize: Whether to ascend.
+        settings: All hyperparameters at once, instead of one by one.
+        groups: Settings that differ by name pattern, such as "params.Dense_0.kernel": the keys, attributes and
+            positions on the way to a leaf, joined by dots. "@bias_and_norm" selects leaves of at most one dimension,
+            those called `bias`, and those directly in something with "norm" in its name. `update` needs the parameters.
+        velocity_dtype: Format of the velocity, such as jnp.float32; None for that of each parameter.
+
+    Returns:
+        A transformation with state `SGDState`, whose `update` takes extra arguments, as `optax.sgd`'s does. Narrow
+        formats are computed in float32; updates are rounded once to their parameter's format (the gradient's, without
+        parameters), velocities to their own. A gradient that is None leaves its parameter's velocity as it is, and its
+        update is None.
+
+    Raises:
+        SettingsError: If a value is not allowed. `init` and `update` raise it for trees that do not fit, GroupError for
+            a pattern that matches nothing, and StateError for a state of something else.
+
+    Example:
+        >>> import jax.numpy as jnp, optax
+        >>> from downslope.jax import sgd
+        >>> optimizer = sgd(lr=0.5, momentum=0.5)
+        >>> params = {"weight": jnp.array([1.0])}
+        >>> state = optimizer.init(params)
+        >>> for _ in range(2):
+        ...     updates, state = optimizer.update({"weight": jnp.array([1.0])}, state, params)
+        ...     params = optax.apply_updates(params, updates)
+        >>> params["weight"].tolist(), int(state.count)
+        ([-0.25], 2)
+    """
+    given = {
+        "lr": lr,
+        "momentum": momentum,
+        "dampening": dampening,
+        "nesterov": nesterov,
+        "weight_decay": weight_decay,
+        "decay": decay,
+        "lr_in_velocity": lr_in_velocity,
+        "undampened_first_step": undampened_first_step,
+        "maximize": maximize,
+    }
+    common = checked_hyperparameters(given, settings)
+    if isinstance(groups, set | frozenset):
+        raise SettingsError("`groups` must be a list: the first group that matches counts, and a set has no order.")
+    rule = SGDRule(common, tuple(groups), checked_velocity_dtype(velocity_dtype))
+    return optax.GradientTransformationExtraArgs(rule.init, cast("Any", rule.update))
+
+
+class Row(NamedTuple):
+    """What meets in the step of one leaf.
+
+    Attributes:
+        name: Dotted name of the leaf.
+        grad: Gradient, or a hole.
+        param: Parameter; None without parameters.
+        velocity: Velocity, or None where none is kept.
+        started: Whether it has had a gradient, a bool scalar; None to go by the count.
+        home: Its hyperparameters.
+    """
+
+    name: str
+    grad: Any
+    param: Any
+    velocity: Any
+    started: Any
+    home: Hyperparameters
+
+
+class SGDRule:
+    """The two functions of the transformation, and what they share.
+
+    Args:
+        common: Hyperparameters outside of all groups.
+        groups: The groups.
+        velocity_dtype: Format of velocities, or None.
+    """
+
+    def __init__(self, common: Hyperparameters, groups: tuple[Group, ...], velocity_dtype: Any) -> None:
+        self._common, self._groups, self._velocity_dtype = common, groups, velocity_dtype
+        self._own = [*(common.with_group(group) for group in groups), common]
+
+    def init(self, params: Any) -> SGDState:
+        """Return the state that steps begin with."""
+        named, tree = named_leaves(params)
+        check_params(named)
+        velocity, started = [], []
+        for (name, leaf), home in zip(named, self._homes_of(named), strict=True):
+            nothing = leaf if is_hole(leaf) else None
+            kept = home.has_velocity and not is_hole(leaf)
+            velocity.append(zeros_for(name, leaf, self._velocity_dtype) if kept else nothing)
+            started.append(jnp.zeros((), bool) if kept and home.asks_for_first else nothing)
+        return SGDState(
+            count=jnp.zeros((), jnp.int32),
+            velocity=tree.unflatten(velocity),
+            started=tree.unflatten(started) if any(home.asks_for_first for home in self._own) else None,
+        )
+
+    def update(self, updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, SGDState]:
+        """Return what is to be added to the parameters, and the next state.
+
+        Args:
+            updates: Gradients.
+            state: The state.
+            params: Parameters, or None.
+            **extra_args: What other transformations of a chain take, such as `value`; nothing here needs them.
+        """
+        rows, tree = self.rows_of(updates, state, params)
+        known = ScalarsOfStep(state.count)
+        deltas, velocities = [], []
+        for row in rows:
+            delta, velocity = row.grad, row.velocity
+            if not is_hole(row.grad):
+                scalars_in = known.scalars_for(row.home, row.started)
+                delta, velocity = step_leaf(row.grad, row.param, row.velocity, scalars_in)
+            deltas.append(delta)
+            velocities.append(velocity)
+        return tree.unflatten(deltas), next_state(state, rows, tree, velocities)
+
+    def rows_of(self, grads: Any, state: Any, params: Any) -> tuple[list[Row], Any]:
+        """Return what meets in a step, leaf by leaf and checked, and the structure of the gradients.
+
+        Args:
+            grads: Gradients, with holes.
+            state: The state.
+            params: Parameters, or None.
+        """
+        check_state(state)
+        named, tree = named_leaves(grads)
+        if params is None:
+            _check_params_not_needed(self._common, self._groups)
+            param_leaves, homes = [None] * len(named), [self._common] * len(named)
+        else:
+            named_params, param_tree = named_leaves(params)
+            check_params(named_params)
+            param_leaves = leaves_beside(named, tree, params, "the parameters")
+            homes_of_params = param_tree.unflatten(self._homes_of(named_params))
+            homes = leaves_beside(named, tree, homes_of_params, "the parameters")
+        velocities = leaves_beside(named, tree, state.velocity, "the state's velocity")
+        flags = leaves_beside(named, tree, state.started, "the state's `started`")
+        given: Any = zip(named, param_leaves, velocities, flags, homes, strict=True)
+        rows = [Row(name, grad, *beside) for (name, grad), *beside in given]
+        has_params = params is not None
+        for name, grad, param, velocity, _, home in rows:
+            if not is_hole(grad):
+                kept = home.has_velocity
+                check_gradient(name, grad, param, velocity, has_params=has_params, has_velocity=kept)
+        return rows, tree
+
+    def _homes_of(self, named: Sequence[NamedLeaf]) -> list[Hyperparameters]:
+        present = [(name, jnp.shape(leaf)) for name, leaf in named if not is_hole(leaf)]
+        indices = iter(assign_leaves(self._groups, present))
+        return [self._common if is_hole(leaf) else self._own[next(indices)] for _, leaf in named]
+
+
+def next_state(state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[Any]) -> SGDState:
+    """Return the state after a step.
+
+    Args:
+        state: The one before it.
+        rows: What met in the step.
+        tree: The structure of the gradients.
+        velocities: The new velocities, one a row.
+    """
+    started = None
+    if state.started is not None:
+        flags = [row.started for row in rows]
+        marked = [f if f is None or is_hole(row.grad) else jnp.ones_like(f) for f, row in zip(flags, rows, strict=True)]
+        started = tree.unflatten(marked)
+    return SGDState(
+        count=optax.safe_increment(jnp.asarray(state.count)), velocity=tree.unflatten(velocities), started=started
+    )
+
+
+def step_leaf(
+    grad: Any, param: Any, velocity: Any, scalars_in: Callable[[Any], StepScalars]
+) -> tuple[jax.Array, jax.Array | None]:
+    """Return (delta, velocity') of one leaf, each rounded once to its own format.
+
+    Args:
+        grad: Gradient, any shape.
+        param: Parameter of that shape, or None where nothing reads it.
+        velocity: Velocity of that shape, or None where none is kept.
+        scalars_in: Returns the scalars of the step in a format.
+    """
+    arrays = [None if array is None else jnp.asarray(array) for array in (grad, param, velocity)]
+    wide = jnp.result_type(jnp.float32, *(array.dtype for array in arrays if array is not None))
+    g, p, v = (ABSENT if array is None else array.astype(wide) for array in arrays)
+    scalars = scalars_in(wide)
+    if isinstance(g, Tracer) and scalars.nesterov and scalars.coupled_decay is not ABSENT:
+        repeated: Any = RepeatedDecay(jnp.asarray(scalars.coupled_decay, jnp.finfo(wide).dtype))
+        scalars = replace(scalars, coupled_decay=repeated)
+    delta, new_velocity = sgd_rule(p, g, v, scalars)
+    grad, param, velocity = arrays
+    delta = delta.astype(grad.dtype if param is None else param.dtype)
+    return delta, None if velocity is None else new_velocity.astype(velocity.dtype)
+
+
+def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group]) -> None:
+    how = "Call update(grads, state, params)."
+    if groups:
+        raise GroupError(f"`groups` match parameters by name, and `update` got no parameters. {how}")
+    if common.has_decay:
+        raise SettingsError(f"weight decay needs the parameters, and `update` got none. {how}")

@@ -1,0 +1,106 @@
+"""The step of one variable: its scalars, in the basis in which Keras keeps velocities, and the rule on its tensors.
+
+What lives here: tensors in, tensors out, on any backend, and which way a backend goes. What does not: variables and
+their assignment (`sgd.py`), and any arithmetic; that is the core's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+from keras import ops
+
+from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.schedules import Schedule
+from downslope.core.settings import scalars
+from downslope.keras.schedules import value_at
+from downslope.keras.traced_numbers import Number
+from downslope.keras.variables import VariableRule
+
+
+def step_all(
+    optimizer: Any, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any, one_by_one: Callable[..., None]
+) -> None:
+    """Step variables in the backend's own way: by the compiled kernel on torch and JAX, as far as it takes them.
+
+    Args:
+        optimizer: The optimizer, built.
+        grads: Gradients of the variables.
+        variables: Variables.
+        learning_rate: Learning rate of this step, a number, tensor or variable.
+        one_by_one: Steps each variable by `SGD.update_step`; called with gradients, variables and lr.
+    """
+    backend = keras.backend.backend()
+    if backend == "torch":
+        from downslope.keras import kernel_on_torch as own
+    elif backend == "jax":
+        from downslope.keras import kernel_on_jax as own
+    else:
+        one_by_one(grads, variables, learning_rate)
+        return
+    own.step_all(optimizer, grads, variables, learning_rate, one_by_one)
+
+
+def scalars_of(rule: VariableRule, step: Any, learning_rate: Any, dtype: str) -> StepScalars:
+    """Return the scalars of one step, each a `Number`.
+
+    Keras's momentum variables hold the velocity with its sign turned. That is a change of basis: the rule stays as it
+    is when what enters the velocity and what leaves it both change their sign.
+
+    Args:
+        rule: What applies to the variable.
+        step: Step, 0-based, an integer tensor, at which schedules are read.
+        learning_rate: Learning rate of this step, for rules without one of their own.
+        dtype: Format in which the step is computed.
+    """
+    own = rule.settings
+
+    def present(value: Any) -> Number:
+        return (value_at(value, step) if isinstance(value, Schedule) else Number(value)).cast(dtype)
+
+    s = scalars(
+        lr=present(own.lr) if rule.own_lr else Number(learning_rate).cast(dtype),  # type: ignore[arg-type]
+        momentum=present(own.momentum),  # type: ignore[arg-type]
+        weight_decay=present(own.weight_decay),  # type: ignore[arg-type]
+        dampening=Number(own.dampening),  # type: ignore[arg-type]
+        nesterov=own.nesterov,
+        decay=own.decay,
+        lr_in_velocity=own.lr_in_velocity,
+        maximize=own.maximize,
+        lr_initial=own.lr_initial,
+        lr_max=own.lr_max,
+    )
+    numbers: dict[str, Any] = {
+        "grad_scale": Number(s.grad_scale),
+        "grad_in": -Number(s.grad_in),
+        "velocity_out": -Number(s.velocity_out),
+        "coupled_decay": Number(s.coupled_decay),
+        "decoupled_decay": Number(s.decoupled_decay),
+    }
+    return replace(s, **numbers)
+
+
+def move(variable: Any, gradient: Any, velocity: Any, s: StepScalars, wide: str) -> tuple[Any, Any, Any]:
+    """Return what one step makes of a variable.
+
+    Args:
+        variable: The variable or its tensor.
+        gradient: Its gradient; a sparse one is made dense.
+        velocity: Its momentum variable, or None.
+        s: The scalars, as `scalars_of` returns them.
+        wide: Format to compute in.
+
+    Returns:
+        The variable before, the delta and the new velocity, in that format; where nothing depends on the variable, and
+        its own format is `wide`, it is not read and the number 0 stands for it.
+    """
+    grad = ops.convert_to_tensor(gradient, dtype=wide, sparse=False)
+    param: Any = Number(0.0)
+    is_read = not (s.coupled_decay == 0 and s.decoupled_decay == 0)
+    if is_read or keras.backend.standardize_dtype(variable.dtype) != wide:
+        param = ops.stop_gradient(ops.cast(ops.convert_to_tensor(variable), wide))
+    before: Any = Number(0.0) if velocity is None else ops.cast(ops.convert_to_tensor(velocity), wide)
+    return param, *sgd_rule(param, grad, before, s)

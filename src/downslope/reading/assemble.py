@@ -1,0 +1,320 @@
+"""From facts to the first reading: the optimizer, its settings, the data, the training's length, groups, the schedule.
+
+What lives here: which fact fills which field. What does not: other readings of the same facts (`alternatives.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from downslope.reading.assemble_schedule import put_learning_rate
+from downslope.reading.draft import Draft
+from downslope.reading.facts import Board, Fact
+from downslope.reading.remarks import shown
+
+_MATCHES = {
+    "bias_and_norm": "@bias_and_norm",
+    "norm": "@bias_and_norm",
+    "bias": "*.bias",
+    "depthwise": "*depthwise*",
+    "embedding": "*embed*",
+}
+_PATHS = {"eps": "eps", "beta1": "beta1", "beta2": "beta2", "rho": "decay"}
+
+
+def assemble(draft: Draft, board: Board) -> None:
+    """Fill a draft's fields and remarks from its facts.
+
+    Args:
+        draft: The draft.
+        board: The items, for times that nothing has used.
+    """
+    _decide_decay(draft)
+    _put_optimizer(draft)
+    _put_batch(draft, board)
+    _put_length(draft, board)
+    _put_momentum(draft)
+    _put_weight_decay(draft)
+    _put_clip(draft)
+    put_learning_rate(draft)
+    _put_groups(draft)
+    _put_conventions(draft)
+
+
+def _decide_decay(draft: Draft) -> None:
+    """Give every "decay of 0.0005" whose owner is not said its owner, by its size and what stands near."""
+    named = {fact.key for fact in draft.of("optimizer")}
+    factors = any(
+        not change.extra["noun"] and (change.value is not None or change.extra["at"]) for change in draft.of("change")
+    )
+    if "rmsprop" in named and factors and not list(draft.values("rho")):
+        for fact in [f for f in draft.of("change") if f.extra["noun"] and not (f.extra["at"] or f.extra["every"])][:1]:
+            fact.kind, fact.key = "value", "rho"
+    has_decay = bool(list(draft.values("weight_decay", "l2")))
+    for fact in draft.values("decay"):
+        if named & {"rmsprop"} and 0.5 <= fact.value < 1:
+            fact.key = "rho"
+        elif fact.value < 0.1 and not has_decay:
+            fact.key = "weight_decay"
+        elif 0.5 <= fact.value < 1 and list(draft.values("momentum")) and not named & {"sgd"}:
+            fact.key = "rho"
+            draft.facts.append(Fact("optimizer", "rmsprop", None, fact.start, fact.end, {"implied": True}))
+        elif 0 < fact.value < 1:
+            fact.key = "lr_decay"
+
+
+def _put_optimizer(draft: Draft) -> None:
+    mentions = [fact for fact in draft.of("optimizer") if not fact.extra.get("denied")]
+    others = [fact.key for fact in mentions if fact.key not in {"sgd", "sgdw"}]
+    plain = [fact for fact in mentions if fact.key in {"sgd", "sgdw"}]
+    if others and not plain:
+        draft.optimizer = others[0]
+    elif mentions:
+        draft.optimizer = mentions[0].key
+        if others and plain:
+            draft.remarks.say("two_optimizers", names=", ".join(dict.fromkeys(fact.key for fact in mentions)))
+    elif list(draft.values("beta1", "beta2", "betas")):
+        draft.optimizer = "adam"
+    if draft.optimizer == "sgdw":
+        draft.optimizer = "sgd"
+        draft.put("sgd.decay", "decoupled", "implied", "SGDW decays apart from the gradient")
+    if draft.optimizer != "sgd":
+        draft.remarks.say("not_sgd", optimizer=_title(draft.optimizer))
+        for concept, name in _PATHS.items():
+            for fact in draft.values(concept):
+                draft.put(f"{draft.optimizer}.{name}", float(fact.value), "stated", draft.words(fact))
+        for fact in draft.values("betas"):
+            draft.put(f"{draft.optimizer}.beta1", float(fact.value), "stated", draft.words(fact))
+            if "second" in fact.extra:
+                draft.put(f"{draft.optimizer}.beta2", float(fact.extra["second"]), "stated", draft.words(fact))
+
+
+def _title(optimizer: str) -> str:
+    names = {"rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW", "adagrad": "Adagrad", "nadam": "NAdam"}
+    return names.get(optimizer, optimizer.upper() if len(optimizer) <= 4 else optimizer.capitalize())
+
+
+def _put_batch(draft: Draft, board: Board) -> None:
+    for fact in draft.values("batch"):
+        if fact.extra.get("per_device"):
+            _put_per_device(draft, fact, board)
+            continue
+        if float(fact.value).is_integer() and 1 <= fact.value < 1e8:
+            if "data.batch_size" in draft.fields and draft.value("data.batch_size") != int(fact.value):
+                draft.remarks.say("another", path="data.batch_size", words=draft.words(fact))
+            draft.state("data.batch_size", int(fact.value), fact)
+
+
+def _put_per_device(draft: Draft, fact: Fact, board: Board) -> None:
+    """Put the batch size of "8 per GPU on 8 GPUs (64 in total)": the total, or the product where both are known."""
+    for place, item in enumerate(board.items[:-1]):
+        following = board.items[place + 1]
+        if (
+            board.free_number(place)
+            and item.number
+            and following.is_a("mod", "total")
+            and item.number.value >= fact.value
+        ):
+            board.used.add(place)
+            draft.put("data.batch_size", int(item.value), "stated", draft.text.words(item.start, following.end))
+            return
+    for place, item in enumerate(board.items[:-1]):
+        following = board.items[place + 1]
+        device = following.is_a("unit", "ignored") and any(
+            word in draft.text.plain[following.start : following.end]
+            for word in ("gpu", "tpu", "machine", "worker", "node", "卡", "显卡", "replica")
+        )
+        if item.kind == "number" and item.number and device and item.number.value >= 1:
+            words = f"{draft.words(fact)}; {draft.text.words(item.start, following.end)}"
+            draft.put("data.batch_size", int(fact.value * item.value), "implied", words)
+            return
+    draft.remarks.say("per_device", value=shown(fact.value))
+
+
+def _put_length(draft: Draft, board: Board) -> None:
+    for key, unit, path in (("epochs_total", "epoch", "train.epochs"), ("steps_total", "step", "train.steps")):
+        for fact in draft.values(key):
+            unit_said = fact.extra.get("unit") or unit
+            where = path if unit_said == unit else {"epoch": "train.epochs", "step": "train.steps"}[unit_said]
+            if 0 < fact.value < 1e12:
+                draft.state(where, _whole(fact.value), fact)
+    ranks = {"total": 0, "for": 2, "": 3, "until": 4, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
+    candidates: list[tuple[int, int]] = []
+    for place, item in enumerate(board.items):
+        if item.kind != "time" or place in board.used or item.data.percent:
+            continue
+        if len(item.data.values) != 1 and item.data.prep != "for":
+            continue
+        before = board.items[max(0, place - 4) : place]
+        trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
+        rank = ranks.get(item.data.prep, 9)
+        ranged = place > 0 and board.items[place - 1].is_a("to")  # 51到75轮
+        denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
+        if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
+            candidates.append((min(rank, 1) if trained else rank, place))
+    for rank, place in sorted(candidates):
+        time = board.items[place].data
+        if rank >= 5 and not _trained_near(board, place):
+            continue
+        path = "train.epochs" if time.unit == "epoch" else "train.steps"
+        if path in draft.fields or not 0 < time.values[0] < 1e12:
+            continue
+        if path == "train.steps" and "train.epochs" in draft.fields and rank > 1 and time.values[0] < 10:
+            continue
+        board.used.add(place)
+        words = draft.text.words(board.items[place].start, board.items[place].end)
+        draft.put(path, _whole(time.values[0]), "stated", words)
+        if len(time.values) > 1:
+            draft.remarks.say("another", path=path, words=words)
+    for place, item in enumerate(board.items):  # "total of 200", without a unit
+        if item.is_a("mod", "total") and "train.epochs" not in draft.fields and "train.steps" not in draft.fields:
+            after = place + 1
+            while after < len(board.items) and board.items[after].is_a("is"):
+                after += 1
+            if board.free_number(after) and _unit_of_changes(draft):
+                number = board.items[after].number
+                assert number is not None  # noqa: S101 - free numbers are numbers
+                following = board.items[after + 1] if after + 1 < len(board.items) else None
+                if following is not None and following.kind == "unit":
+                    continue
+                board.used.add(after)
+                unit = _unit_of_changes(draft)
+                words = draft.text.words(item.start, board.items[after].end)
+                draft.put("train.epochs" if unit == "epoch" else "train.steps", _whole(number.value), "stated", words)
+    if "train.epochs" in draft.fields and "train.steps" in draft.fields:
+        draft.remarks.say("both_lengths")
+
+
+def _trained_near(board: Board, place: int) -> bool:
+    return any(item.is_a("verb", "train") for item in board.items[max(0, place - 5) : place])
+
+
+def _unit_of_changes(draft: Draft) -> str:
+    times = [
+        time
+        for change in draft.of("change")
+        for time in [*change.extra["at"], change.extra["every"]]
+        if time is not None
+    ]
+    return next((time.unit for time in times if time.unit), "")
+
+
+def _in_range(draft: Draft, path: str, fact: Fact, low: float, high: float) -> bool:
+    if low <= fact.value < high:
+        return True
+    draft.remarks.say("out_of_range", path=path, value=shown(fact.value))
+    return False
+
+
+def _state_or_imply(draft: Draft, path: str, value: Any, fact: Fact) -> None:
+    why = fact.extra.get("implied")
+    draft.put(path, value, "implied" if why else "stated", why or draft.words(fact))
+
+
+def _put_momentum(draft: Draft) -> None:
+    for fact in draft.values("momentum", "nesterov"):
+        if fact.key == "nesterov" and isinstance(fact.value, bool):
+            _state_or_imply(draft, "sgd.nesterov", fact.value, fact)
+        elif fact.key == "nesterov":
+            draft.state("sgd.nesterov", True, fact)
+            if _in_range(draft, "sgd.momentum", fact, 0, 1):
+                draft.state("sgd.momentum", float(fact.value), fact)
+        elif _in_range(draft, "sgd.momentum", fact, 0, 1):
+            earlier = draft.value("sgd.momentum")
+            if earlier is not None and earlier != float(fact.value):
+                draft.remarks.say("another", path="sgd.momentum", words=draft.words(fact))
+            _state_or_imply(draft, "sgd.momentum", float(fact.value), fact)
+    for fact in draft.of("off"):
+        if fact.key == "momentum":
+            draft.state("sgd.momentum", 0.0, fact)
+        elif fact.key == "nesterov":
+            draft.state("sgd.nesterov", False, fact)
+        elif fact.key == "dampening":
+            draft.state("sgd.dampening", 0.0, fact)
+    for fact in draft.values("dampening"):
+        if _in_range(draft, "sgd.dampening", fact, 0, 1.0000001):
+            draft.state("sgd.dampening", float(fact.value), fact)
+    if draft.value("sgd.nesterov") and "sgd.momentum" not in draft.fields:
+        draft.remarks.say("nesterov_without")
+
+
+def _put_weight_decay(draft: Draft) -> None:
+    facts = [f for f in draft.values("weight_decay", "l2", "keras_l2") if 0 <= f.value < 1e3]
+    for fact in draft.values("weight_decay", "l2"):
+        if not 0 <= fact.value < 1e3:
+            draft.remarks.say("out_of_range", path="sgd.weight_decay", value=shown(fact.value))
+    for fact in facts:
+        if fact.key == "keras_l2":
+            doubled = float(f"{2 * fact.value:.12g}")
+            draft.put("sgd.weight_decay", doubled, "implied", draft.words(fact))
+            draft.remarks.say("keras_l2", value=shown(fact.value), doubled=shown(doubled))
+            continue
+        earlier = draft.value("sgd.weight_decay")
+        if earlier is not None and earlier != float(fact.value):
+            draft.remarks.say("another", path="sgd.weight_decay", words=draft.words(fact))
+        draft.state("sgd.weight_decay", float(fact.value), fact)
+        if earlier is None and _is_penalty(draft, fact):
+            draft.remarks.say("l2_literal", value=shown(fact.value), doubled=shown(2 * fact.value))
+    for fact in draft.of("off", "weight_decay", "l2"):
+        draft.state("sgd.weight_decay", 0.0, fact)
+    if "sgd.weight_decay" not in draft.fields or draft.optimizer not in {"sgd", "lars"}:
+        return
+    if facts and facts[0].extra.get("call") == "keras":
+        draft.put("sgd.decay", "decoupled", "implied", "the weight_decay of Keras's optimizers is decoupled")
+        draft.remarks.say("keras_decoupled")
+    elif "decoupled" in draft.text.plain or "解耦" in draft.text.plain:
+        place = next(p for p in (draft.text.plain.find("decoupled"), draft.text.plain.find("解耦")) if p >= 0)
+        draft.put("sgd.decay", "decoupled", "stated", draft.text.words(place, min(place + 22, len(draft.text.plain))))
+    elif draft.value("sgd.weight_decay") != 0:
+        draft.put("sgd.decay", "coupled", "implied", "weight decay with SGD is an L2 penalty unless said otherwise")
+
+
+def _is_penalty(draft: Draft, fact: Fact) -> bool:
+    words = draft.text.plain[fact.start : fact.end]
+    return "penalty" in words or "惩罚" in words
+
+
+def _put_clip(draft: Draft) -> None:
+    for fact in draft.values("clip"):
+        if 0 < fact.value < 1e6:
+            draft.state("train.clip_norm", float(fact.value), fact)
+            if fact.extra.get("per") == "sample":
+                draft.remarks.say("clip_per_sample", value=shown(fact.value))
+    for fact in draft.values("ema"):
+        if 0.5 <= fact.value < 1:
+            draft.state("train.ema", float(fact.value), fact)
+            draft.remarks.say("ema", words=draft.words(fact))
+
+
+def _put_groups(draft: Draft) -> None:
+    for index, fact in enumerate(_unique(draft.of("group"))):
+        match = _MATCHES[fact.key]
+        draft.put(f"groups.{index}.match", match, "implied", draft.words(fact))
+        draft.put(f"groups.{index}.weight_decay", 0.0, "stated", draft.words(fact))
+        draft.remarks.say("group", match=match)
+
+
+def _unique(facts: Iterable[Fact]) -> list[Fact]:
+    found: dict[str, Fact] = {}
+    for fact in facts:
+        found.setdefault(_MATCHES[fact.key], fact)
+    return list(found.values())
+
+
+def _put_conventions(draft: Draft) -> None:
+    for fact in draft.of("convention"):
+        if fact.key == "lr_in_velocity" and fact.value:
+            draft.put("sgd.lr_in_velocity", True, "implied", draft.words(fact))
+            draft.remarks.say("inside")
+    if (
+        draft.optimizer == "sgd"
+        and draft.framework in {"keras", "caffe"}
+        and any(p.startswith("sgd.") for p in draft.fields)
+    ):
+        draft.put("sgd.lr_in_velocity", True, "implied", f"{draft.framework.capitalize()} puts lr inside the velocity")
+        draft.remarks.say("inside")
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if float(value).is_integer() else float(value)

@@ -1,0 +1,63 @@
+"""A reading in the making: fields put in with their words, remarks, and the facts by kind.
+
+What lives here: the draft and its small questions to the facts. What does not: what facts mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from downslope.reading.facts import Fact
+from downslope.reading.reading import Field, Provenance
+from downslope.reading.remarks import Remarks
+from downslope.reading.text import Text
+
+
+@dataclass
+class Draft:
+    """What is known so far.
+
+    Attributes:
+        text: The text.
+        facts: All facts, in the order of the text.
+        remarks: The sentences so far.
+        fields: The fields so far.
+        framework: Whose conventions the text follows ("caffe", "keras", "torch", ...), or "".
+        optimizer: Which optimizer.
+    """
+
+    text: Text
+    facts: list[Fact]
+    remarks: Remarks
+    fields: dict[str, Field] = field(default_factory=dict[str, Field])
+    framework: str = ""
+    optimizer: str = "sgd"
+
+    def words(self, *facts: Fact) -> str:
+        """Return the original words from the first of these facts to the last."""
+        if not facts:
+            return ""
+        return self.text.words(min(fact.start for fact in facts), max(fact.end for fact in facts))
+
+    def put(self, path: str, value: Any, provenance: Provenance, words: str) -> None:
+        """Set a field, unless it has been set."""
+        self.fields.setdefault(path, Field(value, provenance, words))
+
+    def state(self, path: str, value: Any, fact: Fact) -> None:
+        """Set a field that a fact states."""
+        self.put(path, value, "stated", self.words(fact))
+
+    def of(self, kind: str, *keys: str) -> list[Fact]:
+        """Return the facts of a kind, and of these keys if any are given."""
+        return [fact for fact in self.facts if fact.kind == kind and (not keys or fact.key in keys)]
+
+    def values(self, *keys: str) -> Iterator[Fact]:
+        """Yield the facts that give a value to one of these concepts."""
+        yield from self.of("value", *keys)
+
+    def value(self, path: str) -> Any:
+        """Return a field's value, or None."""
+        found = self.fields.get(path)
+        return None if found is None else found.value

@@ -1,0 +1,102 @@
+"""What the grammar finds: facts, each with the stretch of text it came from; and the board they are collected on.
+
+What lives here: the two dataclasses. What does not: how facts are found, and what they add up to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from downslope.reading.items import Item
+from downslope.reading.text import Text
+
+
+@dataclass
+class Fact:
+    """One thing that the text says.
+
+    Attributes:
+        kind: "value", "change", "range", "knots", "shape", "warmup", "off", "group", "optimizer", "call".
+        key: Which concept, schedule or optimizer.
+        value: The number, or whatever the kind has.
+        start: Place of its first character in the normalised text.
+        end: Place after its last.
+        extra: What else is known of it.
+    """
+
+    kind: str
+    key: str
+    value: Any
+    start: int
+    end: int
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+LONGEST = 200
+"""Items of the longest sentence."""
+
+
+@dataclass
+class Board:
+    """The items of a text, which of them have been used, and the facts found so far.
+
+    Attributes:
+        text: The text.
+        items: Its items, times made one.
+        facts: The facts.
+        used: Places in `items` that some fact has used.
+    """
+
+    text: Text
+    items: list[Item]
+    facts: list[Fact] = field(default_factory=list[Fact])
+    used: set[int] = field(default_factory=set[int])
+    _of: dict[tuple[str, str], list[Fact]] = field(default_factory=dict[tuple[str, str], list[Fact]])
+
+    def add(self, kind: str, key: str, value: Any, places: Iterable[int], **extra: Any) -> Fact:
+        """Add a fact that uses the items at these places."""
+        places = [*places]
+        self.used.update(places)
+        start = min(self.items[place].start for place in places)
+        end = max(self.items[place].end for place in places)
+        fact = Fact(kind, key, value, start, end, extra)
+        self.facts.append(fact)
+        self._of.setdefault((kind, key), []).append(fact)
+        return fact
+
+    def of(self, kind: str, key: str) -> Sequence[Fact]:
+        """Return the facts of a kind and key, in the order in which they were found."""
+        return self._of.get((kind, key), ())
+
+    def has(self, *kinds: str) -> bool:
+        """Whether there is a fact of one of these kinds."""
+        return any(kind in kinds for kind, _ in self._of)
+
+    def sentences(self) -> list[tuple[int, int]]:
+        """Return the stretches of items between breaks, as (first, after the last).
+
+        A stretch longer than any sentence is cut, at a comma if there is one: the rules look about within a sentence,
+        and without an end to it their work would grow with the square of its length.
+        """
+        bounds = [-1, *(place for place, item in enumerate(self.items) if item.kind == "break"), len(self.items)]
+        found: list[tuple[int, int]] = []
+        for left, right in pairwise(bounds):
+            first = left + 1
+            while right - first > LONGEST:
+                middle = range(first + LONGEST - 1, first + LONGEST // 2, -1)
+                cut = next((place + 1 for place in middle if self.items[place].kind == "comma"), first + LONGEST)
+                found.append((first, cut))
+                first = cut
+            found += [(first, right)] if right > first else []
+        return found
+
+    def free_number(self, place: int) -> bool:
+        """Whether the item at a place is a number that nothing has used."""
+        return 0 <= place < len(self.items) and self.items[place].kind == "number" and place not in self.used
+
+    def words(self, fact: Fact) -> str:
+        """Return the original words of a fact."""
+        return self.text.words(fact.start, fact.end)

@@ -1,0 +1,166 @@
+"""From text to items: known phrases, numbers and punctuation in their order, with their places.
+
+What lives here: the longest match of the two lexicons, and what stands between. What does not: any grammar.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from downslope.reading.lexicon.chinese import CHINESE
+from downslope.reading.lexicon.english import ENGLISH
+from downslope.reading.numbers import Number, number_at
+
+_TOKEN = re.compile(
+    r"[a-zα-ωℓ](?:[a-zα-ωℓ]|(?<=[a-z])\d(?=[a-z])|'(?=s(?![a-z]))|'(?=t(?![a-z])))*|[\u4e00-\u9fff]|\n\s*\n|\n|[^\s]"
+)
+_JOINERS = frozenset("-_")
+_PUNCTUATION = {
+    ",": "comma", "、": "comma", ";": "break", ".": "stop", "(": "open", ")": "close", "[": "open", "]": "close",
+    "=": "equals", ":": "equals", "/": "slash", "*": "star", "{": "open", "}": "close", "&": "and",
+}  # fmt: skip
+_END = "\0"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A stretch of text with one meaning.
+
+    Attributes:
+        kind: "number", a kind of the lexicons, "time", a kind of punctuation, or "word" for what is not known.
+        key: Which one of its kind.
+        start: Place of its first character in the normalised text.
+        end: Place after its last.
+        number: The number, if it is one.
+        data: What a later pass has found out (the values and unit of a time).
+    """
+
+    kind: str
+    key: str
+    start: int
+    end: int
+    number: Number | None = None
+    data: Any = None
+
+    @property
+    def value(self) -> float:
+        """The number's value; NaN for what is no number."""
+        return self.number.value if self.number is not None else float("nan")
+
+    def is_a(self, kind: str, *keys: str) -> bool:
+        """Whether it is of this kind, and one of these keys if any are given."""
+        return self.kind == kind and (not keys or self.key in keys)
+
+
+@lru_cache
+def _trie() -> dict[str, Any]:
+    root: dict[str, Any] = {}
+    for lexicon in (ENGLISH, CHINESE):
+        for kind, keys in lexicon.items():
+            for key, phrases in keys.items():
+                for phrase in phrases.split("|"):
+                    place = root
+                    for token, _, _ in _tokens(phrase):
+                        place = place.setdefault(token, {})
+                    place.setdefault(_END, (kind, key))
+    return root
+
+
+def _tokens(plain: str) -> list[tuple[str, int, int]]:
+    return [(match.group(), match.start(), match.end()) for match in _TOKEN.finditer(plain)]
+
+
+def find_items(plain: str) -> list[Item]:
+    """Return the items of a normalised text, in order.
+
+    Args:
+        plain: Normalised text.
+
+    Example:
+        >>> [(item.kind, item.key) for item in find_items("momentum of 0.9")]
+        [('concept', 'momentum'), ('is', 'is'), ('number', '')]
+    """
+    tokens = _tokens(plain)
+    items: list[Item] = []
+    index, here = 0, 0
+    while index < len(tokens):
+        token, start, end = tokens[index]
+        if start < here:
+            index += 1
+            continue
+        found, after = _longest(tokens, index)
+        number = number_at(plain, start) if _may_begin_number(token, plain, start) else None
+        if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
+            kind = "number" if math.isfinite(number.value) else "unusable"  # which no rule knows
+            items.append(Item(kind, "", number.start, number.end, number))
+            here = number.end
+            index += 1
+            continue
+        if found is not None:
+            kind, key = found
+            items.append(Item(kind, key, start, tokens[after - 1][2]))
+            if kind == "schedule" and any(
+                word in plain[start : items[-1].end] for word in ("learning", "lr", "学习率")
+            ):
+                items.append(Item("concept", "lr", start, items[-1].end))  # "cosine learning rate" names both
+            index, here = after, tokens[after - 1][2]
+            continue
+        items.append(_unknown(token, start, end, plain))
+        index, here = index + 1, end
+    return [_without_dot(item, plain) for item in items if item.kind not in {"noise", "skip"}]
+
+
+def _may_begin_number(token: str, plain: str, start: int) -> bool:
+    first = token[0]
+    if first in "+-.":
+        following = plain[start + 1 : start + 2]
+        return following.isdigit() or (following == "." and plain[start + 2 : start + 3].isdigit())
+    return (first.isascii() and (first.isdigit() or first.isalpha())) or "\u4e00" <= first <= "\u9fff" or first == "〇"
+
+
+def _longest(tokens: list[tuple[str, int, int]], index: int) -> tuple[tuple[str, str] | None, int]:
+    place: Any = _trie()
+    found, after = None, index
+    while index < len(tokens):
+        token = tokens[index][0]
+        if token in _JOINERS or token == "\n":
+            if place is _trie() or index + 1 >= len(tokens):
+                break
+            index += 1
+            continue
+        following = place.get(token)
+        if following is None and len(token) > 3 and token.endswith("s"):
+            following = place.get(token[:-1])
+        if following is None:
+            break
+        place = following
+        index += 1
+        if _END in place:
+            found, after = place[_END], index
+    return found, after
+
+
+def _unknown(token: str, start: int, end: int, plain: str) -> Item:
+    if token == "\n":
+        return Item("skip", "", start, end)
+    if token[0] == "\n":
+        return Item("break", "", start, end)
+    if token == "." and plain[end : end + 1].strip():  # within a name or an abbreviation
+        return Item("skip", "", start, end)
+    if token in _PUNCTUATION:
+        kind = _PUNCTUATION[token]
+        return Item("is", "is", start, end) if kind == "equals" else Item(kind, token, start, end)
+    return Item("word", token, start, end)
+
+
+def _without_dot(item: Item, plain: str) -> Item:
+    if item.kind == "stop":
+        before = plain[max(0, item.start - 3) : item.start]
+        return replace(
+            item, kind="word" if before.endswith(("i.e", "e.g", " al", "resp", " eq", " cf", "fig")) else "break"
+        )
+    return item

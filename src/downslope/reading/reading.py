@@ -1,0 +1,305 @@
+"""A reading: what a text means, field by field, with where each value comes from.
+
+What lives here: the two dataclasses that `downslope.read` returns. What does not: how they are found, and how a recipe
+is made of them (`to_recipe.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from downslope.core.errors import RecipeError, SettingsError
+
+if TYPE_CHECKING:
+    from downslope.recipe.schema import Recipe
+
+
+Provenance = Literal["stated", "implied", "assumed"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """The value of one field.
+
+    Attributes:
+        value: A number, a word, True or False, or a list of numbers.
+        provenance: "stated" (the text says so), "implied" (it follows from a convention or from several statements)
+            or "assumed" (the text does not say).
+        words: The words that it came from, or why it was implied or assumed.
+    """
+
+    value: Any
+    provenance: Provenance
+    words: str = ""
+
+
+@dataclass
+class Reading:
+    """One way to understand a text.
+
+    Attributes:
+        optimizer: "sgd", "rmsprop", "adam", "adamw", "lars", ..., as far as it is known.
+        fields: Dotted path of a recipe -> its field. A constant learning rate is `sgd.lr`, a schedule is
+            `sgd.lr.schedule`, `sgd.lr.initial` and so on, with the names of the recipe file.
+        remarks: Sentences on what is missing, contradictory or implausible.
+        unread: The numbers that were not used, each with the words around it.
+        reason: Why the text is read like this, where there are several readings.
+    """
+
+    optimizer: str
+    fields: dict[str, Field] = field(default_factory=dict[str, Field])
+    remarks: list[str] = field(default_factory=list[str])
+    unread: list[str] = field(default_factory=list[str])
+    reason: str = ""
+
+    def recipe(self) -> Recipe:
+        """Return the recipe of this reading; what the text leaves open is as `to_recipe.complete` says.
+
+        Raises:
+            RecipeError: If the optimizer is not SGD, or something essential is missing; the message says what.
+
+        Example:
+            >>> from downslope import read
+            >>> read("SGD with learning rate 0.1 and momentum 0.9 for 20 epochs")[0].recipe().sgd.momentum
+            0.9
+        """
+        return make_recipe(self)
+
+    def to_toml(self) -> str:
+        """Return the recipe file of this reading, with a comment on every field that the text does not state.
+
+        Raises:
+            RecipeError: As `recipe`.
+        """
+        return write_toml(self)
+
+
+# From a reading to a recipe, and to its file with a comment on where every value comes from.
+
+_TABLES = ("data", "model", "sgd", "groups", "train")
+_WIDEST_COMMENT = 90
+
+
+def make_recipe(reading: Reading) -> Recipe:
+    """Return the recipe of a reading.
+
+    Args:
+        reading: The reading.
+
+    Raises:
+        RecipeError: If the optimizer is not SGD, something essential is missing, or the values are not allowed or grow
+            beyond all numbers before the training ends.
+    """
+    from downslope.recipe.load import Source, decode
+    from downslope.recipe.schema import Recipe
+
+    recipe = decode(Recipe, nest(complete(reading)), Source("the reading"))
+    _check_growth(recipe)
+    return recipe
+
+
+def _check_growth(recipe: Recipe) -> None:
+    """Raise `RecipeError` if lr is too large for a float at the end, an epoch being as long as the digits'."""
+    from downslope.core.schedules import Schedule
+    from downslope.exporting.export_plan import make_plan
+
+    if not isinstance(recipe.sgd.lr, Schedule) or math.isfinite(recipe.sgd.lr.extremes()[1]):
+        return
+    plan = make_plan(recipe, with_model=False, steps_per_epoch=None, examples=None)
+    try:
+        recipe.sgd.lr(max((plan.total_steps or 1) - 1, 0), steps_per_epoch=plan.steps_per_epoch)
+    except SettingsError as error:
+        raise RecipeError(f"the reading: {error} Or correct the factor in the sentence.") from None
+
+
+def complete(reading: Reading) -> dict[str, Field]:
+    """Return a reading's fields as a recipe needs them: one length of training, and one where none is stated.
+
+    Without a stated length the end of the schedule is taken, else the length of the embedded default recipe, and called
+    assumed. Nothing else is filled in: what is absent has the recipe's own defaults.
+
+    Raises:
+        RecipeError: If the optimizer is not SGD, or the learning rate or a part of its schedule is missing.
+    """
+    if reading.optimizer != "sgd":
+        raise RecipeError(
+            f"the optimizer is {reading.optimizer}, and a recipe is for SGD. Its numbers do not carry over: choose lr "
+            "and weight_decay for SGD anew."
+        )
+    known = {path: found for path, found in reading.fields.items() if path.split(".")[0] in _TABLES}
+    _check_lr(known)
+    if "sgd.lr.schedule" in known:
+        known = {path: found for path, found in known.items() if not path.startswith("train.plateau.")}
+    elif any(path.startswith("train.plateau.") for path in known) and "train.plateau.patience" not in known:
+        known["train.plateau.patience"] = Field(10, "assumed", "not stated")
+    if "train.epochs" in known:
+        known.pop("train.steps", None)
+    elif "train.steps" not in known:
+        path, value, why = _length(known)
+        known[path] = Field(value, "assumed", why)
+    return known
+
+
+def nest(known: dict[str, Field]) -> dict[str, Any]:
+    """Return fields as nested tables, groups as a list.
+
+    Example:
+        >>> nest({"sgd.lr.schedule": Field("cosine", "stated"), "groups.0.match": Field("*.bias", "implied")})
+        {'sgd': {'lr': {'schedule': 'cosine'}}, 'groups': [{'match': '*.bias'}]}
+    """
+    table: dict[str, Any] = {}
+    for path, found in known.items():
+        place = table
+        *parents, key = path.split(".")
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[key] = found.value
+    if "groups" in table:
+        table["groups"] = list(table["groups"].values())
+    return table
+
+
+def _check_lr(known: dict[str, Field]) -> None:
+    from downslope.core.schedules import SCHEDULES
+
+    missing: list[str] = []
+    root = "sgd.lr"
+    if root not in known and f"{root}.schedule" not in known:
+        missing = ["sgd.lr"]
+    while f"{root}.schedule" in known:
+        schedule = SCHEDULES[known[f"{root}.schedule"].value]
+        needed = [field.name for field in fields(schedule) if field.default is MISSING and field.name != "then"]
+        missing += [f"{root}.{name}" for name in needed if f"{root}.{name}" not in known]
+        if known[f"{root}.schedule"].value != "warmup":
+            break
+        root = f"{root}.then"
+        if root not in known and f"{root}.schedule" not in known:
+            missing.append(root)
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise RecipeError(
+            f"the text does not say what {_and(missing)} {verb}. Add it to the sentence, or write the recipe and set "
+            f"{'it' if len(missing) == 1 else 'them'} there."
+        )
+
+
+def _and(names: list[str]) -> str:
+    quoted = [f"`{name}`" for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def _length(known: dict[str, Field]) -> tuple[str, Any, str]:
+    """Return the path, value and reason of a length of training where none is stated."""
+
+    def value(path: str) -> Any:
+        return known[path].value if path in known else None
+
+    root = "sgd.lr.then" if value("sgd.lr.schedule") == "warmup" else "sgd.lr"
+    unit = value(f"{root}.unit") or value("sgd.lr.unit")
+    path = "train.epochs" if unit == "epoch" else "train.steps"
+    milestones = value(f"{root}.milestones") or value(f"{root}.boundaries")
+    if milestones and unit:
+        before = milestones[-2] if len(milestones) > 1 else 0
+        return path, _whole(2 * milestones[-1] - before), "not stated; one period after the last milestone"
+    duration = value(f"{root}.duration")
+    if duration and unit:
+        warm = value("sgd.lr.duration") if root != "sgd.lr" and value("sgd.lr.unit") == unit else 0
+        return path, _whole(duration + (warm or 0)), "not stated; to the end of the schedule"
+    if value(f"{root}.every") and unit == "epoch" and value(f"{root}.rate") and value(f"{root}.rate") <= 0.5:
+        return path, _whole(3 * value(f"{root}.every")), "not stated; three periods of the schedule"
+    from downslope.recipe.load import load_recipe
+
+    return "train.epochs", _whole(load_recipe().train.epochs or 50), "not stated; as in the embedded default recipe"
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if float(value).is_integer() else value
+
+
+def write_toml(reading: Reading, source: str = "") -> str:
+    """Return the recipe file of a reading.
+
+    Args:
+        reading: The reading.
+        source: The text it was read from, for the comment at the top.
+
+    Raises:
+        RecipeError: As `make_recipe`.
+    """
+    known = complete(reading)
+    make_recipe(reading)
+    lines = ["# A recipe read from these words:" if source else "# A recipe read from words."]
+    lines += [f"#     {line}" for line in _wrapped(source)]
+    lines += ["#", "# stated: the words say so; implied: a convention or several statements; assumed: nothing is said."]
+    for remark in reading.remarks:
+        lines += [f"# {'- ' if first else '  '}{part}" for first, part in _parts(remark)]
+    lines.append("")
+    if "data.batch_size" not in known:
+        lines += ["# assumed: data.batch_size is the recipe's default, 64"]
+    lines += _tables(known)
+    return "\n".join(lines) + "\n"
+
+
+def _tables(known: dict[str, Field]) -> list[str]:
+    rows: dict[str, list[str]] = {}
+    for path, found in known.items():
+        table, _, key = path.rpartition(".")
+        rows.setdefault(table, []).append(f"{key} = {_shown(found.value)}  # {found.provenance}{_because(found)}")
+    lines: list[str] = []
+    order = [
+        *("data", "sgd", "sgd.lr", "sgd.lr.then"),
+        *sorted(t for t in rows if t.startswith("groups")),
+        "train",
+        "train.plateau",
+    ]
+    for table in order:
+        if table in rows:
+            header = "[[groups]]" if table.startswith("groups") else f"[{table}]"
+            lines += [header, *rows[table], ""]
+    return lines[:-1]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_shown(item) for item in value) + "]"
+    return repr(value)
+
+
+def _because(found: Field) -> str:
+    words = _one_line(found.words)
+    if not words:
+        return ""
+    if len(words) > _WIDEST_COMMENT:
+        words = words[: _WIDEST_COMMENT - 3] + "..."
+    return f': "{words}"' if found.provenance == "stated" else f": {words}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _wrapped(text: str) -> list[str]:
+    words = _one_line(text[:4000])
+    shortened = words[:600] + (" ..." if len(words) > 600 or len(text) > 4000 else "")
+    return [part for _, part in _parts(shortened)]
+
+
+def _parts(text: str) -> list[tuple[bool, str]]:
+    """Return a text in pieces of at most 100 characters, cut at blanks where there are any."""
+    words = _one_line(text)
+    pieces: list[tuple[bool, str]] = []
+    while words:
+        cut = len(words)
+        if cut > 100:
+            cut = words.rfind(" ", 40, 100)
+            cut = 100 if cut < 0 else cut
+        pieces.append((not pieces, words[:cut].strip()))
+        words = words[cut:].strip()
+    return pieces

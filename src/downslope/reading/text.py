@@ -1,0 +1,168 @@
+"""The text as the reader sees it: one alphabet, one kind of digit, one minus; and the way back to the original words.
+
+What lives here: normalisation by characters, with the place of each in the original. What does not: any meaning.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+
+# A long text cut down to the passages that speak of training, so that reading takes a bounded time.
+
+LONGEST = 12_000
+"""Characters that are read; a longer text is cut down to as many."""
+
+_PIECE = 1500
+_END = re.compile(r"(?<=[.。;；!！?？])\s+|\n+")
+_TELLING = re.compile(
+    r"learning.rate|momentum|weight.decay|\bsgd\b|\blr\b|batch|epoch|iteration|nesterov|warm.?up|cosine|optimizer|decay|"
+    r"学习率|动量|权重衰减|权值衰减|批|轮|迭代|预热|余弦|优化器|梯度下降|衰减",
+    re.IGNORECASE,
+)
+
+
+def choose_passages(text: str) -> tuple[str, bool]:
+    """Return a text of at most `LONGEST` characters, and whether anything was left out.
+
+    Args:
+        text: The text.
+
+    Example:
+        >>> choose_passages("SGD with momentum 0.9.")
+        ('SGD with momentum 0.9.', False)
+    """
+    if len(text) <= LONGEST:
+        return text, False
+    pieces: list[tuple[int, int, str]] = []
+    for sentence in _END.split(text):
+        for start in range(0, len(sentence), _PIECE):
+            piece = sentence[start : start + _PIECE]
+            telling = len({match.group().lower() for match in _TELLING.finditer(piece)})
+            if telling:
+                pieces.append((telling + bool(re.search(r"\d", piece)), len(pieces), piece))
+    chosen: list[tuple[int, str]] = []
+    room = LONGEST
+    for _, place, piece in sorted(pieces, key=lambda one: (-one[0], one[1])):
+        if len(piece) + 2 <= room:
+            chosen.append((place, piece))
+            room -= len(piece) + 2
+    return "\n\n".join(piece for _, piece in sorted(chosen)), True
+
+
+_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+", strict=True))
+_ONE_FOR_ONE = {
+    **dict.fromkeys("−‐‑‒–﹣", "-"),
+    **dict.fromkeys("×✕✖∗⋅·∙⨯", "*"),
+    **dict.fromkeys("“”„«»「」『』", '"'),
+    **dict.fromkeys("‘’′`", "'"),
+    **dict.fromkeys("。；！？•●▪", ";"),
+    **dict.fromkeys("，﹐", ","),
+    **dict.fromkeys("—…", ","),
+    "：": ":",
+    "÷": "/",
+    "≈": "=",
+    "$": " ",
+    "\u3000": " ",
+    "\t": " ",
+    "\r": "\n",
+}
+_DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
+_LATEX = re.compile(
+    r"\\(times|cdot|%|,|;|!| |mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
+)
+_LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%"}
+_GREEK = {"eta": "η", "mu": "μ", "lambda": "λ", "epsilon": "ε", "alpha": "α", "beta": "β", "gamma": "γ", "rho": "ρ"}
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text and its normalised form.
+
+    Attributes:
+        original: As given.
+        plain: Lower case, half width, with `*`, `-` and `^` for their many forms.
+        origin: For each character of `plain`, its place in `original`; one more for the end.
+    """
+
+    original: str
+    plain: str
+    origin: tuple[int, ...]
+
+    def words(self, start: int, end: int) -> str:
+        """Return the original words of a stretch of `plain`."""
+        if end <= start:
+            return ""
+        first, last = self.origin[start], self.origin[end - 1]
+        while last + 1 < self.origin[end] and unicodedata.combining(self.original[last + 1]):
+            last += 1
+        return self.original[first : last + 1].strip()
+
+    @cached_property
+    def chinese(self) -> bool:
+        """Whether it is written in Chinese."""
+        han = sum("\u4e00" <= character <= "\u9fff" for character in self.plain[:5000])
+        return han * 4 > sum(character.isalpha() for character in self.plain[:5000])
+
+
+def normalise(original: str) -> Text:
+    """Return the text in its normalised form.
+
+    Example:
+        >>> normalise("权重衰减 ５×10⁻⁴，Batch").plain
+        '权重衰减 5*10^-4,batch'
+    """
+    plain: list[str] = []
+    origin: list[int] = []
+    index, length = 0, len(original)
+
+    def put(text: str, place: int) -> None:
+        plain.extend(text)
+        origin.extend([place] * len(text))
+
+    raised = False
+    while index < length:
+        character = original[index]
+        if character in _SUPERSCRIPTS:
+            put("" if raised else "^", index)
+            put(_SUPERSCRIPTS[character], index)
+            raised = True
+            index += 1
+            continue
+        raised = False
+        if original.startswith("...", index):
+            put(",", index)
+            index += 3
+            continue
+        if character == "→" or original.startswith("->", index):
+            put(" to ", index)
+            index += 1 if character == "→" else 2
+            continue
+        if character == "\\" and (match := _LATEX.match(original, index)):
+            word = match.group(1)
+            put(_LATEX_WORDS.get(word, _GREEK.get(word, " ")), index)
+            index = match.end()
+            continue
+        put(_one(character), index)
+        index += 1
+    return Text(original, "".join(plain), (*origin, length))
+
+
+def _one(character: str) -> str:
+    if character in _ONE_FOR_ONE:
+        return _ONE_FOR_ONE[character]
+    if character in _DROPPED:
+        return ""
+    if character == "\n" or " " <= character <= "~":
+        return character.lower()
+    if character in "\u00a0\u2009\u202f\u2007\u2008":
+        return "\u00a0"
+    code = ord(character)
+    if 0xFF01 <= code <= 0xFF5E:
+        return chr(code - 0xFEE0).lower()
+    lower = character.lower()
+    if not character.isprintable():
+        return " "
+    return lower if len(lower) == 1 else character

@@ -1,0 +1,43 @@
+"""The recipes that come with the package: `downslope train digits-cosine-warmup` works from any folder.
+
+They are the files of `recipes/` in a checkout, which the package holds as `downslope/recipe/library`.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+DEFAULT = "digits"
+"""What `downslope train` trains when it is given no recipe."""
+
+_GIVEN = re.compile(r"(?:\./)?(?:recipes/)?([a-z0-9][a-z0-9-]*)(?:\.toml)?")
+
+
+def known_recipes() -> list[str]:
+    """Return the names of the recipes, in order."""
+    names = (path.name for path in resources.files("downslope.recipe").joinpath("library").iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def known_name(given: str) -> str | None:
+    """Return the name of the recipe that a word or path stands for where there is no such file; None for none.
+
+    Args:
+        given: As a person wrote it: `digits`, `digits.toml`, or `recipes/digits.toml` as in the documentation.
+
+    Example:
+        >>> known_name("recipes/digits.toml"), known_name("mine.toml")
+        ('digits', None)
+    """
+    found = _GIVEN.fullmatch(given)
+    return found[1] if found is not None and found[1] in known_recipes() else None
+
+
+def known_text(name: str) -> str:
+    """Return the TOML of a recipe.
+
+    Args:
+        name: One of `known_recipes()`.
+    """
+    return resources.files("downslope.recipe").joinpath("library", f"{name}.toml").read_text(encoding="utf-8")

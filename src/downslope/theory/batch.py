@@ -1,0 +1,100 @@
+"""The same training with another batch size: what lr, momentum and weight decay become.
+
+What lives here: the two conversions, with momentum kept and with the velocity's half-life kept in examples. Both keep
+the effective lr per example and the decay in epochs. What does not: how large a batch may be; that is a matter of
+measuring the gradient's noise.
+"""
+
+from __future__ import annotations
+
+from downslope.theory.formula import formula
+from downslope.theory.velocity import effective_lr
+
+_NOISE = (
+    "while the noise of the gradient is larger than the gradient, the effective lr is far below its limit, and decay "
+    "is slow beside the velocity"
+)
+
+
+@formula("lr' = lr B' / B, momentum' = momentum", valid=_NOISE, source="Goyal et al. 2017; Smith & Le 2018")
+def lr_for_batch(lr: float, factor: float) -> float:
+    """Return the lr for a batch `factor` times as large, momentum kept.
+
+    Args:
+        lr: Learning rate.
+        factor: New batch size over old.
+
+    Example:
+        >>> lr_for_batch(0.1, 4)
+        0.4
+    """
+    return lr * factor
+
+
+@formula(
+    "momentum' = momentum^(B' / B)",
+    valid=_NOISE,
+    source="the half-life of the velocity in examples stays; Busbridge et al. 2023 for averages",
+)
+def momentum_for_batch(momentum: float, factor: float) -> float:
+    """Return the momentum for a batch `factor` times as large that remembers as many examples.
+
+    Args:
+        momentum: Momentum.
+        factor: New batch size over old.
+
+    Example:
+        >>> momentum_for_batch(0.5, 2)
+        0.25
+    """
+    return momentum**factor
+
+
+@formula(
+    "effective lr' = effective lr B' / B: lr' = lr (B' / B) (1 - momentum') / (1 - momentum)",
+    valid=_NOISE,
+    source="effective lr per example stays; Fu et al. 2023 (arXiv 2307.15196) for small batches",
+)
+def lr_for_batch_and_momentum(
+    lr: float, momentum: float, factor: float, dampening: float = 0.0, *, nesterov: bool = False
+) -> float:
+    """Return the lr for a batch `factor` times as large whose momentum is `momentum_for_batch`.
+
+    Args:
+        lr: Learning rate.
+        momentum: Momentum of the smaller batch.
+        factor: New batch size over old.
+        dampening: Dampening, which stays.
+        nesterov: Whether momentum is Nesterov's.
+
+    Example:
+        >>> round(lr_for_batch_and_momentum(0.1, 0.5, 2), 12)
+        0.3
+    """
+    gain = effective_lr(1.0, momentum, dampening, nesterov=nesterov)
+    new_gain = effective_lr(1.0, momentum_for_batch(momentum, factor), dampening, nesterov=nesterov)
+    return lr * factor * (gain / new_gain if new_gain else 1.0)
+
+
+@formula(
+    "coupled: weight_decay' = weight_decay; decoupled and corrected: times (B' / B) lr / lr'; "
+    "independent and relative: times B' / B",
+    valid=_NOISE,
+    source="the decay timescale in epochs stays; Wang & Aitchison 2024 (arXiv 2405.13698)",
+)
+def weight_decay_for_batch(weight_decay: float, decay: str, factor: float, lr_factor: float) -> float:
+    """Return the weight decay for a batch `factor` times as large that forgets over as many epochs.
+
+    Args:
+        weight_decay: Weight decay.
+        decay: Way of weight decay, as in `Settings`.
+        factor: New batch size over old.
+        lr_factor: New lr over old, where the effective lr grows by `factor`.
+
+    Example:
+        >>> weight_decay_for_batch(0.02, "independent", 2, 2)
+        0.04
+    """
+    if decay == "coupled":
+        return weight_decay
+    return weight_decay * factor / (1 if decay in {"independent", "relative"} else lr_factor)

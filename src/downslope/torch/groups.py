@@ -1,0 +1,510 @@
+"""Between Downslope's settings and torch's ``param_groups``: plain dictionaries that others read and write.
+
+What lives here: which keys a group has, how schedules stand beside the numbers they drive, and how a group's present
+values become the scalars of a step. What does not: the step, and loading.
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from numbers import Real
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from downslope.core.errors import GroupError, SettingsError, UnorderedError, one_of
+from downslope.core.groups import Group, assign_groups
+from downslope.core.parameter_names import prefix_of_wrappers, without_wrappers
+from downslope.core.rule import StepScalars
+from downslope.core.schedules import Schedule
+from downslope.core.schedules.schedule import as_float
+from downslope.core.settings import Settings, check_decay, check_decay_reference, scalars
+from downslope.core.shown import shown
+from downslope.core.synonyms import our_words
+from downslope.kernel.coefficients import six_coefficients
+from downslope.torch.beyond_settings import check_written, within_settings
+from downslope.torch.options import check_implementation
+from downslope.torch.update import checked_rounding
+
+_PLAIN = (bool, int, float, str)
+_FLOAT32_MAX = torch.finfo(torch.float32).max
+
+SCHEDULABLE = ("lr", "momentum", "weight_decay")
+DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Settings)}
+"""Every hyperparameter and its default, as `Settings` has them; they are those of torch.optim.SGD."""
+HYPERPARAMETERS = tuple(DEFAULTS)
+_OF_THE_WHOLE = ("clip_norm", "on_nonfinite", "velocity_dtype", "rounding_seed", "step_in_backward", "settings")
+"""Arguments of the optimizer that a group cannot have of its own."""
+GIVEN = "given"
+"""Key of a group: its hyperparameters as a person gave them, before any scheduler wrote to the group."""
+REFERENCES = ("lr_initial", "lr_max")
+"""Keys of the two learning rates that some ways of weight decay divide by; None until they are known."""
+
+
+def schedule_key(name: str) -> str:
+    """Return the key of the schedule that drives the number called `name`."""
+    return f"{name}_schedule"
+
+
+def checked_settings(settings: Settings | None, values: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
+    """Return the settings that were given, or those made of single values, and the values that stay as they are.
+
+    Raises:
+        SettingsError: If a value is not allowed, or both were given.
+    """
+    if settings is None:
+        values = {name: plain(value) for name, value in values.items()}
+        numbers: dict[str, Any] = {n: one_element(n, v) if isinstance(v, Tensor) else v for n, v in values.items()}
+        inside, _ = within_settings(numbers)
+        return Settings(**{**inside, "nesterov": numbers["nesterov"]}), values
+    if not isinstance(settings, Settings):
+        raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
+    given = [name for name, value in values.items() if isinstance(value, Tensor) or value != DEFAULTS[name]]
+    if given:
+        raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+    return settings, {}
+
+
+def defaults_from(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of an optimizer: every key of a group, except those that belong to one group alone.
+
+    Args:
+        settings: The checked settings.
+        values: The hyperparameters as they were given: numbers stay what they are (a tensor lr stays that tensor).
+    """
+    defaults: dict[str, Any] = {}
+    for name in HYPERPARAMETERS:
+        value = values.get(name, getattr(settings, name))
+        # NumPy's numbers become Python's, so that torch.load(weights_only=True) reads the state
+        defaults[name] = value if type(value) in _PLAIN or isinstance(value, Tensor) else getattr(settings, name)
+    for name in SCHEDULABLE:
+        schedule = getattr(settings, name)
+        defaults[schedule_key(name)] = schedule if isinstance(schedule, Schedule) else None
+        if isinstance(schedule, Schedule):
+            defaults[name] = schedule(0)
+    return defaults
+
+
+def completed(
+    group: Mapping[str, Any], defaults: Mapping[str, Any], others: Sequence[Mapping[str, Any]], around: str = ""
+) -> dict[str, Any]:
+    """Return a new group, checked, with the keys that torch does not take from the defaults by itself.
+
+    Args:
+        group: The group as a person wrote it; not changed.
+        defaults: The optimizer's defaults.
+        others: The groups that are there already; the new one joins their step count.
+        around: What wrappers put before the names of all parameters.
+
+    Raises:
+        SettingsError: If a value is not allowed; the message says in which group.
+        GroupError: If a parameter is in another group already, a name stands for two, or parameters have no order.
+    """
+    group = {**group}
+    if "params" in group and not isinstance(group["params"], Tensor):  # that is torch's to judge
+        group["params"] = _with_bare_names(in_order(group["params"]), others, around)
+        _check_distinct(group["params"], others)
+    group |= {name: others[0][name] if others else 0 for name in ("step", "skipped")}
+    try:
+        check_spelling(group)
+        split_schedules(group, group["step"])
+        merged = {"capturable": False, **defaults, **group}
+        choices = {name: merged[name] for name in ("foreach", "differentiable", "fused", "capturable")}
+        check_implementation(**choices)
+        checked_rounding(merged["rounding"], differentiable=merged["differentiable"])
+        sentences = check_group(merged)
+        add_references(merged)
+        write_scheduled_values(merged, group["step"])
+    except SettingsError as error:
+        raise SettingsError(f"param group {len(others)}: {error}") from None
+    for sentence in sentences:
+        warnings.warn(f"param group {len(others)}: {sentence}.", UserWarning, stacklevel=5)
+    return group | {name: merged[name] for name in (*SCHEDULABLE, *REFERENCES)} | {GIVEN: given_numbers(merged)}
+
+
+def in_order(params: Any) -> list[Any]:
+    """Return parameters as a list.
+
+    Raises:
+        UnorderedError: If they have no order that is the same in the next run, as torch refuses them within a group.
+    """
+    if isinstance(params, set | frozenset | weakref.WeakSet):
+        raise UnorderedError(
+            "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
+            f"will change between runs; got a {type(params).__name__}. Please use a list instead."
+        )
+    return list(params)
+
+
+def _with_bare_names(params: list[Any], others: Sequence[Mapping[str, Any]], around: str) -> list[Any]:
+    """Return a new group's parameters, their names without what wrappers put in."""
+    names = [name for name, _ in map(_name_and_param, params)]
+    if not names or not all(isinstance(name, str) for name in names):
+        return params
+    bare = without_wrappers(map(str, names), around)
+    if set(bare) & {name for other in others for name in other.get("param_names", ())}:
+        return params  # it would stand for two
+    return [(name, param) for name, (_, param) in zip(bare, map(_name_and_param, params), strict=True)]
+
+
+def _name_and_param(item: Any) -> tuple[Any, Any]:
+    return item if isinstance(item, tuple) and len(item) == 2 else (None, item)
+
+
+def _check_distinct(params: Sequence[Any], others: Sequence[Mapping[str, Any]]) -> None:
+    """Raise if a parameter is in another group already, or a name stands for two parameters.
+
+    A parameter given twice within one group, such as a tied weight, is stepped twice, and torch warns of it.
+    """
+    homes = {id(param): index for index, other in enumerate(others) for param in other["params"]}
+    names: dict[Any, Any] = {name: None for other in others for name in other.get("param_names", ())}
+    for place, (name, param) in enumerate(map(_name_and_param, params)):
+        if id(param) in homes:
+            what = f"`{shown(name)}`" if name else f"parameter {place}"
+            raise GroupError(
+                f"param group {len(others)}: {what} is given twice; it is in "
+                f"group {homes[id(param)]} already. Each parameter belongs to one group."
+            )
+        if name is not None and names.get(name, param) is not param:
+            raise GroupError(
+                f"two parameters are called `{shown(name)}`; states are loaded by name, so names must differ. "
+                "Prefix them, as in [(f'actor.{name}', p) for name, p in actor.named_parameters()]."
+            )
+        names[name] = param
+
+
+def given_numbers(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters of a new group as plain numbers and words, but for those that schedules drive."""
+    return {
+        name: one_element(name, group[name]) if isinstance(group[name], Tensor) else group[name]
+        for name in HYPERPARAMETERS
+        if name not in SCHEDULABLE or group[schedule_key(name)] is None
+    }
+
+
+def plain(value: Any) -> Any:
+    """Return a number of NumPy, a 0-d array or any other real number as Python's; anything else as it is.
+
+    What is saved has to be read back by ``torch.load(weights_only=True)``, which takes plain values alone.
+    """
+    if type(value) in _PLAIN or value is None:
+        return value
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return value.item()
+    if isinstance(value, Real):
+        return float(value)
+    return value
+
+
+def split_schedules(group: dict[str, Any], step: int) -> None:
+    """Move schedules given as plain hyperparameters of a group to their own keys, leaving the value of `step`.
+
+    Args:
+        group: A new group; changed in place.
+        step: Steps done so far.
+    """
+    for name in SCHEDULABLE:
+        value = group.get(name)
+        if value is None:
+            continue
+        group[schedule_key(name)] = value if isinstance(value, Schedule) else None
+        if isinstance(value, Schedule):
+            group[name] = value(step)
+    for name in HYPERPARAMETERS:
+        if name in group:
+            group[name] = plain(group[name])
+
+
+def check_spelling(group: Mapping[str, Any]) -> None:
+    """Raise if a key of a new group is what other systems call a hyperparameter, or nearly one.
+
+    torch keeps unknown keys without a word, and others rely on it (names, multipliers, what schedulers note), so only
+    those are refused that somebody surely expects to do something.
+
+    Raises:
+        SettingsError: With the hyperparameter that was probably meant.
+    """
+    for key in group:
+        if key in HYPERPARAMETERS or not isinstance(key, str):
+            continue
+        if key in _OF_THE_WHOLE:
+            raise SettingsError(f"`{key}` belongs to the whole optimizer; in a param group it does nothing.")
+        words = our_words(key, HYPERPARAMETERS)
+        if words:
+            raise SettingsError(
+                f"a param group has the key `{shown(key)}`, which does nothing. Here it is {one_of(words)}."
+            )
+        close = difflib.get_close_matches(key, HYPERPARAMETERS, n=1, cutoff=0.85)
+        if close:
+            raise SettingsError(f"a param group has the unknown key `{shown(key)}`. Did you mean `{close[0]}`?")
+
+
+def check_group(group: Mapping[str, Any]) -> list[str]:
+    """Check the hyperparameters of a group: its schedules, or its present numbers.
+
+    Returns:
+        Sentences on those that torch accepts and that are traps.
+
+    Raises:
+        SettingsError: If a value is not allowed.
+    """
+    for name in SCHEDULABLE:
+        schedule = group[schedule_key(name)]
+        if not isinstance(schedule, Schedule | None):
+            raise SettingsError(
+                f"`{schedule_key(name)}` must be a schedule or None; got {shown(repr(schedule))}. A number is written "
+                f"to `{name}`."
+            )
+    values = {name: group[name] for name in HYPERPARAMETERS}
+    for name in (*SCHEDULABLE, "dampening"):
+        if name in SCHEDULABLE and group[schedule_key(name)] is not None:
+            values[name] = group[schedule_key(name)]
+        elif isinstance(values[name], Tensor):
+            values[name] = one_element(name, values[name])
+    inside, sentences = within_settings(values)
+    Settings(**inside)
+    return sentences
+
+
+def add_references(group: dict[str, Any]) -> None:
+    """Give a group the two learning rates that some ways of weight decay divide by: a schedule's, if there is one.
+
+    Those of a number are open until the first step, since it may be a scheduler that says it.
+    """
+    schedule = group["lr_schedule"]
+    group.setdefault("lr_initial", None if schedule is None else schedule.reference)
+    group.setdefault("lr_max", None if schedule is None else schedule.extremes()[1])
+
+
+def settle_references(group: dict[str, Any]) -> None:
+    """Write down the references of decay that are still open, once and for all, at the first step with an lr above 0.
+
+    That is the base from which a torch scheduler starts (``initial_lr``), which may warm up to it, else the lr of the
+    step itself, whoever wrote it since the optimizer was made.
+    """
+    if group["lr_initial"] is None or group["lr_max"] is None:
+        found = _reference(group)
+        if found > 0:
+            for name in REFERENCES:
+                group[name] = found if group[name] is None else group[name]
+
+
+def _reference(group: Mapping[str, Any]) -> float:
+    """Return what the references of decay would be, were they settled now; 0 if that is too early."""
+    if group["lr_schedule"] is not None:
+        return group["lr_schedule"].reference
+    return number("lr", group["lr"]) and number("initial_lr", group.get("initial_lr", group["lr"]))
+
+
+def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> StepScalars:
+    """Return the scalars of one step from a group's present values, for all but first gradients.
+
+    Args:
+        group: The group; others may have written to it since the last step.
+        differentiable: Whether tensors are to stay tensors, for autograd to find.
+
+    Raises:
+        SettingsError: If a value written from outside is not allowed.
+    """
+    numbers = {name: number(name, group[name]) for name in (*SCHEDULABLE, "dampening")}
+    for name, value in numbers.items():
+        check_written(name, value)
+    check_decay(group["decay"])
+    lr_initial, lr_max = (_known_reference(group, name) for name in REFERENCES)
+    if numbers["weight_decay"]:
+        check_decay_reference(group["decay"], lr_initial, lr_max)
+    values: dict[str, Any] = dict(numbers)
+    if differentiable:
+        values |= {name: group[name].reshape(()) for name in numbers if isinstance(group[name], Tensor)}
+    others = {name: group[name] for name in HYPERPARAMETERS if name not in values and name != "undampened_first_step"}
+    return scalars(**values, **others, lr_initial=lr_initial, lr_max=lr_max)
+
+
+def write_scheduled_values(group: dict[str, Any], step: int) -> None:
+    """Write the values of `step` into a group whose numbers are driven by schedules."""
+    for name in SCHEDULABLE:
+        schedule = group[schedule_key(name)]
+        if schedule is not None:
+            group[name] = schedule(step)
+
+
+_SCHEDULE_KEYS = tuple((name, schedule_key(name)) for name in SCHEDULABLE)
+_get_values = itemgetter(*HYPERPARAMETERS, "lr_initial", "lr_max")
+
+
+def check_coefficients(group: Mapping[str, Any], scalars: StepScalars) -> None:
+    """Raise if the step's coefficients are too large for the format that a group's parameters are computed in.
+
+    Raises:
+        SettingsError: Before anything moves; float32 would make them infinite.
+    """
+    largest = max(map(abs, six_coefficients(scalars)))
+    if largest <= _FLOAT32_MAX or all(p.dtype in (torch.float64, torch.complex128) for p in group["params"]):
+        return
+    decay = number("weight_decay", group["weight_decay"])
+    raise SettingsError(
+        f"`lr` {scalars.lr!r}, `momentum` {scalars.momentum!r} and `weight_decay` {decay!r} give a factor of "
+        f"{largest:.3g}, which float32 cannot hold. Use smaller ones, or float64 parameters."
+    )
+
+
+def values_of(group: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return everything in a group that its scalars depend on."""
+    return (*_get_values(group), group.get("max_lr"))
+
+
+def follow_schedules(group: dict[str, Any], index: int, step: int) -> None:
+    """Write the values of `step` into a group, after checking that nothing else wrote to them since the last step.
+
+    Args:
+        group: The group.
+        index: Its position, for the message.
+        step: Steps done so far.
+
+    Raises:
+        SettingsError: Two hands on one number: one of them would be ignored.
+    """
+    for name, key in _SCHEDULE_KEYS:
+        schedule = group[key]
+        if schedule is None:
+            continue
+        value, written = schedule(step), group[name]
+        by_scheduler = name == "lr" and "initial_lr" in group  # the mark that every torch scheduler leaves
+        if by_scheduler or (written != value and written != schedule(max(step - 1, 0))):
+            raise SettingsError(
+                f"`{name}` of param group {index} is driven by {schedule!r}, but something else, such as a torch "
+                f"scheduler, wrote {written!r} to it. Use one of the two: drop the scheduler, or make {name} a number."
+            )
+        group[name] = value
+
+
+def parameters_of(params: Any, groups: Sequence[Group]) -> tuple[Any, str]:
+    """Return what torch's Optimizer takes (tensors, named tensors, or dictionaries), and what stood before all names.
+
+    Names come without what wrappers put into them. A pattern may match a name with it or without.
+
+    Args:
+        params: An iterable of tensors, of (name, tensor) pairs or of dictionaries; or a module.
+        groups: Groups by name pattern.
+
+    Raises:
+        GroupError: If there are groups, and the parameters have no names or are grouped already.
+    """
+    norm_names: set[str] = set()
+    if isinstance(params, nn.Module):
+        norm_names = norm_parameter_names(params)
+        params = params.named_parameters()
+    if isinstance(params, Tensor) or not isinstance(params, Iterable):
+        named: list[Any] = [params]
+    else:
+        params = named = [_listed(item) for item in in_order(params)]
+    names = [name for item in named for name in _names_in(item)]
+    around = prefix_of_wrappers(names)
+    bare = dict(zip(names, without_wrappers(names, around), strict=True))
+    if bare and all(name == own for name, own in bare.items()):
+        around = ""
+    if not groups:
+        return (_renamed(named, bare), around) if bare else (params, "")
+    if not all(isinstance(item, tuple) and len(item) == 2 for item in named):
+        raise GroupError(
+            "`groups` match parameters by name, and these have none. Pass the module itself or "
+            "model.named_parameters(), not model.parameters() or groups of your own."
+        )
+    _check_distinct(named, ())
+    tensors: dict[str, Tensor] = dict(_renamed(named, bare))
+    shapes = {name: tuple(p.shape) for name, p in tensors.items()}
+    bare_norms = {bare.get(name, name) for name in norm_names}
+    assigned = assign_groups(groups, shapes, bare_norms, {own: name for name, own in bare.items()})
+    return [
+        {"params": [(name, tensors[name]) for name in names], **(groups[i].changes() if i < len(groups) else {})}
+        for i, names in enumerate(assigned)
+        if names
+    ], around
+
+
+def _listed(item: Any) -> Any:
+    """Return a group with its parameters as a list, which can be read more than once; anything else as it is."""
+    if not isinstance(item, dict) or isinstance(item.get("params", ()), Tensor):
+        return item
+    return {**item, "params": in_order(item["params"])} if "params" in item else item
+
+
+def _names_in(item: Any) -> list[str]:
+    """Return the names in one item of an optimizer's parameters: a named tensor, or a group of them."""
+    inside = item["params"] if isinstance(item, dict) and isinstance(item.get("params"), list) else [item]
+    return [name for name, _ in map(_name_and_param, inside) if isinstance(name, str)]
+
+
+def _renamed(items: list[Any], names: Mapping[str, str]) -> list[Any]:
+    """Return an optimizer's parameters with other names."""
+    renamed = [
+        {**item, "params": _renamed(item["params"], names)}
+        if isinstance(item, dict) and isinstance(item.get("params"), list)
+        else item
+        for item in items
+    ]
+    return [
+        (names[item[0]], item[1]) if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) else item
+        for item in renamed
+    ]
+
+
+def norm_parameter_names(module: nn.Module) -> set[str]:
+    """Return the names of parameters that lie directly in a layer whose class name contains "Norm"."""
+    return {
+        f"{path}.{name}" if path else name
+        for path, layer in module.named_modules()
+        if "norm" in type(layer).__name__.lower()
+        for name, _ in layer.named_parameters(recurse=False)
+    }
+
+
+def parameter_name(group: Mapping[str, Any], group_index: int, index: int) -> str:
+    """Return what to call a parameter in a message: its name, or its place."""
+    if "param_names" in group:
+        return f"`{group['param_names'][index]}`"
+    return f"parameter {index} of group {group_index}"
+
+
+def number(name: str, value: Any) -> float:
+    """Return a hyperparameter as a float, whether it is a number or a one-element tensor.
+
+    Raises:
+        SettingsError: If it is neither.
+    """
+    if type(value) is float:
+        return value
+    if isinstance(value, Tensor):
+        return one_element(name, value)
+    if isinstance(value, Schedule):
+        raise SettingsError(
+            f"`{name}` was set to a schedule in `param_groups`, which hold numbers; set the key "
+            f"`{schedule_key(name)}` instead, or pass the schedule when the group is added."
+        )
+    return as_float(name, value)
+
+
+def one_element(name: str, tensor: Tensor) -> float:
+    """Return the number in a one-element tensor.
+
+    Raises:
+        SettingsError: If it has another number of elements.
+    """
+    if tensor.numel() != 1 or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise SettingsError(f"`{name}` as a tensor must hold one real number; got shape {tuple(tensor.shape)}.")
+    return float(tensor.detach())
+
+
+def _known_reference(group: Mapping[str, Any], name: str) -> float:
+    if name == "lr_max" and "max_lr" in group:  # torch's OneCycleLR states it so
+        return number("max_lr", group["max_lr"])
+    if group[name] is not None:
+        return number(name, group[name])
+    return _reference(group) or 1.0  # while lr is 0, which makes every such decay 0

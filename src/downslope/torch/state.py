@@ -1,0 +1,401 @@
+"""Loading a state into the optimizer: everything is checked, and said, before anything changes.
+
+Which saved parameter is which, whether shapes and formats fit, what becomes of hyperparameters, and of what others keep
+beside a parameter's velocity. torch's own `load_state_dict` goes by position, casts velocities to the parameter's
+format, and overwrites hyperparameters without a word.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from downslope.core.errors import DownslopeError, SettingsError, StateError
+from downslope.core.parameter_names import without_wrappers
+from downslope.core.schedules import Schedule
+from downslope.core.shown import shown
+from downslope.recipe.load import Source, decode_schedule, to_table
+from downslope.torch import groups as keys
+from downslope.torch.step import VELOCITY
+from downslope.torch.update import COMPENSATION, rounding_of
+
+if TYPE_CHECKING:
+    from downslope.torch.sgd import SGD
+
+_OWN_KEYS = frozenset({"params", "param_names", "foreach", "fused", "differentiable", "capturable", "rounding"})
+"""Keys of a group that belong to this optimizer and machine, and are not loaded."""
+
+
+@dataclass
+class _Match:
+    """Which saved parameter goes to which of ours, and what does not fit.
+
+    Attributes:
+        pairs: (name for messages, our parameter, key of the saved state, our group's index).
+        problems: Sentences on what is missing, unexpected or misplaced.
+    """
+
+    pairs: list[tuple[str, Tensor, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def plain_state(state_dict: dict[str, Any]) -> dict[str, Any]:
+    """Return a state dict that ``torch.load(weights_only=True)`` reads, however numbers got into it.
+
+    Schedules become plain tables, numbers of NumPy and one-element tensors in groups Python's numbers. One that a hook
+    has reshaped is returned as it is.
+    """
+    if "param_groups" not in state_dict:
+        return state_dict
+    groups = [
+        {key: to_table(value) if isinstance(value, Schedule) else _plain_within(value) for key, value in group.items()}
+        for group in state_dict["param_groups"]
+    ]
+    for group in groups:
+        for name, value in group.items():
+            if isinstance(value, Tensor) and value.numel() == 1 and not (value.requires_grad or value.is_complex()):
+                group[name] = value.item()
+    state = {key: _plain_within(entry) for key, entry in state_dict.get("state", {}).items()}
+    return {**state_dict, "state": state, "param_groups": groups}
+
+
+def _plain_within(value: Any) -> Any:
+    """Return a value of a state with NumPy's numbers in it as Python's; tensors and what is unknown as they are."""
+    if type(value) is dict:
+        return {keys.plain(key): _plain_within(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain_within, value))
+    return keys.plain(value)
+
+
+def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyperparameters: str) -> None:
+    """Load `state_dict` into `optimizer`; see `SGD.load_state_dict`."""
+    if hyperparameters not in ("load", "keep"):
+        raise StateError(f"`hyperparameters` must be `load` or `keep`; got {hyperparameters!r}.")
+    if isinstance(state_dict, dict):  # hooks may unpack or convert it, so its form is checked after them
+        state_dict = state_dict.copy()
+        for hook in optimizer._optimizer_load_state_dict_pre_hooks.values():
+            returned = hook(optimizer, state_dict)
+            state_dict = state_dict if returned is None else returned
+    _check_form(state_dict)
+    saved_groups: list[dict[str, Any]] = state_dict["param_groups"]
+    match = _match(optimizer, saved_groups)
+    _check_given_twice(match)
+    listed = {key for group in saved_groups for key in group["params"]}
+    state = _velocities(optimizer, match, state_dict["state"], listed, _keys_of_sgd(saved_groups))
+    groups = _groups(optimizer.param_groups, saved_groups, load=hyperparameters == "load")
+    _check_counts(groups)
+    _check_step_count(groups, saved_groups, match)
+    _say(match.problems, _changes(optimizer.param_groups, groups, saved_groups), strict=strict)
+    for group in groups:
+        keys.write_scheduled_values(group, group["step"])
+    optimizer.__setstate__({"state": state, "param_groups": groups})
+    for hook in optimizer._optimizer_load_state_dict_post_hooks.values():
+        hook(optimizer)
+
+
+def _say(problems: list[str], changes: list[str], *, strict: bool) -> None:
+    """Raise or warn of what does not fit, and warn of hyperparameters that change."""
+    if problems and strict:
+        raise StateError(
+            "the state does not fit this optimizer; nothing was loaded:\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+            + "\nLoad a state of the same parameters, or pass strict=False to load what fits."
+        )
+    if problems:
+        warnings.warn(f"load_state_dict(strict=False): {'; '.join(problems)}.", UserWarning, stacklevel=4)
+    if changes:
+        warnings.warn(
+            f"load_state_dict changed hyperparameters: {'; '.join(changes)}. "
+            'Pass hyperparameters="keep" to keep this optimizer\'s own.',
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _check_form(state_dict: Any) -> None:
+    if (
+        not isinstance(state_dict, Mapping)
+        or not isinstance(state_dict.get("state"), Mapping)
+        or not isinstance(state_dict.get("param_groups"), list)
+        or not state_dict["param_groups"]
+        or not all(isinstance(g, Mapping) and isinstance(g.get("params"), list) for g in state_dict["param_groups"])
+    ):
+        found = sorted(map(str, state_dict)) if isinstance(state_dict, Mapping) else type(state_dict).__name__
+        raise StateError(
+            "the state of an optimizer must have `state` and a list `param_groups` with `params`, as state_dict() "
+            f"returns; got {found}. (Is it a model's state, or a checkpoint with the optimizer's inside?)"
+        )
+    homes: dict[Hashable, int] = {}
+    for index, group in enumerate(state_dict["param_groups"]):
+        for key in group["params"]:
+            # twice within one group is a parameter that was given twice, which torch allows
+            if not isinstance(key, Hashable) or homes.setdefault(key, index) != index:
+                raise StateError(
+                    f"the state lists parameter {shown(repr(key))} twice, or it is no index; nothing was loaded."
+                )
+
+
+def _match(optimizer: SGD, saved_groups: list[dict[str, Any]]) -> _Match:
+    ours, match = optimizer.param_groups, _Match()
+    if len(ours) != len(saved_groups):
+        match.problems.append(f"it has {len(saved_groups)} parameter groups, this optimizer has {len(ours)}")
+    our_names, saved_names = _by_name(ours), _by_name(saved_groups)
+    if our_names is not None and saved_names is not None:
+        _match_names(match, our_names, saved_names)
+        return match
+    for index, (group, saved) in enumerate(zip(ours, saved_groups, strict=False)):
+        if len(group["params"]) != len(saved["params"]):
+            match.problems.append(
+                f"group {index} has {len(saved['params'])} parameters in it, {len(group['params'])} in this optimizer"
+            )
+        for place, (param, key) in enumerate(zip(group["params"], saved["params"], strict=False)):
+            match.pairs.append((keys.parameter_name(group, index, place), param, key))
+    return match
+
+
+def _check_given_twice(match: _Match) -> None:
+    """Add a problem where one side lists a parameter twice, as torch allows in a group, and the other does not."""
+    ours: dict[int, Any] = {}
+    saved: dict[Any, int] = {}
+    for name, param, key in match.pairs:
+        if ours.setdefault(id(param), key) != key or saved.setdefault(key, id(param)) != id(param):
+            match.problems.append(f"{name} is parameter {shown(repr(key))}, which is listed twice on one side only")
+
+
+def _match_names(match: _Match, ours: dict[str, tuple[int, Any]], saved: dict[str, tuple[int, Any]]) -> None:
+    for name, (group, param) in ours.items():
+        if name not in saved:
+            match.problems.append(f"missing in the state: `{name}`")
+            continue
+        saved_group, key = saved[name]
+        if saved_group != group:
+            match.problems.append(f"misplaced: `{name}` is in group {saved_group} of the state, here in group {group}")
+        match.pairs.append((f"`{name}`", param, key))
+    match.problems += [f"unexpected in the state: `{name}`" for name in saved if name not in ours]
+
+
+def _by_name(groups: list[dict[str, Any]]) -> dict[str, tuple[int, Any]] | None:
+    """Return name -> (group index, parameter), or None if some have no name or two share one.
+
+    Names are without what wrappers put into them, so that a wrapped model's state is the bare one's.
+    """
+    homes = [(index, param) for index, group in enumerate(groups) for param in group["params"]]
+    names = [name for group in groups for name in group.get("param_names", ())]
+    if any(len(group.get("param_names", ())) != len(group["params"]) for group in groups):
+        return None
+    if not all(isinstance(name, str) for name in names):
+        return None
+    named = dict(zip(without_wrappers(names), homes, strict=True))
+    return named if len(named) == len(homes) else None
+
+
+def _keys_of_sgd(groups: Iterable[Mapping[str, Any]]) -> set[Any]:
+    """Return the keys of parameters in groups of SGD's: what else their state holds, others have put there."""
+    return {key for group in groups if is_group_of_sgd(group) for key in group["params"]}
+
+
+def is_group_of_sgd(group: Mapping[str, Any]) -> bool:
+    """Whether a saved group has the settings that SGD alone has."""
+    return "momentum" in group and "dampening" in group
+
+
+def _velocities(
+    optimizer: SGD, match: _Match, saved: Mapping[Any, Any], listed: Collection[Any], of_sgd: Collection[Any]
+) -> defaultdict[Any, Any]:
+    """Return the new state: a copy of every saved velocity that fits; what does not is added to the problems.
+
+    What others keep beside a velocity (a lookahead's slow weights) is copied too, and what they keep under a word.
+    """
+    state: defaultdict[Any, Any] = defaultdict(dict)
+    for name, param, key in match.pairs:
+        entry = saved.get(key, {})
+        if not isinstance(entry, Mapping):
+            match.problems.append(f"the state of {name} must be a table; got {type(entry).__name__}")
+            continue
+        _add_foreign(match, state, (name, param, entry), of_sgd=key in of_sgd)
+        _add_compensation(optimizer, match, state, (name, param, entry.get(COMPENSATION)))
+        velocity = entry.get(VELOCITY)
+        if velocity is None:
+            continue
+        problem = _misfit(param, velocity)
+        if problem is None:
+            # In the parameter's layout, whatever the file's (often contiguous), so that a step stays one pass.
+            copied = torch.empty_like(param, dtype=velocity.dtype, requires_grad=False)
+            state[param][VELOCITY] = copied.copy_(velocity.detach())
+            expected = optimizer.expected_velocity_dtype(param)
+            if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
+                problem = f"is {velocity.dtype}, narrower than the {expected} expected here"  # it fits all the same
+        if problem is not None:
+            match.problems.append(f"the velocity of {name} {problem}")
+    _add_entries_of_no_parameter(match, state, saved, listed)
+    return state
+
+
+def _add_entries_of_no_parameter(
+    match: _Match, state: defaultdict[Any, Any], saved: Mapping[Any, Any], listed: Collection[Any]
+) -> None:
+    """Copy what others keep in a state under a word, as torch does; other entries that no group lists are problems."""
+    are_words = not any(isinstance(key, str) for key in listed)
+    for key, entry in saved.items():
+        if key not in listed and are_words and isinstance(key, str):
+            state[key] = copy.deepcopy(entry)
+        elif key not in listed:
+            match.problems.append(f"unexpected in the state: an entry for parameter {shown(repr(key))}")
+
+
+def _moved(value: Any, param: Tensor, word: Any = None) -> Any:
+    """Return a copy of what others keep for a parameter: tensors on its device, but for a count of steps, as torch."""
+    if isinstance(value, Tensor):
+        return value.detach().clone() if word == "step" else value.detach().to(param.device, copy=True)
+    if isinstance(value, dict):
+        return {key: _moved(item, param, key) for key, item in value.items()}
+    if type(value) in (list, tuple, set):
+        return type(value)(_moved(item, param) for item in value)
+    return copy.deepcopy(value)
+
+
+def _add_foreign(
+    match: _Match, state: defaultdict[Any, Any], saved: tuple[str, Tensor, Mapping[Any, Any]], *, of_sgd: bool
+) -> None:
+    """Copy what others keep beside a velocity; in groups that are not SGD's it is another optimizer's state."""
+    name, param, entry = saved
+    foreign = {word: value for word, value in entry.items() if word not in (VELOCITY, COMPENSATION)}
+    if foreign and not of_sgd:
+        match.problems.append(f"the state of {name} holds {', '.join(map(shown, foreign))}, which is not of SGD")
+    elif foreign:
+        state[param].update({word: _moved(value, param, word) for word, value in foreign.items()})
+
+
+def _add_compensation(
+    optimizer: SGD, match: _Match, state: defaultdict[Any, Any], saved: tuple[str, Tensor, Any]
+) -> None:
+    """Copy what a parameter's rounding had dropped, if there is such a thing and this optimizer has a use for it."""
+    name, param, compensation = saved
+    if compensation is None:
+        return
+    group = next(group for group in optimizer.param_groups if any(param is own for own in group["params"]))
+    problem = _misfit(param, compensation)
+    if problem is None and compensation.dtype != param.dtype:
+        problem = f"is {compensation.dtype}, the parameter {param.dtype}"
+    if problem is None and rounding_of(param, group["rounding"]) != "compensated":
+        problem = f'has no place here, where rounding is "{rounding_of(param, group["rounding"])}"'
+    if problem is not None:
+        match.problems.append(f"the compensation of {name} {problem}")
+        return
+    state[param][COMPENSATION] = torch.empty_like(param, requires_grad=False).copy_(compensation.detach())
+
+
+def _misfit(param: Tensor, velocity: Any) -> str | None:
+    """Return why the velocity cannot be this parameter's at all, or None."""
+    if not isinstance(velocity, Tensor):
+        return f"must be a tensor; got {type(velocity).__name__}"
+    if velocity.shape != param.shape:
+        return f"has shape {tuple(velocity.shape)}, the parameter {tuple(param.shape)}"
+    if velocity.is_complex() != param.is_complex() or not (velocity.is_floating_point() or velocity.is_complex()):
+        return f"is {velocity.dtype}, the parameter {param.dtype}"
+    return None
+
+
+def _groups(ours: list[dict[str, Any]], saved: list[dict[str, Any]], *, load: bool) -> list[dict[str, Any]]:
+    """Return our groups with what is loaded; where their number differs, only the counts are."""
+    if len(ours) == len(saved):
+        return [_merged(group, other, load=load) for group, other in zip(ours, saved, strict=True)]
+    counts = {key: saved[0][key] for key in ("step", "skipped") if key in saved[0]}
+    return [{**group, **counts} for group in ours]
+
+
+def _merged(group: dict[str, Any], saved: Mapping[str, Any], *, load: bool) -> dict[str, Any]:
+    """Return our group with what is loaded from the saved one."""
+    merged = dict(group)
+    if load:
+        taken = {key: copy.deepcopy(value) for key, value in saved.items() if key not in _OWN_KEYS}
+        try:
+            for key in map(keys.schedule_key, keys.SCHEDULABLE):
+                if isinstance(taken.get(key), Mapping):
+                    taken[key] = decode_schedule(taken[key], Source("the saved state"), ("param_groups", key))
+            for name, value in taken.items():
+                own: Any = group.get(name)
+                is_number = isinstance(own, Tensor) and own.numel() == 1 and isinstance(value, int | float)
+                merged[name] = torch.full_like(own, value, requires_grad=False) if is_number else value
+            if "lr_initial" not in taken and merged["lr_schedule"] is None:  # of torch.optim.SGD
+                merged |= dict.fromkeys(keys.REFERENCES, None if "initial_lr" in taken else _own_reference(group))
+            keys.check_group(merged)
+            keys.scalars_of(merged)
+            if not isinstance(merged[keys.GIVEN], Mapping):
+                raise SettingsError(f"`{keys.GIVEN}` must be a table of the optimizer's arguments.")
+        except (DownslopeError, TypeError, ValueError) as error:
+            raise StateError(f"the state holds hyperparameters that are not allowed: {error}") from None
+    else:
+        merged.update({key: saved[key] for key in ("step", "skipped") if key in saved})
+    if merged["lr_schedule"] is not None:
+        merged.pop("initial_lr", None)  # a torch scheduler's mark; here the schedule alone drives lr
+    if (
+        "param_names" not in merged
+        and "param_names" in saved
+        and len(saved.get("param_names", ())) == len(group["params"])
+    ):
+        merged["param_names"] = list(saved["param_names"])
+    return merged
+
+
+def _own_reference(group: Mapping[str, Any]) -> Any:
+    """Return the reference of an optimizer's own group: settled already, or the lr that it was made with."""
+    return group["lr_initial"] if group["lr_initial"] is not None else group[keys.GIVEN].get("lr")
+
+
+def _check_counts(groups: list[dict[str, Any]]) -> None:
+    """Raise unless every group has the same counts of steps and skipped steps: there is one of each."""
+    for name in ("step", "skipped"):
+        counts = [group[name] for group in groups]
+        if any(type(count) is not int or count < 0 for count in counts):
+            raise StateError(f"`{name}` in the state must be an integer >= 0 in every group; got {counts}.")
+        if len(set(counts)) > 1:
+            raise StateError(f"the groups of the state disagree about `{name}`: {counts}. It is not one run's state.")
+
+
+def _check_step_count(groups: list[dict[str, Any]], saved_groups: list[dict[str, Any]], match: _Match) -> None:
+    scheduled = [name for group in groups for name in keys.SCHEDULABLE if group[keys.schedule_key(name)] is not None]
+    if scheduled and not all("step" in group for group in saved_groups):
+        match.problems.append(
+            f"it has no step count, which the schedule of {scheduled[0]} needs (torch.optim.SGD saves none); "
+            "load with strict=False and then set optimizer.step_count"
+        )
+
+
+def _changes(before: list[dict[str, Any]], after: list[dict[str, Any]], saved: list[dict[str, Any]]) -> list[str]:
+    """Return sentences on the hyperparameters that loading changes, except those that a scheduler moves anyway."""
+    sentences: list[str] = []
+    for index, (old, new) in enumerate(zip(before, after, strict=True)):
+        then = saved[index] if len(saved) == len(before) else {}
+        for name in keys.HYPERPARAMETERS:
+            schedule = keys.schedule_key(name)
+            if name in keys.SCHEDULABLE and (old[schedule] is not None or new[schedule] is not None):
+                if old[schedule] != new[schedule]:
+                    was, now = (g[schedule] if g[schedule] is not None else g[name] for g in (old, new))
+                    sentences.append(f"{name} of group {index} from {was!r} to {now!r}")
+            elif old[name] != new[name] and not _is_driven(name, old, then):
+                sentences.append(f"{name} of group {index} from {old[name]!r} to {new[name]!r}")
+    return sentences
+
+
+def _is_driven(name: str, old: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
+    """Whether a saved value differs only because something drove it: a scheduler, or a trainer that writes to groups.
+
+    We save what the optimizer was made with. torch.optim.SGD does not, but its schedulers leave marks: ``initial_lr``,
+    from which they start, and what a cycle runs between.
+    """
+    given, then = old[keys.GIVEN], saved.get(keys.GIVEN)
+    if isinstance(then, Mapping):
+        return name in given and then.get(name) == given[name]
+    if name == "lr":
+        starts = [given.get("lr"), old["lr"], old.get("initial_lr", old["lr"])]
+        return "max_lr" in saved or ("initial_lr" in saved and saved["initial_lr"] in starts)
+    return name == "momentum" and "base_momentum" in saved

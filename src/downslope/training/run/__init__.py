@@ -1,0 +1,1 @@
+"""A run: its loop from top to bottom, and what the loop needs."""

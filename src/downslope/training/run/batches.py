@@ -1,0 +1,121 @@
+"""Which examples each step learns from: batches, accumulated batches, and the shards every batch is split into.
+
+What lives here: from a step to the indices of its leaves, as a pure function, so that a run resumes anywhere within an
+epoch. What does not: gradients (`gradients.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from downslope.training.run.randomness import permutation
+
+_POOL = 64
+"""Batches whose examples are sorted together: enough to leave little padding, few enough to mix well."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One shard of one batch: the smallest piece with a forward and backward pass of its own.
+
+    Attributes:
+        index: Its place among the leaves of the step; fixes its random numbers.
+        examples: int64 indices into the training examples, shape (examples,).
+    """
+
+    index: int
+    examples: torch.Tensor
+
+
+class Batches:
+    """The batches of a training run.
+
+    The last batch of an epoch may be smaller, and the last step of an epoch may take fewer batches.
+
+    Args:
+        count: Number of training examples.
+        batch_size: Examples per batch.
+        accumulate: Batches per step.
+        shards: Parts per batch.
+        seed: The recipe's seed.
+        sizes: How long each example is, int64 of shape (count,), so that batches are made of similar ones; None for
+            examples of one size.
+
+    Example:
+        >>> batches = Batches(count=10, batch_size=4, accumulate=2, shards=2, seed=0)
+        >>> batches.steps_per_epoch, [len(leaf.examples) for leaf in batches.leaves(0)]
+        (2, [2, 2, 2, 2])
+        >>> [(leaf.index, len(leaf.examples)) for leaf in batches.leaves(1)]
+        [(0, 1), (1, 1)]
+    """
+
+    def __init__(
+        self, *, count: int, batch_size: int, accumulate: int, shards: int, seed: int, sizes: Tensor | None = None
+    ) -> None:
+        """Take the numbers."""
+        self._count = count
+        self._batch_size = min(batch_size, count)  # an epoch holds no more, and torch counts in 64 bits
+        self._accumulate = accumulate
+        self._shards = shards
+        self._seed = seed
+        self._sizes = sizes
+        self._epoch = -1
+        self._of_epoch: tuple[Tensor, ...] = ()
+        batches = -(-count // self._batch_size)
+        self.steps_per_epoch = -(-batches // accumulate)
+
+    def epoch(self, step: int) -> int:
+        """Return the 0-based epoch that a step belongs to."""
+        return step // self.steps_per_epoch
+
+    def leaves(self, step: int) -> list[Leaf]:
+        """Return the leaves of a step, in order; shards that get no example are left out.
+
+        Args:
+            step: Step, 0-based.
+        """
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._of_epoch = self._arrange(epoch).split(self._batch_size)  # once for all steps of the epoch
+            self._epoch = epoch
+        start = place * self._accumulate
+        batches = self._of_epoch[start : start + self._accumulate]
+        if self._shards == self._accumulate == 1:
+            return [Leaf(0, batches[0])]
+        if self._shards == 1:
+            return [Leaf(index, batch) for index, batch in enumerate(batches)]
+        return [
+            Leaf(number * self._shards + shard, examples)
+            for number, batch in enumerate(batches)
+            for shard, examples in enumerate(batch.split(shard_sizes(len(batch), min(self._shards, len(batch)))))
+        ]
+
+    def _arrange(self, epoch: int) -> Tensor:
+        """Return the order of an epoch's examples.
+
+        Where sizes differ, the examples of every `_POOL` batches, in an order drawn by lot, are sorted by size and cut
+        into batches, and all whole batches of the epoch are put in an order drawn by lot.
+        """
+        order = torch.from_numpy(permutation(self._seed, epoch, self._count))
+        if self._sizes is None:
+            return order
+        pools = order.split(_POOL * self._batch_size)
+        order = torch.cat([pool[self._sizes[pool].argsort(stable=True)] for pool in pools])
+        whole = self._count // self._batch_size
+        places = torch.from_numpy(permutation(self._seed, f"batches of epoch {epoch}", whole))
+        batches = order[: whole * self._batch_size].view(whole, self._batch_size)[places]
+        return torch.cat([batches.flatten(), order[whole * self._batch_size :]])
+
+
+def shard_sizes(count: int, shards: int) -> list[int]:
+    """Return how many examples each shard gets: as even as can be, the larger ones first.
+
+    Example:
+        >>> shard_sizes(10, 4)
+        [3, 3, 2, 2]
+    """
+    whole, rest = divmod(count, shards)
+    return [whole + (shard < rest) for shard in range(shards)]

@@ -1,0 +1,294 @@
+"""Losses: a mean over the examples of one shard, and the accuracy beside it.
+
+What lives here: the built-in losses, a person's own, and the check that a loss is a finite-shaped scalar. What
+does not: weighting shards against one another, which is `gradients.py`'s.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from downslope.core.errors import DataError, did_you_mean, one_of
+from downslope.core.shown import shown
+from downslope.training.data.table_encoding import show_names
+from downslope.training.user_code import call, import_function, is_import_path
+
+if TYPE_CHECKING:
+    from downslope.recipe.schema import Recipe
+    from downslope.training.data import Dataset
+
+
+# What an example of each class counts in the loss
+
+_KEY = "train.class_weights"
+
+
+def weigh_classes(recipe: Recipe, dataset: Dataset) -> Dataset:
+    """Return the data with the class weights that the recipe asks for; unchanged where it asks for none.
+
+    Args:
+        recipe: The recipe.
+        dataset: Its data.
+
+    Raises:
+        DataError: If there are no classes to weigh, or not these.
+    """
+    wanted = recipe.train.class_weights
+    if wanted is None:
+        return dataset
+    if dataset.classes is None or dataset.sequences is not None or recipe.train.loss != "cross_entropy":
+        what = "a loss of your own weighs its examples itself" if dataset.classes else "these have none"
+        raise DataError(f'{_KEY}: is for data with classes and train.loss = "cross_entropy"; {what}. Leave it out.')
+    return replace(dataset, class_weights=_weights(wanted, dataset))
+
+
+def _weights(wanted: Any, dataset: Dataset) -> tuple[float, ...]:
+    classes = dataset.classes or 0
+    names = dataset.class_names or tuple(str(number) for number in range(classes))
+    if isinstance(wanted, str):
+        counts = torch.bincount(dataset.train_targets.flatten(), minlength=classes)
+        if not bool((counts > 0).all()):
+            absent = [name for name, count in zip(names, counts.tolist(), strict=True) if not count]
+            raise DataError(
+                f'{_KEY} = "balanced": there is no example to learn from of {show_names(absent)}. Give a weight for '
+                "each class instead."
+            )
+        return tuple((int(counts.sum()) / (classes * counts.double())).tolist())
+    if isinstance(wanted, Mapping):
+        unknown = [name for name in wanted if name not in names]
+        missing = [name for name in names if name not in wanted]
+        if unknown:
+            raise DataError(
+                f"{_KEY}: there is no class {shown(unknown[0])!r}.{did_you_mean(unknown[0], names)} "
+                f"There are {show_names(names)}."
+            )
+        if missing:
+            raise DataError(f"{_KEY}: lacks {show_names(missing)}. Give a weight for each class.")
+        return tuple(float(wanted[name]) for name in names)
+    if len(wanted) != classes:
+        raise DataError(f"{_KEY}: must hold a weight for each of {classes} classes, in their order; got {len(wanted)}.")
+    return tuple(map(float, wanted))
+
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""From outputs and targets, example first, to the mean loss as a scalar tensor."""
+
+BUILT_IN = ("cross_entropy", "mse", "output")
+
+
+_OTHER_LOSSES: Mapping[str, str] = MappingProxyType(
+    {
+        "mae": "torch.nn.functional.l1_loss(outputs, targets)",
+        "l1": "torch.nn.functional.l1_loss(outputs, targets)",
+        "huber": "torch.nn.functional.huber_loss(outputs, targets)",
+        "smooth_l1": "torch.nn.functional.smooth_l1_loss(outputs, targets)",
+        "bce": "torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets)",
+        "nll": "torch.nn.functional.nll_loss(outputs, targets)",
+        "kl_div": 'torch.nn.functional.kl_div(outputs, targets, reduction="batchmean")',
+    }
+)
+"""Losses that people know, and what computes them; none is another's misspelling."""
+
+
+def build_loss(recipe: Recipe, class_weights: Sequence[float] | None = None) -> Loss:
+    """Return the loss that a recipe names.
+
+    Args:
+        recipe: The recipe.
+        class_weights: What an example of each class counts, for "cross_entropy"; None where all count alike.
+
+    Returns:
+        Function of outputs and targets, giving a scalar tensor, and raising `DataError` where they do not fit.
+
+    Raises:
+        DataError: If there is no such loss.
+    """
+    name = recipe.train.loss
+    if name == "cross_entropy":
+        return cross_entropy if class_weights is None else partial(cross_entropy, weight=torch.tensor(class_weights))
+    if name == "mse":
+        return mean_squared_error
+    if name == "output":
+        return mean_output
+    if is_import_path(name):
+        return _OwnLoss(name)
+    near = "" if name in _OTHER_LOSSES else did_you_mean(name, BUILT_IN)
+    own = _OTHER_LOSSES.get(name, "torch.nn.functional.l1_loss(outputs, targets)")
+    raise DataError(
+        f"train.loss = {shown(name)!r}: there is no such loss.{near} Use {one_of(BUILT_IN)}, or a function of your own "
+        f'as "package.module:function": def my_loss(outputs, targets): return {own}.'
+    )
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Return the mean sparse categorical cross-entropy of logits.
+
+    Args:
+        outputs: Logits of shape (examples, classes, ...).
+        targets: Class indices, int64, of shape (examples, ...).
+        weight: What an example of each class counts in the mean, shape (classes,); None where all count alike.
+
+    Raises:
+        DataError: If the outputs are no tensor of such a shape.
+    """
+    _check_logits("cross_entropy", outputs, targets)
+    if weight is not None:
+        weight = weight.to(outputs.dtype)
+    try:
+        return functional.cross_entropy(outputs, targets, weight=weight)
+    except IndexError:
+        raise DataError(
+            f"cross_entropy: the model's outputs have shape {tuple(outputs.shape)}, so for {outputs.shape[1]} classes; "
+            f"the targets are classes up to {int(targets.max())}, which needs {int(targets.max()) + 1}."
+        ) from None
+
+
+def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean squared error.
+
+    Args:
+        outputs: Any shape.
+        targets: The same shape.
+
+    Raises:
+        DataError: If the outputs are no tensor, or of another shape.
+    """
+    _check_tensor("mse", outputs)
+    if outputs.shape != targets.shape:  # torch would broadcast (n, 1) against (n,) into (n, n) and only warn
+        wide = outputs.ndim == targets.ndim + 1 and outputs.shape[-1] == 1
+        raise DataError(
+            f"mse: outputs and targets must have the same shape; the model's outputs have shape "
+            f"{tuple(outputs.shape)}, the targets {tuple(targets.shape)}."
+            f"{' Return outputs.squeeze(-1).' if wide else ''}"
+        )
+    return functional.mse_loss(outputs, targets)
+
+
+def mean_output(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean of the outputs of a model that computes its own loss.
+
+    Args:
+        outputs: One loss an example, shape (examples,).
+        targets: Shape (examples, ...); only their number counts.
+
+    Raises:
+        DataError: If the outputs are no tensor of such a shape.
+    """
+    _check_tensor("output", outputs)
+    if outputs.shape != (len(targets),):
+        raise DataError(
+            f"output: the model must return one loss an example, of shape ({len(targets)},) here; its outputs have "
+            f'shape {tuple(outputs.shape)}. For a model that predicts, use train.loss = "cross_entropy" or "mse".'
+        )
+    return outputs.mean()
+
+
+def count_correct(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the number of targets whose class has the largest logit, as a 0-d tensor.
+
+    Of equal logits the first is the largest. Where the largest is no finite number there is no answer, so none is
+    right.
+
+    Args:
+        outputs: Logits of shape (examples, classes, ...).
+        targets: Class indices of shape (examples, ...).
+
+    Raises:
+        DataError: If the outputs are no tensor of such a shape.
+    """
+    _check_logits("accuracy", outputs, targets)
+    chosen, answered = choose(outputs)
+    return torch.count_nonzero((chosen == targets) & answered)  # takes half as long as a sum of truths
+
+
+def choose(outputs: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
+    """Return the class with the largest logit, and whether there is an answer at all.
+
+    Args:
+        outputs: Logits of shape (examples, classes, ...).
+        dim: Where the classes are.
+
+    Returns:
+        int64 indices, and bools, both of shape (examples, ...). The largest of logits is NaN if one of them is, and
+        otherwise finite just if softmax is defined: -inf alone is a class that is left out.
+
+    Example:
+        >>> choose(torch.tensor([[1.0, 2.0], [torch.nan, 2.0], [-torch.inf, 3.0]]))
+        (tensor([1, 0, 1]), tensor([ True, False,  True]))
+    """
+    largest, chosen = outputs.detach().max(dim)
+    return chosen, torch.isfinite(largest)
+
+
+def kind_of(outputs: Any) -> str:
+    """Return what a model returned where a tensor was wanted: "dict with 'logits'", "tuple of 2"."""
+    if isinstance(outputs, Mapping):
+        return f"{type(outputs).__name__} with {', '.join(map(repr, cast('Mapping[Any, Any]', outputs)))}"
+    length = f" of {len(outputs)}" if isinstance(outputs, list | tuple) else ""
+    return f"{type(outputs).__name__}{length}"
+
+
+def _check_tensor(what: str, outputs: Any) -> None:
+    if not isinstance(outputs, torch.Tensor):
+        raise DataError(
+            f"{what}: the model must return a tensor; got {kind_of(outputs)}. Return the tensor alone, for example "
+            "from a module around your own."
+        )
+
+
+def _check_logits(what: str, outputs: Any, targets: Tensor) -> None:
+    _check_tensor(what, outputs)
+    if (
+        outputs.ndim != targets.ndim + 1
+        or outputs.shape[0] != targets.shape[0]
+        or outputs.shape[2:] != targets.shape[1:]
+    ):
+        raise DataError(
+            f"{what}: targets of shape {tuple(targets.shape)} need logits of shape (examples, classes, ...); "
+            f"the model's outputs have shape {tuple(outputs.shape)}."
+        )
+
+
+def _loss_function(path: str) -> Any:
+    """Return a function of outputs and targets; of a class that needs no arguments, such as torch.nn.L1Loss, one."""
+    function: Any = import_function(path, "train.loss")
+    if isinstance(function, type):
+        function = call(function, path, "train.loss", options={})
+        if not callable(function):
+            raise DataError(f"train.loss = '{shown(path)}': makes {type(function).__name__}, which is no function.")
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError as error:
+        raise DataError(
+            f"train.loss = '{shown(path)}': cannot be called as {path.rpartition(':')[2]}(outputs, targets): {error}."
+        ) from None
+    except ValueError:
+        pass  # a built-in without a signature
+    return function
+
+
+class _OwnLoss:
+    """A person's own loss, checked."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.function = _loss_function(path)
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss, which must be a differentiable scalar."""
+        loss: Any = self.function(outputs, targets)
+        if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
+            got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else repr(loss)
+            raise DataError(
+                f"train.loss = {self.path!r}: must return the mean over the examples as a scalar tensor; got {got}."
+            )
+        return loss

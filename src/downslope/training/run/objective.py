@@ -1,0 +1,247 @@
+"""What a run learns: a forward pass, its loss, and how good the answers are.
+
+What lives here: the one interface through which training, evaluation and several processes meet a task, the choice of
+the objective for a recipe's data, and the objective of classifiers and regressions. A task of another kind is one more
+class like `Supervised`. What does not: the loss functions (`losses.py`) and the order of things (`gradients.py`,
+`held_out.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from downslope.core.errors import DataError
+from downslope.training.run.losses import Loss, build_loss, choose, count_correct
+from downslope.training.workers.workers import ALONE, Workers
+
+if TYPE_CHECKING:
+    from downslope.recipe.schema import Recipe
+    from downslope.training.data import Dataset
+
+
+class Answers(NamedTuple):
+    """What a forward pass over some examples gave, as tensors, so that only those who ask wait for them.
+
+    Attributes:
+        loss: Mean loss, a scalar with its graph.
+        correct: Number of right answers, a 0-d tensor; None where answers are not right or wrong, or not counted.
+        targets: Number of answers asked for.
+        nonfinite: In evaluation, how many of them are no finite numbers, a 0-d tensor.
+        errors: In evaluation, where answers are numbers: sums over the examples of squared and of absolute errors,
+            float64 of shape (2, numbers of one example).
+        outputs: In evaluation, what the model returned.
+    """
+
+    loss: Tensor
+    correct: Tensor | None
+    targets: int
+    nonfinite: Tensor | None = None
+    errors: Tensor | None = None
+    outputs: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthRates:
+    """How good the answers to held-out inputs of one length are, or of a few lengths that follow one another.
+
+    Attributes:
+        shortest: The shortest length.
+        longest: The longest one.
+        longer: Whether they are longer than any that was learned from.
+        examples: How many inputs are so long.
+        rates: The metrics by which they are rated.
+    """
+
+    shortest: int
+    longest: int
+    longer: bool
+    examples: int
+    rates: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How good a model is on held-out examples.
+
+    Attributes:
+        metrics: By name, over all of them or over a part that the name tells.
+        by_length: The same by the length of inputs, ascending; empty unless some are longer than any learned from.
+        outputs: What the model returned, where it was asked for.
+        asked: How many answers were asked for.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
+    by_length: tuple[LengthRates, ...] = ()
+    outputs: Tensor | None = None
+    asked: int = 0
+
+
+class Objective(ABC):
+    """What a run learns."""
+
+    @abstractmethod
+    def weigh(self, targets: Tensor) -> int:
+        """Return how many terms the mean loss of some examples is a mean of: their weight beside other examples.
+
+        Args:
+            targets: The targets of these examples.
+        """
+
+    @abstractmethod
+    def answer(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+    ) -> Answers:
+        """Return the loss, and right answers, of a forward pass.
+
+        Args:
+            model: In training or evaluation mode.
+            inputs: Shape (examples, ...).
+            targets: Shape (examples, ...).
+            step: The step, 0-based, in training; None in evaluation.
+            counts: Whether to count right answers, which takes a small model's step some hundredths of its time.
+
+        Raises:
+            DataError: If the model's outputs do not fit the targets.
+        """
+
+    def rate_held_out(self, model: nn.Module, workers: Workers = ALONE) -> Rates:
+        """Return further metrics of the data's held-out examples; there are none unless a task has some.
+
+        Args:
+            model: In evaluation mode.
+            workers: Who shares the work, each with the same model; every one of them gets the result.
+        """
+        return Rates()
+
+    def rate_errors(self, errors: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return the metrics of answers that are numbers; there are none unless a task has some.
+
+        Args:
+            errors: The sum of `Answers.errors` over all examples.
+            targets: Those of all examples.
+        """
+        return {}
+
+
+class Supervised(Objective):
+    """One loss between a model's outputs and targets of fixed shape: classification and regression.
+
+    Args:
+        loss: Mean over the examples it is given.
+        classes: Number of classes, or None where targets are numbers.
+        class_weights: What an example of each class counts in the mean; None where all count alike.
+        unit: What one of the targets' units is in the target's own; None where outputs are not to be the targets.
+    """
+
+    def __init__(
+        self,
+        loss: Loss,
+        classes: int | None,
+        *,
+        class_weights: Sequence[float] | None = None,
+        unit: float | None = None,
+    ) -> None:
+        """Take the loss."""
+        self._loss = loss
+        self._classes = classes
+        self._unit = unit
+        self._shares = None if class_weights is None else torch.tensor(whole_shares(class_weights))
+
+    def weigh(self, targets: Tensor) -> int:
+        """Return the number of examples, or where classes have weights the sum of theirs, in a small unit.
+
+        As whole numbers they add up to the same sum in any order, whoever adds them.
+        """
+        return len(targets) if self._shares is None else int(self._shares[targets].sum())
+
+    def answer(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+    ) -> Answers:
+        """Return the loss of ``model(inputs)`` and, where there are classes, how many have the largest logit."""
+        outputs = model(inputs)
+        loss = self._loss(outputs, targets)
+        correct = count_correct(outputs, targets) if counts and self._classes is not None else None
+        found = Answers(loss, correct, targets.numel())
+        return found if step is not None or not isinstance(outputs, Tensor) else self._look_at(found, outputs, targets)
+
+    def _look_at(self, found: Answers, outputs: Tensor, targets: Tensor) -> Answers:
+        if self._classes is not None:
+            return found._replace(nonfinite=torch.count_nonzero(~choose(outputs)[1]), outputs=outputs)
+        nonfinite = torch.count_nonzero(~torch.isfinite(outputs))
+        if self._unit is None or outputs.shape != targets.shape:
+            return found._replace(nonfinite=nonfinite, outputs=outputs)
+        errors = (outputs.double() - targets.double()).reshape(len(targets), -1)
+        sums = torch.stack([errors.square().sum(0), errors.abs().sum(0)])
+        return found._replace(nonfinite=nonfinite, errors=sums, outputs=outputs)
+
+    def rate_errors(self, errors: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return "rmse" and "mae" in the target's own unit, and "r2": the part of the variance that is explained.
+
+        R2 is 1 - squared errors / squared distances from the mean of these targets; of several numbers an example it is
+        the mean over them, as scikit-learn's is. It is left out where one of them is the same in every example.
+        """
+        numbers = targets.double().reshape(len(targets), -1)
+        squared, absolute = errors
+        unit = self._unit or 1.0
+        found = {
+            "rmse": unit * math.sqrt(float(squared.sum()) / numbers.numel()),
+            "mae": unit * float(absolute.sum()) / numbers.numel(),
+        }
+        if bool((numbers.amin(0) < numbers.amax(0)).all()):
+            spread = (numbers - numbers.mean(0)).square().sum(0)
+            found["r2"] = float((1 - squared / spread).mean())
+        return found
+
+
+_FINEST = 2**40
+"""Into how many parts the largest class weight is cut. Eight million examples a step still add up in 64 bits."""
+
+
+def whole_shares(weights: Sequence[float]) -> list[int]:
+    """Return whole numbers in the proportion of weights, the largest `_FINEST`.
+
+    Args:
+        weights: Above 0.
+
+    Example:
+        >>> [share / 2**40 for share in whole_shares([2.0, 0.5])]
+        [1.0, 0.25]
+    """
+    return [max(round(weight / max(weights) * _FINEST), 1) for weight in weights]
+
+
+def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
+    """Return what a recipe's run learns.
+
+    Args:
+        recipe: The recipe, its schedules in steps.
+        dataset: Its data.
+
+    Raises:
+        DataError: If there is no such loss, or data, model and loss do not go together.
+    """
+    if dataset.sequences is not None:
+        from downslope.training.sequences.objective import build_sequence_objective
+
+        return build_sequence_objective(recipe, dataset)
+    if recipe.train.teacher_forcing is not None:
+        raise DataError(
+            f"train.teacher_forcing is for data whose targets are sequences; data.name = {dataset.name!r} has none. "
+            "Leave it out."
+        )
+    weights = dataset.class_weights
+    return Supervised(
+        build_loss(recipe, weights),
+        dataset.classes,
+        class_weights=weights,
+        unit=None
+        if recipe.train.loss == "output"
+        else (1.0 if dataset.target_scale is None else dataset.target_scale[1]),
+    )

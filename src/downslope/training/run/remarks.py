@@ -1,0 +1,149 @@
+"""What a person should know of a run that ended without an error: sentences for the terminal and the page.
+
+A run may end well for the computer and badly for its owner: most steps skipped, the learning rate at 0 for half of it,
+an accuracy that guessing has, too. Each such thing is one line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from downslope.core.number_text import percent_text
+from downslope.core.schedules import Schedule
+from downslope.core.schedules.schedule import value_at
+from downslope.recipe.schema import Recipe
+
+NONFINITE = "nonfinite_outputs"
+"""The metric that counts answers that are no finite numbers; there is none where there are none."""
+
+_FEW = 0.01
+"""Below this share of all steps, steps at lr 0 are no news: a warmup may begin with one."""
+
+
+def remarks(
+    recipe: Recipe, facts: Mapping[str, Any], *, steps: int, left_out: int, held_out: Mapping[str, float]
+) -> list[str]:
+    """Return the sentences.
+
+    Args:
+        recipe: The recipe.
+        facts: What `run.json` holds.
+        steps: Steps done, those left out among them.
+        left_out: Steps that were skipped or rewound.
+        held_out: The last evaluation on the held-out examples.
+    """
+    data: Mapping[str, Any] = facts.get("data", {})
+    found = [
+        _large_batch(recipe, data.get("train_examples")),
+        _left_out(left_out, steps),
+        _standing_still(recipe, facts.get("steps_per_epoch"), steps),
+        diverged(held_out),
+        _by_chance(held_out, data.get("most_frequent"), data.get("held_out_examples")),
+        _no_better_than_the_mean(held_out),
+    ]
+    return [sentence for sentence in found if sentence]
+
+
+def _large_batch(recipe: Recipe, examples: int | None) -> str:
+    size = recipe.data.batch_size
+    if examples is None or size <= examples:
+        return ""
+    return f"data.batch_size = {size:,} is more than the {examples:,} training examples: every batch was all of them"
+
+
+def _left_out(count: int, steps: int) -> str:
+    if not count:
+        return ""
+    share = f", {percent_text(count / steps)}" if steps >= count else ""
+    return f"{count:,} of {steps:,} steps{share}, were left out: their gradient was not finite, or their loss a spike"
+
+
+def _standing_still(recipe: Recipe, steps_per_epoch: int | None, steps: int) -> str:
+    """Say how many of the last steps had lr 0, of every group; where the first group's is not, others moved."""
+    if not steps_per_epoch or not steps:
+        return ""
+    settings = recipe.in_steps(steps_per_epoch)
+    lrs = [settings.sgd.lr, *(group.lr for group in settings.groups if group.lr is not None)]
+    still = min(_zeros_at_the_end(lr, steps) for lr in lrs)
+    if still == steps:
+        return "lr was 0 in every step: no gradient moved anything"
+    if still <= max(1, _FEW * steps):
+        return ""
+    return f"lr was 0 in the last {still:,} of {steps:,} steps: no gradient moved anything in them"
+
+
+def _zeros_at_the_end(lr: float | Schedule, steps: int) -> int:
+    """Return in how many of the last steps an lr is 0; a schedule that has come to 0 for good is searched by halves."""
+    if value_at(lr, steps - 1) != 0:
+        return 0
+    if not isinstance(lr, Schedule):
+        return steps
+    low, high = 0, steps - 1  # lr is 0 at high
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if value_at(lr, middle) == 0 else (middle + 1, high)
+    return steps - high
+
+
+def not_finite(metrics: Mapping[str, Any], whose: str = "") -> str:
+    """Return what in an evaluation is no finite number, in words; "" if all of it is.
+
+    What was asked for is done all the same, and shown; but a command whose result holds such a number says so in a
+    line, and ends with exit code 1.
+
+    Args:
+        metrics: By name; what is neither a float nor a count of outputs is passed over.
+        whose: What to call the examples, with a blank behind it.
+
+    Example:
+        >>> not_finite({"loss": math.nan, "rmse": math.inf}), not_finite({"loss": 1.0, "nonfinite_outputs": 3})
+        ('the loss and rmse are no finite numbers', '3 outputs are no finite numbers')
+    """
+    names = [
+        name.replace("_", " ")
+        for name, value in metrics.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
+    count = max([int(value) for name, value in metrics.items() if name.endswith(NONFINITE)], default=0)
+    if names:
+        listed = " and ".join([", ".join(names[:-1]), names[-1]][len(names) == 1 :])
+        return f"the {whose}{listed} {'is no finite number' if len(names) == 1 else 'are no finite numbers'}"
+    many = "output is no finite number" if count == 1 else "outputs are no finite numbers"
+    return f"{count:,} {whose}{many}" if count else ""
+
+
+def diverged(held_out: Mapping[str, Any]) -> str:
+    """Return the sentence on a run whose last evaluation holds what is no finite number; "" if it does not.
+
+    Args:
+        held_out: That evaluation.
+    """
+    found = not_finite(held_out, "held-out ")
+    return f"{found}: training diverged" if found else ""
+
+
+def _by_chance(held_out: Mapping[str, float], most_frequent: float | None, examples: int | None) -> str:
+    """Say that an accuracy is within chance of always naming the most frequent class.
+
+    The spread is twice the standard error of a share among so many examples, sqrt(p (1 - p) / n).
+    """
+    accuracy = held_out.get("accuracy")
+    if accuracy is None or not most_frequent or not examples or not math.isfinite(accuracy):
+        return ""
+    spread = 2 * math.sqrt(most_frequent * (1 - most_frequent) / examples)
+    if accuracy > most_frequent + spread or most_frequent == 1:
+        return ""
+    return (
+        f"an accuracy of {percent_text(accuracy)} is no better than naming the most frequent class always, which is "
+        f"right in {percent_text(most_frequent)} (chance moves that by {percent_text(spread)} either way among "
+        f"{examples:,} examples)"
+    )
+
+
+def _no_better_than_the_mean(held_out: Mapping[str, float]) -> str:
+    r2 = held_out.get("r2")
+    if r2 is None or not math.isfinite(r2) or r2 > 0:
+        return ""
+    return f"an R2 of {r2:.3g} is no better than answering with the mean always"

@@ -1,0 +1,259 @@
+"""What training has come to: everything that a checkpoint holds and that a resumed run takes up again.
+
+What lives here: the model, optimizer, average and counters as one thing, taken apart into tensors and plain values and
+put together again. What does not: files (`checkpoint.py`). No random state is among it; see `randomness.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from downslope.core.errors import CheckpointError, DataError, StateError, one_of
+from downslope.recipe.schema import Metric, Recipe
+from downslope.torch import SGD
+from downslope.training.folder.checkpoint import Checkpoint, Tensors, plain_recipe
+from downslope.training.run.bad_steps import MishapRecord
+from downslope.training.run.counters import Patience, Spikes
+
+_VELOCITY = "momentum_buffer"
+
+
+@dataclass
+class TrainingState:
+    """All that changes while a run trains.
+
+    Attributes:
+        model: The model.
+        optimizer: Its optimizer.
+        averaged: Moving average of the model's weights, or None.
+        best: The best evaluation so far, which decides the checkpoint that is kept besides the newest.
+        early_stop: Counter of `train.early_stop`, or None.
+        plateau: Counter of `train.plateau`, or None.
+        held_out: The last evaluation.
+        stopped: Why training stopped before its last step, or None.
+        spikes: The losses that a spike is judged by, or None.
+        mishaps: Which steps went wrong, and where a rewind would lead.
+    """
+
+    model: nn.Module
+    optimizer: SGD
+    averaged: AveragedModel | None
+    best: Patience
+    early_stop: Patience | None
+    plateau: Patience | None
+    held_out: dict[str, float] = field(default_factory=dict[str, float])
+    stopped: str | None = None
+    spikes: Spikes | None = None
+    mishaps: MishapRecord = field(default_factory=MishapRecord)
+
+    def tensors(self) -> dict[str, Tensors]:
+        """Return every tensor that a checkpoint holds: "model", "optimizer" and perhaps "ema"."""
+        tensors = {"model": model_tensors(self.model), "optimizer": _velocities(self.optimizer)}
+        if self.averaged is not None:
+            tensors["ema"] = model_tensors(self.averaged.module)
+        return tensors
+
+    def table(self) -> dict[str, Any]:
+        """Return everything else that a checkpoint holds, as plain values."""
+        return {
+            "optimizer": self.optimizer.state_dict()["param_groups"],
+            "ema_updates": None if self.averaged is None else int(self.averaged.n_averaged),
+            "best": self.best.state(),
+            "early_stop": None if self.early_stop is None else self.early_stop.state(),
+            "plateau": None if self.plateau is None else self.plateau.state(),
+            "held_out": self.held_out,
+            "stopped": self.stopped,
+            "spikes": None if self.spikes is None else self.spikes.state(),
+            "mishaps": self.mishaps.state(),
+        }
+
+    def restore(self, checkpoint: Checkpoint, recipe: Recipe) -> list[str]:
+        """Take up the state of a checkpoint.
+
+        Args:
+            checkpoint: The checkpoint.
+            recipe: The recipe from now on. Where its optimizer's settings differ from the checkpoint's, its own hold;
+                an lr that a plateau reduced stays reduced where the recipe's lr is the same as then.
+
+        Returns:
+            Sentences for the person, on what was not taken up.
+
+        Raises:
+            CheckpointError: If the checkpoint does not fit the model.
+        """
+        table, then = checkpoint.manifest["state"], checkpoint.manifest["recipe"]
+        now = plain_recipe(recipe)
+        same_settings = then["sgd"] == now["sgd"] and then["groups"] == now["groups"]
+        try:
+            self.model.load_state_dict(checkpoint.tensors["model"])
+            _restore_optimizer(
+                self.optimizer, table["optimizer"], checkpoint.tensors["optimizer"], keep=not same_settings
+            )
+            notes = _carry_reduced_lr(self.optimizer, table["optimizer"], then, now) if not same_settings else []
+            if self.averaged is not None and "ema" in checkpoint.tensors:
+                self.averaged.module.load_state_dict(checkpoint.tensors["ema"])
+                self.averaged.n_averaged.fill_(table["ema_updates"])
+        except KeyError as error:
+            raise CheckpointError(f"{checkpoint.folder}: its manifest and its tensors differ in {error}.") from None
+        except (RuntimeError, StateError) as error:
+            raise CheckpointError(f"{checkpoint.folder} does not fit the recipe's model: {error}") from None
+        self.best.load(table["best"])
+        for counter, saved in ((self.early_stop, table["early_stop"]), (self.plateau, table["plateau"])):
+            if counter is not None:
+                counter.load(saved)
+        self.held_out = dict(table["held_out"])
+        if self.spikes is not None:
+            self.spikes.load(table.get("spikes") or [])
+        self.mishaps.load(table.get("mishaps", {}))  # a checkpoint of an earlier version has none
+        if then["train"].get("early_stop") == now["train"].get("early_stop"):
+            self.stopped = table["stopped"]
+        return notes
+
+
+def build_state(recipe: Recipe, model: nn.Module, *, metrics: Sequence[Metric]) -> TrainingState:
+    """Return the state before the first step.
+
+    Args:
+        recipe: The recipe, its schedules in steps.
+        model: The model.
+        metrics: What an evaluation gives, the most telling one first.
+
+    Raises:
+        DataError: If something is watched that an evaluation does not give, or the model holds what no checkpoint can.
+    """
+    train = recipe.train
+    for name in ("early_stop", "plateau"):
+        watch = getattr(train, name)
+        if watch is not None and watch.metric not in metrics:
+            raise DataError(
+                f'train.{name}.metric = "{watch.metric}": an evaluation of these data gives {one_of(metrics)}.'
+            )
+    model_tensors(model)
+    watched: Any = train.early_stop or train.plateau
+    metric: Metric = metrics[0] if watched is None else watched.metric
+    early, plateau = train.early_stop, train.plateau
+    return TrainingState(
+        model=model,
+        optimizer=SGD(
+            model,
+            settings=recipe.sgd,
+            groups=recipe.groups,
+            clip_norm=train.clip_norm,
+            on_nonfinite="skip" if train.on_nonfinite == "rewind" else train.on_nonfinite,
+        ),
+        averaged=None if train.ema is None else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.ema)),
+        best=Patience(metric),
+        early_stop=None if early is None else Patience(early.metric, early.min_delta),
+        plateau=None if plateau is None else Patience(plateau.metric, plateau.min_delta),
+        spikes=None if train.spike is None else Spikes(train.spike.factor, train.spike.window),
+    )
+
+
+def model_tensors(model: nn.Module) -> Tensors:
+    """Return a model's state_dict.
+
+    Raises:
+        DataError: If it holds anything but tensors.
+    """
+    state: dict[str, Any] = model.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            raise DataError(
+                f"the model's state_dict holds `{name}`, which is {type(value).__name__}, not a tensor, and no "
+                "checkpoint without pickle can save it. Keep it in a buffer (register_buffer)."
+            )
+    return dict(state)
+
+
+def checksum_of(parts: Iterable[Mapping[str, torch.Tensor]]) -> str:
+    """Return a checksum of all tensors' bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensors in parts:
+        for tensor in tensors.values():
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _velocities(optimizer: SGD) -> Tensors:
+    state = optimizer.state_dict()
+    names = _names(state["param_groups"])
+    return {
+        names[index]: entry[_VELOCITY] for index, entry in state["state"].items() if entry.get(_VELOCITY) is not None
+    }
+
+
+def _restore_optimizer(optimizer: SGD, groups: list[dict[str, Any]], velocities: Tensors, *, keep: bool) -> None:
+    if keep:  # this optimizer's own groups, which may be split otherwise, with the checkpoint's counts
+        counts = {key: groups[0][key] for key in ("step", "skipped")}
+        groups = [{**group, **counts} for group in optimizer.state_dict()["param_groups"]]
+    places = {name: index for index, name in _names(groups).items()}
+    state: Mapping[int, Any] = {places[name]: {_VELOCITY: velocity} for name, velocity in velocities.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it would tell of the lr that a plateau reduced
+        optimizer.load_state_dict({"state": state, "param_groups": groups}, hyperparameters="keep" if keep else "load")
+
+
+def _carry_reduced_lr(
+    optimizer: SGD, saved: list[dict[str, Any]], then: Mapping[str, Any], now: Mapping[str, Any]
+) -> list[str]:
+    """Give each group the lr that a plateau had reduced it to, where the recipe's lr is still the one that it reduced.
+
+    Args:
+        optimizer: The optimizer under the recipe of now.
+        saved: The checkpoint's parameter groups.
+        then: The checkpoint's recipe, plain.
+        now: The recipe of now, plain.
+
+    Returns:
+        A sentence for each group whose reduction is lost.
+    """
+    stated, reached = _lrs(saved, then, reached=False), _lrs(saved, then, reached=True)
+    wanted = _lrs(optimizer.param_groups, now, reached=False)
+    notes: list[str] = []
+    for group in optimizer.param_groups:
+        names = group["param_names"]
+        reduced = {name: reached[name] for name in names if _is_reduced(stated.get(name), reached.get(name))}
+        if not reduced:
+            continue
+        same_lr = all(stated.get(name) == wanted[name] for name in names)
+        if same_lr and len(reduced) == len(names) and len(set(reduced.values())) == 1:
+            group["lr"] = next(iter(reduced.values()))
+            continue
+        before = ", ".join(f"{lr:g}" for lr in dict.fromkeys(reduced.values()))
+        which = f" of {names[0]}{' and others' if len(names) > 1 else ''}" if len(optimizer.param_groups) > 1 else ""
+        notes.append(
+            f"lr{which} is the recipe's again: {_told(wanted[names[0]])}. A plateau had reduced it to {before}, but "
+            f"the recipe's lr or groups have changed since; give the lr you want as an override."
+        )
+    return notes
+
+
+def _lrs(groups: list[dict[str, Any]], recipe: Mapping[str, Any], *, reached: bool) -> dict[str, Any]:
+    """Return each parameter's lr by name: the one in its group, or the one that the recipe states for that group."""
+    own = [group.get("lr", recipe["sgd"]["lr"]) for group in recipe["groups"]]  # unmatched parameters come last
+    stated = [*own, recipe["sgd"]["lr"]][: len(groups)]
+    return {
+        name: group["lr"] if reached else lr
+        for group, lr in zip(groups, stated, strict=True)
+        for name in group["param_names"]
+    }
+
+
+def _is_reduced(stated: Any, reached: Any) -> bool:
+    return isinstance(stated, int | float) and reached != stated  # a schedule moves lr itself, and no plateau then does
+
+
+def _told(lr: Any) -> str:
+    return f"{lr:g}" if isinstance(lr, int | float) else f"the schedule {lr['schedule']}"
+
+
+def _names(groups: list[dict[str, Any]]) -> dict[int, str]:
+    return {index: name for group in groups for index, name in zip(group["params"], group["param_names"], strict=True)}

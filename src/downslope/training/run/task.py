@@ -1,0 +1,221 @@
+"""A recipe made into things: its data, model, loss, batches and state, and how many steps they take.
+
+What lives here: what a run is made of before it starts, and the facts and lines that say so. What does not: files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+import downslope
+from downslope import kernel
+from downslope.core.errors import DataError
+from downslope.core.schedules import Schedule
+from downslope.core.schedules.schedule import exact
+from downslope.core.settings import Settings
+from downslope.core.shown import shown
+from downslope.recipe.load import to_table
+from downslope.recipe.schema import Recipe
+from downslope.training.data import Dataset, load_data
+from downslope.training.models import build_model
+from downslope.training.run.batches import Batches
+from downslope.training.run.environment import describe_environment
+from downslope.training.run.losses import weigh_classes
+from downslope.training.run.objective import Objective, build_objective
+from downslope.training.run.state import TrainingState, build_state, checksum_of
+from downslope.training.workers.workers import ALONE, Workers
+
+if TYPE_CHECKING:
+    from downslope.training.workers.sharded import Sharding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a run is made of.
+
+    Attributes:
+        recipe: The recipe as it was given.
+        dataset: Its data.
+        fingerprint: Checksum of the data.
+        objective: What is learned.
+        batches: Which examples each step takes.
+        state: The model and all that changes with it.
+        total_steps: Steps until the run is finished.
+        sharding: The model's sharding over several workers, or None.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    fingerprint: str
+    objective: Objective
+    batches: Batches
+    state: TrainingState
+    total_steps: int
+    sharding: Sharding | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `run.json` holds: plain facts for those who read the run later."""
+        recipe, data = self.recipe, self.dataset
+        groups = self.state.optimizer.param_groups
+        matches: list[str | None] = [", ".join(group.patterns) for group in recipe.groups]
+        return {
+            "format": 1,
+            "downslope": downslope.__version__,
+            "environment": describe_environment(),
+            "data": {
+                "name": data.name,
+                "train_examples": len(data.train_inputs),
+                "held_out_examples": len(data.held_out_inputs),
+                "input_shape": list(data.train_inputs.shape[1:]),
+                "classes": data.classes,
+                **_most_frequent(data),
+                **({"class_names": list(data.class_names)} if data.class_names else {}),
+                "fingerprint": self.fingerprint,
+            },
+            "steps_per_epoch": self.batches.steps_per_epoch,
+            "total_steps": self.total_steps,
+            "parameters": {name: list(p.shape) for name, p in self.state.model.named_parameters()},
+            "groups": [
+                {"match": match, "parameters": list(group["param_names"])}
+                for match, group in zip([*matches, None][: len(groups)], groups, strict=True)
+            ],
+        }
+
+    def lines(self, folder: Path) -> list[str]:
+        """Return the lines that training begins with.
+
+        Args:
+            folder: The run folder.
+        """
+        data, model = self.dataset, self.state.model
+        kinds = "" if data.classes is None else f", {data.classes} classes"
+        count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        groups = f", {len(self.recipe.groups)} group(s) with settings of their own" if self.recipe.groups else ""
+        per_epoch, per_step = self.batches.steps_per_epoch, self.recipe.data.batch_size * self.recipe.train.accumulate
+        learned, held_out = len(data.train_inputs), len(data.held_out_inputs)
+        return [
+            f"data        {data.name}: {learned:,} examples to learn from, {held_out:,} held out{kinds}",
+            *(f"            {shown(note, 400)}" for note in data.notes),
+            f"model       {self.recipe.model.name}: {count:,} parameters",
+            f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
+            f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
+            f"runs on     torch {torch.__version__}, {torch.get_num_threads()} thread(s)",
+            f"step        {kernel.backend()}",
+            f"run folder  {folder}",
+        ]
+
+
+def _most_frequent(data: Dataset) -> dict[str, float]:
+    """Return the share of the most frequent class among the held-out examples, which is right without learning."""
+    targets = data.held_out_targets
+    if data.classes is None or targets.dim() != 1 or targets.is_floating_point() or not len(targets):
+        return {}
+    return {"most_frequent": int(targets.bincount().max()) / len(targets)}
+
+
+def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:
+    """Return what a recipe's run is made of, before its first step.
+
+    Args:
+        recipe: The recipe.
+        workers: Who shares the work; where the recipe says so, the model too.
+
+    Raises:
+        DownslopeError: If something in it cannot be had, or does not fit together.
+    """
+    dataset = weigh_classes(recipe, load_data(recipe))
+    model = build_model(recipe, dataset)
+    sharding = _shard(model, dataset, workers) if recipe.train.parallel == "sharded" else None
+    train = recipe.train
+    batches = Batches(
+        count=len(dataset.train_inputs),
+        batch_size=recipe.data.batch_size,
+        accumulate=train.accumulate,
+        shards=train.shards,
+        seed=recipe.seed,
+        sizes=dataset.sizes(),
+    )
+    in_steps = recipe.in_steps(batches.steps_per_epoch)
+    return Task(
+        recipe=recipe,
+        dataset=dataset,
+        fingerprint=dataset.fingerprint(),
+        objective=build_objective(in_steps, dataset),
+        batches=batches,
+        state=build_state(in_steps, model, metrics=dataset.metrics(train.loss)),
+        total_steps=_count_steps(recipe, batches.steps_per_epoch),
+        sharding=sharding,
+    )
+
+
+def _shard(model: nn.Module, dataset: Dataset, workers: Workers) -> Sharding | None:
+    """Spread a model over the workers, if there are several; each must have built the same."""
+    if dataset.sequences is not None:
+        raise DataError(
+            'train.parallel = "sharded" gathers weights as a model\'s forward pass reaches them, and sequences are '
+            'searched for without one. Use "replicated".'
+        )
+    from downslope.training.workers.joined_workers import Together
+
+    if not isinstance(workers, Together):
+        return None
+    from downslope.training.workers.sharded import Sharding
+
+    first, *others = workers.gather(checksum_of([model.state_dict()]))
+    if any(other != first for other in others):
+        raise DataError(
+            "the model's initial weights differ from worker to worker, so they cannot be sharded: let your function "
+            "draw them from torch's global generator, which the recipe's seed has set."
+        )
+    return Sharding(model, workers)
+
+
+def _count_steps(recipe: Recipe, steps_per_epoch: int) -> int:
+    train = recipe.train
+    if train.steps is not None:
+        return train.steps
+    total = round(exact(train.epochs or 0) * steps_per_epoch)  # exact: a float's product may be infinite
+    if total < 1:
+        raise DataError(
+            f"train.epochs = {train.epochs:g} is less than half a step: an epoch of these data has {steps_per_epoch} "
+            f"step(s). Give at least {1 / steps_per_epoch:.2g}, or train.steps = 1."
+        )
+    if total >= 2**63:
+        raise DataError(f"train.epochs = {train.epochs:g} is more steps than 64 bits can count. Give fewer.")
+    return total
+
+
+def describe_settings(settings: Settings) -> str:
+    """Return settings in one line, without those that are off.
+
+    Example:
+        >>> describe_settings(Settings(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4))
+        'lr 0.1, momentum 0.9 (Nesterov), weight decay 0.0005 (coupled)'
+    """
+    parts = [f"lr {_number(settings.lr)}" + (" (inside the velocity)" if settings.lr_in_velocity else "")]
+    if settings.momentum != 0:
+        parts.append(f"momentum {_number(settings.momentum)}" + (" (Nesterov)" if settings.nesterov else ""))
+    if settings.dampening:
+        parts.append(f"dampening {settings.dampening:g}")
+    if settings.weight_decay != 0:
+        parts.append(f"weight decay {_number(settings.weight_decay)} ({settings.decay})")
+    if settings.maximize:
+        parts.append("ascending")
+    return ", ".join(parts)
+
+
+def _number(value: float | Schedule) -> str:
+    if not isinstance(value, Schedule):
+        return f"{value:g}"
+    table: dict[str, Any] = to_table(value)
+    words = [
+        name if item is True else f"{name} {item['schedule'] if isinstance(item, dict) else item}"
+        for name, item in table.items()
+        if name != "schedule" and item is not False and not isinstance(item, list)
+    ]
+    return f"{table['schedule']} ({', '.join(words)})"

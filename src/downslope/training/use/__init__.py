@@ -1,0 +1,1 @@
+"""Using a trained run: evaluating it, predicting with it."""

@@ -1,0 +1,473 @@
+"""A run opened to be used: its model with trained weights, and how good it is on examples that hold the targets.
+
+A run is complete in itself: what turns a file into the model's numbers is kept in its folder, so that nothing here
+reads the training data but the held-out examples, where these are asked for.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from downslope.core.errors import CheckpointError, DataError, DownslopeError
+from downslope.core.paths import expand_home, expansion_of
+from downslope.core.shown import shown
+from downslope.recipe.schema import Recipe
+from downslope.training.data import Dataset, load_data
+from downslope.training.data.dataset import Examples, take_held_out
+from downslope.training.data.kept import KeptInputs, read_inputs_kept
+from downslope.training.folder.checkpoint import (
+    FOLDER,
+    MANIFEST,
+    checkpoint_folder,
+    is_checkpoint_folder,
+    list_checkpoints,
+    read_checkpoint,
+    read_manifest,
+)
+from downslope.training.folder.neighbouring import describe_no_checkpoint
+from downslope.training.folder.run_folder import EMA, MODEL, RunFolder
+from downslope.training.measuring.class_rates import ClassRates, rate_classes
+from downslope.training.models import build_model
+from downslope.training.run.held_out import measure
+from downslope.training.run.losses import choose, weigh_classes
+from downslope.training.run.objective import LengthRates, Rates, build_objective
+from downslope.training.run.remarks import NONFINITE, not_finite
+from downslope.training.use.input_files import read_examples
+from downslope.training.user_code import is_import_path
+
+CHANGED = (
+    "the data have changed since the run was trained: these are not its held-out examples, and it may have learned "
+    "from some of them"
+)
+NOT_KEPT = (
+    "the run is of an earlier version and keeps nothing of its inputs, so its training data were read for it. Going on "
+    "with it writes down what is missing: downslope resume"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Trained weights and where they came from.
+
+    Attributes:
+        origin: The checkpoint's folder, or a safetensors file.
+        step: Updates done, or None where a file does not say.
+        model: A state_dict.
+        ema: That of the averaged model, or None.
+        data: Fingerprint of the data they were trained on, or None where a file does not say.
+        notes: What a person should know about how they were found.
+    """
+
+    origin: Path
+    step: int | None
+    model: Mapping[str, Tensor]
+    ema: Mapping[str, Tensor] | None = None
+    data: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """A run with its trained model, ready to be used.
+
+    Attributes:
+        recipe: The run's recipe.
+        dataset: What it keeps of its data: forms, names, readers. Where it keeps nothing, the data themselves.
+        kept: What it keeps, or None.
+        weights: The weights and their origin.
+        model: The model with these weights, in evaluation mode.
+        notes: What a person should know.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    kept: KeptInputs | None
+    weights: Weights
+    model: nn.Module
+    notes: tuple[str, ...]
+
+    def held_out(self, data: Dataset | None = None) -> tuple[Dataset, Examples, tuple[str, ...]]:
+        """Return data with the held-out examples in them, these examples, and notes.
+
+        The data are read now. Where they are no longer those of the run, what they hold out is read as the run reads
+        any input: with its classes, columns and means.
+
+        Args:
+            data: The run's data where they are at hand; None to read them.
+
+        Raises:
+            DataError: If they cannot be read.
+        """
+        if self.kept is None:
+            return self.dataset, take_held_out(self.dataset, None), ()
+        reader, examples, why = self.dataset.reader, None, ""
+        try:
+            found = load_data(self.recipe) if data is None else data
+            if found.fingerprint() == self.kept.fingerprint:
+                return replace(found, class_weights=self.kept.class_weights), take_held_out(found, None), ()
+            examples = None if reader is not None else _held_out_alike(self.dataset, found)
+        except DownslopeError as error:
+            why = str(error)
+        try:  # they may be no data to learn from any more, and yet some to read
+            examples = reader.held_out(self.recipe) if reader is not None else examples
+        except DownslopeError as error:
+            why = why or str(error)
+        if examples is None:
+            raise DataError(
+                f"the held-out examples cannot be read: {why} The run itself needs no data any more: give examples of "
+                "your own with --input, or put the data back."
+            ) from None
+        if isinstance(examples, Dataset):
+            return examples, take_held_out(examples, None), (CHANGED,)
+        return self.dataset, examples, (CHANGED, *examples.notes)
+
+    def rate(
+        self, dataset: Dataset, inputs: Tensor, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
+    ) -> Rates:
+        """Return how good the model is on examples.
+
+        Args:
+            dataset: The data that the examples belong to.
+            inputs: Shape (examples, ...).
+            targets: Shape (examples, ...).
+            model: With other weights; None for the run's own.
+            keep: Whether to return the outputs, too.
+        """
+        return measure(
+            self.model if model is None else model,
+            build_objective(self.recipe, dataset),  # an evaluation never asks for a schedule's value
+            inputs,
+            targets,
+            seed=self.recipe.seed,
+            step=self.weights.step or 0,
+            keep_outputs=keep,
+        )
+
+
+def evaluate_run(run: str | Path, checkpoint: str = "last", source: str | Path | None = None) -> dict[str, Any]:
+    """Return how good a run's model is on its held-out examples, or on those of a file.
+
+    Args:
+        run: The run folder.
+        checkpoint: "last", "best", the folder of a checkpoint, or a safetensors file.
+        source: A file or folder that holds inputs and targets, as `predict_run` takes it; None for the held-out
+            examples.
+
+    Returns:
+        "run", "checkpoint" (where the weights came from), "step" (updates done, or None), "examples", "loss",
+        "accuracy" in [0, 1] where there are classes, "rmse", "mae" and "r2" where targets are numbers, in their own
+        unit, error rates where sequences are written, "nonfinite_outputs" where some outputs are no finite numbers, the
+        same with "ema_" before them where there is an average, and "notes". Where one class is to be told, "classes":
+        a row for each with "class", "name", "examples", "precision", "recall" and "f1" (None where not defined); and
+        "confusion": how often each class (row) was taken for each (column), unless there are very many. "refused": how
+        many examples of a file the model cannot be given. Where some held-out inputs are longer than any learned from,
+        "by_length": for each length "shortest", "longest" (the same, unless there are very many lengths), "longer"
+        (than any learned from), "examples" and the error rates.
+
+    Raises:
+        CheckpointError: If the run or its weights are missing, damaged, or of another model.
+        DataError: If the examples cannot be read.
+    """
+    opened = open_run(run, checkpoint)
+    weights = opened.weights
+    if source is None:
+        dataset, examples, notes = opened.held_out()
+    else:
+        dataset, examples = read_rated(opened, source)
+        notes = examples.notes
+    inputs, targets, left_out = _rated(examples)
+    notes = (*notes, *left_out)
+    found: dict[str, Any] = {}
+    for prefix, state in (("", weights.model), ("ema_", weights.ema)):
+        if state is None:
+            continue
+        load_weights(opened.model, state, weights.origin)
+        rates = opened.rate(dataset, inputs, targets, keep=not prefix)
+        found |= {prefix + name: value for name, value in rates.metrics.items()}
+        if NONFINITE in rates.metrics:
+            bad, whose = int(rates.metrics[NONFINITE]), " of the averaged model" if prefix else ""
+            said = f"{bad:,} of {rates.asked:,} outputs{whose} are no finite numbers; none of these counts as right"
+            notes = (*notes, said)
+        elif said := not_finite(rates.metrics):
+            notes = (*notes, f"{said}{' with the averaged model' if prefix else ''}")
+        if rates.by_length:
+            found[f"{prefix}by_length"] = [_as_table(one) for one in rates.by_length]
+        by_class = None if prefix else classes_of(dataset, targets, rates.outputs)
+        if by_class is not None:
+            found["classes"] = by_class.table(dataset.class_names)
+            found |= {} if by_class.confusion is None else {"confusion": by_class.confusion.tolist()}
+    return {
+        "run": str(run),
+        "checkpoint": str(weights.origin),
+        "step": weights.step,
+        "examples": len(inputs),
+        **found,
+        "refused": len(examples.refused),
+        "notes": [*opened.notes, *notes],
+    }
+
+
+def classes_of(dataset: Dataset, targets: Tensor, outputs: Tensor | None) -> ClassRates | None:
+    """Return the rates of each class, or None where an example has not one class to be told.
+
+    Args:
+        dataset: The data.
+        targets: Class indices.
+        outputs: What the model returned.
+    """
+    if dataset.classes is None or outputs is None or outputs.ndim != 2 or targets.ndim != 1:
+        return None
+    chosen, answered = choose(outputs)
+    return rate_classes(targets, torch.where(answered, chosen, -1), max(dataset.classes, outputs.shape[1]))
+
+
+def read_rated(opened: TrainedRun, source: str | Path) -> tuple[Dataset, Examples]:
+    """Return the examples of a file or folder that holds the targets too, and data that they belong to.
+
+    Args:
+        opened: The run.
+        source: The file or folder.
+
+    Raises:
+        DataError: If it cannot be read, or lacks targets.
+    """
+    dataset = opened.dataset
+    if dataset.sequences is not None:
+        from downslope.training.sequences.pairs import read_pairs
+
+        return read_pairs(source, dataset)
+    if dataset.reader is not None:
+        return dataset, dataset.reader(source, rated=True)
+    return dataset, read_examples(source, dataset, rated=True)
+
+
+def _rated(examples: Examples) -> tuple[Tensor, Tensor, list[str]]:
+    """Return the inputs that have a target, these targets, and a note on those that are left out."""
+    targets, known = examples.targets, examples.known
+    if targets is None or known is None or len(known) == 0:
+        reasons = list(examples.refused.values())[:1]
+        raise DataError("; ".join(["there is no example with a target to rate", *reasons]) + ".")
+    notes: list[str] = []
+    if examples.refused:
+        first = next(iter(examples.refused.values()))
+        notes.append(f"{len(examples.refused):,} of {len(examples):,} examples are not rated; the first: {first}")
+    if len(known) < len(examples.inputs):
+        notes.append(
+            f"{len(examples.inputs) - len(known):,} of {len(examples):,} examples have no target that is known"
+        )
+    return examples.inputs[known], targets, notes
+
+
+def _held_out_alike(form: Dataset, found: Dataset) -> Dataset:
+    """Return data whose held-out examples are those found, in the forms and with the symbols and names of the run.
+
+    Raises:
+        DataError: If they do not fit the run.
+    """
+    if form.sequences is not None:
+        from downslope.training.sequences.pairs import respell
+
+        return respell(found, form)
+    for part in ("inputs", "targets"):
+        then, now = (getattr(data, f"train_{part}") for data in (form, found))
+        if (then.shape[1:], then.dtype) != (now.shape[1:], now.dtype):
+            raise DataError(
+                f"its {part} have become {now.dtype} of shape {tuple(now.shape[1:])}; the run's were {then.dtype} of "
+                f"shape {tuple(then.shape[1:])}."
+            )
+    if form.classes is not None and found.classes != form.classes:
+        raise DataError(f"it has {found.classes} classes now; the run learned {form.classes}.")
+    return replace(form, held_out_inputs=found.held_out_inputs, held_out_targets=found.held_out_targets)
+
+
+def _as_table(rated: LengthRates) -> dict[str, Any]:
+    table = {name: getattr(rated, name) for name in ("shortest", "longest", "longer", "examples")}
+    return {**table, **rated.rates}
+
+
+def open_run(run: str | Path, checkpoint: str = "last") -> TrainedRun:
+    """Return a run with its trained model.
+
+    Args:
+        run: The run folder.
+        checkpoint: As in `evaluate_run`.
+
+    Raises:
+        CheckpointError: As in `evaluate_run`.
+    """
+    folder = RunFolder(run)
+    recipe = folder.recipe()
+    weights = find_weights(folder.path, checkpoint)
+    kept = read_inputs_kept(folder.path)
+    dataset, notes = _what_is_known(recipe, kept)
+    notes = (*weights.notes, *notes)
+    then = weights.data
+    if then is not None and then != (dataset.fingerprint() if kept is None else kept.fingerprint):
+        notes = (*notes, CHANGED if kept is None else "these weights were trained on other data than the run's")
+    model = build_model(recipe, dataset)
+    load_weights(model, weights.model, weights.origin)
+    return TrainedRun(recipe=recipe, dataset=dataset, kept=kept, weights=weights, model=model.eval(), notes=notes)
+
+
+def _what_is_known(recipe: Recipe, kept: KeptInputs | None) -> tuple[Dataset, tuple[str, ...]]:
+    """Return the data without examples, as the run keeps them, and notes."""
+    if kept is None:
+        try:
+            return weigh_classes(recipe, load_data(recipe)), (NOT_KEPT,)
+        except DownslopeError as error:
+            raise DataError(f"{NOT_KEPT.split(',', maxsplit=1)[0]}; its training data are needed: {error}") from None
+    form = kept.dataset()
+    if not is_import_path(recipe.model.name):
+        return form, ()
+    # A function of one's own may look at the examples, and keep what it saw where no checkpoint does.
+    try:
+        found = load_data(recipe)
+        why = "" if found.fingerprint() == kept.fingerprint else "they have changed since"
+    except DownslopeError as error:
+        found, why = form, str(error).rstrip(".")
+    if not why:
+        return replace(found, class_weights=kept.class_weights, reader=form.reader), ()
+    note = (
+        f"model.name = {shown(recipe.model.name)!r} was called without the data that the run was trained on ({why}): a "
+        "model that holds numbers of theirs elsewhere than in its parameters and buffers answers otherwise now"
+    )
+    return form, (note,)
+
+
+def find_weights(run: Path, checkpoint: str) -> Weights:
+    """Return the weights that `checkpoint` names, as in `evaluate_run`."""
+    if checkpoint == "last":
+        return _last(run)
+    if checkpoint == "best":
+        return _best(run)
+    path = expand_home(checkpoint, CheckpointError)
+    if path.is_dir():
+        if not is_checkpoint_folder(path):
+            raise CheckpointError(
+                f"--checkpoint {checkpoint}{expansion_of(checkpoint)}: {describe_no_checkpoint(path)} {_allowed(run)}"
+            )
+        return _from_checkpoint(path)
+    if path.is_file():
+        return _from_file(path)
+    raise CheckpointError(f"{checkpoint}{expansion_of(checkpoint)}: there is no such checkpoint. {_allowed(run)}")
+
+
+def _allowed(run: Path) -> str:
+    return (
+        "Give last, best, the folder of a checkpoint, or a .safetensors file, such as in `downslope evaluate "
+        f"{shlex.quote(str(run))} --checkpoint last`. {_list_of(run)}"
+    )
+
+
+def load_weights(model: nn.Module, state: Mapping[str, Tensor], origin: Path) -> None:
+    """Load a state_dict whose every name, shape and dtype must fit.
+
+    Args:
+        model: The model.
+        state: Tensors by name.
+        origin: Where they came from, for the message.
+
+    Raises:
+        CheckpointError: If a name is missing or superfluous, or a shape or dtype differs; all are listed.
+    """
+    expected = {name: _form(tensor) for name, tensor in model.state_dict().items()}
+    got = {name: _form(tensor) for name, tensor in state.items()}
+    misfits = [
+        *(f"{name} is missing" for name in expected.keys() - got.keys()),
+        *(f"{name} is not in the model" for name in got.keys() - expected.keys()),
+        *(
+            f"{name} is {got[name]} where the model has {expected[name]}"
+            for name in expected.keys() & got.keys()
+            if expected[name] != got[name]
+        ),
+    ]
+    if misfits:
+        raise CheckpointError(f"{origin}: these weights are of another model: {'; '.join(sorted(misfits))}.")
+    model.load_state_dict(dict(state))
+
+
+def _form(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _last(run: Path) -> Weights:
+    notes: list[str] = []
+    for folder in reversed(list_checkpoints(run)):
+        try:
+            return _from_checkpoint(folder, tuple(notes))
+        except CheckpointError as error:
+            notes.append(f"passed over {error}")
+    if (run / MODEL).is_file():
+        return _from_file(run / MODEL, tuple(notes))
+    reasons = f" {'; '.join(notes)}." if notes else ""
+    raise CheckpointError(f"{run}: holds no weights yet, neither a checkpoint nor {MODEL}.{reasons}")
+
+
+def _best(run: Path) -> Weights:
+    for folder in reversed(list_checkpoints(run)):
+        try:
+            best = read_manifest(folder)["state"]["best"]["best_step"]
+        except CheckpointError:
+            continue
+        if best is None:
+            raise CheckpointError(
+                f"{run}: no evaluation yet whose outputs were all finite numbers, so no checkpoint is the best. "
+                "Use last."
+            )
+        return _from_checkpoint(checkpoint_folder(run, best))
+    raise CheckpointError(f"{run}: has no checkpoint that could be the best. {_list_of(run)}")
+
+
+def _from_checkpoint(folder: Path, notes: tuple[str, ...] = ()) -> Weights:
+    try:
+        found = read_checkpoint(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from None
+    return Weights(
+        origin=folder,
+        step=found.step,
+        model=found.tensors["model"],
+        ema=found.tensors.get("ema"),
+        data=found.manifest["data"],
+        notes=notes,
+    )
+
+
+def _from_file(path: Path, notes: tuple[str, ...] = ()) -> Weights:
+    """Return the weights of a safetensors file; beside a run's final weights lie those of the averaged model."""
+    ema = path.with_name(EMA)
+    is_checkpoint = path.with_name(MANIFEST).is_file()
+    if is_checkpoint and path.name == MODEL:
+        return _from_checkpoint(path.parent, notes)  # its manifest can vouch for the file
+    return Weights(
+        origin=path,
+        step=None,
+        model=_read(path),
+        ema=_read(ema) if path.name == MODEL and ema.is_file() else None,
+        notes=notes,
+    )
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(
+            f"{path}: is no safetensors file: {error}. Other formats are not read: they can run code."
+        ) from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}.") from None
+
+
+def _list_of(run: Path) -> str:
+    names = [str(folder) for folder in list_checkpoints(run)]
+    return f"The run's are {', '.join(names)}." if names else f"{run / FOLDER} holds none."

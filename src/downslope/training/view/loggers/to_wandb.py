@@ -1,0 +1,53 @@
+"""Weights & Biases: a run of a project; WANDB_MODE=offline keeps it on this machine, for ``wandb sync``.
+
+A run is continued by its id. A step is sent once and whole; its service leaves out what comes for a step that is past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from downslope.training.view.loggers.logger import Scalars, Told, merged
+
+
+class _WandB:
+    def __init__(self, told: Told) -> None:
+        import wandb  # pyright: ignore[reportMissingImports] -- installed by those who want it
+
+        self._run: Any = wandb.init(
+            project=told.project,
+            name=told.name,
+            id=told.known.get("id"),
+            resume="allow",
+            config=dict(told.settings),
+            dir=str(told.folder),
+            settings=wandb.Settings(silent=True),
+        )
+        self._position = told.sent if self._run.offline else int(self._run.step)
+
+    def identity(self) -> dict[str, str]:
+        """Return the run's id."""
+        return {"id": self._run.id}
+
+    def position(self) -> int:
+        """Return how far the service has the run; offline, how far we had written it."""
+        return self._position
+
+    def send(self, rows: Sequence[tuple[int, Scalars]]) -> None:
+        """Log each step whole."""
+        for step, scalars in merged(rows):
+            self._run.log(scalars, step=step, commit=True)
+
+    def close(self, *, finished: bool) -> None:
+        """Finish the run; one that was stopped is marked so."""
+        self._run.finish(exit_code=0 if finished else 1)
+
+
+def open_logger(told: Told) -> _WandB:
+    """Return the logger of a run.
+
+    Args:
+        told: What there is to know of the run.
+    """
+    return _WandB(told)

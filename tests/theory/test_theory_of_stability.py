@@ -1,0 +1,147 @@
+"""Stability, damping, optimal settings and the edge of stability, each against the rule run on quadratics."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from simulations import growth, largest_stable
+
+from downslope import Settings
+from downslope.theory import edge, quadratic, stability
+
+MOMENTA = [0.3, 0.9, 0.99]
+
+
+@pytest.mark.parametrize("momentum", MOMENTA)
+@pytest.mark.parametrize(("nesterov", "dampening"), [(False, 0.0), (False, 0.5), (True, 0.0), (True, 0.5)])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+def test_largest_lr_is_where_the_rule_begins_to_grow(momentum, nesterov, dampening, weight_decay):
+    """Found by bisection on the rule's own steps, it agrees to five digits; coupled decay counts as curvature."""
+    formula = stability.largest_lr_nesterov if nesterov else stability.largest_lr_heavy_ball
+    expected = formula(2.0, momentum, weight_decay, dampening)
+
+    def at(lr):
+        how = {"momentum": momentum, "nesterov": nesterov, "dampening": dampening}
+        return Settings(lr=lr, weight_decay=weight_decay, **how), 2.0
+
+    assert largest_stable(at, expected / 3, expected * 3) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_largest_curvature_is_the_same_limit_solved_the_other_way(nesterov):
+    """For lr 0.1 and momentum 0.9 with a coupled decay of 0.5, by bisection over the curvature."""
+    formula = stability.largest_curvature_nesterov if nesterov else stability.largest_curvature_heavy_ball
+    settings = Settings(lr=0.1, momentum=0.9, nesterov=nesterov, weight_decay=0.5)
+    expected = formula(0.1, 0.9, 0.5)
+    assert largest_stable(lambda curvature: (settings, curvature), 1, 100) == pytest.approx(expected, rel=1e-5)
+
+
+def test_at_momentum_0_9_nesterov_shrinks_the_limit_2_8_times():
+    """3.8 / L and 1.357 / L; without momentum both are 2 / L."""
+    assert stability.largest_lr_heavy_ball(1, 0.9) == pytest.approx(3.8)
+    assert stability.largest_lr_nesterov(1, 0.9) == pytest.approx(1.357, abs=5e-4)
+    assert stability.largest_lr_heavy_ball(4, 0) == stability.largest_lr_nesterov(4, 0) == 0.5
+
+
+def test_limits_that_there_are_not():
+    """Nothing is divided by zero: a flat loss, full dampening or lr 0 have no limit."""
+    assert math.isinf(stability.largest_lr_heavy_ball(0, 0.9))
+    assert math.isinf(stability.largest_lr_heavy_ball(1, 0.9, dampening=1.0))
+    assert math.isinf(stability.largest_curvature_nesterov(0, 0.9))
+    assert math.isinf(edge.edge_mini_batch(0, 0.9))
+
+
+def test_edges_of_stability_are_the_limits_of_the_rule():
+    """Full batch: the curvature at which the rule begins to grow, for both forms. Small batches: that of lr_eff."""
+    for nesterov in (False, True):
+        settings = Settings(lr=0.05, momentum=0.8, nesterov=nesterov)
+        limit = largest_stable(lambda curvature, settings=settings: (settings, curvature), 1, 200)
+        assert edge.edge_full_batch(0.05, 0.8, nesterov=nesterov) == pytest.approx(limit, rel=1e-5)
+    plain = Settings(lr=0.05 / (1 - 0.8))  # SGD at the effective lr, which small batches behave like
+    limit = largest_stable(lambda curvature: (plain, curvature), 1, 200)
+    assert edge.edge_mini_batch(0.05, 0.8) == pytest.approx(limit, rel=1e-5)
+
+
+@pytest.mark.parametrize(("lowest", "highest"), [(1.0, 10.0), (0.01, 1.0), (2.0, 2.0), (1.0, 1000.0)])
+def test_optimal_heavy_ball_converges_at_its_rate_and_no_neighbour_is_faster(lowest, highest):
+    """On both ends of the spectrum the rule shrinks by the rate; every nearby (lr, momentum) is slower on one."""
+    best = quadratic.optimal_heavy_ball(lowest, highest)
+    assert _slowest(best.lr, best.momentum, False, lowest, highest) == pytest.approx(best.rate, abs=2e-3)
+    _no_neighbour_is_faster(best, False, lowest, highest)
+
+
+@pytest.mark.parametrize(("lowest", "highest"), [(1.0, 10.0), (0.01, 1.0), (1.0, 1000.0)])
+def test_optimal_nesterov_converges_at_its_rate_and_no_neighbour_is_faster(lowest, highest):
+    """As for the heavy ball, by the rule on the ends of the spectrum and on what lies between."""
+    best = quadratic.optimal_nesterov(lowest, highest)
+    assert _slowest(best.lr, best.momentum, True, lowest, highest) == pytest.approx(best.rate, abs=2e-3)
+    _no_neighbour_is_faster(best, True, lowest, highest)
+
+
+def _slowest(lr, momentum, nesterov, lowest, highest):
+    """Return the larger growth at the two ends: of the rule, run for 4000 steps."""
+    settings = Settings(lr=lr, momentum=momentum, nesterov=nesterov and momentum > 0)
+    return max(growth(settings, lowest), growth(settings, highest))
+
+
+def _no_neighbour_is_faster(best, nesterov, lowest, highest):
+    for lr in (0.97, 1.0, 1.03):
+        for gap in (0.9, 1.0, 1.1):
+            momentum = max(0.0, 1 - (1 - best.momentum) * gap)
+            settings = Settings(lr=best.lr * lr, momentum=momentum, nesterov=nesterov and momentum > 0)
+            curvatures = [lowest * (highest / lowest) ** (i / 20) for i in range(21)]
+            rates = [quadratic.damping(settings.at(0), curvature).rate for curvature in curvatures]
+            assert max(rates) >= best.rate - 1e-9
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("scaled", [0.05, 0.3, 0.8])
+def test_critical_momentum_divides_creeping_from_oscillating(nesterov, scaled):
+    """Just below it the rule's error keeps its sign in the end; just above, it swings through zero again and again."""
+    critical = quadratic.critical_momentum(scaled / 2, 2.0, nesterov=nesterov)
+    assert quadratic.critical_curvature(scaled / 2, critical, nesterov=nesterov) == pytest.approx(2.0, rel=1e-9)
+    for momentum, regime in ((critical * 0.98, "over-damped"), (critical + 0.02 * (1 - critical), "oscillating")):
+        settings = Settings(lr=scaled / 2, momentum=momentum, nesterov=nesterov)
+        found = quadratic.damping(settings.at(0), 2.0)
+        assert found.regime == regime
+        assert growth(settings, 2.0) == pytest.approx(found.rate, abs=2e-3)
+        assert (_sign_changes(settings, 2.0) > 3) == (regime == "oscillating")
+
+
+def _sign_changes(settings, curvature):
+    from downslope.core.rule import sgd_rule
+
+    param, velocity, signs = 1.0, 0.0, []
+    for _ in range(4000):
+        delta, velocity = sgd_rule(param, curvature * param, velocity, settings.at(0))
+        param += delta
+        length = math.hypot(param, velocity)
+        param, velocity = param / length, velocity / length
+        signs.append(param > 0)
+    return sum(before != after for before, after in itertools.pairwise(signs))
+
+
+@pytest.mark.parametrize("momentum", [0.5, 0.9, 0.99])
+def test_oscillations_die_away_by_the_square_root_of_momentum(momentum):
+    """The rule's own rate along a direction that oscillates; Nesterov's form damps by sqrt(momentum (1 - lr l))."""
+    settings = Settings(lr=0.3, momentum=momentum)
+    assert quadratic.damping(settings.at(0), 1.0).regime == "oscillating"
+    assert growth(settings, 1.0) == pytest.approx(quadratic.oscillation_rate(momentum), abs=1e-3)
+    nesterov = Settings(lr=0.3, momentum=momentum, nesterov=True)
+    assert growth(nesterov, 1.0) == pytest.approx(math.sqrt(momentum * 0.7), abs=1e-3)
+
+
+def test_regimes_of_plain_sgd_by_hand():
+    """lr l = 0.5 creeps by 0.5, 1.5 jumps across by 0.5, 2.5 grows by 1.5 a step."""
+    at = [quadratic.damping(Settings(lr=lr).at(0), 1.0) for lr in (0.5, 1.5, 2.5)]
+    assert [(d.regime, d.rate) for d in at] == [("over-damped", 0.5), ("alternating", 0.5), ("unstable", 1.5)]
+    assert quadratic.damping(Settings(lr=0.5, maximize=True).at(0), 1.0).rate == 0.5  # climbs where l is of -loss
+
+
+def test_without_curvature_only_decay_is_left():
+    """At curvature 0 the rate is the decay's: 0.98 coupled with momentum 0.9 oscillates by sqrt(0.9)."""
+    assert quadratic.damping(Settings(lr=0.1, momentum=0.9).at(0), 0.0).rate == 1.0
+    strong = quadratic.damping(Settings(lr=0.1, momentum=0.9, weight_decay=0.98).at(0), 0.0)
+    assert (strong.regime, round(strong.rate, 6)) == ("oscillating", round(math.sqrt(0.9), 6))
