@@ -7,17 +7,14 @@ from types import SimpleNamespace
 import pytest
 
 import downslope
-from downslope.core.errors import RecipeError
 from downslope.explaining import explain_subject
 from downslope.explaining.subject import understand
 from downslope.explaining.terminal import describe
 
-CAN_READ = hasattr(downslope, "read")
-
 
 @pytest.fixture
 def reader(monkeypatch):
-    """Put a reader in the place of `downslope.read` that understands one sentence, as the real one would."""
+    """Replace the reader by one that understands one sentence, as the real one would."""
 
     def read(text, *, language="en"):
         recipe = downslope.load_recipe(overrides=[("sgd.lr", "0.1"), ("sgd.weight_decay", "1e-4"), ("title", '""')])
@@ -28,7 +25,7 @@ def reader(monkeypatch):
         remark = "The length is not stated." if language == "en" else "没有说明训练多长。"
         return [SimpleNamespace(fields=fields, remarks=[remark], recipe=lambda: recipe)]
 
-    monkeypatch.setattr(downslope, "read", read, raising=False)
+    monkeypatch.setattr("downslope.reading.read", read)
 
 
 def test_what_a_sentence_does_not_say_is_not_invented(reader):
@@ -66,14 +63,6 @@ def test_a_file_of_words_is_read(reader, tmp_path):
     assert downslope.explain(str(path)).run.batch_size == 256
 
 
-def test_without_a_reader_a_sentence_is_no_file(monkeypatch):
-    """Then the message says what can be given."""
-    monkeypatch.setattr(downslope, "read", None, raising=False)
-    with pytest.raises(RecipeError, match="no such file. Give the path of a recipe file"):
-        downslope.explain("lr 0.1")
-
-
-@pytest.mark.skipif(not CAN_READ, reason="this Downslope cannot read sentences yet")
 @pytest.mark.parametrize(
     ("sentence", "steps"),
     [

@@ -31,7 +31,7 @@ WALKS = [
 
 def _expected(settings):
     scalars = settings.at(0)
-    gain = velocity.effective_lr(scalars.lr, scalars.momentum, scalars.dampening, nesterov=scalars.nesterov)
+    gain = velocity.gain_of(scalars)
     forgotten = forgetting.forgotten_per_step(scalars)
     return (
         rotation.equilibrium_norm(gain, forgotten) ** 4,

@@ -9,7 +9,7 @@ import pytest
 from simulations import growth, largest_stable
 
 from downslope import Settings
-from downslope.theory import edge, quadratic, stability
+from downslope.theory import quadratic, stability
 
 MOMENTA = [0.3, 0.9, 0.99]
 
@@ -50,7 +50,7 @@ def test_limits_that_there_are_not():
     assert math.isinf(stability.largest_lr_heavy_ball(0, 0.9))
     assert math.isinf(stability.largest_lr_heavy_ball(1, 0.9, dampening=1.0))
     assert math.isinf(stability.largest_curvature_nesterov(0, 0.9))
-    assert math.isinf(edge.edge_mini_batch(0, 0.9))
+    assert math.isinf(stability.edge_mini_batch(0, 0.9))
 
 
 def test_edges_of_stability_are_the_limits_of_the_rule():
@@ -58,10 +58,10 @@ def test_edges_of_stability_are_the_limits_of_the_rule():
     for nesterov in (False, True):
         settings = Settings(lr=0.05, momentum=0.8, nesterov=nesterov)
         limit = largest_stable(lambda curvature, settings=settings: (settings, curvature), 1, 200)
-        assert edge.edge_full_batch(0.05, 0.8, nesterov=nesterov) == pytest.approx(limit, rel=1e-5)
+        assert stability.edge_full_batch(0.05, 0.8, nesterov=nesterov) == pytest.approx(limit, rel=1e-5)
     plain = Settings(lr=0.05 / (1 - 0.8))  # SGD at the effective lr, which small batches behave like
     limit = largest_stable(lambda curvature: (plain, curvature), 1, 200)
-    assert edge.edge_mini_batch(0.05, 0.8) == pytest.approx(limit, rel=1e-5)
+    assert stability.edge_mini_batch(0.05, 0.8) == pytest.approx(limit, rel=1e-5)
 
 
 @pytest.mark.parametrize(("lowest", "highest"), [(1.0, 10.0), (0.01, 1.0), (2.0, 2.0), (1.0, 1000.0)])

@@ -1,7 +1,7 @@
-"""`explain`: a recipe's numbers and what they mean, as data, put together.
+"""`explain`: a recipe's numbers and what they mean.
 
-Its parts are in `explaining/`, the formulas in `theory/`; it is shown by `explaining/describe.py`, the command line and
-the page.
+`quantities.py`, `run_course.py` and `remarks.py` find the numbers, by the formulas of `theory/`; `sections.py` puts
+them into words; `terminal.py` and `page.py` lay these out.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from downslope.core.errors import SettingsError
@@ -17,12 +16,13 @@ from downslope.core.groups import Group
 from downslope.core.rule_text import equations
 from downslope.core.schedules.schedule import as_float
 from downslope.core.settings import Settings
-from downslope.explaining.explanation import Explanation, GroupEffect, Neighbour, RunSize
+from downslope.explaining.explanation import Explanation, GroupEffect, Item, Neighbour, RunSize
 from downslope.explaining.famous import FAMOUS
 from downslope.explaining.quantities import batch_rows, damping_rows, items_of, stretches_at
 from downslope.explaining.remarks import remarks_of
 from downslope.explaining.run_course import Course, run_size
 from downslope.explaining.subject import Subject, understand
+from downslope.explaining.terminal import describe
 from downslope.recipe.schema import Recipe
 from downslope.theory import forgetting
 
@@ -76,7 +76,7 @@ def explain_subject(
     steps: int | None = None,
     curvature: float | Iterable[float] | None = None,
 ) -> Explanation:
-    """Return the explanation of what has been understood; `explain` says the rest."""
+    """Return the explanation of what has been understood, as `explain` does."""
     for name, value in (("examples", examples), ("batch_size", batch_size), ("steps", steps)):
         _check_count(name, value)
     curvatures = _curvatures(curvature)
@@ -89,11 +89,11 @@ def explain_subject(
         steps=steps or subject.steps,
     )
     course = Course.of(settings, run)
-    now, peak = course.peak(), course.row(course.peak_tick())
+    now, peak = course.peak(), course.peak_row()
     damping, stretches, memory = damping_rows(now, curvatures), stretches_at(now), forgetting.memory(now)
     extents = course.extents()
     items = items_of(settings, course, run, curvatures, memory, stretches)
-    explanation = Explanation(
+    return Explanation(
         title=subject.title,
         settings=settings,
         recipe=recipe,
@@ -105,18 +105,18 @@ def explain_subject(
         memory=memory,
         stretches=stretches,
         items=items,
-        neighbours=(),
+        neighbours=_neighbours(items),
         damping=damping,
         batches=batch_rows(settings, now, run, peak.weight_decay),
         groups=tuple(_group(group, settings, run) for group in (recipe.groups if recipe else ())),
         remarks=remarks_of(settings, recipe, course, run, damping, memory, extents),
         notes=subject.notes,
+        as_text=describe,
     )
-    return replace(explanation, neighbours=_neighbours(explanation))
 
 
-def _neighbours(explanation: Explanation) -> tuple[Neighbour, ...]:
-    epochs = explanation["decay_epochs"].value if "decay_epochs" in explanation else None
+def _neighbours(items: Iterable[Item]) -> tuple[Neighbour, ...]:
+    epochs = next((item.value for item in items if item.name == "decay_epochs"), None)
     if epochs is None or math.isinf(epochs):
         return ()
     rows = [Neighbour(name=famous.name, epochs=famous.decay_epochs, source=famous.source) for famous in FAMOUS]
@@ -124,8 +124,7 @@ def _neighbours(explanation: Explanation) -> tuple[Neighbour, ...]:
 
 
 def _group(group: Group, settings: Settings, run: RunSize) -> GroupEffect:
-    course = Course.of(group.apply(settings), run)
-    row = course.row(course.peak_tick())
+    row = Course.of(group.apply(settings), run).peak_row()
     return GroupEffect(
         match=group.patterns,
         changes=group.changes(),

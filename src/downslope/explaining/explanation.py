@@ -1,11 +1,9 @@
-"""What an explanation is: frozen tables of numbers, each with its unit, its condition and its source.
-
-How they are computed is in `items.py`, `course.py` and `remarks.py`, every sentence about them in the two languages.
-"""
+"""What an explanation is: frozen tables of numbers, each with its unit, its condition and its source."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -241,6 +239,7 @@ class Explanation:
         groups: What the groups of parameters do.
         remarks: What a person should know.
         notes: What was understood of a sentence, in words, where the recipe was one.
+        as_text: Writes it as text, for `str`.
     """
 
     title: str
@@ -260,6 +259,7 @@ class Explanation:
     groups: tuple[GroupEffect, ...]
     remarks: tuple[Remark, ...]
     notes: tuple[str, ...] = ()
+    as_text: Callable[[Explanation], str] = field(repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Item:
         """Return the item of that name.
@@ -277,37 +277,21 @@ class Explanation:
         return any(item.name == name for item in self.items)
 
     def __str__(self) -> str:
-        """The explanation as English text; `downslope.explaining.terminal` knows Chinese too."""
-        from downslope.explaining.terminal import describe
-
-        return describe(self)
+        """The explanation as English text; `downslope.explaining.terminal` writes Chinese too."""
+        return self.as_text(self)
 
     def to_table(self) -> dict[str, Any]:
         """Return all of it as plain dictionaries, lists, numbers and strings, for JSON.
 
         Infinite numbers become the string "infinity", since JSON has none.
         """
-        parts = {
-            name: getattr(self, name)
-            for name in (
-                "schedule",
-                "extents",
-                "memory",
-                "stretches",
-                "items",
-                "neighbours",
-                "damping",
-                "batches",
-                "groups",
-                "remarks",
-            )
-        }
+        rows = ("schedule", "extents", "memory", "stretches", "items", "neighbours", "damping", "batches", "groups")
         return {
             "title": self.title,
             "equations": [{"left": left, "right": right} for left, right in self.equations],
             "run": _plain(self.run),
             "peak": _plain(self.peak),
-            **{name: _plain(rows) for name, rows in parts.items()},
+            **{name: _plain(getattr(self, name)) for name in (*rows, "remarks")},
             "notes": list(self.notes),
         }
 
@@ -321,6 +305,6 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+    if isinstance(value, float) and math.isinf(value):
         return "infinity" if value > 0 else "-infinity"
     return value

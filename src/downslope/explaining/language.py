@@ -1,13 +1,10 @@
-"""The sentences of a language, as its file has them: `english.toml`, `chinese.toml`.
-
-What lives here: loading a language, filling a sentence, and numbers as people read them. What does not: any sentence.
-"""
+"""The sentences of a language, out of its file (`english.toml`, `chinese.toml`), and numbers as people read them."""
 
 from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -40,14 +37,17 @@ class Words:
     famous: Mapping[str, str]
 
     def say(self, name: str, /, **numbers: Any) -> str:
-        """Return a sentence with its numbers put in.
-
-        Args:
-            name: Name of the sentence.
-            numbers: What to put between the braces; floats are written by `short`.
-        """
+        """Return the sentence of that name with its numbers put in, floats as `short` writes them."""
         shown = {key: short(value) if isinstance(value, float) else value for key, value in numbers.items()}
         return self.text[name].format(**shown)
+
+    def join(self, texts: Iterable[str]) -> str:
+        """Return texts with the language's comma between them."""
+        return self.text["comma"].join(texts)
+
+    def join_clauses(self, texts: Iterable[str]) -> str:
+        """Return texts with the language's semicolon between them."""
+        return self.text["semicolon"].join(texts)
 
     def has(self, name: str) -> bool:
         """Return whether there is a sentence of that name."""
@@ -56,10 +56,7 @@ class Words:
 
 @lru_cache
 def words_of(lang: str) -> Words:
-    """Return the sentences of a language.
-
-    Args:
-        lang: "en" or "zh".
+    """Return the sentences of a language, "en" or "zh".
 
     Raises:
         SettingsError: If it is another.

@@ -1,8 +1,4 @@
-"""The page of an explanation: one HTML file that needs no network and no script.
-
-What lives here: putting the page together and writing it. What does not: what it says (`recipes/explaining`), its plots
-(`explained_curves.py`, `explained_maps.py`, `explained_paths.py`), and its layout (`explained.html.j2`, `page.css`).
-"""
+"""The page of an explanation: one HTML file that needs no network and no script, laid out by `page.html.j2`."""
 
 from __future__ import annotations
 
@@ -11,24 +7,16 @@ from pathlib import Path
 
 from downslope import __version__
 from downslope.core.errors import DownslopeError, MissingDependencyError
-from downslope.explaining.document import write_document
 from downslope.explaining.explanation import Explanation
-from downslope.explaining.language import epochs_text, short, whole, words_of
+from downslope.explaining.language import Words, epochs_text, short, whole, words_of
 from downslope.explaining.plots import describe_paths, draw_curves, draw_damping_map, draw_decay_map, draw_paths
+from downslope.explaining.sections import write_document
 
 _SYMBOL = re.compile(r"\b(param|grad|velocity|lr|momentum|weight_decay|g)\b")
 
 
 def write_page(explanation: Explanation, out: Path | str, *, lang: str = "en") -> Path:
-    """Write the page of an explanation.
-
-    Args:
-        explanation: The explanation.
-        out: The HTML file to write; replaced if it exists.
-        lang: "en" or "zh".
-
-    Returns:
-        `out`.
+    """Write the page of an explanation, in English ("en") or Chinese ("zh"), to an HTML file, and return its path.
 
     Raises:
         DownslopeError: If `out` is a folder.
@@ -44,11 +32,7 @@ def write_page(explanation: Explanation, out: Path | str, *, lang: str = "en") -
 
 
 def render(explanation: Explanation, *, lang: str = "en") -> str:
-    """Return the page as HTML.
-
-    Args:
-        explanation: The explanation.
-        lang: "en" or "zh".
+    """Return the page as HTML, in English ("en") or Chinese ("zh").
 
     Raises:
         MissingDependencyError: If matplotlib or jinja2 is not installed.
@@ -76,7 +60,7 @@ def render(explanation: Explanation, *, lang: str = "en") -> str:
         lang=words.say("language"),
         say=words.say,
         document=document,
-        headlines=_headlines(explanation, lang),
+        headlines=_headlines(explanation, words),
         split=_SYMBOL.split,
         valley=describe_paths(explanation, words),
         plots={name: [plot for plot in drawn if plot is not None] for name, drawn in plots.items()},
@@ -84,9 +68,8 @@ def render(explanation: Explanation, *, lang: str = "en") -> str:
     return re.sub(r"\n\s*\n+", "\n", text)
 
 
-def _headlines(explanation: Explanation, lang: str) -> list[tuple[str, str, str]]:
+def _headlines(explanation: Explanation, words: Words) -> list[tuple[str, str, str]]:
     """Return the numbers at the top: (what it is, the number, its unit)."""
-    words = words_of(lang)
     found = [(words.say("schedule.effective_lr"), short(explanation.peak.effective_lr, 3), "")]
     if "velocity_horizon" in explanation:
         value = whole(explanation["velocity_horizon"].value or 0.0)

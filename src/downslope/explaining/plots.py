@@ -1,7 +1,4 @@
-"""The curves of an explanation: what the schedule does over the run.
-
-What lives here: which curves there are, and drawing them. What does not: the values, which are the schedules' own.
-"""
+"""The plots of an explanation's page: curves of the schedule, maps of regimes and of timescales, walks in a valley."""
 
 from __future__ import annotations
 
@@ -12,13 +9,13 @@ from itertools import islice
 from typing import Any
 
 from downslope.core.number_text import number_text
-from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.rule import sgd_rule
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.explaining.explanation import Explanation, ScheduleRow
 from downslope.explaining.famous import FAMOUS
 from downslope.explaining.language import Words, short
-from downslope.explaining.run_course import Course, quarters
+from downslope.explaining.run_course import Course, evenly
 from downslope.exporting.boundaries import walk
 from downslope.plot.svg import INK, LINES, SIZE, SOFT, WARN, Plot, as_html, begin, name_axes, number, style
 from downslope.theory.direction import stretches_of
@@ -26,7 +23,88 @@ from downslope.theory.forgetting import forgotten_per_step
 from downslope.theory.stability import largest_lr_heavy_ball, largest_lr_nesterov
 from downslope.theory.velocity import effective_lr
 
-# The maps of an explanation
+# What the schedule does over the run
+
+_POINTS = 240
+_SIZE = (440, 232)
+
+
+def draw_curves(explanation: Explanation, words: Words) -> list[Plot]:
+    """Return plots of lr, and of momentum, weight decay and its timescale where they move; none without a schedule."""
+    course = Course.of(explanation.settings, explanation.run)
+    settings = course.settings
+    if settings is None or course.length() < 2:
+        return []
+    rows = _sampled(course)
+    in_epochs = rows[0].epoch is not None
+    times = [float(row.epoch if row.epoch is not None else row.step or 0) for row in rows]
+    time = words.say("schedule.epoch" if in_epochs else "schedule.step")
+    lines = [
+        (words.say("page.lr.legend"), [row.lr for row in rows]),
+        (words.say("page.effective.legend"), [row.effective_lr for row in rows]),
+    ]
+    if rows[0].effective_lr == rows[0].lr:
+        lines = lines[:1]
+    plots = [_curve("lr", words.say("page.lr"), times, lines, time)]
+    for name in ("momentum", "weight_decay"):
+        if isinstance(getattr(settings, name), Schedule):
+            label = words.say(f"page.{name}")
+            plots.append(_curve(name, label, times, [(label, [getattr(row, name) for row in rows])], time))
+    if explanation.settings.weight_decay and isinstance(settings.lr, Schedule):
+        unit = "epochs" if rows[0].decay_epochs is not None else "steps"
+        values = [getattr(row, f"decay_{unit}") for row in rows]
+        if any(value is not None and math.isfinite(value) for value in values):
+            label = f"{words.say('page.timescale')}{words.say('comma')}{words.say(f'page.unit.{unit}')}"
+            plots.append(_curve("timescale", label, times, [(label, values)], time))
+    return plots
+
+
+def _sampled(course: Course) -> list[ScheduleRow]:
+    """Return rows at evenly spread steps, and on both sides of every boundary."""
+    length = course.length()
+    ticks = set(evenly(length, _POINTS))
+    settings = course.settings or course.given
+    moving = [v for v in (settings.lr, settings.momentum, settings.weight_decay) if isinstance(v, Schedule)]
+    for boundary in islice(walk(moving, 0, length), _POINTS):
+        ticks |= {boundary - 1, boundary}
+    return [course.row(tick) for tick in sorted(ticks)]
+
+
+def _curve(
+    key: str, title: str, times: Sequence[float], lines: Sequence[tuple[str, Sequence[float]]], time: str
+) -> Plot:
+    with style("a page"):
+        figure, axes = begin(_SIZE)
+        values = [value for _, line in lines for value in line if math.isfinite(value)]
+        positive = [value for value in values if value > 0]
+        log = len(positive) > 0 and max(positive) > 15 * min(positive) and key != "momentum"
+        if log:
+            axes.set_yscale("log", nonpositive="mask")
+            low, high = min(positive), max(positive)
+            if key == "timescale":  # near lr 0 it grows beyond all bounds, and what matters is where it is small
+                high = min(high, low * 1e4)
+            else:
+                low = max(low, high * 1e-4)
+            axes.set_ylim(low * 0.7, high * 1.5)
+        for index, (_, line) in enumerate(lines):
+            shown = [value if math.isfinite(value) and (value > 0 or not log) else math.nan for value in line]
+            axes.plot(times, shown, color=LINES[index], linewidth=1.7, zorder=3)
+        axes.xaxis.set_major_formatter(number)
+        axes.yaxis.set_major_formatter(number)
+        if log:
+            from matplotlib import ticker
+
+            axes.yaxis.set_major_locator(ticker.LogLocator(numticks=6))
+            axes.yaxis.set_minor_locator(ticker.NullLocator())
+        axes.margins(x=0.01)
+        name_axes(axes, time)
+        described = "; ".join(f"{name}: {short(line[0])} ... {short(line[-1])}" for name, line in lines)
+        svg = as_html(figure, f"curve-{key}", title, described, _SIZE)
+    named = tuple((index, name) for index, (name, _) in enumerate(lines)) if len(lines) > 1 else ()
+    return Plot(title, "", svg, key=named)
+
+
+# Which regime lies where, and which timescale
 
 _LOWEST, _HIGHEST = 1e-4, 30.0
 _TIMESCALES = (1.0, 3.0, 10.0, 30.0, 100.0)
@@ -50,30 +128,17 @@ class Edges:
 
 
 def regime_edges(momentum: float, dampening: float = 0.0, *, nesterov: bool = False, decoupled: float = 0.0) -> Edges:
-    """Return where along lr times curvature the rule begins to swing, to jump across, and to grow.
-
-    Args:
-        momentum: Momentum.
-        dampening: Dampening.
-        nesterov: Whether momentum is Nesterov's.
-        decoupled: What decay that is not coupled takes per step.
+    """Return the edges for a momentum; `decoupled` is what decay that is not coupled takes per step.
 
     Example:
         >>> edges = regime_edges(0.25)
         >>> [round(edge, 3) for edge in (edges.swings, edges.jumps, edges.grows)]
         [0.25, 2.25, 2.5]
     """
-    now = StepScalars(
-        lr=1.0,
-        momentum=momentum,
-        dampening=dampening if momentum else 0.0,
-        nesterov=nesterov and momentum > 0,
-        grad_scale=1.0,
-        grad_in=1.0,
-        velocity_out=1.0,
-        coupled_decay=0.0,
-        decoupled_decay=decoupled,
+    plain = Settings(
+        lr=1.0, momentum=momentum, dampening=dampening if momentum else 0.0, nesterov=nesterov and momentum > 0
     )
+    now = replace(plain.at(0), decoupled_decay=decoupled)
     found = stretches_of(now)
     starts = {stretch.regime: stretch.start for stretch in reversed(found)}  # of each regime, its first stretch
     ends = {stretch.regime: stretch.end for stretch in reversed(found)}
@@ -84,12 +149,7 @@ def regime_edges(momentum: float, dampening: float = 0.0, *, nesterov: bool = Fa
 
 
 def draw_damping_map(explanation: Explanation, words: Words) -> Plot | None:
-    """Return the map of regimes with this recipe's point for every curvature that was given; None at lr 0.
-
-    Args:
-        explanation: The explanation.
-        words: The language.
-    """
+    """Return the map of regimes with this recipe's point for every curvature that was given; None at lr 0."""
     peak, settings = explanation.peak, explanation.settings
     if not peak.lr or settings.dampening == 1:
         return None
@@ -118,7 +178,7 @@ def draw_damping_map(explanation: Explanation, words: Words) -> Plot | None:
         _write_regimes(axes, words)
         name_axes(axes, words.say("page.damping.x"), words.say("page.damping.y"))
         title = words.say("page.damping")
-        curvatures = words.say("comma").join(short(row.curvature) for row in explanation.damping)
+        curvatures = words.join(short(row.curvature) for row in explanation.damping)
         name = "page.damping.caption" if points else "page.damping.caption.any"
         caption = words.say(name, curvatures=curvatures)
         return Plot(title, caption, as_html(figure, "damping-map", title, caption, SIZE))
@@ -143,10 +203,6 @@ def draw_decay_map(explanation: Explanation, words: Words) -> Plot | None:
 
     In epochs, right is effective lr times steps per epoch; where an epoch's steps are not known, it is effective lr and
     the lines are in steps. Weight decay of any kind is drawn as the coupled one that forgets as fast.
-
-    Args:
-        explanation: The explanation.
-        words: The language.
     """
     peak = explanation.peak
     steps = explanation["decay_steps"].value if "decay_steps" in explanation else None
@@ -154,7 +210,8 @@ def draw_decay_map(explanation: Explanation, words: Words) -> Plot | None:
         return None
     per_epoch = explanation.run.steps_per_epoch
     points = [
-        (famous.effective_lr * (famous.steps_per_epoch if per_epoch else 1.0), famous.weight_decay) for famous in FAMOUS
+        (one.effective_lr * (one.steps_per_epoch if per_epoch else 1.0), one.settings.at(0).coupled_decay)
+        for one in FAMOUS
     ]
     own = (peak.effective_lr * (per_epoch or 1.0), 1 / (steps * peak.effective_lr))
     if not all(1e-12 < coordinate < 1e12 for coordinate in own):  # the famous recipes would be a dot in a corner
@@ -252,9 +309,6 @@ def walks_of(explanation: Explanation) -> list[Walk]:
 
     A recipe without momentum is shown with 0.9 too, and one without decay with a coupled one, so that there is
     something to compare. The lr is the recipe's largest, lowered until all four are stable.
-
-    Args:
-        explanation: The explanation.
     """
     given, peak = explanation.settings, explanation.peak
     momentum = peak.momentum or 0.9
@@ -300,12 +354,7 @@ def _walk(settings: Settings) -> list[tuple[float, float]]:
 
 
 def draw_paths(explanation: Explanation, words: Words) -> list[Plot]:
-    """Return the four walks as small plots.
-
-    Args:
-        explanation: The explanation.
-        words: The language.
-    """
+    """Return the four walks as small plots."""
     walks = walks_of(explanation)
     xs = [x for path in walks for x, _ in path.points] + [0.0]
     ys = [y for path in walks for _, y in path.points] + [0.0]
@@ -328,12 +377,7 @@ def draw_paths(explanation: Explanation, words: Words) -> list[Plot]:
 
 
 def describe_paths(explanation: Explanation, words: Words) -> str:
-    """Return what the walks are, in words.
-
-    Args:
-        explanation: The explanation.
-        words: The language.
-    """
+    """Return what the walks are, in words."""
     settings = walks_of(explanation)[0].settings
     momentum = words.say("page.paths.momentum", momentum=settings.momentum)
     return words.say("page.paths.caption", steps=STEPS, decay=STRONG, lr=settings.lr, momentum=momentum)
@@ -354,87 +398,3 @@ def _draw_valley(canvas: Any, box: tuple[float, float, float, float]) -> None:
     canvas.set_yticks([])
     for spine in canvas.spines.values():
         spine.set_visible(False)
-
-
-_POINTS = 240
-_SIZE = (440, 232)
-
-
-def draw_curves(explanation: Explanation, words: Words) -> list[Plot]:
-    """Return the plots of lr, and of momentum, weight decay and its timescale where they move; none without a schedule.
-
-    Args:
-        explanation: The explanation.
-        words: The language.
-    """
-    course = Course.of(explanation.settings, explanation.run)
-    settings = course.settings
-    if settings is None or course.length() < 2:
-        return []
-    rows = _sampled(course)
-    in_epochs = rows[0].epoch is not None
-    times = [float(row.epoch if row.epoch is not None else row.step or 0) for row in rows]
-    time = words.say("schedule.epoch" if in_epochs else "schedule.step")
-    lines = [
-        (words.say("page.lr.legend"), [row.lr for row in rows]),
-        (words.say("page.effective.legend"), [row.effective_lr for row in rows]),
-    ]
-    if rows[0].effective_lr == rows[0].lr:
-        lines = lines[:1]
-    plots = [_curve("lr", words.say("page.lr"), times, lines, time)]
-    for name in ("momentum", "weight_decay"):
-        if isinstance(getattr(settings, name), Schedule):
-            label = words.say(f"page.{name}")
-            plots.append(_curve(name, label, times, [(label, [getattr(row, name) for row in rows])], time))
-    if explanation.settings.weight_decay and isinstance(settings.lr, Schedule):
-        unit = "epochs" if rows[0].decay_epochs is not None else "steps"
-        values = [getattr(row, f"decay_{unit}") for row in rows]
-        if any(value is not None and math.isfinite(value) for value in values):
-            label = f"{words.say('page.timescale')}{words.say('comma')}{words.say(f'page.unit.{unit}')}"
-            plots.append(_curve("timescale", label, times, [(label, values)], time))
-    return plots
-
-
-def _sampled(course: Course) -> list[ScheduleRow]:
-    """Return rows at evenly spread steps, and on both sides of every boundary."""
-    length = course.length()
-    ticks = set(quarters(length, _POINTS))
-    settings = course.settings or course.given
-    moving = [v for v in (settings.lr, settings.momentum, settings.weight_decay) if isinstance(v, Schedule)]
-    for boundary in islice(walk(moving, 0, length), _POINTS):
-        ticks |= {boundary - 1, boundary}
-    return [course.row(tick) for tick in sorted(ticks)]
-
-
-def _curve(
-    key: str, title: str, times: Sequence[float], lines: Sequence[tuple[str, Sequence[float]]], time: str
-) -> Plot:
-    with style("a page"):
-        figure, axes = begin(_SIZE)
-        values = [value for _, line in lines for value in line if math.isfinite(value)]
-        positive = [value for value in values if value > 0]
-        log = len(positive) > 0 and max(positive) > 15 * min(positive) and key != "momentum"
-        if log:
-            axes.set_yscale("log", nonpositive="mask")
-            low, high = min(positive), max(positive)
-            if key == "timescale":  # near lr 0 it grows beyond all bounds, and what matters is where it is small
-                high = min(high, low * 1e4)
-            else:
-                low = max(low, high * 1e-4)
-            axes.set_ylim(low * 0.7, high * 1.5)
-        for index, (_, line) in enumerate(lines):
-            shown = [value if math.isfinite(value) and (value > 0 or not log) else math.nan for value in line]
-            axes.plot(times, shown, color=LINES[index], linewidth=1.7, zorder=3)
-        axes.xaxis.set_major_formatter(number)
-        axes.yaxis.set_major_formatter(number)
-        if log:
-            from matplotlib import ticker
-
-            axes.yaxis.set_major_locator(ticker.LogLocator(numticks=6))
-            axes.yaxis.set_minor_locator(ticker.NullLocator())
-        axes.margins(x=0.01)
-        name_axes(axes, time)
-        described = "; ".join(f"{name}: {short(line[0])} ... {short(line[-1])}" for name, line in lines)
-        svg = as_html(figure, f"curve-{key}", title, described, _SIZE)
-    named = tuple((index, name) for index, (name, _) in enumerate(lines)) if len(lines) > 1 else ()
-    return Plot(title, "", svg, key=named)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
 from downslope.explaining.explanation import BatchRow, DampingRow, Item, RunSize
-from downslope.explaining.run_course import Course, gain_of
-from downslope.theory import FORMULAS, batch, direction, edge, forgetting, quadratic, rotation, stability, velocity
+from downslope.explaining.run_course import Course
+from downslope.theory import FORMULAS, batch, direction, forgetting, quadratic, rotation, stability, velocity
 from downslope.theory.direction import Stretch
 from downslope.theory.forgetting import Memory
 
@@ -30,16 +30,7 @@ def items_of(
     memory: Memory,
     stretches: Sequence[Stretch],
 ) -> tuple[Item, ...]:
-    """Return all quantities.
-
-    Args:
-        settings: The settings as given.
-        course: Their course.
-        run: The size of the run.
-        curvatures: The curvatures that were given, increasing.
-        memory: What becomes of a weight.
-        stretches: What a step does along curvatures.
-    """
+    """Return all quantities of some settings; `curvatures` increase."""
     now = course.peak()
     return (
         *_velocity(now, run),
@@ -51,42 +42,39 @@ def items_of(
 
 
 def damping_rows(now: StepScalars, curvatures: Sequence[float]) -> tuple[DampingRow, ...]:
-    """Return how the rule behaves along each curvature.
-
-    Args:
-        now: The scalars of the step.
-        curvatures: Increasing curvatures.
-    """
+    """Return how a step behaves along each curvature."""
     rows: list[DampingRow] = []
     for curvature in curvatures:
-        found = quadratic.damping(now, curvature)
+        regime, rate = quadratic.damping(now, curvature)
         critical = None
         if now.momentum:
-            whole, d = curvature + now.coupled_decay, now.decoupled_decay
-            critical = quadratic.critical_momentum(
-                now.lr, whole, nesterov=now.nesterov, dampening=now.dampening, decoupled=d
-            )
+            critical = quadratic.critical_momentum(now.lr, curvature + now.coupled_decay, **_form(now))
+        half_life = _half_life(rate)
         rows.append(
-            DampingRow(
-                curvature=curvature,
-                regime=found.regime,
-                rate=found.rate,
-                half_life=_half_life(found.rate),
-                critical_momentum=critical,
-            )
+            DampingRow(curvature=curvature, regime=regime, rate=rate, half_life=half_life, critical_momentum=critical)
         )
     return tuple(rows)
 
 
-def batch_rows(settings: Settings, now: StepScalars, run: RunSize, weight_decay: float) -> tuple[BatchRow, ...]:
-    """Return the same training with other batch sizes.
+def _half_life(rate: float) -> float:
+    if rate in (0.0, 1.0):
+        return 0.0 if rate == 0 else math.inf
+    return math.log(2) / abs(math.log(rate))
 
-    Args:
-        settings: The settings as given.
-        now: The scalars of the step with the largest lr.
-        run: The size of the run.
-        weight_decay: Weight decay of that step.
-    """
+
+class _Form(TypedDict):
+    nesterov: bool
+    dampening: float
+    decoupled: float
+
+
+def _form(now: StepScalars) -> _Form:
+    """Return a step's form of momentum and decay, as formulas take them."""
+    return {"nesterov": now.nesterov, "dampening": now.dampening, "decoupled": now.decoupled_decay}
+
+
+def batch_rows(settings: Settings, now: StepScalars, run: RunSize, weight_decay: float) -> tuple[BatchRow, ...]:
+    """Return the same training with other batch sizes, from a step's scalars and its weight decay as given."""
     rows: list[BatchRow] = []
     for factor in FACTORS:
         size = None if run.batch_size is None else run.batch_size * factor
@@ -157,18 +145,15 @@ def _item(name: str, section: str, unit: str, formula: Any, value: float | None,
 
 
 def _velocity(now: StepScalars, run: RunSize) -> Iterator[Item]:
-    yield _item("effective_lr", "velocity", "lr", velocity.effective_lr, gain_of(now))
+    yield _item("effective_lr", "velocity", "lr", velocity.effective_lr, velocity.gain_of(now))
     if not now.momentum:
         return
-    half_life = velocity.velocity_half_life(now.momentum)
-    yield _item(
-        "velocity_horizon", "velocity", "steps", velocity.velocity_horizon, velocity.velocity_horizon(now.momentum)
-    )
-    yield _item("velocity_half_life", "velocity", "steps", velocity.velocity_half_life, half_life)
+    horizon, half_life = velocity.velocity_horizon(now.momentum), velocity.velocity_half_life(now.momentum)
     examples = None if run.batch_size is None else half_life * run.batch_size
-    yield _item(
-        "velocity_half_life_examples", "velocity", "examples", velocity.velocity_half_life, examples, "batch_size"
-    )
+    formula = velocity.velocity_half_life
+    yield _item("velocity_horizon", "velocity", "steps", velocity.velocity_horizon, horizon)
+    yield _item("velocity_half_life", "velocity", "steps", formula, half_life)
+    yield _item("velocity_half_life_examples", "velocity", "examples", formula, examples, "batch_size")
 
 
 _TIMESCALES = {
@@ -201,20 +186,18 @@ def _decay(settings: Settings, now: StepScalars, run: RunSize, memory: Memory) -
 
 
 def _stability(settings: Settings, now: StepScalars, course: Course, curvatures: Sequence[float]) -> Iterator[Item]:
-    how = (now.momentum, now.coupled_decay, now.dampening)
-    other = now.decoupled_decay
     top = curvatures[-1] if curvatures else None
     for name, formula in (
         ("largest_curvature_heavy_ball", stability.largest_curvature_heavy_ball),
         ("largest_curvature_nesterov", stability.largest_curvature_nesterov),
     ):
-        yield _item(name, "stability", "curvature", formula, formula(now.lr, *how, other))
+        value = formula(now.lr, now.momentum, now.coupled_decay, now.dampening, now.decoupled_decay)
+        yield _item(name, "stability", "curvature", formula, value)
     for name, form in _LARGEST_LR.items():
         value = None if top is None else largest_lr(name, settings, course, top)
         yield _item(name, "stability", "lr", form, value, "curvature")
-    for name, observed in (("edge_full_batch", edge.edge_full_batch), ("edge_mini_batch", edge.edge_mini_batch)):
-        value = observed(now.lr, now.momentum, nesterov=now.nesterov, dampening=now.dampening, decoupled=other)
-        yield _item(name, "stability", "curvature", observed, value)
+    for observed in (stability.edge_full_batch, stability.edge_mini_batch):
+        yield _item(observed.__name__, "stability", "curvature", observed, observed(now.lr, now.momentum, **_form(now)))
 
 
 _LARGEST_LR = {
@@ -224,18 +207,11 @@ _LARGEST_LR = {
 
 
 def largest_lr(name: str, settings: Settings, course: Course, curvature: float) -> float:
-    """Return the lr below which the rule is stable along a curvature, with the decay as it then is.
-
-    Args:
-        name: "largest_lr_heavy_ball" or "largest_lr_nesterov".
-        settings: The settings as given.
-        course: Their course.
-        curvature: The curvature.
-    """
-    now, peak = course.peak(), course.row(course.peak_tick())
+    """Return the lr below which the form of that name is stable along a curvature, with the decay as it then is."""
+    now = course.peak()
     per_lr = per_step = 0.0
     if settings.decay in {"decoupled", "corrected"}:  # lr and lr_max go up together
-        per_lr = now.decoupled_decay / now.lr if now.lr else peak.weight_decay
+        per_lr = now.decoupled_decay / now.lr if now.lr else course.peak_row().weight_decay
     elif settings.decay != "coupled":
         per_step = now.decoupled_decay
     return _LARGEST_LR[name](
@@ -244,15 +220,12 @@ def largest_lr(name: str, settings: Settings, course: Course, curvature: float) 
 
 
 def _damping(now: StepScalars, curvatures: Sequence[float], stretches: Sequence[Stretch]) -> Iterator[Item]:
-    d = now.decoupled_decay
-    critical = quadratic.critical_curvature(
-        now.lr, now.momentum, nesterov=now.nesterov, dampening=now.dampening, decoupled=d
-    )
+    critical = quadratic.critical_curvature(now.lr, now.momentum, **_form(now))
     if now.momentum and critical is not None:
         value = critical - now.coupled_decay
         yield _item("critical_curvature", "damping", "curvature", quadratic.critical_curvature, value)
     if not now.nesterov and any(stretch.regime == "oscillating" for stretch in stretches):
-        rate = quadratic.oscillation_rate(now.momentum, d)
+        rate = quadratic.oscillation_rate(now.momentum, now.decoupled_decay)
         yield _item("oscillation_rate", "damping", "per step", quadratic.oscillation_rate, rate)
     several = len(curvatures) > 1 and curvatures[0] > 0
     for kind, formula in (("heavy_ball", quadratic.optimal_heavy_ball), ("nesterov", quadratic.optimal_nesterov)):
@@ -266,12 +239,8 @@ def _damping(now: StepScalars, curvatures: Sequence[float], stretches: Sequence[
 
 
 def stretches_at(now: StepScalars) -> tuple[Stretch, ...]:
-    """Return what a step does along curvatures from 0 upwards; none where curvature makes no difference.
-
-    Args:
-        now: The scalars of the step.
-    """
-    return direction.stretches_of(now) if gain_of(now) > 0 else ()
+    """Return what a step does along curvatures from 0 upwards; none where curvature makes no difference."""
+    return direction.stretches_of(now) if velocity.gain_of(now) > 0 else ()
 
 
 def _rotation(now: StepScalars, course: Course) -> Iterator[Item]:
@@ -291,9 +260,3 @@ def _rotation(now: StepScalars, course: Course) -> Iterator[Item]:
     if ends is not None:
         formula = rotation.equilibrium_gradient_ratio if ends.closed else rotation.equilibrium
         yield _item("equilibrium_gradient_ratio_last", "rotation", "", formula, ends.gradient_ratio)
-
-
-def _half_life(rate: float) -> float:
-    if rate in (0.0, 1.0):
-        return 0.0 if rate == 0 else math.inf
-    return math.log(2) / abs(math.log(rate))

@@ -33,25 +33,14 @@ def remarks_of(
     memory: Memory,
     extents: Sequence[Extent],
 ) -> tuple[Remark, ...]:
-    """Return the remarks, the gravest first.
-
-    Args:
-        settings: The settings as given.
-        recipe: The recipe, if there is one.
-        course: The course of the settings.
-        run: The size of the run.
-        damping: What the rule does along the curvatures that were given.
-        memory: What becomes of a weight.
-        extents: How far what moves goes over the run.
-    """
-    now = course.peak()
-    found = [
-        *_about_lr(now, course, damping, {extent.name: extent for extent in extents}),
-        *_about_decay(settings, now, run, memory, {extent.name: extent for extent in extents}),
+    """Return the remarks on some settings, and on the recipe if there is one; the gravest first."""
+    now, by_name = course.peak(), {extent.name: extent for extent in extents}
+    return (
+        *_about_lr(now, course, damping, by_name),
+        *_about_decay(settings, now, run, memory, by_name),
         *_about_velocity(settings, now, run),
         *(_about_training(recipe) if recipe else ()),
-    ]
-    return tuple(found)
+    )
 
 
 def _about_lr(
@@ -117,19 +106,11 @@ def _copied(now: StepScalars) -> Iterator[Remark]:
 def _not_slow(memory: Memory) -> Remark:
     """Return the remark that the closed form does not hold; of swings, with the steps in which they shrink by e."""
     exact, regime = memory.steps, "unstable"
-    if math.isfinite(memory.steps):
-        regime = _REGIMES[memory.way]
+    if math.isfinite(exact):
+        regime = {"swings": "oscillating", "jumps": "alternating"}.get(memory.way, "over-damped")
         if regime != "over-damped":
             exact = -1 / math.log(memory.rate) if memory.rate else 0.0
     return Remark(name="decay_not_slow", numbers={"formula": memory.formula, "exact": exact, "regime": regime})
-
-
-_REGIMES = {
-    "fades": "over-damped",
-    "at once": "over-damped",
-    "swings": "oscillating",
-    "jumps": "alternating",
-}
 
 
 def _about_velocity(settings: Settings, now: StepScalars, run: RunSize) -> Iterator[Remark]:

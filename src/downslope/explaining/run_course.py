@@ -1,7 +1,7 @@
-"""A recipe's settings over time: what can be said of them with as much as is known about the length of an epoch.
+"""A recipe's settings over time, as far as they can be known without the length of an epoch.
 
 Sizes of a run, the step that an explanation's numbers are of, how far everything moves over the whole run, and the rows
-of the schedule's table. What the numbers mean is `items.py`'s.
+of the schedule's table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from downslope.core.schedules.schedule import exact, value_at
 from downslope.core.settings import Settings, scalars
 from downslope.explaining.explanation import Extent, RunSize, ScheduleRow
 from downslope.exporting.boundaries import steps_to_show, walk, walk_back
-from downslope.theory import forgetting, stability, velocity
+from downslope.theory import forgetting, stability
+from downslope.theory.velocity import gain_of
 
 _TICKS = 1000
 """Into how many parts an epoch is cut where its steps are not known: enough for any boundary that a person writes."""
@@ -42,14 +43,7 @@ def run_size(
     epochs: float | None = None,
     steps: int | None = None,
 ) -> RunSize:
-    """Return how large a run is, as training counts it; None for what does not follow.
-
-    Args:
-        examples: Training examples.
-        batch_size: Examples per batch.
-        accumulate: Batches per step.
-        epochs: Epochs, where these are given.
-        steps: Steps in all, where these are given.
+    """Return how large a run is, as training counts it, with None for what does not follow.
 
     Example:
         >>> run_size(examples=50_000, batch_size=128, epochs=200).total_steps
@@ -116,18 +110,19 @@ class Course:
         """The scalars of the step that the numbers are of."""
         if self.settings is None:
             return _at_upper_bound(self.given)
-        return self.settings.at(self.peak_tick())
+        return self.settings.at(self._peak_tick)
 
-    def peak_tick(self) -> int:
+    def peak_row(self) -> ScheduleRow:
+        """Return the row of that step."""
+        return self.row(self._peak_tick)
+
+    @cached_property
+    def _peak_tick(self) -> int:
         """The tick of the largest effective lr; of several, of the largest lr, then of the strongest decay, the first.
 
         Between boundaries schedules rise or fall, so that the largest lr lies at a boundary; the largest effective lr
         of a momentum that moves too may lie between two, and is found to the nearest tick that is looked at.
         """
-        return self._peak_tick
-
-    @cached_property
-    def _peak_tick(self) -> int:
         if self.settings is None or not self.moves():
             return 0
         settings = self.settings
@@ -157,8 +152,8 @@ class Course:
             ("momentum", lambda i: steps[i].momentum),
             ("weight_decay", lambda i: _number(settings.weight_decay, ticks[i], bounded=False)),
             ("effective_lr", lambda i: gain_of(steps[i])),
-            ("decay_steps", lambda i: _remembers(steps[i])),
-            ("largest_curvature", lambda i: limit_of(steps[i])),
+            ("decay_steps", lambda i: _memory(steps[i]).steps),
+            ("largest_curvature", lambda i: stability.largest_curvature_of(steps[i])),
         ]
         found: list[Extent] = []
         for name, value in shown:
@@ -180,22 +175,21 @@ class Course:
             name=name,
             first=values[0],
             smallest=values[low],
-            smallest_at=self.place(ticks[low]),
+            smallest_at=self._when(ticks[low]),
             largest=values[high],
-            largest_at=self.place(ticks[high]),
+            largest_at=self._when(ticks[high]),
             last=values[-1],
             mean=mean,
         )
 
-    def place(self, tick: int) -> float:
+    def _when(self, tick: int) -> float:
         """A tick in the unit of the table: steps, or epochs where steps are not known."""
         return tick if self.ticks_are_steps or not self.per_epoch else tick / self.per_epoch
 
     def row(self, tick: int, *, after_gap: bool = False) -> ScheduleRow:
         """Return the row of a tick; that of the largest lr, without a step, where ticks are not known."""
         now = self.peak() if self.settings is None else self.settings.at(tick)
-        remembered = _remembered(now)
-        decay = remembered.steps
+        memory = _memory(now)
         weight_decay = self.given.weight_decay if self.settings is None else self.settings.weight_decay
         per_epoch = self.per_epoch
         return ScheduleRow(
@@ -205,9 +199,9 @@ class Course:
             momentum=now.momentum,
             weight_decay=_number(weight_decay, tick, bounded=self.settings is None),
             effective_lr=gain_of(now),
-            decay_steps=decay,
-            decay_epochs=decay / per_epoch if per_epoch and self.ticks_are_steps else None,
-            memory=remembered.way,
+            decay_steps=memory.steps,
+            decay_epochs=memory.steps / per_epoch if per_epoch and self.ticks_are_steps else None,
+            memory=memory.way,
             after_gap=after_gap,
         )
 
@@ -222,7 +216,7 @@ class Course:
                 gap = True
                 continue
             row = self.row(tick, after_gap=gap)
-            if not found or gap or tick == length - 1 or _values(found[-1]) != _values(row):
+            if not found or gap or tick == length - 1 or _numbers(found[-1]) != _numbers(row):
                 found.append(row)
             gap = False
         return tuple(found)
@@ -233,27 +227,19 @@ class Course:
         last = self.length() - 1
         if last < _EVERY:
             return list(range(last + 1))
-        return sorted({tick for tick in self._looked_at() if 0 <= tick <= last} | set(quarters(last + 1, _EVERY)))
+        return sorted({tick for tick in self._looked_at() if 0 <= tick <= last} | set(evenly(last + 1, _EVERY)))
 
     def _looked_at(self) -> Iterator[int]:
         schedules, last = _schedules(self.settings or self.given), self.length() - 1
-        yield 0
-        for boundary in islice(walk(schedules, 0, last), _LOOKED_AT):
-            yield boundary - 1
-            yield boundary
-        for boundary in islice(walk_back(schedules, last, 0), _LOOKED_AT):
-            yield boundary - 1
-            yield boundary
-        yield last
+        yield from (0, last)
+        for boundaries in (walk(schedules, 0, last), walk_back(schedules, last, 0)):
+            for boundary in islice(boundaries, _LOOKED_AT):
+                yield from (boundary - 1, boundary)
 
 
 @lru_cache(maxsize=4096)
-def _remembered(now: StepScalars) -> forgetting.Memory:
+def _memory(now: StepScalars) -> forgetting.Memory:
     return forgetting.memory(now)
-
-
-def _remembers(now: StepScalars) -> float:
-    return _remembered(now).steps
 
 
 def _mean(ticks: Sequence[int], values: Sequence[float]) -> float:
@@ -264,23 +250,12 @@ def _mean(ticks: Sequence[int], values: Sequence[float]) -> float:
     return total / (ticks[-1] - ticks[0] + 1)
 
 
-def limit_of(now: StepScalars) -> float:
-    """Return the largest stable curvature of a step."""
-    limit = stability.largest_curvature_nesterov if now.nesterov else stability.largest_curvature_heavy_ball
-    return limit(now.lr, now.momentum, now.coupled_decay, now.dampening, now.decoupled_decay)
-
-
-def gain_of(now: StepScalars) -> float:
-    """Return the effective lr of a step."""
-    return velocity.effective_lr(now.lr, now.momentum, now.dampening, nesterov=now.nesterov)
-
-
-def quarters(length: int, count: int) -> list[int]:
+def evenly(length: int, count: int) -> list[int]:
     """Return ticks spread evenly over a length, first and last among them."""
     return sorted({round(Fraction((length - 1) * i, count)) for i in range(count + 1)})
 
 
-def _values(row: ScheduleRow) -> tuple[float, float, float]:
+def _numbers(row: ScheduleRow) -> tuple[float, float, float]:
     return row.lr, row.momentum, row.weight_decay
 
 

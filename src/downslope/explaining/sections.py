@@ -1,36 +1,194 @@
-"""The first sections of a document: the rule's equations, and the schedule's table.
+"""An explanation in words: which sections there are, in which order, and which sentences and tables each has.
 
-What follows from the numbers is in `sections_numbers.py`.
+The sentences themselves are the languages' (`english.toml`, `chinese.toml`), by name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from downslope.core.groups import BIAS_AND_NORM
 from downslope.core.schedules import Schedule
+from downslope.explaining.document import Document, Note, Section, Sentence, Table
 from downslope.explaining.explanation import Explanation, GroupEffect, Item, Remark, ScheduleRow
-from downslope.explaining.language import Words, epochs_text, short, whole
-from downslope.explaining.parts import Sentence, Table
+from downslope.explaining.language import Words, epochs_text, short, whole, words_of
 from downslope.explaining.quantities import largest_lr
 from downslope.explaining.run_course import Course
 from downslope.theory import FORMULAS
 from downslope.theory.direction import Stretch
 from downslope.theory.forgetting import Memory
 
-# The sections about what follows from the numbers
-
-_NONE: Mapping[str, Any] = MappingProxyType({})
+Parts = Iterator[Sentence | Table]
 
 NEIGHBOURS_NAMED = ("ResNet-50", "Wide ResNet", "DenseNet (CIFAR)")
 """The famous recipes that the sentence about the timescale names; the table has all."""
 
+_UNKNOWN = "\N{EN DASH}"
+_SWINGS = " \N{PLUS-MINUS SIGN}"
+"""Behind a timescale over which a weight does not fade but swings through 0."""
 
-def velocity_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
-    """Yield what the velocity does."""
+_STRONG = " *"
+"""Behind an lr at which decay would be too strong to be scaled."""
+
+
+def write_document(explanation: Explanation, lang: str = "en") -> Document:
+    """Return an explanation in words, in English ("en") or Chinese ("zh").
+
+    Raises:
+        SettingsError: If there is no such language.
+    """
+    words = words_of(lang)
+    sections: list[Section] = []
+    notes: dict[Note, int] = {}
+    for name, make in (
+        ("rule", _rule),
+        ("schedule", _schedule),
+        ("velocity", _velocity),
+        ("decay", _decay),
+        ("stability", _stability),
+        ("damping", _damping),
+        ("rotation", _rotation),
+        ("batch", _batch),
+        ("groups", _groups),
+        ("remarks", _remarks),
+        ("unknown", _unknown),
+        ("notes", _notes),
+    ):
+        parts = tuple(_noted(part, notes) for part in make(explanation, words))
+        if parts:
+            sections.append(Section(name, words.say(f"section.{name}"), parts))
+    known = (
+        words.say(f"run.{name}", n=whole(value))
+        for name in ("batch_size", "steps_per_epoch", "epochs", "total_steps")
+        if (value := getattr(explanation.run, name)) is not None
+    )
+    title = explanation.title or words.say("untitled")
+    return Document(title, run=words.join(known), sections=tuple(sections), notes=tuple(notes))
+
+
+def _noted(part: Sentence | Table, notes: dict[Note, int]) -> Sentence | Table:
+    """Return the part with the number of what it rests on, which is added to the notes if it is new."""
+    if isinstance(part, Table) or part.rests_on is None:
+        return part
+    return replace(part, note=notes.setdefault(part.rests_on, len(notes) + 1))
+
+
+def _rule(explanation: Explanation, words: Words) -> Parts:
+    settings = explanation.settings
+    yield Table("rule", (), explanation.equations, left=2)
+    yield Sentence(words.say("rule.names"))
+    if isinstance(settings.momentum, Schedule):
+        yield Sentence(words.say("rule.heavy_ball.moving"))
+    elif settings.momentum:
+        yield Sentence(words.say("rule.heavy_ball", momentum=settings.momentum))
+    else:
+        yield Sentence(words.say("rule.plain"))
+    if settings.nesterov:
+        yield Sentence(words.say("rule.nesterov"))
+    if settings.weight_decay:
+        yield Sentence(words.say(f"rule.{settings.decay}"))
+    if settings.lr_in_velocity and settings.momentum:
+        yield Sentence(words.say("rule.inside"))
+
+
+def _schedule(explanation: Explanation, words: Words) -> Parts:
+    rows = explanation.schedule
+    if not rows:
+        missing = (name for name in ("batch_size", "examples") if getattr(explanation.run, name) is None)
+        options = words.join(words.say(f"needs.{name}") for name in missing)
+        yield Sentence(words.say("schedule.unknown", options=options))
+        yield Sentence(words.say("schedule.peak", lr=explanation.peak.lr))
+        return
+    yield _schedule_table(explanation, words)
+    if any(row.memory in {"swings", "jumps"} for row in rows) and explanation.settings.weight_decay:
+        yield Sentence(words.say("schedule.swings", sign=_SWINGS.strip()))
+    moving = Course.of(explanation.settings, explanation.run).moves()
+    if not moving:
+        yield Sentence(words.say("schedule.constant", value=explanation.peak.effective_lr))
+        return
+    if moving == ("lr",):
+        values, peak = [row.effective_lr for row in rows], explanation.peak.effective_lr
+        name = "schedule.falls" if peak == values[0] > values[-1] else "schedule.moves"
+        yield Sentence(words.say(name, first=values[0], peak=peak, last=values[-1]))
+    if explanation.extents:
+        yield _extents_table(explanation, words)
+    yield Sentence(_where(explanation, moving, words))
+    if explanation.run.total_steps is None and explanation.run.epochs is None:
+        yield Sentence(words.say("schedule.open"))
+
+
+def _where(explanation: Explanation, moving: tuple[str, ...], words: Words) -> str:
+    """Return of which step all that follows is."""
+    peak = explanation.peak
+    if moving == ("lr",):
+        return words.say("schedule.peak", lr=peak.lr)
+    numbers = words.join(f"{words.say(f'schedule.{name}')} {short(getattr(peak, name))}" for name in moving)
+    in_steps = peak.step is not None
+    at = _when((peak.step if in_steps else peak.epoch) or 0.0, words, in_steps=in_steps)
+    even = len({row.effective_lr for row in explanation.schedule}) == 1
+    return words.say("schedule.strongest" if even else "schedule.fastest", at=at, numbers=numbers)
+
+
+def _extents_table(explanation: Explanation, words: Words) -> Table:
+    """Return how far everything that moves goes over the run."""
+    in_steps = explanation.schedule[0].step is not None
+    rows: list[tuple[str, ...]] = []
+    for extent in explanation.extents:
+        show = whole if extent.name == "decay_steps" else short
+        smallest, largest = (
+            f"{show(value)} ({_when(at, words, in_steps=in_steps)})"
+            for value, at in ((extent.smallest, extent.smallest_at), (extent.largest, extent.largest_at))
+        )
+        mean = _UNKNOWN if extent.mean is None else show(extent.mean)
+        rows.append(
+            (words.say(f"schedule.{extent.name}"), show(extent.first), smallest, largest, show(extent.last), mean)
+        )
+    columns = _headers("extents", words, "quantity", "first", "smallest", "largest", "last", "mean")
+    return Table("extents", columns, tuple(rows), left=1)
+
+
+def _when(at: float, words: Words, *, in_steps: bool) -> str:
+    return words.say("at.step", n=f"{round(at):,}") if in_steps else words.say("at.epoch", n=f"{at:.2f}")
+
+
+def _forgets(row: ScheduleRow, words: Words, *, in_epochs: bool) -> str:
+    if row.memory == "grows":
+        return words.say("memory.grows")
+    shown = epochs_text(row.decay_epochs or 0.0) if in_epochs else whole(row.decay_steps)
+    return shown + _SWINGS if row.memory in {"swings", "jumps"} else shown
+
+
+def _schedule_table(explanation: Explanation, words: Words) -> Table:
+    rows, settings = explanation.schedule, explanation.settings
+    in_epochs = rows[0].decay_epochs is not None
+    in_steps = rows[0].step is not None
+    shown: list[tuple[str, Callable[[ScheduleRow], str]]] = []
+    if in_steps:
+        shown.append(("step", lambda row: f"{row.step:,}"))
+    if rows[0].epoch is not None:
+        shown.append(("epoch", lambda row: f"{row.epoch:.2f}"))
+    shown.append(("lr", lambda row: short(row.lr)))
+    if isinstance(settings.momentum, Schedule):
+        shown.append(("momentum", lambda row: short(row.momentum)))
+    if isinstance(settings.weight_decay, Schedule):
+        shown.append(("weight_decay", lambda row: short(row.weight_decay)))
+    shown.append(("effective_lr", lambda row: short(row.effective_lr)))
+    if settings.weight_decay and in_epochs:
+        shown.append(("decay_epochs", lambda row: _forgets(row, words, in_epochs=True)))
+    elif settings.weight_decay and in_steps:
+        shown.append(("decay_steps", lambda row: _forgets(row, words, in_epochs=False)))
+    lines: list[tuple[str, ...]] = []
+    for row in rows:
+        if row.after_gap:
+            lines.append(("...",) * len(shown))
+        lines.append(tuple(show(row) for _, show in shown))
+    return Table("schedule", _headers("schedule", words, *(name for name, _ in shown)), tuple(lines))
+
+
+def _velocity(explanation: Explanation, words: Words) -> Parts:
     gain, lr = explanation["effective_lr"], explanation.peak.lr
     if not gain.value:
         yield _about(gain, words, "effective_lr.dampened" if lr else "effective_lr.zero")
@@ -39,32 +197,32 @@ def velocity_section(explanation: Explanation, words: Words) -> Iterator[Sentenc
     elif explanation.settings.dampening == 1:
         yield _about(gain, words, "effective_lr.ahead")
     else:
-        yield _about(gain, words, "effective_lr", {"ratio": (gain.value or 0.0) / lr})
-    if explanation.settings.dampening == 1:
-        return
-    for name in ("velocity_horizon", "velocity_half_life", "velocity_half_life_examples"):
-        if name in explanation and explanation[name].value is not None:
-            yield _about(explanation[name], words, name)
+        yield _about(gain, words, "effective_lr", ratio=(gain.value or 0.0) / lr)
+    if explanation.settings.dampening != 1:
+        for name in ("velocity_horizon", "velocity_half_life", "velocity_half_life_examples"):
+            if name in explanation and explanation[name].value is not None:
+                yield _about(explanation[name], words, name)
 
 
-def decay_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+def _decay(explanation: Explanation, words: Words) -> Parts:
     """Yield how long weights remember, beside famous recipes."""
     if "decay_steps" not in explanation:
         yield Sentence(words.say("decay.none"))
         return
     steps, epochs = explanation["decay_steps"], explanation["decay_epochs"]
-    yield _about(steps, words, *_memory(explanation.memory))
+    name, numbers = _memory(explanation.memory)
+    yield _about(steps, words, name, **numbers)
     if epochs.value is not None and explanation.neighbours:
-        others = words.say("semicolon").join(
+        others = words.join_clauses(
             words.say("decay.other", name=other.name, epochs=epochs_text(other.epochs))
             for name in NEIGHBOURS_NAMED
             for other in explanation.neighbours
             if other.name == name
         )
-        yield _about(epochs, words, "decay_epochs", {"others": others})
+        yield _about(epochs, words, "decay_epochs", others=others)
         yield Table(
             "neighbours",
-            tuple(words.say(f"neighbours.{name}") for name in ("name", "epochs", "source")),
+            _headers("neighbours", words, "name", "epochs", "source"),
             tuple(
                 (other.name or words.say("this"), f"{other.epochs:.2f}", words.famous.get(other.name, other.source))
                 for other in explanation.neighbours
@@ -99,18 +257,17 @@ def _memory(memory: Memory) -> tuple[str, dict[str, Any]]:
     return f"decay_steps.{memory.way}", numbers
 
 
-def stability_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
-    """Yield the limits of stability."""
-    nesterov, lr = explanation.settings.nesterov, explanation.peak.lr
-    own, other = ("nesterov", "heavy_ball") if nesterov else ("heavy_ball", "nesterov")
-    momentum = explanation.peak.momentum
+def _stability(explanation: Explanation, words: Words) -> Parts:
+    own, other = ("nesterov", "heavy_ball") if explanation.settings.nesterov else ("heavy_ball", "nesterov")
+    lr, momentum, weight_decay = explanation.peak.lr, explanation.peak.momentum, explanation.peak.weight_decay
     curvature = explanation[f"largest_curvature_{own}"]
-    if (curvature.value or 0.0) <= 0:
+    largest = curvature.value or 0.0
+    if largest <= 0:
         yield _about(curvature, words, "largest_curvature.never")
-    elif math.isinf(curvature.value or 0.0):
+    elif math.isinf(largest):
         yield _about(curvature, words, "largest_curvature.any")
     else:
-        yield _about(curvature, words, "largest_curvature", {"lr": lr})
+        yield _about(curvature, words, "largest_curvature", lr=lr)
         if momentum:
             yield _about(explanation[f"largest_curvature_{other}"], words, f"largest_curvature.other.{other}")
     limit = explanation[f"largest_lr_{own}"]
@@ -118,29 +275,32 @@ def stability_section(explanation: Explanation, words: Words) -> Iterator[Senten
         course = Course.of(explanation.settings, explanation.run)
         forms = {form: _over_l(f"largest_lr_{form}", explanation, course) for form in ("heavy_ball", "nesterov")}
         none = any(text is None for text in forms.values())
-        yield _about(limit, words, "largest_lr.none" if none else "largest_lr.unknown", {} if none else forms)
+        yield _about(limit, words, "largest_lr.none" if none else "largest_lr.unknown", **({} if none else forms))
     elif limit.value == 0:
         yield _about(limit, words, "largest_lr.none")
     else:
-        fits = lr < limit.value
-        percent = 0.0 if math.isinf(limit.value) else 100 * lr / limit.value
-        verdict = words.say(f"largest_lr.{'' if fits else 'un'}stable", lr=lr, percent=short(percent, 3))
         given = explanation.damping[-1].curvature
         if math.isinf(limit.value):
-            yield _about(limit, words, "largest_lr.any", {"curvature": given})
+            yield _about(limit, words, "largest_lr.any", curvature=given)
         else:
-            yield _about(limit, words, "largest_lr", {"curvature": given, "verdict": verdict})
+            name, percent = "stable" if lr < limit.value else "unstable", short(100 * lr / limit.value, 3)
+            verdict = words.say(f"largest_lr.{name}", lr=lr, percent=percent)
+            yield _about(limit, words, "largest_lr", curvature=given, verdict=verdict)
         if momentum:
             yield _about(explanation[f"largest_lr_{other}"], words, f"largest_lr.{other}")
-    if math.isfinite(curvature.value or 0.0) and (curvature.value or 0.0) > 0:
-        decayed = bool(explanation.peak.weight_decay) and explanation.settings.decay == "coupled"
-        name = "edge_full_batch.coupled" if decayed else "edge_full_batch"
-        yield _about(explanation["edge_full_batch"], words, name, {"decay": explanation.peak.weight_decay})
+    if 0 < largest < math.inf:
+        name = (
+            "edge_full_batch.coupled" if weight_decay and explanation.settings.decay == "coupled" else "edge_full_batch"
+        )
+        yield _about(explanation["edge_full_batch"], words, name, decay=weight_decay)
         yield _about(explanation["edge_mini_batch"], words, "edge_mini_batch")
 
 
 def _over_l(name: str, explanation: Explanation, course: Course) -> str | None:
-    """Return the largest lr as a fraction over the unknown curvature L; None where no lr is stable."""
+    """Return the largest lr as a fraction over the unknown curvature L; None where no lr is stable.
+
+    It is a / (L + b), and a and b follow from its values at L = 1 and L = 0.
+    """
     at_1, at_0 = (largest_lr(name, explanation.settings, course, curvature) for curvature in (1.0, 0.0))
     if not at_1:
         return None
@@ -152,8 +312,7 @@ def _over_l(name: str, explanation: Explanation, course: Course) -> str | None:
     return f"{above} / L" if not beside else f"{above} / (L + {short(beside)})"
 
 
-def damping_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
-    """Yield what the rule does along directions."""
+def _damping(explanation: Explanation, words: Words) -> Parts:
     stretches = explanation.stretches
     if not stretches:
         yield Sentence(words.say("damping.still"))
@@ -161,26 +320,26 @@ def damping_section(explanation: Explanation, words: Words) -> Iterator[Sentence
         yield Sentence(words.say("damping.unstable"))
     else:
         wide = [one for one in stretches if short(one.start) != short(one.end)]  # others are narrower than is shown
-        said = words.say("semicolon").join(_stretch(stretch, words) for stretch in wide)
+        said = words.join_clauses(_stretch(stretch, words) for stretch in wide)
         if "critical_curvature" in explanation:
-            yield _about(explanation["critical_curvature"], words, "damping.stretches", {"stretches": said})
+            yield _about(explanation["critical_curvature"], words, "damping.stretches", stretches=said)
         else:
             yield Sentence(words.say("damping.stretches", stretches=said))
     if "oscillation_rate" in explanation:
         rate = explanation["oscillation_rate"]
         half_life = math.log(2) / -math.log(rate.value or 0.5)
-        yield _about(rate, words, "oscillation_rate", {"half_life": half_life})
+        yield _about(rate, words, "oscillation_rate", half_life=half_life)
     if explanation.damping:
         yield Table(
             "damping",
-            tuple(words.say(f"damping.{name}") for name in ("curvature", "regime", "rate", "half_life", "critical")),
+            _headers("damping", words, "curvature", "regime", "rate", "half_life", "critical"),
             tuple(
                 (
                     short(row.curvature),
                     words.say(f"regime.{row.regime}"),
                     f"× {short(row.rate)}",  # noqa: RUF001  # a multiplication sign is meant
-                    "\N{EN DASH}" if row.regime == "unstable" else whole(row.half_life),
-                    "\N{EN DASH}" if row.critical_momentum is None else short(row.critical_momentum),
+                    _UNKNOWN if row.regime == "unstable" else whole(row.half_life),
+                    _UNKNOWN if row.critical_momentum is None else short(row.critical_momentum),
                 )
                 for row in explanation.damping
             ),
@@ -188,8 +347,7 @@ def damping_section(explanation: Explanation, words: Words) -> Iterator[Sentence
     for kind in ("heavy_ball", "nesterov"):
         lr, momentum, rate = (explanation[f"optimal_{kind}_{part}"] for part in ("lr", "momentum", "rate"))
         if lr.value is not None:
-            numbers = {"lr": lr.value, "momentum": momentum.value, "rate": rate.value}
-            yield _about(lr, words, f"optimal.{kind}", numbers)
+            yield _about(lr, words, f"optimal.{kind}", lr=lr.value, momentum=momentum.value, rate=rate.value)
 
 
 def _stretch(stretch: Stretch, words: Words) -> str:
@@ -201,7 +359,7 @@ def _stretch(stretch: Stretch, words: Words) -> str:
     return words.say(name, start=stretch.start, end=stretch.end, regime=regime)
 
 
-def rotation_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+def _rotation(explanation: Explanation, words: Words) -> Parts:
     """Yield what weights before a normalisation layer do."""
     if "rotation_per_step" not in explanation:
         why = "none"
@@ -212,73 +370,46 @@ def rotation_section(explanation: Explanation, words: Words) -> Iterator[Sentenc
         yield Sentence(words.say(f"rotation.{why}"))
         return
     angle = explanation["rotation_per_step"]
-    yield _about(angle, words, "rotation_per_step", {"degrees": math.degrees(angle.value or 0.0)})
+    yield _about(angle, words, "rotation_per_step", degrees=math.degrees(angle.value or 0.0))
     for name in ("equilibrium_norm", "equilibrium_gradient_ratio", "equilibrium_gradient_ratio_last"):
         if name in explanation:
             yield _about(explanation[name], words, name)
 
 
-def _about(item: Item, words: Words, name: str, numbers: Mapping[str, Any] = _NONE) -> Sentence:
-    """Return a sentence about an item, with its formula, condition and source."""
-    return Sentence(
-        words.say(name, value=_shown(item), **numbers),
-        equation=words.equation.get(item.formula, item.equation),
-        valid=words.valid.get(item.formula, item.valid),
-        source=words.source.get(item.formula, item.source),
-    )
-
-
-def _shown(item: Item) -> str:
-    value = item.value or 0.0
-    if item.unit == "epochs":
-        return epochs_text(value)
-    return whole(value) if item.unit in {"steps", "examples"} else short(value)
-
-
-# The last sections of a document
-
-
-def batch_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
-    """Yield what other batch sizes need."""
+def _batch(explanation: Explanation, words: Words) -> Parts:
     if not explanation.batches or not explanation.peak.effective_lr:
         return
     cards = [FORMULAS[name] for name in ("lr_for_batch", "momentum_for_batch", "lr_for_batch_and_momentum")]
-    name, valid, source = cards[2].name, cards[2].valid, cards[2].source
-    yield Sentence(
-        words.say("batch.how"),
-        equation=words.say("semicolon").join(words.equation.get(card.name, card.equation) for card in cards),
-        valid=words.valid.get(name, valid),
-        source=words.source.get(name, source),
-    )
-    sizes = explanation.run.batch_size is not None
+    rests_on = [_note(card.name, card.equation, card.valid, card.source, words) for card in cards]
+    equations = words.join_clauses(note.equation for note in rests_on)
+    yield Sentence(words.say("batch.how"), replace(rests_on[-1], equation=equations))
     moving = explanation.settings.decay != "coupled" and bool(explanation.peak.weight_decay)
-    momentum = bool(explanation.peak.momentum)
-    names = ["factor", *(["size"] if sizes else []), "lr", *(["weight_decay"] if moving else [])]
-    if momentum:
-        names += ["momentum_scaled", "lr_scaled", *(["weight_decay_scaled"] if moving else [])]
+    shown = {
+        "factor": True,
+        "size": explanation.run.batch_size is not None,
+        "lr": True,
+        "weight_decay": moving,
+        "momentum_scaled": bool(explanation.peak.momentum),
+        "lr_scaled": bool(explanation.peak.momentum),
+        "weight_decay_scaled": bool(explanation.peak.momentum) and moving,
+    }
+    names = [name for name, is_shown in shown.items() if is_shown]
     rows: list[tuple[str, ...]] = []
     for row in explanation.batches:
-        cells = {
-            "factor": short(row.factor),
-            "size": whole(row.batch_size or 0),
-            **{name: short(getattr(row, name)) for name in ("lr", "weight_decay", "momentum_scaled", "lr_scaled")},
-            "weight_decay_scaled": short(row.weight_decay_scaled),
-        }
+        cells = {name: short(getattr(row, name)) for name in names if name != "size"}
+        cells |= {"size": whole(row.batch_size or 0)}
         cells["lr"] += "" if row.decay_kept else _STRONG
-        cells["lr_scaled"] += "" if row.decay_kept_scaled else _STRONG
+        if "lr_scaled" in cells and not row.decay_kept_scaled:
+            cells["lr_scaled"] += _STRONG
         rows.append(tuple(cells[name] for name in names))
-    yield Table("batch", tuple(words.say(f"batch.{name}") for name in names), tuple(rows))
+    yield Table("batch", _headers("batch", words, *names), tuple(rows))
     if any(cell.endswith(_STRONG) for row in rows for cell in row):
         yield Sentence(words.say("batch.strong"))
     if explanation.peak.weight_decay and not moving:
         yield Sentence(words.say("batch.factor_only", value=explanation.peak.weight_decay))
 
 
-_STRONG = " *"
-
-
-def groups_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
-    """Yield what each group does."""
+def _groups(explanation: Explanation, words: Words) -> Parts:
     for group in explanation.groups:
         yield Sentence(_group(group, words))
     if explanation.groups:
@@ -298,8 +429,8 @@ def _group(group: GroupEffect, words: Words) -> str:
         memory = words.say("groups.forget_epochs", steps=whole(group.decay_steps), epochs=epochs)
     if group.memory in {"swings", "jumps"}:
         memory += words.say("space") + words.say("groups.swings")
-    changes = words.say("comma").join(f"{name} = {_shown_change(value)}" for name, value in group.changes.items())
-    match = words.say("comma").join(patterns)
+    changes = words.join(f"{name} = {_shown_change(value)}" for name, value in group.changes.items())
+    match = words.join(patterns)
     return words.say("groups.one", match=match, changes=changes, gain=group.effective_lr, memory=memory)
 
 
@@ -311,8 +442,7 @@ def _shown_change(value: Any) -> str:
     return short(value) if isinstance(value, float) else str(value)
 
 
-def remarks_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
-    """Yield the remarks."""
+def _remarks(explanation: Explanation, words: Words) -> Parts:
     for remark in explanation.remarks:
         name, numbers = _variant(explanation, remark), dict(remark.numbers)
         for key in ("steps", "total", "horizon", "formula", "exact", "epoch"):
@@ -324,9 +454,7 @@ def remarks_section(explanation: Explanation, words: Words) -> Iterator[Sentence
             numbers["equal"] = numbers["weight_decay"] * numbers["factor"]
             numbers["factor"] = max(numbers["factor"], 1 / numbers["factor"])
         if "at" in numbers:
-            at = numbers["at"]
-            shown = f"{at:.2f}" if numbers["in_epochs"] else f"{round(at):,}"
-            numbers["at"] = words.say("at.epoch" if numbers["in_epochs"] else "at.step", n=shown)
+            numbers["at"] = _when(numbers["at"], words, in_steps=not numbers["in_epochs"])
         yield Sentence(words.say(f"remark.{name}", **numbers))
 
 
@@ -335,9 +463,7 @@ def _variant(explanation: Explanation, remark: Remark) -> str:
     name, numbers, settings = remark.name, remark.numbers, explanation.settings
     case = ""
     if name == "decay_not_slow":
-        case = {"oscillating": "oscillating", "alternating": "oscillating", "unstable": "unstable"}.get(
-            numbers["regime"], ""
-        )
+        case = {"over-damped": "", "alternating": "oscillating"}.get(numbers["regime"], numbers["regime"])
     elif name == "dampened":
         case = "all" if settings.dampening == 1 else "nesterov" if settings.nesterov else ""
     elif name == "copied_from_coupled":
@@ -347,7 +473,7 @@ def _variant(explanation: Explanation, remark: Remark) -> str:
     return f"{name}.{case}" if case else name
 
 
-def unknown_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
+def _unknown(explanation: Explanation, words: Words) -> Parts:
     """Yield what is not known, and what has to be passed for it."""
     missing: dict[str, list[str]] = {}
     for item in explanation.items:
@@ -359,140 +485,35 @@ def unknown_section(explanation: Explanation, words: Words) -> Iterator[Sentence
             if (label := words.say(f"item.{name}")) not in names:
                 names.append(label)
     for needs, names in missing.items():
-        options = words.say("comma").join(words.say(f"needs.{need}") for need in needs.split(", "))
-        yield Sentence(words.say("unknown.line", names=words.say("comma").join(names), options=options))
+        options = words.join(words.say(f"needs.{need}") for need in needs.split(", "))
+        yield Sentence(words.say("unknown.line", names=words.join(names), options=options))
 
 
-def notes_section(explanation: Explanation, _: Words) -> Iterator[Sentence | Table]:
+def _notes(explanation: Explanation, _: Words) -> Parts:
     """Yield what was understood of a sentence, in the words of its reader."""
     for note in explanation.notes:
         yield Sentence(note)
 
 
-def rule_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
-    """Yield the equations and what they mean."""
-    settings = explanation.settings
-    yield Table("rule", (), explanation.equations, left=2)
-    yield Sentence(words.say("rule.names"))
-    if isinstance(settings.momentum, Schedule):
-        yield Sentence(words.say("rule.heavy_ball.moving"))
-    elif settings.momentum:
-        yield Sentence(words.say("rule.heavy_ball", momentum=settings.momentum))
-    else:
-        yield Sentence(words.say("rule.plain"))
-    if settings.nesterov:
-        yield Sentence(words.say("rule.nesterov"))
-    if settings.weight_decay:
-        yield Sentence(words.say(f"rule.{settings.decay}"))
-    if settings.lr_in_velocity and settings.momentum:
-        yield Sentence(words.say("rule.inside"))
+def _about(item: Item, words: Words, name: str, **numbers: Any) -> Sentence:
+    """Return a sentence about an item, with its formula, condition and source."""
+    rests_on = _note(item.formula, item.equation, item.valid, item.source, words)
+    return Sentence(words.say(name, value=_shown(item), **numbers), rests_on)
 
 
-def schedule_section(explanation: Explanation, words: Words) -> Iterator[Sentence | Table]:
-    """Yield the table and how the effective lr moves."""
-    rows = explanation.schedule
-    if not rows:
-        yield Sentence(words.say("schedule.unknown", options=_options(explanation, words)))
-        yield Sentence(words.say("schedule.peak", lr=explanation.peak.lr))
-        return
-    yield _schedule_table(explanation, words)
-    if any(row.memory in {"swings", "jumps"} for row in rows) and explanation.settings.weight_decay:
-        yield Sentence(words.say("schedule.swings", sign=_SWINGS.strip()))
-    moving = Course.of(explanation.settings, explanation.run).moves()
-    if not moving:
-        yield Sentence(words.say("schedule.constant", value=explanation.peak.effective_lr))
-        return
-    if moving == ("lr",):
-        values, peak = [row.effective_lr for row in rows], explanation.peak.effective_lr
-        name = "schedule.falls" if peak == values[0] > values[-1] else "schedule.moves"
-        yield Sentence(words.say(name, first=values[0], peak=peak, last=values[-1]))
-    if explanation.extents:
-        yield _extents_table(explanation, words)
-    yield Sentence(_where(explanation, moving, words))
-    if explanation.run.total_steps is None and explanation.run.epochs is None:
-        yield Sentence(words.say("schedule.open"))
-
-
-def _where(explanation: Explanation, moving: tuple[str, ...], words: Words) -> str:
-    """Return of which step all that follows is."""
-    peak = explanation.peak
-    if moving == ("lr",):
-        return words.say("schedule.peak", lr=peak.lr)
-    numbers = words.say("comma").join(
-        f"{words.say(f'schedule.{name}')} {short(getattr(peak, name))}" for name in moving
+def _note(formula: str, equation: str, valid: str, source: str, words: Words) -> Note:
+    """Return what a formula's number rests on, in the language's words where it has any."""
+    return Note(
+        words.equation.get(formula, equation), words.valid.get(formula, valid), words.source.get(formula, source)
     )
-    in_steps = peak.step is not None
-    at = _place((peak.step if in_steps else peak.epoch) or 0.0, words, in_steps=in_steps)
-    even = len({row.effective_lr for row in explanation.schedule}) == 1
-    return words.say("schedule.strongest" if even else "schedule.fastest", at=at, numbers=numbers)
 
 
-def _extents_table(explanation: Explanation, words: Words) -> Table:
-    """Return how far everything that moves goes over the run."""
-    in_steps = explanation.schedule[0].step is not None
-    rows: list[tuple[str, ...]] = []
-    for extent in explanation.extents:
-        show = whole if extent.name == "decay_steps" else short
-        rows.append(
-            (
-                words.say(f"schedule.{extent.name}"),
-                show(extent.first),
-                *(
-                    f"{show(value)} ({_place(at, words, in_steps=in_steps)})"
-                    for value, at in (
-                        (extent.smallest, extent.smallest_at),
-                        (extent.largest, extent.largest_at),
-                    )
-                ),
-                show(extent.last),
-                "\N{EN DASH}" if extent.mean is None else show(extent.mean),
-            )
-        )
-    names = ("quantity", "first", "smallest", "largest", "last", "mean")
-    return Table("extents", tuple(words.say(f"extents.{name}") for name in names), tuple(rows), left=1)
+def _shown(item: Item) -> str:
+    value = item.value or 0.0
+    if item.unit == "epochs":
+        return epochs_text(value)
+    return whole(value) if item.unit in {"steps", "examples"} else short(value)
 
 
-def _place(at: float, words: Words, *, in_steps: bool) -> str:
-    return words.say("at.step", n=f"{round(at):,}") if in_steps else words.say("at.epoch", n=f"{at:.2f}")
-
-
-_SWINGS = " \N{PLUS-MINUS SIGN}"
-
-
-def _forgets(row: ScheduleRow, words: Words, *, in_epochs: bool) -> str:
-    if row.memory == "grows":
-        return words.say("memory.grows")
-    shown = epochs_text(row.decay_epochs or 0.0) if in_epochs else whole(row.decay_steps)
-    return shown + _SWINGS if row.memory in {"swings", "jumps"} else shown
-
-
-def _schedule_table(explanation: Explanation, words: Words) -> Table:
-    rows, settings = explanation.schedule, explanation.settings
-    in_epochs = rows[0].decay_epochs is not None
-    in_steps = rows[0].step is not None
-    shown: list[tuple[str, Callable[[ScheduleRow], str]]] = []
-    if in_steps:
-        shown.append(("step", lambda row: f"{row.step:,}"))
-    if rows[0].epoch is not None:
-        shown.append(("epoch", lambda row: f"{row.epoch:.2f}"))
-    shown.append(("lr", lambda row: short(row.lr)))
-    if isinstance(settings.momentum, Schedule):
-        shown.append(("momentum", lambda row: short(row.momentum)))
-    if isinstance(settings.weight_decay, Schedule):
-        shown.append(("weight_decay", lambda row: short(row.weight_decay)))
-    shown.append(("effective_lr", lambda row: short(row.effective_lr)))
-    if settings.weight_decay and in_epochs:
-        shown.append(("decay_epochs", lambda row: _forgets(row, words, in_epochs=True)))
-    elif settings.weight_decay and in_steps:
-        shown.append(("decay_steps", lambda row: _forgets(row, words, in_epochs=False)))
-    lines: list[tuple[str, ...]] = []
-    for row in rows:
-        if row.after_gap:
-            lines.append(("...",) * len(shown))
-        lines.append(tuple(show(row) for _, show in shown))
-    return Table("schedule", tuple(words.say(f"schedule.{name}") for name, _ in shown), tuple(lines))
-
-
-def _options(explanation: Explanation, words: Words) -> str:
-    missing = [name for name in ("batch_size", "examples") if getattr(explanation.run, name) is None]
-    return words.say("comma").join(words.say(f"needs.{name}") for name in missing)
+def _headers(table: str, words: Words, *columns: str) -> tuple[str, ...]:
+    return tuple(words.say(f"{table}.{column}") for column in columns)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from downslope.core.errors import RecipeError, SettingsError
+from downslope.core.errors import SettingsError
 from downslope.core.settings import Settings
 from downslope.recipe.data_instead import refuse_data
 from downslope.recipe.file_or_words import first_recipe, names_a_file, words_of_file
@@ -51,8 +51,7 @@ def understand(given: Any, overrides: Iterable[Override] = (), *, lang: str = "e
     """Return what is to be explained.
 
     Args:
-        given: A recipe, settings, the path of a file, the text of one, or a sentence; None for the embedded default
-            recipe.
+        given: A recipe, settings, the path of a file, the text of one, or a sentence; None for the default recipe.
         overrides: Pairs of a dotted path and a TOML value as text, for a recipe.
         lang: Language of what is noted about a sentence.
 
@@ -100,11 +99,8 @@ def _of_recipe(recipe: Recipe) -> Subject:
 
 def _of_sentence(text: str, overrides: tuple[Override, ...], lang: str) -> Subject:
     """Return what the most plausible reading of a sentence says, and of its sizes only what it or an override says."""
-    import downslope
+    from downslope.reading import read  # its word lists are loaded for a sentence only
 
-    read = getattr(downslope, "read", None)
-    if read is None:
-        raise RecipeError(f"{_shortened(text)}: no such file. Give the path of a recipe file.")
     readings = read(text, language=lang)
     recipe: Recipe = first_recipe(text, readings)
     if overrides:

@@ -1,19 +1,64 @@
-"""An explanation as text for a terminal.
-
-What lives here: how a document is laid out in lines. What does not: what it says (`document.py`).
-"""
+"""An explanation as text for a terminal, where a Chinese character is two columns wide."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from downslope.explaining.document import write_document
+from downslope.explaining.document import Table
 from downslope.explaining.explanation import Explanation
 from downslope.explaining.language import words_of
-from downslope.explaining.parts import Table
+from downslope.explaining.sections import write_document
 
-# Text on a terminal, where a Chinese character is two columns wide
+
+def describe(explanation: Explanation, lang: str = "en", *, width: int = 100) -> str:
+    """Return an explanation as text in English ("en") or Chinese ("zh"), its sentences in `width` columns.
+
+    Raises:
+        SettingsError: If there is no such language.
+
+    Example:
+        >>> from downslope import Settings, explain
+        >>> print(describe(explain(Settings(lr=0.5))).splitlines()[0])
+        These settings
+    """
+    words, document = words_of(lang), write_document(explanation, lang)
+    lines = wrap(document.title, width)
+    lines.append("=" * min(width, max(map(width_of, lines))))
+    if document.run:
+        lines += wrap(document.run, width)
+    for section in document.sections:
+        lines += ["", section.title, "-" * width_of(section.title)]
+        for part in section.parts:
+            if isinstance(part, Table):
+                lines += [f"  {line}" for line in lay_out_table(part)]
+            else:
+                lines += wrap(part.text + (f"{words.say('space')}[{part.note}]" if part.note else ""), width, "  ")
+    title = words.say("section.formulas")
+    lines += ["", title, "-" * width_of(title)]
+    for number, note in enumerate(document.notes, start=1):
+        lines += wrap(note.equation, width, f"  [{number}]".ljust(7), " " * 9)
+        lines += wrap(words.say("holds", valid=note.valid), width, " " * 7, " " * 9)
+        lines += wrap(words.say("from", source=note.source), width, " " * 7, " " * 9)
+    return "\n".join(lines)
+
+
+def lay_out_table(part: Table) -> list[str]:
+    """Return a table's lines, a marked row with a sign before it."""
+    if part.name == "rule":
+        widest = max(len(row[0]) for row in part.rows)
+        return [f"  {left.rjust(widest)} = {right}" for left, right in part.rows]
+    mark = [("> " if index == part.marked else "  ") for index in range(len(part.rows))]
+    marked = part.marked is not None
+    rows = [((mark[i] if marked else "") + row[0], *row[1:]) for i, row in enumerate(part.rows)]
+    headers = (("  " if marked else "") + part.headers[0], *part.headers[1:])
+    if not part.last_left:
+        return table(headers, rows, part.left)
+    lines = table(headers[:-1], [row[:-1] for row in rows], part.left)
+    return [
+        f"{line}  {last}".rstrip() for line, last in zip(lines, (headers[-1], *(row[-1] for row in rows)), strict=True)
+    ]
+
 
 _NEVER_FIRST = frozenset({"Po", "Pe", "Pf"})
 """Kinds of characters that may not begin a line: stops, commas, closing brackets."""
@@ -32,11 +77,8 @@ def width_of(text: str) -> int:
 def wrap(text: str, width: int, indent: str = "", hanging: str | None = None) -> list[str]:
     """Return a text in lines of at most `width` columns; a longer word stands alone.
 
-    Args:
-        text: The text; its spaces may become line breaks, and so may the gaps between Chinese characters.
-        width: Columns.
-        indent: Before the first line.
-        hanging: Before each other line; as `indent` if None.
+    Lines may end at spaces and between Chinese characters. `indent` stands before the first line, `hanging` before each
+    other one; as `indent` if None.
 
     Example:
         >>> wrap("one two three", 8, "- ", "  ")
@@ -93,61 +135,3 @@ def _words(text: str) -> Iterator[tuple[str, str]]:
             word += character
     if word:
         yield space, word
-
-
-def describe(explanation: Explanation, lang: str = "en", *, width: int = 100) -> str:
-    """Return an explanation as text.
-
-    Args:
-        explanation: The explanation.
-        lang: "en" or "zh".
-        width: Columns that sentences may take.
-
-    Raises:
-        SettingsError: If there is no such language.
-
-    Example:
-        >>> from downslope import Settings, explain
-        >>> print(describe(explain(Settings(lr=0.5))).splitlines()[0])
-        These settings
-    """
-    words, document = words_of(lang), write_document(explanation, lang)
-    lines = wrap(document.title, width)
-    lines.append("=" * min(width, max(map(width_of, lines))))
-    if document.run:
-        lines += wrap(document.run, width)
-    for section in document.sections:
-        lines += ["", section.title, "-" * width_of(section.title)]
-        for part in section.parts:
-            if isinstance(part, Table):
-                lines += [f"  {line}" for line in lay_out_table(part)]
-            else:
-                lines += wrap(part.text + (f"{words.say('space')}[{part.note}]" if part.note else ""), width, "  ")
-    title = words.say("section.formulas")
-    lines += ["", title, "-" * width_of(title)]
-    for number, note in enumerate(document.notes, start=1):
-        lines += wrap(note.equation, width, f"  [{number}]".ljust(7), " " * 9)
-        lines += wrap(words.say("holds", valid=note.valid), width, " " * 7, " " * 9)
-        lines += wrap(words.say("from", source=note.source), width, " " * 7, " " * 9)
-    return "\n".join(lines)
-
-
-def lay_out_table(part: Table) -> list[str]:
-    """Return a table's lines, a marked row with a sign before it.
-
-    Args:
-        part: The table.
-    """
-    if part.name == "rule":
-        widest = max(len(row[0]) for row in part.rows)
-        return [f"  {left.rjust(widest)} = {right}" for left, right in part.rows]
-    mark = [("> " if index == part.marked else "  ") for index in range(len(part.rows))]
-    marked = part.marked is not None
-    rows = [((mark[i] if marked else "") + row[0], *row[1:]) for i, row in enumerate(part.rows)]
-    headers = (("  " if marked else "") + part.headers[0], *part.headers[1:])
-    if not part.last_left:
-        return table(headers, rows, part.left)
-    lines = table(headers[:-1], [row[:-1] for row in rows], part.left)
-    return [
-        f"{line}  {last}".rstrip() for line, last in zip(lines, (headers[-1], *(row[-1] for row in rows)), strict=True)
-    ]

@@ -1,8 +1,4 @@
-"""Plots as SVG that stands inside a page: its colours are the page's, light or dark, its text is text.
-
-What lives here: matplotlib's settings, the stand-ins for the page's colours, and turning what matplotlib writes into a
-piece of HTML. What does not: any plot.
-"""
+"""Plots as SVG inside a page: their colours are the page's, light or dark, and their text stays text."""
 
 from __future__ import annotations
 
@@ -52,10 +48,7 @@ _STYLE = {
 
 @contextmanager
 def style(what: str) -> Iterator[None]:
-    """Draw with our settings, whatever a person's own matplotlibrc says.
-
-    Args:
-        what: What is being made, for the message where matplotlib is missing: "a report".
+    """Draw with our settings, whatever a person's own matplotlibrc says; `what` is being made ("a report").
 
     Raises:
         MissingDependencyError: If matplotlib is not installed.
@@ -73,7 +66,7 @@ def style(what: str) -> Iterator[None]:
 
 
 def number(value: float, _: Any = None) -> str:
-    """Return the label of a tick: 20k for 20,000, and from a milliard on the power of ten, 2e22.
+    """Return the label of a tick: 20k for 20,000, and from a billion on the power of ten, 2e22.
 
     Example:
         >>> [number(value) for value in (9000, 20_000, 2.5e6, 8e8, 1.5e9, 1e22)]
@@ -114,8 +107,6 @@ def as_html(figure: Any, key: str, title: str, description: str, size: tuple[int
     )
 
 
-# A plot on a page, and the empty axes that every one begins with.
-
 SIZE = (440, 300)
 """Width and height of a plot, in the units of its text."""
 
@@ -140,13 +131,7 @@ class Plot:
 
 
 def begin(size: tuple[int, int] = SIZE, *, left: int = 52, bottom: int = 42) -> tuple[Any, Any]:
-    """Return (figure, axes), empty.
-
-    Args:
-        size: Width and height.
-        left: Room on the left.
-        bottom: Room below.
-    """
+    """Return (figure, axes), empty, with so much room on the left and below."""
     from matplotlib.figure import Figure
 
     width, height = size

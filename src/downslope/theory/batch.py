@@ -1,8 +1,8 @@
 """The same training with another batch size: what lr, momentum and weight decay become.
 
-What lives here: the two conversions, with momentum kept and with the velocity's half-life kept in examples. Both keep
-the effective lr per example and the decay in epochs. What does not: how large a batch may be; that is a matter of
-measuring the gradient's noise.
+Two conversions: momentum kept, or the velocity's half-life kept in examples. Both keep the effective lr per example and
+the decay in epochs. `factor` is the new batch size over the old. How large a batch may be is a matter of measuring the
+gradient's noise.
 """
 
 from __future__ import annotations
@@ -20,10 +20,6 @@ _NOISE = (
 def lr_for_batch(lr: float, factor: float) -> float:
     """Return the lr for a batch `factor` times as large, momentum kept.
 
-    Args:
-        lr: Learning rate.
-        factor: New batch size over old.
-
     Example:
         >>> lr_for_batch(0.1, 4)
         0.4
@@ -38,10 +34,6 @@ def lr_for_batch(lr: float, factor: float) -> float:
 )
 def momentum_for_batch(momentum: float, factor: float) -> float:
     """Return the momentum for a batch `factor` times as large that remembers as many examples.
-
-    Args:
-        momentum: Momentum.
-        factor: New batch size over old.
 
     Example:
         >>> momentum_for_batch(0.5, 2)
@@ -58,14 +50,7 @@ def momentum_for_batch(momentum: float, factor: float) -> float:
 def lr_for_batch_and_momentum(
     lr: float, momentum: float, factor: float, dampening: float = 0.0, *, nesterov: bool = False
 ) -> float:
-    """Return the lr for a batch `factor` times as large whose momentum is `momentum_for_batch`.
-
-    Args:
-        lr: Learning rate.
-        momentum: Momentum of the smaller batch.
-        factor: New batch size over old.
-        dampening: Dampening, which stays.
-        nesterov: Whether momentum is Nesterov's.
+    """Return the lr for a batch `factor` times as large whose momentum is `momentum_for_batch`; dampening stays.
 
     Example:
         >>> round(lr_for_batch_and_momentum(0.1, 0.5, 2), 12)
@@ -85,11 +70,7 @@ def lr_for_batch_and_momentum(
 def weight_decay_for_batch(weight_decay: float, decay: str, factor: float, lr_factor: float) -> float:
     """Return the weight decay for a batch `factor` times as large that forgets over as many epochs.
 
-    Args:
-        weight_decay: Weight decay.
-        decay: Way of weight decay, as in `Settings`.
-        factor: New batch size over old.
-        lr_factor: New lr over old, where the effective lr grows by `factor`.
+    `lr_factor` is the new lr over the old, where the effective lr grows by `factor`.
 
     Example:
         >>> weight_decay_for_batch(0.02, "independent", 2, 2)

@@ -1,7 +1,4 @@
-"""What every formula carries: its equation, when it holds, and where it comes from.
-
-What lives here: the card and the decorator that attaches it. What does not: any formula.
-"""
+"""What every formula carries: its equation, when it holds, and where it comes from."""
 
 from __future__ import annotations
 
@@ -34,13 +31,7 @@ FORMULAS: dict[str, Formula] = {}
 
 
 def formula(equation: str, *, valid: str, source: str) -> Callable[[Function], Function]:
-    """Return a decorator that files a function's card under its name and leaves the function as it is.
-
-    Args:
-        equation: The equation as text.
-        valid: When it holds.
-        source: Where it comes from.
-    """
+    """Return a decorator that files a function's card under its name and leaves the function as it is."""
 
     def file(function: Function) -> Function:
         name = function.__name__

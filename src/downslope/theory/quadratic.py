@@ -1,61 +1,41 @@
 """How a step behaves on a quadratic, curvature by curvature: which momentum damps it, and the best that can be had.
 
-Critical damping and the optimal settings in closed form, and `damping`, which asks the rule itself (`direction.py`).
-The limits of stability are `stability.py`'s.
+Critical damping and the optimal settings in closed form, and `damping`, which asks the rule itself. Coupled decay is
+part of a `curvature` l, of the lowest m and of the highest L; `decoupled` is d, what any other decay takes per step.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from downslope.theory.direction import Regime, direction_of
+from downslope.core.rule import StepScalars
+from downslope.theory.direction import Damping, direction_of
 from downslope.theory.formula import formula
+
+_FROM_M_TO_L = (
+    "on a quadratic with curvatures from m to L, without gradient noise and dampening; coupled decay is part of the "
+    "curvatures, other decay is left out"
+)
 
 
 @dataclass(frozen=True)
 class Optimum:
-    """The fastest settings for curvatures from m to L.
-
-    Attributes:
-        lr: Learning rate.
-        momentum: Momentum.
-        rate: Factor on the error per step in the long run.
-    """
+    """The fastest settings for curvatures from m to L; `rate` is the factor on the error per step in the long run."""
 
     lr: float
     momentum: float
     rate: float
 
 
-@dataclass(frozen=True)
-class Damping:
-    """How the rule behaves along one direction.
-
-    Attributes:
-        regime: "over-damped" (creeps to the minimum), "oscillating" (swings through it), "alternating" (jumps across it
-            at every step) or "unstable".
-        rate: Factor on the error per step in the long run; above 1 it grows.
-    """
-
-    regime: Regime
-    rate: float
-
-
 @formula(
     "lr* = (2 / (sqrt m + sqrt L))^2, momentum* = ((sqrt k - 1) / (sqrt k + 1))^2, rate (sqrt k - 1) / (sqrt k + 1), "
     "k = L / m",
-    valid="on a quadratic with curvatures from m to L, without gradient noise and dampening; coupled decay is part of "
-    "the curvatures, other decay is left out",
+    valid=_FROM_M_TO_L,
     source="Polyak 1964",
 )
 def optimal_heavy_ball(lowest: float, highest: float) -> Optimum:
-    """Return the fastest heavy ball.
-
-    Args:
-        lowest: Smallest curvature m, above 0.
-        highest: Largest curvature L, >= m.
+    """Return the fastest heavy ball, for 0 < m <= L.
 
     Example:
         >>> optimal_heavy_ball(1.0, 9.0)
@@ -68,16 +48,11 @@ def optimal_heavy_ball(lowest: float, highest: float) -> Optimum:
 
 @formula(
     "lr* = 4 / (3 L + m), momentum* = (sqrt(3 k + 1) - 2) / (sqrt(3 k + 1) + 2), rate 1 - 2 / sqrt(3 k + 1), k = L / m",
-    valid="on a quadratic with curvatures from m to L, without gradient noise and dampening; coupled decay is part of "
-    "the curvatures, other decay is left out",
+    valid=_FROM_M_TO_L,
     source="Lessard, Recht & Packard 2016, table 1",
 )
 def optimal_nesterov(lowest: float, highest: float) -> Optimum:
-    """Return the fastest Nesterov momentum.
-
-    Args:
-        lowest: Smallest curvature m, above 0.
-        highest: Largest curvature L, >= m.
+    """Return the fastest Nesterov momentum, for 0 < m <= L.
 
     Example:
         >>> optimal_nesterov(1.0, 5.0)
@@ -97,13 +72,6 @@ def critical_momentum(
     lr: float, curvature: float, *, nesterov: bool = False, dampening: float = 0.0, decoupled: float = 0.0
 ) -> float | None:
     """Return the momentum that damps a direction critically: below it creeps, above it oscillates; None if none does.
-
-    Args:
-        lr: Learning rate.
-        curvature: Curvature l of the direction.
-        nesterov: Whether momentum is Nesterov's.
-        dampening: Dampening, which stays.
-        decoupled: d, what decay that is not coupled takes per step.
 
     Example:
         >>> critical_momentum(0.25, 1.0), critical_momentum(0.25, 1.0, nesterov=True)
@@ -129,13 +97,6 @@ def critical_curvature(
     lr: float, momentum: float, *, nesterov: bool = False, dampening: float = 0.0, decoupled: float = 0.0
 ) -> float | None:
     """Return the curvature from which on directions oscillate; None where none does.
-
-    Args:
-        lr: Learning rate.
-        momentum: Momentum.
-        nesterov: Whether momentum is Nesterov's.
-        dampening: Dampening.
-        decoupled: d, what decay that is not coupled takes per step.
 
     Example:
         >>> critical_curvature(0.25, 0.25)
@@ -165,11 +126,7 @@ def critical_curvature(
     source="the modulus of the complex eigenvalues of the rule's matrix",
 )
 def oscillation_rate(momentum: float, decoupled: float = 0.0) -> float:
-    """Return the factor per step by which an oscillation of the heavy ball dies away.
-
-    Args:
-        momentum: Momentum.
-        decoupled: d, what decay that is not coupled takes per step, below 1.
+    """Return the factor per step by which an oscillation of the heavy ball dies away, for d < 1.
 
     Example:
         >>> oscillation_rate(0.25)
@@ -183,16 +140,12 @@ def oscillation_rate(momentum: float, decoupled: float = 0.0) -> float:
     valid="on a quadratic, for scalars that stay the same",
     source="the rule itself",
 )
-def damping(scalars: Any, curvature: float) -> Damping:
-    """Return how the rule behaves along a direction, from the rule itself.
-
-    Args:
-        scalars: `StepScalars` of a step.
-        curvature: Curvature of the direction; 0 for a weight without gradient, of which only the decay is left.
+def damping(scalars: StepScalars, curvature: float) -> Damping:
+    """Return how a step behaves along a direction whose curvature leaves coupled decay out.
 
     Example:
         >>> from downslope import Settings
         >>> damping(Settings(lr=0.5).at(0), 1.0)
         Damping(regime='over-damped', rate=0.5)
     """
-    return Damping(*direction_of(scalars, curvature).regime())
+    return direction_of(scalars, curvature).damping()

@@ -2,7 +2,7 @@
 
 Scaling such weights does not change the loss, so gradients stand at a right angle to them and shrink with their length,
 |grad| = G / |param|. The closed forms hold while decay is slow; `equilibrium` decides between them and the rule's own
-matrix. How long weights remember is `forgetting.py`'s.
+matrix. `gain` is the effective lr, `forgotten` the part f of a weight that a step forgets.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from downslope.core.rule import StepScalars, sgd_rule
 from downslope.theory.direction import direction_of
 from downslope.theory.forgetting import CLOSE, forgotten_per_step
 from downslope.theory.formula import formula
-from downslope.theory.velocity import effective_lr
+from downslope.theory.velocity import effective_lr, gain_of
 
 _EQUILIBRIUM = (
     "for many weights before a normalisation layer, gradients like a random walk with |grad| = G / |param|, after "
@@ -31,12 +31,7 @@ _SOURCE = "Kosson et al. 2024 (rotational equilibrium); Wan et al. 2021; Li et a
     source=_SOURCE,
 )
 def equilibrium_norm(gain: float, forgotten: float, gradient: float = 1.0) -> float:
-    """Return the length at which weights before a normalisation layer settle.
-
-    Args:
-        gain: Effective learning rate.
-        forgotten: Part of a weight that a step forgets, above 0.
-        gradient: G, the length of the gradient where the weights have length 1.
+    """Return the length at which weights settle; `gradient` is G, the gradient's length where they have length 1.
 
     Example:
         >>> equilibrium_norm(2.0, 0.125, 1.0)
@@ -52,10 +47,6 @@ def equilibrium_norm(gain: float, forgotten: float, gradient: float = 1.0) -> fl
 )
 def equilibrium_gradient_ratio(gain: float, forgotten: float) -> float:
     """Return |grad| / |param| at equilibrium; where lr falls and decay is not corrected, it grows.
-
-    Args:
-        gain: Effective learning rate.
-        forgotten: Part of a weight that a step forgets.
 
     Example:
         >>> equilibrium_gradient_ratio(2.0, 0.125)
@@ -76,12 +67,6 @@ def rotation_per_step(momentum: float, forgotten: float, dampening: float = 0.0,
 
     A gradient moves the weight by h0, h1, h2, ... in the steps after it, and by `gain` altogether. At equilibrium the
     squared angle is 2 f (h0^2 + h1^2 + ...) / gain^2, from which all the cases of the equation follow.
-
-    Args:
-        momentum: Momentum.
-        forgotten: Part of a weight that a step forgets, f.
-        dampening: Dampening.
-        nesterov: Whether momentum is Nesterov's.
 
     Example:
         >>> rotation_per_step(0.0, 0.125)
@@ -122,11 +107,7 @@ class Equilibrium:
 def equilibrium(scalars: StepScalars) -> Equilibrium | None:
     """Return the equilibrium, by the closed forms where these are true to 1 %, else by the rule; None if there is none.
 
-    The rule's response to one gradient obeys h(n+1) = T h(n) - D h(n-1), with the trace T and the determinant D of its
-    matrix without gradients, so that both sums have a closed form.
-
-    Args:
-        scalars: The scalars of the step.
+    The trace T and the determinant D of the rule's matrix without gradients give both sums of the equation.
 
     Example:
         >>> from downslope import Settings
@@ -134,7 +115,7 @@ def equilibrium(scalars: StepScalars) -> Equilibrium | None:
         0.007255
     """
     flat, forgotten = direction_of(scalars, 0.0), forgotten_per_step(scalars)
-    gain = effective_lr(scalars.lr, scalars.momentum, scalars.dampening, nesterov=scalars.nesterov)
+    gain = gain_of(scalars)
     if forgotten <= 0 or gain <= 0 or not flat.shrinks():
         return None
     found = Equilibrium(
@@ -143,6 +124,8 @@ def equilibrium(scalars: StepScalars) -> Equilibrium | None:
         rotation=rotation_per_step(scalars.momentum, forgotten, scalars.dampening, nesterov=scalars.nesterov),
         closed=True,
     )
+    # The response to one gradient is h1 = first, then h(n+1) = T h(n) - D h(n-1): the sums of its squares and of the
+    # products of neighbours are rational in T and D, here written in sum and product of the eigenvalues less 1.
     first, into = sgd_rule(0.0, 1.0, 0.0, scalars)
     second = flat.from_velocity * (into / first) - flat.kept  # of a response of 1, beside T times it
     total, product = flat.sum_less_2, flat.product_less_1

@@ -1,12 +1,13 @@
 """What the velocity does: how far it carries a gradient, how long it remembers one, and what a change of lr does to it.
 
-What lives here: effective lr, half-life, horizon, and the factor for lr inside the velocity. What does not: stability.
+Momentum is in [0, 1), dampening in [0, 1].
 """
 
 from __future__ import annotations
 
 import math
 
+from downslope.core.rule import StepScalars
 from downslope.theory.formula import formula
 
 
@@ -21,18 +22,17 @@ def effective_lr(lr: float, momentum: float, dampening: float = 0.0, *, nesterov
     Without dampening Nesterov's form has the same gain as the heavy ball. With it, the share of the gradient that looks
     ahead is not dampened.
 
-    Args:
-        lr: Learning rate.
-        momentum: Momentum, in [0, 1).
-        dampening: Dampening, in [0, 1].
-        nesterov: Whether momentum is Nesterov's.
-
     Example:
         >>> round(effective_lr(0.1, 0.9), 12)
         1.0
     """
     passed = 1 - momentum * dampening if nesterov else 1 - dampening
     return lr * passed / (1 - momentum)
+
+
+def gain_of(scalars: StepScalars) -> float:
+    """Return the effective lr of a step."""
+    return effective_lr(scalars.lr, scalars.momentum, scalars.dampening, nesterov=scalars.nesterov)
 
 
 @formula(
@@ -42,9 +42,6 @@ def effective_lr(lr: float, momentum: float, dampening: float = 0.0, *, nesterov
 )
 def velocity_half_life(momentum: float) -> float:
     """Return after how many steps half of a gradient's share in the velocity is left.
-
-    Args:
-        momentum: Momentum, in [0, 1).
 
     Example:
         >>> round(velocity_half_life(0.5), 12), velocity_half_life(0.0)
@@ -61,9 +58,6 @@ def velocity_half_life(momentum: float) -> float:
 def velocity_horizon(momentum: float) -> float:
     """Return over how many steps the velocity adds gradients up.
 
-    Args:
-        momentum: Momentum, in [0, 1).
-
     Example:
         >>> round(velocity_horizon(0.9), 12)
         10.0
@@ -78,10 +72,6 @@ def velocity_horizon(momentum: float) -> float:
 )
 def velocity_correction(lr_old: float, lr_new: float) -> float:
     """Return the factor on a velocity with lr inside that makes a change of lr act as if lr were outside.
-
-    Args:
-        lr_old: Learning rate of the step before, above 0.
-        lr_new: Learning rate of the step to come.
 
     Example:
         >>> velocity_correction(0.5, 0.25)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
 from downslope.core.rule import StepScalars
-from downslope.theory.edge import edge_full_batch, edge_mini_batch
+from downslope.theory.stability import edge_full_batch, edge_mini_batch
 from downslope.training.measuring.groups import inner
 from downslope.training.run.randomness import derive_seed, permutation, reseed
 from downslope.training.run.task import Task
