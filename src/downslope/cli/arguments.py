@@ -1,7 +1,6 @@
-"""Reading a command's words: its own options by argparse, and recipe overrides wherever they stand.
+"""The parser that every command builds on: its own options by argparse, and recipe overrides wherever they stand.
 
-What lives here: the parser that every command builds on, and the suggestions for a misspelt option. What does not: the
-meaning of an override's value (`recipe/overrides.py`) and any command's options.
+What an override's value means is decided by `recipe/overrides.py`.
 """
 
 from __future__ import annotations
@@ -12,24 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn
 
-from downslope.cli.help_shown import HelpShown
+from downslope.cli import HelpShown
 from downslope.core.errors import DownslopeError, nearest
 from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home
 from downslope.core.shown import shown
 from downslope.recipe.overrides import Override, recipe_paths, top_level_keys
-
-_OTHER_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        "learning_rate": "lr",
-        "l2": "weight_decay",
-        "output": "out",
-        "output_dir": "out",
-        "dir": "out",
-        "batch": "batch_size",
-    }
-)
-"""What people call an option elsewhere, for suggestions only."""
 
 
 class UsageError(DownslopeError):
@@ -85,11 +72,11 @@ class CommandParser(argparse.ArgumentParser):
 
     def format_usage(self) -> str:
         """Return the usage line, made from the arguments, so that no option can be forgotten in it."""
-        places = [_usage_of(action) for action in self._actions if not action.option_strings]
+        positional = [_usage_of(action) for action in self._actions if not action.option_strings]
         if self.takes_overrides:
-            places.append("[--TABLE.KEY VALUE ...]")
+            positional.append("[--TABLE.KEY VALUE ...]")
         options = [action for action in self._actions if action.option_strings and action.dest != "help"]
-        parts = [*places, *(self._option_usage(action) for action in options)]
+        parts = [*positional, *(self._option_usage(action) for action in options)]
         begin = f"usage: {self.prog} "
         lines = [begin]
         for word in parts:
@@ -203,13 +190,23 @@ def _usage_of(action: argparse.Action) -> str:
     return forms.get(str(action.nargs), "{0}").format(value)
 
 
+_OTHER_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "learning_rate": "lr",
+        "l2": "weight_decay",
+        "output": "out",
+        "output_dir": "out",
+        "dir": "out",
+        "batch": "batch_size",
+    }
+)
+"""What people call an option elsewhere, for suggestions only."""
+
+
 def suggest(name: str, options: Iterable[str], paths: Iterable[str]) -> list[str]:
     """Return what an unknown option may have meant, as it is to be written; empty if nothing is close.
 
-    Args:
-        name: The option as given, for example ``--lr``.
-        options: The command's own options.
-        paths: Dotted paths of a recipe; an option that is a path's last part means the path.
+    `options` are the command's own, `paths` the dotted paths of a recipe; a path's last part means the path.
 
     Example:
         >>> suggest("--lr", ["--out"], ["sgd.lr", "train.epochs"])
@@ -252,7 +249,7 @@ def file_path(text: str) -> Path:
 
 
 def written_file(text: str) -> Path:
-    """Return the path of a file that is to be written as a whole, in the place of one that may be there.
+    """Return the path of a file that is to be written as a whole, and may replace one.
 
     A folder is refused, and so is a path in a folder that is not there, before any work is done. A device or a pipe is
     refused, or the page would lie where /dev/null was.

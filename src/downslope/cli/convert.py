@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from downslope.cli.arguments import CommandParser, UsageError, count, file_path, written_file
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of
+from downslope.core.settings import Settings
 from downslope.core.shown import shown
 
 if TYPE_CHECKING:
     from downslope.converting.keras_files import KerasFile
     from downslope.converting.snapshot import Snapshot
     from downslope.converting.state import ConvertedState
-    from downslope.core.settings import Settings
 
 _KERAS_ENDINGS = (".keras", ".weights.h5")
-_SAVED = {".keras": "model.save", ".weights.h5": "model.save_weights"}
-"""How Keras writes a file of each ending."""
-
-
-def _how_to_be_like(ending: str) -> str:
-    """Return how a file is made whose form OUT may get: it must have OUT's own ending."""
-    return (
-        "To make one, in Keras: model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss=...); "
-        f'model.optimizer.build(model.trainable_variables); {_SAVED[ending]}("like{ending}"). Or write a '
-        ".safetensors file; docs/convert.md shows the lines that load it into a Keras model."
-    )
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        words: What follows ``downslope convert``.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on the words after its name, and return the exit code."""
     arguments = _read(words)
     from downslope.cli.convert_sources import chosen_settings, read_source
     from downslope.converting.parameter_map import apply_table, read_table, with_biases
@@ -72,7 +55,7 @@ def execute(words: Sequence[str]) -> int:
     return 0
 
 
-def _read(words: Sequence[str]) -> Any:
+def _read(words: Sequence[str]) -> argparse.Namespace:
     parser = CommandParser(
         "convert",
         needed=("--from", "--to"),
@@ -135,7 +118,7 @@ def _read(words: Sequence[str]) -> Any:
     return arguments
 
 
-def _check(parser: CommandParser, arguments: Any) -> None:
+def _check(parser: CommandParser, arguments: argparse.Namespace) -> None:
     """Raise for what can be told before anything is read."""
     if arguments.source is None and arguments.input.is_dir():
         from downslope.cli.convert_sources import looks_like_orbax
@@ -169,6 +152,19 @@ def _check(parser: CommandParser, arguments: Any) -> None:
         raise UsageError(f"convert: {shown(arguments.output)} is there already. Give another name, or --force.")
 
 
+_SAVED = {".keras": "model.save", ".weights.h5": "model.save_weights"}
+"""How Keras writes a file of each ending."""
+
+
+def _how_to_be_like(ending: str) -> str:
+    """Return how a file is made whose form OUT may get: it must have OUT's own ending."""
+    return (
+        "To make one, in Keras: model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss=...); "
+        f'model.optimizer.build(model.trainable_variables); {_SAVED[ending]}("like{ending}"). Or write a '
+        ".safetensors file; docs/convert.md shows the lines that load it into a Keras model."
+    )
+
+
 def _read_like(path: Path | None, target: str) -> KerasFile | None:
     if path is None:
         return None
@@ -190,7 +186,7 @@ def _write(path: Path, snapshot: Snapshot, like: KerasFile | None) -> list[str]:
     return write_keras(path, snapshot, like)
 
 
-def _tell(arguments: Any, before: Snapshot, after: Snapshot, converted: ConvertedState) -> None:
+def _tell(arguments: argparse.Namespace, before: Snapshot, after: Snapshot, converted: ConvertedState) -> None:
     velocities = sum(velocity is not None for velocity in before.velocity.values())
     held = [f"{velocities} velocit{'y' if velocities == 1 else 'ies'}"]
     if before.params:
@@ -224,20 +220,14 @@ def _shape(snapshot: Snapshot, name: str) -> tuple[int, ...] | str:
 
 
 def _said(settings: Any) -> str:
-    from downslope.core.settings import Settings
-
     chosen: list[Settings] = [settings] if isinstance(settings, Settings) else list(dict.fromkeys(settings.values()))
     return " | ".join(_short(one) for one in chosen)
 
 
 def _short(settings: Settings) -> str:
-    from dataclasses import fields
-
-    from downslope.core.settings import Settings as Kind
-
-    plain = Kind()
+    plain = Settings()
     parts = [f"lr={settings.lr!r}"]
-    for field in fields(Kind):
+    for field in fields(Settings):
         value = getattr(settings, field.name)
         if field.name not in {"lr", "decay"} and value != getattr(plain, field.name):
             parts.append(f"{field.name}={value!r}")
@@ -251,8 +241,6 @@ def _is_keras(convention: str) -> bool:
 
 
 def _steps(text: str) -> int:
-    import argparse
-
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f"must be an integer >= 0; got {text!r}")
     return int(text)

@@ -1,7 +1,6 @@
 """What ``downslope convert`` reads: files of each framework, our own runs, and the settings that go with them.
 
-What lives here: choosing the reader, and the settings. What does not: the formats (`exchange/`, and for PyTorch's
-`torch/state_files.py`).
+The formats are read by `converting/`, and by `torch/` and `jax/` where a file needs the framework.
 """
 
 from __future__ import annotations
@@ -117,10 +116,6 @@ def _read_run(folder: Path, convention: str) -> Snapshot:
 
 def chosen_settings(snapshot: Snapshot, arguments: Any) -> Settings | dict[str, Settings]:
     """Return the settings of the source: of --config, else the file's own, with the overrides laid over them.
-
-    Args:
-        snapshot: What was read.
-        arguments: Of the command line.
 
     Raises:
         DownslopeError: If nothing says them, or a value is not allowed.

@@ -6,21 +6,17 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, written_file
 from downslope.explaining.language import LANGUAGES, words_of
 
+if TYPE_CHECKING:
+    from downslope.explaining.explanation import Explanation
+
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        words: What follows ``downslope explain``.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on the words after its name, and return the exit code."""
     parser = CommandParser(
         "explain",
         summary=(
@@ -66,7 +62,7 @@ def execute(words: Sequence[str]) -> int:
     return 0
 
 
-def _explain(arguments: argparse.Namespace) -> Any:
+def _explain(arguments: argparse.Namespace) -> Explanation:
     from downslope.explaining import explain_subject
     from downslope.explaining.subject import understand
 

@@ -12,14 +12,7 @@ from downslope.exporting import TARGETS, export
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        words: What follows ``downslope export``.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on the words after its name, and return the exit code."""
     parser = CommandParser(
         "export",
         needed=("--to",),

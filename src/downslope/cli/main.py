@@ -1,7 +1,6 @@
 """The command `downslope`: finds the command's module, runs it, and turns every error into one message and a code.
 
-What lives here: the list of commands, `main`, and what each kind of failure exits with. What does not: any command's
-own work or options; those are its file's. This module imports nothing that a plain ``downslope --help`` does not need.
+This module imports nothing that a plain ``downslope --help`` does not need.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from downslope import __version__
-from downslope.cli.help_shown import HelpShown
+from downslope.cli import HelpShown
 from downslope.cli.streams import prepare_streams
 from downslope.core.errors import DownslopeError, did_you_mean
 from downslope.core.shown import printable, shown
@@ -36,29 +35,12 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_EXTRAS: Mapping[str, str] = MappingProxyType(
-    {
-        "torch": "torch",
-        "safetensors": "safetensors",
-        "sklearn": "scikit-learn",
-        "matplotlib": "matplotlib",
-        "jinja2": "Jinja2",
-    }
-)
-"""Packages of the extra `train`, by the name they are imported under."""
-
-_MEMORY = ("not enough memory", "can't allocate memory", "Storage size calculation overflowed")
-"""How torch says that memory does not suffice; its errors are plain RuntimeErrors."""
-
 TRACEBACK = "DOWNSLOPE_TRACEBACK"
 """The environment variable that, set to 1, lets tracebacks through."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        argv: The words after the program's name; None for those of this process.
+    """Run the command line: the words given, or those of this process.
 
     Returns:
         The exit code: 0 for success, 1 for a failure, 2 for a person's mistake, 130 or 143 after a signal.
@@ -67,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
     except BrokenPipeError:
-        return _unread(0)  # `downslope ... | head`: nobody reads on
+        return _unread(0)  # `downslope ... | head`: nobody reads the rest
     except KeyboardInterrupt:
         return _complain("stopped.", 130)
     except SystemExit as stop:  # of code that is not ours, where nothing nearer caught it: no success, whatever it says
@@ -146,6 +128,21 @@ options:
 
 example:
   downslope train --sgd.momentum 0.95 --out runs/first"""
+
+
+_EXTRAS: Mapping[str, str] = MappingProxyType(
+    {
+        "torch": "torch",
+        "safetensors": "safetensors",
+        "sklearn": "scikit-learn",
+        "matplotlib": "matplotlib",
+        "jinja2": "Jinja2",
+    }
+)
+"""Packages of the extra `train`, by the name they are imported under."""
+
+_MEMORY = ("not enough memory", "can't allocate memory", "Storage size calculation overflowed")
+"""How torch says that memory does not suffice; its errors are plain RuntimeErrors."""
 
 
 def explain(error: Exception) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from downslope.cli.arguments import CommandParser, count
 from downslope.core.errors import RecipeError
 from downslope.core.files import open_regular
 from downslope.reading import read
-from downslope.reading.reading import Reading
+from downslope.reading.reading import Reading, write_toml
 
 _LONGEST = 10_000_000
 _FILES = (".txt", ".md", ".toml", ".prototxt", ".yaml", ".yml", ".json", ".py", ".tex", ".cfg")
@@ -32,14 +32,7 @@ _WORDS = {
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        words: What follows ``downslope read``.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on the words after its name, and return the exit code."""
     parser = CommandParser(
         "read",
         summary=(
@@ -59,19 +52,14 @@ def execute(words: Sequence[str]) -> int:
     text = _text(arguments)
     readings = read(text, language=arguments.lang)
     if arguments.json:
-        print(
-            json.dumps(
-                {"text": text, "readings": [asdict(reading) for reading in readings]}, ensure_ascii=False, indent=2
-            )
-        )
+        table = {"text": text, "readings": [asdict(reading) for reading in readings]}
+        print(json.dumps(table, ensure_ascii=False, indent=2))
         return 0
     if arguments.reading > len(readings):
         raise RecipeError(
             f"read: --reading {arguments.reading}: there are {len(readings)}. Give a number from 1 to {len(readings)}."
         )
     if arguments.to:
-        from downslope.reading.reading import write_toml
-
         print(write_toml(readings[arguments.reading - 1], text), end="")
         return 0
     print(_page(readings, arguments.lang))

@@ -1,8 +1,4 @@
-"""A recipe as it comes on a command line: a file, words in quotes, or either on standard input.
-
-What lives here: finding out which, and decoding it with its overrides. What does not: what words mean
-(`reading/__init__.py`).
-"""
+"""A recipe as it comes on a command line: a file, words in quotes, or either on standard input."""
 
 from __future__ import annotations
 

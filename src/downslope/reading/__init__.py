@@ -1,6 +1,7 @@
 """`read`: what the words of a paper, a README, a command line or a configuration say a recipe is.
 
-What lives here: the order of the work. What does not: the work, which is that of `downslope.reading`.
+Code and notation are found first and blanked out; sentences become items, items become facts, and facts the fields of
+a reading.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Several readings where the words have several meanings: a weight decay "factor" near 1 is the case that founded this.
-
-What lives here: the alternatives, their order and their reasons. What does not: the first reading's facts.
-"""
+"""Several readings where the words have several meanings, such as a weight decay "factor" near 1, and the reasons."""
 
 from __future__ import annotations
 

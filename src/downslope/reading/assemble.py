@@ -1,7 +1,4 @@
-"""From facts to the first reading: the optimizer, its settings, the data, the training's length, groups, the schedule.
-
-What lives here: which fact fills which field. What does not: other readings of the same facts (`alternatives.py`).
-"""
+"""From facts to the first reading: optimizer, settings, data, length of training, groups, schedule."""
 
 from __future__ import annotations
 
@@ -24,12 +21,7 @@ _PATHS = {"eps": "eps", "beta1": "beta1", "beta2": "beta2", "rho": "decay"}
 
 
 def assemble(draft: Draft, board: Board) -> None:
-    """Fill a draft's fields and remarks from its facts.
-
-    Args:
-        draft: The draft.
-        board: The items, for times that nothing has used.
-    """
+    """Fill a draft's fields and remarks from its facts."""
     _decide_decay(draft)
     _put_optimizer(draft)
     _put_batch(draft, board)

@@ -1,6 +1,6 @@
-"""Which of the learning rates in a text is the one that training begins with, and in whose convention it is told.
+"""Which of the learning rates in a text is the one that training begins with, and what step schedules make of it.
 
-What lives here: the choice, linear scaling, and rates per sample. What does not: schedules.
+Linear scaling and rates per sample are undone here; the rates of other schedules are put by `assemble_schedule.py`.
 """
 
 from __future__ import annotations

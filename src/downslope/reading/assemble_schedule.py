@@ -1,7 +1,4 @@
-"""What all that is said of the learning rate adds up to: a constant, or the fields of one schedule.
-
-What lives here: the choice of the schedule, and its fields. What does not: finding the facts, and recipes.
-"""
+"""What all that is said of the learning rate adds up to: a constant, or the fields of one schedule."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a reading is told about itself: what is missing, what cannot be, and what famous recipes did with such words.
+"""What a reading is told about itself: what was not used, what is missing, what cannot be, and what famous recipes did.
 
-What lives here: remarks that need several fields. What does not: remarks on one fact, said where it is read.
+These remarks need several fields; a remark on one fact is made where the fact is read.
 """
 
 from __future__ import annotations
@@ -28,10 +28,6 @@ def find_unread(board: Board, draft: Draft) -> list[str]:
 
     A number that the grammar took but that is neither in the words of a field nor in a remark was lost on the way, and
     counts as not used.
-
-    Args:
-        board: The items, and which of them were used.
-        draft: The fields and remarks, and all facts, of code too.
     """
     found = [board.words(fact) for fact in board.facts if fact.kind == "value" and fact.key == "other"]
     told = _Told(draft)
@@ -68,11 +64,7 @@ def _around(board: Board, place: int) -> str:
 
 
 class _Told:
-    """Where in the text the words of the fields and remarks come from.
-
-    Args:
-        draft: The fields and remarks.
-    """
+    """Where in the text the words of the fields and remarks come from."""
 
     def __init__(self, draft: Draft) -> None:
         self.text = draft.text

@@ -1,8 +1,4 @@
-"""Calls and settings as facts of the same kinds as the language's: values, schedules, optimizers.
-
-What lives here: what each argument means, by its framework's conventions. What does not: finding the calls and settings
-(`notation.py`).
-"""
+"""Calls and settings as facts of the same kinds as those of sentences, by the conventions of each framework."""
 
 from __future__ import annotations
 
@@ -58,12 +54,7 @@ _PER_STEP = "it counts optimizer steps"
 
 
 def translate(text: Text, facts: list[Fact]) -> tuple[list[Fact], str]:
-    """Return the facts of code as the language's kinds, and whose conventions they follow.
-
-    Args:
-        text: The text, for words.
-        facts: "call" and "setting" facts.
-    """
+    """Return the facts of code as the language's kinds, and whose conventions they follow."""
     found: list[Fact] = []
     framework = ""
     settings = [fact for fact in facts if fact.kind == "setting"]

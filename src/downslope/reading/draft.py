@@ -1,7 +1,4 @@
-"""A reading in the making: fields put in with their words, remarks, and the facts by kind.
-
-What lives here: the draft and its small questions to the facts. What does not: what facts mean.
-"""
+"""A reading in the making: fields put in with their words, remarks, and the facts by kind."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the grammar finds: facts, each with the stretch of text it came from; and the board they are collected on.
-
-What lives here: the two dataclasses. What does not: how facts are found, and what they add up to.
-"""
+"""What the grammar finds: facts, each with the stretch of text it came from; and the board they are collected on."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """How the learning rate changes, by the verbs that say so: divided, multiplied, reduced, halved, by how much and when.
 
-What lives here: a verb with its arguments, to its right and, as Chinese often has it, to its left. What does
-not: single values (`values.py`), factors told apart from their times (`falls.py`), and what several changes add up to
-(`schedules.py`).
+A verb has its arguments to its right and, as Chinese often has it, to its left. A verb of falling may lack a factor.
 """
 
 from __future__ import annotations
@@ -259,16 +257,9 @@ _FACTORS = ("factor", "ratio", "因子", "系数", "倍率")
 def tells_a_fall(board: Board, fact: Fact, place: int, first: int, last: int) -> bool:
     """Whether a verb with times and no factor tells of a fall of the learning rate.
 
-    Args:
-        board: The items.
-        fact: The change as it would be added.
-        place: Place of its verb.
-        first: First place of its sentence.
-        last: Place after its sentence's last.
-
-    Returns:
-        True if the verb is one of falling, all its times are points or periods, and its subject is the learning rate:
-        named in the clause, or, where the clause names nothing else, in this sentence or the one before.
+    It does if the verb is one of falling, all its times are points or periods, and its subject is the learning rate:
+    named in the clause, or, where the clause names nothing else, in this sentence or the one before. `fact` is the
+    change as it would be added, `place` that of its verb, in a sentence from `first` up to `last`.
     """
     if fact.key not in _FALLS or any(time.prep not in _POINTS for time in fact.extra["at"]):
         return False

@@ -1,7 +1,6 @@
-"""What is written for machines: calls, command-line flags, and `key: value` as in a Caffe solver, YAML or a dict.
+"""What is written for machines: calls, flags, formulas, and `key: value` as in a Caffe solver, YAML or a dict.
 
-What lives here: finding them, and facts of the same kinds as the language's. What does not: prose. What is found is
-blanked out, so that the grammar of sentences never sees it.
+What is found is blanked out, so that the grammar of sentences never sees it; `code_facts.py` says what it means.
 """
 
 from __future__ import annotations
@@ -28,9 +27,6 @@ _SYMBOLS = {
 
 def find_formulas(plain: str) -> tuple[list[Fact], str]:
     """Return the facts of update formulas, and the text with them blanked out.
-
-    Args:
-        plain: Normalised text.
 
     Example:
         >>> [(fact.key, fact.value) for fact in find_formulas("v := 0.9 v - 0.0005 eps w - eps grad")[0]]
@@ -128,11 +124,7 @@ _FRAMEWORKS = (
 
 
 def find_notation(plain: str) -> tuple[list[Fact], str]:
-    """Return the facts of a text's code, flags and configuration, and the text with them blanked out.
-
-    Args:
-        plain: Normalised text.
-    """
+    """Return the facts of a text's code, flags and configuration, and the text with them blanked out."""
     facts: list[Fact] = []
     blanks: list[tuple[int, int]] = []
     whole = _context(plain)

@@ -1,8 +1,4 @@
-"""Courses of the learning rate: "from 0.05 to 0", knots "0 to 0.4 at epoch 5 to 0 at 24", warmups, and named shapes.
-
-What lives here: ranges, knots, warmups and the words for shapes (cosine, poly). What does not: changes by a verb
-(`changes.py`), and what all of it adds up to (`schedules.py`).
-"""
+"""Courses of the learning rate: "from 0.05 to 0", knots "0 to 0.4 at epoch 5 to 0 at 24", warmups, and named shapes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Single values: "momentum of 0.9", "0.9 momentum", 动量设为0.9, "momentum and weight decay are 0.9 and 1e-4".
 
-What lives here: which number belongs to which word. What does not: changes in time, and what values mean for a recipe.
+Which number belongs to which word, what is switched off, and which optimizer is named.
 """
 
 from __future__ import annotations

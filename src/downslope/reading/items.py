@@ -1,7 +1,4 @@
-"""From text to items: known phrases, numbers and punctuation in their order, with their places.
-
-What lives here: the longest match of the two lexicons, and what stands between. What does not: any grammar.
-"""
+"""From text to items: known phrases (the longest match of both lexicons), numbers and punctuation, in their order."""
 
 from __future__ import annotations
 
@@ -76,9 +73,6 @@ def _tokens(plain: str) -> list[tuple[str, int, int]]:
 
 def find_items(plain: str) -> list[Item]:
     """Return the items of a normalised text, in order.
-
-    Args:
-        plain: Normalised text.
 
     Example:
         >>> [(item.kind, item.key) for item in find_items("momentum of 0.9")]

@@ -1,7 +1,4 @@
-"""Numbers as people write them: 5e-4, 5·10⁻⁴, 0.05 %, 60k, 10,000, 1/10, "one tenth", 万分之五, 6万.
-
-What lives here: one number at a place of the normalised text. What does not: what the number is of.
-"""
+"""Numbers as people write them: 5e-4, 5·10⁻⁴, 0.05 %, 60k, 10,000, 1/10, "one tenth", 万分之五, 6万."""
 
 from __future__ import annotations
 
@@ -129,10 +126,6 @@ class Number:
 
 def number_at(plain: str, start: int) -> Number | None:
     """Return the number that begins at a place, or None.
-
-    Args:
-        plain: Normalised text.
-        start: Place of its first character.
 
     Example:
         >>> [number_at(text, 0).value for text in ("5*10^-4", "0.05%", "60k", "10,000", "万分之五", "1/10", "1 e")]

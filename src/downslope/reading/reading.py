@@ -1,7 +1,6 @@
-"""A reading: what a text means, field by field, with where each value comes from.
+"""A reading: what a text means, field by field, with where each value comes from; its recipe, and the file of that.
 
-What lives here: the two dataclasses that `downslope.read` returns. What does not: how they are found, and how a recipe
-is made of them (`to_recipe.py`).
+The file has a comment on every field that the text does not state.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Reading:
     reason: str = ""
 
     def recipe(self) -> Recipe:
-        """Return the recipe of this reading; what the text leaves open is as `to_recipe.complete` says.
+        """Return the recipe of this reading; its length is assumed where the text leaves it open.
 
         Raises:
             RecipeError: If the optimizer is not SGD, or something essential is missing; the message says what.
@@ -77,17 +76,12 @@ class Reading:
         return write_toml(self)
 
 
-# From a reading to a recipe, and to its file with a comment on where every value comes from.
-
 _TABLES = ("data", "model", "sgd", "groups", "train")
 _WIDEST_COMMENT = 90
 
 
 def make_recipe(reading: Reading) -> Recipe:
     """Return the recipe of a reading.
-
-    Args:
-        reading: The reading.
 
     Raises:
         RecipeError: If the optimizer is not SGD, something essential is missing, or the values are not allowed or grow
@@ -220,11 +214,7 @@ def _whole(value: Any) -> Any:
 
 
 def write_toml(reading: Reading, source: str = "") -> str:
-    """Return the recipe file of a reading.
-
-    Args:
-        reading: The reading.
-        source: The text it was read from, for the comment at the top.
+    """Return the recipe file of a reading, with the text it was read from in a comment at the top.
 
     Raises:
         RecipeError: As `make_recipe`.

@@ -1,7 +1,4 @@
-"""The sentences that a reading is given with, in English and Chinese.
-
-What lives here: the words. What does not: when they are said.
-"""
+"""The sentences that a reading is given with, in English and Chinese."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The text as the reader sees it: one alphabet, one kind of digit, one minus; and the way back to the original words.
-
-What lives here: normalisation by characters, with the place of each in the original. What does not: any meaning.
-"""
+"""The text as the reader sees it: one alphabet, one kind of digit, one minus; and the way back to the original."""
 
 from __future__ import annotations
 
@@ -9,8 +6,6 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
-
-# A long text cut down to the passages that speak of training, so that reading takes a bounded time.
 
 LONGEST = 12_000
 """Characters that are read; a longer text is cut down to as many."""
@@ -25,10 +20,7 @@ _TELLING = re.compile(
 
 
 def choose_passages(text: str) -> tuple[str, bool]:
-    """Return a text of at most `LONGEST` characters, and whether anything was left out.
-
-    Args:
-        text: The text.
+    """Return the passages that speak of training, at most `LONGEST` characters, and whether anything was left out.
 
     Example:
         >>> choose_passages("SGD with momentum 0.9.")

@@ -1,7 +1,4 @@
-"""Times: "at the 30th and 60th epoch", "every 2.4 epochs", "50% and 75% of the total", 每30轮, 第60、120轮.
-
-What lives here: making one item of each. What does not: what happens then.
-"""
+"""Times: "at the 30th and 60th epoch", "every 2.4 epochs", "50% and 75% of the total", 每30轮, 第60、120轮."""
 
 from __future__ import annotations
 
