@@ -1,7 +1,4 @@
-"""The project's documents as the house tests see them: fenced blocks, links and headings.
-
-What lives here: reading Markdown. What does not: any rule about what is read; those are the tests.
-"""
+"""The project's documents as the house tests see them: fenced blocks, links and headings."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""What an index or a citation says of the package: complete by itself, and the same everywhere."""
+"""What the package declares: its page, types, citation, lower bounds and pins, complete and the same everywhere."""
 
 import re
-import tomllib
+from importlib import metadata
 
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from downslope import __version__
-from house.source_tree import PACKAGE, ROOT
-
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+from house.source_tree import PACKAGE, PROJECT, ROOT
 
 
 def test_the_page_of_the_package_leads_nowhere_in_the_checkout():
@@ -42,3 +42,90 @@ def test_the_citation_says_what_the_package_says():
     assert cited["authors"] == PROJECT["authors"]
     assert cited["abstract"] == PROJECT["description"]
     assert cited["keywords"] == PROJECT["keywords"]
+
+
+def release(version):
+    """Return a version as numbers, without zeros at the end: 2.0 and 2.0.0 are one."""
+    numbers = [int(part) for part in version.split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return numbers
+
+
+def declared(words):
+    """Return the lower bounds of requirements, by name."""
+    found = (re.match(r"([\w.-]+)(?:\[\w+\])?>=([\d.]+)", word) for word in words)
+    return {canonicalize_name(match[1]): release(match[2]) for match in found if match}
+
+
+def tried():
+    """Return the versions of constraints-lowest.txt, by name."""
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): release(version) for name, version in pairs}
+
+
+def test_each_declared_bound_is_the_one_that_is_tried():
+    """What both name is one version; and all that the core and the front doors need is tried."""
+    extras, versions = PROJECT["optional-dependencies"], tried()
+    for words in (PROJECT["dependencies"], *(extras[name] for name in ("torch", "jax", "flax", "keras"))):
+        assert declared(words)
+        assert {name: versions.get(name) for name in declared(words)} == declared(words)
+    for words in extras.values():
+        own = declared(words)
+        assert {name: own[name] for name in own if name in versions} == {n: versions[n] for n in own if n in versions}
+    assert canonicalize_name("jaxlib") in versions  # which jax leaves to be as new as it
+
+
+def pins():
+    """Return the pinned version of each package; a pin is nothing but a name and a public version."""
+    lines = [line.split("#")[0].strip() for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()]
+    found = [re.fullmatch(r"([\w.-]+)==([\w.]+)", line) or line for line in lines if line]
+    assert [line for line in found if isinstance(line, str)] == []
+    names = [canonicalize_name(match[1]) for match in found]
+    assert len(set(names)) == len(names), "a package is pinned twice"
+    return dict(zip(names, (match[2] for match in found), strict=True))
+
+
+def wanted(requirements, extras):
+    """Return those of a package's requirements that hold here, with some of its extras."""
+    parsed = [Requirement(text) for text in requirements]
+    return [
+        one for one in parsed if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in extras)
+    ]
+
+
+def all_requirements():
+    """Return every requirement that installing all extras meets, with the package that has it."""
+    own = [*PROJECT["dependencies"], *(word for words in PROJECT["optional-dependencies"].values() for word in words)]
+    waiting = [(PROJECT["name"], one) for one in wanted(own, [""])]
+    met, seen = [], set()
+    while waiting:
+        asker, one = waiting.pop()
+        name, extras = canonicalize_name(one.name), frozenset(one.extras)
+        if name == PROJECT["name"]:
+            continue
+        met.append((asker, one))
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        try:
+            theirs = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:  # what it needs is not known here; itself it must be pinned all the same
+            continue
+        waiting += [(name, other) for other in wanted(theirs, ["", *extras])]
+    return met
+
+
+def test_everything_that_the_extras_bring_is_pinned():
+    """Every requirement of every package has its pin, and the pin fits it."""
+    versions, met = pins(), all_requirements()
+    assert len({one.name for _, one in met}) > 60  # the walk went through the frameworks
+    missing = sorted({f"{one.name}, for {asker}" for asker, one in met if canonicalize_name(one.name) not in versions})
+    assert missing == []
+    unfit = [
+        f"{one} of {asker}, and the pin is {versions[canonicalize_name(one.name)]}"
+        for asker, one in met
+        if not one.specifier.contains(versions[canonicalize_name(one.name)], prereleases=True)
+    ]
+    assert sorted(set(unfit)) == []
