@@ -13,6 +13,7 @@ from downslope.core.errors import RecipeError, SettingsError
 from downslope.core.settings import DECAYS
 from downslope.explaining.famous import FAMOUS
 from downslope.explaining.subject import DIGITS
+from downslope.explaining.terminal import describe
 from downslope.schedules import Cosine, Exponential, Linear, MultiStep, Warmup, WarmupStableDecay
 from downslope.theory import FORMULAS
 from house.source_tree import ROOT
@@ -231,8 +232,6 @@ def test_extreme_settings_are_explained_and_remarked_on(settings, remarks):
         if more:
             assert {remark.name for remark in explained.remarks} >= remarks
         json.dumps(explained.to_table(), allow_nan=False)
-        from downslope.explaining.terminal import describe
-
         for lang in ("en", "zh"):
             text = describe(explained, lang)
             assert "nan" not in text

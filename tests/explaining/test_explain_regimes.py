@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -205,8 +206,6 @@ def test_a_step_that_is_not_the_peak_may_be_the_unstable_one():
 
 def test_a_group_that_swings_or_grows_says_so():
     """A group's decay of .98 swings, one of 50 at lr 1 grows: neither is told to fade, or never to forget."""
-    from dataclasses import replace
-
     recipe = replace(
         downslope.load_recipe(overrides=[("sgd.lr", "0.1")]),
         groups=(Group(match="*.bias", weight_decay=0.98), Group(match="*.weight", weight_decay=50.0, lr=1.0)),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import graphlib
-import json
 import re
-import subprocess
 import sys
 
 import pytest
@@ -44,13 +42,6 @@ def room_of(path):
     """Return the room of a file: its folder below the package, or its own name; None for the package itself."""
     first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     return None if first == "__init__" else first
-
-
-def loaded_by(code):
-    """Return the names of all modules that a fresh interpreter has loaded after running `code`."""
-    script = f"import sys\n{code}\nimport json\nprint('\\n' + json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
-    return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 def test_imports_point_one_way():
@@ -92,14 +83,14 @@ def test_no_framework_left_of_the_kernel():
 def test_a_command_loads_no_framework_before_its_work(command):
     """Loading a command's file loads nothing heavy: what needs a framework is imported where it is done."""
     heavy = HEAVY | {"tqdm", "jinja2", "safetensors"}
-    assert not {name.split(".")[0] for name in loaded_by(f"import downslope.cli.{command}")} & heavy
+    assert not {name.split(".")[0] for name in modules_loaded_by(f"import downslope.cli.{command}")} & heavy
 
 
 def test_importing_downslope_loads_no_framework():
     """`import downslope` loads neither a framework nor NumPy, and none of its own rooms."""
-    before, after = loaded_by(""), loaded_by("import downslope")
-    assert not {name.split(".")[0] for name in after} & (HEAVY | {"numpy", "msgspec", "tomli_w"})
-    assert {name for name in after - before if name.startswith("downslope")} == {"downslope"}
+    loaded = modules_loaded_by("import downslope")
+    assert not {name.split(".")[0] for name in loaded} & (HEAVY | {"numpy", "msgspec", "tomli_w"})
+    assert {name for name in loaded if name.startswith("downslope")} == {"downslope"}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +122,7 @@ def test_settings_and_recipes_load_no_framework():
         "downslope.update_matrix(downslope.Settings(lr=downslope.schedules.Cosine(0.1, 0.0, 10), momentum=0.9))\n"
         "downslope.load_recipe()\n"
     )
-    assert not {name.split(".")[0] for name in loaded_by(code)} & HEAVY
+    assert not {name.split(".")[0] for name in modules_loaded_by(code)} & HEAVY
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["train", "--print-config"]], ids=" ".join)
@@ -143,7 +134,7 @@ def test_a_command_without_training_loads_no_framework(arguments):
         "try:\n    code = main()\nexcept SystemExit as stop:\n    code = stop.code\n"
         "assert not code, code\n"
     )
-    assert not {name.split(".")[0] for name in loaded_by(code)} & HEAVY
+    assert not {name.split(".")[0] for name in modules_loaded_by(code)} & HEAVY
 
 
 def test_everything_public_has_a_docstring():

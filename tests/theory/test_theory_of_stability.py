@@ -6,7 +6,7 @@ import itertools
 import math
 
 import pytest
-from simulations import growth, largest_stable
+from simulations import growth, largest_stable, scaled_steps
 
 from downslope import Settings
 from downslope.theory import quadratic, stability
@@ -111,15 +111,7 @@ def test_critical_momentum_divides_creeping_from_oscillating(nesterov, scaled):
 
 
 def _sign_changes(settings, curvature):
-    from downslope.core.rule import sgd_rule
-
-    param, velocity, signs = 1.0, 0.0, []
-    for _ in range(4000):
-        delta, velocity = sgd_rule(param, curvature * param, velocity, settings.at(0))
-        param += delta
-        length = math.hypot(param, velocity)
-        param, velocity = param / length, velocity / length
-        signs.append(param > 0)
+    signs = [param > 0 for param, _ in scaled_steps(settings, curvature, 4000)]
     return sum(before != after for before, after in itertools.pairwise(signs))
 
 

@@ -8,7 +8,9 @@ import math
 import pytest
 from simulations import run
 
+import downslope
 from downslope import Settings
+from downslope.core.rule import sgd_rule
 from downslope.schedules import MultiStep
 from downslope.theory import forgetting, velocity
 
@@ -72,24 +74,8 @@ def test_decay_timescale_is_when_weights_are_down_to_1_over_e(how, formula):
     settings = Settings(lr=0.01, weight_decay=1e-4, **how)
     timescale = formula()
     assert timescale == pytest.approx(forgetting.timescale(settings.at(0)), rel=1e-12)
-    scalars, param, moving = settings.at(0), 1.0, 0.0
-    for _ in range(20):  # any stretch will do: two points of the slow course give its rate
-        delta, moving = _without_gradient(param, moving, scalars)
-        param += delta
-    for _ in range(2000):
-        delta, moving = _without_gradient(param, moving, scalars)
-        param += delta
-    first, steps = param, 20_000
-    for _ in range(steps):
-        delta, moving = _without_gradient(param, moving, scalars)
-        param += delta
-    assert steps / -math.log(param / first) == pytest.approx(timescale, rel=1e-3)
-
-
-def _without_gradient(param, moving, scalars):
-    from downslope.core.rule import sgd_rule
-
-    return sgd_rule(param, 0.0, moving, scalars)
+    path = run(settings, lambda param, step: 0.0, 22_020)  # any stretch after the first steps gives the slow rate
+    assert 20_000 / -math.log(path[-1] / path[2020]) == pytest.approx(timescale, rel=1e-3)
 
 
 def test_timescales_at_another_lr_than_the_first():
@@ -144,8 +130,6 @@ def test_lr_inside_the_velocity_parts_from_outside_and_the_correction_mends_it()
     inside = run(Settings(lr=lr, momentum=0.9, lr_in_velocity=True), lambda param, step: 1.0, 4)
     assert outside[1:] == pytest.approx([0.9, 0.71, 0.6829, 0.64851], abs=1e-9)
     assert inside[1:] == pytest.approx([0.9, 0.71, 0.529, 0.3561], abs=1e-9)
-    from downslope.core.rule import sgd_rule
-
     settings, param, moving = Settings(lr=lr, momentum=0.9, lr_in_velocity=True), 1.0, 0.0
     mended = []
     for step in range(4):
@@ -185,8 +169,6 @@ def test_memory_tells_what_a_weight_without_gradients_does(how, way):
 
 def test_decay_of_2_jumps_for_ever():
     """1, -1, 1, ...: neither forgotten nor growing, and no balance of any kind is stated."""
-    import downslope
-
     explained = downslope.explain(Settings(lr=0.1, weight_decay=2.0, decay="independent"), batch_size=8, examples=80)
     assert (explained.memory.way, explained.memory.steps, explained.memory.rate) == ("jumps", math.inf, 1.0)
     assert "jump from one side of 0 to the other for ever" in str(explained)

@@ -23,19 +23,23 @@ def run(settings, gradient, steps, param=1.0):
 def growth(settings, curvature, steps=4000):
     """Return the factor per step on param and velocity together, in the long run, on a quadratic.
 
-    The length of (param, velocity) is brought back to 1 at every step, so that nothing over- or underflows; the mean of
-    the logarithms over the second half leaves what the beginning did behind.
+    The mean of the logarithms over the second half leaves what the beginning did behind.
     """
-    scalars = settings.at(0)
-    param, velocity, logs = 1.0, 0.3, []
+    half = [math.log(length) for _, length in scaled_steps(settings, curvature, steps, velocity=0.3)][steps // 2 :]
+    return math.exp(sum(half) / len(half))
+
+
+def scaled_steps(settings, curvature, steps, velocity=0.0):
+    """Yield (param, length of (param, velocity)) after each step on a quadratic from param 1.
+
+    The length is brought back to 1 at every step, so that nothing over- or underflows.
+    """
+    scalars, param = settings.at(0), 1.0
     for _ in range(steps):
         delta, velocity = sgd_rule(param, curvature * param, velocity, scalars)
-        param += delta
-        length = math.hypot(param, velocity)
-        param, velocity = param / length, velocity / length
-        logs.append(math.log(length))
-    half = logs[steps // 2 :]
-    return math.exp(sum(half) / len(half))
+        length = math.hypot(param + delta, velocity)
+        param, velocity = (param + delta) / length, velocity / length
+        yield param, length
 
 
 def largest_stable(settings_of, low, high):
