@@ -1,7 +1,4 @@
-"""The cells of the step benchmark: lists of tensor shapes, without any model behind them.
-
-What lives here: shapes, and how many bytes a step over them must move. What does not: who steps them, and timing.
-"""
+"""The cells of the step benchmark: lists of tensor shapes, and how many bytes a step over them must move."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Who takes part in the step benchmark: ours, the same step by others, and the parts of ours.
 
-What lives here: for each contender, a function of no arguments that takes one whole step. What does not: timing. All
-do the same work: Nesterov momentum .9 with weight decay 1e-4 added to the gradient, in fp32 where not said otherwise.
+Each contender is a function of no arguments that takes one whole step. All do the same work: Nesterov momentum .9 with
+weight decay 1e-4 added to the gradient, in fp32 where not said otherwise.
 Torch's contenders and ours read the same gradient tensors, which nobody writes to; parameters and velocities are each
 contender's own.
 """

@@ -1,8 +1,4 @@
-"""What a benchmark ran on, and how busy the machine was with something else meanwhile.
-
-What lives here: facts about processor, versions and load, and running one process per number of threads. What does
-not: anything that is timed.
-"""
+"""What a benchmark ran on (processor, versions, load), and running one process per number of threads."""
 
 from __future__ import annotations
 

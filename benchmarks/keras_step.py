@@ -2,7 +2,7 @@
 
     python benchmarks/keras_step.py --backends tensorflow jax torch --cells mlp6 many --rounds 10 --json keras_step.json
 
-What lives here: both optimizers' step as `fit` takes it on a backend: compiled on TensorFlow (by XLA, and as a graph,
+Both optimizers step as `fit` does on a backend: compiled on TensorFlow (by XLA, and as a graph,
 which is `jit_compile=False`) and JAX, as it is on torch. Each backend has processes of its own. Nesterov momentum .9
 with weight decay 1e-4, decoupled, as Keras has it; fp32.
 """

@@ -1,8 +1,7 @@
 """Whole training loops on one model and one set of batches: ours as its users call it, and others' as theirs do.
 
-What lives here: each loop as a function of a number of steps, and the time of a step, which is what more steps take
-more: what a loop does once, before the first step and after the last, is thereby left out. What does not: single
-training steps, and the models (`train_step.py`).
+Each loop is a function of a number of steps, and the time of a step is what more steps take more: what a loop does
+once, before the first step and after the last, is thereby left out.
 
 All shuffle the same examples, take the same batches of 32, and step by Nesterov momentum with weight decay. Beside
 that, each does what it does by default: ours watches for gradients that are not finite and logs every step (and once

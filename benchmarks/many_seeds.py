@@ -1,8 +1,7 @@
 """A recipe and scikit-learn's network of the same settings, each trained with many seeds.
 
-What lives here: the runs. Starting the command line takes several times as long as such a run, so that ours are made
-within this process, by the code that the command line calls; `results.py` checks that both end with the same bits. What
-does not: which recipes and seeds (`published.py`), the record and the page (`results.py`).
+Starting the command line takes several times as long as such a run, so that ours are made within this process, by the
+code that the command line calls; `results.py` checks that both end with the same bits.
 """
 
 from __future__ import annotations

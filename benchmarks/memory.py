@@ -2,9 +2,9 @@
 
     python benchmarks/memory.py --json memory.json
 
-What lives here: one process per contender, since a peak is never taken back, and what the system says of it. Needed are
-12 bytes per parameter: parameter, gradient and velocity in fp32. What is above that are activations (here few), and
-whatever an optimizer allocates within its step.
+Each contender has a process of its own, since a peak is never taken back. Needed are 12 bytes per parameter:
+parameter, gradient and velocity in fp32. What is above that are activations (here few), and whatever an optimizer
+allocates within its step.
 """
 
 from __future__ import annotations

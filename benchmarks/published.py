@@ -1,7 +1,6 @@
 """Which recipes are held against which published figures.
 
-What lives here: the recipes, the figures with where they are from, and what is not alike. What does not: any figure of
-our own, which `results.py` measures.
+Each figure has its source and what is not alike. Our own are measured by `results.py`.
 """
 
 from __future__ import annotations

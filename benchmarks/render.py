@@ -3,7 +3,7 @@
     python benchmarks/render.py            # write
     python benchmarks/render.py --check    # exit code 1 if the page does not show what was recorded
 
-What lives here: which figure goes where. Every table of that page stands between two marks and comes from
+Every table of that page stands between two marks and comes from
 `benchmarks/results/*.json`, so that none can drift from what was measured; the words between them are written by hand.
 """
 

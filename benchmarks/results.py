@@ -5,9 +5,8 @@
     python benchmarks/results.py --render               # train nothing, write the page
     python benchmarks/results.py --check                # exit code 1 if the page does not show what was recorded
 
-What lives here: one real run of the command line for each recipe and seed, its record in benchmarks/results/recipes/,
-and the page's tables, in which nothing is written by hand. What does not: which figures there are (`published.py`), and
-runs with many seeds beside scikit-learn's (`many_seeds.py`).
+Each recipe and seed is one real run of the command line with its record in benchmarks/results/recipes/; the page's
+tables are made of these, and of runs with many seeds beside scikit-learn's (`many_seeds.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Results as rows, and rows as text or Markdown.
-
-What lives here: which columns a comparison has, and drawing them. What does not: measuring.
-"""
+"""Results as rows, and rows as text or Markdown."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Timing on a machine that is not quiet: contenders take turns, round by round, and are compared within a round.
-
-What lives here: turns, samples and their statistics. What does not: what is timed.
-"""
+"""Timing on a machine that is not quiet: contenders take turns, round by round, and are compared within a round."""
 
 from __future__ import annotations
 

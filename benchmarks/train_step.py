@@ -2,7 +2,7 @@
 
     python benchmarks/train_step.py --models mlp lstm --rounds 20 --threads 1 --json train_step.json
 
-What lives here: four models and the loop around them, and the same shapes in Keras's and scikit-learn's own loops. It
+Four models run in a loop of ours, and the same shapes in Keras's and scikit-learn's own loops. It
 shows how much of a training step the optimizer is: where that is little, no optimizer makes a difference. Whole loops,
 `downslope train` among them, are in `loops.py`, and timed from here for two of the models, on one thread.
 """

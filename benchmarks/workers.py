@@ -2,8 +2,8 @@
 
     python benchmarks/workers.py --json workers.json
 
-What lives here: whole steps of the training loop (gradients of all leaves, exchange, update) for models of three sizes,
-the exchange by itself, and the same steps in bfloat16. Processes are forked once for each number of workers.
+Whole steps of the training loop (gradients of all leaves, exchange, update) are timed for models of three sizes, the
+exchange by itself, and the same steps in bfloat16. Processes are forked once for each number of workers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 // Python objects behind a step: asking a tensor where it lies, and noticing that an optimizer's groups have changed.
-//
-// What lives here: everything that is asked of Python objects, in calls that stay in C. What does not: arithmetic, and
-// any decision about what a tensor must be like.
+// All of it in calls that stay in C.
 #pragma once
 
 #include <nanobind/nanobind.h>

@@ -1,7 +1,7 @@
 """The table of settings that every backend is tested over, and the small problem they are run on.
 
-What lives here: `CASES`, named settings with their groups and the moments at which gradients arrive; the parameters;
-and the gradients of a case, the same for everyone. What does not: the float64 answer (`reference.py`) and any test.
+`CASES` are named settings with their groups and the moments at which gradients arrive; parameters and the gradients of
+a case are the same for everyone. `reference.py` has the float64 answer.
 
 The table covers every way of weight decay x Nesterov x lr inside or outside the velocity x dampening (none, with an
 undampened first step, with a dampened one); ascent; schedules on lr, momentum and weight decay; parameter groups; first

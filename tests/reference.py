@@ -1,8 +1,7 @@
 """The float64 answer to every case, and the measure of an error in units of the last place.
 
-What lives here: the update rule applied in float64, parameter by parameter, and `ulp_error`. What does not: the cases
-(`cases.py`) and any test. The rule itself is the project's own (`downslope.core.rule`), whose numbers are checked by
-hand in `tests/core`; this file adds only the loop around it.
+The rule itself is the project's own (`downslope.core.rule`), whose numbers are checked by hand in `tests/core`; this
+file adds only the loop around it, parameter by parameter.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Scoring a corpus: which expected fields were read, with which provenance, and what was stated that should not be.
 
-What lives here: counting, and the tables of docs/reading.md. What does not: the corpora.
+The tables of docs/reading.md are made of these counts.
 """
 
 from dataclasses import dataclass, field

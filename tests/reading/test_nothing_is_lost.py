@@ -1,8 +1,4 @@
-"""Numbers that a reading does not use are listed, never dropped; and falls whose clause names no factor are read.
-
-What lives here: the property over the corpora and over clauses in any order, and falls worked out by hand. What does not:
-the scores of the corpora (`test_corpora.py`).
-"""
+"""Numbers that a reading does not use are listed, never dropped; and falls whose clause names no factor are read."""
 
 from __future__ import annotations
 
