@@ -13,357 +13,6 @@ from typing import Any
 from downslope.reading.facts import Board
 from downslope.reading.items import Item
 
-# What stands around a learning rate
-
-
-def product_at(board: Board, number: int) -> tuple[float, int] | None:
-    """Return the value of "0.1 x 1024/256 = 0.4", and the place of its last number; None if it is no product."""
-    items = board.items
-    kinds = [item.kind for item in items[number + 1 : number + 7]]
-    numbers = [item.number.value if item.number else 0 for item in items[number : number + 7]]
-    if kinds[:4] == ["star", "number", "slash", "number"] and numbers[4]:
-        value, last = numbers[0] * numbers[2] / numbers[4], number + 4
-    elif kinds[:2] == ["star", "number"]:
-        value, last = numbers[0] * numbers[2], number + 2
-    else:
-        return None
-    if (
-        len(items) > last + 2
-        and items[last + 1].is_a("is")
-        and items[last + 2].kind == "number"
-        and items[last + 2].number
-    ):
-        return float(items[last + 2].value), last + 2
-    return float(f"{value:.12g}"), last
-
-
-def phase_of(board: Board, concept: int, number: int, first: int) -> Any:
-    """Return the time for which a rate holds: "0.001 for 60k steps", 前6万次迭代学习率为0.001, "0.1 until epoch 80"."""
-    items = board.items
-    for right in range(number + 1, min(len(items), number + 3)):
-        item = items[right]
-        if item.kind == "time" and item.data.prep in {"for", "first", "next", "until"} and right not in board.used:
-            return (item.data, right)
-        if item.kind != "word":
-            break
-    for left in range(concept - 1, max(first - 1, concept - 4), -1):
-        item = items[left]
-        if item.kind == "time" and item.data.prep in {"first", "next"}:
-            return (item.data, left)
-        if item.kind not in {"word", "mod", "comma", "is"}:
-            break
-    return None
-
-
-def scaled_per_batch(board: Board, number: int) -> tuple[float, int, int] | None:
-    """Return the batch size that a rate is scaled by: "0.1 kn/256", "0.3 x BatchSize/256"."""
-    plain = board.text.plain
-    match = re.compile(
-        r"\s?\*?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|minibatch[\s_-]?size|total batch size|batch|bs|b|n|"
-        r"批大小|批量大小)\s?/\s?(\d{1,6})\)?"
-    ).match(plain, board.items[number].end)
-    if match is None or not int(match.group(1)):
-        return None
-    for place, item in enumerate(board.items):
-        if match.start() <= item.start < match.end():
-            board.used.add(place)
-    return float(match.group(1)), match.start(), match.end()
-
-
-def rate_per(board: Board, number: int, concept: int) -> Any:
-    """Return what a rate is per: "sample", or a number of examples ("per 1024 examples")."""
-    items = board.items
-    if number + 2 < len(items) and items[number + 1].is_a("each"):
-        if (
-            items[number + 2].is_a("unit", "example")
-            and "epoch" not in board.text.plain[items[number + 2].start : items[number + 2].end]
-        ):
-            return "sample"
-        if number + 3 < len(items) and items[number + 2].kind == "number" and items[number + 3].is_a("unit", "example"):
-            board.used.add(number + 2)
-            return items[number + 2].value
-    for left in range(concept, number):
-        if items[left].is_a("each") and items[left + 1].is_a("unit", "example"):
-            return "sample"
-    return None
-
-
-def find_starts(board: Board, first: int, last: int) -> None:
-    """Find a start whose rate is not named beside it: "decreased every 10 epochs, starting from 0.1"."""
-    if board.of("value", "lr"):
-        return
-    changed = board.has("change", "shape")
-    for place in range(first + 1, last):
-        before = board.items[place - 1]
-        text = board.text.plain[before.start : before.end]
-        starting = before.is_a("from") or (
-            before.is_a("is") and text.startswith(("start", "begin", "began", "init", "初"))
-        )
-        said = (
-            before.is_a("mod", "initial")
-            or text.startswith("rate of")
-            or (
-                starting or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial"))
-            )
-        )
-        if (
-            (changed or text.startswith("rate of"))
-            and said
-            and board.free_number(place)
-            and not (place + 1 < last and board.items[place + 1].kind == "unit")
-        ):
-            board.add("value", "lr", board.items[place].value, [place - 1, place], role="initial", number=place)
-            return
-
-
-def find_thresholds(board: Board, first: int, last: int) -> None:
-    """Find a clipping threshold told apart from its verb: "scaling the gradient when its norm exceeded 5"."""
-    items = board.items
-    heads = [place for place in range(first, last) if items[place].is_a("concept", "clip")]
-    start, end = items[first].start, items[last - 1].end
-    told = any(start <= fact.start < end for fact in reversed(board.of("value", "clip")))
-    if not heads or told:
-        return
-    marks = ("exceed", "greater", "larger", "above", "threshold", "超过", "大于", "阈值")
-    for place in range(heads[0] + 1, last):
-        before = [board.text.plain[item.start : item.end] for item in items[max(first, place - 3) : place]]
-        if board.free_number(place) and any(text.startswith(marks) for text in before):
-            board.add("value", "clip", items[place].value, [heads[0], place], role="")
-            return
-
-
-def find_floors(board: Board, first: int, last: int) -> None:
-    """Find the end of a schedule that names no rate: "maximum 0.4, minimum 0.004"."""
-    for place in range(first, last - 1):
-        right = place + 2 if board.items[place + 1].is_a("is") else place + 1
-        if board.items[place].is_a("mod", "final") and board.free_number(right) and board.items[right].value < 1:
-            before = board.items[place - 1] if place > first else None
-            if before is None or before.kind in {"comma", "and", "open"}:
-                board.add("value", "final", board.items[right].value, [place, right], role="final")
-
-
-def find_more_rates(board: Board, first: int, last: int) -> None:
-    """Find further rates with times of their own: "a rate of 0.001 for 60k steps, and 0.0001 for the next 20k"."""
-    items = board.items
-    if not any(fact.extra.get("phase") for fact in board.of("value", "lr")):
-        return
-    for place in range(first, last - 1):
-        if not board.free_number(place) or not items[place].number or items[place].value >= 100:
-            continue
-        phase = phase_of(board, place, place, first)
-        if phase is not None and phase[1] == place + 1:
-            fact = board.add("value", "lr", items[place].value, [place], role="", phase=phase, number=place)
-            board.used.add(phase[1])
-            fact.end = items[phase[1]].end
-
-
-# What is switched off, and for which parameters
-
-_STRONG = frozenset(
-    [
-        "not applied to",
-        "not apply",
-        "not applied on",
-        "is not applied to",
-        "do not apply",
-        "excluding",
-        "exclude",
-        "except",
-        "not decay",
-        "is not",
-        "are not",
-        "not",
-        "does not use",
-        "不施加",
-        "除外",
-        "不应用",
-        "不包括",
-        "不参与",
-        "不",
-        "不使用",
-        "不加",
-    ]
-)
-"""Negations that may follow the weight decay that they deny."""
-
-_SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening", "clip", "batch", "warmup"})
-
-
-def find_switched_off(board: Board, first: int, last: int) -> None:
-    """Add a fact for everything in a sentence that is switched off, and for what is spared from weight decay."""
-    items = board.items
-    for place in range(first, last):
-        if not items[place].is_a("no", "no"):
-            continue
-        right = place + 1
-        while right < last and (items[right].kind in {"is", "word", "mod", "comma"} and right - place < 4):
-            right += 1
-        if right >= last:
-            _not_applied(board, place, first, last)
-            continue
-        item = items[right]
-        denied = item.kind == "concept" and item.key in _SWITCHES and right - place <= 3
-        if denied and right + 1 < last and items[right + 1].kind == "concept" and item.key == "nesterov":
-            pass
-        if denied and not _valued(board, right, last):
-            target, targets = _target_after(board, right, last)
-            if item.key in {"weight_decay", "l2"} and target:
-                board.add("group", target, 0.0, [place, right, *targets])
-            elif item.key != "batch":
-                board.add("off", item.key, 0.0, [place, right])
-                _also_off(board, right, last)
-        else:
-            _not_applied(board, place, first, last)
-
-
-def _valued(board: Board, place: int, last: int) -> bool:
-    return place + 2 < last and board.items[place + 1].is_a("is") and board.free_number(place + 2)
-
-
-def _also_off(board: Board, place: int, last: int) -> None:
-    """Carry "no" over "or" and "and": "without momentum or weight decay"."""
-    items = board.items
-    if place + 2 < last and items[place + 1].kind == "and" and items[place + 2].kind == "concept":
-        other = items[place + 2]
-        joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {"or", "nor", "或", "和", "及"}
-        if (
-            joined
-            and other.key in _SWITCHES
-            and not _valued(board, place + 2, last)
-            and not board.free_number(place + 3)
-        ):
-            board.add("off", other.key, 0.0, [place + 1, place + 2])
-
-
-def _target_after(board: Board, place: int, last: int) -> tuple[str, list[int]]:
-    found: list[int] = []
-    for right in range(place + 1, min(last, place + 9)):
-        item = board.items[right]
-        if item.kind == "target":
-            found.append(right)
-        elif item.kind in {"concept", "number", "verb", "optimizer"}:
-            break
-    keys = {board.items[p].key for p in found}
-    return _target(keys), found
-
-
-def _target(keys: set[str]) -> str:
-    if "depthwise" in keys:
-        return "depthwise"
-    if "norm" in keys:
-        return "bias_and_norm"
-    if keys:
-        return min(keys)
-    return ""
-
-
-def _not_applied(board: Board, place: int, first: int, last: int) -> None:
-    """Find "weight decay is not applied to biases", and "biases are excluded from weight decay"."""
-    items = board.items
-    near = [p for p in range(max(first, place - 14), min(last, place + 10)) if items[p].kind == "target"]
-    decays = [
-        p
-        for p in range(max(first, place - 14), min(last, place + 10))
-        if items[p].is_a("concept", "weight_decay", "l2")
-    ]
-    text = board.text.plain[items[place].start : items[place].end]
-    strong = text in _STRONG
-    if strong and near and decays:
-        keys = {items[p].key for p in near}
-        board.add("group", _target(keys), 0.0, [place, *near])
-
-
-def find_spared(board: Board, first: int, last: int) -> None:
-    """Find "weight decay is 1e-4 for weights and 0 for biases"."""
-    items = board.items
-    decays = any(items[place].is_a("concept", "weight_decay", "l2") for place in range(first, last))
-    for place in range(first, last - 2):
-        zero = board.free_number(place) and items[place].value == 0
-        if decays and zero and items[place + 1].is_a("for"):
-            target, targets = _target_after(board, place + 1, last)
-            if target:
-                board.add("group", target, 0.0, [place, *targets])
-
-
-# Which optimizers a text names, and which it names only to say that it uses another.
-
-
-def find_optimizers(board: Board) -> None:
-    """Add a fact for every optimizer that the text names."""
-    for place, item in enumerate(board.items):
-        if item.kind == "optimizer":
-            before = board.items[max(0, place - 3) : place]
-            denied = any(
-                near.is_a("no", "instead") or (near.is_a("no", "no") and near is before[-1]) for near in before
-            )
-            board.add("optimizer", item.key, None, [place], denied=denied)
-
-
-# The word "decay" standing alone
-
-_FLOWS = frozenset({"is", "mod", "with", "word"})
-
-
-def resolve_decay(items: Sequence[Item]) -> list[Item]:
-    """Return the items with every lone "decay" given its kind and key.
-
-    The noun "decay" of an unknown owner becomes the concept "decay", which its number decides later.
-    """
-    result = list(items)
-    for index, item in enumerate(result):
-        if item.is_a("word", "decay"):
-            result[index] = _resolve(result, index)
-        elif item.is_a("concept", "lr_decay"):
-            owner = _owner(result, index)
-            if owner in {"momentum", "ema", "weight_decay", "l2"}:
-                result[index] = replace(item, key=owner)
-            elif owner == "rho" and not _has_lr(result, index):
-                result[index] = replace(item, key="rho")
-    return result
-
-
-def _resolve(items: list[Item], index: int) -> Item:
-    item = items[index]
-    before = items[index - 1] if index else None
-    after = items[index + 1] if index + 1 < len(items) else None
-    if after is not None and (
-        (after.kind in {"by", "to"} and not after.is_a("by", "factor"))
-        or after.is_a("concept", "lr")
-        or (after.kind == "time" and not (before and before.is_a("word", "a")))
-        or (before is not None and before.is_a("concept", "lr") and after.kind == "time")
-        or (before is not None and before.is_a("word", "then"))
-    ):
-        return replace(item, kind="verb", key="reduce")
-    owner = _owner(items, index)
-    if owner:
-        return replace(item, kind="concept", key=owner)
-    if before is not None and before.is_a("concept", "lr"):
-        return replace(item, kind="concept", key="lr_decay")
-    return replace(item, kind="concept", key="decay")
-
-
-def _owner(items: list[Item], index: int) -> str:
-    """Return whose decay it is by what stands before it: "momentum with a decay of 0.9", "RMSProp with decay 0.9"."""
-    near = True
-    for place in range(index - 1, max(-1, index - 9), -1):
-        item = items[place]
-        if item.kind in {"break", "number"}:
-            return ""
-        if item.kind == "optimizer":
-            return "rho" if item.key in {"rmsprop", "adadelta"} else ""
-        if item.kind == "concept":
-            if item.key in {"momentum", "ema", "weight_decay", "l2"}:
-                return item.key if near else ""
-            return ""
-        if item.kind not in _FLOWS:
-            near = False
-    return ""
-
-
-def _has_lr(items: list[Item], index: int) -> bool:
-    return any(item.is_a("concept", "lr") for item in items[max(0, index - 4) : index])
-
-
 _SINGLE = frozenset(
     [
         "lr",
@@ -679,3 +328,354 @@ def _batches(board: Board, first: int, last: int) -> None:
                 board.add("value", "batch", value, [place, place + 1, place + 2, place + 3], role="")
         elif after[:2] == ["each:every", "concept:batch"]:
             board.add("value", "batch", value, [place, place + 1, place + 2], role="")
+
+
+# What stands around a learning rate
+
+
+def product_at(board: Board, number: int) -> tuple[float, int] | None:
+    """Return the value of "0.1 x 1024/256 = 0.4", and the place of its last number; None if it is no product."""
+    items = board.items
+    kinds = [item.kind for item in items[number + 1 : number + 7]]
+    numbers = [item.number.value if item.number else 0 for item in items[number : number + 7]]
+    if kinds[:4] == ["star", "number", "slash", "number"] and numbers[4]:
+        value, last = numbers[0] * numbers[2] / numbers[4], number + 4
+    elif kinds[:2] == ["star", "number"]:
+        value, last = numbers[0] * numbers[2], number + 2
+    else:
+        return None
+    if (
+        len(items) > last + 2
+        and items[last + 1].is_a("is")
+        and items[last + 2].kind == "number"
+        and items[last + 2].number
+    ):
+        return float(items[last + 2].value), last + 2
+    return float(f"{value:.12g}"), last
+
+
+def phase_of(board: Board, concept: int, number: int, first: int) -> Any:
+    """Return the time for which a rate holds: "0.001 for 60k steps", 前6万次迭代学习率为0.001, "0.1 until epoch 80"."""
+    items = board.items
+    for right in range(number + 1, min(len(items), number + 3)):
+        item = items[right]
+        if item.kind == "time" and item.data.prep in {"for", "first", "next", "until"} and right not in board.used:
+            return (item.data, right)
+        if item.kind != "word":
+            break
+    for left in range(concept - 1, max(first - 1, concept - 4), -1):
+        item = items[left]
+        if item.kind == "time" and item.data.prep in {"first", "next"}:
+            return (item.data, left)
+        if item.kind not in {"word", "mod", "comma", "is"}:
+            break
+    return None
+
+
+def scaled_per_batch(board: Board, number: int) -> tuple[float, int, int] | None:
+    """Return the batch size that a rate is scaled by: "0.1 kn/256", "0.3 x BatchSize/256"."""
+    plain = board.text.plain
+    match = re.compile(
+        r"\s?\*?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|minibatch[\s_-]?size|total batch size|batch|bs|b|n|"
+        r"批大小|批量大小)\s?/\s?(\d{1,6})\)?"
+    ).match(plain, board.items[number].end)
+    if match is None or not int(match.group(1)):
+        return None
+    for place, item in enumerate(board.items):
+        if match.start() <= item.start < match.end():
+            board.used.add(place)
+    return float(match.group(1)), match.start(), match.end()
+
+
+def rate_per(board: Board, number: int, concept: int) -> Any:
+    """Return what a rate is per: "sample", or a number of examples ("per 1024 examples")."""
+    items = board.items
+    if number + 2 < len(items) and items[number + 1].is_a("each"):
+        if (
+            items[number + 2].is_a("unit", "example")
+            and "epoch" not in board.text.plain[items[number + 2].start : items[number + 2].end]
+        ):
+            return "sample"
+        if number + 3 < len(items) and items[number + 2].kind == "number" and items[number + 3].is_a("unit", "example"):
+            board.used.add(number + 2)
+            return items[number + 2].value
+    for left in range(concept, number):
+        if items[left].is_a("each") and items[left + 1].is_a("unit", "example"):
+            return "sample"
+    return None
+
+
+def find_starts(board: Board, first: int, last: int) -> None:
+    """Find a start whose rate is not named beside it: "decreased every 10 epochs, starting from 0.1"."""
+    if board.of("value", "lr"):
+        return
+    changed = board.has("change", "shape")
+    for place in range(first + 1, last):
+        before = board.items[place - 1]
+        text = board.text.plain[before.start : before.end]
+        starting = before.is_a("from") or (
+            before.is_a("is") and text.startswith(("start", "begin", "began", "init", "初"))
+        )
+        said = (
+            before.is_a("mod", "initial")
+            or text.startswith("rate of")
+            or (
+                starting or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial"))
+            )
+        )
+        if (
+            (changed or text.startswith("rate of"))
+            and said
+            and board.free_number(place)
+            and not (place + 1 < last and board.items[place + 1].kind == "unit")
+        ):
+            board.add("value", "lr", board.items[place].value, [place - 1, place], role="initial", number=place)
+            return
+
+
+def find_thresholds(board: Board, first: int, last: int) -> None:
+    """Find a clipping threshold told apart from its verb: "scaling the gradient when its norm exceeded 5"."""
+    items = board.items
+    heads = [place for place in range(first, last) if items[place].is_a("concept", "clip")]
+    start, end = items[first].start, items[last - 1].end
+    told = any(start <= fact.start < end for fact in reversed(board.of("value", "clip")))
+    if not heads or told:
+        return
+    marks = ("exceed", "greater", "larger", "above", "threshold", "超过", "大于", "阈值")
+    for place in range(heads[0] + 1, last):
+        before = [board.text.plain[item.start : item.end] for item in items[max(first, place - 3) : place]]
+        if board.free_number(place) and any(text.startswith(marks) for text in before):
+            board.add("value", "clip", items[place].value, [heads[0], place], role="")
+            return
+
+
+def find_floors(board: Board, first: int, last: int) -> None:
+    """Find the end of a schedule that names no rate: "maximum 0.4, minimum 0.004"."""
+    for place in range(first, last - 1):
+        right = place + 2 if board.items[place + 1].is_a("is") else place + 1
+        if board.items[place].is_a("mod", "final") and board.free_number(right) and board.items[right].value < 1:
+            before = board.items[place - 1] if place > first else None
+            if before is None or before.kind in {"comma", "and", "open"}:
+                board.add("value", "final", board.items[right].value, [place, right], role="final")
+
+
+def find_more_rates(board: Board, first: int, last: int) -> None:
+    """Find further rates with times of their own: "a rate of 0.001 for 60k steps, and 0.0001 for the next 20k"."""
+    items = board.items
+    if not any(fact.extra.get("phase") for fact in board.of("value", "lr")):
+        return
+    for place in range(first, last - 1):
+        if not board.free_number(place) or not items[place].number or items[place].value >= 100:
+            continue
+        phase = phase_of(board, place, place, first)
+        if phase is not None and phase[1] == place + 1:
+            fact = board.add("value", "lr", items[place].value, [place], role="", phase=phase, number=place)
+            board.used.add(phase[1])
+            fact.end = items[phase[1]].end
+
+
+# What is switched off, and for which parameters
+
+_STRONG = frozenset(
+    [
+        "not applied to",
+        "not apply",
+        "not applied on",
+        "is not applied to",
+        "do not apply",
+        "excluding",
+        "exclude",
+        "except",
+        "not decay",
+        "is not",
+        "are not",
+        "not",
+        "does not use",
+        "不施加",
+        "除外",
+        "不应用",
+        "不包括",
+        "不参与",
+        "不",
+        "不使用",
+        "不加",
+    ]
+)
+"""Negations that may follow the weight decay that they deny."""
+
+_SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening", "clip", "batch", "warmup"})
+
+
+def find_switched_off(board: Board, first: int, last: int) -> None:
+    """Add a fact for everything in a sentence that is switched off, and for what is spared from weight decay."""
+    items = board.items
+    for place in range(first, last):
+        if not items[place].is_a("no", "no"):
+            continue
+        right = place + 1
+        while right < last and (items[right].kind in {"is", "word", "mod", "comma"} and right - place < 4):
+            right += 1
+        if right >= last:
+            _not_applied(board, place, first, last)
+            continue
+        item = items[right]
+        denied = item.kind == "concept" and item.key in _SWITCHES and right - place <= 3
+        if denied and right + 1 < last and items[right + 1].kind == "concept" and item.key == "nesterov":
+            pass
+        if denied and not _valued(board, right, last):
+            target, targets = _target_after(board, right, last)
+            if item.key in {"weight_decay", "l2"} and target:
+                board.add("group", target, 0.0, [place, right, *targets])
+            elif item.key != "batch":
+                board.add("off", item.key, 0.0, [place, right])
+                _also_off(board, right, last)
+        else:
+            _not_applied(board, place, first, last)
+
+
+def _valued(board: Board, place: int, last: int) -> bool:
+    return place + 2 < last and board.items[place + 1].is_a("is") and board.free_number(place + 2)
+
+
+def _also_off(board: Board, place: int, last: int) -> None:
+    """Carry "no" over "or" and "and": "without momentum or weight decay"."""
+    items = board.items
+    if place + 2 < last and items[place + 1].kind == "and" and items[place + 2].kind == "concept":
+        other = items[place + 2]
+        joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {"or", "nor", "或", "和", "及"}
+        if (
+            joined
+            and other.key in _SWITCHES
+            and not _valued(board, place + 2, last)
+            and not board.free_number(place + 3)
+        ):
+            board.add("off", other.key, 0.0, [place + 1, place + 2])
+
+
+def _target_after(board: Board, place: int, last: int) -> tuple[str, list[int]]:
+    found: list[int] = []
+    for right in range(place + 1, min(last, place + 9)):
+        item = board.items[right]
+        if item.kind == "target":
+            found.append(right)
+        elif item.kind in {"concept", "number", "verb", "optimizer"}:
+            break
+    keys = {board.items[p].key for p in found}
+    return _target(keys), found
+
+
+def _target(keys: set[str]) -> str:
+    if "depthwise" in keys:
+        return "depthwise"
+    if "norm" in keys:
+        return "bias_and_norm"
+    if keys:
+        return min(keys)
+    return ""
+
+
+def _not_applied(board: Board, place: int, first: int, last: int) -> None:
+    """Find "weight decay is not applied to biases", and "biases are excluded from weight decay"."""
+    items = board.items
+    near = [p for p in range(max(first, place - 14), min(last, place + 10)) if items[p].kind == "target"]
+    decays = [
+        p
+        for p in range(max(first, place - 14), min(last, place + 10))
+        if items[p].is_a("concept", "weight_decay", "l2")
+    ]
+    text = board.text.plain[items[place].start : items[place].end]
+    strong = text in _STRONG
+    if strong and near and decays:
+        keys = {items[p].key for p in near}
+        board.add("group", _target(keys), 0.0, [place, *near])
+
+
+def find_spared(board: Board, first: int, last: int) -> None:
+    """Find "weight decay is 1e-4 for weights and 0 for biases"."""
+    items = board.items
+    decays = any(items[place].is_a("concept", "weight_decay", "l2") for place in range(first, last))
+    for place in range(first, last - 2):
+        zero = board.free_number(place) and items[place].value == 0
+        if decays and zero and items[place + 1].is_a("for"):
+            target, targets = _target_after(board, place + 1, last)
+            if target:
+                board.add("group", target, 0.0, [place, *targets])
+
+
+# Which optimizers a text names, and which it names only to say that it uses another
+
+
+def find_optimizers(board: Board) -> None:
+    """Add a fact for every optimizer that the text names."""
+    for place, item in enumerate(board.items):
+        if item.kind == "optimizer":
+            before = board.items[max(0, place - 3) : place]
+            denied = any(
+                near.is_a("no", "instead") or (near.is_a("no", "no") and near is before[-1]) for near in before
+            )
+            board.add("optimizer", item.key, None, [place], denied=denied)
+
+
+# The word "decay" standing alone
+
+_FLOWS = frozenset({"is", "mod", "with", "word"})
+
+
+def resolve_decay(items: Sequence[Item]) -> list[Item]:
+    """Return the items with every lone "decay" given its kind and key.
+
+    The noun "decay" of an unknown owner becomes the concept "decay", which its number decides later.
+    """
+    result = list(items)
+    for index, item in enumerate(result):
+        if item.is_a("word", "decay"):
+            result[index] = _resolve(result, index)
+        elif item.is_a("concept", "lr_decay"):
+            owner = _owner(result, index)
+            if owner in {"momentum", "ema", "weight_decay", "l2"}:
+                result[index] = replace(item, key=owner)
+            elif owner == "rho" and not _has_lr(result, index):
+                result[index] = replace(item, key="rho")
+    return result
+
+
+def _resolve(items: list[Item], index: int) -> Item:
+    item = items[index]
+    before = items[index - 1] if index else None
+    after = items[index + 1] if index + 1 < len(items) else None
+    if after is not None and (
+        (after.kind in {"by", "to"} and not after.is_a("by", "factor"))
+        or after.is_a("concept", "lr")
+        or (after.kind == "time" and not (before and before.is_a("word", "a")))
+        or (before is not None and before.is_a("concept", "lr") and after.kind == "time")
+        or (before is not None and before.is_a("word", "then"))
+    ):
+        return replace(item, kind="verb", key="reduce")
+    owner = _owner(items, index)
+    if owner:
+        return replace(item, kind="concept", key=owner)
+    if before is not None and before.is_a("concept", "lr"):
+        return replace(item, kind="concept", key="lr_decay")
+    return replace(item, kind="concept", key="decay")
+
+
+def _owner(items: list[Item], index: int) -> str:
+    """Return whose decay it is by what stands before it: "momentum with a decay of 0.9", "RMSProp with decay 0.9"."""
+    near = True
+    for place in range(index - 1, max(-1, index - 9), -1):
+        item = items[place]
+        if item.kind in {"break", "number"}:
+            return ""
+        if item.kind == "optimizer":
+            return "rho" if item.key in {"rmsprop", "adadelta"} else ""
+        if item.kind == "concept":
+            if item.key in {"momentum", "ema", "weight_decay", "l2"}:
+                return item.key if near else ""
+            return ""
+        if item.kind not in _FLOWS:
+            near = False
+    return ""
+
+
+def _has_lr(items: list[Item], index: int) -> bool:
+    return any(item.is_a("concept", "lr") for item in items[max(0, index - 4) : index])
