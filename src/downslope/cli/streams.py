@@ -32,7 +32,7 @@ class PrintableStream(io.TextIOWrapper):
 def prepare_streams() -> None:
     """Make standard input, output and error fit for use: open, printable, and able to write any character.
 
-    Streams that somebody has put in their place, as tests do, are left as they are.
+    Streams that were replaced, as tests do, are left as they are.
     """
     _open_all()
     codecs.register_error(_UNPRINTABLE, _escape)
@@ -76,7 +76,7 @@ def _open_all() -> None:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
-    """Show a library's warning as a line of ours; where it was raised, in an installed file, helps nobody here."""
+    """Show a library's warning as a line of ours; where it was raised, in an installed file, helps no one here."""
     words = " ".join(str(message).split())
     print(f"downslope: warning: {words} ({category.__name__})", file=sys.stderr)
 

@@ -32,7 +32,7 @@ _EVERY = 400
 """Up to how many ticks every one is looked at; a longer run, at as many ticks between its boundaries."""
 
 _FIRST_ONES = 5
-"""How many of a schedule that changes for ever are shown where nobody says how long training lasts."""
+"""How many of a schedule that changes for ever are shown where the length of training is not known."""
 
 
 def run_size(
@@ -71,8 +71,8 @@ class Course:
     """Settings over time, in steps or, where an epoch's steps are not known, in small parts of an epoch.
 
     Attributes:
-        settings: The settings, every schedule in ticks; None where schedules are in steps and in epochs and nobody
-            knows how many steps an epoch has.
+        settings: The settings, every schedule in ticks; None where some are in steps and some in epochs, and the steps
+            of an epoch are not known.
         given: The settings as they were given.
         per_epoch: Ticks in an epoch; None where not known.
         total: Ticks in all; None where not known.
@@ -88,7 +88,7 @@ class Course:
     @classmethod
     def of(cls, settings: Settings, run: RunSize) -> Course:
         """Return the course of some settings in a run of this size."""
-        units = {unit for schedule in _schedules(settings) for unit in _units(schedule)}
+        units = {unit for schedule in schedules_of(settings) for unit in _units(schedule)}
         if run.steps_per_epoch is not None:
             per_epoch = run.steps_per_epoch
             return cls(settings.in_steps(per_epoch), settings, per_epoch, total=run.total_steps)
@@ -100,10 +100,10 @@ class Course:
         return cls(None, settings, None)
 
     def length(self) -> int:
-        """The ticks that there are; where nobody says, until nothing more changes, or the first changes of many."""
+        """The ticks in all; where that is not known, until nothing changes any more, or the first of many changes."""
         if self.total is not None or self.settings is None:
             return self.total or 1
-        ends = [0, *islice(walk(_schedules(self.settings), 0, 2**63), _LOOKED_AT)]
+        ends = [0, *islice(walk(schedules_of(self.settings), 0, 2**63), _LOOKED_AT)]
         return (ends[_FIRST_ONES] if len(ends) > _LOOKED_AT else ends[-1]) + 1
 
     def peak(self) -> StepScalars:
@@ -211,7 +211,7 @@ class Course:
             return ()
         found: list[ScheduleRow] = []
         gap, length = False, self.length()
-        for tick in steps_to_show(_schedules(self.settings), length):
+        for tick in steps_to_show(schedules_of(self.settings), length):
             if tick is None:
                 gap = True
                 continue
@@ -230,7 +230,7 @@ class Course:
         return sorted({tick for tick in self._looked_at() if 0 <= tick <= last} | set(evenly(last + 1, _EVERY)))
 
     def _looked_at(self) -> Iterator[int]:
-        schedules, last = _schedules(self.settings or self.given), self.length() - 1
+        schedules, last = schedules_of(self.settings or self.given), self.length() - 1
         yield from (0, last)
         for boundaries in (walk(schedules, 0, last), walk_back(schedules, last, 0)):
             for boundary in islice(boundaries, _LOOKED_AT):
@@ -259,7 +259,8 @@ def _numbers(row: ScheduleRow) -> tuple[float, float, float]:
     return row.lr, row.momentum, row.weight_decay
 
 
-def _schedules(settings: Settings) -> list[Schedule]:
+def schedules_of(settings: Settings) -> list[Schedule]:
+    """Return the schedules among lr, momentum and weight decay."""
     given = (settings.lr, settings.momentum, settings.weight_decay)
     return [value for value in given if isinstance(value, Schedule)]
 

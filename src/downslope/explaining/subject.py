@@ -22,17 +22,17 @@ DIGITS = 1797
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What is to be explained, and what is known about its size.
+    """What is to be explained, and the sizes of its run: None where they are not given.
 
     Attributes:
         settings: The optimizer's settings.
         recipe: The recipe; None where there are only settings.
         title: What to call it, or "".
-        batch_size: Examples per batch; None where nobody says.
+        batch_size: Examples per batch.
         accumulate: Batches per step.
-        examples: Training examples; None where nobody says.
-        epochs: Epochs; None where nobody says.
-        steps: Steps; None where nobody says.
+        examples: Training examples.
+        epochs: Epochs.
+        steps: Steps.
         notes: What was understood of a sentence.
     """
 
