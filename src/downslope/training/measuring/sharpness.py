@@ -1,7 +1,7 @@
 """The sharpness: the largest curvature of the training loss, by power iteration on products with its Hessian.
 
 What lives here: the measurement, and the limits it is held against. What does not: the formulas of the limits
-(`theory/edge.py`).
+(`theory/stability.py`).
 """
 
 from __future__ import annotations
