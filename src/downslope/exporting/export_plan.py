@@ -1,14 +1,11 @@
-"""What is to be exported, resolved once for every target: steps, groups, the length of training, what to tell.
-
-What lives here: the plan, and the rewritings of settings that several targets need. What does not: any source code.
-"""
+"""What is to be exported, resolved once for every target: settings in steps, groups, the length of training."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from downslope.core.errors import ExportError
 from downslope.core.groups import BIAS_AND_NORM, Group
@@ -61,6 +58,17 @@ class Plan:
         return tuple(without_idle_schedules(settings) for settings in found)
 
     @property
+    def by_epochs(self) -> bool:
+        """Whether the training is a whole number of epochs, and not a number of steps."""
+        epochs = self.recipe.train.epochs
+        return epochs is not None and float(epochs).is_integer()
+
+    @property
+    def epochs(self) -> int:
+        """Whole epochs of a training `by_epochs`."""
+        return int(self.recipe.train.epochs or 0)
+
+    @property
     def batch_size(self) -> int:
         """Examples in one step."""
         return self.recipe.data.batch_size * self.recipe.train.accumulate
@@ -74,6 +82,14 @@ class Plan:
         if self.steps_per_epoch is None:
             return None
         return math.ceil(exact(train.epochs or 0) * self.steps_per_epoch)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The dense layers of the default classifier."""
+        hidden = self.recipe.model.hidden
+        sizes = (64, *((64,) if hidden is None else hidden))
+        found = [Layer(f"dense{n}", sizes[n - 1], sizes[n], f"relu{n}") for n in range(1, len(sizes))]
+        return [*found, Layer("logits", sizes[-1], 10)]
 
     def resolved(self, settings: Settings) -> Settings:
         """Return settings with schedules in steps.
@@ -101,6 +117,24 @@ class Plan:
                 "Give --steps-per-epoch N or --examples N (in Python steps_per_epoch= or examples=)."
             )
         return self.steps_per_epoch
+
+    def check_length(self) -> None:
+        """Check that the steps of the training can be counted, where it is not one of whole epochs.
+
+        Raises:
+            ExportError: If nobody said how many steps an epoch has.
+        """
+        if self.recipe.train.steps is None and not self.by_epochs:
+            self.needed_steps_per_epoch(f"a training of {self.recipe.train.epochs!r} epochs is counted in steps")
+
+
+class Layer(NamedTuple):
+    """A dense layer of the default classifier, and what follows it."""
+
+    name: str
+    inputs: int
+    outputs: int
+    relu: str = ""
 
 
 def make_plan(recipe: Recipe, *, with_model: bool, steps_per_epoch: int | None, examples: int | None) -> Plan:
@@ -184,7 +218,7 @@ def in_simplest_decay(settings: Settings) -> Settings:
         return replace(settings, weight_decay=0.0, decay="coupled")
     if settings.decay == "relative":
         factor = 1 / settings.lr_initial
-        settings = replace(settings, weight_decay=_times(settings.weight_decay, factor), decay="decoupled")
+        settings = replace(settings, weight_decay=scaled(settings.weight_decay, factor), decay="decoupled")
     constant = not changes_with_time(settings)
     if settings.decay in {"independent", "corrected"} and constant and not isinstance(settings.weight_decay, Schedule):
         lr = settings.lr_initial
@@ -209,7 +243,7 @@ def without_dampening(settings: Settings) -> Settings:
     kept = 1 - settings.dampening
     weight_decay = settings.weight_decay
     if settings.decay in {"decoupled", "corrected"}:
-        weight_decay = _times(weight_decay, 1 / kept)
+        weight_decay = scaled(weight_decay, 1 / kept)
     return replace(settings, lr=scaled(settings.lr, kept), weight_decay=weight_decay, dampening=0.0)
 
 
@@ -228,10 +262,6 @@ def scaled(value: float | Schedule, factor: float) -> Any:
         elif field.name in heights and inside is not None:
             changes[field.name] = inside * factor
     return replace(value, **changes)
-
-
-def _times(value: float | Schedule, factor: float) -> Any:
-    return scaled(value, factor)
 
 
 def match_source(patterns: tuple[str, ...], *, name: str, is_flat: str) -> str:
@@ -255,10 +285,4 @@ def match_source(patterns: tuple[str, ...], *, name: str, is_flat: str) -> str:
 
 def quoted(text: str) -> str:
     """Return a string's Python source in double quotes."""
-    import json
-
     return json.dumps(text, ensure_ascii=False)
-
-
-Writer = Callable[[Plan], str]
-"""What a target's file gives: the plan's program."""

@@ -18,14 +18,8 @@ def write_timm(plan: Plan) -> str:
 
 def _choose(settings: Settings) -> Constructor:
     if settings.decay in {"decoupled", "corrected"} and not is_zero(settings.weight_decay):
-        return Constructor("timm.optim.SGDW", _sgdw, ("decoupled", "corrected"), remarks=lambda _: [_SGDW_REMARK])
-    return Constructor("timm.optim.create_optimizer_v2", _factory, remarks=_factory_remarks)
-
-
-_SGDW_REMARK = (
-    "SGDW's weight decay is decoupled. foreach=False: with tensors of several dtypes its multi-tensor form decays "
-    "twice."
-)
+        return Constructor("timm.optim.SGDW", _sgdw, ("decoupled", "corrected"))
+    return Constructor("timm.optim.create_optimizer_v2", _factory)
 
 
 def _sgdw(settings: Settings) -> list[str]:
@@ -49,12 +43,3 @@ def _factory(settings: Settings) -> list[str]:
     if settings.maximize:
         found.append("maximize=True")
     return [*found, "filter_bias_and_bn=False"]
-
-
-def _factory_remarks(settings: Settings) -> list[str]:
-    name = "sgd" if settings.nesterov else "momentum"
-    remark = (
-        f"timm's factory calls SGD with Nesterov's momentum `sgd`, and without it `momentum`: here `{name}`. Left to "
-        "itself, it decays no parameter of one dimension; filter_bias_and_bn=False decays all that the recipe does."
-    )
-    return [remark]
