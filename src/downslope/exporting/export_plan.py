@@ -105,6 +105,10 @@ class Plan:
             return settings
         return settings.in_steps(self.needed_steps_per_epoch("a schedule in epochs is written in steps"))
 
+    def counted_remarks(self, given: float | Schedule | None) -> list[str]:
+        """Return what to say of a setting of the recipe that is in epochs where the program counts steps."""
+        return [f"Counted in steps; {self.counted}."] if isinstance(given, Schedule) and given.in_epochs() else []
+
     def needed_steps_per_epoch(self, why: str) -> int:
         """Return the steps in an epoch.
 
@@ -135,6 +139,16 @@ class Layer(NamedTuple):
     inputs: int
     outputs: int
     relu: str = ""
+
+
+class Definition(NamedTuple):
+    """How a program defines a schedule: by a call of the framework's own function, or by a body of its own."""
+
+    name: str
+    function: str
+    arguments: list[str]
+    body: list[str]
+    remarks: list[str]
 
 
 def make_plan(recipe: Recipe, *, with_model: bool, steps_per_epoch: int | None, examples: int | None) -> Plan:
@@ -200,6 +214,11 @@ def without_idle_schedules(settings: Settings) -> Settings:
         if isinstance(value := getattr(settings, field.name), Schedule) and value.extremes()[0] == value.extremes()[1]
     }
     return replace(settings, **idle) if idle else settings
+
+
+def first(value: float | Schedule) -> float:
+    """Return a number, or a schedule's value at step 0."""
+    return value(0) if isinstance(value, Schedule) else value
 
 
 def changes_with_time(settings: Settings, recipe: Recipe | None = None) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import Any
 
 from downslope.core import schedules as s
 from downslope.core.errors import ExportError
@@ -13,9 +14,11 @@ from downslope.core.rule_text import step_source
 from downslope.core.schedules.schedule import PYTHON, Schedule, exact
 from downslope.core.settings import Settings, is_zero
 from downslope.exporting.export_plan import (
+    Definition,
     Layer,
     Plan,
     changes_with_time,
+    first,
     in_simplest_decay,
     match_source,
     quoted,
@@ -49,9 +52,9 @@ def _write(plan: Plan, framework: str, keras: str, ops: str) -> str:
     penalty = way == "coupled" and not in_step
     add_l2 = penalty and not plan.with_model  # the digits' layers have it themselves
     groups = _groups(plan, forms) if way and (add_l2 or not penalty) else []
-    strength = next((form.weight_decay for form in reversed(forms) if not is_zero(form.weight_decay)), 0.0)
-    learning_rate = write_learning_rate(base.lr, plan, keras, ops)
-    subclass = _subclass(base, strength, way if in_step else "") if reasons else None
+    strength = next((first(form.weight_decay) for form in reversed(forms) if not is_zero(form.weight_decay)), 0.0)
+    learning_rate = _learning_rate(base.lr, plan, keras, ops) if isinstance(base.lr, Schedule) else None
+    step = _step(base, strength, way if in_step else "") if reasons else {}
     plan.check_length()
     plateau = plan.recipe.train.plateau
     return write(
@@ -63,26 +66,25 @@ def _write(plan: Plan, framework: str, keras: str, ops: str) -> str:
         tensorflow=keras != "keras",
         form=base,
         learning_rate=learning_rate,
+        power=base.lr.power if isinstance(base.lr, s.Polynomial) else None,
+        is_staircase=isinstance(base.lr, Schedule) and has_staircase(base.lr),
+        needs_as_float=learning_rate is not None and any("as_float(" in line for line in learning_rate.body),
         groups=groups,
         constant_decay=bool(way) and not groups and (in_step or add_l2),
         strength=strength,
-        half=_number(strength) / 2,
+        half=strength / 2,
         decoupled=decoupled,
         penalty=penalty,
         add_l2=add_l2,
-        subclass=subclass,
+        **step,
         difference="; and ".join(reasons),
         optimizer="SGD" if reasons else f"{keras}.optimizers.SGD",
-        momentum=_number(base.momentum),
+        momentum=base.momentum,
         lr_moved_inside=not reasons and not is_zero(base.momentum) and not base.lr_in_velocity,
         dampening_in_lr=plan.settings.dampening and not base.dampening,
         plateau_mode="max" if plateau and plateau.metric in GROWING else "min",
         layers=_layers(plan, forms, penalty=penalty) if plan.with_model else [],
     )
-
-
-def _number(value: float | Schedule) -> float:
-    return value.extremes()[0] if isinstance(value, Schedule) else value
 
 
 def _check(forms: list[Settings], base: Settings) -> None:
@@ -135,7 +137,7 @@ def _layers(plan: Plan, forms: list[Settings], *, penalty: bool) -> list[tuple[L
     for layer in plan.layers:
         shapes |= {f"{layer.name}.weight": (layer.inputs, layer.outputs), f"{layer.name}.bias": (layer.outputs,)}
     assigned = assign_groups(plan.recipe.groups, shapes)
-    l2 = {name: _number(form.weight_decay) / 2 for form, home in zip(forms, assigned, strict=True) for name in home}
+    l2 = {name: first(form.weight_decay) / 2 for form, home in zip(forms, assigned, strict=True) for name in home}
     if not penalty:
         l2 = dict.fromkeys(l2, 0.0)
     return [(layer, l2[f"{layer.name}.weight"], l2[f"{layer.name}.bias"]) for layer in plan.layers]
@@ -166,100 +168,43 @@ def reasons_for_subclass(plan: Plan, form: Settings, way: str) -> list[str]:
     return reasons
 
 
-@dataclass(frozen=True)
-class _Subclass:
-    """Source of a step that is written out, and what it reads."""
-
-    velocity: str | None
-    delta: str
-    decayed: str
-    decays: bool
-    decays_gradient: bool
-    dampens_later: bool
-
-
-def _subclass(form: Settings, strength: float | Schedule, way: str) -> _Subclass:
+def _step(form: Settings, strength: float, way: str) -> dict[str, Any]:
     """Return the step of a subclass; `way` is that of the weight decay in it, "" where it has none."""
     names = {"param": "variable", "grad": "gradient", "velocity": "velocity", "lr": "learning_rate"}
+    names |= {"momentum": "self.momentum", "weight_decay": "weight_decay"}
     dampens_later = bool(form.dampening) and form.undampened_first_step
-    settings = replace(form, momentum=_number(form.momentum), weight_decay=0.0, decay="coupled")
-    if way == "coupled":
-        settings = replace(settings, maximize=False)  # the gradient's sign is turned where it is decayed
-    elif way:
-        names["weight_decay"] = "weight_decay"
-        settings = replace(settings, weight_decay=strength, decay=way)  # pyright: ignore[reportArgumentType] -- way is one of them
-    if settings.momentum:
-        names["momentum"] = "self.momentum"
     if dampens_later:
         names["dampening"] = "dampening"
+    if way == "coupled":
+        settings = replace(form, weight_decay=0.0, maximize=False)  # the gradient is turned where it is decayed
+    else:
+        settings = replace(form, weight_decay=strength if way else 0.0, decay=way or "coupled")  # pyright: ignore[reportArgumentType] -- way is one of them
     velocity, direction, decayed = step_source(settings, names)
     apart = decayed is not None and len(direction) + len(decayed) > 60
-    return _Subclass(
-        velocity=velocity,
-        delta=direction if decayed is None else f"{direction} - {'decayed' if apart else decayed}",
-        decayed=decayed if decayed is not None and apart else "",
-        decays=bool(way),
-        decays_gradient=way == "coupled",
-        dampens_later=dampens_later,
-    )
+    return {
+        "decays": bool(way),
+        "decays_gradient": way == "coupled",
+        "dampens_later": dampens_later,
+        "velocity": velocity,
+        "decayed": decayed if apart else None,
+        "delta": direction if decayed is None else f"{direction} - {'decayed' if apart else decayed}",
+    }
 
 
 # The learning rate
 
 
-@dataclass(frozen=True, kw_only=True)
-class _LearningRate:
-    """How a program defines its learning rate: as a number or by a call, of Keras's own class or one in the program.
-
-    Attributes:
-        constant: The number.
-        function: What is called, "" for none.
-        arguments: With what.
-        remarks: Sentences.
-        own: Body of the own class's `__call__`.
-        as_float: Whether it calls `as_float`.
-        staircase: Whether it counts whole periods.
-        power: The power of a polynomial.
-    """
-
-    constant: float = 0.0
-    function: str = ""
-    arguments: list[str] = field(default_factory=list[str])
-    remarks: list[str] = field(default_factory=list[str])
-    own: list[str] = field(default_factory=list[str])
-    as_float: bool = False
-    staircase: bool = False
-    power: float | None = None
-
-
-def write_learning_rate(lr: float | Schedule, plan: Plan, keras: str, ops: str) -> _LearningRate:
-    """Return how a learning rate, in steps, is defined.
-
-    Args:
-        lr: The learning rate.
-        plan: The plan.
-        keras: What Keras is imported as: "keras" or "tf.keras".
-        ops: What array operations are taken from.
-    """
-    if not isinstance(lr, Schedule) or lr.extremes()[0] == lr.extremes()[1]:
-        return _LearningRate(constant=_number(lr))
-    given = plan.recipe.sgd.lr
-    counted = [f"Counted in steps; {plan.counted}."] if isinstance(given, Schedule) and given.in_epochs() else []
+def _learning_rate(lr: Schedule, plan: Plan, keras: str, ops: str) -> Definition:
+    """Return how a learning rate, in steps, is defined."""
+    remarks = plan.counted_remarks(plan.recipe.sgd.lr)
     own = _own(lr, plan.total_steps)
     if own is not None:
         name, arguments, remark = own
-        function = f"{keras}.optimizers.schedules.{name}"
-        return _LearningRate(function=function, arguments=arguments, remarks=[*counted, *([remark] if remark else [])])
+        remarks += [remark] if remark else []
+        return Definition("learning_rate", f"{keras}.optimizers.schedules.{name}", arguments, [], remarks)
     words = Words(f"{ops}.cos", f"{ops}.sqrt", "math.pi", f"{ops}.maximum", f"{ops}.minimum", "as_float({})")
     body = where_function("__call__", lr, doc="", where=f"{ops}.where", words=words, depth=1)[2:]
-    return _LearningRate(
-        function="LearningRate",
-        remarks=counted,
-        own=[line.removeprefix("    ") for line in body],
-        as_float=any("as_float(" in line for line in body),
-        staircase=has_staircase(lr),
-        power=lr.power if isinstance(lr, s.Polynomial) else None,
-    )
+    return Definition("learning_rate", "LearningRate", [], [line.removeprefix("    ") for line in body], remarks)
 
 
 def _own(lr: Schedule, total: int | None) -> tuple[str, list[str], str] | None:  # noqa: PLR0911 -- one for each kind of schedule

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from downslope.core import schedules as s
 from downslope.core.errors import ExportError
 from downslope.core.schedules.schedule import PYTHON, Schedule
 from downslope.core.settings import Settings, is_zero
-from downslope.exporting.export_plan import Plan, changes_with_time, in_simplest_decay, match_source
+from downslope.exporting.export_plan import Definition, Plan, changes_with_time, in_simplest_decay, match_source
 from downslope.exporting.pieces import JAX_WORDS, has_staircase, is_countable, stays_real, where_function
-from downslope.exporting.python_source import WIDTH, call, comment, listed, nested
+from downslope.exporting.python_source import WIDTH, listed, nested
 from downslope.exporting.template import write
 
 
@@ -35,20 +34,21 @@ def write_optax(plan: Plan) -> str:
     chains = [_chain(program, form, mask=masked) for form in (forms[-1:] if masked else forms)]
     conditions = [match_source(group.patterns, name="name", is_flat="param.ndim <= 1") for group, _ in plan.groups]
     names = [f"group_{number}" for number in range(1, len(forms))]
-    by_group = (
-        [] if masked or not plan.groups else list(zip([*names, "others"], chains, map(_joined, chains), strict=True))
-    )
+    by_group = zip([*names, "others"], chains, map(_joined, chains), strict=True) if len(chains) > 1 else ()
     plan.check_length()
     layers = [f'"{layer.name}": ({layer.inputs}, {layer.outputs})' for layer in plan.layers]
     return write(
         "optax.py.txt",
         plan,
         "JAX and optax",
-        schedules=program.functions,
+        schedules=[
+            (one, name.rstrip("_0123456789").replace("_", " "), has_staircase(schedule))
+            for (name, schedule), one in program.defined.items()
+        ],
         is_decayed=_opposite(" or ".join(conditions)) if masked else "",
         groups=list(zip(conditions, names, strict=True)),
         remarks=list(dict.fromkeys(program.remarks)),
-        chains=by_group,
+        chains=list(by_group),
         is_chain=len(chains[0]) > 1 or plan.recipe.train.clip_norm is not None,
         links=chains[0],
         layers=listed(layers, brackets="{}", room=WIDTH - len("LAYERS = ")),
@@ -66,24 +66,22 @@ def _joined(links: list[str]) -> str:
 
 
 class _Program:
-    """The parts of a program as they are found to be needed."""
+    """The schedules and remarks of a program, as they are found to be needed."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.functions: list[list[str]] = []
+        self.defined: dict[tuple[str, Schedule], Definition] = {}
         self.remarks: list[str] = []
-        self._names: dict[tuple[str, Any], str] = {}
 
     def value(self, name: str, value: float | Schedule) -> str:
         """Return the source of a number or, defined above, of a schedule."""
-        if not isinstance(value, Schedule) or value.extremes()[0] == value.extremes()[1]:
-            return repr(value.extremes()[0] if isinstance(value, Schedule) else value)
-        if (name, value) not in self._names:
-            taken = sum(one == name for one, _ in self._names)
+        if not isinstance(value, Schedule):
+            return repr(value)
+        if (name, value) not in self.defined:
+            taken = sum(one == name for one, _ in self.defined)
             unique = f"{name}_{taken + 1}" if taken else name
-            self._names[name, value] = unique
-            self.functions.append(write_schedule(unique, value, self.plan))
-        return self._names[name, value]
+            self.defined[name, value] = _definition(unique, value, self.plan)
+        return self.defined[name, value].name
 
 
 def _is_mask(forms: list[Settings]) -> bool:
@@ -127,10 +125,9 @@ def _chain(program: _Program, form: Settings, *, mask: bool) -> list[str]:
     elif isinstance(form.momentum, Schedule) or form.dampening:
         links += [_trace(program, form), scale] if not still else [scale]
     else:
-        momentum = (
-            [] if still else [f"momentum={_number(form.momentum)!r}", *(["nesterov=True"] if form.nesterov else [])]
-        )
-        links.append(nested("optax.sgd", [lr, *momentum]))
+        momentum = [] if still else [f"momentum={form.momentum!r}"]
+        nesterov = ["nesterov=True"] if form.nesterov and not still else []
+        links.append(nested("optax.sgd", [lr, *momentum, *nesterov]))
     if decayed and form.decay != "coupled":
         links.append(nested("optax.add_decayed_weights", [_after(program, form), *masked]))
         program.remarks.append(
@@ -161,10 +158,6 @@ def _trace(program: _Program, form: Settings) -> str:
     return nested("optax.trace", [f"decay={form.momentum!r}", *nesterov])
 
 
-def _number(value: float | Schedule) -> float:
-    return value.extremes()[0] if isinstance(value, Schedule) else value
-
-
 def _opposite(condition: str) -> str:
     """Return the source of the opposite of a condition."""
     is_one = " or " not in condition and condition.startswith("name == ")
@@ -174,31 +167,15 @@ def _opposite(condition: str) -> str:
 # Schedules
 
 
-def write_schedule(name: str, schedule: Schedule, plan: Plan) -> list[str]:
-    """Return the definition of a schedule under a name.
-
-    Args:
-        name: The name.
-        schedule: The schedule, in steps.
-        plan: The plan, which knows how many steps an epoch has.
-    """
-    given = getattr(plan.recipe.sgd, name, None) if name != "learning_rate" else plan.recipe.sgd.lr
-    epochs = isinstance(given, Schedule) and given.in_epochs()
-    lines = comment(f"Counted in steps; {plan.counted}.") if epochs else []
+def _definition(name: str, schedule: Schedule, plan: Plan) -> Definition:
+    """Return how a schedule, in steps, is defined under a name: "learning_rate", "momentum_2", ..."""
+    given = plan.recipe.sgd.lr if name == "learning_rate" else getattr(plan.recipe.sgd, name, None)
+    remarks = plan.counted_remarks(given)
     own = _own(schedule)
     if own is not None:
-        return [*lines, *call(own[0], own[1], before=f"{name} = ")]
-    doc = f"Return the {name.rstrip('_0123456789').replace('_', ' ')} of a step, counted from 0."
-    found = where_function(name, schedule, doc=doc, where="jnp.where", words=JAX_WORDS)
-    if has_staircase(schedule):
-        head, described, *body = found
-        remark = comment(
-            "Whole periods are counted in integers: a floor of step / period, as in optax.exponential_decay, drops one "
-            "step late for some periods once it is compiled.",
-            1,
-        )
-        found = [head, described, *remark, *body]
-    return [*lines, *found]
+        return Definition(name, *own, [], remarks)
+    body = where_function(name, schedule, doc="", where="jnp.where", words=JAX_WORDS)[2:]
+    return Definition(name, "", [], [line.removeprefix("    ") for line in body], remarks)
 
 
 def _own(schedule: Schedule) -> tuple[str, list[str]] | None:  # noqa: PLR0911 -- one for each kind of schedule

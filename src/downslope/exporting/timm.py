@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from downslope.core.settings import Settings, is_zero
-from downslope.exporting.export_plan import Plan
-from downslope.exporting.torch import Constructor, first, write_program
+from downslope.exporting.export_plan import Plan, first
+from downslope.exporting.torch import Constructor, write_program
 
 
 def write_timm(plan: Plan) -> str:

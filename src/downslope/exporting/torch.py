@@ -16,7 +16,14 @@ from downslope.core.groups import BIAS_AND_NORM
 from downslope.core.rule_text import step_source
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
-from downslope.exporting.export_plan import Plan, changes_with_time, in_simplest_decay, match_source, without_dampening
+from downslope.exporting.export_plan import (
+    Plan,
+    changes_with_time,
+    first,
+    in_simplest_decay,
+    match_source,
+    without_dampening,
+)
 from downslope.exporting.pieces import python_function
 from downslope.exporting.python_source import WIDTH, listed
 from downslope.exporting.template import write
@@ -111,7 +118,8 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
         framework,
         lr_max=_decayed(forms).lr_max if added_decay == "corrected" else None,
         functions=[*scheduler.functions, *(function for _, function in changing)],
-        own_step=_own_step(forms, framework) if reasons else None,
+        own_step=bool(reasons),
+        **(_own_step(forms, framework) if reasons else {}),
         added_decay=added_decay,
         inside=inside,
         difference="; and ".join(reasons or _additions(added_decay, inside=inside)),
@@ -130,11 +138,6 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
             ("decoupled_decay" if name == "weight_decay" and added_decay else name, name) for name, _ in changing
         ],
     )
-
-
-def first(value: float | Schedule) -> float:
-    """Return a number, or a schedule's value at step 0."""
-    return value(0) if isinstance(value, Schedule) else value
 
 
 # What an own optimizer does
@@ -169,43 +172,27 @@ def reasons_for_own_step(settings: Sequence[Settings]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-@dataclass(frozen=True)
-class _OwnStep:
-    """Source of a step that is written out, and what it reads."""
-
-    grad: str
-    velocity: str | None
-    delta: str
-    decays: bool
-    dampens: bool
-    dampens_later: bool
-
-
-def _own_step(forms: list[Settings], framework: str) -> _OwnStep:
+def _own_step(forms: list[Settings], framework: str) -> dict[str, Any]:
     """Return the one step of all groups.
 
     Raises:
         ExportError: If they need different ones.
     """
     form = _one_form(forms, framework)
-    names = {"param": "param", "grad": "grad", "velocity": "velocity", "lr": "lr", "momentum": "momentum"}
-    grad = "param.grad"
-    if form.decay == "coupled" and not is_zero(form.weight_decay):
-        decayed = 'group["weight_decay"] * param'
-        grad = f"{decayed} - {grad}" if form.maximize else f"{grad} + {decayed}"
-        form = replace(form, weight_decay=0.0, maximize=False)
+    names = {name: name for name in ("param", "grad", "velocity", "lr", "momentum", "weight_decay", "dampening")}
     decays = not is_zero(form.weight_decay)
-    names |= {"dampening": "dampening"} if form.dampening else {}
-    names |= {"weight_decay": "weight_decay"} if decays else {}
-    velocity, direction, decayed = step_source(form, names)
-    return _OwnStep(
-        grad=grad,
-        velocity=velocity,
-        delta=direction if decayed is None else f"{direction} - {decayed}",
-        decays=decays,
-        dampens=bool(form.dampening),
-        dampens_later=bool(form.dampening) and form.undampened_first_step,
-    )
+    decays_gradient = decays and form.decay == "coupled"
+    settings = replace(form, weight_decay=0.0, maximize=False) if decays_gradient else form
+    velocity, direction, decayed = step_source(settings, names)
+    return {
+        "decays": decays and not decays_gradient,
+        "decays_gradient": decays_gradient,
+        "maximizes": form.maximize,
+        "dampens": bool(form.dampening),
+        "dampens_later": bool(form.dampening) and form.undampened_first_step,
+        "velocity": velocity,
+        "delta": direction if decayed is None else f"{direction} - {decayed}",
+    }
 
 
 def _one_form(forms: list[Settings], framework: str) -> Settings:
