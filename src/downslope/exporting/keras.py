@@ -91,7 +91,7 @@ def _check(forms: list[Settings], base: Settings) -> None:
     for form in forms:
         for name in ("momentum", "weight_decay"):
             value = getattr(form, name)
-            if isinstance(value, Schedule) and value.extremes()[0] != value.extremes()[1]:
+            if isinstance(value, Schedule):
                 raise ExportError(
                     f"Keras takes a schedule for the learning rate alone; this recipe has one of `{name}`. Set a "
                     "number, or export to optax, torch or downslope."

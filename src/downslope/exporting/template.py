@@ -49,13 +49,22 @@ def fill(template: str, values: Values, indent: str = "") -> list[str]:
     Raises:
         KeyError: If the template needs a value that is not given.
     """
-    return _filled(_read(template), values, indent)
+    return filled(_read(template), values, indent)
+
+
+def filled(nodes: list[Node], values: Values, indent: str = "") -> list[str]:
+    """Return the lines of a parsed template."""
+    return [line for node in nodes for line in node(values, indent)]
 
 
 @lru_cache
 def _read(template: str) -> list[Node]:
-    file = resources.files("downslope.exporting").joinpath("templates", template)
-    return _block(iter(_paragraphs(file.read_text(encoding="utf-8").splitlines())))[0]
+    return parse(resources.files("downslope.exporting").joinpath("templates", template).read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> list[Node]:
+    """Return what each part of a template's text becomes, given the values."""
+    return _block(iter(_paragraphs(text.splitlines())))[0]
 
 
 def _paragraphs(lines: list[str]) -> list[str]:
@@ -69,10 +78,6 @@ def _paragraphs(lines: list[str]) -> list[str]:
         else:
             found.append(line)
     return found
-
-
-def _filled(nodes: list[Node], values: Values, indent: str) -> list[str]:
-    return [line for node in nodes for line in node(values, indent)]
 
 
 def _block(lines: Iterator[str], closing: str = "% ") -> tuple[list[Node], str]:
@@ -94,7 +99,7 @@ def _block(lines: Iterator[str], closing: str = "% ") -> tuple[list[Node], str]:
             nodes.append(_call(line, *_block(lines, f"{indent})")))
         else:
             nodes.append(_line(line))
-    return nodes, ""
+    return nodes, "% end"
 
 
 def _condition(lines: Iterator[str], condition: str) -> Node:
@@ -107,7 +112,7 @@ def _condition(lines: Iterator[str], condition: str) -> Node:
 
     def node(values: Values, indent: str) -> list[str]:
         chosen = (block for condition, block in branches if not condition or _is_true(condition, values))
-        return _filled(next(chosen, list[Node]()), values, indent)
+        return filled(next(chosen, list[Node]()), values, indent)
 
     return node
 
@@ -119,7 +124,7 @@ def _loop(lines: Iterator[str], names: str, items: str) -> Node:
         found: list[str] = []
         for item in _value(items, values):
             inner = dict(zip(names.split(", "), item, strict=True)) if ", " in names else {names: item}
-            found += _filled(block, {**values, **inner}, indent)
+            found += filled(block, {**values, **inner}, indent)
         return found
 
     return node
@@ -152,7 +157,7 @@ def _call(first: str, inner: list[Node], last: str) -> Node:
     def node(values: Values, indent: str) -> list[str]:
         begin, end = indent + _placed(first, values), indent + _placed(last, values)
         deeper = f"{begin[: len(begin) - len(begin.lstrip())]}    "
-        lines = _filled(inner, values, indent)
+        lines = filled(inner, values, indent)
         parts = [line.removeprefix(deeper) for line in lines]
         if any(part.startswith((" ", ")", "]")) for part in parts):
             return [begin, *lines, end]
