@@ -6,8 +6,9 @@ from typing import Any
 
 from downslope.core.errors import ExportError, SettingsError
 from downslope.core.settings import Settings, is_zero
-from downslope.exporting.export_plan import Plan, changes_with_time, in_simplest_decay, without_dampening
-from downslope.exporting.template import fill
+from downslope.exporting.export_plan import Plan
+from downslope.exporting.same_rule import changes_with_time, in_simplest_decay, without_dampening
+from downslope.exporting.template import fill, known
 from downslope.systems.to_system import arguments_for_convention
 
 _NAMES = ("base_lr", "lr_policy", "gamma", "power", "stepsize", "momentum", "weight_decay", "type", "max_iter")
@@ -38,12 +39,9 @@ def write_caffe(plan: Plan) -> str:
     lines = fill(
         "caffe.prototxt.txt",
         {
+            **known(plan),
             "title": _one_line(recipe.title or "SGD by a recipe"),
             "source": f"; source: {_one_line(recipe.source)}" if recipe.source else "",
-            "plan": plan,
-            "recipe": recipe,
-            "train": recipe.train,
-            "plateau": recipe.train.plateau,
             "lr_moved_inside": not form.lr_in_velocity and not is_zero(form.momentum),
             "counted": recipe.sgd.lr != base.lr or recipe.train.steps is None,
             **solver,

@@ -7,8 +7,8 @@ from typing import Any
 
 from downslope.core.schedules import SCHEDULES, Schedule
 from downslope.core.settings import Settings
-from downslope.exporting.export_plan import Plan, quoted
-from downslope.exporting.python_source import listed, nested
+from downslope.exporting.export_plan import Plan
+from downslope.exporting.python_source import listed, nested, quoted
 from downslope.exporting.template import write
 
 

@@ -13,19 +13,10 @@ from downslope.core.groups import assign_groups
 from downslope.core.rule_text import step_source
 from downslope.core.schedules.schedule import PYTHON, Schedule, exact
 from downslope.core.settings import Settings, is_zero
-from downslope.exporting.export_plan import (
-    Definition,
-    Layer,
-    Plan,
-    changes_with_time,
-    first,
-    in_simplest_decay,
-    match_source,
-    quoted,
-    without_dampening,
-)
+from downslope.exporting.export_plan import Definition, Layer, Plan
 from downslope.exporting.pieces import Words, has_staircase, is_countable, levels, stays_real, where_function
-from downslope.exporting.python_source import listed
+from downslope.exporting.python_source import listed, match_source, quoted
+from downslope.exporting.same_rule import changes_with_time, first, in_simplest_decay, without_dampening
 from downslope.exporting.template import write
 from downslope.recipe.schema import GROWING
 
@@ -124,7 +115,7 @@ def _groups(plan: Plan, forms: list[Settings]) -> list[tuple[str, float | Schedu
     for (group, _), form in zip(plan.groups, forms, strict=False):
         if any(one[0] in "*@" or any(mark in one for mark in "*?[") for one in group.patterns):
             patterns = tuple(one if one[0] in "*@" else f"*{one}" for one in group.patterns)
-            condition = match_source(patterns, name="name", is_flat="len(variable.shape) <= 1")
+            condition = match_source(patterns, is_flat="len(variable.shape) <= 1")
         else:
             condition = " or ".join(f'f".{{name}}".endswith({quoted(f".{one}")})' for one in group.patterns)
         found.append((condition, form.weight_decay))

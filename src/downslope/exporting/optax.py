@@ -8,9 +8,10 @@ from downslope.core import schedules as s
 from downslope.core.errors import ExportError
 from downslope.core.schedules.schedule import PYTHON, Schedule
 from downslope.core.settings import Settings, is_zero
-from downslope.exporting.export_plan import Definition, Plan, changes_with_time, in_simplest_decay, match_source
+from downslope.exporting.export_plan import Definition, Plan
 from downslope.exporting.pieces import JAX_WORDS, has_staircase, is_countable, stays_real, where_function
-from downslope.exporting.python_source import WIDTH, listed, nested
+from downslope.exporting.python_source import WIDTH, listed, match_source, nested
+from downslope.exporting.same_rule import changes_with_time, in_simplest_decay
 from downslope.exporting.template import write
 
 
@@ -32,7 +33,7 @@ def write_optax(plan: Plan) -> str:
             )
     masked = _is_mask(forms)
     chains = [_chain(program, form, mask=masked) for form in (forms[-1:] if masked else forms)]
-    conditions = [match_source(group.patterns, name="name", is_flat="param.ndim <= 1") for group, _ in plan.groups]
+    conditions = [match_source(group.patterns, is_flat="param.ndim <= 1") for group, _ in plan.groups]
     names = [f"group_{number}" for number in range(1, len(forms))]
     by_group = zip([*names, "others"], chains, map(_joined, chains), strict=True) if len(chains) > 1 else ()
     plan.check_length()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
+
+from downslope.core.groups import BIAS_AND_NORM
 
 WIDTH = 88
 """Columns of the code that is written: the default of ruff and black."""
@@ -13,35 +16,15 @@ WIDTH = 88
 _STEP = "    "
 
 
-def call(function: str, arguments: Iterable[str], *, before: str = "", after: str = "", depth: int = 0) -> list[str]:
-    """Return a call as one line or, where that is too long, with one argument to a line.
-
-    Args:
-        function: What is called.
-        arguments: Source of each argument.
-        before: What stands before it on its line, such as "return ".
-        after: What follows the closing bracket.
-        depth: Levels of indentation.
-
-    Example:
-        >>> call("f", ["x", "y=1"], before="return ", depth=1)
-        ['    return f(x, y=1)']
-    """
-    given = list(arguments)
-    line = f"{_STEP * depth}{before}{function}({', '.join(given)}){after}"
-    if (len(line) <= WIDTH and not any("\n" in one for one in given)) or not given:
-        return [line]
-    inner = [line for one in given for line in textwrap.indent(f"{one},", _STEP * (depth + 1)).splitlines()]
-    return [f"{_STEP * depth}{before}{function}(", *inner, f"{_STEP * depth}){after}"]
-
-
 def short_call(function: str, arguments: Iterable[str], *, before: str = "", depth: int = 0) -> list[str]:
     """Return a call as one line, as three with its arguments on their own line, or with one argument to a line."""
+    lead, inner = _STEP * depth, _STEP * (depth + 1)
     given = list(arguments)
-    inner = f"{_STEP * (depth + 1)}{', '.join(given)}"
-    if len(f"{_STEP * depth}{before}{function}({', '.join(given)})") <= WIDTH or len(inner) > WIDTH:
-        return call(function, given, before=before, depth=depth)
-    return [f"{_STEP * depth}{before}{function}(", inner, f"{_STEP * depth})"]
+    joined = ", ".join(given)
+    if len(line := f"{lead}{before}{function}({joined})") <= WIDTH:
+        return [line]
+    lines = [f"{inner}{joined}"] if len(inner + joined) <= WIDTH else [f"{inner}{one}," for one in given]
+    return [f"{lead}{before}{function}(", *lines, f"{lead})"]
 
 
 def nested(function: str, arguments: Iterable[str]) -> str:
@@ -90,6 +73,29 @@ def docstring(first: str, *rest: str, depth: int = 0) -> list[str]:
 def statement(line: str, depth: int = 0) -> str:
     """Return a line that is not to be broken, marked so if it is too long once it is indented by `depth`."""
     return line if len(line) + 4 * depth <= WIDTH else f"{line}  # fmt: skip"
+
+
+def match_source(patterns: Iterable[str], *, is_flat: str) -> str:
+    """Return the source of whether the parameter called `name` matches one of the patterns of a group.
+
+    Args:
+        patterns: The patterns.
+        is_flat: Source of whether the parameter has at most one dimension.
+    """
+    conditions: list[str] = []
+    for pattern in patterns:
+        if pattern == BIAS_AND_NORM:
+            conditions += [is_flat, 'name.split(".")[-1] == "bias"']
+        elif not any(mark in pattern for mark in "*?["):
+            conditions.append(f"name == {quoted(pattern)}")
+        else:
+            conditions.append(f"fnmatchcase(name, {quoted(pattern)})")
+    return " or ".join(conditions)
+
+
+def quoted(text: str) -> str:
+    """Return a string's Python source in double quotes."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def harmless(text: str) -> str:

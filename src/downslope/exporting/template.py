@@ -36,11 +36,16 @@ def write(template: str, plan: Plan, framework: str, **values: Any) -> str:
         framework: What the program's docstring calls its frameworks.
         **values: What else the template needs.
     """
-    recipe = plan.recipe
-    title, source = harmless(recipe.title or "SGD by a recipe"), harmless(recipe.source)
-    known = {"framework": framework, "title": title, "source": source, "plan": plan, "recipe": recipe}
-    known |= {"train": recipe.train, "plateau": recipe.train.plateau, "clip_norm": recipe.train.clip_norm}
-    return laid_out(fill(template, {**known, **values}))
+    title, source = harmless(plan.recipe.title or "SGD by a recipe"), harmless(plan.recipe.source)
+    described = {"framework": framework, "title": title, "source": source}
+    return laid_out(fill(template, {**known(plan), **described, **values}))
+
+
+def known(plan: Plan) -> dict[str, Any]:
+    """Return the values that every template has."""
+    train = plan.recipe.train
+    values = {"plan": plan, "recipe": plan.recipe, "train": train}
+    return {**values, "plateau": train.plateau, "clip_norm": train.clip_norm}
 
 
 def fill(template: str, values: Values, indent: str = "") -> list[str]:

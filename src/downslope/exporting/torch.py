@@ -16,16 +16,10 @@ from downslope.core.groups import BIAS_AND_NORM
 from downslope.core.rule_text import step_source
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
-from downslope.exporting.export_plan import (
-    Plan,
-    changes_with_time,
-    first,
-    in_simplest_decay,
-    match_source,
-    without_dampening,
-)
+from downslope.exporting.export_plan import Plan
 from downslope.exporting.pieces import python_function
-from downslope.exporting.python_source import WIDTH, listed
+from downslope.exporting.python_source import WIDTH, listed, match_source
+from downslope.exporting.same_rule import changes_with_time, first, in_simplest_decay, without_dampening
 from downslope.exporting.template import write
 from downslope.exporting.torch_schedulers import Scheduler, function_scheduler, write_scheduler
 
@@ -36,35 +30,17 @@ class Constructor:
 
     Attributes:
         function: What is called.
-        arguments: (settings in torch's form) -> its arguments after the parameters.
         ways: The ways of weight decay that it has.
         extensible: Whether what it cannot do may be written out: in a subclass, or as an optimizer of its own.
     """
 
     function: str
-    arguments: Callable[[Settings], list[str]]
     ways: tuple[str, ...] = ("coupled",)
     extensible: bool = False
 
 
-def _arguments(settings: Settings) -> list[str]:
-    found = [f"lr={settings.lr!r}"]
-    if not is_zero(settings.momentum):
-        found.append(f"momentum={first(settings.momentum)!r}")
-    if settings.dampening:
-        found.append(f"dampening={settings.dampening!r}")
-    if not is_zero(settings.weight_decay) and settings.decay == "coupled":
-        found.append(f"weight_decay={first(settings.weight_decay)!r}")
-    return [*found, *(f"{name}=True" for name in ("nesterov", "maximize") if getattr(settings, name))]
-
-
-def _own_arguments(settings: Settings) -> list[str]:
-    numbers = ("momentum", "dampening", "weight_decay")
-    return [f"lr={settings.lr!r}", *(f"{name}={first(getattr(settings, name))!r}" for name in numbers)]
-
-
-TORCH = Constructor("torch.optim.SGD", _arguments, extensible=True)
-OWN_STEP = Constructor("SGD", _own_arguments, ("coupled", "decoupled", "independent", "corrected"))
+TORCH = Constructor("torch.optim.SGD", extensible=True)
+OWN_STEP = Constructor("SGD", ("coupled", "decoupled", "independent", "corrected"))
 
 
 def write_torch(plan: Plan) -> str:
@@ -126,7 +102,10 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
         **_groups(plan, forms, scheduler, added_decay, own_step=bool(reasons)),
         optimizer=optimizer,
         parameters=parameters,
-        arguments=constructor.arguments(replace(base, lr=scheduler.base)),
+        lr=scheduler.base,
+        momentum=first(base.momentum),
+        weight_decay=first(base.weight_decay),
+        is_decayed=not is_zero(base.weight_decay),
         opt="sgd" if base.nesterov else "momentum",
         given=given[-1],
         form=base,
@@ -244,7 +223,7 @@ def _groups(
             if not (own_step and key in {"nesterov", "maximize"}):
                 entry.append(f'"{key}": {value!r}')
         entries.append(listed(entry, brackets="{}", room=WIDTH - len("        ,")))
-    conditions = [match_source(group.patterns, name="name", is_flat="param.ndim <= 1") for group in plan.recipe.groups]
+    conditions = [match_source(group.patterns, is_flat="param.ndim <= 1") for group in plan.recipe.groups]
     keywords = ["if", *["elif"] * (len(names) - 1)]
     return {
         "groups": list(zip(keywords, conditions, names, strict=False)),

@@ -12,7 +12,7 @@ from downslope.exporting.pieces import python_function
 from downslope.exporting.python_source import listed, nested
 from downslope.recipe.schema import GROWING
 
-_HOME = "torch.optim.lr_scheduler."
+HOME = "torch.optim.lr_scheduler"
 
 
 @dataclass
@@ -21,9 +21,9 @@ class Scheduler:
 
     Attributes:
         base: What the optimizer's own lr is.
-        function: The scheduler's class; "" for none.
+        function: The scheduler's class in torch.optim.lr_scheduler; "" for none.
         arguments: Its arguments after the optimizer.
-        each: "step" or "epoch": after what `scheduler.step()` is called.
+        each: "step", "epoch" or "evaluation": after what `scheduler.step()` is called.
         remarks: Sentences.
         functions: Functions that it needs, as source lines.
         by_group: Whether it has a function for each group, each giving all of the group's lr.
@@ -71,7 +71,7 @@ def function_scheduler(plan: Plan) -> Scheduler:
     elif isinstance(schedule, s.Cosine):
         remarks.append("CosineAnnealingLR would rise again after its end, before training ends.")
     function = python_function("learning_rate", schedule, doc="Return the learning rate of a step, counted from 0.")
-    return Scheduler(1.0, f"{_HOME}LambdaLR", ["learning_rate"], remarks=remarks, functions=[function])
+    return Scheduler(1.0, "LambdaLR", ["learning_rate"], remarks=remarks, functions=[function])
 
 
 def _plateau(plan: Plan, lr: float, kept: Sequence[float]) -> Scheduler:
@@ -91,7 +91,7 @@ def _plateau(plan: Plan, lr: float, kept: Sequence[float]) -> Scheduler:
         f"Step it with the held-out {plateau.metric}. PyTorch reduces lr once there are more than `patience` "
         f"evaluations without improvement, so {plateau.patience} are patience={plateau.patience - 1}."
     )
-    return Scheduler(lr, f"{_HOME}ReduceLROnPlateau", arguments, each="evaluation", remarks=[remark])
+    return Scheduler(lr, "ReduceLROnPlateau", arguments, each="evaluation", remarks=[remark])
 
 
 def _by_epoch(lr: Schedule) -> Scheduler | None:
@@ -110,7 +110,7 @@ def _by_step(lr: Schedule, total: int | None) -> Scheduler | None:  # noqa: PLR0
         if lr.staircase:
             return _staircase(lr, "step")
         if lr.every == 1:
-            return Scheduler(lr.initial, f"{_HOME}ExponentialLR", [f"gamma={lr.rate!r}"])
+            return Scheduler(lr.initial, "ExponentialLR", [f"gamma={lr.rate!r}"])
         return None
     if isinstance(lr, s.OneCycle):
         return _onecycle(lr, total)
@@ -121,13 +121,13 @@ def _by_step(lr: Schedule, total: int | None) -> Scheduler | None:  # noqa: PLR0
 
 def _multistep(lr: s.MultiStep, each: str) -> Scheduler:
     milestones = listed([repr(-int(-exact(m) // 1)) for m in lr.milestones])
-    return Scheduler(lr.initial, f"{_HOME}MultiStepLR", [f"milestones={milestones}", f"gamma={lr.factor!r}"], each=each)
+    return Scheduler(lr.initial, "MultiStepLR", [f"milestones={milestones}", f"gamma={lr.factor!r}"], each=each)
 
 
 def _staircase(lr: s.Exponential, each: str) -> Scheduler | None:
     if not isinstance(lr.every, int):
         return None
-    return Scheduler(lr.initial, f"{_HOME}StepLR", [f"step_size={lr.every}", f"gamma={lr.rate!r}"], each=each)
+    return Scheduler(lr.initial, "StepLR", [f"step_size={lr.every}", f"gamma={lr.rate!r}"], each=each)
 
 
 def _ramp(lr: Schedule, total: int | None) -> Scheduler | None:
@@ -138,50 +138,32 @@ def _ramp(lr: Schedule, total: int | None) -> Scheduler | None:
             return None
         remark = "It would rise again after T_max, where training ends."
         arguments = [f"T_max={lr.duration}", f"eta_min={lr.final!r}"]
-        return Scheduler(lr.initial, f"{_HOME}CosineAnnealingLR", arguments, remarks=[remark])
+        return Scheduler(lr.initial, "CosineAnnealingLR", arguments, remarks=[remark])
     power = lr.power if isinstance(lr, s.Polynomial) else 1.0
     if lr.final == 0:
         arguments = [f"total_iters={lr.duration}", f"power={power!r}"]
-        return Scheduler(lr.initial, f"{_HOME}PolynomialLR", arguments)
+        return Scheduler(lr.initial, "PolynomialLR", arguments)
     if power == 1 and lr.final <= lr.initial:
         end = f"{lr.final!r} / {lr.initial!r}"
         return Scheduler(
-            lr.initial, f"{_HOME}LinearLR", ["start_factor=1.0", f"end_factor={end}", f"total_iters={lr.duration}"]
+            lr.initial, "LinearLR", ["start_factor=1.0", f"end_factor={end}", f"total_iters={lr.duration}"]
         )
     return None
 
 
 def _warmup(lr: s.Warmup, total: int | None) -> Scheduler | None:
-    then = s.Constant(lr.then.value) if isinstance(lr.then, s.Constant) else lr.then
+    then = lr.then
     left = None if total is None else max(total - int(lr.duration), 0)
     inner = Scheduler(then.value) if isinstance(then, s.Constant) else _by_step(then, left)
     if inner is None or isinstance(then, s.Warmup | s.OneCycle):
         return None
-    rise = nested(
-        f"{_HOME}LinearLR",
-        ["optimizer", f"start_factor={lr.start!r} / {inner.base!r}", f"total_iters={lr.duration}"],
-    )
+    rise = [f"start_factor={lr.start!r} / {inner.base!r}", f"total_iters={lr.duration}"]
     if not inner.function:
-        return Scheduler(
-            inner.base,
-            f"{_HOME}LinearLR",
-            [f"start_factor={lr.start!r} / {inner.base!r}", f"total_iters={lr.duration}"],
-        )
-    second = nested(inner.function, ["optimizer", *inner.arguments])
-    return Scheduler(
-        inner.base,
-        f"{_HOME}SequentialLR",
-        [
-            listed([rise, second]) if len(rise) + len(second) < 40 else _stacked([rise, second]),
-            f"milestones=[{lr.duration}]",
-        ],
-        remarks=inner.remarks,
-    )
-
-
-def _stacked(items: list[str]) -> str:
-    inner = "\n".join(f"    {line}" for item in items for line in f"{item},".splitlines())
-    return f"[\n{inner}\n]"
+        return Scheduler(inner.base, "LinearLR", rise)
+    parts = [("LinearLR", rise), (inner.function, inner.arguments)]
+    schedulers = [nested(f"{HOME}.{name}", ["optimizer", *arguments]) for name, arguments in parts]
+    arguments = [listed(schedulers, room=0), f"milestones=[{lr.duration}]"]
+    return Scheduler(inner.base, "SequentialLR", arguments, remarks=inner.remarks)
 
 
 def _onecycle(lr: s.OneCycle, total: int | None) -> Scheduler | None:
@@ -201,7 +183,7 @@ def _onecycle(lr: s.OneCycle, total: int | None) -> Scheduler | None:
         f"OneCycleLR reaches its peak one step early and ends at total_steps - 1: a cycle of {lr.duration} steps with "
         f"pct_start={lr.pct_start!r} is written like this."
     )
-    return Scheduler(lr.peak, f"{_HOME}OneCycleLR", arguments, remarks=[remark])
+    return Scheduler(lr.peak, "OneCycleLR", arguments, remarks=[remark])
 
 
 def _start(schedule: Schedule) -> float:
