@@ -17,7 +17,7 @@ from downslope.core.groups import Group
 from downslope.core.schedules.schedule import Schedule
 from downslope.exporting import TARGETS
 from downslope.recipe.schema import Plateau, Recipe, Train
-from downslope.schedules import Constant, Exponential, Linear, MultiStep, Polynomial, Warmup
+from downslope.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Polynomial, Warmup
 from draws import draws
 from exporting.exported_cases import CASES
 from exporting.problem import same_rule
@@ -292,3 +292,14 @@ def test_any_recipe_is_a_program_or_is_refused(recipe, target, with_model):
         assert "base_lr: " in text
     else:
         ast.parse(text)
+
+
+def test_the_comma_behind_a_chain_counts():
+    """A group's chain whose line would have 89 columns with its comma is broken, as a formatter breaks it."""
+    sgd = Settings(lr=Warmup(2, Cosine(0.1, 0.0, 9)), weight_decay=0.02)
+    recipe = Recipe(sgd=sgd, groups=(Group(match="*.bias", lr=0.05, weight_decay=0.0),), train=Train(steps=9))
+    text = export(recipe, to="optax")
+    assert (
+        '"others": optax.chain(\n            optax.add_decayed_weights(0.02), optax.sgd(learning_rate)\n        ),'
+        in text
+    )

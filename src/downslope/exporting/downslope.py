@@ -14,6 +14,7 @@ from downslope.exporting.template import write
 
 def write_downslope(plan: Plan) -> str:
     """Return the program of a plan with Downslope's optimizer for PyTorch."""
+    settings = plan.settings
     groups = [
         nested("Group", [f"match={_source(group.match)}", *_given(group.in_steps, plan)]) for group, _ in plan.groups
     ]
@@ -23,8 +24,8 @@ def write_downslope(plan: Plan) -> str:
         plan,
         "Downslope and PyTorch",
         schedules=", ".join(sorted(kind.__name__ for kind in SCHEDULES.values())),
-        counted_in_steps=plan.recipe.sgd != plan.settings,
-        settings=_changed(plan.settings),
+        counted_in_steps=plan.recipe.sgd != settings,
+        settings=_changed(settings),
         groups=listed(groups) if groups else "",
     )
 

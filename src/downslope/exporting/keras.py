@@ -124,13 +124,13 @@ def _groups(plan: Plan, forms: list[Settings]) -> list[tuple[str, float | Schedu
 
 def _layers(plan: Plan, forms: list[Settings], *, penalty: bool) -> list[tuple[Layer, float, float]]:
     """Return each layer of the default classifier with the l of L2(l) of its weight and of its bias."""
+    if not penalty:
+        return [(layer, 0.0, 0.0) for layer in plan.layers]
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in plan.layers:
         shapes |= {f"{layer.name}.weight": (layer.inputs, layer.outputs), f"{layer.name}.bias": (layer.outputs,)}
     assigned = assign_groups(plan.recipe.groups, shapes)
     l2 = {name: first(form.weight_decay) / 2 for form, home in zip(forms, assigned, strict=True) for name in home}
-    if not penalty:
-        l2 = dict.fromkeys(l2, 0.0)
     return [(layer, l2[f"{layer.name}.weight"], l2[f"{layer.name}.bias"]) for layer in plan.layers]
 
 

@@ -20,7 +20,7 @@ from importlib import resources
 from typing import Any
 
 from downslope.exporting.export_plan import Plan
-from downslope.exporting.python_source import WIDTH, comment, harmless, laid_out
+from downslope.exporting.python_source import WIDTH, comment, harmless, laid_out, statement
 
 Values = Mapping[str, Any]
 Node = Callable[[Values, str], list[str]]
@@ -149,8 +149,8 @@ def _line(line: str) -> Node:
         if text.startswith("# ") and len(further + filled) > WIDTH:
             return [f"{indent}{one}" for one in comment(filled[2:], len(further) // 4)]
         lines = [f"{lead}{one}" if one else "" for one in filled.split("\n")]
-        if text.startswith(("if ", "elif ", "return ")) and len(lines) == 1 and len(lines[0]) > WIDTH:
-            lines[0] += "  # fmt: skip"
+        if filled.startswith(("if ", "elif ", "return ")) and len(lines) == 1 and "# fmt" not in filled:
+            lines = [statement(lines[0])]
         return lines
 
     return node

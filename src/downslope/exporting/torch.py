@@ -78,12 +78,8 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
     if (added_decay or inside) and not constructor.extensible:
         _refuse(framework, added_decay)
     optimizer = "SGD" if added_decay or inside else constructor.function
-    if plan.recipe.groups:
-        parameters = "parameter_groups(model)"
-    elif added_decay:
-        parameters = f'[{{"params": model.parameters(), "decoupled_decay": {first(base.weight_decay)!r}}}]'
-    else:
-        parameters = "model.parameters()"
+    momentum = first(base.momentum)
+    weight_decay = base.weight_decay if added_decay else first(base.weight_decay)
     plan.check_length()
     changing = _changing(forms, framework)
     if plan.recipe.train.plateau and not plan.by_epochs:
@@ -101,10 +97,9 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
         difference="; and ".join(reasons or _additions(added_decay, inside=inside)),
         **_groups(plan, forms, scheduler, added_decay, own_step=bool(reasons)),
         optimizer=optimizer,
-        parameters=parameters,
         lr=scheduler.base,
-        momentum=first(base.momentum),
-        weight_decay=first(base.weight_decay),
+        momentum=momentum,
+        weight_decay=first(weight_decay),
         is_decayed=not is_zero(base.weight_decay),
         opt="sgd" if base.nesterov else "momentum",
         given=given[-1],
@@ -113,9 +108,7 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
         restated=given[-1].decay != base.decay and not is_zero(given[-1].weight_decay),
         dampening_in_lr=plan.recipe.sgd.dampening and not base.dampening,
         scheduler=scheduler,
-        scheduled=[
-            ("decoupled_decay" if name == "weight_decay" and added_decay else name, name) for name, _ in changing
-        ],
+        scheduled=[name for name, _ in changing],
     )
 
 
