@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -95,6 +94,8 @@ def match_source(patterns: Iterable[str], *, is_flat: str) -> str:
 
 def quoted(text: str) -> str:
     """Return a string's Python source in double quotes."""
+    import json  # only programs with groups need it
+
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -85,20 +85,20 @@ def _paragraphs(lines: list[str]) -> list[str]:
     return found
 
 
-def _block(lines: Iterator[str], closing: str = "% ") -> tuple[list[Node], str]:
-    """Return the nodes up to the line that ends them, and that line."""
+def _block(lines: Iterator[str], closing: str | None = None) -> tuple[list[Node], str]:
+    """Return the nodes up to the line that ends them, which begins with `closing` in a call, and that line."""
     nodes: list[Node] = []
     for line in lines:
         text = line.lstrip()
         indent = line[: len(line) - len(text)]
-        word, _, rest = text.removeprefix("% ").partition(" ")
-        if text.startswith("% ") and word == "if":
+        word, _, rest = text[2:].partition(" ") if text.startswith("% ") else ("", "", "")
+        if word == "if":
             nodes.append(_condition(lines, rest))
-        elif text.startswith("% ") and word == "for":
+        elif word == "for":
             nodes.append(_loop(lines, *rest.split(" in ")))
-        elif text.startswith("% ") and word == "include":
+        elif word == "include":
             nodes.append(_inclusion(rest, indent))
-        elif text.startswith("% ") or line.startswith(closing):
+        elif word or (closing and line.startswith(closing)):
             return nodes, line
         elif text.endswith("("):
             nodes.append(_call(line, *_block(lines, f"{indent})")))
@@ -144,12 +144,13 @@ def _line(line: str) -> Node:
     further = line[: len(line) - len(text)]
 
     def node(values: Values, indent: str) -> list[str]:
-        lead = indent + further
-        filled = _placed(text, values)
-        if text.startswith("# ") and len(further + filled) > WIDTH:
-            return [f"{indent}{one}" for one in comment(filled[2:], len(further) // 4)]
-        lines = [f"{lead}{one}" if one else "" for one in filled.split("\n")]
-        if filled.startswith(("if ", "elif ", "return ")) and len(lines) == 1 and "# fmt" not in filled:
+        shown = _placed(text, values)
+        if (
+            text.startswith("# ") and len(further + shown) > WIDTH
+        ):  # as wide as in the template, wherever it is included
+            return [f"{indent}{one}" for one in comment(shown[2:], len(further) // 4)]
+        lines = [f"{indent}{further}{one}" if one else "" for one in shown.split("\n")]
+        if shown.startswith(("if ", "elif ", "return ")) and len(lines) == 1 and "# fmt" not in shown:
             lines = [statement(lines[0])]
         return lines
 
