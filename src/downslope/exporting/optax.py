@@ -43,8 +43,7 @@ def write_optax(plan: Plan) -> str:
         plan,
         "JAX and optax",
         schedules=[
-            (one, name.rstrip("_0123456789").replace("_", " "), has_staircase(schedule))
-            for (name, schedule), one in program.defined.items()
+            (one, name.replace("_", " "), has_staircase(schedule)) for (name, schedule), one in program.defined.items()
         ],
         is_decayed=_opposite(" or ".join(conditions)) if masked else "",
         groups=list(zip(conditions, names, strict=True)),
