@@ -1,7 +1,6 @@
-"""The one small problem that every exported program trains, and what the rule itself makes of it in float64.
+"""The small problem that every exported program trains, and what the rule itself makes of it in float64.
 
-What lives here: a linear network of two layers on fixed batches, its gradients by hand, and the reference trajectory.
-What does not: how a program is run (`running.py`).
+A linear network of two layers on fixed batches, its gradients by hand, and the reference trajectory.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ import math
 
 import numpy as np
 
+from downslope import update_matrix
+from downslope.core.equivalence import find_basis
 from downslope.core.groups import assign_groups
 from downslope.core.rule import sgd_rule
 
@@ -81,3 +82,13 @@ def largest_difference(one, other):
     """Return the largest difference between two trajectories, of any parameter after any step."""
     assert len(one) == len(other)
     return max(float(np.abs(a[name] - b[name]).max()) for a, b in zip(one, other, strict=True) for name in NAMES)
+
+
+def same_rule(one, other, steps):
+    """Whether two settings have the same matrices at some steps, by one scale of the velocity."""
+    scales = []
+    for step in steps:
+        found = find_basis(update_matrix(one, step), update_matrix(other, step))
+        assert not found.difference, (step, found.difference)
+        scales += [found.scale] if found.read else []
+    return np.allclose(scales, scales[:1] * len(scales), rtol=1e-12)

@@ -1,19 +1,21 @@
-"""Running exported programs: each target's program trains the small problem, and its trajectory comes back.
-
-What lives here: one driver for each framework. A program is a module of its own: it is written by `export`,
-compiled and
-run here, and called as its reader would call it.
-"""
+"""Running exported programs: each, as a module, trains the small problem as its reader would run it."""
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import os
 import types
 
 import numpy as np
+import pytest
 
-from downslope import export
+from downslope import Settings, export
 from exporting.problem import FLATTER, NAMES, START, batch
+
+ON_TENSORFLOW = pytest.mark.skipif(
+    os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow", reason="tf.function is TensorFlow's"
+)
 
 
 class Enough(Exception):  # noqa: N818 - no error: the test has seen as many steps as it wants
@@ -126,6 +128,19 @@ def _quick_to_compile():
         jax.config.update("jax_disable_most_optimizations", before)
 
 
+@contextlib.contextmanager
+def keras_precision(floatx):
+    """Set Keras's default precision for some lines."""
+    import keras
+
+    before = keras.config.floatx()
+    keras.config.set_floatx(floatx)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
+
+
 def keras_model():
     """Return the network in Keras, built, with its first weights."""
     import keras
@@ -141,9 +156,7 @@ def run_keras(case, target, *, module=None):
     """Train by the program's compiled model (keras), or its training step (tensorflow)."""
     import keras
 
-    before = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    try:
+    with keras_precision("float64"):
         module = program(case, target) if module is None else module()
         model = keras_model()
         if target == "keras":
@@ -156,6 +169,22 @@ def run_keras(case, target, *, module=None):
         for step in range(case.steps):
             train_step(*batch(step, case.steps_per_epoch))
             path.append(dict(zip(NAMES, model.get_weights(), strict=True)))
-    finally:
-        keras.config.set_floatx(before)
     return path
+
+
+def solver_settings(text):
+    """Return the settings that a Caffe solver stands for, by the convention, and its other fields by name."""
+    given, steps = {}, []
+    for line in text.splitlines():
+        if line.startswith(("#", "net:")):
+            continue
+        name, value = line.split(": ")
+        value = ast.literal_eval(value)
+        if name == "stepvalue":
+            steps.append(value)
+        else:
+            given[name] = value
+    others = {name: given.pop(name, None) for name in ("clip_gradients", "iter_size")}
+    if given["lr_policy"] != "poly":
+        others["max_iter"] = given.pop("max_iter")
+    return Settings.from_convention("caffe", **given, **({"stepvalue": steps} if steps else {})), others

@@ -1,7 +1,5 @@
 """Schedules in exported programs: every name is defined, and every boundary lies where it lies without compilation."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -19,7 +17,7 @@ from downslope.schedules import (
     WarmupStableDecay,
 )
 from exporting.exported_cases import SCHEDULES
-from exporting.running import as_module
+from exporting.running import ON_TENSORFLOW, as_module, keras_precision
 
 WITH_MATH = {
     "cosine": Cosine(0.8, 0.1, 20),
@@ -65,7 +63,7 @@ def compiled(function):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow", reason="tf.function is TensorFlow's")
+@ON_TENSORFLOW
 @pytest.mark.parametrize("period", PERIODS)
 def test_staircases_never_drop_late_in_tensorflow(period):
     """Under tf.function and in float32, as Keras trains, the value is the schedule's at each boundary and beside it."""
@@ -82,7 +80,7 @@ def test_staircases_never_drop_late_in_tensorflow(period):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow", reason="tf.function is TensorFlow's")
+@ON_TENSORFLOW
 @pytest.mark.parametrize("period", [41, 4690, 46900])
 def test_keras_own_staircase_drops_late_under_tf_function(period):
     """What exported programs and documentation say of Keras, so that it is noticed if it becomes untrue."""
@@ -143,7 +141,7 @@ def test_learning_rates_in_optax_are_the_schedules(case):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow", reason="tf.function is TensorFlow's")
+@ON_TENSORFLOW
 @pytest.mark.parametrize("floatx", ["float32", "float64"])
 @pytest.mark.parametrize(
     "lr",
@@ -158,15 +156,9 @@ def test_learning_rates_in_optax_are_the_schedules(case):
 )
 def test_pieces_have_one_precision_in_tensorflow(lr, floatx):
     """Numbers and formulas stand beside each other in Keras's precision, whichever it is."""
-    import keras
-
-    before = keras.config.floatx()
-    keras.config.set_floatx(floatx)
-    try:
+    with keras_precision(floatx):
         learning_rate = exported("tensorflow", lr=lr).learning_rate
         got = compiled(learning_rate)(np.arange(30))
-    finally:
-        keras.config.set_floatx(before)
     assert got.dtype == floatx
     tolerance = 1e-5 if floatx == "float32" else 1e-12
     np.testing.assert_allclose(got, [lr(step) for step in range(30)], rtol=tolerance, atol=tolerance)

@@ -9,7 +9,7 @@ from downslope.core.errors import ExportError
 from downslope.core.schedules.schedule import Schedule
 from exporting.exported_cases import CASES, FORMS, SCHEDULES
 from exporting.problem import largest_difference, trajectory
-from exporting.running import program, run_keras, run_optax, run_torch
+from exporting.running import keras_precision, program, run_keras, run_optax, run_torch
 
 pytestmark = pytest.mark.slow
 
@@ -79,11 +79,7 @@ def test_tensorflow_goes_the_way_of_the_rule(case):
 @pytest.mark.parametrize("target", ["keras", "tensorflow"])
 def test_learning_rates_in_keras_are_the_schedules(target):
     """Every recipe that Keras can express: its learning rate is the schedule's, in the float32 that Keras has it in."""
-    import keras
-
-    before = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    try:
+    with keras_precision("float64"):
         for case in expressible(target):
             lr = case.recipe.sgd.in_steps(case.steps_per_epoch).lr
             if not isinstance(lr, Schedule) or case.recipe.sgd.dampening:
@@ -91,8 +87,6 @@ def test_learning_rates_in_keras_are_the_schedules(target):
             learning_rate = program(case, target).learning_rate
             for step in range(0, case.steps, 1 if case.steps < 100 else 7):
                 assert float(learning_rate(step)) == pytest.approx(lr(step), rel=2e-7, abs=1e-7), (case.name, step)
-    finally:
-        keras.config.set_floatx(before)
 
 
 def test_torch_reduces_lr_on_a_plateau_when_the_recipe_does():

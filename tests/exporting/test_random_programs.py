@@ -4,7 +4,6 @@ What a program says of itself counts: where it declares a deviation in a comment
 and any other is a failure.
 """
 
-import os
 import random
 import subprocess
 import sys
@@ -12,13 +11,12 @@ from itertools import count
 
 import pytest
 
-from downslope import Settings, export
+from downslope import export
 from downslope.core.errors import ExportError
 from draws import SEED, draws
-from exporting.problem import largest_difference, trajectory
+from exporting.problem import largest_difference, same_rule, trajectory
 from exporting.random_recipes import random_case
-from exporting.running import as_module, run_keras, run_optax, run_torch
-from exporting.test_exported_text import same_rule, solver_arguments
+from exporting.running import ON_TENSORFLOW, as_module, run_keras, run_optax, run_torch, solver_settings
 from exporting.timm_as_it_is import install
 
 WITHIN = 1e-6
@@ -58,12 +56,8 @@ def test_caffe_solvers_are_the_rule():
     for case, _, text in random_programs("caffe", ("caffe",), draws(15)):
         if case.recipe.groups:
             continue
-        given = solver_arguments(text)
-        given.pop("clip_gradients", None), given.pop("iter_size", None)
-        if given["lr_policy"] != "poly":
-            given.pop("max_iter")
-        sgd = case.recipe.sgd.in_steps(case.steps_per_epoch)
-        assert same_rule(Settings.from_convention("caffe", **given), sgd, range(1, case.steps)), text
+        settings, _ = solver_settings(text)
+        assert same_rule(settings, case.recipe.sgd.in_steps(case.steps_per_epoch), range(1, case.steps)), text
 
 
 def assert_goes_the_way_of_the_rule(case, text, path):
@@ -95,7 +89,7 @@ def test_programs_for_jax_go_the_way_of_the_rule():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow", reason="tf.function is TensorFlow's")
+@ON_TENSORFLOW
 @pytest.mark.parametrize("target", ["keras", "tensorflow"])
 def test_programs_for_keras_go_the_way_of_the_rule(target):
     """Keras and TensorFlow, by the compiled model or training step under tf.function, and now and then as it is."""

@@ -187,6 +187,7 @@ OPENS_ITSELF = {
     "converting/snapshot.py": "it writes",
     "recipe/known.py": "files of the package",
     "explaining/language.py": "files of the package",
+    "exporting/template.py": "files of the package",
 }
 
 

@@ -48,6 +48,9 @@ def check_commands(folder: Path) -> None:
     assert names == {line.split()[0] for line in listed.splitlines() if line.strip()} & names, listed
     for name in sorted(names):
         run(["explain", name], folder)
+    for target in ("torch", "keras", "tensorflow", "optax", "timm", "downslope"):
+        run(["export", "digits", "--to", target, "--with-model"], folder)
+    run(["export", "digits-plain-sgd", "--to", "caffe"], folder)
     run(["train", "digits", "--train.epochs", "1", "--out", "by-name"], folder)
     run(["train", "recipes/digits.toml", "--train.epochs", "1", "--out", "by-path"], folder)
 

@@ -1,24 +1,19 @@
 """`export`: a recipe as code that somebody of another framework's community would write.
 
-What lives here: the table of targets and the public function. What does not: any target's text, which is its file's in
-`downslope.exporting`. A new target is one file there and one row here.
+A target is a row of `TARGETS`, a file beside this one that says what its program has, and a template in templates/.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from downslope.core.errors import ExportError, SettingsError, did_you_mean, one_of
-from downslope.exporting.export_plan import make_plan
+from downslope.exporting.export_plan import Plan, make_plan
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Recipe
-
-if TYPE_CHECKING:
-    from downslope.exporting.export_plan import Writer
-
 
 TARGETS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -71,7 +66,7 @@ def export(
     if not isinstance(with_model, bool):
         raise ExportError(f"`with_model` must be True or False; got {with_model!r}.")
     file, function = TARGETS[target]
-    write: Writer = getattr(importlib.import_module(f"downslope.exporting.{file}"), function)
+    write: Callable[[Plan], str] = getattr(importlib.import_module(f"downslope.exporting.{file}"), function)
     plan = make_plan(_recipe(recipe), with_model=with_model, steps_per_epoch=steps_per_epoch, examples=examples)
     try:
         return write(plan)

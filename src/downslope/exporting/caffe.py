@@ -1,7 +1,4 @@
-"""Caffe: a solver in prototxt, and what its network's layers need.
-
-What lives here: the text. What the numbers are is `downslope.exchange`'s: its conventions write and read solvers.
-"""
+"""Caffe: a solver in prototxt, and what its network's layers need. Its numbers are those of the convention `caffe`."""
 
 from __future__ import annotations
 
@@ -9,25 +6,15 @@ from typing import Any
 
 from downslope.core.errors import ExportError, SettingsError
 from downslope.core.settings import Settings, is_zero
-from downslope.exporting.export_plan import Plan, changes_with_time, in_simplest_decay, without_dampening
-from downslope.exporting.python_source import comment
+from downslope.exporting.export_plan import Plan
+from downslope.exporting.same_rule import changes_with_time, in_simplest_decay, without_dampening
+from downslope.exporting.template import fill, known
 from downslope.systems.to_system import arguments_for_convention
 
-_ORDER = (
-    "base_lr",
-    "lr_policy",
-    "gamma",
-    "power",
-    "stepsize",
-    "stepvalue",
-    "max_iter",
-    "momentum",
-    "weight_decay",
-    "type",
-)
+_NAMES = ("base_lr", "lr_policy", "gamma", "power", "stepsize", "momentum", "weight_decay", "type", "max_iter")
 
 
-def write_caffe(plan: Plan) -> str:  # noqa: C901 -- one line after another of the solver
+def write_caffe(plan: Plan) -> str:
     """Return the solver of a plan.
 
     Raises:
@@ -45,36 +32,25 @@ def write_caffe(plan: Plan) -> str:  # noqa: C901 -- one line after another of t
     except SettingsError as error:
         raise ExportError(f"{error} Export to downslope or torch, which can.") from None
     recipe = plan.recipe
-    title = f"{recipe.title or 'SGD by a recipe'}. For Caffe{f'; source: {recipe.source}' if recipe.source else ''}."
-    lines = [*comment(title), 'net: "train_val.prototxt"']
-    lines += comment(f"The network's data layer has batch_size: {recipe.data.batch_size}.")
-    if not form.lr_in_velocity and not is_zero(form.momentum):
-        lines += comment(
-            "Caffe has lr inside the velocity, the recipe outside: the same steps as long as lr stays the same."
-        )
-    if recipe.sgd.lr != base.lr or recipe.train.steps is None:
-        lines += comment(f"Counted in iterations; {plan.counted}.")
-    max_iter = _max_iter(plan, arguments)
-    arguments["max_iter"] = max_iter
     arguments.setdefault("type", "SGD")
-    for name in _ORDER:
-        if name in arguments:
-            values = arguments[name] if isinstance(arguments[name], list) else [arguments[name]]
-            lines += [f"{name}: {_shown(value)}" for value in values]
-    if recipe.train.accumulate > 1:
-        lines.append(f"iter_size: {recipe.train.accumulate}")
-    if recipe.train.clip_norm is not None:
-        sentence = "Clips the global norm, before weight decay is added."
-        if recipe.train.accumulate > 1:
-            sentence += f" Caffe clips the sum of the {recipe.train.accumulate} batches, before their mean is taken."
-        lines += [*comment(sentence), f"clip_gradients: {recipe.train.clip_norm * recipe.train.accumulate!r}"]
-    if recipe.train.plateau is not None:
-        lines += comment(
-            f"Not here: Caffe knows no plateau. The recipe multiplies lr by {recipe.train.plateau.factor!r} when the "
-            f"held-out {recipe.train.plateau.metric} has not improved for {recipe.train.plateau.patience} "
-            f"evaluations: stop, set base_lr, and go on from the snapshot."
-        )
-    return "\n".join([*lines, *_groups(plan, base)]) + "\n"
+    arguments["max_iter"] = _max_iter(plan, arguments)
+    solver = dict.fromkeys(_NAMES, "") | {name: _shown(value) for name, value in arguments.items() if name in _NAMES}
+    clip = recipe.train.clip_norm
+    lines = fill(
+        "caffe.prototxt.txt",
+        {
+            **known(plan),
+            "title": _one_line(recipe.title or "SGD by a recipe"),
+            "source": f"; source: {_one_line(recipe.source)}" if recipe.source else "",
+            "lr_moved_inside": not form.lr_in_velocity and not is_zero(form.momentum),
+            "counted": recipe.sgd.lr != base.lr or recipe.train.steps is None,
+            **solver,
+            "stepvalue": arguments.get("stepvalue", []),
+            "clip_gradients": "" if clip is None else repr(clip * recipe.train.accumulate),
+            "groups": _groups(plan, base),
+        },
+    )
+    return "\n".join(lines) + "\n"
 
 
 def _check(form: Settings) -> None:
@@ -100,9 +76,9 @@ def _max_iter(plan: Plan, arguments: dict[str, Any]) -> int | float:
     return total
 
 
-def _groups(plan: Plan, base: Settings) -> list[str]:
-    """Return the multipliers of groups as comments: they belong into the network, blob by blob."""
-    lines: list[str] = []
+def _groups(plan: Plan, base: Settings) -> list[tuple[str, str, str]]:
+    """Return the patterns of each group and its multipliers of lr and weight decay."""
+    found: list[tuple[str, str, str]] = []
     for group, settings in plan.groups:
         changed = set(group.changes()) - {"lr", "weight_decay"}
         if any(getattr(settings, name) != getattr(base, name) for name in changed - {"decay"}):
@@ -114,12 +90,8 @@ def _groups(plan: Plan, base: Settings) -> list[str]:
             raise ExportError(f"Caffe has one way of weight decay; the group {group.match!r} has another.")
         lr_mult = _ratio(settings.lr, base.lr, group.match)
         decay_mult = _ratio(settings.weight_decay, base.weight_decay, group.match)
-        patterns = ", ".join(group.patterns)
-        lines += comment(
-            f"In the network, for the blobs that {patterns} matches (of a layer, first its weight, then its bias):"
-        )
-        lines.append(f"#   param {{ lr_mult: {lr_mult:g} decay_mult: {decay_mult:g} }}")
-    return lines
+        found.append((_one_line(", ".join(group.patterns)), f"{lr_mult:g}", f"{decay_mult:g}"))
+    return found
 
 
 def _ratio(mine: Any, others: Any, match: Any) -> float:
@@ -137,3 +109,7 @@ def _ratio(mine: Any, others: Any, match: Any) -> float:
 
 def _shown(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

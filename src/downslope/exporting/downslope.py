@@ -7,71 +7,27 @@ from typing import Any
 
 from downslope.core.schedules import SCHEDULES, Schedule
 from downslope.core.settings import Settings
-from downslope.exporting import python_source
-from downslope.exporting.digits_programs import torch_digits
 from downslope.exporting.export_plan import Plan
-from downslope.exporting.python_source import call, comment, docstring, imports, listed, module, nested
+from downslope.exporting.python_source import listed, nested, quoted
+from downslope.exporting.template import write
 
 
 def write_downslope(plan: Plan) -> str:
     """Return the program of a plan with Downslope's optimizer for PyTorch."""
-    settings = _changed(plan.settings)
+    settings = plan.settings
     groups = [
         nested("Group", [f"match={_source(group.match)}", *_given(group.in_steps, plan)]) for group, _ in plan.groups
     ]
-    train = plan.recipe.train
-    arguments = ["model.named_parameters()", *settings]
-    if groups:
-        arguments.append(f"groups={listed(groups)}")
-    if train.clip_norm is not None:
-        arguments.append(f"clip_norm={train.clip_norm!r}")
-    if train.on_nonfinite != "ignore":
-        word = "skip" if train.on_nonfinite == "rewind" else train.on_nonfinite  # an optimizer cannot rewind a run
-        arguments.append(f'on_nonfinite="{word}"')
-    make = ["def make_optimizer(model):", '    """Return the optimizer; its schedules need no scheduler."""']
-    if plan.recipe.sgd != plan.settings:
-        make += comment(f"Counted in steps; {plan.counted}.", 1)
-    make += call("downslope.torch.SGD", arguments, before="return ", depth=1)
-    parts = [
-        python_source.constants(plan),
-        make,
-        *_training(plan),
-        *(torch_digits(plan) if plan.with_model else []),
-    ]
-    return module(python_source.opening(plan, "Downslope and PyTorch"), imports(parts, *_IMPORTS), *parts)
-
-
-_IMPORTS = (
-    "import math",
-    "import downslope.torch",
-    "import numpy as np",
-    "import sklearn.datasets",
-    "import torch",
-    "from downslope import Group",
-    f"from downslope.schedules import {', '.join(sorted(kind.__name__ for kind in SCHEDULES.values()))}",
-    "from torch import nn",
-)
-
-
-def _training(plan: Plan) -> list[list[str]]:
-    lines = ["def train(model, batches, loss_function):"]
-    lines += docstring("Train the model in place; the batches once through are an epoch.", depth=1)
-    lines += [f"    {line}" for line in python_source.not_exported(plan)]
-    if plan.recipe.train.plateau is not None:
-        lines += comment("Not here: the recipe's plateau, which `downslope train` follows.", 1)
-    lines += ["    optimizer = make_optimizer(model)"]
-    step = ["optimizer.zero_grad()", "loss_function(model(inputs), targets).backward()", "optimizer.step()"]
-    if python_source.by_epochs(plan):
-        lines += ["    for _ in range(EPOCHS):", "        for inputs, targets in batches:"]
-        return [[*lines, *(f"            {line}" for line in step)]]
-    repeated = [
-        "def repeated(batches):",
-        '    """Yield the batches of one epoch after another, without end."""',
-        "    while True:",
-        "        yield from batches",
-    ]
-    lines += ["    for _, (inputs, targets) in zip(range(STEPS), repeated(batches)):"]
-    return [repeated, [*lines, *(f"        {line}" for line in step)]]
+    plan.check_length()
+    return write(
+        "downslope.py.txt",
+        plan,
+        "Downslope and PyTorch",
+        schedules=", ".join(sorted(kind.__name__ for kind in SCHEDULES.values())),
+        counted_in_steps=plan.recipe.sgd != settings,
+        settings=_changed(settings),
+        groups=listed(groups) if groups else "",
+    )
 
 
 def _changed(settings: Settings) -> list[str]:
@@ -90,9 +46,7 @@ def _given(in_steps: Any, plan: Plan) -> list[str]:
 
 def _source(value: Any) -> str:
     if isinstance(value, str):
-        import json
-
-        return json.dumps(value, ensure_ascii=False)
+        return quoted(value)
     if isinstance(value, tuple):
         items = [_source(one) for one in value]
         return f"({items[0]},)" if len(items) == 1 else listed(items, brackets="()")

@@ -1,20 +1,17 @@
-"""What is to be exported, resolved once for every target: steps, groups, the length of training, what to tell.
-
-What lives here: the plan, and the rewritings of settings that several targets need. What does not: any source code.
-"""
+"""What is to be exported, resolved once for every target: settings in steps, groups, the length of training."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from downslope.core.errors import ExportError
-from downslope.core.groups import BIAS_AND_NORM, Group
+from downslope.core.groups import Group
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.schedule import exact
-from downslope.core.settings import Settings, is_zero
+from downslope.core.settings import Settings
+from downslope.exporting.same_rule import without_idle_schedules
 from downslope.recipe.schema import Recipe
 
 DIGITS = 1797
@@ -61,6 +58,17 @@ class Plan:
         return tuple(without_idle_schedules(settings) for settings in found)
 
     @property
+    def by_epochs(self) -> bool:
+        """Whether the training is a whole number of epochs, and not a number of steps."""
+        epochs = self.recipe.train.epochs
+        return epochs is not None and float(epochs).is_integer()
+
+    @property
+    def epochs(self) -> int:
+        """Whole epochs of a training `by_epochs`."""
+        return int(self.recipe.train.epochs or 0)
+
+    @property
     def batch_size(self) -> int:
         """Examples in one step."""
         return self.recipe.data.batch_size * self.recipe.train.accumulate
@@ -75,6 +83,14 @@ class Plan:
             return None
         return math.ceil(exact(train.epochs or 0) * self.steps_per_epoch)
 
+    @property
+    def layers(self) -> list[Layer]:
+        """The dense layers of the default classifier."""
+        hidden = self.recipe.model.hidden
+        sizes = (64, *((64,) if hidden is None else hidden))
+        found = [Layer(f"dense{n}", sizes[n - 1], sizes[n], f"relu{n}") for n in range(1, len(sizes))]
+        return [*found, Layer("logits", sizes[-1], 10)]
+
     def resolved(self, settings: Settings) -> Settings:
         """Return settings with schedules in steps.
 
@@ -82,12 +98,14 @@ class Plan:
             ExportError: If they are in epochs and nobody said how many steps one has.
         """
         settings = without_idle_schedules(settings)
-        scheduled = [
-            value for field in fields(settings) if isinstance(value := getattr(settings, field.name), Schedule)
-        ]
-        if not any(schedule.in_epochs() for schedule in scheduled):
+        values = [getattr(settings, field.name) for field in fields(settings)]
+        if not any(isinstance(value, Schedule) and value.in_epochs() for value in values):
             return settings
         return settings.in_steps(self.needed_steps_per_epoch("a schedule in epochs is written in steps"))
+
+    def counted_remarks(self, given: float | Schedule | None) -> list[str]:
+        """Return what to say of a setting of the recipe that is in epochs where the program counts steps."""
+        return [f"Counted in steps; {self.counted}."] if isinstance(given, Schedule) and given.in_epochs() else []
 
     def needed_steps_per_epoch(self, why: str) -> int:
         """Return the steps in an epoch.
@@ -101,6 +119,34 @@ class Plan:
                 "Give --steps-per-epoch N or --examples N (in Python steps_per_epoch= or examples=)."
             )
         return self.steps_per_epoch
+
+    def check_length(self) -> None:
+        """Check that the steps of the training can be counted, where it is not one of whole epochs.
+
+        Raises:
+            ExportError: If nobody said how many steps an epoch has.
+        """
+        if self.recipe.train.steps is None and not self.by_epochs:
+            self.needed_steps_per_epoch(f"a training of {self.recipe.train.epochs!r} epochs is counted in steps")
+
+
+class Layer(NamedTuple):
+    """A dense layer of the default classifier, and what follows it."""
+
+    name: str
+    inputs: int
+    outputs: int
+    relu: str = ""
+
+
+class Definition(NamedTuple):
+    """How a program defines a schedule: by a call of the framework's own function, or by a body of its own."""
+
+    name: str
+    function: str
+    arguments: list[str]
+    body: list[str]
+    remarks: list[str]
 
 
 def make_plan(recipe: Recipe, *, with_model: bool, steps_per_epoch: int | None, examples: int | None) -> Plan:
@@ -156,109 +202,3 @@ def _count(recipe: Recipe, examples: int | None) -> tuple[int | None, str]:
         whose = f"the {examples} training examples of the embedded digits (for other data give --examples)"
     steps = math.ceil(math.ceil(examples / data.batch_size) / accumulate)
     return steps, f"{steps} steps an epoch: {whose}, {data.batch_size * accumulate} to a step"
-
-
-def without_idle_schedules(settings: Settings) -> Settings:
-    """Return the same settings with the number in the place of every schedule that always has it."""
-    idle = {
-        field.name: value.extremes()[0]
-        for field in fields(settings)
-        if isinstance(value := getattr(settings, field.name), Schedule) and value.extremes()[0] == value.extremes()[1]
-    }
-    return replace(settings, **idle) if idle else settings
-
-
-def changes_with_time(settings: Settings, recipe: Recipe | None = None) -> bool:
-    """Return whether lr ever changes: by its schedule, or on a plateau."""
-    if recipe is not None and recipe.train.plateau is not None:
-        return True
-    return isinstance(settings.lr, Schedule) and settings.lr.extremes()[0] != settings.lr.extremes()[1]
-
-
-def in_simplest_decay(settings: Settings) -> Settings:
-    """Return the same rule with its weight decay said in the way that most frameworks have, where there is one.
-
-    Without momentum, decoupled decay is coupled decay. Relative decay is decoupled decay divided by the initial lr.
-    """
-    if is_zero(settings.weight_decay):
-        return replace(settings, weight_decay=0.0, decay="coupled")
-    if settings.decay == "relative":
-        factor = 1 / settings.lr_initial
-        settings = replace(settings, weight_decay=_times(settings.weight_decay, factor), decay="decoupled")
-    constant = not changes_with_time(settings)
-    if settings.decay in {"independent", "corrected"} and constant and not isinstance(settings.weight_decay, Schedule):
-        lr = settings.lr_initial
-        if settings.decay == "corrected":
-            settings = replace(settings, decay="decoupled")
-        elif lr > 0:
-            settings = replace(settings, weight_decay=settings.weight_decay / lr, decay="decoupled")
-    if settings.decay == "decoupled" and is_zero(settings.momentum):
-        settings = replace(settings, decay="coupled")
-    return settings
-
-
-def without_dampening(settings: Settings) -> Settings:
-    """Return the same rule with dampening taken into lr; the settings as they are where no lr does the same.
-
-    v <- m v + (1 - t) g with p -= lr v is v <- m v + g with p -= lr (1 - t) v, if the first step is dampened as all
-    others are. Not with Nesterov's momentum, whose step has g beside (1 - t) g; and not with t = 1, which lets no
-    gradient in at all.
-    """
-    if not 0 < settings.dampening < 1 or settings.nesterov or settings.undampened_first_step:
-        return settings
-    kept = 1 - settings.dampening
-    weight_decay = settings.weight_decay
-    if settings.decay in {"decoupled", "corrected"}:
-        weight_decay = _times(weight_decay, 1 / kept)
-    return replace(settings, lr=scaled(settings.lr, kept), weight_decay=weight_decay, dampening=0.0)
-
-
-def scaled(value: float | Schedule, factor: float) -> Any:
-    """Return a number or a schedule times a factor."""
-    if not isinstance(value, Schedule):
-        return value * factor
-    heights = {"value", "initial", "final", "end", "peak", "start"}
-    changes: dict[str, Any] = {}
-    for field in fields(value):
-        inside = getattr(value, field.name)
-        if isinstance(inside, Schedule):
-            changes[field.name] = scaled(inside, factor)
-        elif field.name == "schedules":
-            changes[field.name] = tuple(scaled(one, factor) for one in inside)
-        elif field.name in heights and inside is not None:
-            changes[field.name] = inside * factor
-    return replace(value, **changes)
-
-
-def _times(value: float | Schedule, factor: float) -> Any:
-    return scaled(value, factor)
-
-
-def match_source(patterns: tuple[str, ...], *, name: str, is_flat: str) -> str:
-    """Return Python source of whether a parameter belongs to a group.
-
-    Args:
-        patterns: The group's patterns.
-        name: Source of the parameter's name.
-        is_flat: Source of whether it has at most one dimension.
-    """
-    conditions: list[str] = []
-    for pattern in patterns:
-        if pattern == BIAS_AND_NORM:
-            conditions += [is_flat, f'{name}.split(".")[-1] == "bias"']
-        elif not any(mark in pattern for mark in "*?["):
-            conditions.append(f"{name} == {quoted(pattern)}")
-        else:
-            conditions.append(f"fnmatchcase({name}, {quoted(pattern)})")
-    return " or ".join(conditions)
-
-
-def quoted(text: str) -> str:
-    """Return a string's Python source in double quotes."""
-    import json
-
-    return json.dumps(text, ensure_ascii=False)
-
-
-Writer = Callable[[Plan], str]
-"""What a target's file gives: the plan's program."""

@@ -1,16 +1,13 @@
-"""Python source, laid out as a formatter would: calls, comments, docstrings.
-
-What lives here: layout. What does not: any framework's words.
-"""
+"""Python source, laid out as a formatter would: calls, comments, docstrings, imports, empty lines."""
 
 from __future__ import annotations
 
 import ast
-import sys
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from downslope.exporting.export_plan import Plan
+from downslope.core.groups import BIAS_AND_NORM
 
 WIDTH = 88
 """Columns of the code that is written: the default of ruff and black."""
@@ -18,35 +15,15 @@ WIDTH = 88
 _STEP = "    "
 
 
-def call(function: str, arguments: Iterable[str], *, before: str = "", after: str = "", depth: int = 0) -> list[str]:
-    """Return a call as one line or, where that is too long, with one argument to a line.
-
-    Args:
-        function: What is called.
-        arguments: Source of each argument.
-        before: What stands before it on its line, such as "return ".
-        after: What follows the closing bracket.
-        depth: Levels of indentation.
-
-    Example:
-        >>> call("f", ["x", "y=1"], before="return ", depth=1)
-        ['    return f(x, y=1)']
-    """
-    given = list(arguments)
-    line = f"{_STEP * depth}{before}{function}({', '.join(given)}){after}"
-    if (len(line) <= WIDTH and not any("\n" in one for one in given)) or not given:
-        return [line]
-    inner = [line for one in given for line in textwrap.indent(f"{one},", _STEP * (depth + 1)).splitlines()]
-    return [f"{_STEP * depth}{before}{function}(", *inner, f"{_STEP * depth}){after}"]
-
-
 def short_call(function: str, arguments: Iterable[str], *, before: str = "", depth: int = 0) -> list[str]:
     """Return a call as one line, as three with its arguments on their own line, or with one argument to a line."""
+    lead, inner = _STEP * depth, _STEP * (depth + 1)
     given = list(arguments)
-    inner = f"{_STEP * (depth + 1)}{', '.join(given)}"
-    if len(f"{_STEP * depth}{before}{function}({', '.join(given)})") <= WIDTH or len(inner) > WIDTH:
-        return call(function, given, before=before, depth=depth)
-    return [f"{_STEP * depth}{before}{function}(", inner, f"{_STEP * depth})"]
+    joined = ", ".join(given)
+    if len(line := f"{lead}{before}{function}({joined})") <= WIDTH:
+        return [line]
+    lines = [f"{inner}{joined}"] if len(inner + joined) <= WIDTH else [f"{inner}{one}," for one in given]
+    return [f"{lead}{before}{function}(", *lines, f"{lead})"]
 
 
 def nested(function: str, arguments: Iterable[str]) -> str:
@@ -80,12 +57,11 @@ def comment(text: str, depth: int = 0) -> list[str]:
 def docstring(first: str, *rest: str, depth: int = 0) -> list[str]:
     """Return a docstring: its first line, and paragraphs."""
     lead = _STEP * depth
-    plain = [_harmless(text) for text in (first, *rest)]
-    if not rest and len(plain[0]) + len(lead) + 6 <= WIDTH:
-        return [f'{lead}"""{plain[0]}"""']
-    head, *more = textwrap.wrap(plain[0], WIDTH - len(lead) - 3, break_on_hyphens=False) or [""]
+    if not rest and len(first) + len(lead) + 6 <= WIDTH:
+        return [f'{lead}"""{first}"""']
+    head, *more = textwrap.wrap(first, WIDTH - len(lead) - 3, break_on_hyphens=False) or [""]
     lines = [f'{lead}"""{head}', *(f"{lead}{line}" for line in more)]
-    for paragraph in plain[1:]:
+    for paragraph in rest:
         lines += [
             "",
             *(f"{lead}{line}" for line in textwrap.wrap(paragraph, WIDTH - len(lead), break_on_hyphens=False)),
@@ -93,158 +69,102 @@ def docstring(first: str, *rest: str, depth: int = 0) -> list[str]:
     return [*lines, f'{lead}"""']
 
 
-def indented(lines: Iterable[str], depth: int = 1) -> list[str]:
-    """Return lines further to the right."""
-    return [f"{_STEP * depth}{line}" if line else "" for block in lines for line in block.split("\n")]
-
-
 def statement(line: str, depth: int = 0) -> str:
     """Return a line that is not to be broken, marked so if it is too long once it is indented by `depth`."""
     return line if len(line) + 4 * depth <= WIDTH else f"{line}  # fmt: skip"
 
 
-def module(*parts: Sequence[str]) -> str:
-    """Return a module's text: its parts, two empty lines between them; empty parts are left out.
-
-    A part that begins with a constant, import or comment stands one line below the one before it.
-    """
-    text = ""
-    before: Sequence[str] = ()
-    for part in filter(None, parts):
-        lines = 0 if not text else 3 if _defines(part) or _defined(before) else 2
-        text += "\n" * lines + "\n".join(part)
-        before = part
-    return f"{text}\n"
-
-
-def imports(parts: Iterable[Sequence[str]], *known: str) -> list[str]:
-    """Return those import statements that the parts of a program need, by the names that their code reads.
-
-    The standard library's stand first, an empty line after them. An import of several names is kept for those needed.
+def match_source(patterns: Iterable[str], *, is_flat: str) -> str:
+    """Return the source of whether the parameter called `name` matches one of the patterns of a group.
 
     Args:
-        parts: The program without its imports.
-        *known: Statements of one line, each "import a", "import a.b", "import a as b" or "from a import b, c", in the
-            order in which they are to stand.
-
-    Example:
-        >>> imports([["x = math.pi"]], "import math", "from fnmatch import fnmatchcase", "import torch")
-        ['import math']
+        patterns: The patterns.
+        is_flat: Source of whether the parameter has at most one dimension.
     """
-    tree = ast.parse(module(*parts))
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    sections: tuple[list[str], list[str]] = ([], [])
-    for line in known:
-        statement = ast.parse(line).body[0]
-        if not isinstance(statement, ast.Import | ast.ImportFrom):
-            raise TypeError(line)
-        needed = [alias for alias in statement.names if (alias.asname or alias.name.split(".")[0]) in used]
-        if needed:
-            statement.names = needed
-            home = statement.module or "" if isinstance(statement, ast.ImportFrom) else needed[0].name
-            lines = [ast.unparse(statement)]
-            if len(lines[0]) > WIDTH:
-                before, names = lines[0].split(" import ")
-                lines = [f"{before} import (", *(f"{_STEP}{name}," for name in names.split(", ")), ")"]
-            sections[home.split(".")[0] not in sys.stdlib_module_names].extend(lines)
-    standard, others = sections
-    return [*standard, *([""] if standard and others else []), *others]
+    conditions: list[str] = []
+    for pattern in patterns:
+        if pattern == BIAS_AND_NORM:
+            conditions += [is_flat, 'name.split(".")[-1] == "bias"']
+        elif not any(mark in pattern for mark in "*?["):
+            conditions.append(f"name == {quoted(pattern)}")
+        else:
+            conditions.append(f"fnmatchcase(name, {quoted(pattern)})")
+    return " or ".join(conditions)
 
 
-def _defines(part: Sequence[str]) -> bool:
-    first = next((line for line in part if not line.startswith("#")), "")
-    return first.startswith(("def ", "class ", "@", "if __name__"))
+def quoted(text: str) -> str:
+    """Return a string's Python source in double quotes."""
+    import json  # only programs with groups need it
+
+    return json.dumps(text, ensure_ascii=False)
 
 
-def _defined(part: Sequence[str]) -> bool:
-    imports = any(line.startswith(("import ", "from ")) for line in part)
-    return not imports and part[-1].rsplit("\n", 1)[-1].startswith((" ", ")"))
-
-
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Return text that cannot end a docstring or begin an escape."""
-    plain = " ".join(text.split()).replace("\\", "/").replace('"""', "'''")
-    plain = "".join(character if character.isprintable() else " " for character in plain)
-    return f"{plain[:-1]}'" if plain.endswith('"') else plain
+    plain = re.sub(r"\s+", " ", text).lstrip().replace("\\", "/").replace('"""', "'''")
+    return "".join(character if character.isprintable() else " " for character in plain)
 
 
-# What every exported Python program has
+def laid_out(lines: Sequence[str]) -> str:
+    """Return a program's text: imports that it needs, docstrings wrapped, empty lines as a formatter has them."""
+    return "\n".join(_with_needed_imports(_with_wrapped_docstrings(_spaced(lines)))) + "\n"
 
 
-def opening(plan: Plan, framework: str) -> list[str]:
-    """Return the module's docstring."""
-    recipe = plan.recipe
-    rest = [f"Source: {recipe.source}."] if recipe.source else []
-    return docstring(f"{recipe.title or 'SGD by a recipe'}. For {framework}.", *rest)
+def _spaced(lines: Sequence[str]) -> list[str]:
+    """Return lines with two empty ones around each definition at the top, and never two elsewhere."""
+    found: list[str] = []
+    for number, line in enumerate(lines):
+        if line:
+            found.append(line)
+        elif found[-1]:
+            following = [one for one in lines[number:] if one]
+            code = next((one for one in following if not one.startswith("#")), "")
+            defined = found[-1].startswith((" ", ")")) or code.startswith(("def ", "class ", "@", "if __name__"))
+            found += ["", ""] if defined and following and not following[0].startswith(" ") else [""]
+    while not found[-1]:
+        found.pop()
+    return found
 
 
-def by_epochs(plan: Plan) -> bool:
-    """Return whether the training is a whole number of epochs, and not a number of steps."""
-    epochs = plan.recipe.train.epochs
-    return epochs is not None and float(epochs).is_integer()
+def _with_wrapped_docstrings(lines: Sequence[str]) -> list[str]:
+    """Return lines with those docstrings wrapped that have several lines."""
+    found: list[str] = []
+    rest = iter(lines)
+    for line in rest:
+        text = line.lstrip()
+        if not text.startswith('"""') or text.endswith('."""'):
+            found.append(line)
+            continue
+        inside = text[3:]
+        while not inside.endswith('"""'):
+            inside += f"\n{next(rest).strip()}"
+        paragraphs = [one.replace("\n", " ") for one in inside[:-3].strip().split("\n\n")]
+        found += docstring(*paragraphs, depth=(len(line) - len(text)) // 4)
+    return found
 
 
-def constants(plan: Plan) -> list[str]:
-    """Return the length of training and the size of a batch as constants."""
-    train = plan.recipe.train
-    lines = [f"BATCH_SIZE = {plan.batch_size}"]
-    if train.accumulate > 1:
-        lines = [
-            *comment(
-                f"The recipe averages {train.accumulate} batches of {plan.recipe.data.batch_size} into one step: the "
-                "same step as one batch of all of them, unless layers look at the whole batch, as batch norm does."
-            ),
-            *lines,
-        ]
-    if by_epochs(plan):
-        return [*lines, f"EPOCHS = {int(train.epochs or 0)}"]
-    if train.steps is None:
-        plan.needed_steps_per_epoch(f"a training of {train.epochs!r} epochs is counted in steps")
-        lines += comment(f"{train.epochs!r} epochs; {plan.counted}.")
-    return [*lines, f"STEPS = {plan.total_steps}"]
+def _with_needed_imports(lines: list[str]) -> list[str]:
+    """Return a program with those of its imports whose names its code reads."""
+    tree = ast.parse("\n".join(lines))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    given = {node.lineno - 1: node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
+    needed: list[str] = []
+    for number in range(min(given), max(given) + 1):
+        if number in given:
+            needed += _needed(given[number], used)
+        elif needed:  # the empty line after the standard library's
+            needed.append("")
+    while needed and not needed[-1]:
+        needed.pop()
+    return [*lines[: min(given)], *needed, *lines[max(given) + (1 if needed else 2) :]]
 
 
-def not_exported(plan: Plan) -> list[str]:
-    """Return comments on what the recipe has and the program has not."""
-    train = plan.recipe.train
-    lines: list[str] = []
-    if train.ema is not None:
-        lines += comment(f"Not here: the recipe also averages the weights over steps (train.ema = {train.ema!r}).")
-    if train.early_stop is not None:
-        lines += comment(
-            f"Not here: the recipe stops once the held-out {train.early_stop.metric} has not improved by more than "
-            f"{train.early_stop.min_delta!r} for {train.early_stop.patience} evaluations (train.early_stop)."
-        )
-    if train.spike is not None:
-        lines += comment(
-            f"Not here: what the recipe does about a loss above {train.spike.factor!r} times the median of the last "
-            f"{train.spike.window} (train.spike)."
-        )
-    if train.on_nonfinite != "ignore" and plan.with_model:
-        lines += comment(
-            f"Not here: what a gradient with inf or NaN does (train.on_nonfinite = {train.on_nonfinite!r})."
-        )
-    if train.precision != "float32" and plan.with_model:
-        lines += comment(f"Not here: forward passes in {train.precision} (train.precision).")
-    return lines
-
-
-def digits(plan: Plan) -> list[str]:
-    """Return the loading of the data set in NumPy, split as shares and not example by example as Downslope does."""
-    recipe = plan.recipe
-    return [
-        "def load_digits():",
-        '    """Return training inputs and targets, and held-out ones."""',
-        "    inputs, targets = sklearn.datasets.load_digits(return_X_y=True)",
-        f"    order = np.random.default_rng({recipe.seed}).permutation(len(inputs))",
-        '    inputs = (inputs[order] / 16).astype("float32")',
-        '    targets = targets[order].astype("int64")',
-        f"    held_out = math.ceil(len(inputs) * {recipe.data.held_out!r})",
-        "    return inputs[held_out:], targets[held_out:], inputs[:held_out], targets[:held_out]",
-    ]
-
-
-def widths(plan: Plan) -> tuple[int, ...]:
-    """Return the widths of the hidden layers of the default classifier."""
-    hidden = plan.recipe.model.hidden
-    return (64,) if hidden is None else hidden
+def _needed(statement: ast.Import | ast.ImportFrom, used: set[str]) -> list[str]:
+    statement.names = [alias for alias in statement.names if (alias.asname or alias.name.split(".")[0]) in used]
+    if not statement.names:
+        return []
+    line = ast.unparse(statement)
+    if len(line) <= WIDTH:
+        return [line]
+    before, names = line.split(" import ")
+    return [f"{before} import (", *(f"{_STEP}{name}," for name in names.split(", ")), ")"]

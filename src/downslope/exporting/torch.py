@@ -1,300 +1,27 @@
-"""PyTorch: torch.optim.SGD, its schedulers, and a small subclass where its rule is another.
+"""PyTorch: torch.optim.SGD and its schedulers, and an optimizer in the program itself where its rule is another.
 
-What lives here: the program. What does not: schedulers (`torch_schedules.py`) and the digits (`torch_digits.py`). timm
-uses the same program with its own constructor.
+A subclass of torch.optim.SGD adds weight decay to its step, or moves lr into the velocity; how the gradient enters the
+velocity it cannot change, so there the step is written out, from the rule's own text run on symbols. timm has the same
+program with its own constructors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from downslope.core import schedules as s
 from downslope.core.errors import ExportError
-from downslope.core.schedules.schedule import Schedule, exact
+from downslope.core.groups import BIAS_AND_NORM
+from downslope.core.rule_text import step_source
+from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
-from downslope.exporting import python_source
-from downslope.exporting.digits_programs import torch_digits
-from downslope.exporting.export_plan import Plan, changes_with_time, in_simplest_decay, match_source, without_dampening
+from downslope.exporting.export_plan import Plan
 from downslope.exporting.pieces import python_function
-from downslope.exporting.python_source import (
-    WIDTH,
-    by_epochs,
-    call,
-    comment,
-    docstring,
-    imports,
-    indented,
-    listed,
-    module,
-    nested,
-    statement,
-)
-from downslope.exporting.torch_own_step import reasons_for_own_step, write_own_step, write_subclass
-from downslope.recipe.schema import GROWING
-
-# Schedules in PyTorch's words
-
-_HOME = "torch.optim.lr_scheduler."
-
-
-@dataclass
-class Scheduler:
-    """A schedule of lr in PyTorch.
-
-    Attributes:
-        base: What the optimizer's own lr is.
-        function: The scheduler's class; "" for none.
-        arguments: Its arguments after the optimizer.
-        each: "step" or "epoch": after what `scheduler.step()` is called.
-        remarks: Sentences.
-        definitions: A function that it needs, as source lines.
-        by_group: Whether it has a function for each group, each giving all of the group's lr.
-    """
-
-    base: float
-    function: str = ""
-    arguments: list[str] = field(default_factory=list[str])
-    each: str = "step"
-    remarks: list[str] = field(default_factory=list[str])
-    definitions: list[str] = field(default_factory=list[str])
-    by_group: bool = False
-
-
-def write_scheduler(plan: Plan, kept: Sequence[float] = (1.0,)) -> Scheduler:
-    """Return the scheduler of a plan whose groups all have one lr that changes.
-
-    Args:
-        plan: The plan, with the lr that PyTorch has.
-        kept: What the recipe's lr was multiplied by, in each group and last in the others.
-    """
-    lr = plan.recipe.sgd.lr
-    if not isinstance(lr, Schedule):
-        return _plateau(plan, lr, kept)
-    if lr.extremes()[0] == lr.extremes()[1]:
-        return Scheduler(lr.extremes()[0])
-    found = _by_epoch(lr) if by_epochs(plan) else None
-    if found is None:
-        steps = plan.settings.lr
-        found = _by_step(steps, plan.total_steps) if isinstance(steps, Schedule) else None
-        if found is not None and lr.in_epochs():
-            found.remarks.append(f"In steps; {plan.counted}.")
-    return found or function_scheduler(plan)
-
-
-def function_scheduler(plan: Plan) -> Scheduler:
-    """Return the scheduler of a plan's lr as a function of the step."""
-    lr = plan.settings.lr
-    schedule = lr if isinstance(lr, Schedule) else s.Constant(lr)
-    remarks = ["LambdaLR multiplies the optimizer's lr, here 1, by this function of the step, counted from 0."]
-    if isinstance(plan.recipe.sgd.lr, Schedule) and plan.recipe.sgd.lr.in_epochs():
-        remarks.append(f"Its numbers are steps; {plan.counted}.")
-    if isinstance(schedule, s.Warmup) and schedule.start == 0:
-        remarks.append("lr is 0 at the first step, which LinearLR does not allow.")
-    elif isinstance(schedule, s.Cosine):
-        remarks.append("CosineAnnealingLR would rise again after its end, before training ends.")
-    definitions = python_function("learning_rate", schedule, doc="Return the learning rate of a step, counted from 0.")
-    return Scheduler(1.0, f"{_HOME}LambdaLR", ["learning_rate"], remarks=remarks, definitions=definitions)
-
-
-def _plateau(plan: Plan, lr: float, kept: Sequence[float]) -> Scheduler:
-    plateau = plan.recipe.train.plateau
-    if plateau is None:
-        return Scheduler(lr)
-    lowest = [plateau.min_lr * factor for factor in kept]
-    arguments = [
-        f'mode="{"max" if plateau.metric in GROWING else "min"}"',
-        f"factor={plateau.factor!r}",
-        f"patience={plateau.patience - 1}",
-        f"threshold={plateau.min_delta!r}",
-        'threshold_mode="abs"',
-        f"min_lr={lowest[0] if len(set(lowest)) == 1 else lowest!r}",
-    ]
-    remark = (
-        f"Step it with the held-out {plateau.metric}. PyTorch reduces lr once there are more than `patience` "
-        f"evaluations without improvement, so {plateau.patience} are patience={plateau.patience - 1}."
-    )
-    return Scheduler(lr, f"{_HOME}ReduceLROnPlateau", arguments, each="evaluation", remarks=[remark])
-
-
-def _by_epoch(lr: Schedule) -> Scheduler | None:
-    """Return a scheduler that steps after each epoch, if the schedule is constant within epochs."""
-    if isinstance(lr, s.MultiStep) and lr.unit == "epoch" and all(isinstance(m, int) for m in lr.milestones):
-        return _multistep(lr, "epoch")
-    if isinstance(lr, s.Exponential) and lr.unit == "epoch" and lr.staircase and lr.end is None:
-        return _staircase(lr, "epoch")
-    return None
-
-
-def _by_step(lr: Schedule, total: int | None) -> Scheduler | None:  # noqa: PLR0911 -- one for each kind of schedule
-    if isinstance(lr, s.MultiStep):
-        return _multistep(lr, "step")
-    if isinstance(lr, s.Exponential) and lr.end is None:
-        if lr.staircase:
-            return _staircase(lr, "step")
-        if lr.every == 1:
-            return Scheduler(lr.initial, f"{_HOME}ExponentialLR", [f"gamma={lr.rate!r}"])
-        return None
-    if isinstance(lr, s.OneCycle):
-        return _onecycle(lr, total)
-    if isinstance(lr, s.Warmup) and lr.restart and isinstance(lr.duration, int) and 0 < lr.start <= _start(lr.then):
-        return _warmup(lr, total)
-    return _ramp(lr, total)
-
-
-def _multistep(lr: s.MultiStep, each: str) -> Scheduler:
-    milestones = listed([repr(-int(-exact(m) // 1)) for m in lr.milestones])
-    return Scheduler(lr.initial, f"{_HOME}MultiStepLR", [f"milestones={milestones}", f"gamma={lr.factor!r}"], each=each)
-
-
-def _staircase(lr: s.Exponential, each: str) -> Scheduler | None:
-    if not isinstance(lr.every, int):
-        return None
-    return Scheduler(lr.initial, f"{_HOME}StepLR", [f"step_size={lr.every}", f"gamma={lr.rate!r}"], each=each)
-
-
-def _ramp(lr: Schedule, total: int | None) -> Scheduler | None:
-    if not isinstance(lr, s.Cosine | s.Linear | s.Polynomial) or not isinstance(lr.duration, int) or lr.initial <= 0:
-        return None
-    if isinstance(lr, s.Cosine):
-        if total is None or total > lr.duration:
-            return None
-        remark = "It would rise again after T_max, where training ends."
-        arguments = [f"T_max={lr.duration}", f"eta_min={lr.final!r}"]
-        return Scheduler(lr.initial, f"{_HOME}CosineAnnealingLR", arguments, remarks=[remark])
-    power = lr.power if isinstance(lr, s.Polynomial) else 1.0
-    if lr.final == 0:
-        arguments = [f"total_iters={lr.duration}", f"power={power!r}"]
-        return Scheduler(lr.initial, f"{_HOME}PolynomialLR", arguments)
-    if power == 1 and lr.final <= lr.initial:
-        end = f"{lr.final!r} / {lr.initial!r}"
-        return Scheduler(
-            lr.initial, f"{_HOME}LinearLR", ["start_factor=1.0", f"end_factor={end}", f"total_iters={lr.duration}"]
-        )
-    return None
-
-
-def _warmup(lr: s.Warmup, total: int | None) -> Scheduler | None:
-    then = s.Constant(lr.then.value) if isinstance(lr.then, s.Constant) else lr.then
-    left = None if total is None else max(total - int(lr.duration), 0)
-    inner = Scheduler(then.value) if isinstance(then, s.Constant) else _by_step(then, left)
-    if inner is None or isinstance(then, s.Warmup | s.OneCycle):
-        return None
-    rise = nested(
-        f"{_HOME}LinearLR",
-        ["optimizer", f"start_factor={lr.start!r} / {inner.base!r}", f"total_iters={lr.duration}"],
-    )
-    if not inner.function:
-        return Scheduler(
-            inner.base,
-            f"{_HOME}LinearLR",
-            [f"start_factor={lr.start!r} / {inner.base!r}", f"total_iters={lr.duration}"],
-        )
-    second = nested(inner.function, ["optimizer", *inner.arguments])
-    return Scheduler(
-        inner.base,
-        f"{_HOME}SequentialLR",
-        [
-            listed([rise, second]) if len(rise) + len(second) < 40 else _stacked([rise, second]),
-            f"milestones=[{lr.duration}]",
-        ],
-        remarks=inner.remarks,
-    )
-
-
-def _stacked(items: list[str]) -> str:
-    inner = "\n".join(f"    {line}" for item in items for line in f"{item},".splitlines())
-    return f"[\n{inner}\n]"
-
-
-def _onecycle(lr: s.OneCycle, total: int | None) -> Scheduler | None:
-    if not isinstance(lr.duration, int) or total is None or total > lr.duration:
-        return None
-    steps = lr.duration + 1
-    arguments = [
-        f"max_lr={lr.peak!r}",
-        f"total_steps={steps}",
-        f"pct_start={float((exact(lr.pct_start) * lr.duration + 1) / steps)!r}",
-        f'anneal_strategy="{"cos" if lr.shape == "cosine" else "linear"}"',
-        "cycle_momentum=False",
-        f"div_factor={lr.div_factor!r}",
-        f"final_div_factor={lr.final_div_factor!r}",
-    ]
-    remark = (
-        f"OneCycleLR reaches its peak one step early and ends at total_steps - 1: a cycle of {lr.duration} steps with "
-        f"pct_start={lr.pct_start!r} is written like this."
-    )
-    return Scheduler(lr.peak, f"{_HOME}OneCycleLR", arguments, remarks=[remark])
-
-
-def _start(schedule: Schedule) -> float:
-    return schedule.reference if not isinstance(schedule, s.Warmup) else 0.0
-
-
-# PyTorch
-
-
-def first(value: float | Schedule) -> float:
-    """Return a number, or a schedule's value at step 0."""
-    return value(0) if isinstance(value, Schedule) else value
-
-
-def write_groups(
-    plan: Plan, forms: list[Settings], scheduler: Scheduler, decay: str, *, own_step: bool = False
-) -> list[str]:
-    """Return the function as source lines; none where the recipe has no groups.
-
-    Args:
-        plan: The plan.
-        forms: The settings of each group, and last of the others, as PyTorch has them.
-        scheduler: The scheduler of lr.
-        decay: The way of weight decay that a subclass adds, or "".
-        own_step: Whether the program's own step stands for the flags, which are then the same in all groups.
-    """
-    if not plan.recipe.groups:
-        return []
-    base = forms[-1]
-    lines = ["def parameter_groups(model):", '    """Return the parameters with the settings of their group."""']
-    names = [f"group_{number}" for number in range(1, len(forms))] + ["others"]
-    lines += [
-        f"    {', '.join(names)} = {', '.join('[]' for _ in names)}",
-        "    for name, param in model.named_parameters():",
-    ]
-    for number, group in enumerate(plan.recipe.groups):
-        condition = match_source(group.patterns, name="name", is_flat="param.ndim <= 1")
-        lines += [
-            statement(f"        {'elif' if number else 'if'} {condition}:"),
-            f"            {names[number]}.append(param)",
-        ]
-    lines += ["        else:", "            others.append(param)"]
-    if any("@bias_and_norm" in group.patterns for group in plan.recipe.groups):
-        lines += comment("Parameters of at most one dimension are biases and those of normalisation layers.", 1)
-    entries = []
-    for name, form in zip(names, forms, strict=True):
-        entry = [
-            f'"params": {name}',
-            *(
-                f'"{key}": {value!r}'
-                for key, value in _differing(form, base, scheduler, decay)
-                if not (own_step and key in {"nesterov", "maximize"})
-            ),
-        ]
-        entries.append(listed(entry, brackets="{}", room=WIDTH - len("        ,")))
-    return [*lines, "    return [", *indented((f"{entry}," for entry in entries), 2), "    ]"]
-
-
-def _differing(form: Settings, base: Settings, scheduler: Scheduler, decay: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    if form.lr != base.lr and not scheduler.by_group:
-        found.append(("lr", form.lr))
-    names = ("momentum", "dampening", "nesterov", "maximize")
-    found += [(name, getattr(form, name)) for name in names if getattr(form, name) != getattr(base, name)]
-    if decay:
-        found.append(("decoupled_decay", first(form.weight_decay)))
-    elif form.weight_decay != base.weight_decay:
-        found.append(("weight_decay", first(form.weight_decay)))
-    return found
+from downslope.exporting.python_source import WIDTH, listed, match_source
+from downslope.exporting.same_rule import changes_with_time, first, in_simplest_decay, without_dampening
+from downslope.exporting.template import write
+from downslope.exporting.torch_schedulers import Scheduler, function_scheduler, write_scheduler
 
 
 @dataclass(frozen=True)
@@ -303,37 +30,17 @@ class Constructor:
 
     Attributes:
         function: What is called.
-        arguments: (settings in torch's form) -> its arguments after the parameters.
         ways: The ways of weight decay that it has.
         extensible: Whether what it cannot do may be written out: in a subclass, or as an optimizer of its own.
-        remarks: (settings in torch's form) -> sentences on it.
     """
 
     function: str
-    arguments: Callable[[Settings], list[str]]
     ways: tuple[str, ...] = ("coupled",)
     extensible: bool = False
-    remarks: Callable[[Settings], list[str]] = lambda _: []
 
 
-def _arguments(settings: Settings) -> list[str]:
-    found = [f"lr={settings.lr!r}"]
-    if not is_zero(settings.momentum):
-        found.append(f"momentum={first(settings.momentum)!r}")
-    if settings.dampening:
-        found.append(f"dampening={settings.dampening!r}")
-    if not is_zero(settings.weight_decay) and settings.decay == "coupled":
-        found.append(f"weight_decay={first(settings.weight_decay)!r}")
-    return [*found, *(f"{name}=True" for name in ("nesterov", "maximize") if getattr(settings, name))]
-
-
-def _own_arguments(settings: Settings) -> list[str]:
-    numbers = ("momentum", "dampening", "weight_decay")
-    return [f"lr={settings.lr!r}", *(f"{name}={first(getattr(settings, name))!r}" for name in numbers)]
-
-
-TORCH = Constructor("torch.optim.SGD", _arguments, extensible=True)
-OWN_STEP = Constructor("SGD", _own_arguments, ("coupled", "decoupled", "independent", "corrected"))
+TORCH = Constructor("torch.optim.SGD", extensible=True)
+OWN_STEP = Constructor("SGD", ("coupled", "decoupled", "independent", "corrected"))
 
 
 def write_torch(plan: Plan) -> str:
@@ -353,8 +60,8 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
         ExportError: If it cannot be expressed.
     """
     reasons = reasons_for_own_step(plan.as_known)
-    before = plan.as_known if reasons else tuple(without_dampening(settings) for settings in plan.as_known)
-    constructor = choose(in_simplest_decay(before[-1]))
+    given = plan.as_known if reasons else tuple(without_dampening(settings) for settings in plan.as_known)
+    constructor = choose(in_simplest_decay(given[-1]))
     if reasons and not constructor.extensible:
         raise ExportError(
             f"{framework} cannot express {' or '.join(reasons)}. Export to torch, which writes the step out in a "
@@ -362,46 +69,178 @@ def write_program(plan: Plan, framework: str, choose: Callable[[Settings], Const
         )
     if reasons:
         constructor = OWN_STEP
-    forms = [settings if settings.decay in constructor.ways else in_simplest_decay(settings) for settings in before]
+    forms = [settings if settings.decay in constructor.ways else in_simplest_decay(settings) for settings in given]
     base = forms[-1]
-    decay = _one_decay(forms, constructor, framework)
+    added_decay = _one_decay(forms, constructor, framework)
     inside = not reasons and _inside(forms, plan, framework)
     scheduler = _scheduler(plan, forms)
     _check_corrected(forms, constructor, scheduler, framework)
-    special = bool(decay) or inside
-    if special and not constructor.extensible:
-        _refuse(framework, decay)
-    subclass = write_subclass(decay, inside=inside) if special else []
-    name = "SGD" if special else constructor.function
-    arguments = constructor.arguments(replace(base, lr=scheduler.base))
-    parts = [
-        [
-            *python_source.constants(plan),
-            *(_clip_constant(plan)),
-            *([f"LR_MAX = {_decayed(forms).lr_max!r}"] if decay == "corrected" else []),
-        ],
-        scheduler.definitions,
-        *_other_schedules(forms, framework),
-        write_own_step(forms, reasons, framework) if reasons else subclass,
-        write_groups(plan, forms, scheduler, decay, own_step=bool(reasons)),
-        _make_optimizer(plan, before[-1], base, name, arguments, constructor, decay),
-        _make_scheduler(scheduler),
-        _repeated(plan),
-        _train(plan, scheduler, forms, decay),
-        *(torch_digits(plan) if plan.with_model else []),
-    ]
-    return module(python_source.opening(plan, framework), imports(parts, *_IMPORTS), *parts)
+    if (added_decay or inside) and not constructor.extensible:
+        _refuse(framework, added_decay)
+    optimizer = "SGD" if added_decay or inside else constructor.function
+    momentum = first(base.momentum)
+    weight_decay = base.weight_decay if added_decay else first(base.weight_decay)
+    plan.check_length()
+    changing = _changing(forms, framework)
+    if plan.recipe.train.plateau and not plan.by_epochs:
+        plan.needed_steps_per_epoch("the held-out metric is looked at once an epoch")
+    return write(
+        "torch.py.txt",
+        plan,
+        framework,
+        lr_max=_decayed(forms).lr_max if added_decay == "corrected" else None,
+        functions=[*scheduler.functions, *(function for _, function in changing)],
+        own_step=bool(reasons),
+        **(_own_step(forms, framework) if reasons else {}),
+        added_decay=added_decay,
+        inside=inside,
+        difference="; and ".join(reasons or _additions(added_decay, inside=inside)),
+        **_groups(plan, forms, scheduler, added_decay, own_step=bool(reasons)),
+        optimizer=optimizer,
+        lr=scheduler.base,
+        momentum=momentum,
+        weight_decay=first(weight_decay),
+        is_decayed=not is_zero(base.weight_decay),
+        opt="sgd" if base.nesterov else "momentum",
+        given=given[-1],
+        form=base,
+        lr_moved_out=base.lr_in_velocity and not is_zero(base.momentum) and optimizer != "SGD",
+        restated=given[-1].decay != base.decay and not is_zero(given[-1].weight_decay),
+        dampening_in_lr=plan.recipe.sgd.dampening and not base.dampening,
+        scheduler=scheduler,
+        scheduled=[name for name, _ in changing],
+    )
 
 
-_IMPORTS = (
-    "import math",
-    "from fnmatch import fnmatchcase",
-    "import numpy as np",
-    "import sklearn.datasets",
-    "import timm.optim",
-    "import torch",
-    "from torch import nn",
-)
+# What an own optimizer does
+
+
+_ADDED = {
+    "decoupled": "decoupled weight decay: param -= lr * weight_decay * param",
+    "independent": "independent weight decay: param -= weight_decay * param, whatever lr is",
+    "corrected": "corrected weight decay: param -= lr**2 / lr_max * weight_decay * param",
+}
+
+
+def _additions(decay: str, *, inside: bool) -> list[str]:
+    lr = "lr inside the velocity: v = momentum * v + lr * grad, and param -= v"
+    return [*([_ADDED[decay]] if decay else []), *([lr] if inside else [])]
+
+
+def reasons_for_own_step(settings: Sequence[Settings]) -> list[str]:
+    """Return what neither torch.optim.SGD nor a change of lr can do, in words; nothing where they do all.
+
+    Args:
+        settings: The settings of each group, and last of the others.
+    """
+    found: list[str] = []
+    for form in map(without_dampening, settings):
+        if form.nesterov and form.dampening:
+            found.append("dampening together with Nesterov's momentum")
+        elif form.dampening and not form.undampened_first_step:
+            found.append("a dampening of 1 from the first step on")
+        if isinstance(form.momentum, Schedule) and form.momentum.extremes()[0] == 0 and not is_zero(form.momentum):
+            found.append("a momentum that is 0 at some steps, at which PyTorch's SGD leaves its velocity as it is")
+    return list(dict.fromkeys(found))
+
+
+def _own_step(forms: list[Settings], framework: str) -> dict[str, Any]:
+    """Return the one step of all groups.
+
+    Raises:
+        ExportError: If they need different ones.
+    """
+    form = _one_form(forms, framework)
+    names = {name: name for name in ("param", "grad", "velocity", "lr", "momentum", "weight_decay", "dampening")}
+    decays = not is_zero(form.weight_decay)
+    decays_gradient = decays and form.decay == "coupled"
+    settings = replace(form, weight_decay=0.0, maximize=False) if decays_gradient else form
+    velocity, direction, decayed = step_source(settings, names)
+    return {
+        "decays": decays and not decays_gradient,
+        "decays_gradient": decays_gradient,
+        "maximizes": form.maximize,
+        "dampens": bool(form.dampening),
+        "dampens_later": bool(form.dampening) and form.undampened_first_step,
+        "velocity": velocity,
+        "delta": direction if decayed is None else f"{direction} - {decayed}",
+    }
+
+
+def _one_form(forms: list[Settings], framework: str) -> Settings:
+    """Return settings whose step is every group's, once a group's numbers stand in it.
+
+    Raises:
+        ExportError: If there are none.
+    """
+    moving = [form for form in forms if not is_zero(form.momentum)]
+    decayed = [form for form in forms if not is_zero(form.weight_decay)]
+    flags = {
+        "nesterov": moving,
+        "lr_in_velocity": moving,
+        "undampened_first_step": [form for form in moving if form.dampening],
+        "maximize": forms,
+        "decay": decayed,
+        "lr_max": [form for form in decayed if form.decay == "corrected"],
+    }
+    for name, those in flags.items():
+        if len({getattr(form, name) for form in those}) > 1:
+            raise ExportError(
+                f"{framework}: the groups differ in `{name}`, and one step is written for all of them. Use one, or "
+                "export to downslope."
+            )
+    form = (moving or forms)[-1]
+    dampened = next((one for one in moving if one.dampening), form)
+    return replace(
+        form,
+        dampening=dampened.dampening,
+        undampened_first_step=dampened.undampened_first_step,
+        weight_decay=decayed[-1].weight_decay if decayed else 0.0,
+        decay=decayed[-1].decay if decayed else "coupled",
+        lr=(decayed or [form])[-1].lr,
+    )
+
+
+# Groups
+
+
+def _groups(
+    plan: Plan, forms: list[Settings], scheduler: Scheduler, added_decay: str, *, own_step: bool
+) -> dict[str, Any]:
+    """Return what the template needs of groups; an own step has the same flags in all of them."""
+    names = [f"group_{number}" for number in range(1, len(forms))]
+    entries: list[str] = []
+    for name, form in zip([*names, "others"], forms, strict=True):
+        entry = [f'"params": {name}']
+        for key, value in _differing(form, forms[-1], scheduler, added_decay):
+            if not (own_step and key in {"nesterov", "maximize"}):
+                entry.append(f'"{key}": {value!r}')
+        entries.append(listed(entry, brackets="{}", room=WIDTH - len("        ,")))
+    conditions = [match_source(group.patterns, is_flat="param.ndim <= 1") for group in plan.recipe.groups]
+    keywords = ["if", *["elif"] * (len(names) - 1)]
+    return {
+        "groups": list(zip(keywords, conditions, names, strict=False)),
+        "names": ", ".join(names),
+        "lists": ", ".join("[]" for _ in names),
+        "by_dimensions": any(BIAS_AND_NORM in group.patterns for group in plan.recipe.groups),
+        "entries": entries,
+    }
+
+
+def _differing(form: Settings, base: Settings, scheduler: Scheduler, decay: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    if form.lr != base.lr and not scheduler.by_group:
+        found.append(("lr", form.lr))
+    names = ("momentum", "dampening", "nesterov", "maximize")
+    found += [(name, getattr(form, name)) for name in names if getattr(form, name) != getattr(base, name)]
+    if decay:
+        found.append(("decoupled_decay", first(form.weight_decay)))
+    elif form.weight_decay != base.weight_decay:
+        found.append(("weight_decay", first(form.weight_decay)))
+    return found
+
+
+# What can be expressed
 
 
 def _check_corrected(forms: list[Settings], constructor: Constructor, scheduler: Scheduler, framework: str) -> None:
@@ -458,6 +297,9 @@ def _inside(forms: list[Settings], plan: Plan, framework: str) -> bool:
     return inside == {True}
 
 
+# What changes with the step
+
+
 def _scheduler(plan: Plan, forms: list[Settings]) -> Scheduler:
     base = plan.as_known[-1]
     kept = [
@@ -479,25 +321,15 @@ def _scheduler(plan: Plan, forms: list[Settings]) -> Scheduler:
             continue
         names.append(f"learning_rate_{number}")
         doc = f"Return the learning rate of group {number} at a step."
-        found.definitions += ["", "", *python_function(names[-1], schedule, doc=doc)]
+        found.functions.append(python_function(names[-1], schedule, doc=doc))
     found.arguments = [f"[{', '.join([*names, 'learning_rate'])}]"]
     found.by_group = True
     return found
 
 
-def _clip_constant(plan: Plan) -> list[str]:
-    if plan.recipe.train.clip_norm is None:
-        return []
-    remark = (
-        "clip_grad_norm_ divides by the norm + 1e-6, the recipe by the norm: a clipped step is shorter here, by "
-        "the fraction 1e-6 / norm."
-    )
-    return [*comment(remark), f"CLIP_NORM = {plan.recipe.train.clip_norm!r}"]
-
-
-def _other_schedules(forms: list[Settings], framework: str) -> list[list[str]]:
-    """Return functions for what else changes with the step."""
-    found = []
+def _changing(forms: list[Settings], framework: str) -> list[tuple[str, list[str]]]:
+    """Return the name of each setting but lr that changes with the step, and the function that gives it."""
+    found: list[tuple[str, list[str]]] = []
     for name in ("momentum", "weight_decay"):
         value = getattr(forms[-1], name)
         others = [getattr(form, name) for form in forms if getattr(form, name) != value]
@@ -507,96 +339,5 @@ def _other_schedules(forms: list[Settings], framework: str) -> list[list[str]]:
                 "writes one to all. Use one for all, or export to optax or downslope."
             )
         if isinstance(value, Schedule):
-            found.append(python_function(name, value, doc=f"Return {name} at a step, counted from 0."))
+            found.append((name, python_function(name, value, doc=f"Return {name} at a step, counted from 0.")))
     return found
-
-
-def _make_optimizer(
-    plan: Plan, given: Settings, form: Settings, name: str, arguments: list[str], constructor: Constructor, decay: str
-) -> list[str]:
-    lines = ["def make_optimizer(model):", '    """Return the optimizer of all of the model\'s parameters."""']
-    given_dampening = plan.recipe.sgd.dampening
-    remarks = [] if name == "SGD" else constructor.remarks(form)
-    if form.lr_in_velocity and not is_zero(form.momentum) and name != "SGD":
-        remarks.append(
-            "The recipe has lr inside the velocity, PyTorch outside: the same steps, since lr stays the same. They "
-            "part as soon as lr changes."
-        )
-    if given.decay != form.decay and not is_zero(given.weight_decay):
-        remarks.append(
-            f"The recipe's {given.decay} weight decay of {given.weight_decay!r} is {form.decay} weight decay of "
-            f"{form.weight_decay!r} here: the same step, with this momentum and lr."
-        )
-    if given_dampening and not form.dampening:
-        remarks.append(
-            f"The recipe dampens its first step too, which PyTorch does not: dampening={given_dampening!r} is in lr "
-            "instead, the same rule in another scale of the velocity."
-        )
-    for remark in remarks:
-        lines += comment(remark, 1)
-    params = "model.parameters()"
-    if plan.recipe.groups:
-        params = "parameter_groups(model)"
-    elif decay:
-        params = f'[{{"params": model.parameters(), "decoupled_decay": {first(form.weight_decay)!r}}}]'
-    return [*lines, *call(name, [params, *arguments], before="return ", depth=1)]
-
-
-def _make_scheduler(scheduler: Scheduler) -> list[str]:
-    if not scheduler.function:
-        return []
-    when = {"step": "each step", "epoch": "each epoch", "evaluation": "each evaluation"}[scheduler.each]
-    lines = ["def make_scheduler(optimizer):", f'    """Return the scheduler; call its step() after {when}."""']
-    for remark in scheduler.remarks:
-        lines += comment(remark, 1)
-    return [*lines, *call(scheduler.function, ["optimizer", *scheduler.arguments], before="return ", depth=1)]
-
-
-def _repeated(plan: Plan) -> list[str]:
-    if python_source.by_epochs(plan):
-        return []
-    return [
-        "def repeated(batches):",
-        '    """Yield the batches of one epoch after another, without end."""',
-        "    while True:",
-        "        yield from batches",
-    ]
-
-
-def _train(plan: Plan, scheduler: Scheduler, forms: list[Settings], decay: str) -> list[str]:
-    plateau = plan.recipe.train.plateau
-    takes = "model, batches, loss_function, evaluate" if plateau else "model, batches, loss_function"
-    said = "`batches` is what a DataLoader is: going through it once is an epoch of (inputs, targets)."
-    if plateau:
-        said += f" `evaluate(model)` returns the held-out {plateau.metric}."
-    lines = [f"def train({takes}):", *docstring("Train the model in place.", said, depth=1)]
-    lines += [f"    {one}" for one in python_source.not_exported(plan)]
-    lines += ["    optimizer = make_optimizer(model)"]
-    if scheduler.function:
-        lines += ["    scheduler = make_scheduler(optimizer)"]
-    schedules = [n for n in ("momentum", "weight_decay") if isinstance(getattr(forms[-1], n), Schedule)]
-    step = [
-        "optimizer.zero_grad()",
-        "loss_function(model(inputs), targets).backward()",
-        *(["nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)"] if plan.recipe.train.clip_norm else []),
-    ]
-    for name in schedules:
-        key = "decoupled_decay" if name == "weight_decay" and decay else name
-        step += ["for group in optimizer.param_groups:", f'    group["{key}"] = {name}(step)']
-    step += ["optimizer.step()", *(["scheduler.step()"] if scheduler.function and scheduler.each == "step" else [])]
-    by_epochs = python_source.by_epochs(plan)
-    if by_epochs:
-        lines += ["    step = 0"] if schedules else []
-        lines += ["    for _ in range(EPOCHS):", "        for inputs, targets in batches:"]
-        lines += [f"            {one}" for one in [*step, *(["step += 1"] if schedules else [])]]
-        after = {"epoch": ["        scheduler.step()"], "evaluation": ["        scheduler.step(evaluate(model))"]}
-        return [*lines, *(after.get(scheduler.each, []) if scheduler.function else [])]
-    name = "step" if schedules else "_"
-    if plateau:
-        per_epoch = plan.needed_steps_per_epoch("the held-out metric is looked at once an epoch")
-        lines += comment(f"The metric is looked at once an epoch; {plan.counted}.", 1)
-        lines += ["    for step, (inputs, targets) in zip(range(STEPS), repeated(batches)):"]
-        step += [f"if (step + 1) % {per_epoch} == 0:", "    scheduler.step(evaluate(model))"]
-    else:
-        lines += [f"    for {name}, (inputs, targets) in zip(range(STEPS), repeated(batches)):"]
-    return [*lines, *(f"        {one}" for one in step)]
