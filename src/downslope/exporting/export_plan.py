@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from downslope.core.errors import ExportError
+from downslope.core.exact import exact
 from downslope.core.groups import BIAS_AND_NORM, Group
 from downslope.core.schedules import Schedule
-from downslope.core.schedules.schedule import exact
 from downslope.core.settings import Settings, is_zero
 from downslope.recipe.schema import Recipe
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from downslope.core import schedules as s
 from downslope.core.errors import ExportError
+from downslope.core.exact import exact
 from downslope.core.rule_text import step_source
-from downslope.core.schedules.schedule import PYTHON, Schedule, exact
+from downslope.core.schedules.schedule import PYTHON, Schedule
 from downslope.core.settings import Settings, is_zero
 from downslope.exporting import python_source
 from downslope.exporting.digits_programs import keras_digits

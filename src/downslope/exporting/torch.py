@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 from downslope.core import schedules as s
 from downslope.core.errors import ExportError
-from downslope.core.schedules.schedule import Schedule, exact
+from downslope.core.exact import exact
+from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
 from downslope.exporting import python_source
 from downslope.exporting.digits_programs import torch_digits

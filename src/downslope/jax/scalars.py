@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from downslope.core.checks import as_float, check_range
 from downslope.core.errors import SettingsError, one_of
 from downslope.core.groups import Group
 from downslope.core.rule import StepScalars
-from downslope.core.schedules.schedule import Schedule, as_float, value_at
+from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.schedules.traced import double_precision, value_in_double
-from downslope.core.settings import Settings, check_range, scalars
+from downslope.core.settings import Settings, scalars
 
 # A zero that leaves no operation behind.
 

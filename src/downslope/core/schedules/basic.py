@@ -7,21 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
+from downslope.core.checks import as_float, check_flag, short_repr
 from downslope.core.errors import SettingsError
-from downslope.core.schedules.schedule import (
-    Schedule,
-    Unit,
-    as_float,
-    between,
-    check_flag,
-    check_length,
-    check_unit,
-    exact,
-    kept,
-    number_text,
-    set_field,
-    whole_periods,
-)
+from downslope.core.exact import between, exact
+from downslope.core.schedules.schedule import Schedule, Unit, check_length, check_unit, kept, set_field, whole_periods
 
 
 @dataclass(frozen=True)
@@ -336,7 +325,7 @@ class Inverse(Schedule):
 
     def _to_steps(self, field: str, steps_per_epoch: int) -> Any:
         # a speed, not a length: it is divided
-        how = f"divided by {number_text(steps_per_epoch)} steps an epoch"
+        how = f"divided by {short_repr(steps_per_epoch)} steps an epoch"
         return kept(field, self.gamma, exact(self.gamma) / steps_per_epoch, how)
 
 
