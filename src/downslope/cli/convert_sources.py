@@ -19,7 +19,8 @@ from downslope.core.parameter_names import without_wrappers
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
-from downslope.recipe.load import Source, decode, load_recipe, to_table
+from downslope.core.tables import Source, decode, to_table
+from downslope.recipe.load import load_recipe
 from downslope.recipe.overrides import Override, apply_overrides
 from downslope.systems.configurations import read_configuration
 

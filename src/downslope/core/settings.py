@@ -105,7 +105,7 @@ class Settings:
                     f"`dampening` needs momentum; got dampening={self.dampening!r} with momentum=0. "
                     "Set momentum to a value such as 0.9, or dampening to 0."
                 )
-        if not is_zero(self.weight_decay):
+        if self.decay in {"relative", "corrected"} and not is_zero(self.weight_decay):
             check_decay_reference(self.decay, self.lr_initial, self.lr_max)
 
     @property

@@ -13,8 +13,8 @@ from keras import ops
 
 from downslope.core.errors import SettingsError
 from downslope.core.schedules import Schedule
+from downslope.core.tables import Source, decode_schedule, to_table
 from downslope.keras.traced_numbers import NAMESPACE, Number
-from downslope.recipe.load import Source, decode_schedule, to_table
 
 _KERAS = keras.optimizers.schedules
 

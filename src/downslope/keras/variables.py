@@ -17,7 +17,7 @@ from downslope.core.groups import Group, assign_groups
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
-from downslope.recipe.load import Source, decode, to_table
+from downslope.core.tables import Source, decode, to_table
 
 _BIAS_AND_NORM = frozenset({"bias", "beta", "gamma"})
 """Last names that Keras gives to biases and to the parameters of normalisation layers."""

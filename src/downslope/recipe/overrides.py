@@ -17,6 +17,7 @@ from typing import Any, cast, get_args, get_type_hints
 
 from downslope.core.errors import RecipeError
 from downslope.core.schedules import Schedule
+from downslope.core.tables import expand_names
 from downslope.recipe.schema import Recipe, Train
 
 # Every dotted path of a recipe, such as ``sgd.lr`` or ``train.early_stop.patience``, read off the tables themselves.
@@ -139,7 +140,7 @@ def apply_overrides(table: dict[str, Any], overrides: Iterable[Override]) -> dic
         RecipeError: If a value is no TOML, a path leads through something that is no table, or two overrides exclude
             each other.
     """
-    result = expand_names(copy.deepcopy(table))
+    result = expand_names(Recipe, copy.deepcopy(table))
     earlier: list[str] = []
     for path, text in overrides:
         if not _PATH.fullmatch(path):
@@ -148,22 +149,9 @@ def apply_overrides(table: dict[str, Any], overrides: Iterable[Override]) -> dic
             )
         _check_pair(path, earlier)
         _set(result, path, parse_value(path, text))
-        result = expand_names(result)
+        result = expand_names(Recipe, result)
         earlier.append(path)
     return result
-
-
-def expand_names(table: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe's table with ``model = "pkg:function"`` written out as the table ``[model]`` with that name.
-
-    Example:
-        >>> expand_names({"model": "my_task:build", "seed": 1})
-        {'model': {'name': 'my_task:build'}, 'seed': 1}
-    """
-    return {
-        key: {"name": value} if key in Recipe.NAMED and isinstance(value, str) else value
-        for key, value in table.items()
-    }
 
 
 def _check_pair(path: str, earlier: list[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from downslope.core.errors import RecipeError
@@ -360,6 +361,11 @@ class Recipe:
     """
 
     NAMED: ClassVar[tuple[str, ...]] = ("data", "model")
+    LEAST: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+        {"sgd": ("[sgd]", "lr = 0.1", "momentum = 0.9"), "train": ("[train]", "epochs = 20")}
+    )
+    """The least that a recipe must say, as lines to add."""
+
     title: str = ""
     source: str = ""
     seed: int = 0
@@ -411,3 +417,34 @@ def _at_least(name: str, value: float, low: float) -> None:
     if not low <= value < float("inf"):
         finite = " and finite" if isinstance(value, float) else ""
         raise RecipeError(f"`{name}` must be >= {low}{finite}; got {value!r}.")
+
+
+# Defaults that have changed
+
+_SCALED = "standardize_target"
+"""Of a table whose target is a number: it was false, and is true with `train.loss = "mse"`."""
+
+
+def settle(recipe: Recipe, begun: Mapping[str, Any] | None = None) -> Recipe:
+    r"""Return a recipe with the options stated whose default has changed.
+
+    Args:
+        recipe: The recipe.
+        begun: The recipe that the run began with, as a table, if it has begun.
+
+    Example:
+        >>> from downslope.recipe.load import parse_recipe
+        >>> text = '[data]\nname = "table"\n[sgd]\nlr = 0.1\n[train]\nepochs = 1\nloss = "mse"\n'
+        >>> new, old = settle(parse_recipe(text)), settle(parse_recipe(text), {"data": {"name": "table"}})
+        >>> new.data.options["standardize_target"], old.data.options["standardize_target"]
+        (True, False)
+    """
+    data = recipe.data
+    if data.name != "table" or recipe.train.loss != "mse" or _SCALED in data.options:
+        return recipe
+    if begun is None:
+        value: Any = True
+    else:
+        table = begun.get("data", {})
+        value = table.get("options", {}).get(_SCALED, False) if isinstance(table, Mapping) else False
+    return replace(recipe, data=replace(data, options={**data.options, _SCALED: value}))

@@ -24,7 +24,7 @@ from downslope.core.files import open_regular
 from downslope.core.parameter_names import without_wrappers
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
-from downslope.recipe.load import Source, decode_schedule
+from downslope.core.tables import Source, decode_schedule
 from downslope.systems.from_system import settings_from_convention
 from downslope.systems.table import find_convention
 from downslope.torch import groups as keys
