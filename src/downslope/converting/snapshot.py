@@ -1,7 +1,4 @@
-"""What a file of a stopped training holds, whoever wrote it: parameters, velocities, step and settings.
-
-What lives here: that one type, and what every reader and writer shares. What does not: any file format.
-"""
+"""What a file of a stopped training holds, whoever wrote it: parameters, velocities, step and settings."""
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 """States of JAX's optimizers as trees: nested tables as files give them back, without JAX.
 
-What lives here: where in a tree the velocities, parameters and steps are, and taking them out by name. What does not:
-reading files, which takes the libraries that wrote them (`jax/state_files.py`).
-
 A tree is what flax's msgpack and orbax's folders hold: tables by name, of tuples and lists by place, down to arrays.
 A flax `TrainState` has params, opt_state and step; a state of optax is a tuple with a trace somewhere in it.
 """
@@ -13,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from downslope.converting.snapshot import Snapshot
-from downslope.converting.state_names import OPTAX_WORDS, choose, optax_optimizer, refusal
+from downslope.converting.which_optimizer import OPTAX_WORDS, choose, optax_optimizer, refusal
 from downslope.core.errors import StateError
 from downslope.core.shown import shown
 from downslope.systems.convention import Convention

@@ -1,7 +1,6 @@
 """Paths as a person writes them, in a recipe, on the command line or in Python: `~` and `~user` stand for a home.
 
-What lives here: the one place where they are expanded, and how a path is named in messages. What does not: whether
-anything is there; those who look for it say so.
+They are expanded here alone. Whether anything is there is said by those who look for it.
 """
 
 from __future__ import annotations

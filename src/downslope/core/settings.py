@@ -20,18 +20,6 @@ from downslope.core.synonyms import refuses_unknown_fields
 if TYPE_CHECKING:
     import numpy as np
 
-# What core's classes offer and rooms to the right of core carry out.
-
-
-def provided(name: str) -> Callable[..., Any]:
-    """Return the function that the package provides under a name.
-
-    Args:
-        name: One of the package's names, such as "settings_from_convention".
-    """
-    return getattr(sys.modules[__name__.partition(".")[0]], name)
-
-
 Decay = Literal["coupled", "decoupled", "independent", "relative", "corrected"]
 DECAYS: tuple[Decay, ...] = get_args(Decay)
 
@@ -198,6 +186,15 @@ class Settings:
                 if isinstance(value := getattr(self, field.name), Schedule)
             },
         )
+
+
+def provided(name: str) -> Callable[..., Any]:
+    """Return a public function of the package, such as "settings_from_convention".
+
+    Core imports none of the rooms that build on it. The package, which loads its public names when they are first used,
+    knows them all, and is asked when the call is made.
+    """
+    return getattr(sys.modules[__name__.partition(".")[0]], name)
 
 
 def update_matrix(

@@ -1,8 +1,4 @@
-"""The leaves of the trees that meet in a step, and the checks that they fit.
-
-What lives here: walking gradients, parameters and velocities side by side, with errors that name the leaf. What does
-not: arithmetic, and groups (`names.py`).
-"""
+"""The leaves of the trees that meet in a step: their names, which group each is in, and the checks that they fit."""
 
 from __future__ import annotations
 
@@ -19,7 +15,19 @@ from downslope.core.errors import GroupError, SettingsError, StateError
 from downslope.core.groups import Group, assign_groups
 from downslope.core.shown import shown
 
-# Names of the leaves of a pytree, and which settings apply to which leaf.
+NamedLeaf = tuple[str, Any]
+
+
+def is_hole(leaf: Any) -> bool:
+    """Return whether a place in a tree holds nothing: None, or what `optax.masked` puts where it looks away."""
+    return leaf is None or isinstance(leaf, optax.MaskedNode)
+
+
+def named_leaves(tree: Any) -> tuple[list[NamedLeaf], Any]:
+    """Return the leaves of a tree with their names, holes included, and its structure."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_hole)
+    within = paths_of_variables(tree)
+    return [(leaf_name(path[:-1] if path[:-1] in within else path), leaf) for path, leaf in leaves], structure
 
 
 def leaf_name(path: tuple[Any, ...]) -> str:
@@ -83,21 +91,6 @@ def _is_in_norm(name: str) -> bool:
     """Whether the leaf lies directly in something called like a normalisation layer, as in ``LayerNorm_0.scale``."""
     words = name.split(".")
     return len(words) > 1 and "norm" in words[-2].lower()
-
-
-NamedLeaf = tuple[str, Any]
-
-
-def is_hole(leaf: Any) -> bool:
-    """Return whether a place in a tree holds nothing: None, or what `optax.masked` puts where it looks away."""
-    return leaf is None or isinstance(leaf, optax.MaskedNode)
-
-
-def named_leaves(tree: Any) -> tuple[list[NamedLeaf], Any]:
-    """Return the leaves of a tree with their names, holes included, and its structure."""
-    leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_hole)
-    within = paths_of_variables(tree)
-    return [(leaf_name(path[:-1] if path[:-1] in within else path), leaf) for path, leaf in leaves], structure
 
 
 def leaves_beside(grads: Sequence[NamedLeaf], structure: Any, tree: Any, what: str) -> list[Any]:

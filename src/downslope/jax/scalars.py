@@ -1,7 +1,6 @@
 """Between what a person passes to `sgd` and the scalars of a step: numbers, schedules, functions and traced arrays.
 
-What lives here: which of the values are known when the optimizer is made and checked there, and which only at a step.
-What does not: the checks themselves and the ways of weight decay, which are the core's.
+Some values are known when the optimizer is made, and checked there; others only at a step.
 """
 
 from __future__ import annotations
@@ -22,11 +21,18 @@ from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.schedules.traced import double_precision, value_in_double
 from downslope.core.settings import Settings, scalars
 
-# A zero that leaves no operation behind.
+_STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "weight_decay": 1.0}
+"""Values with which the other settings are checked while these are not known."""
+_SCHEDULABLE = ("lr", "momentum", "weight_decay")
+_NUMBERS = tuple(_STAND_INS)
 
 
 class _Absent:
-    """Zero, exactly: times anything it is itself, and added or subtracted it is not there."""
+    """Zero, exactly: times anything it is itself, and added or subtracted it is not there.
+
+    No compiler may drop ``0.0 * x``, since x might be inf: memory would be read for nothing, and the parameter needed
+    where it is not.
+    """
 
     def __mul__(self, other: Any) -> _Absent:
         return self
@@ -45,13 +51,7 @@ class _Absent:
 
 
 ABSENT: Final = _Absent()
-"""The zero."""
-
-
-_STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "weight_decay": 1.0}
-"""Values with which the other settings are checked while these are not known."""
-_SCHEDULABLE = ("lr", "momentum", "weight_decay")
-_NUMBERS = tuple(_STAND_INS)
+"""Stands in the rule for a term that is not there: no decay, no velocity."""
 
 
 @dataclass(frozen=True)
@@ -189,22 +189,14 @@ class ScalarsOfStep:
         return scalars_in
 
     def exact(self, hyperparameters: Hyperparameters) -> StepScalars:
-        """Return the scalars for all but first gradients: Python floats, or arrays of float64.
-
-        Args:
-            hyperparameters: They must outlive this object.
-        """
+        """Return the scalars for all but first gradients, Python floats or arrays of float64; as in `scalars_for`."""
         key = id(hyperparameters)
         if key not in self._exact:
             self._exact[key] = hyperparameters.at(self.count)
         return self._exact[key]
 
     def has_started(self, started: Any) -> Any:
-        """Return whether a parameter has had a gradient, a bool scalar.
-
-        Args:
-            started: What the state says about it; None to go by the count.
-        """
+        """Return whether a parameter has had a gradient, a bool scalar: what the state says, or else the count."""
         return self.count > 0 if started is None else started
 
 

@@ -1,8 +1,4 @@
-"""Checks of an optimizer's saved variables, before any of them is written.
-
-What lives here: whether saved arrays fit, all that does not fit in one message, and loading while a step is traced.
-What does not: reading files, which is Keras's.
-"""
+"""Checks of an optimizer's saved variables, before any of them is written."""
 
 from __future__ import annotations
 

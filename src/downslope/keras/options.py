@@ -1,8 +1,4 @@
-"""From the arguments of `SGD` to settings: Keras's names and defaults, the core's checks.
-
-What lives here: which argument means what, and which exclude each other. What does not: the ranges of numbers
-(`Settings`), and the base class's own arguments, which it checks itself.
-"""
+"""From the arguments of `SGD` to settings: Keras's names and defaults, and which exclude each other."""
 
 from __future__ import annotations
 

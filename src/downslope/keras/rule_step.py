@@ -1,12 +1,7 @@
-"""The step of one variable: its scalars, in the basis in which Keras keeps velocities, and the rule on its tensors.
-
-What lives here: tensors in, tensors out, on any backend, and which way a backend goes. What does not: variables and
-their assignment (`sgd.py`), and any arithmetic; that is the core's.
-"""
+"""The step of one variable: its scalars, in the basis in which Keras keeps velocities, and the rule on its tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,29 +14,6 @@ from downslope.core.settings import scalars
 from downslope.keras.schedules import value_at
 from downslope.keras.traced_numbers import Number
 from downslope.keras.variables import VariableRule
-
-
-def step_all(
-    optimizer: Any, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any, one_by_one: Callable[..., None]
-) -> None:
-    """Step variables in the backend's own way: by the compiled kernel on torch and JAX, as far as it takes them.
-
-    Args:
-        optimizer: The optimizer, built.
-        grads: Gradients of the variables.
-        variables: Variables.
-        learning_rate: Learning rate of this step, a number, tensor or variable.
-        one_by_one: Steps each variable by `SGD.update_step`; called with gradients, variables and lr.
-    """
-    backend = keras.backend.backend()
-    if backend == "torch":
-        from downslope.keras import kernel_on_torch as own
-    elif backend == "jax":
-        from downslope.keras import kernel_on_jax as own
-    else:
-        one_by_one(grads, variables, learning_rate)
-        return
-    own.step_all(optimizer, grads, variables, learning_rate, one_by_one)
 
 
 def scalars_of(rule: VariableRule, step: Any, learning_rate: Any, dtype: str) -> StepScalars:

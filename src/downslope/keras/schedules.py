@@ -1,8 +1,4 @@
-"""Schedules in Keras: ours evaluated at a count that may be traced, and ours in the shape of Keras's.
-
-What lives here: the value of a schedule at a step, and `Scheduled`, by which every optimizer of Keras takes our
-schedules. What does not: any formula; those are the schedules' own (`core/schedules`).
-"""
+"""Schedules in Keras: ours evaluated at a count that may be traced, and ours in the shape of Keras's."""
 
 from __future__ import annotations
 

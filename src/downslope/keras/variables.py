@@ -1,8 +1,4 @@
-"""Which settings apply to which variable: groups by path, and what is excluded from weight decay.
-
-What lives here: variables' paths as names, and `Exclusion`. What does not: what a pattern means (`core/groups.py`), and
-the step (`sgd.py`).
-"""
+"""Which settings apply to which variable: groups by path, and what is excluded from weight decay."""
 
 from __future__ import annotations
 

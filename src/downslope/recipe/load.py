@@ -74,7 +74,7 @@ def parse_recipe(text: str, name: str = "recipe", overrides: Iterable[Override] 
 
 
 def to_toml(recipe: Any) -> str:
-    """Return the recipe as TOML, every default written out; what is None (off) is left out.
+    """Return the recipe as TOML, every default written out and None (off) left out; it loads as an equal recipe.
 
     Args:
         recipe: A `Recipe`, or any of its tables.

@@ -1,7 +1,7 @@
-"""Overrides: ``--sgd.lr 0.05`` on the command line, in the grammar of the file.
+"""Overrides: ``--sgd.lr 0.05`` on the command line, in the grammar of the file, and the paths that there are.
 
-What lives here: parsing the value of an override and laying it over a table. What does not: checking the result,
-which is `decode.py`'s, so that a wrong value gets the same message whether it came from the file or the command line.
+The result is checked as the file's table is (`core/tables.py`), so that a wrong value gets the same message wherever it
+came from.
 """
 
 from __future__ import annotations
@@ -19,45 +19,6 @@ from downslope.core.errors import RecipeError
 from downslope.core.schedules import Schedule
 from downslope.core.tables import expand_names
 from downslope.recipe.schema import Recipe, Train
-
-# Every dotted path of a recipe, such as ``sgd.lr`` or ``train.early_stop.patience``, read off the tables themselves.
-
-
-@lru_cache
-def recipe_paths() -> tuple[str, ...]:
-    """Return the dotted paths of all keys that a recipe may have, tables left out, in the recipe's order.
-
-    Example:
-        >>> [path for path in recipe_paths() if path.startswith("checkpoint.")]
-        ['checkpoint.every_steps', 'checkpoint.every_seconds', 'checkpoint.keep']
-    """
-    return tuple(_paths(Recipe, ()))
-
-
-def top_level_keys() -> tuple[str, ...]:
-    """Return the keys that stand at the top of a recipe: ``seed``, ``title`` and the names of the tables."""
-    return tuple(field.name for field in fields(Recipe))
-
-
-def _paths(table: type[Any], path: tuple[str, ...]) -> list[str]:
-    found: list[str] = []
-    for name, hint in get_type_hints(table).items():
-        if name not in {field.name for field in fields(table)}:
-            continue
-        inside = (*path, name)
-        tables = [
-            kind
-            for kind in (hint, *get_args(hint))
-            if is_dataclass(kind) and isinstance(kind, type) and kind is not Schedule
-        ]
-        if tables and hint == tuple[tables[0], ...]:
-            found.append(".".join(inside))  # a list of tables is set as a whole, or by an index that is not known here
-        elif tables:
-            found += _paths(tables[0], inside)
-        else:
-            found.append(".".join(inside))
-    return found
-
 
 Override = tuple[str, str]
 """A dotted path and a TOML value as text, e.g. ("sgd.lr", "0.05")."""
@@ -213,3 +174,42 @@ def _index(items: list[Any], path: str, walked: list[str], part: str) -> int:
             f"{len(items) - 1} after it, not {part!r}."
         )
     return int(part)
+
+
+# Every path that there is, read off the tables themselves
+
+
+@lru_cache
+def recipe_paths() -> tuple[str, ...]:
+    """Return the dotted paths of all keys that a recipe may have, tables left out, in the recipe's order.
+
+    Example:
+        >>> [path for path in recipe_paths() if path.startswith("checkpoint.")]
+        ['checkpoint.every_steps', 'checkpoint.every_seconds', 'checkpoint.keep']
+    """
+    return tuple(_paths(Recipe, ()))
+
+
+def top_level_keys() -> tuple[str, ...]:
+    """Return the keys that stand at the top of a recipe: ``seed``, ``title`` and the names of the tables."""
+    return tuple(field.name for field in fields(Recipe))
+
+
+def _paths(table: type[Any], path: tuple[str, ...]) -> list[str]:
+    found: list[str] = []
+    for name, hint in get_type_hints(table).items():
+        if name not in {field.name for field in fields(table)}:
+            continue
+        inside = (*path, name)
+        tables = [
+            kind
+            for kind in (hint, *get_args(hint))
+            if is_dataclass(kind) and isinstance(kind, type) and kind is not Schedule
+        ]
+        if tables and hint == tuple[tables[0], ...]:
+            found.append(".".join(inside))  # a list of tables is set as a whole, or by an index that is not known here
+        elif tables:
+            found += _paths(tables[0], inside)
+        else:
+            found.append(".".join(inside))
+    return found

@@ -1,8 +1,6 @@
 """The recipe: everything that decides a training run, as frozen tables.
 
-What lives here: the tables, their defaults and the checks between their fields. What does not: how TOML becomes a
-recipe (`decode.py`), how a recipe becomes TOML (`encode.py`), what overrides mean (`overrides.py`). A new option of
-training is one field here; its dotted path (``train.clip_norm``) is its name everywhere.
+A new option of training is one field here; its dotted path (``train.clip_norm``) is its name everywhere.
 """
 
 from __future__ import annotations

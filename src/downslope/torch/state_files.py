@@ -15,9 +15,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from downslope.converting.archives import check_sums, open_archive
+from downslope.converting.formats import check_sums, open_archive
 from downslope.converting.snapshot import Snapshot, damaged
-from downslope.converting.state_names import choose, refusal, torch_optimizer
+from downslope.converting.which_optimizer import choose, refusal, torch_optimizer
 from downslope.core.bounds import check_memory, check_unpacked
 from downslope.core.errors import DownslopeError, MissingDependencyError, SettingsError, StateError, one_of
 from downslope.core.files import open_regular

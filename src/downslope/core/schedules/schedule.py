@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast, overload
 
 from downslope.core.checks import check_step, is_integer, short_repr
 from downslope.core.errors import SettingsError
@@ -50,6 +50,11 @@ class Schedule(ABC):
 
     _lengths: ClassVar[tuple[str, ...]] = ()
     """The fields that hold lengths of time, in the schedule's `unit`."""
+
+    @overload
+    def __call__(self, step: int, *, steps_per_epoch: int | None = None) -> float: ...
+    @overload
+    def __call__(self, step: Any, *, steps_per_epoch: int | None = None, xp: Any = None) -> Any: ...
 
     def __call__(self, step: Any, *, steps_per_epoch: int | None = None, xp: Any = None) -> Any:
         """Return the value at a step.
