@@ -37,8 +37,7 @@ BROKEN = (
 def format_of(path: Path) -> Format:
     """Return the format of a file: "torch" (a zip archive or pickle), "keras", "hdf5", "safetensors" or "msgpack".
 
-    Args:
-        path: The file; its name does not count.
+    The file's name does not count.
 
     Raises:
         StateError: If it is no regular file, damaged, or of none of these formats.
@@ -96,10 +95,6 @@ def _by_first_bytes(path: Path, head: bytes, size: int) -> Format:
 def open_archive(file: BinaryIO, path: Path) -> zipfile.ZipFile:
     """Return an archive whose members are what they declare, in sum within bounds.
 
-    Args:
-        file: The opened file.
-        path: Its name, for messages.
-
     Raises:
         StateError: If it is damaged, declares too much, or has two members of one name.
     """
@@ -127,12 +122,6 @@ def check_sums(archive: zipfile.ZipFile, path: Path) -> None:
 
 def read_member(archive: zipfile.ZipFile, name: str, path: Path, limit: int | None = None) -> bytes:
     """Return the content of a member.
-
-    Args:
-        archive: From `open_archive`.
-        name: Of the member.
-        path: Of the archive, for messages.
-        limit: The most bytes it may have, where that is less than the archive may.
 
     Raises:
         StateError: If there is none, it is damaged, or larger than it declares or may be.

@@ -165,10 +165,7 @@ def read_keras(path: Path, convention: str = "keras") -> KerasFile:
 def write_keras(path: Path, snapshot: Snapshot, like: KerasFile) -> list[str]:
     """Write a snapshot into a copy of a Keras file, so that Keras loads it.
 
-    Args:
-        path: The new file.
-        snapshot: Velocities under the names of `like`, each of them, and what parameters it has.
-        like: A file that Keras wrote for this model and optimizer.
+    `like` is a file that Keras wrote for this model and optimizer; velocities are under its names.
 
     Returns:
         Sentences on what was rounded or left as it was.
@@ -319,12 +316,6 @@ def _datasets(h5py: Any, file: Any, path: Path, size: int) -> list[str]:
     """Return every dataset, all of them numbers that lie in this very file and fit its size.
 
     HDF5 can take data from any file of the machine, by links, external storage and virtual datasets; Keras never does.
-
-    Args:
-        h5py: The library.
-        file: The opened file.
-        path: Its name, for messages.
-        size: Its bytes.
     """
     found: list[str] = []
     declared = 0
@@ -419,14 +410,9 @@ class Layer:
 
     @classmethod
     def of(cls, name: str, group: str, places: list[str], shapes: list[Shape]) -> Layer:
-        """Return the layer of a group of datasets.
+        """Return the layer of a group of datasets, "vars/0", "cell/vars/0", ..., whose shapes these are.
 
-        Args:
-            name: Its name; in a model within the model, after that one's.
-            group: The group's name: its class in snake case, numbered from the second on; in a model within the model,
-                after that one's group.
-            places: Its datasets below the group, in order: "vars/0", "cell/vars/0", ...
-            shapes: Their shapes.
+        Its group is its class in snake case, numbered from the second on; within an inner model, after that one's.
         """
         kind = re.sub(r"_\d+$", "", group.rsplit("/", 1)[-1])
         own = [place for place in places if "seed_generator" not in place]
@@ -468,9 +454,7 @@ def order_of_config(layers: list[Layer], config: Mapping[str, Any]) -> tuple[lis
 def _trainable_names(config: Mapping[str, Any], place: tuple[str, ...]) -> list[str] | None:
     """Return the names of the layers that are not frozen, in order, those of inner models too; None if none are listed.
 
-    Args:
-        config: Of a model.
-        place: Names of the models that it lies within, its own the last; empty for the outermost.
+    `place` has the names of the models that it lies within.
     """
     model = config.get("config")
     listed = model.get("layers") if isinstance(model, Mapping) else None

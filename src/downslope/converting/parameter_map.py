@@ -199,13 +199,6 @@ def apply_table(snapshot: Snapshot, table: Table, *, to_keras: bool, from_keras:
 def permuted(name: str, array: Any, layout: str, *, to_keras: bool, from_keras: bool) -> Any:
     """Return an array in the other framework's layout.
 
-    Args:
-        name: Of the parameter, for messages.
-        array: The array, or None.
-        layout: A word of `LAYOUTS`.
-        to_keras: Whether it goes to Keras's layout.
-        from_keras: Whether it is in Keras's layout.
-
     Raises:
         StateError: If the array has not as many axes as the layout.
     """

@@ -82,12 +82,7 @@ def as_written(number: float) -> float:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file in one go: whoever looks finds all of it, or what was there before.
-
-    Args:
-        path: Where.
-        data: What.
-    """
+    """Write a file in one go: whoever looks finds all of it, or what was there before."""
     beside = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
     beside.unlink(missing_ok=True)  # of a process of this number that was killed; a link there is not followed
     try:

@@ -39,10 +39,6 @@ _VELOCITY, _PARAM, _STEP = "velocity.", ("param.", "params."), ("step", "count")
 def read_tensors(path: Path, convention: str) -> Snapshot:
     """Return what a safetensors file holds.
 
-    Args:
-        path: The file.
-        convention: Whose velocities they are.
-
     Raises:
         StateError: If it is damaged, or its names do not say what is what.
     """
@@ -106,12 +102,7 @@ def _put(path: Path, held: dict[str, Any], name: str, array: Any, what: str) -> 
 
 
 def write_tensors(path: Path, snapshot: Snapshot) -> None:
-    """Write a snapshot as a safetensors file.
-
-    Args:
-        path: The file; its folder must exist.
-        snapshot: What to write.
-    """
+    """Write a snapshot as a safetensors file."""
     import numpy as np
 
     tensors: dict[str, np.ndarray[Any, Any]] = {

@@ -70,14 +70,7 @@ def snapshot_of_tree(tree: Any, convention: str, what: str, optimizer: str | Non
 
 
 def _as_table(tree: Any, what: str, count: list[int], depth: int) -> Any:
-    """Return a tree whose tuples and lists are tables by place, and whose names are text.
-
-    Args:
-        tree: The tree.
-        what: For messages.
-        count: Of the leaves so far, in a list of one number.
-        depth: How deep in the tree this is.
-    """
+    """Return a tree whose tuples and lists are tables by place, and whose names are text."""
     count[0] += 1
     if depth > _DEEPEST or count[0] > _MOST:
         raise StateError(f"{what}: is no tree of parameters: it has over {_DEEPEST} levels, or over {_MOST:,} entries.")

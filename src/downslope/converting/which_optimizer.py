@@ -93,10 +93,6 @@ def choose(found: Sequence[str], chosen: str | None, what: object, needed: str) 
 def torch_optimizer(state_keys: Iterable[str], group_keys: Iterable[str]) -> str:
     """Return the name of the optimizer that a state_dict is of, by its words, or "" if that may be SGD.
 
-    Args:
-        state_keys: Of what it keeps for the parameters.
-        group_keys: Of its param_groups.
-
     Example:
         >>> torch_optimizer({"step", "exp_avg", "exp_avg_sq"}, {"params", "lr", "betas"})
         'Adam'
@@ -107,21 +103,14 @@ def torch_optimizer(state_keys: Iterable[str], group_keys: Iterable[str]) -> str
 
 
 def optax_optimizer(keys: Iterable[str]) -> str:
-    """Return the same of a state of optax.
-
-    Args:
-        keys: The names of all tables in it.
-    """
+    """Return the same of a state of optax."""
     return _first(_OPTAX_STATE, keys)
 
 
 def refusal(path: object, name: str, words: Iterable[str]) -> str:
     """Return the message for another optimizer's state.
 
-    Args:
-        path: Where it is from.
-        name: Of the optimizer.
-        words: Those of the state, to show by what it was told.
+    `words` are those of the state by which it was told.
     """
     kept = ", ".join(sorted(words))
     return (

@@ -46,9 +46,6 @@ def expand_home(given: str | os.PathLike[str], error: type[DownslopeError] = Dow
 def expansion_of(given: str | os.PathLike[str]) -> str:
     """Return what follows a path in a message: in brackets what it became, or nothing where that is the same.
 
-    Args:
-        given: As in `expand_home`, which has taken it.
-
     Example:
         >>> expansion_of("runs/digits"), expansion_of("~/digits").startswith(" (/")
         ('', True)
@@ -58,9 +55,6 @@ def expansion_of(given: str | os.PathLike[str]) -> str:
 
 def from_here(path: Path) -> str:
     """Return a sentence that says where a relative path was looked for; nothing for an absolute one.
-
-    Args:
-        path: As `expand_home` returned it.
 
     Example:
         >>> from_here(Path("/data/houses.csv"))

@@ -74,9 +74,6 @@ def sgd_rule(param: Any, grad: Any, velocity: Any, s: Any) -> tuple[Any, Any]:
 def step_matrix(scalars: StepScalars) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Return the 2x3 matrix of one step: the rule applied to the basis vectors.
 
-    Args:
-        scalars: The scalars of the step.
-
     Returns:
         float64 array M of shape (2, 3) with ``[delta, velocity'] = M @ [param, grad, velocity]``.
     """

@@ -69,10 +69,6 @@ _OURS = MappingProxyType(_by_plain_name())
 def our_words(name: str, known: Iterable[str] | None = None) -> tuple[str, ...]:
     """Return our words for what another system calls `name`: none, one or, where systems differ, several.
 
-    Args:
-        name: A name that is not one of ours as it stands.
-        known: The words that may be returned; None for all that the table has.
-
     Example:
         >>> our_words("learning_rate"), our_words("weightDecay"), our_words("alpha"), our_words("lr_scale")
         (('lr',), ('weight_decay',), ('lr', 'weight_decay'), ())
@@ -84,10 +80,6 @@ def our_words(name: str, known: Iterable[str] | None = None) -> tuple[str, ...]:
 
 def say_our_word(name: str, known: Iterable[str] | None = None) -> str:
     """Return " Here it is called `lr`." for another system's name, " Did you mean ...?" for a near one, or "".
-
-    Args:
-        name: A name that is not one of ours.
-        known: The words that there are at the place in question; None for those of the table.
 
     Example:
         >>> say_our_word("learning_rate", ["lr", "momentum"])
@@ -103,11 +95,6 @@ def say_our_word(name: str, known: Iterable[str] | None = None) -> str:
 def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str = "") -> None:
     """Raise if an argument is not one of those that there are.
 
-    Args:
-        given: Names of arguments.
-        known: Names of all arguments that there are.
-        where: Where they were given, such as "downslope.numpy.SGD", for the message.
-
     Raises:
         UnknownArgumentError: A `SettingsError`, and a TypeError, as Python's own is; says our word for each.
     """
@@ -120,9 +107,6 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str = "") 
 
 def refuses_unknown_fields(kind: Kind) -> Kind:
     """Have a dataclass refuse an argument that it has not with our word for it, instead of Python's bare TypeError.
-
-    Args:
-        kind: The dataclass.
 
     Example:
         >>> from dataclasses import dataclass
@@ -150,9 +134,6 @@ def says_our_words(where: str) -> Callable[[Callable[Given, Result]], Callable[G
     """Return a decorator under which an unknown argument is an error that says our word for it.
 
     Its signature stays what it was, for those who look: `optax.inject_hyperparams` and Keras do.
-
-    Args:
-        where: What is called, for the message.
 
     Raises:
         UnknownArgumentError: When the function is called so; a TypeError too, as Python's own is.

@@ -105,11 +105,6 @@ def decode(kind: Any, table: Any, source: Source, path: tuple[str, ...] = ()) ->
 def decode_schedule(table: Mapping[str, Any], source: Source, path: tuple[str, ...]) -> Schedule:
     """Return the schedule of a table such as ``{"schedule": "cosine", "initial": 0.1, ...}``.
 
-    Args:
-        table: The table.
-        source: For messages.
-        path: The table's own path.
-
     Raises:
         RecipeError: If it is no schedule.
     """

@@ -33,9 +33,6 @@ def named_leaves(tree: Any) -> tuple[list[NamedLeaf], Any]:
 def leaf_name(path: tuple[Any, ...]) -> str:
     """Return the dotted name of a leaf: its keys, attributes and positions, as in ``params.Dense_0.kernel``.
 
-    Args:
-        path: Path of the leaf, as `jax.tree_util.tree_flatten_with_path` gives it.
-
     Example:
         >>> import jax
         >>> leaves, _ = jax.tree_util.tree_flatten_with_path({"params": {"Dense_0": [1.0, {"kernel": 2.0}]}})
@@ -50,9 +47,6 @@ def paths_of_variables(tree: Any) -> frozenset[tuple[Any, ...]]:
 
     `nnx.Optimizer` calls `init` with variables, whose arrays have one more name on their path, `value`, and `update`
     with their arrays alone; that name is left out, so that a parameter has one name in both.
-
-    Args:
-        tree: The tree.
     """
     nnx = sys.modules.get("flax.nnx")
     kinds = tuple(kind for name in ("Variable", "VariableState") if (kind := getattr(nnx, name, None)) is not None)
@@ -64,10 +58,6 @@ def paths_of_variables(tree: Any) -> frozenset[tuple[Any, ...]]:
 
 def assign_leaves(groups: Sequence[Group], shapes: Sequence[tuple[str, tuple[int, ...]]]) -> list[int]:
     """Return for each leaf the index of its group, len(groups) where none matches.
-
-    Args:
-        groups: The groups; the first that matches wins.
-        shapes: Name and shape of each leaf.
 
     Raises:
         GroupError: If a pattern matches nothing, or two leaves have the same name.
@@ -95,12 +85,6 @@ def _is_in_norm(name: str) -> bool:
 
 def leaves_beside(grads: Sequence[NamedLeaf], structure: Any, tree: Any, what: str) -> list[Any]:
     """Return what stands in `tree` in the place of each gradient; None everywhere if there is no tree.
-
-    Args:
-        grads: The gradients' leaves. In the place of a hole, a whole branch may stand.
-        structure: The gradients' structure.
-        tree: The tree, or None.
-        what: What to call it in the message.
 
     Raises:
         SettingsError: If it has another structure.
@@ -141,14 +125,6 @@ def check_params(named: Sequence[NamedLeaf]) -> None:
 
 def check_gradient(name: str, grad: Any, param: Any, velocity: Any, *, has_params: bool, has_velocity: bool) -> None:
     """Raise unless a gradient fits its parameter and its velocity.
-
-    Args:
-        name: Name of the leaf.
-        grad: The gradient.
-        param: The parameter, or None.
-        velocity: The velocity, or None.
-        has_params: Whether there are parameters at all.
-        has_velocity: Whether this parameter must have a velocity.
 
     Raises:
         SettingsError: If the gradient's kind or shape is not that of the parameter.

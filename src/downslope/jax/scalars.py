@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from downslope.core.checks import as_float, check_range
-from downslope.core.errors import SettingsError, one_of
+from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.rule import StepScalars
 from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.schedules.traced import double_precision, value_in_double
-from downslope.core.settings import Settings, scalars
+from downslope.core.settings import Settings, check_alone
 
 _STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "weight_decay": 1.0}
 """Values with which the other settings are checked while these are not known."""
@@ -97,9 +97,6 @@ class Hyperparameters:
 
         Python floats where they are known, else 0-d arrays of float64; terms that are left out are ABSENT.
 
-        Args:
-            count: Steps done, an integer scalar, possibly traced.
-
         Raises:
             SettingsError: If a value that is known now is not allowed.
         """
@@ -113,16 +110,7 @@ class Hyperparameters:
                     values[name] = value_at(value, int(count)) if known else value_in_double(value, count, jnp)
                 elif isinstance(value, jax.Array):
                     values[name] = value.astype(jnp.float64)
-            result = scalars(
-                **values,
-                nesterov=s.nesterov,
-                decay=s.decay,
-                lr_in_velocity=s.lr_in_velocity,
-                maximize=s.maximize,
-                lr_initial=s.lr_initial,
-                lr_max=s.lr_max,
-                decays=self.has_decay,
-            )
+            result = s.scalars_from(**values, decays=self.has_decay)
         terms = {name: getattr(result, name) for name in ("coupled_decay", "decoupled_decay")}
         absent = {name: ABSENT for name, value in terms.items() if isinstance(value, float) and value == 0}
         return replace(result, **absent)
@@ -131,19 +119,12 @@ class Hyperparameters:
 def checked_hyperparameters(given: Mapping[str, Any], settings: Settings | None) -> Hyperparameters:
     """Return checked hyperparameters.
 
-    Args:
-        given: The arguments by name; None where one is not given.
-        settings: All at once, instead.
-
     Raises:
         SettingsError: If a value is not allowed, or both ways are used.
     """
     given = {name: value for name, value in given.items() if value is not None}
     if settings is not None:
-        if not isinstance(settings, Settings):
-            raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
-        if given:
-            raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+        check_alone(settings, given)
         known, live = settings, {}
     else:
         live = {name: value for name, value in given.items() if _is_live(name, value)}

@@ -179,14 +179,7 @@ class SGDRule:
         )
 
     def update(self, updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, SGDState]:
-        """Return what is to be added to the parameters, and the next state.
-
-        Args:
-            updates: Gradients.
-            state: The state.
-            params: Parameters, or None.
-            **extra_args: What other transformations of a chain take, such as `value`; nothing here needs them.
-        """
+        """Return what is to be added to the parameters, and the next state."""
         rows, tree = self.rows_of(updates, state, params)
         known = ScalarsOfStep(state.count)
         deltas, velocities = [], []
@@ -200,13 +193,7 @@ class SGDRule:
         return tree.unflatten(deltas), next_state(state, rows, tree, velocities)
 
     def rows_of(self, grads: Any, state: Any, params: Any) -> tuple[list[Row], Any]:
-        """Return what meets in a step, leaf by leaf and checked, and the structure of the gradients.
-
-        Args:
-            grads: Gradients, with holes.
-            state: The state.
-            params: Parameters, or None.
-        """
+        """Return what meets in a step, leaf by leaf and checked, and the structure of the gradients."""
         check_state(state)
         named, tree = named_leaves(grads)
         if params is None:
@@ -236,14 +223,7 @@ class SGDRule:
 
 
 def next_state(state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[Any]) -> SGDState:
-    """Return the state after a step.
-
-    Args:
-        state: The one before it.
-        rows: What met in the step.
-        tree: The structure of the gradients.
-        velocities: The new velocities, one a row.
-    """
+    """Return the state after a step."""
     started = None
     if state.started is not None:
         flags = [row.started for row in rows]
@@ -257,14 +237,7 @@ def next_state(state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[
 def step_leaf(
     grad: Any, param: Any, velocity: Any, scalars_in: Callable[[Any], StepScalars]
 ) -> tuple[jax.Array, jax.Array | None]:
-    """Return (delta, velocity') of one leaf, each rounded once to its own format.
-
-    Args:
-        grad: Gradient, any shape.
-        param: Parameter of that shape, or None where nothing reads it.
-        velocity: Velocity of that shape, or None where none is kept.
-        scalars_in: Returns the scalars of the step in a format.
-    """
+    """Return (delta, velocity') of one leaf, each rounded once to its own format."""
     arrays = [None if array is None else jnp.asarray(array) for array in (grad, param, velocity)]
     wide = jnp.result_type(jnp.float32, *(array.dtype for array in arrays if array is not None))
     g, p, v = (ABSENT if array is None else array.astype(wide) for array in arrays)

@@ -75,13 +75,7 @@ class KernelPlan:
     def step(
         self, grads: Sequence[Any], rate: float, scalars: Callable[[VariableRule, str, Any], StepScalars]
     ) -> frozenset[int]:
-        """Step what the kernel takes, and return the positions of what was stepped: those `inside`, or none.
-
-        Args:
-            grads: The gradients of all variables, in order.
-            rate: Learning rate of this step.
-            scalars: From a rule, a format and a learning rate to the scalars of this step.
-        """
+        """Step what the kernel takes, and return the positions of what was stepped: those `inside`, or none."""
         if not self._taken:
             return frozenset()
         rows: list[tuple[Any, ...]] = []

@@ -10,7 +10,6 @@ from keras import ops
 
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules import Schedule
-from downslope.core.settings import scalars
 from downslope.keras.schedules import value_at
 from downslope.keras.traced_numbers import Number
 from downslope.keras.variables import VariableRule
@@ -33,17 +32,11 @@ def scalars_of(rule: VariableRule, step: Any, learning_rate: Any, dtype: str) ->
     def present(value: Any) -> Number:
         return (value_at(value, step) if isinstance(value, Schedule) else Number(value)).cast(dtype)
 
-    s = scalars(
-        lr=present(own.lr) if rule.own_lr else Number(learning_rate).cast(dtype),  # type: ignore[arg-type]
-        momentum=present(own.momentum),  # type: ignore[arg-type]
-        weight_decay=present(own.weight_decay),  # type: ignore[arg-type]
-        dampening=Number(own.dampening),  # type: ignore[arg-type]
-        nesterov=own.nesterov,
-        decay=own.decay,
-        lr_in_velocity=own.lr_in_velocity,
-        maximize=own.maximize,
-        lr_initial=own.lr_initial,
-        lr_max=own.lr_max,
+    s = own.scalars_from(
+        lr=present(own.lr) if rule.own_lr else Number(learning_rate).cast(dtype),
+        momentum=present(own.momentum),
+        weight_decay=present(own.weight_decay),
+        dampening=Number(own.dampening),
     )
     numbers: dict[str, Any] = {
         "grad_scale": Number(s.grad_scale),

@@ -67,11 +67,7 @@ class Scheduled(_KERAS.LearningRateSchedule):
         self.schedule = schedule
 
     def __call__(self, step: Any) -> Any:
-        """Return the value at a step, as a tensor in `keras.config.floatx()`.
-
-        Args:
-            step: Step, 0-based: an integer or an integer tensor.
-        """
+        """Return the value at a step, as a tensor in `keras.config.floatx()`."""
         value = value_at(self.schedule, step)
         if value.is_known:
             return ops.convert_to_tensor(value.value, dtype=keras.config.floatx())
@@ -88,12 +84,7 @@ class Scheduled(_KERAS.LearningRateSchedule):
 
 
 def value_of_keras(schedule: Any, step: Any) -> Any:
-    """Return the value of a schedule of Keras at a step, its staircases counted in integers.
-
-    Args:
-        schedule: A `keras.optimizers.schedules.LearningRateSchedule`.
-        step: Step, 0-based, an integer tensor or variable.
-    """
+    """Return the value of a schedule of Keras at a step, its staircases counted in integers."""
     period = getattr(schedule, "decay_steps", None)
     if (
         type(schedule) in (_KERAS.ExponentialDecay, _KERAS.InverseTimeDecay)

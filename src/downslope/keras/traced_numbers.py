@@ -155,10 +155,7 @@ def _is_whole(tensor: Any) -> bool:
 def _combined(operation: Callable[..., Any], *numbers: Any, fraction: bool = False) -> Number:
     """Return an operation on numbers, its tensors brought to one format first.
 
-    Args:
-        operation: What to do.
-        *numbers: Numbers of any kind.
-        fraction: Whether the result of integers is none, so that they become floats first.
+    `fraction` says that integers become floats first.
     """
     values = [Number(number).value for number in numbers]
     tensors = [value for value in values if not isinstance(value, int | float)]

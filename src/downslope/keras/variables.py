@@ -67,12 +67,7 @@ class Exclusion:
                 ) from None
 
     def covers(self, key: Any, name: str) -> bool:
-        """Return whether a variable is excluded.
-
-        Args:
-            key: Its key.
-            name: Its name, as `names_of` gives it.
-        """
+        """Return whether a variable is excluded."""
         by_identity = key in self.keys if self.keys else any(map(partial(_ends_in, name=name), self.paths))
         return by_identity or any(_is_found(pattern, name) for pattern in self.patterns)
 
@@ -131,13 +126,6 @@ def rules_of(
     key_of: Callable[[Any], Any],
 ) -> tuple[VariableRule, ...]:
     """Return what applies to each variable.
-
-    Args:
-        variables: Trainable variables, in the optimizer's order.
-        settings: Settings of all that no group matches.
-        groups: Groups, whose patterns are matched against the names of `names_of`.
-        exclusion: What weight decay leaves alone, whatever the groups say.
-        key_of: Variable -> its key.
 
     Raises:
         GroupError: If a pattern matches nothing, or an excluded variable is not among these.

@@ -94,10 +94,6 @@ def words_of_file(path: str | Path) -> str:
 def first_recipe(text: str, readings: Any) -> Any:
     """Return the recipe of the first reading; a name that there is no file of is said to be one.
 
-    Args:
-        text: The words.
-        readings: What `read` made of them.
-
     Raises:
         DownslopeError: If they say nothing that makes a recipe.
     """

@@ -34,10 +34,6 @@ def parse_value(path: str, text: str) -> Any:
     A bare word such as ``decoupled``, and a path such as ``../houses.csv``, is taken as a string, so that a shell needs
     no nested quotes.
 
-    Args:
-        path: Dotted path, for the message.
-        text: A TOML value.
-
     Raises:
         RecipeError: If the text is neither a TOML value nor a bare word.
     """
@@ -70,10 +66,7 @@ def check_integers(value: Any, place: Callable[[tuple[str, ...]], str], key: str
 
     One in hexadecimal, octal or binary digits may be, and then no message could show it.
 
-    Args:
-        value: What TOML was decoded to.
-        place: From the path within `value` to what a message calls the place.
-        key: What it calls `value` itself.
+    `place` gives the words of a message for a path within `value`, `key` names `value` itself.
     """
     left: list[tuple[tuple[str, ...], str, Any]] = [((), key, value)]
     while left:

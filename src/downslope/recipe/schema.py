@@ -279,11 +279,7 @@ class Train:
                 )
 
     def in_steps(self, steps_per_epoch: int) -> Train:
-        """Return the same with every schedule in steps.
-
-        Args:
-            steps_per_epoch: Optimizer steps in one epoch, >= 1.
-        """
+        """Return the same with every schedule in steps."""
         if not isinstance(self.teacher_forcing, Schedule):
             return self
         return replace(self, teacher_forcing=self.teacher_forcing.in_steps(steps_per_epoch))
@@ -398,11 +394,7 @@ class Recipe:
             )
 
     def in_steps(self, steps_per_epoch: int) -> Recipe:
-        """Return the same recipe with every schedule in steps.
-
-        Args:
-            steps_per_epoch: Optimizer steps in one epoch, >= 1.
-        """
+        """Return the same recipe with every schedule in steps."""
         return replace(
             self,
             sgd=self.sgd.in_steps(steps_per_epoch),
