@@ -1,6 +1,7 @@
 """The update rule of one run, written out: the rule's own text run on symbols.
 
-The rule and the ways of weight decay are asked, not repeated, so that a page cannot drift from the code.
+What lives here: the equations of given settings. What does not: symbols (`terms.py`), and the rule and the ways of
+weight decay; they are asked, not repeated, so the page cannot drift from the code.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import Any
 
 from downslope.core.rule import sgd_rule
 from downslope.core.schedules import Schedule
-from downslope.core.settings import Settings
+from downslope.core.settings import Settings, scalars
 from downslope.core.symbols import PYTHON, Term
 
 # The update rule as source code
@@ -37,11 +38,17 @@ def step_source(settings: Settings, names: dict[str, str]) -> tuple[str | None, 
     def number(key: str) -> Any:
         return symbols[key] if key in symbols and getattr(settings, key) != 0 else getattr(settings, key)
 
-    step = settings.scalars_from(
-        lr=symbols["lr"],
+    step = scalars(
+        lr=symbols["lr"],  # pyright: ignore[reportArgumentType]  # symbols stand for the numbers
         momentum=number("momentum"),
         weight_decay=number("weight_decay"),
         dampening=number("dampening"),
+        nesterov=settings.nesterov,
+        decay=settings.decay,
+        lr_in_velocity=settings.lr_in_velocity,
+        maximize=settings.maximize,
+        lr_initial=settings.lr_initial,
+        lr_max=settings.lr_max,
     )
     delta, velocity = sgd_rule(symbols["param"], symbols["grad"], symbols["velocity"], step)
     decayed = delta.parts[1].text({}, PYTHON) if delta.kind == "-" else None
@@ -67,11 +74,17 @@ def equations(settings: Settings) -> list[tuple[str, str]]:
         param = param - lr * velocity - lr * 0.25 * param
     """
     lr, param, grad, velocity = (Term("name", (name,)) for name in ("lr", "param", "grad", "velocity"))
-    step = settings.scalars_from(
-        lr=lr,
+    step = scalars(
+        lr=lr,  # pyright: ignore[reportArgumentType]  # symbols stand for the numbers
         momentum=_number_or_name("momentum", settings.momentum),
         weight_decay=_number_or_name("weight_decay", settings.weight_decay),
         dampening=settings.dampening,
+        nesterov=settings.nesterov,
+        decay=settings.decay,
+        lr_in_velocity=settings.lr_in_velocity,
+        maximize=settings.maximize,
+        lr_initial=settings.lr_initial,
+        lr_max=settings.lr_max,
     )
     delta, new_velocity = sgd_rule(param, grad, velocity, step)
     lines: list[tuple[str, str]] = []
