@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from downslope.comparing import compare
     from downslope.converting.state import convert_state
     from downslope.core.groups import Group
-    from downslope.core.rule import update_matrix
-    from downslope.core.settings import Settings
+    from downslope.core.settings import Settings, update_matrix
     from downslope.explaining import explain
     from downslope.exporting import export
     from downslope.kernel import get_num_threads, set_num_threads
@@ -27,7 +26,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Settings": "downslope.core.settings",
-    "update_matrix": "downslope.core.rule",
+    "update_matrix": "downslope.core.settings",
     "Group": "downslope.core.groups",
     "Recipe": "downslope.recipe.schema",
     "get_num_threads": "downslope.kernel",

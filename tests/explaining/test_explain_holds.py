@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from simulations import random_walk
 
 import downslope
 from downslope import Group, Settings
@@ -20,6 +19,7 @@ from downslope.explaining.terminal import describe
 from downslope.schedules import Cosine, Linear, MultiStep, Warmup
 from downslope.theory import rotation
 from draws import SEED, draws
+from simulations import random_walk
 
 STEPS = 120
 """Of the runs that are explained."""

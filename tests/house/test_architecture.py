@@ -63,9 +63,9 @@ def test_no_import_circle():
 
 
 def test_core_imports_only_numpy():
-    """Core needs the standard library, NumPy and itself; and msgspec in the one file that decodes JSON."""
+    """Core needs the standard library, NumPy and itself; and msgspec where it decodes JSON and tables."""
     for path in (PACKAGE / "core").rglob("*.py"):
-        allowed = {"numpy", "msgspec"} if path.name == "strict_json.py" else {"numpy"}
+        allowed = {"numpy", "msgspec"} if path.name in {"strict_json.py", "tables.py"} else {"numpy"}
         for name in facts(path).imports:
             first = name.split(".")[0]
             own = first == "downslope" and name.startswith("downslope.core")
@@ -91,6 +91,14 @@ def test_importing_downslope_loads_no_framework():
     loaded = modules_loaded_by("import downslope")
     assert not {name.split(".")[0] for name in loaded} & (HEAVY | {"numpy", "msgspec", "tomli_w"})
     assert {name for name in loaded if name.startswith("downslope")} == {"downslope"}
+
+
+@pytest.mark.parametrize("door", sorted(DOORS))
+def test_a_front_door_loads_no_recipe(door):
+    """An optimizer alone needs no recipe, nor the packages that read and write one."""
+    loaded = modules_loaded_by(f"import downslope.{door}")
+    assert not {name.split(".")[0] for name in loaded} & {"msgspec", "tomli_w"}
+    assert not any(name.startswith("downslope.recipe") for name in loaded)
 
 
 @pytest.mark.parametrize(

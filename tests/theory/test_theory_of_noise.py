@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulations import random_walk
 
 from downslope import Settings
 from downslope.core.rule import sgd_rule
 from downslope.theory import FORMULAS, batch, forgetting, rotation, velocity
+from simulations import random_walk
 
 WALKS = [
     ({"momentum": 0.9}, lambda lr, wd, mu: (lr / (2 * wd * (1 - mu)), 2 * lr * wd / (1 + mu))),

@@ -6,10 +6,10 @@ import itertools
 import math
 
 import pytest
-from simulations import growth, largest_stable, scaled_steps
 
 from downslope import Settings
 from downslope.theory import quadratic, stability
+from simulations import growth, largest_stable, scaled_steps
 
 MOMENTA = [0.3, 0.9, 0.99]
 

@@ -6,13 +6,13 @@ import itertools
 import math
 
 import pytest
-from simulations import run
 
 import downslope
 from downslope import Settings
 from downslope.core.rule import sgd_rule
 from downslope.schedules import MultiStep
 from downslope.theory import forgetting, velocity
+from simulations import run
 
 GAINS = [
     {"momentum": 0.0},

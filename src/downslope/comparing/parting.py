@@ -15,8 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 from downslope.core import schedules as s
+from downslope.core.exact import exact
 from downslope.core.rule import sgd_rule
-from downslope.core.schedules.schedule import Schedule, exact
+from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings
 from downslope.exporting.pieces import pieces_of
 
@@ -150,7 +151,7 @@ def _matrix(settings: Settings, step: int) -> tuple[tuple[float, ...], ...]:
 def _again(a: Settings, b: Settings) -> float | None:
     """Return the scale by which the second and third step are one rule, or None if they are not."""
     from downslope.core.equivalence import find_basis
-    from downslope.core.rule import update_matrix
+    from downslope.core.settings import update_matrix
 
     second = find_basis(update_matrix(a, 1), update_matrix(b, 1)).scale
     if second is None:

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from downslope.core.equivalence import TOLERANCE, find_basis, rescaled
 from downslope.core.errors import StateError
-from downslope.core.rule import update_matrix
 from downslope.core.schedules import MultiStep
 from downslope.core.schedules.schedule import Schedule, value_at
-from downslope.core.settings import Settings
+from downslope.core.settings import Settings, update_matrix
 
 if TYPE_CHECKING:
     from downslope.core.equivalence import Matrix

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from downslope.core.settings import Settings
-
 
 @dataclass(frozen=True, slots=True)
 class StepScalars:
@@ -76,9 +74,6 @@ def sgd_rule(param: Any, grad: Any, velocity: Any, s: Any) -> tuple[Any, Any]:
 def step_matrix(scalars: StepScalars) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Return the 2x3 matrix of one step: the rule applied to the basis vectors.
 
-    Args:
-        scalars: The scalars of the step.
-
     Returns:
         float64 array M of shape (2, 3) with ``[delta, velocity'] = M @ [param, grad, velocity]``.
     """
@@ -86,29 +81,3 @@ def step_matrix(scalars: StepScalars) -> np.ndarray[tuple[int, int], np.dtype[np
 
     param, grad, velocity = np.eye(3, dtype=np.float64)
     return np.stack(sgd_rule(param, grad, velocity, scalars)) + 0.0  # adding 0.0 turns -0.0 into 0.0
-
-
-def update_matrix(
-    settings: Settings, step: int = 0, *, first: bool = False
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Return the 2x3 update matrix of `settings` at `step`.
-
-    Two settings are the same rule exactly when their matrices agree up to a scale of the velocity. Without momentum,
-    where delta's coefficient on velocity is 0, the velocity is never read and its row does not count.
-
-    Args:
-        settings: The settings; schedules in epochs must have been resolved with `Settings.in_steps`.
-        step: Step, 0-based.
-        first: Whether this is a parameter's first gradient, when dampening may not apply
-            (see `Settings.undampened_first_step`).
-
-    Returns:
-        float64 array M of shape (2, 3) with ``[delta, velocity'] = M @ [param, grad, velocity]``.
-
-    Example:
-        >>> from downslope import Settings, update_matrix
-        >>> update_matrix(Settings(lr=0.5, momentum=0.75))
-        array([[ 0.   , -0.5  , -0.375],
-               [ 0.   ,  1.   ,  0.75 ]])
-    """
-    return step_matrix(settings.at(step, first=first))

@@ -1,65 +1,27 @@
 """Settings: what a person chooses, validated; and how that becomes the scalars of one step.
 
-What lives here: the settings, their checks, and the one place where the five ways of weight decay differ. What does
-not: the rule itself (`rule.py`) and anything that changes with the parameter (`groups.py`).
+The five ways of weight decay differ here, in `scalars`, and nowhere else.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from downslope.core.checks import RANGES, as_float, check_flag, check_range, check_step
 from downslope.core.errors import SettingsError, did_you_mean, one_of
-from downslope.core.rule import StepScalars
-from downslope.core.schedules.schedule import Schedule, as_float, check_flag, check_step, value_at
+from downslope.core.rule import StepScalars, step_matrix
+from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.synonyms import refuses_unknown_fields
 
-# What core's classes offer and rooms to the right of core carry out.
-
-
-def provided(name: str) -> Callable[..., Any]:
-    """Return the function that the package provides under a name.
-
-    Args:
-        name: One of the package's names, such as "settings_from_convention".
-    """
-    return getattr(sys.modules[__name__.partition(".")[0]], name)
-
+if TYPE_CHECKING:
+    import numpy as np
 
 Decay = Literal["coupled", "decoupled", "independent", "relative", "corrected"]
 DECAYS: tuple[Decay, ...] = get_args(Decay)
-
-RANGES: Mapping[str, tuple[float, float, str]] = MappingProxyType(
-    {
-        "lr": (0.0, math.inf, "a number >= 0 such as 0.1"),
-        "momentum": (0.0, math.nextafter(1.0, 0.0), "a value such as 0.9, or 0 to switch momentum off"),
-        "dampening": (0.0, 1.0, "0 unless the source of your recipe says otherwise"),
-        "weight_decay": (0.0, math.inf, "a value such as 5e-4, or 0 to switch weight decay off"),
-    }
-)
-_ALLOWED = MappingProxyType(
-    {"lr": "finite and >= 0", "momentum": "in [0, 1)", "dampening": "in [0, 1]", "weight_decay": "finite and >= 0"}
-)
-
-
-def check_range(name: str, value: float) -> float:
-    """Return `value` if it is allowed for the number called `name`.
-
-    Args:
-        name: "lr", "momentum", "dampening" or "weight_decay".
-        value: The number.
-
-    Raises:
-        SettingsError: If it is outside the range of `name` or not finite.
-    """
-    low, high, advice = RANGES[name]
-    if not (low <= value <= high) or value == math.inf:
-        raise SettingsError(f"`{name}` must be {_ALLOWED[name]}; got {value!r}. Use {advice}.")
-    return value
 
 
 @refuses_unknown_fields
@@ -131,7 +93,7 @@ class Settings:
                     f"`dampening` needs momentum; got dampening={self.dampening!r} with momentum=0. "
                     "Set momentum to a value such as 0.9, or dampening to 0."
                 )
-        if not is_zero(self.weight_decay):
+        if self.decay in {"relative", "corrected"} and not is_zero(self.weight_decay):
             check_decay_reference(self.decay, self.lr_initial, self.lr_max)
 
     @property
@@ -158,17 +120,29 @@ class Settings:
             SettingsError: If the step is not an integer >= 0, or a schedule is in epochs (use `in_steps` first).
         """
         step = check_step(step)
-        return scalars(
+        return self.scalars_from(
             lr=value_at(self.lr, step),
             momentum=value_at(self.momentum, step),
             weight_decay=value_at(self.weight_decay, step),
             dampening=0.0 if first and self.undampened_first_step else self.dampening,
+        )
+
+    def scalars_from(
+        self, *, lr: Any, momentum: Any, weight_decay: Any, dampening: Any, decays: bool | None = None
+    ) -> StepScalars:
+        """Return the scalars of a step whose numbers are given: floats, a framework's, or symbols; see `scalars`."""
+        return scalars(
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            dampening=dampening,
             nesterov=self.nesterov,
             decay=self.decay,
             lr_in_velocity=self.lr_in_velocity,
             maximize=self.maximize,
             lr_initial=self.lr_initial,
             lr_max=self.lr_max,
+            decays=decays,
         )
 
     @classmethod
@@ -226,6 +200,41 @@ class Settings:
         )
 
 
+def provided(name: str) -> Callable[..., Any]:
+    """Return a public function of the package, such as "settings_from_convention".
+
+    Core imports none of the rooms that build on it. The package, which loads its public names when they are first used,
+    knows them all, and is asked when the call is made.
+    """
+    return getattr(sys.modules[__name__.partition(".")[0]], name)
+
+
+def update_matrix(
+    settings: Settings, step: int = 0, *, first: bool = False
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return the 2x3 update matrix of `settings` at `step`.
+
+    Two settings are the same rule exactly when their matrices agree up to a scale of the velocity. Without momentum,
+    where delta's coefficient on velocity is 0, the velocity is never read and its row does not count.
+
+    Args:
+        settings: The settings; schedules in epochs must have been resolved with `Settings.in_steps`.
+        step: Step, 0-based.
+        first: Whether this is a parameter's first gradient, when dampening may not apply
+            (see `Settings.undampened_first_step`).
+
+    Returns:
+        float64 array M of shape (2, 3) with ``[delta, velocity'] = M @ [param, grad, velocity]``.
+
+    Example:
+        >>> from downslope import Settings, update_matrix
+        >>> update_matrix(Settings(lr=0.5, momentum=0.75))
+        array([[ 0.   , -0.5  , -0.375],
+               [ 0.   ,  1.   ,  0.75 ]])
+    """
+    return step_matrix(settings.at(step, first=first))
+
+
 def scalars(
     *,
     lr: float,
@@ -273,6 +282,14 @@ def scalars(
     )
 
 
+def check_alone(settings: Any, given: Iterable[str]) -> None:
+    """Raise `SettingsError` unless `settings` are `Settings`, and no hyperparameter is given besides."""
+    if not isinstance(settings, Settings):
+        raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
+    if given := list(given):
+        raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+
+
 def check_decay(decay: Any) -> None:
     """Raise `SettingsError` unless `decay` is one of the five ways of weight decay."""
     if decay not in DECAYS:
@@ -304,8 +321,8 @@ def is_zero(number_or_schedule: float | Schedule) -> bool:
 
 def _check_schedule(name: str, schedule: Schedule) -> None:
     low, high = schedule.extremes()
-    allowed_low, allowed_high, _ = RANGES[name]
-    if low < allowed_low or high > allowed_high:
+    allowed = RANGES[name]
+    if low < allowed.low or high > allowed.high:
         raise SettingsError(
-            f"`{name}` must stay {_ALLOWED[name]}; its schedule {schedule!r} takes values from {low!r} to {high!r}."
+            f"`{name}` must stay {allowed.allowed}; its schedule {schedule!r} takes values from {low!r} to {high!r}."
         )

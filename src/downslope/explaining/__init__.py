@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from downslope.core.checks import as_float
 from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.rule_text import equations
-from downslope.core.schedules.schedule import as_float
 from downslope.core.settings import Settings
 from downslope.explaining.explanation import Explanation, GroupEffect, Item, Neighbour, RunSize
 from downslope.explaining.famous import FAMOUS

@@ -13,9 +13,10 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import islice, pairwise
 
+from downslope.core.exact import exact
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Constant, Schedule
-from downslope.core.schedules.schedule import exact, value_at
+from downslope.core.schedules.schedule import value_at
 from downslope.core.settings import Settings, scalars
 from downslope.explaining.explanation import Extent, RunSize, ScheduleRow
 from downslope.exporting.boundaries import steps_to_show, walk, walk_back

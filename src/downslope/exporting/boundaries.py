@@ -15,7 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 from downslope.core import schedules as s
-from downslope.core.schedules.schedule import Schedule, exact
+from downslope.core.exact import exact
+from downslope.core.schedules.schedule import Schedule
 
 _MOST_SHOWN = 14
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from downslope.core.errors import ExportError
+from downslope.core.exact import exact
 from downslope.core.groups import Group
 from downslope.core.schedules import Schedule
-from downslope.core.schedules.schedule import exact
 from downslope.core.settings import Settings
 from downslope.exporting.same_rule import without_idle_schedules
 from downslope.recipe.schema import Recipe

@@ -9,9 +9,10 @@ from typing import Any
 
 from downslope.core import schedules as s
 from downslope.core.errors import ExportError
+from downslope.core.exact import exact
 from downslope.core.groups import assign_groups
 from downslope.core.rule_text import step_source
-from downslope.core.schedules.schedule import PYTHON, Schedule, exact
+from downslope.core.schedules.schedule import PYTHON, Schedule
 from downslope.core.settings import Settings, is_zero
 from downslope.exporting.export_plan import Definition, Layer, Plan
 from downslope.exporting.pieces import Words, has_staircase, is_countable, levels, stays_real, where_function

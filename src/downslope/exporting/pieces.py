@@ -13,7 +13,8 @@ from itertools import pairwise
 
 from downslope.core import schedules as s
 from downslope.core.errors import ExportError
-from downslope.core.schedules.schedule import PYTHON, Schedule, exact, plain
+from downslope.core.exact import exact, plain
+from downslope.core.schedules.schedule import PYTHON, Schedule
 from downslope.exporting.python_source import short_call, statement
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from downslope.core import schedules as s
-from downslope.core.schedules.schedule import Schedule, exact
+from downslope.core.exact import exact
+from downslope.core.schedules.schedule import Schedule
 from downslope.exporting.export_plan import Plan
 from downslope.exporting.pieces import python_function
 from downslope.exporting.python_source import listed, nested

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from downslope.core.checks import as_float, check_flag
 from downslope.core.errors import SettingsError, did_you_mean, one_of
-from downslope.core.schedules.schedule import Schedule, as_float, check_flag
+from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import DECAYS, Settings, is_zero
 from downslope.systems.convention import Argument, Convention, Values
 from downslope.systems.table import ANY, find_convention

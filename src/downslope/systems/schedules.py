@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from downslope.core import schedules as s
+from downslope.core.checks import as_float
 from downslope.core.errors import SettingsError, one_of
-from downslope.core.schedules.schedule import Schedule, as_float
+from downslope.core.schedules.schedule import Schedule
 from downslope.systems.convention import Values
 
 # What other systems call a schedule, for people

@@ -11,8 +11,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from downslope.core.schedules.schedule import Schedule, as_float
-from downslope.core.settings import check_range, is_zero
+from downslope.core.checks import as_float, check_range
+from downslope.core.schedules.schedule import Schedule
+from downslope.core.settings import is_zero
 
 _LARGEST_MOMENTUM = math.nextafter(1.0, 0.0)
 

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from downslope.core.checks import as_float
 from downslope.core.errors import GroupError, SettingsError, UnorderedError, one_of
 from downslope.core.groups import Group, assign_groups
 from downslope.core.parameter_names import prefix_of_wrappers, without_wrappers
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
-from downslope.core.schedules.schedule import as_float
 from downslope.core.settings import Settings, check_decay, check_decay_reference, scalars
 from downslope.core.shown import shown
 from downslope.core.synonyms import our_words

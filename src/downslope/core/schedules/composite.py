@@ -6,21 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from downslope.core.checks import Unit, as_float, check_flag, check_increasing, check_length, check_unit
 from downslope.core.errors import SettingsError, one_of
-from downslope.core.schedules.basic import Constant, check_increasing, ramp
-from downslope.core.schedules.schedule import (
-    PYTHON,
-    Schedule,
-    Unit,
-    as_float,
-    check_flag,
-    check_length,
-    check_unit,
-    exact,
-    kept,
-    plain,
-    set_field,
-)
+from downslope.core.exact import exact, plain
+from downslope.core.schedules.basic import Constant, ramp
+from downslope.core.schedules.schedule import PYTHON, Schedule, kept, set_field
 
 
 @dataclass(frozen=True)

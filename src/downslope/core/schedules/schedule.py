@@ -1,8 +1,7 @@
 """What every schedule is: a frozen value and a pure function of an integer step.
 
-What lives here: the base class, the two units, and the checks that schedules share. What does not: any particular
-schedule. There is no chaining and no hidden count: the value at step t is a closed form in t, so it cannot drift and
-needs nothing saved to resume.
+There is no chaining and no hidden count: the value at step t is a closed form in t, so it cannot drift and needs
+nothing saved to resume.
 """
 
 from __future__ import annotations
@@ -11,19 +10,18 @@ import math
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from decimal import MAX_EMAX, Context
 from fractions import Fraction
-from functools import lru_cache
 from itertools import pairwise
-from numbers import Integral, Rational, Real
 from types import SimpleNamespace
-from typing import Any, ClassVar, Literal, Self, cast, get_args
+from typing import Any, ClassVar, Self, cast, overload
 
-from downslope.core.errors import SettingsError, one_of
+from downslope.core.checks import check_step, is_integer, short_repr
+from downslope.core.errors import SettingsError
+from downslope.core.exact import exact, plain
 from downslope.core.schedules.traced import value_where_traced
 
-Unit = Literal["step", "epoch"]
-UNITS: tuple[str, ...] = get_args(Unit)
+set_field = object.__setattr__
+"""Sets a field of a frozen schedule from its own ``__post_init__``."""
 
 
 # The same formula serves Python ints, NumPy arrays and, where a front door passes its own namespace, traced arrays.
@@ -52,6 +50,11 @@ class Schedule(ABC):
 
     _lengths: ClassVar[tuple[str, ...]] = ()
     """The fields that hold lengths of time, in the schedule's `unit`."""
+
+    @overload
+    def __call__(self, step: int, *, steps_per_epoch: int | None = None) -> float: ...
+    @overload
+    def __call__(self, step: Any, *, steps_per_epoch: int | None = None, xp: Any = None) -> Any: ...
 
     def __call__(self, step: Any, *, steps_per_epoch: int | None = None, xp: Any = None) -> Any:
         """Return the value at a step.
@@ -99,8 +102,8 @@ class Schedule(ABC):
         Raises:
             SettingsError: If that is no such number, or a field in steps is one that a float does not hold.
         """
-        if not _is_integer(steps_per_epoch) or steps_per_epoch < 1:
-            raise SettingsError(f"`steps_per_epoch` must be an integer >= 1; got {number_text(steps_per_epoch)}.")
+        if not is_integer(steps_per_epoch) or steps_per_epoch < 1:
+            raise SettingsError(f"`steps_per_epoch` must be an integer >= 1; got {short_repr(steps_per_epoch)}.")
         if not self.in_epochs():
             return self
         changes: dict[str, Any] = {}
@@ -145,14 +148,14 @@ class Schedule(ABC):
 
     def _to_steps(self, field: str, steps_per_epoch: int) -> Any:
         value = getattr(self, field)
-        how = f"multiplied by {number_text(steps_per_epoch)} steps an epoch"
+        how = f"multiplied by {short_repr(steps_per_epoch)} steps an epoch"
         if not isinstance(value, tuple):
             return kept(field, value, exact(value) * steps_per_epoch, how)
         times = cast("tuple[float | int, ...]", value)
         scaled = tuple(kept(field, time, exact(time) * steps_per_epoch, how) for time in times)
         for (early, first), (late, second) in pairwise(zip(times, scaled, strict=True)):
             if first == second:
-                raise _lost(field, f"{number_text(early)} and {number_text(late)}", how, "come to one number")
+                raise _lost(field, f"{short_repr(early)} and {short_repr(late)}", how, "come to one number")
         return scaled
 
 
@@ -168,86 +171,11 @@ def _finite_value(schedule: Schedule, step: int) -> float:
     return value
 
 
-def as_float(name: str, value: Any, *, or_schedule: bool = False) -> float:
-    """Return `value` as a finite Python float.
-
-    Args:
-        name: What to call it in the message.
-        value: Any real number, or a 0-d array of one.
-        or_schedule: Whether the message should say that a schedule is allowed too.
-
-    Raises:
-        SettingsError: If it is no number, or not finite.
-    """
-    kinds = "a number or a schedule" if or_schedule else "a number"
-    if isinstance(value, bool) or not (isinstance(value, Real) or (hasattr(value, "item") and _is_scalar(value))):
-        raise SettingsError(f"`{name}` must be {kinds}; got {value!r} of type {type(value).__name__}.")
-    try:
-        number = float(value)
-    except OverflowError:  # an integer beyond the largest float
-        number = math.inf
-    if not math.isfinite(number):
-        raise SettingsError(f"`{name}` must be finite; got {number!r}.")
-    return number
-
-
 def value_at(number_or_schedule: float | Schedule, step: int) -> float:
     """Return the value at a step of something that is a number or a schedule."""
     if isinstance(number_or_schedule, Schedule):
         return number_or_schedule(step)
     return number_or_schedule
-
-
-def check_step(step: Any) -> int:
-    """Return `step` as a Python int; raise `SettingsError` unless it is an integer >= 0."""
-    if not _is_integer(step) or step < 0:
-        raise SettingsError(f"`step` must be an integer >= 0; got {number_text(step)}.")
-    return int(step)
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Raise `SettingsError` unless `value` is True or False."""
-    if not isinstance(value, bool):
-        raise SettingsError(f"`{name}` must be True or False; got {value!r}.")
-
-
-def check_unit(unit: Any) -> None:
-    """Raise `SettingsError` unless `unit` is "step" or "epoch"."""
-    if unit not in UNITS:
-        raise SettingsError(f"`unit` must be {one_of(UNITS)}; got {unit!r}.")
-
-
-def check_length(name: str, value: Any, *, zero: bool = False) -> float | int:
-    """Return a length of time as an int or a float.
-
-    Args:
-        name: What to call it in the message.
-        value: Any real number; fractions of an epoch or step are allowed.
-        zero: Whether 0 is allowed.
-
-    Raises:
-        SettingsError: If it is no number, not finite, negative, or 0 where that is not allowed.
-    """
-    number = as_float(name, value)
-    if number < 0 or (number == 0 and not zero):
-        raise SettingsError(f"`{name}` must be {'>=' if zero else 'above'} 0; got {value!r}.")
-    return int(number) if number.is_integer() else number
-
-
-def set_field(schedule: Schedule, name: str, value: Any) -> None:
-    """Set a field of a frozen schedule from its own ``__post_init__``."""
-    object.__setattr__(schedule, name, value)
-
-
-@lru_cache(maxsize=1024)
-def exact(number: float | int) -> Fraction:
-    """Return the decimal number a person wrote, exactly: 2.4 is 12/5, not the nearest binary fraction."""
-    return Fraction(number) if isinstance(number, Rational) else Fraction(repr(number))
-
-
-def plain(number: Fraction) -> float | int:
-    """Return an exact number as an int where it is whole, else as the nearest float."""
-    return int(number) if number.denominator == 1 else float(number)
 
 
 def whole_periods(step: Any, period: float | int) -> Any:
@@ -292,9 +220,9 @@ def kept(name: str, value: float | int, result: Fraction | float, how: str) -> f
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise _lost(name, number_text(value), how, "is too large")
+        raise _lost(name, short_repr(value), how, "is too large")
     if number == 0 and value != 0:
-        raise _lost(name, number_text(value), how, "is too small")
+        raise _lost(name, short_repr(value), how, "is too small")
     return plain(result) if isinstance(result, Fraction) else number
 
 
@@ -306,35 +234,15 @@ def _lost(name: str, value: str, how: str, what: str) -> SettingsError:
     )
 
 
-def number_text(number: Any) -> str:
-    """Return how a message shows a number: an integer of many digits, which Python may not print, in powers of ten."""
-    if not _is_integer(number) or abs(number) < 10**16:
-        return repr(number)
-    return str(Context(prec=6, Emax=MAX_EMAX).create_decimal(int(number)).normalize()).lower()
-
-
-def between(first: float, last: float) -> tuple[float, float]:
-    """Return (smaller, larger)."""
-    return (first, last) if first <= last else (last, first)
-
-
-def _is_integer(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Integral)
-
-
 def _foreign_namespace(step: Any) -> Any:
     """Return the namespace of an array that is not NumPy's but knows its own (the array API), else None."""
-    if isinstance(step, int) or not hasattr(step, "__array_namespace__") or _is_array(step) or _is_integer(step):
+    if isinstance(step, int) or not hasattr(step, "__array_namespace__") or _is_array(step) or is_integer(step):
         return None
     return step.__array_namespace__()
 
 
-def _is_scalar(value: Any) -> bool:
-    return getattr(value, "ndim", None) == 0 and isinstance(value.item(), int | float) and value.item() is not True
-
-
 def _is_array(step: Any) -> bool:
-    if _is_integer(step):
+    if is_integer(step):
         return False
     import numpy as np
 

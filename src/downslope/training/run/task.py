@@ -15,11 +15,11 @@ from torch import nn
 import downslope
 from downslope import kernel
 from downslope.core.errors import DataError
+from downslope.core.exact import exact
 from downslope.core.schedules import Schedule
-from downslope.core.schedules.schedule import exact
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
-from downslope.recipe.load import to_table
+from downslope.core.tables import to_table
 from downslope.recipe.schema import Recipe
 from downslope.training.data import Dataset, load_data
 from downslope.training.models import build_model

@@ -1,0 +1,23 @@
+"""Numbers as they were written: exact fractions of decimal numbers, and back."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+from numbers import Rational
+
+
+@lru_cache(maxsize=1024)
+def exact(number: float | int) -> Fraction:
+    """Return the decimal number a person wrote, exactly: 2.4 is 12/5, not the nearest binary fraction."""
+    return Fraction(number) if isinstance(number, Rational) else Fraction(repr(number))
+
+
+def plain(number: Fraction) -> float | int:
+    """Return an exact number as an int where it is whole, else as the nearest float."""
+    return int(number) if number.denominator == 1 else float(number)
+
+
+def between(first: float, last: float) -> tuple[float, float]:
+    """Return (smaller, larger)."""
+    return (first, last) if first <= last else (last, first)
