@@ -376,7 +376,7 @@ def test_parquet_says_what_is_missing(monkeypatch):
 
 def test_one_number_written_in_two_ways_is_refused():
     """`1` and `1.0` would be two classes; large whole numbers that differ in their last digit stay two."""
-    from downslope.training.data.table_encoding import order_classes
+    from downslope.training.data.class_names import order_classes
 
     with pytest.raises(DownslopeError, match=r"labels `1` and `1\.0` are one number written in two ways"):
         order_classes(["1", "2", "1.0"])

@@ -18,12 +18,7 @@ from downslope.training.run.task import Task, describe_settings
 
 
 def preview(task: Task, plan: Plan) -> str:
-    """Return the whole text.
-
-    Args:
-        task: The data, model and length of the run.
-        plan: Its folder, and what it would go on from.
-    """
+    """Return the whole text."""
     parts = [_ahead(task, plan), *plan.notes, "", *task.lines(plan.folder), "", *_groups(task), "", *_schedules(task)]
     return "\n".join([*parts, "", "Nothing was trained or written: this is a dry run."])
 

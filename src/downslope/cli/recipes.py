@@ -16,9 +16,6 @@ from downslope.recipe.load import parse_recipe
 def execute(words: Sequence[str]) -> int:
     """Run the command.
 
-    Args:
-        words: What follows ``downslope recipes``.
-
     Returns:
         The exit code.
     """

@@ -16,9 +16,6 @@ PAGE = "downslope-report.html"
 def execute(words: Sequence[str]) -> int:
     """Run the command.
 
-    Args:
-        words: What follows ``downslope report``.
-
     Returns:
         The exit code.
     """

@@ -36,9 +36,6 @@ DATA_SETS = {
 def load_data(recipe: Recipe) -> Dataset:
     """Return the recipe's data.
 
-    Args:
-        recipe: The recipe; see `own.load` for what a person's own function returns.
-
     Raises:
         DataError: If the data cannot be loaded, or are inconsistent; the message says what.
         MissingDependencyError: If the data set comes with a package that is not installed.

@@ -104,11 +104,6 @@ def load(recipe: Recipe) -> Dataset:
 def read_dictionary(text: str, name: str, *, stress: bool) -> Pronunciations:
     r"""Return each word's pronunciations, first ones first, without those that are alike.
 
-    Args:
-        text: Of a dictionary file.
-        name: What to call it in messages.
-        stress: Whether to keep the digits that mark stress.
-
     Raises:
         DataError: If a line is no entry, or there is none.
 

@@ -89,13 +89,7 @@ def read_image(
 
 
 def pixels_of(opened: Any, colour: Literal["grey", "rgb"], size: tuple[int, int] | None) -> Pixels:
-    """Return the pixels of an image that Pillow has opened, as `read_image` returns them.
-
-    Args:
-        opened: The image.
-        colour: As in `read_image`.
-        size: As in `read_image`.
-    """
+    """Return the pixels of an image that Pillow has opened, as `read_image` returns them."""
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(opened)
@@ -152,9 +146,6 @@ def _check_depth(place: str, mode: str) -> None:
 
 def list_images(folder: Path) -> list[Path]:
     """Return all images below a folder, in the order of their names; hidden files are none.
-
-    Args:
-        folder: The folder; its sub-folders are looked into, links to folders too.
 
     Raises:
         DataError: If a link leads back to a folder around it, a file is no image, or something cannot be looked into.

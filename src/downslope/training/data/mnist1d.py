@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope.core.errors import DataError, MissingDependencyError
-from downslope.training.data.checking import at, check
+from downslope.training.data.checking import bad_data, check
 from downslope.training.data.dataset import Dataset
 from downslope.training.user_code import read_options
 
@@ -73,5 +73,5 @@ def load(recipe: Recipe) -> Dataset:
         "held_out_targets": drawn["y_test"],
     }
     if len(table["held_out_targets"]) == 0:
-        raise DataError(at(recipe, f"num_samples = {options.num_samples} leaves nothing to hold out."))
-    return check(recipe, {**table, "classes": 10})
+        raise bad_data(recipe.data.name, f"num_samples = {options.num_samples} leaves nothing to hold out.")
+    return check(recipe.data.name, recipe.train.loss, {**table, "classes": 10})

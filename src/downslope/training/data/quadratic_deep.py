@@ -37,7 +37,8 @@ def load(recipe: Recipe) -> Dataset:
     refuse_options("quadratic_deep", recipe.data.options, "data")
     train, test = draw_points(42), draw_points(43)[:TESTED]
     return check(
-        recipe,
+        recipe.data.name,
+        recipe.train.loss,
         {
             "train_inputs": train,
             "train_targets": np.zeros(len(train), dtype=np.float32),
@@ -48,10 +49,6 @@ def load(recipe: Recipe) -> Dataset:
 
 
 def draw_points(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Return points of shape (1000, 100).
-
-    Args:
-        seed: Seed of MT19937.
-    """
+    """Return points of shape (1000, 100)."""
     generator = np.random.RandomState(seed)  # the problem is defined by this generator's numbers
     return generator.normal(0.0, NOISE, (POINTS, DIMENSIONS)).astype(np.float32)

@@ -168,9 +168,6 @@ class Cell:
 def describe_cell(cell: str) -> Cell:
     """Return what it would take to read a cell as a number.
 
-    Args:
-        cell: One that the plain form does not read.
-
     Example:
         >>> describe_cell("$1,000.5").unit, [form.thousands for form in describe_cell("$1,000.5").forms]
         ('$', [','])

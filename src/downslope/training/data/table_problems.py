@@ -54,7 +54,6 @@ class TableError(DataError):
         missing: Mapping[str, str] | None = None,
         marked: Iterable[str] = (),
     ) -> None:
-        """Take all of it."""
         problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(bounded(problems)))
         self.problems = problems
@@ -128,7 +127,6 @@ class Findings:
     def __init__(
         self, form: NumberForm, *, semicolons: bool = False, target: str | None = None, is_text: bool = True
     ) -> None:
-        """Begin without any."""
         self._form, self._semicolons, self._target, self._is_text = form, semicolons, target, is_text
         self.columns: dict[str, BadCells] = {}
         self.rows: list[str] = []
@@ -138,28 +136,14 @@ class Findings:
         self.mixed: dict[str, str] = {}  # column -> its problem with units
 
     def add_cell(self, column: str, cell: str, why: str, place: str, hint: str, *, quotes: bool = True) -> None:
-        """Note a cell that is no number.
-
-        Args:
-            column: The name of its column.
-            cell: The cell.
-            why: What is wrong with it.
-            place: Where it stands.
-            hint: What to do if nothing better is found.
-            quotes: Whether it is a word, which is quoted.
-        """
+        """Note a cell that is no number."""
         found = self.columns.get(column)
         if found is None:
             found = self.columns[column] = BadCells(place, why, hint, quotes)
         found.add(cell)
 
     def add_row(self, problem: str, comment: str | None = None) -> None:
-        """Note a row that has another number of cells.
-
-        Args:
-            problem: What is wrong with it.
-            comment: The sign by which it may be a comment.
-        """
+        """Note a row that has another number of cells."""
         self.comments.add(comment)
         if len(self.rows) < _NAMED:
             self.rows.append(problem)
@@ -168,9 +152,6 @@ class Findings:
 
     def raise_if_any(self, rows: int) -> None:
         """Raise if something is wrong.
-
-        Args:
-            rows: How many rows there are.
 
         Raises:
             TableError: With all of it, and options that would read it.
@@ -308,13 +289,7 @@ _LESS = frozenset({"ignore", "missing", "missing_marks"})
 
 
 def advise(error: TableError, options: Mapping[str, Any], load: Callable[[dict[str, Any]], object]) -> TableError:
-    """Return an error that tells of everything that is wrong, with options to paste if there are some that read it.
-
-    Args:
-        error: What the first attempt met.
-        options: The table's options, as the recipe has them.
-        load: Loads the table by other options.
-    """
+    """Return an error that tells of everything that is wrong, with options to paste if there are some that read it."""
     problems = list(error.problems)
     tried = dict(options)
     marked = set(error.marked)

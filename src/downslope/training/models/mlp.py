@@ -16,17 +16,17 @@ from downslope.training.models.heads import build_head, check_inputs
 from downslope.training.user_code import refuse_options
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Recipe
+    from downslope.recipe.schema import Model
     from downslope.training.data import Dataset
 
 HIDDEN = (64,)
 """Widths of the hidden layers where a recipe gives none."""
 
 
-def build(recipe: Recipe, dataset: Dataset) -> nn.Module:
+def build(model: Model, dataset: Dataset) -> nn.Module:
     """Return the MLP that a recipe asks for; see `build_mlp`."""
-    refuse_options("mlp", recipe.model.options, "model", "Its widths are model.hidden.")
-    return build_mlp(dataset, HIDDEN if recipe.model.hidden is None else recipe.model.hidden)
+    refuse_options("mlp", model.options, "model", "Its widths are model.hidden.")
+    return build_mlp(dataset, HIDDEN if model.hidden is None else model.hidden)
 
 
 def build_mlp(dataset: Dataset, hidden: tuple[int, ...]) -> nn.Sequential:

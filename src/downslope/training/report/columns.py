@@ -58,7 +58,6 @@ class Columns:
     """
 
     def __init__(self, lines: Iterable[bytes], path: Path) -> None:
-        """Read all of them."""
         self._steps = {name: array("q") for name in STEP}
         self._values = {name: array("d") for name in STEP}
         self._others: dict[str, list[dict[str, Any]]] = {}
@@ -119,21 +118,13 @@ class Columns:
         return list(self._others.get(kind, ()))
 
     def steps(self, name: str) -> Series:
-        """Return a quantity of the rows of steps; one that no row has is empty.
-
-        Args:
-            name: One of `STEP`.
-        """
+        """Return a quantity of the rows of steps; one that no row has is empty."""
         return series_of(
             np.frombuffer(self._steps[name], dtype=np.int64), np.frombuffer(self._values[name], dtype=np.float64)
         )
 
     def skipped(self, *, spikes: bool) -> list[int]:
-        """Return the steps that were skipped.
-
-        Args:
-            spikes: Whether those whose loss leapt up, or those whose gradient was not finite.
-        """
+        """Return the steps that were skipped."""
         return [step for step, spike in zip(self._left_out, self._spikes, strict=True) if bool(spike) == spikes]
 
     @property
@@ -145,9 +136,6 @@ class Columns:
         """Return a quantity of the rows of steps with gaps at those that were left out, which have no row.
 
         A line must not run across them; of the loss it shows the spike.
-
-        Args:
-            name: "loss" or "grad_norm".
         """
         there, rewinds = self.steps(name), self.kind("rewind")
         spikes = [row.get("loss", "nan") if "bound" in row else "nan" for row in rewinds]

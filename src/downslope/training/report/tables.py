@@ -1,8 +1,4 @@
-"""The numbers and tables of a report, as plain rows of text.
-
-What lives here: headline numbers, settings, groups, environment, checkpoints, events, what was skipped, and in what
-several runs differ. What does not: how a table looks (`report.html.j2`).
-"""
+"""The numbers, sentences and tables of a report, as plain rows of text."""
 
 from __future__ import annotations
 
@@ -17,8 +13,8 @@ from downslope.core.number_text import number_text
 from downslope.core.schedules import Schedule
 from downslope.recipe.load import to_table
 from downslope.training.folder.checkpoint import read_manifest
+from downslope.training.folder.events import Session
 from downslope.training.report.data import RunData
-from downslope.training.report.events import wall_time
 from downslope.training.report.numbers import Number, accuracy, duration_text, loss, size_text, whole
 
 _SHORT = {"rmse": "RMSE", "mae": "MAE", "r2": "R2"}
@@ -81,6 +77,41 @@ def headlines(run: RunData) -> list[Headline]:
         note = f"{'' if complete else 'at least, '}in {count} {'process' if count == 1 else 'processes'}"
         found.append(Headline("wall time", Number(duration_text(seconds)), note))
     return found
+
+
+def story(found: Sequence[Session]) -> list[str]:
+    """Return what happened, a sentence for each process."""
+    sentences: list[str] = []
+    for index, session in enumerate(found):
+        anew = " anew" if index else ""
+        begin = f"Started{anew}" if session.opening == "start" else f"Resumed {_at(session.steps[0])}"
+        if session.ending == "finish":
+            end = f"and finished {_at(session.last_step)}"
+        elif session.ending == "signal":
+            end = f"and stopped by a signal {_at(session.last_step)}, with a checkpoint"
+        elif session.ending == "fail":
+            end = f"and failed {_at(session.last_step)}: {(session.error or '').rstrip('.')}"
+        elif index == len(found) - 1:
+            end = f"and last heard of {_at(session.last_step)}: still running, or killed"
+        else:
+            end = f"and killed without a word, last heard of {_at(session.last_step)}"
+        sentences.append(f"{begin} {end}.")
+    return sentences
+
+
+def wall_time(found: Sequence[Session]) -> tuple[float, bool] | None:
+    """Return the wall time of all processes together, or None if no event carries a time.
+
+    Returns:
+        Seconds, and whether that is all: of a process that ended without a word only a part is known.
+    """
+    if not any(session.times for session in found):
+        return None
+    return sum(session.seconds for session in found), all(session.ending for session in found)
+
+
+def _at(step: int | None) -> str:
+    return "at a step unknown" if step is None else f"at step {whole(step)}"
 
 
 def settings(run: RunData) -> list[tuple[str, list[tuple[str, str]]]]:
