@@ -14,11 +14,7 @@ from downslope.recipe.load import parse_recipe
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command by what follows its name, and return the exit code."""
     parser = CommandParser(
         "recipes",
         summary=(

@@ -1,8 +1,4 @@
-"""Plain text tables and numbers for people.
-
-What lives here: alignment and rounding for a terminal. What does not: anything that a program reads; that is printed
-as JSON with every digit.
-"""
+"""Plain text tables and numbers for people, rounded; what programs read is printed as JSON with every digit."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Data: from a recipe to examples in memory, split and checked.
-
-What lives here: the table of built-in data sets, one row and one file each, and the choice among them. What does not:
-batches and their order (`batches.py`).
-"""
+"""Data: from a recipe to examples in memory, split and checked; the built-in data sets have a file each."""
 
 from __future__ import annotations
 

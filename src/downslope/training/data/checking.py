@@ -40,9 +40,6 @@ def check(name: str, loss: str, table: Mapping[str, Any], *, image_shape: tuple[
         loss: Its `train.loss`.
         table: `train_inputs`, `train_targets`, `held_out_inputs`, `held_out_targets`, and perhaps `classes`.
         image_shape: As in `Dataset`.
-
-    Raises:
-        DataError: If they do not.
     """
     allowed = (*PARTS, "classes")
     for key in table:

@@ -58,9 +58,6 @@ def index_labels(
         place: From an example to where it stands, for messages.
         unknown: What to say of a label that is no class, "{}" standing for it.
         hint: A sentence on what to do then.
-
-    Raises:
-        DataError: If a label is no class.
     """
     index = {name: number for number, name in enumerate(names)}
     for example, label in enumerate(labels):
@@ -71,11 +68,7 @@ def index_labels(
 
 
 def check_classes(names: Sequence[str], train: Indices, origin: str, hint: str = "") -> None:
-    """Raise unless there are two classes, each with an example to learn from.
-
-    Raises:
-        DataError: If there are not.
-    """
+    """Raise unless there are two classes, each with an example to learn from."""
     if len(names) < 2:
         raise DataError(f"{origin}: there is only one class, '{shown(names[0], 60)}'; two are needed to tell apart.")
     learned = set(train.tolist())

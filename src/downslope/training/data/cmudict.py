@@ -1,6 +1,6 @@
 """Grapheme to phoneme: the CMU Pronouncing Dictionary, or a dictionary file of the same format.
 
-What lives here: reading the format, and the split. A line is a word, a space, and its phonemes; `WORD(2)` is a further
+A line is a word, a space, and its phonemes; `WORD(2)` is a further
 pronunciation of WORD; `;;;` begins a comment at the start of a line and `#` one at its end.
 
 References:

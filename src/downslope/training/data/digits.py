@@ -23,12 +23,7 @@ if TYPE_CHECKING:
 
 
 def load(recipe: Recipe) -> Dataset:
-    """Return the digits, pixels scaled to [0, 1], split by `data.held_out`.
-
-    Raises:
-        MissingDependencyError: If scikit-learn, which carries them, is not installed.
-        DataError: If options are given.
-    """
+    """Return the digits, pixels scaled to [0, 1], split by `data.held_out`."""
     refuse_options("digits", recipe.data.options, "data")
     pixels, labels = _read()
     inputs = torch.from_numpy((pixels / 16).astype(np.float32))

@@ -1,7 +1,7 @@
 """Images as files: one of them read into numbers, whatever its mode, in one of the formats that are allowed.
 
 Pillow knows many formats and chooses by a file's content. It is told which to try: some of the others start other
-programs (PostScript starts Ghostscript, whatever the file is called). Which files there are is `images.py`'s question.
+programs (PostScript starts Ghostscript, whatever the file is called).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 from downslope.core.errors import DataError, MissingDependencyError
 from downslope.core.files import open_regular, refuse_irregular
 from downslope.core.shown import shown
+from downslope.recipe.data_instead import IMAGES as SUFFIXES
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """What Pillow may take a file for; PPM stands for PGM too."""
 
@@ -173,11 +173,7 @@ def _walk(folder: Path, around: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def sorted_entries(folder: Path) -> list[Path]:
-    """Return what a folder holds, in the order of the names, without what is hidden.
-
-    Raises:
-        DataError: If it cannot be looked into.
-    """
+    """Return what a folder holds, in the order of the names, without what is hidden."""
     try:
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError as error:

@@ -191,12 +191,15 @@ class ImageReader:
 
     def kept(self) -> KeptImages:
         """Return what a run keeps, so that the same reader can be had without the data."""
-        scaling = self._scaling
+        scaling = None
+        if self._scaling is not None:
+            mean, deviation = (tuple(values.ravel().tolist()) for values in self._scaling)
+            scaling = mean, deviation
         return KeptImages(
             options=to_table(self._options),
             height=self._shape[0],
             width=self._shape[1],
-            scaling=None if scaling is None else (_channels(scaling[0]), _channels(scaling[1])),
+            scaling=scaling,
         )
 
     def __call__(self, given: str | Path, *, identify: str | None = None, rated: bool = False) -> Examples:
@@ -265,10 +268,6 @@ class ImageReader:
         )
 
 
-def _channels(values: Pixels) -> tuple[float, ...]:
-    return tuple(values.ravel().tolist())
-
-
 def _as_channels(values: tuple[float, ...]) -> Pixels:
     return np.array(values, dtype=np.float32)[:, np.newaxis, np.newaxis]
 
@@ -308,11 +307,7 @@ def _read_all(
     like: tuple[Path | str, tuple[int, ...]] | None,
     notes: list[str] | None = None,
 ) -> Pixels:
-    """Return images of shape (examples, channels, height, width), all of the size of the first, or of `like`.
-
-    Raises:
-        DataError: If one cannot be read or has another size, or all of them would not fit into memory.
-    """
+    """Return images of shape (examples, channels, height, width), all of the size of the first, or of `like`."""
     images: Any = None
     if options.shape is not None:
         _check_all(files, options.shape, options.colour)

@@ -79,7 +79,7 @@ class KeptSequences(_Strict, frozen=True, kw_only=True):
 
 
 class KeptInputs(_Strict, frozen=True, kw_only=True):
-    """The file `inputs.json`.
+    """The file `inputs.json`. What is not told of here is as in `Dataset`.
 
     Attributes:
         format: `FORMAT`.
@@ -89,11 +89,6 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
         targets: The form of targets.
         lowest: The smallest number among the inputs learned from; 0 for symbols.
         highest: The largest.
-        classes: As in `Dataset`.
-        class_names: As in `Dataset`.
-        class_weights: What an example of each class counts in the loss; None where all count alike.
-        image_shape: As in `Dataset`.
-        target_scale: As in `Dataset`.
         table: How rows become inputs, for a table.
         images: How images become inputs, for a folder of images.
         sequences: How text becomes sequences.
@@ -131,6 +126,16 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
             reader = self.table.reader(self.class_names, self.target_scale)
         elif self.images is not None:
             reader = self.images.reader(self.class_names)
+        kept = self.sequences
+        sequences = None
+        if kept is not None:
+            sequences = Sequences(
+                inputs=Symbols(kept.inputs.names, kept.inputs.separator),
+                targets=Symbols(kept.targets.names, kept.targets.separator),
+                references=(),
+                rates=kept.rates,
+                longest_trained=kept.longest_trained,
+            )
         return Dataset(
             name=self.data,
             train_inputs=self.inputs.stand_in(_STAND_INS),
@@ -139,7 +144,7 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
             held_out_targets=self.targets.stand_in(0),
             classes=self.classes,
             image_shape=self.image_shape,
-            sequences=None if self.sequences is None else _sequences(self.sequences),
+            sequences=sequences,
             class_names=self.class_names,
             class_weights=self.class_weights,
             reader=reader,
@@ -212,14 +217,4 @@ def _kept_sequences(sequences: Sequences) -> KeptSequences:
         targets=KeptSymbols(sequences.targets.names, sequences.targets.separator),
         rates=sequences.rates,
         longest_trained=sequences.longest_trained,
-    )
-
-
-def _sequences(kept: KeptSequences) -> Sequences:
-    return Sequences(
-        inputs=Symbols(kept.inputs.names, kept.inputs.separator),
-        targets=Symbols(kept.targets.names, kept.targets.separator),
-        references=(),
-        rates=kept.rates,
-        longest_trained=kept.longest_trained,
     )

@@ -1,8 +1,7 @@
 """MNIST-1D: signals of 40 numbers, ten classes, drawn by the generator of the `mnist1d` package.
 
-What lives here: calling that generator on this machine, with the arguments of the published set. What does not: the
-generator, and the package's own way to the published set, which downloads a pickle; the generator gives the same
-numbers from the same seed.
+The generator is called on this machine with the arguments of the published set. The package's own way to that set
+downloads a pickle; the generator gives the same numbers from the same seed.
 
 References:
     S. Greydanus, D. Kobak, "Scaling down deep learning with MNIST-1D", ICML 2024, arXiv:2011.14439.

@@ -1,6 +1,6 @@
 """The noisy quadratic of DeepOBS: the points around which its bowl is centred, drawn from a normal distribution.
 
-What lives here: the points. What does not: the bowl itself, which is the model of the same name.
+The bowl itself is the model of the same name.
 
 References:
     F. Schneider, L. Balles, P. Hennig, "DeepOBS: a deep learning optimizer benchmark suite", ICLR 2019, section 3 and
@@ -29,11 +29,7 @@ TESTED = POINTS // 128 * 128
 
 
 def load(recipe: Recipe) -> Dataset:
-    """Return the points; their targets are zeros, since there is nothing to predict but the loss itself.
-
-    Raises:
-        DataError: If options are given.
-    """
+    """Return the points; their targets are zeros, since there is nothing to predict but the loss itself."""
     refuse_options("quadratic_deep", recipe.data.options, "data")
     train, test = draw_points(42), draw_points(43)[:TESTED]
     return check(

@@ -112,11 +112,7 @@ def _load(recipe: Recipe) -> Dataset:
 
 
 def _choose_features(file: TableFile, options: Options, notes: list[str]) -> tuple[str, ...]:
-    """Return the columns to learn from, and note those that are left out since they have no name.
-
-    Raises:
-        DataError: If a name is no column, or nothing is left.
-    """
+    """Return the columns to learn from, and note those that are left out since they have no name."""
     ignored = {options.target, *options.ignore}
     left_out = _leave_out(file, ignored, notes) if options.features is None else set[str]()
     present = {*file.places, *file.repeated, *(file.names[place] for place in file.nameless)}
@@ -140,11 +136,7 @@ def _choose_features(file: TableFile, options: Options, notes: list[str]) -> tup
 
 
 def _leave_out(file: TableFile, ignored: set[str], notes: list[str]) -> set[str]:
-    """Return names of columns that are certainly no features: without any cell, or an index that pandas or R wrote.
-
-    Raises:
-        TableError: If a column has no name and is something else, or several have one name.
-    """
+    """Return names of columns that are certainly no features: without any cell, or an index that pandas or R wrote."""
     left_out = {""}
     problems: list[str] = []
     fixes: list[str] = []
@@ -209,12 +201,7 @@ def _judge(file: TableFile, place: int) -> tuple[str | None, str]:
 
 
 def _without_missing(columns: Columns, wanted: Iterable[str], options: Options, notes: list[str]) -> Columns:
-    """Return the rows that may be used, and note what was left out or is to be filled in.
-
-    Raises:
-        TableError: If a missing cell is an error; all columns that have one are named.
-        DataError: If no row is left.
-    """
+    """Return the rows that may be used, and note what was left out or is to be filled in."""
     missing = {name: mask for name in wanted if (mask := columns.is_missing(name)).any()}
     if not missing:
         return columns

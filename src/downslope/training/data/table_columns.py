@@ -61,11 +61,7 @@ class Unnamed:
     absent: str | None = None
 
     def name(self, place: str, count: int) -> list[str]:
-        """Return the names of this many columns.
-
-        Raises:
-            DataError: If there are not as many names.
-        """
+        """Return the names of this many columns."""
         if self.names is None:
             return [str(number) for number in range(count)]
         if count == len(self.names):
@@ -190,11 +186,7 @@ class TableFile(ABC):
 
     @abstractmethod
     def read(self, wanted: Mapping[str, Wanted]) -> Columns:
-        """Return columns by name, all of them among `names`, and what the cells of each are to be.
-
-        Raises:
-            DataError: If a cell is not of its kind, or the rows are inconsistent.
-        """
+        """Return columns by name, all of them among `names`, and what the cells of each are to be."""
 
 
 def check_count(path: Path, count: int) -> None:

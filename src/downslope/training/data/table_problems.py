@@ -1,8 +1,7 @@
 """What is wrong with a table, gathered over all of it, and the options that would read it nevertheless.
 
 A reader goes on after a cell that it cannot read and notes it here, so that a person hears of every column at once.
-Where options can help they are part of the error as well; `table_advice.py` tries them out and shows them ready to
-paste.
+Where options can help they are part of the error as well; `advise` tries them out and shows them ready to paste.
 """
 
 from __future__ import annotations
@@ -73,10 +72,6 @@ def quoted(cell: object) -> str:
     return f"'{shown(cell, 40)}'"
 
 
-def _bare(cell: object) -> str:
-    return shown(cell, 40)
-
-
 @dataclass
 class BadCells:
     """The cells of one column that are no numbers.
@@ -105,13 +100,12 @@ class BadCells:
 
     def describe(self, hint: str, rows: int) -> str:
         """Return what is wrong, and what to do."""
-        show = quoted if self.quotes else _bare
-        first, *others = self.cells
+        first, *others = [quoted(cell) if self.quotes else shown(cell, 40) for cell in [*self.cells][: _NAMED + 1]]
         more = ""
         if self.count > 1:
-            such = f", such as {', '.join(map(show, others[:_NAMED]))}" if others else ""
+            such = f", such as {', '.join(others)}" if others else ""
             more = f" The same holds for {self.count - 1:,} more of its {rows:,} cells{such}."
-        return f"{self.place}: {show(first)} {self.why}.{more}{hint}"
+        return f"{self.place}: {first} {self.why}.{more}{hint}"
 
 
 class Findings:
@@ -151,18 +145,15 @@ class Findings:
             self.more_rows += 1
 
     def raise_if_any(self, rows: int) -> None:
-        """Raise if something is wrong.
-
-        Raises:
-            TableError: With all of it, and options that would read it.
-        """
+        """Raise if something is wrong."""
         if not (self.columns or self.rows or self.mixed):
             return
         problems = list(self.rows)
         if self.more_rows:
             problems[-1] += f" So have {self.more_rows:,} more rows another number of cells."
         fixes: dict[str, Any] = {}
-        if self.rows and (sign := self._one_sign()) is not None:
+        sign = next(iter(self.comments)) if len(self.comments) == 1 else None
+        if sign is not None:
             fixes["comment"] = sign
             problems[-1] += f" If it is a comment, set {KEY}.comment = {to_toml(sign)}."
         described = {name: {cell: describe_cell(cell) for cell in bad.cells} for name, bad in self.columns.items()}
@@ -179,14 +170,9 @@ class Findings:
             problems.append(problem)
             if name != self._target:
                 fixes["ignore"] = [*fixes.get("ignore", ()), name]
-        raise TableError(problems, fixes if self._can_help(fixes) else {}, marked=marked)
-
-    def _can_help(self, fixes: Mapping[str, Any]) -> bool:
-        """Return whether options mend all that is wrong."""
-        return bool(fixes) and (not self.rows or "comment" in fixes) and self._target not in self.mixed
-
-    def _one_sign(self) -> str | None:
-        return next(iter(self.comments)) if len(self.comments) == 1 else None
+        # options are no help unless they mend all that is wrong
+        can_help = (not self.rows or "comment" in fixes) and self._target not in self.mixed
+        raise TableError(problems, fixes if can_help else {}, marked=marked)
 
     def _choose_form(self, described: Iterable[Mapping[str, Cell]]) -> NumberForm:
         """Return how numbers are written such that most cells are, without units."""
@@ -280,8 +266,6 @@ def to_toml(value: Any) -> str:
     return str(value)
 
 
-# All that is wrong with a table, and the options that read it
-
 _ATTEMPTS = 12
 
 _LESS = frozenset({"ignore", "missing", "missing_marks"})
@@ -289,7 +273,10 @@ _LESS = frozenset({"ignore", "missing", "missing_marks"})
 
 
 def advise(error: TableError, options: Mapping[str, Any], load: Callable[[dict[str, Any]], object]) -> TableError:
-    """Return an error that tells of everything that is wrong, with options to paste if there are some that read it."""
+    """Return an error that tells of everything that is wrong, with options to paste if there are some that read it.
+
+    Each attempt to `load` by options that were mended may meet more that is wrong.
+    """
     problems = list(error.problems)
     tried = dict(options)
     marked = set(error.marked)
@@ -313,7 +300,10 @@ def advise(error: TableError, options: Mapping[str, Any], load: Callable[[dict[s
         else:
             reads = True
             break
-    ending = [f"With these options in place of its {KEY} the recipe reads this table:", *_block(tried)] if reads else []
+    ending: list[str] = []
+    if reads:
+        ending = [f"With these options in place of its {KEY} the recipe reads this table:", f"[{KEY}]"]
+        ending += [f"{key} = {to_toml(value)}" for key, value in tried.items()]
     return TableError("\n".join([*bounded(problems), *ending]))
 
 
@@ -331,8 +321,3 @@ def merge(options: Mapping[str, Any], fixes: Mapping[str, Any]) -> dict[str, Any
     if merged.get("categories") and ignored:
         merged["categories"] = [name for name in merged["categories"] if name not in ignored]
     return merged
-
-
-def _block(options: Mapping[str, Any]) -> list[str]:
-    """Return options as the lines of a TOML table."""
-    return [f"[{KEY}]", *(f"{key} = {to_toml(value)}" for key, value in options.items())]

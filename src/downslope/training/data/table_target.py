@@ -50,11 +50,7 @@ class Target:
 
 
 def learn_target(columns: Columns, learned: Columns, options: Options, *, is_class: bool) -> tuple[Target, str]:
-    """Return what the target is, and a sentence on what else it may be, or nothing.
-
-    Raises:
-        DataError: If it cannot be what it is said to be.
-    """
+    """Return what the target is, and a sentence on what else it may be, or nothing."""
     if is_class:
         names, hint = _class_names(columns, options)
         return Target(column=options.target, names=names), hint
@@ -87,11 +83,7 @@ def want_target(is_class: bool, hint: str = ' If it names classes, use train.los
 
 
 def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], str]:
-    """Return the classes, and what to do if they are none: a hint where they may be numbers, or nothing.
-
-    Raises:
-        DataError: If they are numbers: fractions, or whole ones of which most examples have one of their own.
-    """
+    """Return the classes, and what to do if they are none: a hint where they may be numbers, or nothing."""
     target = options.target
     labels = [label for label in columns.words[target] if label is not None]
     names = order_classes(labels)

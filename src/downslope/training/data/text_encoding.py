@@ -1,8 +1,4 @@
-"""How the characters of a text file are stored: which encodings there are, and where a file is not in the one given.
-
-What lives here: names of encodings, and messages that name the byte. What does not: what the text means
-(`table_csv.py`).
-"""
+"""How the characters of a text file are stored: which encodings there are, and where a file is not in the one given."""
 
 from __future__ import annotations
 
@@ -26,9 +22,6 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.B
 
 def check_encoding(name: str) -> str:
     """Return Python's own name of an encoding.
-
-    Raises:
-        DataError: If there is none of this name, or it is none of text.
 
     Example:
         >>> check_encoding("UTF8"), check_encoding("latin-1")

@@ -40,11 +40,7 @@ class Measurements:
         return fields | noise_and_signal(result.leaf_norms)
 
     def sharpness(self, step: int) -> dict[str, Any] | None:
-        """Return the row of the curvature before this step, or None if it is not due.
-
-        Raises:
-            DataError: If the model cannot be differentiated twice.
-        """
+        """Return the row of the curvature before this step, or None if it is not due."""
         if self._sharpness_every is None or step % self._sharpness_every:
             return None
         found = measure_sharpness(self._task, step)

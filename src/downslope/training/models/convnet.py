@@ -93,22 +93,12 @@ class MeanOverPlaces(nn.Module):
 
 
 def build(model: Model, dataset: Dataset) -> nn.Module:
-    """Return the network that a recipe asks for; see `build_convnet`."""
-    refuse_hidden("convnet", model.hidden, "channels, blocks, kernel, norm, groups")
-    return build_convnet(dataset, read_options(Options, model.options, "model"))
+    """Return the network for signals, (length,) or (channels, length), or images, (channels, height, width).
 
-
-def build_convnet(dataset: Dataset, options: Options) -> nn.Sequential:
-    """Return the network.
-
-    Args:
-        dataset: The data. An example is a signal (length,) or (channels, length), an image (channels, height, width),
-            or an image of `image_shape` laid out flat.
-        options: Its size.
-
-    Raises:
-        DataError: If the inputs have another shape.
+    An example of one dimension whose data have an `image_shape` is an image laid out flat.
     """
+    refuse_hidden("convnet", model.hidden, "channels, blocks, kernel, norm, groups")
+    options = read_options(Options, model.options, "model")
     inputs = dataset.train_inputs
     check_inputs("convnet", dataset, SHAPES, (2, 3, 4))
     layers: list[tuple[str, nn.Module]] = []

@@ -79,21 +79,9 @@ class Recurrence(nn.Module):
 
 
 def build(model: Model, dataset: Dataset) -> nn.Module:
-    """Return the network that a recipe asks for; see `build_gru`."""
+    """Return the network for sequences of numbers, (steps,), or of vectors, (steps, features)."""
     refuse_hidden("gru", model.hidden, "units, layers")
-    return build_gru(dataset, read_options(Options, model.options, "model"))
-
-
-def build_gru(dataset: Dataset, options: Options) -> nn.Sequential:
-    """Return the network.
-
-    Args:
-        dataset: The data. An example is a sequence of numbers (steps,) or of vectors (steps, features).
-        options: Its size.
-
-    Raises:
-        DataError: If the inputs have another shape.
-    """
+    options = read_options(Options, model.options, "model")
     inputs = dataset.train_inputs
     check_inputs("gru", dataset, SHAPES, (2, 3))
     features = 1 if inputs.ndim == 2 else inputs.shape[2]

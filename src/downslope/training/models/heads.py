@@ -35,16 +35,9 @@ def build_head(model: str, features: int, dataset: Dataset) -> list[tuple[str, n
 
 
 def check_inputs(model: str, dataset: Dataset, wanted: str, dimensions: Container[int]) -> None:
-    """Raise unless inputs are floating-point numbers of a number of dimensions that the model knows.
+    """Raise DataError unless inputs are floating-point numbers of a number of dimensions that the model knows.
 
-    Args:
-        model: The model's name, for the message.
-        dataset: The data.
-        wanted: The shapes it knows, in words.
-        dimensions: How many dimensions a tensor of inputs may have, the examples' included.
-
-    Raises:
-        DataError: If they are not.
+    `wanted` names these shapes in words; `dimensions` are counted with that of the examples.
     """
     inputs = dataset.train_inputs
     if not inputs.dtype.is_floating_point or inputs.ndim not in dimensions or 0 in inputs.shape:

@@ -44,11 +44,7 @@ class Bowl(nn.Module):
 
 
 def build(model: Model, dataset: Dataset) -> nn.Module:
-    """Return the bowl.
-
-    Raises:
-        DataError: If the data are not points of 100 numbers, or options are given.
-    """
+    """Return the bowl."""
     refuse_options("quadratic_deep", model.options, "model")
     refuse_hidden("quadratic_deep", model.hidden, "none")
     shape = tuple(dataset.train_inputs.shape)

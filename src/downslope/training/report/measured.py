@@ -36,16 +36,19 @@ _END = 0.25
 
 def measured_of_one(run: RunData) -> list[Panel]:
     """Return the panels of what a single run measured of itself; empty if it measured nothing."""
+    groups = range(len(group_names(run)))
     names = group_names(run)[:COLOURS]
+    normalised = any(len(_series(run, "weight_norm_predicted", group)) for group in groups)
+    lrs = {tuple(_series(run, "lr", group).values.tolist()) for group in range(len(names))}
     found: list[Panel | None] = [
         _by_group(run, names, "rotation", "Rotation per step, degrees",
                   "The angle by which a group's weights turn in a step, root mean square."),
         _by_group(run, names, "weight_norm", "Weight norm by group", "")
-        if len(names) > 1 or _has(run, "weight_norm_predicted") else None,
+        if len(names) > 1 or normalised else None,
         _by_group(run, names, "update_ratio", "Update over weights",
                   "Length of a step's update over that of the weights it changes."),
         _by_group(run, names, "grad_norm", "Gradient norm by group", "Before clipping.") if len(names) > 1 else None,
-        _by_group(run, names, "lr", "Learning rate by group", "") if _lrs_differ(run, names) else None,
+        _by_group(run, names, "lr", "Learning rate by group", "") if len(lrs) > 1 else None,
         _noise_panel(run),
         _sharpness_panel(run),
     ]  # fmt: skip
@@ -208,15 +211,6 @@ def _of_group(rows: Sequence[Any], quantity: str, group: int) -> list[dict[str, 
         for row in rows
         if isinstance(values := row.get(quantity), list) and group < len(values)
     ]
-
-
-def _has(run: RunData, quantity: str) -> bool:
-    return any(len(_series(run, quantity, group)) for group in range(len(group_names(run))))
-
-
-def _lrs_differ(run: RunData, names: Sequence[str]) -> bool:
-    found = {tuple(_series(run, "lr", group).values.tolist()) for group in range(len(names))}
-    return len(found) > 1
 
 
 def _numbers(rows: Sequence[Any], quantity: str, group: int) -> np.ndarray[Any, Any]:

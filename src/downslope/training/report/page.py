@@ -62,11 +62,7 @@ def write_report(
 
 
 def render(runs: Sequence[RunData], data: Dataset | None = None) -> str:
-    """Return the page as HTML.
-
-    Raises:
-        MissingDependencyError: If matplotlib or jinja2 is not installed.
-    """
+    """Return the page of one run or several as HTML; `data` as in `write_report`."""
     try:
         import jinja2
     except ImportError:

@@ -29,11 +29,7 @@ _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 
 
 def draw(panel: Panel) -> str:
-    """Return a panel as an ``<svg>`` element.
-
-    Raises:
-        MissingDependencyError: If matplotlib is not installed.
-    """
+    """Return a panel as an ``<svg>`` element."""
     with style("a report"):
         figure, axes = _axes(_BOX)
         for line in panel.lines:
@@ -58,11 +54,7 @@ def draw(panel: Panel) -> str:
 def draw_progress(found: Sequence[Session]) -> str | None:
     """Return steps over wall time as an ``<svg>`` element: one line for each process, broken where none ran.
 
-    Returns:
-        None if too few events carry a time and a step for a picture to tell more than the table.
-
-    Raises:
-        MissingDependencyError: If matplotlib is not installed.
+    None if too few events carry a time and a step for a picture to tell more than the table.
     """
     lines = [
         [(time, step) for time, step in zip(session.times, session.steps, strict=True) if step is not None]

@@ -52,7 +52,7 @@ class Series:
 
 
 def collect(rows: Iterable[Mapping[str, Any]], name: str) -> Series:
-    """Return the series `name` of those rows that have it.
+    """Return the series `name` of those log rows that have it; a value is a number, or "nan", "inf" or "-inf".
 
     Example:
         >>> collect([{"step": 0, "loss": 2.5}, {"step": 1, "loss": "nan"}], "loss").values
@@ -106,12 +106,10 @@ def without_repeats(series: Series) -> Series:
 
 
 def thin(series: Series, stretches: int) -> Series:
-    """Return a series of few points that looks the same: the smallest and the largest value of each stretch.
+    """Return a series of few points that looks the same: the smallest and the largest value of each equal stretch.
 
     Extremes survive, whatever their width; so do the first and the last value, and a gap wherever a stretch has one.
-
-    Returns:
-        The series itself if it is short enough already.
+    The series itself is returned if it is short enough already.
     """
     count = len(series)
     if count <= 4 * stretches:

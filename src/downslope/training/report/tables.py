@@ -80,7 +80,7 @@ def headlines(run: RunData) -> list[Headline]:
 
 
 def story(found: Sequence[Session]) -> list[str]:
-    """Return what happened, a sentence for each process."""
+    """Return what happened by the clock, a sentence for each process in their order."""
     sentences: list[str] = []
     for index, session in enumerate(found):
         anew = " anew" if index else ""
@@ -100,10 +100,9 @@ def story(found: Sequence[Session]) -> list[str]:
 
 
 def wall_time(found: Sequence[Session]) -> tuple[float, bool] | None:
-    """Return the wall time of all processes together, or None if no event carries a time.
+    """Return the seconds of all processes, or None if no event carries a time, and whether these are all.
 
-    Returns:
-        Seconds, and whether that is all: of a process that ended without a word only a part is known.
+    Of a process that ended without a word only a part is known.
     """
     if not any(session.times for session in found):
         return None
@@ -202,13 +201,17 @@ def spikes(run: RunData) -> tuple[int, str]:
 
 def rewinds(run: RunData) -> str:
     """Return how often training went back to a checkpoint, why, and what it left out; "" if never."""
-    rows = run.kind("rewind")
     texts = [
         f"at step {whole(row['step'])}, where {'the loss leapt up' if 'bound' in row else 'a gradient was not finite'},"
         f" to the checkpoint of step {whole(row['to'])}"
-        for row in rows[:_SHOWN]
+        for row in run.kind("rewind")
     ]
-    return "; ".join([*texts, *(["and more"] if len(rows) > _SHOWN else [])])
+    return _some(texts, "; ")
+
+
+def _some(texts: Sequence[str], between: str = ", ") -> str:
+    """Return the first texts, and whether there are more."""
+    return between.join([*texts[:_SHOWN], *(["and more"] if len(texts) > _SHOWN else [])])
 
 
 def _ranges(steps: Sequence[int]) -> tuple[int, str]:
@@ -218,15 +221,13 @@ def _ranges(steps: Sequence[int]) -> tuple[int, str]:
             ranges[-1][1] = step
         else:
             ranges.append([step, step])
-    texts = [whole(low) if low == high else f"{whole(low)}\N{EN DASH}{whole(high)}" for low, high in ranges[:_SHOWN]]
-    return len(steps), ", ".join([*texts, *(["and more"] if len(ranges) > _SHOWN else [])])
+    texts = [whole(low) if low == high else f"{whole(low)}\N{EN DASH}{whole(high)}" for low, high in ranges]
+    return len(steps), _some(texts)
 
 
 def plateaus(run: RunData) -> str:
     """Return when the learning rate was reduced on a plateau, and to what; "" if never."""
-    rows = run.kind("plateau")
-    texts = [f"to {_text(row.get('lr'))} after step {whole(row['step'])}" for row in rows[:_SHOWN]]
-    return ", ".join([*texts, *(["and more"] if len(rows) > _SHOWN else [])])
+    return _some([f"to {_text(row.get('lr'))} after step {whole(row['step'])}" for row in run.kind("plateau")])
 
 
 def differences(runs: Sequence[RunData]) -> list[tuple[str, list[str | None]]]:

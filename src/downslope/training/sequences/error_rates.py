@@ -44,9 +44,6 @@ def count_errors(
         answers: Numbers of symbols.
         references: For each answer all that are right; the nearest counts.
 
-    Raises:
-        MissingDependencyError: If rapidfuzz is not installed.
-
     Example:
         >>> count_errors([(1, 2, 3), (4,)], [[(1, 3)], [(5, 6), (4,)]])
         [(1, 2), (0, 1)]

@@ -103,11 +103,7 @@ def read_pairs(source: str | Path, dataset: Dataset) -> tuple[Dataset, Examples]
 
 
 def respell(found: Dataset, form: Dataset) -> Dataset:
-    """Return the held-out examples of data in the symbols of a run (`form`) that learned from other data.
-
-    Raises:
-        DataError: If none of them has only symbols that the run knows.
-    """
+    """Return the held-out examples of data in the symbols of a run (`form`) that learned from other data."""
     now, then = cast("Sequences", found.sequences), cast("Sequences", form.sequences)
     lines = Lines(total=len(found.held_out_inputs))
     for number, (row, references) in enumerate(zip(found.held_out_inputs.tolist(), now.references, strict=True)):
