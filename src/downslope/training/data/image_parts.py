@@ -14,7 +14,6 @@ from downslope.training.data.image_files import sorted_entries
 
 _TRAIN = frozenset({"train", "training", "trn", "训练", "訓練"})
 
-
 _HELD_OUT = (
     frozenset({"heldout", "holdout", "留出"}),
     frozenset({"val", "valid", "validation", "validate", "dev", "development", "eval", "evaluation", "验证", "驗證"}),
@@ -22,7 +21,6 @@ _HELD_OUT = (
 )
 """Names of what is held out, in small letters without signs. Of several kinds the first is held out: what a test is for
 should not be looked at while training."""
-
 
 _SHARED = 2
 """Sub-folders of one name in two folders from which on these look like parts: a class each, in both."""

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 _BYTES = 4
 """What a pixel of one channel takes in memory."""
 
-
 _NOTES = 3
 """How many of Pillow's remarks are passed on."""
 

@@ -20,10 +20,8 @@ from downslope.training.data.table_problems import TableError
 
 NumberArray = np.ndarray[Any, np.dtype[np.float64]]
 
-
 _INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the index of a table in a Parquet file, if it has no name."""
-
 
 MOST_COLUMNS = 100_000
 """How many columns a table may have."""

@@ -22,7 +22,6 @@ from downslope.training.data.table_problems import KEY, TableError, to_toml
 _TOGETHER = 1024
 """How many columns are worked on at once: thousands one by one would take seconds."""
 
-
 _MANY = 2000
 """Up to so many words are searched for the one that a person may have meant."""
 

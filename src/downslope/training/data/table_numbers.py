@@ -44,7 +44,6 @@ _AFTER = re.compile(r".*[0-9.]\s*([^\W\d_]{1,4}[²³]?|[^\w\s][^\W\d_]{0,2})", r
 _SIGNS = "%‰°"
 """What may be a unit besides currencies and words: `<5` and `~5` say something about the number itself."""
 
-
 Kind = Literal["missing", "date", "infinite", "word"]
 
 

@@ -35,10 +35,8 @@ from downslope.training.data.text_encoding import check_encoding, find_bad_byte,
 _FIRST = 100
 """How many rows are looked at to see whether each has one cell more, or less, than the first line has names."""
 
-
 _COMMENTS = ("#", "//", "%", "--", ";;")
 """What comments begin with elsewhere."""
-
 
 _UNUSUAL = re.compile(r"(?:^|,)\s*[+-]?0[0-9]|_")
 """What Python takes for a number and a table may mean otherwise: leading zeros, as of a code, and 1_000."""
