@@ -61,6 +61,7 @@ class Encoding:
         numeric = [number for number, name in enumerate(self.features) if name in self.centres]
         for some in (numeric[begin : begin + _TOGETHER] for begin in range(0, len(numeric), _TOGETHER)):
             names = [self.features[number] for number in some]
+            # a column to a row of the block, so that each is worked on along memory
             block = np.array([columns.numbers[name] for name in names])
             centres = np.array([self.centres[name] for name in names])
             encoded[:, [begins[number] for number in some]] = ((block - centres[:, :1]) / centres[:, 1:]).T
@@ -76,11 +77,7 @@ class Encoding:
         return encoded
 
     def encode_known(self, columns: Columns) -> tuple[NumberArray32, Indices, dict[int, str]]:
-        """Return the inputs of those rows that can be encoded, float32, which rows these are, and why the others not.
-
-        Returns:
-            Shape (usable, inputs); indices of rows, shape (usable,); row -> a sentence that names place and cell.
-        """
+        """Return inputs, (usable, inputs), of the rows that can be encoded, their indices, and row -> why not."""
         refused: dict[int, str] = {}
         for name in self.features:
             if name not in self.filling:

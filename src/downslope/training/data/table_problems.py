@@ -175,8 +175,9 @@ class Findings:
         raise TableError(problems, fixes if can_help else {}, marked=marked)
 
     def _choose_form(self, described: Iterable[Mapping[str, Cell]]) -> NumberForm:
-        """Return how numbers are written such that most cells are, without units."""
+        """Return how numbers are written such that most of the refused cells are numbers, units aside."""
         bare = NumberForm(decimal=self._form.decimal, thousands=self._form.thousands)
+        # what the options say stays; a comma is no decimal one where other cells have points
         allowed = [
             form
             for form in FORMS
@@ -201,6 +202,7 @@ class Findings:
         units = {found.unit for found in read.values()} - {""}
         good = rows - bad.count
         marks = [cell.strip() for cell in left]
+        # a few words among numbers stand for missing ones; a column of little else is one of words
         are_marks = all(found.kind in {"missing", "infinite"} for found in left.values()) or (
             len(left) <= _FEW_MARKS and 2 * sum(bad.cells[cell] for cell in left) < rows
         )
@@ -232,7 +234,7 @@ class Findings:
             return hint, {} if name == self._target else {"ignore": [name]}
         if name == self._target:
             return bad.hint, {}
-        different = len(bad.cells) + (rows > bad.count)
+        different = len(bad.cells) + (rows > bad.count)  # the numbers of the column count as one word more
         few = 1 < different <= _FEW_WORDS and len(bad.cells) < max(bad.count, 2)
         return bad.hint, {"categories" if few else "ignore": [name]}
 

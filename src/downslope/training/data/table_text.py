@@ -316,7 +316,7 @@ class _Numbers:
 
     def row(self, cells: Sequence[str], line: int, *, is_first: bool) -> Sequence[float]:
         """Return the numbers of a row, NaN where a cell is missing or none."""
-        if self._form.is_plain:
+        if self._form.is_plain:  # the usual row is read at once, not cell by cell
             joined = ",".join(cells)
             if joined.isascii() and _UNUSUAL.search(joined) is None:
                 try:

@@ -24,7 +24,9 @@ from downslope.training.report.series import (
     without_repeats,
 )
 
-TRAIN, HELD_OUT, AVERAGED = 0, 1, 2
+_TRAIN, _HELD_OUT, _AVERAGED = 0, 1, 2
+"""Colours of a single run's lines."""
+
 HELD, HELD_AVERAGED = "held-out", "held-out, averaged weights"
 LOG_FROM = 30
 """A positive quantity whose largest value is so many times its smallest gets a logarithmic axis."""
@@ -146,20 +148,20 @@ def panels_of_one(run: RunData) -> list[Panel]:
     averaged = {"loss": "ema_loss", "accuracy": "ema_accuracy"}
     found: list[Panel | None] = []
     for name in ("loss", "accuracy"):
-        lines = _smoothed("train", train[name], TRAIN, background=name == "loss")
-        lines += line_of(HELD, held_out[name], HELD_OUT, "dots")
-        lines += line_of(HELD_AVERAGED, held_out[averaged[name]], AVERAGED, "dots")
+        lines = _smoothed("train", train[name], _TRAIN, background=name == "loss")
+        lines += line_of(HELD, held_out[name], _HELD_OUT, "dots")
+        lines += line_of(HELD_AVERAGED, held_out[averaged[name]], _AVERAGED, "dots")
         found.append(_panel(name, lines, run))
     for name in [name for name in run.metrics if name not in averaged]:
-        lines = line_of(HELD, held_out[name], HELD_OUT, "dots")
+        lines = line_of(HELD, held_out[name], _HELD_OUT, "dots")
         if f"ema_{name}" in held_out:
-            lines += line_of(HELD_AVERAGED, held_out[f"ema_{name}"], AVERAGED, "dots")
+            lines += line_of(HELD_AVERAGED, held_out[f"ema_{name}"], _AVERAGED, "dots")
         found.append(_panel(name, lines, run))
-    found += [_panel(name, line_of(name, train[name], TRAIN), run) for name in ("lr", "effective_lr")]
-    found.append(_panel("grad_norm", _smoothed("gradient norm", train["grad_norm"], TRAIN, background=True), run))
-    found.append(_panel("weight_norm", line_of("weight norm", train["weight_norm"], TRAIN), run))
+    found += [_panel(name, line_of(name, train[name], _TRAIN), run) for name in ("lr", "effective_lr")]
+    found.append(_panel("grad_norm", _smoothed("gradient norm", train["grad_norm"], _TRAIN, background=True), run))
+    found.append(_panel("weight_norm", line_of("weight norm", train["weight_norm"], _TRAIN), run))
     moving = [name for name in ("momentum", "weight_decay") if _moves(run, name)]
-    found += [_panel(name, line_of(name, train[name], TRAIN), run) for name in moving]
+    found += [_panel(name, line_of(name, train[name], _TRAIN), run) for name in moving]
     return [panel for panel in found if panel is not None]
 
 
