@@ -10,16 +10,12 @@ from downslope.core.errors import DownslopeError
 from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
 GOOD = "area,rooms,district,price\n10,2,north,100\n20,3,south,200\n30,3,east,300\n40,4,north,400\n"
 HINT = (
     ' If its words are to count, set data.options.categories = ["{0}"]; to leave it out, data.options.ignore = ["{0}"].'
 )
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
 
 
 def message_of(options, loss="mse", seed=0):

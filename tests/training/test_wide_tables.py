@@ -13,11 +13,7 @@ from downslope.training.data.table_columns import MOST_COLUMNS, TableFile
 from downslope.training.data.table_encoding import Encoding, want_features
 from downslope.training.data.table_options import Options
 
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 class Name(str):
