@@ -28,12 +28,8 @@ def load(recipe: Recipe) -> Dataset:
     pixels, labels = _read()
     inputs = torch.from_numpy((pixels / 16).astype(np.float32))
     targets = torch.from_numpy(labels.astype(np.int64))
-    return check(
-        recipe.data.name,
-        recipe.train.loss,
-        {**split(recipe.data, recipe.seed, inputs, targets), "classes": 10},
-        image_shape=(8, 8),
-    )
+    table = {**split(recipe.data, recipe.seed, inputs, targets), "classes": 10}
+    return check(recipe.data.name, recipe.train.loss, table, image_shape=(8, 8))
 
 
 def _read() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

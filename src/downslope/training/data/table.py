@@ -95,12 +95,8 @@ def _load(recipe: Recipe) -> Dataset:
             "held_out_targets": target.encode(held_out),
         }
     if is_class:
-        check_classes(
-            target.names,
-            table["train_targets"],
-            f"{place_of(recipe.data.name)}: column `{shown(options.target)}`",
-            hint,
-        )
+        origin = f"{place_of(recipe.data.name)}: column `{shown(options.target)}`"
+        check_classes(target.names, table["train_targets"], origin, hint)
         table["classes"] = len(target.names)
     return replace(
         check(recipe.data.name, loss, table),
@@ -116,12 +112,10 @@ def _choose_features(file: TableFile, options: Options, notes: list[str]) -> tup
     ignored = {options.target, *options.ignore}
     left_out = _leave_out(file, ignored, notes) if options.features is None else set[str]()
     present = {*file.places, *file.repeated, *(file.names[place] for place in file.nameless)}
-    for key in ("features", "ignore", "categories"):
-        if key == "ignore":
-            file.check_names([name for name in options.ignore if name not in present], f"{KEY}.ignore names it")
-        else:
-            file.check_names(getattr(options, key) or (), f"{KEY}.{key} names it")
-    file.check_names((options.target,), f"{KEY}.target names it")
+    absent = [name for name in options.ignore if name not in present]
+    asked = {"features": options.features or (), "ignore": absent, "categories": options.categories}
+    for key, names in {**asked, "target": (options.target,)}.items():
+        file.check_names(names, f"{KEY}.{key} names it")
     features = options.features
     if features is None:
         ignored |= left_out
