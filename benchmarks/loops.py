@@ -1,7 +1,7 @@
 """Whole training loops on one model and one set of batches: ours as its users call it, and others' as theirs do.
 
-Each loop is a function of a number of steps, and the time of a step is what more steps take more: what a loop does
-once, before the first step and after the last, is thereby left out.
+Each loop is a function of a number of steps. The time of a step is what more steps take more: what a loop does once,
+before the first step and after the last, is thereby left out.
 
 All shuffle the same examples, take the same batches of 32, and step by Nesterov momentum with weight decay. Beside
 that, each does what it does by default: ours watches for gradients that are not finite and logs every step (and once
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from models import build, keras_model
 
 Loop = Callable[[int], object]
 """Trains for so many steps, from the beginning."""
@@ -35,15 +36,13 @@ STEPS = {"mlp": (200, 1200), "conv": (15, 65)}
 MOST_BATCHES = 50
 MODELS = {
     "mlp": '{ name = "mlp", hidden = [128] }',
-    "conv": '{ name = "loops:model", options = { name = "conv" } }',
+    "conv": '{ name = "models:model", options = { name = "conv" } }',
 }
 """The recipe's model: the built-in one of these shapes, or one's own."""
 
 
 def examples(name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return the inputs and labels of a model's training set: `MOST_BATCHES` batches."""
-    from train_step import build
-
     shape = build(name)[1].shape[1:]
     rng = np.random.default_rng(0)
     count = BATCH * MOST_BATCHES
@@ -60,13 +59,6 @@ def data(name: str) -> dict[str, Any]:
         "held_out_targets": labels[:BATCH],
         "classes": 10,
     }
-
-
-def model(dataset: object, name: str) -> Any:  # noqa: ARG001 - `downslope train` passes the data
-    """Return the model for `downslope train`."""
-    from train_step import build
-
-    return build(name)[0]
 
 
 def loops(name: str) -> dict[str, Loop]:
@@ -140,7 +132,6 @@ def _ours(name: str, *, log_every: int) -> Loop:
 def _torch(name: str, **way: Any) -> Loop:
     """Return the loop that a tutorial shows, on tensors in memory."""
     import torch
-    from train_step import build
 
     inputs, labels = map(torch.from_numpy, examples(name))
     loss_of = torch.nn.CrossEntropyLoss()
@@ -163,7 +154,6 @@ def _lightning(name: str) -> Loop:
     import lightning
     import torch
     from torch.utils.data import DataLoader, TensorDataset
-    from train_step import build
 
     for logger in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(logger).setLevel(logging.ERROR)
@@ -202,8 +192,6 @@ def _lightning(name: str) -> Loop:
 
 
 def _keras(name: str) -> Loop:
-    from train_step import keras_model
-
     inputs, labels = examples(name)
 
     def run(steps: int) -> None:

@@ -21,9 +21,10 @@ import keras_step
 import loops
 import tables
 from cells import CELLS
+from models import MODELS
 from tables import OURS, Table
 from timing import median_ratio
-from train_step import IN_BACKWARD, MODELS
+from train_step import IN_BACKWARD
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 import hypothesis
+import pytest
 
 from draws import NIGHTLY, draws
 
@@ -24,3 +26,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]
 """Doctests are looked for in every module, and two modules called conftest would be one."""
+
+
+@pytest.fixture
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work where relative paths lead to the test's own files."""
+    monkeypatch.chdir(tmp_path)

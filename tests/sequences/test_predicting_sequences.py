@@ -7,7 +7,7 @@ import torch
 from sequence_runs import REVERSE
 
 from downslope.cli.main import main
-from downslope.training.sequences.alignment import draw_attention
+from downslope.training.sequences.transcribe import draw_attention
 from house.source_tree import ROOT
 
 

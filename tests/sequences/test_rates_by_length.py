@@ -6,8 +6,8 @@ import pytest
 from sequence_runs import REVERSE, edits, reverse, train
 
 from downslope.cli.main import main
+from downslope.training.report.answers import look_at_lengths
 from downslope.training.report.data import read_runs
-from downslope.training.report.lengths import look_at_lengths
 from downslope.training.report.page import write_report
 from training.report_reader import Page
 

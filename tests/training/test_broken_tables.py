@@ -10,16 +10,12 @@ from downslope.core.errors import DownslopeError
 from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
 GOOD = "area,rooms,district,price\n10,2,north,100\n20,3,south,200\n30,3,east,300\n40,4,north,400\n"
 HINT = (
     ' If its words are to count, set data.options.categories = ["{0}"]; to leave it out, data.options.ignore = ["{0}"].'
 )
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
 
 
 def message_of(options, loss="mse", seed=0):
@@ -376,7 +372,7 @@ def test_parquet_says_what_is_missing(monkeypatch):
 
 def test_one_number_written_in_two_ways_is_refused():
     """`1` and `1.0` would be two classes; large whole numbers that differ in their last digit stay two."""
-    from downslope.training.data.table_encoding import order_classes
+    from downslope.training.data.class_names import order_classes
 
     with pytest.raises(DownslopeError, match=r"labels `1` and `1\.0` are one number written in two ways"):
         order_classes(["1", "2", "1.0"])

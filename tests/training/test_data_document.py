@@ -15,14 +15,10 @@ from downslope.training.data import load_data
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from house.documents import blocks
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
 PAGE = "data.md"
 RECIPES = [block for block in blocks("toml") if block.path.name == PAGE]
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
 
 
 def houses():

@@ -16,11 +16,7 @@ from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data, numpy_files
 from downslope.training.data.numpy_files import read_npy, read_npz
 
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def load(path, name="table", more=', target = "y"'):

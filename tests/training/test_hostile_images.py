@@ -15,13 +15,9 @@ from downslope.training.data import image_files, numpy_files
 from downslope.training.data.image_files import FORMATS, SUFFIXES, read_image
 from downslope.training.data.images import Options, _read_all
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
 
 
 def message_of(path, size=None):

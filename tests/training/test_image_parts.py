@@ -10,11 +10,7 @@ from downslope.core.errors import DownslopeError
 from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
 
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def make(*folders, each=1):

@@ -11,11 +11,7 @@ from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
 from downslope.training.data.image_files import read_image
 
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def save(path, pixels, mode=None, **options):

@@ -92,7 +92,7 @@ def test_a_run_from_before_goes_on_as_it_began(given, monkeypatch):
     with monkeypatch.context() as patch:  # as it was before: nothing stated, and false by default
         for module in (train, start_point):
             patch.setattr(module, "settle", lambda recipe, begun=None: recipe)
-        patch.setattr(table, "scales_target", lambda recipe, options, is_class: bool(options.standardize_target))
+        patch.setattr(table, "scales_target", lambda options, loss, is_class: bool(options.standardize_target))
         run(old, Path("whole"))
         run(old, Path("cut"), at=15)
     assert "standardize_target" not in Path("cut/recipe.toml").read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from downslope.training.folder.events import sessions
-from downslope.training.report.events import story, wall_time
+from downslope.training.report.tables import story, wall_time
 from training.report_runs import at
 
 KILLED_AND_RESUMED = [

@@ -14,7 +14,7 @@ from downslope.recipe.load import load_recipe
 from downslope.training.data import load_data
 from downslope.training.models import build_model
 from downslope.training.report import write_report
-from downslope.training.report.examples import summarise
+from downslope.training.report.answers import summarise
 from training.report_reader import Page
 from training.report_runs import build_run
 

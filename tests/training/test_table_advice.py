@@ -13,15 +13,11 @@ from downslope.training.data import load_data
 from downslope.training.data.table_numbers import NumberForm, describe_cell
 from draws import draws
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
 COUNT = 20
 REST = "\n[sgd]\nlr = 0.1\n[train]\nepochs = 1\n"
 BLOCK = "With these options in place of its data.options the recipe reads this table:\n"
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
 
 
 def load(options='path = "t.csv"\ntarget = "y"', loss="mse"):

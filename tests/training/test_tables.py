@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
+from downslope.training.data.class_names import order_classes
 from downslope.training.data.table_columns import Wanted
-from downslope.training.data.table_encoding import order_classes
-from downslope.training.data.table_files import TextFormat, open_table
+from downslope.training.data.table_files import open_table
+from downslope.training.data.table_options import Options
 from downslope.training.run.randomness import permutation
 from draws import draws
 
@@ -179,7 +180,7 @@ def test_what_was_written_is_read(cells, delimiter, quoting):
     """Any numbers and words, quoted where they must be, come back to the last bit."""
     with Path("any.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=delimiter, quoting=quoting).writerows([("x", "word"), *cells])
-    table = open_table("any.csv", TextFormat(delimiter=delimiter), "path")
+    table = open_table("any.csv", Options(path="any.csv", target="", delimiter=delimiter), "path")
     columns = table.read({"x": Wanted("number"), "word": Wanted("word")})
     assert columns.numbers["x"].tolist() == [number for number, _ in cells]
     assert columns.words["word"] == [word for _, word in cells]

@@ -7,17 +7,13 @@ import pytest
 
 from downslope.core.errors import DownslopeError
 from downslope.recipe.load import parse_recipe
-from downslope.training.data import load_data, table_columns, table_files
+from downslope.training.data import class_names, load_data, table_files
 from downslope.training.data.table import _choose_features
 from downslope.training.data.table_columns import MOST_COLUMNS, TableFile
 from downslope.training.data.table_encoding import Encoding, want_features
 from downslope.training.data.table_options import Options
 
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 class Name(str):
@@ -101,7 +97,7 @@ def test_more_columns_than_the_bound_are_refused_at_their_first_line(monkeypatch
 
 def test_a_name_that_is_not_there_is_no_search_through_all(monkeypatch):
     """Among very many names nobody is asked which was meant, and a message names the first of them alone."""
-    monkeypatch.setattr(table_columns, "did_you_mean", lambda *_: pytest.fail("it was searched for"))
+    monkeypatch.setattr(class_names, "did_you_mean", lambda *_: pytest.fail("it was searched for"))
     Path("t.csv").write_text(",".join(f"c{i}" for i in range(5000)) + "\n", encoding="utf-8")
     text = '[data]\nname = "table"\noptions = { path = "t.csv", target = "y" }\n[sgd]\nlr = 0.1\n[train]\nepochs = 1\n'
     with pytest.raises(DownslopeError) as caught:

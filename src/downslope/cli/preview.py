@@ -1,7 +1,4 @@
-"""What ``downslope train --dry-run`` shows: the run as it would be, nothing of it done.
-
-What lives here: the lines. What does not: where the run would go and what it would resume; that is the plan's.
-"""
+"""What ``downslope train --dry-run`` shows: the run as it would be, nothing of it done."""
 
 from __future__ import annotations
 
@@ -18,12 +15,7 @@ from downslope.training.run.task import Task, describe_settings
 
 
 def preview(task: Task, plan: Plan) -> str:
-    """Return the whole text.
-
-    Args:
-        task: The data, model and length of the run.
-        plan: Its folder, and what it would go on from.
-    """
+    """Return the whole text: of data, model and length, the run's folder, and what it would go on from."""
     parts = [_ahead(task, plan), *plan.notes, "", *task.lines(plan.folder), "", *_groups(task), "", *_schedules(task)]
     return "\n".join([*parts, "", "Nothing was trained or written: this is a dry run."])
 
@@ -66,16 +58,11 @@ def _shown(value: Any) -> str:
 def _schedules(task: Task) -> list[str]:
     """Return the table of the settings, where any parameter has them, and of each group whose lr or momentum is own."""
     recipe = task.recipe.in_steps(task.batches.steps_per_epoch)
-    all_have_their_own = all(
-        any(getattr(group, name) is not None for name in ("lr", "momentum", "dampening")) for group in recipe.groups
-    )
+    own = [group for group in recipe.groups if {"lr", "momentum", "dampening"} & group.changes().keys()]
+    all_have_their_own = len(own) == len(recipe.groups)
     unused = all_have_their_own and all(row["match"] is not None for row in task.facts()["groups"])
     tables: list[tuple[str, Settings]] = [] if unused else [("schedule", recipe.sgd)]
-    tables += [
-        (f"schedule of {', '.join(group.patterns)}", group.apply(recipe.sgd))
-        for group in recipe.groups
-        if any(getattr(group, name) is not None for name in ("lr", "momentum", "dampening"))
-    ]
+    tables += [(f"schedule of {', '.join(group.patterns)}", group.apply(recipe.sgd)) for group in own]
     lines: list[str] = []
     for title, settings in tables:
         lines += [title, schedule_table(settings, task.total_steps, task.batches.steps_per_epoch)]

@@ -14,14 +14,7 @@ from downslope.recipe.load import parse_recipe
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        words: What follows ``downslope recipes``.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command by what follows its name, and return the exit code."""
     parser = CommandParser(
         "recipes",
         summary=(

@@ -14,14 +14,7 @@ PAGE = "downslope-report.html"
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        words: What follows ``downslope report``.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command by what follows its name, and return the exit code."""
     parser = CommandParser(
         "report",
         summary=(

@@ -1,8 +1,4 @@
-"""Plain text tables and numbers for people.
-
-What lives here: alignment and rounding for a terminal. What does not: anything that a program reads; that is printed
-as JSON with every digit.
-"""
+"""Plain text tables and numbers for people, rounded; what programs read is printed as JSON with every digit."""
 
 from __future__ import annotations
 
@@ -12,11 +8,6 @@ from unicodedata import combining, east_asian_width
 
 def format_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, indent: int = 2) -> str:
     """Return a table, every column aligned to the right.
-
-    Args:
-        headers: One word or more for each column.
-        rows: The cells, as text.
-        indent: Spaces before each line.
 
     Example:
         >>> print(format_table(["step", "lr"], [["0", "0.1"], ["1000", "0.01"]]))

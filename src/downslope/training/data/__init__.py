@@ -1,8 +1,4 @@
-"""Data: from a recipe to examples in memory, split and checked.
-
-What lives here: the table of built-in data sets, one row and one file each, and the choice among them. What does not:
-batches and their order (`batches.py`).
-"""
+"""Data: from a recipe to examples in memory, split and checked; the built-in data sets have a file each."""
 
 from __future__ import annotations
 
@@ -35,9 +31,6 @@ DATA_SETS = {
 
 def load_data(recipe: Recipe) -> Dataset:
     """Return the recipe's data.
-
-    Args:
-        recipe: The recipe; see `own.load` for what a person's own function returns.
 
     Raises:
         DataError: If the data cannot be loaded, or are inconsistent; the message says what.

@@ -4,90 +4,75 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.core.shown import shown
+from downslope.recipe.schema import Data
 from downslope.training.data.dataset import PARTS, Dataset
 from downslope.training.run.randomness import permutation
 
-if TYPE_CHECKING:
-    from downslope.recipe.schema import Recipe
 
-
-def split(recipe: Recipe, inputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return examples in four parts, `data.held_out` of them held out, chosen by the seed alone.
-
-    Args:
-        recipe: The recipe.
-        inputs: Shape (examples, ...).
-        targets: Shape (examples, ...).
+def split(data: Data, seed: int, inputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return examples in four parts: `data.held_out` of them are held out, chosen by the seed alone.
 
     Raises:
         DataError: If there are not as many inputs as targets, or too few to split.
     """
     if len(inputs) != len(targets):
-        raise DataError(at(recipe, f"inputs and targets differ in length: {len(inputs)} and {len(targets)}."))
-    held_out = math.ceil(len(inputs) * recipe.data.held_out)
+        raise bad_data(data.name, f"inputs and targets differ in length: {len(inputs)} and {len(targets)}.")
+    held_out = math.ceil(len(inputs) * data.held_out)
     if held_out >= len(inputs):
-        raise DataError(
-            at(recipe, f"{len(inputs)} example(s) cannot be split with data.held_out = {recipe.data.held_out}.")
-        )
-    order = torch.from_numpy(permutation(recipe.seed, "held out", len(inputs)))
+        raise bad_data(data.name, f"{len(inputs)} example(s) cannot be split with data.held_out = {data.held_out}.")
+    order = torch.from_numpy(permutation(seed, "held out", len(inputs)))
     kept, out = order[held_out:], order[:held_out]
     return dict(zip(PARTS, (inputs[kept], targets[kept], inputs[out], targets[out]), strict=True))
 
 
-def check(recipe: Recipe, table: Mapping[str, Any], *, image_shape: tuple[int, int] | None = None) -> Dataset:
-    """Return a data set after checking that its parts are numbers, finite, and agree with one another.
+def check(name: str, loss: str, table: Mapping[str, Any], *, image_shape: tuple[int, int] | None = None) -> Dataset:
+    """Return a data set after checking that its parts are numbers, finite, and agree with one another and the loss.
 
     Args:
-        recipe: The recipe.
+        name: The recipe's `data.name`.
+        loss: Its `train.loss`.
         table: `train_inputs`, `train_targets`, `held_out_inputs`, `held_out_targets`, and perhaps `classes`.
         image_shape: As in `Dataset`.
-
-    Raises:
-        DataError: If they do not.
     """
     allowed = (*PARTS, "classes")
     for key in table:
         if key not in allowed:
-            raise DataError(
-                at(recipe, f"unknown key '{shown(key, 60)}'.{did_you_mean(str(key), allowed)} Use {one_of(allowed)}.")
-            )
+            guess = did_you_mean(str(key), allowed)
+            raise bad_data(name, f"unknown key '{shown(key, 60)}'.{guess} Use {one_of(allowed)}.")
     missing = [part for part in PARTS if part not in table]
     if missing:
-        raise DataError(at(recipe, f"the dict lacks {', '.join(missing)}."))
-    parts = {part: to_tensor(recipe, part, table[part]) for part in PARTS}
+        raise bad_data(name, f"the dict lacks {', '.join(missing)}.")
+    parts = {part: to_tensor(name, part, table[part]) for part in PARTS}
     for side in ("train", "held_out"):
         inputs, targets = parts[f"{side}_inputs"], parts[f"{side}_targets"]
         if len(inputs) != len(targets):
-            raise DataError(
-                at(recipe, f"{side}_inputs and {side}_targets differ in length: {len(inputs)} and {len(targets)}.")
-            )
+            both = f"{len(inputs)} and {len(targets)}"
+            raise bad_data(name, f"{side}_inputs and {side}_targets differ in length: {both}.")
     for what in ("inputs", "targets"):
         train, held_out = parts[f"train_{what}"], parts[f"held_out_{what}"]
         if train.shape[1:] != held_out.shape[1:] or train.dtype != held_out.dtype:
-            raise DataError(
-                at(
-                    recipe,
-                    f"train_{what} and held_out_{what} must agree in dtype and in the shape of one example; got "
-                    f"{train.dtype} {tuple(train.shape[1:])} and {held_out.dtype} {tuple(held_out.shape[1:])}.",
-                )
+            raise bad_data(
+                name,
+                f"train_{what} and held_out_{what} must agree in dtype and in the shape of one example; got "
+                f"{train.dtype} {tuple(train.shape[1:])} and {held_out.dtype} {tuple(held_out.shape[1:])}.",
             )
-    classes = _count_classes(recipe, parts, table.get("classes"))
+    classes = _count_classes(name, loss, parts, table.get("classes"))
     tensors: dict[str, Any] = dict(parts)  # as keyword arguments they would be checked against every field
-    return Dataset(name=recipe.data.name, **tensors, classes=classes, image_shape=image_shape)
+    return Dataset(name=name, **tensors, classes=classes, image_shape=image_shape)
 
 
-def to_tensor(recipe: Recipe, what: str, value: Any) -> torch.Tensor:
-    """Return an array or tensor as a tensor on the CPU, checked.
+def to_tensor(name: str, what: str, value: Any) -> torch.Tensor:
+    """Return an array or tensor as a tensor on the CPU, checked; NumPy's float64 becomes torch's default dtype.
 
     Args:
-        recipe: The recipe.
+        name: The recipe's `data.name`.
         what: What to call it in messages; integers whose name ends in "targets" become int64.
         value: A NumPy array, a tensor, or a list of numbers or of arrays of one shape; of at least one example.
 
@@ -95,108 +80,99 @@ def to_tensor(recipe: Recipe, what: str, value: Any) -> torch.Tensor:
         DataError: If it is anything else, complex, or holds inf or NaN.
     """
     if isinstance(value, tuple | list):
-        value = _from_list(recipe, what, cast("list[Any]", value))
+        value = _from_list(name, what, cast("list[Any]", value))
     if isinstance(value, np.ndarray):
-        value = _from_array(recipe, what, cast("np.ndarray[Any, Any]", value))
+        value = _from_array(name, what, cast("np.ndarray[Any, Any]", value))
     if not isinstance(value, torch.Tensor):
-        raise DataError(at(recipe, f"{what} must be a NumPy array, a tensor or a list; got {describe_kind(value)}."))
+        raise bad_data(name, f"{what} must be a NumPy array, a tensor or a list; got {describe_kind(value)}.")
     tensor = value.detach().cpu()
     if tensor.ndim == 0 or len(tensor) == 0:
-        raise DataError(at(recipe, f"{what} holds no example; its shape is {tuple(tensor.shape)}."))
+        raise bad_data(name, f"{what} holds no example; its shape is {tuple(tensor.shape)}.")
     if tensor.dtype.is_complex:
-        raise DataError(at(recipe, f"{what} is complex; use real numbers."))
+        raise bad_data(name, f"{what} is complex; use real numbers.")
     if tensor.dtype.is_floating_point:
         bad = (~torch.isfinite(tensor)).nonzero()
         if len(bad):
-            raise DataError(
-                at(recipe, f"{what} holds {len(bad)} number(s) that are inf or NaN, first in example {int(bad[0, 0])}.")
-            )
+            first = int(bad[0, 0])
+            raise bad_data(name, f"{what} holds {len(bad)} number(s) that are inf or NaN, first in example {first}.")
     elif what.endswith("targets"):
         tensor = tensor.to(torch.int64)
     return tensor
 
 
-def _from_array(recipe: Recipe, what: str, array: np.ndarray[Any, Any]) -> torch.Tensor:
+def _from_array(name: str, what: str, array: np.ndarray[Any, Any]) -> torch.Tensor:
     if array.dtype == np.float64:
         with np.errstate(over="ignore"):  # what is too large becomes inf, which is refused
             array = array.astype(torch.empty(0).numpy().dtype)
     try:
         return torch.from_numpy(np.array(array))  # a copy: a read-only or negatively strided array is no tensor
     except TypeError:
-        raise DataError(at(recipe, f"{what} has dtype {shown(array.dtype)}; use numbers.")) from None
+        raise bad_data(name, f"{what} has dtype {shown(array.dtype)}; use numbers.") from None
 
 
-def _from_list(recipe: Recipe, what: str, values: list[Any]) -> Any:
-    """Return a list of numbers, lists or arrays as one array or tensor.
-
-    Raises:
-        DataError: If they differ in shape, dtype or kind.
-    """
+def _from_list(name: str, what: str, values: list[Any]) -> Any:
+    """Return a list of numbers, lists or arrays as one array or tensor."""
     first = values[0] if values else None
     if isinstance(first, torch.Tensor | np.ndarray):
         for number, value in enumerate(values):
             if not isinstance(value, type(first)) or value.shape != first.shape or value.dtype != first.dtype:
-                raise DataError(
-                    at(
-                        recipe,
-                        f"all {what} must be of one shape and dtype; number {number} is {_describe(value)}, the first "
-                        f"one {_describe(first)}.",
-                    )
+                raise bad_data(
+                    name,
+                    f"all {what} must be of one shape and dtype; number {number} is {_describe(value)}, the first "
+                    f"one {_describe(first)}.",
                 )
         return torch.stack(values) if isinstance(first, torch.Tensor) else np.stack(values)
     try:
         return np.array(values)
     except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(at(recipe, f"{what} are a list that is no array: {shown(error)}.")) from None
+        raise bad_data(name, f"{what} are a list that is no array: {shown(error)}.") from None
 
 
 def _describe(value: Any) -> str:
     if isinstance(value, torch.Tensor | np.ndarray):
-        array = cast("Any", value)
-        return f"a {type(value).__name__} of shape {tuple(array.shape)} and dtype {array.dtype}"
+        return f"a {type(value).__name__} of shape {tuple(value.shape)} and dtype {value.dtype}"
     return f"of type {type(value).__name__}"
 
 
-def _count_classes(recipe: Recipe, parts: Mapping[str, torch.Tensor], given: Any) -> int | None:
+def _count_classes(name: str, loss: str, parts: Mapping[str, torch.Tensor], given: Any) -> int | None:
+    """Return how many classes integer targets name, `given` or as many as occur; None where targets are numbers."""
     targets = (parts["train_targets"], parts["held_out_targets"])
-    loss = recipe.train.loss
     if targets[0].dtype.is_floating_point:
         if loss == "cross_entropy":
-            raise DataError(
-                at(
-                    recipe,
-                    f"train.loss = 'cross_entropy' needs integer class indices as targets; got {targets[0].dtype}. "
-                    'Use integers, or train.loss = "mse" to fit numbers.',
-                )
+            raise bad_data(
+                name,
+                f"train.loss = 'cross_entropy' needs integer class indices as targets; got {targets[0].dtype}. "
+                'Use integers, or train.loss = "mse" to fit numbers.',
             )
         if given is not None:
-            raise DataError(at(recipe, f"`classes` is for integer targets; the targets are {targets[0].dtype}."))
+            raise bad_data(name, f"`classes` is for integer targets; the targets are {targets[0].dtype}.")
         return None
     if loss == "mse":
-        raise DataError(
-            at(
-                recipe,
-                "train.loss = 'mse' needs floating-point targets; got integers. "
-                'Convert them in your data function, or use train.loss = "cross_entropy".',
-            )
+        raise bad_data(
+            name,
+            "train.loss = 'mse' needs floating-point targets; got integers. "
+            'Convert them in your data function, or use train.loss = "cross_entropy".',
         )
     low, high = min(int(part.min()) for part in targets), max(int(part.max()) for part in targets)
     if low < 0:
-        raise DataError(at(recipe, f"targets are class indices from 0 upwards; the smallest is {low}."))
+        raise bad_data(name, f"targets are class indices from 0 upwards; the smallest is {low}.")
     if given is None:
         return high + 1
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise DataError(at(recipe, f"`classes` must be an integer >= 1; got {given!r}."))
+        raise bad_data(name, f"`classes` must be an integer >= 1; got {given!r}.")
     if high >= given:
-        raise DataError(
-            at(recipe, f"`classes` is {given}, so targets go from 0 to {given - 1}; the largest is {high}.")
-        )
+        raise bad_data(name, f"`classes` is {given}, so targets go from 0 to {given - 1}; the largest is {high}.")
     return given
 
 
-def at(recipe: Recipe, message: str) -> str:
-    """Return a message with the data set's name before it."""
-    return f"data.name = '{shown(recipe.data.name)}': {message}"
+def bad_data(name: str, message: str) -> DataError:
+    """Return an error that begins with the data set's name."""
+    return DataError(f"{place_of(name)}: {message}")
+
+
+def place_of(name: str) -> str:
+    """Return what messages call a data set."""
+    return f"data.name = '{shown(name)}'"
 
 
 def describe_kind(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Grapheme to phoneme: the CMU Pronouncing Dictionary, or a dictionary file of the same format.
 
-What lives here: reading the format, and the split. A line is a word, a space, and its phonemes; `WORD(2)` is a further
+A line is a word, a space, and its phonemes; `WORD(2)` is a further
 pronunciation of WORD; `;;;` begins a comment at the start of a line and `#` one at its end.
 
 References:
@@ -103,11 +103,6 @@ def load(recipe: Recipe) -> Dataset:
 
 def read_dictionary(text: str, name: str, *, stress: bool) -> Pronunciations:
     r"""Return each word's pronunciations, first ones first, without those that are alike.
-
-    Args:
-        text: Of a dictionary file.
-        name: What to call it in messages.
-        stress: Whether to keep the digits that mark stress.
 
     Raises:
         DataError: If a line is no entry, or there is none.

@@ -13,7 +13,7 @@ import torch
 from downslope.training.sequences.symbols import Sequences, lengths, trim
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Metric, Recipe
+    from downslope.recipe.schema import Data, Metric
 
 PARTS = ("train_inputs", "train_targets", "held_out_inputs", "held_out_targets")
 
@@ -60,11 +60,7 @@ class Examples:
         return self if count is None else self.take(range(min(count, len(self))))
 
     def take(self, wanted: Sequence[int]) -> Examples:
-        """Return some of them.
-
-        Args:
-            wanted: Indices among all, in the order in which they are to stand.
-        """
+        """Return those of these indices among all, in this order."""
         at = {place: number for number, place in enumerate(self.places())}
         chosen = [(new, at[old]) for new, old in enumerate(wanted) if old in at]
         inputs = torch.tensor([one for _, one in chosen], dtype=torch.int64)
@@ -103,15 +99,8 @@ class ExampleReader(Protocol):
         """
         ...
 
-    def held_out(self, recipe: Recipe) -> Examples:
-        """Return the examples that the recipe's own files hold out now, read as the run read them then.
-
-        Args:
-            recipe: The run's recipe.
-
-        Raises:
-            DataError: If they cannot be read any more.
-        """
+    def held_out(self, data: Data, seed: int) -> Examples:
+        """Return the examples that the recipe's own files hold out now, read as the run read them then."""
         ...
 
     def kept(self) -> Any:
@@ -156,11 +145,7 @@ class Dataset:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def take(self, examples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the inputs and targets of some training examples; sequences as long as the longest of these.
-
-        Args:
-            examples: int64 indices, shape (n,).
-        """
+        """Return inputs and targets of training examples by index; sequences as long as the longest of these."""
         # index_select copies rows; indexing by a tensor is general, and takes two to four times as long
         inputs, targets = self.train_inputs.index_select(0, examples), self.train_targets.index_select(0, examples)
         return (inputs, targets) if self.sequences is None else (trim(inputs), trim(targets))
@@ -182,11 +167,7 @@ class Dataset:
         return float(self.train_inputs.min()), float(self.train_inputs.max())
 
     def metrics(self, loss: str = "mse") -> tuple[Metric, ...]:
-        """Return what an evaluation on these data gives, the most telling one first.
-
-        Args:
-            loss: The recipe's loss; with "output" the model returns its loss, and no answers to compare.
-        """
+        """Return what an evaluation gives, the most telling first; a loss that is the output has no answers."""
         if self.sequences is not None:
             return (*cast("tuple[Metric, Metric]", self.sequences.rates), "accuracy", "loss")
         if self.classes is not None:

@@ -23,17 +23,13 @@ if TYPE_CHECKING:
 
 
 def load(recipe: Recipe) -> Dataset:
-    """Return the digits, pixels scaled to [0, 1], split by `data.held_out`.
-
-    Raises:
-        MissingDependencyError: If scikit-learn, which carries them, is not installed.
-        DataError: If options are given.
-    """
+    """Return the digits, pixels scaled to [0, 1], split by `data.held_out`."""
     refuse_options("digits", recipe.data.options, "data")
     pixels, labels = _read()
     inputs = torch.from_numpy((pixels / 16).astype(np.float32))
     targets = torch.from_numpy(labels.astype(np.int64))
-    return check(recipe, {**split(recipe, inputs, targets), "classes": 10}, image_shape=(8, 8))
+    table = {**split(recipe.data, recipe.seed, inputs, targets), "classes": 10}
+    return check(recipe.data.name, recipe.train.loss, table, image_shape=(8, 8))
 
 
 def _read() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -1,7 +1,7 @@
 """Images as files: one of them read into numbers, whatever its mode, in one of the formats that are allowed.
 
 Pillow knows many formats and chooses by a file's content. It is told which to try: some of the others start other
-programs (PostScript starts Ghostscript, whatever the file is called). Which files there are is `images.py`'s question.
+programs (PostScript starts Ghostscript, whatever the file is called).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 from downslope.core.errors import DataError, MissingDependencyError
 from downslope.core.files import open_regular, refuse_irregular
 from downslope.core.shown import shown
+from downslope.recipe.given import IMAGES as SUFFIXES
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """What Pillow may take a file for; PPM stands for PGM too."""
 
@@ -89,13 +89,7 @@ def read_image(
 
 
 def pixels_of(opened: Any, colour: Literal["grey", "rgb"], size: tuple[int, int] | None) -> Pixels:
-    """Return the pixels of an image that Pillow has opened, as `read_image` returns them.
-
-    Args:
-        opened: The image.
-        colour: As in `read_image`.
-        size: As in `read_image`.
-    """
+    """Return the pixels of an image that Pillow has opened, as `read_image` returns them."""
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(opened)
@@ -153,9 +147,6 @@ def _check_depth(place: str, mode: str) -> None:
 def list_images(folder: Path) -> list[Path]:
     """Return all images below a folder, in the order of their names; hidden files are none.
 
-    Args:
-        folder: The folder; its sub-folders are looked into, links to folders too.
-
     Raises:
         DataError: If a link leads back to a folder around it, a file is no image, or something cannot be looked into.
     """
@@ -182,11 +173,7 @@ def _walk(folder: Path, around: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def sorted_entries(folder: Path) -> list[Path]:
-    """Return what a folder holds, in the order of the names, without what is hidden.
-
-    Raises:
-        DataError: If it cannot be looked into.
-    """
+    """Return what a folder holds, in the order of the names, without what is hidden."""
     try:
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError as error:

@@ -6,171 +6,30 @@ Which sub-folders are classes and which are parts is decided in `image_parts.py`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import numpy as np
 import torch
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.core.shown import shown
-from downslope.training.data.checking import at, check, split
+from downslope.core.tables import to_table
+from downslope.recipe.schema import Data
+from downslope.training.data.checking import check, place_of, split
+from downslope.training.data.class_names import check_classes, order_classes, show_names
 from downslope.training.data.dataset import Dataset, Examples
 from downslope.training.data.image_files import SUFFIXES, Pixels, list_images, read_image, sorted_entries
-from downslope.training.data.kept import KeptImages, plain_options
+from downslope.training.data.image_parts import Parts, find_parts
 from downslope.training.data.numpy_files import check_memory
-from downslope.training.data.table_encoding import check_classes, order_classes, show_names
 from downslope.training.user_code import read_options
 
 if TYPE_CHECKING:
     from downslope.recipe.schema import Recipe
-
-
-# Which sub-folders of a folder of images are parts, to learn from and to hold out, and which are classes.
-
-_TRAIN = frozenset({"train", "training", "trn", "训练", "訓練"})
-_HELD_OUT = (
-    frozenset({"heldout", "holdout", "留出"}),
-    frozenset({"val", "valid", "validation", "validate", "dev", "development", "eval", "evaluation", "验证", "驗證"}),
-    frozenset({"test", "testing", "tst", "tests", "测试", "測試"}),
-)
-"""Names of what is held out, in small letters without signs. Of several kinds the first is held out: what a test is for
-should not be looked at while training."""
-
-_SHARED = 2
-"""Sub-folders of one name in two folders from which on these look like parts: a class each, in both."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Where the images are.
-
-    Attributes:
-        train: The folder of the classes to learn from.
-        held_out: That of the classes held out; None to split the other.
-        note: What a person should know of the choice, or nothing.
-    """
-
-    train: Path
-    held_out: Path | None = None
-    note: str = ""
-
-
-def find_parts(folder: Path, *, split: bool | None) -> Parts:
-    """Return which sub-folders are parts.
-
-    Args:
-        folder: The folder.
-        split: False if all sub-folders are classes, whatever they are called; None to go by their names.
-
-    Raises:
-        DataError: If that is not certain; the message says what to do.
-    """
-    if split is False:
-        return Parts(folder)
-    names = [entry.name for entry in sorted_entries(folder) if entry.is_dir()]
-    train = [name for name in names if _plain(name) in _TRAIN]
-    held_out = [[name for name in names if _plain(name) in kind] for kind in _HELD_OUT]
-    parts = [name for kind in held_out for name in kind]
-    if train and parts:
-        return _choose(folder, names, train, held_out)
-    alone = names[0] if len(names) == 1 else ""
-    if alone and (train or parts) and _class_folders(folder / alone):
-        return _of_one(folder, alone, is_train=bool(train))
-    _check_classes(folder, names)
-    return Parts(folder)
-
-
-def _of_one(folder: Path, name: str, *, is_train: bool) -> Parts:
-    """Return the parts of a folder that holds one part of a split alone."""
-    place = shown(folder)
-    if not is_train:
-        raise DataError(
-            f"{place}: has `{shown(name)}` alone, which is a part to hold out, and nothing to learn from. "
-            f"{_paths(folder, held_out=name)} If it is all there is, give data.options.path = "
-            f'"{shown(folder / name)}": a part of it is then held out, data.held_out.'
-        )
-    return Parts(
-        folder / name,
-        note=f"{place} has `{shown(name)}` alone, without a part to hold out: data.held_out of its images are held out",
-    )
-
-
-def _choose(folder: Path, names: Sequence[str], train: Sequence[str], held_out: Sequence[Sequence[str]]) -> Parts:
-    parts = [name for kind in held_out for name in kind]
-    others = [name for name in names if name not in {*train, *parts}]
-    place = shown(folder)
-    if others:
-        raise DataError(
-            f"{place}: has {show_names([train[0], parts[0]], last=' and ')}, which bring a split, but also "
-            f"{show_names(others)}. Remove what is no part, or give the folder of the classes alone. {_paths(folder)}"
-        )
-    chosen = next(kind for kind in held_out if kind)
-    if len(train) > 1 or len(chosen) > 1:
-        twice = train if len(train) > 1 else chosen
-        raise DataError(f"{place}: has {show_names(twice)}, of which only one can be meant. {_paths(folder)}")
-    rest = [name for name in parts if name != chosen[0]]
-    note = ""
-    if rest:
-        note = (
-            f"of {place}, `{shown(train[0])}` is learned from and `{shown(chosen[0])}` held out; {show_names(rest)} is "
-            "left alone, to be used once at the end"
-        )
-    return Parts(folder / train[0], folder / chosen[0], note)
-
-
-def _check_classes(folder: Path, names: Sequence[str]) -> None:
-    """Raise if folders that would be classes hold the same sub-folders, as the parts of a split do."""
-    inside = {name: _class_folders(folder / name) for name in names}
-    owners: dict[str, list[str]] = {}
-    for name, found in inside.items():
-        for one in found if len(found) >= _SHARED else ():
-            owners.setdefault(one, []).append(name)
-    for name, found in inside.items():
-        for other in sorted({other for one in found for other in owners.get(one, ()) if other != name}):
-            shared = found & inside[other]
-            if len(shared) >= _SHARED and 2 * len(shared) >= min(len(found), len(inside[other])):
-                first, second = sorted((name, other), key=_order)
-                raise DataError(
-                    f"{shown(folder)}: its folders `{shown(first)}` and `{shown(second)}` hold the same sub-folders, "
-                    f"{show_names(sorted(shared))}, so they look like the parts of a split, not like classes. "
-                    f"{_paths(folder, first, second)} If they are classes, set data.options.split = false."
-                )
-
-
-def _order(name: str) -> tuple[bool, bool, str]:
-    """Return by what two folders are put in order, the one to learn from first, as far as their names tell."""
-    letters = re.sub(r"[\d]+", "", _plain(name))
-    return letters not in _TRAIN, any(letters in kind for kind in _HELD_OUT), name
-
-
-def _class_folders(folder: Path) -> frozenset[str]:
-    """Return the sub-folders of a folder that holds nothing else."""
-    entries = sorted_entries(folder)
-    return frozenset(entry.name for entry in entries) if all(entry.is_dir() for entry in entries) else frozenset()
-
-
-def _paths(folder: Path, train: str = "TRAIN", held_out: str = "HELD_OUT") -> str:
-    return (
-        f'Say which: data.options.path = "{shown(folder / train)}" and data.options.held_out_path = '
-        f'"{shown(folder / held_out)}".'
-    )
-
-
-def _plain(name: str) -> str:
-    """Return a name without case, signs and numbers, by which parts are compared.
-
-    Example:
-        >>> _plain("Held-Out_Set"), _plain("TEST")
-        ('heldout', 'test')
-    """
-    letters = re.sub(r"[\W_]+", "", name.casefold())
-    return re.sub(r"(images|imgs|data|set|split|集|集合|数据|数据集|數據|數據集)$", "", letters)
-
 
 _BYTES = 4
 """What a pixel of one channel takes in memory."""
@@ -248,15 +107,16 @@ def load(recipe: Recipe) -> Dataset:
             "held_out_targets": held_labels,
         }
     else:
-        table = dict(split(recipe, torch.from_numpy(train_images), torch.from_numpy(labels)))
+        table = dict(split(recipe.data, recipe.seed, torch.from_numpy(train_images), torch.from_numpy(labels)))
         table = {part: tensor.numpy() for part, tensor in table.items()}
-    check_classes(names, table["train_targets"], at(recipe, f"the classes of {shown(parts.train)}"))
+    check_classes(names, table["train_targets"], f"{place_of(recipe.data.name)}: the classes of {shown(parts.train)}")
     scaling = _learn_scaling(table["train_inputs"]) if options.standardize else None
     for part in ("train_inputs", "held_out_inputs"):
         table[part] = _scale(table[part], scaling)
     height, width = train_images.shape[2:]
     dataset = check(
-        recipe,
+        recipe.data.name,
+        recipe.train.loss,
         {**table, "classes": len(names)},
         image_shape=(height, width) if options.colour == "grey" else None,
     )
@@ -273,6 +133,37 @@ def _find_folder(given: str, key: str) -> Path:
             f"data.options.{key} = '{shown(given)}'{shown(expansion_of(given))}: {what}.{from_here(folder)}"
         )
     return folder
+
+
+class KeptImages(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run keeps of how images become inputs, in `inputs.json`.
+
+    Attributes:
+        options: The recipe's `data.options`, every default written out.
+        height: Of an input.
+        width: Of an input.
+        scaling: Mean and deviation of each channel; None for pixels from 0 to 1.
+    """
+
+    options: dict[str, Any]
+    height: int
+    width: int
+    scaling: tuple[tuple[float, ...], tuple[float, ...]] | None
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        if self.height < 1 or self.width < 1:
+            raise ValueError("height and width must be at least 1")
+        if self.scaling is not None and (
+            len(self.scaling[0]) != len(self.scaling[1]) or any(not value > 0 for value in self.scaling[1])
+        ):
+            raise ValueError("the scaling must be a mean and a deviation above 0 for each channel")
+
+    def reader(self, names: tuple[str, ...]) -> ImageReader:
+        """Return the reader whose `kept` this is, given what each class is called."""
+        options: Options = read_options(Options, self.options, "data")
+        scaling = None if self.scaling is None else (_as_channels(self.scaling[0]), _as_channels(self.scaling[1]))
+        return ImageReader(options, (self.height, self.width), scaling, names)
 
 
 class ImageReader:
@@ -292,29 +183,26 @@ class ImageReader:
         scaling: tuple[Pixels, Pixels] | None,
         names: tuple[str, ...],
     ) -> None:
-        """Take all of them."""
         self._options = options
         self._shape = shape
         self._scaling = scaling
         self._names = names
 
     def kept(self) -> KeptImages:
-        """Return what a run keeps, so that `restore_image_reader` gives the same reader."""
-        scaling = self._scaling
+        """Return what a run keeps, so that the same reader can be had without the data."""
+        scaling = None
+        if self._scaling is not None:
+            mean, deviation = (tuple(values.ravel().tolist()) for values in self._scaling)
+            scaling = mean, deviation
         return KeptImages(
-            options=plain_options(self._options),
+            options=to_table(self._options),
             height=self._shape[0],
             width=self._shape[1],
-            scaling=None if scaling is None else (_channels(scaling[0]), _channels(scaling[1])),
+            scaling=scaling,
         )
 
     def __call__(self, given: str | Path, *, identify: str | None = None, rated: bool = False) -> Examples:
         """Return inputs and the files' names; sub-folders that are called as classes tell what is right.
-
-        Args:
-            given: An image, or a folder of them.
-            identify: Must be None: an image is known by its path.
-            rated: Whether each must lie in the folder of its class.
 
         Raises:
             DataError: If there is none, or it cannot be read, or has another size and none to be scaled to.
@@ -342,7 +230,7 @@ class ImageReader:
         )
         return self._with_targets(found, [one.parts[0] if len(one.parts) > 1 else "" for one in inside], path, rated)
 
-    def held_out(self, recipe: Recipe) -> Examples:
+    def held_out(self, data: Data, seed: int) -> Examples:
         """Return the images that the recipe's own folder holds out now; those of no known class have no target."""
         folder, other = _find_folder(self._options.path, "path"), self._options.held_out_path
         if other is not None:
@@ -352,7 +240,7 @@ class ImageReader:
             return self(parts.held_out)
         found = self(parts.train)
         order = torch.arange(len(found))
-        return found.take(split(recipe, order, order)["held_out_inputs"].tolist())
+        return found.take(split(data, seed, order, order)["held_out_inputs"].tolist())
 
     def _with_targets(self, found: Examples, labels: list[str], path: Path, rated: bool) -> Examples:  # noqa: FBT001
         known = [place for place, label in enumerate(labels) if label in self._names]
@@ -377,22 +265,6 @@ class ImageReader:
             targets=torch.tensor([self._names.index(labels[place]) for place in known], dtype=torch.int64),
             known=torch.tensor(known, dtype=torch.int64),
         )
-
-
-def restore_image_reader(kept: KeptImages, names: tuple[str, ...]) -> ImageReader:
-    """Return the reader that a run kept.
-
-    Args:
-        kept: What `ImageReader.kept` returned.
-        names: What each class is called.
-    """
-    options: Options = read_options(Options, kept.options, "data")
-    scaling = None if kept.scaling is None else (_as_channels(kept.scaling[0]), _as_channels(kept.scaling[1]))
-    return ImageReader(options, (kept.height, kept.width), scaling, names)
-
-
-def _channels(values: Pixels) -> tuple[float, ...]:
-    return tuple(values.ravel().tolist())
 
 
 def _as_channels(values: tuple[float, ...]) -> Pixels:
@@ -434,17 +306,7 @@ def _read_all(
     like: tuple[Path | str, tuple[int, ...]] | None,
     notes: list[str] | None = None,
 ) -> Pixels:
-    """Return images of shape (examples, channels, height, width), all of the size of the first, or of `like`.
-
-    Args:
-        files: One at least.
-        options: The data's.
-        like: What has the size that all must have, and its shape; None for the first file.
-        notes: Where to add remarks on files.
-
-    Raises:
-        DataError: If one cannot be read or has another size, or all of them would not fit into memory.
-    """
+    """Return images of shape (examples, channels, height, width), all of the size of the first, or of `like`."""
     images: Any = None
     if options.shape is not None:
         _check_all(files, options.shape, options.colour)

@@ -8,7 +8,6 @@ has changed in them since. A run of an earlier version has none; its training da
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
@@ -17,7 +16,9 @@ from downslope.core.errors import CheckpointError
 from downslope.core.files import MIB, read_regular
 from downslope.core.shown import shown
 from downslope.core.strict_json import decode_json
-from downslope.training.data.dataset import Dataset, ExampleReader
+from downslope.training.data.dataset import Dataset
+from downslope.training.data.images import KeptImages
+from downslope.training.data.table_reader import KeptTable
 from downslope.training.folder.names import INPUTS
 from downslope.training.sequences.symbols import Sequences, Symbols
 
@@ -61,64 +62,6 @@ class ArrayForm(_Strict, frozen=True):
         return torch.zeros((), dtype=_DTYPES[self.dtype]).expand(count, *self.shape)
 
 
-class KeptTable(_Strict, frozen=True, kw_only=True):
-    """How the rows of a table become inputs.
-
-    Attributes:
-        options: The recipe's `data.options`, every default written out: among them how text is written and the target.
-        columns: The columns of the run's own table, in order.
-        named: Whether that table names them itself.
-        features: The columns that are learned from, in order.
-        centres: Column of numbers -> mean and deviation.
-        words: Column of words -> its words, in order.
-        filling: Column -> what stands for a missing cell; empty if none may be missing.
-    """
-
-    options: dict[str, Any]
-    columns: tuple[str, ...]
-    named: bool
-    features: tuple[str, ...]
-    centres: dict[str, tuple[float, float]]
-    words: dict[str, tuple[str, ...]]
-    filling: dict[str, tuple[float, ...]]
-
-    def __post_init__(self) -> None:
-        """Check that every column has what it needs."""
-        for name in self.features:
-            if (name in self.centres) == (name in self.words):
-                raise ValueError(f"column {shown(name)!r} must have either centres or words")
-            width = 1 if name in self.centres else len(self.words[name])
-            if name in self.filling and len(self.filling[name]) != width:
-                raise ValueError(f"the filling of column {shown(name)!r} must be {width} number(s)")
-        if any(not deviation > 0 for _, deviation in self.centres.values()):
-            raise ValueError("a deviation must be above 0")
-
-
-class KeptImages(_Strict, frozen=True, kw_only=True):
-    """How images become inputs.
-
-    Attributes:
-        options: The recipe's `data.options`, every default written out.
-        height: Of an input.
-        width: Of an input.
-        scaling: Mean and deviation of each channel; None for pixels from 0 to 1.
-    """
-
-    options: dict[str, Any]
-    height: int
-    width: int
-    scaling: tuple[tuple[float, ...], tuple[float, ...]] | None
-
-    def __post_init__(self) -> None:
-        """Check the sizes."""
-        if self.height < 1 or self.width < 1:
-            raise ValueError("height and width must be at least 1")
-        if self.scaling is not None and (
-            len(self.scaling[0]) != len(self.scaling[1]) or any(not value > 0 for value in self.scaling[1])
-        ):
-            raise ValueError("the scaling must be a mean and a deviation above 0 for each channel")
-
-
 class KeptSymbols(_Strict, frozen=True):
     """The symbols of one side, as in `Symbols`."""
 
@@ -136,7 +79,7 @@ class KeptSequences(_Strict, frozen=True, kw_only=True):
 
 
 class KeptInputs(_Strict, frozen=True, kw_only=True):
-    """The file `inputs.json`.
+    """The file `inputs.json`. What is not told of here is as in `Dataset`.
 
     Attributes:
         format: `FORMAT`.
@@ -146,11 +89,6 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
         targets: The form of targets.
         lowest: The smallest number among the inputs learned from; 0 for symbols.
         highest: The largest.
-        classes: As in `Dataset`.
-        class_names: As in `Dataset`.
-        class_weights: What an example of each class counts in the loss; None where all count alike.
-        image_shape: As in `Dataset`.
-        target_scale: As in `Dataset`.
         table: How rows become inputs, for a table.
         images: How images become inputs, for a folder of images.
         sequences: How text becomes sequences.
@@ -183,6 +121,21 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
 
     def dataset(self) -> Dataset:
         """Return the data without an example: forms, names and readers; zeros stand in where a model looks at some."""
+        reader = None
+        if self.table is not None:
+            reader = self.table.reader(self.class_names, self.target_scale)
+        elif self.images is not None:
+            reader = self.images.reader(self.class_names)
+        kept = self.sequences
+        sequences = None
+        if kept is not None:
+            sequences = Sequences(
+                inputs=Symbols(kept.inputs.names, kept.inputs.separator),
+                targets=Symbols(kept.targets.names, kept.targets.separator),
+                references=(),
+                rates=kept.rates,
+                longest_trained=kept.longest_trained,
+            )
         return Dataset(
             name=self.data,
             train_inputs=self.inputs.stand_in(_STAND_INS),
@@ -191,10 +144,10 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
             held_out_targets=self.targets.stand_in(0),
             classes=self.classes,
             image_shape=self.image_shape,
-            sequences=None if self.sequences is None else _sequences(self.sequences),
+            sequences=sequences,
             class_names=self.class_names,
             class_weights=self.class_weights,
-            reader=_reader(self),
+            reader=reader,
             target_scale=self.target_scale,
             input_range=(self.lowest, self.highest),
         )
@@ -205,12 +158,7 @@ class _Version(msgspec.Struct):
 
 
 def keep_inputs(dataset: Dataset, fingerprint: str) -> KeptInputs:
-    """Return what a run keeps of its inputs.
-
-    Args:
-        dataset: The run's data.
-        fingerprint: Their checksum.
-    """
+    """Return what a run keeps of its inputs."""
     found = None if dataset.reader is None else dataset.reader.kept()
     lowest, highest = (0.0, 0.0) if dataset.sequences is not None else dataset.range_of_inputs()
     return KeptInputs(
@@ -240,9 +188,6 @@ def encode_inputs(kept: KeptInputs) -> bytes:
 def read_inputs_kept(folder: Path) -> KeptInputs | None:
     """Return what a run keeps of its inputs, or None if it was begun by a version that kept nothing.
 
-    Args:
-        folder: The run folder.
-
     Raises:
         CheckpointError: If the file is damaged, or of a later version.
     """
@@ -262,27 +207,8 @@ def read_inputs_kept(folder: Path) -> KeptInputs | None:
     return decode_json(data, KeptInputs, path, CheckpointError)
 
 
-def plain_options(options: Any) -> dict[str, Any]:
-    """Return the options of a data set as plain values, every default written out; what is off is left out."""
-    from downslope.core.tables import to_table
-
-    return to_table(options)
-
-
 def _form(tensor: torch.Tensor) -> ArrayForm:
     return ArrayForm(tuple(tensor.shape[1:]), str(tensor.dtype).removeprefix("torch."))
-
-
-def _reader(kept: KeptInputs) -> ExampleReader | None:
-    if kept.table is not None:
-        from downslope.training.data.table_encoding import restore_table_reader
-
-        return restore_table_reader(kept.table, kept.class_names, kept.target_scale)
-    if kept.images is not None:
-        from downslope.training.data.images import restore_image_reader
-
-        return restore_image_reader(kept.images, kept.class_names)
-    return None
 
 
 def _kept_sequences(sequences: Sequences) -> KeptSequences:
@@ -291,14 +217,4 @@ def _kept_sequences(sequences: Sequences) -> KeptSequences:
         targets=KeptSymbols(sequences.targets.names, sequences.targets.separator),
         rates=sequences.rates,
         longest_trained=sequences.longest_trained,
-    )
-
-
-def _sequences(kept: KeptSequences) -> Sequences:
-    return Sequences(
-        inputs=Symbols(kept.inputs.names, kept.inputs.separator),
-        targets=Symbols(kept.targets.names, kept.targets.separator),
-        references=(),
-        rates=kept.rates,
-        longest_trained=kept.longest_trained,
     )

@@ -1,8 +1,7 @@
 """MNIST-1D: signals of 40 numbers, ten classes, drawn by the generator of the `mnist1d` package.
 
-What lives here: calling that generator on this machine, with the arguments of the published set. What does not: the
-generator, and the package's own way to the published set, which downloads a pickle; the generator gives the same
-numbers from the same seed.
+The generator is called on this machine with the arguments of the published set. The package's own way to that set
+downloads a pickle; the generator gives the same numbers from the same seed.
 
 References:
     S. Greydanus, D. Kobak, "Scaling down deep learning with MNIST-1D", ICML 2024, arXiv:2011.14439.
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope.core.errors import DataError, MissingDependencyError
-from downslope.training.data.checking import at, check
+from downslope.training.data.checking import bad_data, check
 from downslope.training.data.dataset import Dataset
 from downslope.training.user_code import read_options
 
@@ -73,5 +72,5 @@ def load(recipe: Recipe) -> Dataset:
         "held_out_targets": drawn["y_test"],
     }
     if len(table["held_out_targets"]) == 0:
-        raise DataError(at(recipe, f"num_samples = {options.num_samples} leaves nothing to hold out."))
-    return check(recipe, {**table, "classes": 10})
+        raise bad_data(recipe.data.name, f"num_samples = {options.num_samples} leaves nothing to hold out.")
+    return check(recipe.data.name, recipe.train.loss, {**table, "classes": 10})

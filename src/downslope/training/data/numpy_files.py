@@ -36,16 +36,7 @@ def memory_limit() -> int:
 
 
 def check_memory(place: str, size: int, what: str) -> None:
-    """Raise if something would take more memory than data may.
-
-    Args:
-        place: What to call it in messages.
-        size: Bytes.
-        what: Continues a sentence that begins with "place: needs N bytes": "for 3 columns of 10 rows".
-
-    Raises:
-        DataError: If it would.
-    """
+    """Raise DataError if something would take more memory than data may: "PLACE: needs SIZE bytes WHAT"."""
     limit = memory_limit()
     if size > limit:
         raise DataError(
@@ -85,7 +76,7 @@ def read_npz(path: Path) -> dict[str, Array]:
     except OSError as error:
         raise DataError(f"{place}: cannot be read as NumPy's: {error.strerror or error}.") from None
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError, ValueError) as error:
-        raise DataError(f"{place}: cannot be read as NumPy's: {_first_line(error)}.") from None
+        raise DataError(f"{place}: cannot be read as NumPy's: {first_line(error)}.") from None
 
 
 def _unpack(archive: zipfile.ZipFile, place: str) -> dict[str, Array]:
@@ -115,7 +106,7 @@ def _read_array(file: IO[bytes], size: int, place: str) -> Array:
     try:
         shape, fortran, dtype = _read_header(start)
     except Exception as error:  # noqa: BLE001  # a header is Python's own syntax, whose parsers raise nearly anything
-        raise DataError(f"{place}: cannot be read as NumPy's: {_first_line(error)}.") from None
+        raise DataError(f"{place}: cannot be read as NumPy's: {first_line(error)}.") from None
     if dtype.hasobject:
         raise DataError(f"{place}: cannot be read as NumPy's: Object arrays cannot be loaded when allow_pickle=False.")
     count = math.prod(shape)
@@ -165,6 +156,7 @@ def _read_header_in_utf8(file: io.BytesIO) -> tuple[Any, Any, np.dtype[Any]]:
     return shape, fortran, np.lib.format.descr_to_dtype(table["descr"])
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, without its full stop."""
     text = str(error).strip().splitlines()
     return shown(text[0].rstrip(".")) if text else type(error).__name__

@@ -1,6 +1,6 @@
 """The noisy quadratic of DeepOBS: the points around which its bowl is centred, drawn from a normal distribution.
 
-What lives here: the points. What does not: the bowl itself, which is the model of the same name.
+The bowl itself is the model of the same name.
 
 References:
     F. Schneider, L. Balles, P. Hennig, "DeepOBS: a deep learning optimizer benchmark suite", ICLR 2019, section 3 and
@@ -29,15 +29,12 @@ TESTED = POINTS // 128 * 128
 
 
 def load(recipe: Recipe) -> Dataset:
-    """Return the points; their targets are zeros, since there is nothing to predict but the loss itself.
-
-    Raises:
-        DataError: If options are given.
-    """
+    """Return the points; their targets are zeros, since there is nothing to predict but the loss itself."""
     refuse_options("quadratic_deep", recipe.data.options, "data")
     train, test = draw_points(42), draw_points(43)[:TESTED]
     return check(
-        recipe,
+        recipe.data.name,
+        recipe.train.loss,
         {
             "train_inputs": train,
             "train_targets": np.zeros(len(train), dtype=np.float32),
@@ -48,10 +45,6 @@ def load(recipe: Recipe) -> Dataset:
 
 
 def draw_points(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Return points of shape (1000, 100).
-
-    Args:
-        seed: Seed of MT19937.
-    """
+    """Return points of shape (1000, 100)."""
     generator = np.random.RandomState(seed)  # the problem is defined by this generator's numbers
     return generator.normal(0.0, NOISE, (POINTS, DIMENSIONS)).astype(np.float32)

@@ -1,7 +1,7 @@
 """Sequences to put in another order: reversed, or sorted. Whether a model has learned to, longer ones tell.
 
-What lives here: the two tasks, drawn from the recipe's seed. `data.held_out` of the sequences up to `longest` are held
-out; as many more are longer, up to `longest_held_out`.
+Both tasks are drawn from the recipe's seed. `data.held_out` of the sequences up to `longest` are held out; as many more
+are longer, up to `longest_held_out`.
 
 References:
     I. Sutskever, O. Vinyals, Q. V. Le, "Sequence to sequence learning with neural networks", NeurIPS 2014, section
@@ -63,11 +63,7 @@ class RearrangedOptions:
 
 
 def load(recipe: Recipe) -> Dataset:
-    """Return sequences and the same in another order.
-
-    Raises:
-        RecipeError: If an option is not allowed.
-    """
+    """Return sequences and the same in another order."""
     options = read_options(RearrangedOptions, recipe.data.options, "data")
     rows = _draw(recipe.seed, "trained", options.examples, options.shortest, options.longest, options.symbols)
     count = max(1, round(len(rows) * recipe.data.held_out))

@@ -1,7 +1,9 @@
 """A table of a person's own, by path: which column is the target, which others are used, and the split.
 
-The options are in `table_options.py`, the kinds of files in `table_files.py`, the numbers that a model sees in
-`table_encoding.py`, the target in `table_target.py`, and further rows in `table_reader.py`.
+The way of a table: its options (`table_options.py`); a file of some kind (`table_files.py`, `table_text.py`); columns
+in memory (`table_columns.py`), whose cells are numbers (`table_numbers.py`) or words; what is wrong with them and what
+would help (`table_problems.py`); inputs (`table_encoding.py`) and targets (`table_target.py`), which make the data set
+here. `table_reader.py` takes further rows the same way.
 """
 
 from __future__ import annotations
@@ -15,23 +17,17 @@ import torch
 
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
-from downslope.training.data.checking import at, check, split
+from downslope.training.data.checking import check, place_of, split
+from downslope.training.data.class_names import check_classes
 from downslope.training.data.dataset import Dataset
 from downslope.training.data.table_columns import Columns, TableFile, Unnamed
-from downslope.training.data.table_encoding import (
-    TableReader,
-    check_classes,
-    learn_encoding,
-    learn_target,
-    scales_target,
-    target_is_class,
-    want_features,
-    want_target,
-)
+from downslope.training.data.table_encoding import learn_encoding, want_features
 from downslope.training.data.table_files import open_table
 from downslope.training.data.table_numbers import may_be_missing
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import KEY, TableError, advise, quoted, to_toml
+from downslope.training.data.table_reader import TableReader
+from downslope.training.data.table_target import learn_target, scales_target, target_is_class, want_target
 from downslope.training.user_code import read_options
 
 if TYPE_CHECKING:
@@ -60,18 +56,16 @@ def load(recipe: Recipe) -> Dataset:
         options = dict(recipe.data.options)
         if recipe.train.loss == "mse" and options.get("standardize_target") is True:
             del options["standardize_target"]  # what a run states by itself is nothing to paste
-        raise advise(error, options, lambda options: _load(_with_options(recipe, options))) from None
-
-
-def _with_options(recipe: Recipe, options: dict[str, Any]) -> Recipe:
-    return replace(recipe, data=replace(recipe.data, options=options))
+        raise advise(
+            error, options, lambda options: _load(replace(recipe, data=replace(recipe.data, options=options)))
+        ) from None
 
 
 def _load(recipe: Recipe) -> Dataset:
-    options = read_options(Options, recipe.data.options, "data")
-    is_class = target_is_class(recipe, options)
-    options = replace(options, standardize_target=scales_target(recipe, options, is_class=is_class))
-    file = open_table(options.path, options.form, f"{KEY}.path")
+    options, loss = read_options(Options, recipe.data.options, "data"), recipe.train.loss
+    is_class = target_is_class(options, loss)
+    options = replace(options, standardize_target=scales_target(options, loss, is_class=is_class))
+    file = open_table(options.path, options, f"{KEY}.path")
     notes = list(file.remarks)
     features = _choose_features(file, options, notes)
     wanted = {**want_features(features, options), options.target: want_target(is_class)}
@@ -80,12 +74,12 @@ def _load(recipe: Recipe) -> Dataset:
     notes += _doubtful_words(columns)
     if options.held_out_path is None:
         rows = torch.arange(len(columns.lines))
-        parts = split(recipe, rows, rows)
+        parts = split(recipe.data, recipe.seed, rows, rows)
         train, held_out = parts["train_inputs"].numpy(), columns.take(parts["held_out_inputs"].numpy())
     else:
         train = np.arange(len(columns.lines))
         like = None if file.is_named else Unnamed(file.names)
-        other = open_table(options.held_out_path, options.form, f"{KEY}.held_out_path", unnamed=like)
+        other = open_table(options.held_out_path, options, f"{KEY}.held_out_path", unnamed=like)
         other.check_names(wanted, f"its columns must be those of {KEY}.path")
         held_out = _without_missing(other.read(wanted), wanted, options, notes)
         if other.path.resolve() == file.path.resolve():
@@ -101,10 +95,11 @@ def _load(recipe: Recipe) -> Dataset:
             "held_out_targets": target.encode(held_out),
         }
     if is_class:
-        check_classes(target.names, table["train_targets"], at(recipe, f"column `{shown(options.target)}`"), hint)
+        origin = f"{place_of(recipe.data.name)}: column `{shown(options.target)}`"
+        check_classes(target.names, table["train_targets"], origin, hint)
         table["classes"] = len(target.names)
     return replace(
-        check(recipe, table),
+        check(recipe.data.name, loss, table),
         class_names=target.names,
         target_scale=target.scale if options.standardize_target else None,
         reader=TableReader(encoding, target, options, file.names, named=file.is_named),
@@ -113,20 +108,14 @@ def _load(recipe: Recipe) -> Dataset:
 
 
 def _choose_features(file: TableFile, options: Options, notes: list[str]) -> tuple[str, ...]:
-    """Return the columns to learn from, and note those that are left out since they have no name.
-
-    Raises:
-        DataError: If a name is no column, or nothing is left.
-    """
+    """Return the columns to learn from, and note those that are left out since they have no name."""
     ignored = {options.target, *options.ignore}
     left_out = _leave_out(file, ignored, notes) if options.features is None else set[str]()
     present = {*file.places, *file.repeated, *(file.names[place] for place in file.nameless)}
-    for key in ("features", "ignore", "categories"):
-        if key == "ignore":
-            file.check_names([name for name in options.ignore if name not in present], f"{KEY}.ignore names it")
-        else:
-            file.check_names(getattr(options, key) or (), f"{KEY}.{key} names it")
-    file.check_names((options.target,), f"{KEY}.target names it")
+    absent = [name for name in options.ignore if name not in present]
+    asked = {"features": options.features or (), "ignore": absent, "categories": options.categories}
+    for key, names in {**asked, "target": (options.target,)}.items():
+        file.check_names(names, f"{KEY}.{key} names it")
     features = options.features
     if features is None:
         ignored |= left_out
@@ -141,11 +130,7 @@ def _choose_features(file: TableFile, options: Options, notes: list[str]) -> tup
 
 
 def _leave_out(file: TableFile, ignored: set[str], notes: list[str]) -> set[str]:
-    """Return names of columns that are certainly no features: without any cell, or an index that pandas or R wrote.
-
-    Raises:
-        TableError: If a column has no name and is something else, or several have one name.
-    """
+    """Return names of columns that are certainly no features: without any cell, or an index that pandas or R wrote."""
     left_out = {""}
     problems: list[str] = []
     fixes: list[str] = []
@@ -210,12 +195,7 @@ def _judge(file: TableFile, place: int) -> tuple[str | None, str]:
 
 
 def _without_missing(columns: Columns, wanted: Iterable[str], options: Options, notes: list[str]) -> Columns:
-    """Return the rows that may be used, and note what was left out or is to be filled in.
-
-    Raises:
-        TableError: If a missing cell is an error; all columns that have one are named.
-        DataError: If no row is left.
-    """
+    """Return the rows that may be used, and note what was left out or is to be filled in."""
     missing = {name: mask for name in wanted if (mask := columns.is_missing(name)).any()}
     if not missing:
         return columns

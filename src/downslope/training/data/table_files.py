@@ -1,535 +1,44 @@
-"""Which kind of file a table is."""
+"""The files that hold a table: text, Parquet and NumPy's; the last two are read here, their columns have types."""
 
 from __future__ import annotations
 
-import csv
-import io
+import datetime as dt
 import math
-import re
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
-from itertools import islice
-from operator import itemgetter
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from downslope.core.errors import DataError
-from downslope.core.files import open_regular, refuse_irregular
+from downslope.core.errors import DataError, MissingDependencyError
+from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.core.shown import shown
-from downslope.training.data.table_columns import (
-    MOST_COLUMNS,
-    ArrayTable,
-    Columns,
-    ParquetTable,
-    TableFile,
-    Unnamed,
-    Wanted,
-    check_count,
-    make_columns,
-    shorten,
-)
+from downslope.training.data.numpy_files import check_memory, first_line, read_npy, read_npz
+from downslope.training.data.table_columns import Columns, NumberArray, TableFile, Unnamed, Wanted, make_columns
 from downslope.training.data.table_numbers import NumberForm
-from downslope.training.data.table_problems import KEY, Findings, TableError, quoted, to_toml
-from downslope.training.data.text_encoding import check_encoding, find_bad_byte, find_foreign_kind, find_foreign_mark
+from downslope.training.data.table_options import TYPED, Options
+from downslope.training.data.table_problems import Findings
+from downslope.training.data.table_text import CsvTable
 
-# Tables as text
+SUFFIXES = (".csv", ".tsv", *TYPED)
 
-_FIRST = 100
-"""How many rows are looked at to see whether each has one cell more, or less, than the first line has names."""
-
-_COMMENTS = ("#", "//", "%", "--", ";;")
-"""What comments begin with elsewhere."""
-
-_UNUSUAL = re.compile(r"(?:^|,)\s*[+-]?0[0-9]|_")
-"""What Python takes for a number and a table may mean otherwise: leading zeros, as of a code, and 1_000."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextFormat:
-    """How a table is written as text.
-
-    Attributes:
-        delimiter: What separates cells; None for a comma, or a tab in a .tsv file.
-        encoding: How characters are stored; None for UTF-8.
-        header: Whether the first line names the columns; None if it does and is not nothing but numbers.
-        names: What to call the columns of a file without such a line; None to count them from 0.
-        decimal: What separates whole numbers from their fractions; None for a point.
-        thousands: What separates groups of digits; None where nothing does.
-        units: Signs that may stand before or after a number.
-        comment: What a line begins with that is no row; None where every line is one.
-        missing_marks: What stands for a missing cell, besides nothing.
-    """
-
-    delimiter: str | None = None
-    encoding: str | None = None
-    header: bool | None = None
-    names: tuple[str, ...] | None = None
-    decimal: Literal[".", ","] | None = None
-    thousands: Literal[",", ".", " ", "'"] | None = None
-    units: tuple[str, ...] | None = None
-    comment: str | None = None
-    missing_marks: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Check what needs no file."""
-        if self.thousands is not None and self.thousands == (self.decimal or "."):
-            other = "," if self.thousands == "." else "."
-            raise DataError(
-                f"`thousands` and `decimal` must differ; both are {self.thousands!r}. Set decimal = {other!r} as well."
-            )
-        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
-            raise DataError(f'`delimiter` must be one character, such as ";"; got {self.delimiter!r}.')
-        if self.encoding is not None:
-            check_encoding(self.encoding)
-        self._check_signs()
-        self._check_names()
-
-    def _check_signs(self) -> None:
-        for unit in self.units or ():
-            if not unit or unit.strip() != unit or re.search(r"[\d.,+-]", unit):
-                raise DataError(f'`units` must be signs or words without digits, such as "%" or "kg"; got {unit!r}.')
-        if self.comment is not None and (not self.comment.strip() or re.search(r'[\s"]', self.comment)):
-            raise DataError(f'`comment` must be what such lines begin with, such as "#"; got {self.comment!r}.')
-        for mark in self.missing_marks:
-            if mark.strip() != mark or not mark:
-                raise DataError(f'`missing_marks` must be words without space around them, such as "?"; got {mark!r}.')
-
-    def _check_names(self) -> None:
-        if self.names is None:
-            return
-        if self.header:
-            raise DataError("`names` is for a file whose first line is an example; with `header = true`, leave it out.")
-        if not self.names:
-            raise DataError("`names` must name every column; got none.")
-        known: set[str] = set()
-        for place, name in enumerate(self.names):
-            if not name.strip() or name.strip() != name:
-                raise DataError(f"`names` must be words without space around them; number {place + 1} is {name!r}.")
-            if name in known:
-                raise DataError(f"`names` names {name!r} twice.")
-            known.add(name)
-
-    @property
-    def has_header(self) -> bool:
-        """Whether the first line is taken for names."""
-        return self.header is not False and self.names is None
-
-    @cached_property
-    def numbers(self) -> NumberForm:
-        """How numbers are written."""
-        return NumberForm(
-            decimal=self.decimal or ".",
-            thousands=self.thousands,
-            units=self.units or (),
-            missing_marks=self.missing_marks,
-        )
-
-    def given(self) -> list[str]:
-        """Return the options for text alone that are not left at their defaults."""
-        only_text = [field.name for field in fields(self) if field.name != "missing_marks"]
-        return [name for name in only_text if getattr(self, name) is not None]
-
-
-class CsvTable(TableFile):
-    """A text file with a line for each row.
-
-    Args:
-        path: The file.
-        form: How it is written.
-        unnamed: What its columns are if it does not say so.
-        fixed: Whether a run decides `form`, so that nobody can change it now.
-    """
-
-    def __init__(self, path: Path, form: TextFormat, unnamed: Unnamed, *, fixed: bool) -> None:
-        """Read the names."""
-        self.path = path
-        self._form, self._fixed = form, fixed
-        self._delimiter = form.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
-        self._encoding = check_encoding(form.encoding or "utf-8")
-        begun = self._begin()
-        if not begun:
-            more = ", not even a line that names the columns" if form.has_header else ""
-            raise DataError(f"{shown(path)}: holds nothing{more}.")
-        line, first = begun[0]
-        first = [cell.strip() for cell in first]
-        self._check_cells(line, first, begun)
-        numbers = [name for name in first if self._is_number(name)]
-        known = set(unnamed.names or ()) if fixed else set[str]()
-        in_order = fixed and form.header is None and bool(numbers) and not known.intersection(first)
-        self.has_header = form.has_header and not in_order  # else an example already, in the run's order
-        if not self.has_header:
-            self._name(line, first, unnamed, [row for _, row in begun])
-            return
-        if form.header is None and len(numbers) == len(first):
-            raise DataError(
-                f"{shown(path)}, line {line}: must name the columns, such as area,rooms,price; got numbers: "
-                f"{shorten(numbers)}.{self._advise_header()}{self._advise_numbers()}"
-            )
-        names = _fit(first, [row for _, row in begun[1:]])
-        self.has_empty_name = len(names) <= len(first)
-        if len(names) < len(first):
-            self.remarks = (f"{shown(path)}, line {line}: ends with a comma that no other line has; it is left out",)
-        super().__init__(path, names, hint=self._advise_header() if numbers and form.header is None else "")
-
-    def _begin(self) -> list[tuple[int, list[str]]]:
-        """Return the first rows, a hundred or fewer long ones."""
-        begun: list[tuple[int, list[str]]] = []
-        cells = 0
-        for line, row in self._rows():
-            check_count(self.path, len(row))
-            begun.append((line, row))
-            cells += len(row)
-            if len(begun) > _FIRST or cells > MOST_COLUMNS:
-                break
-        return begun
-
-    def _name(self, line: int, first: Sequence[str], unnamed: Unnamed, rows: Sequence[Sequence[str]]) -> None:
-        """Name the columns of a file that does not."""
-        form, place = self._form, f"{shown(self.path)}, line {line}"
-        count = len(first)
-        trailing = 1 if unnamed.names is not None and count > len(unnamed.names) and _end_empty(rows, count) else 0
-        names = [*unnamed.name(place, count - trailing), *[""] * trailing]
-        super().__init__(self.path, names, is_named=False)
-        if form.names is not None and [*first] == names:
-            advice = "Take it out, as it is in the run's own table." if self._fixed else f"Leave {KEY}.names out."
-            raise DataError(f"{place}: holds the names themselves. {advice}")
-
-    def texts(self, place: int) -> Iterator[str]:
-        """Yield the cells of one column."""
-        for _, cells in self._examples():
-            yield cells[place].strip() if place < len(cells) else ""
-
-    def read(self, wanted: Mapping[str, Wanted]) -> Columns:
-        """Return columns by name."""
-        number_names = [name for name, want in wanted.items() if want.kind == "number"]
-        word_places = [(self.places[name], name) for name, want in wanted.items() if want.kind == "word"]
-        pick = _picker([self.places[name] for name in number_names])
-        words: dict[str, list[str | None]] = {name: [] for _, name in word_places}
-        reading = _Numbers(self, wanted, number_names)
-        known: dict[str, str | None] = dict.fromkeys(("", *self._form.missing_marks))  # equal words are one object
-        lines, numbers = array("q"), array("d")
-        width = len(self.names)
-        for line, cells in self._examples():
-            if len(cells) != width:
-                reading.findings.add_row(self._describe_row(line, cells), self._comment_sign(cells[0]))
-                continue
-            lines.append(line)
-            numbers.extend(reading.row(pick(cells), line, is_first=len(lines) == 1))
-            for place, name in word_places:
-                cell = cells[place].strip()
-                words[name].append(known.setdefault(cell, cell))
-        reading.findings.raise_if_any(len(lines))
-        table = np.frombuffer(numbers, dtype=np.float64).reshape(len(lines), len(number_names))
-        columns = np.ascontiguousarray(table.T)
-        return make_columns(
-            self.path,
-            "line",
-            lines,
-            {name: columns[place] for place, name in enumerate(number_names)},
-            words,
-            notes=reading.notes(),
-        )
-
-    def place(self, line: int, column: str) -> str:
-        """Return "houses.csv, line 7, column `area`"."""
-        return f"{shown(self.path)}, line {line}, column `{shown(column)}`"
-
-    @property
-    def form(self) -> TextFormat:
-        """How it is written."""
-        return self._form
-
-    def first_line_hint(self) -> str:
-        """Return what to do where the first line of a file without names holds words."""
-        return f" It is the first line: if it names the columns, {self._advise_no_header()}"
-
-    def findings(self, target: str | None) -> Findings:
-        """Return where to note what is wrong.
-
-        Args:
-            target: The column to learn.
-        """
-        return Findings(self._form.numbers, semicolons=self._delimiter == ";", target=target, is_text=not self._fixed)
-
-    def _describe_row(self, line: int, cells: Sequence[str]) -> str:
-        return (
-            f"{shown(self.path)}, line {line}: has {len(cells)} cell(s), but there are {len(self.names)} columns: "
-            f"{shorten(self.names)}."
-        )
-
-    def _comment_sign(self, cell: str) -> str | None:
-        """Return what a line that begins with this cell is a comment by, if the options name no such sign."""
-        if self._form.comment is not None or self._fixed:
-            return None
-        return next((sign for sign in _COMMENTS if cell.startswith(sign)), None)
-
-    def _is_number(self, text: str) -> bool:
-        try:
-            return math.isfinite(self._form.numbers.read(text))
-        except ValueError:
-            return False
-
-    def _examples(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the rows without the line of names."""
-        return islice(self._rows(), 1 if self.has_header else 0, None)
-
-    def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the line at which each row ends, and its cells; blank lines and comments are no rows."""
-        line = 0
-        try:
-            with open_regular(self.path, DataError) as binary:
-                self._check_kind(binary.read(8))
-            with open_regular(self.path, DataError) as binary:
-                file = io.TextIOWrapper(binary, encoding=self._encoding, newline="")
-                if file.read(1) != "\ufeff":  # the mark that some editors write, before a quote too
-                    file.seek(0)
-                lines = _Lines(file, self._form.comment)
-                reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
-                for cells in reader:
-                    line = lines.count
-                    lines.begins = True
-                    if cells and (len(cells) > 1 or cells[0].strip()):
-                        yield line, cells
-        except UnicodeError:
-            raise DataError(self._describe_bad_byte()) from None
-        except csv.Error as error:
-            where = f"after line {line}" if line else "line 1"
-            raise DataError(f"{shown(self.path)}, {where}: {error}.") from None
-        except OSError as error:
-            raise DataError(f"{shown(self.path)}: cannot be read: {error.strerror or error}.") from None
-
-    def _check_kind(self, start: bytes) -> None:
-        """Raise if the file's first bytes say that it is no text, or in another encoding."""
-        kind = find_foreign_kind(start)
-        if kind is not None:
-            raise DataError(f"{shown(self.path)}: is {kind}, not text. Unpack it, or save it as CSV.")
-        foreign = find_foreign_mark(start, self._encoding)
-        if foreign is not None:
-            raise TableError(
-                [f"{shown(self.path)}: begins with the mark of {foreign}.{self._advise_encoding(foreign)}"],
-                {} if self._fixed else {"encoding": foreign},
-            )
-
-    def _check_cells(self, line: int, cells: Sequence[str], begun: Sequence[tuple[int, list[str]]]) -> None:
-        """Raise if the first row shows another delimiter or encoding, or is a comment."""
-        place = f"{shown(self.path)}, line {line}"
-        if any("\0" in cell for cell in cells):
-            order = "be" if cells[0].startswith("\0") else "le"
-            raise TableError(
-                f"{place}: has characters of the number 0, as text in UTF-16 has if it is read "
-                f"otherwise.{self._advise_encoding(f'utf-16-{order}')}",
-                {} if self._fixed else {"encoding": f"utf-16-{order}"},
-            )
-        self._check_comment(place, cells, begun)
-        signs = "".join(sign for sign in ";\t|," if sign != self._delimiter)
-        other = next((sign for sign in signs if len(cells) == 1 and sign in cells[0]), None)
-        if other is not None:
-            advice = f"Set {KEY}.delimiter = {other!r}."
-            if self._fixed:
-                advice = "The run reads its tables so; write this one like them."
-            raise TableError(
-                f"{place}: is one column, {quoted(cells[0])}, since cells are separated by "
-                f"{self._delimiter!r}. {advice}",
-                {} if self._fixed else {"delimiter": other},
-            )
-
-    def _check_comment(self, place: str, cells: Sequence[str], begun: Sequence[tuple[int, list[str]]]) -> None:
-        """Raise if the first line is a comment: it begins as one, and the next that does not has other cells."""
-        sign = self._comment_sign(cells[0])
-        if sign is None:
-            return
-        rest = next((row for _, row in begun if not row[0].lstrip().startswith(sign)), None)
-        if rest is not None and len(rest) == len(cells) and len(cells) > 1:
-            return  # it names the columns, and the first is called #id
-        advice = f"Set {KEY}.comment = {to_toml(sign)}, and such lines are left out."
-        raise TableError([f"{place}: {quoted(cells[0])} looks like a comment. {advice}"], {"comment": sign})
-
-    def _describe_bad_byte(self) -> str:
-        try:
-            line, place, byte = find_bad_byte(self.path, self._encoding)
-        except UnicodeError as error:  # as UTF-16's does where the mark is missing that tells the order of its bytes
-            orders = [f"{self._encoding}-{order}" for order in ("le", "be") if self._encoding in {"utf-16", "utf-32"}]
-            return f"{shown(self.path)}: is not {self._shown_encoding()}: {error}.{self._advise_encoding(*orders)}"
-        return (
-            f"{shown(self.path)}, line {line}: is not {self._shown_encoding()} at byte {place:,} (0x{byte:02x})."
-            f"{self._advise_encoding()}"
-        )
-
-    def _shown_encoding(self) -> str:
-        return "UTF-8" if self._encoding == "utf-8" else (self._form.encoding or self._encoding)
-
-    def _advise_encoding(self, *likely: str) -> str:
-        if self._fixed:
-            return f" The run reads its tables as {self._shown_encoding()}; save it so."
-        if likely:
-            found = " or ".join(f'"{encoding}"' for encoding in likely)
-            return f" Set {KEY}.encoding = {found}, or save it as {self._shown_encoding()}."
-        return (
-            f' Set {KEY}.encoding to the one it was saved in, such as "cp1252" (Western Europe), "gb18030" (Chinese) '
-            'or "utf-16", or save it as UTF-8.'
-        )
-
-    def _advise_header(self) -> str:
-        if self._fixed:
-            return " The run's own table names its columns in the first line, and so must this."
-        return (
-            f" If the first line is an example already, set {KEY}.header = false, and the columns are called "
-            f'"0", "1", ..., or name them: {KEY}.names = [...].'
-        )
-
-    def _advise_numbers(self) -> str:
-        return "" if self._fixed else f" If these are names, set {KEY}.header = true."
-
-    def _advise_no_header(self) -> str:
-        if self._fixed:
-            return "remove it: the run's own table has no such line."
-        return f"leave {KEY}.{'header' if self._form.names is None else 'names'} out."
-
-
-class _Lines:
-    """The lines of a file for the reader of `csv`, without those that are comments where a row begins."""
-
-    def __init__(self, file: Iterable[str], comment: str | None) -> None:
-        self._file = iter(file)
-        self._comment = comment
-        self.count = 0
-        self.begins = True
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        text = next(self._file)
-        self.count += 1
-        while self.begins and self._comment is not None and text.startswith(self._comment):
-            text = next(self._file)
-            self.count += 1
-        self.begins = False
-        return text
-
-
-class _Numbers:
-    """Reads the cells of a table that are numbers, row by row, and notes what is none."""
-
-    def __init__(self, table: CsvTable, wanted: Mapping[str, Wanted], names: Sequence[str]) -> None:
-        self._table, self._wanted, self._names = table, wanted, names
-        self._form = table.form.numbers
-        self.findings = table.findings(next((name for name, want in wanted.items() if want.is_target), None))
-        self._units: dict[str, str] = {}
-        self._zeros: dict[str, list[Any]] = {}
-        self._foreign: dict[str, list[Any]] = {}
-
-    def row(self, cells: Sequence[str], line: int, *, is_first: bool) -> Sequence[float]:
-        """Return the numbers of a row, NaN where a cell is missing or none."""
-        if self._form.is_plain:
-            joined = ",".join(cells)
-            if joined.isascii() and _UNUSUAL.search(joined) is None:
-                try:
-                    numbers = tuple(map(float, cells))
-                except ValueError:
-                    pass
-                else:
-                    if math.isfinite(sum(map(abs, numbers))):
-                        self.findings.has_points = self.findings.has_points or "." in joined
-                        return numbers
-        numbers = [self._cell(name, cell, line) for name, cell in zip(self._names, cells, strict=True)]
-        if is_first and not self._table.has_header and len(self.findings.columns) == len(cells) > 0:
-            first = next(iter(self.findings.columns.values()))
-            first.hint = self._table.first_line_hint()
-            raise TableError(first.describe(first.hint, 1))
-        return numbers
-
-    def _cell(self, name: str, cell: str, line: int) -> float:
-        try:
-            number = self._form.read(cell)
-        except ValueError as error:
-            place = self._table.place(line, name)
-            self.findings.add_cell(name, cell, str(error), place, self._wanted[name].hint)
-            return math.nan
-        if math.isnan(number):
-            return number
-        text = cell.strip()
-        self.findings.has_points = self.findings.has_points or (self._form.decimal == "." and "." in text)
-        if self._form.units:
-            unit, text = self._form.split_unit(text)
-            known = self._units.setdefault(name, unit)
-            if known != unit and name not in self.findings.mixed:
-                self.findings.mixed[name] = (
-                    f"{self._table.place(line, name)}: {quoted(cell)} has {_unit_words(unit)}, the cells before it "
-                    f"{_unit_words(known)}: they are not the same quantity. Write all of them in one."
-                )
-        digits = text.lstrip("+-")
-        if len(digits) > 1 and digits[0] == "0" and digits[1].isdigit():
-            self._zeros.setdefault(name, [0, cell])[0] += 1
-        if not text.isascii():
-            self._foreign.setdefault(name, [0, cell])[0] += 1
-        return number
-
-    def notes(self) -> list[str]:
-        """Return what a person should know of how cells were read."""
-        zeros = [
-            f"column `{shown(name)}`: {count:,} cell(s) begin with 0, such as {quoted(cell.strip())}, and are read as "
-            f"numbers; if they are codes, set {KEY}.categories = {to_toml([name])}"
-            for name, (count, cell) in self._zeros.items()
-        ]
-        foreign = [
-            f"column `{shown(name)}`: {count:,} cell(s) are written in other signs than 0 to 9, such as "
-            f"{quoted(cell.strip())}, read as {self._form.read(cell):g}"
-            for name, (count, cell) in self._foreign.items()
-        ]
-        return [*zeros, *foreign]
-
-
-def _unit_words(unit: str) -> str:
-    return f"the unit {quoted(unit)}" if unit else "no unit"
-
-
-def _picker(places: Sequence[int]) -> Any:
-    """Return a function from a row to these cells of it."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda cells: [cells[place] for place in places]
-
-
-def _fit(names: list[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return names as many as each row has cells, where that is certain.
-
-    A comma at the end of every line is a column of nothing without a name; where rows are longer otherwise, what pandas
-    and R write is meant: they give the first column, the index, no name.
-    """
-    count = len(names)
-    if rows and all(len(row) == count + 1 for row in rows):
-        return [*names, ""] if _end_empty(rows, count + 1) else ["", *names]
-    if names[-1] == "" and count > 1 and rows and all(len(row) == count - 1 for row in rows):
-        return names[:-1]
-    return names
-
-
-def _end_empty(rows: Sequence[Sequence[str]], count: int) -> bool:
-    return all(len(row) == count and not row[-1].strip() for row in rows)
-
-
-_TYPED = (".parquet", ".npy", ".npz")
-SUFFIXES = (".csv", ".tsv", *_TYPED)
+_BYTES = 8
+"""What a number of a column takes in memory."""
 
 
 def open_table(
-    given: str | Path, form: TextFormat, origin: str, *, unnamed: Unnamed | None = None, fixed: bool = False
+    given: str | Path, options: Options, origin: str, *, unnamed: Unnamed | None = None, fixed: bool = False
 ) -> TableFile:
     """Return a table file, its names read.
 
     Args:
         given: The file; its suffix says what it is.
-        form: How it is written, if it is text.
+        options: How it is written.
         origin: The key or option that gives it, for messages.
-        unnamed: What its columns are if it does not name them; None for those of `form`, which are counted if it has
-            none.
-        fixed: Whether a run decides `form`, so that nobody can change it now.
+        unnamed: What its columns are if it does not name them; None to go by the options.
+        fixed: Whether a run decides the options, so that nobody can change them now.
 
     Raises:
         DataError: If it cannot be read, or names no columns.
@@ -540,19 +49,188 @@ def open_table(
     if not path.exists():
         raise DataError(f"{place}: there is no such file.{from_here(path)}")
     suffix = path.suffix.lower()
-    unnamed = unnamed or Unnamed(form.names)
+    unnamed = unnamed or Unnamed(options.names)
     if path.is_dir() or suffix not in SUFFIXES:
         advice = "" if path.is_dir() else " Unpack it, or save it as one of these."
         what = "is a folder" if path.is_dir() else f"has the suffix '{shown(path.suffix)}'"
         raise DataError(f"{place}: {what}; a table is a file that ends in {', '.join(SUFFIXES)}.{advice}")
     refuse_irregular(path, DataError)
     if suffix == ".parquet":
-        return ParquetTable(path, form.numbers)
+        return ParquetTable(path, options.numbers)
     if suffix in {".npy", ".npz"}:
-        return ArrayTable(path, unnamed, form.numbers)
-    return CsvTable(path, form, unnamed, fixed=fixed)
+        return ArrayTable(path, unnamed, options.numbers)
+    return CsvTable(path, options, unnamed, fixed=fixed)
 
 
-def is_typed(path: str) -> bool:
-    """Return whether a table is, by its suffix, of a kind that says itself how it is written."""
-    return path.lower().endswith(_TYPED)
+class ParquetTable(TableFile):
+    """A Parquet file; `form` says how words are read as numbers, and which stand for a missing cell."""
+
+    def __init__(self, path: Path, form: NumberForm) -> None:
+        try:
+            import pyarrow as pa
+            from pyarrow import parquet
+        except ImportError:
+            raise MissingDependencyError(
+                f"{shown(path)}: Parquet is read by pyarrow, which is not installed. "
+                'Run: pip install "downslope[tables]"'
+            ) from None
+        self._arrow: Any = pa
+        self._form = form
+        try:
+            self._table: Any = parquet.ParquetFile(path)
+            names = list(self._table.schema_arrow.names)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise DataError(f"{shown(path)}: cannot be read as Parquet: {first_line(error)}.") from None
+        super().__init__(path, names)
+
+    def read(self, wanted: Mapping[str, Wanted]) -> Columns:
+        """Return columns by name."""
+        rows = int(self._table.metadata.num_rows)
+        check_memory(shown(self.path), rows * len(wanted) * _BYTES, f"for {len(wanted):,} columns of {rows:,} rows")
+        try:
+            table: Any = self._table.read(columns=list(wanted))
+        except (self._arrow.ArrowException, OSError, ValueError) as error:
+            raise DataError(f"{shown(self.path)}: cannot be read as Parquet: {first_line(error)}.") from None
+        columns = {name: self._column(table.column(name), want) for name, want in wanted.items()}
+        return _convert(self.path, columns, wanted, self._form)
+
+    def texts(self, place: int) -> Iterator[str]:
+        """Yield the cells of one column as texts."""
+        for cell in self._table.read(columns=[self.names[place]]).column(0).to_pylist():
+            yield "" if cell is None else str(cell)
+
+    def _column(self, column: Any, want: Wanted) -> Any:
+        types = self._arrow.types
+        plain = types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type)
+        if plain and want.kind == "number":
+            return column.cast(self._arrow.float64(), safe=False).to_numpy()  # null becomes NaN
+        return column.to_pylist()
+
+
+class ArrayTable(TableFile):
+    """NumPy's own files: a .npy with named fields or two dimensions, or an .npz with an array for each column."""
+
+    def __init__(self, path: Path, unnamed: Unnamed, form: NumberForm) -> None:
+        self._form = form
+        place = shown(path)
+        found: Any = read_npz(path) if path.suffix.lower() == ".npz" else read_npy(path)
+        is_named = True
+        if isinstance(found, dict):
+            self._columns = found
+        elif found.dtype.names is not None and found.ndim == 1:
+            self._columns = {name: found[name] for name in found.dtype.names}
+        elif found.dtype.names is None and found.ndim == 2:
+            names = unnamed.name(place, found.shape[1])
+            self._columns = {name: found[:, number] for number, name in enumerate(names)}
+            is_named = False
+        else:
+            raise DataError(f"{place}: must have two dimensions, (rows, columns); got shape {found.shape}.")
+        first: Any = next(iter(self._columns.values()), None)
+        for name, column in self._columns.items():
+            if column.ndim != 1 or len(column) != len(first):
+                raise DataError(
+                    f"{place}: each array must be a column, all equally long; `{shown(name)}` has shape "
+                    f"{column.shape}, the first one {first.shape}."
+                )
+        super().__init__(path, list(self._columns), is_named=is_named)
+
+    def read(self, wanted: Mapping[str, Wanted]) -> Columns:
+        """Return columns by name."""
+        columns: dict[str, Any] = {}
+        for name, want in wanted.items():
+            column = self._columns[name]
+            fits = column.dtype.kind in "fiub" and want.kind == "number"
+            dates = column.dtype.kind in "mM"  # their own list would hold nanoseconds as plain numbers
+            columns[name] = column.astype(np.float64) if fits else self._cells(name, dates=dates)
+        return _convert(self.path, columns, wanted, self._form)
+
+    def _cells(self, name: str, *, dates: bool) -> list[Any]:
+        column = self._columns[name]
+        try:
+            _check_characters(column)
+            return (column.astype(str) if dates else column).tolist()
+        except (ValueError, OverflowError) as error:
+            raise DataError(
+                f"{shown(self.path)}, column `{shown(name)}`: holds cells that cannot be read: {first_line(error)}."
+            ) from None
+
+    def texts(self, place: int) -> Iterator[str]:
+        """Yield the cells of one column as texts."""
+        return map(str, self._columns[self.names[place]].tolist())
+
+
+def _check_characters(column: Any) -> None:
+    """Raise ValueError where text has numbers of no character, of which NumPy would make texts that break Python."""
+    if column.dtype.kind == "U" and column.size:
+        codes = np.ascontiguousarray(column.astype(column.dtype.newbyteorder("="))).view(np.uint32)
+        if int(codes.max()) > sys.maxunicode:
+            raise ValueError(f"{int(codes.max())} is the number of no character")
+
+
+def _convert(path: Path, columns: Mapping[str, Any], wanted: Mapping[str, Wanted], form: NumberForm) -> Columns:
+    """Return columns of Python values, or float64 arrays, each cell checked."""
+    numbers: dict[str, NumberArray] = {}
+    words: dict[str, list[str | None]] = {}
+    count = 0
+    target = next((name for name, want in wanted.items() if want.is_target), None)
+    findings = Findings(form, target=target, is_text=False)
+    for name, column in columns.items():
+        count = len(column)
+        place = f"{shown(path)}, row {{}}, column `{shown(name).replace('{', '{{').replace('}', '}}')}`"
+        hint = wanted[name].hint
+        if wanted[name].kind == "word":
+            words[name] = [_word(cell, row, place, form) for row, cell in enumerate(column, start=1)]
+        elif isinstance(column, np.ndarray):
+            array = _without_marks(column, form)
+            for row in np.flatnonzero(np.isinf(array)).tolist():
+                findings.add_cell(name, str(array[row]), "is not finite", place.format(row + 1), hint, quotes=False)
+            numbers[name] = array
+        else:
+            numbers[name] = np.array(
+                [_number(cell, row, name, place, hint, form, findings) for row, cell in enumerate(column, start=1)],
+                dtype=np.float64,
+            )
+    findings.raise_if_any(count)
+    return make_columns(path, "row", range(1, count + 1), numbers, words)
+
+
+def _without_marks(column: NumberArray, form: NumberForm) -> NumberArray:
+    """Return numbers with NaN where one of them stands for a missing one, such as -999."""
+    marks: list[float] = []
+    for mark in form.missing_marks:
+        try:
+            marks.append(float(mark))
+        except ValueError:
+            continue
+    return np.where(np.isin(column, marks), math.nan, column) if marks else column
+
+
+def _number(cell: Any, row: int, name: str, place: str, hint: str, form: NumberForm, findings: Findings) -> float:
+    try:
+        if cell is None:
+            return math.nan
+        if isinstance(cell, bytes):
+            cell = cell.decode()
+        return form.read(cell if isinstance(cell, str) else repr(float(cell)))
+    except (TypeError, ValueError, OverflowError) as error:
+        is_time = isinstance(cell, dt.date | dt.time | dt.timedelta)
+        why = str(error) if isinstance(cell, str) else f"is {'a date or time' if is_time else 'not a number'}"
+        shown_cell = cell if isinstance(cell, str) else str(cell)[:1000]
+        findings.add_cell(name, shown_cell, why, place.format(row), hint, quotes=isinstance(cell, str))
+        return math.nan
+
+
+def _word(cell: Any, row: int, place: str, form: NumberForm) -> str | None:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return None
+    if isinstance(cell, bytes):
+        try:
+            cell = cell.decode()
+        except UnicodeDecodeError:
+            raise DataError(f"{place.format(row)}: {shown(repr(cell), 40)} is not text in UTF-8.") from None
+    if isinstance(cell, list | dict | tuple):
+        raise DataError(f"{place.format(row)}: holds a {type(cell).__name__}, not a word. Leave the column out.")
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # a column of integers with a hole is stored as 3.0
+    word = str(cell).strip()
+    return None if word in form.missing_marks else word or None

@@ -44,7 +44,6 @@ _AFTER = re.compile(r".*[0-9.]\s*([^\W\d_]{1,4}[²³]?|[^\w\s][^\W\d_]{0,2})", r
 _SIGNS = "%‰°"
 """What may be a unit besides currencies and words: `<5` and `~5` say something about the number itself."""
 
-
 Kind = Literal["missing", "date", "infinite", "word"]
 
 
@@ -167,9 +166,6 @@ class Cell:
 
 def describe_cell(cell: str) -> Cell:
     """Return what it would take to read a cell as a number.
-
-    Args:
-        cell: One that the plain form does not read.
 
     Example:
         >>> describe_cell("$1,000.5").unit, [form.thousands for form in describe_cell("$1,000.5").forms]

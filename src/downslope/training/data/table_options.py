@@ -1,19 +1,27 @@
-"""The options of a table: what a person may say about it in ``[data.options]``, and the checks that need no file."""
+"""What a person may say about a table in ``[data.options]``, and the checks that need no file."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
-from downslope.training.data.table_files import TextFormat, is_typed
+from downslope.training.data.table_numbers import NumberForm
+from downslope.training.data.text_encoding import check_encoding
+
+TYPED = (".parquet", ".npy", ".npz")
+"""Suffixes of files that say themselves how they are written."""
+
+_TEXT = ("delimiter", "encoding", "header", "names", "decimal", "thousands", "units", "comment")
+"""The options of tables that are text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a table is read as.
+    """What a table is read as. From `delimiter` on, how one that is text is written.
 
     Attributes:
         path: The file: .csv, .tsv, .parquet, .npy or .npz; relative to the current directory.
@@ -26,16 +34,16 @@ class Options:
         standardize_target: The same for a target that is a number; predictions are given in its own unit. None for
             what goes with `train.loss`: true for "mse".
         missing: What a missing cell is: an "error", a row to "drop", or one to fill with the "mean".
-        missing_marks: Words that stand for a missing cell in this table, such as "?".
+        missing_marks: What stands for a missing cell in this table besides nothing, such as "?".
         kind: Whether the target names "classes" or is a "number"; None to go by `train.loss`.
-        delimiter: Of a text file, as in `TextFormat`.
-        encoding: The same.
-        header: The same.
-        names: The same.
-        decimal: The same.
-        thousands: The same.
-        units: The same.
-        comment: The same.
+        delimiter: What separates cells; None for a comma, or a tab in a .tsv file.
+        encoding: How characters are stored; None for UTF-8.
+        header: Whether the first line names the columns; None if it does and is not nothing but numbers.
+        names: What to call the columns of a file without such a line; None to count them from 0.
+        decimal: What separates whole numbers from their fractions; None for a point.
+        thousands: What separates groups of digits; None where nothing does.
+        units: Signs that may stand before or after a number.
+        comment: What a line begins with that is no row; None where every line is one.
     """
 
     path: str
@@ -60,8 +68,10 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check what needs no file."""
-        given = self.form.given()
-        if given and all(is_typed(path) for path in (self.path, self.held_out_path) if path is not None):
+        self._check_text()
+        self._check_names()
+        given = [name for name in _TEXT if getattr(self, name) is not None]
+        if given and all(path.lower().endswith(TYPED) for path in (self.path, self.held_out_path) if path is not None):
             raise DataError(
                 f"`{given[0]}` is for tables that are text, .csv or .tsv; '{shown(self.path)}' says itself what is in "
                 f"it. Leave `{given[0]}` out."
@@ -71,26 +81,61 @@ class Options:
         if self.features is not None and not self.features:
             raise DataError("`features` must name a column at least; got none.")
         for name in ("features", "ignore", "categories"):
-            listed = getattr(self, name) or ()
             known: set[str] = set()
-            for column in listed:
+            for column in getattr(self, name) or ():
                 if column in known:
                     raise DataError(f"`{name}` names '{shown(column)}' twice.")
                 known.add(column)
             if self.target in known:
                 raise DataError(f"`{name}` names the target, '{shown(self.target)}'.")
 
+    def _check_text(self) -> None:
+        """Check how a table that is text is written."""
+        if self.thousands is not None and self.thousands == (self.decimal or "."):
+            other = "," if self.thousands == "." else "."
+            raise DataError(
+                f"`thousands` and `decimal` must differ; both are {self.thousands!r}. Set decimal = {other!r} as well."
+            )
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise DataError(f'`delimiter` must be one character, such as ";"; got {self.delimiter!r}.')
+        if self.encoding is not None:
+            check_encoding(self.encoding)
+        for unit in self.units or ():
+            if not unit or unit.strip() != unit or re.search(r"[\d.,+-]", unit):
+                raise DataError(f'`units` must be signs or words without digits, such as "%" or "kg"; got {unit!r}.')
+        if self.comment is not None and (not self.comment.strip() or re.search(r'[\s"]', self.comment)):
+            raise DataError(f'`comment` must be what such lines begin with, such as "#"; got {self.comment!r}.')
+        for mark in self.missing_marks:
+            if mark.strip() != mark or not mark:
+                raise DataError(f'`missing_marks` must be words without space around them, such as "?"; got {mark!r}.')
+
+    def _check_names(self) -> None:
+        """Check the names of the columns of a file without a line of them."""
+        if self.names is None:
+            return
+        if self.header:
+            raise DataError("`names` is for a file whose first line is an example; with `header = true`, leave it out.")
+        if not self.names:
+            raise DataError("`names` must name every column; got none.")
+        known: set[str] = set()
+        for number, name in enumerate(self.names, start=1):
+            if not name.strip() or name.strip() != name:
+                raise DataError(f"`names` must be words without space around them; number {number} is {name!r}.")
+            if name in known:
+                raise DataError(f"`names` names {name!r} twice.")
+            known.add(name)
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the first line is taken for names."""
+        return self.header is not False and self.names is None
+
     @cached_property
-    def form(self) -> TextFormat:
-        """How a table that is text is written."""
-        return TextFormat(
-            delimiter=self.delimiter,
-            encoding=self.encoding,
-            header=self.header,
-            names=self.names,
-            decimal=self.decimal,
+    def numbers(self) -> NumberForm:
+        """How numbers are written."""
+        return NumberForm(
+            decimal=self.decimal or ".",
             thousands=self.thousands,
-            units=self.units,
-            comment=self.comment,
+            units=self.units or (),
             missing_marks=self.missing_marks,
         )

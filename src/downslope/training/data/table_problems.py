@@ -1,8 +1,7 @@
 """What is wrong with a table, gathered over all of it, and the options that would read it nevertheless.
 
 A reader goes on after a cell that it cannot read and notes it here, so that a person hears of every column at once.
-Where options can help they are part of the error as well; `table_advice.py` tries them out and shows them ready to
-paste.
+Where options can help they are part of the error as well; `advise` tries them out and shows them ready to paste.
 """
 
 from __future__ import annotations
@@ -54,7 +53,6 @@ class TableError(DataError):
         missing: Mapping[str, str] | None = None,
         marked: Iterable[str] = (),
     ) -> None:
-        """Take all of it."""
         problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(bounded(problems)))
         self.problems = problems
@@ -72,10 +70,6 @@ def bounded(lines: Sequence[str]) -> list[str]:
 def quoted(cell: object) -> str:
     """Return a cell in quotes as a message may have it: escaped, and shortened in its middle."""
     return f"'{shown(cell, 40)}'"
-
-
-def _bare(cell: object) -> str:
-    return shown(cell, 40)
 
 
 @dataclass
@@ -106,13 +100,12 @@ class BadCells:
 
     def describe(self, hint: str, rows: int) -> str:
         """Return what is wrong, and what to do."""
-        show = quoted if self.quotes else _bare
-        first, *others = self.cells
+        first, *others = [quoted(cell) if self.quotes else shown(cell, 40) for cell in [*self.cells][: _NAMED + 1]]
         more = ""
         if self.count > 1:
-            such = f", such as {', '.join(map(show, others[:_NAMED]))}" if others else ""
+            such = f", such as {', '.join(others)}" if others else ""
             more = f" The same holds for {self.count - 1:,} more of its {rows:,} cells{such}."
-        return f"{self.place}: {show(first)} {self.why}.{more}{hint}"
+        return f"{self.place}: {first} {self.why}.{more}{hint}"
 
 
 class Findings:
@@ -128,7 +121,6 @@ class Findings:
     def __init__(
         self, form: NumberForm, *, semicolons: bool = False, target: str | None = None, is_text: bool = True
     ) -> None:
-        """Begin without any."""
         self._form, self._semicolons, self._target, self._is_text = form, semicolons, target, is_text
         self.columns: dict[str, BadCells] = {}
         self.rows: list[str] = []
@@ -138,28 +130,14 @@ class Findings:
         self.mixed: dict[str, str] = {}  # column -> its problem with units
 
     def add_cell(self, column: str, cell: str, why: str, place: str, hint: str, *, quotes: bool = True) -> None:
-        """Note a cell that is no number.
-
-        Args:
-            column: The name of its column.
-            cell: The cell.
-            why: What is wrong with it.
-            place: Where it stands.
-            hint: What to do if nothing better is found.
-            quotes: Whether it is a word, which is quoted.
-        """
+        """Note a cell that is no number."""
         found = self.columns.get(column)
         if found is None:
             found = self.columns[column] = BadCells(place, why, hint, quotes)
         found.add(cell)
 
     def add_row(self, problem: str, comment: str | None = None) -> None:
-        """Note a row that has another number of cells.
-
-        Args:
-            problem: What is wrong with it.
-            comment: The sign by which it may be a comment.
-        """
+        """Note a row that has another number of cells."""
         self.comments.add(comment)
         if len(self.rows) < _NAMED:
             self.rows.append(problem)
@@ -167,21 +145,15 @@ class Findings:
             self.more_rows += 1
 
     def raise_if_any(self, rows: int) -> None:
-        """Raise if something is wrong.
-
-        Args:
-            rows: How many rows there are.
-
-        Raises:
-            TableError: With all of it, and options that would read it.
-        """
+        """Raise if something is wrong."""
         if not (self.columns or self.rows or self.mixed):
             return
         problems = list(self.rows)
         if self.more_rows:
             problems[-1] += f" So have {self.more_rows:,} more rows another number of cells."
         fixes: dict[str, Any] = {}
-        if self.rows and (sign := self._one_sign()) is not None:
+        sign = next(iter(self.comments)) if len(self.comments) == 1 else None
+        if sign is not None:
             fixes["comment"] = sign
             problems[-1] += f" If it is a comment, set {KEY}.comment = {to_toml(sign)}."
         described = {name: {cell: describe_cell(cell) for cell in bad.cells} for name, bad in self.columns.items()}
@@ -198,18 +170,14 @@ class Findings:
             problems.append(problem)
             if name != self._target:
                 fixes["ignore"] = [*fixes.get("ignore", ()), name]
-        raise TableError(problems, fixes if self._can_help(fixes) else {}, marked=marked)
-
-    def _can_help(self, fixes: Mapping[str, Any]) -> bool:
-        """Return whether options mend all that is wrong."""
-        return bool(fixes) and (not self.rows or "comment" in fixes) and self._target not in self.mixed
-
-    def _one_sign(self) -> str | None:
-        return next(iter(self.comments)) if len(self.comments) == 1 else None
+        # options are no help unless they mend all that is wrong
+        can_help = (not self.rows or "comment" in fixes) and self._target not in self.mixed
+        raise TableError(problems, fixes if can_help else {}, marked=marked)
 
     def _choose_form(self, described: Iterable[Mapping[str, Cell]]) -> NumberForm:
-        """Return how numbers are written such that most cells are, without units."""
+        """Return how numbers are written such that most of the refused cells are numbers, units aside."""
         bare = NumberForm(decimal=self._form.decimal, thousands=self._form.thousands)
+        # what the options say stays; a comma is no decimal one where other cells have points
         allowed = [
             form
             for form in FORMS
@@ -234,6 +202,7 @@ class Findings:
         units = {found.unit for found in read.values()} - {""}
         good = rows - bad.count
         marks = [cell.strip() for cell in left]
+        # a few words among numbers stand for missing ones; a column of little else is one of words
         are_marks = all(found.kind in {"missing", "infinite"} for found in left.values()) or (
             len(left) <= _FEW_MARKS and 2 * sum(bad.cells[cell] for cell in left) < rows
         )
@@ -265,7 +234,7 @@ class Findings:
             return hint, {} if name == self._target else {"ignore": [name]}
         if name == self._target:
             return bad.hint, {}
-        different = len(bad.cells) + (rows > bad.count)
+        different = len(bad.cells) + (rows > bad.count)  # the numbers of the column count as one word more
         few = 1 < different <= _FEW_WORDS and len(bad.cells) < max(bad.count, 2)
         return bad.hint, {"categories" if few else "ignore": [name]}
 
@@ -299,8 +268,6 @@ def to_toml(value: Any) -> str:
     return str(value)
 
 
-# All that is wrong with a table, and the options that read it
-
 _ATTEMPTS = 12
 
 _LESS = frozenset({"ignore", "missing", "missing_marks"})
@@ -310,10 +277,7 @@ _LESS = frozenset({"ignore", "missing", "missing_marks"})
 def advise(error: TableError, options: Mapping[str, Any], load: Callable[[dict[str, Any]], object]) -> TableError:
     """Return an error that tells of everything that is wrong, with options to paste if there are some that read it.
 
-    Args:
-        error: What the first attempt met.
-        options: The table's options, as the recipe has them.
-        load: Loads the table by other options.
+    Each attempt to `load` by options that were mended may meet more that is wrong.
     """
     problems = list(error.problems)
     tried = dict(options)
@@ -338,7 +302,10 @@ def advise(error: TableError, options: Mapping[str, Any], load: Callable[[dict[s
         else:
             reads = True
             break
-    ending = [f"With these options in place of its {KEY} the recipe reads this table:", *_block(tried)] if reads else []
+    ending: list[str] = []
+    if reads:
+        ending = [f"With these options in place of its {KEY} the recipe reads this table:", f"[{KEY}]"]
+        ending += [f"{key} = {to_toml(value)}" for key, value in tried.items()]
     return TableError("\n".join([*bounded(problems), *ending]))
 
 
@@ -356,8 +323,3 @@ def merge(options: Mapping[str, Any], fixes: Mapping[str, Any]) -> dict[str, Any
     if merged.get("categories") and ignored:
         merged["categories"] = [name for name in merged["categories"] if name not in ignored]
     return merged
-
-
-def _block(options: Mapping[str, Any]) -> list[str]:
-    """Return options as the lines of a TOML table."""
-    return [f"[{KEY}]", *(f"{key} = {to_toml(value)}" for key, value in options.items())]

@@ -1,8 +1,4 @@
-"""How the characters of a text file are stored: which encodings there are, and where a file is not in the one given.
-
-What lives here: names of encodings, and messages that name the byte. What does not: what the text means
-(`table_csv.py`).
-"""
+"""How the characters of a text file are stored: which encodings there are, and where a file is not in the one given."""
 
 from __future__ import annotations
 
@@ -26,12 +22,6 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.B
 
 def check_encoding(name: str) -> str:
     """Return Python's own name of an encoding.
-
-    Args:
-        name: As a person writes it.
-
-    Raises:
-        DataError: If there is none of this name, or it is none of text.
 
     Example:
         >>> check_encoding("UTF8"), check_encoding("latin-1")
@@ -77,22 +67,13 @@ def find_foreign_kind(start: bytes) -> str | None:
 
 
 def find_foreign_mark(start: bytes, encoding: str) -> str | None:
-    """Return the encoding that a file's first bytes are the mark of, if that is not the one it is to be read in.
-
-    Args:
-        start: Its first bytes, three at least if there are so many.
-        encoding: As `check_encoding` returned it.
-    """
+    """Return the encoding that a file's first bytes are the mark of, if that is not the one it is to be read in."""
     found = next((name for mark, name in _MARKS if start.startswith(mark)), None)
     return None if found is None or encoding.startswith((found, "utf-32")) else found
 
 
 def find_bad_byte(path: Path, encoding: str) -> tuple[int, int, int]:
     """Return where a file is not in an encoding: line from 1, byte from 0, and that byte.
-
-    Args:
-        path: The file.
-        encoding: As `check_encoding` returned it.
 
     Raises:
         ValueError: If all of it is in that encoding.

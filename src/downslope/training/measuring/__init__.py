@@ -1,8 +1,6 @@
-"""What a run measures of itself beside loss and accuracy: weights and gradients by group, gradient noise, sharpness.
+"""What a run measures of itself beside loss and accuracy, and when: by group, gradient noise, sharpness.
 
-What lives here: when a measurement is due, and the row of the log it becomes. What does not: each measurement
-(`groups.py`, `noise.py`, `sharpness.py`). All of them read and none writes: a run with other measurements has the same
-weights, bit for bit.
+All of it is read and none written: a run with other measurements has the same weights, bit for bit.
 """
 
 from __future__ import annotations
@@ -19,14 +17,9 @@ __all__ = ["Measurements"]
 
 
 class Measurements:
-    """The measurements of a run, each due by the step alone, so that a resumed run measures what it would have.
-
-    Args:
-        task: What is trained.
-    """
+    """The measurements of a run, each due by the step alone, so that a resumed run measures what it would have."""
 
     def __init__(self, task: Task) -> None:
-        """Note how often."""
         self._task = task
         self._every = task.recipe.train.measure_every
         self._sharpness_every = task.recipe.train.sharpness_every
@@ -41,24 +34,13 @@ class Measurements:
         self._before = look_at_groups(self._task.state.optimizer)
 
     def after(self, result: StepResult) -> dict[str, Any]:
-        """Return the row of a step that was measured, after its update.
-
-        Args:
-            result: What the forward and backward passes gave.
-        """
+        """Return the row of a step that was measured, after its update."""
         before, self._before = self._before, None
         fields = {} if before is None else before.compare()
         return fields | noise_and_signal(result.leaf_norms)
 
     def sharpness(self, step: int) -> dict[str, Any] | None:
-        """Return the row of the curvature before this step, or None if it is not due.
-
-        Args:
-            step: Step, 0-based.
-
-        Raises:
-            DataError: If the model cannot be differentiated twice.
-        """
+        """Return the row of the curvature before this step, or None if it is not due."""
         if self._sharpness_every is None or step % self._sharpness_every:
             return None
         found = measure_sharpness(self._task, step)

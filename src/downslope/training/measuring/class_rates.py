@@ -36,9 +36,6 @@ class ClassRates:
         Precision is the part of the answers "this class" that are right, None if there are none; recall the part of the
         class's examples that are answered so, None if there are none; F1 their harmonic mean, 2 right / (examples +
         answers), None if there are neither.
-
-        Args:
-            names: What each class is called, or nothing.
         """
         right: list[int] = self.right.tolist()
         answers: list[int] = self.answers.tolist()

@@ -1,8 +1,6 @@
 """Weights and gradients of each parameter group in one step: lengths, the update's length, the angle they turn by.
 
-What lives here: the measurement, and beside it what theory predicts of weights before a normalisation layer at the
-step's own lr, momentum and decay. What does not: the formulas (`theory/rotation.py`, `forgetting.py`).
-
+Beside it stands what theory predicts of weights before a normalisation layer at the step's own lr, momentum and decay.
 A copy of the weights is kept from before the update until after it, so that what is measured is what the step did, not
 what it should have done.
 """
@@ -80,11 +78,7 @@ _NAMES = (
 
 
 def look_at_groups(optimizer: SGD) -> GroupsBefore:
-    """Return the optimizer's groups as they are before a step, gradients in place.
-
-    Args:
-        optimizer: The optimizer; nothing of it is written to.
-    """
+    """Return the optimizer's groups as they are before a step, gradients in place."""
     params = [[p.detach() for p in group["params"]] for group in optimizer.param_groups]
     norms: list[float] = []
     alignments: list[float | None] = []
@@ -100,12 +94,7 @@ def look_at_groups(optimizer: SGD) -> GroupsBefore:
 
 
 def inner(left: Sequence[Tensor], right: Sequence[Tensor]) -> float:
-    """Return the inner product of two lists of tensors, summed over all of them.
-
-    Args:
-        left: Tensors of any shapes.
-        right: Tensors of the same shapes and formats.
-    """
+    """Return the inner product of two lists of tensors, summed over all of them."""
     products = [_product(a, b) for a, b in zip(left, right, strict=True) if a.numel()]
     return math.fsum(torch.stack(products).tolist()) if products else 0.0
 

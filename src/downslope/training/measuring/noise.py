@@ -1,7 +1,7 @@
 """The gradient noise scale: at which batch size the noise of a gradient is as large as the gradient itself.
 
-What lives here: unbiased estimates of the noise and of the squared gradient, from the parts (leaves) of one step. What
-does not: their ratio, which is biased unless each is averaged over many steps first; the report does that.
+Noise and squared gradient are estimated from the parts (leaves) of one step. Their ratio is biased unless each is
+averaged over many steps first, which the report does.
 """
 
 from __future__ import annotations

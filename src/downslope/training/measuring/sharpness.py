@@ -1,8 +1,4 @@
-"""The sharpness: the largest curvature of the training loss, by power iteration on products with its Hessian.
-
-What lives here: the measurement, and the limits it is held against. What does not: the formulas of the limits
-(`theory/stability.py`).
-"""
+"""The sharpness: the largest curvature of the training loss, by power iteration on products with its Hessian."""
 
 from __future__ import annotations
 
@@ -38,10 +34,6 @@ def measure_sharpness(task: Task, step: int) -> dict[str, float]:
 
     The model is in training mode, as in a step; its buffers and gradients are left as they were. Everything random
     depends on the seed alone, so that two measurements of one model agree.
-
-    Args:
-        task: What is trained.
-        step: Step, 0-based.
 
     Returns:
         "sharpness", and "iterations", how many products with the Hessian it took; `ITERATIONS` of them in one search
@@ -100,10 +92,6 @@ def largest_eigenvalue(product: Callable[[Vector], Vector], start: Vector) -> tu
     merely lengthen, the largest in size is negative, or there are two of opposite signs: then the operator is shifted
     by that size, so that the largest is also the largest in size, and the search is done again.
 
-    Args:
-        product: The operator.
-        start: Where to begin; not zero.
-
     Example:
         >>> diagonal = torch.tensor([1.0, -5.0, 3.0])
         >>> value, _ = largest_eigenvalue(lambda v: [diagonal * v[0]], [torch.ones(3)])
@@ -140,9 +128,6 @@ def _dominant(product: Callable[[Vector], Vector], start: Vector) -> tuple[float
 
 def limits(scalars: StepScalars) -> dict[str, float]:
     """Return the curvature beyond which a step of these scalars diverges on a quadratic, and where training settles.
-
-    Args:
-        scalars: The step's scalars.
 
     Returns:
         "limit", 2 (1 + momentum) / lr or Nesterov's, where full-batch training settles; and "limit_mini_batch",

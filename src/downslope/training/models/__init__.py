@@ -1,8 +1,4 @@
-"""Models: from a recipe to a module, initialised from the recipe's seed alone.
-
-What lives here: the table of built-in models, one row and one file each, and the choice among them. What does not:
-loading weights (`checkpoint.py`).
-"""
+"""Models: from a recipe to a module, initialised from the recipe's seed alone; the built-in ones have a file each."""
 
 from __future__ import annotations
 
@@ -28,15 +24,14 @@ MODELS = {
     "quadratic_deep": "downslope.training.models.quadratic_deep",
     "seq2seq": "downslope.training.models.seq2seq",
 }
-"""Name -> the module whose `build(recipe, dataset)` returns the model."""
+"""Name -> the module whose `build(recipe.model, dataset)` returns the model."""
+
+_OWN_LOSS = frozenset({"quadratic_deep"})
+"""Models whose output is the loss itself."""
 
 
 def build_model(recipe: Recipe, dataset: Dataset) -> nn.Module:
-    """Return the recipe's model with its initial weights, in training mode.
-
-    Args:
-        recipe: The recipe; its seed alone decides the weights.
-        dataset: The data, whose shapes the model is to fit.
+    """Return the recipe's model for the data, in training mode, its initial weights drawn by the seed alone.
 
     Raises:
         DataError: If there is no such model, or it does not fit the data.
@@ -51,12 +46,17 @@ def build_model(recipe: Recipe, dataset: Dataset) -> nn.Module:
     name = recipe.model.name
     reseed(recipe.seed, 0, "init")
     if name in MODELS:
-        model = import_module(MODELS[name]).build(recipe, dataset)
+        model = import_module(MODELS[name]).build(recipe.model, dataset)
     elif is_import_path(name):
-        model = import_module("downslope.training.models.own").build(recipe, dataset)
+        model = import_module("downslope.training.models.own").build(recipe.model, dataset)
     else:
         raise DataError(
             f"model.name = {name!r}: there is no such model.{did_you_mean(name, MODELS)} "
             f'Use {", ".join(MODELS)}, or your own function as "package.module:function".'
+        )
+    if name in _OWN_LOSS and recipe.train.loss != "output":
+        raise DataError(
+            f"model `{name}`: its output is the loss itself; got train.loss = {recipe.train.loss!r}. "
+            'Use train.loss = "output".'
         )
     return model.train()

@@ -1,7 +1,7 @@
 """A small residual convolutional network, over signals or images.
 
 A first convolution, then stages of residual blocks, each stage but the first at half the resolution, then the mean over
-all places. What lives here: the blocks and how they are stacked.
+all places.
 
 References:
     K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR 2016: section 3.3, the
@@ -24,7 +24,7 @@ from downslope.training.models.heads import build_head, check_inputs
 from downslope.training.user_code import read_options, refuse_hidden
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Recipe
+    from downslope.recipe.schema import Model
     from downslope.training.data import Dataset
 
 SHAPES = "(examples, length), (examples, channels, length) or (examples, channels, height, width)"
@@ -66,19 +66,9 @@ class Options:
 
 
 class Block(nn.Module):
-    """Two convolutions around which the input is carried, and added again.
-
-    Args:
-        dimensions: 1 for signals, 2 for images.
-        before: Channels in.
-        after: Channels out.
-        stride: 2 to halve the resolution.
-        kernel: Width of the convolutions.
-        norm: Normalisation of a number of channels.
-    """
+    """Two convolutions, of signals (dimensions = 1) or images (2), around which a shortcut adds the input."""
 
     def __init__(self, *, dimensions: int, before: int, after: int, stride: int, kernel: int, norm: Norm) -> None:
-        """Make the layers."""
         super().__init__()
         self.conv1 = _convolution(dimensions, before, after, kernel, stride)
         self.norm1 = norm(after)
@@ -89,11 +79,7 @@ class Block(nn.Module):
             self.shortcut.append(_convolution(dimensions, before, after, 1, stride)).append(norm(after))
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Return a tensor of shape (examples, after, ...).
-
-        Args:
-            signal: Shape (examples, before, ...).
-        """
+        """Return a tensor of shape (examples, after, ...) from one of shape (examples, before, ...)."""
         inner = torch.relu(self.norm1(self.conv1(signal)))
         return torch.relu(self.norm2(self.conv2(inner)) + self.shortcut(signal))
 
@@ -102,36 +88,17 @@ class MeanOverPlaces(nn.Module):
     """The mean over all places of each channel."""
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Return a tensor of shape (examples, channels).
-
-        Args:
-            signal: Shape (examples, channels, ...).
-        """
+        """Return a tensor of shape (examples, channels) from one of shape (examples, channels, ...)."""
         return signal.flatten(2).mean(2)
 
 
-def build(recipe: Recipe, dataset: Dataset) -> nn.Module:
-    """Return the network that a recipe asks for.
+def build(model: Model, dataset: Dataset) -> nn.Module:
+    """Return the network for signals, (length,) or (channels, length), or images, (channels, height, width).
 
-    Raises:
-        DataError: If it does not fit the data.
-        RecipeError: If an option is unknown or outside its range.
+    An example of one dimension whose data have an `image_shape` is an image laid out flat.
     """
-    refuse_hidden("convnet", recipe.model.hidden, "channels, blocks, kernel, norm, groups")
-    return build_convnet(dataset, read_options(Options, recipe.model.options, "model"))
-
-
-def build_convnet(dataset: Dataset, options: Options) -> nn.Sequential:
-    """Return the network.
-
-    Args:
-        dataset: The data. An example is a signal (length,) or (channels, length), an image (channels, height, width),
-            or an image of `image_shape` laid out flat.
-        options: Its size.
-
-    Raises:
-        DataError: If the inputs have another shape.
-    """
+    refuse_hidden("convnet", model.hidden, "channels, blocks, kernel, norm, groups")
+    options = read_options(Options, model.options, "model")
     inputs = dataset.train_inputs
     check_inputs("convnet", dataset, SHAPES, (2, 3, 4))
     layers: list[tuple[str, nn.Module]] = []

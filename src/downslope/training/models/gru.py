@@ -19,7 +19,7 @@ from downslope.training.models.heads import build_head, check_inputs
 from downslope.training.user_code import read_options, refuse_hidden
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Recipe
+    from downslope.recipe.schema import Model
     from downslope.training.data import Dataset
 
 SHAPES = "(examples, steps) or (examples, steps, features)"
@@ -55,15 +55,9 @@ class Options:
 
 
 class Recurrence(nn.Module):
-    """A sequence read into one vector.
-
-    Args:
-        features: Numbers at each step of the sequence.
-        options: The size.
-    """
+    """A sequence, (examples, steps) or (examples, steps, features), read into one vector."""
 
     def __init__(self, features: int, options: Options) -> None:
-        """Make the layers."""
         super().__init__()
         self.gru = nn.GRU(
             features,
@@ -77,38 +71,17 @@ class Recurrence(nn.Module):
         self.pool = options.pool
 
     def forward(self, sequence: Tensor) -> Tensor:
-        """Return a tensor of shape (examples, directions * units).
-
-        Args:
-            sequence: Shape (examples, steps) or (examples, steps, features).
-        """
+        """Return a tensor of shape (examples, directions * units)."""
         states, last = self.gru(sequence.unsqueeze(2) if sequence.ndim == 2 else sequence)
         if self.pool == "mean":
             return states.mean(1)
         return torch.cat(tuple(last[-self.directions :]), dim=1)
 
 
-def build(recipe: Recipe, dataset: Dataset) -> nn.Module:
-    """Return the network that a recipe asks for.
-
-    Raises:
-        DataError: If it does not fit the data.
-        RecipeError: If an option is unknown or outside its range.
-    """
-    refuse_hidden("gru", recipe.model.hidden, "units, layers")
-    return build_gru(dataset, read_options(Options, recipe.model.options, "model"))
-
-
-def build_gru(dataset: Dataset, options: Options) -> nn.Sequential:
-    """Return the network.
-
-    Args:
-        dataset: The data. An example is a sequence of numbers (steps,) or of vectors (steps, features).
-        options: Its size.
-
-    Raises:
-        DataError: If the inputs have another shape.
-    """
+def build(model: Model, dataset: Dataset) -> nn.Module:
+    """Return the network for sequences of numbers, (steps,), or of vectors, (steps, features)."""
+    refuse_hidden("gru", model.hidden, "units, layers")
+    options = read_options(Options, model.options, "model")
     inputs = dataset.train_inputs
     check_inputs("gru", dataset, SHAPES, (2, 3))
     features = 1 if inputs.ndim == 2 else inputs.shape[2]

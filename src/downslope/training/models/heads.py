@@ -1,8 +1,4 @@
-"""What every model of ours ends with, and what it asks of its inputs.
-
-What lives here: the last layer, logits for classes or numbers of the targets' shape, and the check that inputs are
-numbers with a shape that a model knows. What does not: anything between them, which is the model's own file.
-"""
+"""What every classifier ends with, and what it asks of its inputs: that they are numbers of a shape that it knows."""
 
 from __future__ import annotations
 
@@ -20,11 +16,6 @@ if TYPE_CHECKING:
 
 def build_head(model: str, features: int, dataset: Dataset) -> list[tuple[str, nn.Module]]:
     """Return the layers, by name, from features to logits, or to numbers of exactly the targets' shape.
-
-    Args:
-        model: The model's name, for the message.
-        features: Features of one example.
-        dataset: The data.
 
     Raises:
         DataError: If there are classes, and more than one label an example.
@@ -44,16 +35,9 @@ def build_head(model: str, features: int, dataset: Dataset) -> list[tuple[str, n
 
 
 def check_inputs(model: str, dataset: Dataset, wanted: str, dimensions: Container[int]) -> None:
-    """Raise unless inputs are floating-point numbers of a number of dimensions that the model knows.
+    """Raise DataError unless inputs are floating-point numbers of a number of dimensions that the model knows.
 
-    Args:
-        model: The model's name, for the message.
-        dataset: The data.
-        wanted: The shapes it knows, in words.
-        dimensions: How many dimensions a tensor of inputs may have, the examples' included.
-
-    Raises:
-        DataError: If they are not.
+    `wanted` names these shapes in words; `dimensions` are counted with that of the examples.
     """
     inputs = dataset.train_inputs
     if not inputs.dtype.is_floating_point or inputs.ndim not in dimensions or 0 in inputs.shape:

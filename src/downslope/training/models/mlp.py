@@ -16,34 +16,21 @@ from downslope.training.models.heads import build_head, check_inputs
 from downslope.training.user_code import refuse_options
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Recipe
+    from downslope.recipe.schema import Model
     from downslope.training.data import Dataset
 
 HIDDEN = (64,)
 """Widths of the hidden layers where a recipe gives none."""
 
 
-def build(recipe: Recipe, dataset: Dataset) -> nn.Module:
-    """Return the MLP that a recipe asks for; see `build_mlp`."""
-    refuse_options("mlp", recipe.model.options, "model", "Its widths are model.hidden.")
-    return build_mlp(dataset, HIDDEN if recipe.model.hidden is None else recipe.model.hidden)
-
-
-def build_mlp(dataset: Dataset, hidden: tuple[int, ...]) -> nn.Sequential:
-    """Return dense layers with ReLU between them, logits (or plain numbers, for a regression) out.
-
-    Args:
-        dataset: The data; inputs of more than one feature dimension are flattened.
-        hidden: Widths of the hidden layers.
-
-    Raises:
-        DataError: If the inputs are not floating-point numbers with at least one feature.
-    """
+def build(model: Model, dataset: Dataset) -> nn.Module:
+    """Return dense layers of the widths `model.hidden`, inputs of more than one feature dimension flattened."""
+    refuse_options("mlp", model.options, "model", "Its widths are model.hidden.")
     inputs = dataset.train_inputs
     check_inputs("mlp", dataset, "(examples, features, ...)", range(2, 65))
     features = math.prod(inputs.shape[1:])
     layers: list[tuple[str, nn.Module]] = [("flatten", nn.Flatten())] if inputs.ndim > 2 else []
-    for number, width in enumerate(hidden, start=1):
+    for number, width in enumerate(HIDDEN if model.hidden is None else model.hidden, start=1):
         layers += [(f"dense{number}", nn.Linear(features, width)), (f"relu{number}", nn.ReLU())]
         features = width
     layers += build_head("mlp", features, dataset)

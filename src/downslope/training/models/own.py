@@ -14,7 +14,7 @@ from downslope.core.shown import shown
 from downslope.training.user_code import call, import_object
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Recipe
+    from downslope.recipe.schema import Model
     from downslope.training.data import Dataset
 
 _SIZES = (
@@ -23,7 +23,7 @@ _SIZES = (
 )
 
 
-def build(recipe: Recipe, dataset: Dataset) -> nn.Module:
+def build(model: Model, dataset: Dataset) -> nn.Module:
     """Return the model that `model.name` names.
 
     A function is called with the data and `model.options`. So is a class, unless its first argument can do without:
@@ -32,7 +32,7 @@ def build(recipe: Recipe, dataset: Dataset) -> nn.Module:
     Raises:
         DataError: If it cannot be called, raises, or gives anything but a module with parameters that can learn.
     """
-    name = recipe.model.name
+    name = model.name
     place = f"model.name = '{shown(name)}'"
     target: Any = import_object(name, "model.name")
     if isinstance(target, nn.Module):
@@ -42,29 +42,29 @@ def build(recipe: Recipe, dataset: Dataset) -> nn.Module:
         )
     if not callable(target):
         raise DataError(f"{place}: is {type(target).__name__}, not a function. Name a function or a class.")
-    options = recipe.model.options
+    options = model.options
     arguments: tuple[Any, ...] = (dataset,) if _takes_data(target, options) else ()
     hint = _SIZES if arguments and isinstance(target, type) else ""
     named = ("dataset",) if arguments else ()
-    model: Any = call(target, name, "model.name", *arguments, options=options, named=named, hint=hint)
-    if isinstance(model, type):
+    made: Any = call(target, name, "model.name", *arguments, options=options, named=named, hint=hint)
+    if isinstance(made, type):
         raise DataError(
-            f"{place}: must return a torch.nn.Module; got the class {model.__name__}. Call it: return "
-            f"{model.__name__}(...)."
+            f"{place}: must return a torch.nn.Module; got the class {made.__name__}. Call it: return "
+            f"{made.__name__}(...)."
         )
-    if model is None:
+    if made is None:
         raise DataError(f"{place}: must return a torch.nn.Module; got None. Does it lack a `return`?")
-    if not isinstance(model, nn.Module):
-        raise DataError(f"{place}: must return a torch.nn.Module; got {type(model).__name__}.")
-    lazy = [key for key, value in (*model.named_parameters(), *model.named_buffers()) if is_lazy(value)]
+    if not isinstance(made, nn.Module):
+        raise DataError(f"{place}: must return a torch.nn.Module; got {type(made).__name__}.")
+    lazy = [key for key, value in (*made.named_parameters(), *made.named_buffers()) if is_lazy(value)]
     if lazy:
         raise DataError(
             f"{place}: `{shown(lazy[0])}` has no shape yet: the model has lazy modules. Let it see an example "
             "before you return it: model(dataset.train_inputs[:2])."
         )
-    if not any(parameter.requires_grad for parameter in model.parameters()):
+    if not any(parameter.requires_grad for parameter in made.parameters()):
         raise DataError(f"{place}: the model has no parameter that requires a gradient.")
-    return model
+    return made
 
 
 def _takes_data(target: Callable[..., Any], options: Mapping[str, Any]) -> bool:

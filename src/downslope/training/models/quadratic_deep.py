@@ -1,8 +1,7 @@
 """The noisy quadratic of DeepOBS: a bowl in 100 dimensions, curved as the losses of deep networks are said to be.
 
 The loss at a point x is (theta - x)^T Q (theta - x) / 2, and theta, which starts at ones, is all that is learned. Of
-Q's eigenvalues 90 are drawn from (0, 1) and 10 from (30, 60). What lives here: Q and the bowl. What does not: the
-points x, which are the data set of the same name.
+Q's eigenvalues 90 are drawn from (0, 1) and 10 from (30, 60). The points x are the data set of the same name.
 
 References:
     F. Schneider, L. Balles, P. Hennig, "DeepOBS: a deep learning optimizer benchmark suite", ICLR 2019.
@@ -22,7 +21,7 @@ from downslope.core.errors import DataError
 from downslope.training.user_code import refuse_hidden, refuse_options
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Recipe
+    from downslope.recipe.schema import Model
     from downslope.training.data import Dataset
 
 DIMENSIONS = 100
@@ -30,47 +29,29 @@ Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Bowl(nn.Module):
-    """(theta - x)^T Q (theta - x) / 2 for each x.
-
-    Args:
-        hessian: Q, shape (n, n).
-    """
+    """(theta - x)^T Q (theta - x) / 2 for each x, given Q of shape (n, n)."""
 
     def __init__(self, hessian: Tensor) -> None:
-        """Start at ones."""
         super().__init__()
         self.theta = nn.Parameter(torch.ones(len(hessian), dtype=hessian.dtype))
         self.register_buffer("hessian", hessian, persistent=False)  # part of the problem, not of what is learned
         self.hessian: Tensor
 
     def forward(self, points: Tensor) -> Tensor:
-        """Return one loss a point, shape (examples,).
-
-        Args:
-            points: Shape (examples, n).
-        """
+        """Return one loss a point, shape (examples,), from points of shape (examples, n)."""
         away = self.theta - points
         return ((away @ self.hessian) * away).sum(1) / 2
 
 
-def build(recipe: Recipe, dataset: Dataset) -> nn.Module:
-    """Return the bowl.
-
-    Raises:
-        DataError: If the data are not points of 100 numbers, the loss is not the model's output, or options are given.
-    """
-    refuse_options("quadratic_deep", recipe.model.options, "model")
-    refuse_hidden("quadratic_deep", recipe.model.hidden, "none")
+def build(model: Model, dataset: Dataset) -> nn.Module:
+    """Return the bowl."""
+    refuse_options("quadratic_deep", model.options, "model")
+    refuse_hidden("quadratic_deep", model.hidden, "none")
     shape = tuple(dataset.train_inputs.shape)
     if shape[1:] != (DIMENSIONS,) or not dataset.train_inputs.dtype.is_floating_point:
         raise DataError(
             f"model `quadratic_deep`: needs points of shape (examples, {DIMENSIONS}); got {dataset.train_inputs.dtype} "
             f'of shape {shape}. Use data.name = "quadratic_deep".'
-        )
-    if recipe.train.loss != "output":
-        raise DataError(
-            f"model `quadratic_deep`: its output is the loss itself; got train.loss = {recipe.train.loss!r}. "
-            'Use train.loss = "output".'
         )
     return Bowl(torch.from_numpy(draw_hessian()).to(dataset.train_inputs.dtype))
 

@@ -1,7 +1,6 @@
 """Encoder and decoder: a recurrent network reads the input into its representation, another writes the output from it.
 
-What lives here: the network, and one decoding step for those who search (`sequences/search.py`). What does not: the
-loss (`sequences/objective.py`). Padding changes nothing: a padded batch gives each example the numbers it has alone.
+Padding changes nothing: a padded batch gives each example the numbers it has alone.
 
 References:
     I. Sutskever, O. Vinyals, Q. V. Le, "Sequence to sequence learning with neural networks", NeurIPS 2014 (LSTM).
@@ -25,7 +24,7 @@ from downslope.training.sequences.symbols import PAD, START, lengths
 from downslope.training.user_code import read_options
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Recipe
+    from downslope.recipe.schema import Model
     from downslope.training.data import Dataset
 
 
@@ -86,23 +85,13 @@ class Encoded:
 
 
 def select(state: Any, rows: Tensor) -> Any:
-    """Return the decoder's state of some examples.
-
-    Args:
-        state: As in `Encoded`.
-        rows: int64 indices of examples.
-    """
+    """Return the decoder's state (as in `Encoded`) of the examples of these int64 indices."""
     return _map(state, lambda part: part[:, rows].contiguous())
 
 
-def build(recipe: Recipe, dataset: Dataset) -> nn.Module:
-    """Return the encoder and decoder that a recipe asks for.
-
-    Raises:
-        DataError: If the data are no sequences.
-        RecipeError: If an option is not allowed.
-    """
-    options = read_options(Seq2SeqOptions, recipe.model.options, "model")
+def build(model: Model, dataset: Dataset) -> nn.Module:
+    """Return the encoder and decoder that a recipe asks for; raise DataError if the data are no sequences."""
+    options = read_options(Seq2SeqOptions, model.options, "model")
     if dataset.sequences is None:
         raise DataError(
             f"model `seq2seq`: needs data whose inputs and targets are sequences; data.name = {dataset.name!r} has "
@@ -113,16 +102,9 @@ def build(recipe: Recipe, dataset: Dataset) -> nn.Module:
 
 
 class Seq2Seq(nn.Module):
-    """An encoder and a decoder.
-
-    Args:
-        inputs: How many numbers inputs are made of, 0 being padding.
-        targets: The same of targets.
-        options: The rest.
-    """
+    """An encoder and a decoder of so many different inputs and targets, each number one, 0 being padding."""
 
     def __init__(self, inputs: int, targets: int, options: Seq2SeqOptions) -> None:
-        """Build the layers."""
         super().__init__()
         self.options = options
         cell = nn.LSTM if options.cell == "lstm" else nn.GRU

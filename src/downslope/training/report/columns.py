@@ -47,24 +47,15 @@ _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Columns:
-    """The rows of a log.
-
-    Args:
-        lines: Its lines.
-        path: Where they are from, for messages.
-
-    Raises:
-        CheckpointError: If a line is damaged.
-    """
+    """The rows of a log, read from its lines; `path` is for messages. Raises CheckpointError if a line is damaged."""
 
     def __init__(self, lines: Iterable[bytes], path: Path) -> None:
-        """Read all of them."""
         self._steps = {name: array("q") for name in STEP}
         self._values = {name: array("d") for name in STEP}
         self._others: dict[str, list[dict[str, Any]]] = {}
         self._left_out, self._left_out_loss, self._spikes = array("q"), array("d"), array("b")
-        self._count = 0
-        self._last = -1
+        self.count = 0  # rows of steps
+        self.last_step = -1  # the largest step of all rows
         number = 1
         every = iter(lines)
         while part := list(islice(every, _AT_ONCE)):
@@ -94,46 +85,28 @@ class Columns:
                 self._left_out_loss.append(float(parsed.get("loss", math.nan)) if "bound" in parsed else math.nan)
             else:
                 self._others.setdefault(parsed["kind"], []).append(parsed)
-        self._last = max(self._last, step)
+        self.last_step = max(self.last_step, step)
 
     def _add_step(self, step: int, values: Mapping[str, Any]) -> None:
-        self._count += 1
+        self.count += 1
         for name in STEP:
             value = values.get(name)
             if value is not None:
                 self._steps[name].append(step)
                 self._values[name].append(float(value))
 
-    @property
-    def last_step(self) -> int:
-        """The largest step of all rows, or -1 if there are none."""
-        return self._last
-
-    @property
-    def count(self) -> int:
-        """How many rows of steps there are."""
-        return self._count
-
     def kind(self, kind: str) -> list[Mapping[str, Any]]:
         """Return the rows of one kind other than "step" and "skip": "evaluation", "rewind", "plateau" or "stop"."""
         return list(self._others.get(kind, ()))
 
     def steps(self, name: str) -> Series:
-        """Return a quantity of the rows of steps; one that no row has is empty.
-
-        Args:
-            name: One of `STEP`.
-        """
+        """Return one of `STEP` of the rows of steps; one that no row has is empty."""
         return series_of(
             np.frombuffer(self._steps[name], dtype=np.int64), np.frombuffer(self._values[name], dtype=np.float64)
         )
 
     def skipped(self, *, spikes: bool) -> list[int]:
-        """Return the steps that were skipped.
-
-        Args:
-            spikes: Whether those whose loss leapt up, or those whose gradient was not finite.
-        """
+        """Return the steps that were skipped since the loss leapt up (`spikes`), or a gradient was not finite."""
         return [step for step, spike in zip(self._left_out, self._spikes, strict=True) if bool(spike) == spikes]
 
     @property
@@ -145,9 +118,6 @@ class Columns:
         """Return a quantity of the rows of steps with gaps at those that were left out, which have no row.
 
         A line must not run across them; of the loss it shows the spike.
-
-        Args:
-            name: "loss" or "grad_norm".
         """
         there, rewinds = self.steps(name), self.kind("rewind")
         spikes = [row.get("loss", "nan") if "bound" in row else "nan" for row in rewinds]
@@ -165,11 +135,7 @@ class Columns:
 
 
 def read_columns(folder: Path) -> Columns:
-    """Return the log of a run folder.
-
-    Raises:
-        CheckpointError: If a line is damaged.
-    """
+    """Return the log of a run folder."""
     return Columns(each_line(folder / NAME), folder / NAME)
 
 

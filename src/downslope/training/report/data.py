@@ -1,16 +1,15 @@
-"""What a report knows about a run: its log as series, its headline numbers, its name among others.
-
-What lives here: the step from a run folder to the facts that the page shows. What does not: words and tables
-(`tables.py`), curves (`panels.py`), drawing (`plots.py`).
-"""
+"""What a report knows about a run: its log as series, its headline numbers, its name among others."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from downslope.core.errors import DownslopeError
 from downslope.core.schedules import Schedule
@@ -90,6 +89,11 @@ class RunData:
         return sessions(self.events)
 
     @property
+    def resumed(self) -> list[int]:
+        """The steps at which the run was resumed."""
+        return sorted({session.steps[0] or 0 for session in self.sessions[1:] if session.steps})
+
+    @property
     def steps_done(self) -> int:
         """How many steps the log tells of, those that were skipped included."""
         return self.log.last_step + 1
@@ -107,13 +111,7 @@ class RunData:
     @property
     def parameter_count(self) -> int:
         """How many numbers the model learns."""
-        count = 0
-        for shape in self.facts.get("parameters", {}).values():
-            size = 1
-            for length in shape:
-                size *= length
-            count += size
-        return count
+        return sum(map(math.prod, self.facts.get("parameters", {}).values()))
 
     @property
     def stop_reason(self) -> str | None:
@@ -156,8 +154,6 @@ class RunData:
         if len(momentum) == len(lr):
             momenta = momentum.values
         else:
-            import numpy as np
-
             moving = self.recipe.sgd.momentum
             if isinstance(moving, Schedule) and moving.in_epochs() and self.steps_per_epoch:
                 moving = moving.in_steps(self.steps_per_epoch)
@@ -167,9 +163,6 @@ class RunData:
 
 def read_runs(folders: Sequence[Path]) -> list[RunData]:
     """Return the runs in the folders, each with a name of its own.
-
-    Args:
-        folders: Run folders, in the order in which they are shown.
 
     Raises:
         DownslopeError: If there are none or too many, or one is given twice.
@@ -192,11 +185,14 @@ def read_runs(folders: Sequence[Path]) -> list[RunData]:
     ]
 
 
+def steps_per_epoch_of(runs: Sequence[RunData]) -> int | None:
+    """Return the steps of an epoch that runs have in common, or None if they differ."""
+    found = {run.steps_per_epoch for run in runs}
+    return found.pop() if len(found) == 1 else None
+
+
 def distinct_names(paths: Sequence[Path]) -> list[str]:
     """Return the shortest ends of the paths that are all different.
-
-    Args:
-        paths: Different absolute paths.
 
     Example:
         >>> distinct_names([Path("/a/one/run"), Path("/a/two/run"), Path("/a/other")])

@@ -1,8 +1,4 @@
-"""What a run measured of itself, as panels and a table: groups against theory, gradient noise, sharpness.
-
-What lives here: series out of the rows "measure" and "sharpness", and what is drawn of them. What does not: the
-measurements (`training/measuring`), the panels of loss, lr and norms (`panels.py`), drawing (`plots.py`).
-"""
+"""What a run measured of itself, as panels and a table: groups against theory, gradient noise, sharpness."""
 
 from __future__ import annotations
 
@@ -16,8 +12,8 @@ import numpy as np
 from downslope.core.number_text import number_text
 from downslope.plot.svg import COLOURS
 from downslope.theory.forgetting import in_epochs
-from downslope.training.report.data import RunData
-from downslope.training.report.panels import Line, Panel, line_of, wants_log
+from downslope.training.report.data import RunData, steps_per_epoch_of
+from downslope.training.report.panels import Line, Panel, line_of, line_of_each, note_of_absent, wants_log
 from downslope.training.report.series import Series, collect, smooth, smoothing_window
 
 _DEGREES = 180 / math.pi
@@ -40,16 +36,19 @@ _END = 0.25
 
 def measured_of_one(run: RunData) -> list[Panel]:
     """Return the panels of what a single run measured of itself; empty if it measured nothing."""
+    groups = range(len(group_names(run)))
     names = group_names(run)[:COLOURS]
+    normalised = any(len(_series(run, "weight_norm_predicted", group)) for group in groups)
+    lrs = {tuple(_series(run, "lr", group).values.tolist()) for group in range(len(names))}
     found: list[Panel | None] = [
         _by_group(run, names, "rotation", "Rotation per step, degrees",
                   "The angle by which a group's weights turn in a step, root mean square."),
         _by_group(run, names, "weight_norm", "Weight norm by group", "")
-        if len(names) > 1 or _has(run, "weight_norm_predicted") else None,
+        if len(names) > 1 or normalised else None,
         _by_group(run, names, "update_ratio", "Update over weights",
                   "Length of a step's update over that of the weights it changes."),
         _by_group(run, names, "grad_norm", "Gradient norm by group", "Before clipping.") if len(names) > 1 else None,
-        _by_group(run, names, "lr", "Learning rate by group", "") if _lrs_differ(run, names) else None,
+        _by_group(run, names, "lr", "Learning rate by group", "") if len(lrs) > 1 else None,
         _noise_panel(run),
         _sharpness_panel(run),
     ]  # fmt: skip
@@ -71,15 +70,10 @@ def measured_of_several(runs: Sequence[RunData]) -> list[Panel]:
     )
     panels: list[Panel] = []
     for name, title, note in wanted:
-        lines: list[Line] = []
-        for index, run in enumerate(runs):
-            series = _series(run, name, len(group_names(run)) - 1)
-            lines += line_of(run.name, series, index % COLOURS, dash=index // COLOURS, share=len(runs))
+        lines = line_of_each(runs, lambda run, name=name: _series(run, name, len(group_names(run)) - 1))
         if not lines:
             continue
-        absent = [run.name for run in runs if run.name not in {line.name for line in lines}]
-        notes = [note, *([f"Not measured by {', '.join(absent)}."] if absent else [])]
-        per_epoch = {run.steps_per_epoch for run in runs}
+        notes = [note, *note_of_absent(runs, lines, "Not measured by")]
         panels.append(
             Panel(
                 key=f"measured-{name}",
@@ -87,7 +81,7 @@ def measured_of_several(runs: Sequence[RunData]) -> list[Panel]:
                 notes=notes,
                 lines=lines,
                 log=wants_log(lines),
-                steps_per_epoch=per_epoch.pop() if len(per_epoch) == 1 else None,
+                steps_per_epoch=steps_per_epoch_of(runs),
                 end_labels=False,
             )
         )
@@ -188,7 +182,7 @@ def _panel(run: RunData, key: str, title: str, notes: list[str], lines: list[Lin
         lines=lines,
         log=wants_log(lines),
         steps_per_epoch=run.steps_per_epoch,
-        resumed=sorted({session.steps[0] or 0 for session in run.sessions[1:] if session.steps}),
+        resumed=run.resumed,
     )
 
 
@@ -217,15 +211,6 @@ def _of_group(rows: Sequence[Any], quantity: str, group: int) -> list[dict[str, 
         for row in rows
         if isinstance(values := row.get(quantity), list) and group < len(values)
     ]
-
-
-def _has(run: RunData, quantity: str) -> bool:
-    return any(len(_series(run, quantity, group)) for group in range(len(group_names(run))))
-
-
-def _lrs_differ(run: RunData, names: Sequence[str]) -> bool:
-    found = {tuple(_series(run, "lr", group).values.tolist()) for group in range(len(names))}
-    return len(found) > 1
 
 
 def _numbers(rows: Sequence[Any], quantity: str, group: int) -> np.ndarray[Any, Any]:

@@ -1,8 +1,4 @@
-"""Numbers as people read them on a report.
-
-What lives here: formatting, one way for the whole page. What does not: the plain number
-(`core/number_text.py`), and any arithmetic on a run.
-"""
+"""Numbers as people read them on a report, one way for the whole page."""
 
 from __future__ import annotations
 
@@ -43,9 +39,6 @@ def whole(number: int) -> str:
 
 def duration_text(seconds: float) -> str:
     """Return a duration for people.
-
-    Args:
-        seconds: Seconds, >= 0.
 
     Example:
         >>> duration_text(4.25), duration_text(75), duration_text(7384)

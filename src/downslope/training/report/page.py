@@ -1,8 +1,7 @@
 """The report of a run, or of several laid over one another: one page that needs no network and no script.
 
-What lives here: putting the page together and writing it. What does not: what is on it (`data.py`, `tables.py`,
-`panels.py`, `examples.py`), how it is drawn (`plots.py`), how it is laid out (`report.html.j2`, `pages/page.css`). The
-same runs give the same bytes: nothing on the page depends on when or where it is written.
+What is on it comes from the other files here; `report.html.j2` and `plot/page.css` lay it out. The same runs give the
+same bytes: nothing on the page depends on when or where it is written.
 """
 
 from __future__ import annotations
@@ -21,14 +20,11 @@ from downslope.core.shown import shown
 from downslope.plot.svg import COLOURS
 from downslope.training.folder.durable import write_file
 from downslope.training.report import tables
+from downslope.training.report.answers import Fit, look_at_examples, look_at_lengths
 from downslope.training.report.data import RunData, read_runs
-from downslope.training.report.events import story
-from downslope.training.report.examples import look_at_examples
-from downslope.training.report.lengths import look_at_lengths
 from downslope.training.report.measured import at_the_end, measured_of_one, measured_of_several, not_measured
 from downslope.training.report.panels import missing_from, panels_of_one, panels_of_several
 from downslope.training.report.plots import draw, draw_progress
-from downslope.training.report.scatter import Fit
 
 if TYPE_CHECKING:
     from downslope.training.data import Dataset
@@ -66,15 +62,7 @@ def write_report(
 
 
 def render(runs: Sequence[RunData], data: Dataset | None = None) -> str:
-    """Return the page as HTML.
-
-    Args:
-        runs: One run or several.
-        data: As in `write_report`.
-
-    Raises:
-        MissingDependencyError: If matplotlib or jinja2 is not installed.
-    """
+    """Return the page of one run or several as HTML; `data` as in `write_report`."""
     try:
         import jinja2
     except ImportError:
@@ -117,7 +105,7 @@ def _about_one(run: RunData, data: Dataset | None) -> dict[str, Any]:
         "examples": None if isinstance(seen, Fit) else seen,
         "fit": seen if isinstance(seen, Fit) else None,
         "lengths": look_at_lengths(run, data),
-        "story": story(run.sessions),
+        "story": tables.story(run.sessions),
         "progress": draw_progress(run.sessions),
         "events": tables.events(run),
         "skipped": tables.skipped(run),

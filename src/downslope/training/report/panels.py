@@ -1,12 +1,9 @@
-"""Which curves a report shows: one panel for each quantity, of one run or of several laid over one another.
-
-What lives here: the choice of panels, lines, scales and captions. What does not: drawing them (`plots.py`).
-"""
+"""Which curves a report shows: one panel for each quantity, of one run or of several laid over one another."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,7 +11,7 @@ import numpy as np
 
 from downslope.core.number_text import number_text, percent_text
 from downslope.plot.svg import COLOURS
-from downslope.training.report.data import RunData
+from downslope.training.report.data import RunData, steps_per_epoch_of
 from downslope.training.report.numbers import whole
 from downslope.training.report.series import (
     Floats,
@@ -27,7 +24,9 @@ from downslope.training.report.series import (
     without_repeats,
 )
 
-TRAIN, HELD_OUT, AVERAGED = 0, 1, 2
+_TRAIN, _HELD_OUT, _AVERAGED = 0, 1, 2
+"""Colours of a single run's lines."""
+
 HELD, HELD_AVERAGED = "held-out", "held-out, averaged weights"
 LOG_FROM = 30
 """A positive quantity whose largest value is so many times its smallest gets a logarithmic axis."""
@@ -149,20 +148,20 @@ def panels_of_one(run: RunData) -> list[Panel]:
     averaged = {"loss": "ema_loss", "accuracy": "ema_accuracy"}
     found: list[Panel | None] = []
     for name in ("loss", "accuracy"):
-        lines = _smoothed("train", train[name], TRAIN, background=name == "loss")
-        lines += line_of(HELD, held_out[name], HELD_OUT, "dots")
-        lines += line_of(HELD_AVERAGED, held_out[averaged[name]], AVERAGED, "dots")
+        lines = _smoothed("train", train[name], _TRAIN, background=name == "loss")
+        lines += line_of(HELD, held_out[name], _HELD_OUT, "dots")
+        lines += line_of(HELD_AVERAGED, held_out[averaged[name]], _AVERAGED, "dots")
         found.append(_panel(name, lines, run))
     for name in [name for name in run.metrics if name not in averaged]:
-        lines = line_of(HELD, held_out[name], HELD_OUT, "dots")
+        lines = line_of(HELD, held_out[name], _HELD_OUT, "dots")
         if f"ema_{name}" in held_out:
-            lines += line_of(HELD_AVERAGED, held_out[f"ema_{name}"], AVERAGED, "dots")
+            lines += line_of(HELD_AVERAGED, held_out[f"ema_{name}"], _AVERAGED, "dots")
         found.append(_panel(name, lines, run))
-    found += [_panel(name, line_of(name, train[name], TRAIN), run) for name in ("lr", "effective_lr")]
-    found.append(_panel("grad_norm", _smoothed("gradient norm", train["grad_norm"], TRAIN, background=True), run))
-    found.append(_panel("weight_norm", line_of("weight norm", train["weight_norm"], TRAIN), run))
+    found += [_panel(name, line_of(name, train[name], _TRAIN), run) for name in ("lr", "effective_lr")]
+    found.append(_panel("grad_norm", _smoothed("gradient norm", train["grad_norm"], _TRAIN, background=True), run))
+    found.append(_panel("weight_norm", line_of("weight norm", train["weight_norm"], _TRAIN), run))
     moving = [name for name in ("momentum", "weight_decay") if _moves(run, name)]
-    found += [_panel(name, line_of(name, train[name], TRAIN), run) for name in moving]
+    found += [_panel(name, line_of(name, train[name], _TRAIN), run) for name in moving]
     return [panel for panel in found if panel is not None]
 
 
@@ -218,7 +217,7 @@ def _panel(name: str, lines: list[Line], run: RunData) -> Panel | None:
         log=name != "accuracy" and name not in run.rates and wants_log(lines),
         frame_from=frame_from,
         steps_per_epoch=run.steps_per_epoch,
-        resumed=sorted({session.steps[0] or 0 for session in run.sessions[1:] if session.steps}),
+        resumed=run.resumed,
         limit=limit,
     )
 
@@ -230,19 +229,19 @@ def _series_of(run: RunData, name: str, where: str) -> Series:
 
 
 def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel | None:
-    lines: list[Line] = []
     smoothed = where == "train" or name == "grad_norm"
-    for index, run in enumerate(runs):
+
+    def series_of(run: RunData) -> Series:
         series = _series_of(run, name, where)
-        shown = smooth(series, smoothing_window(len(series))) if smoothed else series
-        lines += line_of(run.name, shown, index % COLOURS, dash=index // COLOURS, share=len(runs))
+        return smooth(series, smoothing_window(len(series))) if smoothed else series
+
+    lines = line_of_each(runs, series_of)
     if not lines:
         return None
     notes = [_NOTES[name]] if name in _NOTES else []
     notes += ["Each line is a running mean over about a fortieth of its run."] if smoothed else []
+    notes += note_of_absent(runs, lines, "Not in the log of")
     drawn = {line.name for line in lines}
-    missing = [run.name for run in runs if run.name not in drawn]
-    notes += [f"Not in the log of {', '.join(missing)}."] if missing else []
     shown = [run for run in runs if run.name in drawn]
     kinds = dict.fromkeys(run.recipe.train.loss for run in shown) if name == "loss" else {}
     if len(kinds) > 1:
@@ -252,7 +251,6 @@ def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel |
     if symbols:
         notes.append(f"In {', '.join(symbols)}: of single symbols, the true ones before them given.")
     percent = name == "accuracy" or name.endswith("_error_rate")
-    per_epoch = {run.steps_per_epoch for run in runs}
     frame_from = _frame_from(lines) if name == "accuracy" else None
     return Panel(
         key=re.sub(r"\W+", "-", f"{name}-{where}").strip("-"),
@@ -262,7 +260,7 @@ def _panel_of_several(name: str, where: str, runs: Sequence[RunData]) -> Panel |
         percent=percent,
         log=not percent and wants_log(lines),
         frame_from=frame_from,
-        steps_per_epoch=per_epoch.pop() if len(per_epoch) == 1 else None,
+        steps_per_epoch=steps_per_epoch_of(runs),
         end_labels=False,
     )
 
@@ -280,21 +278,28 @@ def line_of(
     name: str, series: Series, colour: int, style: Literal["faint", "line", "dots"] = "line", *, dash: int = 0,
     share: int = 1,
 ) -> list[Line]:  # fmt: skip
-    """Return a series as a line of a panel, thinned; as none if it is empty.
-
-    Args:
-        name: What it shows.
-        series: The series.
-        colour: Index of its colour.
-        style: As in `Line`.
-        dash: As in `Line`.
-        share: How many lines share the panel.
-    """
+    """Return a series as a line of a panel, thinned; as none if it is empty."""
     if not len(series):
         return []
     stretches = max(50, min(_STRETCHES, 1500 // share))
     shown = series if style == "dots" else without_repeats(series)
     return [Line(name, thin(shown, stretches), colour, style, series, dash)]
+
+
+def line_of_each(runs: Sequence[RunData], series: Callable[[RunData], Series]) -> list[Line]:
+    """Return a line for each run that has one, in the runs' order and colours."""
+    return [
+        line
+        for index, run in enumerate(runs)
+        for line in line_of(run.name, series(run), index % COLOURS, dash=index // COLOURS, share=len(runs))
+    ]
+
+
+def note_of_absent(runs: Sequence[RunData], lines: Sequence[Line], what: str) -> list[str]:
+    """Return a sentence on the runs that have no line, if there are any."""
+    drawn = {line.name for line in lines}
+    absent = [run.name for run in runs if run.name not in drawn]
+    return [f"{what} {', '.join(absent)}."] if absent else []
 
 
 def _smoothed(name: str, series: Series, colour: int, *, background: bool) -> list[Line]:

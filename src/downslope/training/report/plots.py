@@ -1,8 +1,4 @@
-"""Panels drawn as SVG that stands inside a page: its colours are the page's, light or dark, its text is text.
-
-What lives here: drawing with matplotlib. What does not: what is drawn (`panels.py`), and how a drawing becomes a
-piece of HTML (`plot/svg.py`).
-"""
+"""Panels drawn by matplotlib as SVG that stands inside a page: its colours are the page's, its text is text."""
 
 from __future__ import annotations
 
@@ -19,7 +15,13 @@ from downslope.training.report.panels import Line, Panel
 from downslope.training.report.series import Series
 
 WIDTH, HEIGHT = 440, 232
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 44, 24, 34
+_FIT_SIDE = 300
+
+_Box = tuple[int, int, int, int, int, int]
+"""Width and height of a picture, and its margins at the left, right, top and bottom."""
+
+_BOX: _Box = (WIDTH, HEIGHT, 46, 44, 24, 34)
+_FIT_BOX: _Box = (_FIT_SIDE, _FIT_SIDE, 52, 16, 24, 36)
 _FITS = 7
 """Characters that there is room for beside the frame."""
 
@@ -27,16 +29,9 @@ _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 
 
 def draw(panel: Panel) -> str:
-    """Return a panel as an ``<svg>`` element.
-
-    Args:
-        panel: What to draw.
-
-    Raises:
-        MissingDependencyError: If matplotlib is not installed.
-    """
+    """Return a panel as an ``<svg>`` element."""
     with style("a report"):
-        figure, axes = _axes()
+        figure, axes = _axes(_BOX)
         for line in panel.lines:
             _draw_line(axes, line, cut=panel.frame_from is not None)
         _scale(axes, panel)
@@ -59,14 +54,7 @@ def draw(panel: Panel) -> str:
 def draw_progress(found: Sequence[Session]) -> str | None:
     """Return steps over wall time as an ``<svg>`` element: one line for each process, broken where none ran.
 
-    Args:
-        found: The processes that worked on the run.
-
-    Returns:
-        None if too few events carry a time and a step for a picture to tell more than the table.
-
-    Raises:
-        MissingDependencyError: If matplotlib is not installed.
+    None if too few events carry a time and a step for a picture to tell more than the table.
     """
     lines = [
         [(time, step) for time, step in zip(session.times, session.steps, strict=True) if step is not None]
@@ -77,7 +65,7 @@ def draw_progress(found: Sequence[Session]) -> str | None:
     unit, seconds = next(u for u in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
                          if u[1] == 1 or max(t for line in lines for t, _ in line) >= 3 * u[1])  # fmt: skip
     with style("a report"):
-        figure, axes = _axes()
+        figure, axes = _axes(_BOX)
         for session, line in zip(found, lines, strict=True):
             times, steps = [time / seconds for time, _ in line], [step for _, step in line]
             axes.plot(times, steps, "o-", color=LINES[0], linewidth=1.6, markersize=3.2, clip_on=False)
@@ -97,12 +85,36 @@ def draw_progress(found: Sequence[Session]) -> str | None:
         return as_html(figure, "progress", "Steps done over wall time", "; ".join(parts) + ".", (WIDTH, HEIGHT))
 
 
-def _axes() -> tuple[Any, Any]:
+def draw_fit(true: Any, predicted: Any) -> str:
+    """Return numbers that were predicted against the true ones, arrays of one shape, as an ``<svg>`` element."""
+    from matplotlib import ticker
+
+    with style("a report"):
+        figure, axes = _axes(_FIT_BOX)
+        values = np.concatenate([true, predicted]) if len(true) else np.array([0.0, 1.0])
+        low, high = float(values.min()), float(values.max())
+        room = 0.04 * (high - low) or abs(high) or 1.0
+        axes.set_xlim(low - room, high + room)
+        axes.set_ylim(low - room, high + room)
+        axes.plot([low, high], [low, high], color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        axes.plot(true, predicted, "o", color=LINES[0], markersize=3 if len(true) < 500 else 1.8, alpha=0.6, zorder=2)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
+            axis.set_major_formatter(number)
+        axes.grid(color=GRID, linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.set_xlabel("true", loc="right", fontsize=10, color=SOFT, labelpad=2)
+        axes.set_title("predicted", loc="left", fontsize=10, color=SOFT, x=-0.16)
+        return as_html(figure, "fit", "Predicted against true", _describe_fit(true, predicted), (_FIT_SIDE, _FIT_SIDE))
+
+
+def _axes(box: _Box) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), facecolor="none")
-    box = (_LEFT / WIDTH, _BOTTOM / HEIGHT, 1 - (_LEFT + _RIGHT) / WIDTH, 1 - (_TOP + _BOTTOM) / HEIGHT)
-    axes: Any = figure.add_axes(box, facecolor="none")
+    width, height, left, right, top, bottom = box
+    figure = Figure(figsize=(width / 72, height / 72), facecolor="none")
+    inside = (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
+    axes: Any = figure.add_axes(inside, facecolor="none")
     return figure, axes
 
 
@@ -194,3 +206,14 @@ def _short(value: float) -> str:
 
 def _percent(value: float, _: Any = None) -> str:
     return f"{number_text(100 * value)} %"
+
+
+def _describe_fit(true: Any, predicted: Any) -> str:
+    if not len(true):
+        return "No number."
+    ranges = [f"from {_digits(values.min())} to {_digits(values.max())}" for values in (true, predicted)]
+    return f"{len(true)} held-out numbers: true ones {ranges[0]}, predicted ones {ranges[1]}."
+
+
+def _digits(value: float) -> str:
+    return number_text(float(f"{value:.4g}"))

@@ -1,8 +1,4 @@
-"""Numbers over steps, made ready to be drawn: gaps, smoothing and thinning.
-
-What lives here: arithmetic on one series. What does not: where a series comes from (`data.py`) and how it is
-drawn (`plots.py`).
-"""
+"""Numbers over steps, made ready to be drawn: gaps, smoothing and thinning."""
 
 from __future__ import annotations
 
@@ -56,11 +52,7 @@ class Series:
 
 
 def collect(rows: Iterable[Mapping[str, Any]], name: str) -> Series:
-    """Return the series `name` of those rows that have it.
-
-    Args:
-        rows: Rows of the log; a value is a number, or "nan", "inf" or "-inf".
-        name: Key of the quantity.
+    """Return the series `name` of those log rows that have it; a value is a number, or "nan", "inf" or "-inf".
 
     Example:
         >>> collect([{"step": 0, "loss": 2.5}, {"step": 1, "loss": "nan"}], "loss").values
@@ -72,12 +64,7 @@ def collect(rows: Iterable[Mapping[str, Any]], name: str) -> Series:
 
 
 def series_of(steps: Integers, values: Floats) -> Series:
-    """Return values at steps as a series: what is not finite becomes a gap.
-
-    Args:
-        steps: int64 array of shape (n,), ascending.
-        values: float64 array of shape (n,).
-    """
+    """Return values at steps as a series: what is not finite becomes a gap."""
     gaps = ~np.isfinite(values)
     return Series(steps, np.where(gaps, np.nan, values) if gaps.any() else values, steps[gaps])
 
@@ -119,16 +106,10 @@ def without_repeats(series: Series) -> Series:
 
 
 def thin(series: Series, stretches: int) -> Series:
-    """Return a series of few points that looks the same: the smallest and the largest value of each stretch.
+    """Return a series of few points that looks the same: the smallest and the largest value of each equal stretch.
 
     Extremes survive, whatever their width; so do the first and the last value, and a gap wherever a stretch has one.
-
-    Args:
-        series: Any series.
-        stretches: Into how many stretches of equal length it is cut; up to four points are kept of each.
-
-    Returns:
-        The series itself if it is short enough already.
+    The series itself is returned if it is short enough already.
     """
     count = len(series)
     if count <= 4 * stretches:

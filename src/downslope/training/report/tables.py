@@ -1,8 +1,4 @@
-"""The numbers and tables of a report, as plain rows of text.
-
-What lives here: headline numbers, settings, groups, environment, checkpoints, events, what was skipped, and in what
-several runs differ. What does not: how a table looks (`report.html.j2`).
-"""
+"""The numbers, sentences and tables of a report, as plain rows of text."""
 
 from __future__ import annotations
 
@@ -17,8 +13,8 @@ from downslope.core.number_text import number_text
 from downslope.core.schedules import Schedule
 from downslope.core.tables import to_table
 from downslope.training.folder.checkpoint import read_manifest
+from downslope.training.folder.events import Session
 from downslope.training.report.data import RunData
-from downslope.training.report.events import wall_time
 from downslope.training.report.numbers import Number, accuracy, duration_text, loss, size_text, whole
 
 _SHORT = {"rmse": "RMSE", "mae": "MAE", "r2": "R2"}
@@ -81,6 +77,40 @@ def headlines(run: RunData) -> list[Headline]:
         note = f"{'' if complete else 'at least, '}in {count} {'process' if count == 1 else 'processes'}"
         found.append(Headline("wall time", Number(duration_text(seconds)), note))
     return found
+
+
+def story(found: Sequence[Session]) -> list[str]:
+    """Return what happened by the clock, a sentence for each process in their order."""
+    sentences: list[str] = []
+    for index, session in enumerate(found):
+        anew = " anew" if index else ""
+        begin = f"Started{anew}" if session.opening == "start" else f"Resumed {_at(session.steps[0])}"
+        if session.ending == "finish":
+            end = f"and finished {_at(session.last_step)}"
+        elif session.ending == "signal":
+            end = f"and stopped by a signal {_at(session.last_step)}, with a checkpoint"
+        elif session.ending == "fail":
+            end = f"and failed {_at(session.last_step)}: {(session.error or '').rstrip('.')}"
+        elif index == len(found) - 1:
+            end = f"and last heard of {_at(session.last_step)}: still running, or killed"
+        else:
+            end = f"and killed without a word, last heard of {_at(session.last_step)}"
+        sentences.append(f"{begin} {end}.")
+    return sentences
+
+
+def wall_time(found: Sequence[Session]) -> tuple[float, bool] | None:
+    """Return the seconds of all processes, or None if no event carries a time, and whether these are all.
+
+    Of a process that ended without a word only a part is known.
+    """
+    if not any(session.times for session in found):
+        return None
+    return sum(session.seconds for session in found), all(session.ending for session in found)
+
+
+def _at(step: int | None) -> str:
+    return "at a step unknown" if step is None else f"at step {whole(step)}"
 
 
 def settings(run: RunData) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -171,13 +201,17 @@ def spikes(run: RunData) -> tuple[int, str]:
 
 def rewinds(run: RunData) -> str:
     """Return how often training went back to a checkpoint, why, and what it left out; "" if never."""
-    rows = run.kind("rewind")
     texts = [
         f"at step {whole(row['step'])}, where {'the loss leapt up' if 'bound' in row else 'a gradient was not finite'},"
         f" to the checkpoint of step {whole(row['to'])}"
-        for row in rows[:_SHOWN]
+        for row in run.kind("rewind")
     ]
-    return "; ".join([*texts, *(["and more"] if len(rows) > _SHOWN else [])])
+    return _some(texts, "; ")
+
+
+def _some(texts: Sequence[str], between: str = ", ") -> str:
+    """Return the first texts, and whether there are more."""
+    return between.join([*texts[:_SHOWN], *(["and more"] if len(texts) > _SHOWN else [])])
 
 
 def _ranges(steps: Sequence[int]) -> tuple[int, str]:
@@ -187,15 +221,13 @@ def _ranges(steps: Sequence[int]) -> tuple[int, str]:
             ranges[-1][1] = step
         else:
             ranges.append([step, step])
-    texts = [whole(low) if low == high else f"{whole(low)}\N{EN DASH}{whole(high)}" for low, high in ranges[:_SHOWN]]
-    return len(steps), ", ".join([*texts, *(["and more"] if len(ranges) > _SHOWN else [])])
+    texts = [whole(low) if low == high else f"{whole(low)}\N{EN DASH}{whole(high)}" for low, high in ranges]
+    return len(steps), _some(texts)
 
 
 def plateaus(run: RunData) -> str:
     """Return when the learning rate was reduced on a plateau, and to what; "" if never."""
-    rows = run.kind("plateau")
-    texts = [f"to {_text(row.get('lr'))} after step {whole(row['step'])}" for row in rows[:_SHOWN]]
-    return ", ".join([*texts, *(["and more"] if len(rows) > _SHOWN else [])])
+    return _some([f"to {_text(row.get('lr'))} after step {whole(row['step'])}" for row in run.kind("plateau")])
 
 
 def differences(runs: Sequence[RunData]) -> list[tuple[str, list[str | None]]]:

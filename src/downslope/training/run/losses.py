@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.core.shown import shown
-from downslope.training.data.table_encoding import show_names
+from downslope.training.data.class_names import show_names
 from downslope.training.user_code import call, import_function, is_import_path
 
 if TYPE_CHECKING:

@@ -1,8 +1,4 @@
-"""How wrong written sequences are: errors of each, the rates of several, and which lengths are rated by themselves.
-
-What lives here: arithmetic on answers as numbers; the distances are rapidfuzz's. What does not: the answers
-(`objective.py`).
-"""
+"""How wrong written sequences are: errors of each, the rates of several, and which lengths are rated by themselves."""
 
 from __future__ import annotations
 
@@ -48,9 +44,6 @@ def count_errors(
         answers: Numbers of symbols.
         references: For each answer all that are right; the nearest counts.
 
-    Raises:
-        MissingDependencyError: If rapidfuzz is not installed.
-
     Example:
         >>> count_errors([(1, 2, 3), (4,)], [[(1, 3)], [(5, 6), (4,)]])
         [(1, 2), (0, 1)]
@@ -70,9 +63,6 @@ def count_errors(
 
 def rates_of(errors: Sequence[tuple[int, int]]) -> tuple[float, float]:
     """Return the rate of wrong symbols and that of wrong sequences.
-
-    Args:
-        errors: As `count_errors` returns them, of one answer at least.
 
     Example:
         >>> rates_of([(1, 2), (0, 1)])

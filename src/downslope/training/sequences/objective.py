@@ -1,8 +1,4 @@
-"""The objective of sequences: cross-entropy of the next symbol, and the rates of wrong symbols and sequences.
-
-What lives here: teacher forcing by its schedule, the loss over what is no padding, and which answers are rated
-together. What does not: the rates themselves (`error_rates.py`).
-"""
+"""The objective of sequences: cross-entropy of the next symbol, and the rates of wrong symbols and sequences."""
 
 from __future__ import annotations
 
@@ -40,7 +36,6 @@ class SequenceToSequence(Objective):
     """
 
     def __init__(self, sequences: Sequences, teacher_forcing: float | Schedule, held_out: Tensor) -> None:
-        """Take the parts."""
         self._sequences = sequences
         self._teacher_forcing = teacher_forcing
         self._held_out = held_out
@@ -102,10 +97,6 @@ class SequenceToSequence(Objective):
 
 def build_sequence_objective(recipe: Recipe, dataset: Dataset) -> SequenceToSequence:
     """Return the objective of a recipe whose data are sequences.
-
-    Args:
-        recipe: The recipe, its schedules in steps.
-        dataset: The data.
 
     Raises:
         DataError: If the recipe's loss or model is for other data.

@@ -88,11 +88,7 @@ def read_lines(text: str, sequences: Sequences, *, count: int | None = None) -> 
 
 
 def read_pairs(source: str | Path, dataset: Dataset) -> tuple[Dataset, Examples]:
-    """Return the examples of a text file whose lines have right answers, and data in which they are held out.
-
-    Args:
-        source: The file.
-        dataset: The run's data, or what it keeps of them.
+    """Return the examples of a text file whose lines have right answers, and the run's data in which they are held out.
 
     Raises:
         DataError: If it cannot be read, or lines have no right answers.
@@ -107,15 +103,7 @@ def read_pairs(source: str | Path, dataset: Dataset) -> tuple[Dataset, Examples]
 
 
 def respell(found: Dataset, form: Dataset) -> Dataset:
-    """Return the held-out examples of data in the symbols of a run that learned from other data.
-
-    Args:
-        found: Data with symbols of their own.
-        form: What the run keeps of its data.
-
-    Raises:
-        DataError: If none of them has only symbols that the run knows.
-    """
+    """Return the held-out examples of data in the symbols of a run (`form`) that learned from other data."""
     now, then = cast("Sequences", found.sequences), cast("Sequences", form.sequences)
     lines = Lines(total=len(found.held_out_inputs))
     for number, (row, references) in enumerate(zip(found.held_out_inputs.tolist(), now.references, strict=True)):

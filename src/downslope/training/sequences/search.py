@@ -1,7 +1,5 @@
 """Search: the output sequence that a trained decoder finds most probable, greedily or with a beam.
 
-What lives here: the two searches. What does not: how the decoder takes a step (`models/seq2seq.py`).
-
 References:
     A. Graves, "Sequence transduction with recurrent neural networks", 2012 (beam search).
     Y. Wu et al., "Google's neural machine translation system", 2016, equation 14, with the length penalty |Y|, that

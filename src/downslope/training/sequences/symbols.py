@@ -47,10 +47,6 @@ class Symbols:
     def read(self, text: str, what: str) -> tuple[int, ...]:
         """Return the numbers of a text's symbols.
 
-        Args:
-            text: Symbols with the separator between them.
-            what: What to call it in messages.
-
         Raises:
             DataError: If it is empty, or holds a symbol that is none of these.
         """
@@ -102,10 +98,6 @@ class Sequences:
 
 def pad(sequences: Sequence[Sequence[int]], *, end: bool = False) -> Tensor:
     """Return sequences as one tensor, shorter ones padded.
-
-    Args:
-        sequences: Numbers of symbols.
-        end: Whether END follows each.
 
     Returns:
         int64 of shape (sequences, longest).

@@ -1,8 +1,4 @@
-"""What a run's model writes for single inputs, held-out ones or a person's own, as plain values.
-
-What lives here: from text to predictions. What does not: the search (`search.py`), the picture (`alignment.py`) and
-printing (`cli/`).
-"""
+"""What a run's model writes for single inputs, held-out ones or a person's own, and which inputs it attends to."""
 
 from __future__ import annotations
 
@@ -13,13 +9,16 @@ from typing import Any, cast
 
 import torch
 
-from downslope.core.errors import DataError
+from downslope.core.errors import DataError, MissingDependencyError, one_of
 from downslope.training.models.seq2seq import Seq2Seq
-from downslope.training.sequences.alignment import draw_attention
 from downslope.training.sequences.pairs import read_lines
 from downslope.training.sequences.search import Hypothesis, search_greedily, search_with_beam
 from downslope.training.sequences.symbols import Sequences, trim
 from downslope.training.use.evaluate import TrainedRun
+
+_FORMATS = (".png", ".svg", ".pdf")
+
+_BLANK: dict[str, Any] = {"output": None, "probability": None, "ended": None}
 
 
 def transcribe(
@@ -69,9 +68,13 @@ def transcribe(
         number: {"example": number, "input": None, **_BLANK, "note": reason} for number, reason in refused.items()
     }
     for number, row in inputs.items():
-        found = _search(model, trim(row[None]), beam)
+        given = trim(row[None])
+        found = search_greedily(model, given) if beam == 1 else search_with_beam(model, given, beam)
         if attention is not None:
-            _draw(attention, sequences, row.tolist(), found[0])
+            if found[0].attention is None:
+                raise DataError('--attention: this model has none: model.options.attention is "none".')
+            written = [*sequences.targets.split(found[0].numbers), *(["end"] if found[0].ended else [])]
+            draw_attention(attention, found[0].attention, sequences.inputs.split(row.tolist()), written)
             attention = None
             if len(inputs) > 1:
                 notes.append("the picture shows the attention of the first input")
@@ -88,13 +91,6 @@ def transcribe(
     return {"predictions": [predictions[number] for number in sorted(predictions)], "notes": notes}
 
 
-_BLANK: dict[str, Any] = {"output": None, "probability": None, "ended": None}
-
-
-def _search(model: Seq2Seq, inputs: torch.Tensor, beam: int) -> list[Hypothesis]:
-    return search_greedily(model, inputs) if beam == 1 else search_with_beam(model, inputs, beam)
-
-
 def _told(sequences: Sequences, found: Sequence[Hypothesis], number: int) -> dict[str, Any]:
     """Return the best hypothesis in words; nothing if there is none, or its probability is no number."""
     if not found or not math.isfinite(found[0].log_probability):
@@ -106,8 +102,38 @@ def _told(sequences: Sequences, found: Sequence[Hypothesis], number: int) -> dic
     }
 
 
-def _draw(path: Path, sequences: Sequences, row: list[int], found: Hypothesis) -> None:
-    if found.attention is None:
-        raise DataError('--attention: this model has none: model.options.attention is "none".')
-    written = [*sequences.targets.split(found.numbers), *(["end"] if found.ended else [])]
-    draw_attention(path, found.attention, sequences.inputs.split(row), written)
+def draw_attention(path: Path, weights: torch.Tensor, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Draw attention weights, shape (outputs, inputs), as a .png, .svg or .pdf file.
+
+    Raises:
+        DataError: If the file has another ending, or cannot be written.
+        MissingDependencyError: If matplotlib is not installed.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise DataError(f"--attention: {str(path)!r} must end in {one_of(_FORMATS)}.")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingDependencyError(
+            'drawing needs matplotlib, which is not installed. Run: pip install "downslope[plot]"'
+        ) from None
+    width, height = 1.6 + 0.42 * len(inputs), 1.2 + 0.42 * len(outputs)
+    figure = Figure(figsize=(max(3.2, width), max(2.6, height)), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(weights.double().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="equal")
+    axes.set_xticks(range(len(inputs)), inputs)
+    axes.set_yticks(range(len(outputs)), outputs)
+    axes.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+    axes.set_ylabel("written")
+    axes.set_xlabel("read")
+    axes.xaxis.set_label_position("top")
+    for row, line in enumerate(weights.tolist()):
+        for column, weight in enumerate(line):
+            if weight >= 0.1:
+                color = "white" if weight > 0.6 else "black"
+                axes.text(column, row, f"{weight:.1f}".lstrip("0"), ha="center", va="center", fontsize=7, color=color)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="attention")
+    try:
+        figure.savefig(path, dpi=160)
+    except OSError as error:
+        raise DataError(f"--attention: {path} cannot be written: {error.strerror or error}.") from None

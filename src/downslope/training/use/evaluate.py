@@ -118,7 +118,7 @@ class TrainedRun:
         except DownslopeError as error:
             why = str(error)
         try:  # they may be no data to learn from any more, and yet some to read
-            examples = reader.held_out(self.recipe) if reader is not None else examples
+            examples = reader.held_out(self.recipe.data, self.recipe.seed) if reader is not None else examples
         except DownslopeError as error:
             why = why or str(error)
         if examples is None:

@@ -1,13 +1,14 @@
-"""Held-out examples as the finished model sees them: pictures, who is taken for whom, and what is predicted of numbers.
+"""What the final weights answer on held-out examples: pictures, who is taken for whom, numbers, rates by length.
 
-One forward pass over the held-out examples, and what the page shows of it. A run whose data are gone says so on the
-page; where they have changed they are read as the run reads any input, with its own classes, and that is said too.
+A run whose data are gone says so on the page; where they have changed they are read as the run reads any input, with
+its own classes, and that is said too.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,27 +16,26 @@ import numpy as np
 
 from downslope.training.folder.run_folder import MODEL
 from downslope.training.report.data import RunData
-from downslope.training.report.numbers import Number, accuracy
-from downslope.training.report.scatter import Fit, fit_of
+from downslope.training.report.numbers import Number, accuracy, loss
+from downslope.training.report.plots import draw_fit
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from downslope.training.data import Dataset
+    from downslope.training.use.evaluate import TrainedRun
 
 _PICTURES = 24
 _MOST_CLASSES = 20
 """Above so many classes a full table is too wide to read; the most frequent confusions are listed in its place."""
 
+_MOST_POINTS = 2000
+"""So many points are drawn at most, evenly chosen by what is true: more are one blot, and a large page."""
+
 
 @dataclass(frozen=True)
 class Picture:
-    """One held-out image.
-
-    Attributes:
-        image: PNG as a data address.
-        truth: Its class.
-        prediction: What the model says.
-        confidence: The probability the model gives its prediction.
-    """
+    """One held-out image: a PNG as a data address, its class, what the model says, and with which probability."""
 
     image: str
     truth: int
@@ -72,24 +72,50 @@ class Examples:
     names: tuple[str, ...] = ()
 
     def called(self, label: int) -> str:
-        """Return what to call a class.
-
-        Args:
-            label: Its index.
-        """
+        """Return what to call the class of an index."""
         return self.names[label] if label < len(self.names) else str(label)
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What the page shows of held-out examples whose targets are numbers.
+
+    Attributes:
+        plot: Predicted against true, as an ``<svg>`` element.
+        count: How many examples there are.
+        drawn: How many numbers are drawn.
+        errors: Name, number: RMSE, MAE and R2, in the target's own unit.
+        unanswered: How many outputs are no finite numbers.
+        changed: Whether the data are no longer those of the run.
+    """
+
+    plot: str
+    count: int
+    drawn: int
+    errors: list[tuple[str, Number]]
+    unanswered: int
+    changed: bool
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Error rates by the length of what was given: whether what was learned goes on.
+
+    Attributes:
+        rates: What the metrics are called.
+        rows: For each length its name, how many examples have it, its metrics, and whether it is longer than any
+            learned from.
+    """
+
+    rates: list[str]
+    rows: list[tuple[str, int, list[Number], bool]]
+
+
 def look_at_examples(run: RunData, data: Dataset | None = None) -> Examples | Fit | str | None:
-    """Return the held-out examples as the final weights see them.
+    """Return the held-out examples as the final weights see them; `data` are the run's where they are at hand.
 
-    Args:
-        run: The run.
-        data: Its data where they are at hand; None to read them.
-
-    Returns:
-        The examples, or what is predicted of numbers; a sentence that says why they cannot be shown; or None if there
-        is nothing to show: data that are sequences, or have no targets to predict.
+    A sentence says why they cannot be shown; None says that there is nothing to show: data that are sequences, or have
+    no targets to predict.
     """
     if run.recipe.train.loss == "output":
         return None
@@ -102,10 +128,50 @@ def look_at_examples(run: RunData, data: Dataset | None = None) -> Examples | Fi
         return f"The held-out examples cannot be shown: {_first_line(error)}"
 
 
-def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
-    from downslope.training.use.evaluate import CHANGED, open_run
+def look_at_lengths(run: RunData, data: Dataset | None = None) -> Lengths | str | None:
+    """Return the error rates of the final weights by length; `data` are the run's where they are at hand.
 
-    opened = open_run(run.folder.path, str(run.folder.path / MODEL))
+    A sentence says why they cannot be had; None says that no input is longer than those learned from.
+    """
+    if not any(name.startswith("longer_") for name in run.rates):
+        return None
+    if not (run.folder.path / MODEL).exists():
+        return "The run has no final weights yet, so their error rates by length are not known."
+    try:
+        import torch
+
+        from downslope.training.run.objective import build_objective
+
+        opened = _open(run)
+        dataset, _, _ = opened.held_out(data)
+        with torch.inference_mode():
+            found = build_objective(run.recipe, dataset).rate_held_out(opened.model).by_length
+    except Exception as error:  # noqa: BLE001  # files may be gone or of another version; the page is of what there is
+        return f"The error rates by length cannot be had: {_first_line(error)}"
+    return Lengths(
+        rates=[name.replace("_", " ") for name in found[0].rates],
+        rows=[
+            (
+                str(one.shortest) if one.shortest == one.longest else f"{one.shortest}\N{EN DASH}{one.longest}",
+                one.examples,
+                [accuracy(rate) for rate in one.rates.values()],
+                one.longer,
+            )
+            for one in found
+        ],
+    )
+
+
+def _open(run: RunData) -> TrainedRun:
+    from downslope.training.use.evaluate import open_run
+
+    return open_run(run.folder.path, str(run.folder.path / MODEL))
+
+
+def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
+    from downslope.training.use.evaluate import CHANGED
+
+    opened = _open(run)
     if opened.dataset.sequences is not None:
         return None
     dataset, examples, notes = opened.held_out(data)
@@ -115,7 +181,7 @@ def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
     rates = opened.rate(dataset, inputs, targets, keep=True)
     outputs, changed = rates.outputs, CHANGED in notes or (opened.kept is None and _has_changed(run, dataset))
     if dataset.classes is None and outputs is not None and outputs.shape == targets.shape:
-        return fit_of(dataset, targets, outputs, rates.metrics, changed=changed)
+        return _fit(dataset, targets, outputs, rates.metrics, changed=changed)
     if dataset.classes is None or outputs is None or (targets.ndim, outputs.ndim) != (1, 2):
         return None
     seen = summarise(_as_pictures(dataset, inputs), targets.numpy(), outputs.double().numpy())
@@ -125,6 +191,28 @@ def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
 def _has_changed(run: RunData, dataset: Dataset) -> bool:
     known = run.facts.get("data", {}).get("fingerprint")
     return known is not None and known != dataset.fingerprint()
+
+
+def _fit(dataset: Dataset, targets: Tensor, outputs: Tensor, metrics: Mapping[str, float], *, changed: bool) -> Fit:
+    """Return what a model predicts of numbers, against what is true; both as the loss takes them, of one shape."""
+    from downslope.training.use.predict import restore_unit
+
+    true = restore_unit(targets, dataset).double().flatten().numpy()
+    predicted = restore_unit(outputs, dataset).double().flatten().numpy()
+    finite = np.isfinite(predicted)
+    points = np.flatnonzero(finite)
+    if len(points) > _MOST_POINTS:
+        points = points[np.argsort(true[points], kind="stable")]
+        points = points[np.linspace(0, len(points) - 1, _MOST_POINTS).round().astype(int)]
+    names = (("rmse", "RMSE"), ("mae", "MAE"), ("r2", "R2"))
+    return Fit(
+        plot=draw_fit(true[points], predicted[points]),
+        count=len(targets),
+        drawn=len(points),
+        errors=[(title, loss(metrics[name])) for name, title in names if name in metrics],
+        unanswered=int((~finite).sum()),
+        changed=changed,
+    )
 
 
 def summarise(pixels: Any, truth: Any, logits: Any) -> Examples:

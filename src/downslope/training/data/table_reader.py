@@ -1,0 +1,181 @@
+"""Further rows of a table, to predict or to rate: read with what the run learned of its own table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from downslope.core.errors import DataError
+from downslope.core.shown import shown
+from downslope.core.tables import to_table
+from downslope.recipe.schema import Data
+from downslope.training.data.checking import split
+from downslope.training.data.dataset import Examples
+from downslope.training.data.table_columns import Columns, TableFile, Unnamed, Wanted, shorten
+from downslope.training.data.table_encoding import Encoding, want_features
+from downslope.training.data.table_files import open_table
+from downslope.training.data.table_options import Options
+from downslope.training.data.table_target import Target, want_target
+from downslope.training.user_code import read_options
+
+_WITHOUT = " To predict without comparing, take the column out."
+
+
+class KeptTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a run keeps of how the rows of a table become inputs, in `inputs.json`.
+
+    Attributes:
+        options: The recipe's `data.options`, every default written out: among them how text is written and the target.
+        columns: The columns of the run's own table, in order.
+        named: Whether that table names them itself.
+        features: The columns that are learned from, in order.
+        centres: Column of numbers -> mean and deviation.
+        words: Column of words -> its words, in order.
+        filling: Column -> what stands for a missing cell; empty if none may be missing.
+    """
+
+    options: dict[str, Any]
+    columns: tuple[str, ...]
+    named: bool
+    features: tuple[str, ...]
+    centres: dict[str, tuple[float, float]]
+    words: dict[str, tuple[str, ...]]
+    filling: dict[str, tuple[float, ...]]
+
+    def __post_init__(self) -> None:
+        """Check that every column has what it needs."""
+        for name in self.features:
+            if (name in self.centres) == (name in self.words):
+                raise ValueError(f"column {shown(name)!r} must have either centres or words")
+            width = 1 if name in self.centres else len(self.words[name])
+            if name in self.filling and len(self.filling[name]) != width:
+                raise ValueError(f"the filling of column {shown(name)!r} must be {width} number(s)")
+        if any(not deviation > 0 for _, deviation in self.centres.values()):
+            raise ValueError("a deviation must be above 0")
+
+    def reader(self, class_names: tuple[str, ...], target_scale: tuple[float, float] | None) -> TableReader:
+        """Return the reader whose `kept` this is; class names are empty, and there is a scale, for a number."""
+        options: Options = read_options(Options, self.options, "data")
+        filling = {name: np.array(values, dtype=np.float64) for name, values in self.filling.items()}
+        encoding = Encoding(features=self.features, centres=self.centres, words=self.words, filling=filling)
+        target = Target(column=options.target, names=class_names, scale=target_scale or (0.0, 1.0))
+        return TableReader(encoding, target, options, self.columns, named=self.named)
+
+
+class TableReader:
+    """Reads rows to predict, with the columns of the run's own table, which may name them itself (`named`)."""
+
+    def __init__(
+        self, encoding: Encoding, target: Target, options: Options, columns: Sequence[str], *, named: bool
+    ) -> None:
+        self._encoding = encoding
+        self._target = target
+        self._options = options
+        self._columns = tuple(columns)
+        self._named = named
+
+    def kept(self) -> KeptTable:
+        """Return what a run keeps, so that the same reader can be had without the data."""
+        encoding = self._encoding
+        return KeptTable(
+            options=to_table(self._options),
+            columns=self._columns,
+            named=self._named,
+            features=encoding.features,
+            centres=dict(encoding.centres),
+            words=dict(encoding.words),
+            filling={name: tuple(values.tolist()) for name, values in encoding.filling.items()},
+        )
+
+    def __call__(self, given: str | Path, *, identify: str | None = None, rated: bool = False) -> Examples:
+        """Return inputs, and the targets of those rows that have one.
+
+        A row with a word that the run has not seen, or a missing cell that is not to be filled, is refused by itself.
+
+        Raises:
+            DataError: If it cannot be read, lacks features, or has a target that the run does not know.
+        """
+        return self._read(given, "--input", identify=identify, rated=rated)
+
+    def held_out(self, data: Data, seed: int) -> Examples:
+        """Return the rows that the recipe's own table holds out now; a class that is not known is no target."""
+        if self._options.held_out_path is not None:
+            return self._read(self._options.held_out_path, "data.options.held_out_path", any_class=True)
+        found = self._read(self._options.path, "data.options.path", any_class=True)
+        usable = torch.tensor(found.places())
+        return found.take(split(data, seed, usable, usable)["held_out_inputs"].tolist())
+
+    def _read(
+        self,
+        given: str | Path,
+        origin: str,
+        *,
+        identify: str | None = None,
+        rated: bool = False,
+        any_class: bool = False,
+    ) -> Examples:
+        unnamed = Unnamed(self._columns, self._target.column)
+        file = open_table(given, self._options, origin, unnamed=unnamed, fixed=True)
+        features = self._encoding.features
+        wanted = want_features(features, self._options)
+        file.check_names(wanted, "the run learned from it")
+        column = self._target.column
+        if rated and column not in file.places:
+            raise DataError(
+                f"{shown(file.path)}: has no column `{shown(column)}`, the target, so that there is nothing to rate by."
+            )
+        if column in file.places:
+            wanted[column] = want_target(bool(self._target.names), "" if rated else _WITHOUT)
+        if identify is not None:
+            if not identify:
+                file.find_nameless()
+            file.check_names((identify,), "--id names it")
+        rows = file.read(wanted)
+        ids = () if identify is None else [word or "" for word in file.read({identify: Wanted("word")}).words[identify]]
+        inputs, usable, refused = self._encoding.encode_known(rows)
+        found = Examples(
+            inputs=torch.from_numpy(inputs),
+            total=len(rows.lines),
+            rows=torch.from_numpy(usable),
+            refused=refused,
+            notes=self._notes_on(file),
+            ids=ids,
+        )
+        if column not in file.places:
+            return found
+        return self._with_targets(found, rows, rated=rated, any_class=any_class)
+
+    def _with_targets(self, found: Examples, rows: Columns, *, rated: bool, any_class: bool) -> Examples:
+        column = self._target.column
+        usable = np.array(found.places(), dtype=np.int64)
+        missing = rows.is_missing(column)
+        if rated and missing.any():
+            raise DataError(
+                f"{rows.place(int(np.argmax(missing)), column)}: the cell is empty, and every row is rated."
+            )
+        if any_class and self._target.names:
+            missing |= np.array([word not in self._target.names for word in rows.words[column]], dtype=np.bool_)
+        known = np.flatnonzero(~missing[usable])
+        hint = "" if rated else _WITHOUT
+        targets = self._target.encode(rows.take(usable[known]), "the run has learned no class {}", hint)
+        bad = np.flatnonzero(~np.isfinite(targets))
+        if len(bad):
+            place = rows.place(int(usable[known][bad[0]]), column)
+            raise DataError(f"{place}: is too large for numbers of 32 bits.{hint}")
+        return replace(found, targets=torch.from_numpy(targets), known=torch.from_numpy(known), target_name=column)
+
+    def _notes_on(self, file: TableFile) -> tuple[str, ...]:
+        """Return notes on columns that are taken in the run's order, or that the run does not know."""
+        if not file.is_named:
+            if not self._named:
+                return ()
+            return (f"{shown(file.path)} names no columns; they are taken in the run's order: {shorten(file.names)}",)
+        known = {*self._columns, self._target.column, ""}
+        extra = [name for name in file.names if name not in known]
+        return (f"columns that the run does not know are left out: {shorten(extra)}",) if extra else ()

@@ -1,0 +1,140 @@
+"""The target of a table: classes that have names, or a number."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope.core.errors import DataError
+from downslope.core.shown import shown
+from downslope.training.data.checking import bad_data
+from downslope.training.data.class_names import index_labels, order_classes
+from downslope.training.data.table_columns import Columns, Wanted
+from downslope.training.data.table_options import Options
+
+_FEW = 10
+"""Classes that are never too many. Above it, whole numbers of which there are fewer than two examples each on average
+cannot be classes: to learn a class and to tell whether it was learned takes two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a table's target is.
+
+    Attributes:
+        column: The column.
+        names: The classes that it names; empty if it is a number.
+        scale: (mean, standard deviation) that a number is standardised by; (0, 1) if it is not.
+    """
+
+    column: str
+    names: tuple[str, ...] = ()
+    scale: tuple[float, float] = (0.0, 1.0)
+
+    def encode(
+        self, rows: Columns, unknown: str = "there is no class {} to learn from", hint: str = ""
+    ) -> np.ndarray[Any, Any]:
+        """Return targets as the loss takes them, shape (rows,): int64 classes, or float32.
+
+        Raises:
+            DataError: If there is a class that is none of `names`; the message says `unknown` of it, and `hint`.
+        """
+        if not self.names:
+            mean, deviation = self.scale
+            return ((rows.numbers[self.column] - mean) / deviation).astype(np.float32)
+        labels = [label or "" for label in rows.words[self.column]]
+        return index_labels(labels, self.names, lambda row: rows.place(row, self.column), unknown, hint)
+
+
+def learn_target(columns: Columns, learned: Columns, options: Options, *, is_class: bool) -> tuple[Target, str]:
+    """Return what the target is, and a sentence on what else it may be, or nothing."""
+    if is_class:
+        names, hint = _class_names(columns, options)
+        return Target(column=options.target, names=names), hint
+    return Target(column=options.target, scale=_learn_scale(learned, options)), ""
+
+
+def target_is_class(options: Options, loss: str) -> bool:
+    """Return whether the target names classes.
+
+    Raises:
+        DataError: If neither the loss nor the options say so, or they disagree.
+    """
+    by_loss = {"cross_entropy": "classes", "mse": "number"}.get(loss)
+    kind = options.kind or by_loss
+    if kind is None:
+        raise bad_data(
+            "table",
+            f'say what the target is, since train.loss = {loss!r} does not: data.options.kind = "classes" or "number".',
+        )
+    if by_loss is not None and kind != by_loss:
+        raise bad_data("table", f"data.options.kind = {kind!r} does not go with train.loss = {loss!r}.")
+    if kind == "classes" and options.standardize_target:
+        raise bad_data("table", "data.options.standardize_target is for numbers; this target names classes.")
+    return kind == "classes"
+
+
+def want_target(is_class: bool, hint: str = ' If it names classes, use train.loss = "cross_entropy".') -> Wanted:  # noqa: FBT001
+    """Return what the target's cells are."""
+    return Wanted("word", is_target=True) if is_class else Wanted("number", hint, is_target=True)
+
+
+def _class_names(columns: Columns, options: Options) -> tuple[tuple[str, ...], str]:
+    """Return the classes, and what to do if they are none: a hint where they may be numbers, or nothing."""
+    target = options.target
+    labels = [label for label in columns.words[target] if label is not None]
+    names = order_classes(labels)
+    try:
+        numbers = {name: float(name) for name in names}
+    except ValueError:
+        return names, ""
+    if not all(map(math.isfinite, numbers.values())):
+        return names, ""  # nan and inf are words as good as others
+    fractions = [name for name, number in numbers.items() if not number.is_integer()]
+    if fractions:
+        row = labels.index(fractions[0])
+        raise DataError(
+            f"{columns.place(row, target)}: {shown(fractions[0], 40)} is a fraction, which names no class. "
+            'To fit numbers, use train.loss = "mse".'
+        )
+    if options.kind is not None:
+        return names, ""
+    if len(names) > _FEW and 2 * len(names) > len(labels):
+        raise DataError(
+            f"{columns.file}, column `{shown(target)}`: has {len(names):,} different whole numbers in "
+            f"{len(labels):,} rows, too many to be classes, for which train.loss = 'cross_entropy' takes them. To fit "
+            'the number itself, use train.loss = "mse"; if they do name classes, say so: data.options.kind = '
+            '"classes".'
+        )
+    return names, ' If it is a number to fit, not the name of a class, use train.loss = "mse".'
+
+
+def scales_target(options: Options, loss: str, *, is_class: bool) -> bool:
+    """Return whether the target is standardised: as the options say, and if they do not, where the loss is the usual.
+
+    A price of some hundred thousand has gradients of that size, and the first steps of any common learning rate end in
+    infinity. A loss of one's own may need the numbers as they are.
+    """
+    if options.standardize_target is not None:
+        return options.standardize_target
+    return not is_class and loss == "mse"
+
+
+def _learn_scale(learned: Columns, options: Options) -> tuple[float, float]:
+    values = learned.numbers[options.target]
+    if values.min() == values.max():
+        raise DataError(
+            f"{learned.file}, column `{shown(options.target)}`: is {values[0]:g} in every row to learn from; there is "
+            "nothing to learn."
+        )
+    if not options.standardize_target:
+        return 0.0, 1.0
+    mean, deviation = float(values.mean()), float(values.std())
+    if not (0 < deviation < float("inf") and abs(mean) < float("inf")):
+        raise DataError(
+            f"{learned.file}, column `{shown(options.target)}`: its numbers are too far apart, or too close, to use."
+        )
+    return mean, deviation
