@@ -1,8 +1,4 @@
-"""`GradScaler`: torch's loss scaling, with the unscaling and the search for inf and NaN within the optimizer's step.
-
-What lives here: how a scaler steps our optimizer. What does not: the scale and how it grows, which are torch's own, and
-the arithmetic, which is the optimizer's.
-"""
+"""`GradScaler`: torch's loss scaling, with the unscaling and the search for inf and NaN within the optimizer's step."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
-"""Between Downslope's settings and torch's ``param_groups``: plain dictionaries that others read and write.
+"""Torch's ``param_groups``, plain dictionaries that others read and write, and Downslope's settings in them.
 
-What lives here: which keys a group has, how schedules stand beside the numbers they drive, and how a group's present
-values become the scalars of a step. What does not: the step, and loading.
+Which keys a group has, how schedules stand beside the numbers that they drive, what is accepted since torch accepts it,
+and how a group's present values become the scalars of a step.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import warnings
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,16 +26,15 @@ from downslope.core.parameter_names import prefix_of_wrappers, without_wrappers
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
 from downslope.core.schedules.schedule import as_float
-from downslope.core.settings import Settings, check_decay, check_decay_reference, scalars
+from downslope.core.settings import Settings, check_decay, check_decay_reference, check_range, is_zero, scalars
 from downslope.core.shown import shown
 from downslope.core.synonyms import our_words
 from downslope.kernel.coefficients import six_coefficients
-from downslope.torch.beyond_settings import check_written, within_settings
-from downslope.torch.options import check_implementation
-from downslope.torch.update import checked_rounding
+from downslope.torch.options import check_implementation, checked_rounding
 
 _PLAIN = (bool, int, float, str)
 _FLOAT32_MAX = torch.finfo(torch.float32).max
+_LARGEST_MOMENTUM = math.nextafter(1.0, 0.0)
 
 SCHEDULABLE = ("lr", "momentum", "weight_decay")
 DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Settings)}
@@ -273,6 +273,56 @@ def check_group(group: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return hyperparameters moved into the range of `Settings`, and a sentence on each that was outside.
+
+    `Settings` refuses what is almost surely a mistake. In the place of torch.optim.SGD the same arguments have to run,
+    with a warning: a momentum of 1 or more (cyclic schedules pass through it), dampening without momentum, a group
+    without momentum in an optimizer with Nesterov's. The rule is defined for all of them, and computes what torch does.
+
+    Args:
+        values: Every hyperparameter, each a number or, where allowed, a schedule.
+
+    Raises:
+        SettingsError: If a number is none, or one that torch refuses too (a negative momentum) or cannot compute with.
+    """
+    inside, sentences = dict(values), []
+    momentum, dampening = values["momentum"], values["dampening"]
+    if not isinstance(momentum, Schedule):
+        momentum = inside["momentum"] = as_float("momentum", momentum, or_schedule=True)
+        check_written("momentum", momentum)
+        if momentum >= 1:
+            inside["momentum"] = _LARGEST_MOMENTUM
+            sentences.append(
+                f"`momentum` is {momentum!r}, so that velocities never fade. Below 1, such as 0.9, they do"
+            )
+    if not isinstance(dampening, Schedule):
+        dampening = as_float("dampening", dampening)
+        inside["dampening"] = min(max(dampening, 0.0), 1.0)
+        if inside["dampening"] != dampening:
+            sentences.append(f"`dampening` is {dampening!r}; what has a meaning is in [0, 1]")
+    if is_zero(momentum):
+        if dampening and not isinstance(dampening, Schedule):
+            inside["dampening"] = 0.0
+            sentences.append(f"`dampening` is {dampening!r}, and without momentum it does nothing")
+        if values["nesterov"] is True:
+            inside["nesterov"] = False
+            sentences.append("`nesterov` is True, and without momentum it does nothing")
+    return inside, sentences
+
+
+def check_written(name: str, value: float) -> None:
+    """Raise `SettingsError` if a number that somebody wrote into a group cannot be computed with.
+
+    Args:
+        name: "lr", "momentum", "dampening" or "weight_decay".
+        value: The number.
+    """
+    if name in ("momentum", "dampening") and math.isfinite(value) and (value >= 0 or name == "dampening"):
+        return
+    check_range(name, value)
+
+
 def add_references(group: dict[str, Any]) -> None:
     """Give a group the two learning rates that some ways of weight decay divide by: a schedule's, if there is one.
 
@@ -301,6 +351,36 @@ def _reference(group: Mapping[str, Any]) -> float:
     if group["lr_schedule"] is not None:
         return group["lr_schedule"].reference
     return number("lr", group["lr"]) and number("initial_lr", group.get("initial_lr", group["lr"]))
+
+
+Known = dict[int, tuple[tuple[Any, ...], StepScalars]]
+"""By a group's index: the values of the last step, and the scalars that they gave."""
+
+
+def step_scalars(group: dict[str, Any], index: int, known: Known, *, differentiable: bool) -> StepScalars:
+    """Return the scalars of a group's present step, for all its parameters but those at their first gradient.
+
+    Schedules write to the group, and what is known of it is renewed. Tensors stay tensors if `differentiable`.
+
+    Raises:
+        SettingsError: If something wrote a value to the group that is not allowed.
+    """
+    follow_schedules(group, index, group["step"])
+    values = values_of(group)
+    last = known.get(index)
+    has_tensor = any(isinstance(value, Tensor) for value in values)  # equal to a float that it rounds to
+    if last is not None and not has_tensor and last[0] == values:
+        return last[1]
+    try:
+        settle_references(group)
+        found = scalars_of(group, differentiable=differentiable)
+        if not differentiable:
+            check_coefficients(group, found)
+    except SettingsError as error:
+        raise SettingsError(f"param group {index}: {error}") from None
+    if not has_tensor:  # a tensor may change in place
+        known[index] = (values_of(group), found)
+    return found
 
 
 def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> StepScalars:

@@ -1,20 +1,93 @@
-"""Checks of the optimizer's own arguments: those that are no hyperparameters.
-
-What lives here: how a step is to be done (multi-tensor, differentiable, clipped, ...). What does not: hyperparameters,
-whose checks are the core's (`Settings`).
-"""
+"""The options of a whole optimizer, which no group has of its own: how a step is done, and the checks of each."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Literal, get_args
 
 import torch
+from torch import Tensor
 
 from downslope.core.errors import ImplementationError, SettingsError, did_you_mean, one_of
 from downslope.kernel import backend, load_native
 
 OnNonfinite = Literal["raise", "skip", "ignore"]
+Rounding = Literal["nearest", "stochastic", "compensated"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """How the steps of an optimizer are done, whatever its groups say; the arguments of `SGD` of these names.
+
+    Attributes:
+        asks: Whether a step needs the norm of all gradients, or to know whether they are finite.
+        largest_norm: The largest norm of gradients that are not clipped.
+    """
+
+    clip_norm: float | None = None
+    on_nonfinite: OnNonfinite = "ignore"
+    velocity_dtype: torch.dtype | None = None
+    rounding_seed: int = 0
+    differentiable: bool = False
+    asks: bool = field(init=False)
+    largest_norm: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out what every step would have to ask."""
+        object.__setattr__(self, "asks", self.clip_norm is not None or self.on_nonfinite != "ignore")
+        object.__setattr__(self, "largest_norm", inf if self.clip_norm is None else self.clip_norm)
+
+
+class Option:
+    """One of an optimizer's `StepOptions` as an attribute that stays one, whoever wraps the optimizer.
+
+    Trainers wrap optimizers in a class made on the spot, which inherits from the optimizer's. Fabric copies the
+    ``__dict__`` once, so that a plain attribute is what it was then. Lightning looks up by ``__getattr__`` what the
+    class does not have, so that a default on the class hides the optimizer's own value. What is to be seen and set
+    through both lives in one table, ``shared``, which every wrapper finds.
+
+    Args:
+        check: Returns a value that is set as it is to be kept, or raises.
+
+    Example:
+        >>> class Optimizer:
+        ...     clip_norm = Option(float)
+        >>> optimizer = Optimizer()
+        >>> optimizer.shared = {"options": StepOptions()}
+        >>> optimizer.clip_norm = 1
+        >>> optimizer.clip_norm, optimizer.shared["options"].asks
+        (1.0, True)
+    """
+
+    def __init__(self, check: Callable[[Any], Any]) -> None:
+        """Keep how values are checked."""
+        self._check = check
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Learn the option's name."""
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the value."""
+        return self if instance is None else getattr(instance.shared["options"], self._name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        """Check the value and keep it."""
+        shared = instance.shared
+        shared["options"] = replace(shared["options"], **{self._name: self._check(value)})
+
+
+def velocity_dtype_of(param: Tensor, options: StepOptions) -> torch.dtype:
+    """Return the format that a new velocity of this parameter gets."""
+    dtype = options.velocity_dtype
+    return param.dtype if dtype is None else dtype.to_complex() if param.is_complex() else dtype
+
+
+def rounding_of(param: Tensor, rounding: Rounding) -> Rounding:
+    """Return how a parameter is rounded where its group asks for `rounding`: only bfloat16 needs more than nearest."""
+    return rounding if param.dtype == torch.bfloat16 else "nearest"
 
 
 def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, capturable: Any) -> None:
@@ -109,4 +182,32 @@ def check_not_scaled_late(grad_scale: float) -> None:
         raise SettingsError(
             f"`grad_scale={grad_scale!r}` and `step_in_backward=True` exclude each other: the backward pass has "
             "already stepped the parameters. Multiply the loss by it instead, before backward()."
+        )
+
+
+def checked_rounding(rounding: Any, *, differentiable: bool = False) -> Rounding:
+    """Return `rounding` if it is one of its three words, else raise `SettingsError`."""
+    words = get_args(Rounding)
+    if rounding not in words:
+        meant = did_you_mean(str(rounding), words)
+        raise SettingsError(f"`rounding` must be {one_of(words)}; got {rounding!r}.{meant}")
+    if differentiable and rounding != "nearest":
+        raise SettingsError(f"`rounding={rounding!r}` and `differentiable=True`: autograd cannot see such a rounding.")
+    return rounding
+
+
+def checked_rounding_seed(seed: Any) -> int:
+    """Return `seed` if it is an integer from 0 to 2**64 - 1, else raise `SettingsError`."""
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+        raise SettingsError(f"`rounding_seed` must be an integer from 0 to 2**64 - 1; got {seed!r}.")
+    return seed
+
+
+def check_rounding_has_a_use(groups: Iterable[Mapping[str, Any]]) -> None:
+    """Raise `SettingsError` if a rounding was chosen, but not one parameter is bfloat16."""
+    chosen = [group for group in groups if group["rounding"] != "nearest"]
+    if chosen and not any(param.dtype == torch.bfloat16 for group in chosen for param in group["params"]):
+        raise SettingsError(
+            f"`rounding={chosen[0]['rounding']!r}` is for bfloat16 parameters, and there are none among those it is "
+            'meant for. Convert the model first (model.bfloat16()), or leave rounding "nearest".'
         )

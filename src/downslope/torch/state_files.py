@@ -28,7 +28,6 @@ from downslope.recipe.load import Source, decode_schedule
 from downslope.systems.from_system import settings_from_convention
 from downslope.systems.table import find_convention
 from downslope.torch import groups as keys
-from downslope.torch.beyond_settings import within_settings
 from downslope.torch.state import is_group_of_sgd
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
@@ -354,7 +353,7 @@ def settings_of_group(path: Path, group: Mapping[str, Any], convention: str) -> 
             for name in keys.SCHEDULABLE:
                 if isinstance(table := group.get(keys.schedule_key(name)), Mapping):
                     values[name] = decode_schedule(table, Source(str(path)), ("param_groups", name))
-            inside, _ = within_settings(
+            inside, _ = keys.within_settings(
                 values
             )  # of what is no effect (dampening without momentum), and what is too much
             if inside["momentum"] != values["momentum"]:
