@@ -48,6 +48,10 @@ REFERENCES = ("lr_initial", "lr_max")
 """Keys of the two learning rates that some ways of weight decay divide by; None until they are known."""
 
 
+_LIKE_LR = (*REFERENCES, "initial_lr", "max_lr", "lr_scale")
+"""Keys of learning rates besides `lr`, some of them torch's schedulers', and of a multiple that others keep."""
+
+
 def schedule_key(name: str) -> str:
     """Return the key of the schedule that drives the number called `name`."""
     return f"{name}_schedule"
@@ -75,20 +79,15 @@ def checked_settings(settings: Settings | None, values: dict[str, Any]) -> tuple
 def defaults_from(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults of an optimizer: every key of a group, except those that belong to one group alone.
 
-    Args:
-        settings: The checked settings.
-        values: The hyperparameters as they were given: numbers stay what they are (a tensor lr stays that tensor).
+    Of the values as they were given numbers stay what they are (a tensor lr stays that tensor).
     """
     defaults: dict[str, Any] = {}
     for name in HYPERPARAMETERS:
         value = values.get(name, getattr(settings, name))
         # NumPy's numbers become Python's, so that torch.load(weights_only=True) reads the state
         defaults[name] = value if type(value) in _PLAIN or isinstance(value, Tensor) else getattr(settings, name)
-    for name in SCHEDULABLE:
-        schedule = getattr(settings, name)
-        defaults[schedule_key(name)] = schedule if isinstance(schedule, Schedule) else None
-        if isinstance(schedule, Schedule):
-            defaults[name] = schedule(0)
+    split_schedules(defaults)
+    write_scheduled_values(defaults, 0)
     return defaults
 
 
@@ -97,11 +96,7 @@ def completed(
 ) -> dict[str, Any]:
     """Return a new group, checked, with the keys that torch does not take from the defaults by itself.
 
-    Args:
-        group: The group as a person wrote it; not changed.
-        defaults: The optimizer's defaults.
-        others: The groups that are there already; the new one joins their step count.
-        around: What wrappers put before the names of all parameters.
+    It joins the step count of the others, and loses `around`, which wrappers put before the names of all parameters.
 
     Raises:
         SettingsError: If a value is not allowed; the message says in which group.
@@ -114,7 +109,7 @@ def completed(
     group |= {name: others[0][name] if others else 0 for name in ("step", "skipped")}
     try:
         check_spelling(group)
-        split_schedules(group, group["step"])
+        split_schedules(group)
         merged = {"capturable": False, **defaults, **group}
         choices = {name: merged[name] for name in ("foreach", "differentiable", "fused", "capturable")}
         check_implementation(**choices)
@@ -203,20 +198,11 @@ def plain(value: Any) -> Any:
     return value
 
 
-def split_schedules(group: dict[str, Any], step: int) -> None:
-    """Move schedules given as plain hyperparameters of a group to their own keys, leaving the value of `step`.
-
-    Args:
-        group: A new group; changed in place.
-        step: Steps done so far.
-    """
+def split_schedules(group: dict[str, Any]) -> None:
+    """Write schedules that were given as hyperparameters of a new group to their own keys too."""
     for name in SCHEDULABLE:
-        value = group.get(name)
-        if value is None:
-            continue
-        group[schedule_key(name)] = value if isinstance(value, Schedule) else None
-        if isinstance(value, Schedule):
-            group[name] = value(step)
+        if group.get(name) is not None:
+            group[schedule_key(name)] = group[name] if isinstance(group[name], Schedule) else None
     for name in HYPERPARAMETERS:
         if name in group:
             group[name] = plain(group[name])
@@ -247,13 +233,10 @@ def check_spelling(group: Mapping[str, Any]) -> None:
 
 
 def check_group(group: Mapping[str, Any]) -> list[str]:
-    """Check the hyperparameters of a group: its schedules, or its present numbers.
-
-    Returns:
-        Sentences on those that torch accepts and that are traps.
+    """Return sentences on a group's hyperparameters that torch accepts and that are traps.
 
     Raises:
-        SettingsError: If a value is not allowed.
+        SettingsError: If a schedule, or a present number, is not allowed.
     """
     for name in SCHEDULABLE:
         schedule = group[schedule_key(name)]
@@ -270,7 +253,27 @@ def check_group(group: Mapping[str, Any]) -> list[str]:
             values[name] = one_element(name, values[name])
     inside, sentences = within_settings(values)
     Settings(**inside)
+    for name in _LIKE_LR:
+        if group.get(name) is not None:
+            _like_lr(name, group)
+    if not isinstance(group.get("name"), str | None):
+        raise SettingsError(f"`name` must be text; got {shown(repr(group['name']))}.")
     return sentences
+
+
+def _like_lr(name: str, group: Mapping[str, Any]) -> float:
+    """Return one of a group's numbers that have to be what an lr has to be; `lr_max` of a schedule may be inf.
+
+    Raises:
+        SettingsError: If it is another.
+    """
+    value = group[name]
+    if name == "lr_max" and type(value) is float and value == math.inf and group["lr_schedule"] is not None:
+        return value
+    found = one_element(name, value) if isinstance(value, Tensor) else as_float(name, value)
+    if not 0 <= found < math.inf:
+        raise SettingsError(f"`{name}` must be a finite number >= 0, as `lr`; got {found!r}.")
+    return found
 
 
 def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -279,9 +282,6 @@ def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
     `Settings` refuses what is almost surely a mistake. In the place of torch.optim.SGD the same arguments have to run,
     with a warning: a momentum of 1 or more (cyclic schedules pass through it), dampening without momentum, a group
     without momentum in an optimizer with Nesterov's. The rule is defined for all of them, and computes what torch does.
-
-    Args:
-        values: Every hyperparameter, each a number or, where allowed, a schedule.
 
     Raises:
         SettingsError: If a number is none, or one that torch refuses too (a negative momentum) or cannot compute with.
@@ -312,12 +312,7 @@ def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
 
 
 def check_written(name: str, value: float) -> None:
-    """Raise `SettingsError` if a number that somebody wrote into a group cannot be computed with.
-
-    Args:
-        name: "lr", "momentum", "dampening" or "weight_decay".
-        value: The number.
-    """
+    """Raise `SettingsError` if a number that somebody wrote into a group cannot be computed with."""
     if name in ("momentum", "dampening") and math.isfinite(value) and (value >= 0 or name == "dampening"):
         return
     check_range(name, value)
@@ -384,15 +379,7 @@ def step_scalars(group: dict[str, Any], index: int, known: Known, *, differentia
 
 
 def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> StepScalars:
-    """Return the scalars of one step from a group's present values, for all but first gradients.
-
-    Args:
-        group: The group; others may have written to it since the last step.
-        differentiable: Whether tensors are to stay tensors, for autograd to find.
-
-    Raises:
-        SettingsError: If a value written from outside is not allowed.
-    """
+    """Return the same from a group's present values, whoever wrote them and whatever schedules say."""
     numbers = {name: number(name, group[name]) for name in (*SCHEDULABLE, "dampening")}
     for name, value in numbers.items():
         check_written(name, value)
@@ -443,11 +430,6 @@ def values_of(group: Mapping[str, Any]) -> tuple[Any, ...]:
 def follow_schedules(group: dict[str, Any], index: int, step: int) -> None:
     """Write the values of `step` into a group, after checking that nothing else wrote to them since the last step.
 
-    Args:
-        group: The group.
-        index: Its position, for the message.
-        step: Steps done so far.
-
     Raises:
         SettingsError: Two hands on one number: one of them would be ignored.
     """
@@ -468,11 +450,8 @@ def follow_schedules(group: dict[str, Any], index: int, step: int) -> None:
 def parameters_of(params: Any, groups: Sequence[Group]) -> tuple[Any, str]:
     """Return what torch's Optimizer takes (tensors, named tensors, or dictionaries), and what stood before all names.
 
-    Names come without what wrappers put into them. A pattern may match a name with it or without.
-
-    Args:
-        params: An iterable of tensors, of (name, tensor) pairs or of dictionaries; or a module.
-        groups: Groups by name pattern.
+    Parameters are tensors, (name, tensor) pairs or dictionaries, or those of a module. Names come without what wrappers
+    put into them; a pattern may match a name with it or without.
 
     Raises:
         GroupError: If there are groups, and the parameters have no names or are grouped already.
@@ -584,7 +563,7 @@ def one_element(name: str, tensor: Tensor) -> float:
 
 def _known_reference(group: Mapping[str, Any], name: str) -> float:
     if name == "lr_max" and "max_lr" in group:  # torch's OneCycleLR states it so
-        return number("max_lr", group["max_lr"])
+        return _like_lr("max_lr", group)
     if group[name] is not None:
-        return number(name, group[name])
+        return _like_lr(name, group)
     return _reference(group) or 1.0  # while lr is 0, which makes every such decay 0
