@@ -24,14 +24,13 @@ from downslope.torch.gradients import gradient_scale
 from downslope.torch.options import StepOptions
 from downslope.torch.step import (
     Groups,
-    check_fused,
     entries_of,
-    kernel_is_wanted,
     looked_at,
     multiplied,
     scaled,
+    takes,
 )
-from downslope.torch.tensors import EXCHANGE, fit, repeated
+from downslope.torch.tensors import EXCHANGE
 from downslope.torch.update import Entry, Scalars, apply
 
 if TYPE_CHECKING:
@@ -132,18 +131,7 @@ def _step_by_kernel(
 ) -> list[int]:
     """Step what the kernel takes; return the indices of the others."""
     native: Any = load_native()
-    own = [param for group in groups for param in group["params"]]
-    twice = repeated(own)
-    taken = [
-        id(own[entry.position]) not in twice
-        and kernel_is_wanted(groups[entry.group])
-        and not entry.shares_memory
-        and fit(entry.param, grad, entry.velocity, entry.compensation, entry.rounding)
-        for entry, grad in zip(entries, grads, strict=True)
-    ]
-    for entry, is_taken in zip(entries, taken, strict=True):
-        if entry.param.numel():
-            check_fused(groups[entry.group], entry, taken=is_taken)
+    taken = [takes(native, groups, entry, grad) for entry, grad in zip(entries, grads, strict=True)]
     inside = [(entry, grad) for entry, grad, is_taken in zip(entries, grads, taken, strict=True) if is_taken]
     if inside:
         kinds = sorted({(entry.group, entry.is_first) for entry, _ in inside})

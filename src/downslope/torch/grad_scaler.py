@@ -44,11 +44,6 @@ class GradScaler(torch.amp.GradScaler):
     def step(self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> float | None:
         """Take the optimizer's step with unscaled gradients, unless one of them is not finite.
 
-        Args:
-            optimizer: The optimizer.
-            *args: Passed on to its ``step``.
-            **kwargs: Likewise.
-
         Raises:
             RuntimeError: If ``step`` was called already since the last ``update``.
             AssertionError: If nothing was scaled, or no parameter has a gradient, as torch does.

@@ -32,7 +32,7 @@ def gradient_scale(
 
     Args:
         groups: The optimizer's.
-        shared: The optimizer's table of what it is called from outside: its options, and `grad_norm`, which is set.
+        shared: The optimizer's table of its options, and of `grad_norm`, which is set.
         grads: All gradients of the step.
         sums: Their sum of squares and whether all are finite, if that is known already.
         names: What to call each in a message; None for the parameters' that have a gradient.

@@ -58,10 +58,10 @@ def mark_shared(entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry
         for place, tensor in enumerate((entry.param, entry.velocity, entry.compensation, grad)):
             if tensor is None or (span := span_of(tensor)) is None:
                 continue
-            if span[0] >= _LOWEST:
-                blocks.append((*span, index, place < 3))
-            elif _has_lost_memory(tensor):
+            if span[0] < _LOWEST and _has_lost_memory(tensor):
                 raise LostMemoryError(index, tensor)
+            if span[1]:
+                blocks.append((*span, index, place < 3))
     shared = _find_shared(blocks)
     if not shared:
         return list(entries)

@@ -303,12 +303,7 @@ def _velocity(path: Path, name: str, entry: Any, key: str, notes: list[str], *, 
 
 
 def as_array(tensor: Any, name: str, notes: list[str]) -> Any:
-    """Return a tensor as a NumPy array, bfloat16 as the same numbers in float32.
-
-    Args:
-        tensor: The tensor.
-        name: For messages.
-        notes: Is added to where the format changes.
+    """Return a tensor as a NumPy array, bfloat16 as the same numbers in float32, of which a note is added.
 
     Raises:
         StateError: If it is no dense tensor of floating or complex numbers.
@@ -336,12 +331,7 @@ def _kind(value: Any) -> str:
 
 
 def settings_of_group(path: Path, group: Mapping[str, Any], convention: str) -> Settings:
-    """Return the settings of a saved parameter group, ours or another system's.
-
-    Args:
-        path: Where it is from, for messages.
-        group: The group.
-        convention: Whose arguments it holds.
+    """Return the settings of a saved parameter group with the arguments of a convention, ours or another system's.
 
     Raises:
         SettingsError: If they are not allowed.

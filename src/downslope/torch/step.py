@@ -44,7 +44,7 @@ from downslope.kernel.random_bits import step_key
 from downslope.torch import groups as keys
 from downslope.torch.options import StepOptions, rounding_of, velocity_dtype_of
 from downslope.torch.shared_tensors import LostMemoryError, mark_shared, span_of
-from downslope.torch.tensors import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part, repeated
+from downslope.torch.tensors import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part
 from downslope.torch.update import COMPENSATION, VELOCITY, Entry, Scalars, apply, first_element
 
 Groups = Sequence[dict[str, Any]]
@@ -94,16 +94,9 @@ class StepPlan:
         self.entries = entries = looked_at(groups, entries, grads_of(entry.param for entry in entries))
         self._choices = _choices(groups)
         native = None if differentiable or EXCHANGE is None else load_native()
-        self.rest: list[Entry] = []
-        inside: list[Entry] = []
-        twice = repeated(entry.param for entry in entries)
-        for entry in entries:
-            group = groups[entry.group]
-            alone = id(entry.param) not in twice and not entry.shares_memory
-            taken = native is not None and kernel_is_wanted(group) and alone and _takes(entry)
-            if entry.param.numel():
-                check_fused(group, entry, taken=taken)
-                (inside if taken else self.rest).append(entry)
+        inside = [entry for entry in entries if takes(native, groups, entry, entry.param.grad)]
+        asked = {id(entry.param) for entry in inside}
+        self.rest = [entry for entry in entries if id(entry.param) not in asked and entry.param.numel()]
         lasts = native is not None and not (
             any(isinstance(group["momentum"], Tensor) for group in groups)  # from 0 it may change to ask for velocities
             or any(entry.shares_memory for entry in entries)  # gradients may come to lie apart
@@ -127,7 +120,6 @@ class StepPlan:
             self._native.refresh()
         self._is_large = self._native is not None and self._native.elements() > _WORTH_THREADS
         # parameters whose gradient must still be there, or still be missing, and that the kernel does not ask itself
-        asked = {id(entry.param) for entry in inside}
         live = {id(entry.param) for entry in self.rest}
         params = chain.from_iterable(map(_get_params, groups))
         self._others = [param for param in params if id(param) not in asked and param.numel()]
@@ -286,12 +278,8 @@ def entries_of(
 ) -> list[Entry]:
     """Return parameters as a step sees them; those at their first gradient get their velocities here.
 
-    Args:
-        groups: The optimizer's.
-        state: The optimizer's, written to.
-        options: The optimizer's.
-        homes: Of each parameter the index of its group, itself, and its own index among all parameters.
-        reserved: Velocities made already, by id of the parameter; those that are used are taken out.
+    `homes` are (group's index, parameter, its own index among all parameters). `reserved` velocities were made already;
+    those that are used are taken out.
     """
 
     def buffer(param: Tensor, key: str, dtype: torch.dtype) -> Tensor:
@@ -355,25 +343,35 @@ def _zeros(param: Tensor, dtype: torch.dtype) -> Tensor:
 # What the kernel takes
 
 
-def kernel_is_wanted(group: Mapping[str, Any]) -> bool:
-    """Return whether a group's steps go to the kernel: by default, unless `foreach` or `fused` chose another way."""
-    return group["fused"] or (group["foreach"] is None and group["fused"] is None)
+def takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None) -> bool:
+    """Return whether the kernel takes a parameter with elements, by this gradient; of DTensors, it takes the shards.
 
-
-def check_fused(group: Mapping[str, Any], entry: Entry, *, taken: bool) -> None:
-    """Raise `ImplementationError` if a group insists on the kernel for a parameter that it does not take."""
-    if not group["fused"] or taken:
-        return
-    what = f"`fused=True`: a parameter of shape {tuple(entry.param.shape)} ({entry.param.dtype}, on "
+    Raises:
+        ImplementationError: If the parameter's group insists on it, and it does not.
+    """
+    group, param = groups[entry.group], entry.param
+    if not param.numel():
+        return False
+    # by default, unless `foreach` or `fused` chose another way
+    wanted = group["fused"] or (group["foreach"] is None and group["fused"] is None)
+    if native is not None and wanted and not entry.shares_memory:
+        tensors = [param, grad, entry.velocity, entry.compensation]
+        if not is_distributed(param) or all(tensor is None or laid_out_alike(tensor, param) for tensor in tensors):
+            own, grad, velocity, compensation = (None if tensor is None else local_part(tensor) for tensor in tensors)
+            if type(grad) is Tensor and own is not None and fit(own, grad, velocity, compensation, entry.rounding):
+                return True
+    if not group["fused"]:
+        return False
+    what = f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device})"
     if entry.shares_memory:
         raise ImplementationError(
-            f"{what}{entry.param.device}) shares memory with its gradient, its velocity or another parameter. The "
-            "order of operations counts then, and the kernel has none. Clone what is shared, or leave fused None, and "
-            "such parameters go another way."
+            f"{what} shares memory with its gradient, its velocity or another parameter. The order of operations "
+            "counts then, and the kernel has none. Clone what is shared, or leave fused None, and such parameters go "
+            "another way."
         )
     raise ImplementationError(
-        f"{what}{entry.param.device}) is not for the kernel, which takes dense CPU tensors of {', '.join(FORMATS)}, "
-        "their gradients in the same layout. Leave fused None, and such parameters go another way."
+        f"{what} is not for the kernel, which takes dense CPU tensors of {', '.join(FORMATS)}, their gradients in the "
+        "same layout. Leave fused None, and such parameters go another way."
     )
 
 
@@ -396,16 +394,6 @@ def looked_at(groups: Groups, entries: Sequence[Entry], grads: Sequence[Tensor])
             f"{tuple(lost.shape)} of {lost.dtype}. Resize its storage and fill it before the step; or set the gradient "
             "to None, which leaves the parameter out."
         ) from None
-
-
-def _takes(entry: Entry) -> bool:
-    """Return whether the kernel can take a parameter, its gradient and what belongs to it; of DTensors, the shards."""
-    param, grad = entry.param, _get_grad(entry.param)
-    tensors = [param, grad, entry.velocity, entry.compensation]
-    if is_distributed(param) and not all(tensor is None or laid_out_alike(tensor, param) for tensor in tensors):
-        return False
-    own, grad, velocity, compensation = (None if tensor is None else local_part(tensor) for tensor in tensors)
-    return type(grad) is Tensor and own is not None and fit(own, grad, velocity, compensation, entry.rounding)
 
 
 def _is_known(entry: Entry) -> bool:
