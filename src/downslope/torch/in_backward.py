@@ -248,12 +248,7 @@ class StepInBackward:
 
     def _open(self, optimizer: SGD) -> None:
         """Read the groups, as a step does, before any parameter moves."""
-        check_step_in_backward(
-            True,  # noqa: FBT003 -- the argument's own value
-            clip_norm=optimizer.clip_norm,
-            on_nonfinite=optimizer.on_nonfinite,
-            differentiable=optimizer.defaults["differentiable"],
-        )
+        check_step_in_backward(True, optimizer.shared["options"])  # noqa: FBT003 -- the argument's own value
         groups = optimizer.param_groups
         params = list(chain.from_iterable(map(_get_params, groups)))
         if (

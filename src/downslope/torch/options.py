@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Literal, get_args
@@ -35,9 +35,26 @@ class StepOptions:
     largest_norm: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Work out what every step would have to ask."""
-        object.__setattr__(self, "asks", self.clip_norm is not None or self.on_nonfinite != "ignore")
-        object.__setattr__(self, "largest_norm", inf if self.clip_norm is None else self.clip_norm)
+        """Check every option, and work out what steps would have to ask.
+
+        Raises:
+            SettingsError: If one is not allowed.
+        """
+        clip_norm, dtype, seed = self.clip_norm, self.velocity_dtype, self.rounding_seed
+        if clip_norm is not None and not _is_above_0(clip_norm):
+            raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {clip_norm!r}.")
+        _check_word("on_nonfinite", self.on_nonfinite, get_args(OnNonfinite))
+        if dtype is not None and not (
+            isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1
+        ):
+            raise SettingsError(
+                f"`velocity_dtype` must be None or a floating format such as torch.float32; got {dtype!r}."
+            )
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+            raise SettingsError(f"`rounding_seed` must be an integer from 0 to 2**64 - 1; got {seed!r}.")
+        object.__setattr__(self, "clip_norm", None if clip_norm is None else float(clip_norm))
+        object.__setattr__(self, "asks", clip_norm is not None or self.on_nonfinite != "ignore")
+        object.__setattr__(self, "largest_norm", inf if clip_norm is None else float(clip_norm))
 
 
 class Option:
@@ -48,22 +65,15 @@ class Option:
     class does not have, so that a default on the class hides the optimizer's own value. What is to be seen and set
     through both lives in one table, ``shared``, which every wrapper finds.
 
-    Args:
-        check: Returns a value that is set as it is to be kept, or raises.
-
     Example:
         >>> class Optimizer:
-        ...     clip_norm = Option(float)
+        ...     clip_norm = Option()
         >>> optimizer = Optimizer()
         >>> optimizer.shared = {"options": StepOptions()}
         >>> optimizer.clip_norm = 1
         >>> optimizer.clip_norm, optimizer.shared["options"].asks
         (1.0, True)
     """
-
-    def __init__(self, check: Callable[[Any], Any]) -> None:
-        """Keep how values are checked."""
-        self._check = check
 
     def __set_name__(self, owner: type, name: str) -> None:
         """Learn the option's name."""
@@ -75,8 +85,7 @@ class Option:
 
     def __set__(self, instance: Any, value: Any) -> None:
         """Check the value and keep it."""
-        shared = instance.shared
-        shared["options"] = replace(shared["options"], **{self._name: self._check(value)})
+        instance.shared["options"] = replace(instance.shared["options"], **{self._name: value})
 
 
 def velocity_dtype_of(param: Tensor, options: StepOptions) -> torch.dtype:
@@ -114,20 +123,11 @@ def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, captu
         )
 
 
-def checked_clip_norm(clip_norm: Any) -> float | None:
-    """Return `clip_norm` if it is None or a finite number above 0, else raise `SettingsError`."""
-    if clip_norm is None:
-        return None
-    if isinstance(clip_norm, bool) or not isinstance(clip_norm, int | float) or not 0 < clip_norm < float("inf"):
-        raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {clip_norm!r}.")
-    return float(clip_norm)
-
-
 def checked_grad_scale(grad_scale: Any) -> float:
     """Return `grad_scale` if it is a finite number above 0, else raise `SettingsError`."""
     if type(grad_scale) is float and 0 < grad_scale < inf:
         return grad_scale
-    if isinstance(grad_scale, bool) or not isinstance(grad_scale, int | float) or not 0 < grad_scale < inf:
+    if not _is_above_0(grad_scale):
         raise SettingsError(
             f"`grad_scale` must be a finite number above 0; got {grad_scale!r}. It multiplies every gradient: give "
             "1 / scale for a loss that was multiplied by scale, 1 / n for the sum of n batches' mean gradients."
@@ -135,40 +135,24 @@ def checked_grad_scale(grad_scale: Any) -> float:
     return float(grad_scale)
 
 
-def checked_on_nonfinite(on_nonfinite: Any) -> OnNonfinite:
-    """Return `on_nonfinite` if it is one of its three words, else raise `SettingsError`."""
-    words = get_args(OnNonfinite)
-    if on_nonfinite not in words:
-        meant = did_you_mean(str(on_nonfinite), words)
-        raise SettingsError(f"`on_nonfinite` must be {one_of(words)}; got {on_nonfinite!r}.{meant}")
-    return on_nonfinite
-
-
-def checked_velocity_dtype(dtype: Any) -> torch.dtype | None:
-    """Return `dtype` if it is None or a floating format of at least 16 bits, else raise `SettingsError`."""
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1):
-        raise SettingsError(f"`velocity_dtype` must be None or a floating format such as torch.float32; got {dtype!r}.")
-    return dtype
-
-
-def check_step_in_backward(step_in_backward: Any, *, clip_norm: Any, on_nonfinite: str, differentiable: bool) -> bool:
+def check_step_in_backward(step_in_backward: Any, options: StepOptions) -> bool:
     """Return `step_in_backward` if it is a bool that goes with the other choices, else raise `SettingsError`."""
     if not isinstance(step_in_backward, bool):
         raise SettingsError(f"`step_in_backward` must be True or False; got {step_in_backward!r}.")
     if not step_in_backward:
         return False
-    if clip_norm is not None:
+    if options.clip_norm is not None:
         raise SettingsError(
-            f"`step_in_backward=True` and `clip_norm={clip_norm!r}` exclude each other: the norm is that of all "
-            "gradients, and the first parameter moves before the last gradient exists. Leave one of the two out."
+            f"`step_in_backward=True` and `clip_norm={options.clip_norm!r}` exclude each other: the norm is that of "
+            "all gradients, and the first parameter moves before the last gradient exists. Leave one of the two out."
         )
-    if on_nonfinite != "ignore":
+    if options.on_nonfinite != "ignore":
         raise SettingsError(
-            f'`step_in_backward=True` and `on_nonfinite="{on_nonfinite}"` exclude each other: whether nothing is to '
-            "move depends on all gradients, and the first parameter moves before the last gradient exists. "
+            f'`step_in_backward=True` and `on_nonfinite="{options.on_nonfinite}"` exclude each other: whether nothing '
+            "is to move depends on all gradients, and the first parameter moves before the last gradient exists. "
             'Leave `on_nonfinite` at "ignore", or `step_in_backward` False.'
         )
-    if differentiable:
+    if options.differentiable:
         raise SettingsError(
             "`step_in_backward=True` and `differentiable=True` exclude each other: no graph is kept of a step within "
             "the backward pass. Leave one of the two out."
@@ -187,20 +171,10 @@ def check_not_scaled_late(grad_scale: float) -> None:
 
 def checked_rounding(rounding: Any, *, differentiable: bool = False) -> Rounding:
     """Return `rounding` if it is one of its three words, else raise `SettingsError`."""
-    words = get_args(Rounding)
-    if rounding not in words:
-        meant = did_you_mean(str(rounding), words)
-        raise SettingsError(f"`rounding` must be {one_of(words)}; got {rounding!r}.{meant}")
+    _check_word("rounding", rounding, get_args(Rounding))
     if differentiable and rounding != "nearest":
         raise SettingsError(f"`rounding={rounding!r}` and `differentiable=True`: autograd cannot see such a rounding.")
     return rounding
-
-
-def checked_rounding_seed(seed: Any) -> int:
-    """Return `seed` if it is an integer from 0 to 2**64 - 1, else raise `SettingsError`."""
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
-        raise SettingsError(f"`rounding_seed` must be an integer from 0 to 2**64 - 1; got {seed!r}.")
-    return seed
 
 
 def check_rounding_has_a_use(groups: Iterable[Mapping[str, Any]]) -> None:
@@ -211,3 +185,13 @@ def check_rounding_has_a_use(groups: Iterable[Mapping[str, Any]]) -> None:
             f"`rounding={chosen[0]['rounding']!r}` is for bfloat16 parameters, and there are none among those it is "
             'meant for. Convert the model first (model.bfloat16()), or leave rounding "nearest".'
         )
+
+
+def _check_word(name: str, value: Any, words: Sequence[str]) -> None:
+    if value not in words:
+        raise SettingsError(f"`{name}` must be {one_of(words)}; got {value!r}.{did_you_mean(str(value), words)}")
+
+
+def _is_above_0(value: Any) -> bool:
+    """Whether a value is a finite number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < inf

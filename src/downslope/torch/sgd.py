@@ -37,12 +37,8 @@ from downslope.torch.options import (
     check_not_scaled_late,
     check_rounding_has_a_use,
     check_step_in_backward,
-    checked_clip_norm,
     checked_grad_scale,
-    checked_on_nonfinite,
     checked_rounding,
-    checked_rounding_seed,
-    checked_velocity_dtype,
 )
 from downslope.torch.state import load_into, plain_state
 from downslope.torch.step import (
@@ -153,13 +149,8 @@ class SGD(SteppingInBackward):
         settings, values = keys.checked_settings(settings, values)
         check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)
         self._begin()
-        self.shared["options"] = StepOptions(
-            checked_clip_norm(clip_norm),
-            checked_on_nonfinite(on_nonfinite),
-            checked_velocity_dtype(velocity_dtype),
-            checked_rounding_seed(rounding_seed),
-            differentiable,
-        )
+        options = StepOptions(clip_norm, on_nonfinite, velocity_dtype, rounding_seed, differentiable)
+        self.shared["options"] = options
         defaults = keys.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
@@ -167,16 +158,14 @@ class SGD(SteppingInBackward):
         super().__init__(params, defaults)
         self._around = around  # for groups to come; those of now have bare names
         check_rounding_has_a_use(self.param_groups)
-        self.step_in_backward = check_step_in_backward(
-            step_in_backward, clip_norm=clip_norm, on_nonfinite=on_nonfinite, differentiable=differentiable
-        )
+        self.step_in_backward = check_step_in_backward(step_in_backward, options)
         if step_in_backward:
             self._begin_stepping_in_backward()
 
-    clip_norm = Option(checked_clip_norm)
-    on_nonfinite = Option(checked_on_nonfinite)
-    velocity_dtype = Option(checked_velocity_dtype)
-    rounding_seed = Option(checked_rounding_seed)
+    clip_norm = Option()
+    on_nonfinite = Option()
+    velocity_dtype = Option()
+    rounding_seed = Option()
 
     @property
     def grad_norm(self) -> float | None:

@@ -178,16 +178,19 @@ class StepPlan:
             for group, own in zip(groups, both[0], strict=True):
                 keys.check_coefficients(group, own)
         if self.has_kernel:
-            if self._is_large:
-                use_threads()
-            self._native.take_values()
             key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
-            self._native.step(self._coefficients_of(both), key)
+            self._run_kernel(self._coefficients_of(both), key)
             self._is_constant = all(map(_is_constant, groups))
             if self.state is not ONCE:
                 self.state = self._limit if factor == 1.0 else CHECKED
         if self.rest:
             apply(groups, state, options, self.rest, grads_of(entry.param for entry in self.rest), both)
+
+    def _run_kernel(self, coefficients: list[float], key: int) -> None:
+        if self._is_large:
+            use_threads()
+        self._native.take_values()
+        self._native.step(coefficients, key)
 
     def grads(self) -> list[Tensor]:
         """Return the gradients of this step, in the order of `entries`."""
