@@ -22,14 +22,7 @@ from downslope.kernel.random_bits import step_key
 from downslope.torch import groups as keys
 from downslope.torch.gradients import gradient_scale
 from downslope.torch.options import StepOptions
-from downslope.torch.step import (
-    Groups,
-    entries_of,
-    looked_at,
-    multiplied,
-    scaled,
-    takes,
-)
+from downslope.torch.step import Groups, entries_of, looked_at, multiplied, scaled, takes
 from downslope.torch.tensors import EXCHANGE
 from downslope.torch.update import Entry, Scalars, apply
 

@@ -89,7 +89,7 @@ def is_dense_gradient(group: Mapping[str, Any], group_index: int, param: Tensor)
 
 
 def global_norm(grads: Sequence[Tensor]) -> float:
-    """Return the Euclidean norm of all gradients together, in float64; inf or NaN if a gradient itself holds one.
+    """Return the Euclidean norm of all gradients, in float64; inf or NaN if a gradient itself holds one.
 
     They may be of any shapes, formats and devices. A norm beyond float64 is inf, too.
     """

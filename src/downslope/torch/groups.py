@@ -470,14 +470,14 @@ def parameters_of(params: Any, groups: Sequence[Group]) -> tuple[Any, str]:
     if bare and all(name == own for name, own in bare.items()):
         around = ""
     if not groups:
-        return (_renamed(named, bare), around) if bare else (params, "")
+        return ([_renamed(item, bare) for item in named], around) if bare else (params, "")
     if not all(isinstance(item, tuple) and len(item) == 2 for item in named):
         raise GroupError(
             "`groups` match parameters by name, and these have none. Pass the module itself or "
             "model.named_parameters(), not model.parameters() or groups of your own."
         )
     _check_distinct(named, ())
-    tensors: dict[str, Tensor] = dict(_renamed(named, bare))
+    tensors: dict[str, Tensor] = dict(_renamed(item, bare) for item in named)
     shapes = {name: tuple(p.shape) for name, p in tensors.items()}
     bare_norms = {bare.get(name, name) for name in norm_names}
     assigned = assign_groups(groups, shapes, bare_norms, {own: name for name, own in bare.items()})
@@ -495,24 +495,22 @@ def _listed(item: Any) -> Any:
     return {**item, "params": in_order(item["params"])} if "params" in item else item
 
 
+def _is_group(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("params"), list)
+
+
 def _names_in(item: Any) -> list[str]:
     """Return the names in one item of an optimizer's parameters: a named tensor, or a group of them."""
-    inside = item["params"] if isinstance(item, dict) and isinstance(item.get("params"), list) else [item]
-    return [name for name, _ in map(_name_and_param, inside) if isinstance(name, str)]
+    named = map(_name_and_param, item["params"] if _is_group(item) else [item])
+    return [name for name, _ in named if isinstance(name, str)]
 
 
-def _renamed(items: list[Any], names: Mapping[str, str]) -> list[Any]:
-    """Return an optimizer's parameters with other names."""
-    renamed = [
-        {**item, "params": _renamed(item["params"], names)}
-        if isinstance(item, dict) and isinstance(item.get("params"), list)
-        else item
-        for item in items
-    ]
-    return [
-        (names[item[0]], item[1]) if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) else item
-        for item in renamed
-    ]
+def _renamed(item: Any, names: Mapping[str, str]) -> Any:
+    """Return such an item with other names."""
+    if _is_group(item):
+        return {**item, "params": [_renamed(each, names) for each in item["params"]]}
+    name, param = _name_and_param(item)
+    return (names[name], param) if isinstance(name, str) else item
 
 
 def norm_parameter_names(module: nn.Module) -> set[str]:

@@ -44,7 +44,7 @@ class SteppingInBackward(Optimizer):
     """What `SGD` has for the step within the backward pass: what a user sees of it, and what a state carries.
 
     Attributes:
-        step_in_backward: Whether they are.
+        step_in_backward: Whether parameters are stepped within the backward pass.
         reserved: Velocities made for first gradients to come in the present backward pass, by id of the parameter.
     """
 

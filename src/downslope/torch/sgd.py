@@ -41,15 +41,7 @@ from downslope.torch.options import (
     checked_rounding,
 )
 from downslope.torch.state import load_into, plain_state
-from downslope.torch.step import (
-    REPEATABLE,
-    StepPlan,
-    distinct_grads,
-    entries_of,
-    grads_of,
-    new_lock,
-    step_by_torch,
-)
+from downslope.torch.step import REPEATABLE, StepPlan, distinct_grads, entries_of, grads_of, new_lock, step_by_torch
 from downslope.torch.tensors import is_watched
 from downslope.torch.update import Entry
 
@@ -260,7 +252,7 @@ class SGD(SteppingInBackward):
     _step_uncompiled = torch._disable_dynamo(_step_with_hooks)
 
     def _step_compiled(self, closure: Callable[[], Any] | None = None) -> Any:
-        if self._in_backward is not None or self.defaults["differentiable"]:
+        if self._in_backward is not None or self.shared["options"].differentiable:
             return self._step_uncompiled(closure)
         loss = None
         if closure is not None:
@@ -282,7 +274,7 @@ class SGD(SteppingInBackward):
                 self._plan = None
             plan, groups, state = self._plan, self.param_groups, self.state
             if plan is not None and plan.state is REPEATABLE and grad_scale == 1.0:
-                options = self.shared["options"]
+                options: StepOptions = self.shared["options"]
                 squares = plan.repeat(groups, state, options, self.step_scalars)
                 if squares is not None:
                     if options.asks:
@@ -364,7 +356,9 @@ class SGD(SteppingInBackward):
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         """Return the scalars of this step for a group's parameters, except those at their first gradient."""
-        return keys.step_scalars(group, index, self._known_scalars, differentiable=self.defaults["differentiable"])
+        return keys.step_scalars(
+            group, index, self._known_scalars, differentiable=self.shared["options"].differentiable
+        )
 
     def _is_probe(self, grads: list[Tensor]) -> bool:
         """Whether this is torch.distributed.checkpoint's way to have state allocated: lr 0 and gradients of zeros.

@@ -69,18 +69,18 @@ def mark_shared(entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry
 
 
 def _find_shared(blocks: list[tuple[int, int, int, bool]]) -> set[int]:
-    """Return the indices whose blocks (begin, end, index, is written) hang together with another block, one written."""
+    """Return the indices whose blocks (begin, end, index, is written) touch another block, one of them written."""
     shared: set[int] = set()
-    together: set[int] = set()
+    touching: set[int] = set()
     count, end, has_written = 0, 0, False
     for begin, stop, index, is_written in sorted(blocks):
         if begin >= end:
             if count > 1 and has_written:
-                shared |= together
-            together, count, has_written = set(), 0, False
-        together.add(index)
+                shared |= touching
+            touching, count, has_written = set(), 0, False
+        touching.add(index)
         count, end, has_written = count + 1, max(end, stop), has_written or is_written
-    return shared | together if count > 1 and has_written else shared
+    return shared | touching if count > 1 and has_written else shared
 
 
 class LostMemoryError(Exception):

@@ -4,13 +4,18 @@ A plan is made of tensors that were checked one by one. What cannot change while
 what may be replaced between two steps (gradients, storages, velocities, values in the groups) is compared each time,
 in C++ (csrc/bind_plan.cpp). A step goes the first of three ways that it can:
 
-    repeat it   one call of the kernel compares and steps. A gradient that is not finite or is to be clipped, or
-       |        a value that was replaced: nothing is done, and the step is only checked.
-       v
-    check it    the same parameters in the same groups, their values or at least the choices in them, the gradients
-       |        that the kernel does not ask for, their layout, their memory. Something else now: a new plan.
-       v
-    plan it     every tensor is checked; velocities are allocated.
+      |   where somebody watches operations: torch's own, one by one, and no plan
+      v
+    repeat it     a REPEATABLE plan, no factor on the gradients: one call of the kernel compares and steps
+      |
+      |   a value was replaced; a gradient is not finite, or is to be clipped: nothing was done
+      v
+    check it      the same parameters in the same groups, the same choices in these, gradients where there were some,
+      |           all memory where it was and as it was: the kernel steps, torch's operations what it does not take
+      |
+      |   something is another, or the plan was for ONCE
+      v
+    plan it       every tensor is looked at, velocities are allocated; then as above
 
     PlanState      the next step    because the plan has
     ONCE           plan it          a first gradient, a tensor as momentum, shared memory, or no kernel behind it
