@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -11,6 +13,7 @@ from torch import Tensor
 from torch.amp.grad_scaler import OptState
 
 from downslope.core.errors import NonFiniteGradientError
+from downslope.torch.options import StepOptions
 from downslope.torch.sgd import SGD
 
 
@@ -61,16 +64,25 @@ class GradScaler(torch.amp.GradScaler):
                 "the loss scale has become 0: it was halved for step after step whose gradients were not finite. "
                 "Nothing was moved. Look for what makes the unscaled loss inf or NaN, and lower lr."
             )
-        chosen, skipped = optimizer.on_nonfinite, optimizer.skipped_steps
-        optimizer.on_nonfinite = "skip"
+        shared, skipped = optimizer.shared, optimizer.skipped_steps
+        chosen: StepOptions = shared["options"]
+        shared["options"] = skipping = _skipping(chosen)
         try:
             result = optimizer.step(grad_scale=1.0 / scale.item())
         finally:
-            optimizer.on_nonfinite = chosen
+            if shared["options"] is skipping:
+                shared["options"] = chosen
+            else:  # a hook has set another option
+                optimizer.on_nonfinite = chosen.on_nonfinite
         found = float(optimizer.skipped_steps != skipped)
         state["found_inf_per_device"] = {scale.device: torch.full((), found, device=scale.device)}
         state["stage"] = OptState.STEPPED
         return result
+
+
+@lru_cache(maxsize=16)
+def _skipping(options: StepOptions) -> StepOptions:
+    return replace(options, on_nonfinite="skip")
 
 
 def _params(optimizer: SGD) -> Iterator[Tensor]:

@@ -268,6 +268,8 @@ def _like_lr(name: str, group: Mapping[str, Any]) -> float:
         SettingsError: If it is another.
     """
     value = group[name]
+    if type(value) is float and 0 <= value < math.inf:
+        return value
     if name == "lr_max" and type(value) is float and value == math.inf and group["lr_schedule"] is not None:
         return value
     found = one_element(name, value) if isinstance(value, Tensor) else as_float(name, value)
@@ -352,7 +354,7 @@ Known = dict[int, tuple[tuple[Any, ...], StepScalars]]
 """By a group's index: the values of the last step, and the scalars that they gave."""
 
 
-def step_scalars(group: dict[str, Any], index: int, known: Known, *, differentiable: bool) -> StepScalars:
+def step_scalars(group: dict[str, Any], index: int, known: Known, differentiable: bool) -> StepScalars:
     """Return the scalars of a group's present step, for all its parameters but those at their first gradient.
 
     Schedules write to the group, and what is known of it is renewed. Tensors stay tensors if `differentiable`.
