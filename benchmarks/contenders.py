@@ -145,9 +145,9 @@ def _parts_of_ours(grads: Sequence[Tensor]) -> dict[str, Step]:
     if plan is None or plan._native is None:  # noqa: SLF001
         return {}
     native, coefficients = plan._native, plan._coefficients[1]  # noqa: SLF001
-    plan.is_current(optimizer)
+    plan.is_current(optimizer.param_groups, optimizer.state)
     return {
-        "of which checks": lambda: plan.is_current(optimizer),
+        "of which checks": lambda: plan.is_current(optimizer.param_groups, optimizer.state),
         "of which kernel": lambda: native.step(coefficients, 0),
     }
 

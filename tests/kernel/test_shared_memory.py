@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
+import sys
 from typing import Any
 
 import pytest
@@ -47,6 +49,28 @@ def test_two_parameters_on_one_storage(wish: bool | None) -> None:
                 return base
 
             assert_as_torch(run)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's way to ask for low memory")
+def test_two_parameters_in_low_memory() -> None:
+    """Below 4 GiB, where a Python that cannot be moved has its heap."""
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    low = libc.mmap(None, ctypes.c_size_t(4096), 3, 0x62, -1, ctypes.c_long(0))  # private, anonymous, in 32 bits
+    if low is None or low >= 1 << 32:
+        pytest.skip("none to be had")
+
+    def run(peer: Any) -> Tensor:
+        memory = torch.frombuffer((ctypes.c_float * 200).from_address(low), dtype=torch.float32).fill_(1.0)
+        params = [Parameter(memory[:100]), Parameter(memory[50:150])]
+        optimizer = peer(params, lr=0.1, momentum=0.9)
+        for _ in range(3):
+            for param in params:
+                param.grad = torch.ones(100)
+            optimizer.step()
+        return memory.clone()
+
+    assert_as_torch(run)
 
 
 @pytest.mark.parametrize("shift", [-64, -1, 1, 64])

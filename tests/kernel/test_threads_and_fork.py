@@ -230,7 +230,7 @@ def test_python_goes_on_during_a_step(threads: int, module: Any) -> None:
     param.grad = torch.ones(20_000_000)
     optimizer = SGD([param], lr=0.1)
     optimizer.step()
-    optimizer._plan.is_current(optimizer)
+    optimizer._plan.is_current(optimizer.param_groups, optimizer.state)
     plan = optimizer._plan._native
     interval = sys.getswitchinterval()
     sys.setswitchinterval(60)  # a thread that does not let go of the lock by itself is not asked to

@@ -79,3 +79,38 @@ def test_what_is_no_number_is_refused_by_name(value, words) -> None:
     with pytest.raises(SettingsError, match=words):
         optimizer.step()
     assert (param == 1).all()
+
+
+@pytest.mark.parametrize("key", ["lr_initial", "lr_max", "initial_lr", "max_lr", "lr_scale"])
+@pytest.mark.parametrize("value", [-1, math.nan, math.inf, "x", True, torch.ones(2)], ids=repr)
+def test_what_is_like_an_lr_is_checked_like_lr(key, value) -> None:
+    """In a new group, whether or not its decay needs them; what a step reads of them also when it is written later."""
+    for options in ({}, {"weight_decay": 0.1, "decay": "corrected"}):
+        param = torch.nn.Parameter(torch.ones(2))
+        with pytest.raises(SettingsError, match=f"param group 0: `{key}`"):
+            SGD([{"params": [param], key: value}], lr=0.1, **options)
+        if key in {"lr_initial", "lr_max", "max_lr"}:
+            optimizer = SGD([param], lr=0.1, **options)
+            optimizer.param_groups[0][key] = value
+            param.grad = torch.ones(2)
+            with pytest.raises(SettingsError, match=f"param group 0: `{key}`"):
+                optimizer.step()
+            assert (param == 1).all()
+
+
+def test_what_is_like_an_lr_may_be_what_lr_may_be() -> None:
+    """Numbers of Python, NumPy and torch, 0 among them; and the largest value of a schedule without bounds."""
+    param = torch.nn.Parameter(torch.ones(2))
+    for value in (0, 0.5, np.float32(0.5), torch.tensor(0.5)):
+        group = {"params": [param], "lr_initial": value, "lr_max": value, "lr_scale": value}
+        SGD([group], lr=0.1).step()
+
+
+def test_the_name_of_a_group_is_text() -> None:
+    """As loggers of learning rates read it."""
+    params = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+    optimizer = SGD([{"params": params[:1], "name": "backbone"}], lr=0.1)
+    for name in (3, b"head", ["head"]):
+        with pytest.raises(SettingsError, match="param group 1: `name` must be text; got"):
+            optimizer.add_param_group({"params": params[1:], "name": name})
+    assert len(optimizer.param_groups) == 1

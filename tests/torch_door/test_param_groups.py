@@ -357,10 +357,10 @@ def test_another_systems_word_in_a_group_is_refused(key: str, ours: str) -> None
 def test_what_schedulers_and_trainers_keep_in_a_group_stays() -> None:
     """Every key that a scheduler writes, and the multipliers of timm, fastai, DINO and Megatron."""
     keys = (
-        "initial_lr max_lr min_lr base_momentum max_momentum lr_scale lr_mult wd_mult lr_multiplier decay_mult name "
+        "initial_lr max_lr min_lr base_momentum max_momentum lr_scale lr_mult wd_mult lr_multiplier decay_mult "
         "layer_id is_expert lookahead_k lookahead_alpha betas eps base_lr"
     )
-    extra = dict.fromkeys(keys.split(), 0.5)
+    extra = {**dict.fromkeys(keys.split(), 0.5), "name": "backbone"}
     optimizer = SGD([{"params": make_params(), **extra}])
     assert {key: optimizer.param_groups[0][key] for key in extra} == extra
     again = SGD(optimizer.param_groups, lr=0.1)  # as ZeroRedundancyOptimizer passes them on

@@ -1,7 +1,6 @@
 """The compiled step: where it comes from, what it runs on, and how many threads it takes.
 
-What lives here: loading the compiled module, or knowing why there is none. What does not: tensors; a front door knows
-what lies behind an address, and falls back on its framework's own operations where there is no kernel.
+A front door knows what lies behind an address, and falls back on its framework's own operations where there is none.
 """
 
 from __future__ import annotations
@@ -91,11 +90,8 @@ def set_num_threads(count: int) -> None:
 
     Until this is called, it is torch's number where torch is loaded, else that of the processors this process may use.
 
-    Args:
-        count: At least 1.
-
     Raises:
-        SettingsError: If it is no integer >= 1.
+        SettingsError: If it is no integer from 1 to 1024.
     """
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 1024:
         raise SettingsError(f"the number of threads must be an integer from 1 to 1024; got {count!r}.")

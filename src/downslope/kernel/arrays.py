@@ -1,8 +1,4 @@
-"""NumPy arrays for the compiled step: which it takes, what is done about the others, and memory that overlaps.
-
-What lives here: making ready the arrays of one step. What does not: the step itself, and errors of a person, which the
-front door finds first.
-"""
+"""NumPy arrays for the compiled step: which it takes, what is done about the others, and memory that overlaps."""
 
 from __future__ import annotations
 
@@ -28,11 +24,7 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:
-    """Return whether a dtype is the bfloat16 of `ml_dtypes`, as JAX and TensorFlow use it; it need not be imported.
-
-    Args:
-        dtype: The dtype of an array.
-    """
+    """Return whether a dtype is the bfloat16 of `ml_dtypes`, as JAX and TensorFlow use it; it need not be imported."""
     found = dtype.name == "bfloat16" and dtype.type.__module__.partition(".")[0] == "ml_dtypes"
     if found and dtype.isnative:
         CODES[dtype] = FORMATS["bfloat16"]
@@ -40,15 +32,9 @@ def is_bfloat16(dtype: np.dtype[Any]) -> bool:
 
 
 def collect(native: Any, grads: Any, params: Any, velocity: Any, fresh: Arrays, settings: Any) -> Any:
-    """Return the compiled step of these arrays, which knows what it cannot take; nothing has moved yet.
+    """Return the compiled step of these arrays by name, which knows what it cannot take; nothing has moved yet.
 
-    Args:
-        native: The compiled module.
-        grads: Gradients by name; None where there is none.
-        params: Parameters by name, the gradients' names among them.
-        velocity: Velocities by name, of parameters that have had a gradient.
-        fresh: Zeros by name, for those that have not.
-        settings: Settings by name.
+    `fresh`: zeros as velocities of parameters that have had no gradient yet.
     """
     given = [each if type(each) is dict else dict(each) for each in (grads, params, velocity, fresh, settings)]
     return native.ArrayStep(*given, np.ndarray, CODES)
@@ -76,14 +62,7 @@ class Prepared:
 def prepare(native: Any, grads: Arrays, params: Arrays, velocity: Arrays, settings: Mapping[str, Settings]) -> Prepared:
     """Return the arrays of one step, as many as possible in a form that the kernel takes.
 
-    A gradient is only read, so it may be copied into another format, layout or place; parameters never are.
-
-    Args:
-        native: The compiled module, or None.
-        grads: Gradients by name, each an array of its parameter's shape.
-        params: Parameters by name.
-        velocity: Velocities by name.
-        settings: Settings by name.
+    A gradient is only read, so it may be copied into another format, layout or memory; parameters never are.
     """
     if native is None:
         copied = _copies(grads) if find_overlaps(_written(grads, params, velocity), grads.values())[0] else dict(grads)
@@ -119,10 +98,6 @@ def find_overlaps(written: Iterable[Array], read: Iterable[Array]) -> tuple[bool
     """Return whether a read array shares memory with a written one, and whether two written ones do.
 
     Memory between the first and the last element counts as the array's, gaps included. The compiled step has the same.
-
-    Args:
-        written: Arrays of any layout.
-        read: Arrays of any layout.
     """
     written, read = list(written), list(read)
     if all(array.flags.owndata for array in (*written, *read)):  # what two arrays own is never the same

@@ -18,14 +18,7 @@ ROUNDINGS: Mapping[str, int] = MappingProxyType({"nearest": 0, "stochastic": 1, 
 
 
 def six_coefficients(scalars: StepScalars) -> tuple[float, float, float, float, float, float]:
-    """Return the 2x3 matrix of one step, row by row, in Python floats.
-
-    Args:
-        scalars: The scalars of the step.
-
-    Returns:
-        The coefficients of (param, grad, velocity) in delta, then in the new velocity.
-    """
+    """Return the 2x3 matrix of one step: the coefficients of (param, grad, velocity) in delta, then in the velocity."""
     (d_param, v_param), (d_grad, v_grad), (d_velocity, v_velocity) = (
         sgd_rule(1.0, 0.0, 0.0, scalars),
         sgd_rule(0.0, 1.0, 0.0, scalars),

@@ -1,7 +1,4 @@
-"""The counter-based random numbers of stochastic rounding, as the compiled step has them (csrc/rounding.h).
-
-What lives here: the mixer on Python integers and on anything with their operators. What does not: rounding.
-"""
+"""The counter-based random numbers of stochastic rounding, as the compiled step has them (csrc/rounding.h)."""
 
 from __future__ import annotations
 
@@ -40,11 +37,6 @@ def _mixed(x: Any) -> Any:
 
 
 def step_key(seed: int, step: int) -> int:
-    """Return the key of one step's random numbers.
-
-    Args:
-        seed: Seed, below 2**64.
-        step: Step, 0-based.
-    """
+    """Return the key of one step's random numbers; the seed is below 2**64, the step 0-based."""
     own = random_bits(random_bits(seed & _MASK, seed >> 32), step & _MASK)
     return random_bits(own, step >> 32)

@@ -1,9 +1,7 @@
-"""The compiled kernel's step as one operation of a compiled JAX program.
+"""The compiled kernel's step as one operation of a compiled JAX program; imported where JAX is loaded.
 
-What lives here: the operation, and what JAX must know of it: how it is compiled (for one CPU the kernel, in place; for
-anything else the plain step that comes with it), vectorised and differentiated (as that plain step). What does not:
-which arrays it is given, and the plain step itself: those are the front doors' (JAX's, and Keras's on its JAX backend).
-Imported where JAX is loaded.
+It is compiled for one CPU to the kernel, in place, and for anything else to the plain step that comes with it, as which
+it is also vectorised and differentiated.
 """
 
 from __future__ import annotations

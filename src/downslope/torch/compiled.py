@@ -1,10 +1,7 @@
 """A step inside a graph of ``torch.compile``: one operation that the compiler sees through no further.
 
-What lives here: the operation, which finds its optimizer by a number and takes the step when the graph runs, so that
-schedules, counts and checks are those of an ordinary step. What does not: the step.
-
-Memory is touched only when the operation really runs: while a graph is traced its tensors have none, and the operation
-then does nothing.
+It finds its optimizer by a number and takes the step when the graph runs, so that schedules, counts and checks are
+those of an ordinary step. While a graph is traced its tensors have no memory, and the operation then does nothing.
 """
 
 from __future__ import annotations
@@ -23,10 +20,11 @@ from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
 from downslope.torch import groups as keys
-from downslope.torch.buffers import entries_of
-from downslope.torch.checks import gradient_scale
-from downslope.torch.step import SMALL_SCALE, Entry, Scalars, apply, check_fused, kernel_is_wanted, looked_at, scaled
-from downslope.torch.tensors import EXCHANGE, fit, repeated
+from downslope.torch.gradients import gradient_scale
+from downslope.torch.options import StepOptions
+from downslope.torch.step import Groups, entries_of, looked_at, multiplied, scaled, takes
+from downslope.torch.tensors import EXCHANGE
+from downslope.torch.update import Entry, Scalars, apply
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
@@ -65,12 +63,7 @@ def param_lists(optimizer: SGD) -> list[list[Tensor]]:
 
 
 def step_in_graph(handle: int, lists: Sequence[Sequence[Tensor]]) -> None:
-    """Put one step into the graph that is being traced.
-
-    Args:
-        handle: The optimizer's number.
-        lists: Its parameters, by group.
-    """
+    """Put one step of the optimizer called `handle`, with these parameters by group, into the graph that is traced."""
     positions: list[int] = []
     params: list[Tensor] = []
     grads: list[Tensor] = []
@@ -100,46 +93,38 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
         SettingsError: If something wrote a value to a group that is not allowed.
         StateError: If the optimizer's parameters are no longer those that were traced.
     """
-    homes = [(i, j, p) for i, group in enumerate(optimizer.param_groups) for j, p in enumerate(group["params"])]
+    groups, state, options = optimizer.param_groups, optimizer.state, optimizer.shared["options"]
+    homes = [(i, j, p) for i, group in enumerate(groups) for j, p in enumerate(group["params"])]
     if any(p >= len(homes) or homes[p][2].shape != param.shape for p, param in zip(positions, params, strict=True)):
         raise StateError("the optimizer's parameters have changed since its step was compiled. Compile it anew.")
     scalars = optimizer.step_scalars()
-    grad_scale: float | None = 1.0
-    if optimizer.clip_norm is not None or optimizer.on_nonfinite != "ignore":
+    factor: float | None = 1.0
+    if options.asks:
         found: dict[int, tuple[str, Tensor]] = {}  # by parameter, of which one may be given twice
         for (i, j, param), grad in zip(map(homes.__getitem__, positions), grads, strict=True):
-            found.setdefault(id(param), (keys.parameter_name(optimizer.param_groups[i], i, j), grad))
+            found.setdefault(id(param), (keys.parameter_name(groups[i], i, j), grad))
         names, once = zip(*found.values(), strict=True) if found else ((), ())
-        grad_scale = gradient_scale(optimizer, once, names=names)
-    if grad_scale is None:
+        factor = gradient_scale(groups, optimizer.shared, once, names=names)
+    if factor is None:
         optimizer.count_skipped_step()
         return
-    own = entries_of(optimizer, [(homes[position][0], homes[position][2], position) for position in positions])
-    entries = [replace(entry, param=param) for entry, param in zip(own, params, strict=True)]
-    entries = looked_at(optimizer, entries, grads)
-    if grad_scale < SMALL_SCALE:
-        grads, grad_scale = [grad * grad_scale for grad in grads], 1.0
-    both = scaled(optimizer, scalars, grad_scale)
-    rest = _step_by_kernel(optimizer, entries, grads, both)
-    apply(optimizer, [entries[i] for i in rest], [grads[i] for i in rest], both)
+    own = [(homes[position][0], homes[position][2], position) for position in positions]
+    entries = entries_of(groups, state, options, own, optimizer.reserved)
+    entries = [replace(entry, param=param) for entry, param in zip(entries, params, strict=True)]
+    entries = looked_at(groups, entries, grads)
+    grads, factor = multiplied(grads, factor)
+    both = scaled(groups, scalars, factor)
+    rest = _step_by_kernel(groups, options, entries, grads, both)
+    apply(groups, state, options, [entries[i] for i in rest], [grads[i] for i in rest], both)
     optimizer.count_step()
 
 
-def _step_by_kernel(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars) -> list[int]:
+def _step_by_kernel(
+    groups: Groups, options: StepOptions, entries: Sequence[Entry], grads: Sequence[Tensor], scalars: Scalars
+) -> list[int]:
     """Step what the kernel takes; return the indices of the others."""
     native: Any = load_native()
-    own = [param for group in optimizer.param_groups for param in group["params"]]
-    twice = repeated(own)
-    taken = [
-        id(own[entry.position]) not in twice
-        and kernel_is_wanted(optimizer.param_groups[entry.group])
-        and not entry.shares_memory
-        and fit(entry.param, grad, entry.velocity, entry.compensation, entry.rounding)
-        for entry, grad in zip(entries, grads, strict=True)
-    ]
-    for entry, is_taken in zip(entries, taken, strict=True):
-        if entry.param.numel():
-            check_fused(optimizer.param_groups[entry.group], entry, taken=is_taken)
+    taken = [takes(native, groups, entry, grad) for entry, grad in zip(entries, grads, strict=True)]
     inside = [(entry, grad) for entry, grad, is_taken in zip(entries, grads, taken, strict=True) if is_taken]
     if inside:
         kinds = sorted({(entry.group, entry.is_first) for entry, _ in inside})
@@ -158,7 +143,7 @@ def _step_by_kernel(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Te
         ]
         use_threads()
         coefficients = [number for group, first in kinds for number in six_coefficients(scalars[first][group])]
-        native.step_tensors(EXCHANGE, rows, coefficients, step_key(optimizer.rounding_seed, optimizer.step_count))
+        native.step_tensors(EXCHANGE, rows, coefficients, step_key(options.rounding_seed, groups[0]["step"]))
         buffers = [b for entry, _ in inside for b in (entry.velocity, entry.compensation) if b is not None]
         torch._C._increment_version(buffers)  # the parameters' are the operation's own business
     return [i for i, is_taken in enumerate(taken) if not is_taken]

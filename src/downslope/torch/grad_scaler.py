@@ -1,12 +1,10 @@
-"""`GradScaler`: torch's loss scaling, with the unscaling and the search for inf and NaN within the optimizer's step.
-
-What lives here: how a scaler steps our optimizer. What does not: the scale and how it grows, which are torch's own, and
-the arithmetic, which is the optimizer's.
-"""
+"""`GradScaler`: torch's loss scaling, with the unscaling and the search for inf and NaN within the optimizer's step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -15,6 +13,7 @@ from torch import Tensor
 from torch.amp.grad_scaler import OptState
 
 from downslope.core.errors import NonFiniteGradientError
+from downslope.torch.options import StepOptions
 from downslope.torch.sgd import SGD
 
 
@@ -48,11 +47,6 @@ class GradScaler(torch.amp.GradScaler):
     def step(self, optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> float | None:
         """Take the optimizer's step with unscaled gradients, unless one of them is not finite.
 
-        Args:
-            optimizer: The optimizer.
-            *args: Passed on to its ``step``.
-            **kwargs: Likewise.
-
         Raises:
             RuntimeError: If ``step`` was called already since the last ``update``.
             AssertionError: If nothing was scaled, or no parameter has a gradient, as torch does.
@@ -70,16 +64,25 @@ class GradScaler(torch.amp.GradScaler):
                 "the loss scale has become 0: it was halved for step after step whose gradients were not finite. "
                 "Nothing was moved. Look for what makes the unscaled loss inf or NaN, and lower lr."
             )
-        chosen, skipped = optimizer.on_nonfinite, optimizer.skipped_steps
-        optimizer.on_nonfinite = "skip"
+        shared, skipped = optimizer.shared, optimizer.skipped_steps
+        chosen: StepOptions = shared["options"]
+        shared["options"] = skipping = _skipping(chosen)
         try:
             result = optimizer.step(grad_scale=1.0 / scale.item())
         finally:
-            optimizer.on_nonfinite = chosen
+            if shared["options"] is skipping:
+                shared["options"] = chosen
+            else:  # a hook has set another option
+                optimizer.on_nonfinite = chosen.on_nonfinite
         found = float(optimizer.skipped_steps != skipped)
         state["found_inf_per_device"] = {scale.device: torch.full((), found, device=scale.device)}
         state["stage"] = OptState.STEPPED
         return result
+
+
+@lru_cache(maxsize=16)
+def _skipping(options: StepOptions) -> StepOptions:
+    return replace(options, on_nonfinite="skip")
 
 
 def _params(optimizer: SGD) -> Iterator[Tensor]:

@@ -1,39 +1,103 @@
-"""What is asked of all gradients together: their global norm, and whether they are finite."""
+"""What is asked of the gradients before anything moves: dense, finite, their norm, how far they are scaled down."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from downslope.core.errors import NonFiniteGradientError, SettingsError
 from downslope.kernel import load_native, use_threads
+from downslope.torch import groups as keys
+from downslope.torch.options import StepOptions
 from downslope.torch.tensors import EXCHANGE, is_distributed, is_readable
 
 _NARROW = frozenset({torch.float16, torch.bfloat16})
 
 
-def global_norm(grads: Sequence[Tensor]) -> float:
-    """Return the Euclidean norm of all gradients together.
+def gradient_scale(
+    groups: Sequence[Mapping[str, Any]],
+    shared: MutableMapping[str, Any],
+    grads: Sequence[Tensor],
+    sums: tuple[float, bool] | None = None,
+    names: Sequence[str] | None = None,
+    *,
+    factor: float = 1.0,
+) -> float | None:
+    """Return the factor on all gradients, clipping included, or None if the step is to be skipped.
 
     Args:
-        grads: Gradients of any shapes, formats and devices.
+        groups: The optimizer's.
+        shared: The optimizer's table of its options, and of `grad_norm`, which is set.
+        grads: All gradients of the step.
+        sums: Their sum of squares and whether all are finite, if that is known already.
+        names: What to call each in a message; None for the parameters' that have a gradient.
+        factor: The factor that the caller asks for; the norm is that of the gradients times it.
 
-    Returns:
-        The norm; inf or NaN if a gradient itself holds one (or the norm is beyond float64).
+    Raises:
+        NonFiniteGradientError: If a gradient holds inf or NaN and the optimizer is to raise.
+    """
+    options: StepOptions = shared["options"]
+    if sums is not None and math.isfinite(sums[0]):
+        norm, finite = math.sqrt(sums[0]), True
+    else:
+        norm = global_norm(grads)
+        finite = math.isfinite(norm) or all_finite(grads)
+    shared["grad_norm"] = scaled_norm = norm * factor
+    if not finite and options.on_nonfinite == "skip":
+        return None
+    if not finite and options.on_nonfinite == "raise":
+        wrong = [name for name, grad in zip(names or _names(groups), grads, strict=True) if not all_finite([grad])]
+        shown = ", ".join(wrong[:10]) + (f" and {len(wrong) - 10} more" if len(wrong) > 10 else "")
+        raise NonFiniteGradientError(
+            f"the gradient of {shown} holds inf or NaN at step {groups[0]['step']}; nothing was moved.",
+            'Lower lr, clip with clip_norm, or pass on_nonfinite="skip" to leave such steps out.',
+        )
+    if options.clip_norm is None or scaled_norm <= options.clip_norm:
+        return factor
+    return options.clip_norm / norm  # of the norm without the factor, since with it the norm may be beyond float64
+
+
+def _names(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of all parameters that have a gradient, in their order, each once."""
+    names: dict[int, str] = {}
+    for i, group in enumerate(groups):
+        for j, param in enumerate(group["params"]):
+            if param.grad is not None:
+                names.setdefault(id(param), keys.parameter_name(group, i, j))
+    return list(names.values())
+
+
+def is_dense_gradient(group: Mapping[str, Any], group_index: int, param: Tensor) -> bool:
+    """Return True, or raise if the parameter's gradient is sparse.
+
+    Raises:
+        SettingsError: With the parameter's name.
+    """
+    if param.grad is not None and param.grad.layout != torch.strided:
+        index = next(j for j, p in enumerate(group["params"]) if p is param)
+        name = keys.parameter_name(group, group_index, index)
+        raise SettingsError(
+            f"the gradient of {name} is sparse, which momentum and weight decay would make dense. "
+            "Use a dense gradient (for an embedding: sparse=False)."
+        )
+    return True
+
+
+def global_norm(grads: Sequence[Tensor]) -> float:
+    """Return the Euclidean norm of all gradients, in float64; inf or NaN if a gradient itself holds one.
+
+    They may be of any shapes, formats and devices. A norm beyond float64 is inf, too.
     """
     return GlobalNorm(grads)()
 
 
 class GlobalNorm:
-    """The Euclidean norm of the same tensors again and again, as they are each time; see `global_norm`.
-
-    Args:
-        tensors: Tensors of any shapes, formats and devices.
-    """
+    """The Euclidean norm of the same tensors again and again, as they are each time; see `global_norm`."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         """Find out, once, which of them the kernel can read."""
@@ -56,11 +120,7 @@ class GlobalNorm:
 
 
 def all_finite(grads: Sequence[Tensor]) -> bool:
-    """Whether no gradient holds inf or NaN.
-
-    Args:
-        grads: Gradients of any shapes, formats and devices.
-    """
+    """Whether no gradient holds inf or NaN."""
     inside, outside = _split(grads)
     # The largest magnitude is exact in every format, so large finite values are no false alarm.
     return _sum_of_squares(inside)[1] and all(map(math.isfinite, _to_floats(_norms(outside, math.inf))))

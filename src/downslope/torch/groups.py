@@ -1,12 +1,13 @@
-"""Between Downslope's settings and torch's ``param_groups``: plain dictionaries that others read and write.
+"""Torch's ``param_groups``, plain dictionaries that others read and write, and Downslope's settings in them.
 
-What lives here: which keys a group has, how schedules stand beside the numbers they drive, and how a group's present
-values become the scalars of a step. What does not: the step, and loading.
+Which keys a group has, how schedules stand beside the numbers that they drive, what is accepted since torch accepts it,
+and how a group's present values become the scalars of a step.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import warnings
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,22 +20,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from downslope.core.checks import as_float
+from downslope.core.checks import as_float, check_range
 from downslope.core.errors import GroupError, SettingsError, UnorderedError, one_of
 from downslope.core.groups import Group, assign_groups
 from downslope.core.parameter_names import prefix_of_wrappers, without_wrappers
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
-from downslope.core.settings import Settings, check_decay, check_decay_reference, scalars
+from downslope.core.settings import Settings, check_decay, check_decay_reference, is_zero, scalars
 from downslope.core.shown import shown
 from downslope.core.synonyms import our_words
 from downslope.kernel.coefficients import six_coefficients
-from downslope.torch.beyond_settings import check_written, within_settings
-from downslope.torch.options import check_implementation
-from downslope.torch.update import checked_rounding
+from downslope.torch.options import check_implementation, checked_rounding
 
 _PLAIN = (bool, int, float, str)
 _FLOAT32_MAX = torch.finfo(torch.float32).max
+_LARGEST_MOMENTUM = math.nextafter(1.0, 0.0)
 
 SCHEDULABLE = ("lr", "momentum", "weight_decay")
 DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Settings)}
@@ -46,6 +46,10 @@ GIVEN = "given"
 """Key of a group: its hyperparameters as a person gave them, before any scheduler wrote to the group."""
 REFERENCES = ("lr_initial", "lr_max")
 """Keys of the two learning rates that some ways of weight decay divide by; None until they are known."""
+
+
+_LIKE_LR = (*REFERENCES, "initial_lr", "max_lr", "lr_scale")
+"""Keys of learning rates besides `lr`, some of them torch's schedulers', and of a multiple that others keep."""
 
 
 def schedule_key(name: str) -> str:
@@ -75,20 +79,15 @@ def checked_settings(settings: Settings | None, values: dict[str, Any]) -> tuple
 def defaults_from(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults of an optimizer: every key of a group, except those that belong to one group alone.
 
-    Args:
-        settings: The checked settings.
-        values: The hyperparameters as they were given: numbers stay what they are (a tensor lr stays that tensor).
+    Of the values as they were given numbers stay what they are (a tensor lr stays that tensor).
     """
     defaults: dict[str, Any] = {}
     for name in HYPERPARAMETERS:
         value = values.get(name, getattr(settings, name))
         # NumPy's numbers become Python's, so that torch.load(weights_only=True) reads the state
         defaults[name] = value if type(value) in _PLAIN or isinstance(value, Tensor) else getattr(settings, name)
-    for name in SCHEDULABLE:
-        schedule = getattr(settings, name)
-        defaults[schedule_key(name)] = schedule if isinstance(schedule, Schedule) else None
-        if isinstance(schedule, Schedule):
-            defaults[name] = schedule(0)
+    split_schedules(defaults)
+    write_scheduled_values(defaults, 0)
     return defaults
 
 
@@ -97,11 +96,7 @@ def completed(
 ) -> dict[str, Any]:
     """Return a new group, checked, with the keys that torch does not take from the defaults by itself.
 
-    Args:
-        group: The group as a person wrote it; not changed.
-        defaults: The optimizer's defaults.
-        others: The groups that are there already; the new one joins their step count.
-        around: What wrappers put before the names of all parameters.
+    It joins the step count of the others, and loses `around`, which wrappers put before the names of all parameters.
 
     Raises:
         SettingsError: If a value is not allowed; the message says in which group.
@@ -114,7 +109,7 @@ def completed(
     group |= {name: others[0][name] if others else 0 for name in ("step", "skipped")}
     try:
         check_spelling(group)
-        split_schedules(group, group["step"])
+        split_schedules(group)
         merged = {"capturable": False, **defaults, **group}
         choices = {name: merged[name] for name in ("foreach", "differentiable", "fused", "capturable")}
         check_implementation(**choices)
@@ -203,20 +198,11 @@ def plain(value: Any) -> Any:
     return value
 
 
-def split_schedules(group: dict[str, Any], step: int) -> None:
-    """Move schedules given as plain hyperparameters of a group to their own keys, leaving the value of `step`.
-
-    Args:
-        group: A new group; changed in place.
-        step: Steps done so far.
-    """
+def split_schedules(group: dict[str, Any]) -> None:
+    """Write schedules that were given as hyperparameters of a new group to their own keys too."""
     for name in SCHEDULABLE:
-        value = group.get(name)
-        if value is None:
-            continue
-        group[schedule_key(name)] = value if isinstance(value, Schedule) else None
-        if isinstance(value, Schedule):
-            group[name] = value(step)
+        if group.get(name) is not None:
+            group[schedule_key(name)] = group[name] if isinstance(group[name], Schedule) else None
     for name in HYPERPARAMETERS:
         if name in group:
             group[name] = plain(group[name])
@@ -247,13 +233,10 @@ def check_spelling(group: Mapping[str, Any]) -> None:
 
 
 def check_group(group: Mapping[str, Any]) -> list[str]:
-    """Check the hyperparameters of a group: its schedules, or its present numbers.
-
-    Returns:
-        Sentences on those that torch accepts and that are traps.
+    """Return sentences on a group's hyperparameters that torch accepts and that are traps.
 
     Raises:
-        SettingsError: If a value is not allowed.
+        SettingsError: If a schedule, or a present number, is not allowed.
     """
     for name in SCHEDULABLE:
         schedule = group[schedule_key(name)]
@@ -270,7 +253,71 @@ def check_group(group: Mapping[str, Any]) -> list[str]:
             values[name] = one_element(name, values[name])
     inside, sentences = within_settings(values)
     Settings(**inside)
+    for name in _LIKE_LR:
+        if group.get(name) is not None:
+            _like_lr(name, group)
+    if not isinstance(group.get("name"), str | None):
+        raise SettingsError(f"`name` must be text; got {shown(repr(group['name']))}.")
     return sentences
+
+
+def _like_lr(name: str, group: Mapping[str, Any]) -> float:
+    """Return one of a group's numbers that have to be what an lr has to be; `lr_max` of a schedule may be inf.
+
+    Raises:
+        SettingsError: If it is another.
+    """
+    value = group[name]
+    if type(value) is float and 0 <= value < math.inf:
+        return value
+    if name == "lr_max" and type(value) is float and value == math.inf and group["lr_schedule"] is not None:
+        return value
+    found = one_element(name, value) if isinstance(value, Tensor) else as_float(name, value)
+    if not 0 <= found < math.inf:
+        raise SettingsError(f"`{name}` must be a finite number >= 0, as `lr`; got {found!r}.")
+    return found
+
+
+def within_settings(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return hyperparameters moved into the range of `Settings`, and a sentence on each that was outside.
+
+    `Settings` refuses what is almost surely a mistake. In the place of torch.optim.SGD the same arguments have to run,
+    with a warning: a momentum of 1 or more (cyclic schedules pass through it), dampening without momentum, a group
+    without momentum in an optimizer with Nesterov's. The rule is defined for all of them, and computes what torch does.
+
+    Raises:
+        SettingsError: If a number is none, or one that torch refuses too (a negative momentum) or cannot compute with.
+    """
+    inside, sentences = dict(values), []
+    momentum, dampening = values["momentum"], values["dampening"]
+    if not isinstance(momentum, Schedule):
+        momentum = inside["momentum"] = as_float("momentum", momentum, or_schedule=True)
+        check_written("momentum", momentum)
+        if momentum >= 1:
+            inside["momentum"] = _LARGEST_MOMENTUM
+            sentences.append(
+                f"`momentum` is {momentum!r}, so that velocities never fade. Below 1, such as 0.9, they do"
+            )
+    if not isinstance(dampening, Schedule):
+        dampening = as_float("dampening", dampening)
+        inside["dampening"] = min(max(dampening, 0.0), 1.0)
+        if inside["dampening"] != dampening:
+            sentences.append(f"`dampening` is {dampening!r}; what has a meaning is in [0, 1]")
+    if is_zero(momentum):
+        if dampening and not isinstance(dampening, Schedule):
+            inside["dampening"] = 0.0
+            sentences.append(f"`dampening` is {dampening!r}, and without momentum it does nothing")
+        if values["nesterov"] is True:
+            inside["nesterov"] = False
+            sentences.append("`nesterov` is True, and without momentum it does nothing")
+    return inside, sentences
+
+
+def check_written(name: str, value: float) -> None:
+    """Raise `SettingsError` if a number that somebody wrote into a group cannot be computed with."""
+    if name in ("momentum", "dampening") and math.isfinite(value) and (value >= 0 or name == "dampening"):
+        return
+    check_range(name, value)
 
 
 def add_references(group: dict[str, Any]) -> None:
@@ -303,16 +350,38 @@ def _reference(group: Mapping[str, Any]) -> float:
     return number("lr", group["lr"]) and number("initial_lr", group.get("initial_lr", group["lr"]))
 
 
-def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> StepScalars:
-    """Return the scalars of one step from a group's present values, for all but first gradients.
+Known = dict[int, tuple[tuple[Any, ...], StepScalars]]
+"""By a group's index: the values of the last step, and the scalars that they gave."""
 
-    Args:
-        group: The group; others may have written to it since the last step.
-        differentiable: Whether tensors are to stay tensors, for autograd to find.
+
+def step_scalars(group: dict[str, Any], index: int, known: Known, differentiable: bool) -> StepScalars:
+    """Return the scalars of a group's present step, for all its parameters but those at their first gradient.
+
+    Schedules write to the group, and what is known of it is renewed. Tensors stay tensors if `differentiable`.
 
     Raises:
-        SettingsError: If a value written from outside is not allowed.
+        SettingsError: If something wrote a value to the group that is not allowed.
     """
+    follow_schedules(group, index, group["step"])
+    values = values_of(group)
+    last = known.get(index)
+    has_tensor = any(isinstance(value, Tensor) for value in values)  # equal to a float that it rounds to
+    if last is not None and not has_tensor and last[0] == values:
+        return last[1]
+    try:
+        settle_references(group)
+        found = scalars_of(group, differentiable=differentiable)
+        if not differentiable:
+            check_coefficients(group, found)
+    except SettingsError as error:
+        raise SettingsError(f"param group {index}: {error}") from None
+    if not has_tensor:  # a tensor may change in place
+        known[index] = (values_of(group), found)
+    return found
+
+
+def scalars_of(group: Mapping[str, Any], *, differentiable: bool = False) -> StepScalars:
+    """Return the same from a group's present values, whoever wrote them and whatever schedules say."""
     numbers = {name: number(name, group[name]) for name in (*SCHEDULABLE, "dampening")}
     for name, value in numbers.items():
         check_written(name, value)
@@ -363,11 +432,6 @@ def values_of(group: Mapping[str, Any]) -> tuple[Any, ...]:
 def follow_schedules(group: dict[str, Any], index: int, step: int) -> None:
     """Write the values of `step` into a group, after checking that nothing else wrote to them since the last step.
 
-    Args:
-        group: The group.
-        index: Its position, for the message.
-        step: Steps done so far.
-
     Raises:
         SettingsError: Two hands on one number: one of them would be ignored.
     """
@@ -388,11 +452,8 @@ def follow_schedules(group: dict[str, Any], index: int, step: int) -> None:
 def parameters_of(params: Any, groups: Sequence[Group]) -> tuple[Any, str]:
     """Return what torch's Optimizer takes (tensors, named tensors, or dictionaries), and what stood before all names.
 
-    Names come without what wrappers put into them. A pattern may match a name with it or without.
-
-    Args:
-        params: An iterable of tensors, of (name, tensor) pairs or of dictionaries; or a module.
-        groups: Groups by name pattern.
+    Parameters are tensors, (name, tensor) pairs or dictionaries, or those of a module. Names come without what wrappers
+    put into them; a pattern may match a name with it or without.
 
     Raises:
         GroupError: If there are groups, and the parameters have no names or are grouped already.
@@ -411,14 +472,14 @@ def parameters_of(params: Any, groups: Sequence[Group]) -> tuple[Any, str]:
     if bare and all(name == own for name, own in bare.items()):
         around = ""
     if not groups:
-        return (_renamed(named, bare), around) if bare else (params, "")
+        return ([_renamed(item, bare) for item in named], around) if bare else (params, "")
     if not all(isinstance(item, tuple) and len(item) == 2 for item in named):
         raise GroupError(
             "`groups` match parameters by name, and these have none. Pass the module itself or "
             "model.named_parameters(), not model.parameters() or groups of your own."
         )
     _check_distinct(named, ())
-    tensors: dict[str, Tensor] = dict(_renamed(named, bare))
+    tensors: dict[str, Tensor] = dict(_renamed(item, bare) for item in named)
     shapes = {name: tuple(p.shape) for name, p in tensors.items()}
     bare_norms = {bare.get(name, name) for name in norm_names}
     assigned = assign_groups(groups, shapes, bare_norms, {own: name for name, own in bare.items()})
@@ -436,24 +497,22 @@ def _listed(item: Any) -> Any:
     return {**item, "params": in_order(item["params"])} if "params" in item else item
 
 
+def _is_group(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("params"), list)
+
+
 def _names_in(item: Any) -> list[str]:
     """Return the names in one item of an optimizer's parameters: a named tensor, or a group of them."""
-    inside = item["params"] if isinstance(item, dict) and isinstance(item.get("params"), list) else [item]
-    return [name for name, _ in map(_name_and_param, inside) if isinstance(name, str)]
+    named = map(_name_and_param, item["params"] if _is_group(item) else [item])
+    return [name for name, _ in named if isinstance(name, str)]
 
 
-def _renamed(items: list[Any], names: Mapping[str, str]) -> list[Any]:
-    """Return an optimizer's parameters with other names."""
-    renamed = [
-        {**item, "params": _renamed(item["params"], names)}
-        if isinstance(item, dict) and isinstance(item.get("params"), list)
-        else item
-        for item in items
-    ]
-    return [
-        (names[item[0]], item[1]) if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) else item
-        for item in renamed
-    ]
+def _renamed(item: Any, names: Mapping[str, str]) -> Any:
+    """Return such an item with other names."""
+    if _is_group(item):
+        return {**item, "params": [_renamed(each, names) for each in item["params"]]}
+    name, param = _name_and_param(item)
+    return (names[name], param) if isinstance(name, str) else item
 
 
 def norm_parameter_names(module: nn.Module) -> set[str]:
@@ -504,7 +563,7 @@ def one_element(name: str, tensor: Tensor) -> float:
 
 def _known_reference(group: Mapping[str, Any], name: str) -> float:
     if name == "lr_max" and "max_lr" in group:  # torch's OneCycleLR states it so
-        return number("max_lr", group["max_lr"])
+        return _like_lr("max_lr", group)
     if group[name] is not None:
-        return number(name, group[name])
+        return _like_lr(name, group)
     return _reference(group) or 1.0  # while lr is 0, which makes every such decay 0

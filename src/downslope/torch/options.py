@@ -1,20 +1,102 @@
-"""Checks of the optimizer's own arguments: those that are no hyperparameters.
-
-What lives here: how a step is to be done (multi-tensor, differentiable, clipped, ...). What does not: hyperparameters,
-whose checks are the core's (`Settings`).
-"""
+"""The options of a whole optimizer, which no group has of its own: how a step is done, and the checks of each."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Literal, get_args
 
 import torch
+from torch import Tensor
 
 from downslope.core.errors import ImplementationError, SettingsError, did_you_mean, one_of
 from downslope.kernel import backend, load_native
 
 OnNonfinite = Literal["raise", "skip", "ignore"]
+Rounding = Literal["nearest", "stochastic", "compensated"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """How the steps of an optimizer are done, whatever its groups say; the arguments of `SGD` of these names.
+
+    Attributes:
+        asks: Whether a step needs the norm of all gradients, or to know whether they are finite.
+        largest_norm: The largest norm of gradients that are not clipped.
+    """
+
+    clip_norm: float | None = None
+    on_nonfinite: OnNonfinite = "ignore"
+    velocity_dtype: torch.dtype | None = None
+    rounding_seed: int = 0
+    differentiable: bool = False
+    asks: bool = field(init=False)
+    largest_norm: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Check every option, and work out what steps would have to ask.
+
+        Raises:
+            SettingsError: If one is not allowed.
+        """
+        clip_norm, dtype, seed = self.clip_norm, self.velocity_dtype, self.rounding_seed
+        if clip_norm is not None and not _is_above_0(clip_norm):
+            raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {clip_norm!r}.")
+        _check_word("on_nonfinite", self.on_nonfinite, get_args(OnNonfinite))
+        if dtype is not None and not (
+            isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1
+        ):
+            raise SettingsError(
+                f"`velocity_dtype` must be None or a floating format such as torch.float32; got {dtype!r}."
+            )
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+            raise SettingsError(f"`rounding_seed` must be an integer from 0 to 2**64 - 1; got {seed!r}.")
+        object.__setattr__(self, "clip_norm", None if clip_norm is None else float(clip_norm))
+        object.__setattr__(self, "asks", clip_norm is not None or self.on_nonfinite != "ignore")
+        object.__setattr__(self, "largest_norm", inf if clip_norm is None else float(clip_norm))
+
+
+class Option:
+    """One of an optimizer's `StepOptions` as an attribute that stays one, whoever wraps the optimizer.
+
+    Trainers wrap optimizers in a class made on the spot, which inherits from the optimizer's. Fabric copies the
+    ``__dict__`` once, so that a plain attribute is what it was then. Lightning looks up by ``__getattr__`` what the
+    class does not have, so that a default on the class hides the optimizer's own value. What is to be seen and set
+    through both lives in one table, ``shared``, which every wrapper finds.
+
+    Example:
+        >>> class Optimizer:
+        ...     clip_norm = Option()
+        >>> optimizer = Optimizer()
+        >>> optimizer.shared = {"options": StepOptions()}
+        >>> optimizer.clip_norm = 1
+        >>> optimizer.clip_norm, optimizer.shared["options"].asks
+        (1.0, True)
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Learn the option's name."""
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the value."""
+        return self if instance is None else getattr(instance.shared["options"], self._name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        """Check the value and keep it."""
+        instance.shared["options"] = replace(instance.shared["options"], **{self._name: value})
+
+
+def velocity_dtype_of(param: Tensor, options: StepOptions) -> torch.dtype:
+    """Return the format that a new velocity of this parameter gets."""
+    dtype = options.velocity_dtype
+    return param.dtype if dtype is None else dtype.to_complex() if param.is_complex() else dtype
+
+
+def rounding_of(param: Tensor, rounding: Rounding) -> Rounding:
+    """Return how a parameter is rounded where its group asks for `rounding`: only bfloat16 needs more than nearest."""
+    return rounding if param.dtype == torch.bfloat16 else "nearest"
 
 
 def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, capturable: Any) -> None:
@@ -41,20 +123,11 @@ def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, captu
         )
 
 
-def checked_clip_norm(clip_norm: Any) -> float | None:
-    """Return `clip_norm` if it is None or a finite number above 0, else raise `SettingsError`."""
-    if clip_norm is None:
-        return None
-    if isinstance(clip_norm, bool) or not isinstance(clip_norm, int | float) or not 0 < clip_norm < float("inf"):
-        raise SettingsError(f"`clip_norm` must be a finite number above 0, or None; got {clip_norm!r}.")
-    return float(clip_norm)
-
-
 def checked_grad_scale(grad_scale: Any) -> float:
     """Return `grad_scale` if it is a finite number above 0, else raise `SettingsError`."""
     if type(grad_scale) is float and 0 < grad_scale < inf:
         return grad_scale
-    if isinstance(grad_scale, bool) or not isinstance(grad_scale, int | float) or not 0 < grad_scale < inf:
+    if not _is_above_0(grad_scale):
         raise SettingsError(
             f"`grad_scale` must be a finite number above 0; got {grad_scale!r}. It multiplies every gradient: give "
             "1 / scale for a loss that was multiplied by scale, 1 / n for the sum of n batches' mean gradients."
@@ -62,40 +135,24 @@ def checked_grad_scale(grad_scale: Any) -> float:
     return float(grad_scale)
 
 
-def checked_on_nonfinite(on_nonfinite: Any) -> OnNonfinite:
-    """Return `on_nonfinite` if it is one of its three words, else raise `SettingsError`."""
-    words = get_args(OnNonfinite)
-    if on_nonfinite not in words:
-        meant = did_you_mean(str(on_nonfinite), words)
-        raise SettingsError(f"`on_nonfinite` must be {one_of(words)}; got {on_nonfinite!r}.{meant}")
-    return on_nonfinite
-
-
-def checked_velocity_dtype(dtype: Any) -> torch.dtype | None:
-    """Return `dtype` if it is None or a floating format of at least 16 bits, else raise `SettingsError`."""
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1):
-        raise SettingsError(f"`velocity_dtype` must be None or a floating format such as torch.float32; got {dtype!r}.")
-    return dtype
-
-
-def check_step_in_backward(step_in_backward: Any, *, clip_norm: Any, on_nonfinite: str, differentiable: bool) -> bool:
+def check_step_in_backward(step_in_backward: Any, options: StepOptions) -> bool:
     """Return `step_in_backward` if it is a bool that goes with the other choices, else raise `SettingsError`."""
     if not isinstance(step_in_backward, bool):
         raise SettingsError(f"`step_in_backward` must be True or False; got {step_in_backward!r}.")
     if not step_in_backward:
         return False
-    if clip_norm is not None:
+    if options.clip_norm is not None:
         raise SettingsError(
-            f"`step_in_backward=True` and `clip_norm={clip_norm!r}` exclude each other: the norm is that of all "
-            "gradients, and the first parameter moves before the last gradient exists. Leave one of the two out."
+            f"`step_in_backward=True` and `clip_norm={options.clip_norm!r}` exclude each other: the norm is that of "
+            "all gradients, and the first parameter moves before the last gradient exists. Leave one of the two out."
         )
-    if on_nonfinite != "ignore":
+    if options.on_nonfinite != "ignore":
         raise SettingsError(
-            f'`step_in_backward=True` and `on_nonfinite="{on_nonfinite}"` exclude each other: whether nothing is to '
-            "move depends on all gradients, and the first parameter moves before the last gradient exists. "
+            f'`step_in_backward=True` and `on_nonfinite="{options.on_nonfinite}"` exclude each other: whether nothing '
+            "is to move depends on all gradients, and the first parameter moves before the last gradient exists. "
             'Leave `on_nonfinite` at "ignore", or `step_in_backward` False.'
         )
-    if differentiable:
+    if options.differentiable:
         raise SettingsError(
             "`step_in_backward=True` and `differentiable=True` exclude each other: no graph is kept of a step within "
             "the backward pass. Leave one of the two out."
@@ -110,3 +167,31 @@ def check_not_scaled_late(grad_scale: float) -> None:
             f"`grad_scale={grad_scale!r}` and `step_in_backward=True` exclude each other: the backward pass has "
             "already stepped the parameters. Multiply the loss by it instead, before backward()."
         )
+
+
+def checked_rounding(rounding: Any, *, differentiable: bool = False) -> Rounding:
+    """Return `rounding` if it is one of its three words, else raise `SettingsError`."""
+    _check_word("rounding", rounding, get_args(Rounding))
+    if differentiable and rounding != "nearest":
+        raise SettingsError(f"`rounding={rounding!r}` and `differentiable=True`: autograd cannot see such a rounding.")
+    return rounding
+
+
+def check_rounding_has_a_use(groups: Iterable[Mapping[str, Any]]) -> None:
+    """Raise `SettingsError` if a rounding was chosen, but not one parameter is bfloat16."""
+    chosen = [group for group in groups if group["rounding"] != "nearest"]
+    if chosen and not any(param.dtype == torch.bfloat16 for group in chosen for param in group["params"]):
+        raise SettingsError(
+            f"`rounding={chosen[0]['rounding']!r}` is for bfloat16 parameters, and there are none among those it is "
+            'meant for. Convert the model first (model.bfloat16()), or leave rounding "nearest".'
+        )
+
+
+def _check_word(name: str, value: Any, words: Sequence[str]) -> None:
+    if value not in words:
+        raise SettingsError(f"`{name}` must be {one_of(words)}; got {value!r}.{did_you_mean(str(value), words)}")
+
+
+def _is_above_0(value: Any) -> bool:
+    """Whether a value is a finite number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < inf

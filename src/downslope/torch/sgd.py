@@ -1,14 +1,13 @@
 """`SGD`: the optimizer that a PyTorch user puts in the place of ``torch.optim.SGD``.
 
-The arguments, the step from closure to count, and what is saved. The arithmetic is in `affine.py`, questions about all
-gradients in `gradients.py`, the keys of a group in `param_groups.py`, the checks of loading in `loading.py`, and the
-step within the backward pass in `in_backward.py`.
+Its arguments, the step from closure to count, and what is saved.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from math import sqrt
 from typing import Any, Literal
 
 import torch
@@ -26,27 +25,25 @@ from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
 from downslope.core.synonyms import refuse_unknown
 from downslope.torch import groups as keys
-from downslope.torch.buffers import entries_of
-from downslope.torch.checks import gradient_scale, is_dense_gradient
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
+from downslope.torch.gradients import gradient_scale, is_dense_gradient
 from downslope.torch.in_backward import SteppingInBackward
 from downslope.torch.options import (
     OnNonfinite,
+    Option,
+    Rounding,
+    StepOptions,
     check_implementation,
     check_not_scaled_late,
+    check_rounding_has_a_use,
     check_step_in_backward,
-    checked_clip_norm,
     checked_grad_scale,
-    checked_on_nonfinite,
-    checked_velocity_dtype,
+    checked_rounding,
 )
-from downslope.torch.shared import Shared
 from downslope.torch.state import load_into, plain_state
-from downslope.torch.step import Entry, StepPlan, carry_out, distinct_grads, grads_of, repeat
-from downslope.torch.step_lock import new_lock
-from downslope.torch.tracing import step_watched
-from downslope.torch.update import Rounding, check_rounding_has_a_use, checked_rounding, checked_rounding_seed
-from downslope.torch.watched import is_watched
+from downslope.torch.step import REPEATABLE, StepPlan, distinct_grads, entries_of, grads_of, new_lock, step_by_torch
+from downslope.torch.tensors import is_watched
+from downslope.torch.update import Entry
 
 
 class SGD(SteppingInBackward):
@@ -144,8 +141,8 @@ class SGD(SteppingInBackward):
         settings, values = keys.checked_settings(settings, values)
         check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)
         self._begin()
-        self.clip_norm, self.on_nonfinite = clip_norm, on_nonfinite
-        self.velocity_dtype, self.rounding_seed = velocity_dtype, rounding_seed
+        options = StepOptions(clip_norm, on_nonfinite, velocity_dtype, rounding_seed, differentiable)
+        self.shared["options"] = options
         defaults = keys.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
@@ -153,18 +150,23 @@ class SGD(SteppingInBackward):
         super().__init__(params, defaults)
         self._around = around  # for groups to come; those of now have bare names
         check_rounding_has_a_use(self.param_groups)
-        self.step_in_backward = check_step_in_backward(
-            step_in_backward, clip_norm=clip_norm, on_nonfinite=on_nonfinite, differentiable=differentiable
-        )
+        self.step_in_backward = check_step_in_backward(step_in_backward, options)
         if step_in_backward:
             self._begin_stepping_in_backward()
 
-    clip_norm = Shared(checked_clip_norm)
-    on_nonfinite = Shared(checked_on_nonfinite)
-    velocity_dtype = Shared(checked_velocity_dtype)
-    rounding_seed = Shared(checked_rounding_seed)
-    grad_norm = Shared()
-    """Global norm of the last step's gradients before clipping, if the step needed it, else None."""
+    clip_norm = Option()
+    on_nonfinite = Option()
+    velocity_dtype = Option()
+    rounding_seed = Option()
+
+    @property
+    def grad_norm(self) -> float | None:
+        """Global norm of the last step's gradients before clipping, if the step needed it, else None."""
+        return self.shared["grad_norm"]
+
+    @grad_norm.setter
+    def grad_norm(self, norm: float | None) -> None:
+        self.shared["grad_norm"] = norm
 
     @property
     def step_count(self) -> int:
@@ -250,7 +252,7 @@ class SGD(SteppingInBackward):
     _step_uncompiled = torch._disable_dynamo(_step_with_hooks)
 
     def _step_compiled(self, closure: Callable[[], Any] | None = None) -> Any:
-        if self._in_backward is not None or self.defaults["differentiable"]:
+        if self._in_backward is not None or self.shared["options"].differentiable:
             return self._step_uncompiled(closure)
         loss = None
         if closure is not None:
@@ -260,6 +262,7 @@ class SGD(SteppingInBackward):
         return loss
 
     def _step(self, grad_scale: float = 1.0) -> None:
+        """Take one step, the first of the ways at the top of `step.py` that can be gone."""
         # by hand, since `with` costs twice as much in every step of a small model
         stepping = self._stepping
         stepping.acquire()
@@ -269,11 +272,18 @@ class SGD(SteppingInBackward):
                 _len_torch_dispatch_stack() or _len_torch_function_stack() or peek_interpreter_stack() is not None
             ) and is_watched():
                 self._plan = None
-            plan = self._plan
-            if plan is not None and grad_scale == 1.0 and repeat(self, plan):
-                return
+            plan, groups, state = self._plan, self.param_groups, self.state
+            if plan is not None and plan.state is REPEATABLE and grad_scale == 1.0:
+                options: StepOptions = self.shared["options"]
+                squares = plan.repeat(groups, state, options, self.step_scalars)
+                if squares is not None:
+                    if options.asks:
+                        self.shared["grad_norm"] = sqrt(squares)
+                    for group in groups:  # by hand: `count_step`, without a call
+                        group["step"] += 1
+                    return
             try:
-                self._step_by(plan if plan is not None and plan.is_current(self) else None, grad_scale)
+                self._step_by(plan if plan is not None and plan.is_current(groups, state) else None, grad_scale)
             finally:
                 for held in (plan, self._plan):
                     if held is not None:
@@ -282,28 +292,32 @@ class SGD(SteppingInBackward):
             stepping.release()
 
     def _step_by(self, plan: StepPlan | None, grad_scale: float) -> None:
-        """Take one step by a plan that holds, or else by one made for it."""
+        """Take one step by a plan that holds, or by one made for it; without a plan where operations are watched."""
+        groups, state, options = self.param_groups, self.state, self.shared["options"]
         pairs: list[tuple[int, Tensor]] = []
+        watched = False
         if plan is None:
             pairs = self._params_with_grads()
-            if is_watched():
-                step_watched(self, pairs, grad_scale)
-                return
-            if self._is_probe(grads_of(param for _, param in pairs)):
+            watched = is_watched()
+            if not watched and self._is_probe(grads_of(param for _, param in pairs)):
                 self._make_plan(pairs)  # which allocates
                 return
         scalars = self.step_scalars()  # before any moves
         factor: float | None = grad_scale
-        if self.shared["clip_norm"] is not None or self.shared["on_nonfinite"] != "ignore":
+        if options.asks:
             sums = None if plan is None else plan.sum_of_squares()
             grads = distinct_grads(pairs) if plan is None else plan.grads() if sums else plan.distinct_grads()
-            factor = gradient_scale(self, grads, sums, factor=grad_scale)
+            factor = gradient_scale(groups, self.shared, grads, sums, factor=grad_scale)
         if factor is None:
             self.count_skipped_step()
             return
-        if plan is None:
-            plan = self._plan = self._make_plan(pairs)
-        carry_out(self, plan, scalars, factor)
+        if watched:
+            grads, entries = grads_of(param for _, param in pairs), self._entries_of(pairs)
+            step_by_torch(groups, state, options, entries, grads, scalars, factor, one_by_one=True)
+        else:
+            if plan is None:
+                plan = self._plan = self._make_plan(pairs)
+            plan.take(groups, state, options, scalars, factor)
         self.count_step()
 
     def step_scalars(self) -> list[StepScalars]:
@@ -329,39 +343,22 @@ class SGD(SteppingInBackward):
             if param.grad is not None and is_dense_gradient(group, i, param)
         ]
 
-    def entries_of(self, pairs: list[tuple[int, Tensor]]) -> list[Entry]:
+    def _entries_of(self, pairs: list[tuple[int, Tensor]]) -> list[Entry]:
         """Return parameters as a step sees them; those at their first gradient get their velocity here."""
         positions = {id(p): i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
-        return entries_of(self, [(index, param, positions[id(param)]) for index, param in pairs])
+        homes = [(index, param, positions[id(param)]) for index, param in pairs]
+        return entries_of(self.param_groups, self.state, self.shared["options"], homes, self.reserved)
 
     def _make_plan(self, pairs: list[tuple[int, Tensor]]) -> StepPlan:
         """Return the plan of this step."""
-        return StepPlan(self, self.entries_of(pairs))
+        entries, options = self._entries_of(pairs), self.shared["options"]
+        return StepPlan(self.param_groups, self.state, entries, differentiable=options.differentiable)
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         """Return the scalars of this step for a group's parameters, except those at their first gradient."""
-        keys.follow_schedules(group, index, group["step"])
-        values = keys.values_of(group)
-        known = self._known_scalars.get(index)
-        has_tensor = any(isinstance(value, Tensor) for value in values)  # equal to a float that it rounds to
-        if known is not None and not has_tensor and known[0] == values:
-            return known[1]
-        try:
-            keys.settle_references(group)
-            scalars = keys.scalars_of(group, differentiable=self.defaults["differentiable"])
-            if not self.defaults["differentiable"]:
-                keys.check_coefficients(group, scalars)
-        except SettingsError as error:
-            raise SettingsError(f"param group {index}: {error}") from None
-        if not has_tensor:  # a tensor may change in place
-            self._known_scalars[index] = (keys.values_of(group), scalars)
-        return scalars
-
-    def expected_velocity_dtype(self, param: Tensor) -> torch.dtype:
-        """Return the format that a new velocity of this parameter gets."""
-        if self.velocity_dtype is None:
-            return param.dtype
-        return self.velocity_dtype.to_complex() if param.is_complex() else self.velocity_dtype
+        return keys.step_scalars(
+            group, index, self._known_scalars, differentiable=self.shared["options"].differentiable
+        )
 
     def _is_probe(self, grads: list[Tensor]) -> bool:
         """Whether this is torch.distributed.checkpoint's way to have state allocated: lr 0 and gradients of zeros.
@@ -430,7 +427,7 @@ class SGD(SteppingInBackward):
 
     def _forget_plans(self) -> None:
         self._plan: StepPlan | None = None
-        self._known_scalars: dict[int, tuple[tuple[Any, ...], StepScalars]] = {}
+        self._known_scalars: keys.Known = {}
 
 
 _ARGUMENTS = [name for name in inspect.signature(SGD.__init__).parameters if name not in ("self", "unknown")]

@@ -1,8 +1,7 @@
-"""Loading a state into the optimizer: everything is checked, and said, before anything changes.
+"""An optimizer's state, saved and loaded: everything is checked, and said, before anything changes.
 
-Which saved parameter is which, whether shapes and formats fit, what becomes of hyperparameters, and of what others keep
-beside a parameter's velocity. torch's own `load_state_dict` goes by position, casts velocities to the parameter's
-format, and overwrites hyperparameters without a word.
+torch's own `load_state_dict` goes by position, casts velocities to the parameter's format, and overwrites
+hyperparameters without a word. At the end, how a distributed checkpoint of torch.optim.SGD is read.
 """
 
 from __future__ import annotations
@@ -10,8 +9,9 @@ from __future__ import annotations
 import copy
 import warnings
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Container, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,8 +23,8 @@ from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
 from downslope.core.tables import Source, decode_schedule, to_table
 from downslope.torch import groups as keys
-from downslope.torch.step import VELOCITY
-from downslope.torch.update import COMPENSATION, rounding_of
+from downslope.torch.options import Rounding, StepOptions, rounding_of, velocity_dtype_of
+from downslope.torch.update import COMPENSATION, VELOCITY
 
 if TYPE_CHECKING:
     from downslope.torch.sgd import SGD
@@ -86,14 +86,14 @@ def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyper
             state_dict = state_dict if returned is None else returned
     _check_form(state_dict)
     saved_groups: list[dict[str, Any]] = state_dict["param_groups"]
-    match = _match(optimizer, saved_groups)
+    ours: list[dict[str, Any]] = optimizer.param_groups
+    match = _match(ours, saved_groups)
     _check_given_twice(match)
-    listed = {key for group in saved_groups for key in group["params"]}
-    state = _velocities(optimizer, match, state_dict["state"], listed, _keys_of_sgd(saved_groups))
-    groups = _groups(optimizer.param_groups, saved_groups, load=hyperparameters == "load")
+    state = _new_state(ours, optimizer.shared["options"], match, state_dict)
+    groups = _groups(ours, saved_groups, load=hyperparameters == "load")
     _check_counts(groups)
     _check_step_count(groups, saved_groups, match)
-    _say(match.problems, _changes(optimizer.param_groups, groups, saved_groups), strict=strict)
+    _say(match.problems, _changes(ours, groups, saved_groups), strict=strict)
     for group in groups:
         keys.write_scheduled_values(group, group["step"])
     optimizer.__setstate__({"state": state, "param_groups": groups})
@@ -143,8 +143,8 @@ def _check_form(state_dict: Any) -> None:
                 )
 
 
-def _match(optimizer: SGD, saved_groups: list[dict[str, Any]]) -> _Match:
-    ours, match = optimizer.param_groups, _Match()
+def _match(ours: list[dict[str, Any]], saved_groups: list[dict[str, Any]]) -> _Match:
+    match = _Match()
     if len(ours) != len(saved_groups):
         match.problems.append(f"it has {len(saved_groups)} parameter groups, this optimizer has {len(ours)}")
     our_names, saved_names = _by_name(ours), _by_name(saved_groups)
@@ -197,58 +197,49 @@ def _by_name(groups: list[dict[str, Any]]) -> dict[str, tuple[int, Any]] | None:
     return named if len(named) == len(homes) else None
 
 
-def _keys_of_sgd(groups: Iterable[Mapping[str, Any]]) -> set[Any]:
-    """Return the keys of parameters in groups of SGD's: what else their state holds, others have put there."""
-    return {key for group in groups if is_group_of_sgd(group) for key in group["params"]}
-
-
 def is_group_of_sgd(group: Mapping[str, Any]) -> bool:
     """Whether a saved group has the settings that SGD alone has."""
     return "momentum" in group and "dampening" in group
 
 
-def _velocities(
-    optimizer: SGD, match: _Match, saved: Mapping[Any, Any], listed: Collection[Any], of_sgd: Collection[Any]
+def _new_state(
+    ours: list[dict[str, Any]], options: StepOptions, match: _Match, state_dict: Mapping[str, Any]
 ) -> defaultdict[Any, Any]:
     """Return the new state: a copy of every saved velocity that fits; what does not is added to the problems.
 
     What others keep beside a velocity (a lookahead's slow weights) is copied too, and what they keep under a word.
     """
+    saved, saved_groups = state_dict["state"], state_dict["param_groups"]
+    of_sgd = {key for group in saved_groups if is_group_of_sgd(group) for key in group["params"]}
+    roundings: dict[int, Rounding] = {
+        id(param): rounding_of(param, group["rounding"]) for group in ours for param in group["params"]
+    }
     state: defaultdict[Any, Any] = defaultdict(dict)
     for name, param, key in match.pairs:
         entry = saved.get(key, {})
         if not isinstance(entry, Mapping):
             match.problems.append(f"the state of {name} must be a table; got {type(entry).__name__}")
             continue
-        _add_foreign(match, state, (name, param, entry), of_sgd=key in of_sgd)
-        _add_compensation(optimizer, match, state, (name, param, entry.get(COMPENSATION)))
-        velocity = entry.get(VELOCITY)
-        if velocity is None:
-            continue
-        problem = _misfit(param, velocity)
-        if problem is None:
-            # In the parameter's layout, whatever the file's (often contiguous), so that a step stays one pass.
-            copied = torch.empty_like(param, dtype=velocity.dtype, requires_grad=False)
-            state[param][VELOCITY] = copied.copy_(velocity.detach())
-            expected = optimizer.expected_velocity_dtype(param)
-            if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
-                problem = f"is {velocity.dtype}, narrower than the {expected} expected here"  # it fits all the same
-        if problem is not None:
-            match.problems.append(f"the velocity of {name} {problem}")
-    _add_entries_of_no_parameter(match, state, saved, listed)
-    return state
-
-
-def _add_entries_of_no_parameter(
-    match: _Match, state: defaultdict[Any, Any], saved: Mapping[Any, Any], listed: Collection[Any]
-) -> None:
-    """Copy what others keep in a state under a word, as torch does; other entries that no group lists are problems."""
+        foreign = {word: value for word, value in entry.items() if word not in (VELOCITY, COMPENSATION)}
+        if foreign and key not in of_sgd:  # another optimizer's state
+            match.problems.append(f"the state of {name} holds {', '.join(map(shown, foreign))}, which is not of SGD")
+        elif foreign:
+            state[param].update({word: _moved(value, param, word) for word, value in foreign.items()})
+        if entry.get(COMPENSATION) is not None:
+            problem = _add_compensation(state, param, entry[COMPENSATION], roundings[id(param)])
+            match.problems += [f"the compensation of {name} {problem}"] if problem else []
+        if entry.get(VELOCITY) is not None:
+            problem = _add_velocity(state, param, entry[VELOCITY], velocity_dtype_of(param, options))
+            match.problems += [f"the velocity of {name} {problem}"] if problem else []
+    # what others keep in a state under a word is copied, as in torch
+    listed = {key for group in saved_groups for key in group["params"]}
     are_words = not any(isinstance(key, str) for key in listed)
     for key, entry in saved.items():
         if key not in listed and are_words and isinstance(key, str):
             state[key] = copy.deepcopy(entry)
         elif key not in listed:
             match.problems.append(f"unexpected in the state: an entry for parameter {shown(repr(key))}")
+    return state
 
 
 def _moved(value: Any, param: Tensor, word: Any = None) -> Any:
@@ -262,35 +253,28 @@ def _moved(value: Any, param: Tensor, word: Any = None) -> Any:
     return copy.deepcopy(value)
 
 
-def _add_foreign(
-    match: _Match, state: defaultdict[Any, Any], saved: tuple[str, Tensor, Mapping[Any, Any]], *, of_sgd: bool
-) -> None:
-    """Copy what others keep beside a velocity; in groups that are not SGD's it is another optimizer's state."""
-    name, param, entry = saved
-    foreign = {word: value for word, value in entry.items() if word not in (VELOCITY, COMPENSATION)}
-    if foreign and not of_sgd:
-        match.problems.append(f"the state of {name} holds {', '.join(map(shown, foreign))}, which is not of SGD")
-    elif foreign:
-        state[param].update({word: _moved(value, param, word) for word, value in foreign.items()})
+def _add_velocity(state: defaultdict[Any, Any], param: Tensor, velocity: Any, expected: torch.dtype) -> str | None:
+    """Copy a velocity, and return what is wrong with it; one of a narrower format fits all the same."""
+    problem = _misfit(param, velocity)
+    if problem is None:
+        # In the parameter's layout, whatever the file's (often contiguous), so that a step stays one pass.
+        copied = torch.empty_like(param, dtype=velocity.dtype, requires_grad=False)
+        state[param][VELOCITY] = copied.copy_(velocity.detach())
+        if torch.promote_types(velocity.dtype, expected) != velocity.dtype:
+            return f"is {velocity.dtype}, narrower than the {expected} expected here"
+    return problem
 
 
-def _add_compensation(
-    optimizer: SGD, match: _Match, state: defaultdict[Any, Any], saved: tuple[str, Tensor, Any]
-) -> None:
-    """Copy what a parameter's rounding had dropped, if there is such a thing and this optimizer has a use for it."""
-    name, param, compensation = saved
-    if compensation is None:
-        return
-    group = next(group for group in optimizer.param_groups if any(param is own for own in group["params"]))
+def _add_compensation(state: defaultdict[Any, Any], param: Tensor, compensation: Any, rounding: Rounding) -> str | None:
+    """Copy what a parameter's rounding had dropped, or return why there is no use for it."""
     problem = _misfit(param, compensation)
     if problem is None and compensation.dtype != param.dtype:
         problem = f"is {compensation.dtype}, the parameter {param.dtype}"
-    if problem is None and rounding_of(param, group["rounding"]) != "compensated":
-        problem = f'has no place here, where rounding is "{rounding_of(param, group["rounding"])}"'
-    if problem is not None:
-        match.problems.append(f"the compensation of {name} {problem}")
-        return
-    state[param][COMPENSATION] = torch.empty_like(param, requires_grad=False).copy_(compensation.detach())
+    if problem is None and rounding != "compensated":
+        problem = f'has no place here, where rounding is "{rounding}"'
+    if problem is None:
+        state[param][COMPENSATION] = torch.empty_like(param, requires_grad=False).copy_(compensation.detach())
+    return problem
 
 
 def _misfit(param: Tensor, velocity: Any) -> str | None:
@@ -399,3 +383,80 @@ def _is_driven(name: str, old: Mapping[str, Any], saved: Mapping[str, Any]) -> b
         starts = [given.get("lr"), old["lr"], old.get("initial_lr", old["lr"])]
         return "max_lr" in saved or ("initial_lr" in saved and saved["initial_lr"] in starts)
     return name == "momentum" and "base_momentum" in saved
+
+
+def load_planner() -> Any:
+    """Return a planner for ``torch.distributed.checkpoint.load`` that takes checkpoints of torch.optim.SGD, and ours.
+
+    Such a checkpoint is read key by key, each asked for by the state that is to be filled. Ours has keys in its groups
+    that torch.optim.SGD has not saved, for which the default planner raises. This one leaves exactly these out of the
+    state, so that `SGD.load_state_dict` sees what there is: a state of torch.optim.SGD.
+
+    Every other key that is missing is an error, as ever. As with any state of torch.optim.SGD there is no count of
+    steps then; if a schedule needs one, loading says so.
+
+    Example:
+        >>> import tempfile, torch
+        >>> import torch.distributed.checkpoint as dcp
+        >>> from downslope.torch import SGD, load_planner
+        >>> model = torch.nn.Linear(2, 1)
+        >>> theirs = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        >>> model(torch.ones(2)).sum().backward(); theirs.step()
+        >>> ours = SGD(model.parameters(), lr=0.1, momentum=0.9)
+        >>> ours.step()  # which allocates the velocities to be filled; get_optimizer_state_dict does it by itself
+        >>> state = {"optimizer": ours.state_dict()}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = dcp.save({"optimizer": theirs.state_dict()}, checkpoint_id=folder, no_dist=True)
+        ...     dcp.load(state, checkpoint_id=folder, planner=load_planner(), no_dist=True)
+        >>> ours.load_state_dict(state["optimizer"])
+        >>> ours.state[model.weight]["momentum_buffer"]
+        tensor([[1., 1.]])
+    """
+    return _class_of_planners()()
+
+
+_OPTIONAL = frozenset({"param_names", keys.GIVEN})
+"""Keys that a checkpoint of ours may lack, too: of parameters without names, or of an earlier version."""
+
+
+@cache
+def _class_of_planners() -> type:
+    # not at the top: importing it takes longer than all the rest, and few need it
+    from torch.distributed.checkpoint._nested_dict import flatten_state_dict
+    from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+
+    class LoadPlanner(DefaultLoadPlanner):
+        """torch's planner, but for what our groups have beyond those of torch.optim.SGD."""
+
+        def set_up_planner(self, state_dict: Any, metadata: Any = None, is_coordinator: bool = False) -> None:
+            """Leave out of the state what is ours alone and not in the checkpoint."""
+            known = {} if metadata is None else metadata.state_dict_metadata
+            _, paths = flatten_state_dict(state_dict)
+            for name, path in paths.items():
+                if name not in known:
+                    _leave_out(state_dict, path, known)
+            super().set_up_planner(state_dict, metadata, is_coordinator)
+
+    return LoadPlanner
+
+
+@cache
+def _keys_of_ours() -> frozenset[str]:
+    """Return the keys of our groups that torch.optim.SGD's lack, or lack where it was made without names."""
+    ours = (*keys.HYPERPARAMETERS, *map(keys.schedule_key, keys.SCHEDULABLE), *keys.REFERENCES, keys.GIVEN)
+    own = {*ours, "rounding", "step", "skipped", "param_names"}
+    return frozenset(own - {*torch.optim.SGD([torch.zeros(1)]).param_groups[0]})
+
+
+def _leave_out(state_dict: Any, path: tuple[Any, ...], saved: Container[str]) -> None:
+    """Take one of our own keys, at a path that the checkpoint lacks, out of a group of a nested state."""
+    if "param_groups" not in path:
+        return
+    place = path.index("param_groups") + 2
+    home = path[:place]
+    is_of_torch = ".".join(map(str, (*home, "step"))) not in saved
+    if len(path) > place and path[place] in (_keys_of_ours() if is_of_torch else _OPTIONAL):
+        group: Any = state_dict
+        for part in home:
+            group = group[part]
+        group.pop(path[place], None)

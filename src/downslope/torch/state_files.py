@@ -28,7 +28,6 @@ from downslope.core.tables import Source, decode_schedule
 from downslope.systems.from_system import settings_from_convention
 from downslope.systems.table import find_convention
 from downslope.torch import groups as keys
-from downslope.torch.beyond_settings import within_settings
 from downslope.torch.state import is_group_of_sgd
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
@@ -304,12 +303,7 @@ def _velocity(path: Path, name: str, entry: Any, key: str, notes: list[str], *, 
 
 
 def as_array(tensor: Any, name: str, notes: list[str]) -> Any:
-    """Return a tensor as a NumPy array, bfloat16 as the same numbers in float32.
-
-    Args:
-        tensor: The tensor.
-        name: For messages.
-        notes: Is added to where the format changes.
+    """Return a tensor as a NumPy array, bfloat16 as the same numbers in float32, of which a note is added.
 
     Raises:
         StateError: If it is no dense tensor of floating or complex numbers.
@@ -337,12 +331,7 @@ def _kind(value: Any) -> str:
 
 
 def settings_of_group(path: Path, group: Mapping[str, Any], convention: str) -> Settings:
-    """Return the settings of a saved parameter group, ours or another system's.
-
-    Args:
-        path: Where it is from, for messages.
-        group: The group.
-        convention: Whose arguments it holds.
+    """Return the settings of a saved parameter group with the arguments of a convention, ours or another system's.
 
     Raises:
         SettingsError: If they are not allowed.
@@ -354,7 +343,7 @@ def settings_of_group(path: Path, group: Mapping[str, Any], convention: str) -> 
             for name in keys.SCHEDULABLE:
                 if isinstance(table := group.get(keys.schedule_key(name)), Mapping):
                     values[name] = decode_schedule(table, Source(str(path)), ("param_groups", name))
-            inside, _ = within_settings(
+            inside, _ = keys.within_settings(
                 values
             )  # of what is no effect (dampening without momentum), and what is too much
             if inside["momentum"] != values["momentum"]:

@@ -1,43 +1,60 @@
-"""The plan of a step: which tensors it moves, which of them the compiled kernel takes, and whether that still holds.
+"""The plan of a step, and how far it may be trusted: which tensors a step moves, and whether that still holds.
 
-What lives here: every check that must hold before memory is handed to the kernel. Those that cannot change while
-nothing is replaced are made once, when the plan is made; what may be replaced between two steps (gradients, storages,
-velocities, the groups themselves) is compared each time, in C++. What does not: the arithmetic, and how tensors that
-the kernel cannot take are stepped (`affine.py`).
+A plan is made of tensors that were checked one by one. What cannot change while nothing is replaced is checked once;
+what may be replaced between two steps (gradients, storages, velocities, values in the groups) is compared each time,
+in C++ (csrc/bind_plan.cpp). A step goes the first of three ways that it can:
+
+      |   where somebody watches operations: torch's own, one by one, and no plan
+      v
+    repeat it     a REPEATABLE plan, no factor on the gradients: one call of the kernel compares and steps
+      |
+      |   a value was replaced; a gradient is not finite, or is to be clipped: nothing was done
+      v
+    check it      the same parameters in the same groups, the same choices in these, gradients where there were some,
+      |           all memory where it was and as it was: the kernel steps, torch's operations what it does not take
+      |
+      |   something is another, or the plan was for ONCE
+      v
+    plan it       every tensor is looked at, velocities are allocated; then as above
+
+    PlanState      the next step    because the plan has
+    ONCE           plan it          a first gradient, a tensor as momentum, shared memory, or no kernel behind it
+    CHECKED        check it         parameters for torch's operations, or was not stepped yet without a factor
+    REPEATABLE     repeat it        parameters for the kernel alone, whose last step had no factor
+
+A plan begins as ONCE or CHECKED. A step of the kernel without a factor on the gradients lifts it to the highest state
+that it may reach, one with a factor leaves it CHECKED: its coefficients are no other step's.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
+from enum import Enum
 from itertools import chain
-from math import inf, sqrt
 from operator import attrgetter, is_, itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from downslope.core.errors import ImplementationError, SettingsError
-from downslope.core.rule import StepScalars, sgd_rule
+from downslope.core.rule import StepScalars
 from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import FORMATS, ROUNDINGS, six_coefficients
-from downslope.kernel.random_bits import random_bits, step_key
+from downslope.kernel.random_bits import step_key
 from downslope.torch import groups as keys
-from downslope.torch.shared_memory import LostMemoryError, mark_shared, span_of, step_in_order
-from downslope.torch.tensors import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part, repeated
-from downslope.torch.update import COMPENSATION, Part, Rounded, Rounding, apply_parts, first_element
+from downslope.torch.options import StepOptions, rounding_of, velocity_dtype_of
+from downslope.torch.shared_tensors import LostMemoryError, mark_shared, span_of
+from downslope.torch.tensors import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part
+from downslope.torch.update import COMPENSATION, VELOCITY, Entry, Scalars, apply, first_element
 
-if TYPE_CHECKING:
-    from downslope.torch.sgd import SGD
-
-
-VELOCITY = "momentum_buffer"
-"""The velocity's key in a parameter's state: torch.optim.SGD's own, so that states are exchanged as they are."""
-
-Scalars = tuple[Sequence[StepScalars], Sequence[StepScalars]]
-"""By group: the scalars of all parameters but those at their first gradient, and of these."""
+Groups = Sequence[dict[str, Any]]
+State = MutableMapping[Tensor, Any]
+"""An optimizer's `param_groups`, and its `state`."""
 
 _NAMES = (LOCAL, SPEC, VELOCITY, COMPENSATION)
 _WATCHED: list[tuple[str, str | None]] = [
@@ -49,145 +66,136 @@ _WATCHED: list[tuple[str, str | None]] = [
 schedule, a plan holds; and where there are no schedules, a step's coefficients are those of the last one."""
 _WORTH_THREADS = 1 << 17
 """Elements below which a step is done by one thread, and need not know how many there are."""
+_SMALL_FACTOR = 2.0**-64
+"""Factor on the gradients below which they are multiplied first: times lr it could leave float32's range; and a factor
+of 0, from a norm of inf, must make NaN of inf."""
 
 _get_params, _get_grad = itemgetter("params"), attrgetter("grad")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One parameter that has a gradient, as a step sees it.
+class PlanState(Enum):
+    """How far a plan may be trusted at the next step; see the top of this file."""
 
-    Attributes:
-        group: Its group's index.
-        position: Its own index among all parameters.
-        is_first: Whether this is its first gradient.
-        param: The parameter.
-        velocity: Its velocity, or None.
-        compensation: What its rounding dropped so far, or None.
-        rounding: How it is rounded.
-        shares_memory: Whether one of its tensors is a piece of another that the step writes.
-    """
+    ONCE = 0
+    CHECKED = 1
+    REPEATABLE = 2
 
-    group: int
-    position: int
-    is_first: bool
-    param: Tensor
-    velocity: Tensor | None
-    compensation: Tensor | None = None
-    rounding: Rounding = "nearest"
-    shares_memory: bool = False
+
+ONCE, CHECKED, REPEATABLE = PlanState.ONCE, PlanState.CHECKED, PlanState.REPEATABLE
 
 
 class StepPlan:
     """The tensors of an optimizer's steps, while nothing but values changes.
 
-    Args:
-        optimizer: The optimizer, velocities allocated.
-        entries: Every parameter that has a gradient, in the order of the groups.
-
     Attributes:
-        entries: As given.
+        entries: Every parameter that has a gradient, in the order of the groups.
         rest: Those that the kernel does not take, and that have elements.
-        may_repeat: Whether the last step may be repeated.
-        is_whole: Whether the kernel has all of each tensor, not a shard of it.
-        keeps_coefficients: Whether the next step's coefficients are the last one's, if no value in a group is replaced.
+        has_kernel: Whether there are others, that it takes.
+        state: How far the plan may be trusted.
     """
 
-    def __init__(self, optimizer: SGD, entries: Sequence[Entry]) -> None:
-        """Check every tensor, and hand those that the kernel can take to it."""
-        self.entries = entries = looked_at(optimizer, entries, grads_of(entry.param for entry in entries))
-        self._choices = _choices(optimizer.param_groups)
-        # a first gradient comes once: after that step its scalars are others
-        self._lasts = not any(entry.is_first and entry.velocity is not None for entry in entries)
-        # a momentum that is a tensor may change in place, from 0 to what needs velocities
-        self._lasts &= not any(isinstance(group["momentum"], Tensor) for group in optimizer.param_groups)
-        self._lasts &= not any(entry.shares_memory for entry in entries)  # whose gradients may come to lie apart
-        native = None if optimizer.defaults["differentiable"] or EXCHANGE is None else load_native()
-        self.rest: list[Entry] = []
-        inside: list[Entry] = []
-        twice = repeated(entry.param for entry in entries)
-        for entry in entries:
-            group = optimizer.param_groups[entry.group]
-            alone = id(entry.param) not in twice and not entry.shares_memory
-            taken = native is not None and kernel_is_wanted(group) and alone and takes(entry)
-            if entry.param.numel():
-                check_fused(group, entry, taken=taken)
-                (inside if taken else self.rest).append(entry)
+    def __init__(self, groups: Groups, state: State, entries: Sequence[Entry], *, differentiable: bool) -> None:
+        """Check every tensor, velocities allocated, and hand those that the kernel can take to it."""
+        self.entries = entries = looked_at(groups, entries, grads_of(entry.param for entry in entries))
+        self._choices = _choices(groups)
+        native = None if differentiable or EXCHANGE is None else load_native()
+        inside = [entry for entry in entries if takes(native, groups, entry, entry.param.grad)]
+        asked = {id(entry.param) for entry in inside}
+        self.rest = [entry for entry in entries if id(entry.param) not in asked and entry.param.numel()]
+        lasts = native is not None and not (
+            any(isinstance(group["momentum"], Tensor) for group in groups)  # from 0 it may change to ask for velocities
+            or any(entry.shares_memory for entry in entries)  # gradients may come to lie apart
+            or any(entry.is_first and entry.velocity is not None for entry in entries)  # whose scalars are others
+        )
+        self._limit = ONCE if not lasts else CHECKED if self.rest or not inside else REPEATABLE
+        self.state = CHECKED if lasts else ONCE
+
+        self.has_kernel = bool(inside)
+        self._is_whole = not any(is_distributed(entry.param) for entry in inside)  # else this process has shards
+        self._draws = any(entry.rounding == "stochastic" for entry in inside)
         self._kinds = sorted({(entry.group, entry.is_first) for entry in inside})
-        self._native = None
-        self._has_rows, self.is_whole = bool(inside), not any(is_distributed(entry.param) for entry in inside)
+        self._coefficients: tuple[list[StepScalars], list[float]] = ([], [])
+        self._is_constant = False  # whether the next step's coefficients are the last one's, if nothing is replaced
+        self._native: Any = None
         if native is not None:
-            rows = [_row(entry, self._kinds.index((entry.group, entry.is_first)), optimizer.state) for entry in inside]
-            rows += [_row(entry, None, optimizer.state) for entry in self.rest if self._lasts and _is_known(entry)]
+            rows = [_row(entry, self._kinds.index((entry.group, entry.is_first)), state) for entry in inside]
+            rows += [_row(entry, None, state) for entry in self.rest if lasts and _is_known(entry)]
             self._native = native.Plan(rows, EXCHANGE, Tensor, _NAMES)
-            self._native.watch(
-                optimizer.param_groups, optimizer.state, _WATCHED, torch._C._increment_version, _written(inside)
-            )
+            self._native.watch(groups, state, _WATCHED, torch._C._increment_version, _written(inside))
             self._native.refresh()
         self._is_large = self._native is not None and self._native.elements() > _WORTH_THREADS
         # parameters whose gradient must still be there, or still be missing, and that the kernel does not ask itself
-        asked = {id(entry.param) for entry in inside}
         live = {id(entry.param) for entry in self.rest}
-        params = chain.from_iterable(map(_get_params, optimizer.param_groups))
+        params = chain.from_iterable(map(_get_params, groups))
         self._others = [param for param in params if id(param) not in asked and param.numel()]
         self._others_live = [id(param) in live for param in self._others]
         self._rest_buffers = [
-            (optimizer.state[entry.param], key, buffer)
+            (state[entry.param], key, buffer)
             for entry in self.rest
             for key, buffer in ((VELOCITY, entry.velocity), (COMPENSATION, entry.compensation))
             if buffer is not None
         ]
-        self._coefficients: tuple[list[StepScalars], list[float]] = ([], [])
-        self.may_repeat = self._is_constant = False
-        self.keeps_coefficients = False
-        self._draws = any(entry.rounding == "stochastic" for entry in inside)
 
-    @property
-    def has_kernel(self) -> bool:
-        """Whether there is anything in it that the kernel takes."""
-        return self._has_rows
+    def repeat(
+        self, groups: Groups, state: State, options: StepOptions, read_scalars: Callable[[], list[StepScalars]]
+    ) -> float | None:
+        """Take a whole step of a REPEATABLE plan in one call, if nothing is new but gradients and scheduled values.
 
-    def is_current(self, optimizer: SGD) -> bool:
+        Returns:
+            The gradients' sum of squares, 0 if `options` do not ask for it; None if nothing was done but to write what
+            schedules say into the groups.
+        """
+        if (self._others and any(param.grad is not None for param in self._others)) or (
+            options.asks and not self._is_whole
+        ):
+            return None
+        coefficients = None
+        if not self._is_constant:
+            if not self._native.groups_hold(groups, state):  # whose scalars would not be the plan's
+                return None
+            coefficients = self._coefficients_of(scaled(groups, read_scalars(), 1.0))
+        if self._is_large:
+            use_threads()
+        key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
+        return self._native.repeat(groups, state, key, coefficients, options.asks, options.largest_norm)
+
+    def is_current(self, groups: Groups, state: State) -> bool:
         """Whether the plan still holds, and has taken up the gradients of this step."""
-        native = self._native
         return (
-            self._lasts
-            and native is not None
-            and self.holds_groups(optimizer)
-            and (native.values_hold() or self._choices == _choices(optimizer.param_groups))
+            self.state is not ONCE
+            and self._native.groups_hold(groups, state)
+            and (self._native.values_hold() or self._choices == _choices(groups))
             and [param.grad is not None for param in self._others] == self._others_live
             and all(state.get(key) is buffer for state, key, buffer in self._rest_buffers)
             and all(_get_grad(entry.param).layout == torch.strided for entry in self.rest)
-            and native.refresh()
+            and self._native.refresh()
         )
 
-    def holds_groups(self, optimizer: SGD) -> bool:
-        """Whether the same parameters are in the same groups, with the same tables of state."""
-        return self._native is not None and self._native.groups_hold(optimizer.param_groups, optimizer.state)
+    def take(
+        self, groups: Groups, state: State, options: StepOptions, scalars: list[StepScalars], factor: float
+    ) -> None:
+        """Take the step of a plan that was just made or checked, with a factor on every gradient."""
+        if factor < _SMALL_FACTOR:
+            step_by_torch(groups, state, options, self.entries, self.grads(), scalars, factor)
+            return
+        both = scaled(groups, scalars, factor)
+        if factor > 1.0:
+            for group, own in zip(groups, both[0], strict=True):
+                keys.check_coefficients(group, own)
+        if self.has_kernel:
+            key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
+            self._run_kernel(self._coefficients_of(both), key)
+            self._is_constant = all(map(_is_constant, groups))
+            if self.state is not ONCE:
+                self.state = self._limit if factor == 1.0 else CHECKED
+        if self.rest:
+            apply(groups, state, options, self.rest, grads_of(entry.param for entry in self.rest), both)
 
-    def repeat(self, optimizer: SGD, scalars: Scalars | None, *, asks: bool, largest_norm: float) -> float | None:
-        """Take the whole step, if nothing has changed but gradients and what schedules drive; else do nothing.
-
-        Args:
-            optimizer: The optimizer.
-            scalars: Those of parameters with and at their first gradient, each by group; None for the last step's.
-            asks: Whether to do nothing also where a gradient is not finite, or their norm is above `largest_norm`.
-            largest_norm: The largest norm of a step that is not clipped.
-
-        Returns:
-            The gradients' sum of squares, 0 if not asked for; None if nothing was done.
-        """
-        if self._others and any(param.grad is not None for param in self._others):
-            return None
+    def _run_kernel(self, coefficients: list[float], key: int) -> None:
         if self._is_large:
             use_threads()
-        native: Any = self._native
-        coefficients = None if scalars is None else self._coefficients_of(scalars)
-        key = self._key(optimizer) if self._draws else 0
-        squares = native.repeat(optimizer.param_groups, optimizer.state, key, coefficients, asks, largest_norm)
-        if squares is not None:
-            self.keeps_coefficients = self._is_constant
-        return squares
+        self._native.take_values()
+        self._native.step(coefficients, key)
 
     def grads(self) -> list[Tensor]:
         """Return the gradients of this step, in the order of `entries`."""
@@ -199,35 +207,15 @@ class StepPlan:
 
     def sum_of_squares(self) -> tuple[float, bool] | None:
         """Return the gradients' sum of squares and whether all are finite; None if the kernel has not got them all."""
-        if self._native is None or self.rest or not self.is_whole:
+        if self._native is None or self.rest or not self._is_whole:
             return None
         use_threads()
         return self._native.sum_of_squares()
-
-    def run_kernel(self, optimizer: SGD, scalars: Scalars, *, constant: bool, scaled: bool) -> None:
-        """Step every tensor that the kernel takes.
-
-        Args:
-            optimizer: The optimizer.
-            scalars: Those of parameters with and at their first gradient, each by group.
-            constant: Whether the groups' scalars stay the same as long as no value in a group is replaced.
-            scaled: Whether there is a factor on this step's gradients.
-        """
-        if self._native is not None and self._has_rows:
-            if self._is_large:
-                use_threads()
-            self._native.take_values()
-            self._native.step(self._coefficients_of(scalars), self._key(optimizer))
-            self.may_repeat = self._lasts and not self.rest
-            self._is_constant, self.keeps_coefficients = constant, constant and not scaled
 
     def let_go(self) -> None:
         """Forget the gradients, whose memory would otherwise live until the next step."""
         if self._native is not None:
             self._native.let_go()
-
-    def _key(self, optimizer: SGD) -> int:
-        return step_key(optimizer.rounding_seed, optimizer.step_count) if self._draws else 0
 
     def _coefficients_of(self, scalars: Scalars) -> list[float]:
         used = [scalars[is_first][group] for group, is_first in self._kinds]
@@ -238,48 +226,165 @@ class StepPlan:
         return flat
 
 
+def scaled(groups: Groups, scalars: list[StepScalars], factor: float) -> Scalars:
+    """Return a step's scalars with a factor on every gradient, for parameters with and at their first gradient."""
+    if factor != 1.0:
+        scalars = [replace(common, grad_scale=common.grad_scale * factor) for common in scalars]
+    return scalars, [
+        replace(common, dampening=0.0) if common.dampening and group["undampened_first_step"] else common
+        for group, common in zip(groups, scalars, strict=True)
+    ]
+
+
+def multiplied(grads: Sequence[Tensor], factor: float) -> tuple[Sequence[Tensor], float]:
+    """Return gradients and the factor on them; one that is too small for coefficients is multiplied in here."""
+    return ([grad * factor for grad in grads], 1.0) if factor < _SMALL_FACTOR else (grads, factor)
+
+
+def step_by_torch(
+    groups: Groups,
+    state: State,
+    options: StepOptions,
+    entries: Sequence[Entry],
+    grads: Sequence[Tensor],
+    scalars: list[StepScalars],
+    factor: float,
+    *,
+    one_by_one: bool = False,
+) -> None:
+    """Step all parameters by torch's operations, with a factor on every gradient; `one_by_one`: see `apply`."""
+    grads, factor = multiplied(grads, factor)
+    apply(groups, state, options, entries, grads, scaled(groups, scalars, factor), one_by_one=one_by_one)
+
+
+def _is_constant(group: Mapping[str, Any]) -> bool:
+    """Whether a group's scalars stay what they are until a value in it is replaced."""
+    return all(group[keys.schedule_key(name)] is None for name in keys.SCHEDULABLE) and not any(
+        isinstance(value, Tensor) for value in keys.values_of(group)
+    )
+
+
+# What a step sees of its parameters
+
+
 def grads_of(params: Iterable[Tensor]) -> list[Tensor]:
     """Return the gradients of parameters that all have one."""
     return list(map(_get_grad, params))
 
 
 def distinct_grads(pairs: Iterable[tuple[int, Tensor]]) -> list[Tensor]:
-    """Return the gradient of every parameter once: one that is given twice is stepped twice, and has one gradient.
-
-    Args:
-        pairs: (group's index, parameter).
-    """
+    """Return the gradient of every parameter of (group's index, parameter) once: one given twice has one gradient."""
     return grads_of({id(param): param for _, param in pairs}.values())
 
 
-def kernel_is_wanted(group: Mapping[str, Any]) -> bool:
-    """Return whether a group's steps go to the kernel: by default, unless `foreach` or `fused` chose another way."""
-    return group["fused"] or (group["foreach"] is None and group["fused"] is None)
+def entries_of(
+    groups: Groups,
+    state: State,
+    options: StepOptions,
+    homes: Iterable[tuple[int, Tensor, int]],
+    reserved: dict[int, Tensor],
+) -> list[Entry]:
+    """Return parameters as a step sees them; those at their first gradient get their velocities here.
+
+    `homes` are (group's index, parameter, its own index among all parameters). `reserved` velocities were made already;
+    those that are used are taken out.
+    """
+
+    def buffer(param: Tensor, key: str, dtype: torch.dtype) -> Tensor:
+        found = state[param].get(key) if param in state else None
+        if found is None:
+            found = reserved.pop(id(param), None) if key == VELOCITY else None
+            found = state[param][key] = _zeros(param, dtype) if found is None or found.dtype != dtype else found
+        return found
+
+    entries: list[Entry] = []
+    fresh: set[int] = set()
+    for index, param, position in homes:
+        group = groups[index]
+        if id(param) in fresh:  # given twice, and at its first gradient each time: torch keeps the last velocity
+            state[param].pop(VELOCITY, None)
+        is_new = _has_no_velocity(param, state)
+        velocity = compensation = None
+        if _has_momentum(group):  # without it, a velocity that is there from before stays untouched, as in torch
+            velocity = buffer(param, VELOCITY, velocity_dtype_of(param, options))
+        rounding = rounding_of(param, group["rounding"])
+        if rounding == "compensated":
+            compensation = buffer(param, COMPENSATION, param.dtype)
+        # Without momentum every gradient is undampened like a first one: torch then ignores dampening.
+        is_first = is_new or velocity is None
+        entries.append(Entry(index, position, is_first, param, velocity, compensation, rounding))
+        if is_first and velocity is not None:
+            fresh.add(id(param))
+    return entries
 
 
-def check_fused(group: Mapping[str, Any], entry: Entry, *, taken: bool) -> None:
-    """Raise `ImplementationError` if a group insists on the kernel for a parameter that it does not take."""
-    if group["fused"] and not taken:
-        raise ImplementationError(_not_taken(entry))
+def reserve_velocities(groups: Groups, state: State, options: StepOptions) -> dict[int, Tensor]:
+    """Return the memory of every velocity that a first gradient may ask for, by the id of its parameter.
+
+    A step within the backward pass makes velocities while gradients come and go. Each made between two gradients, they
+    would part the memory that these leave free, and C libraries (glibc before 2.38) do not give an aligned tensor the
+    place of one of its own size: a network of tensors below 32 MiB would then take more memory than with an ordinary
+    step. Made at once, they leave the gradients one place, which each takes in turn.
+    """
+    return {
+        id(param): _zeros(param, velocity_dtype_of(param, options))
+        for group in groups
+        if _has_momentum(group)
+        for param in group["params"]
+        if param.requires_grad and _has_no_velocity(param, state)
+    }
 
 
-def takes(entry: Entry) -> bool:
-    """Return whether the kernel can take a parameter, its gradient and what belongs to it; of DTensors, the shards."""
-    param, grad = entry.param, _get_grad(entry.param)
-    tensors = [param, grad, entry.velocity, entry.compensation]
-    if is_distributed(param) and not all(tensor is None or laid_out_alike(tensor, param) for tensor in tensors):
+def _has_momentum(group: Mapping[str, Any]) -> bool:
+    return keys.number("momentum", group["momentum"]) != 0 or group["momentum_schedule"] is not None
+
+
+def _has_no_velocity(param: Tensor, state: Mapping[Tensor, Any]) -> bool:
+    return param not in state or state[param].get(VELOCITY) is None
+
+
+def _zeros(param: Tensor, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):  # noqa: FBT003 -- one made in inference mode could not be written to later
+        return torch.zeros_like(param, dtype=dtype, requires_grad=False)
+
+
+# What the kernel takes
+
+
+def takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None) -> bool:
+    """Return whether the kernel takes a parameter with elements, by this gradient; of DTensors, it takes the shards.
+
+    Raises:
+        ImplementationError: If the parameter's group insists on it, and it does not.
+    """
+    group, param = groups[entry.group], entry.param
+    if not param.numel():
         return False
-    own, grad, velocity, compensation = (None if tensor is None else local_part(tensor) for tensor in tensors)
-    return type(grad) is Tensor and own is not None and fit(own, grad, velocity, compensation, entry.rounding)
+    # by default, unless `foreach` or `fused` chose another way
+    wanted = group["fused"] or (group["foreach"] is None and group["fused"] is None)
+    if native is not None and wanted and not entry.shares_memory:
+        tensors = [param, grad, entry.velocity, entry.compensation]
+        if not is_distributed(param) or all(tensor is None or laid_out_alike(tensor, param) for tensor in tensors):
+            own, grad, velocity, compensation = (None if tensor is None else local_part(tensor) for tensor in tensors)
+            if type(grad) is Tensor and own is not None and fit(own, grad, velocity, compensation, entry.rounding):
+                return True
+    if not group["fused"]:
+        return False
+    what = f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device})"
+    if entry.shares_memory:
+        raise ImplementationError(
+            f"{what} shares memory with its gradient, its velocity or another parameter. The order of operations "
+            "counts then, and the kernel has none. Clone what is shared, or leave fused None, and such parameters go "
+            "another way."
+        )
+    raise ImplementationError(
+        f"{what} is not for the kernel, which takes dense CPU tensors of {', '.join(FORMATS)}, their gradients in the "
+        "same layout. Leave fused None, and such parameters go another way."
+    )
 
 
-def looked_at(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry]:
+def looked_at(groups: Groups, entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry]:
     """Return the entries, those marked whose memory is another's too.
-
-    Args:
-        optimizer: The optimizer.
-        entries: The parameters of a step.
-        grads: Their gradients.
 
     Raises:
         SettingsError: If a tensor has lost its memory; with the parameter's name.
@@ -288,8 +393,8 @@ def looked_at(optimizer: SGD, entries: Sequence[Entry], grads: Sequence[Tensor])
         return mark_shared(entries, grads)
     except LostMemoryError as error:
         entry, lost = entries[error.index], error.tensor
-        before = sum(len(group["params"]) for group in optimizer.param_groups[: entry.group])
-        name = keys.parameter_name(optimizer.param_groups[entry.group], entry.group, entry.position - before)
+        before = sum(len(group["params"]) for group in groups[: entry.group])
+        name = keys.parameter_name(groups[entry.group], entry.group, entry.position - before)
         is_grad = lost is grads[error.index]
         what = name if lost is entry.param else f"the {'gradient' if is_grad else 'velocity'} of {name}"
         raise SettingsError(
@@ -307,11 +412,8 @@ def _is_known(entry: Entry) -> bool:
     )
 
 
-def _row(entry: Entry, kind: int | None, state: Mapping[Tensor, Any]) -> tuple[Any, ...]:
-    """Return what the kernel's plan is told of a parameter, which it only watches if it has no kind.
-
-    See csrc/bind_plan.cpp.
-    """
+def _row(entry: Entry, kind: int | None, state: State) -> tuple[Any, ...]:
+    """Return what the kernel's plan is told of a parameter, which it only watches if it has no kind."""
     param = entry.param
     has_state = entry.velocity is not None or entry.compensation is not None
     return (
@@ -333,187 +435,32 @@ def _written(entries: Sequence[Entry]) -> list[Tensor]:
     return tensors + [local_part(tensor) for tensor in tensors if is_distributed(tensor)]
 
 
-def _not_taken(entry: Entry) -> str:
-    param = entry.param
-    if entry.shares_memory:
-        return (
-            f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device}) shares memory "
-            "with its gradient, its velocity or another parameter. The order of operations counts then, and the kernel "
-            "has none. Clone what is shared, or leave fused None, and such parameters go another way."
-        )
-    return (
-        f"`fused=True`: a parameter of shape {tuple(param.shape)} ({param.dtype}, on {param.device}) is not for the "
-        f"kernel, which takes dense CPU tensors of {', '.join(FORMATS)}, their gradients in the same layout. "
-        "Leave fused None, and such parameters go another way."
-    )
-
-
-def _choices(groups: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+def _choices(groups: Groups) -> list[tuple[Any, ...]]:
     """Return what in the groups decides who has a velocity and which way a step takes."""
     return [
         (g["momentum"] == 0, g["momentum_schedule"] is None, g["foreach"], g["fused"], g["rounding"]) for g in groups
     ]
 
 
-# Carrying a planned step out
+# Locks by which a second thread's step begins where the first one's ends
 
-SMALL_SCALE = 2.0**-64
+_locks: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def carry_out(optimizer: SGD, plan: StepPlan, scalars: list[StepScalars], grad_scale: float) -> None:
-    """Take one step.
+def new_lock() -> Any:
+    """Return a lock that a thread may take again while it has it, and that a forked process finds open.
 
-    Args:
-        optimizer: The optimizer.
-        plan: The plan of this step.
-        scalars: By group, of all parameters but those at their first gradient.
-        grad_scale: Factor on every gradient.
+    A fork copies a lock as it is, but not the thread that holds it: nobody would ever open it in the child.
     """
-    if grad_scale < SMALL_SCALE:
-        # Times lr it could leave float32's range; and a factor of 0, from a norm of inf, must make NaN of inf.
-        grads = [grad * grad_scale for grad in plan.grads()]
-        apply(optimizer, plan.entries, grads, (scalars, at_first(optimizer, scalars)))
-        return
-    both = scaled(optimizer, scalars, grad_scale)
-    if grad_scale > 1.0:
-        for group, own in zip(optimizer.param_groups, both[0], strict=True):
-            keys.check_coefficients(group, own)
-    constant = all(map(is_constant, optimizer.param_groups))
-    plan.run_kernel(optimizer, both, constant=constant, scaled=grad_scale != 1.0)
-    if plan.rest:
-        apply(optimizer, plan.rest, grads_of(entry.param for entry in plan.rest), both)
+    lock = threading.RLock()
+    _locks.add(lock)
+    return lock
 
 
-def repeat(optimizer: SGD, plan: StepPlan) -> bool:
-    """Take the whole step in one call of the kernel, if it is the last one again but for gradients and schedules.
-
-    That is most steps of most trainings. Where anything else has changed, a gradient is not finite, or is to be
-    clipped, nothing is done but to write what schedules say into the groups.
-
-    Args:
-        optimizer: The optimizer.
-        plan: The plan of an earlier step.
-
-    Returns:
-        Whether the step was taken.
-    """
-    shared = optimizer.shared
-    clip_norm = shared["clip_norm"]
-    asks = clip_norm is not None or shared["on_nonfinite"] != "ignore"
-    if not plan.may_repeat or (asks and not plan.is_whole):  # a process has but its shards of the gradients
-        return False
-    both = None
-    if not plan.keeps_coefficients:
-        if not plan.holds_groups(optimizer):  # whose scalars would be no longer those of the plan's
-            return False
-        both = scaled(optimizer, optimizer.step_scalars(), 1.0)
-    squares = plan.repeat(optimizer, both, asks=asks, largest_norm=inf if clip_norm is None else clip_norm)
-    if squares is None:
-        return False
-    if asks:
-        shared["grad_norm"] = sqrt(squares)
-    for group in optimizer.param_groups:  # by hand: `count_step`, without a call
-        group["step"] += 1
-    return True
+def _open_all() -> None:
+    for lock in list(_locks):
+        lock._at_fork_reinit()
 
 
-def scaled(optimizer: SGD, scalars: list[StepScalars], grad_scale: float) -> Scalars:
-    """Return a step's scalars with a factor on every gradient, for parameters with and at their first gradient."""
-    if grad_scale != 1.0:
-        scalars = [replace(common, grad_scale=common.grad_scale * grad_scale) for common in scalars]
-    return scalars, at_first(optimizer, scalars)
-
-
-def at_first(optimizer: SGD, scalars: list[StepScalars]) -> list[StepScalars]:
-    """Return the scalars of parameters at their first gradient, by group."""
-    return [
-        replace(common, dampening=0.0) if common.dampening and group["undampened_first_step"] else common
-        for group, common in zip(optimizer.param_groups, scalars, strict=True)
-    ]
-
-
-def is_constant(group: Mapping[str, Any]) -> bool:
-    """Whether a group's scalars stay what they are until a value in it is replaced."""
-    return all(group[keys.schedule_key(name)] is None for name in keys.SCHEDULABLE) and not any(
-        isinstance(value, Tensor) for value in keys.values_of(group)
-    )
-
-
-def apply(
-    optimizer: SGD,
-    entries: Sequence[Entry],
-    grads: Sequence[Tensor],
-    scalars: Scalars,
-    *,
-    one_by_one: bool = False,
-) -> None:
-    """Step parameters by torch's own operations.
-
-    Args:
-        optimizer: The optimizer.
-        entries: The parameters.
-        grads: Their gradients.
-        scalars: Those of parameters with and at their first gradient, each by group.
-        one_by_one: Whether to leave out multi-tensor operations, unless a group's `foreach` asks for them.
-    """
-    # what is given twice is stepped twice, one after the other
-    in_turn = bool(repeated(param for group in optimizer.param_groups for param in group["params"]))
-    differentiable = optimizer.defaults["differentiable"]
-    parts: defaultdict[tuple[int, bool], list[Part]] = defaultdict(list)
-    for entry, grad in zip(entries, grads, strict=True):
-        if type(grad) is Tensor and grad._is_zerotensor():  # whose multiples cannot be added to
-            grad = torch.zeros(grad.shape, dtype=grad.dtype, device=grad.device)  # noqa: PLW2901
-        part = Part(entry.param, grad, entry.velocity, rounded_in_step(optimizer, entry))
-        if is_distributed(entry.param) and not differentiable:
-            part = _local(part)
-        if entry.shares_memory and not differentiable:
-            with torch.no_grad():
-                step_in_order(part, scalars[entry.is_first][entry.group])
-            continue
-        parts[entry.group, entry.is_first].append(part)
-    with torch.set_grad_enabled(differentiable):
-        for (group, is_first), same in parts.items():
-            own = scalars[is_first][group]
-            if differentiable:
-                _apply_differentiably(optimizer, same, own)
-            else:
-                foreach = optimizer.param_groups[group]["foreach"]
-                apply_parts(same, own, multi_tensor=not in_turn and (not one_by_one if foreach is None else foreach))
-
-
-def rounded_in_step(optimizer: SGD, entry: Entry) -> Rounded | None:
-    """Return how a parameter is rounded in the present step; None for to nearest."""
-    if entry.rounding == "nearest":
-        return None
-    if entry.rounding == "compensated":
-        return Rounded(entry.compensation)
-    key = random_bits(step_key(optimizer.rounding_seed, optimizer.step_count), entry.position)
-    return Rounded(None, key, first_element(entry.param))
-
-
-def _local(part: Part) -> Part:
-    """Return the parts that lie in this process of a parameter's DTensors: a step is element by element.
-
-    A gradient that is laid out otherwise, such as one not yet summed, is first brought into the parameter's layout.
-    """
-    param, grad = part.param, part.grad
-    if not laid_out_alike(grad, param):
-        spec = getattr(param, SPEC)
-        grad = grad.redistribute(spec.mesh, spec.placements)  # type: ignore[operator]
-    rounded = part.rounded
-    if rounded is not None and rounded.compensation is not None:
-        rounded = replace(rounded, compensation=local_part(rounded.compensation))
-    torch._C._increment_version([param] if part.velocity is None else [param, part.velocity])
-    velocity = None if part.velocity is None else local_part(part.velocity)
-    return Part(local_part(param), local_part(grad), velocity, rounded)
-
-
-def _apply_differentiably(optimizer: SGD, parts: list[Part], scalars: StepScalars) -> None:
-    for part in parts:
-        param, velocity = part.param, part.velocity
-        before = torch.zeros_like(param) if velocity is None else velocity
-        # of a copy: autograd keeps what a tensor multiplies, and param is changed in place
-        delta, after = sgd_rule(param.clone(), part.grad, before, scalars)
-        param.add_(delta)
-        if velocity is not None:
-            optimizer.state[param][VELOCITY] = after
+if hasattr(os, "register_at_fork"):  # where processes fork
+    os.register_at_fork(after_in_child=_open_all)

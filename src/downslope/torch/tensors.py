@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _get_function_stack_at, _len_torch_dispatch_stack, _len_torch_function_stack
+from torch._C._functorch import peek_interpreter_stack
+from torch.autograd import forward_ad
 from torch.nn import Parameter
+from torch.utils._device import DeviceContext
 
 from downslope.kernel import load_native
 from downslope.kernel.coefficients import ROUNDINGS
 from downslope.kernel.marks import teach_marks
-from downslope.torch.watched import is_watched
-
-# Methods of torch's optimizer, called without the wrapper that loads torch's compiler at their first call.
-
-
-def without_compiler(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a bound method of torch's ``Optimizer`` as it is written, unless the compiler is loaded already.
-
-    Args:
-        method: The bound method.
-
-    Example:
-        >>> import torch
-        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.5)
-        >>> without_compiler(optimizer.state_dict)() == optimizer.state_dict()
-        True
-    """
-    plain = getattr(method, "__wrapped__", None)
-    if plain is None or "torch._dynamo" in sys.modules:
-        return method
-    return functools.partial(plain, getattr(method, "__self__", None))
-
 
 teach_marks()
 
@@ -82,12 +63,7 @@ def fit(
 ) -> bool:
     """Whether the kernel can take a parameter's tensors: plain, dense, on the CPU, of one layout, and nobody watches.
 
-    Args:
-        param: Parameter, or its local part, like the others.
-        grad: Its gradient.
-        velocity: Its velocity, or None.
-        compensation: What rounding dropped so far, or None.
-        rounding: The way of rounding; see `downslope.kernel.coefficients.ROUNDINGS`.
+    Of DTensors, give the local parts.
     """
     native: Any = load_native()
     if native is None or EXCHANGE is None or is_watched():
@@ -101,3 +77,24 @@ def fit(
 def is_readable(tensor: Tensor) -> bool:
     """Whether the kernel can read a tensor by itself: plain and dense, on the CPU, in a format that it knows."""
     return fit(tensor, tensor, None, None) if tensor.layout == torch.strided else False
+
+
+def is_watched() -> bool:
+    """Whether somebody watches operations on tensors: a mode, a graph being made, a transform, forward differentiation.
+
+    The compiled kernel writes to memory behind torch's back. Whoever records operations (``make_fx``), counts them,
+    gives tensors no memory (``FakeTensorMode``), maps them (``torch.func.vmap``) or carries tangents along would not
+    see a step.
+    """
+    return bool(
+        _len_torch_dispatch_stack()
+        or peek_interpreter_stack() is not None
+        or (_len_torch_function_stack() and _has_function_mode())
+        or forward_ad._current_level >= 0
+    )
+
+
+def _has_function_mode() -> bool:
+    """Whether there is a TorchFunctionMode that does more than to choose the device of new tensors."""
+    modes = map(_get_function_stack_at, range(_len_torch_function_stack()))
+    return any(type(mode) is not DeviceContext for mode in modes)

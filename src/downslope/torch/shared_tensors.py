@@ -2,26 +2,20 @@
 
 Two parameters on one storage, a gradient that is a piece of its parameter, a velocity that somebody set to the gradient
 itself: what comes of a step then depends on the order of its operations. torch.optim.SGD's loop on a CPU has one, and
-it is taken here operation by operation, so that the numbers are those (and where torch refuses, so does this).
+it is taken operation by operation (`update.py`), so that the numbers are those (and where torch refuses, so do we).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
 from downslope.torch.tensors import local_part
-from downslope.torch.update import add_rounded
-
-if TYPE_CHECKING:
-    from downslope.core.rule import StepScalars
-    from downslope.torch.step import Entry
-    from downslope.torch.update import Part
+from downslope.torch.update import Entry
 
 _PLAIN = frozenset({Tensor, Parameter})
 _LOWEST = 1 << 32
@@ -32,11 +26,7 @@ Span = tuple[int, int]
 
 
 def span_of(tensor: Tensor) -> Span | None:
-    """Return a tensor's memory; None if it cannot be told, as of a subclass that may have none of its own.
-
-    Args:
-        tensor: Any tensor; of a DTensor, the part that lies here.
-    """
+    """Return a tensor's memory, of a DTensor the part that lies here; None if it cannot be told, as of a subclass."""
     if type(tensor) not in _PLAIN:
         tensor = local_part(tensor)
         if type(tensor) not in _PLAIN:
@@ -58,9 +48,7 @@ def span_of(tensor: Tensor) -> Span | None:
 def mark_shared(entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry]:
     """Return the entries, those marked that share memory with what a step writes: another's, or their own.
 
-    Args:
-        entries: The parameters of a step.
-        grads: Their gradients, which are only read: that two are one tensor is no matter.
+    Gradients are only read: that two are one tensor is no matter.
 
     Raises:
         LostMemoryError: If a tensor has elements and no memory.
@@ -70,10 +58,10 @@ def mark_shared(entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry
         for place, tensor in enumerate((entry.param, entry.velocity, entry.compensation, grad)):
             if tensor is None or (span := span_of(tensor)) is None:
                 continue
-            if span[0] >= _LOWEST:
-                blocks.append((*span, index, place < 3))
-            elif has_lost_memory(tensor):
+            if span[0] < _LOWEST and _has_lost_memory(tensor):
                 raise LostMemoryError(index, tensor)
+            if span[1]:
+                blocks.append((*span, index, place < 3))
     shared = _find_shared(blocks)
     if not shared:
         return list(entries)
@@ -81,58 +69,22 @@ def mark_shared(entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry
 
 
 def _find_shared(blocks: list[tuple[int, int, int, bool]]) -> set[int]:
-    """Return the indices whose blocks (begin, end, index, is written) hang together with another block, one written."""
+    """Return the indices whose blocks (begin, end, index, is written) touch another block, one of them written."""
     shared: set[int] = set()
-    together: set[int] = set()
+    touching: set[int] = set()
     count, end, has_written = 0, 0, False
     for begin, stop, index, is_written in sorted(blocks):
         if begin >= end:
             if count > 1 and has_written:
-                shared |= together
-            together, count, has_written = set(), 0, False
-        together.add(index)
+                shared |= touching
+            touching, count, has_written = set(), 0, False
+        touching.add(index)
         count, end, has_written = count + 1, max(end, stop), has_written or is_written
-    return shared | together if count > 1 and has_written else shared
-
-
-def step_in_order(part: Part, scalars: StepScalars) -> None:
-    """Step one parameter by the operations of torch.optim.SGD's loop, in their order.
-
-    Args:
-        part: Its tensors, each of which may be a piece of another.
-        scalars: The scalars of the step.
-    """
-    param, grad, velocity = part.param, part.grad, part.velocity
-    if scalars.grad_scale != 1.0:
-        grad = -grad if scalars.grad_scale == -1.0 else grad * scalars.grad_scale
-    if scalars.coupled_decay:
-        grad = grad.add(param, alpha=scalars.coupled_decay)
-    decay = param * scalars.decoupled_decay if scalars.decoupled_decay else None
-    factor = scalars.grad_in
-    if velocity is not None:
-        velocity.mul_(scalars.momentum).add_(grad, alpha=(1 - scalars.dampening) * factor)
-        if not scalars.nesterov:
-            grad, factor = velocity, 1.0
-        else:
-            grad = (grad if factor == 1.0 else grad * factor).add(velocity, alpha=scalars.momentum)
-            factor = 1.0
-    rate = -scalars.velocity_out * factor
-    if part.rounded is not None:
-        delta = rate * grad.float()
-        add_rounded(param, delta if decay is None else delta - decay.float(), part.rounded)
-        return
-    param.add_(grad, alpha=rate)
-    if decay is not None:
-        param.sub_(decay)
+    return shared | touching if count > 1 and has_written else shared
 
 
 class LostMemoryError(Exception):
-    """A tensor of a step whose elements lie outside of its storage.
-
-    Attributes:
-        index: Of its entry.
-        tensor: The tensor.
-    """
+    """A tensor of a step, of the entry `index`, whose elements lie outside of its storage."""
 
     def __init__(self, index: int, tensor: Tensor) -> None:
         """Take note of which it is."""
@@ -140,7 +92,7 @@ class LostMemoryError(Exception):
         self.index, self.tensor = index, tensor
 
 
-def has_lost_memory(tensor: Tensor) -> bool:
+def _has_lost_memory(tensor: Tensor) -> bool:
     """Whether a CPU tensor's elements lie outside of its storage, as when that was resized to 0.
 
     torch reads and writes them all the same, and the process ends.
