@@ -18,7 +18,7 @@ from downslope.recipe.schema import Recipe
 from downslope.training.folder.names import CHECKPOINTS, FACTS, RECIPE, read_recipe
 from downslope.training.folder.neighbouring import holds_run, run_around
 from downslope.training.folder.trust import check_trust
-from downslope.training.workers.rank import PlaceError, find_place
+from downslope.training.workers.rendezvous import RendezvousError, find_rendezvous
 
 _BESIDE = (FACTS, CHECKPOINTS, "log.jsonl", "events.jsonl")
 """What lies beside a recipe that is a run's."""
@@ -72,8 +72,8 @@ def find_trusted_run(given: str | Path, *, trust: bool) -> Path:
 def _is_first() -> bool:
     """Return whether this process is to ask: of several workers the first, since the others' homes may be elsewhere."""
     try:
-        place = find_place()
-    except PlaceError:
+        place = find_rendezvous()
+    except RendezvousError:
         return True
     return place is None or place.rank == 0
 

@@ -100,7 +100,7 @@ class Waiting(Struct):
 
 
 class Mishaps(Struct, forbid_unknown_fields=True):
-    """State of a `MishapRecord`; a checkpoint of an earlier version has none."""
+    """State of a `BadStepRecord`; a checkpoint of an earlier version has none."""
 
     spikes: Count = 0
     nonfinite: Count = 0

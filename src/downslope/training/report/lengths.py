@@ -48,7 +48,7 @@ def look_at_lengths(run: RunData, data: Dataset | None = None) -> Lengths | str 
     try:
         import torch
 
-        from downslope.training.run.objective import build_objective
+        from downslope.training.run.task import build_objective
         from downslope.training.use.evaluate import open_run
 
         opened = open_run(run.folder.path, str(run.folder.path / MODEL))

@@ -39,8 +39,9 @@ from downslope.training.measuring.class_rates import ClassRates, rate_classes
 from downslope.training.models import build_model
 from downslope.training.run.held_out import measure
 from downslope.training.run.losses import choose, weigh_classes
-from downslope.training.run.objective import LengthRates, Rates, build_objective
+from downslope.training.run.objective import LengthRates, Rates
 from downslope.training.run.remarks import NONFINITE, not_finite
+from downslope.training.run.task import build_objective
 from downslope.training.use.input_files import read_examples
 from downslope.training.user_code import is_import_path
 
@@ -322,7 +323,7 @@ def _what_is_known(recipe: Recipe, kept: KeptInputs | None) -> tuple[Dataset, tu
     """Return the data without examples, as the run keeps them, and notes."""
     if kept is None:
         try:
-            return weigh_classes(recipe, load_data(recipe)), (NOT_KEPT,)
+            return weigh_classes(recipe.train, load_data(recipe)), (NOT_KEPT,)
         except DownslopeError as error:
             raise DataError(f"{NOT_KEPT.split(',', maxsplit=1)[0]}; its training data are needed: {error}") from None
     form = kept.dataset()

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from downslope.training.run.task import Task
 
 
-class Watcher(Protocol):
+class Observer(Protocol):
     """Looks on at a run: a logger, a live view."""
 
     def begin(self, task: Task, folder: Path, step: int) -> None:

@@ -23,7 +23,7 @@ from downslope.training.run.tree_sum import Subtree, Terms, TreeSum, subtree_siz
 from downslope.training.workers.workers import LeafNote, Sums
 
 if TYPE_CHECKING:
-    from downslope.training.workers.joined_workers import Together
+    from downslope.training.workers.process_group import WorkerGroup
 
 BUCKET = 1 << 24
 """Bytes of each worker's terms that travel together: so much is sent while the sums of others are formed."""
@@ -51,8 +51,8 @@ class _Header:
     changed: list[bool]
 
 
-def combine(
-    workers: Together,
+def all_reduce(
+    workers: WorkerGroup,
     tree: TreeSum,
     notes: Sequence[LeafNote],
     changed: Sequence[bool],
@@ -108,7 +108,7 @@ class _Bucket:
 
     def __init__(
         self,
-        workers: Together,
+        workers: WorkerGroup,
         own: Sequence[Subtree],
         headers: Sequence[_Header],
         like: Sequence[Tensor],
@@ -141,7 +141,7 @@ class _Bucket:
         sent = flat.view(len(self._own), size, self._slice).transpose(0, 1).contiguous()
         rows = [len(header.present) for header in self._headers]
         self._got = self._memory("got", sum(rows), self._slice)
-        self._wait = self._workers.deal(_bytes(sent), _bytes(self._got), [n * self._row_bytes() for n in rows])
+        self._wait = self._workers.all_to_all(_bytes(sent), _bytes(self._got), [n * self._row_bytes() for n in rows])
 
     def fold(self) -> None:
         """Add up this worker's slice of all subtrees, in the tree's order, and begin to hand it to all."""
@@ -151,7 +151,7 @@ class _Bucket:
         tree = TreeSum()
         row = 0
         for rank, header in enumerate(self._headers):
-            sizes = subtree_sizes(self._workers.places(self._leaves, rank))
+            sizes = subtree_sizes(self._workers.indices(self._leaves, rank))
             for size, present in zip(sizes, header.present, strict=True):
                 values = self._got[row]
                 tree.add([values[part] if all(present[i] for i in which) else None for part, which in segments], size)
@@ -160,7 +160,7 @@ class _Bucket:
             if term is not None:
                 total[part] = term
         self._folded = self._memory("folded", self._workers.size * self._slice)
-        self._wait = self._workers.hand_round(_bytes(total), _bytes(self._folded))
+        self._wait = self._workers.all_gather(_bytes(total), _bytes(self._folded))
 
     def receive(self, sums: Terms) -> None:
         """Put the finished sums where they belong."""
@@ -206,22 +206,22 @@ class _Bucket:
 
 
 def _exchange_headers(
-    workers: Together,
+    workers: WorkerGroup,
     own: Sequence[Subtree],
     notes: Sequence[LeafNote],
     changed: Sequence[bool],
     leaves: int,
     terms: int,
 ) -> list[_Header]:
-    sizes = [subtree_sizes(workers.places(leaves, rank)) for rank in range(workers.size)]
-    counts = [len(workers.places(leaves, rank)) for rank in range(workers.size)]
+    sizes = [subtree_sizes(workers.indices(leaves, rank)) for rank in range(workers.size)]
+    counts = [len(workers.indices(leaves, rank)) for rank in range(workers.size)]
     length = 1 + max(counts) * _NOTE.size + (max(map(len, sizes)) + 1) * terms
     present = [[term is not None for term in subtree.terms] for subtree in own]
     kept = terms - len(changed)
     wanted = [any(row[index] for row in present) for index in range(kept)] + list(changed)
     packed = bytes([workers.own_signal()]) + b"".join(map(_pack, notes))
     packed += b"".join(bytes(row) for row in [wanted, *present])
-    told = workers.tell(packed.ljust(length, b"\0"))
+    told = workers.all_gather_bytes(packed.ljust(length, b"\0"))
     headers = []
     for data, count, subtrees in zip(told, counts, sizes, strict=True):
         at = 1 + count * _NOTE.size

@@ -40,7 +40,7 @@ from downslope.training.run.objective import Objective
 from downslope.training.run.randomness import reseed
 from downslope.training.run.tree_sum import TreeSum
 from downslope.training.user_code import FAILURES, describe
-from downslope.training.workers.joined_workers import Together
+from downslope.training.workers.process_group import WorkerGroup
 from downslope.training.workers.workers import LeafNote, Workers
 
 # Checkpoints of a sharded model
@@ -143,7 +143,7 @@ class SumInOrder(ReduceScatter):
         real: How many of the workers, from the first on, compute a leaf in the present pass.
     """
 
-    def __init__(self, workers: Together) -> None:
+    def __init__(self, workers: WorkerGroup) -> None:
         """Begin with all workers at work."""
         self._workers = workers
         self.real = workers.size
@@ -163,7 +163,7 @@ class SumInOrder(ReduceScatter):
         """Send each worker its slice of this worker's gradients, and add up what came, in order."""
         got = torch.empty_like(input_tensor)
         sizes = [output_tensor.numel() * output_tensor.element_size()] * self._workers.size
-        self._workers.deal(input_tensor.view(-1).view(torch.uint8), got.view(-1).view(torch.uint8), sizes)()
+        self._workers.all_to_all(input_tensor.view(-1).view(torch.uint8), got.view(-1).view(torch.uint8), sizes)()
         tree = TreeSum()
         for row in got.view(self._workers.size, -1)[: self.real]:
             tree.add([row])
@@ -183,7 +183,7 @@ class Sharding:
         DataError: If the model cannot be sharded.
     """
 
-    def __init__(self, model: nn.Module, workers: Together) -> None:
+    def __init__(self, model: nn.Module, workers: WorkerGroup) -> None:
         """Shard the model."""
         self.workers = workers
         self.mesh: DeviceMesh = init_device_mesh("cpu", (workers.size,))
@@ -242,7 +242,7 @@ class Sharding:
         examples = [dataset.take(leaves[place].examples) for place in passes]
         real = [start + rank < len(leaves) for start in range(0, len(leaves), size)]
         weights = [objective.weigh(targets) for _, targets in examples]
-        total = self.workers.add_up(sum(w for w, is_real in zip(weights, real, strict=True) if is_real))()
+        total = self.workers.start_sum(sum(w for w, is_real in zip(weights, real, strict=True) if is_real))()
         tree = TreeSum()
         notes: list[LeafNote] = []
         buffers = StepBuffers(model)
@@ -296,7 +296,7 @@ class Sharding:
             for note in notes
         ]
         told = self.workers.gather([self.workers.own_signal(), own])
-        self.workers.hear(max(signal for signal, _ in told))
+        self.workers.note_signal(max(signal for signal, _ in told))
         size = self.workers.size
         every = [told[place % size][1][place // size] for place in range(leaves)]
         return tuple(

@@ -23,7 +23,7 @@ from downslope.recipe.load import to_table, to_toml
 from downslope.recipe.schema import Recipe
 from downslope.training.folder import durable, run_folder
 from downslope.training.folder.log import read_rows
-from downslope.training.run.start_point import flatten
+from downslope.training.run.plan import flatten
 from downslope.training.run.task import Task
 from downslope.training.user_code import FAILURES
 from downslope.training.view.console import Console

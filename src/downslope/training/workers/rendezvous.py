@@ -22,12 +22,12 @@ _FIRST_PORT = 20_000
 _PORTS = 20_000
 
 
-class PlaceError(DownslopeError):
+class RendezvousError(DownslopeError):
     """The environment does not say which of several workers this process is."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Rendezvous:
     """Which of several workers this process is, and where they meet.
 
     Attributes:
@@ -47,7 +47,7 @@ class Place:
     started_by: str = "torchrun"
 
 
-def find_place(workers: int | None = None, environment: Mapping[str, str] | None = None) -> Place | None:
+def find_rendezvous(workers: int | None = None, environment: Mapping[str, str] | None = None) -> Rendezvous | None:
     """Return this process's place among the workers that torchrun or Slurm started, or None if it is alone.
 
     Args:
@@ -55,12 +55,12 @@ def find_place(workers: int | None = None, environment: Mapping[str, str] | None
         environment: Variables by name; None for this process's own.
 
     Raises:
-        PlaceError: If a variable is missing, or is no number that it may be; or if there are several workers and each
-            is to start more.
+        RendezvousError: If a variable is missing, or is no number that it may be; or if there are several workers and
+            each is to start more.
 
     Example:
         >>> slurm = {"SLURM_PROCID": "3", "SLURM_NTASKS": "8", "SLURM_JOB_ID": "77", "SLURM_NODELIST": "gpu[07-10],b1"}
-        >>> place = find_place(environment=slurm)
+        >>> place = find_rendezvous(environment=slurm)
         >>> place.rank, place.size, place.address, place.port
         (3, 8, 'gpu07', 20077)
     """
@@ -71,7 +71,7 @@ def find_place(workers: int | None = None, environment: Mapping[str, str] | None
     elif "SLURM_PROCID" in variables and "SLURM_NTASKS" in variables:
         place = _from_slurm(variables)
     if place is not None and workers is not None and workers != 1:
-        raise PlaceError(
+        raise RendezvousError(
             f"--workers {workers} is for one machine, and {place.started_by} says that there are {place.size} workers "
             "already. Leave --workers out, or start the command once, and by itself."
         )
@@ -129,22 +129,22 @@ def first_host(nodes: str) -> str:
     return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", nodes[:end])
 
 
-def _from_torchrun(variables: Mapping[str, str]) -> Place | None:
+def _from_torchrun(variables: Mapping[str, str]) -> Rendezvous | None:
     size = _number(variables, "WORLD_SIZE", 1, "torchrun sets it, and RANK with it")
     rank = _number(variables, "RANK", 0, "torchrun sets it, and WORLD_SIZE with it")
     _check(rank, size, "RANK", "WORLD_SIZE")
     if size == 1:
         return None
     if not variables.get("MASTER_ADDR"):
-        raise PlaceError(
+        raise RendezvousError(
             "WORLD_SIZE is set, but MASTER_ADDR is not: it must name the machine of worker 0. Start the workers with "
             "torchrun, which sets it, or with --workers; or unset WORLD_SIZE and RANK to train alone."
         )
     port = _number(variables, "MASTER_PORT", 1, "torchrun sets it")
-    return Place(rank=rank, size=size, address=variables["MASTER_ADDR"], port=port)
+    return Rendezvous(rank=rank, size=size, address=variables["MASTER_ADDR"], port=port)
 
 
-def _from_slurm(variables: Mapping[str, str]) -> Place | None:
+def _from_slurm(variables: Mapping[str, str]) -> Rendezvous | None:
     size = _number(variables, "SLURM_NTASKS", 1, "srun sets it")
     rank = _number(variables, "SLURM_PROCID", 0, "srun sets it")
     _check(rank, size, "SLURM_PROCID", "SLURM_NTASKS")
@@ -155,7 +155,7 @@ def _from_slurm(variables: Mapping[str, str]) -> Place | None:
     )
     address = variables.get("MASTER_ADDR") or (first_host(nodes) if nodes else None)
     if address is None:
-        raise PlaceError(
+        raise RendezvousError(
             f"Slurm says that this is worker {rank} of {size}, but neither MASTER_ADDR nor SLURM_NODELIST says on "
             "which machine worker 0 is. Start the workers with srun, or set MASTER_ADDR."
         )
@@ -163,17 +163,17 @@ def _from_slurm(variables: Mapping[str, str]) -> Place | None:
         port = _number(variables, "MASTER_PORT", 1, "any free port above 1023")
     else:  # the same for all of a job, another for other jobs on the machine
         port = _FIRST_PORT + _number(variables, "SLURM_JOB_ID", 0, "srun sets it; or set MASTER_PORT") % _PORTS
-    return Place(rank=rank, size=size, address=address, port=port, started_by="Slurm")
+    return Rendezvous(rank=rank, size=size, address=address, port=port, started_by="Slurm")
 
 
 def _number(variables: Mapping[str, str], name: str, low: int, source: str) -> int:
     text = variables.get(name, "")
     if not (text.isascii() and text.isdecimal() and int(text) >= low):
         got = f"got {text!r}" if name in variables else "it is not set"
-        raise PlaceError(f"the environment variable {name} must be an integer >= {low}; {got}: {source}.")
+        raise RendezvousError(f"the environment variable {name} must be an integer >= {low}; {got}: {source}.")
     return int(text)
 
 
 def _check(rank: int, size: int, rank_name: str, size_name: str) -> None:
     if rank >= size:
-        raise PlaceError(f"{rank_name} must be less than {size_name}; got {rank} of {size}.")
+        raise RendezvousError(f"{rank_name} must be less than {size_name}; got {rank} of {size}.")
