@@ -16,9 +16,6 @@ from downslope.core.shown import shown
 def execute(words: Sequence[str]) -> int:
     """Run the command.
 
-    Args:
-        words: What follows ``downslope evaluate``.
-
     Returns:
         The exit code.
     """

@@ -22,9 +22,6 @@ _NOTHING = "-"
 def execute(words: Sequence[str]) -> int:
     """Run the command.
 
-    Args:
-        words: What follows ``downslope predict``.
-
     Returns:
         The exit code.
     """

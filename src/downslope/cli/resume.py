@@ -12,9 +12,6 @@ from downslope.cli.training_run import add_watching, add_worker_options, overrid
 def execute(words: Sequence[str]) -> int:
     """Run the command.
 
-    Args:
-        words: What follows ``downslope resume``.
-
     Returns:
         The exit code.
     """

@@ -17,9 +17,6 @@ from downslope.recipe.load import load_recipe, to_toml
 def execute(words: Sequence[str]) -> int:
     """Run the command.
 
-    Args:
-        words: What follows ``downslope train``.
-
     Returns:
         The exit code.
     """

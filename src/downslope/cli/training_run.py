@@ -1,8 +1,4 @@
-"""What `train` and `resume` share: from a recipe to a trained run, and the lines that end it.
-
-What lives here: the order of calls, in one process or several, and the last lines. What does not: training
-(`training/run/train.py`) and what several processes need (`training/parallel/`).
-"""
+"""What `train` and `resume` share: from a recipe to a trained run, in one process or several, and the last lines."""
 
 from __future__ import annotations
 
@@ -100,7 +96,7 @@ def run_training(
     """
     place = find_rendezvous(workers)
     size = place.size if place is not None else workers or 1
-    check_number(recipe, size)
+    check_number(recipe.train.shards, recipe.train.accumulate, size)
     if "torch" not in sys.modules and (place is None or place.rank == 0):
         _begin(recipe, name)
 

@@ -17,9 +17,6 @@ _SECONDS = 0.5
 def execute(words: Sequence[str]) -> int:
     """Run the command.
 
-    Args:
-        words: What follows ``downslope watch``.
-
     Returns:
         The exit code: 0 if the run finished or was looked at once, 1 if it ended before, 130 after Ctrl-C.
     """

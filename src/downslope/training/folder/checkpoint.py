@@ -1,15 +1,14 @@
 """A checkpoint: a folder of safetensors files and, written last, the manifest that commits it. No pickle anywhere.
 
-Here one is written, read only after all of it has been verified, the newest that verifies found, and those no longer
-kept removed. What a manifest is, `manifest.py` says; what is in a checkpoint, `state.py`. A checkpoint's folder may be
-a symbolic link, such as to a larger disk: it is read, since its checksums vouch for it, and never changed or removed.
+A checkpoint is used only after all of it has been verified. Its folder may be a symbolic link, such as to a larger
+disk: it is read, since its checksums vouch for it, and never changed or removed.
 
     checkpoints/step-00000460/model.safetensors      the model's state_dict, as anyone can load it
                               optimizer.safetensors  the velocities, by parameter name
                               ema.safetensors        the averaged model's state_dict, if there is one
                               manifest.json          sizes, checksums and everything that is no tensor
 
-Of a sharded model each worker writes its rows: model.0-of-4.safetensors, ... (`parallel/sharded_checkpoint.py`).
+Of a sharded model each worker writes its rows: model.0-of-4.safetensors, ... (`workers/sharded.py`).
 """
 
 from __future__ import annotations
@@ -123,10 +122,6 @@ def write_checkpoint(run: Path, tensors: Mapping[str, Tensors], manifest: Mappin
 
 def copy_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
     """Copy a checkpoint into another run folder, and return where it lies there.
-
-    Args:
-        checkpoint: The checkpoint.
-        run: The other run folder.
 
     Raises:
         CheckpointError: If it has been damaged since it was verified.
@@ -258,9 +253,6 @@ def linked_checkpoints(run: Path) -> list[Path]:
 def newest_verifying(run: Path) -> tuple[Checkpoint | None, list[str]]:
     """Return the newest checkpoint of a run that verifies, with the log up to it.
 
-    Args:
-        run: The run folder.
-
     Returns:
         The checkpoint or None, and one sentence for each newer one that was passed over.
     """
@@ -356,7 +348,7 @@ def _commit(folder: Path, files: Mapping[str, bytes], manifest: bytes) -> Path:
     make_place(folder)
     for name, data in files.items():
         durable.write_file(folder / name, data, sync_folder=False)
-    durable.fsync_folder(folder)  # the names of the blobs must be on the disk before the manifest says so
+    durable.fsync_folder(folder)  # one sync for all names, which must be on the disk before the manifest says so
     durable.write_file(folder / MANIFEST, manifest)
     return folder
 

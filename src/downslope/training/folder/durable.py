@@ -128,6 +128,9 @@ def write_file(path: Path, data: bytes, *, sync_folder: bool = True) -> None:
     Raises:
         StorageError: If it cannot be written.
     """
+    # The content must be on the disk before the name leads to it: a rename that is written down before the bytes are
+    # would leave, after a power failure, a file of the right name that is empty. The folder is synced last, since the
+    # rename itself is a change of the folder.
     partial = path.parent / f".{path.name}{_PARTIAL}"
     with explained("write", path):
         try:
@@ -294,6 +297,8 @@ def remove_folder(path: Path, first: str, is_ours: Callable[[str], bool]) -> lis
     with explained("remove", path):
         there = os.listdir(path)
         ours = {name for name in there if is_ours(name) and not is_folder(path / name)}
+        # Without the manifest the rest is no checkpoint. Were it to go last, a crash in between would leave a manifest
+        # that vouches for files which are gone.
         if first in ours:
             remove_file(path / first)
         for name in sorted(ours - {first}):

@@ -1,8 +1,7 @@
 """The log of record: one JSON object a line, each belonging to a step; no times.
 
-What lives here: writing it, syncing it before a checkpoint commits, cutting it back to a checkpoint on resume, and
-reading it. So the log of a run that was killed and resumed is, byte for byte, that of an uninterrupted one. What does
-not: events by the clock (`events.py`).
+It is synced before a checkpoint commits, and cut back to that checkpoint on resume. So the log of a run that was killed
+and resumed is, byte for byte, that of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from downslope.training.folder import durable
 NAME = "log.jsonl"
 _BUFFER = 1 << 16
 _CHUNK = 1 << 20
+_TAIL_CHUNK = 1 << 22
 _HOLE = b"null"
 LONGEST_LINE = 1 << 26
 
@@ -64,6 +64,8 @@ class Log:
         self._buffer = bytearray()
         if checksum is not None and self.checksum() != checksum:
             raise CheckpointError(f"{self._path}: its first {length} bytes have changed since the checkpoint.")
+        # What stands after the checkpoint belongs to steps that are done again, to the same bits: kept, each of their
+        # rows would be there twice.
         durable.cut_file(self._path, length)
         self._descriptor = durable.open_for_append(self._path)
 
@@ -183,9 +185,6 @@ def read_lines(path: Path, required: tuple[str, ...], check: Check | None = None
 def each_line(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file with their ends, but for a last one that is not complete; an absent file has none.
 
-    Args:
-        path: The file.
-
     Raises:
         CheckpointError: If it is a link, a folder or a device, or a line has no end.
     """
@@ -268,13 +267,8 @@ def _is_number(value: Any) -> bool:
     return what is float or (what is int and -_MOST <= value <= _MOST) or (what is str and value in _NONFINITE)
 
 
-# A file of JSON lines that somebody else writes, read on from where one was.
-
-_TAIL_CHUNK = 1 << 22
-
-
 class Tail:
-    """Reads on in a file of JSON lines; never writes, and keeps no file open.
+    """Reads on in a file of JSON lines that another process writes; keeps no file open.
 
     Args:
         path: The file; while it is absent it holds no lines.

@@ -100,10 +100,6 @@ class BadSteps:
     def leave_out_spike(self, step: int, loss: float) -> bool:
         """Judge the loss of a step before its update, and leave a spike out; return whether it was one.
 
-        Args:
-            step: The step, 0-based.
-            loss: Its loss.
-
         Raises:
             DivergenceError: If it is one spike too many.
         """
@@ -121,10 +117,6 @@ class BadSteps:
 
     def leave_out_nonfinite(self, step: int, loss: float) -> None:
         """Leave out a step whose gradient was not finite, and which the optimizer has not made.
-
-        Args:
-            step: The step, 0-based.
-            loss: Its loss.
 
         Raises:
             DivergenceError: If it is one too many.

@@ -150,19 +150,7 @@ def _learn(
 ) -> LeafNote:
     """Add a leaf's part of the mean gradient to each parameter's ``grad``.
 
-    Args:
-        model: The model.
-        objective: What is learned.
-        leaf: The leaf.
-        inputs: Its inputs.
-        targets: Its targets.
-        terms: How many terms its mean loss is a mean of.
-        all_terms: Waits for the terms of all leaves and returns them; None where this leaf is all.
-        seed: As in `compute_gradients`, and so are the others.
-        step: Step, 0-based.
-        precision: Format of the forward pass.
-        own_code: Whether a person's own code takes part.
-        counts: Whether to count right answers.
+    Its mean loss is a mean of `terms` terms; `all_terms` waits for those of all leaves, and None says that it is all.
     """
     # What a model draws depends on the seed, the step and the leaf alone: the same in whichever process, and after
     # whichever resume.

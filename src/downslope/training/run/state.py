@@ -104,6 +104,7 @@ class TrainingState:
             raise CheckpointError(f"{checkpoint.folder}: its manifest and its tensors differ in {error}.") from None
         except (RuntimeError, StateError) as error:
             raise CheckpointError(f"{checkpoint.folder} does not fit the recipe's model: {error}") from None
+        # Counters of what the recipe no longer watches stay new, and a new patience lets a run that was stopped go on.
         self.best.load(table["best"])
         for counter, saved in ((self.early_stop, table["early_stop"]), (self.plateau, table["plateau"])):
             if counter is not None:

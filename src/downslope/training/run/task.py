@@ -86,11 +86,7 @@ class Task:
         }
 
     def lines(self, folder: Path) -> list[str]:
-        """Return the lines that training begins with.
-
-        Args:
-            folder: The run folder.
-        """
+        """Return the lines that training begins with."""
         data, model = self.dataset, self.state.model
         kinds = "" if data.classes is None else f", {data.classes} classes"
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -148,7 +144,7 @@ def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:
 
     Args:
         recipe: The recipe.
-        workers: Who shares the work; where the recipe says so, the model too.
+        workers: The workers that share the work and, where the recipe says so, the model.
 
     Raises:
         DownslopeError: If something in it cannot be had, or does not fit together.

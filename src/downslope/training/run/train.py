@@ -21,6 +21,7 @@ import torch
 from downslope.core.errors import DivergenceError, DownslopeError, NonFiniteGradientError
 from downslope.core.shown import shown
 from downslope.recipe.earlier_defaults import settle
+from downslope.recipe.load import to_toml
 from downslope.recipe.schema import Recipe
 from downslope.torch.gradients import GlobalNorm, global_norm
 from downslope.training.data import Dataset
@@ -137,13 +138,15 @@ def train(
         if workers.is_first:
             durable.make_folder(plan.folder)
             stack.enter_context(locked(plan.folder))
-            seal = seal_of(recipe)
-            if not seal and functions_named(recipe):
+            named = functions_named(recipe)
+            seal = seal_of(named)
+            if named and not seal:
                 console.say(
                     f"it cannot be noted in {state_folder()} that this run is yours; using it will need --trust"
                 )
             facts = {**task.facts(), **seal}
-            for note in run_folder.make_ready(plan.folder, plan.checkpoint, recipe, facts):
+            keep = recipe.checkpoint.keep
+            for note in run_folder.make_ready(plan.folder, plan.checkpoint, to_toml(recipe), facts, keep=keep):
                 console.say(note)
             durable.write_file(plan.folder / INPUTS, encode_inputs(keep_inputs(task.dataset, task.fingerprint)))
         trainer = Trainer(task, plan, console, workers, observers)

@@ -1,8 +1,4 @@
-"""What training tells a person while it runs: sentences, and how far it has come.
-
-What lives here: the ways of showing it: a few lines drawn over on a terminal, a plain line every few seconds elsewhere,
-or nothing. What does not: what is said (`loop.py`), what those lines are (`view.py`), and the log of record (`log.py`).
-"""
+"""How training shows sentences and its progress: lines drawn over on a terminal, else plain lines or nothing."""
 
 from __future__ import annotations
 
@@ -80,7 +76,7 @@ class PlainConsole:
 class LiveConsole:
     """For a terminal: sentences above a few lines that are drawn over as training goes on.
 
-    It is a watcher too, since what it shows are rows of the log.
+    It is an `Observer` too, since what it shows are rows of the log.
 
     Args:
         out: Stream of the sentences; None for stdout.

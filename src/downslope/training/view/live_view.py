@@ -1,8 +1,4 @@
-"""What a person sees of a run while it trains: a few lines of text made from the rows of its log.
-
-What lives here: which numbers are kept, and the lines. What does not: the terminal (`terminal.py`), and where the rows
-come from, which is `progress.py`'s to know.
-"""
+"""What a person sees of a run while it trains: a few lines of text made from the rows of its log."""
 
 from __future__ import annotations
 
@@ -46,12 +42,7 @@ class View:
         self.step = step
 
     def row(self, kind: str, fields: Mapping[str, Any]) -> None:
-        """Take in a row of the log.
-
-        Args:
-            kind: Its kind.
-            fields: Its values.
-        """
+        """Take in a row of the log."""
         if kind == "step":
             self._loss.add(float(fields["loss"]))
             self._last |= {name: float(fields[name]) for name in ("loss", "lr")}

@@ -1,7 +1,4 @@
-"""Who looks on while a run trains: told of every row of the log, never able to change a number.
-
-What lives here: the interface. What does not: the log of record itself (`log.py`), which decides what a row is.
-"""
+"""What is told of every row of the log while a run trains: a logger, a live view. It cannot change a number."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from downslope.training.run.task import Task
 
 
 class Observer(Protocol):
-    """Looks on at a run: a logger, a live view."""
+    """Is told of a run as it goes on."""
 
     def begin(self, task: Task, folder: Path, step: int) -> None:
         """Be told that training is about to begin.

@@ -1,8 +1,7 @@
 """A run as it looks from outside its process: how it stands, and the lines that its own live view would show.
 
-What lives here: putting together what the run writes anyway: its log, its events, who holds its lock. Nothing is
-written, and the lock is never taken. What does not: the lines of the numbers (`view.py`), and when to look
-(`cli/watch.py`).
+It is put together from what the run writes anyway: its log, its events, who holds its lock. Nothing is written, and the
+lock is never taken.
 """
 
 from __future__ import annotations
@@ -53,11 +52,7 @@ class Standing:
 
 
 class Watched:
-    """A run that is looked at.
-
-    Args:
-        folder: The run folder.
-    """
+    """A run that is looked at."""
 
     def __init__(self, folder: Path) -> None:
         """Note which folder it is; nothing is read yet."""
@@ -92,11 +87,7 @@ class Watched:
         return changed
 
     def standing(self, now: float) -> Standing:
-        """Return how the run stands.
-
-        Args:
-            now: The time, in seconds since 1970.
-        """
+        """Return how the run stands."""
         found = sessions(self._events)
         ending = found[-1].ending if found else None
         ago = "" if self._heard is None else f"{duration(now - self._heard)} ago"

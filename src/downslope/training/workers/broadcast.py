@@ -1,7 +1,6 @@
-"""How workers begin as one: the same plan, recipe, data and weights, whatever each of them has at hand.
+"""How workers begin with the same plan, recipe, data and weights, and stay in step.
 
-What lives here: what worker 0 shares before the first step, and the comparison of what each worker has. Worker 0 alone
-reads the run folder, so that it need not be visible anywhere else. What does not: joining (`together.py`).
+Worker 0 alone reads the run folder, so that it need not be visible anywhere else.
 """
 
 from __future__ import annotations

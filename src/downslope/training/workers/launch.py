@@ -1,10 +1,9 @@
-"""Starting the workers of one machine, and what their end means.
+"""Starting the workers of one machine, and what their end means: `--workers N`.
 
-What lives here: `--workers N`: one process for each worker, forked once torch is loaded, so that N workers start as
-quickly as one. It is what torchrun does for one machine without restarts, and no more: the workers find one another by
-the same place (`place.py`), signals are handed on, and when one is lost the others end too, with one message. Each is
-in a process group of its own, so that Ctrl-C reaches them through this process alone, and once. What does not: several
-machines, which torchrun and Slurm start; training itself.
+One process for each worker is forked once torch is loaded, so that N workers start as quickly as one. It is what
+torchrun does for one machine without restarts, and no more: signals are handed on, and when one worker is lost the
+others end too, with one message. Each is in a process group of its own, so that Ctrl-C reaches them through this
+process alone, and once.
 """
 
 from __future__ import annotations

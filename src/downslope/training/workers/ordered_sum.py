@@ -1,10 +1,9 @@
 """The sum over all workers' leaves, in exactly the order in which one process would add them.
 
-What lives here: which worker adds what. Every worker has folded its own leaves into whole subtrees of the step's tree.
-Each then becomes the owner of one slice of everything: it gets that slice of all subtrees, folds them in the tree's
-order, and hands the result to all. So each worker sends and receives twice (size - 1)/size of the gradients, as a ring
-does, but the additions are those of `TreeSum` and depend on nothing else. What does not: how bytes travel
-(`together.py`).
+Every worker has folded its own leaves into whole subtrees of the step's tree. Each then becomes the owner of one slice
+of everything: it gets that slice of all subtrees, folds them in the tree's order, and hands the result to all. So each
+worker sends and receives twice (size - 1)/size of the gradients, as in a ring all-reduce, but the additions are those
+of `TreeSum` and depend on nothing else.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ def all_reduce(
         workers: The workers.
         tree: The terms of this worker's leaves.
         notes: Those of this worker's leaves.
-        changed: As in `Workers.combine`.
+        changed: As in `Workers.all_reduce`.
         leaves: Number of leaves in the step.
         like: For each thing that is summed, a tensor of its shape, format and strides.
     """
@@ -96,14 +95,7 @@ def all_reduce(
 class _Bucket:
     """Terms of one format that travel together.
 
-    Args:
-        workers: The workers.
-        own: This worker's subtrees.
-        headers: What each worker told.
-        like: As in `combine`.
-        places: Which of the terms.
-        leaves: Number of leaves in the step.
-        slot: Which of the workers' pieces of memory it uses.
+    `places` says which of the terms, `slot` which of the pieces of memory that the workers keep it uses.
     """
 
     def __init__(

@@ -1,7 +1,6 @@
 """One of several workers: how it joins the others, what travels between them, and what happens when one is lost.
 
-What lives here: the process group (gloo, on the CPU) and the meeting place. Nothing is pickled: plain values travel as
-JSON, tensors as their bytes. What does not: who adds what (`exchange.py`), starting processes (`launch.py`).
+The process group is torch's, over gloo on the CPU. Nothing is pickled: plain values travel as JSON, tensors as bytes.
 """
 
 from __future__ import annotations

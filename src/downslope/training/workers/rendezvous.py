@@ -1,7 +1,6 @@
-"""Which of several processes this one is: read from what torchrun or Slurm puts into the environment.
+"""Which of several workers this process is and where they meet, by the environment that torchrun or Slurm sets.
 
-What lives here: the environment, how many workers a recipe allows, and the errors of both. No framework is loaded.
-What does not: joining the others (`together.py`) and starting them (`launch.py`).
+It loads no framework.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from downslope.core.errors import DownslopeError, RecipeError
-from downslope.recipe.schema import Recipe
 
 TIMEOUT = 600.0
 """Seconds that a worker waits for another one, unless told otherwise."""
@@ -78,25 +76,20 @@ def find_rendezvous(workers: int | None = None, environment: Mapping[str, str] |
     return place
 
 
-def check_number(recipe: Recipe, size: int) -> None:
+def check_number(shards: int, accumulate: int, size: int) -> None:
     """Raise unless the leaves of a step can be shared evenly by some number of workers.
-
-    Args:
-        recipe: The recipe.
-        size: Number of workers.
 
     Raises:
         RecipeError: If they cannot; the message says which numbers can.
     """
-    train = recipe.train
-    leaves = train.shards * train.accumulate
+    leaves = shards * accumulate
     if leaves % size == 0:
         return
     allowed = [str(number) for number in range(1, leaves + 1) if leaves % number == 0]
     numbers = f"{', '.join(allowed[:-1])} or {allowed[-1]} workers" if len(allowed) > 1 else "1 worker"
-    parts = f"train.shards = {train.shards}"
-    if train.accumulate > 1:
-        parts += f" times train.accumulate = {train.accumulate} is {leaves} parts a step"
+    parts = f"train.shards = {shards}"
+    if accumulate > 1:
+        parts += f" times train.accumulate = {accumulate} is {leaves} parts a step"
     raise RecipeError(
         f"{size} workers cannot share a step evenly: {parts}, which {numbers} can. Use such a number, or begin a new "
         f"run with --train.shards {size}; shards fix a run's arithmetic, so a run that exists keeps them."

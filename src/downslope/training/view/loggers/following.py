@@ -1,10 +1,8 @@
-"""The watcher behind all loggers: it hands them what checkpoints vouch for, once.
-
-What lives here: which rows are sent when, what is kept to go on with the tool's run on resume, and that a logger which
-fails does not end the run. What does not: any tool (`to_*.py`).
+"""The observer behind all loggers: it hands them the rows that checkpoints vouch for, once.
 
 A row is sent when a checkpoint at or after it is on the disk. So no tool ever has a point that a killed run takes back;
-and what it had not yet had when the process was killed is sent, out of the log of record, when the run is resumed.
+and what it had not yet had when the process was killed is sent, out of the log of record, when the run is resumed. A
+logger that fails does not end the run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a logger is: the interface, what it is told of a run, and the rows of the log as named numbers.
-
-What lives here: that. What does not: any tool's own interface (`to_*.py`).
-"""
+"""The interface of a logger, what it is told of a run, and the rows of the log as named numbers."""
 
 from __future__ import annotations
 

@@ -71,9 +71,5 @@ def _allowed(name: str) -> str:
 
 
 def open_logger(told: Told) -> _MLflow:
-    """Return the logger of a run.
-
-    Args:
-        told: What there is to know of the run.
-    """
+    """Return the logger of a run."""
     return _MLflow(told)

@@ -49,9 +49,5 @@ class _TensorBoard:
 
 
 def open_logger(told: Told) -> _TensorBoard:
-    """Return the logger of a run.
-
-    Args:
-        told: What there is to know of the run.
-    """
+    """Return the logger of a run."""
     return _TensorBoard(told)

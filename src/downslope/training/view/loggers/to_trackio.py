@@ -45,9 +45,5 @@ class _Trackio:
 
 
 def open_logger(told: Told) -> _Trackio:
-    """Return the logger of a run.
-
-    Args:
-        told: What there is to know of the run.
-    """
+    """Return the logger of a run."""
     return _Trackio(told)

@@ -45,9 +45,5 @@ class _WandB:
 
 
 def open_logger(told: Told) -> _WandB:
-    """Return the logger of a run.
-
-    Args:
-        told: What there is to know of the run.
-    """
+    """Return the logger of a run."""
     return _WandB(told)
