@@ -18,8 +18,8 @@ from downslope.core.errors import MissingDependencyError, RecipeError
 from downslope.training.run import train as loop
 from downslope.training.run.plan import plan_run
 from downslope.training.view import loggers
-from downslope.training.view.loggers.following import Following
 from downslope.training.view.loggers.logger import scalars_of
+from downslope.training.view.loggers.logger_observer import LoggerObserver
 
 
 def train(recipe, folder, *, at=None, how="signal"):
@@ -27,7 +27,7 @@ def train(recipe, folder, *, at=None, how="signal"):
     console = Recorder(at, how)
     before, loop._SHOW_SECONDS = loop._SHOW_SECONDS, 0.0
     try:
-        observers = [Following(recipe, console)] if recipe.log.to else []
+        observers = [LoggerObserver(recipe, console)] if recipe.log.to else []
         plan = plan_run(recipe, name="tiny", out=folder)
         return loop.train(plan, recipe, console, report=False, observers=observers), console.said
     except Crash:

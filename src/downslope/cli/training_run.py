@@ -114,9 +114,6 @@ def run_training(
 
     if size == 1:
         return _train(recipe, name=name, out=out, resume=resume, workers=Workers(), quiet=quiet)
-
-    if recipe.train.parallel == "sharded":
-        pass
     from downslope.cli.main import explain
     from downslope.training.workers.launch import Launch
 
@@ -160,9 +157,9 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     console = make_console(quiet=quiet) if workers.is_first else NullConsole()
     observers: list[Observer] = [console] if isinstance(console, LiveConsole) else []
     if recipe.log.to and workers.is_first and not plan.finished:
-        from downslope.training.view.loggers.following import Following
+        from downslope.training.view.loggers.logger_observer import LoggerObserver
 
-        observers.append(Following(recipe, console))
+        observers.append(LoggerObserver(recipe, console))
     outcome = train(plan, recipe, console, workers=workers, observers=observers)
     if workers.is_first:
         with contextlib.suppress(OSError):  # a terminal that was closed: the run has ended well all the same

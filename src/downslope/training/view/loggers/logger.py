@@ -15,7 +15,7 @@ _LEFT_OUT = frozenset({"kind", "step", "epoch"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class RunInfo:
     """What a logger is told of the run when it opens.
 
     Attributes:

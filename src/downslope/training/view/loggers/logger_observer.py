@@ -26,7 +26,7 @@ from downslope.training.run.task import Task
 from downslope.training.user_code import FAILURES
 from downslope.training.view.console import Console
 from downslope.training.view.loggers import LOGGERS, check_installed
-from downslope.training.view.loggers.logger import Logger, Scalars, Told, scalars_of
+from downslope.training.view.loggers.logger import Logger, RunInfo, Scalars, scalars_of
 
 _LARGEST = 1 << 24
 
@@ -38,7 +38,7 @@ class _Kept(Struct):
     identity: dict[str, str] = {}
 
 
-class Following:
+class LoggerObserver:
     """Hands a run's rows to its loggers.
 
     Args:
@@ -69,7 +69,7 @@ class Following:
         for name in self._recipe.log.to:
             kept = self._state.get(name, {})
             sent = min(int(kept.get("sent", 0)), step)
-            told = Told(
+            info = RunInfo(
                 folder=folder,
                 name=folder.resolve().name,
                 project=self._recipe.log.project,
@@ -79,7 +79,7 @@ class Following:
                 sent=sent,
             )
             try:
-                logger = self._open[name] = import_module(LOGGERS[name].module).open_logger(told)
+                logger = self._open[name] = import_module(LOGGERS[name].module).open_logger(info)
                 sent = logger.position()
                 self._state[name] = {"sent": sent, "identity": logger.identity()}
             except FAILURES as error:
