@@ -94,22 +94,22 @@ def run_training(
     Raises:
         DivergenceError: If the last evaluation holds what is no finite number; all of the run is saved.
     """
-    place = find_rendezvous(workers)
-    size = place.size if place is not None else workers or 1
+    rendezvous = find_rendezvous(workers)
+    size = rendezvous.size if rendezvous is not None else workers or 1
     check_number(recipe.train.shards, recipe.train.accumulate, size)
-    if "torch" not in sys.modules and (place is None or place.rank == 0):
+    if "torch" not in sys.modules and (rendezvous is None or rendezvous.rank == 0):
         _begin(recipe, name)
 
-    def work(place: Rendezvous) -> int:
+    def work(rendezvous: Rendezvous) -> int:
         from downslope.training.workers.process_group import joined
 
-        with joined(place, timeout) as together:
-            return _train(recipe, name=name, out=out, resume=resume, workers=together, quiet=quiet)
+        with joined(rendezvous, timeout) as group:
+            return _train(recipe, name=name, out=out, resume=resume, workers=group, quiet=quiet)
 
     if dry_run:
-        return _preview(recipe, name=name, out=out, resume=resume) if place is None or place.rank == 0 else 0
-    if place is not None:
-        return _as_told(place, work)
+        return _preview(recipe, name=name, out=out, resume=resume) if rendezvous is None or rendezvous.rank == 0 else 0
+    if rendezvous is not None:
+        return _work_started_elsewhere(rendezvous, work)
     from downslope.training.workers.workers import Workers
 
     if size == 1:
@@ -169,14 +169,14 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 
-def _as_told(place: Rendezvous, work: Callable[[Rendezvous], int]) -> int:
+def _work_started_elsewhere(rendezvous: Rendezvous, work: Callable[[Rendezvous], int]) -> int:
     """Work as one of the workers that torchrun or Slurm started; of a common mistake, worker 0 alone speaks."""
     from downslope.training.workers.workers import WorkersLostError
 
     try:
-        return work(place)
+        return work(rendezvous)
     except WorkersLostError as lost:
-        if place.rank == 0 or 0 in lost.silent or 0 in lost.failed:
+        if rendezvous.rank == 0 or 0 in lost.silent or 0 in lost.failed:
             raise
         return lost.exit_code
 

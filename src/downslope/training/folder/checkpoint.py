@@ -95,9 +95,6 @@ def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
 
     Tensors that share memory, such as tied weights, are each written out: the file is then a plain state_dict, and
     loading it into a model that ties them gives both the same values again.
-
-    Args:
-        tensors: Tensors by name.
     """
     return safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -106,11 +103,6 @@ def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
 
 def write_checkpoint(run: Path, tensors: Mapping[str, Tensors], manifest: Mapping[str, Any]) -> Path:
     """Write a checkpoint durably and return its folder.
-
-    Args:
-        run: The run folder.
-        tensors: As in `Checkpoint`.
-        manifest: As in `Checkpoint`; "files", "format" and "checksum" are added.
 
     Raises:
         StorageError: If the disk refuses. What was saved before is untouched.
@@ -133,9 +125,6 @@ def copy_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Return a checkpoint, all of it verified before any of it is used.
-
-    Args:
-        folder: The checkpoint's folder.
 
     Raises:
         CheckpointError: If it is incomplete or damaged; the message is the reason alone.

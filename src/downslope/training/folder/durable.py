@@ -185,12 +185,6 @@ def _check_regular(descriptor: int, path: Path) -> os.stat_result:
 def append(descriptor: int, data: bytes, path: Path, *, sync: bool) -> None:
     """Write at the end of a file.
 
-    Args:
-        descriptor: From `open_for_append`.
-        data: What to write.
-        path: The file, for messages.
-        sync: Whether all of the file must be on the disk on return.
-
     Raises:
         StorageError: If it cannot be written.
     """
@@ -323,10 +317,6 @@ def is_folder(path: Path) -> bool:
 
 def remove_partial_files(folder: Path, is_ours: Callable[[str], bool]) -> None:
     """Remove what a crash left half written directly in a folder.
-
-    Args:
-        folder: The folder.
-        is_ours: Whether a name is that of a file of ours.
 
     Raises:
         StorageError: If one cannot be removed.

@@ -37,13 +37,7 @@ class Events:
         self._descriptor = durable.open_for_append(self._path)
 
     def add(self, event: str, step: int, **details: Any) -> None:
-        """Append an event with the present time; not synced, since nothing depends on it.
-
-        Args:
-            event: "start", "resume", "checkpoint", "signal", "fail" or "finish".
-            step: Steps done.
-            **details: Further values, as JSON takes them.
-        """
+        """Append an event with the present time; not synced, since nothing depends on it."""
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": time, "event": event, "step": step, **details}) + "\n"
         durable.append(self._descriptor, line.encode(), self._path, sync=False)
@@ -113,9 +107,6 @@ class Session:
 
 def sessions(events: Sequence[Mapping[str, Any]]) -> list[Session]:
     """Return the processes that worked on a run, in order.
-
-    Args:
-        events: Rows of events.jsonl, in order.
 
     Example:
         >>> found = sessions([

@@ -157,10 +157,6 @@ def as_json(value: Any) -> Any:
 def read_rows(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
     """Return the rows of a run's log, without a last line that is not complete.
 
-    Args:
-        folder: The run folder.
-        kind: Only rows of this kind; None for all.
-
     Raises:
         CheckpointError: If a line is damaged.
     """
@@ -170,11 +166,6 @@ def read_rows(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
 
 def read_lines(path: Path, required: tuple[str, ...], check: Check | None = None) -> list[dict[str, Any]]:
     """Return the JSON objects of a file, one a line, without a last line that is not complete.
-
-    Args:
-        path: The file; one that is absent holds no lines.
-        required: Keys that each must have.
-        check: Says what else is wrong with one.
 
     Raises:
         CheckpointError: If a line is damaged, or the file is a link, a folder or a device.
@@ -210,13 +201,6 @@ def parse_line(
     line: bytes, path: Path, number: int, required: tuple[str, ...], check: Check | None = None
 ) -> dict[str, Any]:
     """Return a line as a JSON object.
-
-    Args:
-        line: The line.
-        path: The file it is from, for the message.
-        number: Its number, from 1.
-        required: Keys that it must have.
-        check: Says what else is wrong with it.
 
     Raises:
         CheckpointError: If it is damaged.

@@ -162,9 +162,6 @@ def part_files(manifest: Mapping[str, Any], part: str) -> list[str]:
 def decode_manifest(data: bytes) -> dict[str, Any]:
     """Return what the bytes of a manifest say, once all of it is known to be a manifest's.
 
-    Args:
-        data: The bytes.
-
     Raises:
         CheckpointError: If they are damaged, or no manifest; the message is the reason alone.
     """

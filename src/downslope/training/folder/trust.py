@@ -49,9 +49,6 @@ def seal_of(named: Mapping[str, str]) -> dict[str, str]:
 
     Nor is there anything where the secret can be neither read nor made, as in a home that is read-only: the run then
     counts as one from elsewhere.
-
-    Args:
-        named: The functions that the run's recipe names, as `functions_named` returns them.
     """
     if not named:
         return {}

@@ -170,11 +170,6 @@ def advise_on_divergence(loss: str, data: Data, dataset: Dataset) -> str:
     """Return sentences on what makes gradients large, in the data or else the settings, and what else there is to do.
 
     Every remedy is a key of the recipe, by its whole path.
-
-    Args:
-        loss: The loss that the recipe names.
-        data: The recipe's section.
-        dataset: The data themselves.
     """
     said = ""
     targets, inputs = dataset.train_targets, dataset.train_inputs

@@ -195,9 +195,6 @@ class StepBuffers:
 
     Numbers are averaged. What is no floating-point number, such as a count of steps, is that of the last leaf.
 
-    Args:
-        model: The model, before the step's first forward pass.
-
     Attributes:
         changed: Whether any leaf so far has changed it, for each buffer.
     """

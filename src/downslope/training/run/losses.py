@@ -243,10 +243,6 @@ def _loss_function(path: str) -> Any:
 def weigh_classes(train: Train, dataset: Dataset) -> Dataset:
     """Return the data with the class weights that the recipe asks for; unchanged where it asks for none.
 
-    Args:
-        train: The recipe's section.
-        dataset: The data.
-
     Raises:
         DataError: If there are no classes to weigh, or not these.
     """

@@ -196,9 +196,6 @@ _FINEST = 2**40
 def whole_shares(weights: Sequence[float]) -> list[int]:
     """Return whole numbers in the proportion of weights, the largest `_FINEST`.
 
-    Args:
-        weights: Above 0.
-
     Example:
         >>> [share / 2**40 for share in whole_shares([2.0, 0.5])]
         [1.0, 0.25]

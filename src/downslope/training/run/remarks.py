@@ -25,15 +25,7 @@ _FEW = 0.01
 def remarks(
     recipe: Recipe, facts: Mapping[str, Any], *, steps: int, left_out: int, held_out: Mapping[str, float]
 ) -> list[str]:
-    """Return the sentences.
-
-    Args:
-        recipe: The recipe.
-        facts: What `run.json` holds.
-        steps: Steps done, those left out among them.
-        left_out: Steps that were skipped or rewound.
-        held_out: The last evaluation on the held-out examples.
-    """
+    """Return the sentences."""
     data: Mapping[str, Any] = facts.get("data", {})
     lrs: list[float | Schedule] = []
     if per_epoch := facts.get("steps_per_epoch"):

@@ -62,13 +62,7 @@ class Saver:
         return improved or self._is_by_step(step) or by_clock
 
     def save(self, step: int, *, finished: bool, rewound: bool = False) -> bool:
-        """Write a checkpoint, and return whether there was something to write that the newest does not say already.
-
-        Args:
-            step: Updates done.
-            finished: Whether there is no step left to do.
-            rewound: Whether training has just gone back to an earlier checkpoint.
-        """
+        """Write a checkpoint, and return whether there was something to write that the newest does not say already."""
         self.guard.check()
         state, sharding = self._task.state, self._task.sharding
         # A rewind leads to checkpoints by steps alone: were those by the clock among its targets, a slower machine

@@ -142,10 +142,6 @@ def _most_frequent(data: Dataset) -> dict[str, float]:
 def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:
     """Return what a recipe's run is made of, before its first step.
 
-    Args:
-        recipe: The recipe.
-        workers: The workers that share the work and, where the recipe says so, the model.
-
     Raises:
         DownslopeError: If something in it cannot be had, or does not fit together.
     """

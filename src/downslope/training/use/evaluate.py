@@ -99,15 +99,7 @@ class TrainedRun:
     def rate(
         self, dataset: Dataset, inputs: Tensor, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
     ) -> Rates:
-        """Return how good the model is on examples.
-
-        Args:
-            dataset: The data that the examples belong to.
-            inputs: Shape (examples, ...).
-            targets: Shape (examples, ...).
-            model: With other weights; None for the run's own.
-            keep: Whether to return the outputs, too.
-        """
+        """Return how good the model is on examples."""
         return measure(
             self.model if model is None else model,
             build_objective(self.recipe, dataset),  # an evaluation never asks for a schedule's value
@@ -183,13 +175,7 @@ def evaluate_run(run: str | Path, checkpoint: str = "last", source: str | Path |
 
 
 def classes_of(dataset: Dataset, targets: Tensor, outputs: Tensor | None) -> ClassRates | None:
-    """Return the rates of each class, or None where an example has not one class to be told.
-
-    Args:
-        dataset: The data.
-        targets: Class indices.
-        outputs: What the model returned.
-    """
+    """Return the rates of each class, or None where an example has not one class to be told."""
     if dataset.classes is None or outputs is None or outputs.ndim != 2 or targets.ndim != 1:
         return None
     chosen, answered = choose(outputs)
@@ -198,10 +184,6 @@ def classes_of(dataset: Dataset, targets: Tensor, outputs: Tensor | None) -> Cla
 
 def read_rated(opened: TrainedRun, source: str | Path) -> tuple[Dataset, Examples]:
     """Return the examples of a file or folder that holds the targets too, and data that they belong to.
-
-    Args:
-        opened: The run.
-        source: The file or folder.
 
     Raises:
         DataError: If it cannot be read, or lacks targets.

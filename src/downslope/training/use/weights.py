@@ -75,11 +75,6 @@ def _allowed(run: Path) -> str:
 def load_weights(model: nn.Module, state: Mapping[str, Tensor], origin: Path) -> None:
     """Load a state_dict whose every name, shape and dtype must fit.
 
-    Args:
-        model: The model.
-        state: Tensors by name.
-        origin: Where they came from, for the message.
-
     Raises:
         CheckpointError: If a name is missing or superfluous, or a shape or dtype differs; all are listed.
     """

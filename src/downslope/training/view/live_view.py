@@ -81,14 +81,7 @@ class View:
         return {**found, **rated}
 
     def lines(self, width: int, now: float, *, blocks: str = BLOCKS, goes_on: bool = True) -> list[str]:
-        """Return the lines, each shorter than the terminal is wide.
-
-        Args:
-            width: Columns of the terminal.
-            now: The clock.
-            blocks: Eight characters of rising height for the curves.
-            goes_on: Whether the run goes on, and has a speed.
-        """
+        """Return the lines, each shorter than the terminal is wide."""
         wide = max(width - 1, 10)
         room = wide - LABEL
         found = [self._progress_line(room, blocks)]
@@ -170,11 +163,6 @@ class Thinned:
 
 def sparkline(values: Sequence[float], length: int, blocks: str = BLOCKS) -> str:
     """Return numbers as a curve of one line; positive ones that span much, by their logarithms.
-
-    Args:
-        values: Finite numbers.
-        length: Characters at most.
-        blocks: Eight characters of rising height.
 
     Example:
         >>> sparkline([1.0, 2.0, 3.0, 4.0], 8)

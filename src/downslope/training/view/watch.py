@@ -111,25 +111,13 @@ class WatchedRun:
         )
 
     def lines(self, width: int, now: float, *, blocks: str = BLOCKS) -> list[str]:
-        """Return how the run stands and its numbers, each line shorter than the terminal is wide.
-
-        Args:
-            width: Columns of the terminal.
-            now: The time, in seconds since 1970.
-            blocks: Eight characters of rising height for the curves.
-        """
+        """Return how the run stands and its numbers, each line shorter than the terminal is wide."""
         status = self.status(now)
         shown = self._view.lines(width, now, blocks=blocks, goes_on=status.goes_on)
         return [status.line()[: max(width - 1, 10)].rstrip(), *shown]
 
     def last_lines(self, width: int, now: float, *, blocks: str = BLOCKS) -> list[str]:
-        """Return the same as lines that stay: the first is whole, and the last says how to go on, if one can.
-
-        Args:
-            width: Columns of the terminal.
-            now: The time, in seconds since 1970.
-            blocks: Eight characters of rising height for the curves.
-        """
+        """Return the same as lines that stay: the first is whole, and the last says how to go on, if one can."""
         status = self.status(now)
         found = [status.line(), *self.lines(width, now, blocks=blocks)[1:]]
         if not (status.goes_on or status.finished):

@@ -85,10 +85,6 @@ def broadcast_checkpoint(workers: Workers, make: Callable[[], Checkpoint]) -> Ch
 def synchronise(workers: Workers, task: Task) -> list[str]:
     """Compare what each worker has, and give every worker the weights of worker 0.
 
-    Args:
-        workers: The workers.
-        task: What is trained, its checkpoint taken up, if there is one.
-
     Returns:
         Sentences for the person, on what may change bits.
 
@@ -123,10 +119,6 @@ def synchronise(workers: Workers, task: Task) -> list[str]:
 
 def check_in_sync(workers: Workers, state: TrainingState) -> None:
     """Raise unless all workers have the same weights and velocities, bit for bit.
-
-    Args:
-        workers: The workers.
-        state: What training has come to here.
 
     Raises:
         CheckpointError: If one has drifted from the others, which no software of ours can cause.

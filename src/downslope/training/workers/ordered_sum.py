@@ -61,13 +61,7 @@ def all_reduce(
 ) -> tuple[Sums, int]:
     """Return the sums over all workers, and the largest signal number that any of them received.
 
-    Args:
-        workers: The workers.
-        tree: The terms of this worker's leaves.
-        notes: Those of this worker's leaves.
-        changed: As in `Workers.all_reduce`.
-        leaves: Number of leaves in the step.
-        like: For each thing that is summed, a tensor of its shape, format and strides.
+    The arguments are those of `Workers.all_reduce`.
     """
     own = tree.subtrees()
     headers = _exchange_headers(workers, own, notes, changed, leaves, len(like))

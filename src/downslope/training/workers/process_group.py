@@ -30,13 +30,7 @@ _GRACE = 3.0
 
 
 class WorkerGroup(Workers):
-    """One of several workers that have joined; see `joined`.
-
-    Args:
-        place: Which one.
-        store: Where they met.
-        timeout: Seconds to wait for another worker.
-    """
+    """One of several workers that have joined; see `joined`."""
 
     def __init__(self, place: Rendezvous, store: dist.Store, timeout: float) -> None:
         """Take the place."""
@@ -201,10 +195,6 @@ class WorkerGroup(Workers):
 @contextmanager
 def joined(place: Rendezvous, timeout: float = TIMEOUT) -> Iterator[WorkerGroup]:
     """Within its ``with`` block, this process is one of several workers.
-
-    Args:
-        place: Which one, and where they meet.
-        timeout: Seconds to wait for another worker, now and later.
 
     Raises:
         DownslopeError: If not all of them come.

@@ -48,10 +48,6 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 class Sharding:
     """A sharded model and the workers that hold it.
 
-    Args:
-        model: The model, on the CPU, the same in every worker; it is sharded in place.
-        workers: The workers.
-
     Raises:
         DataError: If the model cannot be sharded.
     """
@@ -92,18 +88,7 @@ class Sharding:
 
         In each pass every worker computes one leaf, consecutive in the step's order; all of them must take part, since
         a layer's weights are gathered from all. So where leaves are left over, the workers without one repeat the last
-        with weight 0.
-
-        Args:
-            model: As in `downslope.training.run.gradients.compute_gradients`, and so are the others.
-            objective: What is learned.
-            dataset: The data.
-            leaves: The step's leaves.
-            seed: The recipe's seed.
-            step: Step, 0-based.
-            precision: Format of the forward passes.
-            own_code: Whether a person's own model or loss takes part.
-            counts: Whether to count right answers.
+        with weight 0. The arguments are those of `downslope.training.run.gradients.compute_gradients`.
 
         Raises:
             DataError: If a person's own model or loss raises, or a forward pass changes buffers.
@@ -152,10 +137,6 @@ class Sharding:
 
     def cut(self, checkpoint: Checkpoint, model: nn.Module) -> Checkpoint:
         """Return a checkpoint with this worker's part of its tensors, whatever number of workers wrote it.
-
-        Args:
-            checkpoint: A verified checkpoint, in a folder that this worker sees.
-            model: The model.
 
         Raises:
             CheckpointError: If its files do not fit together.

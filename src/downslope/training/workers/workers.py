@@ -75,13 +75,7 @@ class WorkersLostError(DownslopeError):
         self.advice = advice
 
     def at(self, step: int, folder: Path, *, saved: bool) -> WorkersLostError:
-        """Return the error with what to do about it.
-
-        Args:
-            step: Steps done.
-            folder: The run folder.
-            saved: Whether all of them are saved.
-        """
+        """Return the error with what to do about it."""
         kept = "all before it is saved" if saved else "what was saved before remains"
         advice = (
             f"Training stopped at step {step:,}; {kept}. Go on, with any number of workers that share a step evenly: "

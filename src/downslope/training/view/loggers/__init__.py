@@ -39,9 +39,6 @@ LOGGERS = {
 def check_installed(names: Sequence[str]) -> None:
     """Raise unless the packages of all these loggers are installed; nothing is imported.
 
-    Args:
-        names: Names in `LOGGERS`.
-
     Raises:
         MissingDependencyError: With what to install.
     """

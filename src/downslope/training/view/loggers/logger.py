@@ -68,11 +68,6 @@ class Logger(Protocol):
 def scalars_of(kind: str, fields: Mapping[str, Any], groups: Sequence[str]) -> Scalars:
     """Return a row of the log as named numbers; words and what is None are left out.
 
-    Args:
-        kind: Kind of the row.
-        fields: Its values.
-        groups: Names of the parameter groups, for values that are lists with one number for each.
-
     Example:
         >>> scalars_of("evaluation", {"epoch": 3, "loss": 0.5, "accuracy": "nan"}, ["all"])
         {'held out/loss': 0.5, 'held out/accuracy': nan}

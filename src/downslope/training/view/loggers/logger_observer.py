@@ -41,10 +41,6 @@ class _Kept(Struct):
 class LoggerObserver:
     """Hands a run's rows to its loggers.
 
-    Args:
-        recipe: The recipe, which names them.
-        console: Where to say that one was switched off.
-
     Raises:
         MissingDependencyError: If the package of one is not installed.
     """
