@@ -102,7 +102,7 @@ def _seconds(loop: Loop, steps: int) -> float:
 
 def _ours(name: str, *, log_every: int) -> Loop:
     from downslope.recipe.load import load_recipe
-    from downslope.training.run.start_point import plan_run
+    from downslope.training.run.plan import plan_run
     from downslope.training.run.train import train
     from downslope.training.view.console import PlainConsole
 

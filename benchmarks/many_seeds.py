@@ -35,7 +35,7 @@ def train_here(path: Path, seed: int) -> dict[str, Any]:
         seed: The seed.
     """
     from downslope.recipe.load import load_recipe
-    from downslope.training.run.start_point import plan_run
+    from downslope.training.run.plan import plan_run
     from downslope.training.run.train import train
     from downslope.training.use.evaluate import evaluate_run
     from downslope.training.view.console import QuietConsole

@@ -34,9 +34,9 @@ from downslope.training.run.gradients import compute_gradients
 from downslope.training.run.losses import Loss
 from downslope.training.run.objective import Supervised
 from downslope.training.run.tree_sum import TreeSum
-from downslope.training.workers.joined_workers import joined
 from downslope.training.workers.launch import Launch
-from downslope.training.workers.ordered_sum import combine
+from downslope.training.workers.ordered_sum import all_reduce
+from downslope.training.workers.process_group import joined
 from downslope.training.workers.sharded import Sharding
 from downslope.training.workers.workers import Workers
 
@@ -100,9 +100,9 @@ def time_exchange(size: int, workers: Any) -> tuple[Times, Times]:
     like = [torch.empty(size)]
 
     def ours(_: int) -> None:
-        tree = TreeSum(workers.places(workers.size).start)
+        tree = TreeSum(workers.indices(workers.size).start)
         tree.add([torch.ones(size)])
-        combine(workers, tree, [], [], leaves=workers.size, like=like)
+        all_reduce(workers, tree, [], [], leaves=workers.size, like=like)
 
     def theirs(_: int) -> None:
         dist.all_reduce(torch.ones(size))

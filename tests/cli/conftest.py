@@ -35,8 +35,8 @@ def stopped(tmp_path_factory):
     """Return a run of 40 steps that was stopped after 30; tests must not change it."""
     folder = tmp_path_factory.mktemp("stopped") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("downslope.training.run.run.Run.finished", property(lambda self: self.step >= 30))
-        patch.setattr("downslope.training.run.run.Run._finish", lambda self: None)
+        patch.setattr("downslope.training.run.train.Trainer.finished", property(lambda self: self.step >= 30))
+        patch.setattr("downslope.training.run.train.Trainer._finish", lambda self: None)
         patch.setattr("downslope.training.run.train._write_report", lambda *_: None)
         assert main(words(folder)) == 0
     for name in ("model.safetensors", "report.html"):

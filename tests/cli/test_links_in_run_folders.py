@@ -236,7 +236,7 @@ def test_a_link_put_in_place_while_training_goes_on_is_noticed(run, elsewhere, c
         if not (run / "log.jsonl").is_symlink():
             move_and_link(run / "log.jsonl", elsewhere / "log")
 
-    monkeypatch.setattr("downslope.training.run.run.prune", meddle)
+    monkeypatch.setattr("downslope.training.run.saving.prune", meddle)
     code, _, err = train(run, capsys)
     assert (code, err.startswith(f"{run / 'log.jsonl'}: was replaced while training went on")) == (1, True)
 

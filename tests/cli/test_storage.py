@@ -135,7 +135,7 @@ def test_what_is_removed_or_replaced_while_training_goes_on_is_noticed(
             if done == "replaced":
                 shutil.copytree(tmp_path / "taken", path) if path == run else path.write_bytes(b"other")
 
-    monkeypatch.setattr("downslope.training.run.run.prune", meddle)
+    monkeypatch.setattr("downslope.training.run.saving.prune", meddle)
     code, _, err = train(run, capsys)
     if done == "replaced" and name in {"recipe.toml", "run.json"}:
         return  # an editor may do that: what counts is in the checkpoints
@@ -153,15 +153,15 @@ def test_clocks_that_jump_change_nothing(jump, tmp_path, whole, capsys, monkeypa
     monotonic, wall, jumped = time.monotonic, time.time, [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: monotonic() + jumped[0])
     monkeypatch.setattr(time, "time", lambda: wall() + jumped[0])
-    from downslope.training.run.run import Run
+    from downslope.training.run.train import Trainer
 
-    one_step = Run._one_step
+    one_step = Trainer.train_step
 
     def step(self):
         jumped[0] = jump if self.step >= 15 else 0.0
         one_step(self)
 
-    monkeypatch.setattr(Run, "_one_step", step)
+    monkeypatch.setattr(Trainer, "train_step", step)
     run = tmp_path / "run"
     code, out, _ = train(run, capsys, checkpoint__every_seconds="10", checkpoint__every_steps="1000")
     assert code == 0

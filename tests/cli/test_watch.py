@@ -20,7 +20,7 @@ from downslope.core.errors import CheckpointError
 from downslope.training.folder.lock import holder_of, locked
 from downslope.training.folder.log import Tail
 from downslope.training.folder.names import LOCK
-from downslope.training.view.watch import Watched
+from downslope.training.view.watch import WatchedRun
 
 ENVIRONMENT = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
 LONG = ["--train.epochs", "100000", "--checkpoint.every_steps", "50", "--train.evaluate_every", "50"]
@@ -183,7 +183,7 @@ def test_a_log_that_is_cut_back_is_read_anew(tmp_path):
 def test_a_resumed_run_is_shown_by_its_new_facts(trained, tmp_path):
     """After a resume the log is shorter and the recipe longer: step, curve and length are the new ones."""
     folder = copied(trained[0], tmp_path)
-    watched = Watched(folder)
+    watched = WatchedRun(folder)
     watched.look()
     assert watched.line().startswith("step 60 of 60 (100 %)")
     log = folder / "log.jsonl"
@@ -196,7 +196,7 @@ def test_a_resumed_run_is_shown_by_its_new_facts(trained, tmp_path):
     assert watched.look()
     assert watched.line().startswith("step 40 of 80 (50 %)")
     assert not watched.look()
-    assert watched.standing(time.time()).word == "ended"
+    assert watched.status(time.time()).word == "ended"
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "without its recipe"])
@@ -204,7 +204,7 @@ def test_a_folder_that_goes_is_noticed(how, trained, tmp_path):
     """Removed or replaced while it is watched: a message with the last step, and code 1."""
     folder = copied(trained[0], tmp_path)
     (folder / "events.jsonl").write_text("", encoding="utf-8")
-    watched = Watched(folder)
+    watched = WatchedRun(folder)
     watched.look()
     if how == "without its recipe":
         (folder / "recipe.toml").unlink()

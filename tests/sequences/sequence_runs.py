@@ -4,9 +4,8 @@ import hashlib
 from pathlib import Path
 
 from downslope.recipe.load import parse_recipe
-from downslope.training.run import run as running
 from downslope.training.run import train as loop
-from downslope.training.run.start_point import plan_run
+from downslope.training.run.plan import plan_run
 from downslope.training.view.console import PlainConsole
 
 REVERSE = """
@@ -56,14 +55,14 @@ class CrashingConsole(PlainConsole):
 
 def train(recipe, folder, *, crash_at=None):
     """Train in a folder, going on with what is there, and return the outcome, or None after a crash."""
-    before, running._SHOW_SECONDS = running._SHOW_SECONDS, 0.0
+    before, loop._SHOW_SECONDS = loop._SHOW_SECONDS, 0.0
     try:
         plan = plan_run(recipe, name="sequences", out=Path(folder), resume="auto")
         return loop.train(plan, recipe, CrashingConsole(crash_at), report=False)
     except Crash:
         return None
     finally:
-        running._SHOW_SECONDS = before
+        loop._SHOW_SECONDS = before
 
 
 def fingerprint(folder):

@@ -10,8 +10,7 @@ from downslope.training.report.data import read_runs
 from downslope.training.report.panels import panels_of_one
 from downslope.training.report.tables import headlines
 from downslope.training.run.gradients import compute_gradients
-from downslope.training.run.objective import build_objective
-from downslope.training.run.task import build_task
+from downslope.training.run.task import build_objective, build_task
 
 CASES = {
     "teacher forcing always": {},

@@ -23,7 +23,7 @@ from training_runs import TINY
 
 from downslope.cli.main import main as command
 from downslope.recipe.load import load_recipe, parse_recipe, to_toml
-from downslope.training.run.start_point import plan_run
+from downslope.training.run.plan import plan_run
 from downslope.training.run.train import train
 
 WORDS = {

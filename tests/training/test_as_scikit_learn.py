@@ -15,9 +15,8 @@ from downslope.recipe.load import load_recipe
 from downslope.training.run import batches
 from downslope.training.run.gradients import compute_gradients
 from downslope.training.run.held_out import measure
-from downslope.training.run.objective import build_objective
 from downslope.training.run.state import build_state
-from downslope.training.run.task import build_task
+from downslope.training.run.task import build_objective, build_task
 from house.source_tree import ROOT
 
 ALPHA, EPOCHS, EXAMPLES, SIZE = 1e-4, 15, 1797, 200
@@ -54,7 +53,10 @@ def train_ours(name, seed, monkeypatch):
     with torch.no_grad():
         for parameter, drawn in zip(parameters, start, strict=True):
             parameter.copy_(torch.from_numpy(drawn))
-    state, objective = build_state(recipe, model, metrics=dataset.metrics()), build_objective(recipe, dataset)
+    state, objective = (
+        build_state(model, recipe.sgd, recipe.groups, recipe.train, metrics=dataset.metrics()),
+        build_objective(recipe, dataset),
+    )
     losses, penalties = np.zeros(EPOCHS), np.zeros(EPOCHS)
     for step in range(task.total_steps):
         leaves, epoch = task.batches.leaves(step), task.batches.epoch(step)

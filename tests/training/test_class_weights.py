@@ -9,9 +9,8 @@ from downslope.training.data import load_data
 from downslope.training.run.gradients import compute_gradients
 from downslope.training.run.held_out import measure
 from downslope.training.run.losses import weigh_classes
-from downslope.training.run.objective import build_objective
-from downslope.training.run.start_point import plan_run
-from downslope.training.run.task import build_task
+from downslope.training.run.plan import plan_run
+from downslope.training.run.task import build_objective, build_task
 from downslope.training.run.train import train
 from downslope.training.view.console import QuietConsole
 
@@ -52,8 +51,10 @@ def test_balanced_weights_even_the_classes_out():
     data = load_data(recipe)
     counts = [data.train_targets.tolist().count(label) for label in range(3)]
     assert len(set(counts)) > 1
-    assert weigh_classes(recipe, data).class_weights == pytest.approx([40 / (3 * count) for count in counts], rel=1e-15)
-    assert weigh_classes(tiny(), data) is data
+    assert weigh_classes(recipe.train, data).class_weights == pytest.approx(
+        [40 / (3 * count) for count in counts], rel=1e-15
+    )
+    assert weigh_classes(tiny().train, data) is data
 
 
 @pytest.mark.parametrize(
@@ -91,8 +92,8 @@ def test_a_resumed_run_has_the_weights_and_their_bits(tmp_path, monkeypatch):
     train(plan_run(recipe, name="x", out=straight), recipe, QuietConsole())
     stopped = tmp_path / "stopped"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("downslope.training.run.run.Run.finished", property(lambda self: self.step >= 2))
-        patch.setattr("downslope.training.run.run.Run._finish", lambda self: None)
+        patch.setattr("downslope.training.run.train.Trainer.finished", property(lambda self: self.step >= 2))
+        patch.setattr("downslope.training.run.train.Trainer._finish", lambda self: None)
         train(plan_run(recipe, name="x", out=stopped), recipe, QuietConsole())
     train(plan_run(recipe, name="x", out=stopped), recipe, QuietConsole())
     assert (stopped / "model.safetensors").read_bytes() == (straight / "model.safetensors").read_bytes()
@@ -107,7 +108,7 @@ def test_a_resumed_run_has_the_weights_and_their_bits(tmp_path, monkeypatch):
 def test_shares_add_up_in_any_order():
     """Whole numbers: the weight of a step is the same whichever worker adds which part of it."""
     recipe = tiny(train__class_weights="[0.1, 0.7, 1e-9]")
-    data = weigh_classes(recipe, load_data(recipe))
+    data = weigh_classes(recipe.train, load_data(recipe))
     objective, targets = build_objective(recipe, data), data.train_targets
     parts = [objective.weigh(part) for part in targets.split(3)]
     assert sum(parts) == sum(reversed(parts)) == objective.weigh(targets)

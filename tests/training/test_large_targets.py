@@ -12,7 +12,7 @@ from downslope.core.errors import NonFiniteGradientError
 from downslope.recipe.load import load_recipe, parse_recipe
 from downslope.training.data import load_data, table
 from downslope.training.folder.run_folder import RunFolder
-from downslope.training.run import start_point, train
+from downslope.training.run import plan, train
 
 RECIPE = """
 [data]
@@ -90,7 +90,7 @@ def test_a_run_from_before_goes_on_as_it_began(given, monkeypatch):
     """Its recipe does not state the option, which was false then: the same bits as without the interruption."""
     old = recipe(lr="1e-12")
     with monkeypatch.context() as patch:  # as it was before: nothing stated, and false by default
-        for module in (train, start_point):
+        for module in (train, plan):
             patch.setattr(module, "settle", lambda recipe, begun=None: recipe)
         patch.setattr(table, "scales_target", lambda options, loss, is_class: bool(options.standardize_target))
         run(old, Path("whole"))

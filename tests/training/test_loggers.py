@@ -15,26 +15,25 @@ import pytest
 from training_runs import Crash, Recorder, fingerprints, tiny
 
 from downslope.core.errors import MissingDependencyError, RecipeError
-from downslope.training.run import run as running
 from downslope.training.run import train as loop
-from downslope.training.run.start_point import plan_run
+from downslope.training.run.plan import plan_run
 from downslope.training.view import loggers
-from downslope.training.view.loggers.following import Following
 from downslope.training.view.loggers.logger import scalars_of
+from downslope.training.view.loggers.logger_observer import LoggerObserver
 
 
 def train(recipe, folder, *, at=None, how="signal"):
     """Train with the recipe's loggers, perhaps interrupted; return (outcome or None after a crash, what was said)."""
     console = Recorder(at, how)
-    before, running._SHOW_SECONDS = running._SHOW_SECONDS, 0.0
+    before, loop._SHOW_SECONDS = loop._SHOW_SECONDS, 0.0
     try:
-        watchers = [Following(recipe, console)] if recipe.log.to else []
+        observers = [LoggerObserver(recipe, console)] if recipe.log.to else []
         plan = plan_run(recipe, name="tiny", out=folder)
-        return loop.train(plan, recipe, console, report=False, watchers=watchers), console.said
+        return loop.train(plan, recipe, console, report=False, observers=observers), console.said
     except Crash:
         return None, console.said
     finally:
-        running._SHOW_SECONDS = before
+        loop._SHOW_SECONDS = before
 
 
 def in_the_log(folder, groups=("all",)):

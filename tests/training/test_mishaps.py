@@ -16,8 +16,7 @@ from training_runs import checkpoint_names, fingerprints, run, tiny
 
 from downslope.cli.main import main
 from downslope.core.errors import CheckpointError, DivergenceError, RecipeError
-from downslope.training.run.bad_steps import MishapRecord
-from downslope.training.run.counters import Spikes
+from downslope.training.run.counters import BadStepRecord, Spikes
 from downslope.training.run.environment import fitting_threads
 from downslope.training.run.gradients import compute_gradients
 from downslope.training.run.task import build_task
@@ -157,7 +156,7 @@ def test_checkpoints_by_the_clock_decide_nothing(tmp_path, monkeypatch):
     """With a checkpoint after every step, by a clock that races: a rewind leads where it led without."""
     recipe = tiny(**VARIANTS["rewind"])
     run(recipe, tmp_path / "plain")
-    monkeypatch.setattr("downslope.training.run.run._has_passed", lambda *_: True)
+    monkeypatch.setattr("downslope.training.run.saving.has_passed", lambda *_: True)
     run(tiny(**VARIANTS["rewind"], checkpoint__every_seconds="1.0"), tmp_path / "racing")
     assert fingerprints(tmp_path / "plain") == fingerprints(tmp_path / "racing")
 
@@ -273,7 +272,7 @@ def test_a_spike_is_what_exceeds_the_median_so_much(losses, window, factor):
 
 def test_the_place_to_go_back_to():
     """The newest; the one before it if the newest was gone back to already; and then that one again."""
-    record = MishapRecord()
+    record = BadStepRecord()
     for step in (0, 5, 10, 15):
         record.add_target(step)
     assert record.targets == [10, 15]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training_runs import tiny
 
-from downslope.training.run.start_point import plan_run
+from downslope.training.run.plan import plan_run
 from downslope.training.run.train import train
 from downslope.training.view.console import PlainConsole
 

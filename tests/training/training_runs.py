@@ -6,9 +6,8 @@ import signal
 from pathlib import Path
 
 from downslope.recipe.load import parse_recipe
-from downslope.training.run import run as running
 from downslope.training.run import train
-from downslope.training.run.start_point import plan_run
+from downslope.training.run.plan import plan_run
 
 TINY = """
 [data]
@@ -67,14 +66,14 @@ def tiny(**overrides):
 def run(recipe, folder, *, resume="auto", at=None, how="signal"):
     """Train in a folder, perhaps interrupted, and return (outcome, what was said); outcome None after a crash."""
     console = Recorder(at, how)
-    before, running._SHOW_SECONDS = running._SHOW_SECONDS, 0.0
+    before, train._SHOW_SECONDS = train._SHOW_SECONDS, 0.0
     try:
         plan = plan_run(recipe, name="tiny", out=Path(folder), resume=resume)
         return train.train(plan, recipe, console, report=False), console.said
     except Crash:
         return None, console.said
     finally:
-        running._SHOW_SECONDS = before
+        train._SHOW_SECONDS = before
 
 
 def fingerprints(folder):

@@ -15,7 +15,7 @@ from training_runs import checkpoint_names, fingerprints, tiny
 from worker_runs import BASE, train
 
 from downslope.cli.main import explain
-from downslope.training.workers import joined_workers, launch
+from downslope.training.workers import launch, process_group
 
 SLOW = {**BASE, "model": '{ name = "worker_tasks:slow" }', "train__epochs": "5"}
 """15 steps of 0.1 seconds or more."""
@@ -210,7 +210,7 @@ def unseeded(root):
 def main():
     """Run the cases that the command line names."""
     folder, *names = sys.argv[1:]
-    launch._GRACE = joined_workers._GRACE = 1.0
+    launch._GRACE = process_group._GRACE = 1.0
     for name in names:
         root = Path(folder) / name
         root.mkdir()

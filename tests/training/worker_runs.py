@@ -22,15 +22,14 @@ from downslope.cli.main import explain
 from downslope.training.folder.checkpoint import encode_tensors
 from downslope.training.folder.run_folder import RunFolder
 from downslope.training.run import held_out
-from downslope.training.run import run as running
 from downslope.training.run import train as loop
-from downslope.training.run.start_point import plan_run
+from downslope.training.run.plan import plan_run
 from downslope.training.run.tree_sum import TreeSum
 from downslope.training.sequences import objective
 from downslope.training.workers import ordered_sum
-from downslope.training.workers.joined_workers import joined
+from downslope.training.workers.broadcast import broadcast_plan
 from downslope.training.workers.launch import Launch, WorkerFailedError
-from downslope.training.workers.share_start import share_plan
+from downslope.training.workers.process_group import joined
 from downslope.training.workers.workers import LeafNote, Workers
 
 BASE = {"data__batch_size": "16", "train__shards": "4", "train__epochs": "5"}
@@ -115,7 +114,7 @@ class Killer:
 
 def train(recipe, folder, size, *, at=None, victims=(), timeout=300.0):
     """Train in a folder on some workers, each in a process of its own, and perhaps kill some of them at a step."""
-    running._SHOW_SECONDS = 0.0
+    loop._SHOW_SECONDS = 0.0
     # the held-out examples are few: several batches of them, so that every worker measures some
     held_out.BATCH, objective._RATED_AT_ONCE = 3, 4
 
@@ -125,7 +124,7 @@ def train(recipe, folder, size, *, at=None, victims=(), timeout=300.0):
 
     def follow(workers):
         sharded = recipe.train.parallel == "sharded"
-        plan = share_plan(workers, lambda: plan_run(recipe, name="tiny", out=Path(folder)), sharded=sharded)
+        plan = broadcast_plan(workers, lambda: plan_run(recipe, name="tiny", out=Path(folder)), sharded=sharded)
         console = Killer(at, victims, workers.rank)
         outcome = loop.train(plan, recipe, console, report=False, workers=workers)
         return 0 if outcome.finished else 128 + outcome.signal
@@ -253,7 +252,7 @@ def summed(workers, leaves, seed):
         torch.empty(2),
         torch.empty(6, dtype=torch.bool),
     ]
-    places = workers.places(leaves)
+    places = workers.indices(leaves)
     tree = TreeSum(places.start)
     notes, changed = [], [False, False]
     for place in places:
@@ -270,7 +269,7 @@ def summed(workers, leaves, seed):
         changed = [changed[0] or place == 2, changed[1] or place == 0]
         tree.add(terms)
         notes.append(LeafNote(1 / (place + 3), torch.randn((), generator=draw), None, place))
-    sums = workers.combine(tree, notes, changed, leaves=leaves, like=like)
+    sums = workers.all_reduce(tree, notes, changed, leaves=leaves, like=like)
     assert [note.targets for note in sums.notes] == list(range(leaves))
     losses = b"".join(struct.pack("<d", note.weight * float(note.loss)) for note in sums.notes)
     return losses + b"|".join(

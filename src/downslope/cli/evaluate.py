@@ -14,14 +14,7 @@ from downslope.core.shown import shown
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        words: What follows ``downslope evaluate``.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on the words that follow its name, and return its exit code."""
     parser = CommandParser(
         "evaluate",
         summary=(

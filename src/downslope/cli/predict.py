@@ -20,14 +20,7 @@ _NOTHING = "-"
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        words: What follows ``downslope predict``.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on the words that follow its name, and return its exit code."""
     parser = CommandParser(
         "predict",
         summary=(

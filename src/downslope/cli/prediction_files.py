@@ -23,9 +23,6 @@ FORMATS = ("csv", "json", "jsonl")
 def format_of(path: Path) -> str:
     """Return the format that a file's suffix asks for.
 
-    Args:
-        path: The file.
-
     Raises:
         DownslopeError: If it asks for none of them.
 

@@ -10,7 +10,7 @@ from downslope.cli.schedule_table import schedule_table
 from downslope.cli.tables import count_of, format_number
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
-from downslope.training.run.start_point import Plan
+from downslope.training.run.plan import Plan
 from downslope.training.run.task import Task, describe_settings
 
 

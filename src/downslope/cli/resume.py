@@ -10,14 +10,7 @@ from downslope.cli.training_run import add_watching, add_worker_options, overrid
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        words: What follows ``downslope resume``.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on the words that follow its name, and return its exit code."""
     parser = CommandParser(
         "resume",
         summary=(

@@ -1,7 +1,7 @@
 """A run folder named on the command line: the recipe it holds, or why it is none. Loads no framework.
 
 It is what a command checks before it loads one, or runs anything that the run names: whether there is a run, and
-whether it may be trusted. Everything else in a run folder is in `training/folder/run_folder.py`.
+whether it may be trusted.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from downslope.core.errors import CheckpointError, did_you_mean
 from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe
-from downslope.training.folder.names import CHECKPOINTS, FACTS, RECIPE, read_recipe
-from downslope.training.folder.neighbouring import holds_run, run_around
+from downslope.training.folder.names import CHECKPOINTS, FACTS, RECIPE, is_run_folder, read_recipe, run_around
 from downslope.training.folder.trust import check_trust
-from downslope.training.workers.rank import PlaceError, find_place
+from downslope.training.workers.rendezvous import RendezvousError, find_rendezvous
 
 _BESIDE = (FACTS, CHECKPOINTS, "log.jsonl", "events.jsonl")
 """What lies beside a recipe that is a run's."""
@@ -38,11 +37,6 @@ def load_run_recipe(
 ) -> tuple[Path, Recipe]:
     """Return a run's folder, `~` expanded, and its recipe, once it may be used.
 
-    Args:
-        folder: The run folder.
-        overrides: As in `load_recipe`.
-        trust: As in `check_trust`.
-
     Raises:
         CheckpointError: If the folder is missing or holds no run.
         RecipeError: If its recipe has been damaged, or an override is wrong.
@@ -54,10 +48,6 @@ def load_run_recipe(
 
 def find_trusted_run(given: str | Path, *, trust: bool) -> Path:
     """Return a run folder, `~` expanded, whose functions may be run.
-
-    Args:
-        given: The folder as it was written.
-        trust: As in `check_trust`.
 
     Raises:
         CheckpointError: As in `find_run_folder`.
@@ -72,8 +62,8 @@ def find_trusted_run(given: str | Path, *, trust: bool) -> Path:
 def _is_first() -> bool:
     """Return whether this process is to ask: of several workers the first, since the others' homes may be elsewhere."""
     try:
-        place = find_place()
-    except PlaceError:
+        place = find_rendezvous()
+    except RendezvousError:
         return True
     return place is None or place.rank == 0
 
@@ -96,15 +86,12 @@ def check_resumed(recipe: Path | None, resume: str, *, trust: bool) -> None:
         path = expand_home(resume, CheckpointError)
         runs += [path, path.parent.parent, Path(os.path.abspath(path)).parent.parent, path.resolve().parent.parent]  # noqa: PTH100
     for run in runs:
-        if holds_run(run):
+        if is_run_folder(run):
             find_trusted_run(run, trust=trust)
 
 
 def find_run_folder(given: str | Path) -> Path:
     """Return a run folder, `~` expanded.
-
-    Args:
-        given: The folder as it was written.
 
     Raises:
         CheckpointError: With what was found instead, and which run may have been meant.
@@ -112,7 +99,7 @@ def find_run_folder(given: str | Path) -> Path:
     folder = expand_home(given, CheckpointError)
     name = f"{given}{expansion_of(given)}"
     try:
-        if holds_run(folder):
+        if is_run_folder(folder):
             return folder
         exists, is_folder = folder.exists(), folder.is_dir()
     except OSError as error:
@@ -134,7 +121,7 @@ def find_run_folder(given: str | Path) -> Path:
 
 def _runs_in(folder: Path) -> list[str]:
     try:
-        return sorted(str(path) for path in folder.iterdir() if holds_run(path))
+        return sorted(str(path) for path in folder.iterdir() if is_run_folder(path))
     except OSError:
         return []
 

@@ -15,14 +15,7 @@ from downslope.recipe.load import load_recipe, to_toml
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        words: What follows ``downslope train``.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command on the words that follow its name, and return its exit code."""
     parser = CommandParser(
         "train",
         summary=(

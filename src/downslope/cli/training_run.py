@@ -1,8 +1,4 @@
-"""What `train` and `resume` share: from a recipe to a trained run, and the lines that end it.
-
-What lives here: the order of calls, in one process or several, and the last lines. What does not: training
-(`training/run/train.py`) and what several processes need (`training/parallel/`).
-"""
+"""What `train` and `resume` share: from a recipe to a trained run, in one process or several, and the last lines."""
 
 from __future__ import annotations
 
@@ -25,11 +21,11 @@ from downslope.recipe.load import INHERITED
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe, settle
 from downslope.training.run.remarks import diverged
-from downslope.training.workers.rank import TIMEOUT, Place, check_number, find_place
+from downslope.training.workers.rendezvous import TIMEOUT, Rendezvous, check_number, find_rendezvous
 
 if TYPE_CHECKING:
     from downslope.training.run.train import Outcome
-    from downslope.training.view.observer import Watcher
+    from downslope.training.view.observer import Observer
     from downslope.training.workers.workers import Workers
 
 
@@ -97,29 +93,26 @@ def run_training(
     Raises:
         DivergenceError: If the last evaluation holds what is no finite number; all of the run is saved.
     """
-    place = find_place(workers)
-    size = place.size if place is not None else workers or 1
-    check_number(recipe, size)
-    if "torch" not in sys.modules and (place is None or place.rank == 0):
+    rendezvous = find_rendezvous(workers)
+    size = rendezvous.size if rendezvous is not None else workers or 1
+    check_number(recipe.train.shards, recipe.train.accumulate, size)
+    if "torch" not in sys.modules and (rendezvous is None or rendezvous.rank == 0):
         _begin(recipe, name)
 
-    def work(place: Place) -> int:
-        from downslope.training.workers.joined_workers import joined
+    def work(rendezvous: Rendezvous) -> int:
+        from downslope.training.workers.process_group import joined
 
-        with joined(place, timeout) as together:
-            return _train(recipe, name=name, out=out, resume=resume, workers=together, quiet=quiet)
+        with joined(rendezvous, timeout) as group:
+            return _train(recipe, name=name, out=out, resume=resume, workers=group, quiet=quiet)
 
     if dry_run:
-        return _preview(recipe, name=name, out=out, resume=resume) if place is None or place.rank == 0 else 0
-    if place is not None:
-        return _as_told(place, work)
+        return _preview(recipe, name=name, out=out, resume=resume) if rendezvous is None or rendezvous.rank == 0 else 0
+    if rendezvous is not None:
+        return _work_started_elsewhere(rendezvous, work)
     from downslope.training.workers.workers import Workers
 
     if size == 1:
         return _train(recipe, name=name, out=out, resume=resume, workers=Workers(), quiet=quiet)
-
-    if recipe.train.parallel == "sharded":
-        pass
     from downslope.cli.main import explain
     from downslope.training.workers.launch import Launch
 
@@ -138,36 +131,35 @@ def _begin(recipe: Recipe, name: str) -> None:
 def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int:
     from downslope.cli.preview import preview
     from downslope.training.run.environment import fitting_threads
-    from downslope.training.run.start_point import plan_run
+    from downslope.training.run.plan import plan_run
     from downslope.training.run.task import build_task
-    from downslope.training.run.train import take_up
 
     plan = plan_run(recipe, name=name, out=out, resume=resume)
     task = build_task(settle(recipe, None if plan.checkpoint is None else plan.checkpoint.manifest["recipe"]))
     with fitting_threads(sum(p.numel() for p in task.state.model.parameters()), shards=recipe.train.shards):
-        notes = take_up(task, plan)  # so that a dry run refuses what training would refuse, and says the same
+        notes = task.restore(plan.checkpoint)  # so that a dry run refuses what training would refuse, and says the same
         print(preview(task, replace(plan, notes=(*plan.notes, *notes))))
     return 0
 
 
 def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers: Workers, quiet: bool) -> int:
-    from downslope.training.run.start_point import plan_run
+    from downslope.training.run.plan import plan_run
     from downslope.training.run.train import train
     from downslope.training.view.console import LiveConsole, make_console
-    from downslope.training.workers.share_start import share_plan
-    from downslope.training.workers.workers import SilentConsole
+    from downslope.training.workers.broadcast import broadcast_plan
+    from downslope.training.workers.workers import NullConsole
 
     sharded = recipe.train.parallel == "sharded"
-    plan = share_plan(workers, lambda: plan_run(recipe, name=name, out=out, resume=resume), sharded=sharded)
+    plan = broadcast_plan(workers, lambda: plan_run(recipe, name=name, out=out, resume=resume), sharded=sharded)
     if not workers.is_first and plan.finished:
         return 0
-    console = make_console(quiet=quiet) if workers.is_first else SilentConsole()
-    watchers: list[Watcher] = [console] if isinstance(console, LiveConsole) else []
+    console = make_console(quiet=quiet) if workers.is_first else NullConsole()
+    observers: list[Observer] = [console] if isinstance(console, LiveConsole) else []
     if recipe.log.to and workers.is_first and not plan.finished:
-        from downslope.training.view.loggers.following import Following
+        from downslope.training.view.loggers.logger_observer import LoggerObserver
 
-        watchers.append(Following(recipe, console))
-    outcome = train(plan, recipe, console, workers=workers, watchers=watchers)
+        observers.append(LoggerObserver(recipe, console))
+    outcome = train(plan, recipe, console, workers=workers, observers=observers)
     if workers.is_first:
         with contextlib.suppress(OSError):  # a terminal that was closed: the run has ended well all the same
             print("\n".join(_ending(outcome, recipe, had_work=not plan.finished)), flush=True)
@@ -176,14 +168,14 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     return 0 if outcome.signal is None else 128 + outcome.signal
 
 
-def _as_told(place: Place, work: Callable[[Place], int]) -> int:
+def _work_started_elsewhere(rendezvous: Rendezvous, work: Callable[[Rendezvous], int]) -> int:
     """Work as one of the workers that torchrun or Slurm started; of a common mistake, worker 0 alone speaks."""
     from downslope.training.workers.workers import WorkersLostError
 
     try:
-        return work(place)
+        return work(rendezvous)
     except WorkersLostError as lost:
-        if place.rank == 0 or 0 in lost.silent or 0 in lost.failed:
+        if rendezvous.rank == 0 or 0 in lost.silent or 0 in lost.failed:
             raise
         return lost.exit_code
 

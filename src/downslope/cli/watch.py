@@ -9,16 +9,13 @@ from collections.abc import Sequence
 from downslope.cli.arguments import CommandParser
 from downslope.cli.run_folders import find_run_folder
 from downslope.training.view.terminal import Screen, can_redraw
-from downslope.training.view.watch import Standing, Watched
+from downslope.training.view.watch import Status, WatchedRun
 
 _SECONDS = 0.5
 
 
 def execute(words: Sequence[str]) -> int:
     """Run the command.
-
-    Args:
-        words: What follows ``downslope watch``.
 
     Returns:
         The exit code: 0 if the run finished or was looked at once, 1 if it ended before, 130 after Ctrl-C.
@@ -42,7 +39,7 @@ def execute(words: Sequence[str]) -> int:
     arguments = parser.read(words)
     if arguments.once and arguments.wait:
         parser.error("--once shows the run as it is now, and --wait waits; give one of them")
-    watched = Watched(find_run_folder(arguments.run))
+    watched = WatchedRun(find_run_folder(arguments.run))
     screen = Screen(sys.stdout)
     watched.look()
     if arguments.once:
@@ -50,19 +47,19 @@ def execute(words: Sequence[str]) -> int:
         return 0
     shown = _Drawn(screen, watched) if can_redraw(sys.stdout) else _Lines(watched)
     try:
-        standing = _watch_on(watched, shown, waits=arguments.wait)
+        status = _watch_on(watched, shown, waits=arguments.wait)
     except KeyboardInterrupt:
         return 130  # the way to leave; what is drawn stays
     finally:
         screen.leave()
     _tell(watched, screen)
-    return 0 if standing.finished else 1
+    return 0 if status.finished else 1
 
 
 class _Drawn:
     """Shows a run on a terminal, drawn over."""
 
-    def __init__(self, screen: Screen, watched: Watched) -> None:
+    def __init__(self, screen: Screen, watched: WatchedRun) -> None:
         self._screen, self._watched = screen, watched
 
     def show(self, *, changed: bool) -> None:
@@ -78,17 +75,17 @@ class _Drawn:
 class _Lines:
     """Writes a line when a run has come further, and one when it stands otherwise than before."""
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: WatchedRun) -> None:
         self._watched, self._word, self._line = watched, "", ""
 
     def show(self, *, changed: bool) -> None:
         """Write what is new."""
-        standing = self._watched.standing(time.time())
-        if standing.word != self._word:
-            self._word = standing.word
-            print(standing.line(), flush=True)
+        status = self._watched.status(time.time())
+        if status.word != self._word:
+            self._word = status.word
+            print(status.line(), flush=True)
         line = self._watched.line()
-        if (changed or not self._line) and line != self._line and standing.goes_on:
+        if (changed or not self._line) and line != self._line and status.goes_on:
             self._line = line
             print(line, flush=True)
 
@@ -96,21 +93,21 @@ class _Lines:
         """Do nothing: every line is complete."""
 
 
-def _watch_on(watched: Watched, shown: _Drawn | _Lines, *, waits: bool) -> Standing:
+def _watch_on(watched: WatchedRun, shown: _Drawn | _Lines, *, waits: bool) -> Status:
     """Show a run until it ends, and return how it stands then."""
     ended, changed = 0, True
     while True:
-        standing = watched.standing(time.time())
-        ended = 0 if standing.goes_on else ended + 1
+        status = watched.status(time.time())
+        ended = 0 if status.goes_on else ended + 1
         # Not by one look alone: of a folder that is just being removed, the lock may go first.
-        if standing.finished or (ended > 1 and not waits):
+        if status.finished or (ended > 1 and not waits):
             shown.end()
-            return standing
+            return status
         if not ended or (waits and ended > 1):
             shown.show(changed=changed)
         time.sleep(_SECONDS if ended != 1 else _SECONDS / 2)
         changed = watched.look()
 
 
-def _tell(watched: Watched, screen: Screen) -> None:
+def _tell(watched: WatchedRun, screen: Screen) -> None:
     print("\n".join(watched.last_lines(screen.width(), time.time(), blocks=screen.blocks)), flush=True)

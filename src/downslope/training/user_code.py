@@ -1,7 +1,7 @@
-"""A person's own functions, named "package.module:function" in a recipe: found and called.
+"""A person's own functions, named "package.module:function" in a recipe: found and called. And tables of options.
 
-Here such a function is found and called, with a message for everything that can go wrong. What it is for, data, models
-and losses know, which each check what they got back. Whether it may be called at all is `trust.py`'s to say.
+Every way in which a person's code can fail gets a message. Data, models and losses check what they got back; whether a
+function may be called at all, `folder/trust.py` says.
 """
 
 from __future__ import annotations
@@ -20,63 +20,7 @@ from downslope.core.shown import shown
 from downslope.core.tables import Source, decode
 from downslope.recipe.schema import Recipe
 
-# Options of a data set or model, read from the recipe's `options` table as strictly as the recipe itself.
-
 Options = TypeVar("Options")
-
-
-def read_options(kind: type[Options], options: Mapping[str, Any], table: str) -> Options:
-    """Return the frozen dataclass `kind` made from a table of options.
-
-    Args:
-        kind: A dataclass; its fields, types and defaults are what is allowed.
-        options: The table.
-        table: "data" or "model": whose options they are.
-
-    Raises:
-        RecipeError: If a key is unknown or missing, or a value is of the wrong type or not allowed.
-
-    Example:
-        >>> from dataclasses import dataclass
-        >>> @dataclass(frozen=True)
-        ... class Noise:
-        ...     level: float = 0.1
-        >>> read_options(Noise, {"level": 0.5}, "data")
-        Noise(level=0.5)
-    """
-    return decode(kind, dict(options), Source("recipe"), (table, "options"))
-
-
-def refuse_hidden(name: str, hidden: tuple[int, ...] | None, instead: str) -> None:
-    """Raise if a recipe gives `model.hidden` to a model other than `mlp`, which would ignore it.
-
-    Args:
-        name: The model.
-        hidden: The recipe's `model.hidden`.
-        instead: Which of its options to use.
-
-    Raises:
-        DataError: If it is given.
-    """
-    if hidden is not None:
-        raise DataError(f"model.hidden: belongs to the model `mlp`; `{name}` takes model.options instead: {instead}.")
-
-
-def refuse_options(name: str, options: Mapping[str, Any], table: str, hint: str = "") -> None:
-    """Raise unless there are no options.
-
-    Args:
-        name: The data set or model that takes none.
-        options: The table of options.
-        table: "data" or "model".
-        hint: A sentence on what to do instead.
-
-    Raises:
-        DataError: If there is one.
-    """
-    if options:
-        raise DataError(f"{table}.options: `{name}` takes none; got {', '.join(options)}.{hint and ' ' + hint}")
-
 
 FAILURES = (Exception, SystemExit)
 """What a person's own code may raise; SystemExit too, or their sys.exit() would end the run as if it were done."""
@@ -88,11 +32,7 @@ def is_import_path(name: str) -> bool:
 
 
 def functions_named(recipe: Recipe) -> dict[str, str]:
-    """Return the functions that a recipe names: dotted path of the key -> name. Using the recipe imports them.
-
-    Args:
-        recipe: The recipe.
-    """
+    """Return the functions that a recipe names: dotted path of the key -> name. Using the recipe imports them."""
     named = {"data.name": recipe.data.name, "model.name": recipe.model.name, "train.loss": recipe.train.loss}
     return {path: name for path, name in named.items() if is_import_path(name)}
 
@@ -246,3 +186,56 @@ def _no_module(module: str, missing: str, here: str) -> str:
         f"there is no module `{module}`.{did_you_mean(missing, known)} "
         f"Modules are looked for in the current directory ({here}) and among installed packages."
     )
+
+
+def read_options(kind: type[Options], options: Mapping[str, Any], table: str) -> Options:
+    """Return the frozen dataclass `kind` made from a table of options.
+
+    Args:
+        kind: A dataclass; its fields, types and defaults are what is allowed.
+        options: The table.
+        table: "data" or "model": whose options they are.
+
+    Raises:
+        RecipeError: If a key is unknown or missing, or a value is of the wrong type or not allowed.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Noise:
+        ...     level: float = 0.1
+        >>> read_options(Noise, {"level": 0.5}, "data")
+        Noise(level=0.5)
+    """
+    return decode(kind, dict(options), Source("recipe"), (table, "options"))
+
+
+def refuse_hidden(name: str, hidden: tuple[int, ...] | None, instead: str) -> None:
+    """Raise if a recipe gives `model.hidden` to a model other than `mlp`, which would ignore it.
+
+    Args:
+        name: The model.
+        hidden: The recipe's `model.hidden`.
+        instead: Which of its options to use.
+
+    Raises:
+        DataError: If it is given.
+    """
+    if hidden is not None:
+        raise DataError(f"model.hidden: belongs to the model `mlp`; `{name}` takes model.options instead: {instead}.")
+
+
+def refuse_options(name: str, options: Mapping[str, Any], table: str, hint: str = "") -> None:
+    """Raise unless there are no options.
+
+    Args:
+        name: The data set or model that takes none.
+        options: The table of options.
+        table: "data" or "model".
+        hint: A sentence on what to do instead.
+
+    Raises:
+        DataError: If there is one.
+    """
+    if options:
+        raise DataError(f"{table}.options: `{name}` takes none; got {', '.join(options)}.{hint and ' ' + hint}")

@@ -1,15 +1,14 @@
 """A checkpoint: a folder of safetensors files and, written last, the manifest that commits it. No pickle anywhere.
 
-Here one is written, read only after all of it has been verified, the newest that verifies found, and those no longer
-kept removed. What a manifest is, `manifest.py` says; what is in a checkpoint, `state.py`. A checkpoint's folder may be
-a symbolic link, such as to a larger disk: it is read, since its checksums vouch for it, and never changed or removed.
+A checkpoint is used only after all of it has been verified. Its folder may be a symbolic link, such as to a larger
+disk: it is read, since its checksums vouch for it, and never changed or removed.
 
     checkpoints/step-00000460/model.safetensors      the model's state_dict, as anyone can load it
                               optimizer.safetensors  the velocities, by parameter name
                               ema.safetensors        the averaged model's state_dict, if there is one
                               manifest.json          sizes, checksums and everything that is no tensor
 
-Of a sharded model each worker writes its rows: model.0-of-4.safetensors, ... (`parallel/sharded_checkpoint.py`).
+Of a sharded model each worker writes its rows: model.0-of-4.safetensors, ... (`workers/sharded.py`).
 """
 
 from __future__ import annotations
@@ -96,9 +95,6 @@ def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
 
     Tensors that share memory, such as tied weights, are each written out: the file is then a plain state_dict, and
     loading it into a model that ties them gives both the same values again.
-
-    Args:
-        tensors: Tensors by name.
     """
     return safetensors.torch.save(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -107,11 +103,6 @@ def encode_tensors(tensors: Mapping[str, torch.Tensor]) -> bytes:
 
 def write_checkpoint(run: Path, tensors: Mapping[str, Tensors], manifest: Mapping[str, Any]) -> Path:
     """Write a checkpoint durably and return its folder.
-
-    Args:
-        run: The run folder.
-        tensors: As in `Checkpoint`.
-        manifest: As in `Checkpoint`; "files", "format" and "checksum" are added.
 
     Raises:
         StorageError: If the disk refuses. What was saved before is untouched.
@@ -124,10 +115,6 @@ def write_checkpoint(run: Path, tensors: Mapping[str, Tensors], manifest: Mappin
 def copy_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
     """Copy a checkpoint into another run folder, and return where it lies there.
 
-    Args:
-        checkpoint: The checkpoint.
-        run: The other run folder.
-
     Raises:
         CheckpointError: If it has been damaged since it was verified.
         StorageError: If the disk refuses.
@@ -138,9 +125,6 @@ def copy_checkpoint(checkpoint: Checkpoint, run: Path) -> Path:
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Return a checkpoint, all of it verified before any of it is used.
-
-    Args:
-        folder: The checkpoint's folder.
 
     Raises:
         CheckpointError: If it is incomplete or damaged; the message is the reason alone.
@@ -258,9 +242,6 @@ def linked_checkpoints(run: Path) -> list[Path]:
 def newest_verifying(run: Path) -> tuple[Checkpoint | None, list[str]]:
     """Return the newest checkpoint of a run that verifies, with the log up to it.
 
-    Args:
-        run: The run folder.
-
     Returns:
         The checkpoint or None, and one sentence for each newer one that was passed over.
     """
@@ -356,7 +337,7 @@ def _commit(folder: Path, files: Mapping[str, bytes], manifest: bytes) -> Path:
     make_place(folder)
     for name, data in files.items():
         durable.write_file(folder / name, data, sync_folder=False)
-    durable.fsync_folder(folder)  # the names of the blobs must be on the disk before the manifest says so
+    durable.fsync_folder(folder)  # one sync for all names, which must be on the disk before the manifest says so
     durable.write_file(folder / MANIFEST, manifest)
     return folder
 

@@ -128,6 +128,9 @@ def write_file(path: Path, data: bytes, *, sync_folder: bool = True) -> None:
     Raises:
         StorageError: If it cannot be written.
     """
+    # The content must be on the disk before the name leads to it: a rename that is written down before the bytes are
+    # would leave, after a power failure, a file of the right name that is empty. The folder is synced last, since the
+    # rename itself is a change of the folder.
     partial = path.parent / f".{path.name}{_PARTIAL}"
     with explained("write", path):
         try:
@@ -181,12 +184,6 @@ def _check_regular(descriptor: int, path: Path) -> os.stat_result:
 
 def append(descriptor: int, data: bytes, path: Path, *, sync: bool) -> None:
     """Write at the end of a file.
-
-    Args:
-        descriptor: From `open_for_append`.
-        data: What to write.
-        path: The file, for messages.
-        sync: Whether all of the file must be on the disk on return.
 
     Raises:
         StorageError: If it cannot be written.
@@ -294,6 +291,8 @@ def remove_folder(path: Path, first: str, is_ours: Callable[[str], bool]) -> lis
     with explained("remove", path):
         there = os.listdir(path)
         ours = {name for name in there if is_ours(name) and not is_folder(path / name)}
+        # Without the manifest the rest is no checkpoint. Were it to go last, a crash in between would leave a manifest
+        # that vouches for files which are gone.
         if first in ours:
             remove_file(path / first)
         for name in sorted(ours - {first}):
@@ -318,10 +317,6 @@ def is_folder(path: Path) -> bool:
 
 def remove_partial_files(folder: Path, is_ours: Callable[[str], bool]) -> None:
     """Remove what a crash left half written directly in a folder.
-
-    Args:
-        folder: The folder.
-        is_ours: Whether a name is that of a file of ours.
 
     Raises:
         StorageError: If one cannot be removed.

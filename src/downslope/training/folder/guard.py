@@ -1,8 +1,7 @@
 """Whether a run folder is still the one that training began in: neither removed nor replaced by other hands.
 
-What lives here: noting what each file is when training begins, and comparing later. What does not: the lock itself
-(`lock.py`). On most systems an open file can be written to after its name is gone; without this, a run whose
-folder was removed would train on and save into nothing, and one whose lock was removed might not be alone.
+On most systems an open file can be written to after its name is gone. Without this, a run whose folder was removed
+would train on and save into nothing, and one whose lock was removed might not be alone.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def _take(descriptor: int, folder: Path) -> None:
 def _exchange(path: Path) -> int:
     """Put a lock of our own, and taken, in the place of one that is held; return its descriptor.
 
-    Who has the old one open and takes it later finds that it is no longer the file of that name.
+    A process that has the old one open and takes it later finds that it is no longer the file of that name.
     """
     partial = path.parent / f".{LOCK}.partial"
     with durable.explained("write", path):
@@ -122,9 +122,6 @@ def holder_of(folder: Path) -> Holder | None:
     """Return who trains in a run folder, or None if nobody does; the lock is only looked at, never taken.
 
     To try the lock would be to have it for a moment, in which a run that begins would be refused.
-
-    Args:
-        folder: The run folder.
     """
     path = folder / LOCK
     for wait in (0.02, 0.0):  # a process that has just taken it is about to write its name

@@ -1,8 +1,7 @@
 """The log of record: one JSON object a line, each belonging to a step; no times.
 
-What lives here: writing it, syncing it before a checkpoint commits, cutting it back to a checkpoint on resume, and
-reading it. So the log of a run that was killed and resumed is, byte for byte, that of an uninterrupted one. What does
-not: events by the clock (`events.py`).
+It is synced before a checkpoint commits, and cut back to that checkpoint on resume. So the log of a run that was killed
+and resumed is, byte for byte, that of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from downslope.training.folder import durable
 NAME = "log.jsonl"
 _BUFFER = 1 << 16
 _CHUNK = 1 << 20
+_TAIL_CHUNK = 1 << 22
 _HOLE = b"null"
 LONGEST_LINE = 1 << 26
 
@@ -64,6 +64,8 @@ class Log:
         self._buffer = bytearray()
         if checksum is not None and self.checksum() != checksum:
             raise CheckpointError(f"{self._path}: its first {length} bytes have changed since the checkpoint.")
+        # What stands after the checkpoint belongs to steps that are done again, to the same bits: kept, each of their
+        # rows would be there twice.
         durable.cut_file(self._path, length)
         self._descriptor = durable.open_for_append(self._path)
 
@@ -155,10 +157,6 @@ def as_json(value: Any) -> Any:
 def read_rows(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
     """Return the rows of a run's log, without a last line that is not complete.
 
-    Args:
-        folder: The run folder.
-        kind: Only rows of this kind; None for all.
-
     Raises:
         CheckpointError: If a line is damaged.
     """
@@ -169,11 +167,6 @@ def read_rows(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
 def read_lines(path: Path, required: tuple[str, ...], check: Check | None = None) -> list[dict[str, Any]]:
     """Return the JSON objects of a file, one a line, without a last line that is not complete.
 
-    Args:
-        path: The file; one that is absent holds no lines.
-        required: Keys that each must have.
-        check: Says what else is wrong with one.
-
     Raises:
         CheckpointError: If a line is damaged, or the file is a link, a folder or a device.
     """
@@ -182,9 +175,6 @@ def read_lines(path: Path, required: tuple[str, ...], check: Check | None = None
 
 def each_line(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file with their ends, but for a last one that is not complete; an absent file has none.
-
-    Args:
-        path: The file.
 
     Raises:
         CheckpointError: If it is a link, a folder or a device, or a line has no end.
@@ -211,13 +201,6 @@ def parse_line(
     line: bytes, path: Path, number: int, required: tuple[str, ...], check: Check | None = None
 ) -> dict[str, Any]:
     """Return a line as a JSON object.
-
-    Args:
-        line: The line.
-        path: The file it is from, for the message.
-        number: Its number, from 1.
-        required: Keys that it must have.
-        check: Says what else is wrong with it.
 
     Raises:
         CheckpointError: If it is damaged.
@@ -268,13 +251,8 @@ def _is_number(value: Any) -> bool:
     return what is float or (what is int and -_MOST <= value <= _MOST) or (what is str and value in _NONFINITE)
 
 
-# A file of JSON lines that somebody else writes, read on from where one was.
-
-_TAIL_CHUNK = 1 << 22
-
-
 class Tail:
-    """Reads on in a file of JSON lines; never writes, and keeps no file open.
+    """Reads on in a file of JSON lines that another process writes; keeps no file open.
 
     Args:
         path: The file; while it is absent it holds no lines.

@@ -100,7 +100,7 @@ class Waiting(Struct):
 
 
 class Mishaps(Struct, forbid_unknown_fields=True):
-    """State of a `MishapRecord`; a checkpoint of an earlier version has none."""
+    """State of a `BadStepRecord`; a checkpoint of an earlier version has none."""
 
     spikes: Count = 0
     nonfinite: Count = 0
@@ -161,9 +161,6 @@ def part_files(manifest: Mapping[str, Any], part: str) -> list[str]:
 
 def decode_manifest(data: bytes) -> dict[str, Any]:
     """Return what the bytes of a manifest say, once all of it is known to be a manifest's.
-
-    Args:
-        data: The bytes.
 
     Raises:
         CheckpointError: If they are damaged, or no manifest; the message is the reason alone.

@@ -1,10 +1,12 @@
-"""The names in a run folder, its recipe, and the facts that a run wrote down at its start; loads no framework.
+"""The names in a run folder, its recipe, the facts of its start, and how to find a run around a path.
 
-It is what those outside a run need to find their way in its folder; what is done with one is in `run_folder.py`.
+It is what those outside a run need to find their way in its folder; it loads no framework.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +14,8 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from downslope.core.errors import CheckpointError, RecipeError
-from downslope.core.files import read_text
+from downslope.core.files import kind_of, read_text
+from downslope.core.shown import shown
 from downslope.core.strict_json import decode_json
 from downslope.recipe.load import parse_recipe
 from downslope.recipe.overrides import Override
@@ -37,6 +40,9 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 ANEW = "start a new run with --resume never and another --out"
 """What always works where a run cannot go on, whatever --resume and --out were."""
+
+_LEVELS = 3
+"""How far above a path a run is looked for: a file in a checkpoint lies three levels within its run."""
 
 
 class DataFacts(Struct):
@@ -74,9 +80,6 @@ class Facts(Struct):
 def read_facts(folder: Path) -> dict[str, Any]:
     """Return the facts that a run wrote at its start.
 
-    Args:
-        folder: The run folder.
-
     Raises:
         CheckpointError: If they are missing or damaged.
     """
@@ -97,10 +100,6 @@ def read_facts(folder: Path) -> dict[str, Any]:
 def read_recipe(folder: Path, overrides: Iterable[Override] = ()) -> Recipe:
     """Return the recipe that lies in a run folder.
 
-    Args:
-        folder: The run folder.
-        overrides: As in `load_recipe`.
-
     Raises:
         RecipeError: If it cannot be read, is a link to another file, or is no recipe.
     """
@@ -112,3 +111,37 @@ def read_recipe(folder: Path, overrides: Iterable[Override] = ()) -> Recipe:
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from None
     return settle(parse_recipe(text, str(path), overrides), {})
+
+
+def run_around(path: Path) -> Path | None:
+    """Return the run folder in which a path lies, as it was written where that shows it; None if there is none.
+
+    A run folder holds a folder of checkpoints, each a folder again, so that one level too many or too few is an
+    ordinary slip: the message then names the run, and never guesses which checkpoint was meant.
+    """
+    for way in (path, Path(os.path.abspath(path))):  # noqa: PTH100  # follows no link
+        for folder in list(way.parents)[:_LEVELS]:
+            if is_run_folder(folder):
+                return folder
+    return None
+
+
+def describe_no_checkpoint(path: Path) -> str:
+    """Return what a path is that was given as a checkpoint and is none: "is ..., not ..." and a full stop."""
+    run = run_around(path)
+    if is_run_folder(path):
+        return "is a run folder, not one checkpoint."
+    if not path.is_dir():
+        return f"is {kind_of(path.stat().st_mode)}, not the folder of a checkpoint."
+    if run is not None and path.resolve() == (run / CHECKPOINTS).resolve():
+        return f"is the folder of all checkpoints of the run {shown(run)}, not one of them."
+    return "is a folder, but neither a run folder nor a checkpoint."
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Return whether a run was begun in a folder, as far as can be told from outside; a link there is refused later."""
+    try:
+        mode = os.lstat(folder / RECIPE).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)

@@ -1,8 +1,7 @@
-"""A run folder: where everything of one run lies, and how others read it.
+"""A run folder: where everything of one run lies. Here it is read, and made ready to train in.
 
-Here it is read, and made ready to train in. The names in it are in `layout.py`, the lock in `lock.py`, the choice of
-the folder in `plan.py`. The folder itself may be a symbolic link; what has one of a run's names in it must be the run's
-own, and no link to anything else.
+The folder itself may be a symbolic link; what has one of a run's names in it must be the run's own, and no link to
+anything else.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from downslope.core.errors import CheckpointError
 from downslope.core.files import kind_of
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
-from downslope.recipe.load import to_toml
 from downslope.recipe.schema import Recipe
 from downslope.training.data.kept import read_inputs_kept
 from downslope.training.folder import checkpoint as checkpoints
@@ -49,9 +47,6 @@ _OWN = frozenset({*_FILES, *_FOLDERS})
 
 class RunFolder:
     """A run, as it lies on the disk.
-
-    Args:
-        path: The folder.
 
     Raises:
         CheckpointError: If it is no run folder; the message says what is missing.
@@ -118,11 +113,7 @@ class RunFolder:
             raise CheckpointError(f"{folder}, the best checkpoint, cannot be used: {error}.") from None
 
     def is_complete(self, last: Checkpoint) -> bool:
-        """Return whether the run is finished, with its facts, and its final weights are those of its last checkpoint.
-
-        Args:
-            last: The last checkpoint.
-        """
+        """Return whether the run is finished, has its facts, and its final weights are those of its last checkpoint."""
         try:
             self.facts()
             if read_inputs_kept(self.path) is None:
@@ -200,14 +191,17 @@ def check_free(folder: Path) -> None:
     check_own(folder)
 
 
-def make_ready(folder: Path, checkpoint: Checkpoint | None, recipe: Recipe, facts: dict[str, Any]) -> list[str]:
+def make_ready(
+    folder: Path, checkpoint: Checkpoint | None, recipe_text: str, facts: dict[str, Any], *, keep: int
+) -> list[str]:
     """Make a locked run folder ready to train in: what a crash left is removed, a fork copied, the recipe written.
 
     Args:
         folder: The run folder.
         checkpoint: Where to start from, in this or another run folder; None to start from the beginning.
-        recipe: The recipe.
+        recipe_text: The recipe as TOML.
         facts: For `run.json`.
+        keep: How many of the newest checkpoints are kept.
 
     Returns:
         Sentences for the person, on what is not the run's own.
@@ -230,7 +224,6 @@ def make_ready(folder: Path, checkpoint: Checkpoint | None, recipe: Recipe, fact
         # A crash may have come before older ones were removed.
         state = checkpoint.manifest["state"]
         needed = {state["best"]["best_step"], *state.get("mishaps", {}).get("targets", [])}
-        keep = recipe.checkpoint.keep
         checkpoints.prune(folder, step=checkpoint.step, keep=keep, needed=needed, say=notes.append)
         notes += [
             f"{linked}: is a symbolic link; the checkpoint there may be gone on from, and is never changed or removed"
@@ -248,7 +241,7 @@ def make_ready(folder: Path, checkpoint: Checkpoint | None, recipe: Recipe, fact
             notes.append(f"{folder / name}: was a symbolic link; the link is removed, and what it led to stays")
         durable.remove_file(folder / name)  # of a run that was finished and goes on
     _write_if_changed(folder / FACTS, json.dumps(facts, indent=1).encode() + b"\n")
-    _write_if_changed(folder / RECIPE, to_toml(recipe).encode())  # last: it makes the folder a run
+    _write_if_changed(folder / RECIPE, recipe_text.encode())  # last: it makes the folder a run
     return notes
 
 

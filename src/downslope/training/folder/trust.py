@@ -15,6 +15,7 @@ import hmac
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -23,7 +24,6 @@ from downslope.core.errors import DownslopeError
 from downslope.core.files import read_regular
 from downslope.core.shown import shown
 from downslope.core.strict_json import decode_json
-from downslope.recipe.schema import Recipe
 from downslope.training.folder.names import FACTS, RECIPE, read_recipe
 from downslope.training.user_code import functions_named
 
@@ -44,19 +44,16 @@ class _Facts(Struct):
     made_here: str | None = None
 
 
-def seal_of(recipe: Recipe) -> dict[str, str]:
+def seal_of(named: Mapping[str, str]) -> dict[str, str]:
     """Return what goes into the facts of a run: the seal, by its key; nothing if no function is named.
 
     Nor is there anything where the secret can be neither read nor made, as in a home that is read-only: the run then
     counts as one from elsewhere.
-
-    Args:
-        recipe: The run's recipe.
     """
-    if not functions_named(recipe):
+    if not named:
         return {}
     secret = _secret(make=True)
-    return {} if secret is None else {SEAL: _seal(secret, recipe)}
+    return {} if secret is None else {SEAL: _seal(secret, named)}
 
 
 def check_trust(folder: Path, *, trust: bool = False) -> None:
@@ -70,14 +67,13 @@ def check_trust(folder: Path, *, trust: bool = False) -> None:
         TrustError: With the functions, and what to do.
         RecipeError: If its recipe cannot be read.
     """
-    recipe = read_recipe(folder)
-    named = functions_named(recipe)
+    named = functions_named(read_recipe(folder))
     if not named:
         return
     secret, made = _secret(make=trust), _made(folder)
     if secret is not None:
-        note = _note(secret, folder, recipe, made)
-        if made is not None and hmac.compare_digest(made, _seal(secret, recipe)):
+        note = _note(secret, folder, named, made)
+        if made is not None and hmac.compare_digest(made, _seal(secret, named)):
             return
         if os.path.lexists(note):
             return
@@ -113,15 +109,15 @@ def _made(folder: Path) -> str | None:
     return seal if seal is not None and seal.isascii() else None
 
 
-def _seal(secret: bytes, recipe: Recipe, *more: str) -> str:
-    text = json.dumps([*sorted(functions_named(recipe).items()), *more])
+def _seal(secret: bytes, named: Mapping[str, str], *more: str) -> str:
+    text = json.dumps([*sorted(named.items()), *more])
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=secret, digest_size=16).hexdigest()
 
 
-def _note(secret: bytes, folder: Path, recipe: Recipe, made: str | None) -> Path:
+def _note(secret: bytes, folder: Path, named: Mapping[str, str], made: str | None) -> Path:
     """Return the file that notes the trust in these functions of the folder at this place."""
     root = state_folder() or Path()
-    return root / _TRUSTED / _seal(secret, recipe, str(folder.resolve()), made or "")
+    return root / _TRUSTED / _seal(secret, named, str(folder.resolve()), made or "")
 
 
 def _write_note(path: Path, folder: Path) -> None:

@@ -140,7 +140,7 @@ def look_at_lengths(run: RunData, data: Dataset | None = None) -> Lengths | str 
     try:
         import torch
 
-        from downslope.training.run.objective import build_objective
+        from downslope.training.run.task import build_objective
 
         opened = _open(run)
         dataset, _, _ = opened.held_out(data)

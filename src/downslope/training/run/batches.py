@@ -1,7 +1,6 @@
-"""Which examples each step learns from: batches, accumulated batches, and the shards every batch is split into.
+"""Which examples each step learns from: batches, accumulated batches, and the shards that every batch is split into.
 
-What lives here: from a step to the indices of its leaves, as a pure function, so that a run resumes anywhere within an
-epoch. What does not: gradients (`gradients.py`).
+A pure function of the seed and the step, so that a run resumes anywhere within an epoch.
 """
 
 from __future__ import annotations
@@ -72,11 +71,7 @@ class Batches:
         return step // self.steps_per_epoch
 
     def leaves(self, step: int) -> list[Leaf]:
-        """Return the leaves of a step, in order; shards that get no example are left out.
-
-        Args:
-            step: Step, 0-based.
-        """
+        """Return the leaves of a step, in order; shards that get no example are left out."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._of_epoch = self._arrange(epoch).split(self._batch_size)  # once for all steps of the epoch

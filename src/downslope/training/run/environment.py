@@ -51,10 +51,6 @@ def describe_environment() -> dict[str, Any]:
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each difference after which bits may differ.
 
-    Args:
-        then: Environment of the checkpoint.
-        now: This one.
-
     Example:
         >>> differences({"threads": 1}, {"threads": 2})
         ['number of threads was 1, is now 2: from here on results may differ in their last bits']
@@ -103,10 +99,6 @@ def fitting_threads(parameters: int, *, shards: int = 1) -> Iterator[None]:
     machine that is busy, where the threads wait for one another, fifty times as much. Shards are there to be computed
     by several processes, whose bits must not depend on how many of them share the processors. A person's
     OMP_NUM_THREADS is left alone.
-
-    Args:
-        parameters: Number of the model's parameters.
-        shards: Parts per batch.
     """
     before = torch.get_num_threads()
     if (parameters < SMALL_MODEL or shards > 1) and "OMP_NUM_THREADS" not in os.environ:

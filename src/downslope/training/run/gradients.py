@@ -1,8 +1,6 @@
-"""The gradient of one step: a forward and backward pass for each leaf, summed in a fixed tree.
+"""The mean gradient over all examples of a step: a forward and backward pass for each leaf, summed in a fixed tree.
 
-What lives here: the mean gradient over all examples of a step. The sum's order depends on the number of leaves alone,
-so that whichever process computes a leaf, the bits are the same. What does not: the tree (`tree_sum.py`), how several
-processes share it (`parallel/`), and clipping and the update, which are the optimizer's.
+The sum's order depends on the number of leaves alone, so that whichever worker computes a leaf, the bits are the same.
 """
 
 from __future__ import annotations
@@ -25,103 +23,6 @@ from downslope.training.run.randomness import reseed
 from downslope.training.run.tree_sum import Terms, TreeSum
 from downslope.training.user_code import FAILURES, describe
 from downslope.training.workers.workers import ALONE, LeafNote, Workers
-
-# The backward pass of a loss
-
-_engine: Any = getattr(getattr(torch.autograd, "Variable", None), "_execution_engine", None)
-_run_backward: Any = getattr(_engine, "run_backward", None)
-
-
-def backward(loss: Tensor) -> None:
-    """Add the gradient of a loss to each parameter's ``grad``, bit for bit as ``loss.backward()`` does.
-
-    Args:
-        loss: A scalar with its graph, which is freed.
-
-    Raises:
-        RuntimeError: If the loss has no graph, or something within it fails.
-    """
-    is_plain = type(loss) is Tensor and loss.ndim == 0 and loss.device.type == "cpu" and not loss.is_complex()
-    if _run_backward is None or not is_plain:
-        loss.backward()
-        return
-    one = torch.ones((), dtype=loss.dtype, device="cpu")  # new each time: a person's own code may write to it
-    _run_backward((loss,), (one,), False, False, (), allow_unreachable=True, accumulate_grad=True)  # noqa: FBT003
-
-
-# A model's buffers in a step of several leaves
-
-
-class StepBuffers:
-    """A model's buffers during one step.
-
-    Numbers are averaged. What is no floating-point number, such as a count of steps, is that of the last leaf.
-
-    Args:
-        model: The model, before the step's first forward pass.
-
-    Attributes:
-        changed: Whether any leaf so far has changed it, for each buffer.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        """Remember the buffers."""
-        self._model = model
-        self._before = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
-        self.changed = [False] * len(self._before)
-
-    def take(self, weight: float, *, last: bool) -> Terms:
-        """Return a leaf's share in the buffers, and put them back to what they were before the step.
-
-        Args:
-            weight: The leaf's weight; the weights of a step sum to 1.
-            last: Whether it is the step's last leaf.
-        """
-        if not self._before:
-            return []
-        terms: Terms = []
-        now = dict(self._model.named_buffers())
-        with torch.no_grad():
-            for index, (name, before) in enumerate(self._before.items()):
-                buffer = now.get(name)
-                if buffer is None or buffer.shape != before.shape or buffer.dtype != before.dtype:
-                    raise DataError(
-                        f"the model's forward pass changes the shape or type of its buffer `{name}`. A step of several "
-                        "batches or shards averages buffers; keep their form, or use train.shards = 1 and "
-                        "train.accumulate = 1."
-                    )
-                differs = not torch.equal(buffer, before)
-                self.changed[index] |= differs
-                if _is_averaged(before):
-                    terms.append(buffer * weight)
-                else:
-                    terms.append(buffer.clone() if last else None)
-                if differs:
-                    buffer.copy_(before)
-        return terms
-
-    def restore(self) -> None:
-        """Put the buffers back to what they were before the step."""
-        now = dict(self._model.named_buffers())
-        with torch.no_grad():
-            for name, before in self._before.items():
-                now[name].copy_(before)
-
-    def put(self, terms: Terms) -> None:
-        """Put the step's buffers into the model.
-
-        Args:
-            terms: The sum of all leaves' shares; None for a buffer that stays as it was.
-        """
-        with torch.no_grad():
-            for buffer, term in zip(self._model.buffers(), terms, strict=True):
-                if term is not None:
-                    buffer.copy_(term)
-
-
-def _is_averaged(buffer: Tensor) -> bool:
-    return buffer.is_floating_point() or buffer.is_complex()
-
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -186,7 +87,7 @@ def compute_gradients(
         seed: The recipe's seed.
         step: Step, 0-based.
         precision: Format in which forward passes compute, where that is safe; "bfloat16" by torch's autocast.
-        workers: Who shares the work; every one of them gets the same gradients.
+        workers: The workers that share the leaves; every one of them gets the same gradients.
         own_code: Whether a person's own model or loss takes part, which may draw from the generators of NumPy and
             random.
         counts: Whether to count right answers.
@@ -205,24 +106,26 @@ def compute_gradients(
     if len(leaves) == workers.size == 1:  # nothing to sum
         inputs, targets = dataset.take(leaves[0].examples)
         return StepResult((learn(leaves[0], inputs, targets, objective.weigh(targets)),))
-    places = workers.places(len(leaves))
+    places = workers.indices(len(leaves))
     own = [leaves[place] for place in places]
     examples = [dataset.take(leaf.examples) for leaf in own]
     weights = [objective.weigh(targets) for _, targets in examples]
-    add_up = workers.add_up(sum(weights))  # which travels while the first forward pass is computed
+    all_terms = workers.start_sum(sum(weights))  # it travels while the first forward pass is computed
     parameters, buffers = list(model.parameters()), StepBuffers(model)  # walks through all modules
+    # Floating-point addition is not associative, so the order in which leaves are added must not depend on who computes
+    # them: each worker folds its own into whole subtrees of one binary tree; the workers' sums follow that tree.
     tree = TreeSum(places.start)
     notes: list[LeafNote] = []
     for place, leaf, (inputs, targets), terms in zip(places, own, examples, weights, strict=True):
         try:
-            note = learn(leaf, inputs, targets, terms, add_up)
+            note = learn(leaf, inputs, targets, terms, all_terms)
         except DownslopeError:
             buffers.restore()  # a worker may have been lost after a forward pass; what is saved then is whole
             raise
         grads = _take(parameters)
         notes.append(note._replace(norm=_norm(grads) / note.weight) if with_norms else note)
         tree.add([*grads, *buffers.take(note.weight, last=place == len(leaves) - 1)])
-    sums = workers.combine(tree, notes, buffers.changed, leaves=len(leaves), like=[*parameters, *model.buffers()])
+    sums = workers.all_reduce(tree, notes, buffers.changed, leaves=len(leaves), like=[*parameters, *model.buffers()])
     for parameter, grad in zip(parameters, sums.terms, strict=False):
         parameter.grad = grad
     buffers.put(sums.terms[len(parameters) :])
@@ -237,7 +140,7 @@ def _learn(
     inputs: Tensor,
     targets: Tensor,
     terms: int,
-    add_up: Callable[[], int] | None = None,
+    all_terms: Callable[[], int] | None = None,
     *,
     seed: int,
     step: int,
@@ -247,25 +150,15 @@ def _learn(
 ) -> LeafNote:
     """Add a leaf's part of the mean gradient to each parameter's ``grad``.
 
-    Args:
-        model: The model.
-        objective: What is learned.
-        leaf: The leaf.
-        inputs: Its inputs.
-        targets: Its targets.
-        terms: How many terms its mean loss is a mean of.
-        add_up: Returns the terms of all leaves, once they are known; None where this leaf is all.
-        seed: The recipe's seed.
-        step: Step, 0-based.
-        precision: Format in which the forward pass computes.
-        own_code: Whether a person's own model or loss takes part.
-        counts: Whether to count right answers.
+    Its mean loss is a mean of `terms` terms; `all_terms` waits for those of all leaves, and None says that it is all.
     """
+    # What a model draws depends on the seed, the step and the leaf alone: the same in whichever process, and after
+    # whichever resume.
     reseed(seed, step, leaf.index, own_code=own_code)
     try:
         with computing_in(precision):
             answers = objective.answer(model, inputs, targets, step=step, counts=counts)
-        weight = 1.0 if add_up is None else terms / add_up()
+        weight = 1.0 if all_terms is None else terms / all_terms()
         backward(answers.loss if weight == 1 else answers.loss * weight)
     except DownslopeError:
         raise
@@ -295,3 +188,88 @@ def _single_example_remedy(error: BaseException) -> str:
         " Batch normalisation needs more than the one example of this shard. Choose a data.batch_size that leaves no "
         "smaller rest at the end of an epoch, or fewer train.shards."
     )
+
+
+class StepBuffers:
+    """A model's buffers during one step.
+
+    Numbers are averaged. What is no floating-point number, such as a count of steps, is that of the last leaf.
+
+    Attributes:
+        changed: Whether any leaf so far has changed it, for each buffer.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        """Remember the buffers."""
+        self._model = model
+        self._before = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+        self.changed = [False] * len(self._before)
+
+    def take(self, weight: float, *, last: bool) -> Terms:
+        """Return a leaf's share in the buffers, and put them back to what they were before the step.
+
+        Args:
+            weight: The leaf's weight; the weights of a step sum to 1.
+            last: Whether it is the step's last leaf.
+        """
+        if not self._before:
+            return []
+        terms: Terms = []
+        now = dict(self._model.named_buffers())
+        with torch.no_grad():
+            for index, (name, before) in enumerate(self._before.items()):
+                buffer = now.get(name)
+                if buffer is None or buffer.shape != before.shape or buffer.dtype != before.dtype:
+                    raise DataError(
+                        f"the model's forward pass changes the shape or type of its buffer `{name}`. A step of several "
+                        "batches or shards averages buffers; keep their form, or use train.shards = 1 and "
+                        "train.accumulate = 1."
+                    )
+                differs = not torch.equal(buffer, before)
+                self.changed[index] |= differs
+                if _is_averaged(before):
+                    terms.append(buffer * weight)
+                else:
+                    terms.append(buffer.clone() if last else None)
+                if differs:
+                    buffer.copy_(before)
+        return terms
+
+    def restore(self) -> None:
+        """Put the buffers back to what they were before the step."""
+        now = dict(self._model.named_buffers())
+        with torch.no_grad():
+            for name, before in self._before.items():
+                now[name].copy_(before)
+
+    def put(self, terms: Terms) -> None:
+        """Put the sums of all leaves' shares into the model's buffers; None leaves a buffer as it was."""
+        with torch.no_grad():
+            for buffer, term in zip(self._model.buffers(), terms, strict=True):
+                if term is not None:
+                    buffer.copy_(term)
+
+
+def _is_averaged(buffer: Tensor) -> bool:
+    return buffer.is_floating_point() or buffer.is_complex()
+
+
+_engine: Any = getattr(getattr(torch.autograd, "Variable", None), "_execution_engine", None)
+_run_backward: Any = getattr(_engine, "run_backward", None)
+
+
+def backward(loss: Tensor) -> None:
+    """Add the gradient of a loss to each parameter's ``grad``, bit for bit as ``loss.backward()`` does.
+
+    Args:
+        loss: A scalar with its graph, which is freed.
+
+    Raises:
+        RuntimeError: If the loss has no graph, or something within it fails.
+    """
+    is_plain = type(loss) is Tensor and loss.ndim == 0 and loss.device.type == "cpu" and not loss.is_complex()
+    if _run_backward is None or not is_plain:
+        loss.backward()
+        return
+    one = torch.ones((), dtype=loss.dtype, device="cpu")  # new each time: a person's own code may write to it
+    _run_backward((loss,), (one,), False, False, (), allow_unreachable=True, accumulate_grad=True)  # noqa: FBT003

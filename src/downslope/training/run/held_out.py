@@ -1,8 +1,7 @@
-"""How good a model is on examples: mean loss and accuracy.
+"""How good a model is on examples: mean loss and accuracy, with dropout and batch statistics off.
 
-What lives here: the measurement, in batches, with dropout and batch statistics off, shared by all workers. A batch is
-the same whoever measures it, and batches are added up in their order, so that the number of workers changes no bit.
-What does not: what follows from the measurement (`patience.py`).
+A batch is the same whichever worker measures it, and batches are added up in their order, so that the number of
+workers changes no bit.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def measure(
         targets: Shape (examples, ...).
         seed: The recipe's seed.
         step: Step; with the seed it fixes the random numbers of a model that draws some even here.
-        workers: Who shares the work, each with the same model; every one of them gets the result.
+        workers: The workers, each with the same model; every one of them gets the result.
         keep_outputs: Whether to return what the model returned, where it is a tensor; for a worker that is alone.
 
     Returns:
@@ -61,7 +60,7 @@ def measure(
     outputs: list[Tensor] = []
     try:
         with torch.no_grad():
-            for place in workers.places(len(batches)):
+            for place in workers.indices(len(batches)):
                 reseed(seed, step, f"evaluation {place}")
                 measured, returned = _measure_batch(model, objective, *batches[place])
                 own.append(measured)

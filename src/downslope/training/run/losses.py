@@ -1,7 +1,6 @@
-"""Losses: a mean over the examples of one shard, and the accuracy beside it.
+"""Losses: the built-in ones, a person's own, the weights of classes, and which answers are right.
 
-What lives here: the built-in losses, a person's own, and the check that a loss is a finite-shaped scalar. What
-does not: weighting shards against one another, which is `gradients.py`'s.
+A loss is a mean over the examples that it is given.
 """
 
 from __future__ import annotations
@@ -23,67 +22,15 @@ from downslope.training.data.class_names import show_names
 from downslope.training.user_code import call, import_function, is_import_path
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Recipe
+    from downslope.recipe.schema import Train
     from downslope.training.data import Dataset
-
-
-# What an example of each class counts in the loss
-
-_KEY = "train.class_weights"
-
-
-def weigh_classes(recipe: Recipe, dataset: Dataset) -> Dataset:
-    """Return the data with the class weights that the recipe asks for; unchanged where it asks for none.
-
-    Args:
-        recipe: The recipe.
-        dataset: Its data.
-
-    Raises:
-        DataError: If there are no classes to weigh, or not these.
-    """
-    wanted = recipe.train.class_weights
-    if wanted is None:
-        return dataset
-    if dataset.classes is None or dataset.sequences is not None or recipe.train.loss != "cross_entropy":
-        what = "a loss of your own weighs its examples itself" if dataset.classes else "these have none"
-        raise DataError(f'{_KEY}: is for data with classes and train.loss = "cross_entropy"; {what}. Leave it out.')
-    return replace(dataset, class_weights=_weights(wanted, dataset))
-
-
-def _weights(wanted: Any, dataset: Dataset) -> tuple[float, ...]:
-    classes = dataset.classes or 0
-    names = dataset.class_names or tuple(str(number) for number in range(classes))
-    if isinstance(wanted, str):
-        counts = torch.bincount(dataset.train_targets.flatten(), minlength=classes)
-        if not bool((counts > 0).all()):
-            absent = [name for name, count in zip(names, counts.tolist(), strict=True) if not count]
-            raise DataError(
-                f'{_KEY} = "balanced": there is no example to learn from of {show_names(absent)}. Give a weight for '
-                "each class instead."
-            )
-        return tuple((int(counts.sum()) / (classes * counts.double())).tolist())
-    if isinstance(wanted, Mapping):
-        unknown = [name for name in wanted if name not in names]
-        missing = [name for name in names if name not in wanted]
-        if unknown:
-            raise DataError(
-                f"{_KEY}: there is no class {shown(unknown[0])!r}.{did_you_mean(unknown[0], names)} "
-                f"There are {show_names(names)}."
-            )
-        if missing:
-            raise DataError(f"{_KEY}: lacks {show_names(missing)}. Give a weight for each class.")
-        return tuple(float(wanted[name]) for name in names)
-    if len(wanted) != classes:
-        raise DataError(f"{_KEY}: must hold a weight for each of {classes} classes, in their order; got {len(wanted)}.")
-    return tuple(map(float, wanted))
-
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From outputs and targets, example first, to the mean loss as a scalar tensor."""
 
 BUILT_IN = ("cross_entropy", "mse", "output")
 
+_KEY = "train.class_weights"
 
 _OTHER_LOSSES: Mapping[str, str] = MappingProxyType(
     {
@@ -99,11 +46,11 @@ _OTHER_LOSSES: Mapping[str, str] = MappingProxyType(
 """Losses that people know, and what computes them; none is another's misspelling."""
 
 
-def build_loss(recipe: Recipe, class_weights: Sequence[float] | None = None) -> Loss:
-    """Return the loss that a recipe names.
+def build_loss(name: str, class_weights: Sequence[float] | None = None) -> Loss:
+    """Return a loss by its name.
 
     Args:
-        recipe: The recipe.
+        name: A name in `BUILT_IN`, or a person's own "package.module:function".
         class_weights: What an example of each class counts, for "cross_entropy"; None where all count alike.
 
     Returns:
@@ -112,7 +59,6 @@ def build_loss(recipe: Recipe, class_weights: Sequence[float] | None = None) -> 
     Raises:
         DataError: If there is no such loss.
     """
-    name = recipe.train.loss
     if name == "cross_entropy":
         return cross_entropy if class_weights is None else partial(cross_entropy, weight=torch.tensor(class_weights))
     if name == "mse":
@@ -258,6 +204,24 @@ def _check_logits(what: str, outputs: Any, targets: Tensor) -> None:
         )
 
 
+class _OwnLoss:
+    """A person's own loss, checked."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.function = _loss_function(path)
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss, which must be a differentiable scalar."""
+        loss: Any = self.function(outputs, targets)
+        if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
+            got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else repr(loss)
+            raise DataError(
+                f"train.loss = {self.path!r}: must return the mean over the examples as a scalar tensor; got {got}."
+            )
+        return loss
+
+
 def _loss_function(path: str) -> Any:
     """Return a function of outputs and targets; of a class that needs no arguments, such as torch.nn.L1Loss, one."""
     function: Any = import_function(path, "train.loss")
@@ -276,19 +240,44 @@ def _loss_function(path: str) -> Any:
     return function
 
 
-class _OwnLoss:
-    """A person's own loss, checked."""
+def weigh_classes(train: Train, dataset: Dataset) -> Dataset:
+    """Return the data with the class weights that the recipe asks for; unchanged where it asks for none.
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.function = _loss_function(path)
+    Raises:
+        DataError: If there are no classes to weigh, or not these.
+    """
+    wanted = train.class_weights
+    if wanted is None:
+        return dataset
+    if dataset.classes is None or dataset.sequences is not None or train.loss != "cross_entropy":
+        what = "a loss of your own weighs its examples itself" if dataset.classes else "these have none"
+        raise DataError(f'{_KEY}: is for data with classes and train.loss = "cross_entropy"; {what}. Leave it out.')
+    return replace(dataset, class_weights=_weights(wanted, dataset))
 
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss, which must be a differentiable scalar."""
-        loss: Any = self.function(outputs, targets)
-        if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
-            got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, torch.Tensor) else repr(loss)
+
+def _weights(wanted: Any, dataset: Dataset) -> tuple[float, ...]:
+    classes = dataset.classes or 0
+    names = dataset.class_names or tuple(str(number) for number in range(classes))
+    if isinstance(wanted, str):
+        counts = torch.bincount(dataset.train_targets.flatten(), minlength=classes)
+        if not bool((counts > 0).all()):
+            absent = [name for name, count in zip(names, counts.tolist(), strict=True) if not count]
             raise DataError(
-                f"train.loss = {self.path!r}: must return the mean over the examples as a scalar tensor; got {got}."
+                f'{_KEY} = "balanced": there is no example to learn from of {show_names(absent)}. Give a weight for '
+                "each class instead."
             )
-        return loss
+        return tuple((int(counts.sum()) / (classes * counts.double())).tolist())
+    if isinstance(wanted, Mapping):
+        unknown = [name for name in wanted if name not in names]
+        missing = [name for name in names if name not in wanted]
+        if unknown:
+            raise DataError(
+                f"{_KEY}: there is no class {shown(unknown[0])!r}.{did_you_mean(unknown[0], names)} "
+                f"There are {show_names(names)}."
+            )
+        if missing:
+            raise DataError(f"{_KEY}: lacks {show_names(missing)}. Give a weight for each class.")
+        return tuple(float(wanted[name]) for name in names)
+    if len(wanted) != classes:
+        raise DataError(f"{_KEY}: must hold a weight for each of {classes} classes, in their order; got {len(wanted)}.")
+    return tuple(map(float, wanted))

@@ -1,9 +1,7 @@
 """What a run learns: a forward pass, its loss, and how good the answers are.
 
-What lives here: the one interface through which training, evaluation and several processes meet a task, the choice of
-the objective for a recipe's data, and the objective of classifiers and regressions. A task of another kind is one more
-class like `Supervised`. What does not: the loss functions (`losses.py`) and the order of things (`gradients.py`,
-`held_out.py`).
+`Objective` is the one interface through which training and evaluation meet it; `Supervised` is that of classifiers and
+regressions. Another kind of learning is one more class like it.
 """
 
 from __future__ import annotations
@@ -12,18 +10,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from downslope.core.errors import DataError
-from downslope.training.run.losses import Loss, build_loss, choose, count_correct
+from downslope.training.run.losses import Loss, choose, count_correct
 from downslope.training.workers.workers import ALONE, Workers
-
-if TYPE_CHECKING:
-    from downslope.recipe.schema import Recipe
-    from downslope.training.data import Dataset
 
 
 class Answers(NamedTuple):
@@ -88,11 +81,7 @@ class Objective(ABC):
 
     @abstractmethod
     def weigh(self, targets: Tensor) -> int:
-        """Return how many terms the mean loss of some examples is a mean of: their weight beside other examples.
-
-        Args:
-            targets: The targets of these examples.
-        """
+        """Return how many terms the mean loss of some examples is a mean of: their weight beside other examples."""
 
     @abstractmethod
     def answer(
@@ -116,7 +105,7 @@ class Objective(ABC):
 
         Args:
             model: In evaluation mode.
-            workers: Who shares the work, each with the same model; every one of them gets the result.
+            workers: The workers, each with the same model; every one of them gets the result.
         """
         return Rates()
 
@@ -207,41 +196,8 @@ _FINEST = 2**40
 def whole_shares(weights: Sequence[float]) -> list[int]:
     """Return whole numbers in the proportion of weights, the largest `_FINEST`.
 
-    Args:
-        weights: Above 0.
-
     Example:
         >>> [share / 2**40 for share in whole_shares([2.0, 0.5])]
         [1.0, 0.25]
     """
     return [max(round(weight / max(weights) * _FINEST), 1) for weight in weights]
-
-
-def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
-    """Return what a recipe's run learns.
-
-    Args:
-        recipe: The recipe, its schedules in steps.
-        dataset: Its data.
-
-    Raises:
-        DataError: If there is no such loss, or data, model and loss do not go together.
-    """
-    if dataset.sequences is not None:
-        from downslope.training.sequences.objective import build_sequence_objective
-
-        return build_sequence_objective(recipe, dataset)
-    if recipe.train.teacher_forcing is not None:
-        raise DataError(
-            f"train.teacher_forcing is for data whose targets are sequences; data.name = {dataset.name!r} has none. "
-            "Leave it out."
-        )
-    weights = dataset.class_weights
-    return Supervised(
-        build_loss(recipe, weights),
-        dataset.classes,
-        class_weights=weights,
-        unit=None
-        if recipe.train.loss == "output"
-        else (1.0 if dataset.target_scale is None else dataset.target_scale[1]),
-    )

@@ -76,6 +76,8 @@ def reseed(seed: int, step: int, shard: int | str, *, own_code: bool = True) -> 
         shard: Shard, 0-based, or a word such as "evaluation".
         own_code: Whether a person's own code will run, which may draw from any of them; ours draws from torch's alone.
     """
+    # Seeded anew for each shard of each step, no generator's state ever needs saving, and none depends on which worker
+    # has computed what before. NumPy's and Python's cost more than a small step, so they are seeded only when needed.
     value = (
         _shard_seeds(seed, step // _AHEAD, shard)[step % _AHEAD]
         if isinstance(shard, int) and shard < _KEPT

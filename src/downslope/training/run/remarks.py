@@ -25,20 +25,16 @@ _FEW = 0.01
 def remarks(
     recipe: Recipe, facts: Mapping[str, Any], *, steps: int, left_out: int, held_out: Mapping[str, float]
 ) -> list[str]:
-    """Return the sentences.
-
-    Args:
-        recipe: The recipe.
-        facts: What `run.json` holds.
-        steps: Steps done, those left out among them.
-        left_out: Steps that were skipped or rewound.
-        held_out: The last evaluation on the held-out examples.
-    """
+    """Return the sentences."""
     data: Mapping[str, Any] = facts.get("data", {})
+    lrs: list[float | Schedule] = []
+    if per_epoch := facts.get("steps_per_epoch"):
+        settings = recipe.in_steps(per_epoch)
+        lrs = [settings.sgd.lr, *(group.lr for group in settings.groups if group.lr is not None)]
     found = [
-        _large_batch(recipe, data.get("train_examples")),
+        _large_batch(recipe.data.batch_size, data.get("train_examples")),
         _left_out(left_out, steps),
-        _standing_still(recipe, facts.get("steps_per_epoch"), steps),
+        _standing_still(lrs, steps),
         diverged(held_out),
         _by_chance(held_out, data.get("most_frequent"), data.get("held_out_examples")),
         _no_better_than_the_mean(held_out),
@@ -46,8 +42,7 @@ def remarks(
     return [sentence for sentence in found if sentence]
 
 
-def _large_batch(recipe: Recipe, examples: int | None) -> str:
-    size = recipe.data.batch_size
+def _large_batch(size: int, examples: int | None) -> str:
     if examples is None or size <= examples:
         return ""
     return f"data.batch_size = {size:,} is more than the {examples:,} training examples: every batch was all of them"
@@ -60,12 +55,10 @@ def _left_out(count: int, steps: int) -> str:
     return f"{count:,} of {steps:,} steps{share}, were left out: their gradient was not finite, or their loss a spike"
 
 
-def _standing_still(recipe: Recipe, steps_per_epoch: int | None, steps: int) -> str:
-    """Say how many of the last steps had lr 0, of every group; where the first group's is not, others moved."""
-    if not steps_per_epoch or not steps:
+def _standing_still(lrs: list[float | Schedule], steps: int) -> str:
+    """Say how many of the last steps had lr 0 in every group."""
+    if not lrs or not steps:
         return ""
-    settings = recipe.in_steps(steps_per_epoch)
-    lrs = [settings.sgd.lr, *(group.lr for group in settings.groups if group.lr is not None)]
     still = min(_zeros_at_the_end(lr, steps) for lr in lrs)
     if still == steps:
         return "lr was 0 in every step: no gradient moved anything"

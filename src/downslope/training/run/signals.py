@@ -16,11 +16,7 @@ WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def take_over(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
-    """Have a function called at each of the signals; return the handlers there were, by number.
-
-    Args:
-        handler: The function.
-    """
+    """Have a function called at each of the signals; return the handlers there were, by number."""
     hangs_on = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # as nohup asks for
     return {number: signal.signal(number, handler) for number in WATCHED if not (number == signal.SIGHUP and hangs_on)}
 

@@ -1,7 +1,7 @@
-"""What training has come to: everything that a checkpoint holds and that a resumed run takes up again.
+"""The state of training: everything that a checkpoint holds and that a resumed run takes up again.
 
-What lives here: the model, optimizer, average and counters as one thing, taken apart into tensors and plain values and
-put together again. What does not: files (`checkpoint.py`). No random state is among it; see `randomness.py`.
+Model, optimizer, average and counters, taken apart into tensors and plain values and put together again. No random
+state is among it; see `randomness.py`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from downslope.core.errors import CheckpointError, DataError, StateError, one_of
-from downslope.recipe.schema import Metric, Recipe
+from downslope.core.settings import Settings
+from downslope.recipe.schema import Group, Metric, Train
 from downslope.torch import SGD
-from downslope.training.folder.checkpoint import Checkpoint, Tensors, plain_recipe
-from downslope.training.run.bad_steps import MishapRecord
-from downslope.training.run.counters import Patience, Spikes
+from downslope.training.folder.checkpoint import Checkpoint, Tensors
+from downslope.training.run.counters import BadStepRecord, Patience, Spikes
 
 _VELOCITY = "momentum_buffer"
 
@@ -40,7 +40,7 @@ class TrainingState:
         held_out: The last evaluation.
         stopped: Why training stopped before its last step, or None.
         spikes: The losses that a spike is judged by, or None.
-        mishaps: Which steps went wrong, and where a rewind would lead.
+        bad_steps: Which steps were left out, and where a rewind would lead.
     """
 
     model: nn.Module
@@ -52,7 +52,7 @@ class TrainingState:
     held_out: dict[str, float] = field(default_factory=dict[str, float])
     stopped: str | None = None
     spikes: Spikes | None = None
-    mishaps: MishapRecord = field(default_factory=MishapRecord)
+    bad_steps: BadStepRecord = field(default_factory=BadStepRecord)
 
     def tensors(self) -> dict[str, Tensors]:
         """Return every tensor that a checkpoint holds: "model", "optimizer" and perhaps "ema"."""
@@ -72,16 +72,16 @@ class TrainingState:
             "held_out": self.held_out,
             "stopped": self.stopped,
             "spikes": None if self.spikes is None else self.spikes.state(),
-            "mishaps": self.mishaps.state(),
+            "mishaps": self.bad_steps.state(),
         }
 
-    def restore(self, checkpoint: Checkpoint, recipe: Recipe) -> list[str]:
+    def restore(self, checkpoint: Checkpoint, now: Mapping[str, Any]) -> list[str]:
         """Take up the state of a checkpoint.
 
         Args:
             checkpoint: The checkpoint.
-            recipe: The recipe from now on. Where its optimizer's settings differ from the checkpoint's, its own hold;
-                an lr that a plateau reduced stays reduced where the recipe's lr is the same as then.
+            now: The recipe from now on, as a plain table. Where its optimizer's settings differ from the checkpoint's,
+                its own hold; an lr that a plateau reduced stays reduced where the recipe's lr is the same as then.
 
         Returns:
             Sentences for the person, on what was not taken up.
@@ -90,7 +90,6 @@ class TrainingState:
             CheckpointError: If the checkpoint does not fit the model.
         """
         table, then = checkpoint.manifest["state"], checkpoint.manifest["recipe"]
-        now = plain_recipe(recipe)
         same_settings = then["sgd"] == now["sgd"] and then["groups"] == now["groups"]
         try:
             self.model.load_state_dict(checkpoint.tensors["model"])
@@ -105,6 +104,7 @@ class TrainingState:
             raise CheckpointError(f"{checkpoint.folder}: its manifest and its tensors differ in {error}.") from None
         except (RuntimeError, StateError) as error:
             raise CheckpointError(f"{checkpoint.folder} does not fit the recipe's model: {error}") from None
+        # Counters of what the recipe no longer watches stay new, and a new patience lets a run that was stopped go on.
         self.best.load(table["best"])
         for counter, saved in ((self.early_stop, table["early_stop"]), (self.plateau, table["plateau"])):
             if counter is not None:
@@ -112,24 +112,27 @@ class TrainingState:
         self.held_out = dict(table["held_out"])
         if self.spikes is not None:
             self.spikes.load(table.get("spikes") or [])
-        self.mishaps.load(table.get("mishaps", {}))  # a checkpoint of an earlier version has none
+        self.bad_steps.load(table.get("mishaps", {}))  # a checkpoint of an earlier version has none
         if then["train"].get("early_stop") == now["train"].get("early_stop"):
             self.stopped = table["stopped"]
         return notes
 
 
-def build_state(recipe: Recipe, model: nn.Module, *, metrics: Sequence[Metric]) -> TrainingState:
+def build_state(
+    model: nn.Module, sgd: Settings, groups: Sequence[Group], train: Train, *, metrics: Sequence[Metric]
+) -> TrainingState:
     """Return the state before the first step.
 
     Args:
-        recipe: The recipe, its schedules in steps.
         model: The model.
+        sgd: The optimizer's settings, their schedules in steps.
+        groups: The parameter groups with settings of their own.
+        train: The recipe's section.
         metrics: What an evaluation gives, the most telling one first.
 
     Raises:
         DataError: If something is watched that an evaluation does not give, or the model holds what no checkpoint can.
     """
-    train = recipe.train
     for name in ("early_stop", "plateau"):
         watch = getattr(train, name)
         if watch is not None and watch.metric not in metrics:
@@ -144,8 +147,8 @@ def build_state(recipe: Recipe, model: nn.Module, *, metrics: Sequence[Metric]) 
         model=model,
         optimizer=SGD(
             model,
-            settings=recipe.sgd,
-            groups=recipe.groups,
+            settings=sgd,
+            groups=groups,
             clip_norm=train.clip_norm,
             on_nonfinite="skip" if train.on_nonfinite == "rewind" else train.on_nonfinite,
         ),
@@ -206,12 +209,6 @@ def _carry_reduced_lr(
 ) -> list[str]:
     """Give each group the lr that a plateau had reduced it to, where the recipe's lr is still the one that it reduced.
 
-    Args:
-        optimizer: The optimizer under the recipe of now.
-        saved: The checkpoint's parameter groups.
-        then: The checkpoint's recipe, plain.
-        now: The recipe of now, plain.
-
     Returns:
         A sentence for each group whose reduction is lost.
     """
@@ -236,10 +233,10 @@ def _carry_reduced_lr(
     return notes
 
 
-def _lrs(groups: list[dict[str, Any]], recipe: Mapping[str, Any], *, reached: bool) -> dict[str, Any]:
+def _lrs(groups: list[dict[str, Any]], table: Mapping[str, Any], *, reached: bool) -> dict[str, Any]:
     """Return each parameter's lr by name: the one in its group, or the one that the recipe states for that group."""
-    own = [group.get("lr", recipe["sgd"]["lr"]) for group in recipe["groups"]]  # unmatched parameters come last
-    stated = [*own, recipe["sgd"]["lr"]][: len(groups)]
+    own = [group.get("lr", table["sgd"]["lr"]) for group in table["groups"]]  # unmatched parameters come last
+    stated = [*own, table["sgd"]["lr"]][: len(groups)]
     return {
         name: group["lr"] if reached else lr
         for group, lr in zip(groups, stated, strict=True)

@@ -1,7 +1,4 @@
-"""A recipe made into things: its data, model, loss, batches and state, and how many steps they take.
-
-What lives here: what a run is made of before it starts, and the facts and lines that say so. What does not: files.
-"""
+"""A recipe made into what is trained: its data, model, objective, batches and state, and how many steps they take."""
 
 from __future__ import annotations
 
@@ -14,19 +11,21 @@ from torch import nn
 
 import downslope
 from downslope import kernel
-from downslope.core.errors import DataError
+from downslope.core.errors import CheckpointError, DataError
 from downslope.core.exact import exact
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
-from downslope.recipe.schema import Recipe
+from downslope.recipe.schema import Recipe, Train
 from downslope.training.data import Dataset, load_data
+from downslope.training.folder.checkpoint import Checkpoint, plain_recipe
+from downslope.training.folder.names import ANEW
 from downslope.training.models import build_model
 from downslope.training.run.batches import Batches
-from downslope.training.run.environment import describe_environment
-from downslope.training.run.losses import weigh_classes
-from downslope.training.run.objective import Objective, build_objective
+from downslope.training.run.environment import describe_environment, differences
+from downslope.training.run.losses import build_loss, weigh_classes
+from downslope.training.run.objective import Objective, Supervised
 from downslope.training.run.state import TrainingState, build_state, checksum_of
 from downslope.training.workers.workers import ALONE, Workers
 
@@ -87,11 +86,7 @@ class Task:
         }
 
     def lines(self, folder: Path) -> list[str]:
-        """Return the lines that training begins with.
-
-        Args:
-            folder: The run folder.
-        """
+        """Return the lines that training begins with."""
         data, model = self.dataset, self.state.model
         kinds = "" if data.classes is None else f", {data.classes} classes"
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -109,6 +104,32 @@ class Task:
             f"run folder  {folder}",
         ]
 
+    def restore(self, checkpoint: Checkpoint | None) -> list[str]:
+        """Take up a checkpoint, after checking that it belongs to this task; return notes for the person.
+
+        Args:
+            checkpoint: The checkpoint; None to begin at the beginning.
+
+        Raises:
+            CheckpointError: If it was trained on other data, is after the last step, or does not fit the model.
+        """
+        if checkpoint is None:
+            return []
+        if checkpoint.manifest["data"] != self.fingerprint:
+            raise CheckpointError(
+                f"{checkpoint.run_folder}: was trained on other data: those that {self.recipe.data.name!r} gives now "
+                f"differ. Restore the data, or {ANEW}."
+            )
+        if checkpoint.step > self.total_steps:
+            raise CheckpointError(
+                f"{checkpoint.folder}: is at step {checkpoint.step}, after the recipe's last, {self.total_steps}. "
+                f"Give more epochs or steps, or {ANEW}."
+            )
+        notes = self.state.restore(checkpoint, plain_recipe(self.recipe))
+        # The number of threads is known only now that the model is; all else was compared when the run was planned.
+        then, now = checkpoint.manifest["environment"]["threads"], describe_environment()["threads"]
+        return [*notes, *differences({"threads": then}, {"threads": now})]
+
 
 def _most_frequent(data: Dataset) -> dict[str, float]:
     """Return the share of the most frequent class among the held-out examples, which is right without learning."""
@@ -121,17 +142,13 @@ def _most_frequent(data: Dataset) -> dict[str, float]:
 def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:
     """Return what a recipe's run is made of, before its first step.
 
-    Args:
-        recipe: The recipe.
-        workers: Who shares the work; where the recipe says so, the model too.
-
     Raises:
         DownslopeError: If something in it cannot be had, or does not fit together.
     """
-    dataset = weigh_classes(recipe, load_data(recipe))
-    model = build_model(recipe, dataset)
-    sharding = _shard(model, dataset, workers) if recipe.train.parallel == "sharded" else None
     train = recipe.train
+    dataset = weigh_classes(train, load_data(recipe))
+    model = build_model(recipe, dataset)
+    sharding = _shard(model, dataset, workers) if train.parallel == "sharded" else None
     batches = Batches(
         count=len(dataset.train_inputs),
         batch_size=recipe.data.batch_size,
@@ -147,9 +164,38 @@ def build_task(recipe: Recipe, workers: Workers = ALONE) -> Task:
         fingerprint=dataset.fingerprint(),
         objective=build_objective(in_steps, dataset),
         batches=batches,
-        state=build_state(in_steps, model, metrics=dataset.metrics(train.loss)),
-        total_steps=_count_steps(recipe, batches.steps_per_epoch),
+        state=build_state(model, in_steps.sgd, in_steps.groups, train, metrics=dataset.metrics(train.loss)),
+        total_steps=_count_steps(train, batches.steps_per_epoch),
         sharding=sharding,
+    )
+
+
+def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
+    """Return what a recipe's run learns.
+
+    Args:
+        recipe: The recipe, its schedules in steps.
+        dataset: Its data.
+
+    Raises:
+        DataError: If there is no such loss, or data, model and loss do not go together.
+    """
+    train = recipe.train
+    if dataset.sequences is not None:
+        from downslope.training.sequences.objective import build_sequence_objective
+
+        return build_sequence_objective(recipe, dataset)
+    if train.teacher_forcing is not None:
+        raise DataError(
+            f"train.teacher_forcing is for data whose targets are sequences; data.name = {dataset.name!r} has none. "
+            "Leave it out."
+        )
+    unit = 1.0 if dataset.target_scale is None else dataset.target_scale[1]
+    return Supervised(
+        build_loss(train.loss, dataset.class_weights),
+        dataset.classes,
+        class_weights=dataset.class_weights,
+        unit=None if train.loss == "output" else unit,
     )
 
 
@@ -160,9 +206,9 @@ def _shard(model: nn.Module, dataset: Dataset, workers: Workers) -> Sharding | N
             'train.parallel = "sharded" gathers weights as a model\'s forward pass reaches them, and sequences are '
             'searched for without one. Use "replicated".'
         )
-    from downslope.training.workers.joined_workers import Together
+    from downslope.training.workers.process_group import WorkerGroup
 
-    if not isinstance(workers, Together):
+    if not isinstance(workers, WorkerGroup):
         return None
     from downslope.training.workers.sharded import Sharding
 
@@ -175,8 +221,7 @@ def _shard(model: nn.Module, dataset: Dataset, workers: Workers) -> Sharding | N
     return Sharding(model, workers)
 
 
-def _count_steps(recipe: Recipe, steps_per_epoch: int) -> int:
-    train = recipe.train
+def _count_steps(train: Train, steps_per_epoch: int) -> int:
     if train.steps is not None:
         return train.steps
     total = round(exact(train.epochs or 0) * steps_per_epoch)  # exact: a float's product may be infinite

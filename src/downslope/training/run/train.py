@@ -1,42 +1,55 @@
-"""Training: from a plan and a recipe to a trained model in a run folder.
+"""Training, from a plan and a recipe to a trained model in a run folder: the whole order of things.
 
-What lives here: what comes before the first step and after the last. What does not: what lies between them (`run.py`).
+`train` sets a run up and ends it, `Trainer.train` is the loop, and `Trainer.train_step` is one step. Each part has a
+file of its own beside this one. Everything that decides a number is a function of the recipe and the step, so a run
+that was killed and resumed ends with the same bits as one that was not.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from downslope.core.errors import CheckpointError, DivergenceError, DownslopeError, NonFiniteGradientError
+import torch
+
+from downslope.core.errors import DivergenceError, DownslopeError, NonFiniteGradientError
+from downslope.core.shown import shown
+from downslope.recipe.load import to_toml
 from downslope.recipe.schema import Recipe, settle
+from downslope.torch.gradients import GlobalNorm, global_norm
 from downslope.training.data import Dataset
 from downslope.training.data.kept import encode_inputs, keep_inputs
 from downslope.training.folder import durable, run_folder
+from downslope.training.folder.checkpoint import Checkpoint, plain_recipe, read_checkpoint
+from downslope.training.folder.events import Events
 from downslope.training.folder.lock import locked
-from downslope.training.folder.names import ANEW, INPUTS
+from downslope.training.folder.log import Log
+from downslope.training.folder.names import INPUTS
 from downslope.training.folder.trust import seal_of, state_folder
-from downslope.training.run.bad_steps import advise_on_divergence
-from downslope.training.run.environment import (
-    describe_environment,
-    deterministic,
-    differences,
-    fitting_threads,
-    unfilled,
-)
+from downslope.training.measuring import Measurements
+from downslope.training.run.bad_steps import BadSteps, advise_on_divergence
+from downslope.training.run.environment import deterministic, fitting_threads, unfilled
+from downslope.training.run.evaluation import evaluate
+from downslope.training.run.gradients import StepResult, compute_gradients
+from downslope.training.run.plan import Plan
 from downslope.training.run.remarks import remarks
-from downslope.training.run.run import Run
+from downslope.training.run.saving import Saver, has_passed
 from downslope.training.run.signals import Signals
-from downslope.training.run.start_point import Plan
 from downslope.training.run.task import Task, build_task
-from downslope.training.user_code import functions_named
+from downslope.training.user_code import functions_named, is_import_path
 from downslope.training.view.console import Console
-from downslope.training.view.observer import Watcher
-from downslope.training.workers.share_start import begin_together
-from downslope.training.workers.workers import Workers
+from downslope.training.view.observer import Observer
+from downslope.training.workers.broadcast import broadcast_checkpoint, check_in_sync, synchronise
+from downslope.training.workers.workers import NullEvents, NullLog, Workers, WorkersLostError
+
+_SHOW_SECONDS = 0.1
+_FLUSH_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +87,7 @@ def train(
     console: Console,
     *,
     report: bool = True,
-    watchers: Sequence[Watcher] = (),
+    observers: Sequence[Observer] = (),
     workers: Workers | None = None,
 ) -> Outcome:
     """Train as planned, and return how it ended.
@@ -82,10 +95,10 @@ def train(
     Args:
         plan: Where, and from which checkpoint; see `plan_run`.
         recipe: The recipe.
-        console: Where to speak.
+        console: Where sentences and progress are shown.
         report: Whether to write the report page at the end.
-        watchers: Who looks on.
-        workers: Who shares the work; None for this process alone.
+        observers: Are told of every row of the log.
+        workers: The workers that share each step; None for this process alone.
 
     Raises:
         DownslopeError: If the data, model, checkpoint or disk do not allow it, or a gradient is not finite and the
@@ -112,89 +125,296 @@ def train(
         )
     with deterministic(), Signals() as signals, ExitStack() as stack:
         workers.watch(signals)
+        # Data, model, optimizer, and the state of the checkpoint, the same in all workers.
         task = build_task(recipe, workers)
         if task.sharding is not None and plan.checkpoint is not None:
             plan = replace(plan, checkpoint=task.sharding.cut(plan.checkpoint, task.state.model))
         parameters = sum(p.numel() for p in task.state.model.parameters())
         stack.enter_context(fitting_threads(parameters, shards=recipe.train.shards))
-        for note in [*take_up(task, plan), *begin_together(workers, task)]:
+        for note in [*task.restore(plan.checkpoint), *synchronise(workers, task)]:
             console.say(note)
+        # The folder is locked before anything in it is changed, and only then made ready.
         if workers.is_first:
             durable.make_folder(plan.folder)
             stack.enter_context(locked(plan.folder))
-            seal = seal_of(recipe)
-            if not seal and functions_named(recipe):
+            named = functions_named(recipe)
+            seal = seal_of(named)
+            if named and not seal:
                 console.say(
                     f"it cannot be noted in {state_folder()} that this run is yours; using it will need --trust"
                 )
             facts = {**task.facts(), **seal}
-            for note in run_folder.make_ready(plan.folder, plan.checkpoint, recipe, facts):
+            keep = recipe.checkpoint.keep
+            for note in run_folder.make_ready(plan.folder, plan.checkpoint, to_toml(recipe), facts, keep=keep):
                 console.say(note)
             durable.write_file(plan.folder / INPUTS, encode_inputs(keep_inputs(task.dataset, task.fingerprint)))
-        run = Run(task, plan, console, workers, watchers)
+        trainer = Trainer(task, plan, console, workers, observers)
         try:
-            _go(run, recipe, task.dataset)
+            trainer.run()
         except (DivergenceError, NonFiniteGradientError):
             if report and workers.is_first:
                 _write_report(plan.folder, console, task.dataset)  # of a run that diverged one wants to see how
             raise
-        written = report and run.finished and workers.is_first
+        written = report and trainer.finished and workers.is_first
         page = _write_report(plan.folder, console, task.dataset) if written else None
-        run.guard.check()
+        trainer.saver.guard.check()
     return Outcome(
-        step=run.step,
+        step=trainer.step,
         total_steps=task.total_steps,
-        finished=run.finished,
+        finished=trainer.finished,
         stopped=task.state.stopped,
-        signal=None if run.finished else workers.signal,
+        signal=None if trainer.finished else workers.signal,
         held_out=task.state.held_out,
         folder=plan.folder,
         report=page,
         seconds=time.monotonic() - began,
-        remarks=tuple(_remarks(task, run.step) if run.finished else ()),
+        remarks=tuple(_remarks(task, trainer.step) if trainer.finished else ()),
     )
 
 
+class Trainer:
+    """The loop over steps, with the run's open files.
+
+    Args:
+        task: What is trained, its checkpoint taken up.
+        plan: The run folder, and the checkpoint that training starts from.
+        console: Where sentences and progress are shown.
+        workers: The workers that share each step. Worker 0 alone writes and speaks.
+        observers: Are told of every row of the log.
+
+    Attributes:
+        step: Updates done.
+        saver: Writes the checkpoints.
+    """
+
+    def __init__(
+        self, task: Task, plan: Plan, console: Console, workers: Workers, observers: Sequence[Observer] = ()
+    ) -> None:
+        """Open the log and the events."""
+        self._task, self._state, self._train = task, task.state, task.recipe.train
+        self._folder, self._console, self._workers, self._observers = plan.folder, console, workers, observers
+        # Its parameters and buffers are the model's own; evaluations and what is saved are of the model itself.
+        self._model: Any = torch.compile(task.state.model) if self._train.compile else task.state.model
+        self._params = list(task.state.model.parameters())  # a walk through the modules, too long for every step
+        compute: Any = (
+            partial(compute_gradients, workers=workers) if task.sharding is None else task.sharding.compute_gradients
+        )
+        own_code = is_import_path(task.recipe.model.name) or is_import_path(self._train.loss)
+        self._compute_gradients = partial(
+            compute, seed=task.recipe.seed, precision=self._train.precision, own_code=own_code
+        )
+        manifest = None if plan.checkpoint is None else plan.checkpoint.manifest
+        self.step: int = 0 if manifest is None else manifest["step"]
+        log = {"bytes": 0, "checksum": None} if manifest is None else manifest["log"]
+        self._log = Log(plan.folder, log["bytes"], log["checksum"]) if workers.is_first else NullLog()
+        self._events = Events(plan.folder) if workers.is_first else NullEvents()
+        self._events.add("start" if manifest is None else "resume", self.step, workers=workers.size)
+        recipe = plain_recipe(task.recipe)
+        self.saver = Saver(task, recipe, plan, self._log, self._events, workers, console.say)
+        self._bad_steps = BadSteps(
+            self._train,
+            self._state,
+            task.batches,
+            plan.folder,
+            recipe=recipe,
+            record=self._record,
+            say=console.say,
+            read=self._read_checkpoint,
+        )
+        self._measurements = Measurements(task)
+        self._weight_norm = GlobalNorm(self._params)
+        self._last_fields: dict[str, float] = {}
+        self._shown_time = self._flushed_time = time.monotonic()
+        self._is_whole = False  # whether the state is that after `step` steps, with all that follows from them
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no step left to do."""
+        return self.step >= self._task.total_steps or self._state.stopped is not None
+
+    def run(self) -> None:
+        """Train until the end or a signal, and close the files whatever happens; a failure is noted in the events.
+
+        Raises:
+            WorkersLostError: If another worker is lost; where that leaves all steps so far whole, they are saved.
+            Exception: Whatever else training raises.
+        """
+        try:
+            with unfilled():
+                try:
+                    self.train()
+                except WorkersLostError as lost:
+                    saves = self._is_whole and self._workers.is_first and self._task.sharding is None
+                    if saves:
+                        self._save()
+                    raise lost.at(self.step, self._folder, saved=saves) from lost
+        except Exception as failure:  # noqa: BLE001  whatever it is, it is noted and raised again
+            error = failure
+            if isinstance(error, DownslopeError | OSError):
+                self.saver.guard.check()  # a folder that was removed explains any other failure
+            if isinstance(error, NonFiniteGradientError):
+                recipe = self._task.recipe
+                advice = advise_on_divergence(recipe.train.loss, recipe.data, self._task.dataset)
+                error = NonFiniteGradientError(error.found, advice)
+            with contextlib.suppress(DownslopeError, OSError):  # it may be the disk that fails
+                self._events.add("fail", self.step, error=shown(error, 500))
+            raise error from (None if error is not failure else error.__cause__)
+        finally:
+            self._close()
+
+    def train(self) -> None:
+        """Take steps until the last one, an early stop or a signal: step, evaluate, save, show."""
+        self._console.say("\n".join(self._task.lines(self._folder)))
+        if self.step:
+            self._console.say(f"resuming    from step {self.step:,}")
+        for observer in self._observers:
+            observer.begin(self._task, self._folder, self.step)
+        if self._bad_steps.begin(self.step, self._workers):
+            self._save()  # for a rewind to lead to
+        while not self.finished and self._workers.signal is None:
+            rewinds = len(self._state.bad_steps.rewinds)
+            self.train_step()
+            rewound = len(self._state.bad_steps.rewinds) != rewinds
+            improved = False
+            if self._evaluation_is_due():
+                if self._task.sharding is None:
+                    check_in_sync(self._workers, self._state)
+                # The best so far, a smaller lr on a plateau, an early stop.
+                improved = evaluate(self._task, done=self.step, record=self._record, workers=self._workers)
+            if self.saver.is_due(self.step, improved=improved) or rewound:
+                self._save(rewound=rewound)
+            self._show()
+        self._save()
+        if self.finished:
+            self._finish()
+        elif self._workers.signal is not None:
+            self._events.add("signal", self.step, signal=self._workers.signal)
+
+    def train_step(self) -> None:
+        """Take the next step, or leave it out because its loss is a spike or its gradient not finite."""
+        step, task, state, optimizer = self.step, self._task, self._state, self._state.optimizer
+        epoch = task.batches.epoch(step)
+        logged = step % self._train.log_every == 0
+        measured = self._measurements.due(step)
+        if (sharpness := self._measurements.sharpness(step)) is not None:
+            self._record("sharpness", step, epoch=epoch, **sharpness)
+
+        # Batch: the examples of this step, cut into leaves. A leaf is one shard of one accumulated batch.
+        leaves = task.batches.leaves(step)
+
+        # Loss and gradients: a forward and backward pass for each leaf, shared among the workers, and their sum over
+        # all leaves of all workers in a fixed tree. Each parameter's grad is then the mean over all examples.
+        for parameter in self._params:  # optimizer.zero_grad() would load torch's compiler first
+            parameter.grad = None
+        self._bad_steps.remember_buffers()
+        # Where the model is sharded no worker has a leaf's whole gradient, whose norm could be asked for; and where
+        # classes have weights, a gradient is no plain mean over examples, from which its noise could be told.
+        norms = {"with_norms": True} if measured and task.sharding is None and not self._train.class_weights else {}
+        self._is_whole = True
+        result = self._compute_gradients(
+            self._model, task.objective, task.dataset, leaves, step=step, counts=logged, **norms
+        )
+        self._is_whole = False
+
+        # A loss that leaps up: the step is skipped, or training goes back to a checkpoint.
+        if logged and self._train.spike is not None and self._bad_steps.leave_out_spike(step, result.loss()):
+            self.step = step + 1
+            return
+
+        # Update: the optimizer measures the gradient's norm, leaves the step out if it is not finite (or raises, as
+        # the recipe says), clips, and moves weights and velocities by the rule.
+        if measured:
+            self._measurements.before()
+        skipped = optimizer.skipped_steps
+        optimizer.step()
+        self.step = step + 1
+        if optimizer.skipped_steps != skipped:
+            self._bad_steps.leave_out_nonfinite(step, result.loss())
+            return
+        if state.averaged is not None:
+            state.averaged.update_parameters(state.model)
+
+        # Log.
+        if logged:
+            self._log_step(step, epoch, result)
+        if measured:
+            self._record("measure", step, epoch=epoch, **self._measurements.after(result))
+
+    def _evaluation_is_due(self) -> bool:
+        every = self._train.evaluate_every or self._task.batches.steps_per_epoch
+        return self.step % every == 0 or self.step >= self._task.total_steps
+
+    def _log_step(self, step: int, epoch: int, result: StepResult) -> None:
+        # Parameters that no pattern matched come last; where there are none, the last group stands for the run.
+        group = self._state.optimizer.param_groups[-1]
+        loss, accuracy = result.loss(), result.accuracy()
+        grad_norm = self._state.optimizer.grad_norm
+        if grad_norm is None:  # the step had no need of it, and has not written to the gradients
+            grad_norm = global_norm([p.grad for p in self._params if p.grad is not None])
+        self._record(
+            "step",
+            step,
+            epoch=epoch,
+            loss=loss,
+            **({} if accuracy is None else {"accuracy": accuracy}),
+            lr=group["lr"],
+            momentum=group["momentum"],
+            weight_decay=group["weight_decay"],
+            grad_norm=grad_norm,
+            weight_norm=self._weight_norm(),
+        )
+        self._last_fields = {"loss": loss, "lr": group["lr"]}
+
+    def _record(self, kind: str, step: int, **fields: Any) -> None:
+        """Add a row to the log, and tell the observers."""
+        self._log.add(kind, step, **fields)
+        for observer in self._observers:
+            observer.row(kind, step, fields)
+
+    def _save(self, *, rewound: bool = False) -> None:
+        if self.saver.save(self.step, finished=self.finished, rewound=rewound):
+            for observer in self._observers:
+                observer.saved(self.step)
+
+    def _read_checkpoint(self, folder: Path) -> Checkpoint:
+        """Return a checkpoint to rewind to, as worker 0 reads it."""
+        if self._task.sharding is not None:
+            return self._task.sharding.cut(read_checkpoint(folder), self._state.model)
+        return broadcast_checkpoint(self._workers, lambda: read_checkpoint(folder))
+
+    def _show(self) -> None:
+        if not has_passed(self._shown_time, _SHOW_SECONDS):
+            return
+        self._shown_time = time.monotonic()
+        found = self._state.held_out
+        name = self._state.best.metric  # one of them: a line of a terminal is short
+        held_out = {f"held-out {name.replace('_', ' ')}": found[name]} if name in found else {}
+        self._console.progress(self.step, self._task.total_steps, {**self._last_fields, **held_out})
+        if has_passed(self._flushed_time, _FLUSH_SECONDS):
+            self._log.flush()
+            self._flushed_time = self._shown_time
+
+    def _finish(self) -> None:
+        if not self._workers.is_first:
+            return
+        self.saver.write_final_weights()
+        self._events.add("finish", self.step)
+        if self._state.stopped is not None:
+            self._console.say(f"stopped     at step {self.step:,}: {self._state.stopped}")
+
+    def _close(self) -> None:
+        self._console.close()
+        try:
+            for observer in self._observers:
+                observer.end(finished=self.finished)
+            self._log.close()
+        finally:
+            self._events.close()
+
+
 def _remarks(task: Task, step: int) -> list[str]:
-    left_out = task.state.mishaps.spikes + task.state.mishaps.nonfinite
+    left_out = task.state.bad_steps.spikes + task.state.bad_steps.nonfinite
     return remarks(task.recipe, task.facts(), steps=step, left_out=left_out, held_out=task.state.held_out)
-
-
-def _go(run: Run, recipe: Recipe, dataset: Dataset) -> None:
-    """Train to the end; of a failure note what it was, and close the files whatever happens."""
-    try:
-        with unfilled():
-            run.go()
-    except Exception as failure:  # noqa: BLE001  whatever it is, it is noted and raised again
-        error = failure
-        if isinstance(error, DownslopeError | OSError):
-            run.guard.check()  # a folder that was removed explains any other failure
-        if isinstance(error, NonFiniteGradientError):
-            error = NonFiniteGradientError(error.found, advise_on_divergence(recipe, dataset))
-        run.note_failure(error)
-        raise error from (None if error is not failure else error.__cause__)
-    finally:
-        run.close()
-
-
-def take_up(task: Task, plan: Plan) -> list[str]:
-    """Restore the plan's checkpoint, after checking that it belongs to this task; return notes for the person."""
-    checkpoint = plan.checkpoint
-    if checkpoint is None:
-        return []
-    if checkpoint.manifest["data"] != task.fingerprint:
-        raise CheckpointError(
-            f"{checkpoint.run_folder}: was trained on other data: those that {task.recipe.data.name!r} gives now "
-            f"differ. Restore the data, or {ANEW}."
-        )
-    if checkpoint.step > task.total_steps:
-        raise CheckpointError(
-            f"{checkpoint.folder}: is at step {checkpoint.step}, after the recipe's last, {task.total_steps}. "
-            f"Give more epochs or steps, or {ANEW}."
-        )
-    notes = task.state.restore(checkpoint, task.recipe)
-    then, now = (environment["threads"] for environment in (checkpoint.manifest["environment"], describe_environment()))
-    return [*notes, *differences({"threads": then}, {"threads": now})]
 
 
 def _write_report(folder: Path, console: Console, data: Dataset | None = None) -> Path | None:

@@ -1,7 +1,7 @@
 """A sum whose order is fixed: a binary tree that depends on the number of terms alone.
 
-What lives here: the tree, folded as terms come in, whole or from any place within it, so that several processes can
-each fold a part and together get the very additions of one. What does not: what is summed (`gradients.py`).
+The tree is folded as terms come in, from the first or from any other, so that several processes can each fold a part
+and in the end have done the very additions of one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Terms = list["Tensor | None"]
 
 @dataclass(frozen=True)
 class Subtree:
-    """The sum of neighbouring terms.
+    """The sum of consecutive terms.
 
     Attributes:
         start: Place of the first.
@@ -59,6 +59,8 @@ class TreeSum:
             terms: One tensor, or None for zero, for each thing that is summed.
             size: How many terms these are the sum of, as in `Subtree`.
         """
+        # Subtrees are joined only where the whole tree joins them, which their start and size tell: so a worker that
+        # begins in the middle leaves unjoined what another worker's terms stand between.
         start = self._next
         self._next += size
         while self._subtrees:
@@ -75,6 +77,7 @@ class TreeSum:
 
     def total(self) -> Terms:
         """Return the sum, and start anew. There must be at least one term, and the first at place 0."""
+        # From the right, as the same tree over the next power of two would do it, with nothing in its other leaves.
         total = self._subtrees.pop().terms
         while self._subtrees:
             total = _sum(self._subtrees.pop().terms, total)
@@ -83,7 +86,7 @@ class TreeSum:
 
 
 def subtree_sizes(places: range) -> list[int]:
-    """Return the sizes of the subtrees that the terms at some neighbouring places come to.
+    """Return the sizes of the subtrees that the terms at consecutive places come to.
 
     Example:
         >>> subtree_sizes(range(3, 8))

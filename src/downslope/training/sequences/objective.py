@@ -127,7 +127,7 @@ def answer_all(model: Seq2Seq, inputs: Tensor, workers: Workers = ALONE) -> list
     """
     batches = lengths(inputs).argsort(stable=True).split(_RATED_AT_ONCE)
     own: list[tuple[int, tuple[int, ...]]] = []
-    for place in workers.places(len(batches)):
+    for place in workers.indices(len(batches)):
         rows = batches[place]
         found = search_greedily(model, trim(inputs[rows]))
         own += [

@@ -6,42 +6,29 @@ reads the training data but the held-out examples, where these are asked for.
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from downslope.core.errors import CheckpointError, DataError, DownslopeError
-from downslope.core.paths import expand_home, expansion_of
+from downslope.core.errors import DataError, DownslopeError
 from downslope.core.shown import shown
 from downslope.recipe.schema import Recipe
 from downslope.training.data import Dataset, load_data
 from downslope.training.data.dataset import Examples, take_held_out
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
-from downslope.training.folder.checkpoint import (
-    FOLDER,
-    MANIFEST,
-    checkpoint_folder,
-    is_checkpoint_folder,
-    list_checkpoints,
-    read_checkpoint,
-    read_manifest,
-)
-from downslope.training.folder.neighbouring import describe_no_checkpoint
-from downslope.training.folder.run_folder import EMA, MODEL, RunFolder
+from downslope.training.folder.run_folder import RunFolder
 from downslope.training.measuring.class_rates import ClassRates, rate_classes
 from downslope.training.models import build_model
 from downslope.training.run.held_out import measure
 from downslope.training.run.losses import choose, weigh_classes
-from downslope.training.run.objective import LengthRates, Rates, build_objective
+from downslope.training.run.objective import LengthRates, Rates
 from downslope.training.run.remarks import NONFINITE, not_finite
+from downslope.training.run.task import build_objective
 from downslope.training.use.input_files import read_examples
+from downslope.training.use.weights import Weights, find_weights, load_weights
 from downslope.training.user_code import is_import_path
 
 CHANGED = (
@@ -52,27 +39,6 @@ NOT_KEPT = (
     "the run is of an earlier version and keeps nothing of its inputs, so its training data were read for it. Going on "
     "with it writes down what is missing: downslope resume"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """Trained weights and where they came from.
-
-    Attributes:
-        origin: The checkpoint's folder, or a safetensors file.
-        step: Updates done, or None where a file does not say.
-        model: A state_dict.
-        ema: That of the averaged model, or None.
-        data: Fingerprint of the data they were trained on, or None where a file does not say.
-        notes: What a person should know about how they were found.
-    """
-
-    origin: Path
-    step: int | None
-    model: Mapping[str, Tensor]
-    ema: Mapping[str, Tensor] | None = None
-    data: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,15 +99,7 @@ class TrainedRun:
     def rate(
         self, dataset: Dataset, inputs: Tensor, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
     ) -> Rates:
-        """Return how good the model is on examples.
-
-        Args:
-            dataset: The data that the examples belong to.
-            inputs: Shape (examples, ...).
-            targets: Shape (examples, ...).
-            model: With other weights; None for the run's own.
-            keep: Whether to return the outputs, too.
-        """
+        """Return how good the model is on examples."""
         return measure(
             self.model if model is None else model,
             build_objective(self.recipe, dataset),  # an evaluation never asks for a schedule's value
@@ -217,13 +175,7 @@ def evaluate_run(run: str | Path, checkpoint: str = "last", source: str | Path |
 
 
 def classes_of(dataset: Dataset, targets: Tensor, outputs: Tensor | None) -> ClassRates | None:
-    """Return the rates of each class, or None where an example has not one class to be told.
-
-    Args:
-        dataset: The data.
-        targets: Class indices.
-        outputs: What the model returned.
-    """
+    """Return the rates of each class, or None where an example has not one class to be told."""
     if dataset.classes is None or outputs is None or outputs.ndim != 2 or targets.ndim != 1:
         return None
     chosen, answered = choose(outputs)
@@ -232,10 +184,6 @@ def classes_of(dataset: Dataset, targets: Tensor, outputs: Tensor | None) -> Cla
 
 def read_rated(opened: TrainedRun, source: str | Path) -> tuple[Dataset, Examples]:
     """Return the examples of a file or folder that holds the targets too, and data that they belong to.
-
-    Args:
-        opened: The run.
-        source: The file or folder.
 
     Raises:
         DataError: If it cannot be read, or lacks targets.
@@ -297,10 +245,6 @@ def _as_table(rated: LengthRates) -> dict[str, Any]:
 def open_run(run: str | Path, checkpoint: str = "last") -> TrainedRun:
     """Return a run with its trained model.
 
-    Args:
-        run: The run folder.
-        checkpoint: As in `evaluate_run`.
-
     Raises:
         CheckpointError: As in `evaluate_run`.
     """
@@ -322,7 +266,7 @@ def _what_is_known(recipe: Recipe, kept: KeptInputs | None) -> tuple[Dataset, tu
     """Return the data without examples, as the run keeps them, and notes."""
     if kept is None:
         try:
-            return weigh_classes(recipe, load_data(recipe)), (NOT_KEPT,)
+            return weigh_classes(recipe.train, load_data(recipe)), (NOT_KEPT,)
         except DownslopeError as error:
             raise DataError(f"{NOT_KEPT.split(',', maxsplit=1)[0]}; its training data are needed: {error}") from None
     form = kept.dataset()
@@ -341,133 +285,3 @@ def _what_is_known(recipe: Recipe, kept: KeptInputs | None) -> tuple[Dataset, tu
         "model that holds numbers of theirs elsewhere than in its parameters and buffers answers otherwise now"
     )
     return form, (note,)
-
-
-def find_weights(run: Path, checkpoint: str) -> Weights:
-    """Return the weights that `checkpoint` names, as in `evaluate_run`."""
-    if checkpoint == "last":
-        return _last(run)
-    if checkpoint == "best":
-        return _best(run)
-    path = expand_home(checkpoint, CheckpointError)
-    if path.is_dir():
-        if not is_checkpoint_folder(path):
-            raise CheckpointError(
-                f"--checkpoint {checkpoint}{expansion_of(checkpoint)}: {describe_no_checkpoint(path)} {_allowed(run)}"
-            )
-        return _from_checkpoint(path)
-    if path.is_file():
-        return _from_file(path)
-    raise CheckpointError(f"{checkpoint}{expansion_of(checkpoint)}: there is no such checkpoint. {_allowed(run)}")
-
-
-def _allowed(run: Path) -> str:
-    return (
-        "Give last, best, the folder of a checkpoint, or a .safetensors file, such as in `downslope evaluate "
-        f"{shlex.quote(str(run))} --checkpoint last`. {_list_of(run)}"
-    )
-
-
-def load_weights(model: nn.Module, state: Mapping[str, Tensor], origin: Path) -> None:
-    """Load a state_dict whose every name, shape and dtype must fit.
-
-    Args:
-        model: The model.
-        state: Tensors by name.
-        origin: Where they came from, for the message.
-
-    Raises:
-        CheckpointError: If a name is missing or superfluous, or a shape or dtype differs; all are listed.
-    """
-    expected = {name: _form(tensor) for name, tensor in model.state_dict().items()}
-    got = {name: _form(tensor) for name, tensor in state.items()}
-    misfits = [
-        *(f"{name} is missing" for name in expected.keys() - got.keys()),
-        *(f"{name} is not in the model" for name in got.keys() - expected.keys()),
-        *(
-            f"{name} is {got[name]} where the model has {expected[name]}"
-            for name in expected.keys() & got.keys()
-            if expected[name] != got[name]
-        ),
-    ]
-    if misfits:
-        raise CheckpointError(f"{origin}: these weights are of another model: {'; '.join(sorted(misfits))}.")
-    model.load_state_dict(dict(state))
-
-
-def _form(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
-
-
-def _last(run: Path) -> Weights:
-    notes: list[str] = []
-    for folder in reversed(list_checkpoints(run)):
-        try:
-            return _from_checkpoint(folder, tuple(notes))
-        except CheckpointError as error:
-            notes.append(f"passed over {error}")
-    if (run / MODEL).is_file():
-        return _from_file(run / MODEL, tuple(notes))
-    reasons = f" {'; '.join(notes)}." if notes else ""
-    raise CheckpointError(f"{run}: holds no weights yet, neither a checkpoint nor {MODEL}.{reasons}")
-
-
-def _best(run: Path) -> Weights:
-    for folder in reversed(list_checkpoints(run)):
-        try:
-            best = read_manifest(folder)["state"]["best"]["best_step"]
-        except CheckpointError:
-            continue
-        if best is None:
-            raise CheckpointError(
-                f"{run}: no evaluation yet whose outputs were all finite numbers, so no checkpoint is the best. "
-                "Use last."
-            )
-        return _from_checkpoint(checkpoint_folder(run, best))
-    raise CheckpointError(f"{run}: has no checkpoint that could be the best. {_list_of(run)}")
-
-
-def _from_checkpoint(folder: Path, notes: tuple[str, ...] = ()) -> Weights:
-    try:
-        found = read_checkpoint(folder)
-    except CheckpointError as error:
-        raise CheckpointError(f"{folder}: {error}") from None
-    return Weights(
-        origin=folder,
-        step=found.step,
-        model=found.tensors["model"],
-        ema=found.tensors.get("ema"),
-        data=found.manifest["data"],
-        notes=notes,
-    )
-
-
-def _from_file(path: Path, notes: tuple[str, ...] = ()) -> Weights:
-    """Return the weights of a safetensors file; beside a run's final weights lie those of the averaged model."""
-    ema = path.with_name(EMA)
-    is_checkpoint = path.with_name(MANIFEST).is_file()
-    if is_checkpoint and path.name == MODEL:
-        return _from_checkpoint(path.parent, notes)  # its manifest can vouch for the file
-    return Weights(
-        origin=path,
-        step=None,
-        model=_read(path),
-        ema=_read(ema) if path.name == MODEL and ema.is_file() else None,
-        notes=notes,
-    )
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(
-            f"{path}: is no safetensors file: {error}. Other formats are not read: they can run code."
-        ) from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error}.") from None
-
-
-def _list_of(run: Path) -> str:
-    names = [str(folder) for folder in list_checkpoints(run)]
-    return f"The run's are {', '.join(names)}." if names else f"{run / FOLDER} holds none."

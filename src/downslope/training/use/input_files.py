@@ -1,8 +1,4 @@
-"""Arrays of inputs, and of targets, in a person's files: read, and checked to be what a run's model takes.
-
-What lives here: .npy, .npz and .csv files of numbers. What does not: files that a data set reads in its own way
-(`data/`).
-"""
+"""Arrays of inputs and targets in .npy, .npz and .csv files: read, and checked to be what a run's model takes."""
 
 from __future__ import annotations
 

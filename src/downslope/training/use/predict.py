@@ -1,9 +1,4 @@
-"""What a run's model says about single examples: held-out ones, or a person's own from a file.
-
-What lives here: the predictions as plain values, and how good they are where a file says what is right. What does not:
-reading arrays (`input_files.py`), loading the model (`evaluate.py`), files of predictions (`prediction_files.py`) and
-printing (`cli/`).
-"""
+"""What a run's model says about single examples, held-out ones or a person's own from a file, as plain values."""
 
 from __future__ import annotations
 
@@ -24,44 +19,6 @@ from downslope.training.run.randomness import reseed
 from downslope.training.use.evaluate import TrainedRun, open_run
 from downslope.training.use.input_files import read_examples, show_shape
 from downslope.training.user_code import FAILURES, describe
-
-# Predictions in the words of the data
-
-
-def restore_unit(values: Tensor, dataset: Dataset) -> Tensor:
-    """Return outputs or targets in the target's own unit, float64 where they were standardised.
-
-    Args:
-        values: Shape (examples, ...).
-        dataset: The run's data.
-    """
-    if dataset.target_scale is None:
-        return values
-    mean, deviation = dataset.target_scale
-    return values.double() * deviation + mean
-
-
-def add_labels(
-    predictions: Sequence[dict[str, Any]], dataset: Dataset, names: Sequence[str] = (), ids: Sequence[str] = ()
-) -> None:
-    """Add to each prediction "class_name" and "target_name" where classes have names, "name" and "id" of examples.
-
-    Args:
-        predictions: As `predict_run` returns them.
-        dataset: The run's data.
-        names: What each example is called, or nothing.
-        ids: How the person marks each example, or nothing.
-    """
-    for number, prediction in enumerate(predictions):
-        if names:
-            prediction["name"] = names[number]
-        if ids:
-            prediction["id"] = ids[number]
-        for key in ("class", "target"):
-            index = prediction.get(key)
-            # a model of one's own may have more outputs than there are classes
-            if dataset.class_names and index is not None and index < len(dataset.class_names):
-                prediction[f"{key}_name"] = dataset.class_names[index]
 
 
 def predict_run(
@@ -128,7 +85,7 @@ def predict_run(
         if dataset.reader is None:
             notes += _range_notes(examples.inputs, dataset)
     predictions = _predict(opened, examples)
-    add_labels(predictions, dataset, examples.names, examples.ids)
+    _add_labels(predictions, dataset, examples.names, examples.ids)
     return _result(run, opened, notes, predictions) | ({} if metrics is None else {"metrics": metrics})
 
 
@@ -163,6 +120,35 @@ def _predict(opened: TrainedRun, examples: Examples) -> list[dict[str, Any]]:
         for row, target in zip(examples.known.tolist(), targets, strict=True):
             predictions[places[row]]["target"] = target
     return predictions
+
+
+def _add_labels(
+    predictions: Sequence[dict[str, Any]], dataset: Dataset, names: Sequence[str] = (), ids: Sequence[str] = ()
+) -> None:
+    """Add to each prediction "class_name" and "target_name" where classes have names, "name" and "id" of examples."""
+    for number, prediction in enumerate(predictions):
+        if names:
+            prediction["name"] = names[number]
+        if ids:
+            prediction["id"] = ids[number]
+        for key in ("class", "target"):
+            index = prediction.get(key)
+            # a model of one's own may have more outputs than there are classes
+            if dataset.class_names and index is not None and index < len(dataset.class_names):
+                prediction[f"{key}_name"] = dataset.class_names[index]
+
+
+def restore_unit(values: Tensor, dataset: Dataset) -> Tensor:
+    """Return outputs or targets in the target's own unit, float64 where they were standardised.
+
+    Args:
+        values: Shape (examples, ...).
+        dataset: The run's data.
+    """
+    if dataset.target_scale is None:
+        return values
+    mean, deviation = dataset.target_scale
+    return values.double() * deviation + mean
 
 
 def _is_told(row: dict[str, Any]) -> bool:

@@ -1,8 +1,4 @@
-"""What training tells a person while it runs: sentences, and how far it has come.
-
-What lives here: the ways of showing it: a few lines drawn over on a terminal, a plain line every few seconds elsewhere,
-or nothing. What does not: what is said (`loop.py`), what those lines are (`view.py`), and the log of record (`log.py`).
-"""
+"""How training shows sentences and its progress: lines drawn over on a terminal, else plain lines or nothing."""
 
 from __future__ import annotations
 
@@ -31,26 +27,14 @@ class Console(Protocol):
         """Show a line or a block of lines."""
 
     def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
-        """Show how far training has come.
-
-        Args:
-            step: Steps done.
-            total: Steps in all.
-            fields: What to show beside, by name.
-        """
+        """Show how far training has come."""
 
     def close(self) -> None:
         """End the display of progress."""
 
 
 class PlainConsole:
-    """For files and pipes: sentences to one stream, a line of progress every few seconds to another.
-
-    Args:
-        out: Stream of the sentences; None for stdout.
-        err: Stream of the progress; None for stderr.
-        seconds: Time between lines of progress.
-    """
+    """For files and pipes: sentences to one stream, a line of progress every few seconds to another."""
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None, seconds: float = PLAIN_SECONDS) -> None:
         """Note the streams; the clock starts now."""
@@ -80,11 +64,7 @@ class PlainConsole:
 class LiveConsole:
     """For a terminal: sentences above a few lines that are drawn over as training goes on.
 
-    It is a watcher too, since what it shows are rows of the log.
-
-    Args:
-        out: Stream of the sentences; None for stdout.
-        err: The terminal; None for stderr.
+    It is an `Observer` too, since what it shows are rows of the log.
     """
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
@@ -162,12 +142,6 @@ def make_console(*, quiet: bool = False) -> Console:
 
 def progress_line(step: int, total: int | None, fields: Mapping[str, float], rate: float | None) -> str:
     """Return how far training has come, in one line.
-
-    Args:
-        step: Steps done.
-        total: Steps in all, or None if that is not known.
-        fields: What to show beside, by name.
-        rate: Steps per second, or None if that is not known.
 
     Example:
         >>> progress_line(1200, 2400, {"loss": 0.5}, 80.0)

@@ -1,8 +1,4 @@
-"""What a person sees of a run while it trains: a few lines of text made from the rows of its log.
-
-What lives here: which numbers are kept, and the lines. What does not: the terminal (`terminal.py`), and where the rows
-come from, which is `progress.py`'s to know.
-"""
+"""What a person sees of a run while it trains: a few lines of text made from the rows of its log."""
 
 from __future__ import annotations
 
@@ -46,12 +42,7 @@ class View:
         self.step = step
 
     def row(self, kind: str, fields: Mapping[str, Any]) -> None:
-        """Take in a row of the log.
-
-        Args:
-            kind: Its kind.
-            fields: Its values.
-        """
+        """Take in a row of the log."""
         if kind == "step":
             self._loss.add(float(fields["loss"]))
             self._last |= {name: float(fields[name]) for name in ("loss", "lr")}
@@ -90,14 +81,7 @@ class View:
         return {**found, **rated}
 
     def lines(self, width: int, now: float, *, blocks: str = BLOCKS, goes_on: bool = True) -> list[str]:
-        """Return the lines, each shorter than the terminal is wide.
-
-        Args:
-            width: Columns of the terminal.
-            now: The clock.
-            blocks: Eight characters of rising height for the curves.
-            goes_on: Whether the run goes on, and has a speed.
-        """
+        """Return the lines, each shorter than the terminal is wide."""
         wide = max(width - 1, 10)
         room = wide - LABEL
         found = [self._progress_line(room, blocks)]
@@ -179,11 +163,6 @@ class Thinned:
 
 def sparkline(values: Sequence[float], length: int, blocks: str = BLOCKS) -> str:
     """Return numbers as a curve of one line; positive ones that span much, by their logarithms.
-
-    Args:
-        values: Finite numbers.
-        length: Characters at most.
-        blocks: Eight characters of rising height.
 
     Example:
         >>> sparkline([1.0, 2.0, 3.0, 4.0], 8)

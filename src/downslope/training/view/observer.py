@@ -1,7 +1,4 @@
-"""Who looks on while a run trains: told of every row of the log, never able to change a number.
-
-What lives here: the interface. What does not: the log of record itself (`log.py`), which decides what a row is.
-"""
+"""What is told of every row of the log while a run trains: a logger, a live view. It cannot change a number."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from typing import Any, Protocol
 from downslope.training.run.task import Task
 
 
-class Watcher(Protocol):
-    """Looks on at a run: a logger, a live view."""
+class Observer(Protocol):
+    """Is told of a run as it goes on."""
 
     def begin(self, task: Task, folder: Path, step: int) -> None:
         """Be told that training is about to begin.

@@ -1,8 +1,4 @@
-"""A few lines at the foot of a terminal that are drawn over again, with room above them for lines that stay.
-
-What lives here: the terminal's control characters, its width, and colour or none. What does not: what is drawn
-(`view.py`).
-"""
+"""A few lines at the foot of a terminal that are drawn over again, with room above them for lines that stay."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """A run as it looks from outside its process: how it stands, and the lines that its own live view would show.
 
-What lives here: putting together what the run writes anyway: its log, its events, who holds its lock. Nothing is
-written, and the lock is never taken. What does not: the lines of the numbers (`view.py`), and when to look
-(`cli/watch.py`).
+It is put together from what the run writes anyway: its log, its events, who holds its lock. Nothing is written, and the
+lock is never taken.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from downslope.training.view.live_view import BLOCKS, LABEL, View, duration
 
 
 @dataclass(frozen=True)
-class Standing:
+class Status:
     """How a run stands.
 
     Attributes:
@@ -52,12 +51,8 @@ class Standing:
         return f"{self.word:<{LABEL}}{self.text}"
 
 
-class Watched:
-    """A run that is looked at.
-
-    Args:
-        folder: The run folder.
-    """
+class WatchedRun:
+    """A run that is looked at."""
 
     def __init__(self, folder: Path) -> None:
         """Note which folder it is; nothing is read yet."""
@@ -91,57 +86,41 @@ class Watched:
         self._holder = holder_of(self._folder) or before
         return changed
 
-    def standing(self, now: float) -> Standing:
-        """Return how the run stands.
-
-        Args:
-            now: The time, in seconds since 1970.
-        """
+    def status(self, now: float) -> Status:
+        """Return how the run stands."""
         found = sessions(self._events)
         ending = found[-1].ending if found else None
         ago = "" if self._heard is None else f"{duration(now - self._heard)} ago"
         if self._holder is not None and not (self._holder.elsewhere and ending):
             unseen = ", which cannot be seen from here" if self._holder.elsewhere else ""
             heard = f"; last heard of {ago}" if ago else ""
-            return Standing("training", f"{self._folder}, by {self._holder}{unseen}{heard}")
+            return Status("training", f"{self._folder}, by {self._holder}{unseen}{heard}")
         when = f", {ago}" if ago else ""
         if ending == "finish":
             why = f"; stopped early: {self._stop}" if self._stop else ""
-            return Standing("finished", f"{self._folder}, {self._at()}{when}{why}")
+            return Status("finished", f"{self._folder}, {self._at()}{when}{why}")
         if ending == "signal":
-            return Standing("stopped", f"{self._folder}, {self._at()}, by {self._signal()}{when}; all of it is saved")
+            return Status("stopped", f"{self._folder}, {self._at()}, by {self._signal()}{when}; all of it is saved")
         error = found[-1].error if found and ending == "fail" else None
         if error is not None:
-            return Standing("failed", f"{self._folder}, {self._at()}{when}: {error}")
+            return Status("failed", f"{self._folder}, {self._at()}{when}: {error}")
         saved = next((event["step"] for event in reversed(self._events) if event["event"] == "checkpoint"), None)
         told = "nothing is saved" if saved is None else f"saved up to step {saved:,}"
-        return Standing(
+        return Status(
             "ended", f"{self._folder}, {self._at()}{when}, without a word: killed, or failed where it ran; {told}"
         )
 
     def lines(self, width: int, now: float, *, blocks: str = BLOCKS) -> list[str]:
-        """Return how the run stands and its numbers, each line shorter than the terminal is wide.
-
-        Args:
-            width: Columns of the terminal.
-            now: The time, in seconds since 1970.
-            blocks: Eight characters of rising height for the curves.
-        """
-        standing = self.standing(now)
-        shown = self._view.lines(width, now, blocks=blocks, goes_on=standing.goes_on)
-        return [standing.line()[: max(width - 1, 10)].rstrip(), *shown]
+        """Return how the run stands and its numbers, each line shorter than the terminal is wide."""
+        status = self.status(now)
+        shown = self._view.lines(width, now, blocks=blocks, goes_on=status.goes_on)
+        return [status.line()[: max(width - 1, 10)].rstrip(), *shown]
 
     def last_lines(self, width: int, now: float, *, blocks: str = BLOCKS) -> list[str]:
-        """Return the same as lines that stay: the first is whole, and the last says how to go on, if one can.
-
-        Args:
-            width: Columns of the terminal.
-            now: The time, in seconds since 1970.
-            blocks: Eight characters of rising height for the curves.
-        """
-        standing = self.standing(now)
-        found = [standing.line(), *self.lines(width, now, blocks=blocks)[1:]]
-        if not (standing.goes_on or standing.finished):
+        """Return the same as lines that stay: the first is whole, and the last says how to go on, if one can."""
+        status = self.status(now)
+        found = [status.line(), *self.lines(width, now, blocks=blocks)[1:]]
+        if not (status.goes_on or status.finished):
             found.append(f"{'continue':<{LABEL}}with: downslope resume {shlex.quote(str(self._folder))}")
         return found
 

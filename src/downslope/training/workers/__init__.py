@@ -1,1 +1,1 @@
-"""Several processes that train one model: who they are, what they tell one another, how they start and how they end."""
+"""Several processes that train one model: how they start, meet, exchange and sum, and how they end."""

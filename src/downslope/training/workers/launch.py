@@ -1,10 +1,9 @@
-"""Starting the workers of one machine, and what their end means.
+"""Starting the workers of one machine, and what their end means: `--workers N`.
 
-What lives here: `--workers N`: one process for each worker, forked once torch is loaded, so that N workers start as
-quickly as one. It is what torchrun does for one machine without restarts, and no more: the workers find one another by
-the same place (`place.py`), signals are handed on, and when one is lost the others end too, with one message. Each is
-in a process group of its own, so that Ctrl-C reaches them through this process alone, and once. What does not: several
-machines, which torchrun and Slurm start; training itself.
+One process for each worker is forked once torch is loaded, so that N workers start as quickly as one. It is what
+torchrun does for one machine without restarts, and no more: signals are handed on, and when one worker is lost the
+others end too, with one message. Each is in a process group of its own, so that Ctrl-C reaches them through this
+process alone, and once.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from downslope.core.errors import DownslopeError
 from downslope.core.files import open_regular, read_regular
 from downslope.core.strict_json import decode_json
 from downslope.training.run.signals import WATCHED, take_over
-from downslope.training.workers.rank import Place, gone_file
+from downslope.training.workers.rendezvous import Rendezvous, gone_file
 
 _POLL = 0.02
 _GRACE = 5.0
@@ -101,7 +100,7 @@ class Launch:
 
     def __init__(
         self,
-        work: Callable[[Place], int],
+        work: Callable[[Rendezvous], int],
         *,
         size: int,
         timeout: float,
@@ -154,14 +153,14 @@ class Launch:
             if rank:
                 _silence(folder / f"{rank}.out")
             code = self._run(
-                Place(rank=rank, size=self._size, file=str(folder / "place"), started_by="--workers"), folder
+                Rendezvous(rank=rank, size=self._size, file=str(folder / "place"), started_by="--workers"), folder
             )
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
         finally:
             os._exit(code)  # never back into this process's own code
 
-    def _run(self, place: Place, folder: Path) -> int:
+    def _run(self, place: Rendezvous, folder: Path) -> int:
         try:
             return self._work(place)
         except KeyboardInterrupt:

@@ -1,10 +1,9 @@
 """The sum over all workers' leaves, in exactly the order in which one process would add them.
 
-What lives here: which worker adds what. Every worker has folded its own leaves into whole subtrees of the step's tree.
-Each then becomes the owner of one slice of everything: it gets that slice of all subtrees, folds them in the tree's
-order, and hands the result to all. So each worker sends and receives twice (size - 1)/size of the gradients, as a ring
-does, but the additions are those of `TreeSum` and depend on nothing else. What does not: how bytes travel
-(`together.py`).
+Every worker has folded its own leaves into whole subtrees of the step's tree. Each then becomes the owner of one slice
+of everything: it gets that slice of all subtrees, folds them in the tree's order, and hands the result to all. So each
+worker sends and receives twice (size - 1)/size of the gradients, as in a ring all-reduce, but the additions are those
+of `TreeSum` and depend on nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from downslope.training.run.tree_sum import Subtree, Terms, TreeSum, subtree_siz
 from downslope.training.workers.workers import LeafNote, Sums
 
 if TYPE_CHECKING:
-    from downslope.training.workers.joined_workers import Together
+    from downslope.training.workers.process_group import WorkerGroup
 
 BUCKET = 1 << 24
 """Bytes of each worker's terms that travel together: so much is sent while the sums of others are formed."""
@@ -51,8 +50,8 @@ class _Header:
     changed: list[bool]
 
 
-def combine(
-    workers: Together,
+def all_reduce(
+    workers: WorkerGroup,
     tree: TreeSum,
     notes: Sequence[LeafNote],
     changed: Sequence[bool],
@@ -62,13 +61,7 @@ def combine(
 ) -> tuple[Sums, int]:
     """Return the sums over all workers, and the largest signal number that any of them received.
 
-    Args:
-        workers: The workers.
-        tree: The terms of this worker's leaves.
-        notes: Those of this worker's leaves.
-        changed: As in `Workers.combine`.
-        leaves: Number of leaves in the step.
-        like: For each thing that is summed, a tensor of its shape, format and strides.
+    The arguments are those of `Workers.all_reduce`.
     """
     own = tree.subtrees()
     headers = _exchange_headers(workers, own, notes, changed, leaves, len(like))
@@ -96,19 +89,12 @@ def combine(
 class _Bucket:
     """Terms of one format that travel together.
 
-    Args:
-        workers: The workers.
-        own: This worker's subtrees.
-        headers: What each worker told.
-        like: As in `combine`.
-        places: Which of the terms.
-        leaves: Number of leaves in the step.
-        slot: Which of the workers' pieces of memory it uses.
+    `places` says which of the terms, `slot` which of the pieces of memory that the workers keep it uses.
     """
 
     def __init__(
         self,
-        workers: Together,
+        workers: WorkerGroup,
         own: Sequence[Subtree],
         headers: Sequence[_Header],
         like: Sequence[Tensor],
@@ -141,7 +127,7 @@ class _Bucket:
         sent = flat.view(len(self._own), size, self._slice).transpose(0, 1).contiguous()
         rows = [len(header.present) for header in self._headers]
         self._got = self._memory("got", sum(rows), self._slice)
-        self._wait = self._workers.deal(_bytes(sent), _bytes(self._got), [n * self._row_bytes() for n in rows])
+        self._wait = self._workers.all_to_all(_bytes(sent), _bytes(self._got), [n * self._row_bytes() for n in rows])
 
     def fold(self) -> None:
         """Add up this worker's slice of all subtrees, in the tree's order, and begin to hand it to all."""
@@ -151,7 +137,7 @@ class _Bucket:
         tree = TreeSum()
         row = 0
         for rank, header in enumerate(self._headers):
-            sizes = subtree_sizes(self._workers.places(self._leaves, rank))
+            sizes = subtree_sizes(self._workers.indices(self._leaves, rank))
             for size, present in zip(sizes, header.present, strict=True):
                 values = self._got[row]
                 tree.add([values[part] if all(present[i] for i in which) else None for part, which in segments], size)
@@ -160,7 +146,7 @@ class _Bucket:
             if term is not None:
                 total[part] = term
         self._folded = self._memory("folded", self._workers.size * self._slice)
-        self._wait = self._workers.hand_round(_bytes(total), _bytes(self._folded))
+        self._wait = self._workers.all_gather(_bytes(total), _bytes(self._folded))
 
     def receive(self, sums: Terms) -> None:
         """Put the finished sums where they belong."""
@@ -206,22 +192,22 @@ class _Bucket:
 
 
 def _exchange_headers(
-    workers: Together,
+    workers: WorkerGroup,
     own: Sequence[Subtree],
     notes: Sequence[LeafNote],
     changed: Sequence[bool],
     leaves: int,
     terms: int,
 ) -> list[_Header]:
-    sizes = [subtree_sizes(workers.places(leaves, rank)) for rank in range(workers.size)]
-    counts = [len(workers.places(leaves, rank)) for rank in range(workers.size)]
+    sizes = [subtree_sizes(workers.indices(leaves, rank)) for rank in range(workers.size)]
+    counts = [len(workers.indices(leaves, rank)) for rank in range(workers.size)]
     length = 1 + max(counts) * _NOTE.size + (max(map(len, sizes)) + 1) * terms
     present = [[term is not None for term in subtree.terms] for subtree in own]
     kept = terms - len(changed)
     wanted = [any(row[index] for row in present) for index in range(kept)] + list(changed)
     packed = bytes([workers.own_signal()]) + b"".join(map(_pack, notes))
     packed += b"".join(bytes(row) for row in [wanted, *present])
-    told = workers.tell(packed.ljust(length, b"\0"))
+    told = workers.all_gather_bytes(packed.ljust(length, b"\0"))
     headers = []
     for data, count, subtrees in zip(told, counts, sizes, strict=True):
         at = 1 + count * _NOTE.size

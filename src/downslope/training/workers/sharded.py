@@ -1,9 +1,8 @@
-"""A model whose weights, gradients and velocities are spread over the workers, by torch's FSDP2.
+"""A model whose weights, gradients and velocities are spread over the workers, by torch's FSDP2, and its checkpoints.
 
-What lives here: the sharding, and a step's gradients under it. FSDP2 gathers the weights of one layer at a time and
-scatters the sums of its gradients; those sums are formed in the order of the step's tree (`tree_sum.py`), so that with
-2, 4, 8, ... workers every weight gets the bits that a single process gives it. What does not: files
-(`sharded_checkpoint.py`).
+FSDP2 gathers the weights of one layer at a time and scatters the sums of its gradients. Those sums are formed in the
+order of the step's tree (`run/tree_sum.py`), so that with 2, 4, 8, ... workers every weight gets the bits that a single
+process gives it.
 """
 
 from __future__ import annotations
@@ -40,150 +39,20 @@ from downslope.training.run.objective import Objective
 from downslope.training.run.randomness import reseed
 from downslope.training.run.tree_sum import TreeSum
 from downslope.training.user_code import FAILURES, describe
-from downslope.training.workers.joined_workers import Together
+from downslope.training.workers.process_group import WorkerGroup
 from downslope.training.workers.workers import LeafNote, Workers
 
-# Checkpoints of a sharded model
-
-
-def write_sharded(workers: Workers, run: Path, tensors: Mapping[str, Tensors], manifest: Mapping[str, Any]) -> Path:
-    """Write a checkpoint together with all workers, and return its folder, which every worker must see.
-
-    Args:
-        workers: The workers.
-        run: The run folder.
-        tensors: What this worker holds: "model" and "optimizer"; what is not sharded is written by worker 0.
-        manifest: As in `write_checkpoint`; that of worker 0 counts.
-
-    Raises:
-        StorageError: If the disk refuses. What was saved before is untouched.
-    """
-    folder = checkpoint_folder(run, manifest["step"])
-    if workers.is_first:
-        make_place(folder)
-    workers.gather(None)  # the folder is there
-    files: dict[str, Any] = {}
-    for part, held in tensors.items():
-        name = f"{part}.{workers.rank}-of-{workers.size}.safetensors"
-        local = {n: t.to_local() if isinstance(t, DTensor) else t for n, t in held.items()}
-        data = encode_tensors({n: t for n, t in local.items() if workers.is_first or isinstance(held[n], DTensor)})
-        durable.write_file(folder / name, data, sync_folder=False)
-        files[name] = describe_bytes(data)
-    every = workers.gather(files)  # and all files are on the disk
-    if workers.is_first:
-        shapes = {
-            part: {name: list(t.shape) for name, t in held.items() if isinstance(t, DTensor)}
-            for part, held in tensors.items()
-        }
-        table = {"format": FORMAT, **manifest, "shapes": shapes, "files": {k: v for d in every for k, v in d.items()}}
-        durable.fsync_folder(folder)
-        durable.write_file(folder / MANIFEST, render_manifest(table))
-    workers.gather(None)  # and so is the manifest
-    return folder
-
-
-def cut(checkpoint: Checkpoint, workers: Workers, mesh: DeviceMesh, sharded: Mapping[str, Any]) -> Checkpoint:
-    """Return a checkpoint with this worker's part of its tensors, whatever number of workers wrote it.
-
-    Args:
-        checkpoint: A verified checkpoint.
-        workers: The workers.
-        mesh: All of them in a row.
-        sharded: The model's parameters that are sharded, by name.
-
-    Raises:
-        CheckpointError: If its files do not fit together.
-    """
-    parts = dict.fromkeys(name.split(".")[0] for name in checkpoint.manifest["files"])
-    try:
-        tensors = {part: dict(_cut_part(checkpoint, part, workers, mesh, sharded)) for part in parts}
-    except (RuntimeError, IndexError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{checkpoint.folder}: its files do not fit together: {error}.") from None
-    return replace(checkpoint, tensors=tensors)
-
-
-def _cut_part(
-    checkpoint: Checkpoint, part: str, workers: Workers, mesh: DeviceMesh, sharded: Mapping[str, Any]
-) -> Iterator[tuple[str, Tensor]]:
-    files = part_files(checkpoint.manifest, part)
-    shapes = checkpoint.manifest.get("shapes", {}).get(part, {})
-    opened = [safetensors.safe_open(checkpoint.folder / name, framework="pt") for name in files]
-    for name in opened[0].keys():  # noqa: SIM118  it is no dict
-        source = opened[0].get_slice(name)
-        shape = torch.Size(shapes.get(name, source.get_shape()))
-        if name not in sharded:
-            yield name, opened[0].get_tensor(name)
-            continue
-        wanted = rows_of(shape[0], workers.rank, workers.size)
-        pieces = []
-        for index, file in enumerate(opened):
-            held = rows_of(shape[0], index, len(opened)) if name in shapes else range(shape[0])
-            start, end = max(wanted.start, held.start), min(wanted.stop, held.stop)
-            if start < end:
-                pieces.append(file.get_slice(name)[start - held.start : end - held.start])
-        local = torch.cat(pieces) if pieces else torch.empty(0, *shape[1:], dtype=sharded[name].dtype)
-        yield (
-            name,
-            DTensor.from_local(
-                local, mesh, [Shard(0)], run_check=False, shape=shape, stride=torch.empty(shape, device="meta").stride()
-            ),
-        )
-
-
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-
-
-class SumInOrder(ReduceScatter):
-    """FSDP2's reduce-scatter, with the additions of the step's tree.
-
-    Args:
-        workers: The workers.
-
-    Attributes:
-        real: How many of the workers, from the first on, compute a leaf in the present pass.
-    """
-
-    def __init__(self, workers: Together) -> None:
-        """Begin with all workers at work."""
-        self._workers = workers
-        self.real = workers.size
-
-    def allocate(self, size: Sequence[int | torch.SymInt], *, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Return memory for FSDP2 to fill."""
-        return torch.empty(*size, dtype=dtype, device=device)
-
-    def __call__(
-        self,
-        output_tensor: Tensor,
-        input_tensor: Tensor,
-        group: dist.ProcessGroup,
-        op: Any,
-        async_op: bool = False,  # noqa: FBT001, FBT002  the signature of FSDP2; on a CPU nothing is left to do
-    ) -> None:
-        """Send each worker its slice of this worker's gradients, and add up what came, in order."""
-        got = torch.empty_like(input_tensor)
-        sizes = [output_tensor.numel() * output_tensor.element_size()] * self._workers.size
-        self._workers.deal(input_tensor.view(-1).view(torch.uint8), got.view(-1).view(torch.uint8), sizes)()
-        tree = TreeSum()
-        for row in got.view(self._workers.size, -1)[: self.real]:
-            tree.add([row])
-        (total,) = tree.total()
-        if total is not None:
-            output_tensor.copy_(total.view_as(output_tensor))
 
 
 class Sharding:
     """A sharded model and the workers that hold it.
 
-    Args:
-        model: The model, on the CPU, the same in every worker; it is sharded in place.
-        workers: The workers.
-
     Raises:
         DataError: If the model cannot be sharded.
     """
 
-    def __init__(self, model: nn.Module, workers: Together) -> None:
+    def __init__(self, model: nn.Module, workers: WorkerGroup) -> None:
         """Shard the model."""
         self.workers = workers
         self.mesh: DeviceMesh = init_device_mesh("cpu", (workers.size,))
@@ -217,20 +86,9 @@ class Sharding:
     ) -> StepResult:
         """Put this worker's part of the mean gradient over a step's examples into each parameter's ``grad``.
 
-        In each pass every worker computes one leaf, neighbours in the step's order; all of them must take part, since
-        they gather the weights together. So where leaves are left over, the workers without one repeat the last with
-        weight 0.
-
-        Args:
-            model: As in `downslope.training.run.gradients.compute_gradients`, and so are the others.
-            objective: What is learned.
-            dataset: The data.
-            leaves: The step's leaves.
-            seed: The recipe's seed.
-            step: Step, 0-based.
-            precision: Format of the forward passes.
-            own_code: Whether a person's own model or loss takes part.
-            counts: Whether to count right answers.
+        In each pass every worker computes one leaf, consecutive in the step's order; all of them must take part, since
+        a layer's weights are gathered from all. So where leaves are left over, the workers without one repeat the last
+        with weight 0. The arguments are those of `downslope.training.run.gradients.compute_gradients`.
 
         Raises:
             DataError: If a person's own model or loss raises, or a forward pass changes buffers.
@@ -242,7 +100,7 @@ class Sharding:
         examples = [dataset.take(leaves[place].examples) for place in passes]
         real = [start + rank < len(leaves) for start in range(0, len(leaves), size)]
         weights = [objective.weigh(targets) for _, targets in examples]
-        total = self.workers.add_up(sum(w for w, is_real in zip(weights, real, strict=True) if is_real))()
+        total = self.workers.start_sum(sum(w for w, is_real in zip(weights, real, strict=True) if is_real))()
         tree = TreeSum()
         notes: list[LeafNote] = []
         buffers = StepBuffers(model)
@@ -278,17 +136,58 @@ class Sharding:
         return StepResult(self._exchange(notes, len(leaves)))
 
     def cut(self, checkpoint: Checkpoint, model: nn.Module) -> Checkpoint:
-        """Return a checkpoint with this worker's part of its tensors.
+        """Return a checkpoint with this worker's part of its tensors, whatever number of workers wrote it.
 
-        Args:
-            checkpoint: A verified checkpoint, in a folder that this worker sees.
-            model: The model.
+        Raises:
+            CheckpointError: If its files do not fit together.
         """
-        return cut(checkpoint, self.workers, self.mesh, dict(model.named_parameters()))
+        sharded = dict(model.named_parameters())
+        parts = dict.fromkeys(name.split(".")[0] for name in checkpoint.manifest["files"])
+        try:
+            tensors = {part: dict(_cut_part(checkpoint, part, self.workers, self.mesh, sharded)) for part in parts}
+        except (RuntimeError, IndexError, safetensors.SafetensorError) as error:
+            raise CheckpointError(f"{checkpoint.folder}: its files do not fit together: {error}.") from None
+        return replace(checkpoint, tensors=tensors)
 
     def write(self, run: Path, tensors: Mapping[str, Tensors], manifest: Mapping[str, Any]) -> Path:
-        """Write a checkpoint together; see `write_sharded`."""
-        return write_sharded(self.workers, run, tensors, manifest)
+        """Write a checkpoint, each worker its part, and return its folder, which every worker must see.
+
+        Args:
+            run: The run folder.
+            tensors: What this worker holds: "model" and "optimizer"; what is not sharded is written by worker 0.
+            manifest: As in `write_checkpoint`; that of worker 0 counts.
+
+        Raises:
+            StorageError: If the disk refuses. What was saved before is untouched.
+        """
+        workers = self.workers
+        folder = checkpoint_folder(run, manifest["step"])
+        if workers.is_first:
+            make_place(folder)
+        workers.gather(None)  # a barrier: the folder is there
+        files: dict[str, Any] = {}
+        for part, held in tensors.items():
+            name = f"{part}.{workers.rank}-of-{workers.size}.safetensors"
+            local = {n: t.to_local() if isinstance(t, DTensor) else t for n, t in held.items()}
+            data = encode_tensors({n: t for n, t in local.items() if workers.is_first or isinstance(held[n], DTensor)})
+            durable.write_file(folder / name, data, sync_folder=False)
+            files[name] = describe_bytes(data)
+        every = workers.gather(files)  # all files are on the disk before the manifest vouches for them
+        if workers.is_first:
+            shapes = {
+                part: {name: list(t.shape) for name, t in held.items() if isinstance(t, DTensor)}
+                for part, held in tensors.items()
+            }
+            table = {
+                "format": FORMAT,
+                **manifest,
+                "shapes": shapes,
+                "files": {k: v for d in every for k, v in d.items()},
+            }
+            durable.fsync_folder(folder)
+            durable.write_file(folder / MANIFEST, render_manifest(table))
+        workers.gather(None)  # a barrier: and so is the manifest
+        return folder
 
     def _exchange(self, notes: Sequence[LeafNote], leaves: int) -> tuple[LeafNote, ...]:
         own = [
@@ -296,7 +195,7 @@ class Sharding:
             for note in notes
         ]
         told = self.workers.gather([self.workers.own_signal(), own])
-        self.workers.hear(max(signal for signal, _ in told))
+        self.workers.note_signal(max(signal for signal, _ in told))
         size = self.workers.size
         every = [told[place % size][1][place // size] for place in range(leaves)]
         return tuple(
@@ -307,6 +206,70 @@ class Sharding:
                 targets,
             )
             for weight, loss, correct, targets in every
+        )
+
+
+class SumInOrder(ReduceScatter):
+    """FSDP2's reduce-scatter, with the additions of the step's tree.
+
+    Attributes:
+        real: How many of the workers, from the first on, compute a leaf in the present pass.
+    """
+
+    def __init__(self, workers: WorkerGroup) -> None:
+        """Begin with all workers at work."""
+        self._workers = workers
+        self.real = workers.size
+
+    def allocate(self, size: Sequence[int | torch.SymInt], *, dtype: torch.dtype, device: torch.device) -> Tensor:
+        """Return memory for FSDP2 to fill."""
+        return torch.empty(*size, dtype=dtype, device=device)
+
+    def __call__(
+        self,
+        output_tensor: Tensor,
+        input_tensor: Tensor,
+        group: dist.ProcessGroup,
+        op: Any,
+        async_op: bool = False,  # noqa: FBT001, FBT002  the signature of FSDP2; on a CPU nothing is left to do
+    ) -> None:
+        """Send each worker its slice of this worker's gradients, and add up what came, in order."""
+        got = torch.empty_like(input_tensor)
+        sizes = [output_tensor.numel() * output_tensor.element_size()] * self._workers.size
+        self._workers.all_to_all(input_tensor.view(-1).view(torch.uint8), got.view(-1).view(torch.uint8), sizes)()
+        tree = TreeSum()
+        for row in got.view(self._workers.size, -1)[: self.real]:
+            tree.add([row])
+        (total,) = tree.total()
+        if total is not None:
+            output_tensor.copy_(total.view_as(output_tensor))
+
+
+def _cut_part(
+    checkpoint: Checkpoint, part: str, workers: Workers, mesh: DeviceMesh, sharded: Mapping[str, Any]
+) -> Iterator[tuple[str, Tensor]]:
+    files = part_files(checkpoint.manifest, part)
+    shapes = checkpoint.manifest.get("shapes", {}).get(part, {})
+    opened = [safetensors.safe_open(checkpoint.folder / name, framework="pt") for name in files]
+    for name in opened[0].keys():  # noqa: SIM118  it is no dict
+        source = opened[0].get_slice(name)
+        shape = torch.Size(shapes.get(name, source.get_shape()))
+        if name not in sharded:
+            yield name, opened[0].get_tensor(name)
+            continue
+        wanted = rows_of(shape[0], workers.rank, workers.size)
+        pieces = []
+        for index, file in enumerate(opened):
+            held = rows_of(shape[0], index, len(opened)) if name in shapes else range(shape[0])
+            start, end = max(wanted.start, held.start), min(wanted.stop, held.stop)
+            if start < end:
+                pieces.append(file.get_slice(name)[start - held.start : end - held.start])
+        local = torch.cat(pieces) if pieces else torch.empty(0, *shape[1:], dtype=sharded[name].dtype)
+        yield (
+            name,
+            DTensor.from_local(
+                local, mesh, [Shard(0)], run_check=False, shape=shape, stride=torch.empty(shape, device="meta").stride()
+            ),
         )
 
 

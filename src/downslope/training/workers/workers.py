@@ -1,6 +1,6 @@
-"""What training asks of the processes that share its work, and the answer of a process that is alone.
+"""What training asks of the workers that share each step, and the answers of a process that trains alone.
 
-What lives here: the interface. What does not: several processes (`together.py`).
+`process_group.py` has the answers of several processes.
 """
 
 from __future__ import annotations
@@ -18,57 +18,6 @@ from downslope.training.run.tree_sum import Terms, TreeSum
 
 if TYPE_CHECKING:
     from downslope.training.run.signals import Signals
-
-
-# What the workers other than the first have in the place of files and a terminal
-
-
-class SilentConsole:
-    """In the place of a `Console`."""
-
-    def say(self, text: str) -> None:
-        """Say nothing."""
-
-    def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
-        """Show nothing."""
-
-    def close(self) -> None:
-        """Have nothing to end."""
-
-
-class QuietLog:
-    """In the place of a `Log`."""
-
-    def add(self, kind: str, step: int, **values: Any) -> None:
-        """Write nothing."""
-
-    def flush(self) -> None:
-        """Have nothing to write."""
-
-    def sync(self) -> tuple[int, str]:
-        """Return an empty log's length and no checksum; nothing asks for them."""
-        return 0, ""
-
-    def close(self) -> None:
-        """Have nothing to close."""
-
-
-class QuietEvents:
-    """In the place of `Events`."""
-
-    def add(self, event: str, step: int, **details: Any) -> None:
-        """Write nothing."""
-
-    def close(self) -> None:
-        """Have nothing to close."""
-
-
-class QuietGuard:
-    """In the place of a `Guard`."""
-
-    def check(self) -> None:
-        """Have nothing to guard."""
-
 
 Shared = TypeVar("Shared")
 
@@ -126,13 +75,7 @@ class WorkersLostError(DownslopeError):
         self.advice = advice
 
     def at(self, step: int, folder: Path, *, saved: bool) -> WorkersLostError:
-        """Return the error with what to do about it.
-
-        Args:
-            step: Steps done.
-            folder: The run folder.
-            saved: Whether all of them are saved.
-        """
+        """Return the error with what to do about it."""
         kept = "all before it is saved" if saved else "what was saved before remains"
         advice = (
             f"Training stopped at step {step:,}; {kept}. Go on, with any number of workers that share a step evenly: "
@@ -142,7 +85,7 @@ class WorkersLostError(DownslopeError):
 
 
 class Workers:
-    """A process that trains alone; `Together` is one of several.
+    """A process that trains alone; `WorkerGroup` is one of several.
 
     Attributes:
         rank: This worker's number, 0-based.
@@ -167,8 +110,8 @@ class Workers:
         """Take note of the signals that this process receives."""
         self._signals = signals
 
-    def places(self, count: int, rank: int | None = None) -> range:
-        """Return the places of the leaves that a worker computes: neighbours, as many for each as can be.
+    def indices(self, count: int, rank: int | None = None) -> range:
+        """Return which of so many leaves a worker computes: consecutive ones, as many for each as can be.
 
         Args:
             count: Number of leaves in the step.
@@ -177,11 +120,11 @@ class Workers:
         rank = self.rank if rank is None else rank
         return range(count * rank // self.size, count * (rank + 1) // self.size)
 
-    def add_up(self, count: int) -> Callable[[], int]:
-        """Begin to add up a whole number over all workers, and return what waits for the sum."""
+    def start_sum(self, count: int) -> Callable[[], int]:
+        """Begin to sum a whole number over all workers, and return what waits for the sum."""
         return lambda: count
 
-    def combine(
+    def all_reduce(
         self, tree: TreeSum, notes: Sequence[LeafNote], changed: Sequence[bool], *, leaves: int, like: Sequence[Tensor]
     ) -> Sums:
         """Return the sums over all leaves of a step, bit for bit those of one worker.
@@ -200,15 +143,11 @@ class Workers:
             [*terms[:kept], *(t if c else None for t, c in zip(terms[kept:], changed, strict=True))], tuple(notes)
         )
 
-    def share(self, make: Callable[[], Shared]) -> Shared:
-        """Return what worker 0 makes: plain values, as JSON holds them.
-
-        Args:
-            make: Called by worker 0 alone.
-        """
+    def broadcast(self, make: Callable[[], Shared]) -> Shared:
+        """Return what worker 0 makes: plain values, as JSON holds them. It alone calls `make`."""
         return make()
 
-    def share_bytes(self, make: Callable[[], bytes]) -> bytes:
+    def broadcast_bytes(self, make: Callable[[], bytes]) -> bytes:
         """Return the bytes that worker 0 makes."""
         return make()
 
@@ -218,4 +157,54 @@ class Workers:
 
 
 ALONE = Workers()
-"""A process by itself, where nobody listens for signals."""
+"""A process by itself, which listens for no signals."""
+
+
+# What workers other than the first have instead of files and a terminal: each takes every call and does nothing.
+
+
+class NullConsole:
+    """Instead of a `Console`."""
+
+    def say(self, text: str) -> None:
+        """Say nothing."""
+
+    def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Have nothing to end."""
+
+
+class NullLog:
+    """Instead of a `Log`."""
+
+    def add(self, kind: str, step: int, **values: Any) -> None:
+        """Write nothing."""
+
+    def flush(self) -> None:
+        """Have nothing to write."""
+
+    def sync(self) -> tuple[int, str]:
+        """Return an empty log's length and no checksum; nothing asks for them."""
+        return 0, ""
+
+    def close(self) -> None:
+        """Have nothing to close."""
+
+
+class NullEvents:
+    """Instead of `Events`."""
+
+    def add(self, event: str, step: int, **details: Any) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Have nothing to close."""
+
+
+class NullGuard:
+    """Instead of a `Guard`."""
+
+    def check(self) -> None:
+        """Have nothing to guard."""

@@ -1,7 +1,6 @@
-"""Loggers: the log of a run, carried into the tools that people watch their runs with.
+"""Loggers: the rows of a run's log, sent to the tools that people watch their runs with.
 
-What lives here: the table of loggers, one row and one file each. What does not: the log of record (`log.py`), which
-needs none of them, and when rows are sent (`following.py`). A logger's package is imported only where it is asked for.
+A logger's package is imported only where it is asked for.
 """
 
 from __future__ import annotations
@@ -39,9 +38,6 @@ LOGGERS = {
 
 def check_installed(names: Sequence[str]) -> None:
     """Raise unless the packages of all these loggers are installed; nothing is imported.
-
-    Args:
-        names: Names in `LOGGERS`.
 
     Raises:
         MissingDependencyError: With what to install.

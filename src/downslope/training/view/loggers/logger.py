@@ -1,7 +1,4 @@
-"""What a logger is: the interface, what it is told of a run, and the rows of the log as named numbers.
-
-What lives here: that. What does not: any tool's own interface (`to_*.py`).
-"""
+"""The interface of a logger, what it is told of a run, and the rows of the log as named numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ _LEFT_OUT = frozenset({"kind", "step", "epoch"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class RunInfo:
     """What a logger is told of the run when it opens.
 
     Attributes:
@@ -70,11 +67,6 @@ class Logger(Protocol):
 
 def scalars_of(kind: str, fields: Mapping[str, Any], groups: Sequence[str]) -> Scalars:
     """Return a row of the log as named numbers; words and what is None are left out.
-
-    Args:
-        kind: Kind of the row.
-        fields: Its values.
-        groups: Names of the parameter groups, for values that are lists with one number for each.
 
     Example:
         >>> scalars_of("evaluation", {"epoch": 3, "loss": 0.5, "accuracy": "nan"}, ["all"])

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 
-from downslope.training.view.loggers.logger import Scalars, Told
+from downslope.training.view.loggers.logger import RunInfo, Scalars
 
 BATCH = 1000
 """Metrics that the store takes at once, as its interface limits them."""
@@ -20,17 +20,17 @@ _LONGEST = 500
 
 
 class _MLflow:
-    def __init__(self, told: Told) -> None:
+    def __init__(self, info: RunInfo) -> None:
         from mlflow import MlflowClient  # pyright: ignore[reportMissingImports] -- installed by those who want it
 
         self._client = MlflowClient()
         self._last: dict[str, int] = {}
-        run_id = told.known.get("run_id")
+        run_id = info.known.get("run_id")
         if run_id is None:
-            experiment = self._client.get_experiment_by_name(told.project)
-            place = self._client.create_experiment(told.project) if experiment is None else experiment.experiment_id
-            run_id = self._client.create_run(place, run_name=told.name).info.run_id
-            for path, value in told.settings.items():
+            experiment = self._client.get_experiment_by_name(info.project)
+            place = self._client.create_experiment(info.project) if experiment is None else experiment.experiment_id
+            run_id = self._client.create_run(place, run_name=info.name).info.run_id
+            for path, value in info.settings.items():
                 self._client.log_param(run_id, path, str(value)[:_LONGEST])
         else:
             self._client.update_run(run_id, status="RUNNING")
@@ -70,10 +70,6 @@ def _allowed(name: str) -> str:
     return "".join(c if c.isalnum() or c in "_-. /" else "_" for c in name)
 
 
-def open_logger(told: Told) -> _MLflow:
-    """Return the logger of a run.
-
-    Args:
-        told: What there is to know of the run.
-    """
-    return _MLflow(told)
+def open_logger(info: RunInfo) -> _MLflow:
+    """Return the logger of a run."""
+    return _MLflow(info)

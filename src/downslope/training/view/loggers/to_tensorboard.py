@@ -11,21 +11,21 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from downslope.training.folder import run_folder
-from downslope.training.view.loggers.logger import Scalars, Told
+from downslope.training.view.loggers.logger import RunInfo, Scalars
 
 
 class _TensorBoard:
-    def __init__(self, told: Told) -> None:
+    def __init__(self, info: RunInfo) -> None:
         # Where TensorFlow is installed, tensorboard loads it, for seconds and with many lines, unless it finds this
         # module; its own writer of files is all that is needed.
         sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
         from torch.utils.tensorboard import SummaryWriter
 
-        self._sent = told.sent
-        again = told.known or told.sent
-        self._writer = SummaryWriter(str(told.folder / run_folder.TENSORBOARD), purge_step=told.sent if again else None)
+        self._sent = info.sent
+        again = info.known or info.sent
+        self._writer = SummaryWriter(str(info.folder / run_folder.TENSORBOARD), purge_step=info.sent if again else None)
         if not again:
-            self._writer.add_text("recipe", "".join(f"    {line}\n" for line in told.recipe.splitlines()))
+            self._writer.add_text("recipe", "".join(f"    {line}\n" for line in info.recipe.splitlines()))
         self._writer.flush()
 
     def identity(self) -> dict[str, str]:
@@ -48,10 +48,6 @@ class _TensorBoard:
         self._writer.close()
 
 
-def open_logger(told: Told) -> _TensorBoard:
-    """Return the logger of a run.
-
-    Args:
-        told: What there is to know of the run.
-    """
-    return _TensorBoard(told)
+def open_logger(info: RunInfo) -> _TensorBoard:
+    """Return the logger of a run."""
+    return _TensorBoard(info)

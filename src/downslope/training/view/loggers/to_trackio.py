@@ -9,21 +9,21 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from downslope.training.view.loggers.logger import Scalars, Told, merged
+from downslope.training.view.loggers.logger import RunInfo, Scalars, merged
 
 
 class _Trackio:
-    def __init__(self, told: Told) -> None:
+    def __init__(self, info: RunInfo) -> None:
         import trackio  # pyright: ignore[reportMissingImports] -- installed by those who want it
 
-        self._name = told.known.get("name") or f"{told.name}-{secrets.token_hex(3)}"
-        last = trackio.SQLiteStorage.get_max_step_for_run(told.project, self._name)
+        self._name = info.known.get("name") or f"{info.name}-{secrets.token_hex(3)}"
+        last = trackio.SQLiteStorage.get_max_step_for_run(info.project, self._name)
         self._position = 0 if last is None else int(last) + 1
         self._run: Any = trackio.init(
-            project=told.project,
+            project=info.project,
             name=self._name,
             resume="allow",
-            config=dict(told.settings),
+            config=dict(info.settings),
         )
 
     def identity(self) -> dict[str, str]:
@@ -44,10 +44,6 @@ class _Trackio:
         self._run.finish()
 
 
-def open_logger(told: Told) -> _Trackio:
-    """Return the logger of a run.
-
-    Args:
-        told: What there is to know of the run.
-    """
-    return _Trackio(told)
+def open_logger(info: RunInfo) -> _Trackio:
+    """Return the logger of a run."""
+    return _Trackio(info)

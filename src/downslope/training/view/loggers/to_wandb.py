@@ -8,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from downslope.training.view.loggers.logger import Scalars, Told, merged
+from downslope.training.view.loggers.logger import RunInfo, Scalars, merged
 
 
 class _WandB:
-    def __init__(self, told: Told) -> None:
+    def __init__(self, info: RunInfo) -> None:
         import wandb  # pyright: ignore[reportMissingImports] -- installed by those who want it
 
         self._run: Any = wandb.init(
-            project=told.project,
-            name=told.name,
-            id=told.known.get("id"),
+            project=info.project,
+            name=info.name,
+            id=info.known.get("id"),
             resume="allow",
-            config=dict(told.settings),
-            dir=str(told.folder),
+            config=dict(info.settings),
+            dir=str(info.folder),
             settings=wandb.Settings(silent=True),
         )
-        self._position = told.sent if self._run.offline else int(self._run.step)
+        self._position = info.sent if self._run.offline else int(self._run.step)
 
     def identity(self) -> dict[str, str]:
         """Return the run's id."""
@@ -44,10 +44,6 @@ class _WandB:
         self._run.finish(exit_code=0 if finished else 1)
 
 
-def open_logger(told: Told) -> _WandB:
-    """Return the logger of a run.
-
-    Args:
-        told: What there is to know of the run.
-    """
-    return _WandB(told)
+def open_logger(info: RunInfo) -> _WandB:
+    """Return the logger of a run."""
+    return _WandB(info)

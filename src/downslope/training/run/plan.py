@@ -1,7 +1,6 @@
-"""Where a run trains and from which checkpoint: decided before anything is written.
+"""Where a run trains and from which checkpoint, decided before anything is written.
 
-What lives here: the choice of the folder, the comparison of recipes and environments, and a sentence for everything a
-person should know about it. What does not: any change on the disk.
+Everything that a person should know about it becomes a sentence.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ from downslope.training.folder.checkpoint import (
     verify_log,
     without_log,
 )
-from downslope.training.folder.names import ANEW, RECIPE
-from downslope.training.folder.neighbouring import describe_no_checkpoint, run_around
+from downslope.training.folder.names import ANEW, RECIPE, describe_no_checkpoint, run_around
 from downslope.training.folder.run_folder import RunFolder, check_free, check_own, holds_run
 from downslope.training.run.environment import describe_environment, differences
 
@@ -114,7 +112,7 @@ def _plan_from(recipe: Recipe, given: str | Path, out: Path | None) -> Plan:
     if path.exists() and not is_checkpoint_folder(path) and not holds_run(path):
         raise CheckpointError(f"--resume {given}{expansion_of(given)}: {describe_no_checkpoint(path)} {_allowed(path)}")
     if is_checkpoint_folder(path):
-        path = _place_of(path)
+        path = _within_run(path)
         run = path.parent.parent
         elsewhere = out is not None and out.resolve() != run.resolve()
         chosen, notes = _read_chosen(path, elsewhere=elsewhere)
@@ -148,7 +146,7 @@ def _allowed(path: Path) -> str:
     )
 
 
-def _place_of(checkpoint: Path) -> Path:
+def _within_run(checkpoint: Path) -> Path:
     """Return a checkpoint's folder by a path that leads through its run's folder.
 
     It may have been given from within it, by a link from elsewhere, or be a link itself, of which the run is the one

@@ -1,7 +1,6 @@
-"""Which of several processes this one is: read from what torchrun or Slurm puts into the environment.
+"""Which of several workers this process is and where they meet, by the environment that torchrun or Slurm sets.
 
-What lives here: the environment, how many workers a recipe allows, and the errors of both. No framework is loaded.
-What does not: joining the others (`together.py`) and starting them (`launch.py`).
+It loads no framework.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from downslope.core.errors import DownslopeError, RecipeError
-from downslope.recipe.schema import Recipe
 
 TIMEOUT = 600.0
 """Seconds that a worker waits for another one, unless told otherwise."""
@@ -22,12 +20,12 @@ _FIRST_PORT = 20_000
 _PORTS = 20_000
 
 
-class PlaceError(DownslopeError):
+class RendezvousError(DownslopeError):
     """The environment does not say which of several workers this process is."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Rendezvous:
     """Which of several workers this process is, and where they meet.
 
     Attributes:
@@ -47,7 +45,7 @@ class Place:
     started_by: str = "torchrun"
 
 
-def find_place(workers: int | None = None, environment: Mapping[str, str] | None = None) -> Place | None:
+def find_rendezvous(workers: int | None = None, environment: Mapping[str, str] | None = None) -> Rendezvous | None:
     """Return this process's place among the workers that torchrun or Slurm started, or None if it is alone.
 
     Args:
@@ -55,12 +53,12 @@ def find_place(workers: int | None = None, environment: Mapping[str, str] | None
         environment: Variables by name; None for this process's own.
 
     Raises:
-        PlaceError: If a variable is missing, or is no number that it may be; or if there are several workers and each
-            is to start more.
+        RendezvousError: If a variable is missing, or is no number that it may be; or if there are several workers and
+            each is to start more.
 
     Example:
         >>> slurm = {"SLURM_PROCID": "3", "SLURM_NTASKS": "8", "SLURM_JOB_ID": "77", "SLURM_NODELIST": "gpu[07-10],b1"}
-        >>> place = find_place(environment=slurm)
+        >>> place = find_rendezvous(environment=slurm)
         >>> place.rank, place.size, place.address, place.port
         (3, 8, 'gpu07', 20077)
     """
@@ -71,32 +69,27 @@ def find_place(workers: int | None = None, environment: Mapping[str, str] | None
     elif "SLURM_PROCID" in variables and "SLURM_NTASKS" in variables:
         place = _from_slurm(variables)
     if place is not None and workers is not None and workers != 1:
-        raise PlaceError(
+        raise RendezvousError(
             f"--workers {workers} is for one machine, and {place.started_by} says that there are {place.size} workers "
             "already. Leave --workers out, or start the command once, and by itself."
         )
     return place
 
 
-def check_number(recipe: Recipe, size: int) -> None:
+def check_number(shards: int, accumulate: int, size: int) -> None:
     """Raise unless the leaves of a step can be shared evenly by some number of workers.
-
-    Args:
-        recipe: The recipe.
-        size: Number of workers.
 
     Raises:
         RecipeError: If they cannot; the message says which numbers can.
     """
-    train = recipe.train
-    leaves = train.shards * train.accumulate
+    leaves = shards * accumulate
     if leaves % size == 0:
         return
     allowed = [str(number) for number in range(1, leaves + 1) if leaves % number == 0]
     numbers = f"{', '.join(allowed[:-1])} or {allowed[-1]} workers" if len(allowed) > 1 else "1 worker"
-    parts = f"train.shards = {train.shards}"
-    if train.accumulate > 1:
-        parts += f" times train.accumulate = {train.accumulate} is {leaves} parts a step"
+    parts = f"train.shards = {shards}"
+    if accumulate > 1:
+        parts += f" times train.accumulate = {accumulate} is {leaves} parts a step"
     raise RecipeError(
         f"{size} workers cannot share a step evenly: {parts}, which {numbers} can. Use such a number, or begin a new "
         f"run with --train.shards {size}; shards fix a run's arithmetic, so a run that exists keeps them."
@@ -129,22 +122,22 @@ def first_host(nodes: str) -> str:
     return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", nodes[:end])
 
 
-def _from_torchrun(variables: Mapping[str, str]) -> Place | None:
+def _from_torchrun(variables: Mapping[str, str]) -> Rendezvous | None:
     size = _number(variables, "WORLD_SIZE", 1, "torchrun sets it, and RANK with it")
     rank = _number(variables, "RANK", 0, "torchrun sets it, and WORLD_SIZE with it")
     _check(rank, size, "RANK", "WORLD_SIZE")
     if size == 1:
         return None
     if not variables.get("MASTER_ADDR"):
-        raise PlaceError(
+        raise RendezvousError(
             "WORLD_SIZE is set, but MASTER_ADDR is not: it must name the machine of worker 0. Start the workers with "
             "torchrun, which sets it, or with --workers; or unset WORLD_SIZE and RANK to train alone."
         )
     port = _number(variables, "MASTER_PORT", 1, "torchrun sets it")
-    return Place(rank=rank, size=size, address=variables["MASTER_ADDR"], port=port)
+    return Rendezvous(rank=rank, size=size, address=variables["MASTER_ADDR"], port=port)
 
 
-def _from_slurm(variables: Mapping[str, str]) -> Place | None:
+def _from_slurm(variables: Mapping[str, str]) -> Rendezvous | None:
     size = _number(variables, "SLURM_NTASKS", 1, "srun sets it")
     rank = _number(variables, "SLURM_PROCID", 0, "srun sets it")
     _check(rank, size, "SLURM_PROCID", "SLURM_NTASKS")
@@ -155,7 +148,7 @@ def _from_slurm(variables: Mapping[str, str]) -> Place | None:
     )
     address = variables.get("MASTER_ADDR") or (first_host(nodes) if nodes else None)
     if address is None:
-        raise PlaceError(
+        raise RendezvousError(
             f"Slurm says that this is worker {rank} of {size}, but neither MASTER_ADDR nor SLURM_NODELIST says on "
             "which machine worker 0 is. Start the workers with srun, or set MASTER_ADDR."
         )
@@ -163,17 +156,17 @@ def _from_slurm(variables: Mapping[str, str]) -> Place | None:
         port = _number(variables, "MASTER_PORT", 1, "any free port above 1023")
     else:  # the same for all of a job, another for other jobs on the machine
         port = _FIRST_PORT + _number(variables, "SLURM_JOB_ID", 0, "srun sets it; or set MASTER_PORT") % _PORTS
-    return Place(rank=rank, size=size, address=address, port=port, started_by="Slurm")
+    return Rendezvous(rank=rank, size=size, address=address, port=port, started_by="Slurm")
 
 
 def _number(variables: Mapping[str, str], name: str, low: int, source: str) -> int:
     text = variables.get(name, "")
     if not (text.isascii() and text.isdecimal() and int(text) >= low):
         got = f"got {text!r}" if name in variables else "it is not set"
-        raise PlaceError(f"the environment variable {name} must be an integer >= {low}; {got}: {source}.")
+        raise RendezvousError(f"the environment variable {name} must be an integer >= {low}; {got}: {source}.")
     return int(text)
 
 
 def _check(rank: int, size: int, rank_name: str, size_name: str) -> None:
     if rank >= size:
-        raise PlaceError(f"{rank_name} must be less than {size_name}; got {rank} of {size}.")
+        raise RendezvousError(f"{rank_name} must be less than {size_name}; got {rank} of {size}.")

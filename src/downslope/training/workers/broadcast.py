@@ -1,7 +1,6 @@
-"""How workers begin as one: the same plan, recipe, data and weights, whatever each of them has at hand.
+"""How workers begin with the same plan, recipe, data and weights, and stay in step.
 
-What lives here: what worker 0 shares before the first step, and the comparison of what each worker has. Worker 0 alone
-reads the run folder, so that it need not be visible anywhere else. What does not: joining (`together.py`).
+Worker 0 alone reads the run folder, so that it need not be visible anywhere else.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from torch import nn
 from downslope.core.errors import CheckpointError, DataError, RecipeError
 from downslope.training.folder.checkpoint import Checkpoint, encode_tensors, plain_recipe
 from downslope.training.run.environment import describe_environment, differences
-from downslope.training.run.start_point import Plan
+from downslope.training.run.plan import Plan
 from downslope.training.run.state import TrainingState, checksum_of, model_tensors
 from downslope.training.run.task import Task
 from downslope.training.workers.workers import Workers
 
 
-def share_plan(workers: Workers, make: Callable[[], Plan], *, sharded: bool = False) -> Plan:
+def broadcast_plan(workers: Workers, make: Callable[[], Plan], *, sharded: bool = False) -> Plan:
     """Return the plan that worker 0 makes, with the checkpoint that it read and verified.
 
     Args:
@@ -44,18 +43,18 @@ def share_plan(workers: Workers, make: Callable[[], Plan], *, sharded: bool = Fa
         found = None if checkpoint is None else str(checkpoint.folder)
         return {"folder": str(plan.folder), "finished": plan.finished, "checkpoint": found}
 
-    told = workers.share(describe)
+    told = workers.broadcast(describe)
     if told["checkpoint"] is None or told["finished"]:
         return plan or Plan(folder=Path(str(told["folder"])), finished=bool(told["finished"]))
     if sharded:
-        manifest = workers.share(lambda: {} if checkpoint is None else dict(checkpoint.manifest))
+        manifest = workers.broadcast(lambda: {} if checkpoint is None else dict(checkpoint.manifest))
         found = Checkpoint(folder=Path(str(told["checkpoint"])), manifest=manifest, tensors={})
     else:
-        found = share_checkpoint(workers, lambda: cast("Checkpoint", checkpoint))
+        found = broadcast_checkpoint(workers, lambda: cast("Checkpoint", checkpoint))
     return plan or Plan(folder=Path(str(told["folder"])), checkpoint=found)
 
 
-def share_checkpoint(workers: Workers, make: Callable[[], Checkpoint]) -> Checkpoint:
+def broadcast_checkpoint(workers: Workers, make: Callable[[], Checkpoint]) -> Checkpoint:
     """Return a checkpoint that worker 0 has.
 
     Args:
@@ -69,9 +68,9 @@ def share_checkpoint(workers: Workers, make: Callable[[], Checkpoint]) -> Checkp
             return {}
         return {"folder": str(own.folder), "manifest": dict(own.manifest), "parts": list(own.tensors)}
 
-    told = workers.share(describe)
+    told = workers.broadcast(describe)
     tensors = {
-        part: workers.share_bytes(lambda part=part: b"" if own is None else encode_tensors(own.tensors[part]))
+        part: workers.broadcast_bytes(lambda part=part: b"" if own is None else encode_tensors(own.tensors[part]))
         for part in told["parts"]
     }
     if own is not None:
@@ -83,12 +82,8 @@ def share_checkpoint(workers: Workers, make: Callable[[], Checkpoint]) -> Checkp
     )
 
 
-def begin_together(workers: Workers, task: Task) -> list[str]:
+def synchronise(workers: Workers, task: Task) -> list[str]:
     """Compare what each worker has, and give every worker the weights of worker 0.
-
-    Args:
-        workers: The workers.
-        task: What is trained, its checkpoint taken up, if there is one.
 
     Returns:
         Sentences for the person, on what may change bits.
@@ -116,18 +111,14 @@ def begin_together(workers: Workers, task: Task) -> list[str]:
         ]
     if task.sharding is not None:
         return notes
-    weights = workers.share_bytes(lambda: encode_tensors(model_tensors(task.state.model)))
+    weights = workers.broadcast_bytes(lambda: encode_tensors(model_tensors(task.state.model)))
     if not workers.is_first:
         _take(task.state.model, safetensors.torch.load(weights))
     return notes
 
 
-def check_alike(workers: Workers, state: TrainingState) -> None:
+def check_in_sync(workers: Workers, state: TrainingState) -> None:
     """Raise unless all workers have the same weights and velocities, bit for bit.
-
-    Args:
-        workers: The workers.
-        state: What training has come to here.
 
     Raises:
         CheckpointError: If one has drifted from the others, which no software of ours can cause.

@@ -1,7 +1,6 @@
 """One of several workers: how it joins the others, what travels between them, and what happens when one is lost.
 
-What lives here: the process group (gloo, on the CPU) and the meeting place. Nothing is pickled: plain values travel as
-JSON, tensors as their bytes. What does not: who adds what (`exchange.py`), starting processes (`launch.py`).
+The process group is torch's, over gloo on the CPU. Nothing is pickled: plain values travel as JSON, tensors as bytes.
 """
 
 from __future__ import annotations
@@ -22,24 +21,18 @@ from torch import Tensor
 
 from downslope.core.errors import DownslopeError
 from downslope.training.run.tree_sum import TreeSum
-from downslope.training.workers.ordered_sum import combine
-from downslope.training.workers.rank import TIMEOUT, Place, gone_file
+from downslope.training.workers.ordered_sum import all_reduce
+from downslope.training.workers.rendezvous import TIMEOUT, Rendezvous, gone_file
 from downslope.training.workers.workers import LeafNote, Shared, Sums, Workers, WorkersLostError
 
 _GRACE = 3.0
 """Seconds in which workers that are still there say so, once one of them has been lost."""
 
 
-class Together(Workers):
-    """One of several workers that have joined; see `joined`.
+class WorkerGroup(Workers):
+    """One of several workers that have joined; see `joined`."""
 
-    Args:
-        place: Which one.
-        store: Where they met.
-        timeout: Seconds to wait for another worker.
-    """
-
-    def __init__(self, place: Place, store: dist.Store, timeout: float) -> None:
+    def __init__(self, place: Rendezvous, store: dist.Store, timeout: float) -> None:
         """Take the place."""
         self.rank, self.size = place.rank, place.size
         self._store = store
@@ -63,10 +56,10 @@ class Together(Workers):
             return 15
         return 0 if self._signals is None else self._signals.received or 0
 
-    def add_up(self, count: int) -> Callable[[], int]:
+    def start_sum(self, count: int) -> Callable[[], int]:
         """Begin to add up a whole number over all workers, and return what waits for the sum."""
         got = torch.empty(self.size, dtype=torch.int64)
-        wait = self.hand_round(torch.tensor([count]), got)
+        wait = self.all_gather(torch.tensor([count]), got)
 
         def total() -> int:
             wait()
@@ -74,12 +67,12 @@ class Together(Workers):
 
         return total
 
-    def combine(
+    def all_reduce(
         self, tree: TreeSum, notes: Sequence[LeafNote], changed: Sequence[bool], *, leaves: int, like: Sequence[Tensor]
     ) -> Sums:
         """Return the sums over all leaves of a step; see `Workers.combine`."""
-        sums, signal = combine(self, tree, notes, changed, leaves=leaves, like=like)
-        self.hear(signal)
+        sums, signal = all_reduce(self, tree, notes, changed, leaves=leaves, like=like)
+        self.note_signal(signal)
         return sums
 
     def memory(self, use: Hashable, count: int, dtype: torch.dtype) -> Tensor:
@@ -89,14 +82,14 @@ class Together(Workers):
             held = self._memory[use, dtype] = torch.zeros(count, dtype=dtype)
         return held[:count]
 
-    def share(self, make: Callable[[], Shared]) -> Shared:
+    def broadcast(self, make: Callable[[], Shared]) -> Shared:
         """Return what worker 0 makes, by way of JSON."""
-        return json.loads(self.share_bytes(lambda: json.dumps(make()).encode()))
+        return json.loads(self.broadcast_bytes(lambda: json.dumps(make()).encode()))
 
-    def share_bytes(self, make: Callable[[], bytes]) -> bytes:
+    def broadcast_bytes(self, make: Callable[[], bytes]) -> bytes:
         """Return the bytes that worker 0 makes."""
         data = make() if self.is_first else b""
-        length = int.from_bytes(self.tell(len(data).to_bytes(8, "little"))[0], "little")
+        length = int.from_bytes(self.all_gather_bytes(len(data).to_bytes(8, "little"))[0], "little")
         tensor = (
             torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(length, dtype=torch.uint8)
         )
@@ -107,21 +100,21 @@ class Together(Workers):
     def gather(self, value: Any) -> list[Any]:
         """Return a plain value of every worker, in order of rank."""
         data = json.dumps(value).encode()
-        lengths = [int.from_bytes(told, "little") for told in self.tell(len(data).to_bytes(8, "little"))]
-        told = self.tell(data.ljust(max(lengths), b" "))
+        lengths = [int.from_bytes(told, "little") for told in self.all_gather_bytes(len(data).to_bytes(8, "little"))]
+        told = self.all_gather_bytes(data.ljust(max(lengths), b" "))
         return [json.loads(text[:length]) for text, length in zip(told, lengths, strict=True)]
 
-    def hear(self, signal: int) -> None:
+    def note_signal(self, signal: int) -> None:
         """Take note of a signal that some worker received, as all of them do at the same step."""
         self._signal = max(self._signal, signal)
 
-    def tell(self, data: bytes) -> list[bytes]:
+    def all_gather_bytes(self, data: bytes) -> list[bytes]:
         """Return the bytes of every worker, in order of rank; all have the same length."""
         got = torch.empty(self.size * len(data), dtype=torch.uint8)
-        self.hand_round(torch.frombuffer(bytearray(data), dtype=torch.uint8), got)()
+        self.all_gather(torch.frombuffer(bytearray(data), dtype=torch.uint8), got)()
         return [part.numpy().tobytes() for part in got.split(len(data))]
 
-    def hand_round(self, sent: Tensor, got: Tensor) -> Callable[[], None]:
+    def all_gather(self, sent: Tensor, got: Tensor) -> Callable[[], None]:
         """Begin to give every worker the bytes of all, and return what waits for them.
 
         Args:
@@ -131,7 +124,7 @@ class Together(Workers):
         parts = list(got.split(len(sent)))
         return self._wait_for(lambda: dist.all_gather(parts, sent, async_op=True))
 
-    def deal(self, sent: Tensor, got: Tensor, sizes: list[int]) -> Callable[[], None]:
+    def all_to_all(self, sent: Tensor, got: Tensor, sizes: list[int]) -> Callable[[], None]:
         """Begin to send each worker an equal part of some bytes, and return what waits for those of the others.
 
         Args:
@@ -200,12 +193,8 @@ class Together(Workers):
 
 
 @contextmanager
-def joined(place: Place, timeout: float = TIMEOUT) -> Iterator[Together]:
+def joined(place: Rendezvous, timeout: float = TIMEOUT) -> Iterator[WorkerGroup]:
     """Within its ``with`` block, this process is one of several workers.
-
-    Args:
-        place: Which one, and where they meet.
-        timeout: Seconds to wait for another worker, now and later.
 
     Raises:
         DownslopeError: If not all of them come.
@@ -221,7 +210,7 @@ def joined(place: Place, timeout: float = TIMEOUT) -> Iterator[Together]:
             f"worker {place.rank} could not join the {place.size} workers at {where} within {timeout:g} seconds: "
             f"{lines[0]}. All of them must be started, and reach that machine; --timeout gives them longer."
         ) from error
-    workers = Together(place, store, timeout)
+    workers = WorkerGroup(place, store, timeout)
     try:
         yield workers
     except BaseException as error:
@@ -232,7 +221,7 @@ def joined(place: Place, timeout: float = TIMEOUT) -> Iterator[Together]:
         dist.destroy_process_group()
 
 
-def _meet(place: Place, wait: timedelta) -> dist.Store:
+def _meet(place: Rendezvous, wait: timedelta) -> dist.Store:
     if place.file is not None:
         loopback = "lo0" if sys.platform == "darwin" else "lo"
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)  # one machine: nothing has to leave it

@@ -1,10 +1,8 @@
-"""The watcher behind all loggers: it hands them what checkpoints vouch for, once.
-
-What lives here: which rows are sent when, what is kept to go on with the tool's run on resume, and that a logger which
-fails does not end the run. What does not: any tool (`to_*.py`).
+"""The observer behind all loggers: it hands them the rows that checkpoints vouch for, once.
 
 A row is sent when a checkpoint at or after it is on the disk. So no tool ever has a point that a killed run takes back;
-and what it had not yet had when the process was killed is sent, out of the log of record, when the run is resumed.
+and what it had not yet had when the process was killed is sent, out of the log of record, when the run is resumed. A
+logger that fails does not end the run.
 """
 
 from __future__ import annotations
@@ -24,12 +22,12 @@ from downslope.recipe.load import to_toml
 from downslope.recipe.schema import Recipe
 from downslope.training.folder import durable, run_folder
 from downslope.training.folder.log import read_rows
-from downslope.training.run.start_point import flatten
+from downslope.training.run.plan import flatten
 from downslope.training.run.task import Task
 from downslope.training.user_code import FAILURES
 from downslope.training.view.console import Console
 from downslope.training.view.loggers import LOGGERS, check_installed
-from downslope.training.view.loggers.logger import Logger, Scalars, Told, scalars_of
+from downslope.training.view.loggers.logger import Logger, RunInfo, Scalars, scalars_of
 
 _LARGEST = 1 << 24
 
@@ -41,12 +39,8 @@ class _Kept(Struct):
     identity: dict[str, str] = {}
 
 
-class Following:
+class LoggerObserver:
     """Hands a run's rows to its loggers.
-
-    Args:
-        recipe: The recipe, which names them.
-        console: Where to say that one was switched off.
 
     Raises:
         MissingDependencyError: If the package of one is not installed.
@@ -72,7 +66,7 @@ class Following:
         for name in self._recipe.log.to:
             kept = self._state.get(name, {})
             sent = min(int(kept.get("sent", 0)), step)
-            told = Told(
+            info = RunInfo(
                 folder=folder,
                 name=folder.resolve().name,
                 project=self._recipe.log.project,
@@ -82,7 +76,7 @@ class Following:
                 sent=sent,
             )
             try:
-                logger = self._open[name] = import_module(LOGGERS[name].module).open_logger(told)
+                logger = self._open[name] = import_module(LOGGERS[name].module).open_logger(info)
                 sent = logger.position()
                 self._state[name] = {"sent": sent, "identity": logger.identity()}
             except FAILURES as error:

@@ -1,7 +1,4 @@
-"""An evaluation during training, and what follows from it: the best so far, a smaller lr, an early stop.
-
-What lives here: the decisions. What does not: the measurement (`held_out.py`) and the counters (`patience.py`).
-"""
+"""An evaluation during training, and what follows from it: the best so far, a smaller lr, an early stop."""
 
 from __future__ import annotations
 
@@ -16,18 +13,15 @@ from downslope.training.run.remarks import NONFINITE
 from downslope.training.run.task import Task
 from downslope.training.workers.workers import ALONE, Workers
 
-Record = Callable[..., None]
-"""Adds a row to the log: ``record(kind, step, **fields)``."""
 
-
-def evaluate_and_follow(task: Task, *, done: int, record: Record, workers: Workers = ALONE) -> bool:
+def evaluate(task: Task, *, done: int, record: Callable[..., None], workers: Workers = ALONE) -> bool:
     """Evaluate on the held-out examples, record it, and do what follows from it.
 
     Args:
         task: What is trained; its state's counters, lr and `stopped` may change.
         done: Updates done.
-        record: Where to write rows.
-        workers: Who shares the work.
+        record: Adds a row to the log: ``record(kind, step, **fields)``.
+        workers: The workers that share the measuring.
 
     Returns:
         Whether this is the best evaluation so far.
@@ -35,8 +29,8 @@ def evaluate_and_follow(task: Task, *, done: int, record: Record, workers: Worke
     state, train, step = task.state, task.recipe.train, done - 1
     # Where the model is sharded, every forward pass needs the weights of all workers: each measures everything.
     measured = _measure_all(task, done, workers if task.sharding is None else ALONE)
-    found = workers.share(lambda: measured)
-    state.held_out = found
+    # What follows decides the steps to come: all workers go by the very numbers of the first.
+    state.held_out = found = workers.broadcast(lambda: measured)
     record("evaluation", step, epoch=task.batches.epoch(step), **found)
     for name, watching in (("early_stop", train.early_stop), ("plateau", train.plateau)):
         if watching is not None and watching.metric not in found:
