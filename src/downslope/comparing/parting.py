@@ -19,7 +19,6 @@ from downslope.core.exact import exact
 from downslope.core.rule import sgd_rule
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings
-from downslope.exporting.pieces import pieces_of
 
 EVERY_STEP = 2000
 """Up to here every step is compared; beyond it each boundary, three steps from it on, and samples in between."""
@@ -183,7 +182,7 @@ def _steps(a: Settings, b: Settings, last: int) -> Iterator[int]:
 
 def _boundaries(schedule: Schedule, offset: int, last: int) -> set[int]:
     """Return the steps at which a schedule may turn: the ends of its pieces, and its stairs."""
-    found = {offset + piece.start for piece in pieces_of(schedule)}
+    found = {offset + piece.start for piece in schedule.pieces()}
     if isinstance(schedule, s.Exponential) and schedule.staircase:
         every = exact(schedule.every)
         stairs = min(int((last - offset) / every), _MOST_STAIRS) if last > offset else 0
@@ -206,6 +205,6 @@ def horizon(a: Settings, b: Settings, known: int | None) -> int:
     for settings in (a, b):
         for value in (settings.lr, settings.momentum, settings.weight_decay):
             if isinstance(value, Schedule):
-                turns += [piece.start for piece in pieces_of(value)]
+                turns += [piece.start for piece in value.pieces()]
                 turns.append(int(3 * getattr(value, "every", 0)))
     return max(EVERY_STEP, 2 * max(turns))

@@ -14,12 +14,12 @@ from typing import Any
 from downslope.core.number_text import number_text
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules import Schedule
+from downslope.core.schedules.pieces import turns
 from downslope.core.settings import Settings
 from downslope.explaining.explanation import Explanation, ScheduleRow
 from downslope.explaining.famous import FAMOUS
 from downslope.explaining.language import Words, short
 from downslope.explaining.run_course import Course, quarters
-from downslope.exporting.boundaries import walk
 from downslope.plot.svg import INK, LINES, SIZE, SOFT, WARN, Plot, as_html, begin, name_axes, number, style
 from downslope.theory.direction import stretches_of
 from downslope.theory.forgetting import forgotten_per_step
@@ -401,7 +401,7 @@ def _sampled(course: Course) -> list[ScheduleRow]:
     ticks = set(quarters(length, _POINTS))
     settings = course.settings or course.given
     moving = [v for v in (settings.lr, settings.momentum, settings.weight_decay) if isinstance(v, Schedule)]
-    for boundary in islice(walk(moving, 0, length), _POINTS):
+    for boundary in islice(turns(moving, 0, length), _POINTS):
         ticks |= {boundary - 1, boundary}
     return [course.row(tick) for tick in sorted(ticks)]
 

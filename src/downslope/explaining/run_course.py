@@ -16,10 +16,10 @@ from itertools import islice, pairwise
 from downslope.core.exact import exact
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Constant, Schedule
+from downslope.core.schedules.pieces import steps_to_show, turns, turns_back
 from downslope.core.schedules.schedule import value_at
 from downslope.core.settings import Settings, scalars
 from downslope.explaining.explanation import Extent, RunSize, ScheduleRow
-from downslope.exporting.boundaries import steps_to_show, walk, walk_back
 from downslope.theory import forgetting, stability, velocity
 
 _TICKS = 1000
@@ -110,7 +110,7 @@ class Course:
         """The ticks that there are; where nobody says, until nothing more changes, or the first changes of many."""
         if self.total is not None or self.settings is None:
             return self.total or 1
-        ends = [0, *islice(walk(_schedules(self.settings), 0, 2**63), _LOOKED_AT)]
+        ends = [0, *islice(turns(_schedules(self.settings), 0, 2**63), _LOOKED_AT)]
         return (ends[_FIRST_ONES] if len(ends) > _LOOKED_AT else ends[-1]) + 1
 
     def peak(self) -> StepScalars:
@@ -239,10 +239,10 @@ class Course:
     def _looked_at(self) -> Iterator[int]:
         schedules, last = _schedules(self.settings or self.given), self.length() - 1
         yield 0
-        for boundary in islice(walk(schedules, 0, last), _LOOKED_AT):
+        for boundary in islice(turns(schedules, 0, last), _LOOKED_AT):
             yield boundary - 1
             yield boundary
-        for boundary in islice(walk_back(schedules, last, 0), _LOOKED_AT):
+        for boundary in islice(turns_back(schedules, last, 0), _LOOKED_AT):
             yield boundary - 1
             yield boundary
         yield last

@@ -26,7 +26,6 @@ from downslope.exporting.export_plan import (
     quoted,
     without_dampening,
 )
-from downslope.exporting.pieces import Words, has_staircase, is_countable, levels, stays_real, where_function
 from downslope.exporting.python_source import (
     call,
     comment,
@@ -38,6 +37,7 @@ from downslope.exporting.python_source import (
     short_call,
     statement,
 )
+from downslope.exporting.schedule_source import Words, has_staircase, is_countable, stays_real, where_function
 from downslope.recipe.schema import GROWING
 
 # Schedules in Keras's words
@@ -74,7 +74,7 @@ def _own(lr: Schedule, total: int | None) -> tuple[str, list[str], str] | None: 
         return _exponential(lr, total)
     if isinstance(lr, s.MultiStep):
         boundaries = [str(math.ceil(exact(milestone)) - 1) for milestone in lr.milestones]
-        values = [repr(value) for value in levels(lr)]
+        values = [repr(value) for value in lr.levels()]
         remark = "PiecewiseConstantDecay changes one step after its boundary, so each is one less here."
         return "PiecewiseConstantDecay", [f"boundaries={listed(boundaries)}", f"values={listed(values)}"], remark
     if isinstance(lr, s.Linear) or (isinstance(lr, s.Polynomial) and stays_real(lr)):
@@ -158,7 +158,7 @@ def ops_of(keras: str) -> str:
 
 def _schedule_class(lr: Schedule, keras: str) -> list[str]:
     ops = ops_of(keras)
-    words = Words(f"{ops}.cos", f"{ops}.sqrt", "math.pi", f"{ops}.maximum", f"{ops}.minimum", "as_float({})")
+    words = Words(f"{ops}.cos", f"{ops}.sqrt", "math.pi", f"{ops}.maximum", f"{ops}.minimum", "as_float")
     doc = "Return the learning rate of a step, counted from 0."
     function = where_function("__call__", lr, doc=doc, where=f"{ops}.where", words=words, depth=1)
     text = "\n".join(function)

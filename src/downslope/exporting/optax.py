@@ -14,8 +14,8 @@ from downslope.core.settings import Settings, is_zero
 from downslope.exporting import python_source
 from downslope.exporting.digits_programs import optax_digits
 from downslope.exporting.export_plan import Plan, changes_with_time, in_simplest_decay, match_source
-from downslope.exporting.pieces import JAX_WORDS, has_staircase, is_countable, stays_real, where_function
 from downslope.exporting.python_source import call, comment, docstring, imports, module, nested, short_call, statement
+from downslope.exporting.schedule_source import JAX_WORDS, has_staircase, is_countable, stays_real, where_function
 
 # Schedules in optax's words
 

@@ -18,7 +18,6 @@ from downslope.core.settings import Settings, is_zero
 from downslope.exporting import python_source
 from downslope.exporting.digits_programs import torch_digits
 from downslope.exporting.export_plan import Plan, changes_with_time, in_simplest_decay, match_source, without_dampening
-from downslope.exporting.pieces import python_function
 from downslope.exporting.python_source import (
     WIDTH,
     by_epochs,
@@ -32,6 +31,7 @@ from downslope.exporting.python_source import (
     nested,
     statement,
 )
+from downslope.exporting.schedule_source import python_function
 from downslope.exporting.torch_own_step import reasons_for_own_step, write_own_step, write_subclass
 from downslope.recipe.schema import GROWING
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
 from downslope.core.checks import as_float, check_flag
 from downslope.core.errors import SettingsError, one_of
 from downslope.core.exact import exact, plain
 from downslope.core.schedules.basic import Constant, check_increasing, ramp
+from downslope.core.schedules.pieces import Piece, level, line, moved, ramp_pieces
 from downslope.core.schedules.schedule import PYTHON, Schedule, Unit, check_length, check_unit, kept, set_field
 
 
@@ -62,13 +64,27 @@ class Warmup(Schedule):
             return low, high
         return min(low, self.start), max(high, self.start)
 
+    def pieces(self) -> list[Piece]:
+        """The line, and those of what follows."""
+        if not self.duration:
+            return self.then.pieces()
+        end = math.ceil(self.duration)
+
+        def rising(step: Any, xp: Any) -> Any:
+            return line(self.start, self._top(), self.duration)(step, xp)
+
+        return [Piece(0, rising), *moved(self.then.pieces(), end if self.restart else 0, end)]
+
+    def _top(self) -> float:
+        """Return the value that the line leads to."""
+        return self.then.closed_form(0 if self.restart else self.duration, PYTHON)
+
     def closed_form(self, step: Any, xp: Any) -> Any:
         """The line, then what follows."""
         if not self.duration:
             return self.then.closed_form(step, xp)
         after = xp.maximum(step - math.ceil(self.duration), 0) if self.restart else step
-        top = self.then.closed_form(0 if self.restart else self.duration, PYTHON)
-        rising = ramp(step, xp, self.duration, self.start, top, "linear")
+        rising = ramp(step, xp, self.duration, self.start, self._top(), "linear")
         return xp.where(step >= math.ceil(self.duration), self.then.closed_form(after, xp), rising)
 
 
@@ -115,6 +131,14 @@ class Sequence(Schedule):
         """Those of all pieces together, each as if it went on for ever."""
         lows, highs = zip(*(piece.extremes() for piece in self.schedules), strict=True)
         return min(lows), max(highs)
+
+    def pieces(self) -> list[Piece]:
+        """Those of each, as long as it is in effect."""
+        starts = [0, *map(math.ceil, self.boundaries)]
+        found: list[Piece] = []
+        for start, following, inner in zip(starts, [*starts[1:], math.inf], self.schedules, strict=True):
+            found += [piece for piece in moved(inner.pieces(), start, start) if piece.start < following]
+        return found
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """The piece that `step` lies in, at the step counted from its beginning."""
@@ -189,15 +213,27 @@ class OneCycle(Schedule):
         low, high = sorted((self.peak, self.peak / self.div_factor / self.final_div_factor))
         return low, high
 
+    def pieces(self) -> list[Piece]:
+        """Up, down, and the end."""
+        first, last, turn = self._turn()
+        up, _ = ramp_pieces(first, self.peak, plain(turn), self.shape)
+        down, _ = ramp_pieces(self.peak, last, plain(exact(self.duration) - turn), self.shape)
+        fall = Piece(math.ceil(turn), down.formula, origin=plain(turn))
+        return [up, fall, level(math.ceil(self.duration), last)]
+
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Up, then down."""
-        start = self.peak / self.div_factor
-        last = start / self.final_div_factor
-        turn = exact(self.pct_start) * exact(self.duration)  # in floats, 0.07 * 100 lies after step 7
+        start, last, turn = self._turn()
         top, rest = plain(turn), plain(exact(self.duration) - turn)
         up = ramp(step, xp, top, start, self.peak, self.shape)
         down = ramp(xp.maximum(step - top, 0), xp, rest, self.peak, last, self.shape)
         return xp.where(step >= self.duration, last, xp.where(step >= top, down, up))
+
+    def _turn(self) -> tuple[float, float, Fraction]:
+        """Return the first value, the last, and the time of the peak."""
+        first = self.peak / self.div_factor
+        # in floats, 0.07 * 100 lies after step 7
+        return first, first / self.final_div_factor, exact(self.pct_start) * exact(self.duration)
 
 
 @dataclass(frozen=True)
@@ -251,6 +287,16 @@ class WarmupStableDecay(Schedule):
         """The smallest and largest of start, peak and final."""
         values = (self.peak, self.final, *((self.start,) if self.warmup else ()))
         return min(values), max(values)
+
+    def pieces(self) -> list[Piece]:
+        """Up, level, down, and `final`; without what takes no time."""
+        turn = exact(self.warmup) + exact(self.stable)
+        rise = [Piece(0, line(self.start, self.peak, self.warmup))] if self.warmup else []
+        rise.append(level(math.ceil(self.warmup), self.peak))
+        down, _ = ramp_pieces(self.peak, self.final, self.decay, self.shape)
+        fall = Piece(math.ceil(turn), down.formula, origin=plain(turn))
+        end = level(math.ceil(turn + exact(self.decay)), self.final)
+        return [*(piece for piece in rise if piece.start < fall.start), fall, end]
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Up, level, down."""
