@@ -8,7 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from downslope import Settings, compare, load_recipe, read
-from downslope.comparing.parting import EVERY_STEP
+from downslope.core.equivalence import EVERY_STEP
 from downslope.core.errors import DownslopeError, RecipeError, SettingsError
 from downslope.core.rule import sgd_rule
 from downslope.core.settings import DECAYS

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from downslope.comparing.advice import Advice, advise, find_causes, sentences
-from downslope.comparing.parting import EVERY_STEP, Parting, find_parting, horizon
+from downslope.comparing.advice import Advice, advise, sentences
 from downslope.comparing.sides import Side, longest, make_sides
+from downslope.core.equivalence import EVERY_STEP, Parting, find_causes, find_parting, horizon
 from downslope.core.errors import RecipeError
 from downslope.core.rule import sgd_rule
 from downslope.core.settings import Settings

@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from typing import Any
 
-from downslope.comparing.parting import Parting, find_parting
 from downslope.comparing.sides import Side
+from downslope.core.equivalence import Parting, find_parting
 from downslope.core.errors import DownslopeError, SettingsError
 from downslope.core.groups import Group
 from downslope.core.schedules.schedule import Schedule
@@ -49,32 +49,6 @@ class Advice:
     why: str = ""
     where: tuple[str, ...] = ()
     changes: str = ""
-
-
-def find_causes(a: Settings, b: Settings, last: int) -> tuple[str, ...]:
-    """Return the fields whose difference parts two rules: the fewest that, made equal, make the rules equal.
-
-    Args:
-        a: Settings.
-        b: Settings.
-        last: The last step to look at.
-    """
-    differing = [one.name for one in fields(Settings) if getattr(a, one.name) != getattr(b, one.name)]
-    needed = list(differing)
-    # Last to stay is what needs no companion: the form of the rule before its numbers.
-    for name in sorted(differing, key=lambda one: (one not in {"undampened_first_step", "decay"}, one)):
-        without = [other for other in needed if other != name]
-        if _same(a, b, without, last):
-            needed = without
-    return tuple(needed)
-
-
-def _same(a: Settings, b: Settings, names: list[str], last: int) -> bool:
-    try:
-        moved = replace(a, **{name: getattr(b, name) for name in names})
-    except SettingsError:
-        return False
-    return find_parting(moved, b, last).step is None
 
 
 def advise(a: Side, b: Side, last: int) -> tuple[Advice, ...]:
