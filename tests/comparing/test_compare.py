@@ -172,6 +172,20 @@ def test_readings_recipes_and_files_are_taken():
     assert compare("recipes/digits.toml", load_recipe("recipes/digits.toml")).same
 
 
+def test_advice_that_cannot_be_followed_is_left_out_with_the_reason():
+    """A recipe whose lr a plateau moves takes no schedule: the comparison comes, and says so for that side alone."""
+    plateau, stairs = (load_recipe(f"recipes/{name}.toml") for name in ("digits-plateau-early-stop", "digits"))
+    for one, other, side in ((plateau, stairs, "a"), (stairs, plateau, "b")):
+        found = compare(one, other)
+        assert (found.same, found.first_step, found.causes) == (False, 1000, ("lr",))
+        refused, given = sorted(found.advice, key=lambda advice: advice.side != side)
+        assert (refused.text, refused.same) == ("", False)
+        assert refused.why.startswith("`train.plateau` needs a constant `sgd.lr`")
+        assert given.text.startswith("sgd.lr = 0.")
+        said = f"{side.upper()} alone cannot be made the same rule as {'BA'[side == 'b']}: `train.plateau` needs"
+        assert any(sentence.startswith(said) for sentence in found.suggestions)
+
+
 def test_groups_are_compared():
     """The same groups with another value part; groups that match other parameters are another training."""
     one = load_recipe("recipes/digits-nesterov-decoupled.toml")

@@ -14,7 +14,7 @@ from typing import Any
 
 from downslope.comparing.sides import Side
 from downslope.core.equivalence import Parting, find_parting
-from downslope.core.errors import DownslopeError, SettingsError
+from downslope.core.errors import DownslopeError, RecipeError, SettingsError
 from downslope.core.groups import Group
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
@@ -333,6 +333,9 @@ def _where(text: str, arguments: ConventionArguments) -> tuple[str, ...]:
     return () if text.startswith("optax.chain") else tuple(arguments.elsewhere.values())
 
 
+_ADVICE = "the advice"
+
+
 def _in_fields(name: str, side: Side, like: Side, last: int) -> Advice:
     """Return the fields with which settings, a recipe or a sentence are the rule of another: it can say any."""
     default = Settings()
@@ -353,7 +356,10 @@ def _in_fields(name: str, side: Side, like: Side, last: int) -> Advice:
     if groups:
         values["groups"] = toml_of([_group_table(group) for group in like.groups])
     text = ", ".join(f"{path} = {value}" for path, value in values.items())
-    again = parse_recipe(to_toml(side.recipe), "the advice", tuple(values.items()))
+    try:
+        again = parse_recipe(to_toml(side.recipe), _ADVICE, tuple(values.items()))
+    except RecipeError as error:  # such as of a recipe whose lr a plateau moves, beside one with a schedule
+        return Advice(name, "", same=False, why=str(error).removeprefix(f"{_ADVICE}: "))
     pairs = [(again.sgd, like.settings)]
     pairs += [(x.apply(again.sgd), y.apply(like.settings)) for x, y in zip(again.groups, like.groups, strict=False)]
     parted = [found.step for x, y in pairs if (found := find_parting(x, y, last)).step is not None]
