@@ -13,6 +13,8 @@ from downslope.core.exact import between, exact
 from downslope.core.schedules.pieces import Piece, as_length, level, ramp_pieces
 from downslope.core.schedules.schedule import Schedule, Unit, check_length, check_unit, kept, set_field, whole_periods
 
+__all__ = ["Constant", "Cosine", "Exponential", "Inverse", "Linear", "MultiStep", "Polynomial"]
+
 
 @dataclass(frozen=True)
 class Constant(Schedule):
