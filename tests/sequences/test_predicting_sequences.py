@@ -95,7 +95,7 @@ def test_a_picture_has_the_format_of_its_name(tmp_path, ending, begins):
         (("--input", "   "), "is empty"),
         (("--input", "abc", "--beam", "0"), "--beam"),
         (("--input", "abc", "--attention", "plot.gif"), "must end in"),
-        (("--input", "abc", "--attention", "no/such/folder/plot.png"), "cannot be written"),
+        (("--input", "abc", "--attention", "no/such/folder/plot.png"), "there is no folder no/such/folder"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_message(trained, words, message, capsys):
