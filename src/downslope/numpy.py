@@ -1,8 +1,7 @@
 """The NumPy front door: parameters and velocities as dictionaries of arrays, updated in place.
 
-What lives here: the optimizer, and the rule itself on arrays (`SGD._step_by_rule`), which is what every step means and
-what other doors are tested against. The compiled kernel takes the same step where it can; which arrays those are is in
-`kernel/arrays.py`. No arithmetic of its own.
+The rule itself on arrays, `SGD._step_by_rule`, is what every step means and what other doors are tested against. The
+compiled kernel takes the same step where it can; which arrays those are is in `kernel/arrays.py`.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from downslope.core.errors import SettingsError, StateError, did_you_mean, one_of
+from downslope.core.errors import SettingsError, StateError, did_you_mean
 from downslope.core.groups import Group, assign_groups
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules.schedule import Schedule
-from downslope.core.settings import Settings
+from downslope.core.settings import Settings, check_alone
 from downslope.core.shown import shown
 from downslope.core.synonyms import refuse_unknown
 from downslope.kernel import backend, load_native, use_threads
@@ -65,8 +64,8 @@ class SGD:
     ) -> None:
         given = hyperparameters if lr is None else {"lr": lr, **hyperparameters}
         refuse_unknown(given, [*Settings.__dataclass_fields__, "params", "settings", "groups", "fused"])
-        if settings is not None and given:
-            raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+        if settings is not None:
+            check_alone(settings, given)
         settings = Settings(**given) if settings is None else settings
         if not (fused is None or isinstance(fused, bool)):
             raise SettingsError(f"`fused` must be True, False or None; got {fused!r}.")
@@ -192,9 +191,6 @@ class SGD:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load a state that `state_dict` returned.
-
-        Args:
-            state: "step" and "velocity"; copied.
 
         Raises:
             StateError: If a name, shape or format does not fit; then nothing has changed.

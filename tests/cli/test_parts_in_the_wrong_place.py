@@ -7,7 +7,7 @@ import pytest
 from command_line import fail, succeed
 
 from downslope.core.errors import RecipeError
-from downslope.recipe.data_instead import refuse_data
+from downslope.recipe.given import IMAGES, TABLES, refuse_data
 from downslope.training.data import image_files, table_files
 
 COMMANDS = (["train"], ["explain"], ["export", "--to", "torch"], ["compare", "digits"])
@@ -66,10 +66,8 @@ def test_every_kind_of_folder_is_told(tmp_path, monkeypatch):
 
 def test_the_kinds_of_data_are_those_that_are_read():
     """What counts as a table or an image here is what the readers of tables and images take."""
-    from downslope.recipe import data_instead
-
-    assert set(data_instead.TABLES) == set(table_files.SUFFIXES)
-    assert set(data_instead.IMAGES) == set(image_files.SUFFIXES)
+    assert set(TABLES) == set(table_files.SUFFIXES)
+    assert set(IMAGES) == set(image_files.SUFFIXES)
 
 
 def test_all_checkpoints_are_not_one(trained, capsys, tmp_path):

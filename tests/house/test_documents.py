@@ -21,8 +21,9 @@ from downslope.cli.main import COMMANDS, main
 from downslope.core.groups import Group
 from downslope.core.schedules import SCHEDULES
 from downslope.core.settings import Settings
+from downslope.core.tables import Source, decode, to_table
 from downslope.recipe import schema
-from downslope.recipe.load import Source, decode, load_recipe, to_table
+from downslope.recipe.load import load_recipe
 from downslope.recipe.overrides import recipe_paths
 from house.documents import DOCUMENTS, anchors, blocks, links, shell_lines
 from house.source_tree import ROOT, relative

@@ -2,9 +2,11 @@
 
 import re
 import tomllib
+from pathlib import Path
 
 import yaml
 
+import downslope
 from downslope import __version__
 from house.source_tree import PACKAGE, ROOT
 
@@ -25,6 +27,16 @@ def test_the_types_are_shipped():
     """Without this marker type checkers take nothing from an installed package, whatever the classifier says."""
     assert "Typing :: Typed" in PROJECT["classifiers"]
     assert (PACKAGE / "py.typed").read_bytes() == b""
+
+
+def test_the_types_are_checked_from_outside():
+    """Pyright, by `make lint`, checks uses of every public name with the types that a user's checker sees."""
+    checked = Path(__file__).with_name("typed_uses.py")
+    included = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pyright"]["include"]
+    assert checked.relative_to(ROOT).as_posix() in included
+    text = checked.read_text(encoding="utf-8")
+    unused = [name for name in downslope.__all__ if not re.search(rf"\b{name}\b", text)]
+    assert not unused, f"tests/house/typed_uses.py does not use {unused}"
 
 
 def test_the_oldest_python_is_the_first_that_is_named():

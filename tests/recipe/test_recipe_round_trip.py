@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 
 from downslope import Recipe, load_recipe
 from downslope.core.schedules import SCHEDULES
+from downslope.core.tables import to_table
 from downslope.recipe.known import DEFAULT, known_text
-from downslope.recipe.load import parse_recipe, to_table, to_toml
+from downslope.recipe.load import parse_recipe, to_toml
 from downslope.recipe.overrides import recipe_paths, top_level_keys
 from draws import draws
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from downslope.cli.arguments import CommandParser, count
 from downslope.comparing import Comparison, compare, fields_shown
-from downslope.recipe.load import to_table
+from downslope.core.tables import to_table
 
 
 def execute(words: Sequence[str]) -> int:

@@ -43,7 +43,7 @@ def execute(words: Sequence[str]) -> int:
     """
     arguments = _read(words)
     from downslope.cli.convert_sources import chosen_settings, read_source
-    from downslope.converting.parameter_map import apply_table, read_table, with_biases
+    from downslope.converting.parameter_map import apply_table, read_table
     from downslope.converting.state import convert_state
     from downslope.systems.table import find_convention
 
@@ -55,7 +55,7 @@ def execute(words: Sequence[str]) -> int:
     settings = chosen_settings(snapshot, arguments)
     before = replace(snapshot, settings=settings, step=step)
     sides = {"from_keras": _is_keras(source), "to_keras": _is_keras(target)}
-    moved = apply_table(*with_biases(before, table, **sides, target=target), **sides)
+    moved = apply_table(before, table, **sides, target=target)
     converted = convert_state(
         moved.velocity,
         source,

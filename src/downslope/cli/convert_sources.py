@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.cli.arguments import UsageError
-from downslope.converting.archives import format_of
+from downslope.converting.formats import format_of
 from downslope.converting.snapshot import Snapshot
 from downslope.core.errors import StateError
 from downslope.core.groups import assign_groups
@@ -19,7 +19,8 @@ from downslope.core.parameter_names import without_wrappers
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
-from downslope.recipe.load import Source, decode, load_recipe, to_table
+from downslope.core.tables import Source, decode, to_table
+from downslope.recipe.load import load_recipe
 from downslope.recipe.overrides import Override, apply_overrides
 from downslope.systems.configurations import read_configuration
 
@@ -30,7 +31,7 @@ def read_source(path: Path, convention: str, optimizer: str | None = None, order
     Args:
         path: The file, whose content says its format, or the folder.
         convention: Whose state it is.
-        optimizer: Which optimizer of several, in the words of `converting/state_names.py`.
+        optimizer: Which optimizer of several: its number, or where it is.
         order: "model" or "place", for PyTorch's optimizers that were made without names.
 
     Raises:

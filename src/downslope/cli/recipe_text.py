@@ -13,9 +13,9 @@ from pathlib import Path
 
 from downslope.core.errors import RecipeError
 from downslope.core.files import read_regular
-from downslope.recipe.data_instead import refuse_data
-from downslope.recipe.file_or_words import names_a_file
-from downslope.recipe.load import comes_with_package, load_recipe, parse_recipe
+from downslope.recipe.given import names_a_file, refuse_data
+from downslope.recipe.known import comes_with_package
+from downslope.recipe.load import load_recipe, parse_recipe
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe
 

@@ -21,10 +21,9 @@ from downslope.cli.arguments import CommandParser, count, seconds
 from downslope.cli.evaluate import describe_metrics
 from downslope.cli.tables import count_of, format_seconds
 from downslope.core.errors import DivergenceError
-from downslope.recipe.earlier_defaults import settle
 from downslope.recipe.load import INHERITED
 from downslope.recipe.overrides import Override
-from downslope.recipe.schema import Recipe
+from downslope.recipe.schema import Recipe, settle
 from downslope.training.run.remarks import diverged
 from downslope.training.workers.rank import TIMEOUT, Place, check_number, find_place
 

@@ -18,7 +18,8 @@ from downslope.core.errors import DownslopeError, RecipeError, SettingsError
 from downslope.core.groups import Group
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
-from downslope.recipe.load import parse_recipe, to_table, to_toml
+from downslope.core.tables import to_table
+from downslope.recipe.load import parse_recipe, to_toml
 from downslope.systems.calls import find_call
 from downslope.systems.convention import Convention
 from downslope.systems.from_system import settings_from_convention

@@ -14,8 +14,7 @@ from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
 from downslope.exporting.export_plan import make_plan
-from downslope.recipe.data_instead import refuse_data
-from downslope.recipe.file_or_words import first_recipe, names_a_file, words_of_file
+from downslope.recipe.given import first_recipe, names_a_file, refuse_data, words_of_file
 from downslope.recipe.schema import Recipe
 from downslope.systems.calls import find_call
 from downslope.systems.from_system import settings_from_convention
@@ -122,13 +121,14 @@ def _of_recipe(recipe: Recipe, name: str, steps_per_epoch: int | None, examples:
 
 def _is_file(given: str) -> bool:
     """Return whether a text names a file, or a recipe that comes with the package."""
-    from downslope.recipe.load import comes_with_package
+    from downslope.recipe.known import comes_with_package
 
     return names_a_file(given) or given.endswith((".toml", ".prototxt")) or comes_with_package(given) is not None
 
 
 def _of_file(given: str, steps_per_epoch: int | None, examples: int | None) -> Side:
-    from downslope.recipe.load import comes_with_package, load_recipe
+    from downslope.recipe.known import comes_with_package
+    from downslope.recipe.load import load_recipe
 
     if given.endswith(".toml") or comes_with_package(given) is not None:
         return _of_recipe(load_recipe(given), given, steps_per_epoch, examples)

@@ -1,4 +1,4 @@
-"""Between frameworks: how each writes the rule, and state and arguments carried from one to another.
+"""Optimizer state carried from one framework to another, by names, numbers and NumPy arrays alone.
 
-Knows no framework: names, numbers and NumPy arrays only. Reading files that need a framework is the command line's.
+Files that need a framework to be read are its front door's: `torch/state_files.py`, `jax/state_files.py`.
 """

@@ -1,7 +1,6 @@
 """Names and layouts: which parameter of one framework is which of another, by an explicit table.
 
-What lives here: the table, its text, the layouts of kernels that PyTorch and Keras store differently, and applying it.
-What does not: a guess. A name that the table lacks is an error.
+Nothing is guessed: a name that the table lacks is an error.
 
     "0.weight" = "dense/kernel"                                  as it is
     "0.weight" = { to = "dense/kernel", layout = "dense" }       transposed
@@ -24,7 +23,7 @@ from downslope.core.settings import Settings
 from downslope.core.shown import shown
 
 BIASES = "lstm_bias"
-"""The layout of an LSTM's biases, two in PyTorch and one in Keras (`lstm_biases.py`)."""
+"""The layout of an LSTM's biases, two in PyTorch and one in Keras."""
 
 LAYOUTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
@@ -39,6 +38,12 @@ LAYOUTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
 )
 """Axes of a Keras kernel in those of PyTorch's: Linear (out, in) and Dense (in, out); ConvNd (out, in, ...) and
 (..., in, out); LSTM (4 units, in), gates i f g o in both, and (in, 4 units). "same" is for everything else."""
+
+_OWN_LR: Mapping[bool, frozenset[str]] = {
+    True: frozenset({"downslope.keras"}),
+    False: frozenset({"torch", "downslope"}),
+}
+"""By whether it is Keras's side, the systems in which one variable can have an lr of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,7 @@ def _entries_of_file(path: Path) -> Table:
     return table
 
 
-def apply_table(snapshot: Snapshot, table: Table, *, to_keras: bool, from_keras: bool) -> Snapshot:
+def apply_table(snapshot: Snapshot, table: Table, *, to_keras: bool, from_keras: bool, target: str) -> Snapshot:
     """Return the snapshot under the names and in the layouts of the table.
 
     Args:
@@ -144,10 +149,13 @@ def apply_table(snapshot: Snapshot, table: Table, *, to_keras: bool, from_keras:
         table: The table; empty to leave every name as it is.
         to_keras: Whether the target stores kernels as Keras does.
         from_keras: Whether the source does.
+        target: Name of the convention that it goes to.
 
     Raises:
-        StateError: If the table lacks a name, has one that is not there, or a layout does not fit a shape.
+        StateError: If the table lacks a name, has one that is not there, or a layout does not fit a shape; or if the
+            velocities of an LSTM's biases cannot be carried over to this target.
     """
+    snapshot, table = _with_biases(snapshot, table, from_keras=from_keras, to_keras=to_keras, target=target)
     if not table:
         return snapshot
     names = [*snapshot.velocity, *(name for name in snapshot.params if name not in snapshot.velocity)]
@@ -191,13 +199,6 @@ def apply_table(snapshot: Snapshot, table: Table, *, to_keras: bool, from_keras:
 def permuted(name: str, array: Any, layout: str, *, to_keras: bool, from_keras: bool) -> Any:
     """Return an array in the other framework's layout.
 
-    Args:
-        name: Of the parameter, for messages.
-        array: The array, or None.
-        layout: A word of `LAYOUTS`.
-        to_keras: Whether it goes to Keras's layout.
-        from_keras: Whether it is in Keras's layout.
-
     Raises:
         StateError: If the array has not as many axes as the layout.
     """
@@ -218,30 +219,19 @@ def permuted(name: str, array: Any, layout: str, *, to_keras: bool, from_keras: 
     return array.transpose(order)
 
 
-# The biases of an LSTM
+# The biases of an LSTM: PyTorch keeps two, whose sum is the one of Keras.
+#
+# Parameters are exact: only the sum is ever used. Velocities are not, unless the settings differ: both of PyTorch's
+# have the whole gradient, so that their sum moves twice as far as Keras's one. With g the gradient of the sum s, and lr
+# outside the velocities v and w, s -= lr (v + w), where each is mu v + g + wd (its own bias). Half of v + w is then u'
+# = mu u + g + (wd / 2) s, and s -= (2 lr) u': the very rule, with twice the lr and half the weight decay for this one
+# variable. With lr inside, it is v + w itself that has twice the lr.
 
-_OWN_LR: Mapping[bool, frozenset[str]] = {
-    True: frozenset({"downslope.keras"}),
-    False: frozenset({"torch", "downslope"}),
-}
-"""By whether it is Keras's side, the systems in which one variable can have an lr of its own."""
 
-
-def with_biases(
+def _with_biases(
     snapshot: Snapshot, table: Table, *, from_keras: bool, to_keras: bool, target: str
 ) -> tuple[Snapshot, Table]:
-    """Return the snapshot and the table with biases joined, or split, that have the layout of LSTM's biases.
-
-    Args:
-        snapshot: The snapshot.
-        table: The table.
-        from_keras: Whether the source keeps one bias, as Keras does, rather than two.
-        to_keras: Whether the target does.
-        target: Name of the convention that it goes to.
-
-    Raises:
-        StateError: If one of a pair is missing, or the velocities cannot be carried over to this target.
-    """
+    """Return the snapshot and the table with an LSTM's biases joined, Keras having one of them, or split in two."""
     entries = {name: entry for name, entry in table.items() if entry.layout == BIASES and entry.to is not None}
     if not entries:
         return snapshot, table

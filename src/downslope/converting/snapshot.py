@@ -1,7 +1,4 @@
-"""What a file of a stopped training holds, whoever wrote it: parameters, velocities, step and settings.
-
-What lives here: that one type, and what every reader and writer shares. What does not: any file format.
-"""
+"""What a file of a stopped training holds, whoever wrote it: parameters, velocities, step and settings."""
 
 from __future__ import annotations
 
@@ -85,12 +82,7 @@ def as_written(number: float) -> float:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file in one go: whoever looks finds all of it, or what was there before.
-
-    Args:
-        path: Where.
-        data: What.
-    """
+    """Write a file in one go: whoever looks finds all of it, or what was there before."""
     beside = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
     beside.unlink(missing_ok=True)  # of a process of this number that was killed; a link there is not followed
     try:

@@ -1,7 +1,6 @@
 """Optimizer state carried from one convention to another: a change of basis of the update matrix.
 
-What lives here: `convert_state`, on arrays of any framework. What does not: the comparison of the two sides
-(`passage.py`) and files (`files.py`).
+The arrays may be of any framework; nothing of it is imported.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """safetensors files: velocities and parameters by name, of any framework that can write arrays.
 
-What lives here: reading and writing them. What does not: the formats of one framework (`keras_files.py`; PyTorch's need
-PyTorch, and are read by the command line).
-
-    velocity.NAME    a velocity; or KEY.NAME, with the source's own word: momentum_buffer, trace, momentums, v, ...
-    param.NAME       a parameter
-    step             steps taken, an integer
+velocity.NAME    a velocity; or KEY.NAME, with the source's own word: momentum_buffer, trace, momentums, v, ...
+param.NAME       a parameter
+step             steps taken, an integer
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from downslope.converting.snapshot import Snapshot, damaged, replace_file
-from downslope.converting.state_names import OTHER_WORDS, optax_optimizer, refusal, torch_optimizer
+from downslope.converting.which_optimizer import OTHER_WORDS, optax_optimizer, refusal, torch_optimizer
 from downslope.core.bounds import read_whole
 from downslope.core.errors import MissingDependencyError, StateError
 from downslope.core.shown import shown
@@ -41,10 +38,6 @@ _VELOCITY, _PARAM, _STEP = "velocity.", ("param.", "params."), ("step", "count")
 
 def read_tensors(path: Path, convention: str) -> Snapshot:
     """Return what a safetensors file holds.
-
-    Args:
-        path: The file.
-        convention: Whose velocities they are.
 
     Raises:
         StateError: If it is damaged, or its names do not say what is what.
@@ -109,12 +102,7 @@ def _put(path: Path, held: dict[str, Any], name: str, array: Any, what: str) -> 
 
 
 def write_tensors(path: Path, snapshot: Snapshot) -> None:
-    """Write a snapshot as a safetensors file.
-
-    Args:
-        path: The file; its folder must exist.
-        snapshot: What to write.
-    """
+    """Write a snapshot as a safetensors file."""
     import numpy as np
 
     tensors: dict[str, np.ndarray[Any, Any]] = {

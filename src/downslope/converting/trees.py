@@ -1,8 +1,5 @@
 """States of JAX's optimizers as trees: nested tables as files give them back, without JAX.
 
-What lives here: where in a tree the velocities, parameters and steps are, and taking them out by name. What does not:
-reading files, which takes the libraries that wrote them (`jax/state_files.py`).
-
 A tree is what flax's msgpack and orbax's folders hold: tables by name, of tuples and lists by place, down to arrays.
 A flax `TrainState` has params, opt_state and step; a state of optax is a tuple with a trace somewhere in it.
 """
@@ -13,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from downslope.converting.snapshot import Snapshot
-from downslope.converting.state_names import OPTAX_WORDS, choose, optax_optimizer, refusal
+from downslope.converting.which_optimizer import OPTAX_WORDS, choose, optax_optimizer, refusal
 from downslope.core.errors import StateError
 from downslope.core.shown import shown
 from downslope.systems.convention import Convention
@@ -73,14 +70,7 @@ def snapshot_of_tree(tree: Any, convention: str, what: str, optimizer: str | Non
 
 
 def _as_table(tree: Any, what: str, count: list[int], depth: int) -> Any:
-    """Return a tree whose tuples and lists are tables by place, and whose names are text.
-
-    Args:
-        tree: The tree.
-        what: For messages.
-        count: Of the leaves so far, in a list of one number.
-        depth: How deep in the tree this is.
-    """
+    """Return a tree whose tuples and lists are tables by place, and whose names are text."""
     count[0] += 1
     if depth > _DEEPEST or count[0] > _MOST:
         raise StateError(f"{what}: is no tree of parameters: it has over {_DEEPEST} levels, or over {_MOST:,} entries.")

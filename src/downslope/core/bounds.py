@@ -28,9 +28,6 @@ MOST_JSON = 64 * MIB
 def most_unpacked(size: int) -> int:
     """Return how many bytes a file may unpack to.
 
-    Args:
-        size: Of the file, in bytes.
-
     Example:
         >>> most_unpacked(0) == 256 * MIB
         True
@@ -42,12 +39,6 @@ def check_unpacked(
     path: str | os.PathLike[str], declared: int, size: int, error: type[DownslopeError] = DownslopeError
 ) -> None:
     """Raise if a file declares more than it may unpack to.
-
-    Args:
-        path: The file, for the message.
-        declared: Bytes that it would take in memory.
-        size: Of the file, in bytes.
-        error: What to raise.
 
     Raises:
         DownslopeError: If so; of the type `error`.
@@ -63,10 +54,6 @@ def check_unpacked(
 def read_whole(path: str | os.PathLike[str], error: type[DownslopeError] = DownslopeError) -> bytes:
     """Return the content of a regular file, however large, as long as memory can hold it.
 
-    Args:
-        path: The file.
-        error: What to raise where it is something else, or larger than what is free.
-
     Raises:
         DownslopeError: If so; of the type `error`.
         OSError: If it cannot be opened or read.
@@ -79,11 +66,6 @@ def read_whole(path: str | os.PathLike[str], error: type[DownslopeError] = Downs
 
 def check_memory(path: str | os.PathLike[str], size: int, error: type[DownslopeError] = DownslopeError) -> None:
     """Raise if a file is larger than the memory that is free, where the system tells that.
-
-    Args:
-        path: The file, for the message.
-        size: Its size in bytes.
-        error: What to raise.
 
     Raises:
         DownslopeError: If so; of the type `error`.

@@ -1,15 +1,19 @@
-"""Checks of what a person gives: numbers, flags, steps, and the ranges of the optimizer's numbers."""
+"""Checks of what a person gives: numbers, flags, steps, lengths of time, and the ranges of the optimizer's numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from decimal import MAX_EMAX, Context
+from itertools import pairwise
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
-from downslope.core.errors import SettingsError
+from downslope.core.errors import SettingsError, one_of
+
+Unit = Literal["step", "epoch"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
 class Range(NamedTuple):
@@ -72,6 +76,45 @@ def as_float(name: str, value: Any, *, or_schedule: bool = False) -> float:
     return number
 
 
+def check_factor(name: str, value: Any) -> float:
+    """Return a number above 0 as a float; raise `SettingsError` unless it is one."""
+    number = as_float(name, value)
+    if number <= 0:
+        raise SettingsError(f"`{name}` must be above 0; got {value!r}.")
+    return number
+
+
+def check_length(name: str, value: Any, *, zero: bool = False) -> float | int:
+    """Return a length of time as an int or a float.
+
+    Args:
+        name: What to call it in the message.
+        value: Any real number; fractions of an epoch or step are allowed.
+        zero: Whether 0 is allowed.
+
+    Raises:
+        SettingsError: If it is no number, not finite, negative, or 0 where that is not allowed.
+    """
+    number = as_float(name, value)
+    if number < 0 or (number == 0 and not zero):
+        raise SettingsError(f"`{name}` must be {'>=' if zero else 'above'} 0; got {value!r}.")
+    return int(number) if number.is_integer() else number
+
+
+def check_increasing(name: str, times: Any) -> tuple[float, ...]:
+    """Return increasing times above 0 as a tuple.
+
+    Raises:
+        SettingsError: If there are none, one is not above 0, or they do not increase.
+    """
+    if isinstance(times, str) or not hasattr(times, "__iter__"):
+        raise SettingsError(f"`{name}` must be a list of times; got {times!r}.")
+    checked = tuple(check_length(name, time) for time in times)
+    if not checked or any(later <= earlier for earlier, later in pairwise(checked)):
+        raise SettingsError(f"`{name}` must be increasing times such as [30, 60, 80]; got {list(times)!r}.")
+    return checked
+
+
 def check_step(step: Any) -> int:
     """Return `step` as a Python int; raise `SettingsError` unless it is an integer >= 0."""
     if not is_integer(step) or step < 0:
@@ -83,6 +126,12 @@ def check_flag(name: str, value: Any) -> None:
     """Raise `SettingsError` unless `value` is True or False."""
     if not isinstance(value, bool):
         raise SettingsError(f"`{name}` must be True or False; got {value!r}.")
+
+
+def check_unit(unit: Any) -> None:
+    """Raise `SettingsError` unless `unit` is "step" or "epoch"."""
+    if unit not in UNITS:
+        raise SettingsError(f"`unit` must be {one_of(UNITS)}; got {unit!r}.")
 
 
 def is_integer(value: Any) -> bool:

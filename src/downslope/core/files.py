@@ -29,9 +29,6 @@ _KINDS = (
 def kind_of(mode: int) -> str:
     """Return what a file of a mode is, in words: "a regular file", "a folder", "a symbolic link", ...
 
-    Args:
-        mode: `st_mode` of its status.
-
     Example:
         >>> kind_of(os.lstat(os.curdir).st_mode)
         'a folder'
@@ -44,10 +41,7 @@ def open_regular(
 ) -> BinaryIO:
     """Return a regular file, opened for reading.
 
-    Args:
-        path: The file.
-        error: What to raise where it is something else.
-        follow: Whether a symbolic link may lead to it; False within folders of our own.
+    A symbolic link may lead to it unless `follow` is False, as within folders of our own.
 
     Raises:
         DownslopeError: If it is a folder, FIFO, device or socket, or a link that must not be followed; of the type
@@ -74,10 +68,6 @@ def refuse_irregular(path: str | os.PathLike[str], error: type[DownslopeError] =
 
     For a library that must open the file by its name itself.
 
-    Args:
-        path: The file.
-        error: What to raise.
-
     Raises:
         DownslopeError: If it is a folder, FIFO, device or socket; of the type `error`.
     """
@@ -97,12 +87,6 @@ def read_regular(
     follow: bool = True,
 ) -> bytes:
     """Return the content of a regular file of at most `limit` bytes.
-
-    Args:
-        path: The file.
-        error: What to raise where it is something else, or larger.
-        limit: The most bytes it may have; nothing is read of a larger one.
-        follow: As in `open_regular`.
 
     Raises:
         DownslopeError: As in `open_regular`, or if it is larger than `limit`.
@@ -133,12 +117,6 @@ def read_text(
     follow: bool = True,
 ) -> str:
     """Return the text of a regular file in UTF-8, with or without the mark that some editors write before it.
-
-    Args:
-        path: The file.
-        error: As in `read_regular`.
-        limit: As in `read_regular`.
-        follow: As in `open_regular`.
 
     Raises:
         DownslopeError: As in `read_regular`.

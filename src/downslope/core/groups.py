@@ -1,7 +1,6 @@
 """Parameter groups by name: which settings apply to which parameter.
 
-What lives here: patterns, the built-in selector, and the assignment "first match wins, no match is an error". What
-does not: how a framework stores its groups; that is its front door's.
+How a framework stores its groups is its front door's.
 """
 
 from __future__ import annotations

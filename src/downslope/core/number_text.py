@@ -9,10 +9,6 @@ from __future__ import annotations
 def number_text(number: float, digits: int = 6) -> str:
     """Return a number for people: a few digits, no needless zeros.
 
-    Args:
-        number: Any number.
-        digits: How many significant digits at most.
-
     Example:
         >>> number_text(0.5), number_text(1 / 3), number_text(5e-05).encode("ascii", "replace")
         ('0.5', '0.333333', b'5e?5')
@@ -24,10 +20,6 @@ def number_text(number: float, digits: int = 6) -> str:
 
 def percent_text(fraction: float, digits: int = 2) -> str:
     """Return a fraction in percent, in the one way in which all of Downslope writes it: "97.22 %".
-
-    Args:
-        fraction: Of 1.
-        digits: Behind the point; 0 for how far something has come.
 
     Example:
         >>> percent_text(0.97222), percent_text(0.4), percent_text(0.5, 0)

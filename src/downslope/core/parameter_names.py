@@ -49,11 +49,7 @@ def without_wrappers(names: Iterable[str], around: str | None = None) -> list[st
 
 
 def prefix_of_wrappers(names: Sequence[str]) -> str:
-    """Return what wrappers put before every one of these names: "module.", several times where they are nested, or "".
-
-    Args:
-        names: The names of all parameters.
-    """
+    """Return what wrappers put before each of these names: "module.", several times where they are nested, or none."""
     return _prefix([_without_held(name) for name in names])
 
 

@@ -1,7 +1,6 @@
 """Paths as a person writes them, in a recipe, on the command line or in Python: `~` and `~user` stand for a home.
 
-What lives here: the one place where they are expanded, and how a path is named in messages. What does not: whether
-anything is there; those who look for it say so.
+They are expanded here alone. Whether anything is there is said by those who look for it.
 """
 
 from __future__ import annotations
@@ -47,9 +46,6 @@ def expand_home(given: str | os.PathLike[str], error: type[DownslopeError] = Dow
 def expansion_of(given: str | os.PathLike[str]) -> str:
     """Return what follows a path in a message: in brackets what it became, or nothing where that is the same.
 
-    Args:
-        given: As in `expand_home`, which has taken it.
-
     Example:
         >>> expansion_of("runs/digits"), expansion_of("~/digits").startswith(" (/")
         ('', True)
@@ -59,9 +55,6 @@ def expansion_of(given: str | os.PathLike[str]) -> str:
 
 def from_here(path: Path) -> str:
     """Return a sentence that says where a relative path was looked for; nothing for an absolute one.
-
-    Args:
-        path: As `expand_home` returned it.
 
     Example:
         >>> from_here(Path("/data/houses.csv"))

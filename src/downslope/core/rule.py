@@ -74,9 +74,6 @@ def sgd_rule(param: Any, grad: Any, velocity: Any, s: Any) -> tuple[Any, Any]:
 def step_rows(scalars: StepScalars) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the 2x3 matrix of one step in plain numbers: the rule applied to the basis vectors.
 
-    Args:
-        scalars: The scalars of the step.
-
     Returns:
         Two rows of three numbers, with ``[delta, velocity'] = rows @ [param, grad, velocity]``.
     """

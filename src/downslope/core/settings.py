@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -19,18 +19,6 @@ from downslope.core.synonyms import refuses_unknown_fields
 
 if TYPE_CHECKING:
     import numpy as np
-
-# What core's classes offer and rooms to the right of core carry out.
-
-
-def provided(name: str) -> Callable[..., Any]:
-    """Return the function that the package provides under a name.
-
-    Args:
-        name: One of the package's names, such as "settings_from_convention".
-    """
-    return getattr(sys.modules[__name__.partition(".")[0]], name)
-
 
 Decay = Literal["coupled", "decoupled", "independent", "relative", "corrected"]
 DECAYS: tuple[Decay, ...] = get_args(Decay)
@@ -105,7 +93,7 @@ class Settings:
                     f"`dampening` needs momentum; got dampening={self.dampening!r} with momentum=0. "
                     "Set momentum to a value such as 0.9, or dampening to 0."
                 )
-        if not is_zero(self.weight_decay):
+        if self.decay in {"relative", "corrected"} and not is_zero(self.weight_decay):
             check_decay_reference(self.decay, self.lr_initial, self.lr_max)
 
     @property
@@ -132,17 +120,29 @@ class Settings:
             SettingsError: If the step is not an integer >= 0, or a schedule is in epochs (use `in_steps` first).
         """
         step = check_step(step)
-        return scalars(
+        return self.scalars_from(
             lr=value_at(self.lr, step),
             momentum=value_at(self.momentum, step),
             weight_decay=value_at(self.weight_decay, step),
             dampening=0.0 if first and self.undampened_first_step else self.dampening,
+        )
+
+    def scalars_from(
+        self, *, lr: Any, momentum: Any, weight_decay: Any, dampening: Any, decays: bool | None = None
+    ) -> StepScalars:
+        """Return the scalars of a step whose numbers are given: floats, a framework's, or symbols; see `scalars`."""
+        return scalars(
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            dampening=dampening,
             nesterov=self.nesterov,
             decay=self.decay,
             lr_in_velocity=self.lr_in_velocity,
             maximize=self.maximize,
             lr_initial=self.lr_initial,
             lr_max=self.lr_max,
+            decays=decays,
         )
 
     @classmethod
@@ -198,6 +198,15 @@ class Settings:
                 if isinstance(value := getattr(self, field.name), Schedule)
             },
         )
+
+
+def provided(name: str) -> Callable[..., Any]:
+    """Return a public function of the package, such as "settings_from_convention".
+
+    Core imports none of the rooms that build on it. The package, which loads its public names when they are first used,
+    knows them all, and is asked when the call is made.
+    """
+    return getattr(sys.modules[__name__.partition(".")[0]], name)
 
 
 def update_matrix(
@@ -271,6 +280,14 @@ def scalars(
         coupled_decay=coupled,
         decoupled_decay=decoupled,
     )
+
+
+def check_alone(settings: Any, given: Iterable[str]) -> None:
+    """Raise `SettingsError` unless `settings` are `Settings`, and no hyperparameter is given besides."""
+    if not isinstance(settings, Settings):
+        raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
+    if given := list(given):
+        raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
 
 
 def check_decay(decay: Any) -> None:

@@ -24,10 +24,6 @@ _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 def shown(value: object, limit: int = 200) -> str:
     r"""Return text from outside on one line, escaped and shortened in its middle.
 
-    Args:
-        value: The text, a name in bytes, or what `str` makes text of: a path, a number.
-        limit: The most characters to show of it.
-
     Example:
         >>> shown("cat\x1b[31m\n"), shown("x" * 1000, limit=20)
         ('cat\\u001b[31m\\n', 'xxxxxxxxxxxxx...xxxx (1,000 characters)')
@@ -46,9 +42,6 @@ def shown(value: object, limit: int = 200) -> str:
 
 def printable(message: str) -> str:
     r"""Return a whole message or page as a terminal may have it: its lines stay, other controls are escaped.
-
-    Args:
-        message: What is about to be printed.
 
     Example:
         >>> printable("one\ntwo\x07")

@@ -8,14 +8,17 @@ arguments (``lr_scale``, ``initial_lr``, ``max_lr``, ``name``, ``betas``) is not
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from downslope.core.errors import UnknownArgumentError, did_you_mean, one_of
 
 Kind = TypeVar("Kind", bound=type)
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 _WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -66,10 +69,6 @@ _OURS = MappingProxyType(_by_plain_name())
 def our_words(name: str, known: Iterable[str] | None = None) -> tuple[str, ...]:
     """Return our words for what another system calls `name`: none, one or, where systems differ, several.
 
-    Args:
-        name: A name that is not one of ours as it stands.
-        known: The words that may be returned; None for all that the table has.
-
     Example:
         >>> our_words("learning_rate"), our_words("weightDecay"), our_words("alpha"), our_words("lr_scale")
         (('lr',), ('weight_decay',), ('lr', 'weight_decay'), ())
@@ -81,10 +80,6 @@ def our_words(name: str, known: Iterable[str] | None = None) -> tuple[str, ...]:
 
 def say_our_word(name: str, known: Iterable[str] | None = None) -> str:
     """Return " Here it is called `lr`." for another system's name, " Did you mean ...?" for a near one, or "".
-
-    Args:
-        name: A name that is not one of ours.
-        known: The words that there are at the place in question; None for those of the table.
 
     Example:
         >>> say_our_word("learning_rate", ["lr", "momentum"])
@@ -100,11 +95,6 @@ def say_our_word(name: str, known: Iterable[str] | None = None) -> str:
 def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str = "") -> None:
     """Raise if an argument is not one of those that there are.
 
-    Args:
-        given: Names of arguments.
-        known: Names of all arguments that there are.
-        where: Where they were given, such as "downslope.numpy.SGD", for the message.
-
     Raises:
         UnknownArgumentError: A `SettingsError`, and a TypeError, as Python's own is; says our word for each.
     """
@@ -117,9 +107,6 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], where: str = "") 
 
 def refuses_unknown_fields(kind: Kind) -> Kind:
     """Have a dataclass refuse an argument that it has not with our word for it, instead of Python's bare TypeError.
-
-    Args:
-        kind: The dataclass.
 
     Example:
         >>> from dataclasses import dataclass
@@ -141,3 +128,35 @@ def refuses_unknown_fields(kind: Kind) -> Kind:
 
     kind.__init__ = checked
     return kind
+
+
+def says_our_words(where: str) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
+    """Return a decorator under which an unknown argument is an error that says our word for it.
+
+    Its signature stays what it was, for those who look: `optax.inject_hyperparams` and Keras do.
+
+    Raises:
+        UnknownArgumentError: When the function is called so; a TypeError too, as Python's own is.
+
+    Example:
+        >>> @says_our_words("here")
+        ... def step(lr, momentum=0.0):
+        ...     return lr
+        >>> step(learning_rate=0.1)
+        Traceback (most recent call last):
+            ...
+        downslope.core.errors.UnknownArgumentError: here: unknown argument `learning_rate`. Here it is called `lr`.
+    """
+
+    def decorate(function: Callable[Given, Result]) -> Callable[Given, Result]:
+        known = [name for name in inspect.signature(function).parameters if name != "self"]
+
+        @functools.wraps(function)
+        def checked(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+            if kwargs.keys() - known:
+                refuse_unknown(kwargs, known, where)
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate

@@ -11,7 +11,7 @@ from typing import Any
 
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
-from downslope.recipe.load import to_table
+from downslope.core.tables import to_table
 from downslope.recipe.schema import Recipe
 from downslope.theory.direction import Stretch
 from downslope.theory.forgetting import Memory

@@ -10,9 +10,9 @@ from typing import Any
 
 from downslope.core.errors import RecipeError, SettingsError
 from downslope.core.settings import Settings
-from downslope.recipe.data_instead import refuse_data
-from downslope.recipe.file_or_words import first_recipe, names_a_file, words_of_file
-from downslope.recipe.load import comes_with_package, load_recipe, parse_recipe, to_toml
+from downslope.recipe.given import first_recipe, names_a_file, refuse_data, words_of_file
+from downslope.recipe.known import comes_with_package
+from downslope.recipe.load import load_recipe, parse_recipe, to_toml
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe
 

@@ -1,8 +1,4 @@
-"""The leaves of the trees that meet in a step, and the checks that they fit.
-
-What lives here: walking gradients, parameters and velocities side by side, with errors that name the leaf. What does
-not: arithmetic, and groups (`names.py`).
-"""
+"""The leaves of the trees that meet in a step: their names, which group each is in, and the checks that they fit."""
 
 from __future__ import annotations
 
@@ -19,14 +15,23 @@ from downslope.core.errors import GroupError, SettingsError, StateError
 from downslope.core.groups import Group, assign_groups
 from downslope.core.shown import shown
 
-# Names of the leaves of a pytree, and which settings apply to which leaf.
+NamedLeaf = tuple[str, Any]
+
+
+def is_hole(leaf: Any) -> bool:
+    """Return whether a place in a tree holds nothing: None, or what `optax.masked` puts where it looks away."""
+    return leaf is None or isinstance(leaf, optax.MaskedNode)
+
+
+def named_leaves(tree: Any) -> tuple[list[NamedLeaf], Any]:
+    """Return the leaves of a tree with their names, holes included, and its structure."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_hole)
+    within = paths_of_variables(tree)
+    return [(leaf_name(path[:-1] if path[:-1] in within else path), leaf) for path, leaf in leaves], structure
 
 
 def leaf_name(path: tuple[Any, ...]) -> str:
     """Return the dotted name of a leaf: its keys, attributes and positions, as in ``params.Dense_0.kernel``.
-
-    Args:
-        path: Path of the leaf, as `jax.tree_util.tree_flatten_with_path` gives it.
 
     Example:
         >>> import jax
@@ -42,9 +47,6 @@ def paths_of_variables(tree: Any) -> frozenset[tuple[Any, ...]]:
 
     `nnx.Optimizer` calls `init` with variables, whose arrays have one more name on their path, `value`, and `update`
     with their arrays alone; that name is left out, so that a parameter has one name in both.
-
-    Args:
-        tree: The tree.
     """
     nnx = sys.modules.get("flax.nnx")
     kinds = tuple(kind for name in ("Variable", "VariableState") if (kind := getattr(nnx, name, None)) is not None)
@@ -56,10 +58,6 @@ def paths_of_variables(tree: Any) -> frozenset[tuple[Any, ...]]:
 
 def assign_leaves(groups: Sequence[Group], shapes: Sequence[tuple[str, tuple[int, ...]]]) -> list[int]:
     """Return for each leaf the index of its group, len(groups) where none matches.
-
-    Args:
-        groups: The groups; the first that matches wins.
-        shapes: Name and shape of each leaf.
 
     Raises:
         GroupError: If a pattern matches nothing, or two leaves have the same name.
@@ -85,29 +83,8 @@ def _is_in_norm(name: str) -> bool:
     return len(words) > 1 and "norm" in words[-2].lower()
 
 
-NamedLeaf = tuple[str, Any]
-
-
-def is_hole(leaf: Any) -> bool:
-    """Return whether a place in a tree holds nothing: None, or what `optax.masked` puts where it looks away."""
-    return leaf is None or isinstance(leaf, optax.MaskedNode)
-
-
-def named_leaves(tree: Any) -> tuple[list[NamedLeaf], Any]:
-    """Return the leaves of a tree with their names, holes included, and its structure."""
-    leaves, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_hole)
-    within = paths_of_variables(tree)
-    return [(leaf_name(path[:-1] if path[:-1] in within else path), leaf) for path, leaf in leaves], structure
-
-
 def leaves_beside(grads: Sequence[NamedLeaf], structure: Any, tree: Any, what: str) -> list[Any]:
     """Return what stands in `tree` in the place of each gradient; None everywhere if there is no tree.
-
-    Args:
-        grads: The gradients' leaves. In the place of a hole, a whole branch may stand.
-        structure: The gradients' structure.
-        tree: The tree, or None.
-        what: What to call it in the message.
 
     Raises:
         SettingsError: If it has another structure.
@@ -148,14 +125,6 @@ def check_params(named: Sequence[NamedLeaf]) -> None:
 
 def check_gradient(name: str, grad: Any, param: Any, velocity: Any, *, has_params: bool, has_velocity: bool) -> None:
     """Raise unless a gradient fits its parameter and its velocity.
-
-    Args:
-        name: Name of the leaf.
-        grad: The gradient.
-        param: The parameter, or None.
-        velocity: The velocity, or None.
-        has_params: Whether there are parameters at all.
-        has_velocity: Whether this parameter must have a velocity.
 
     Raises:
         SettingsError: If the gradient's kind or shape is not that of the parameter.

@@ -1,7 +1,6 @@
 """Between what a person passes to `sgd` and the scalars of a step: numbers, schedules, functions and traced arrays.
 
-What lives here: which of the values are known when the optimizer is made and checked there, and which only at a step.
-What does not: the checks themselves and the ways of weight decay, which are the core's.
+Some values are known when the optimizer is made, and checked there; others only at a step.
 """
 
 from __future__ import annotations
@@ -15,18 +14,25 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from downslope.core.checks import as_float, check_range
-from downslope.core.errors import SettingsError, one_of
+from downslope.core.errors import SettingsError
 from downslope.core.groups import Group
 from downslope.core.rule import StepScalars
 from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.schedules.traced import double_precision, value_in_double
-from downslope.core.settings import Settings, scalars
+from downslope.core.settings import Settings, check_alone
 
-# A zero that leaves no operation behind.
+_STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "weight_decay": 1.0}
+"""Values with which the other settings are checked while these are not known."""
+_SCHEDULABLE = ("lr", "momentum", "weight_decay")
+_NUMBERS = tuple(_STAND_INS)
 
 
 class _Absent:
-    """Zero, exactly: times anything it is itself, and added or subtracted it is not there."""
+    """Zero, exactly: times anything it is itself, and added or subtracted it is not there.
+
+    No compiler may drop ``0.0 * x``, since x might be inf: memory would be read for nothing, and the parameter needed
+    where it is not.
+    """
 
     def __mul__(self, other: Any) -> _Absent:
         return self
@@ -45,13 +51,7 @@ class _Absent:
 
 
 ABSENT: Final = _Absent()
-"""The zero."""
-
-
-_STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "weight_decay": 1.0}
-"""Values with which the other settings are checked while these are not known."""
-_SCHEDULABLE = ("lr", "momentum", "weight_decay")
-_NUMBERS = tuple(_STAND_INS)
+"""Stands in the rule for a term that is not there: no decay, no velocity."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,6 @@ class Hyperparameters:
 
         Python floats where they are known, else 0-d arrays of float64; terms that are left out are ABSENT.
 
-        Args:
-            count: Steps done, an integer scalar, possibly traced.
-
         Raises:
             SettingsError: If a value that is known now is not allowed.
         """
@@ -113,16 +110,7 @@ class Hyperparameters:
                     values[name] = value_at(value, int(count)) if known else value_in_double(value, count, jnp)
                 elif isinstance(value, jax.Array):
                     values[name] = value.astype(jnp.float64)
-            result = scalars(
-                **values,
-                nesterov=s.nesterov,
-                decay=s.decay,
-                lr_in_velocity=s.lr_in_velocity,
-                maximize=s.maximize,
-                lr_initial=s.lr_initial,
-                lr_max=s.lr_max,
-                decays=self.has_decay,
-            )
+            result = s.scalars_from(**values, decays=self.has_decay)
         terms = {name: getattr(result, name) for name in ("coupled_decay", "decoupled_decay")}
         absent = {name: ABSENT for name, value in terms.items() if isinstance(value, float) and value == 0}
         return replace(result, **absent)
@@ -131,19 +119,12 @@ class Hyperparameters:
 def checked_hyperparameters(given: Mapping[str, Any], settings: Settings | None) -> Hyperparameters:
     """Return checked hyperparameters.
 
-    Args:
-        given: The arguments by name; None where one is not given.
-        settings: All at once, instead.
-
     Raises:
         SettingsError: If a value is not allowed, or both ways are used.
     """
     given = {name: value for name, value in given.items() if value is not None}
     if settings is not None:
-        if not isinstance(settings, Settings):
-            raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
-        if given:
-            raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+        check_alone(settings, given)
         known, live = settings, {}
     else:
         live = {name: value for name, value in given.items() if _is_live(name, value)}
@@ -189,22 +170,14 @@ class ScalarsOfStep:
         return scalars_in
 
     def exact(self, hyperparameters: Hyperparameters) -> StepScalars:
-        """Return the scalars for all but first gradients: Python floats, or arrays of float64.
-
-        Args:
-            hyperparameters: They must outlive this object.
-        """
+        """Return the scalars for all but first gradients, Python floats or arrays of float64; as in `scalars_for`."""
         key = id(hyperparameters)
         if key not in self._exact:
             self._exact[key] = hyperparameters.at(self.count)
         return self._exact[key]
 
     def has_started(self, started: Any) -> Any:
-        """Return whether a parameter has had a gradient, a bool scalar.
-
-        Args:
-            started: What the state says about it; None to go by the count.
-        """
+        """Return whether a parameter has had a gradient, a bool scalar: what the state says, or else the count."""
         return self.count > 0 if started is None else started
 
 

@@ -1,8 +1,4 @@
-"""``downslope.jax.sgd``: the rule as an optax transformation of a pytree.
-
-What lives here: the state, and how the leaves of gradients, parameters and velocities meet in the rule. What does not:
-arithmetic (`downslope.core.rule`), and where a step's scalars come from (`hyperparameters.py`).
-"""
+"""``downslope.jax.sgd``: the rule as an optax transformation of a pytree."""
 
 from __future__ import annotations
 
@@ -17,10 +13,10 @@ from jax.core import Tracer
 
 from downslope.core.errors import GroupError, SettingsError
 from downslope.core.groups import Group
-from downslope.core.known_arguments import says_our_words
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
+from downslope.core.synonyms import says_our_words
 from downslope.jax.leaves import (
     NamedLeaf,
     assign_leaves,
@@ -34,43 +30,6 @@ from downslope.jax.leaves import (
     zeros_for,
 )
 from downslope.jax.scalars import ABSENT, Hyperparameters, ScalarsOfStep, checked_hyperparameters
-
-# A decayed gradient that is worked out anew wherever the rule uses it.
-
-
-class RepeatedDecay:
-    """A factor in the place of `coupled_decay`.
-
-    Args:
-        decay: The factor itself, a 0-d array.
-    """
-
-    def __init__(self, decay: jax.Array) -> None:
-        self._decay = decay
-
-    def __mul__(self, param: Any) -> _Term:
-        """Return the product, not yet worked out."""
-        return _Term(self._decay, param)
-
-
-class _Term:
-    def __init__(self, decay: jax.Array, param: Any) -> None:
-        self._decay, self._param = decay, param
-
-    def __radd__(self, grad: Any) -> _DecayedGradient:
-        return _DecayedGradient(grad, self._decay, self._param)
-
-
-class _DecayedGradient:
-    def __init__(self, grad: Any, decay: jax.Array, param: Any) -> None:
-        self._grad, self._decay, self._param = grad, decay, param
-
-    def __rmul__(self, factor: Any) -> Any:
-        decayed = self._grad + self._decay * self._param
-        # For the compiler the next use has a factor of its own, so that it does not see the same sum twice.
-        self._decay = jax.lax.optimization_barrier(self._decay)
-        return factor * decayed
-
 
 Number = float | jax.Array
 Scheduled = Number | Schedule | Callable[[Any], Any]
@@ -220,14 +179,7 @@ class SGDRule:
         )
 
     def update(self, updates: Any, state: Any, params: Any = None, **extra_args: Any) -> tuple[Any, SGDState]:
-        """Return what is to be added to the parameters, and the next state.
-
-        Args:
-            updates: Gradients.
-            state: The state.
-            params: Parameters, or None.
-            **extra_args: What other transformations of a chain take, such as `value`; nothing here needs them.
-        """
+        """Return what is to be added to the parameters, and the next state."""
         rows, tree = self.rows_of(updates, state, params)
         known = ScalarsOfStep(state.count)
         deltas, velocities = [], []
@@ -241,13 +193,7 @@ class SGDRule:
         return tree.unflatten(deltas), next_state(state, rows, tree, velocities)
 
     def rows_of(self, grads: Any, state: Any, params: Any) -> tuple[list[Row], Any]:
-        """Return what meets in a step, leaf by leaf and checked, and the structure of the gradients.
-
-        Args:
-            grads: Gradients, with holes.
-            state: The state.
-            params: Parameters, or None.
-        """
+        """Return what meets in a step, leaf by leaf and checked, and the structure of the gradients."""
         check_state(state)
         named, tree = named_leaves(grads)
         if params is None:
@@ -277,14 +223,7 @@ class SGDRule:
 
 
 def next_state(state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[Any]) -> SGDState:
-    """Return the state after a step.
-
-    Args:
-        state: The one before it.
-        rows: What met in the step.
-        tree: The structure of the gradients.
-        velocities: The new velocities, one a row.
-    """
+    """Return the state after a step."""
     started = None
     if state.started is not None:
         flags = [row.started for row in rows]
@@ -298,20 +237,13 @@ def next_state(state: Any, rows: Sequence[Row], tree: Any, velocities: Sequence[
 def step_leaf(
     grad: Any, param: Any, velocity: Any, scalars_in: Callable[[Any], StepScalars]
 ) -> tuple[jax.Array, jax.Array | None]:
-    """Return (delta, velocity') of one leaf, each rounded once to its own format.
-
-    Args:
-        grad: Gradient, any shape.
-        param: Parameter of that shape, or None where nothing reads it.
-        velocity: Velocity of that shape, or None where none is kept.
-        scalars_in: Returns the scalars of the step in a format.
-    """
+    """Return (delta, velocity') of one leaf, each rounded once to its own format."""
     arrays = [None if array is None else jnp.asarray(array) for array in (grad, param, velocity)]
     wide = jnp.result_type(jnp.float32, *(array.dtype for array in arrays if array is not None))
     g, p, v = (ABSENT if array is None else array.astype(wide) for array in arrays)
     scalars = scalars_in(wide)
     if isinstance(g, Tracer) and scalars.nesterov and scalars.coupled_decay is not ABSENT:
-        repeated: Any = RepeatedDecay(jnp.asarray(scalars.coupled_decay, jnp.finfo(wide).dtype))
+        repeated: Any = _RepeatedDecay(jnp.asarray(scalars.coupled_decay, jnp.finfo(wide).dtype))
         scalars = replace(scalars, coupled_decay=repeated)
     delta, new_velocity = sgd_rule(p, g, v, scalars)
     grad, param, velocity = arrays
@@ -325,3 +257,37 @@ def _check_params_not_needed(common: Hyperparameters, groups: Sequence[Group]) -
         raise GroupError(f"`groups` match parameters by name, and `update` got no parameters. {how}")
     if common.has_decay:
         raise SettingsError(f"weight decay needs the parameters, and `update` got none. {how}")
+
+
+# The rule uses ``grad + coupled_decay * param`` twice with Nesterov momentum, for the velocity and for the direction.
+# XLA on CPUs then writes it to fresh memory and reads it back, which takes as long as the rest of the step. So a
+# compiled step works it out anew for each use.
+
+
+class _RepeatedDecay:
+    """A factor in the place of `coupled_decay`, a 0-d array, whose sum with a gradient is not worked out in advance."""
+
+    def __init__(self, decay: jax.Array) -> None:
+        self._decay = decay
+
+    def __mul__(self, param: Any) -> _Term:
+        return _Term(self._decay, param)
+
+
+class _Term:
+    def __init__(self, decay: jax.Array, param: Any) -> None:
+        self._decay, self._param = decay, param
+
+    def __radd__(self, grad: Any) -> _DecayedGradient:
+        return _DecayedGradient(grad, self._decay, self._param)
+
+
+class _DecayedGradient:
+    def __init__(self, grad: Any, decay: jax.Array, param: Any) -> None:
+        self._grad, self._decay, self._param = grad, decay, param
+
+    def __rmul__(self, factor: Any) -> Any:
+        decayed = self._grad + self._decay * self._param
+        # For the compiler the next use has a factor of its own, so that it does not see the same sum twice.
+        self._decay = jax.lax.optimization_barrier(self._decay)
+        return factor * decayed

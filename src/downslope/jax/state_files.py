@@ -1,7 +1,6 @@
 """Files of JAX's world: flax's msgpack, and the folders of orbax, each read by the library that wrote it.
 
-What lives here: choosing the library, and its errors in our words. What does not: what is found in the tree that it
-returns (`converting/trees.py`), and any parser. Nothing in either format can run code.
+What is in the tree that a library returns is read by `converting/trees.py`. Nothing in either format can run code.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """``downslope.jax.take_step``: a step that returns parameters, in place by the compiled kernel where that is possible.
 
-What lives here: which parameters the kernel takes, and the six numbers of each. What does not: the operation that XLA
-sees (`kernel/xla.py`), and arithmetic: the six numbers are derived from the rule, and the rest is the transformation's.
+The operation that XLA sees is in `kernel/xla.py`; the six numbers that it takes are derived from the rule.
 """
 
 from __future__ import annotations

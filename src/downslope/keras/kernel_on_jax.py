@@ -1,14 +1,13 @@
 """The step on Keras's JAX backend: in a compiled program, by the compiled kernel where it can take a variable.
 
-What lives here: which of the optimizer's arrays the kernel takes, and their six numbers. What does not: the operation
-that XLA sees, and where it is the plain step instead (`kernel/xla.py`); any arithmetic; and the step of every other
-variable, which all backends share (`sgd.py`). Imported on the JAX backend only.
+The operation that XLA sees, and where it is the plain step instead, is in `kernel/xla.py`. Imported on the JAX backend
+only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,76 +15,26 @@ import numpy as np
 from jax.core import Tracer
 from keras import ops
 
+from downslope.core.rule import StepScalars
+from downslope.core.schedules import Schedule
 from downslope.core.schedules.traced import double_precision
 from downslope.keras.rule_step import move, scalars_of
-from downslope.keras.schedules import Scheduled, value_at
+from downslope.keras.schedules import value_at
 from downslope.keras.traced_numbers import Number, computing_format
 from downslope.keras.variables import VariableRule
 from downslope.kernel.arrays import leave_float32
 from downslope.kernel.coefficients import six_coefficients
 from downslope.kernel.xla import TENSORS_PER_CALL, has_kernel, is_registered, step_in_place
 
-if TYPE_CHECKING:
-    from downslope.keras.sgd import SGD
-
 
 class Row(NamedTuple):
-    """What meets in the step of one variable: JAX's arrays, the variables that they are of, and what applies."""
+    """What meets in the step of one variable: JAX's arrays, what applies, and its position among the variables."""
 
     param: Any
     grad: Any
     velocity: Any
-    variable: Any
-    momentum: Any
     rule: VariableRule
-
-
-def step_all(
-    optimizer: SGD, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any, others: Callable[..., None]
-) -> None:
-    """Step variables, by the kernel if it takes them, else one by one.
-
-    Args:
-        optimizer: The optimizer, built.
-        grads: Their gradients.
-        variables: The variables.
-        learning_rate: Learning rate of this step, a number, tensor or variable.
-        others: What steps the variables that the kernel does not take; called with gradients, variables and lr.
-    """
-    rows = _rows(optimizer, grads, variables)
-    numbers = _six_numbers(optimizer, {id(row.rule): row.rule for row in rows if row is not None}, learning_rate)
-    taken = [row for row in rows if row is not None and (row.param.dtype == "float64" or numbers[id(row.rule)].fit)]
-    for start in range(0, len(taken), TENSORS_PER_CALL):
-        _by_one_call(optimizer, taken[start : start + TENSORS_PER_CALL], numbers, learning_rate)
-    done = {id(row) for row in taken}
-    rest = [i for i, row in enumerate(rows) if id(row) not in done]
-    if rest:
-        others([grads[i] for i in rest], [variables[i] for i in rest], learning_rate)
-
-
-def _rows(optimizer: SGD, grads: Sequence[Any], variables: Sequence[Any]) -> list[Row | None]:
-    """Return what meets in the step of each variable; None where the kernel cannot take it.
-
-    That is all of them unless a program is traced, since an array as such never changes.
-    """
-    if not is_registered():
-        return [None] * len(variables)
-    rows: list[Row | None] = []
-    momentums: Any = optimizer.momentums
-    for grad, variable in zip(grads, variables, strict=True):
-        index = optimizer._get_variable_index(variable)
-        rule, momentum = optimizer._held.rules[index], momentums[index]
-        param: Any = ops.convert_to_tensor(variable)
-        velocity: Any = None if momentum is None else ops.convert_to_tensor(momentum)
-        arrays: list[Any] = [array for array in (param, grad, velocity) if array is not None]
-        fits = (
-            not rule.counts_gradients
-            and any(isinstance(array, Tracer) for array in arrays)
-            and all(isinstance(array, jax.Array) and array.shape == param.shape for array in arrays)
-            and has_kernel(param, grad, velocity)
-        )
-        rows.append(Row(param, grad, velocity, variable, momentum, rule) if fits else None)
-    return rows
+    position: int
 
 
 class SixNumbers(NamedTuple):
@@ -95,22 +44,69 @@ class SixNumbers(NamedTuple):
     fit: bool
 
 
-def _six_numbers(optimizer: SGD, rules: dict[int, VariableRule], learning_rate: Any) -> dict[int, SixNumbers]:
-    """Return the six coefficients of each rule, by its id."""
-    driver = optimizer._learning_rate
-    found: dict[int, SixNumbers] = {}
+def step_by_kernel(
+    variables: Sequence[Any],
+    grads: Sequence[Any],
+    momentums: Sequence[Any],
+    rules: Sequence[VariableRule],
+    iterations: Any,
+    learning_rate: Any,
+    schedule: Schedule | None,
+    scalars: Callable[[VariableRule, str, Any], StepScalars],
+) -> dict[int, tuple[Any, Any]]:
+    """Return what the kernel makes of the variables that it takes: (param, velocity) by position.
+
+    Args:
+        variables: The variables.
+        grads: Their gradients.
+        momentums: Their momentum variables, None where one has none.
+        rules: What applies to each.
+        iterations: The step, a variable, traced or not.
+        learning_rate: Learning rate of this step, a number, tensor or variable.
+        schedule: The schedule of ours that it comes from, if it does.
+        scalars: From a rule, a format and a learning rate to the scalars of this step.
+    """
+    rows = _fit_rows(variables, grads, momentums, rules)
+    numbers: dict[int, SixNumbers] = {}
     with double_precision(jnp):
-        if isinstance(driver, Scheduled) and rules:
-            learning_rate = value_at(driver.schedule, optimizer.iterations).value  # not yet rounded to Keras's float32
-        for key, rule in rules.items():
-            six = [Number(c).value for c in six_coefficients(optimizer._scalars(rule, "float64", learning_rate))]
+        # not yet rounded to Keras's float32
+        exact = value_at(schedule, iterations).value if schedule is not None and rows else learning_rate
+        for rule in {id(row.rule): row.rule for row in rows}.values():
+            six = [Number(c).value for c in six_coefficients(scalars(rule, "float64", exact))]
             fit = not leave_float32(c for c in six if isinstance(c, int | float))
-            found[key] = SixNumbers(jnp.stack([jnp.asarray(c, jnp.float64) for c in six]), fit)
-    return found
+            numbers[id(rule)] = SixNumbers(jnp.stack([jnp.asarray(c, jnp.float64) for c in six]), fit)
+    taken = [row for row in rows if row.param.dtype == "float64" or numbers[id(row.rule)].fit]
+    moved: dict[int, tuple[Any, Any]] = {}
+    for start in range(0, len(taken), TENSORS_PER_CALL):
+        moved |= _by_one_call(taken[start : start + TENSORS_PER_CALL], numbers, iterations, learning_rate)
+    return moved
 
 
-def _by_one_call(optimizer: SGD, rows: Sequence[Row], numbers: dict[int, SixNumbers], learning_rate: Any) -> None:
-    """Step variables by one call of the kernel."""
+def _fit_rows(
+    variables: Sequence[Any], grads: Sequence[Any], momentums: Sequence[Any], rules: Sequence[VariableRule]
+) -> list[Row]:
+    """Return the rows that the kernel can take; none unless a program is traced: an array as such never changes."""
+    if not is_registered():
+        return []
+    rows: list[Row] = []
+    for position, (variable, grad, momentum, rule) in enumerate(zip(variables, grads, momentums, rules, strict=True)):
+        param: Any = ops.convert_to_tensor(variable)
+        velocity: Any = None if momentum is None else ops.convert_to_tensor(momentum)
+        arrays: list[Any] = [array for array in (param, grad, velocity) if array is not None]
+        if (
+            not rule.counts_gradients
+            and any(isinstance(array, Tracer) for array in arrays)
+            and all(isinstance(array, jax.Array) and array.shape == param.shape for array in arrays)
+            and has_kernel(param, grad, velocity)
+        ):
+            rows.append(Row(param, grad, velocity, rule, position))
+    return rows
+
+
+def _by_one_call(
+    rows: Sequence[Row], numbers: dict[int, SixNumbers], iterations: Any, learning_rate: Any
+) -> dict[int, tuple[Any, Any]]:
+    """Return (param, velocity) by position, after one call of the kernel."""
     with_velocity = [row for row in rows if row.velocity is not None]
     rows = [*with_velocity, *(row for row in rows if row.velocity is None)]  # as the kernel's entry wants them
     rules = list({id(row.rule): row.rule for row in rows}.values())
@@ -119,7 +115,7 @@ def _by_one_call(optimizer: SGD, rows: Sequence[Row], numbers: dict[int, SixNumb
         given = zip(rows, params, grads, [*velocities, *[None] * (len(params) - len(velocities))], strict=True)
         scalars = {}  # those of the enclosing program are of no use within this one
         for wide in {computing_format(param.dtype) for param in params}:
-            scalars |= {(id(rule), wide): scalars_of(rule, optimizer.iterations, learning_rate, wide) for rule in rules}
+            scalars |= {(id(rule), wide): scalars_of(rule, iterations, learning_rate, wide) for rule in rules}
         moved = []
         for row, param, grad, velocity in given:
             wide = computing_format(param.dtype)
@@ -140,8 +136,5 @@ def _by_one_call(optimizer: SGD, rows: Sequence[Row], numbers: dict[int, SixNumb
         [row.velocity for row in with_velocity],
         plain,
     )
-    optimizer._held.has_stepped = True
-    for row, param in zip(rows, params, strict=True):
-        optimizer.assign(row.variable, param)
-    for row, velocity in zip(with_velocity, velocities, strict=True):
-        optimizer.assign(row.momentum, velocity)
+    velocities = [*velocities, *[None] * (len(rows) - len(velocities))]
+    return {row.position: both for row, both in zip(rows, zip(params, velocities, strict=True), strict=True)}

@@ -1,8 +1,4 @@
-"""Checks of an optimizer's saved variables, before any of them is written.
-
-What lives here: whether saved arrays fit, all that does not fit in one message, and loading while a step is traced.
-What does not: reading files, which is Keras's.
-"""
+"""Checks of an optimizer's saved variables, before any of them is written."""
 
 from __future__ import annotations
 
@@ -22,10 +18,6 @@ _LISTED = 5
 
 def check_fits(variables: Sequence[Any], arrays: Sequence[Any]) -> None:
     """Raise unless saved arrays fit an optimizer's variables one to one.
-
-    Args:
-        variables: The optimizer's variables.
-        arrays: What is to be written to them, in the same order.
 
     Raises:
         StateError: With every problem; nothing has been written.
@@ -66,9 +58,7 @@ def arrays_of(store: Mapping[str, Any]) -> list[np.ndarray[Any, Any]]:
 def was_never_built(arrays: Sequence[np.ndarray[Any, Any]], unbuilt_count: int) -> bool:
     """Return whether saved arrays are those of an optimizer that had not seen its variables, so took no step.
 
-    Args:
-        arrays: What was saved.
-        unbuilt_count: How many variables the optimizer has before it is built: the count, and lr if it is a number.
+    `unbuilt_count` is how many variables it then has: the count, and lr if it is a number.
     """
     return len(arrays) == unbuilt_count and int(arrays[0]) == 0
 

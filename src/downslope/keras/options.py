@@ -1,8 +1,4 @@
-"""From the arguments of `SGD` to settings: Keras's names and defaults, the core's checks.
-
-What lives here: which argument means what, and which exclude each other. What does not: the ranges of numbers
-(`Settings`), and the base class's own arguments, which it checks itself.
-"""
+"""From the arguments of `SGD` to settings: Keras's names and defaults, and which exclude each other."""
 
 from __future__ import annotations
 
@@ -11,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from downslope.core.errors import SettingsError, one_of
+from downslope.core.errors import SettingsError
 from downslope.core.schedules import Schedule
-from downslope.core.settings import Settings
+from downslope.core.settings import Settings, check_alone
 from downslope.keras.schedules import Scheduled
 
 DEFAULT_LR = 0.01
@@ -38,12 +34,6 @@ _UNSTATED_LR = 1.0
 def settings_and_lr(learning_rate: Any, lr: Any, settings: Any, values: dict[str, Any]) -> tuple[Settings, Any]:
     """Return checked settings, and the learning rate as the base class takes it.
 
-    Args:
-        learning_rate: Keras's name for the learning rate, or None.
-        lr: Ours for the same, or None.
-        settings: All hyperparameters at once, or None.
-        values: The other hyperparameters, by name.
-
     Returns:
         The settings, and a float, a schedule of Keras or a function.
 
@@ -51,12 +41,9 @@ def settings_and_lr(learning_rate: Any, lr: Any, settings: Any, values: dict[str
         SettingsError: If something is given twice, or a value is not allowed.
     """
     if settings is not None:
-        if not isinstance(settings, Settings):
-            raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
         given = [name for name, value in (("learning_rate", learning_rate), ("lr", lr)) if value is not None]
         given += [name for name, value in values.items() if value != DEFAULTS[name]]
-        if given:
-            raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+        check_alone(settings, given)
         return _in_keras(settings)
     if learning_rate is not None and lr is not None:
         raise SettingsError("`learning_rate` and `lr` are two names of one argument; pass one of them.")
@@ -86,9 +73,6 @@ def _in_keras(settings: Settings) -> tuple[Settings, Any]:
 
 def check_rate(value: Any) -> Any:
     """Return a learning rate that is to take the place of another, as the base class takes it.
-
-    Args:
-        value: A number, a schedule of ours or of Keras, or a function.
 
     Raises:
         SettingsError: If it is not allowed.

@@ -1,12 +1,7 @@
-"""The step of one variable: its scalars, in the basis in which Keras keeps velocities, and the rule on its tensors.
-
-What lives here: tensors in, tensors out, on any backend, and which way a backend goes. What does not: variables and
-their assignment (`sgd.py`), and any arithmetic; that is the core's.
-"""
+"""The step of one variable: its scalars, in the basis in which Keras keeps velocities, and the rule on its tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,33 +10,9 @@ from keras import ops
 
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules import Schedule
-from downslope.core.settings import scalars
 from downslope.keras.schedules import value_at
 from downslope.keras.traced_numbers import Number
 from downslope.keras.variables import VariableRule
-
-
-def step_all(
-    optimizer: Any, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any, one_by_one: Callable[..., None]
-) -> None:
-    """Step variables in the backend's own way: by the compiled kernel on torch and JAX, as far as it takes them.
-
-    Args:
-        optimizer: The optimizer, built.
-        grads: Gradients of the variables.
-        variables: Variables.
-        learning_rate: Learning rate of this step, a number, tensor or variable.
-        one_by_one: Steps each variable by `SGD.update_step`; called with gradients, variables and lr.
-    """
-    backend = keras.backend.backend()
-    if backend == "torch":
-        from downslope.keras import kernel_on_torch as own
-    elif backend == "jax":
-        from downslope.keras import kernel_on_jax as own
-    else:
-        one_by_one(grads, variables, learning_rate)
-        return
-    own.step_all(optimizer, grads, variables, learning_rate, one_by_one)
 
 
 def scalars_of(rule: VariableRule, step: Any, learning_rate: Any, dtype: str) -> StepScalars:
@@ -61,17 +32,11 @@ def scalars_of(rule: VariableRule, step: Any, learning_rate: Any, dtype: str) ->
     def present(value: Any) -> Number:
         return (value_at(value, step) if isinstance(value, Schedule) else Number(value)).cast(dtype)
 
-    s = scalars(
-        lr=present(own.lr) if rule.own_lr else Number(learning_rate).cast(dtype),  # type: ignore[arg-type]
-        momentum=present(own.momentum),  # type: ignore[arg-type]
-        weight_decay=present(own.weight_decay),  # type: ignore[arg-type]
-        dampening=Number(own.dampening),  # type: ignore[arg-type]
-        nesterov=own.nesterov,
-        decay=own.decay,
-        lr_in_velocity=own.lr_in_velocity,
-        maximize=own.maximize,
-        lr_initial=own.lr_initial,
-        lr_max=own.lr_max,
+    s = own.scalars_from(
+        lr=present(own.lr) if rule.own_lr else Number(learning_rate).cast(dtype),
+        momentum=present(own.momentum),
+        weight_decay=present(own.weight_decay),
+        dampening=Number(own.dampening),
     )
     numbers: dict[str, Any] = {
         "grad_scale": Number(s.grad_scale),

@@ -1,8 +1,4 @@
-"""Schedules in Keras: ours evaluated at a count that may be traced, and ours in the shape of Keras's.
-
-What lives here: the value of a schedule at a step, and `Scheduled`, by which every optimizer of Keras takes our
-schedules. What does not: any formula; those are the schedules' own (`core/schedules`).
-"""
+"""Schedules in Keras: ours evaluated at a count that may be traced, and ours in the shape of Keras's."""
 
 from __future__ import annotations
 
@@ -13,8 +9,8 @@ from keras import ops
 
 from downslope.core.errors import SettingsError
 from downslope.core.schedules import Schedule
+from downslope.core.tables import Source, decode_schedule, to_table
 from downslope.keras.traced_numbers import NAMESPACE, Number
-from downslope.recipe.load import Source, decode_schedule, to_table
 
 _KERAS = keras.optimizers.schedules
 
@@ -71,11 +67,7 @@ class Scheduled(_KERAS.LearningRateSchedule):
         self.schedule = schedule
 
     def __call__(self, step: Any) -> Any:
-        """Return the value at a step, as a tensor in `keras.config.floatx()`.
-
-        Args:
-            step: Step, 0-based: an integer or an integer tensor.
-        """
+        """Return the value at a step, as a tensor in `keras.config.floatx()`."""
         value = value_at(self.schedule, step)
         if value.is_known:
             return ops.convert_to_tensor(value.value, dtype=keras.config.floatx())
@@ -92,12 +84,7 @@ class Scheduled(_KERAS.LearningRateSchedule):
 
 
 def value_of_keras(schedule: Any, step: Any) -> Any:
-    """Return the value of a schedule of Keras at a step, its staircases counted in integers.
-
-    Args:
-        schedule: A `keras.optimizers.schedules.LearningRateSchedule`.
-        step: Step, 0-based, an integer tensor or variable.
-    """
+    """Return the value of a schedule of Keras at a step, its staircases counted in integers."""
     period = getattr(schedule, "decay_steps", None)
     if (
         type(schedule) in (_KERAS.ExponentialDecay, _KERAS.InverseTimeDecay)

@@ -1,13 +1,11 @@
 """`SGD`: the optimizer that a Keras user puts in the place of ``keras.optimizers.SGD``.
 
-What lives here: the arguments, the variables, the step of one variable, and what is saved; one text for every backend
-of Keras. What does not: the arithmetic (`core/rule.py`), which argument means what (`arguments.py`), groups and
-exclusions (`variables.py`), and checks of what is loaded (`loading.py`).
+One text for every backend of Keras; on torch and JAX, the compiled kernel steps what it can.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +15,13 @@ from keras import ops
 
 from downslope.core.errors import SettingsError, StateError
 from downslope.core.groups import Group
-from downslope.core.known_arguments import says_our_words
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
+from downslope.core.synonyms import says_our_words
 from downslope.keras.loading import arrays_of, check_fits, load_at_once, to_array, was_never_built
 from downslope.keras.options import DEFAULTS, check_rate, settings_and_lr
-from downslope.keras.rule_step import move, scalars_of, step_all
+from downslope.keras.rule_step import move, scalars_of
 from downslope.keras.schedules import Scheduled, value_of_keras
 from downslope.keras.traced_numbers import Number, computing_format
 from downslope.keras.variables import (
@@ -35,11 +33,9 @@ from downslope.keras.variables import (
     rules_of,
 )
 
-# What the optimizer knows besides its variables, and its hyperparameters as attributes.
-
 
 class Held:
-    """What the optimizer knows besides its variables.
+    """What the optimizer knows besides its variables, in one attribute: Keras tracks and wraps what it is given.
 
     Attributes:
         settings: Settings of all variables that no group matches.
@@ -288,11 +284,56 @@ class SGD(keras.optimizers.Optimizer):
         """Do nothing: weight decay is in the rule, and the base class would do it a second time."""
 
     def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
+        ways = {"torch": self._step_on_torch, "jax": self._step_on_jax}
         self._held.scalars.clear()
         try:
-            step_all(self, grads, trainable_variables, learning_rate, super()._backend_update_step)
+            ways.get(keras.backend.backend(), self._step_one_by_one)(grads, trainable_variables, learning_rate)
         finally:
             self._held.scalars.clear()  # tensors of this trace, which no other may use
+
+    def _step_on_torch(self, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any) -> None:
+        import torch
+        from keras.src.backend.common.stateless_scope import in_stateless_scope  # Keras does not export the question
+
+        from downslope.keras.kernel_on_torch import KernelPlan
+
+        held, rate = self._held, float(getattr(learning_rate, "value", learning_rate))
+        taken: frozenset[int] = frozenset()
+        with torch.no_grad():
+            if not in_stateless_scope():  # in which nothing may be written in place
+                if held.plan is None or not held.plan.is_current(variables):
+                    held.plan = KernelPlan(variables, *self._momentums_and_rules(variables))
+                taken = held.plan.step(grads, rate, self._scalars)
+                held.has_stepped |= bool(taken)
+            self._step_one_by_one(grads, variables, rate, taken)
+
+    def _step_on_jax(self, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any) -> None:
+        from downslope.keras.kernel_on_jax import step_by_kernel
+
+        momentums, rules = self._momentums_and_rules(variables)
+        schedule = self._learning_rate.schedule if isinstance(self._learning_rate, Scheduled) else None
+        moved = step_by_kernel(
+            variables, grads, momentums, rules, self.iterations, learning_rate, schedule, self._scalars
+        )
+        for position, (param, velocity) in moved.items():
+            self.assign(variables[position], param)
+            if velocity is not None:
+                self.assign(momentums[position], velocity)
+        self._held.has_stepped |= bool(moved)
+        self._step_one_by_one(grads, variables, learning_rate, moved)
+
+    def _step_one_by_one(
+        self, grads: Sequence[Any], variables: Sequence[Any], learning_rate: Any, but: Container[int] = ()
+    ) -> None:
+        """Step each variable by `update_step`, but for those at some positions."""
+        rest = [position for position in range(len(variables)) if position not in but]
+        if rest:
+            super()._backend_update_step([grads[i] for i in rest], [variables[i] for i in rest], learning_rate)
+
+    def _momentums_and_rules(self, variables: Sequence[Any]) -> tuple[list[Any], list[VariableRule]]:
+        indices = [self._get_variable_index(variable) for variable in variables]
+        momentums: Any = self.momentums
+        return [momentums[i] for i in indices], [self._held.rules[i] for i in indices]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable and its momentum.

@@ -1,12 +1,9 @@
 """`Number`: a number of one step that is known beforehand, or only when the compiled step runs.
 
-What lives here: the arithmetic in which settings and schedules meet tensors without dimensions, on any backend, and
-`NAMESPACE`, the functions that schedules call. What does not: any formula. The rule (`core/rule.py`), the ways of
-weight decay (`core/settings.py`) and the schedules are the core's own text; they run on these numbers.
-
-Backends disagree about what a Python float times an integer tensor is (TensorFlow refuses), and no backend leaves out
-a multiplication by 0 or 1. Here integers stay integers until a fraction is needed, and what is known to be 0 or 1
-costs nothing and cannot turn an infinite parameter into NaN.
+The core's own text, the rule, the ways of weight decay and the schedules, runs on these numbers. Backends disagree
+about what a Python float times an integer tensor is (TensorFlow refuses), and no backend leaves out a multiplication by
+0 or 1. Here integers stay integers until a fraction is needed, and what is known to be 0 or 1 costs nothing and cannot
+turn an infinite parameter into NaN.
 """
 
 from __future__ import annotations
@@ -158,10 +155,7 @@ def _is_whole(tensor: Any) -> bool:
 def _combined(operation: Callable[..., Any], *numbers: Any, fraction: bool = False) -> Number:
     """Return an operation on numbers, its tensors brought to one format first.
 
-    Args:
-        operation: What to do.
-        *numbers: Numbers of any kind.
-        fraction: Whether the result of integers is none, so that they become floats first.
+    `fraction` says that integers become floats first.
     """
     values = [Number(number).value for number in numbers]
     tensors = [value for value in values if not isinstance(value, int | float)]

@@ -1,8 +1,4 @@
-"""Which settings apply to which variable: groups by path, and what is excluded from weight decay.
-
-What lives here: variables' paths as names, and `Exclusion`. What does not: what a pattern means (`core/groups.py`), and
-the step (`sgd.py`).
-"""
+"""Which settings apply to which variable: groups by path, and what is excluded from weight decay."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from downslope.core.groups import Group, assign_groups
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
-from downslope.recipe.load import Source, decode, to_table
+from downslope.core.tables import Source, decode, to_table
 
 _BIAS_AND_NORM = frozenset({"bias", "beta", "gamma"})
 """Last names that Keras gives to biases and to the parameters of normalisation layers."""
@@ -71,12 +67,7 @@ class Exclusion:
                 ) from None
 
     def covers(self, key: Any, name: str) -> bool:
-        """Return whether a variable is excluded.
-
-        Args:
-            key: Its key.
-            name: Its name, as `names_of` gives it.
-        """
+        """Return whether a variable is excluded."""
         by_identity = key in self.keys if self.keys else any(map(partial(_ends_in, name=name), self.paths))
         return by_identity or any(_is_found(pattern, name) for pattern in self.patterns)
 
@@ -135,13 +126,6 @@ def rules_of(
     key_of: Callable[[Any], Any],
 ) -> tuple[VariableRule, ...]:
     """Return what applies to each variable.
-
-    Args:
-        variables: Trainable variables, in the optimizer's order.
-        settings: Settings of all that no group matches.
-        groups: Groups, whose patterns are matched against the names of `names_of`.
-        exclusion: What weight decay leaves alone, whatever the groups say.
-        key_of: Variable -> its key.
 
     Raises:
         GroupError: If a pattern matches nothing, or an excluded variable is not among these.

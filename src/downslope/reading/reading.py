@@ -93,7 +93,7 @@ def make_recipe(reading: Reading) -> Recipe:
         RecipeError: If the optimizer is not SGD, something essential is missing, or the values are not allowed or grow
             beyond all numbers before the training ends.
     """
-    from downslope.recipe.load import Source, decode
+    from downslope.core.tables import Source, decode
     from downslope.recipe.schema import Recipe
 
     recipe = decode(Recipe, nest(complete(reading)), Source("the reading"))

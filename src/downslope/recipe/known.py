@@ -5,8 +5,10 @@ They are the files of `recipes/` in a checkout, which the package holds as `down
 
 from __future__ import annotations
 
+import os
 import re
 from importlib import resources
+from pathlib import Path
 
 DEFAULT = "digits"
 """What `downslope train` trains when it is given no recipe."""
@@ -18,6 +20,28 @@ def known_recipes() -> list[str]:
     """Return the names of the recipes, in order."""
     names = (path.name for path in resources.files("downslope.recipe").joinpath("library").iterdir())
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+
+
+def known_text(name: str) -> str:
+    """Return the TOML of one of `known_recipes()`."""
+    return resources.files("downslope.recipe").joinpath("library", f"{name}.toml").read_text(encoding="utf-8")
+
+
+def comes_with_package(given: str | os.PathLike[str] | None) -> str | None:
+    """Return the name of the recipe that is meant, or None where a file is; a file of that name comes first.
+
+    Args:
+        given: As in `downslope.load_recipe`.
+    """
+    if given is None:
+        return DEFAULT
+    written = os.fspath(given)
+    is_path = any(mark in written for mark in (os.sep, "."))
+    if "\0" in written or len(written) > 200:
+        return None
+    found = Path(written)
+    there = found.exists() if is_path else found.is_file()  # a folder `digits` beside does not hide the recipe's name
+    return None if there else known_name(written)
 
 
 def known_name(given: str) -> str | None:
@@ -32,12 +56,3 @@ def known_name(given: str) -> str | None:
     """
     found = _GIVEN.fullmatch(given)
     return found[1] if found is not None and found[1] in known_recipes() else None
-
-
-def known_text(name: str) -> str:
-    """Return the TOML of a recipe.
-
-    Args:
-        name: One of `known_recipes()`.
-    """
-    return resources.files("downslope.recipe").joinpath("library", f"{name}.toml").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Overrides: ``--sgd.lr 0.05`` on the command line, in the grammar of the file.
+"""Overrides: ``--sgd.lr 0.05`` on the command line, in the grammar of the file, and the paths that there are.
 
-What lives here: parsing the value of an override and laying it over a table. What does not: checking the result,
-which is `decode.py`'s, so that a wrong value gets the same message whether it came from the file or the command line.
+The result is checked as the file's table is (`core/tables.py`), so that a wrong value gets the same message wherever it
+came from.
 """
 
 from __future__ import annotations
@@ -17,46 +17,8 @@ from typing import Any, cast, get_args, get_type_hints
 
 from downslope.core.errors import RecipeError
 from downslope.core.schedules import Schedule
+from downslope.core.tables import expand_names
 from downslope.recipe.schema import Recipe, Train
-
-# Every dotted path of a recipe, such as ``sgd.lr`` or ``train.early_stop.patience``, read off the tables themselves.
-
-
-@lru_cache
-def recipe_paths() -> tuple[str, ...]:
-    """Return the dotted paths of all keys that a recipe may have, tables left out, in the recipe's order.
-
-    Example:
-        >>> [path for path in recipe_paths() if path.startswith("checkpoint.")]
-        ['checkpoint.every_steps', 'checkpoint.every_seconds', 'checkpoint.keep']
-    """
-    return tuple(_paths(Recipe, ()))
-
-
-def top_level_keys() -> tuple[str, ...]:
-    """Return the keys that stand at the top of a recipe: ``seed``, ``title`` and the names of the tables."""
-    return tuple(field.name for field in fields(Recipe))
-
-
-def _paths(table: type[Any], path: tuple[str, ...]) -> list[str]:
-    found: list[str] = []
-    for name, hint in get_type_hints(table).items():
-        if name not in {field.name for field in fields(table)}:
-            continue
-        inside = (*path, name)
-        tables = [
-            kind
-            for kind in (hint, *get_args(hint))
-            if is_dataclass(kind) and isinstance(kind, type) and kind is not Schedule
-        ]
-        if tables and hint == tuple[tables[0], ...]:
-            found.append(".".join(inside))  # a list of tables is set as a whole, or by an index that is not known here
-        elif tables:
-            found += _paths(tables[0], inside)
-        else:
-            found.append(".".join(inside))
-    return found
-
 
 Override = tuple[str, str]
 """A dotted path and a TOML value as text, e.g. ("sgd.lr", "0.05")."""
@@ -71,10 +33,6 @@ def parse_value(path: str, text: str) -> Any:
 
     A bare word such as ``decoupled``, and a path such as ``../houses.csv``, is taken as a string, so that a shell needs
     no nested quotes.
-
-    Args:
-        path: Dotted path, for the message.
-        text: A TOML value.
 
     Raises:
         RecipeError: If the text is neither a TOML value nor a bare word.
@@ -108,10 +66,7 @@ def check_integers(value: Any, place: Callable[[tuple[str, ...]], str], key: str
 
     One in hexadecimal, octal or binary digits may be, and then no message could show it.
 
-    Args:
-        value: What TOML was decoded to.
-        place: From the path within `value` to what a message calls the place.
-        key: What it calls `value` itself.
+    `place` gives the words of a message for a path within `value`, `key` names `value` itself.
     """
     left: list[tuple[tuple[str, ...], str, Any]] = [((), key, value)]
     while left:
@@ -139,7 +94,7 @@ def apply_overrides(table: dict[str, Any], overrides: Iterable[Override]) -> dic
         RecipeError: If a value is no TOML, a path leads through something that is no table, or two overrides exclude
             each other.
     """
-    result = expand_names(copy.deepcopy(table))
+    result = expand_names(Recipe, copy.deepcopy(table))
     earlier: list[str] = []
     for path, text in overrides:
         if not _PATH.fullmatch(path):
@@ -148,22 +103,9 @@ def apply_overrides(table: dict[str, Any], overrides: Iterable[Override]) -> dic
             )
         _check_pair(path, earlier)
         _set(result, path, parse_value(path, text))
-        result = expand_names(result)
+        result = expand_names(Recipe, result)
         earlier.append(path)
     return result
-
-
-def expand_names(table: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe's table with ``model = "pkg:function"`` written out as the table ``[model]`` with that name.
-
-    Example:
-        >>> expand_names({"model": "my_task:build", "seed": 1})
-        {'model': {'name': 'my_task:build'}, 'seed': 1}
-    """
-    return {
-        key: {"name": value} if key in Recipe.NAMED and isinstance(value, str) else value
-        for key, value in table.items()
-    }
 
 
 def _check_pair(path: str, earlier: list[str]) -> None:
@@ -225,3 +167,42 @@ def _index(items: list[Any], path: str, walked: list[str], part: str) -> int:
             f"{len(items) - 1} after it, not {part!r}."
         )
     return int(part)
+
+
+# Every path that there is, read off the tables themselves
+
+
+@lru_cache
+def recipe_paths() -> tuple[str, ...]:
+    """Return the dotted paths of all keys that a recipe may have, tables left out, in the recipe's order.
+
+    Example:
+        >>> [path for path in recipe_paths() if path.startswith("checkpoint.")]
+        ['checkpoint.every_steps', 'checkpoint.every_seconds', 'checkpoint.keep']
+    """
+    return tuple(_paths(Recipe, ()))
+
+
+def top_level_keys() -> tuple[str, ...]:
+    """Return the keys that stand at the top of a recipe: ``seed``, ``title`` and the names of the tables."""
+    return tuple(field.name for field in fields(Recipe))
+
+
+def _paths(table: type[Any], path: tuple[str, ...]) -> list[str]:
+    found: list[str] = []
+    for name, hint in get_type_hints(table).items():
+        if name not in {field.name for field in fields(table)}:
+            continue
+        inside = (*path, name)
+        tables = [
+            kind
+            for kind in (hint, *get_args(hint))
+            if is_dataclass(kind) and isinstance(kind, type) and kind is not Schedule
+        ]
+        if tables and hint == tuple[tables[0], ...]:
+            found.append(".".join(inside))  # a list of tables is set as a whole, or by an index that is not known here
+        elif tables:
+            found += _paths(tables[0], inside)
+        else:
+            found.append(".".join(inside))
+    return found

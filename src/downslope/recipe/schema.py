@@ -1,14 +1,13 @@
 """The recipe: everything that decides a training run, as frozen tables.
 
-What lives here: the tables, their defaults and the checks between their fields. What does not: how TOML becomes a
-recipe (`decode.py`), how a recipe becomes TOML (`encode.py`), what overrides mean (`overrides.py`). A new option of
-training is one field here; its dotted path (``train.clip_norm``) is its name everywhere.
+A new option of training is one field here; its dotted path (``train.clip_norm``) is its name everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from downslope.core.errors import RecipeError
@@ -280,11 +279,7 @@ class Train:
                 )
 
     def in_steps(self, steps_per_epoch: int) -> Train:
-        """Return the same with every schedule in steps.
-
-        Args:
-            steps_per_epoch: Optimizer steps in one epoch, >= 1.
-        """
+        """Return the same with every schedule in steps."""
         if not isinstance(self.teacher_forcing, Schedule):
             return self
         return replace(self, teacher_forcing=self.teacher_forcing.in_steps(steps_per_epoch))
@@ -360,6 +355,11 @@ class Recipe:
     """
 
     NAMED: ClassVar[tuple[str, ...]] = ("data", "model")
+    LEAST: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+        {"sgd": ("[sgd]", "lr = 0.1", "momentum = 0.9"), "train": ("[train]", "epochs = 20")}
+    )
+    """The least that a recipe must say, as lines to add."""
+
     title: str = ""
     source: str = ""
     seed: int = 0
@@ -394,11 +394,7 @@ class Recipe:
             )
 
     def in_steps(self, steps_per_epoch: int) -> Recipe:
-        """Return the same recipe with every schedule in steps.
-
-        Args:
-            steps_per_epoch: Optimizer steps in one epoch, >= 1.
-        """
+        """Return the same recipe with every schedule in steps."""
         return replace(
             self,
             sgd=self.sgd.in_steps(steps_per_epoch),
@@ -411,3 +407,34 @@ def _at_least(name: str, value: float, low: float) -> None:
     if not low <= value < float("inf"):
         finite = " and finite" if isinstance(value, float) else ""
         raise RecipeError(f"`{name}` must be >= {low}{finite}; got {value!r}.")
+
+
+# Defaults that have changed
+
+_SCALED = "standardize_target"
+"""Of a table whose target is a number: it was false, and is true with `train.loss = "mse"`."""
+
+
+def settle(recipe: Recipe, begun: Mapping[str, Any] | None = None) -> Recipe:
+    r"""Return a recipe with the options stated whose default has changed.
+
+    Args:
+        recipe: The recipe.
+        begun: The recipe that the run began with, as a table, if it has begun.
+
+    Example:
+        >>> from downslope.recipe.load import parse_recipe
+        >>> text = '[data]\nname = "table"\n[sgd]\nlr = 0.1\n[train]\nepochs = 1\nloss = "mse"\n'
+        >>> new, old = settle(parse_recipe(text)), settle(parse_recipe(text), {"data": {"name": "table"}})
+        >>> new.data.options["standardize_target"], old.data.options["standardize_target"]
+        (True, False)
+    """
+    data = recipe.data
+    if data.name != "table" or recipe.train.loss != "mse" or _SCALED in data.options:
+        return recipe
+    if begun is None:
+        value: Any = True
+    else:
+        table = begun.get("data", {})
+        value = table.get("options", {}).get(_SCALED, False) if isinstance(table, Mapping) else False
+    return replace(recipe, data=replace(data, options={**data.options, _SCALED: value}))

@@ -21,7 +21,7 @@ from downslope.core.errors import DownslopeError, SettingsError, StateError
 from downslope.core.parameter_names import without_wrappers
 from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
-from downslope.recipe.load import Source, decode_schedule, to_table
+from downslope.core.tables import Source, decode_schedule, to_table
 from downslope.torch import groups as keys
 from downslope.torch.step import VELOCITY
 from downslope.torch.update import COMPENSATION, rounding_of

@@ -15,16 +15,16 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from downslope.converting.archives import check_sums, open_archive
+from downslope.converting.formats import check_sums, open_archive
 from downslope.converting.snapshot import Snapshot, damaged
-from downslope.converting.state_names import choose, refusal, torch_optimizer
+from downslope.converting.which_optimizer import choose, refusal, torch_optimizer
 from downslope.core.bounds import check_memory, check_unpacked
 from downslope.core.errors import DownslopeError, MissingDependencyError, SettingsError, StateError, one_of
 from downslope.core.files import open_regular
 from downslope.core.parameter_names import without_wrappers
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
-from downslope.recipe.load import Source, decode_schedule
+from downslope.core.tables import Source, decode_schedule
 from downslope.systems.from_system import settings_from_convention
 from downslope.systems.table import find_convention
 from downslope.torch import groups as keys

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
-from downslope.recipe.load import Source, decode
+from downslope.core.tables import Source, decode
 from downslope.recipe.schema import Recipe
 
 # Options of a data set or model, read from the recipe's `options` table as strictly as the recipe itself.

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, ClassVar
 
-from downslope.core.checks import as_float, check_flag, short_repr
+from downslope.core.checks import (
+    Unit,
+    as_float,
+    check_factor,
+    check_flag,
+    check_increasing,
+    check_length,
+    check_unit,
+    short_repr,
+)
 from downslope.core.errors import SettingsError
 from downslope.core.exact import between, exact
 from downslope.core.schedules.pieces import Piece, as_length, level, ramp_pieces
-from downslope.core.schedules.schedule import Schedule, Unit, check_length, check_unit, kept, set_field, whole_periods
+from downslope.core.schedules.schedule import Schedule, kept, set_field, whole_periods
 
 __all__ = ["Constant", "Cosine", "Exponential", "Inverse", "Linear", "MultiStep", "Polynomial"]
 
@@ -85,7 +93,7 @@ class Exponential(Schedule):
     def __post_init__(self) -> None:
         """Check the fields."""
         set_field(self, "initial", as_float("initial", self.initial))
-        set_field(self, "rate", _factor("rate", self.rate))
+        set_field(self, "rate", check_factor("rate", self.rate))
         set_field(self, "every", check_length("every", self.every))
         check_unit(self.unit)
         check_flag("staircase", self.staircase)
@@ -172,7 +180,7 @@ class MultiStep(Schedule):
     def __post_init__(self) -> None:
         """Check the fields."""
         set_field(self, "initial", as_float("initial", self.initial))
-        set_field(self, "factor", _factor("factor", self.factor))
+        set_field(self, "factor", check_factor("factor", self.factor))
         set_field(self, "milestones", check_increasing("milestones", self.milestones))
         check_unit(self.unit)
 
@@ -276,7 +284,7 @@ class Polynomial(Schedule):
     def __post_init__(self) -> None:
         """Check the fields."""
         _check_ramp(self)
-        set_field(self, "power", _factor("power", self.power))
+        set_field(self, "power", check_factor("power", self.power))
 
     @property
     def reference(self) -> float:
@@ -364,7 +372,7 @@ class Inverse(Schedule):
         """Check the fields."""
         set_field(self, "initial", as_float("initial", self.initial))
         set_field(self, "gamma", float(check_length("gamma", self.gamma, zero=True)))
-        set_field(self, "power", _factor("power", self.power))
+        set_field(self, "power", check_factor("power", self.power))
         check_unit(self.unit)
 
     @property
@@ -418,27 +426,6 @@ def ramp(step: Any, xp: Any, duration: float, first: float, last: float, shape: 
     low, high = between(first, last)
     value = first * left + last * (1.0 - left)  # exactly `first` at step 0, unlike last + (first - last) * left
     return xp.where(step >= duration, last, xp.minimum(xp.maximum(value, low), high))
-
-
-def check_increasing(name: str, times: Any) -> tuple[float, ...]:
-    """Return increasing times above 0 as a tuple.
-
-    Raises:
-        SettingsError: If there are none, one is not above 0, or they do not increase.
-    """
-    if isinstance(times, str) or not hasattr(times, "__iter__"):
-        raise SettingsError(f"`{name}` must be a list of times; got {times!r}.")
-    checked = tuple(check_length(name, time) for time in times)
-    if not checked or any(later <= earlier for earlier, later in pairwise(checked)):
-        raise SettingsError(f"`{name}` must be increasing times such as [30, 60, 80]; got {list(times)!r}.")
-    return checked
-
-
-def _factor(name: str, value: Any) -> float:
-    number = as_float(name, value)
-    if number <= 0:
-        raise SettingsError(f"`{name}` must be above 0; got {value!r}.")
-    return number
 
 
 def _check_ramp(schedule: Linear | Polynomial | Cosine) -> None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
-from downslope.core.checks import as_float, check_flag
+from downslope.core.checks import Unit, as_float, check_flag, check_increasing, check_length, check_unit
 from downslope.core.errors import SettingsError, one_of
 from downslope.core.exact import exact, plain
-from downslope.core.schedules.basic import Constant, check_increasing, ramp
+from downslope.core.schedules.basic import Constant, ramp
 from downslope.core.schedules.pieces import Piece, level, line, moved, ramp_pieces
-from downslope.core.schedules.schedule import PYTHON, Schedule, Unit, check_length, check_unit, kept, set_field
+from downslope.core.schedules.schedule import PYTHON, Schedule, kept, set_field
 
 __all__ = ["OneCycle", "Sequence", "Warmup", "WarmupStableDecay"]
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any, ClassVar, Literal, Self, cast, get_args
+from typing import Any, ClassVar, Self, cast, overload
 
-from downslope.core.checks import as_float, check_step, is_integer, short_repr
-from downslope.core.errors import SettingsError, one_of
+from downslope.core.checks import check_step, is_integer, short_repr
+from downslope.core.errors import SettingsError
 from downslope.core.exact import exact, plain
 from downslope.core.schedules.pieces import Piece
 from downslope.core.schedules.traced import value_where_traced
 
-Unit = Literal["step", "epoch"]
-UNITS: tuple[str, ...] = get_args(Unit)
+set_field = object.__setattr__
+"""Sets a field of a frozen schedule from its own ``__post_init__``."""
 
 
 # The same formula serves Python ints, NumPy arrays and, where a front door passes its own namespace, traced arrays.
@@ -51,6 +51,11 @@ class Schedule(ABC):
 
     _lengths: ClassVar[tuple[str, ...]] = ()
     """The fields that hold lengths of time, in the schedule's `unit`."""
+
+    @overload
+    def __call__(self, step: int, *, steps_per_epoch: int | None = None) -> float: ...
+    @overload
+    def __call__(self, step: Any, *, steps_per_epoch: int | None = None, xp: Any = None) -> Any: ...
 
     def __call__(self, step: Any, *, steps_per_epoch: int | None = None, xp: Any = None) -> Any:
         """Return the value at a step.
@@ -195,34 +200,6 @@ def constant_value(number_or_schedule: float | Schedule) -> float | None:
         return number_or_schedule
     low, high = number_or_schedule.extremes()
     return low if low == high else None
-
-
-def check_unit(unit: Any) -> None:
-    """Raise `SettingsError` unless `unit` is "step" or "epoch"."""
-    if unit not in UNITS:
-        raise SettingsError(f"`unit` must be {one_of(UNITS)}; got {unit!r}.")
-
-
-def check_length(name: str, value: Any, *, zero: bool = False) -> float | int:
-    """Return a length of time as an int or a float.
-
-    Args:
-        name: What to call it in the message.
-        value: Any real number; fractions of an epoch or step are allowed.
-        zero: Whether 0 is allowed.
-
-    Raises:
-        SettingsError: If it is no number, not finite, negative, or 0 where that is not allowed.
-    """
-    number = as_float(name, value)
-    if number < 0 or (number == 0 and not zero):
-        raise SettingsError(f"`{name}` must be {'>=' if zero else 'above'} 0; got {value!r}.")
-    return int(number) if number.is_integer() else number
-
-
-def set_field(schedule: Schedule, name: str, value: Any) -> None:
-    """Set a field of a frozen schedule from its own ``__post_init__``."""
-    object.__setattr__(schedule, name, value)
 
 
 def whole_periods(step: Any, period: float | int) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
-from downslope.recipe.data_instead import options_for_folder, options_for_table
+from downslope.recipe.given import options_for_folder, options_for_table
 from downslope.training.data.dataset import PARTS, Dataset
 from downslope.training.user_code import is_import_path
 

@@ -264,7 +264,7 @@ def read_inputs_kept(folder: Path) -> KeptInputs | None:
 
 def plain_options(options: Any) -> dict[str, Any]:
     """Return the options of a data set as plain values, every default written out; what is off is left out."""
-    from downslope.recipe.load import to_table
+    from downslope.core.tables import to_table
 
     return to_table(options)
 

@@ -30,7 +30,7 @@ import torch
 from downslope.core.errors import CheckpointError
 from downslope.core.files import open_regular, read_regular
 from downslope.core.shown import shown
-from downslope.recipe.load import to_table
+from downslope.core.tables import to_table
 from downslope.recipe.schema import Recipe
 from downslope.training.folder import durable
 from downslope.training.folder.log import NAME as LOG_NAME

@@ -14,10 +14,9 @@ from msgspec import Meta, Struct
 from downslope.core.errors import CheckpointError, RecipeError
 from downslope.core.files import read_text
 from downslope.core.strict_json import decode_json
-from downslope.recipe.earlier_defaults import settle
 from downslope.recipe.load import parse_recipe
 from downslope.recipe.overrides import Override
-from downslope.recipe.schema import Recipe
+from downslope.recipe.schema import Recipe, settle
 from downslope.training.folder import durable
 
 RECIPE = "recipe.toml"

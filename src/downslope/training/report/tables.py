@@ -15,7 +15,7 @@ from typing import Any, cast
 from downslope.core.errors import CheckpointError
 from downslope.core.number_text import number_text
 from downslope.core.schedules import Schedule
-from downslope.recipe.load import to_table
+from downslope.core.tables import to_table
 from downslope.training.folder.checkpoint import read_manifest
 from downslope.training.report.data import RunData
 from downslope.training.report.events import wall_time

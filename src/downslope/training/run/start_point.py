@@ -17,9 +17,8 @@ from typing import Any
 from downslope.core.errors import CheckpointError, RecipeError
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
-from downslope.recipe.earlier_defaults import settle
-from downslope.recipe.load import to_table
-from downslope.recipe.schema import Recipe
+from downslope.core.tables import to_table
+from downslope.recipe.schema import Recipe, settle
 from downslope.training.folder.checkpoint import (
     FOLDER,
     Checkpoint,

@@ -19,7 +19,7 @@ from downslope.core.exact import exact
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
-from downslope.recipe.load import to_table
+from downslope.core.tables import to_table
 from downslope.recipe.schema import Recipe
 from downslope.training.data import Dataset, load_data
 from downslope.training.models import build_model

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from downslope.core.errors import CheckpointError, DivergenceError, DownslopeError, NonFiniteGradientError
-from downslope.recipe.earlier_defaults import settle
-from downslope.recipe.schema import Recipe
+from downslope.recipe.schema import Recipe, settle
 from downslope.training.data import Dataset
 from downslope.training.data.kept import encode_inputs, keep_inputs
 from downslope.training.folder import durable, run_folder

@@ -19,7 +19,8 @@ from msgspec import Meta, Struct
 
 from downslope.core.errors import DownslopeError
 from downslope.core.strict_json import decode_json
-from downslope.recipe.load import to_table, to_toml
+from downslope.core.tables import to_table
+from downslope.recipe.load import to_toml
 from downslope.recipe.schema import Recipe
 from downslope.training.folder import durable, run_folder
 from downslope.training.folder.log import read_rows

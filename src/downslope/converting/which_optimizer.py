@@ -1,7 +1,7 @@
-"""Whose state it is where it is not SGD's: told by the words that other optimizers use.
+"""Which optimizer a file's state is of: the one to take of several, and other optimizers, told by the words they use.
 
 A velocity is a sum of gradients. What Adam and its like keep are averages of gradients and of their squares, from which
-no velocity can be made; so the file is refused, by the name of its optimizer.
+no velocity can be made; so their files are refused, by the name of the optimizer.
 """
 
 from __future__ import annotations
@@ -10,43 +10,6 @@ from collections.abc import Iterable, Sequence
 
 from downslope.core.errors import StateError
 from downslope.core.shown import shown
-
-# Choosing one optimizer of those that a file holds.
-
-
-def choose(found: Sequence[str], chosen: str | None, what: object, needed: str) -> int:
-    """Return the place of the optimizer to take.
-
-    Args:
-        found: Where each one is in the file, such as "optimizer_states.0"; at least one.
-        chosen: Its number in that order, or where it is; None where there is only one.
-        what: The file, for messages.
-        needed: What there must be one of, for the message: "one optimizer's state_dict".
-
-    Raises:
-        StateError: If there are several and none was chosen, or the choice is none of them. The message lists them.
-
-    Example:
-        >>> choose(["first", "second"], "1", "run.pt", "one optimizer's state_dict")
-        1
-    """
-    if chosen is None and len(found) == 1:
-        return 0
-    if chosen in found:
-        return found.index(chosen)
-    is_number = chosen is not None and chosen.isascii() and chosen.isdecimal() and len(chosen) < 9
-    if chosen is not None and is_number and int(chosen) < len(found):
-        return int(chosen)
-    listed = "".join(f"\n  - {shown(name)}" for name in found)
-    if chosen is None:
-        raise StateError(
-            f"{shown(what)}: must hold {needed}; got {len(found)}:{listed}\n"
-            "Choose one with --optimizer: its number in this list, from 0, or what stands there."
-        )
-    raise StateError(
-        f"{shown(what)}: has no optimizer {shown(chosen)!r}; give a number from 0, or what is listed:{listed}"
-    )
-
 
 _TORCH_STATE = (
     ({"exp_avg", "exp_inf"}, "Adamax"),
@@ -93,12 +56,42 @@ KERAS_NAMES = frozenset(
 """What Keras calls its other optimizers in files, by themselves."""
 
 
-def torch_optimizer(state_keys: Iterable[str], group_keys: Iterable[str]) -> str:
-    """Return the name of the optimizer that a state_dict is of, by its words, or "" if that may be SGD.
+def choose(found: Sequence[str], chosen: str | None, what: object, needed: str) -> int:
+    """Return the place of the optimizer to take.
 
     Args:
-        state_keys: Of what it keeps for the parameters.
-        group_keys: Of its param_groups.
+        found: Where each one is in the file, such as "optimizer_states.0"; at least one.
+        chosen: Its number in that order, or where it is; None where there is only one.
+        what: The file, for messages.
+        needed: What there must be one of, for the message: "one optimizer's state_dict".
+
+    Raises:
+        StateError: If there are several and none was chosen, or the choice is none of them. The message lists them.
+
+    Example:
+        >>> choose(["first", "second"], "1", "run.pt", "one optimizer's state_dict")
+        1
+    """
+    if chosen is None and len(found) == 1:
+        return 0
+    if chosen in found:
+        return found.index(chosen)
+    is_number = chosen is not None and chosen.isascii() and chosen.isdecimal() and len(chosen) < 9
+    if chosen is not None and is_number and int(chosen) < len(found):
+        return int(chosen)
+    listed = "".join(f"\n  - {shown(name)}" for name in found)
+    if chosen is None:
+        raise StateError(
+            f"{shown(what)}: must hold {needed}; got {len(found)}:{listed}\n"
+            "Choose one with --optimizer: its number in this list, from 0, or what stands there."
+        )
+    raise StateError(
+        f"{shown(what)}: has no optimizer {shown(chosen)!r}; give a number from 0, or what is listed:{listed}"
+    )
+
+
+def torch_optimizer(state_keys: Iterable[str], group_keys: Iterable[str]) -> str:
+    """Return the name of the optimizer that a state_dict is of, by its words, or "" if that may be SGD.
 
     Example:
         >>> torch_optimizer({"step", "exp_avg", "exp_avg_sq"}, {"params", "lr", "betas"})
@@ -110,21 +103,14 @@ def torch_optimizer(state_keys: Iterable[str], group_keys: Iterable[str]) -> str
 
 
 def optax_optimizer(keys: Iterable[str]) -> str:
-    """Return the same of a state of optax.
-
-    Args:
-        keys: The names of all tables in it.
-    """
+    """Return the same of a state of optax."""
     return _first(_OPTAX_STATE, keys)
 
 
 def refusal(path: object, name: str, words: Iterable[str]) -> str:
     """Return the message for another optimizer's state.
 
-    Args:
-        path: Where it is from.
-        name: Of the optimizer.
-        words: Those of the state, to show by what it was told.
+    `words` are those of the state by which it was told.
     """
     kept = ", ".join(sorted(words))
     return (

@@ -1,7 +1,7 @@
-"""Zip archives that somebody else wrote: `.keras` files and PyTorch's, opened and unpacked within bounds.
+"""Files that somebody else wrote: of which format they are, and zip archives among them, unpacked within bounds.
 
-The sizes of all members are added up before one is unpacked, and no member gives more than it declares. Two members of
-one name are refused: which of them is meant would depend on who reads.
+`.keras` files and PyTorch's are zip archives. The sizes of all members are added up before one is unpacked, and no
+member gives more than it declares. Two members of one name are refused: which is meant would depend on who reads.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ from downslope.core.errors import StateError
 from downslope.core.files import open_regular
 from downslope.core.shown import shown
 
+Format = Literal["torch", "keras", "hdf5", "safetensors", "msgpack"]
+
+_PROMISES = (".safetensors", ".msgpack", ".keras", ".h5", ".hdf5")
+_READ = "PyTorch's, safetensors, flax's msgpack, and Keras's .keras and .weights.h5"
+_LONGEST_HEADER = 100_000_000
+"""The limit of the safetensors format itself, in bytes."""
 BROKEN = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError),
     *(ValueError, LookupError, OverflowError, NotImplementedError, RuntimeError, TypeError),
@@ -28,80 +34,10 @@ BROKEN = (
 """What the standard library raises for archives that are damaged, encrypted or packed in an unknown way."""
 
 
-def open_archive(file: BinaryIO, path: Path) -> zipfile.ZipFile:
-    """Return an archive whose members are what they declare, in sum within bounds.
-
-    Args:
-        file: The opened file.
-        path: Its name, for messages.
-
-    Raises:
-        StateError: If it is damaged, declares too much, or has two members of one name.
-    """
-    try:
-        archive = zipfile.ZipFile(file)
-    except BROKEN as error:
-        raise damaged(path, error) from None
-    members = archive.infolist()
-    twice = [name for name, count in Counter(member.filename for member in members).items() if count > 1]
-    if twice:
-        raise damaged(path, f"it has two members called {twice[0]!r}")
-    check_unpacked(path, sum(member.file_size for member in members), os.fstat(file.fileno()).st_size, StateError)
-    return archive
-
-
-def check_sums(archive: zipfile.ZipFile, path: Path) -> None:
-    """Raise `StateError` if the checksum of a member does not fit."""
-    try:
-        broken = archive.testzip()
-    except BROKEN as error:
-        raise damaged(path, error) from None
-    if broken is not None:
-        raise damaged(path, f"the checksum of {broken} does not fit")
-
-
-def read_member(archive: zipfile.ZipFile, name: str, path: Path, limit: int | None = None) -> bytes:
-    """Return the content of a member.
-
-    Args:
-        archive: From `open_archive`.
-        name: Of the member.
-        path: Of the archive, for messages.
-        limit: The most bytes it may have, where that is less than the archive may.
-
-    Raises:
-        StateError: If there is none, it is damaged, or larger than it declares or may be.
-    """
-    try:
-        declared = archive.getinfo(name).file_size
-        if limit is not None and declared > limit:
-            raise damaged(path, f"{name} declares {declared:,} bytes, and at most {limit:,} are read")
-        with archive.open(name) as member:
-            data = member.read(declared + 1)
-    except StateError:
-        raise
-    except BROKEN as error:
-        raise damaged(path, error) from None
-    if len(data) != declared:
-        raise damaged(path, f"{name} declares {declared:,} bytes and has others")
-    return data
-
-
-# Which format a file of state has, told from its first bytes and, in a zip archive, from the names in it.
-
-Format = Literal["torch", "keras", "hdf5", "safetensors", "msgpack"]
-
-_PROMISES = (".safetensors", ".msgpack", ".keras", ".h5", ".hdf5")
-_READ = "PyTorch's, safetensors, flax's msgpack, and Keras's .keras and .weights.h5"
-_LONGEST_HEADER = 100_000_000
-"""The limit of the safetensors format itself, in bytes."""
-
-
 def format_of(path: Path) -> Format:
     """Return the format of a file: "torch" (a zip archive or pickle), "keras", "hdf5", "safetensors" or "msgpack".
 
-    Args:
-        path: The file; its name does not count.
+    The file's name does not count.
 
     Raises:
         StateError: If it is no regular file, damaged, or of none of these formats.
@@ -119,6 +55,8 @@ def format_of(path: Path) -> Format:
         raise StateError(f"{shown(path)}: there is no such file.") from None
     except OSError as error:
         raise StateError(f"{shown(path)}: cannot be read: {error.strerror or error}.") from None
+    # What is in a file decides, since names such as .bin or .state say little. But a name that promises a format in
+    # which nothing can be a program was not given by somebody who meant a pickle to be opened, however carefully.
     if found == "torch" and path.name.endswith(_PROMISES):
         raise damaged(path, "it is a pickle, as PyTorch writes them. If you trust it, call it .pt")
     return found
@@ -152,3 +90,52 @@ def _by_first_bytes(path: Path, head: bytes, size: int) -> Format:
     if head and (head[0] & 0xE0 == 0x80 or head[0] in {0xDC, 0xDD, 0xDE, 0xDF}):  # a table or a list
         return "msgpack"
     raise damaged(path, f"its content is none that is read here: {_READ}" if size else "it is empty")
+
+
+def open_archive(file: BinaryIO, path: Path) -> zipfile.ZipFile:
+    """Return an archive whose members are what they declare, in sum within bounds.
+
+    Raises:
+        StateError: If it is damaged, declares too much, or has two members of one name.
+    """
+    try:
+        archive = zipfile.ZipFile(file)
+    except BROKEN as error:
+        raise damaged(path, error) from None
+    members = archive.infolist()
+    twice = [name for name, count in Counter(member.filename for member in members).items() if count > 1]
+    if twice:
+        raise damaged(path, f"it has two members called {twice[0]!r}")
+    check_unpacked(path, sum(member.file_size for member in members), os.fstat(file.fileno()).st_size, StateError)
+    return archive
+
+
+def check_sums(archive: zipfile.ZipFile, path: Path) -> None:
+    """Raise `StateError` if the checksum of a member does not fit."""
+    try:
+        broken = archive.testzip()
+    except BROKEN as error:
+        raise damaged(path, error) from None
+    if broken is not None:
+        raise damaged(path, f"the checksum of {broken} does not fit")
+
+
+def read_member(archive: zipfile.ZipFile, name: str, path: Path, limit: int | None = None) -> bytes:
+    """Return the content of a member.
+
+    Raises:
+        StateError: If there is none, it is damaged, or larger than it declares or may be.
+    """
+    try:
+        declared = archive.getinfo(name).file_size
+        if limit is not None and declared > limit:
+            raise damaged(path, f"{name} declares {declared:,} bytes, and at most {limit:,} are read")
+        with archive.open(name) as member:
+            data = member.read(declared + 1)
+    except StateError:
+        raise
+    except BROKEN as error:
+        raise damaged(path, error) from None
+    if len(data) != declared:
+        raise damaged(path, f"{name} declares {declared:,} bytes and has others")
+    return data

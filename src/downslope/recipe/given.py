@@ -1,0 +1,202 @@
+"""What a person gives where a recipe is wanted: the name of a file, words or, by mistake, data.
+
+`downslope train houses.csv` is what a person tries first who has a file of data. Data are never taken for a recipe; the
+message gives the command that learns from them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from downslope.core.errors import DownslopeError, RecipeError, did_you_mean
+from downslope.core.files import read_text
+from downslope.core.paths import expand_home, expansion_of
+from downslope.core.shown import shown
+from downslope.recipe.known import known_recipes
+
+TABLES = (".csv", ".tsv", ".parquet", ".npz", ".npy")
+"""What the name of a table ends in that `data.name = "table"` reads."""
+
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+"""What the name of an image ends in."""
+
+_LONGEST = 4096
+"""Characters that a path may have here; what is longer is a text."""
+
+_RUN = "recipe.toml"
+_SUFFIX = re.compile(r"\.[A-Za-z]\w{0,9}\Z")
+_LISTED = "RECIPE may be left out; `downslope recipes` lists those that come with Downslope."
+
+
+def read_recipe(given: str | os.PathLike[str]) -> str:
+    """Return the text of a recipe's file.
+
+    Raises:
+        RecipeError: If there is none, it is data or cannot be read.
+    """
+    refuse_data(given)
+    found, path = expand_home(given, RecipeError), f"{given}{expansion_of(given)}"
+    try:
+        return read_text(found, RecipeError)
+    except FileNotFoundError:
+        near = did_you_mean(os.fspath(given).removesuffix(".toml"), known_recipes())
+        raise RecipeError(
+            f"{path}: no such file.{near} Give the path of a recipe, or none for the default. Names that may "
+            "stand for one are listed by `downslope recipes`."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}).") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+# A name, or words
+
+
+def names_a_file(text: str) -> bool:
+    """Return whether there is a file of that name; a pipe or device counts, and is refused when it is opened."""
+    try:
+        return len(text) < _LONGEST and "\n" not in text and Path(text).exists() and not Path(text).is_dir()
+    except (OSError, ValueError):  # too long for a name, or with a byte that no name has
+        return False
+
+
+def looks_like_a_name(text: str) -> bool:
+    """Return whether a text may have been meant as the name of a file or recipe: one word, or with a suffix or folders.
+
+    Example:
+        >>> looks_like_a_name("digits"), looks_like_a_name("my run/solver.txt"), looks_like_a_name("lr 0.1")
+        (True, True, False)
+    """
+    text = text.strip()
+    if not text or "\n" in text or len(text) >= _LONGEST:
+        return False
+    return len(text.split()) == 1 or os.sep in text or _SUFFIX.search(text) is not None
+
+
+def words_of_file(path: str | Path) -> str:
+    """Return the text of a file of words.
+
+    Raises:
+        RecipeError: If it cannot be read, is no regular file, or is no text.
+    """
+    try:
+        return read_text(path, RecipeError)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{shown(path)}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+
+
+def first_recipe(text: str, readings: Any) -> Any:
+    """Return the recipe of the first reading; a name that there is no file of is said to be one.
+
+    Raises:
+        DownslopeError: If they say nothing that makes a recipe.
+    """
+    try:
+        return readings[0].recipe()
+    except DownslopeError as error:
+        said_nothing = readings[0].optimizer in {"", "sgd"} and not any(
+            field.provenance == "stated" for field in readings[0].fields.values()
+        )
+        if said_nothing and looks_like_a_name(text):
+            name = text.strip()
+            near = did_you_mean(name, known_recipes())
+            raise RecipeError(
+                f"{shown(name)}: no such file or recipe.{near} As words, it says nothing: {error}"
+            ) from None
+        raise
+
+
+# Data
+
+
+def refuse_data(given: str | os.PathLike[str]) -> None:
+    """Raise if what was given as a recipe is a folder, or a file of data; anything else passes, a missing file too.
+
+    Args:
+        given: What was given, `~` not yet expanded; it may be a sentence.
+
+    Raises:
+        RecipeError: With what it is, and the command to try.
+    """
+    text = os.fspath(given)
+    if "\n" in text or "\0" in text or len(text) > _LONGEST:
+        return
+    try:
+        path = expand_home(text, RecipeError)
+        is_folder = path.is_dir()
+        is_data = not is_folder and path.suffix.lower() in (*TABLES, *IMAGES) and path.exists()
+    except (OSError, RecipeError):
+        return
+    if is_folder:
+        raise RecipeError(f"{shown(text)}: is a folder, not a recipe file. {_of_folder(text, path)}")
+    if is_data and path.suffix.lower() in TABLES:
+        raise RecipeError(f"{shown(text)}: is data, a table, not a recipe. {_learn_from_table(text)}")
+    if is_data:
+        folder = str(Path(text).parent.parent) if len(Path(text).parts) > 2 else "FOLDER"
+        raise RecipeError(
+            f"{shown(text)}: is data, an image, not a recipe. Images are learned from by folder, with a sub-folder for "
+            f"each class. {_learn_from_images(folder)}"
+        )
+
+
+def options_for_folder(path: str) -> str:
+    """Return the options of a command line that learn from a folder of images.
+
+    Example:
+        >>> print(options_for_folder("my pictures"))
+        --data images --data.options.path '"my pictures"'
+    """
+    return f"--data images --data.options.path {_quoted(path)}"
+
+
+def options_for_table(path: str) -> str:
+    """Return the options of a command line that learn from a table; which column is the target nobody knows.
+
+    Example:
+        >>> print(options_for_table("houses.csv"))
+        --data table --data.options.path '"houses.csv"' --data.options.target COLUMN
+    """
+    return f"--data table --data.options.path {_quoted(path)} --data.options.target COLUMN"
+
+
+def _quoted(path: str) -> str:
+    """Return a path as a string of TOML, within the quotes of a shell."""
+    return shlex.quote(json.dumps(shown(path, _LONGEST), ensure_ascii=False))
+
+
+def _learn_from_table(path: str) -> str:
+    column = "COLUMN is what is to be learned; where that is a number, add `--train.loss mse`."
+    return f"To learn from it: `downslope train RECIPE {options_for_table(path)}`. {column} {_LISTED}"
+
+
+def _learn_from_images(folder: str) -> str:
+    return f"To learn from it: `downslope train RECIPE {options_for_folder(folder)}`. {_LISTED}"
+
+
+def _of_folder(text: str, path: Path) -> str:
+    if (path / _RUN).is_file():
+        run = shlex.quote(shown(text))
+        return f"It holds a run: `downslope resume {run}` goes on with it, and its recipe is {shown(path / _RUN)}."
+    entries = _first_entries(path)
+    inside = {entry: os.path.join(text, entry.name) for entry in entries}  # noqa: PTH118  # as the folder was written
+    recipes = [inside[entry] for entry in entries if entry.suffix == ".toml"]
+    if recipes:
+        return f"It holds recipes; give one: {', '.join(map(shown, recipes[:5]))}."
+    tables = [inside[entry] for entry in entries if entry.suffix.lower() in TABLES]
+    if tables:
+        return f"It holds data. {_learn_from_table(tables[0])}"
+    return f"If it holds images, a sub-folder for each class, it is data. {_learn_from_images(text)}"
+
+
+def _first_entries(folder: Path, most: int = 1000) -> list[Path]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(Path(entry.path) for entry, _ in zip(found, range(most), strict=False))
+    except OSError:
+        return []
