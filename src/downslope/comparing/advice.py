@@ -1,8 +1,8 @@
-"""Why two rules part, and what would make them equal.
+"""What would make two rules equal that part.
 
-The fields at fault, found by trying; and for either side one complete list of arguments with which it is the same rule
-as the other: every argument that differs from its system's default, and those of the side that have to return to
-theirs. Each list is read back by the reader that reads what people write, and compared, before it is shown.
+For either side, one complete list of arguments with which it is the same rule as the other: every argument that differs
+from its system's default, and those of the side that have to return to theirs. Each list is read back by the reader of
+what people write, and compared, before it is shown.
 """
 
 from __future__ import annotations
@@ -53,24 +53,12 @@ class Advice:
 
 
 def advise(a: Side, b: Side, last: int) -> tuple[Advice, ...]:
-    """Return how B is written to be A's rule, and how A is written to be B's.
-
-    Args:
-        a: One side.
-        b: The other; the two part.
-        last: The last step to look at.
-    """
+    """Return how B is written to be A's rule, and how A is written to be B's, looking up to and with a step."""
     return _written_as("b", b, a, last), _written_as("a", a, b, last)
 
 
 def sentences(a: Side, b: Side, given: tuple[Advice, ...]) -> tuple[str, ...]:
-    """Return advice as sentences: for the second side first.
-
-    Args:
-        a: The first side.
-        b: The second side.
-        given: What `advise` returned for them.
-    """
+    """Return what `advise` returned for two sides as sentences, and what else helps."""
     found: list[str] = []
     for advice in given:
         changed, like = (b, a) if advice.side == "b" else (a, b)
