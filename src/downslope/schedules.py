@@ -1,33 +1,7 @@
 """The schedules under their public name: ``from downslope.schedules import Cosine``."""
 
-from downslope.core.schedules import (
-    SCHEDULES,
-    Constant,
-    Cosine,
-    Exponential,
-    Inverse,
-    Linear,
-    MultiStep,
-    OneCycle,
-    Polynomial,
-    Schedule,
-    Sequence,
-    Warmup,
-    WarmupStableDecay,
-)
+from downslope.core import schedules
+from downslope.core.schedules import *  # noqa: F403
 
-__all__ = [
-    "SCHEDULES",
-    "Constant",
-    "Cosine",
-    "Exponential",
-    "Inverse",
-    "Linear",
-    "MultiStep",
-    "OneCycle",
-    "Polynomial",
-    "Schedule",
-    "Sequence",
-    "Warmup",
-    "WarmupStableDecay",
-]
+__all__: list[str] = []
+__all__ += schedules.__all__

@@ -8,7 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from downslope import Settings, compare, load_recipe, read
-from downslope.comparing.parting import EVERY_STEP
+from downslope.core.equivalence import EVERY_STEP
 from downslope.core.errors import DownslopeError, RecipeError, SettingsError
 from downslope.core.rule import sgd_rule
 from downslope.core.settings import DECAYS
@@ -170,6 +170,20 @@ def test_readings_recipes_and_files_are_taken():
     sentence = "SGD, learning rate 0.1, momentum 0.9, weight decay 1e-4, 10 epochs"
     assert compare(read(sentence)[0], sentence).same
     assert compare("recipes/digits.toml", load_recipe("recipes/digits.toml")).same
+
+
+def test_advice_that_cannot_be_followed_is_left_out_with_the_reason():
+    """A recipe whose lr a plateau moves takes no schedule: the comparison comes, and says so for that side alone."""
+    plateau, stairs = (load_recipe(f"recipes/{name}.toml") for name in ("digits-plateau-early-stop", "digits"))
+    for one, other, side in ((plateau, stairs, "a"), (stairs, plateau, "b")):
+        found = compare(one, other)
+        assert (found.same, found.first_step, found.causes) == (False, 1000, ("lr",))
+        refused, given = sorted(found.advice, key=lambda advice: advice.side != side)
+        assert (refused.text, refused.same) == ("", False)
+        assert refused.why.startswith("`train.plateau` needs a constant `sgd.lr`")
+        assert given.text.startswith("sgd.lr = 0.")
+        said = f"{side.upper()} alone cannot be made the same rule as {'BA'[side == 'b']}: `train.plateau` needs"
+        assert any(sentence.startswith(said) for sentence in found.suggestions)
 
 
 def test_groups_are_compared():

@@ -2,16 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import downslope
-from downslope import Settings, convert_state, update_matrix
-from downslope.core.equivalence import find_basis, rescaled
+from downslope import Settings, convert_state
 from downslope.core.errors import SettingsError, StateError
 from downslope.schedules import Cosine, Exponential, Linear, MultiStep, Warmup
 from downslope.systems.table import CONVENTIONS
-from draws import draws
 
 STAIRS = Exponential(0.5, 0.5, 1000, staircase=True)
 
@@ -19,15 +15,6 @@ STAIRS = Exponential(0.5, 0.5, 1000, staircase=True)
 def velocity():
     """Return a velocity that has come and one that has not."""
     return {"weight": np.array([1.0, -2.0], np.float32), "bias": None}
-
-
-@settings(max_examples=draws(60))
-@given(scale=st.floats(-100.0, 100.0).filter(lambda k: abs(k) > 1e-3), lr=st.floats(1e-3, 1.0), nesterov=st.booleans())
-def test_the_scale_is_found_again(scale, lr, nesterov):
-    """A rule in another basis has its k told from the matrices alone, and no other k holds."""
-    matrix = update_matrix(Settings(lr=lr, momentum=0.9, nesterov=nesterov, weight_decay=0.1))
-    assert find_basis(matrix, rescaled(matrix, scale)).scale == pytest.approx(scale, rel=1e-12)
-    assert find_basis(matrix, rescaled(matrix, scale), 2 * scale).difference
 
 
 def test_hand_worked_scales():

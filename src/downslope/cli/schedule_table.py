@@ -1,16 +1,12 @@
-"""A schedule as a short table: its values at the first step, wherever something changes, and at the last.
-
-What lives here: the table. What does not: which steps are shown (`exporting/boundaries.py`), and the values of
-schedules, which are their own.
-"""
+"""A schedule as a short table: its values at the first step, wherever something changes, and at the last."""
 
 from __future__ import annotations
 
 from downslope.cli.tables import format_number, format_table
 from downslope.core.schedules import Schedule
+from downslope.core.schedules.pieces import steps_to_show
 from downslope.core.schedules.schedule import value_at
 from downslope.core.settings import Settings
-from downslope.exporting.boundaries import steps_to_show
 from downslope.theory import velocity
 
 

@@ -1,6 +1,6 @@
 """`compare`: whether two ways of training are one update rule, and if not, where and why they part.
 
-The result and the order of the work, which is `downslope.comparing`'s.
+The two are understood (`sides`), their rules walked (`core.equivalence`), and advice is written and tried (`advice`).
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from downslope.comparing.advice import Advice, advise, find_causes, sentences
-from downslope.comparing.parting import EVERY_STEP, Parting, find_parting, horizon
+from downslope.comparing.advice import Advice, advise, sentences
 from downslope.comparing.sides import Side, longest, make_sides
+from downslope.core.equivalence import EVERY_STEP, Parting, find_causes, find_parting, horizon
 from downslope.core.errors import RecipeError
 from downslope.core.rule import sgd_rule
 from downslope.core.settings import Settings
@@ -130,12 +130,10 @@ def _pairs(one: Side, two: Side) -> list[tuple[Settings, Settings]]:
 
 
 def _other_groups(one: Side, two: Side, known: dict[str, Any], found: Parting, last: int) -> Comparison:
-    def matched(side: Side) -> str:
-        return ", ".join(str(group.match) for group in side.groups) or "none"
-
     differing = () if found.step is None else find_causes(one.settings, two.settings, last)
     advice = advise(one, two, last)
-    remark = f"the groups choose other parameters: {matched(one)} in {one.name}, {matched(two)} in {two.name}"
+    matched = [", ".join(str(group.match) for group in side.groups) or "none" for side in (one, two)]
+    remark = f"the groups choose other parameters: {matched[0]} in {one.name}, {matched[1]} in {two.name}"
     return Comparison(
         **{**known, "remarks": (remark, *known["remarks"])},
         same=False,

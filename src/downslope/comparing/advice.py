@@ -1,8 +1,8 @@
-"""Why two rules part, and what would make them equal.
+"""What would make two rules equal that part.
 
-The fields at fault, found by trying; and for either side one complete list of arguments with which it is the same rule
-as the other: every argument that differs from its system's default, and those of the side that have to return to
-theirs. Each list is read back by the reader that reads what people write, and compared, before it is shown.
+For either side, one complete list of arguments with which it is the same rule as the other: every argument that differs
+from its system's default, and those of the side that have to return to theirs. Each list is read back by the reader of
+what people write, and compared, before it is shown.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from typing import Any
 
-from downslope.comparing.parting import Parting, find_parting
 from downslope.comparing.sides import Side
-from downslope.core.errors import DownslopeError, SettingsError
+from downslope.core.equivalence import Parting, find_parting
+from downslope.core.errors import DownslopeError, RecipeError, SettingsError
 from downslope.core.groups import Group
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
@@ -52,51 +52,13 @@ class Advice:
     changes: str = ""
 
 
-def find_causes(a: Settings, b: Settings, last: int) -> tuple[str, ...]:
-    """Return the fields whose difference parts two rules: the fewest that, made equal, make the rules equal.
-
-    Args:
-        a: Settings.
-        b: Settings.
-        last: The last step to look at.
-    """
-    differing = [one.name for one in fields(Settings) if getattr(a, one.name) != getattr(b, one.name)]
-    needed = list(differing)
-    # Last to stay is what needs no companion: the form of the rule before its numbers.
-    for name in sorted(differing, key=lambda one: (one not in {"undampened_first_step", "decay"}, one)):
-        without = [other for other in needed if other != name]
-        if _same(a, b, without, last):
-            needed = without
-    return tuple(needed)
-
-
-def _same(a: Settings, b: Settings, names: list[str], last: int) -> bool:
-    try:
-        moved = replace(a, **{name: getattr(b, name) for name in names})
-    except SettingsError:
-        return False
-    return find_parting(moved, b, last).step is None
-
-
 def advise(a: Side, b: Side, last: int) -> tuple[Advice, ...]:
-    """Return how B is written to be A's rule, and how A is written to be B's.
-
-    Args:
-        a: One side.
-        b: The other; the two part.
-        last: The last step to look at.
-    """
+    """Return how B is written to be A's rule, and how A is written to be B's, looking up to and with a step."""
     return _written_as("b", b, a, last), _written_as("a", a, b, last)
 
 
 def sentences(a: Side, b: Side, given: tuple[Advice, ...]) -> tuple[str, ...]:
-    """Return advice as sentences: for the second side first.
-
-    Args:
-        a: The first side.
-        b: The second side.
-        given: What `advise` returned for them.
-    """
+    """Return what `advise` returned for two sides as sentences, and what else helps."""
     found: list[str] = []
     for advice in given:
         changed, like = (b, a) if advice.side == "b" else (a, b)
@@ -360,6 +322,9 @@ def _where(text: str, arguments: ConventionArguments) -> tuple[str, ...]:
     return () if text.startswith("optax.chain") else tuple(arguments.elsewhere.values())
 
 
+_ADVICE = "the advice"
+
+
 def _in_fields(name: str, side: Side, like: Side, last: int) -> Advice:
     """Return the fields with which settings, a recipe or a sentence are the rule of another: it can say any."""
     default = Settings()
@@ -380,7 +345,10 @@ def _in_fields(name: str, side: Side, like: Side, last: int) -> Advice:
     if groups:
         values["groups"] = toml_of([_group_table(group) for group in like.groups])
     text = ", ".join(f"{path} = {value}" for path, value in values.items())
-    again = parse_recipe(to_toml(side.recipe), "the advice", tuple(values.items()))
+    try:
+        again = parse_recipe(to_toml(side.recipe), _ADVICE, tuple(values.items()))
+    except RecipeError as error:  # such as of a recipe whose lr a plateau moves, beside one with a schedule
+        return Advice(name, "", same=False, why=str(error).removeprefix(f"{_ADVICE}: "))
     pairs = [(again.sgd, like.settings)]
     pairs += [(x.apply(again.sgd), y.apply(like.settings)) for x, y in zip(again.groups, like.groups, strict=False)]
     parted = [found.step for x, y in pairs if (found := find_parting(x, y, last)).step is not None]

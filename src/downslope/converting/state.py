@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from downslope.converting.passage import Passage, Side, find_passage
+from downslope.core.equivalence import Passage, Side, find_passage
 from downslope.core.errors import SettingsError, StateError, did_you_mean
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero

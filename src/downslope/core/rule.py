@@ -71,13 +71,19 @@ def sgd_rule(param: Any, grad: Any, velocity: Any, s: Any) -> tuple[Any, Any]:
     return -s.velocity_out * direction - s.decoupled_decay * param, velocity
 
 
-def step_matrix(scalars: StepScalars) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Return the 2x3 matrix of one step: the rule applied to the basis vectors.
+def step_rows(scalars: StepScalars) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the 2x3 matrix of one step in plain numbers: the rule applied to the basis vectors.
 
     Returns:
-        float64 array M of shape (2, 3) with ``[delta, velocity'] = M @ [param, grad, velocity]``.
+        Two rows of three numbers, with ``[delta, velocity'] = rows @ [param, grad, velocity]``.
     """
+    columns = [sgd_rule(*basis, scalars) for basis in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))]
+    delta, velocity = zip(*columns, strict=True)
+    return delta, velocity
+
+
+def step_matrix(scalars: StepScalars) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return `step_rows` as a float64 array of shape (2, 3)."""
     import numpy as np
 
-    param, grad, velocity = np.eye(3, dtype=np.float64)
-    return np.stack(sgd_rule(param, grad, velocity, scalars)) + 0.0  # adding 0.0 turns -0.0 into 0.0
+    return np.array(step_rows(scalars)) + 0.0  # adding 0.0 turns -0.0 into 0.0

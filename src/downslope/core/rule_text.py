@@ -1,19 +1,17 @@
-"""The update rule of one run, written out: the rule's own text run on symbols.
+"""The update rule of given settings, written out: the rule itself and the ways of weight decay, run on symbols.
 
-What lives here: the equations of given settings. What does not: symbols (`terms.py`), and the rule and the ways of
-weight decay; they are asked, not repeated, so the page cannot drift from the code.
+Neither is repeated here, so that what is written cannot drift from what is computed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from downslope.core.rule import sgd_rule
+from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings, scalars
 from downslope.core.symbols import PYTHON, Term
-
-# The update rule as source code
 
 
 def step_source(settings: Settings, names: dict[str, str]) -> tuple[str | None, str, str | None]:
@@ -35,21 +33,8 @@ def step_source(settings: Settings, names: dict[str, str]) -> tuple[str | None, 
     """
     symbols = {key: Term("name", (name,)) for key, name in names.items()}
 
-    def number(key: str) -> Any:
-        return symbols[key] if key in symbols and getattr(settings, key) != 0 else getattr(settings, key)
-
-    step = scalars(
-        lr=symbols["lr"],  # pyright: ignore[reportArgumentType]  # symbols stand for the numbers
-        momentum=number("momentum"),
-        weight_decay=number("weight_decay"),
-        dampening=number("dampening"),
-        nesterov=settings.nesterov,
-        decay=settings.decay,
-        lr_in_velocity=settings.lr_in_velocity,
-        maximize=settings.maximize,
-        lr_initial=settings.lr_initial,
-        lr_max=settings.lr_max,
-    )
+    named = {key: symbol for key, symbol in symbols.items() if getattr(settings, key, 0) != 0 or key == "lr"}
+    step = _scalars(settings, named)
     delta, velocity = sgd_rule(symbols["param"], symbols["grad"], symbols["velocity"], step)
     decayed = delta.parts[1].text({}, PYTHON) if delta.kind == "-" else None
     direction = delta.parts[0] if delta.kind == "-" else delta
@@ -74,18 +59,8 @@ def equations(settings: Settings) -> list[tuple[str, str]]:
         param = param - lr * velocity - lr * 0.25 * param
     """
     lr, param, grad, velocity = (Term("name", (name,)) for name in ("lr", "param", "grad", "velocity"))
-    step = scalars(
-        lr=lr,  # pyright: ignore[reportArgumentType]  # symbols stand for the numbers
-        momentum=_number_or_name("momentum", settings.momentum),
-        weight_decay=_number_or_name("weight_decay", settings.weight_decay),
-        dampening=settings.dampening,
-        nesterov=settings.nesterov,
-        decay=settings.decay,
-        lr_in_velocity=settings.lr_in_velocity,
-        maximize=settings.maximize,
-        lr_initial=settings.lr_initial,
-        lr_max=settings.lr_max,
-    )
+    moving = {name: Term("name", (name,)) for name in _MOVING if isinstance(getattr(settings, name), Schedule)}
+    step = _scalars(settings, {**moving, "lr": lr})
     delta, new_velocity = sgd_rule(param, grad, velocity, step)
     lines: list[tuple[str, str]] = []
     names: dict[int, str] = {}
@@ -108,5 +83,20 @@ def _smallest_with(term: Term, wanted: set[int]) -> Term:
     return term
 
 
-def _number_or_name(name: str, value: float | Schedule) -> Any:
-    return Term("name", (name,)) if isinstance(value, Schedule) else value
+_MOVING = ("momentum", "weight_decay")
+
+
+def _scalars(settings: Settings, symbols: Mapping[str, Term]) -> StepScalars:
+    """Return the scalars of a step with symbols in the place of some numbers."""
+    numbers: dict[str, Any] = {
+        name: symbols.get(name, getattr(settings, name)) for name in ("lr", *_MOVING, "dampening")
+    }
+    return scalars(
+        **numbers,
+        nesterov=settings.nesterov,
+        decay=settings.decay,
+        lr_in_velocity=settings.lr_in_velocity,
+        maximize=settings.maximize,
+        lr_initial=settings.lr_initial,
+        lr_max=settings.lr_max,
+    )

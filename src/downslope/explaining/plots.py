@@ -11,12 +11,12 @@ from typing import Any
 from downslope.core.number_text import number_text
 from downslope.core.rule import sgd_rule
 from downslope.core.schedules import Schedule
+from downslope.core.schedules.pieces import turns
 from downslope.core.settings import Settings
 from downslope.explaining.explanation import Explanation, ScheduleRow
 from downslope.explaining.famous import FAMOUS
 from downslope.explaining.language import Words, short
 from downslope.explaining.run_course import Course, evenly, schedules_of
-from downslope.exporting.boundaries import walk
 from downslope.plot.svg import INK, LINES, SIZE, SOFT, WARN, Plot, as_html, begin, name_axes, number, style
 from downslope.theory.direction import stretches_of
 from downslope.theory.forgetting import forgotten_per_step
@@ -63,7 +63,7 @@ def _sampled(course: Course) -> list[ScheduleRow]:
     """Return rows at evenly spread steps, and on both sides of every boundary."""
     length = course.length()
     ticks = set(evenly(length, _POINTS))
-    for boundary in islice(walk(schedules_of(course.settings or course.given), 0, length), _POINTS):
+    for boundary in islice(turns(schedules_of(course.settings or course.given), 0, length), _POINTS):
         ticks |= {boundary - 1, boundary}
     return [course.row(tick) for tick in sorted(ticks)]
 

@@ -16,10 +16,10 @@ from itertools import islice, pairwise
 from downslope.core.exact import exact
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Constant, Schedule
+from downslope.core.schedules.pieces import steps_to_show, turns, turns_back
 from downslope.core.schedules.schedule import value_at
 from downslope.core.settings import Settings, scalars
 from downslope.explaining.explanation import Extent, RunSize, ScheduleRow
-from downslope.exporting.boundaries import steps_to_show, walk, walk_back
 from downslope.theory import forgetting, stability
 from downslope.theory.velocity import gain_of
 
@@ -104,7 +104,7 @@ class Course:
         """The ticks in all; where that is not known, until nothing changes any more, or the first of many changes."""
         if self.total is not None or self.settings is None:
             return self.total or 1
-        ends = [0, *islice(walk(schedules_of(self.settings), 0, 2**63), _LOOKED_AT)]
+        ends = [0, *islice(turns(schedules_of(self.settings), 0, 2**63), _LOOKED_AT)]
         return (ends[_FIRST_ONES] if len(ends) > _LOOKED_AT else ends[-1]) + 1
 
     def peak(self) -> StepScalars:
@@ -233,7 +233,7 @@ class Course:
     def _looked_at(self) -> Iterator[int]:
         schedules, last = schedules_of(self.settings or self.given), self.length() - 1
         yield from (0, last)
-        for boundaries in (walk(schedules, 0, last), walk_back(schedules, last, 0)):
+        for boundaries in (turns(schedules, 0, last), turns_back(schedules, last, 0)):
             for boundary in islice(boundaries, _LOOKED_AT):
                 yield from (boundary - 1, boundary)
 

@@ -15,9 +15,9 @@ from downslope.core.rule_text import step_source
 from downslope.core.schedules.schedule import PYTHON, Schedule
 from downslope.core.settings import Settings, is_zero
 from downslope.exporting.export_plan import Definition, Layer, Plan
-from downslope.exporting.pieces import Words, has_staircase, is_countable, levels, stays_real, where_function
 from downslope.exporting.python_source import listed, match_source, quoted
 from downslope.exporting.same_rule import changes_with_time, first, in_simplest_decay, without_dampening
+from downslope.exporting.schedule_source import Words, has_staircase, is_countable, stays_real, where_function
 from downslope.exporting.template import write
 from downslope.recipe.schema import GROWING
 
@@ -194,7 +194,7 @@ def _learning_rate(lr: Schedule, plan: Plan, keras: str, ops: str) -> Definition
         name, arguments, remark = own
         remarks += [remark] if remark else []
         return Definition("learning_rate", f"{keras}.optimizers.schedules.{name}", arguments, [], remarks)
-    words = Words(f"{ops}.cos", f"{ops}.sqrt", "math.pi", f"{ops}.maximum", f"{ops}.minimum", "as_float({})")
+    words = Words(f"{ops}.cos", f"{ops}.sqrt", "math.pi", f"{ops}.maximum", f"{ops}.minimum", "as_float")
     body = where_function("__call__", lr, doc="", where=f"{ops}.where", words=words, depth=1)[2:]
     return Definition("learning_rate", "LearningRate", [], [line.removeprefix("    ") for line in body], remarks)
 
@@ -207,7 +207,7 @@ def _own(lr: Schedule, total: int | None) -> tuple[str, list[str], str] | None: 
         return _exponential(lr, total)
     if isinstance(lr, s.MultiStep):
         boundaries = [str(math.ceil(exact(milestone)) - 1) for milestone in lr.milestones]
-        values = [repr(value) for value in levels(lr)]
+        values = [repr(value) for value in lr.levels()]
         remark = "PiecewiseConstantDecay changes one step after its boundary, so each is one less here."
         return "PiecewiseConstantDecay", [f"boundaries={listed(boundaries)}", f"values={listed(values)}"], remark
     if isinstance(lr, s.Linear) or (isinstance(lr, s.Polynomial) and stays_real(lr)):

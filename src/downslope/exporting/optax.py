@@ -9,9 +9,9 @@ from downslope.core.errors import ExportError
 from downslope.core.schedules.schedule import PYTHON, Schedule
 from downslope.core.settings import Settings, is_zero
 from downslope.exporting.export_plan import Definition, Plan
-from downslope.exporting.pieces import JAX_WORDS, has_staircase, is_countable, stays_real, where_function
 from downslope.exporting.python_source import WIDTH, listed, match_source, nested
 from downslope.exporting.same_rule import changes_with_time, in_simplest_decay
+from downslope.exporting.schedule_source import JAX_WORDS, has_staircase, is_countable, stays_real, where_function
 from downslope.exporting.template import write
 
 

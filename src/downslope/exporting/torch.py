@@ -17,9 +17,9 @@ from downslope.core.rule_text import step_source
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
 from downslope.exporting.export_plan import Plan
-from downslope.exporting.pieces import python_function
 from downslope.exporting.python_source import WIDTH, listed, match_source
 from downslope.exporting.same_rule import changes_with_time, first, in_simplest_decay, without_dampening
+from downslope.exporting.schedule_source import python_function
 from downslope.exporting.template import write
 from downslope.exporting.torch_schedulers import Scheduler, function_scheduler, write_scheduler
 

@@ -9,8 +9,8 @@ from downslope.core import schedules as s
 from downslope.core.exact import exact
 from downslope.core.schedules.schedule import Schedule
 from downslope.exporting.export_plan import Plan
-from downslope.exporting.pieces import python_function
 from downslope.exporting.python_source import listed, nested
+from downslope.exporting.schedule_source import python_function
 from downslope.recipe.schema import GROWING
 
 HOME = "torch.optim.lr_scheduler"

@@ -1,7 +1,7 @@
 """Argument lists in any convention, as text: "torch: SGD(lr=0.1, momentum=0.9)", "keras.optimizers.SGD(...)".
 
-What lives here: parsing them, without running anything: literals, arithmetic on numbers, and the few calls that stand
-for numbers (schedules, L2). What does not: what the arguments mean, which is `downslope.exchange`'s.
+They are parsed, and nothing is run: literals, arithmetic on numbers, and the few calls that stand for numbers
+(schedules, L2).
 """
 
 from __future__ import annotations
@@ -15,20 +15,11 @@ from typing import Any
 
 from downslope.core import schedules
 from downslope.core.errors import RecipeError, SettingsError
+from downslope.systems.schedules import counterparts
 from downslope.systems.table import CONVENTIONS, find_convention
 
 _OWN_SCHEDULES = {kind.__name__: kind for kind in schedules.SCHEDULES.values()}
-_KERAS_SCHEDULES = {
-    "ExponentialDecay": ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name"),
-    "PiecewiseConstantDecay": ("boundaries", "values", "name"),
-    "PolynomialDecay": ("initial_learning_rate", "decay_steps", "end_learning_rate", "power", "cycle", "name"),
-    "InverseTimeDecay": ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name"),
-    "CosineDecay": (
-        *("initial_learning_rate", "decay_steps", "alpha", "name"),
-        *("warmup_target", "warmup_steps"),
-    ),
-}
-_KERAS_DEFAULTS = {"PolynomialDecay": {"end_learning_rate": 0.0001, "power": 1.0}}
+_KERAS_SCHEDULES = counterparts("keras")
 _BARE = "arguments"
 """What is called where arguments stand alone."""
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
@@ -173,7 +164,8 @@ def _named(tree: ast.Call, text: str) -> Any:
         except TypeError as error:
             raise RecipeError(_unreadable(text, f"{name}: {error}")) from None
     if name in _KERAS_SCHEDULES:
-        config = {**_KERAS_DEFAULTS.get(name, {}), **dict(zip(_KERAS_SCHEDULES[name], given, strict=False)), **named}
+        row = _KERAS_SCHEDULES[name]
+        config = {**row.defaults, **dict(zip(row.arguments, given, strict=False)), **named}
         return {"class_name": name, "config": config}
     known = ", ".join(["L2", *_OWN_SCHEDULES, *_KERAS_SCHEDULES])
     raise RecipeError(_unreadable(text, f"{name}(...) is none of {known}"))

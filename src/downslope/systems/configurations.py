@@ -1,7 +1,4 @@
-"""Configurations of other systems as text: a Caffe solver, an optimizer's configuration as Keras writes it.
-
-What lives here: reading them into `Settings`. What does not: what their words mean (`conventions.py`).
-"""
+"""Configurations of other systems as text: a Caffe solver, an optimizer's configuration as Keras writes it."""
 
 from __future__ import annotations
 

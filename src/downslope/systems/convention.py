@@ -1,8 +1,4 @@
-"""What a convention is: how one system writes the rule, and what it calls the settings.
-
-What lives here: the two types of which the table (`conventions.py`) is made, and finding a row by name. What does not:
-any system's facts, and the translation (`reading.py`, `writing.py`).
-"""
+"""What a row of the table of systems is made of: how one system writes the rule, and what it calls the settings."""
 
 from __future__ import annotations
 

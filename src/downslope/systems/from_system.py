@@ -1,8 +1,4 @@
-"""From a system's arguments to `Settings`.
-
-What lives here: `settings_from_convention`, which `Settings.from_convention` calls. What does not: the other way
-(`writing.py`) and any system's facts (`conventions.py`).
-"""
+"""From a system's arguments to `Settings`."""
 
 from __future__ import annotations
 

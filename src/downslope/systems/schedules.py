@@ -1,12 +1,14 @@
-"""What systems say in words of their own that are no single number: schedules, policies, regularizers, unit gain.
+"""What other systems call a schedule: one table, with the way there and back.
 
-What lives here: turning those into fields of `Settings`, and back. What does not: which system says what
-(`conventions.py`).
+A row says how one of our classes is written in one system, by its own name and arguments, and where it is what the
+system's says, read back. People are told by `say_schedule`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, cast
 
 from downslope.core import schedules as s
@@ -15,11 +17,58 @@ from downslope.core.errors import SettingsError, one_of
 from downslope.core.schedules.schedule import Schedule
 from downslope.systems.convention import Values
 
-# What other systems call a schedule, for people
+
+@dataclass(frozen=True, kw_only=True)
+class Counterpart:
+    """What one system has for one of our schedules.
+
+    Attributes:
+        system: "torch", "keras", "optax" or "caffe".
+        name: What it is called there.
+        kind: Our class.
+        arguments: Its arguments in their order, without the lr that the optimizer itself is given (torch, Caffe).
+        write: Our schedule to its arguments, those that have to be given, and the optimizer's "lr" first; None where
+            it is not the same.
+        read: Its arguments to our schedule; None where another row of that name reads.
+        defaults: Its own defaults, where reading needs them.
+        by_place: How many arguments are written without their names.
+        note: What to know of it, after the call.
+    """
+
+    system: str
+    name: str
+    kind: type[Schedule]
+    arguments: tuple[str, ...]
+    write: Callable[[Any], Values | None]
+    read: Callable[[Mapping[str, Any]], Schedule] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType(dict[str, Any]()))
+    by_place: int = 0
+    note: str = ""
+
+    def call(self, values: Mapping[str, Any], *before: str) -> str:
+        """Return the call with these arguments, and some before them."""
+        given = [(name, value) for name, value in values.items() if name in self.arguments]
+        listed = [f"{value!r}" if i < self.by_place else f"{name}={value!r}" for i, (name, value) in enumerate(given)]
+        return f"{self.name}({', '.join([*before, *listed])})"
+
+
+def counterparts(system: str) -> dict[str, Counterpart]:
+    """Return what a system has, by its own names: the rows that read, or the only ones of their name."""
+    found: dict[str, Counterpart] = {}
+    for row in TABLE:
+        if row.system == system and (row.read is not None or row.name not in found):
+            found[row.name] = row
+    return found
+
+
+def written(schedule: Schedule, system: str) -> tuple[Counterpart, Values] | None:
+    """Return the row that says a schedule in a system, and the arguments; None where the system has none."""
+    of_kind = (row for row in TABLE if row.system == system and isinstance(schedule, row.kind))
+    return next(((row, values) for row in of_kind if (values := row.write(schedule)) is not None), None)
 
 
 def say_schedule(schedule: Schedule, system: str) -> str:
-    """Return how a system says a schedule, or "" for one that takes ours as it is.
+    """Return how a system says a schedule, for people; "" for a system that takes ours as it is.
 
     Args:
         schedule: The schedule.
@@ -27,225 +76,37 @@ def say_schedule(schedule: Schedule, system: str) -> str:
     """
     if not system or system == "caffe":
         return ""
-    if system == "optax":
-        return "the schedule itself is a function of the step, which optax takes as it is" + _also(_optax(schedule))
-    if system in {"keras", "tf1"}:
-        words = _keras(schedule)
-        if words is None:
-            return f"Keras has no such schedule; wrap {schedule!r} in a LearningRateSchedule of your own"
-        return (
-            words.replace("keras.optimizers.schedules.", "tf.keras.optimizers.schedules.") if system == "tf1" else words
-        )
-    if system == "torch":
-        own = f"{schedule!r}.in_steps(steps_per_epoch)" if schedule.in_epochs() else repr(schedule)
-        return _torch(schedule) or f"LambdaLR(optimizer, schedule) with lr=1, where schedule is {own}"
-    return f"set it before each step to schedule(step), where schedule is {schedule!r}"
-
-
-def _also(words: str | None) -> str:
-    return f"; {words} is the same" if words else ""
-
-
-def _keras(schedule: Schedule) -> str | None:  # noqa: PLR0911 -- one for each kind of schedule
-    name = "keras.optimizers.schedules."
-    if schedule.in_epochs():
+    if system == "tf1":
+        return say_schedule(schedule, "keras").replace(_KERAS_HOME, f"tf.{_KERAS_HOME}")
+    if system == "keras" and schedule.in_epochs():
         return f"in epochs; resolve it first with .in_steps(steps_per_epoch): {schedule!r}"
-    if isinstance(schedule, s.Exponential) and schedule.end is None:
-        return (
-            f"{name}ExponentialDecay(initial_learning_rate={schedule.initial!r}, decay_steps={schedule.every!r}, "
-            f"decay_rate={schedule.rate!r}, staircase={schedule.staircase})"
-        )
-    if isinstance(schedule, s.MultiStep):
-        values = [schedule.initial * schedule.factor**passed for passed in range(len(schedule.milestones) + 1)]
-        boundaries = [milestone - 1 for milestone in schedule.milestones]
-        return f"{name}PiecewiseConstantDecay({boundaries}, {values}); Keras switches one step after its boundary"
-    if isinstance(schedule, s.Linear | s.Polynomial):
-        power = schedule.power if isinstance(schedule, s.Polynomial) else 1.0
-        return (
-            f"{name}PolynomialDecay(initial_learning_rate={schedule.initial!r}, decay_steps={schedule.duration!r}, "
-            f"end_learning_rate={schedule.final!r}, power={power!r})"
-        )
-    if isinstance(schedule, s.Cosine) and schedule.initial:
-        alpha = schedule.final / schedule.initial
-        return (
-            f"{name}CosineDecay(initial_learning_rate={schedule.initial!r}, decay_steps={schedule.duration!r}, "
-            f"alpha={alpha!r})"
-        )
-    if isinstance(schedule, s.Inverse) and schedule.power == 1:
-        return (
-            f"{name}InverseTimeDecay(initial_learning_rate={schedule.initial!r}, decay_steps=1, "
-            f"decay_rate={schedule.gamma!r})"
-        )
-    return None
-
-
-def _optax(schedule: Schedule) -> str | None:
-    if isinstance(schedule, s.Exponential) and schedule.unit == "step" and not schedule.staircase:
-        return f"optax.exponential_decay({schedule.initial!r}, {schedule.every!r}, {schedule.rate!r})"
-    if isinstance(schedule, s.Cosine) and schedule.unit == "step" and schedule.initial:
-        alpha = schedule.final / schedule.initial
-        return f"optax.cosine_decay_schedule({schedule.initial!r}, {schedule.duration!r}, alpha={alpha!r})"
-    if isinstance(schedule, s.Linear) and schedule.unit == "step":
-        return f"optax.linear_schedule({schedule.initial!r}, {schedule.final!r}, {schedule.duration!r})"
-    if isinstance(schedule, s.MultiStep) and schedule.unit == "step":
-        scales = dict.fromkeys(schedule.milestones, schedule.factor)
-        return f"optax.piecewise_constant_schedule({schedule.initial!r}, {scales})"
-    return None
-
-
-def _torch(schedule: Schedule) -> str | None:  # noqa: PLR0911 -- one for each kind of schedule
-    unit = "epoch" if schedule.in_epochs() else "step"
-    often = f"; call scheduler.step() once an {unit}" if unit == "epoch" else "; call scheduler.step() after each step"
-    if isinstance(schedule, s.Exponential) and schedule.end is None:
-        lr = f"lr={schedule.initial!r} and "
-        if schedule.staircase:
-            if not isinstance(schedule.every, int):
-                return None
-            return f"{lr}StepLR(optimizer, step_size={schedule.every}, gamma={schedule.rate!r}){often}"
-        if unit == "step":
-            return f"{lr}ExponentialLR(optimizer, gamma={schedule.rate ** (1 / schedule.every)!r}){often}"
-        return None
-    if isinstance(schedule, s.MultiStep):
-        milestones = list(schedule.milestones)
-        return f"lr={schedule.initial!r} and MultiStepLR(optimizer, {milestones}, gamma={schedule.factor!r}){often}"
-    if unit == "epoch":  # torch's are then constant within an epoch, ours are not
-        return None
-    if isinstance(schedule, s.Cosine):
-        return (
-            f"lr={schedule.initial!r} and CosineAnnealingLR(optimizer, T_max={schedule.duration!r}, "
-            f"eta_min={schedule.final!r}){often}, and no further than T_max, where torch's rises again"
-        )
-    if isinstance(schedule, s.Polynomial) and schedule.final == 0:
-        return (
-            f"lr={schedule.initial!r} and PolynomialLR(optimizer, total_iters={schedule.duration!r}, "
-            f"power={schedule.power!r}){often}"
-        )
-    if isinstance(schedule, s.Linear) and schedule.initial > 0 and schedule.final <= schedule.initial:
-        return (
-            f"lr={schedule.initial!r} and LinearLR(optimizer, start_factor=1.0, "
-            f"end_factor={schedule.final / schedule.initial!r}, total_iters={schedule.duration!r}){often}"
-        )
-    return None
-
-
-CAFFE_POLICY = ("lr_policy", "gamma", "stepsize", "stepvalue", "power", "max_iter")
-"""The fields of a Caffe solver that say how lr changes."""
-
-_CAFFE_NEEDS: Mapping[str, tuple[str, ...]] = {
-    "fixed": (),
-    "step": ("gamma", "stepsize"),
-    "exp": ("gamma",),
-    "inv": ("gamma", "power"),
-    "multistep": ("gamma", "stepvalue"),
-    "poly": ("power", "max_iter"),
-}
-
-SKLEARN_OTHERS = (
-    *("hidden_layer_sizes", "activation", "power_t", "max_iter", "loss", "shuffle", "random_state", "tol", "verbose"),
-    *("warm_start", "early_stopping", "validation_fraction", "beta_1", "beta_2", "epsilon", "n_iter_no_change"),
-    "max_fun",
-)
-"""Arguments of scikit-learn's MLP that are no part of the update rule."""
-
-
-CAFFE_OTHERS = (
-    *("net", "net_param", "train_net", "test_net", "train_net_param", "test_net_param", "train_state", "test_state"),
-    *("test_iter", "test_interval", "test_compute_loss", "test_initialization", "display", "average_loss", "iter_size"),
-    *("snapshot", "snapshot_prefix", "snapshot_diff", "snapshot_format", "snapshot_after_train", "solver_mode"),
-    *("device_id", "random_seed", "debug_info", "layer_wise_reduce", "weights", "delta", "momentum2", "rms_decay"),
-)
-"""Fields of a Caffe solver that are no part of the update rule; iter_size averages gradients."""
-
-
-def read_caffe_policy(fields: Values) -> Values:
-    """Return fields in which Caffe's lr policy has become the schedule of lr.
-
-    Raises:
-        SettingsError: If the policy is unknown, or lacks what it needs.
-    """
-    fields = dict(fields)
-    given = {name: fields.pop(name) for name in CAFFE_POLICY if name in fields}
-    policy = given.get("lr_policy", "fixed")
-    if isinstance(fields["lr"], Schedule):
-        if policy != "fixed":
-            raise SettingsError(f"caffe: base_lr is a schedule already; do not also give lr_policy={policy!r}.")
-        return fields
-    if policy not in _CAFFE_NEEDS:
-        raise SettingsError(f"caffe: `lr_policy` must be {one_of(_CAFFE_NEEDS)}; got {policy!r}.")
-    missing = [name for name in _CAFFE_NEEDS[policy] if name not in given]
-    if missing:
-        raise SettingsError(f'caffe: lr_policy "{policy}" needs {one_of(missing)} too.')
-    lr = as_float("base_lr", fields["lr"])
-    if policy == "step":
-        fields["lr"] = s.Exponential(lr, given["gamma"], given["stepsize"], staircase=True)
-    elif policy == "exp":
-        fields["lr"] = s.Exponential(lr, given["gamma"], 1)
-    elif policy == "inv":
-        fields["lr"] = s.Inverse(lr, given["gamma"], given["power"])
-    elif policy == "multistep":
-        steps = given["stepvalue"]
-        fields["lr"] = s.MultiStep(lr, given["gamma"], tuple(steps) if isinstance(steps, list | tuple) else (steps,))
-    elif policy == "poly":
-        fields["lr"] = s.Polynomial(lr, 0.0, given["max_iter"], power=given["power"])
-    return fields
-
-
-def write_caffe_policy(fields: Values) -> Values:
-    """Return fields in which a schedule of lr has become Caffe's lr policy.
-
-    Raises:
-        SettingsError: If no policy of Caffe's is this schedule.
-    """
-    lr = fields["lr"]
-    if isinstance(lr, s.Constant):
-        policy: Values = {"lr": lr.value, "lr_policy": "fixed"}
-    elif isinstance(lr, s.Exponential) and lr.end is None and lr.unit == "step":
-        policy = {"lr": lr.initial, "lr_policy": "step", "gamma": lr.rate, "stepsize": lr.every}
-        if not lr.staircase:
-            policy = {"lr": lr.initial, "lr_policy": "exp", "gamma": lr.rate ** (1 / lr.every)}
-        elif not isinstance(lr.every, int):
-            raise SettingsError(f"caffe cannot express {lr!r}: its stepsize is a whole number of iterations.")
-    elif isinstance(lr, s.Inverse) and lr.unit == "step":
-        policy = {"lr": lr.initial, "lr_policy": "inv", "gamma": lr.gamma, "power": lr.power}
-    elif isinstance(lr, s.MultiStep) and lr.unit == "step":
-        policy = {"lr": lr.initial, "lr_policy": "multistep", "gamma": lr.factor, "stepvalue": list(lr.milestones)}
-    elif isinstance(lr, s.Linear | s.Polynomial) and lr.unit == "step" and lr.final == 0:
-        power = lr.power if isinstance(lr, s.Polynomial) else 1.0
-        policy = {"lr": lr.initial, "lr_policy": "poly", "power": power, "max_iter": lr.duration}
-    elif isinstance(lr, Schedule):
-        raise SettingsError(
-            f"caffe cannot express the schedule {lr!r}: its policies are {', '.join(_CAFFE_NEEDS)}, in iterations."
-        )
-    else:
-        policy = {"lr": lr, "lr_policy": "fixed"}
-    return {**fields, **policy}
-
-
-def caffe_solver_type(value: Any) -> Any:
-    """Return Caffe's solver type by its present name; older files say SGD or NESTEROV, or 0 or 1."""
-    return {0: "SGD", 1: "Nesterov", "NESTEROV": "Nesterov"}.get(value, value)
-
-
-def keras_l2(value: Any) -> float:
-    """Return the l of Keras's L2(l): from the number, the object, its configuration, or the word "l2".
-
-    Raises:
-        SettingsError: If it is another regularizer.
-    """
-    if isinstance(value, Mapping):
-        config = cast("Mapping[str, Any]", value).get("config", value)
-        if isinstance(config, Mapping) and "l2" in config and not config.get("l1"):
-            return as_float("kernel_regularizer", config["l2"])
-    elif value in ("l2", "L2"):
-        return 0.01  # Keras's own default
-    elif hasattr(value, "l2") and not getattr(value, "l1", None):
-        return as_float("kernel_regularizer", float(value.l2))
-    elif isinstance(value, int | float):
-        return as_float("kernel_regularizer", value)
-    raise SettingsError(
-        f"`kernel_regularizer` must be the l of L2(l), such as 2.5e-4, or an L2 regularizer; got {value!r}. "
-        "No other penalty is weight decay."
+    found, taken = (
+        written(schedule, system),
+        "the schedule itself is a function of the step, which optax takes as it is",
     )
+    if found is None:
+        own = f"{schedule!r}.in_steps(steps_per_epoch)" if schedule.in_epochs() else repr(schedule)
+        without = {
+            "keras": f"Keras has no such schedule; wrap {schedule!r} in a LearningRateSchedule of your own",
+            "torch": f"LambdaLR(optimizer, schedule) with lr=1, where schedule is {own}",
+            "optax": taken,
+        }
+        return without.get(system, f"set it before each step to schedule(step), where schedule is {schedule!r}")
+    row, values = found
+    if system == "torch":
+        often = "once an epoch" if schedule.in_epochs() else "after each step"
+        return f"lr={values['lr']!r} and {row.call(values, 'optimizer')}; call scheduler.step() {often}{row.note}"
+    return (
+        f"{taken}; optax.{row.call(values)} is the same"
+        if system == "optax"
+        else f"{_KERAS_HOME}{row.call(values)}{row.note}"
+    )
+
+
+_KERAS_HOME = "keras.optimizers.schedules."
+
+
+# Keras: reading its configurations, and writing
 
 
 def keras_lr(value: Any) -> Any:
@@ -259,43 +120,30 @@ def keras_lr(value: Any) -> Any:
             return keras_lr({"class_name": type(value).__name__, "config": value.get_config()})
         return value
     table = cast("Mapping[str, Any]", value)
-    name, config = table.get("class_name"), table.get("config")
-    if name not in _KERAS_SCHEDULES or not isinstance(config, Mapping):
+    name, config, known = table.get("class_name"), table.get("config"), counterparts("keras")
+    row = known.get(name) if isinstance(name, str) else None
+    if row is None or row.read is None or not isinstance(config, Mapping):
         raise SettingsError(
             f"`learning_rate` is {name or dict(table)!r}, which has no counterpart here; "
-            f"those that do are {one_of(_KERAS_SCHEDULES)}. Write it as one of downslope.schedules."
+            f"those that do are {one_of(known)}. Write it as one of downslope.schedules."
         )
-    return _KERAS_SCHEDULES[name](cast("Mapping[str, Any]", config))
+    return row.read(cast("Mapping[str, Any]", config))
 
 
-def _keras_exponential(config: Mapping[str, Any]) -> Schedule:
-    return s.Exponential(
-        config["initial_learning_rate"],
-        config["decay_rate"],
-        config["decay_steps"],
-        staircase=bool(config.get("staircase", False)),
-    )
-
-
-def _keras_pieces(config: Mapping[str, Any]) -> Schedule:
-    times = tuple(boundary + 1 for boundary in config["boundaries"])  # Keras switches one step after its boundary
-    return s.Sequence(tuple(config["values"]), times)
-
-
-def _keras_polynomial(config: Mapping[str, Any]) -> Schedule:
+def _read_polynomial(config: Mapping[str, Any]) -> Schedule:
     if config.get("cycle"):
         raise SettingsError("`learning_rate`: PolynomialDecay with cycle=True has no counterpart here.")
     first, last = config["initial_learning_rate"], config["end_learning_rate"]
     return s.Polynomial(first, last, config["decay_steps"], power=config.get("power", 1.0))
 
 
-def _keras_inverse(config: Mapping[str, Any]) -> Schedule:
+def _read_inverse_time(config: Mapping[str, Any]) -> Schedule:
     if config.get("staircase"):
         raise SettingsError("`learning_rate`: InverseTimeDecay with staircase=True has no counterpart here.")
     return s.Inverse(config["initial_learning_rate"], config["decay_rate"] / config["decay_steps"])
 
 
-def _keras_cosine(config: Mapping[str, Any]) -> Schedule:
+def _read_cosine(config: Mapping[str, Any]) -> Schedule:
     first, target = config["initial_learning_rate"], config.get("warmup_target")
     top = first if target is None else target
     cosine = s.Cosine(top, top * config.get("alpha", 0.0), config["decay_steps"])
@@ -303,13 +151,64 @@ def _keras_cosine(config: Mapping[str, Any]) -> Schedule:
     return cosine if target is None or not warmup else s.Warmup(warmup, cosine, start=first)
 
 
-_KERAS_SCHEDULES = {
-    "ExponentialDecay": _keras_exponential,
-    "PiecewiseConstantDecay": _keras_pieces,
-    "PolynomialDecay": _keras_polynomial,
-    "InverseTimeDecay": _keras_inverse,
-    "CosineDecay": _keras_cosine,
-}
+# Caffe: a solver's policy
+
+
+CAFFE_POLICY = ("lr_policy", "gamma", "stepsize", "stepvalue", "power", "max_iter")
+"""The fields of a Caffe solver that say how lr changes."""
+
+
+def read_caffe_policy(fields: Values) -> Values:
+    """Return fields in which Caffe's lr policy has become the schedule of lr.
+
+    Raises:
+        SettingsError: If the policy is unknown, or lacks what it needs.
+    """
+    fields = dict(fields)
+    given = {name: fields.pop(name) for name in CAFFE_POLICY if name in fields}
+    policy, known = given.get("lr_policy", "fixed"), counterparts("caffe")
+    if isinstance(fields["lr"], Schedule):
+        if policy != "fixed":
+            raise SettingsError(f"caffe: base_lr is a schedule already; do not also give lr_policy={policy!r}.")
+        return fields
+    if policy not in known:
+        raise SettingsError(f"caffe: `lr_policy` must be {one_of(known)}; got {policy!r}.")
+    row = known[policy]
+    missing = [name for name in row.arguments if name not in given]
+    if missing:
+        raise SettingsError(f'caffe: lr_policy "{policy}" needs {one_of(missing)} too.')
+    lr = as_float("base_lr", fields["lr"])
+    return {**fields, "lr": fields["lr"] if row.read is None else row.read({**given, "lr": lr})}
+
+
+def write_caffe_policy(fields: Values) -> Values:
+    """Return fields in which a schedule of lr has become Caffe's lr policy.
+
+    Raises:
+        SettingsError: If no policy of Caffe's is this schedule.
+    """
+    lr = fields["lr"]
+    if not isinstance(lr, Schedule):
+        return {**fields, "lr_policy": "fixed"}
+    found = written(lr, "caffe")
+    if found is None:
+        policies = ", ".join(counterparts("caffe"))
+        raise SettingsError(f"caffe cannot express the schedule {lr!r}: its policies are {policies}, in iterations.")
+    row, values = found
+    return {**fields, "lr": values.pop("lr"), "lr_policy": row.name, **values}
+
+
+def _caffe_step(one: s.Exponential) -> Values | None:
+    if not one.staircase or one.end is not None or one.unit == "epoch":
+        return None
+    if not isinstance(one.every, int):
+        raise SettingsError(f"caffe cannot express {one!r}: its stepsize is a whole number of iterations.")
+    return {"lr": one.initial, "gamma": one.rate, "stepsize": one.every}
+
+
+def _read_multistep(given: Mapping[str, Any]) -> Schedule:
+    steps = given["stepvalue"]
+    return s.MultiStep(given["lr"], given["gamma"], tuple(steps) if isinstance(steps, list | tuple) else (steps,))
 
 
 def read_inverse_decay(fields: Values) -> Values:
@@ -323,26 +222,151 @@ def read_inverse_decay(fields: Values) -> Values:
     return {**fields, "lr": s.Inverse(fields["lr"], as_float("decay", decay))}
 
 
-def read_unit_gain(fields: Values) -> Values:
-    """Return fields in which CNTK's unit gain has become dampening equal to momentum.
-
-    With Nesterov, CNTK dampens the gradient of the look-ahead as well, which is a factor 1 - momentum on lr.
-    """
-    fields = dict(fields)
-    unit_gain, momentum = fields.pop("unit_gain", False), fields["momentum"]
-    if not isinstance(unit_gain, bool):
-        raise SettingsError(f"cntk: `unit_gain` must be True or False; got {unit_gain!r}.")
-    if not unit_gain or momentum == 0:
-        return fields
-    if isinstance(momentum, Schedule) or (fields.get("nesterov") and isinstance(fields["lr"], Schedule)):
-        raise SettingsError("cntk: unit gain with a schedule is not one setting. Give unit_gain=False and its lr.")
-    if fields.get("nesterov"):
-        return {**fields, "lr": (1 - momentum) * fields["lr"]}
-    return {**fields, "dampening": momentum}
+# The rows; of those of one class in one system, the first that can write it does.
 
 
-def write_unit_gain(fields: Values) -> Values:
-    """Return fields in which dampening equal to momentum has become CNTK's unit gain."""
-    if fields["dampening"] and fields["dampening"] == fields["momentum"]:
-        return {**fields, "dampening": 0.0, "unit_gain": True}
-    return {**fields, "unit_gain": False}
+def _row(
+    system: str, name: str, kind: type[Schedule], arguments: str, write: Callable[[Any], Values | None], **more: Any
+) -> Counterpart:
+    return Counterpart(system=system, name=name, kind=kind, arguments=tuple(arguments.split()), write=write, **more)
+
+
+_KERAS_LR = "initial_learning_rate"
+
+TABLE: tuple[Counterpart, ...] = (
+    # torch.optim.lr_scheduler
+    _row(
+        "torch", "StepLR", s.Exponential, "step_size gamma",
+        lambda one: {"lr": one.initial, "step_size": one.every, "gamma": one.rate}
+        if one.staircase and one.end is None and isinstance(one.every, int) else None,
+    ),
+    _row(
+        "torch", "ExponentialLR", s.Exponential, "gamma",
+        lambda one: {"lr": one.initial, "gamma": one.rate ** (1 / one.every)}
+        if not one.staircase and one.end is None and one.unit == "step" else None,
+    ),
+    _row(
+        "torch", "MultiStepLR", s.MultiStep, "milestones gamma",
+        lambda one: {"lr": one.initial, "milestones": list(one.milestones), "gamma": one.factor},
+        by_place=1,
+    ),
+    # Those of torch are constant within an epoch where they are stepped once an epoch; ours are not.
+    _row(
+        "torch", "CosineAnnealingLR", s.Cosine, "T_max eta_min",
+        lambda one: {"lr": one.initial, "T_max": one.duration, "eta_min": one.final} if one.unit == "step" else None,
+        note=", and no further than T_max, where torch's rises again",
+    ),
+    _row(
+        "torch", "PolynomialLR", s.Polynomial, "total_iters power",
+        lambda one: {"lr": one.initial, "total_iters": one.duration, "power": one.power}
+        if one.unit == "step" and one.final == 0 else None,
+    ),
+    _row(
+        "torch", "LinearLR", s.Linear, "start_factor end_factor total_iters",
+        lambda one: {"lr": one.initial, "start_factor": 1.0, "end_factor": one.final / one.initial,
+                     "total_iters": one.duration}
+        if one.unit == "step" and one.initial > 0 and one.final <= one.initial else None,
+    ),
+    # keras.optimizers.schedules, and tf.keras's
+    _row(
+        "keras", "ExponentialDecay", s.Exponential, f"{_KERAS_LR} decay_steps decay_rate staircase name",
+        lambda one: {_KERAS_LR: one.initial, "decay_steps": one.every, "decay_rate": one.rate,
+                     "staircase": one.staircase}
+        if one.end is None else None,
+        read=lambda config: s.Exponential(
+            config[_KERAS_LR], config["decay_rate"], config["decay_steps"],
+            staircase=bool(config.get("staircase", False)),
+        ),
+    ),
+    _row(
+        "keras", "PiecewiseConstantDecay", s.MultiStep, "boundaries values name",
+        lambda one: {"boundaries": [milestone - 1 for milestone in one.milestones],
+                     "values": [one.initial * one.factor**passed for passed in range(len(one.milestones) + 1)]},
+        read=lambda config: s.Sequence(
+            boundaries=tuple(time + 1 for time in config["boundaries"]), schedules=tuple(config["values"])
+        ),
+        by_place=2,
+        note="; Keras switches one step after its boundary",
+    ),
+    _row(
+        "keras", "PolynomialDecay", s.Polynomial, f"{_KERAS_LR} decay_steps end_learning_rate power cycle name",
+        lambda one: {_KERAS_LR: one.initial, "decay_steps": one.duration, "end_learning_rate": one.final,
+                     "power": one.power},
+        read=_read_polynomial,
+        defaults={"end_learning_rate": 0.0001, "power": 1.0},
+    ),
+    _row(
+        "keras", "PolynomialDecay", s.Linear, f"{_KERAS_LR} decay_steps end_learning_rate power",
+        lambda one: {_KERAS_LR: one.initial, "decay_steps": one.duration, "end_learning_rate": one.final, "power": 1.0},
+    ),
+    _row(
+        "keras", "InverseTimeDecay", s.Inverse, f"{_KERAS_LR} decay_steps decay_rate staircase name",
+        lambda one: {_KERAS_LR: one.initial, "decay_steps": 1, "decay_rate": one.gamma} if one.power == 1 else None,
+        read=_read_inverse_time,
+    ),
+    _row(
+        "keras", "CosineDecay", s.Cosine, f"{_KERAS_LR} decay_steps alpha name warmup_target warmup_steps",
+        lambda one: {_KERAS_LR: one.initial, "decay_steps": one.duration, "alpha": one.final / one.initial}
+        if one.initial else None,
+        read=_read_cosine,
+    ),
+    # optax
+    _row(
+        "optax", "exponential_decay", s.Exponential, "init_value transition_steps decay_rate",
+        lambda one: {"init_value": one.initial, "transition_steps": one.every, "decay_rate": one.rate}
+        if one.unit == "step" and not one.staircase else None,
+        by_place=3,
+    ),
+    _row(
+        "optax", "cosine_decay_schedule", s.Cosine, "init_value decay_steps alpha",
+        lambda one: {"init_value": one.initial, "decay_steps": one.duration, "alpha": one.final / one.initial}
+        if one.unit == "step" and one.initial else None,
+        by_place=2,
+    ),
+    _row(
+        "optax", "linear_schedule", s.Linear, "init_value end_value transition_steps",
+        lambda one: {"init_value": one.initial, "end_value": one.final, "transition_steps": one.duration}
+        if one.unit == "step" else None,
+        by_place=3,
+    ),
+    _row(
+        "optax", "piecewise_constant_schedule", s.MultiStep, "init_value boundaries_and_scales",
+        lambda one: {"init_value": one.initial, "boundaries_and_scales": dict.fromkeys(one.milestones, one.factor)}
+        if one.unit == "step" else None,
+        by_place=2,
+    ),
+    # Caffe's lr_policy, in iterations
+    _row("caffe", "fixed", s.Constant, "", lambda one: {"lr": one.value}),
+    _row(
+        "caffe", "step", s.Exponential, "gamma stepsize", _caffe_step,
+        read=lambda given: s.Exponential(given["lr"], given["gamma"], given["stepsize"], staircase=True),
+    ),
+    _row(
+        "caffe", "exp", s.Exponential, "gamma",
+        lambda one: {"lr": one.initial, "gamma": one.rate ** (1 / one.every)}
+        if not one.staircase and one.end is None and one.unit == "step" else None,
+        read=lambda given: s.Exponential(given["lr"], given["gamma"], 1),
+    ),
+    _row(
+        "caffe", "inv", s.Inverse, "gamma power",
+        lambda one: {"lr": one.initial, "gamma": one.gamma, "power": one.power} if one.unit == "step" else None,
+        read=lambda given: s.Inverse(given["lr"], given["gamma"], given["power"]),
+    ),
+    _row(
+        "caffe", "multistep", s.MultiStep, "gamma stepvalue",
+        lambda one: {"lr": one.initial, "gamma": one.factor, "stepvalue": list(one.milestones)}
+        if one.unit == "step" else None,
+        read=_read_multistep,
+    ),
+    _row(
+        "caffe", "poly", s.Polynomial, "power max_iter",
+        lambda one: {"lr": one.initial, "power": one.power, "max_iter": one.duration}
+        if one.unit == "step" and one.final == 0 else None,
+        read=lambda given: s.Polynomial(given["lr"], 0.0, given["max_iter"], power=given["power"]),
+    ),
+    _row(
+        "caffe", "poly", s.Linear, "power max_iter",
+        lambda one: {"lr": one.initial, "power": 1.0, "max_iter": one.duration}
+        if one.unit == "step" and one.final == 0 else None,
+    ),
+)  # fmt: skip

@@ -1,8 +1,5 @@
 """The conventions: one row for each system, with where its facts come from.
 
-What lives here: facts. What does not: what a row is made of (`convention.py`), what is no product of numbers, such as
-Caffe's lr policies (`own_words.py`), and the translation (`reading.py`, `writing.py`).
-
 A source that says "run" was checked by running the release named, most of them by the project's own tests; one that
 says "read" was read in the file named.
 """
@@ -12,16 +9,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from types import MappingProxyType
+from typing import Any, cast
 
+from downslope.core.checks import as_float
 from downslope.core.errors import SettingsError, did_you_mean
+from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings
 from downslope.systems import schedules
-from downslope.systems.convention import Argument, Convention
+from downslope.systems.convention import Argument, Convention, Values
 
 # Arguments that many systems share, for the rows of the table of conventions.
 
 ANY: tuple[object, ...] = ()
 """In `Convention.neutral`: whatever its value, the argument is no part of the rule."""
+
+SKLEARN_OTHERS = (
+    *("hidden_layer_sizes", "activation", "power_t", "max_iter", "loss", "shuffle", "random_state", "tol", "verbose"),
+    *("warm_start", "early_stopping", "validation_fraction", "beta_1", "beta_2", "epsilon", "n_iter_no_change"),
+    "max_fun",
+)
+"""Arguments of scikit-learn's MLP that are no part of the update rule."""
+
+
+CAFFE_OTHERS = (
+    *("net", "net_param", "train_net", "test_net", "train_net_param", "test_net_param", "train_state", "test_state"),
+    *("test_iter", "test_interval", "test_compute_loss", "test_initialization", "display", "average_loss", "iter_size"),
+    *("snapshot", "snapshot_prefix", "snapshot_diff", "snapshot_format", "snapshot_after_train", "solver_mode"),
+    *("device_id", "random_seed", "debug_info", "layer_wise_reduce", "weights", "delta", "momentum2", "rms_decay"),
+)
+"""Fields of a Caffe solver that are no part of the update rule; iter_size averages gradients."""
 
 NESTEROV = Argument(name="nesterov", sets="nesterov", default=False)
 MOMENTUM = Argument(name="momentum", sets="momentum", default=0.0)
@@ -46,6 +62,61 @@ def learning_rate_argument(default: float | None = None) -> Argument:
         aliases=("lr",),
         reads=schedules.keras_lr,
     )
+
+
+# What is no product of numbers: solver types, regularizers, unit gain.
+
+
+def caffe_solver_type(value: Any) -> Any:
+    """Return Caffe's solver type by its present name; older files say SGD or NESTEROV, or 0 or 1."""
+    return {0: "SGD", 1: "Nesterov", "NESTEROV": "Nesterov"}.get(value, value)
+
+
+def keras_l2(value: Any) -> float:
+    """Return the l of Keras's L2(l): from the number, the object, its configuration, or the word "l2".
+
+    Raises:
+        SettingsError: If it is another regularizer.
+    """
+    if isinstance(value, Mapping):
+        config = cast("Mapping[str, Any]", value).get("config", value)
+        if isinstance(config, Mapping) and "l2" in config and not config.get("l1"):
+            return as_float("kernel_regularizer", config["l2"])
+    elif value in ("l2", "L2"):
+        return 0.01  # Keras's own default
+    elif hasattr(value, "l2") and not getattr(value, "l1", None):
+        return as_float("kernel_regularizer", float(value.l2))
+    elif isinstance(value, int | float):
+        return as_float("kernel_regularizer", value)
+    raise SettingsError(
+        f"`kernel_regularizer` must be the l of L2(l), such as 2.5e-4, or an L2 regularizer; got {value!r}. "
+        "No other penalty is weight decay."
+    )
+
+
+def read_unit_gain(fields: Values) -> Values:
+    """Return fields in which CNTK's unit gain has become dampening equal to momentum.
+
+    With Nesterov, CNTK dampens the gradient of the look-ahead as well, which is a factor 1 - momentum on lr.
+    """
+    fields = dict(fields)
+    unit_gain, momentum = fields.pop("unit_gain", False), fields["momentum"]
+    if not isinstance(unit_gain, bool):
+        raise SettingsError(f"cntk: `unit_gain` must be True or False; got {unit_gain!r}.")
+    if not unit_gain or momentum == 0:
+        return fields
+    if isinstance(momentum, Schedule) or (fields.get("nesterov") and isinstance(fields["lr"], Schedule)):
+        raise SettingsError("cntk: unit gain with a schedule is not one setting. Give unit_gain=False and its lr.")
+    if fields.get("nesterov"):
+        return {**fields, "lr": (1 - momentum) * fields["lr"]}
+    return {**fields, "dampening": momentum}
+
+
+def write_unit_gain(fields: Values) -> Values:
+    """Return fields in which dampening equal to momentum has become CNTK's unit gain."""
+    if fields["dampening"] and fields["dampening"] == fields["momentum"]:
+        return {**fields, "dampening": 0.0, "unit_gain": True}
+    return {**fields, "unit_gain": False}
 
 
 # The conventions of torch.optim.SGD and of the optimizers that are written on torch.
@@ -185,7 +256,7 @@ TENSORFLOW_AND_JAX_ROWS = (
                 decay="coupled",
                 factor=2.0,
                 goes_to=_L2,
-                reads=schedules.keras_l2,
+                reads=keras_l2,
             ),
             Argument(name="decay", sets="inverse_decay"),  # of Keras 1 and 2: lr / (1 + decay * step)
         ),
@@ -276,7 +347,7 @@ OTHER_ROWS = (
                 default="SGD",
                 choices={"SGD": {"nesterov": False}, "Nesterov": {"nesterov": True}},
                 aliases=("solver_type",),
-                reads=schedules.caffe_solver_type,
+                reads=caffe_solver_type,
             ),
             lr_argument(name="base_lr"),
             MOMENTUM,
@@ -287,7 +358,7 @@ OTHER_ROWS = (
         state_key="history",
         without_momentum=("nesterov",),
         neutral={
-            **dict.fromkeys(schedules.CAFFE_OTHERS, ANY),
+            **dict.fromkeys(CAFFE_OTHERS, ANY),
             "regularization_type": ("L2",),
             "clip_gradients": (-1, -1.0),
         },
@@ -380,8 +451,8 @@ OTHER_ROWS = (
             "use_mean_gradient": (None, False),
             "minibatch_size": (None,),
         },
-        read=schedules.read_unit_gain,
-        write=schedules.write_unit_gain,
+        read=read_unit_gain,
+        write=write_unit_gain,
         remarks=("lr is per sample: for a loss averaged over the batch it is lr * batch_size",),
         source="read: Source/Math/Matrix.cpp, the update of dense gradients",
     ),
@@ -431,7 +502,7 @@ OTHER_ROWS = (
         neutral={
             "solver": ("sgd",),
             "learning_rate": ("constant",),
-            **dict.fromkeys(schedules.SKLEARN_OTHERS, ANY),
+            **dict.fromkeys(SKLEARN_OTHERS, ANY),
         },
         remarks=("alpha is divided by the number of samples in the batch, and decays weights, not intercepts",),
         source="run: scikit-learn 1.9.1",

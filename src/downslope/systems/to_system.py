@@ -1,8 +1,6 @@
 """From `Settings` to a system's arguments, with what was translated; or why the system cannot express them.
 
-What lives here: `arguments_for_convention`, which `Settings.to_convention` calls. What does not: the other way
-(`reading.py`) and any system's facts (`conventions.py`). That the arguments mean the same rule is tested: they are read
-again, and the update matrices compared.
+That the arguments mean the same rule is tested: they are read again, and the update matrices compared.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from itertools import product
 from typing import Any, NoReturn
 
 from downslope.core.errors import SettingsError, one_of
-from downslope.core.schedules.schedule import Schedule
+from downslope.core.schedules.schedule import Schedule, constant_value
 from downslope.core.settings import Decay, Settings, is_zero
 from downslope.systems.convention import Argument, Convention, Values
 from downslope.systems.from_system import checked_batch_size
@@ -67,14 +65,12 @@ def _said(settings: Settings, way: str) -> tuple[Settings, str] | None:
     still = is_zero(settings.momentum)
     if "coupled" in (before, way) and not still:
         return None
-    constant = not isinstance(settings.lr, Schedule) or settings.lr.extremes()[0] == settings.lr.extremes()[1]
+    lr = constant_value(settings.lr)
     family = _WITH_ANY_LR | ({"coupled"} if still else set())
-    if not constant and not {before, way} <= family:
+    if (lr is None and not {before, way} <= family) or isinstance(settings.weight_decay, Schedule):
         return None
-    if settings.lr_initial == 0 or (constant and isinstance(settings.lr, Schedule) and settings.lr_max == 0):
+    if lr == 0 or settings.lr_initial == 0:
         return None  # nothing moves, and no factor says how the two compare
-    if isinstance(settings.weight_decay, Schedule):
-        return None
     weight_decay = settings.weight_decay * _to_decoupled(before, settings) / _to_decoupled(way, settings)
     again: Decay = way  # pyright: ignore[reportAssignmentType] -- one of the row's own
     because = "without momentum" if "coupled" in (before, way) else ""
@@ -217,7 +213,8 @@ def _move_lr(row: Convention, settings: Settings, remarks: list[str], *, inside:
     if is_zero(settings.momentum):
         return replace(settings, lr_in_velocity=inside)
     there = "inside" if inside else "outside"
-    if isinstance(settings.lr, Schedule) and not _is_constant(settings.lr):
+    lr = constant_value(settings.lr)
+    if lr is None:
         _refuse(
             row,
             f"lr_in_velocity={settings.lr_in_velocity} with an lr that changes",
@@ -226,7 +223,7 @@ def _move_lr(row: Convention, settings: Settings, remarks: list[str], *, inside:
     if exactly:
         _refuse(row, f"lr_in_velocity={settings.lr_in_velocity}", f"its lr stands {there} the velocity")
     remarks.append(
-        f"lr stands {there} the velocity in {row.name}: the same rule while lr stays {_value(settings.lr)!r}, "
+        f"lr stands {there} the velocity in {row.name}: the same rule while lr stays {lr!r}, "
         "another one as soon as it changes"
     )
     return replace(settings, lr_in_velocity=inside)
@@ -265,8 +262,9 @@ def _put(
     remarks: list[str],
 ) -> None:
     if isinstance(value, Schedule) and argument.sets in {"lr", "momentum", "weight_decay"}:
-        if _is_constant(value) and (row.schedules or not argument.scheduled):
-            value = _value(value)
+        constant = constant_value(value)
+        if constant is not None and (row.schedules or not argument.scheduled):
+            value = constant
         elif not argument.scheduled:
             _refuse(row, f"a schedule of {argument.sets}", f"its `{argument.name}` is a number")
         else:
@@ -337,14 +335,6 @@ def _filled_in(where: str, values: Values) -> str:
     """Return a place in words, the values of arguments in the places of their names."""
     names = "|".join(map(re.escape, values))
     return re.sub(rf"(?<![\w.`])({names})(?![\w.`(]|\s*=)", lambda found: repr(values[found[0]]), where)
-
-
-def _is_constant(value: float | Schedule) -> bool:
-    return not isinstance(value, Schedule) or value.extremes()[0] == value.extremes()[1]
-
-
-def _value(value: float | Schedule) -> float:
-    return value.extremes()[0] if isinstance(value, Schedule) else value
 
 
 def _refuse(row: Convention, what: str, why: str) -> NoReturn:

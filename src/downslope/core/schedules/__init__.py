@@ -1,46 +1,19 @@
 """Schedules: learning rate, momentum or weight decay as a function of the step.
 
-A new schedule is one class here and one entry in `SCHEDULES`, the table that recipes read.
+A new schedule is one class in `basic` or `composite`; what other systems call it is one row of `systems/schedules.py`.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from downslope.core.schedules.basic import Constant, Cosine, Exponential, Inverse, Linear, MultiStep, Polynomial
-from downslope.core.schedules.composite import OneCycle, Sequence, Warmup, WarmupStableDecay
+from downslope.core.schedules import basic, composite
+from downslope.core.schedules.basic import *  # noqa: F403 -- its list is the list of its schedules
+from downslope.core.schedules.composite import *  # noqa: F403
 from downslope.core.schedules.schedule import Schedule
 
-SCHEDULES: Mapping[str, type[Schedule]] = MappingProxyType(
-    {
-        schedule.name: schedule
-        for schedule in (
-            Constant,
-            Exponential,
-            MultiStep,
-            Linear,
-            Polynomial,
-            Cosine,
-            Inverse,
-            OneCycle,
-            WarmupStableDecay,
-            Warmup,
-            Sequence,
-        )
-    }
-)
+SCHEDULES: Mapping[str, type[Schedule]] = MappingProxyType({kind.name: kind for kind in Schedule.__subclasses__()})
+"""By the word for it in a recipe, in the order in which they are defined."""
 
-__all__ = [
-    "SCHEDULES",
-    "Constant",
-    "Cosine",
-    "Exponential",
-    "Inverse",
-    "Linear",
-    "MultiStep",
-    "OneCycle",
-    "Polynomial",
-    "Schedule",
-    "Sequence",
-    "Warmup",
-    "WarmupStableDecay",
-]
+__all__ = ["SCHEDULES", "Schedule"]
+__all__ += basic.__all__
+__all__ += composite.__all__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from downslope.core.checks import (
@@ -18,7 +18,10 @@ from downslope.core.checks import (
 )
 from downslope.core.errors import SettingsError
 from downslope.core.exact import between, exact
+from downslope.core.schedules.pieces import Piece, as_length, level, ramp_pieces
 from downslope.core.schedules.schedule import Schedule, kept, set_field, whole_periods
+
+__all__ = ["Constant", "Cosine", "Exponential", "Inverse", "Linear", "MultiStep", "Polynomial"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class Constant(Schedule):
     def extremes(self) -> tuple[float, float]:
         """The value, twice."""
         return self.value, self.value
+
+    def pieces(self) -> list[Piece]:
+        """One."""
+        return [level(0, self.value)]
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Value, at every step."""
@@ -108,6 +115,25 @@ class Exponential(Schedule):
         """The initial value and the end, or the limit 0 or infinity."""
         return between(self.initial, self._limit() if self.end is None else self.end)
 
+    def pieces(self) -> list[Piece]:
+        """One, with stairs where it is a staircase."""
+        stairs = exact(self.every) if self.staircase else None
+        if self.initial in (0, self.end) or self.rate == 1:
+            return [replace(level(0, self.initial), stairs=stairs)]
+        return [Piece(0, self._formula, level=self.staircase, stairs=stairs)]
+
+    def _formula(self, step: Any, xp: Any) -> Any:
+        if self.staircase:
+            periods = xp.number(xp.whole_periods(step, self.every))
+        else:
+            periods = xp.number(step) / xp.literal(as_length(self.every))
+        if self.end is not None and self.rate > 1:  # beyond the end, the power is soon too large for a float
+            periods = xp.minimum(periods, self._periods_to_end())
+        value = xp.literal(self.initial) * xp.literal(self.rate) ** periods
+        if self.end is None:
+            return value
+        return (xp.maximum if self.rate < 1 else xp.minimum)(value, self.end)
+
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Initial * rate ** (whole or fractional periods), bounded by `end`."""
         periods = whole_periods(step, self.every) if self.staircase else xp.divide(step, self.every)
@@ -116,10 +142,14 @@ class Exponential(Schedule):
         if self.end is None:
             return self.initial * self.rate**periods
         # Past the period in which `end` is reached the power is not taken: it would overflow where rate > 1.
-        last = math.ceil(math.log(self.end / self.initial) / math.log(self.rate)) if self.end else math.inf
+        last = self._periods_to_end()
         low, high = between(self.initial, self.end)
         value = self.initial * self.rate ** xp.minimum(periods, last)
         return xp.where(periods >= last, self.end, xp.minimum(xp.maximum(value, low), high))
+
+    def _periods_to_end(self) -> float:
+        """Return the whole periods in which `end` is reached; infinity where it never is."""
+        return math.ceil(math.log(self.end / self.initial) / math.log(self.rate)) if self.end else math.inf
 
     def _limit(self) -> float:
         if self.rate == 1 or self.initial == 0:
@@ -167,6 +197,21 @@ class MultiStep(Schedule):
             last = math.copysign(math.inf, self.initial)
         return between(self.initial, last)
 
+    def levels(self) -> list[float]:
+        """The values between milestones, as a person writes them: 0.001, not 0.1 * 0.1**2 in floats."""
+        return [self._level(passed) for passed in range(len(self.milestones) + 1)]
+
+    def _level(self, passed: int) -> float:
+        return float(exact(self.initial) * exact(self.factor) ** passed)
+
+    def pieces(self) -> list[Piece]:
+        """One before each milestone, and one after the last."""
+        starts = [0, *map(math.ceil, self.milestones)]
+        return [
+            Piece(start, lambda _, xp, passed=passed: xp.literal(self._level(passed)), level=True)
+            for passed, start in enumerate(starts)
+        ]
+
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Initial * factor ** (milestones passed)."""
         return self.initial * self.factor ** sum(1 * (step >= math.ceil(m)) for m in self.milestones)
@@ -204,6 +249,10 @@ class Linear(Schedule):
     def extremes(self) -> tuple[float, float]:
         """Both ends."""
         return between(self.initial, self.final)
+
+    def pieces(self) -> list[Piece]:
+        """The line, and `final`."""
+        return ramp_pieces(self.initial, self.final, self.duration)
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Straight line, then `final`."""
@@ -245,6 +294,10 @@ class Polynomial(Schedule):
     def extremes(self) -> tuple[float, float]:
         """Both ends."""
         return between(self.initial, self.final)
+
+    def pieces(self) -> list[Piece]:
+        """The polynomial, and `final`."""
+        return ramp_pieces(self.initial, self.final, self.duration, power=self.power)
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """The polynomial, then `final`."""
@@ -288,6 +341,10 @@ class Cosine(Schedule):
         """Both ends."""
         return between(self.initial, self.final)
 
+    def pieces(self) -> list[Piece]:
+        """Half a cosine, and `final`."""
+        return ramp_pieces(self.initial, self.final, self.duration, "cosine")
+
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Half a cosine, then `final`."""
         return ramp(step, xp, self.duration, self.initial, self.final, "cosine")
@@ -326,6 +383,14 @@ class Inverse(Schedule):
     def extremes(self) -> tuple[float, float]:
         """The initial value and the limit 0."""
         return between(self.initial, 0.0 if self.gamma else self.initial)
+
+    def pieces(self) -> list[Piece]:
+        """One."""
+
+        def formula(step: Any, xp: Any) -> Any:
+            return xp.literal(self.initial) * (1 + xp.literal(self.gamma) * xp.number(step)) ** xp.literal(-self.power)
+
+        return [Piece(0, formula)]
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """Initial * (1 + gamma * step) ** -power."""

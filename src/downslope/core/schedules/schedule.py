@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Self, cast, overload
 from downslope.core.checks import check_step, is_integer, short_repr
 from downslope.core.errors import SettingsError
 from downslope.core.exact import exact, plain
+from downslope.core.schedules.pieces import Piece
 from downslope.core.schedules.traced import value_where_traced
 
 set_field = object.__setattr__
@@ -129,6 +130,14 @@ class Schedule(ABC):
         """The schedules that this one is made of."""
         return ()
 
+    def longest(self) -> float:
+        """The largest number among its lengths and those of the schedules inside it."""
+        found: list[float] = [inner.longest() for inner in self.inner()]
+        for name in self._lengths:
+            value: float | tuple[float, ...] = getattr(self, name)
+            found.append(max(value) if isinstance(value, tuple) else value)
+        return max(found, default=0)
+
     @property
     @abstractmethod
     def reference(self) -> float:
@@ -140,6 +149,13 @@ class Schedule(ABC):
 
         They are the smallest and the largest value, or their limits, except in a schedule that cuts another short
         (Sequence, Warmup without restart), which bounds it as if it were not cut.
+        """
+
+    @abstractmethod
+    def pieces(self) -> list[Piece]:
+        """Where the schedule turns, and its formula from there on, as source code has it; the first from step 0 on.
+
+        Every length must be in steps. A formula's value is that of `closed_form` up to rounding.
         """
 
     @abstractmethod
@@ -176,6 +192,14 @@ def value_at(number_or_schedule: float | Schedule, step: int) -> float:
     if isinstance(number_or_schedule, Schedule):
         return number_or_schedule(step)
     return number_or_schedule
+
+
+def constant_value(number_or_schedule: float | Schedule) -> float | None:
+    """Return the one value of a number, or of a schedule that has it at every step; None where it changes."""
+    if not isinstance(number_or_schedule, Schedule):
+        return number_or_schedule
+    low, high = number_or_schedule.extremes()
+    return low if low == high else None
 
 
 def whole_periods(step: Any, period: float | int) -> Any:

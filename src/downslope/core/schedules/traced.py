@@ -1,8 +1,8 @@
 """Schedules under JAX's ``jit``: the same number as in Python, although only a trace of the step is known.
 
-What lives here: evaluating a schedule's own closed form with 64 bits, where JAX would use 32, and with divisions that
-stay divisions. What does not: any formula; a new schedule needs nothing here, as long as it divides a step by
-`xp.divide`. JAX is not imported: whoever has such an array has loaded it.
+A schedule's own closed form is evaluated with 64 bits, where JAX would use 32, and with divisions that stay divisions.
+A new schedule needs nothing here, as long as it divides a step by `xp.divide`. JAX is not imported: whoever has such an
+array has loaded it.
 """
 
 from __future__ import annotations
