@@ -43,6 +43,17 @@ def test_what_stays_as_it_is_is_decided_by_three_steps():
     assert work < 5000
 
 
+def test_what_parts_again_later_differs_not_in_the_first_step_alone():
+    """Of a first step undampened in one, lr outside its velocity: as long as lr is 0.1, v_b = 0.1 v_a; it drops at 5."""
+    outside = Settings(lr=MultiStep(0.1, 0.1, (5,)), momentum=0.9, dampening=0.5)
+    inside = replace(outside, undampened_first_step=False, lr_in_velocity=True)
+    found = find_parting(outside, inside, 20)
+    assert (found.step, found.coefficient, found.values, found.only_first) == (0, "grad", (-0.1, -0.05), False)
+    assert find_parting(outside, inside, 4).only_first  # the step before the drop
+    constant = find_parting(replace(outside, lr=0.1), replace(inside, lr=0.1), 20)
+    assert (constant.step, constant.only_first, constant.scale, constant.until) == (0, True, 0.1, 20)
+
+
 SCHEDULES = st.one_of(
     st.floats(0.01, 0.5),
     st.builds(MultiStep, st.just(0.1), st.sampled_from([0.5, 2.0]), st.sampled_from([(4,), (1, 9), (5, 6, 20)])),

@@ -55,7 +55,7 @@ class Parting:
         values: The coefficient in both, that of the velocity for the first one's velocity; None where the velocities
             are no multiples of one another.
         scale: k with v_b = k v_a before that step, or at the end; None where no velocity is read.
-        only_first: Whether after the first step the two are the same rule again.
+        only_first: Whether after the first step the two are the same rule again, up to the last step looked at.
         until: The last step looked at.
     """
 
@@ -86,8 +86,9 @@ def find_parting(a: Settings, b: Settings, last: int) -> Parting:
     if found is None:
         return Parting(None, scale=walk.scale if walk.read else None, until=last)
     step, (column, values, scale) = found
-    again = _again(a, b) if step == 0 else None
-    return Parting(step, column, values, again or scale, only_first=again is not None, until=step)
+    again = _again(a, b, last) if step == 0 else None
+    until = step if again is None else last
+    return Parting(step, column, values, again or scale, only_first=again is not None, until=until)
 
 
 def horizon(a: Settings, b: Settings, known: int | None) -> int:
@@ -242,12 +243,14 @@ def _matrix(settings: Settings, step: int, *, first: bool = False) -> tuple[tupl
     return _rows(settings.at(step, first=first))
 
 
-def _again(a: Settings, b: Settings) -> float | None:
-    """Return the scale by which the second and third step are one rule, or None if they are not."""
-    second = find_basis(_matrix(a, 1), _matrix(b, 1)).scale
-    if second is None:
+def _again(a: Settings, b: Settings, last: int) -> float | None:
+    """Return the k at step 1 by which two rules are one from there up to a step, or None if they are not."""
+    second = find_basis(_matrix(a, 1), _matrix(b, 1))
+    if second.scale is None:
         return None
-    return second if find_basis(_matrix(a, 2), _matrix(b, 2), second).scale is not None else None
+    walk = _Walk(a, b)
+    walk.go_on_from(1, second.scale if second.read else None)
+    return second.scale if walk.first_difference(1, last) is None else None
 
 
 # One step of two rules
