@@ -44,7 +44,7 @@ def test_what_stays_as_it_is_is_decided_by_three_steps():
 
 
 def test_what_parts_again_later_differs_not_in_the_first_step_alone():
-    """Of a first step undampened in one, lr outside its velocity: as long as lr is 0.1, v_b = 0.1 v_a; it drops at 5."""
+    """One undampens its first step and has lr outside: while lr is 0.1, v_b = 0.1 v_a, but lr drops at 5."""
     outside = Settings(lr=MultiStep(0.1, 0.1, (5,)), momentum=0.9, dampening=0.5)
     inside = replace(outside, undampened_first_step=False, lr_in_velocity=True)
     found = find_parting(outside, inside, 20)

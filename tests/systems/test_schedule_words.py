@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from downslope.core.errors import SettingsError
 from downslope.schedules import (
     Cosine,
     Exponential,
@@ -14,14 +15,19 @@ from downslope.schedules import (
     Polynomial,
     Warmup,
 )
-from downslope.systems.schedules import say_schedule
+from downslope.systems.schedules import keras_lr, say_schedule, write_caffe_policy
 
 STEPS = 45
 SCHEDULES = [
     Exponential(0.5, 0.5, 7, staircase=True),
     Exponential(0.5, 0.5, 7),
     MultiStep(0.5, 0.1, (3, 20)),
+    MultiStep(0.5, 0.1, (2.4, 20.5)),
+    MultiStep(0.5, 0.1, (2.4, 2.6)),
     Linear(0.5, 0.1, 30),
+    Linear(0.5, 0.1, 30.5),
+    Polynomial(0.5, 0.0, 30.5),
+    Polynomial(0.5, 0.0, 30, power=0.9),
     Polynomial(0.5, 0.0, 30, power=2.0),
     Polynomial(0.5, 0.1, 30, power=2.0),
     Cosine(0.5, 0.05, 30),
@@ -78,6 +84,47 @@ def test_what_has_no_word_is_said_to_have_none(schedule):
     assert "Keras has no such schedule" in say_schedule(schedule, "keras")
     assert "LambdaLR(optimizer, schedule)" in say_schedule(schedule, "torch")
     assert "before each step to schedule(step)" in say_schedule(schedule, "mlx")
+
+
+def test_a_milestone_within_a_step_is_the_next_whole_one():
+    """Ours at 938.4 falls at step 939: Keras switches after 938, torch and optax at 939, Caffe's are whole numbers."""
+    schedule = MultiStep(0.5, 0.1, (938.4,))
+    assert (schedule(938), schedule(939)) == (0.5, 0.05)
+    assert "PiecewiseConstantDecay([938], " in say_schedule(schedule, "keras")
+    assert "MultiStepLR(optimizer, [939], " in say_schedule(schedule, "torch")
+    assert "piecewise_constant_schedule(0.5, {939: 0.1})" in say_schedule(schedule, "optax")
+    assert write_caffe_policy({"lr": schedule})["stepvalue"] == [939]
+
+
+def test_two_milestones_in_one_step():
+    """At 2.4 and 2.6 lr falls twice at step 3: optax's and Caffe's tables fall once a step."""
+    schedule = MultiStep(0.5, 0.1, (2.4, 2.6))
+    assert "piecewise_constant_schedule" not in say_schedule(schedule, "optax")
+    with pytest.raises(SettingsError, match="caffe cannot express"):
+        write_caffe_policy({"lr": schedule})
+
+
+def test_a_boundary_of_keras_within_a_step_is_read():
+    """Keras's lr is the second value at the first whole step after 2.4, which is 3."""
+    import keras
+
+    theirs = keras.optimizers.schedules.PiecewiseConstantDecay([2.4], [0.5, 0.25])
+    ours = keras_lr(theirs)
+    assert [float(theirs(step)) for step in (2, 3)] == [ours(2), ours(3)] == [0.5, 0.25]
+
+
+def test_what_keras_rounds_is_said():
+    """Of 41 steps, 0.9 as a power: the class is named with what its compiled division does; else nothing is said."""
+    assert "one step late for many" in say_schedule(Exponential(0.5, 0.5, 41, staircase=True), "keras")
+    assert "one step late" not in say_schedule(Exponential(0.5, 0.5, 41), "keras")
+    assert "may be NaN" in say_schedule(Polynomial(0.5, 0.0, 40, power=0.9), "keras")
+    assert "NaN" not in say_schedule(Polynomial(0.5, 0.0, 40, power=2.0), "keras")
+
+
+def test_a_milestone_within_an_epoch_is_at_none_of_its_ends():
+    """torch's [2.4] would be compared for equality with whole epochs."""
+    assert "LambdaLR" in say_schedule(MultiStep(0.5, 0.1, (2.4,), unit="epoch"), "torch")
+    assert "MultiStepLR(optimizer, [2], " in say_schedule(MultiStep(0.5, 0.1, (2,), unit="epoch"), "torch")
 
 
 def test_epochs_are_said():

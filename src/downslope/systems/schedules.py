@@ -6,6 +6,7 @@ system's says, read back. People are told by `say_schedule`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from typing import Any, cast
 from downslope.core import schedules as s
 from downslope.core.checks import as_float
 from downslope.core.errors import SettingsError, one_of
+from downslope.core.exact import exact
 from downslope.core.schedules.schedule import Schedule
 from downslope.systems.convention import Values
 
@@ -137,6 +139,14 @@ def _read_polynomial(config: Mapping[str, Any]) -> Schedule:
     return s.Polynomial(first, last, config["decay_steps"], power=config.get("power", 1.0))
 
 
+def _read_piecewise(config: Mapping[str, Any]) -> Schedule:
+    # Keras casts boundaries to the step's integers, and switches after them.
+    times = [
+        time if isinstance(time, int) else math.floor(as_float("boundaries", time)) for time in config["boundaries"]
+    ]
+    return s.Sequence(boundaries=tuple(time + 1 for time in times), schedules=tuple(config["values"]))
+
+
 def _read_inverse_time(config: Mapping[str, Any]) -> Schedule:
     if config.get("staircase"):
         raise SettingsError("`learning_rate`: InverseTimeDecay with staircase=True has no counterpart here.")
@@ -149,6 +159,19 @@ def _read_cosine(config: Mapping[str, Any]) -> Schedule:
     cosine = s.Cosine(top, top * config.get("alpha", 0.0), config["decay_steps"])
     warmup = config.get("warmup_steps") or 0
     return cosine if target is None or not warmup else s.Warmup(warmup, cosine, start=first)
+
+
+# Milestones
+
+
+def _first_steps(one: s.MultiStep) -> list[int]:
+    """Return the first step, or epoch, after each milestone: other systems count to whole ones."""
+    return [math.ceil(exact(milestone)) for milestone in one.milestones]
+
+
+def _all_differ(one: s.MultiStep) -> bool:
+    """Return whether no two milestones have the same first step, which systems with one drop a step cannot have."""
+    return len(set(_first_steps(one))) == len(one.milestones)
 
 
 # Caffe: a solver's policy
@@ -247,7 +270,9 @@ TABLE: tuple[Counterpart, ...] = (
     ),
     _row(
         "torch", "MultiStepLR", s.MultiStep, "milestones gamma",
-        lambda one: {"lr": one.initial, "milestones": list(one.milestones), "gamma": one.factor},
+        # By equality with the count. One within an epoch is at none of its ends.
+        lambda one: {"lr": one.initial, "milestones": _first_steps(one), "gamma": one.factor}
+        if one.unit == "step" or all(isinstance(milestone, int) for milestone in one.milestones) else None,
         by_place=1,
     ),
     # Those of torch are constant within an epoch where they are stepped once an epoch; ours are not.
@@ -259,41 +284,52 @@ TABLE: tuple[Counterpart, ...] = (
     _row(
         "torch", "PolynomialLR", s.Polynomial, "total_iters power",
         lambda one: {"lr": one.initial, "total_iters": one.duration, "power": one.power}
-        if one.unit == "step" and one.final == 0 else None,
+        if one.unit == "step" and one.final == 0 and isinstance(one.duration, int) else None,
     ),
     _row(
         "torch", "LinearLR", s.Linear, "start_factor end_factor total_iters",
         lambda one: {"lr": one.initial, "start_factor": 1.0, "end_factor": one.final / one.initial,
                      "total_iters": one.duration}
-        if one.unit == "step" and one.initial > 0 and one.final <= one.initial else None,
+        if one.unit == "step" and isinstance(one.duration, int) and 0 <= one.final <= one.initial > 0 else None,
     ),
     # keras.optimizers.schedules, and tf.keras's
     _row(
         "keras", "ExponentialDecay", s.Exponential, f"{_KERAS_LR} decay_steps decay_rate staircase name",
-        lambda one: {_KERAS_LR: one.initial, "decay_steps": one.every, "decay_rate": one.rate,
-                     "staircase": one.staircase}
-        if one.end is None else None,
+        lambda one: {_KERAS_LR: one.initial, "decay_steps": one.every, "decay_rate": one.rate, "staircase": False}
+        if one.end is None and not one.staircase else None,
         read=lambda config: s.Exponential(
             config[_KERAS_LR], config["decay_rate"], config["decay_steps"],
             staircase=bool(config.get("staircase", False)),
         ),
     ),
     _row(
+        "keras", "ExponentialDecay", s.Exponential, f"{_KERAS_LR} decay_steps decay_rate staircase",
+        lambda one: {_KERAS_LR: one.initial, "decay_steps": one.every, "decay_rate": one.rate, "staircase": True}
+        if one.end is None else None,
+        note="; Keras counts periods by a division in floating point: compiled, it drops one step late for many "
+        "(41, 4690, 46900, ...)",
+    ),
+    _row(
         "keras", "PiecewiseConstantDecay", s.MultiStep, "boundaries values name",
-        lambda one: {"boundaries": [milestone - 1 for milestone in one.milestones],
+        lambda one: {"boundaries": [first - 1 for first in _first_steps(one)],
                      "values": [one.initial * one.factor**passed for passed in range(len(one.milestones) + 1)]},
-        read=lambda config: s.Sequence(
-            boundaries=tuple(time + 1 for time in config["boundaries"]), schedules=tuple(config["values"])
-        ),
+        read=_read_piecewise,
         by_place=2,
         note="; Keras switches one step after its boundary",
     ),
     _row(
         "keras", "PolynomialDecay", s.Polynomial, f"{_KERAS_LR} decay_steps end_learning_rate power cycle name",
         lambda one: {_KERAS_LR: one.initial, "decay_steps": one.duration, "end_learning_rate": one.final,
-                     "power": one.power},
+                     "power": one.power}
+        if float(one.power).is_integer() else None,
         read=_read_polynomial,
         defaults={"end_learning_rate": 0.0001, "power": 1.0},
+    ),
+    _row(
+        "keras", "PolynomialDecay", s.Polynomial, f"{_KERAS_LR} decay_steps end_learning_rate power",
+        lambda one: {_KERAS_LR: one.initial, "decay_steps": one.duration, "end_learning_rate": one.final,
+                     "power": one.power},
+        note="; compiled, it may be NaN from decay_steps on, where 1 - decay_steps / decay_steps is rounded below 0",
     ),
     _row(
         "keras", "PolynomialDecay", s.Linear, f"{_KERAS_LR} decay_steps end_learning_rate power",
@@ -331,8 +367,8 @@ TABLE: tuple[Counterpart, ...] = (
     ),
     _row(
         "optax", "piecewise_constant_schedule", s.MultiStep, "init_value boundaries_and_scales",
-        lambda one: {"init_value": one.initial, "boundaries_and_scales": dict.fromkeys(one.milestones, one.factor)}
-        if one.unit == "step" else None,
+        lambda one: {"init_value": one.initial, "boundaries_and_scales": dict.fromkeys(_first_steps(one), one.factor)}
+        if one.unit == "step" and _all_differ(one) else None,
         by_place=2,
     ),
     # Caffe's lr_policy, in iterations
@@ -354,8 +390,8 @@ TABLE: tuple[Counterpart, ...] = (
     ),
     _row(
         "caffe", "multistep", s.MultiStep, "gamma stepvalue",
-        lambda one: {"lr": one.initial, "gamma": one.factor, "stepvalue": list(one.milestones)}
-        if one.unit == "step" else None,
+        lambda one: {"lr": one.initial, "gamma": one.factor, "stepvalue": _first_steps(one)}
+        if one.unit == "step" and _all_differ(one) else None,
         read=_read_multistep,
     ),
     _row(
