@@ -36,6 +36,17 @@ def test_conditions_and_loops():
     assert fill(loop, pairs=[("a", 1), ("b", 0), ("c", 2)]) == "    a = 1\n    c = 2"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a\n% endif\nb", "a\n% end\nb", "% if a\nb", "% if a\nb\n% else\nc\n% elif a\n% end", "% for x in a\nb\n% else"]
+    + ["% for x in a\n$x", "% if a\nf(\n    b,\n% end", "f(\n    b,\n", "% fi a\nb\n% end"],
+)
+def test_blocks_that_do_not_fit_are_refused(text):
+    """A word that is unknown or ends nothing, and what has no end, cuts no program off in silence."""
+    with pytest.raises(ValueError, match="template"):
+        fill(text, a=[1])
+
+
 def test_comments_are_wrapped():
     """The lines of a comment are one sentence, as wide as the code; those with more spaces stay as they are."""
     lines = fill("    # $word\n    # end\n#   kept", word="word " * 30).split("\n")

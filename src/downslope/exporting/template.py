@@ -1,5 +1,7 @@
 """Programs by templates, which are in templates/: text as it is written, and lines for the filler that begin with %.
 
+Jinja2, which writes pages, comes with an extra; `export` needs none, and wraps comments and calls as formatters do.
+
     % if groups and not masked     the lines up to `elif`, `else` or `end`, if the values are true; also `name == word`
     % for name, width in layers    the lines up to `end`, for each item of a value
     % include repeated.py.txt      another template, indented as this line is
@@ -68,7 +70,11 @@ def _read(template: str) -> list[Node]:
 
 
 def parse(text: str) -> list[Node]:
-    """Return what each part of a template's text becomes, given the values."""
+    """Return what each part of a template's text becomes, given the values.
+
+    Raises:
+        ValueError: If a line with % is unknown, ends no block, or a block or a call has no end.
+    """
     return _block(iter(_paragraphs(text.splitlines())))[0]
 
 
@@ -85,8 +91,8 @@ def _paragraphs(lines: list[str]) -> list[str]:
     return found
 
 
-def _block(lines: Iterator[str], closing: str | None = None) -> tuple[list[Node], str]:
-    """Return the nodes up to the line that ends them, which begins with `closing` in a call, and that line."""
+def _block(lines: Iterator[str], *words: str, closing: str | None = None) -> tuple[list[Node], str]:
+    """Return the nodes up to the line that ends them, by one of these words or as `closing` begins, and that line."""
     nodes: list[Node] = []
     for line in lines:
         text = line.lstrip()
@@ -98,20 +104,24 @@ def _block(lines: Iterator[str], closing: str | None = None) -> tuple[list[Node]
             nodes.append(_loop(lines, *rest.split(" in ")))
         elif word == "include":
             nodes.append(_inclusion(rest, indent))
-        elif word or (closing and line.startswith(closing)):
+        elif word in words or (closing and line.startswith(closing)):
             return nodes, line
+        elif word:
+            raise ValueError(f"`{text}` in a template is unknown, or ends no block.")
         elif text.endswith("("):
-            nodes.append(_call(line, *_block(lines, f"{indent})")))
+            nodes.append(_call(line, *_block(lines, closing=f"{indent})")))
         else:
             nodes.append(_line(line))
-    return nodes, "% end"
+    if words or closing:
+        raise ValueError(f"A template ends before `{closing or '% end'}`.")
+    return nodes, ""
 
 
 def _condition(lines: Iterator[str], condition: str) -> Node:
     branches: list[tuple[str, list[Node]]] = []
     word = "if"
     while word != "end":
-        block, end = _block(lines)
+        block, end = _block(lines, *(("end",) if word == "else" else ("elif", "else", "end")))
         branches.append((condition, block))
         word, _, condition = end.lstrip().removeprefix("% ").partition(" ")
 
@@ -123,7 +133,7 @@ def _condition(lines: Iterator[str], condition: str) -> Node:
 
 
 def _loop(lines: Iterator[str], names: str, items: str) -> Node:
-    block, _ = _block(lines)
+    block, _ = _block(lines, "end")
 
     def node(values: Values, indent: str) -> list[str]:
         found: list[str] = []
