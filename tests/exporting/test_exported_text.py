@@ -17,7 +17,7 @@ from downslope.core.groups import Group
 from downslope.core.schedules.schedule import Schedule
 from downslope.exporting import TARGETS
 from downslope.recipe.schema import Plateau, Recipe, Train
-from downslope.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Polynomial, Warmup
+from downslope.schedules import Constant, Cosine, Exponential, Inverse, Linear, MultiStep, Polynomial, Warmup
 from draws import draws
 from exporting.exported_cases import CASES
 from exporting.problem import same_rule
@@ -217,6 +217,40 @@ def test_a_schedule_that_never_changes_is_its_number(target):
     one, other = (export(Recipe(sgd=sgd, train=Train(steps=9)), to=target) for sgd in (schedules, numbers))
     code = [[line for line in text.splitlines() if "#" not in line] for text in (one, other)]
     assert code[0] == code[1]
+
+
+@pytest.mark.parametrize(
+    ("lr", "words"),
+    [
+        (Exponential(0.5, 0.5, 41, staircase=True), "drops one step late for many periods"),
+        (Exponential(0.5, 0.5, 7, staircase=True, end=0.1), "ExponentialDecay has no value at which it stops."),
+        (Polynomial(0.5, 0.0, 40, power=0.9), "of 0.9 is NaN."),
+        (Polynomial(0.5, 0.0, 2**31, power=2.0), "It has a length of 2**31 steps or more"),
+        (Inverse(0.5, 0.01, power=0.5), "InverseTimeDecay has no power."),
+        (Cosine(0.0, 0.5, 30), "CosineDecay ends at a multiple of its first value, which is 0 here."),
+        (Warmup(2.5, Cosine(0.5, 0.0, 30)), "CosineDecay warms up for a whole number of steps, at least 1."),
+        (Warmup(5, Exponential(0.5, 0.5, 41, staircase=True)), "Keras has no schedule like it."),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+@pytest.mark.parametrize("target", ["keras", "tensorflow"])
+def test_a_learning_rate_of_ones_own_says_why(target, lr, words):
+    """The class says what is wrong with Keras's own schedule, the one reason and no other."""
+    reasons = [
+        "one step late",
+        "at which it stops",
+        "is NaN",
+        "2**31",
+        "no power",
+        "multiple",
+        "warms up",
+        "no schedule",
+    ]
+    program = ast.parse(export(Recipe(sgd=Settings(lr=lr), train=Train(steps=500)), to=target))
+    own = next(one for one in program.body if isinstance(one, ast.ClassDef) and one.name == "LearningRate")
+    doc = " ".join(ast.get_docstring(own).split())
+    assert words in doc
+    assert sum(reason in doc for reason in reasons) == 1
 
 
 def test_a_plateau_is_stepped_beside_a_schedule_of_momentum():

@@ -38,8 +38,10 @@ def test_conditions_and_loops():
 
 @pytest.mark.parametrize(
     "text",
-    ["a\n% endif\nb", "a\n% end\nb", "% if a\nb", "% if a\nb\n% else\nc\n% elif a\n% end", "% for x in a\nb\n% else"]
-    + ["% for x in a\n$x", "% if a\nf(\n    b,\n% end", "f(\n    b,\n", "% fi a\nb\n% end"],
+    [
+        *["a\n% endif\nb", "a\n% end\nb", "% fi a\nb\n% end", "% if a\nb\n% else\nc\n% elif a\n% end"],
+        *["% for x in a\nb\n% else", "% for x in a\n$x", "% if a\nb", "% if a\nf(\n    b,\n% end", "f(\n    b,\n"],
+    ],
 )
 def test_blocks_that_do_not_fit_are_refused(text):
     """A word that is unknown or ends nothing, and what has no end, cuts no program off in silence."""

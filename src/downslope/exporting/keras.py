@@ -17,7 +17,7 @@ from downslope.core.settings import Settings, is_zero
 from downslope.exporting.export_plan import Definition, Layer, Plan
 from downslope.exporting.python_source import listed, match_source, quoted
 from downslope.exporting.same_rule import changes_with_time, first, in_simplest_decay, without_dampening
-from downslope.exporting.schedule_source import Words, has_staircase, is_countable, stays_real, where_function
+from downslope.exporting.schedule_source import Words, is_countable, stays_real, where_function
 from downslope.exporting.template import write
 from downslope.recipe.schema import GROWING
 
@@ -45,7 +45,9 @@ def _write(plan: Plan, framework: str, keras: str, ops: str) -> str:
     add_l2 = penalty and not plan.with_model  # the digits' layers have it themselves
     groups = _groups(plan, forms) if way and (add_l2 or not penalty) else []
     strength = next((first(form.weight_decay) for form in reversed(forms) if not is_zero(form.weight_decay)), 0.0)
-    learning_rate = _learning_rate(base.lr, plan, keras, ops) if isinstance(base.lr, Schedule) else None
+    learning_rate, why_own = None, ""
+    if isinstance(base.lr, Schedule):
+        learning_rate, why_own = _learning_rate(base.lr, plan, keras, ops)
     step = _step(base, strength, way if in_step else "") if reasons else {}
     plan.check_length()
     plateau = plan.recipe.train.plateau
@@ -58,8 +60,7 @@ def _write(plan: Plan, framework: str, keras: str, ops: str) -> str:
         tensorflow=keras != "keras",
         form=base,
         learning_rate=learning_rate,
-        power=base.lr.power if isinstance(base.lr, s.Polynomial) else None,
-        is_staircase=isinstance(base.lr, Schedule) and has_staircase(base.lr),
+        why_own=why_own,
         needs_as_float=learning_rate is not None and any("as_float(" in line for line in learning_rate.body),
         groups=groups,
         constant_decay=bool(way) and not groups and (in_step or add_l2),
@@ -186,62 +187,92 @@ def _step(form: Settings, strength: float, way: str) -> dict[str, Any]:
 # The learning rate
 
 
-def _learning_rate(lr: Schedule, plan: Plan, keras: str, ops: str) -> Definition:
-    """Return how a learning rate, in steps, is defined."""
+def _learning_rate(lr: Schedule, plan: Plan, keras: str, ops: str) -> tuple[Definition, str]:
+    """Return how a learning rate, in steps, is defined, and the docstring of its class where it has one of its own."""
     remarks = plan.counted_remarks(plan.recipe.sgd.lr)
-    own = _own(lr, plan.total_steps)
-    if own is not None:
-        name, arguments, remark = own
+    found = _of_keras(lr, plan.total_steps)
+    if not isinstance(found, str):
+        name, arguments, remark = found
         remarks += [remark] if remark else []
-        return Definition("learning_rate", f"{keras}.optimizers.schedules.{name}", arguments, [], remarks)
+        return Definition("learning_rate", f"{keras}.optimizers.schedules.{name}", arguments, [], remarks), ""
     words = Words(f"{ops}.cos", f"{ops}.sqrt", "math.pi", f"{ops}.maximum", f"{ops}.minimum", "as_float")
     body = where_function("__call__", lr, doc="", where=f"{ops}.where", words=words, depth=1)[2:]
-    return Definition("learning_rate", "LearningRate", [], [line.removeprefix("    ") for line in body], remarks)
+    definition = Definition("learning_rate", "LearningRate", [], [line.removeprefix("    ") for line in body], remarks)
+    return definition, f"The learning rate as a function of the step{found}"
 
 
-def _own(lr: Schedule, total: int | None) -> tuple[str, list[str], str] | None:  # noqa: PLR0911 -- one for each kind of schedule
-    """Return Keras's own schedule, its arguments and a remark, or None."""
+_NONE = "; Keras has no schedule like it."
+_TOO_LONG = (
+    ".\n\nIt has a length of 2**31 steps or more, which 32-bit integers, and so Keras's own schedules, may not hold.\n"
+)
+_COUNTED = """, whole periods counted in integers.
+
+ExponentialDecay(staircase=True) takes the floor of a division in Keras's default precision: compiled, by
+tf.function or by XLA, that drops one step late for many periods (41, 4690, 46900, ...).
+"""
+_REAL = """, a number at its end too.
+
+PolynomialDecay is (1 - decay_steps / decay_steps) ** power there: compiled, that may be rounded below 0, whose power
+of {power!r} is NaN.
+"""
+
+
+def _of_keras(lr: Schedule, total: int | None) -> tuple[str, list[str], str] | str:  # noqa: PLR0911 -- one for each kind
+    """Return Keras's own schedule, its arguments and a remark; or, after the words "the step", why it has none."""
     if not is_countable(lr):
-        return None
-    if isinstance(lr, s.Exponential) and lr.end is None:
-        return _exponential(lr, total)
-    if isinstance(lr, s.MultiStep):
-        boundaries = [str(math.ceil(exact(milestone)) - 1) for milestone in lr.milestones]
-        values = [repr(value) for value in lr.levels()]
-        remark = "PiecewiseConstantDecay changes one step after its boundary, so each is one less here."
-        return "PiecewiseConstantDecay", [f"boundaries={listed(boundaries)}", f"values={listed(values)}"], remark
-    if isinstance(lr, s.Linear) or (isinstance(lr, s.Polynomial) and stays_real(lr)):
-        power = [f"power={lr.power!r}"] if isinstance(lr, s.Polynomial) else []
-        return (
-            "PolynomialDecay",
-            [repr(lr.initial), f"decay_steps={lr.duration!r}", f"end_learning_rate={lr.final!r}", *power],
-            "",
-        )
-    if isinstance(lr, s.Cosine) and lr.initial:
-        return "CosineDecay", [repr(lr.initial), f"decay_steps={lr.duration!r}", *_alpha(lr)], ""
-    if isinstance(lr, s.Warmup) and lr.restart and isinstance(lr.then, s.Cosine) and lr.then.initial:
-        if not isinstance(lr.duration, int) or not lr.duration:
-            return None
-        arguments = [
-            repr(lr.start),
-            f"decay_steps={lr.then.duration!r}",
-            *_alpha(lr.then),
-            f"warmup_target={lr.then.closed_form(0, PYTHON)!r}",
-            f"warmup_steps={lr.duration}",
-        ]
-        return "CosineDecay", arguments, ""
-    if isinstance(lr, s.Inverse) and lr.power == 1:
-        return "InverseTimeDecay", [repr(lr.initial), "decay_steps=1", f"decay_rate={lr.gamma!r}"], ""
-    return None
+        return _TOO_LONG
+    match lr:
+        case s.Exponential():
+            return _exponential(lr, total)
+        case s.MultiStep():
+            boundaries = [str(math.ceil(exact(milestone)) - 1) for milestone in lr.milestones]
+            values = [repr(value) for value in lr.levels()]
+            remark = "PiecewiseConstantDecay changes one step after its boundary, so each is one less here."
+            return "PiecewiseConstantDecay", [f"boundaries={listed(boundaries)}", f"values={listed(values)}"], remark
+        case s.Polynomial() if not stays_real(lr):
+            return _REAL.format(power=lr.power)
+        case s.Linear() | s.Polynomial():
+            power = [f"power={lr.power!r}"] if isinstance(lr, s.Polynomial) else []
+            end = [f"decay_steps={lr.duration!r}", f"end_learning_rate={lr.final!r}"]
+            return "PolynomialDecay", [repr(lr.initial), *end, *power], ""
+        case s.Cosine() | s.Warmup(restart=True, then=s.Cosine()):
+            return _cosine(lr)
+        case s.Inverse():
+            if lr.power != 1:
+                return ".\n\nKeras's InverseTimeDecay has no power.\n"
+            return "InverseTimeDecay", [repr(lr.initial), "decay_steps=1", f"decay_rate={lr.gamma!r}"], ""
+        case _:
+            return _NONE
 
 
-def _exponential(lr: s.Exponential, total: int | None) -> tuple[str, list[str], str] | None:
+def _cosine(lr: Schedule) -> tuple[str, list[str], str] | str:
+    cosine = lr.then if isinstance(lr, s.Warmup) else lr
+    if not isinstance(cosine, s.Cosine):
+        return _NONE
+    if not cosine.initial:
+        return ".\n\nKeras's CosineDecay ends at a multiple of its first value, which is 0 here.\n"
+    length = [
+        f"decay_steps={cosine.duration!r}",
+        *([f"alpha={cosine.final!r} / {cosine.initial!r}"] * bool(cosine.final)),
+    ]
+    if not isinstance(lr, s.Warmup):
+        return "CosineDecay", [repr(cosine.initial), *length], ""
+    if not isinstance(lr.duration, int) or not lr.duration:
+        return ".\n\nKeras's CosineDecay warms up for a whole number of steps, at least 1.\n"
+    top = cosine.closed_form(0, PYTHON)
+    warmup = [f"warmup_target={top!r}", f"warmup_steps={lr.duration}"]
+    return "CosineDecay", [repr(lr.start), *length, *warmup], ""
+
+
+def _exponential(lr: s.Exponential, total: int | None) -> tuple[str, list[str], str] | str:
+    if lr.end is not None:
+        return ".\n\nKeras's ExponentialDecay has no value at which it stops.\n"
     arguments = [repr(lr.initial), f"decay_steps={lr.every!r}", f"decay_rate={lr.rate!r}"]
     remark = "Counted in steps, not epochs."
     if not lr.staircase:
         return "ExponentialDecay", arguments, remark
     if total is None or not _divides_right(lr.every, total):
-        return None
+        return _COUNTED
     remark += (
         " Keras counts periods by a division in floating point, by which compiled programs drop one step late for "
         f"many periods (41, 4690, 46900, ...); for this one they are right up to the last of these {total} steps."
@@ -278,7 +309,3 @@ def _divides_right(period: float, total: int) -> bool:
 
 MOST_PERIODS = 100_000
 """How many drops are looked at one by one."""
-
-
-def _alpha(lr: s.Cosine) -> list[str]:
-    return [f"alpha={lr.final!r} / {lr.initial!r}"] if lr.final else []
