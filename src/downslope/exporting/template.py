@@ -1,12 +1,12 @@
-"""Programs by templates, which are in templates/: text as it is written, and lines for the filler that begin with %.
-
-Jinja2, which writes pages, comes with an extra; `export` needs none, and wraps comments and calls as formatters do.
+"""Programs from the templates in templates/, whose lines are the program's but for those that begin with %:
 
     % if groups and not masked     the lines up to `elif`, `else` or `end`, if the values are true; also `name == word`
     % for name, width in layers    the lines up to `end`, for each item of a value
     % include repeated.py.txt      another template, indented as this line is
 
 $name, $name.attribute and ${name} stand for values: a text, a list of lines, or anything else as Python writes it.
+
+Why not Jinja2: it comes with an extra, for pages, and `export` needs no extra.
 
 The lines of a comment are one paragraph, which is wrapped. A call whose arguments have a line each is joined to one
 where that fits; one whose arguments share a line is joined, left, or split into a line each.

@@ -1,7 +1,7 @@
-"""Training, from a plan and a recipe to a trained model in a run folder: the whole order of things.
+"""Training by a recipe, from the first step or a checkpoint to the last one, its results and its report in a folder.
 
-`train` sets a run up and ends it, `Trainer.train` is the loop, and `Trainer.train_step` is one step. Each part has a
-file of its own beside this one. Everything that decides a number is a function of the recipe and the step, so a run
+`train` sets a run up and ends it, `Trainer.take_steps` is the loop, and `Trainer.train_step` is one step. Each part has
+a file of its own beside this one. Everything that decides a number is a function of the recipe and the step, so a run
 that was killed and resumed ends with the same bits as one that was not.
 """
 
@@ -59,7 +59,7 @@ class Outcome:
     Attributes:
         step: Updates done.
         total_steps: Updates that the recipe asks for.
-        finished: Whether it came to its end, be it an early stop.
+        finished: Whether no step is left to take: all are done, or it stopped early (see `stopped`).
         stopped: Why it stopped early, or None.
         signal: Number of the signal that interrupted it, or None.
         held_out: The last evaluation: "loss", "accuracy", ...; empty if there was none.
@@ -176,7 +176,7 @@ class Trainer:
     """The loop over steps, with the run's open files.
 
     Args:
-        task: What is trained, its checkpoint taken up.
+        task: Data, model, optimizer and their state, that of the checkpoint where training goes on from one.
         plan: The run folder, and the checkpoint that training starts from.
         console: Where sentences and progress are shown.
         workers: The workers that share each step. Worker 0 alone writes and speaks.
@@ -242,7 +242,7 @@ class Trainer:
         try:
             with unfilled():
                 try:
-                    self.train()
+                    self.take_steps()
                 except WorkersLostError as lost:
                     saves = self._is_whole and self._workers.is_first and self._task.sharding is None
                     if saves:
@@ -262,7 +262,7 @@ class Trainer:
         finally:
             self._close()
 
-    def train(self) -> None:
+    def take_steps(self) -> None:
         """Take steps until the last one, an early stop or a signal: step, evaluate, save, show."""
         self._console.say("\n".join(self._task.lines(self._folder)))
         if self.step:
@@ -316,7 +316,8 @@ class Trainer:
         )
         self._is_whole = False
 
-        # A loss that leaps up: the step is skipped, or training goes back to a checkpoint.
+        # Spike: a loss far above the last ones. By `train.spike.action` this step is skipped, or training goes back to
+        # a checkpoint.
         if logged and self._train.spike is not None and self._bad_steps.leave_out_spike(step, result.loss()):
             self.step = step + 1
             return
