@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from downslope import Settings, update_matrix
 from downslope.core import equivalence
-from downslope.core.equivalence import Side, find_basis, find_parting, find_passage, horizon, rescaled
+from downslope.core.equivalence import Side, find_basis, find_parting, find_passage, last_step_to_compare, rescaled
 from downslope.core.settings import DECAYS
 from downslope.schedules import Cosine, Exponential, MultiStep, WarmupStableDecay
 from draws import draws
@@ -30,7 +30,7 @@ def test_the_scale_is_found_again(scale, lr, nesterov):
 def test_what_stays_as_it_is_is_decided_by_three_steps():
     """Two constant settings, and two whose lr falls twice in 100,000 steps, take next to no work in either walk."""
     inside = replace(CONSTANT, lr_in_velocity=True)
-    work, found = calls(lambda: find_parting(CONSTANT, inside, horizon(CONSTANT, inside, None)))
+    work, found = calls(lambda: find_parting(CONSTANT, inside, last_step_to_compare(CONSTANT, inside, None)))
     assert (found.step, found.scale, found.until) == (None, 0.1, 2000)
     assert work < 1000
     one = Settings(lr=STAIRS, momentum=0.9, weight_decay=0.001, decay="relative")

@@ -10,7 +10,7 @@ from typing import Any
 
 from downslope.comparing.advice import Advice, advise, sentences
 from downslope.comparing.sides import Side, longest, make_sides
-from downslope.core.equivalence import EVERY_STEP, Parting, find_causes, find_parting, horizon
+from downslope.core.equivalence import EVERY_STEP, Parting, find_causes, find_parting, last_step_to_compare
 from downslope.core.errors import RecipeError
 from downslope.core.rule import sgd_rule
 from downslope.core.settings import Settings
@@ -93,7 +93,7 @@ def compare(
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise RecipeError(f"`steps` must be an integer >= 1; got {steps!r}.")
     one, two = make_sides(a, b, steps_per_epoch=steps_per_epoch, examples=examples)
-    last = horizon(one.settings, two.settings, longest((one, two))) if steps is None else steps - 1
+    last = last_step_to_compare(one.settings, two.settings, longest((one, two))) if steps is None else steps - 1
     pairs = _pairs(one, two)
     partings = [find_parting(x, y, last) for x, y in pairs or [(one.settings, two.settings)]]
     parted = [(found, pair) for found, pair in zip(partings, pairs, strict=False) if found.step is not None]

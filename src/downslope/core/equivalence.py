@@ -1,7 +1,7 @@
-"""Whether two rules are one, at which step they part if not, and why: one walk along both schedules.
+"""Whether two settings move a parameter alike at every step; if not, at which step they first differ, and why.
 
-Two rules are one as long as their update matrices say the same about the parameter, with the velocity of one k times
-that of the other; k may be anything, and is found on the way.
+At a step two rules are one if their update matrices agree about the parameter once the velocity of one is taken as k
+times that of the other. Any k will do; it is found from the matrices, step after step along both schedules.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def find_parting(a: Settings, b: Settings, last: int) -> Parting:
     return Parting(step, column, values, again or scale, only_first=again is not None, until=until)
 
 
-def horizon(a: Settings, b: Settings, known: int | None) -> int:
+def last_step_to_compare(a: Settings, b: Settings, known: int | None) -> int:
     """Return the last step to look at where nobody says: of the training, or beyond the last turn of the schedules."""
     if known is not None:
         return max(known - 1, 2)
@@ -146,7 +146,7 @@ class _Walk:
         self._largest = [0.0, 0.0, 0.0]
 
     def go_on_from(self, step: int, scale: float | None) -> None:
-        """Begin with velocities that are there before a step, and take this step.
+        """Begin at a later step than the first, where velocities are not 0 any more, and take this step.
 
         Args:
             step: Step, 0-based, at which the two are one rule.

@@ -19,10 +19,10 @@ from downslope.core.errors import StateError
 from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
-from downslope.torch import groups as keys
+from downslope.torch import group_values
 from downslope.torch.gradients import gradient_scale
 from downslope.torch.options import StepOptions
-from downslope.torch.step import Groups, entries_of, looked_at, multiplied, scaled, takes
+from downslope.torch.step import Groups, kernel_takes, make_entries, mark_shared_memory, multiplied, scaled
 from downslope.torch.tensors import EXCHANGE
 from downslope.torch.update import Entry, Scalars, apply
 
@@ -102,16 +102,16 @@ def step_tensors(optimizer: SGD, positions: Sequence[int], params: Sequence[Tens
     if options.asks:
         found: dict[int, tuple[str, Tensor]] = {}  # by parameter, of which one may be given twice
         for (i, j, param), grad in zip(map(homes.__getitem__, positions), grads, strict=True):
-            found.setdefault(id(param), (keys.parameter_name(groups[i], i, j), grad))
+            found.setdefault(id(param), (group_values.parameter_name(groups[i], i, j), grad))
         names, once = zip(*found.values(), strict=True) if found else ((), ())
         factor = gradient_scale(groups, optimizer.shared, once, names=names)
     if factor is None:
         optimizer.count_skipped_step()
         return
     own = [(homes[position][0], homes[position][2], position) for position in positions]
-    entries = entries_of(groups, state, options, own, optimizer.reserved)
+    entries = make_entries(groups, state, options, own, optimizer.reserved)
     entries = [replace(entry, param=param) for entry, param in zip(entries, params, strict=True)]
-    entries = looked_at(groups, entries, grads)
+    entries = mark_shared_memory(groups, entries, grads)
     grads, factor = multiplied(grads, factor)
     both = scaled(groups, scalars, factor)
     rest = _step_by_kernel(groups, options, entries, grads, both)
@@ -124,26 +124,26 @@ def _step_by_kernel(
 ) -> list[int]:
     """Step what the kernel takes; return the indices of the others."""
     native: Any = load_native()
-    taken = [takes(native, groups, entry, grad) for entry, grad in zip(entries, grads, strict=True)]
-    inside = [(entry, grad) for entry, grad, is_taken in zip(entries, grads, taken, strict=True) if is_taken]
-    if inside:
-        kinds = sorted({(entry.group, entry.is_first) for entry, _ in inside})
+    taken = [kernel_takes(native, groups, entry, grad) for entry, grad in zip(entries, grads, strict=True)]
+    in_kernel = [(entry, grad) for entry, grad, is_taken in zip(entries, grads, taken, strict=True) if is_taken]
+    if in_kernel:
+        kinds = sorted({(entry.group, entry.is_undampened) for entry, _ in in_kernel})
         rows = [
             (
                 entry.param,
                 grad,
                 entry.velocity,
                 entry.compensation,
-                kinds.index((entry.group, entry.is_first)),
+                kinds.index((entry.group, entry.is_undampened)),
                 ROUNDINGS[entry.rounding],
                 entry.position,
                 0,
             )
-            for entry, grad in inside
+            for entry, grad in in_kernel
         ]
         use_threads()
         coefficients = [number for group, first in kinds for number in six_coefficients(scalars[first][group])]
         native.step_tensors(EXCHANGE, rows, coefficients, step_key(options.rounding_seed, groups[0]["step"]))
-        buffers = [b for entry, _ in inside for b in (entry.velocity, entry.compensation) if b is not None]
+        buffers = [b for entry, _ in in_kernel for b in (entry.velocity, entry.compensation) if b is not None]
         torch._C._increment_version(buffers)  # the parameters' are the operation's own business
     return [i for i, is_taken in enumerate(taken) if not is_taken]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from downslope.core.errors import NonFiniteGradientError, SettingsError
 from downslope.kernel import load_native, use_threads
-from downslope.torch import groups as keys
+from downslope.torch import group_values
 from downslope.torch.options import StepOptions
 from downslope.torch.tensors import EXCHANGE, is_distributed, is_readable
 
@@ -68,7 +68,7 @@ def _names(groups: Sequence[Mapping[str, Any]]) -> list[str]:
     for i, group in enumerate(groups):
         for j, param in enumerate(group["params"]):
             if param.grad is not None:
-                names.setdefault(id(param), keys.parameter_name(group, i, j))
+                names.setdefault(id(param), group_values.parameter_name(group, i, j))
     return list(names.values())
 
 
@@ -80,7 +80,7 @@ def is_dense_gradient(group: Mapping[str, Any], group_index: int, param: Tensor)
     """
     if param.grad is not None and param.grad.layout != torch.strided:
         index = next(j for j, p in enumerate(group["params"]) if p is param)
-        name = keys.parameter_name(group, group_index, index)
+        name = group_values.parameter_name(group, group_index, index)
         raise SettingsError(
             f"the gradient of {name} is sparse, which momentum and weight decay would make dense. "
             "Use a dense gradient (for an embedding: sparse=False)."

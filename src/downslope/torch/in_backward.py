@@ -29,9 +29,9 @@ from torch.utils.hooks import RemovableHandle
 
 from downslope.core.errors import DownslopeError, SettingsError, StateError
 from downslope.core.rule import StepScalars
-from downslope.torch import groups as keys
+from downslope.torch import group_values
 from downslope.torch.options import check_step_in_backward
-from downslope.torch.step import Entry, entries_of, new_lock, reserve_velocities
+from downslope.torch.step import Entry, make_entries, new_lock, reserve_velocities
 from downslope.torch.tensors import repeated
 
 if TYPE_CHECKING:
@@ -324,7 +324,7 @@ class StepInBackward:
 
     def _name(self, optimizer: SGD, param: Tensor) -> str:
         index, place = self._homes[id(param)]
-        return keys.parameter_name(optimizer.param_groups[index], index, place)
+        return group_values.parameter_name(optimizer.param_groups[index], index, place)
 
     def _alive(self) -> Any:
         return self._optimizer()
@@ -339,7 +339,7 @@ class _OnePart:
     def _entries_of(self, pairs: list[tuple[int, Tensor]]) -> list[Entry]:
         whole: Any = self
         homes = [(index, param, self.position) for index, param in pairs]
-        return entries_of(whole.param_groups, whole.state, whole.shared["options"], homes, whole.reserved)
+        return make_entries(whole.param_groups, whole.state, whole.shared["options"], homes, whole.reserved)
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         return self.scalars
@@ -354,7 +354,7 @@ def _part_of(optimizer: SGD, index: int, place: int, state: Any) -> Any:
     param = group["params"][place]
     part: Any = object.__new__(_class_of_parts(type(optimizer)))
     shared = {name: value for name, value in vars(optimizer).items() if name not in _OF_THE_WHOLE}
-    name = group["param_names"][place] if "param_names" in group else keys.parameter_name(group, index, place)
+    name = group["param_names"][place] if "param_names" in group else group_values.parameter_name(group, index, place)
     part.__dict__.update(
         shared,
         param_groups=[{**group, "params": [param], "param_names": [name]}],
@@ -376,12 +376,12 @@ def _class_of_parts(whole: type) -> type:
     return type(f"{whole.__name__}OfOneParameter", (_OnePart, whole), {})
 
 
-_NUMBERS = (*keys.HYPERPARAMETERS, "lr_initial", "lr_max", "max_lr")
+_NUMBERS = (*group_values.HYPERPARAMETERS, "lr_initial", "lr_max", "max_lr")
 
 
 def _numbers_of(group: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return everything in a group that its scalars depend on, as it is now: a tensor may change in place."""
-    return tuple(float(v) if isinstance(v, Tensor) else v for v in keys.values_of(group))
+    return tuple(float(v) if isinstance(v, Tensor) else v for v in group_values.values_of(group))
 
 
 def _remove_all(handles: dict[int, RemovableHandle]) -> None:

@@ -24,7 +24,7 @@ from downslope.core.groups import Group
 from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
 from downslope.core.synonyms import refuse_unknown
-from downslope.torch import groups as keys
+from downslope.torch import group_values
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
 from downslope.torch.gradients import gradient_scale, is_dense_gradient
 from downslope.torch.in_backward import SteppingInBackward
@@ -41,7 +41,7 @@ from downslope.torch.options import (
     checked_rounding,
 )
 from downslope.torch.state import load_into, plain_state
-from downslope.torch.step import REPEATABLE, StepPlan, distinct_grads, entries_of, grads_of, new_lock, step_by_torch
+from downslope.torch.step import REPEATABLE, StepPlan, distinct_grads, grads_of, make_entries, new_lock, step_by_torch
 from downslope.torch.tensors import is_watched
 from downslope.torch.update import Entry
 
@@ -138,15 +138,15 @@ class SGD(SteppingInBackward):
             "undampened_first_step": undampened_first_step,
             "maximize": maximize,
         }
-        settings, values = keys.checked_settings(settings, values)
+        settings, values = group_values.checked_settings(settings, values)
         check_implementation(foreach=foreach, differentiable=differentiable, fused=fused, capturable=capturable)
         self._begin()
         options = StepOptions(clip_norm, on_nonfinite, velocity_dtype, rounding_seed, differentiable)
         self.shared["options"] = options
-        defaults = keys.defaults_from(settings, values)
+        defaults = group_values.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
-        params, around = keys.parameters_of(params, groups)
+        params, around = group_values.parameters_of(params, groups)
         super().__init__(params, defaults)
         self._around = around  # for groups to come; those of now have bare names
         check_rounding_has_a_use(self.param_groups)
@@ -175,12 +175,12 @@ class SGD(SteppingInBackward):
 
     @step_count.setter
     def step_count(self, step: int) -> None:
-        step = keys.plain(step)
+        step = group_values.plain(step)
         if not isinstance(step, int) or isinstance(step, bool) or step < 0:
             raise SettingsError(f"`step_count` must be an integer >= 0; got {step!r}.")
         for group in self.param_groups:
             group["step"] = step
-            keys.write_scheduled_values(group, step)
+            group_values.write_scheduled_values(group, step)
 
     @property
     def skipped_steps(self) -> int:
@@ -198,7 +198,7 @@ class SGD(SteppingInBackward):
             GroupError: If a parameter is in another group already, its name is taken, or parameters are in a set.
         """
         if isinstance(param_group, dict):
-            param_group = keys.completed(param_group, self.defaults, self.param_groups, self._around)
+            param_group = group_values.completed(param_group, self.defaults, self.param_groups, self._around)
         super().add_param_group(param_group)
         self._param_lists[:] = param_lists(self)
 
@@ -347,7 +347,7 @@ class SGD(SteppingInBackward):
         """Return parameters as a step sees them; those at their first gradient get their velocity here."""
         positions = {id(p): i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
         homes = [(index, param, positions[id(param)]) for index, param in pairs]
-        return entries_of(self.param_groups, self.state, self.shared["options"], homes, self.reserved)
+        return make_entries(self.param_groups, self.state, self.shared["options"], homes, self.reserved)
 
     def _make_plan(self, pairs: list[tuple[int, Tensor]]) -> StepPlan:
         """Return the plan of this step."""
@@ -356,7 +356,7 @@ class SGD(SteppingInBackward):
 
     def _scalars(self, index: int, group: dict[str, Any]) -> StepScalars:
         """Return the scalars of this step for a group's parameters, except those at their first gradient."""
-        return keys.step_scalars(
+        return group_values.step_scalars(
             group, index, self._known_scalars, differentiable=self.shared["options"].differentiable
         )
 
@@ -368,7 +368,7 @@ class SGD(SteppingInBackward):
         """
         return (
             not self.state
-            and all(keys.number("lr", group["lr"]) == 0 for group in self.param_groups)
+            and all(group_values.number("lr", group["lr"]) == 0 for group in self.param_groups)
             and bool(grads)
             and not any(grad.is_meta or grad.any() for grad in grads)
         )
@@ -427,7 +427,7 @@ class SGD(SteppingInBackward):
 
     def _forget_plans(self) -> None:
         self._plan: StepPlan | None = None
-        self._known_scalars: keys.Known = {}
+        self._known_scalars: group_values.Known = {}
 
 
 _ARGUMENTS = [name for name in inspect.signature(SGD.__init__).parameters if name not in ("self", "unknown")]

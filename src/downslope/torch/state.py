@@ -22,7 +22,7 @@ from downslope.core.parameter_names import without_wrappers
 from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
 from downslope.core.tables import Source, decode_schedule, to_table
-from downslope.torch import groups as keys
+from downslope.torch import group_values
 from downslope.torch.options import Rounding, StepOptions, rounding_of, velocity_dtype_of
 from downslope.torch.update import COMPENSATION, VELOCITY
 
@@ -69,10 +69,10 @@ def plain_state(state_dict: dict[str, Any]) -> dict[str, Any]:
 def _plain_within(value: Any) -> Any:
     """Return a value of a state with NumPy's numbers in it as Python's; tensors and what is unknown as they are."""
     if type(value) is dict:
-        return {keys.plain(key): _plain_within(item) for key, item in value.items()}
+        return {group_values.plain(key): _plain_within(item) for key, item in value.items()}
     if type(value) in (list, tuple):
         return type(value)(map(_plain_within, value))
-    return keys.plain(value)
+    return group_values.plain(value)
 
 
 def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyperparameters: str) -> None:
@@ -95,7 +95,7 @@ def load_into(optimizer: SGD, state_dict: dict[str, Any], *, strict: bool, hyper
     _check_step_count(groups, saved_groups, match)
     _say(match.problems, _changes(ours, groups, saved_groups), strict=strict)
     for group in groups:
-        keys.write_scheduled_values(group, group["step"])
+        group_values.write_scheduled_values(group, group["step"])
     optimizer.__setstate__({"state": state, "param_groups": groups})
     for hook in optimizer._optimizer_load_state_dict_post_hooks.values():
         hook(optimizer)
@@ -157,7 +157,7 @@ def _match(ours: list[dict[str, Any]], saved_groups: list[dict[str, Any]]) -> _M
                 f"group {index} has {len(saved['params'])} parameters in it, {len(group['params'])} in this optimizer"
             )
         for place, (param, key) in enumerate(zip(group["params"], saved["params"], strict=False)):
-            match.pairs.append((keys.parameter_name(group, index, place), param, key))
+            match.pairs.append((group_values.parameter_name(group, index, place), param, key))
     return match
 
 
@@ -302,7 +302,7 @@ def _merged(group: dict[str, Any], saved: Mapping[str, Any], *, load: bool) -> d
     if load:
         taken = {key: copy.deepcopy(value) for key, value in saved.items() if key not in _OWN_KEYS}
         try:
-            for key in map(keys.schedule_key, keys.SCHEDULABLE):
+            for key in map(group_values.schedule_key, group_values.SCHEDULABLE):
                 if isinstance(taken.get(key), Mapping):
                     taken[key] = decode_schedule(taken[key], Source("the saved state"), ("param_groups", key))
             for name, value in taken.items():
@@ -310,11 +310,13 @@ def _merged(group: dict[str, Any], saved: Mapping[str, Any], *, load: bool) -> d
                 is_number = isinstance(own, Tensor) and own.numel() == 1 and isinstance(value, int | float)
                 merged[name] = torch.full_like(own, value, requires_grad=False) if is_number else value
             if "lr_initial" not in taken and merged["lr_schedule"] is None:  # of torch.optim.SGD
-                merged |= dict.fromkeys(keys.REFERENCES, None if "initial_lr" in taken else _own_reference(group))
-            keys.check_group(merged)
-            keys.scalars_of(merged)
-            if not isinstance(merged[keys.GIVEN], Mapping):
-                raise SettingsError(f"`{keys.GIVEN}` must be a table of the optimizer's arguments.")
+                merged |= dict.fromkeys(
+                    group_values.REFERENCES, None if "initial_lr" in taken else _own_reference(group)
+                )
+            group_values.check_group(merged)
+            group_values.scalars_of(merged)
+            if not isinstance(merged[group_values.GIVEN], Mapping):
+                raise SettingsError(f"`{group_values.GIVEN}` must be a table of the optimizer's arguments.")
         except (DownslopeError, TypeError, ValueError) as error:
             raise StateError(f"the state holds hyperparameters that are not allowed: {error}") from None
     else:
@@ -332,7 +334,7 @@ def _merged(group: dict[str, Any], saved: Mapping[str, Any], *, load: bool) -> d
 
 def _own_reference(group: Mapping[str, Any]) -> Any:
     """Return the reference of an optimizer's own group: settled already, or the lr that it was made with."""
-    return group["lr_initial"] if group["lr_initial"] is not None else group[keys.GIVEN].get("lr")
+    return group["lr_initial"] if group["lr_initial"] is not None else group[group_values.GIVEN].get("lr")
 
 
 def _check_counts(groups: list[dict[str, Any]]) -> None:
@@ -346,7 +348,12 @@ def _check_counts(groups: list[dict[str, Any]]) -> None:
 
 
 def _check_step_count(groups: list[dict[str, Any]], saved_groups: list[dict[str, Any]], match: _Match) -> None:
-    scheduled = [name for group in groups for name in keys.SCHEDULABLE if group[keys.schedule_key(name)] is not None]
+    scheduled = [
+        name
+        for group in groups
+        for name in group_values.SCHEDULABLE
+        if group[group_values.schedule_key(name)] is not None
+    ]
     if scheduled and not all("step" in group for group in saved_groups):
         match.problems.append(
             f"it has no step count, which the schedule of {scheduled[0]} needs (torch.optim.SGD saves none); "
@@ -359,9 +366,9 @@ def _changes(before: list[dict[str, Any]], after: list[dict[str, Any]], saved: l
     sentences: list[str] = []
     for index, (old, new) in enumerate(zip(before, after, strict=True)):
         then = saved[index] if len(saved) == len(before) else {}
-        for name in keys.HYPERPARAMETERS:
-            schedule = keys.schedule_key(name)
-            if name in keys.SCHEDULABLE and (old[schedule] is not None or new[schedule] is not None):
+        for name in group_values.HYPERPARAMETERS:
+            schedule = group_values.schedule_key(name)
+            if name in group_values.SCHEDULABLE and (old[schedule] is not None or new[schedule] is not None):
                 if old[schedule] != new[schedule]:
                     was, now = (g[schedule] if g[schedule] is not None else g[name] for g in (old, new))
                     sentences.append(f"{name} of group {index} from {was!r} to {now!r}")
@@ -376,7 +383,7 @@ def _is_driven(name: str, old: Mapping[str, Any], saved: Mapping[str, Any]) -> b
     We save what the optimizer was made with. torch.optim.SGD does not, but its schedulers leave marks: ``initial_lr``,
     from which they start, and what a cycle runs between.
     """
-    given, then = old[keys.GIVEN], saved.get(keys.GIVEN)
+    given, then = old[group_values.GIVEN], saved.get(group_values.GIVEN)
     if isinstance(then, Mapping):
         return name in given and then.get(name) == given[name]
     if name == "lr":
@@ -415,7 +422,7 @@ def load_planner() -> Any:
     return _class_of_planners()()
 
 
-_OPTIONAL = frozenset({"param_names", keys.GIVEN})
+_OPTIONAL = frozenset({"param_names", group_values.GIVEN})
 """Keys that a checkpoint of ours may lack, too: of parameters without names, or of an earlier version."""
 
 
@@ -443,7 +450,12 @@ def _class_of_planners() -> type:
 @cache
 def _keys_of_ours() -> frozenset[str]:
     """Return the keys of our groups that torch.optim.SGD's lack, or lack where it was made without names."""
-    ours = (*keys.HYPERPARAMETERS, *map(keys.schedule_key, keys.SCHEDULABLE), *keys.REFERENCES, keys.GIVEN)
+    ours = (
+        *group_values.HYPERPARAMETERS,
+        *map(group_values.schedule_key, group_values.SCHEDULABLE),
+        *group_values.REFERENCES,
+        group_values.GIVEN,
+    )
     own = {*ours, "rounding", "step", "skipped", "param_names"}
     return frozenset(own - {*torch.optim.SGD([torch.zeros(1)]).param_groups[0]})
 

@@ -27,7 +27,7 @@ from downslope.core.shown import shown
 from downslope.core.tables import Source, decode_schedule
 from downslope.systems.from_system import settings_from_convention
 from downslope.systems.table import find_convention
-from downslope.torch import groups as keys
+from downslope.torch import group_values
 from downslope.torch.state import is_group_of_sgd
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
@@ -338,12 +338,12 @@ def settings_of_group(path: Path, group: Mapping[str, Any], convention: str) -> 
     """
     group = {name: _plain(value) for name, value in group.items()}
     try:
-        if all(name in group for name in keys.HYPERPARAMETERS):  # downslope.torch.SGD's own
-            values = {name: group[name] for name in keys.HYPERPARAMETERS}
-            for name in keys.SCHEDULABLE:
-                if isinstance(table := group.get(keys.schedule_key(name)), Mapping):
+        if all(name in group for name in group_values.HYPERPARAMETERS):  # downslope.torch.SGD's own
+            values = {name: group[name] for name in group_values.HYPERPARAMETERS}
+            for name in group_values.SCHEDULABLE:
+                if isinstance(table := group.get(group_values.schedule_key(name)), Mapping):
                     values[name] = decode_schedule(table, Source(str(path)), ("param_groups", name))
-            inside, _ = keys.within_settings(
+            inside, _ = group_values.within_settings(
                 values
             )  # of what is no effect (dampening without momentum), and what is too much
             if inside["momentum"] != values["momentum"]:

@@ -1,8 +1,9 @@
 """The plan of a step, and how far it may be trusted: which tensors a step moves, and whether that still holds.
 
-A plan is made of tensors that were checked one by one. What cannot change while nothing is replaced is checked once;
-what may be replaced between two steps (gradients, storages, velocities, values in the groups) is compared each time,
-in C++ (csrc/bind_plan.cpp). A step goes the first of three ways that it can:
+A plan is made of tensors that were checked one by one. Checked once are their formats, shapes and layouts, whether they
+share memory, and which of them the kernel takes. Gradients, storages, velocities and the groups' values, which may be
+replaced between two steps, are compared each time, in C++ (csrc/bind_plan.cpp). `SGD.step` (sgd.py) takes the first of
+three ways that it can:
 
       |   where somebody watches operations: torch's own, one by one, and no plan
       v
@@ -46,7 +47,7 @@ from downslope.core.rule import StepScalars
 from downslope.kernel import load_native, use_threads
 from downslope.kernel.coefficients import FORMATS, ROUNDINGS, six_coefficients
 from downslope.kernel.random_bits import step_key
-from downslope.torch import groups as keys
+from downslope.torch import group_values
 from downslope.torch.options import StepOptions, rounding_of, velocity_dtype_of
 from downslope.torch.shared_tensors import LostMemoryError, mark_shared, span_of
 from downslope.torch.tensors import EXCHANGE, LOCAL, SPEC, fit, is_distributed, laid_out_alike, local_part
@@ -58,8 +59,11 @@ State = MutableMapping[Tensor, Any]
 
 _NAMES = (LOCAL, SPEC, VELOCITY, COMPENSATION)
 _WATCHED: list[tuple[str, str | None]] = [
-    *((name, keys.schedule_key(name) if name in keys.SCHEDULABLE else None) for name in keys.HYPERPARAMETERS),
-    *((keys.schedule_key(name), None) for name in keys.SCHEDULABLE),
+    *(
+        (name, group_values.schedule_key(name) if name in group_values.SCHEDULABLE else None)
+        for name in group_values.HYPERPARAMETERS
+    ),
+    *((group_values.schedule_key(name), None) for name in group_values.SCHEDULABLE),
     *((name, None) for name in ("lr_initial", "lr_max", "max_lr", "foreach", "fused", "rounding")),
 ]
 """Keys of a group, each with that of the schedule that may drive it: while none of their values is replaced but by its
@@ -96,38 +100,38 @@ class StepPlan:
 
     def __init__(self, groups: Groups, state: State, entries: Sequence[Entry], *, differentiable: bool) -> None:
         """Check every tensor, velocities allocated, and hand those that the kernel can take to it."""
-        self.entries = entries = looked_at(groups, entries, grads_of(entry.param for entry in entries))
+        self.entries = entries = mark_shared_memory(groups, entries, grads_of(entry.param for entry in entries))
         self._choices = _choices(groups)
         native = None if differentiable or EXCHANGE is None else load_native()
-        inside = [entry for entry in entries if takes(native, groups, entry, entry.param.grad)]
-        asked = {id(entry.param) for entry in inside}
-        self.rest = [entry for entry in entries if id(entry.param) not in asked and entry.param.numel()]
-        lasts = native is not None and not (
+        in_kernel = [entry for entry in entries if kernel_takes(native, groups, entry, entry.param.grad)]
+        in_kernel_ids = {id(entry.param) for entry in in_kernel}
+        self.rest = [entry for entry in entries if id(entry.param) not in in_kernel_ids and entry.param.numel()]
+        may_be_kept = native is not None and not (
             any(isinstance(group["momentum"], Tensor) for group in groups)  # from 0 it may change to ask for velocities
             or any(entry.shares_memory for entry in entries)  # gradients may come to lie apart
-            or any(entry.is_first and entry.velocity is not None for entry in entries)  # whose scalars are others
+            or any(entry.is_undampened and entry.velocity is not None for entry in entries)  # whose scalars are others
         )
-        self._limit = ONCE if not lasts else CHECKED if self.rest or not inside else REPEATABLE
-        self.state = CHECKED if lasts else ONCE
+        self._limit = ONCE if not may_be_kept else CHECKED if self.rest or not in_kernel else REPEATABLE
+        self.state = CHECKED if may_be_kept else ONCE
 
-        self.has_kernel = bool(inside)
-        self._is_whole = not any(is_distributed(entry.param) for entry in inside)  # else this process has shards
-        self._draws = any(entry.rounding == "stochastic" for entry in inside)
-        self._kinds = sorted({(entry.group, entry.is_first) for entry in inside})
+        self.has_kernel = bool(in_kernel)
+        self._is_whole = not any(is_distributed(entry.param) for entry in in_kernel)  # else this process has shards
+        self._draws = any(entry.rounding == "stochastic" for entry in in_kernel)
+        self._kinds = sorted({(entry.group, entry.is_undampened) for entry in in_kernel})
         self._coefficients: tuple[list[StepScalars], list[float]] = ([], [])
         self._is_constant = False  # whether the next step's coefficients are the last one's, if nothing is replaced
         self._native: Any = None
         if native is not None:
-            rows = [_row(entry, self._kinds.index((entry.group, entry.is_first)), state) for entry in inside]
-            rows += [_row(entry, None, state) for entry in self.rest if lasts and _is_known(entry)]
+            rows = [_row(entry, self._kinds.index((entry.group, entry.is_undampened)), state) for entry in in_kernel]
+            rows += [_row(entry, None, state) for entry in self.rest if may_be_kept and _is_known(entry)]
             self._native = native.Plan(rows, EXCHANGE, Tensor, _NAMES)
-            self._native.watch(groups, state, _WATCHED, torch._C._increment_version, _written(inside))
+            self._native.watch(groups, state, _WATCHED, torch._C._increment_version, _written(in_kernel))
             self._native.refresh()
         self._is_large = self._native is not None and self._native.elements() > _WORTH_THREADS
         # parameters whose gradient must still be there, or still be missing, and that the kernel does not ask itself
         live = {id(entry.param) for entry in self.rest}
         params = chain.from_iterable(map(_get_params, groups))
-        self._others = [param for param in params if id(param) not in asked and param.numel()]
+        self._others = [param for param in params if id(param) not in in_kernel_ids and param.numel()]
         self._others_live = [id(param) in live for param in self._others]
         self._rest_buffers = [
             (state[entry.param], key, buffer)
@@ -181,7 +185,7 @@ class StepPlan:
         both = scaled(groups, scalars, factor)
         if factor > 1.0:
             for group, own in zip(groups, both[0], strict=True):
-                keys.check_coefficients(group, own)
+                group_values.check_coefficients(group, own)
         if self.has_kernel:
             key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
             self._run_kernel(self._coefficients_of(both), key)
@@ -218,7 +222,7 @@ class StepPlan:
             self._native.let_go()
 
     def _coefficients_of(self, scalars: Scalars) -> list[float]:
-        used = [scalars[is_first][group] for group, is_first in self._kinds]
+        used = [scalars[is_undampened][group] for group, is_undampened in self._kinds]
         known, flat = self._coefficients
         if len(known) != len(used) or not all(map(is_, known, used)):
             flat = [number for own in used for number in six_coefficients(own)]
@@ -259,8 +263,8 @@ def step_by_torch(
 
 def _is_constant(group: Mapping[str, Any]) -> bool:
     """Whether a group's scalars stay what they are until a value in it is replaced."""
-    return all(group[keys.schedule_key(name)] is None for name in keys.SCHEDULABLE) and not any(
-        isinstance(value, Tensor) for value in keys.values_of(group)
+    return all(group[group_values.schedule_key(name)] is None for name in group_values.SCHEDULABLE) and not any(
+        isinstance(value, Tensor) for value in group_values.values_of(group)
     )
 
 
@@ -277,7 +281,7 @@ def distinct_grads(pairs: Iterable[tuple[int, Tensor]]) -> list[Tensor]:
     return grads_of({id(param): param for _, param in pairs}.values())
 
 
-def entries_of(
+def make_entries(
     groups: Groups,
     state: State,
     options: StepOptions,
@@ -311,9 +315,9 @@ def entries_of(
         if rounding == "compensated":
             compensation = buffer(param, COMPENSATION, param.dtype)
         # Without momentum every gradient is undampened like a first one: torch then ignores dampening.
-        is_first = is_new or velocity is None
-        entries.append(Entry(index, position, is_first, param, velocity, compensation, rounding))
-        if is_first and velocity is not None:
+        is_undampened = is_new or velocity is None
+        entries.append(Entry(index, position, is_undampened, param, velocity, compensation, rounding))
+        if is_undampened and velocity is not None:
             fresh.add(id(param))
     return entries
 
@@ -336,7 +340,7 @@ def reserve_velocities(groups: Groups, state: State, options: StepOptions) -> di
 
 
 def _has_momentum(group: Mapping[str, Any]) -> bool:
-    return keys.number("momentum", group["momentum"]) != 0 or group["momentum_schedule"] is not None
+    return group_values.number("momentum", group["momentum"]) != 0 or group["momentum_schedule"] is not None
 
 
 def _has_no_velocity(param: Tensor, state: Mapping[Tensor, Any]) -> bool:
@@ -351,7 +355,7 @@ def _zeros(param: Tensor, dtype: torch.dtype) -> Tensor:
 # What the kernel takes
 
 
-def takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None) -> bool:
+def kernel_takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None) -> bool:
     """Return whether the kernel takes a parameter with elements, by this gradient; of DTensors, it takes the shards.
 
     Raises:
@@ -383,7 +387,7 @@ def takes(native: Any, groups: Groups, entry: Entry, grad: Tensor | None) -> boo
     )
 
 
-def looked_at(groups: Groups, entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry]:
+def mark_shared_memory(groups: Groups, entries: Sequence[Entry], grads: Sequence[Tensor]) -> list[Entry]:
     """Return the entries, those marked whose memory is another's too.
 
     Raises:
@@ -394,7 +398,7 @@ def looked_at(groups: Groups, entries: Sequence[Entry], grads: Sequence[Tensor])
     except LostMemoryError as error:
         entry, lost = entries[error.index], error.tensor
         before = sum(len(group["params"]) for group in groups[: entry.group])
-        name = keys.parameter_name(groups[entry.group], entry.group, entry.position - before)
+        name = group_values.parameter_name(groups[entry.group], entry.group, entry.position - before)
         is_grad = lost is grads[error.index]
         what = name if lost is entry.param else f"the {'gradient' if is_grad else 'velocity'} of {name}"
         raise SettingsError(

@@ -43,7 +43,7 @@ class Entry:
     Attributes:
         group: Its group's index.
         position: Its own index among all parameters.
-        is_first: Whether this is its first gradient.
+        is_undampened: Whether `undampened_first_step` speaks of it: at its first gradient, and without momentum always.
         param: The parameter.
         velocity: Its velocity, or None.
         compensation: What its rounding dropped so far, or None.
@@ -53,7 +53,7 @@ class Entry:
 
     group: int
     position: int
-    is_first: bool
+    is_undampened: bool
     param: Tensor
     velocity: Tensor | None
     compensation: Tensor | None = None
@@ -118,12 +118,12 @@ def apply(
             part = _local(part)
         if entry.shares_memory and not options.differentiable:
             with torch.no_grad():
-                _apply_in_order(part, scalars[entry.is_first][entry.group])
+                _apply_in_order(part, scalars[entry.is_undampened][entry.group])
             continue
-        parts[entry.group, entry.is_first].append(part)
+        parts[entry.group, entry.is_undampened].append(part)
     with torch.set_grad_enabled(options.differentiable):
-        for (group, is_first), same in parts.items():
-            own = scalars[is_first][group]
+        for (group, is_undampened), same in parts.items():
+            own = scalars[is_undampened][group]
             if options.differentiable:
                 _apply_differentiably(state, same, own)
             else:
