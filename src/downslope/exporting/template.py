@@ -1,4 +1,4 @@
-"""Programs from the templates in templates/, whose lines are the program's but for those that begin with %:
+"""Programs from the templates in templates/: lines of the program, and lines for this module that begin with %.
 
     % if groups and not masked     the lines up to `elif`, `else` or `end`, if the values are true; also `name == word`
     % for name, width in layers    the lines up to `end`, for each item of a value
