@@ -277,7 +277,9 @@ _LESS = frozenset({"ignore", "missing", "missing_marks"})
 def advise(error: TableError, options: Mapping[str, Any], load: Callable[[dict[str, Any]], object]) -> TableError:
     """Return an error that tells of everything that is wrong, with options to paste if there are some that read it.
 
-    Each attempt to `load` by options that were mended may meet more that is wrong.
+    One error hides the next: a file with semicolons is one column before it can have a bad cell. So the options that
+    an error suggests are set and the table is loaded again, until it loads or nothing more is suggested. Only options
+    with which `load` succeeded are shown.
     """
     problems = list(error.problems)
     tried = dict(options)

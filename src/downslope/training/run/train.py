@@ -316,7 +316,8 @@ class Trainer:
         )
         self._is_whole = False
 
-        # A loss that leaps up: the step is skipped, or training goes back to a checkpoint.
+        # A loss that leaps up: the step is skipped, or training goes back to a checkpoint. Only losses that the log
+        # asks for are looked at, so that no step waits for its loss that would not wait otherwise.
         if logged and self._train.spike is not None and self._bad_steps.leave_out_spike(step, result.loss()):
             self.step = step + 1
             return
