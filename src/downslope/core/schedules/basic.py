@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from downslope.core.checks import (
+    Taken,
     Unit,
     as_float,
     check_factor,
@@ -174,7 +176,7 @@ class MultiStep(Schedule):
     _lengths: ClassVar[tuple[str, ...]] = ("milestones",)
     initial: float
     factor: float
-    milestones: tuple[float, ...]
+    milestones: Taken[Iterable[float], tuple[float, ...]]
     unit: Unit = "step"
 
     def __post_init__(self) -> None:
