@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from downslope.core.checks import Taken, Unit, as_float, check_flag, check_increasing, check_length, check_unit
 from downslope.core.errors import SettingsError, one_of
-from downslope.core.exact import exact, plain
+from downslope.core.exact import between, exact, plain
 from downslope.core.schedules.basic import Constant, ramp
 from downslope.core.schedules.pieces import Piece, level, line, moved, ramp_pieces
 from downslope.core.schedules.schedule import PYTHON, Schedule, kept, set_field
@@ -76,8 +76,7 @@ class OneCycle(Schedule):
 
     def extremes(self) -> tuple[float, float]:
         """The end and the peak."""
-        low, high = sorted((self.peak, self.peak / self.div_factor / self.final_div_factor))
-        return low, high
+        return between(self.peak, self.peak / self.div_factor / self.final_div_factor)
 
     def pieces(self) -> list[Piece]:
         """Up, down, and the end."""
