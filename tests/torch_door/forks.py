@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 def all_succeed(works: Iterable[Callable[[], object]]) -> bool:
     """Let each work in a process of its own, all at once; return whether none failed."""
     processes = [_fork(work) for work in works]
-    return not any([os.waitpid(process, 0)[1] for process in processes])  # each is waited for
+    statuses = [os.waitpid(process, 0)[1] for process in processes]  # of all, whichever fails
+    return not any(statuses)
 
 
 def _fork(work: Callable[[], object]) -> int:
