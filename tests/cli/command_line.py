@@ -30,6 +30,12 @@ def command(*words, **options):
     )
 
 
+def train(text, capsys):
+    """Train by the text of a recipe, in the folder `run`."""
+    Path("recipe.toml").write_text(text, encoding="utf-8")
+    succeed(["train", "recipe.toml", "--out", "run"], capsys)
+
+
 def succeed(words, capsys):
     """Run a command in this process, which must succeed, and return what it printed to stdout."""
     code = main([str(word) for word in words])

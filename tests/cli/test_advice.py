@@ -11,13 +11,9 @@ from command_line import SHORT, fail, succeed
 from downslope import kernel
 from downslope.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
 STOPPED = ["--train.early_stop.patience", "1", "--train.early_stop.min_delta", "9.0"]
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where no run of the project is in the way."""
-    monkeypatch.chdir(tmp_path)
 
 
 def is_advised(text):

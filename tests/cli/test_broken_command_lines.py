@@ -7,6 +7,8 @@ import pytest
 
 from downslope.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
 SEE = "See downslope {} --help."
 
 # the words after `downslope`, and the whole message or its beginning
@@ -77,12 +79,6 @@ BROKEN = [
     (["report", "missing"], "missing: there is no such run folder."),
 ]
 IDS = [" ".join(row[0])[:50] for row in BROKEN]
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where no file or run of the project is in the way."""
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(("words", "message"), BROKEN, ids=IDS)

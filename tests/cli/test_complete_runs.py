@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import copied, fail, succeed
+from command_line import copied, fail, succeed, train
 from PIL import Image
 
 from downslope.cli.main import main
+
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder", "no_report")
 
 TABLE = """
 [data]
@@ -61,18 +63,6 @@ lr = 0.1
 [train]
 epochs = 1
 """
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch, no_report):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
-
-
-def train(text, capsys):
-    """Train a recipe by the command."""
-    Path("recipe.toml").write_text(text, encoding="utf-8")
-    succeed(["train", "recipe.toml", "--out", "run"], capsys)
 
 
 def predictions(capsys, *words):

@@ -13,11 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from downslope.cli.main import main
 
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where no file or run of the project is in the way."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def test_evaluate_repeats_the_last_evaluation_of_the_log(trained, capsys):

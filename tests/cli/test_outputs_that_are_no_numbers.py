@@ -15,13 +15,9 @@ from downslope.cli.main import main
 from downslope.training.run.counters import Patience
 from downslope.training.run.losses import choose, count_correct
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder", "no_report")
+
 NAN, INF = float("nan"), float("inf")
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch, no_report):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(

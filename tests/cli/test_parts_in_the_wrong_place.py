@@ -7,8 +7,7 @@ import pytest
 from command_line import fail, succeed
 
 from downslope.core.errors import RecipeError
-from downslope.recipe.given import IMAGES, TABLES, refuse_data
-from downslope.training.data import image_files, table_files
+from downslope.recipe.given import refuse_data
 
 COMMANDS = (["train"], ["explain"], ["export", "--to", "torch"], ["compare", "digits"])
 
@@ -62,12 +61,6 @@ def test_every_kind_of_folder_is_told(tmp_path, monkeypatch):
         refuse_data("pets/cat/1.png")
     for passed in ("nosuch.csv", "lr 0.1, momentum 0.9", "mine/fast.toml", "x" * 5000, "a\nb.csv", "~nobody-such/x"):
         refuse_data(passed)
-
-
-def test_the_kinds_of_data_are_those_that_are_read():
-    """What counts as a table or an image here is what the readers of tables and images take."""
-    assert set(TABLES) == set(table_files.SUFFIXES)
-    assert set(IMAGES) == set(image_files.SUFFIXES)
 
 
 def test_all_checkpoints_are_not_one(trained, capsys, tmp_path):

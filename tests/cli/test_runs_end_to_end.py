@@ -15,11 +15,7 @@ from command_line import command, copied, fail, succeed
 from downslope.cli.main import main
 from downslope.recipe.load import load_recipe
 
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where no file or run of the project is in the way."""
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def test_training_ends_with_what_was_reached_and_where_the_page_is(trained):

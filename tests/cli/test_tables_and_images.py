@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import fail, succeed
+from command_line import fail, succeed, train
 from PIL import Image
 
 from downslope.cli.main import main
+
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 ANIMALS = """
 [data]
@@ -89,18 +91,6 @@ def write_pictures(channels):
         folder = Path("pictures", name)
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.astype(np.uint8).squeeze()).save(folder / f"{number}.png")
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
-
-
-def train(text, capsys):
-    """Train a recipe by the command."""
-    Path("recipe.toml").write_text(text, encoding="utf-8")
-    succeed(["train", "recipe.toml", "--out", "run"], capsys)
 
 
 def test_a_table_of_classes(tmp_path, capsys):

@@ -48,6 +48,7 @@ def settings() -> None:
     assert_type(own.in_steps(100), Settings)
     assert_type(update_matrix(own, 3), np.ndarray[tuple[int, int], np.dtype[np.float64]])
     assert_type(Group(match="*.bias", weight_decay=0.0).apply(own), Settings)
+    assert_type(Group(match=["*.bias", "*.scale"], momentum=0.0).match, str | tuple[str, ...])
     assert_type(Settings.from_convention("keras", learning_rate=0.1), Settings)
     assert_type(own.to_convention("torch"), dict[str, Any])
     assert_type(downslope.__version__, str)
@@ -67,7 +68,10 @@ def schedules() -> None:
     warmup = Warmup(5, Cosine(0.1, 0.0, duration=90, unit="epoch"), unit="epoch")
     assert_type(warmup.in_steps(100), Warmup)
     assert_type(warmup.then, Schedule)
+    assert_type(Warmup(5, 0.1).then, Schedule)
     assert_type(MultiStep(0.1, factor=0.1, milestones=(30, 60)).milestones, tuple[float, ...])
+    assert_type(MultiStep(0.1, 0.1, milestones=[30, 60]).milestones, tuple[float, ...])
+    assert_type(Sequence([Warmup(5, 0.1), 0.01], boundaries=[10]).schedules, tuple[Schedule, ...])
     assert_type(Sequence((Constant(0.1), Linear(0.1, 0.0, 5)), (10,)).inner(), tuple[Schedule, ...])
     assert_type(Exponential(0.1, rate=0.5, every=10).extremes(), tuple[float, float])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -91,3 +93,28 @@ def restored_settings() -> Iterator[Any]:
         assert module.set_instruction_set(instruction_set)
         kernel._Threads.chosen = chosen
         kernel.use_threads()
+
+
+def counted_during(step: Callable[[], object]) -> int:
+    """Return how far another Python thread counts, every half a millisecond, while ten steps are taken."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(60)  # a thread that does not let go of the lock by itself is not asked to
+    counted, started, stop = [0], threading.Event(), threading.Event()
+
+    def count() -> None:
+        started.set()
+        while not stop.wait(0.0005):
+            counted[0] += 1
+
+    worker = threading.Thread(target=count)
+    try:
+        worker.start()
+        started.wait()
+        before = counted[0]
+        for _ in range(10):
+            step()
+        return counted[0] - before
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+        worker.join()

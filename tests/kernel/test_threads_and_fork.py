@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from native_plans import bits, restored_settings
+from native_plans import bits, counted_during, restored_settings
 from torch.nn import Parameter
 
 from downslope import kernel
@@ -232,28 +232,7 @@ def test_python_goes_on_during_a_step(threads: int, module: Any) -> None:
     optimizer.step()
     optimizer._plan.is_current(optimizer.param_groups, optimizer.state)
     plan = optimizer._plan._native
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(60)  # a thread that does not let go of the lock by itself is not asked to
-    counted, started, stop = [0], threading.Event(), threading.Event()
-
-    def count() -> None:
-        started.set()
-        while not stop.wait(0.0005):
-            counted[0] += 1
-
-    worker = threading.Thread(target=count)
-    try:
-        worker.start()
-        started.wait()
-        before = counted[0]
-        for _ in range(10):
-            plan.step([0.0, -0.1, 0.0, 0.0, 0.0, 0.0], 0)
-        during = counted[0] - before
-    finally:
-        sys.setswitchinterval(interval)
-        stop.set()
-        worker.join()
-    assert during >= 5
+    assert counted_during(lambda: plan.step([0.0, -0.1, 0.0, 0.0, 0.0, 0.0], 0)) >= 5
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_AS is what denies threads here")

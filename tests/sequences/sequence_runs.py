@@ -7,6 +7,7 @@ from downslope.recipe.load import parse_recipe
 from downslope.training.run import train as loop
 from downslope.training.run.plan import plan_run
 from downslope.training.view.console import PlainConsole
+from training.training_runs import Crash, every_step_shown
 
 REVERSE = """
 [data]
@@ -34,10 +35,6 @@ def reverse(**overrides):
     return parse_recipe(REVERSE, "reverse", [(name.replace("__", "."), value) for name, value in overrides.items()])
 
 
-class Crash(BaseException):
-    """Stands for the end of the process: nothing in the product catches it."""
-
-
 class CrashingConsole(PlainConsole):
     """Says nothing, and crashes once a number of steps is done."""
 
@@ -55,14 +52,12 @@ class CrashingConsole(PlainConsole):
 
 def train(recipe, folder, *, crash_at=None):
     """Train in a folder, going on with what is there, and return the outcome, or None after a crash."""
-    before, loop._SHOW_SECONDS = loop._SHOW_SECONDS, 0.0
-    try:
-        plan = plan_run(recipe, name="sequences", out=Path(folder), resume="auto")
-        return loop.train(plan, recipe, CrashingConsole(crash_at), report=False)
-    except Crash:
-        return None
-    finally:
-        loop._SHOW_SECONDS = before
+    plan = plan_run(recipe, name="sequences", out=Path(folder), resume="auto")
+    with every_step_shown():
+        try:
+            return loop.train(plan, recipe, CrashingConsole(crash_at), report=False)
+        except Crash:
+            return None
 
 
 def fingerprint(folder):

@@ -33,6 +33,11 @@ SCHEDULES = [
     Cosine(0.5, 0.05, 30),
     Inverse(0.5, 0.01),
 ]
+WITH_AN_END = [
+    Exponential(0.5, 0.5, 7, end=0.1),
+    Exponential(0.1, 1.5, 7, end=0.4),
+    Exponential(-0.5, 0.5, 7, end=-0.1),
+]
 WITHOUT_WORDS = [OneCycle(0.5, 30), Warmup(5, Cosine(0.5, 0.0, 30)), Exponential(0.5, 0.5, 7, end=0.1)]
 
 
@@ -65,7 +70,7 @@ def test_torch_words(schedule):
         scheduler.step()
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+@pytest.mark.parametrize("schedule", [*SCHEDULES, *WITH_AN_END], ids=repr)
 def test_optax_words(schedule):
     """Where optax has a schedule of that form, it is the same."""
     import optax
@@ -76,6 +81,13 @@ def test_optax_words(schedule):
         theirs = eval(code.group(1), {"optax": optax})  # noqa: S307 -- the words under test
         for step in range(STEPS):
             assert float(theirs(step)) == pytest.approx(schedule(step), rel=2e-6, abs=1e-8)
+
+
+def test_optax_words_say_the_end():
+    """An exponential that stops at a value is optax's with that `end_value`."""
+    words = [say_schedule(schedule, "optax") for schedule in WITH_AN_END]
+    assert ["end_value=" in one for one in words] == [True, True, False]
+    assert "exponential_decay" not in words[2]
 
 
 @pytest.mark.parametrize("schedule", WITHOUT_WORDS, ids=repr)

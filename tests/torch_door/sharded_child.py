@@ -11,14 +11,15 @@ from __future__ import annotations
 import copy
 import os
 import sys
-import traceback
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch._dynamo  # what every optimizer of torch loads at its first use: once here, not in each process
 import torch.distributed as dist
+from forks import all_succeed
 from torch import nn
 from torch.distributed.fsdp import fully_shard
 
@@ -116,31 +117,19 @@ def work(kernel: str, rank: int, rendezvous: Path) -> None:
     os.write(1, f"kernel {kernel}, process {rank}: done\n".encode())  # in one piece: the other process writes there too
 
 
-def fork(kernel: str, rank: int, rendezvous: Path) -> int:
-    """Let a process of its own work; return its process id."""
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        os.environ["DOWNSLOPE_KERNEL"] = kernel  # before anything of ours is imported
-        work(kernel, rank, rendezvous)
-        code = 0
-    except BaseException:  # noqa: BLE001  a forked process must never return into its parent's code
-        traceback.print_exc()
-    finally:
-        os._exit(code)
+def work_with(kernel: str, rank: int, rendezvous: Path) -> None:
+    """Work with the kernel "on" or "off"."""
+    os.environ["DOWNSLOPE_KERNEL"] = kernel  # before anything of ours is imported
+    work(kernel, rank, rendezvous)
 
 
 def main() -> None:
     """Run every check with the kernel and without."""
     folder = Path(sys.argv[1])
-    failed = False
-    for kernel in ("on", "off"):
-        workers = [fork(kernel, rank, folder / kernel) for rank in range(2)]
-        statuses = [os.waitpid(worker, 0)[1] for worker in workers]
-        failed |= any(statuses)
-    sys.exit(failed)
+    done = [
+        all_succeed(partial(work_with, kernel, rank, folder / kernel) for rank in range(2)) for kernel in ("on", "off")
+    ]
+    sys.exit(not all(done))
 
 
 if __name__ == "__main__":

@@ -12,17 +12,17 @@ It forks, with torch in memory, and writes what each process finds to a file of 
 from __future__ import annotations
 
 import json
-import os
 import resource
 import sys
-import traceback
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch._dynamo  # what every optimizer of torch loads at its first use: once here, not in each process
 import torch.distributed as dist
+from forks import all_succeed
 
 if dist.is_available():
     from torch.distributed.fsdp import fully_shard
@@ -146,36 +146,20 @@ def train_or_be_refused(what: str, rank: int, folder: Path) -> Any:
     return answer
 
 
-def fork(what: str, number: int, folder: Path) -> int:
-    """Let a process of its own find its answer and write it; return its process id."""
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        if what == "memory":
-            answer = peak_of_steps(within=bool(number))
-        else:
-            answer = train_or_be_refused(what, number, folder)
-        (folder / f"{what}.{number}").write_text(json.dumps(answer), encoding="utf-8")
-        code = 0
-    except BaseException:  # noqa: BLE001  a forked process must never return into its parent's code
-        traceback.print_exc()
-    finally:
-        os._exit(code)
+def write_answer(what: str, number: int, folder: Path) -> None:
+    """Find an answer and write it."""
+    answer = peak_of_steps(within=bool(number)) if what == "memory" else train_or_be_refused(what, number, folder)
+    (folder / f"{what}.{number}").write_text(json.dumps(answer), encoding="utf-8")
 
 
 def main() -> None:
     """Do it all, each pair of processes at once."""
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    failed = False
     shared = ("fsdp", "ddp") if dist.is_available() else ()
-    for what, numbers in (("memory", (1,)), ("memory", (0,)), *((what, (0, 1)) for what in shared)):
-        processes = [fork(what, number, folder) for number in numbers]
-        statuses = [os.waitpid(process, 0)[1] for process in processes]
-        failed |= any(statuses)
-    sys.exit(failed)
+    runs = [("memory", (1,)), ("memory", (0,)), *((what, (0, 1)) for what in shared)]
+    done = [all_succeed(partial(write_answer, what, number, folder) for number in numbers) for what, numbers in runs]
+    sys.exit(not all(done))
 
 
 if __name__ == "__main__":

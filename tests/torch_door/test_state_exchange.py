@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import warnings
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch_runs import (
     assert_close,
     assert_same_bits,
+    carry_over,
     copy_params,
     make_params,
     run,
@@ -40,16 +40,6 @@ SHARED: dict[str, dict[str, Any]] = {
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Settings that both optimizers have."""
     return dict(request.param)
-
-
-def carry_over(source: torch.optim.Optimizer, target: torch.optim.Optimizer) -> None:
-    """Move the state through the bytes of a file, as in real life; nothing may be warned of."""
-    buffer = io.BytesIO()
-    torch.save(source.state_dict(), buffer)
-    buffer.seek(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        target.load_state_dict(torch.load(buffer, weights_only=True))
 
 
 @pytest.mark.parametrize("implementation", [{"foreach": False}, {"foreach": True}, {"fused": True}], ids=str)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import io
-import warnings
 from typing import Any
 
 import pytest
 import torch
 from torch_runs import (
     assert_same_bits,
+    carry_over,
     make_params,
     run,
     set_grads,
@@ -22,18 +22,7 @@ from downslope import Settings
 from downslope.schedules import Cosine, Exponential, Warmup
 from downslope.torch import SGD
 
-
 # what torch.optim.SGD has too
-def carry_over(source: torch.optim.Optimizer, target: torch.optim.Optimizer) -> None:
-    """Move the state through the bytes of a file, as in real life; nothing may be warned of."""
-    buffer = io.BytesIO()
-    torch.save(source.state_dict(), buffer)
-    buffer.seek(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        target.load_state_dict(torch.load(buffer, weights_only=True))
-
-
 OWN: dict[str, dict[str, Any]] = {
     "lr-inside": {"lr": 0.1, "momentum": 0.9, "lr_in_velocity": True, "weight_decay": 0.1},
     "decoupled": {"lr": 0.1, "momentum": 0.9, "decay": "decoupled", "weight_decay": 0.1},

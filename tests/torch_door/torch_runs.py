@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -69,6 +71,16 @@ def assert_close(actual: Iterable[torch.Tensor], expected: Iterable[torch.Tensor
     for ours, theirs in zip(actual, expected, strict=True):
         scale = theirs.detach().abs().max().item() if theirs.numel() else 0.0
         torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=rtol, atol=rtol * scale)
+
+
+def carry_over(source: torch.optim.Optimizer, target: torch.optim.Optimizer) -> None:
+    """Move the state through the bytes of a file, as in real life; nothing may be warned of."""
+    buffer = io.BytesIO()
+    torch.save(source.state_dict(), buffer)
+    buffer.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        target.load_state_dict(torch.load(buffer, weights_only=True))
 
 
 def velocities(optimizer: torch.optim.Optimizer) -> list[torch.Tensor | None]:

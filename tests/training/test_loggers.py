@@ -12,11 +12,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from training_runs import Crash, Recorder, fingerprints, tiny
+from training_runs import fingerprints, run, tiny
 
 from downslope.core.errors import MissingDependencyError, RecipeError
-from downslope.training.run import train as loop
-from downslope.training.run.plan import plan_run
 from downslope.training.view import loggers
 from downslope.training.view.loggers.logger import scalars_of
 from downslope.training.view.loggers.logger_observer import LoggerObserver
@@ -24,16 +22,8 @@ from downslope.training.view.loggers.logger_observer import LoggerObserver
 
 def train(recipe, folder, *, at=None, how="signal"):
     """Train with the recipe's loggers, perhaps interrupted; return (outcome or None after a crash, what was said)."""
-    console = Recorder(at, how)
-    before, loop._SHOW_SECONDS = loop._SHOW_SECONDS, 0.0
-    try:
-        observers = [LoggerObserver(recipe, console)] if recipe.log.to else []
-        plan = plan_run(recipe, name="tiny", out=folder)
-        return loop.train(plan, recipe, console, report=False, observers=observers), console.said
-    except Crash:
-        return None, console.said
-    finally:
-        loop._SHOW_SECONDS = before
+    observers = (lambda console: [LoggerObserver(recipe, console)]) if recipe.log.to else (lambda _: ())
+    return run(recipe, folder, at=at, how=how, observers=observers)
 
 
 def in_the_log(folder, groups=("all",)):

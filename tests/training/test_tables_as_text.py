@@ -13,6 +13,8 @@ from downslope.training.data import load_data, text_encoding
 from downslope.training.data.text_encoding import check_encoding, find_bad_byte
 from draws import draws
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
 ROWS = "10,2,nörd,100\n20,3,süd,200\n30,3,öst,300\n40,4,nörd,400\n"
 TABLE = f"fläche,rooms,district,price\n{ROWS}"
 HAN = "面积,rooms,地区,price\n10,2,北,100\n20,3,南,200\n30,3,东,300\n40,4,北,400\n"
@@ -20,12 +22,6 @@ HAN = "面积,rooms,地区,price\n10,2,北,100\n20,3,南,200\n30,3,东,300\n40,4
 
 WESTERN = ("utf-8", "UTF8", "utf-8-sig", "cp1252", "latin-1", "utf-16", "utf-16-be", "mac-roman")
 BYTES = ["utf-8", "utf-16-le", "utf-16-be", "ascii", "cp1252", "gb18030", "shift_jis"]
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Work where relative paths lead to the test's own files."""
-    monkeypatch.chdir(tmp_path)
 
 
 def load(options, loss="mse"):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 
 from downslope.recipe.load import parse_recipe
@@ -63,17 +64,25 @@ def tiny(**overrides):
     return parse_recipe(TINY, "tiny", [(name.replace("__", "."), value) for name, value in overrides.items()])
 
 
-def run(recipe, folder, *, resume="auto", at=None, how="signal"):
-    """Train in a folder, perhaps interrupted, and return (outcome, what was said); outcome None after a crash."""
-    console = Recorder(at, how)
+@contextmanager
+def every_step_shown():
+    """Have the console told of every step, however little time has passed."""
     before, train._SHOW_SECONDS = train._SHOW_SECONDS, 0.0
     try:
-        plan = plan_run(recipe, name="tiny", out=Path(folder), resume=resume)
-        return train.train(plan, recipe, console, report=False), console.said
-    except Crash:
-        return None, console.said
+        yield
     finally:
         train._SHOW_SECONDS = before
+
+
+def run(recipe, folder, *, resume="auto", at=None, how="signal", observers=lambda console: ()):
+    """Train in a folder, perhaps interrupted, and return (outcome, what was said); outcome None after a crash."""
+    console = Recorder(at, how)
+    with every_step_shown():
+        try:
+            plan = plan_run(recipe, name="tiny", out=Path(folder), resume=resume)
+            return train.train(plan, recipe, console, report=False, observers=observers(console)), console.said
+        except Crash:
+            return None, console.said
 
 
 def fingerprints(folder):

@@ -12,14 +12,7 @@ from downslope.core.tables import to_table
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        words: What follows ``downslope compare``.
-
-    Returns:
-        The exit code: 0, or with --exit-code 1 where the two differ.
-    """
+    """Run the command on the words after its name, and return the exit code: 1 with --exit-code if the two differ."""
     parser = CommandParser(
         "compare",
         summary=(

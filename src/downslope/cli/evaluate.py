@@ -14,7 +14,7 @@ from downslope.core.shown import shown
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command on the words that follow its name, and return its exit code."""
+    """Run the command on the words after its name, and return the exit code."""
     parser = CommandParser(
         "evaluate",
         summary=(

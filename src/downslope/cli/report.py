@@ -14,7 +14,7 @@ PAGE = "downslope-report.html"
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command by what follows its name, and return the exit code."""
+    """Run the command on the words after its name, and return the exit code."""
     parser = CommandParser(
         "report",
         summary=(

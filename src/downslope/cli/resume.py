@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from downslope.cli.arguments import CommandParser
 from downslope.cli.run_folders import add_trust_option, load_run_recipe
-from downslope.cli.training_run import add_watching, add_worker_options, overrides_of, run_training
+from downslope.cli.training_run import add_training_options, add_watching, overrides_of, run_training
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command on the words that follow its name, and return its exit code."""
+    """Run the command on the words after its name, and return the exit code."""
     parser = CommandParser(
         "resume",
         summary=(
@@ -21,8 +21,7 @@ def execute(words: Sequence[str]) -> int:
         overrides=True,
     )
     parser.add_argument("run", metavar="RUN", help="run folder")
-    add_worker_options(parser)
-    parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
+    add_training_options(parser)
     add_watching(parser)
     add_trust_option(parser)
     arguments = parser.read(words)

@@ -42,21 +42,6 @@ def format_number(value: float) -> str:
     return f"{value:.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:.5g}"
 
 
-def format_seconds(seconds: float) -> str:
-    """Return a length of time.
-
-    Example:
-        >>> [format_seconds(value) for value in (3.25, 75, 7321)]
-        ['3.2 s', '1 min 15 s', '2 h 2 min']
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
 def count_of(number: int, noun: str) -> str:
     """Return "1 step" or "5 steps", with thousands set apart.
 

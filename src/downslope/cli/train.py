@@ -8,14 +8,14 @@ from pathlib import Path
 
 from downslope.cli.arguments import CommandParser, file_path
 from downslope.cli.run_folders import add_trust_option, check_resumed
-from downslope.cli.training_run import add_watching, add_worker_options, overrides_of, run_training
+from downslope.cli.training_run import add_training_options, add_watching, overrides_of, run_training
 from downslope.core.paths import expand_home
 from downslope.recipe.known import DEFAULT
 from downslope.recipe.load import load_recipe, to_toml
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command on the words that follow its name, and return its exit code."""
+    """Run the command on the words after its name, and return the exit code."""
     parser = CommandParser(
         "train",
         summary=(
@@ -42,8 +42,7 @@ def execute(words: Sequence[str]) -> int:
         help="auto (the default): go on with the run in the folder, if there is one; never: begin a new one; "
         "PATH: start from that run or checkpoint",
     )
-    add_worker_options(parser)
-    parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
+    add_training_options(parser)
     parser.add_argument("--print-config", action="store_true", help="print the whole recipe as TOML, and stop")
     add_watching(parser)
     add_trust_option(parser)

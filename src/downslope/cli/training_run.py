@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from downslope.cli.arguments import CommandParser, count, seconds
 from downslope.cli.evaluate import describe_metrics
-from downslope.cli.tables import count_of, format_seconds
+from downslope.cli.tables import count_of
 from downslope.core.errors import DivergenceError
+from downslope.core.number_text import duration_text
 from downslope.recipe.load import INHERITED
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe, settle
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from downslope.training.workers.workers import Workers
 
 
-def add_worker_options(parser: CommandParser) -> None:
-    """Add the options that say how many processes train."""
+def add_training_options(parser: CommandParser) -> None:
+    """Add the options that say how many processes train, and whether they do."""
     parser.add_argument(
         "--workers",
         metavar="N",
@@ -45,6 +46,7 @@ def add_worker_options(parser: CommandParser) -> None:
         default=TIMEOUT,
         help=f"how long one worker waits for another before it gives up (default: {TIMEOUT:g})",
     )
+    parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
 
 
 def add_watching(parser: CommandParser) -> None:
@@ -189,7 +191,7 @@ def _ending(outcome: Outcome, recipe: Recipe, *, had_work: bool) -> list[str]:
             f"continue    with: downslope resume {shlex.quote(str(outcome.folder))}",
         ]
     early = ", by an early stop" if outcome.stopped is not None else ""
-    lines = [f"finished    {steps} in {format_seconds(outcome.seconds)}{early}"] if had_work else []
+    lines = [f"finished    {steps} in {duration_text(outcome.seconds)}{early}"] if had_work else []
     if outcome.held_out:
         lines.append(f"held out    {describe_metrics(outcome.held_out)}")
         if "ema_loss" in outcome.held_out:

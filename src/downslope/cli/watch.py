@@ -15,10 +15,9 @@ _SECONDS = 0.5
 
 
 def execute(words: Sequence[str]) -> int:
-    """Run the command.
+    """Run the command on the words after its name, and return the exit code.
 
-    Returns:
-        The exit code: 0 if the run finished or was looked at once, 1 if it ended before, 130 after Ctrl-C.
+    It is 0 if the run finished or was looked at once, 1 if it ended before, 130 after Ctrl-C.
     """
     parser = CommandParser(
         "watch",

@@ -15,10 +15,9 @@ from typing import Any
 from downslope.comparing.sides import Side
 from downslope.core.equivalence import Parting, find_parting
 from downslope.core.errors import DownslopeError, RecipeError, SettingsError
-from downslope.core.groups import Group
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
-from downslope.core.tables import to_table
+from downslope.core.tables import toml_line
 from downslope.recipe.load import parse_recipe, to_toml
 from downslope.systems.calls import find_call
 from downslope.systems.convention import Convention
@@ -336,14 +335,14 @@ def _in_fields(name: str, side: Side, like: Side, last: int) -> Advice:
         or getattr(before, one.name) != getattr(after, one.name)
     ]
     named = named if "lr" in named else ["lr", *named]
-    values = {f"sgd.{field}": toml_of(getattr(after, field)) for field in named}
+    values = {f"sgd.{field}": toml_line(getattr(after, field)) for field in named}
     groups = like.groups != side.groups
     if side.recipe is None:
         if groups and like.groups:
             return _checked_groups(name, like, _settings_text(after, named), ())
         return Advice(name, _settings_text(after, named), same=True)
     if groups:
-        values["groups"] = toml_of([_group_table(group) for group in like.groups])
+        values["groups"] = toml_line(like.groups)
     text = ", ".join(f"{path} = {value}" for path, value in values.items())
     try:
         again = parse_recipe(to_toml(side.recipe), _ADVICE, tuple(values.items()))
@@ -360,32 +359,3 @@ def _in_fields(name: str, side: Side, like: Side, last: int) -> Advice:
 def _settings_text(settings: Settings, named: list[str]) -> str:
     listed = ", ".join(f"{name}={_written(name, getattr(settings, name))}" for name in named)
     return f"downslope: Settings({listed})"
-
-
-def _group_table(group: Group) -> dict[str, Any]:
-    return {"match": to_table(group.match), **{key: to_table(value) for key, value in group.changes().items()}}
-
-
-def toml_of(value: Any) -> str:
-    """Return a value as TOML on one line.
-
-    Args:
-        value: A number, word, flag or schedule, or a list or table of such.
-
-    Example:
-        >>> toml_of({"lr": 0.1, "nesterov": True})
-        '{ lr = 0.1, nesterov = true }'
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Schedule):
-        return toml_of(to_table(value))
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {toml_of(one)}" for key, one in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(toml_of(one) for one in value)}]"
-    return _quoted(value) if isinstance(value, str) else repr(value)
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -8,12 +8,32 @@ from decimal import MAX_EMAX, Context
 from itertools import pairwise
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from downslope.core.errors import SettingsError, one_of
 
 Unit = Literal["step", "epoch"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
+
+Given_contra = TypeVar("Given_contra", contravariant=True)
+Held_co = TypeVar("Held_co", covariant=True)
+
+if TYPE_CHECKING:
+
+    class Taken(Generic[Given_contra, Held_co]):
+        """The type of a dataclass's field that is given as one type and held as another, after its own check."""
+
+        def __get__(self, instance: object, owner: Any = None, /) -> Held_co: ...  # noqa: D105 -- for checkers alone
+        def __set__(self, instance: object, value: Given_contra, /) -> None: ...  # noqa: D105
+
+else:
+
+    class Taken:
+        """The same for whoever reads types at run time, such as the decoder of recipes: what is held."""
+
+        def __class_getitem__(cls, kinds: tuple[Any, Any]) -> Any:
+            """Return the second of two types."""
+            return kinds[1]
 
 
 class Range(NamedTuple):

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, cast
 
+from downslope.core.checks import Taken
 from downslope.core.errors import GroupError, SettingsError, UnorderedError, did_you_mean
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Decay, Settings
@@ -48,7 +49,7 @@ class Group:
         0.0
     """
 
-    match: str | tuple[str, ...]
+    match: Taken[str | list[str] | tuple[str, ...], str | tuple[str, ...]]
     lr: float | Schedule | None = None
     momentum: float | Schedule | None = None
     dampening: float | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from downslope.core.rule import StepScalars, sgd_rule
 from downslope.core.schedules import Schedule
-from downslope.core.settings import Settings, scalars
+from downslope.core.settings import Settings
 from downslope.core.symbols import PYTHON, Term
 
 
@@ -91,12 +91,4 @@ def _scalars(settings: Settings, symbols: Mapping[str, Term]) -> StepScalars:
     numbers: dict[str, Any] = {
         name: symbols.get(name, getattr(settings, name)) for name in ("lr", *_MOVING, "dampening")
     }
-    return scalars(
-        **numbers,
-        nesterov=settings.nesterov,
-        decay=settings.decay,
-        lr_in_velocity=settings.lr_in_velocity,
-        maximize=settings.maximize,
-        lr_initial=settings.lr_initial,
-        lr_max=settings.lr_max,
-    )
+    return settings.scalars_from(**numbers)

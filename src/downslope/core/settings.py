@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from downslope.core.checks import RANGES, as_float, check_flag, check_range, check_step
 from downslope.core.errors import SettingsError, did_you_mean, one_of
 from downslope.core.rule import StepScalars, step_matrix
-from downslope.core.schedules.schedule import Schedule, value_at
+from downslope.core.schedules.schedule import Schedule, constant_value, value_at
 from downslope.core.synonyms import refuses_unknown_fields
 
 if TYPE_CHECKING:
@@ -314,9 +314,7 @@ def check_decay_reference(decay: str, lr_initial: float, lr_max: float) -> None:
 
 def is_zero(number_or_schedule: float | Schedule) -> bool:
     """Return whether a number, or a schedule at every step, is 0."""
-    if isinstance(number_or_schedule, Schedule):
-        return number_or_schedule.extremes() == (0.0, 0.0)
-    return number_or_schedule == 0
+    return constant_value(number_or_schedule) == 0
 
 
 def _check_schedule(name: str, schedule: Schedule) -> None:

@@ -7,6 +7,7 @@ the nearest right key.
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
@@ -38,6 +39,30 @@ def to_table(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [to_table(item) for item in cast("list[Any]", value)]
     return value
+
+
+def toml_line(value: Any) -> str:
+    """Return a value as TOML on one line.
+
+    Args:
+        value: A number, word or flag; a table, schedule or other dataclass, whose keys are plain words; or a list.
+
+    Example:
+        >>> toml_line({"lr": 0.1, "nesterov": True})
+        '{ lr = 0.1, nesterov = true }'
+    """
+    if is_dataclass(value):
+        value = to_table(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        table = cast("Mapping[str, Any]", value)
+        return "{ " + ", ".join(f"{key} = {toml_line(item)}" for key, item in table.items()) + " }"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(toml_line, cast('list[Any]', value)))}]"
+    return str(value)
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,9 @@ class Edges:
 def regime_edges(momentum: float, dampening: float = 0.0, *, nesterov: bool = False, decoupled: float = 0.0) -> Edges:
     """Return the edges for a momentum; `decoupled` is what decay that is not coupled takes per step.
 
+    They are asked of the rule itself, as they are for the sentences and the table beside the map, so that the three
+    agree.
+
     Example:
         >>> edges = regime_edges(0.25)
         >>> [round(edge, 3) for edge in (edges.swings, edges.jumps, edges.grows)]

@@ -17,8 +17,8 @@ from downslope.core.exact import exact
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Constant, Schedule
 from downslope.core.schedules.pieces import steps_to_show, turns, turns_back
-from downslope.core.schedules.schedule import value_at
-from downslope.core.settings import Settings, scalars
+from downslope.core.schedules.schedule import constant_value, value_at
+from downslope.core.settings import Settings
 from downslope.explaining.explanation import Extent, RunSize, ScheduleRow
 from downslope.theory import forgetting, stability
 from downslope.theory.velocity import gain_of
@@ -137,9 +137,7 @@ class Course:
     def moves(self) -> tuple[str, ...]:
         """The numbers that move with the step: of "lr", "momentum" and "weight_decay"."""
         return tuple(
-            name
-            for name in ("lr", "momentum", "weight_decay")
-            if isinstance(value := getattr(self.given, name), Schedule) and value.extremes()[0] != value.extremes()[1]
+            name for name in ("lr", "momentum", "weight_decay") if constant_value(getattr(self.given, name)) is None
         )
 
     def extents(self) -> tuple[Extent, ...]:
@@ -281,16 +279,9 @@ def _number(value: float | Schedule, tick: int, *, bounded: bool) -> float:
 
 def _at_upper_bound(settings: Settings) -> StepScalars:
     """Return the scalars at the schedule's largest lr, whenever that is."""
-    lr = settings.lr.extremes()[1] if isinstance(settings.lr, Schedule) else settings.lr
-    return scalars(
-        lr=lr if math.isfinite(lr) else settings.lr_initial,
+    return settings.scalars_from(
+        lr=settings.lr_max if math.isfinite(settings.lr_max) else settings.lr_initial,
         momentum=_number(settings.momentum, 0, bounded=True),
         weight_decay=_number(settings.weight_decay, 0, bounded=True),
         dampening=settings.dampening,
-        nesterov=settings.nesterov,
-        decay=settings.decay,
-        lr_in_velocity=settings.lr_in_velocity,
-        maximize=settings.maximize,
-        lr_initial=settings.lr_initial,
-        lr_max=settings.lr_max,
     )

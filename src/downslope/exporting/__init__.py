@@ -1,6 +1,7 @@
 """`export`: a recipe as code that somebody of another framework's community would write.
 
 A target is a row of `TARGETS`, a file beside this one that says what its program has, and a template in templates/.
+Nothing here imports a framework; tests execute what is written.
 """
 
 from __future__ import annotations

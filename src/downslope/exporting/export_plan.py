@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -140,13 +141,15 @@ class Layer(NamedTuple):
 
 
 class Definition(NamedTuple):
-    """How a program defines a schedule: by a call of the framework's own function, or by a body of its own."""
+    """How a program defines a schedule: by a call of the framework's own function, or by its pieces."""
 
     name: str
     function: str
     arguments: list[str]
-    body: list[str]
     remarks: list[str]
+    last: str = ""
+    """What `where_pieces` of schedule_source returns, as are those before it."""
+    earlier: Sequence[tuple[int, str, bool]] = ()
 
 
 def make_plan(recipe: Recipe, *, with_model: bool, steps_per_epoch: int | None, examples: int | None) -> Plan:

@@ -17,7 +17,7 @@ from downslope.core.settings import Settings, is_zero
 from downslope.exporting.export_plan import Definition, Layer, Plan
 from downslope.exporting.python_source import listed, match_source, quoted
 from downslope.exporting.same_rule import changes_with_time, first, in_simplest_decay, without_dampening
-from downslope.exporting.schedule_source import Words, is_countable, stays_real, where_function
+from downslope.exporting.schedule_source import Words, is_countable, stays_real, where_pieces
 from downslope.exporting.template import write
 from downslope.recipe.schema import GROWING
 
@@ -61,7 +61,9 @@ def _write(plan: Plan, framework: str, keras: str, ops: str) -> str:
         form=base,
         learning_rate=learning_rate,
         why_own=why_own,
-        needs_as_float=learning_rate is not None and any("as_float(" in line for line in learning_rate.body),
+        schedule=learning_rate,
+        where=f"{ops}.where",
+        needs_as_float=learning_rate is not None and "as_float(" in f"{learning_rate.last} {learning_rate.earlier}",
         groups=groups,
         constant_decay=bool(way) and not groups and (in_step or add_l2),
         strength=strength,
@@ -194,10 +196,9 @@ def _learning_rate(lr: Schedule, plan: Plan, keras: str, ops: str) -> tuple[Defi
     if not isinstance(found, str):
         name, arguments, remark = found
         remarks += [remark] if remark else []
-        return Definition("learning_rate", f"{keras}.optimizers.schedules.{name}", arguments, [], remarks), ""
+        return Definition("learning_rate", f"{keras}.optimizers.schedules.{name}", arguments, remarks), ""
     words = Words(f"{ops}.cos", f"{ops}.sqrt", "math.pi", f"{ops}.maximum", f"{ops}.minimum", "as_float")
-    body = where_function("__call__", lr, doc="", where=f"{ops}.where", words=words, depth=1)[2:]
-    definition = Definition("learning_rate", "LearningRate", [], [line.removeprefix("    ") for line in body], remarks)
+    definition = Definition("learning_rate", "LearningRate", [], remarks, *where_pieces(lr, words, room=66))
     return definition, f"The learning rate as a function of the step{found}"
 
 

@@ -11,7 +11,7 @@ from downslope.core.settings import Settings, is_zero
 from downslope.exporting.export_plan import Definition, Plan
 from downslope.exporting.python_source import WIDTH, listed, match_source, nested
 from downslope.exporting.same_rule import changes_with_time, in_simplest_decay
-from downslope.exporting.schedule_source import JAX_WORDS, has_staircase, is_countable, stays_real, where_function
+from downslope.exporting.schedule_source import JAX_WORDS, has_staircase, is_countable, stays_real, where_pieces
 from downslope.exporting.template import write
 
 
@@ -42,6 +42,7 @@ def write_optax(plan: Plan) -> str:
         "optax.py.txt",
         plan,
         "JAX and optax",
+        where="jnp.where",
         schedules=[
             (one, name.replace("_", " "), has_staircase(schedule)) for (name, schedule), one in program.defined.items()
         ],
@@ -173,9 +174,8 @@ def _definition(name: str, schedule: Schedule, plan: Plan) -> Definition:
     remarks = plan.counted_remarks(given)
     own = _own(schedule)
     if own is not None:
-        return Definition(name, *own, [], remarks)
-    body = where_function(name, schedule, doc="", where="jnp.where", words=JAX_WORDS)[2:]
-    return Definition(name, "", [], [line.removeprefix("    ") for line in body], remarks)
+        return Definition(name, *own, remarks)
+    return Definition(name, "", [], remarks, *where_pieces(schedule, JAX_WORDS))
 
 
 def _own(schedule: Schedule) -> tuple[str, list[str]] | None:  # noqa: PLR0911 -- one for each kind of schedule

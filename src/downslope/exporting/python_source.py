@@ -15,17 +15,6 @@ WIDTH = 88
 _STEP = "    "
 
 
-def short_call(function: str, arguments: Iterable[str], *, before: str = "", depth: int = 0) -> list[str]:
-    """Return a call as one line, as three with its arguments on their own line, or with one argument to a line."""
-    lead, inner = _STEP * depth, _STEP * (depth + 1)
-    given = list(arguments)
-    joined = ", ".join(given)
-    if len(line := f"{lead}{before}{function}({joined})") <= WIDTH:
-        return [line]
-    lines = [f"{inner}{joined}"] if len(inner + joined) <= WIDTH else [f"{inner}{one}," for one in given]
-    return [f"{lead}{before}{function}(", *lines, f"{lead})"]
-
-
 def nested(function: str, arguments: Iterable[str]) -> str:
     """Return a call as the argument of another: one line, or several joined by newlines."""
     given = list(arguments)
@@ -69,9 +58,9 @@ def docstring(first: str, *rest: str, depth: int = 0) -> list[str]:
     return [*lines, f'{lead}"""']
 
 
-def statement(line: str, depth: int = 0) -> str:
-    """Return a line that is not to be broken, marked so if it is too long once it is indented by `depth`."""
-    return line if len(line) + 4 * depth <= WIDTH else f"{line}  # fmt: skip"
+def statement(line: str) -> str:
+    """Return a line that is not to be broken, marked so if it is too long."""
+    return line if len(line) <= WIDTH else f"{line}  # fmt: skip"
 
 
 def match_source(patterns: Iterable[str], *, is_flat: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
-from downslope.core.schedules import Schedule
+from downslope.core.schedules.schedule import Schedule, constant_value
 from downslope.core.settings import Settings, is_zero
 from downslope.recipe.schema import Recipe
 
@@ -13,9 +13,9 @@ from downslope.recipe.schema import Recipe
 def without_idle_schedules(settings: Settings) -> Settings:
     """Return the same settings with the number in the place of every schedule that always has it."""
     idle = {
-        field.name: value.extremes()[0]
+        field.name: value
         for field in fields(settings)
-        if isinstance(value := getattr(settings, field.name), Schedule) and value.extremes()[0] == value.extremes()[1]
+        if isinstance(given := getattr(settings, field.name), Schedule) and (value := constant_value(given)) is not None
     }
     return replace(settings, **idle) if idle else settings
 

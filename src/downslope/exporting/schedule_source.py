@@ -15,7 +15,7 @@ from downslope.core.exact import exact
 from downslope.core.schedules.pieces import COUNTED, Piece
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.symbols import PYTHON, Source, Term, call, literal
-from downslope.exporting.python_source import short_call, statement
+from downslope.exporting.python_source import statement
 
 
 @dataclass(frozen=True)
@@ -102,23 +102,24 @@ def python_function(name: str, schedule: Schedule, *, doc: str) -> list[str]:
     return [*lines, statement(f"    return {_source(pieces[-1], PYTHON_WORDS)}")]
 
 
-def where_function(name: str, schedule: Schedule, *, doc: str, where: str, words: Words, depth: int = 0) -> list[str]:
-    """Return a function of a traced step that gives the schedule's value; `depth` is how deep it will be indented."""
+def where_pieces(schedule: Schedule, words: Words, room: int = 70) -> tuple[str, list[tuple[int, str, bool]]]:
+    """Return a schedule as schedule_body.py.txt writes it, which chooses by the step with a function of arrays.
+
+    Args:
+        schedule: The schedule.
+        words: The language.
+        room: Columns that a formula may have within a call.
+
+    Returns:
+        The last piece's formula, and of those before it, backwards, the first step after each, its formula, and whether
+        that is too long for a call.
+    """
     *earlier, last = (piece for piece in _pieces(schedule) if piece.start < COUNTED)
-    followers = [*earlier[1:], last]
-    lines = [f"def {name}(step):", f'    """{doc}"""']
     if not earlier:
-        return [*lines, statement(f"    return {_source(last, words)}", depth)]
-    lines.append(statement(f"    value = {_with_precision(last, words)}", depth))
-    for piece, following in zip(reversed(earlier), reversed(followers), strict=True):
-        formula = _with_precision(piece, words)
-        if len(formula) > 70 - 4 * depth:
-            lines.append(statement(f"    piece = {formula}", depth))
-            formula = "piece"
-        arguments = [f"step < {following.start}", formula, "value"]
-        call_lines = short_call(where, arguments, before="value = ", depth=1 + depth)
-        lines += [line[4 * depth :] for line in call_lines]
-    return [*lines, "    return value"]
+        return _source(last, words), []
+    backwards = reversed([*pairwise([*earlier, last])])
+    formulas = [(following.start, _with_precision(piece, words)) for piece, following in backwards]
+    return _with_precision(last, words), [(end, formula, len(formula) > room) for end, formula in formulas]
 
 
 def _pieces(schedule: Schedule) -> list[Piece]:

@@ -28,6 +28,9 @@ Values = Mapping[str, Any]
 Node = Callable[[Values, str], list[str]]
 """(values, what every line is indented by) -> lines."""
 
+_UNBROKEN = ("if ", "elif ", "return ", "value = ", "piece = ")
+"""What a line begins with that is not to be broken."""
+
 
 def write(template: str, plan: Plan, framework: str, **values: Any) -> str:
     """Return a Python program: a template filled with a plan's values and others.
@@ -160,7 +163,7 @@ def _line(line: str) -> Node:
         ):  # as wide as in the template, wherever it is included
             return [f"{indent}{one}" for one in comment(shown[2:], len(further) // 4)]
         lines = [f"{indent}{further}{one}" if one else "" for one in shown.split("\n")]
-        if shown.startswith(("if ", "elif ", "return ")) and len(lines) == 1 and "# fmt" not in shown:
+        if shown.startswith(_UNBROKEN) and len(lines) == 1 and "# fmt" not in shown:
             lines = [statement(lines[0])]
         return lines
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from downslope.core import schedules as s
 from downslope.core.exact import exact
-from downslope.core.schedules.schedule import Schedule
+from downslope.core.schedules.schedule import Schedule, constant_value
 from downslope.exporting.export_plan import Plan
 from downslope.exporting.python_source import listed, nested
 from downslope.exporting.schedule_source import python_function
@@ -49,8 +49,8 @@ def write_scheduler(plan: Plan, kept: Sequence[float] = (1.0,)) -> Scheduler:
     lr = plan.recipe.sgd.lr
     if not isinstance(lr, Schedule):
         return _plateau(plan, lr, kept)
-    if lr.extremes()[0] == lr.extremes()[1]:
-        return Scheduler(lr.extremes()[0])
+    if (constant := constant_value(lr)) is not None:
+        return Scheduler(constant)
     found = _by_epoch(lr) if plan.by_epochs else None
     if found is None:
         steps = plan.settings.lr

@@ -19,7 +19,7 @@ from downslope.core.groups import Group
 from downslope.core.rule import StepScalars
 from downslope.core.schedules.schedule import Schedule, value_at
 from downslope.core.schedules.traced import double_precision, value_in_double
-from downslope.core.settings import Settings, check_alone
+from downslope.core.settings import Settings, check_alone, is_zero
 
 _STAND_INS: Mapping[str, float] = {"lr": 1.0, "momentum": 0.5, "dampening": 0.0, "weight_decay": 1.0}
 """Values with which the other settings are checked while these are not known."""
@@ -70,12 +70,12 @@ class Hyperparameters:
     @property
     def has_velocity(self) -> bool:
         """Whether a velocity is kept: unless momentum is the number 0."""
-        return "momentum" in self.live or _may_be_nonzero(self.settings.momentum)
+        return "momentum" in self.live or not is_zero(self.settings.momentum)
 
     @property
     def has_decay(self) -> bool:
         """Whether parameters may decay: unless weight decay is the number 0."""
-        return "weight_decay" in self.live or _may_be_nonzero(self.settings.weight_decay)
+        return "weight_decay" in self.live or not is_zero(self.settings.weight_decay)
 
     @property
     def asks_for_first(self) -> bool:
@@ -196,10 +196,6 @@ def _cast(s: StepScalars, dtype: Any) -> StepScalars:
                 "Use smaller ones, or float64 parameters."
             )
     return replace(s, **{name: v.astype(info.dtype) for name, v in values.items() if isinstance(v, jax.Array)})
-
-
-def _may_be_nonzero(value: float | Schedule) -> bool:
-    return value.extremes() != (0.0, 0.0) if isinstance(value, Schedule) else value != 0
 
 
 def _is_live(name: str, value: Any) -> bool:

@@ -369,6 +369,7 @@ def find_formulas(plain: str) -> tuple[list[Fact], str]:
 
 
 def _terms(plain: str, start: int, end: int) -> list[Fact]:
+    """Return what a sum of products of numbers and the usual symbols says: where lr stands, and what decays."""
     found: list[Fact] = []
     text = plain[start:end]
     for match in re.finditer(r"[+-]?[^+-]*(?:(?<=e)-\d+[^+-]*|(?<=\^)-\d+[^+-]*)*", text):

@@ -616,7 +616,8 @@ def find_optimizers(board: Board) -> None:
             board.add("optimizer", item.key, None, [place], denied=denied)
 
 
-# The word "decay" standing alone
+# The word "decay" standing alone: a verb, or the decay of the schedule, of momentum, of a moving average or of the
+# weights, told apart by what stands around it
 
 _FLOWS = frozenset({"is", "mod", "with", "word"})
 

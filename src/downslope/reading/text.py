@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 LONGEST = 12_000
-"""Characters that are read; a longer text is cut down to as many."""
+"""Characters that are read; a longer text is cut down to as many, so that reading takes a bounded time."""
 
 _PIECE = 1500
 _END = re.compile(r"(?<=[.。;；!！?？])\s+|\n+")

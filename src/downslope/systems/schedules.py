@@ -348,9 +348,11 @@ TABLE: tuple[Counterpart, ...] = (
     ),
     # optax
     _row(
-        "optax", "exponential_decay", s.Exponential, "init_value transition_steps decay_rate",
-        lambda one: {"init_value": one.initial, "transition_steps": one.every, "decay_rate": one.rate}
-        if one.unit == "step" and not one.staircase else None,
+        "optax", "exponential_decay", s.Exponential, "init_value transition_steps decay_rate end_value",
+        # Its end is a floor where the rate is below 1, whatever the sign: of a value below 0 it is none.
+        lambda one: {"init_value": one.initial, "transition_steps": one.every, "decay_rate": one.rate,
+                     **({} if one.end is None else {"end_value": one.end})}
+        if one.unit == "step" and not one.staircase and (one.end is None or one.initial >= 0) else None,
         by_place=3,
     ),
     _row(

@@ -26,7 +26,7 @@ from downslope.core.groups import Group, assign_groups
 from downslope.core.parameter_names import prefix_of_wrappers, without_wrappers
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
-from downslope.core.settings import Settings, check_decay, check_decay_reference, is_zero, scalars
+from downslope.core.settings import Settings, check_alone, check_decay, check_decay_reference, is_zero, scalars
 from downslope.core.shown import shown
 from downslope.core.synonyms import our_words
 from downslope.kernel.coefficients import six_coefficients
@@ -68,11 +68,9 @@ def checked_settings(settings: Settings | None, values: dict[str, Any]) -> tuple
         numbers: dict[str, Any] = {n: one_element(n, v) if isinstance(v, Tensor) else v for n, v in values.items()}
         inside, _ = within_settings(numbers)
         return Settings(**{**inside, "nesterov": numbers["nesterov"]}), values
-    if not isinstance(settings, Settings):
-        raise SettingsError(f"`settings` must be a Settings; got a {type(settings).__name__}.")
-    given = [name for name, value in values.items() if isinstance(value, Tensor) or value != DEFAULTS[name]]
-    if given:
-        raise SettingsError(f"`settings` already holds all hyperparameters; do not also pass {one_of(given)}.")
+    check_alone(
+        settings, (name for name, value in values.items() if isinstance(value, Tensor) or value != DEFAULTS[name])
+    )
     return settings, {}
 
 

@@ -134,7 +134,11 @@ class SteppingInBackward(Optimizer):
 
 
 def _without_compiler(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of torch's ``Optimizer`` without the wrapper that loads torch's compiler at its first call."""
+    """Return a method of torch's ``Optimizer`` without the wrapper that loads torch's compiler at its first call.
+
+    Loading takes 0.7 s; the wrapper only keeps the compiler from tracing the method, and one that is not loaded traces
+    nothing.
+    """
     plain = getattr(method, "__wrapped__", None)
     if plain is None or "torch._dynamo" in sys.modules:
         return method

@@ -360,7 +360,10 @@ def first_element(param: Tensor) -> int:
 
 
 def _add_rounded(param: Tensor, delta: Tensor, how: Rounded) -> None:
-    """Add a delta in float32 to a bfloat16 parameter; what rounding drops goes to the compensation."""
+    """Add a delta in float32 to a bfloat16 parameter, bit for bit as the kernel does (csrc/rounding.h).
+
+    A bfloat16 has 8 significant bits: 1 - 0.001 rounds back to 1, so rounding to nearest would lose small updates.
+    """
     if how.compensation is not None:
         # what rounding dropped so far is added before rounding, and what it drops now is kept (Kahan 1965); beside an
         # infinity nothing is, since infinity less what was dropped on the way there would be NaN

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from backend_models import BACKEND, build, compiled, data, fit, gap, stepper, tensor, variable
 from keras import ops
-from models import BACKEND, build, compiled, data, fit, gap, stepper, tensor, variable
 
 from downslope import Group
 from downslope.keras import SGD

@@ -10,7 +10,7 @@ from dataclasses import fields
 import keras
 import numpy as np
 import pytest
-from models import BACKEND, arrays, stepper, tensor, variable
+from backend_models import BACKEND, arrays, stepper, tensor, variable
 
 from cases import CASES, SHAPES, STEPS, gradients, initial_params
 from downslope import Group

@@ -7,8 +7,8 @@ import json
 import keras
 import numpy as np
 import pytest
+from backend_models import build, compiled, fit, gap, tensor, variable
 from keras import ops
-from models import build, compiled, fit, gap, tensor, variable
 
 from downslope import Group, Settings, schedules
 from downslope.core.errors import StateError

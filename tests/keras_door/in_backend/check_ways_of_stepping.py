@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from backend_models import BACKEND, arrays, gap, tensor, variable
 from keras import ops
-from models import BACKEND, arrays, gap, tensor, variable
 
 from downslope import Group, kernel
 from downslope.keras import SGD, Scheduled

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from downslope.core.checks import (
+    Taken,
     Unit,
     as_float,
     check_factor,
@@ -174,7 +176,7 @@ class MultiStep(Schedule):
     _lengths: ClassVar[tuple[str, ...]] = ("milestones",)
     initial: float
     factor: float
-    milestones: tuple[float, ...]
+    milestones: Taken[Iterable[float], tuple[float, ...]]
     unit: Unit = "step"
 
     def __post_init__(self) -> None:
@@ -218,7 +220,46 @@ class MultiStep(Schedule):
 
 
 @dataclass(frozen=True)
-class Linear(Schedule):
+class _Ramp:
+    """What a way from one value to another is, whatever its shape."""
+
+    _lengths: ClassVar[tuple[str, ...]] = ("duration",)
+    _shape: ClassVar[str] = "linear"
+    initial: float
+    final: float
+    duration: float
+    unit: Unit = "step"
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        set_field(self, "initial", as_float("initial", self.initial))
+        set_field(self, "final", as_float("final", self.final))
+        set_field(self, "duration", check_length("duration", self.duration))
+        check_unit(self.unit)
+
+    @property
+    def reference(self) -> float:
+        """The initial value."""
+        return self.initial
+
+    def extremes(self) -> tuple[float, float]:
+        """Both ends."""
+        return between(self.initial, self.final)
+
+    def pieces(self) -> list[Piece]:
+        """The way, and `final`."""
+        return ramp_pieces(self.initial, self.final, self.duration, self._shape, self._power())
+
+    def closed_form(self, step: Any, xp: Any) -> Any:
+        """The way, then `final`."""
+        return ramp(step, xp, self.duration, self.initial, self.final, self._shape, self._power())
+
+    def _power(self) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Linear(_Ramp, Schedule):
     """A straight line from `initial` at step 0 to `final` at `duration`, then `final`.
 
     Equals optax's linear_schedule and torch's LinearLR (which forbids a start of 0).
@@ -231,36 +272,10 @@ class Linear(Schedule):
     """
 
     name: ClassVar[str] = "linear"
-    _lengths: ClassVar[tuple[str, ...]] = ("duration",)
-    initial: float
-    final: float
-    duration: float
-    unit: Unit = "step"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        _check_ramp(self)
-
-    @property
-    def reference(self) -> float:
-        """The initial value."""
-        return self.initial
-
-    def extremes(self) -> tuple[float, float]:
-        """Both ends."""
-        return between(self.initial, self.final)
-
-    def pieces(self) -> list[Piece]:
-        """The line, and `final`."""
-        return ramp_pieces(self.initial, self.final, self.duration)
-
-    def closed_form(self, step: Any, xp: Any) -> Any:
-        """Straight line, then `final`."""
-        return ramp(step, xp, self.duration, self.initial, self.final, "linear")
 
 
 @dataclass(frozen=True)
-class Polynomial(Schedule):
+class Polynomial(_Ramp, Schedule):
     """final + (initial - final) * (1 - step / duration) ** power, then `final`.
 
     Equals Caffe's "poly" (final 0), tf.keras's PolynomialDecay, optax's polynomial_schedule and torch's PolynomialLR.
@@ -274,38 +289,19 @@ class Polynomial(Schedule):
     """
 
     name: ClassVar[str] = "polynomial"
-    _lengths: ClassVar[tuple[str, ...]] = ("duration",)
-    initial: float
-    final: float
-    duration: float
-    unit: Unit = "step"
     power: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        _check_ramp(self)
+        super().__post_init__()
         set_field(self, "power", check_factor("power", self.power))
 
-    @property
-    def reference(self) -> float:
-        """The initial value."""
-        return self.initial
-
-    def extremes(self) -> tuple[float, float]:
-        """Both ends."""
-        return between(self.initial, self.final)
-
-    def pieces(self) -> list[Piece]:
-        """The polynomial, and `final`."""
-        return ramp_pieces(self.initial, self.final, self.duration, power=self.power)
-
-    def closed_form(self, step: Any, xp: Any) -> Any:
-        """The polynomial, then `final`."""
-        return ramp(step, xp, self.duration, self.initial, self.final, "linear", self.power)
+    def _power(self) -> float:
+        return self.power
 
 
 @dataclass(frozen=True)
-class Cosine(Schedule):
+class Cosine(_Ramp, Schedule):
     """Half a cosine from `initial` at step 0 to `final` at `duration`, then `final`.
 
     Equals optax's cosine_decay_schedule and Keras's CosineDecay; torch's CosineAnnealingLR agrees up to `duration`
@@ -322,32 +318,7 @@ class Cosine(Schedule):
     """
 
     name: ClassVar[str] = "cosine"
-    _lengths: ClassVar[tuple[str, ...]] = ("duration",)
-    initial: float
-    final: float
-    duration: float
-    unit: Unit = "step"
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        _check_ramp(self)
-
-    @property
-    def reference(self) -> float:
-        """The initial value."""
-        return self.initial
-
-    def extremes(self) -> tuple[float, float]:
-        """Both ends."""
-        return between(self.initial, self.final)
-
-    def pieces(self) -> list[Piece]:
-        """Half a cosine, and `final`."""
-        return ramp_pieces(self.initial, self.final, self.duration, "cosine")
-
-    def closed_form(self, step: Any, xp: Any) -> Any:
-        """Half a cosine, then `final`."""
-        return ramp(step, xp, self.duration, self.initial, self.final, "cosine")
+    _shape: ClassVar[str] = "cosine"
 
 
 @dataclass(frozen=True)
@@ -426,10 +397,3 @@ def ramp(step: Any, xp: Any, duration: float, first: float, last: float, shape: 
     low, high = between(first, last)
     value = first * left + last * (1.0 - left)  # exactly `first` at step 0, unlike last + (first - last) * left
     return xp.where(step >= duration, last, xp.minimum(xp.maximum(value, low), high))
-
-
-def _check_ramp(schedule: Linear | Polynomial | Cosine) -> None:
-    set_field(schedule, "initial", as_float("initial", schedule.initial))
-    set_field(schedule, "final", as_float("final", schedule.final))
-    set_field(schedule, "duration", check_length("duration", schedule.duration))
-    check_unit(schedule.unit)

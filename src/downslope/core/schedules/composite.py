@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
-from downslope.core.checks import Unit, as_float, check_flag, check_increasing, check_length, check_unit
+from downslope.core.checks import Taken, Unit, as_float, check_flag, check_increasing, check_length, check_unit
 from downslope.core.errors import SettingsError, one_of
-from downslope.core.exact import exact, plain
+from downslope.core.exact import between, exact, plain
 from downslope.core.schedules.basic import Constant, ramp
 from downslope.core.schedules.pieces import Piece, level, line, moved, ramp_pieces
 from downslope.core.schedules.schedule import PYTHON, Schedule, kept, set_field
@@ -75,8 +76,7 @@ class OneCycle(Schedule):
 
     def extremes(self) -> tuple[float, float]:
         """The end and the peak."""
-        low, high = sorted((self.peak, self.peak / self.div_factor / self.final_div_factor))
-        return low, high
+        return between(self.peak, self.peak / self.div_factor / self.final_div_factor)
 
     def pieces(self) -> list[Piece]:
         """Up, down, and the end."""
@@ -192,7 +192,7 @@ class Warmup(Schedule):
     name: ClassVar[str] = "warmup"
     _lengths: ClassVar[tuple[str, ...]] = ("duration",)
     duration: float
-    then: Schedule
+    then: Taken[Schedule | float, Schedule]
     start: float = 0.0
     unit: Unit = "step"
     restart: bool = True
@@ -257,8 +257,8 @@ class Sequence(Schedule):
 
     name: ClassVar[str] = "sequence"
     _lengths: ClassVar[tuple[str, ...]] = ("boundaries",)
-    schedules: tuple[Schedule, ...]
-    boundaries: tuple[float, ...]
+    schedules: Taken[Iterable[Schedule | float], tuple[Schedule, ...]]
+    boundaries: Taken[Iterable[float], tuple[float, ...]]
     unit: Unit = "step"
 
     def __post_init__(self) -> None:

@@ -101,7 +101,10 @@ def _choose(folder: Path, names: Sequence[str], train: Sequence[str], held_out: 
 
 
 def _check_classes(folder: Path, names: Sequence[str]) -> None:
-    """Raise if folders that would be classes hold the same sub-folders, as the parts of a split do."""
+    """Raise if folders that would be classes hold the same sub-folders, as the parts of a split do.
+
+    A model that took parts for classes would learn to tell the training images from the others.
+    """
     inside = {name: _class_folders(folder / name) for name in names}
     owners: dict[str, list[str]] = {}
     for name, found in inside.items():

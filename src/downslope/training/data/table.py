@@ -17,6 +17,7 @@ import torch
 
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
+from downslope.core.tables import toml_line
 from downslope.training.data.checking import check, place_of, split
 from downslope.training.data.class_names import check_classes
 from downslope.training.data.dataset import Dataset
@@ -25,7 +26,7 @@ from downslope.training.data.table_encoding import learn_encoding, want_features
 from downslope.training.data.table_files import open_table
 from downslope.training.data.table_numbers import may_be_missing
 from downslope.training.data.table_options import Options
-from downslope.training.data.table_problems import KEY, TableError, advise, quoted, to_toml
+from downslope.training.data.table_problems import KEY, TableError, advise, quoted
 from downslope.training.data.table_reader import TableReader
 from downslope.training.data.table_target import learn_target, scales_target, target_is_class, want_target
 from downslope.training.user_code import read_options
@@ -145,7 +146,7 @@ def _leave_out(file: TableFile, ignored: set[str], notes: list[str]) -> set[str]
             continue
         problems.append(
             f"{shown(file.path)}: column {place + 1} has no name. The first line must name every column. This one "
-            f"holds {quoted(example)}: name it, or leave it out: {KEY}.ignore = {to_toml([name])}."
+            f"holds {quoted(example)}: name it, or leave it out: {KEY}.ignore = {toml_line([name])}."
         )
         fixes.append(name)
     for name in file.repeated:
@@ -165,7 +166,7 @@ def _doubtful_words(columns: Columns) -> list[str]:
         if doubtful:
             notes.append(
                 f"column `{shown(name)}`: {', '.join(map(quoted, doubtful))} counts as a word like any other; if it "
-                f"stands for a missing one, set {KEY}.missing_marks = {to_toml(doubtful)}"
+                f"stands for a missing one, set {KEY}.missing_marks = {toml_line(doubtful)}"
             )
     return notes
 

@@ -13,11 +13,12 @@ import numpy as np
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
+from downslope.core.tables import toml_line
 from downslope.training.data.class_names import Indices, order_classes, show_names
 from downslope.training.data.numpy_files import check_memory
 from downslope.training.data.table_columns import Columns, NumberArray, Wanted
 from downslope.training.data.table_options import Options
-from downslope.training.data.table_problems import KEY, TableError, to_toml
+from downslope.training.data.table_problems import KEY, TableError
 
 _TOGETHER = 1024
 """How many columns are worked on at once: thousands one by one would take seconds."""
@@ -189,7 +190,7 @@ def _learn_centres(learned: Columns, names: Sequence[str], useless: dict[str, st
 
 
 def _leave_out(name: str) -> str:
-    return f"Nothing can be learned from it; leave it out: {KEY}.ignore = {to_toml([name])}."
+    return f"Nothing can be learned from it; leave it out: {KEY}.ignore = {toml_line([name])}."
 
 
 def want_features(features: Iterable[str], options: Options) -> dict[str, Wanted]:
@@ -199,5 +200,5 @@ def want_features(features: Iterable[str], options: Options) -> dict[str, Wanted
 
 
 def _advise(name: str) -> str:
-    quoted = to_toml([name])
+    quoted = toml_line([name])
     return f" If its words are to count, set {KEY}.categories = {quoted}; to leave it out, {KEY}.ignore = {quoted}."

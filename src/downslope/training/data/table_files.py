@@ -15,14 +15,13 @@ from downslope.core.errors import DataError, MissingDependencyError
 from downslope.core.files import refuse_irregular
 from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.core.shown import shown
+from downslope.recipe.given import TABLES as SUFFIXES
 from downslope.training.data.numpy_files import check_memory, first_line, read_npy, read_npz
 from downslope.training.data.table_columns import Columns, NumberArray, TableFile, Unnamed, Wanted, make_columns
 from downslope.training.data.table_numbers import NumberForm
-from downslope.training.data.table_options import TYPED, Options
+from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import Findings
 from downslope.training.data.table_text import CsvTable
-
-SUFFIXES = (".csv", ".tsv", *TYPED)
 
 _BYTES = 8
 """What a number of a column takes in memory."""

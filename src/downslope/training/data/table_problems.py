@@ -12,6 +12,7 @@ from typing import Any
 
 from downslope.core.errors import DataError, DownslopeError
 from downslope.core.shown import shown
+from downslope.core.tables import toml_line
 from downslope.training.data.table_numbers import FORMS, Cell, NumberForm, describe_cell
 
 KEY = "data.options"
@@ -155,7 +156,7 @@ class Findings:
         sign = next(iter(self.comments)) if len(self.comments) == 1 else None
         if sign is not None:
             fixes["comment"] = sign
-            problems[-1] += f" If it is a comment, set {KEY}.comment = {to_toml(sign)}."
+            problems[-1] += f" If it is a comment, set {KEY}.comment = {toml_line(sign)}."
         described = {name: {cell: describe_cell(cell) for cell in bad.cells} for name, bad in self.columns.items()}
         form = self._choose_form(described.values()) if self._is_text else self._form
         fixes |= _changes(self._form, form)
@@ -216,12 +217,12 @@ class Findings:
             hints.append(_say("decimal", ","))
         if units:
             fixes["units"] = sorted(units)
-            hints.append(f" Set {KEY}.units = {to_toml(sorted(units))}; the number is read as it is written.")
+            hints.append(f" Set {KEY}.units = {toml_line(sorted(units))}; the number is read as it is written.")
         if any(found.kind == "word" for found in left.values()):
             hints.append(bad.hint)
         if left:
             fixes["missing_marks"] = marks
-            hints.append(f" If it stands for a missing number, set {KEY}.missing_marks = {to_toml(marks)}.")
+            hints.append(f" If it stands for a missing number, set {KEY}.missing_marks = {toml_line(marks)}.")
         return "".join(hints) or bad.hint, fixes
 
     def _words(self, name: str, bad: BadCells, left: Mapping[str, Cell], rows: int) -> tuple[str, dict[str, list[str]]]:
@@ -229,7 +230,7 @@ class Findings:
         if any(found.kind == "date" for found in left.values()):
             hint = (
                 " Dates and times are not read: give numbers such as a year and a month columns of their own, or leave "
-                f"it out: {KEY}.ignore = {to_toml([name])}."
+                f"it out: {KEY}.ignore = {toml_line([name])}."
             )
             return hint, {} if name == self._target else {"ignore": [name]}
         if name == self._target:
@@ -242,7 +243,7 @@ class Findings:
 def _say(key: str, value: str) -> str:
     sign = {",": "comma", ".": "point", " ": "space", "'": "apostrophe"}[value]
     means = "stands for a decimal point" if key == "decimal" else "separates thousands"
-    return f" If its {sign} {means}, set {KEY}.{key} = {to_toml(value)}."
+    return f" If its {sign} {means}, set {KEY}.{key} = {toml_line(value)}."
 
 
 def _changes(before: NumberForm, after: NumberForm) -> dict[str, Any]:
@@ -251,21 +252,6 @@ def _changes(before: NumberForm, after: NumberForm) -> dict[str, Any]:
         for key in ("thousands", "decimal")
         if getattr(after, key) != getattr(before, key) and getattr(after, key) is not None
     }
-
-
-def to_toml(value: Any) -> str:
-    """Return a value of an option as TOML has it, on one line."""
-    import json
-
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {to_toml(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(to_toml, value))}]"
-    return str(value)
 
 
 _ATTEMPTS = 12
@@ -277,7 +263,9 @@ _LESS = frozenset({"ignore", "missing", "missing_marks"})
 def advise(error: TableError, options: Mapping[str, Any], load: Callable[[dict[str, Any]], object]) -> TableError:
     """Return an error that tells of everything that is wrong, with options to paste if there are some that read it.
 
-    Each attempt to `load` by options that were mended may meet more that is wrong.
+    One error hides the next: a file with semicolons is one column before it can have a bad cell. So the options that
+    an error suggests are set and the table is loaded again, until it loads or nothing more is suggested. Only options
+    with which `load` succeeded are shown.
     """
     problems = list(error.problems)
     tried = dict(options)
@@ -305,7 +293,7 @@ def advise(error: TableError, options: Mapping[str, Any], load: Callable[[dict[s
     ending: list[str] = []
     if reads:
         ending = [f"With these options in place of its {KEY} the recipe reads this table:", f"[{KEY}]"]
-        ending += [f"{key} = {to_toml(value)}" for key, value in tried.items()]
+        ending += [f"{key} = {toml_line(value)}" for key, value in tried.items()]
     return TableError("\n".join([*bounded(problems), *ending]))
 
 

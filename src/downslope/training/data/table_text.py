@@ -18,6 +18,7 @@ import numpy as np
 from downslope.core.errors import DataError
 from downslope.core.files import open_regular
 from downslope.core.shown import shown
+from downslope.core.tables import toml_line
 from downslope.training.data.table_columns import (
     MOST_COLUMNS,
     Columns,
@@ -29,7 +30,7 @@ from downslope.training.data.table_columns import (
     shorten,
 )
 from downslope.training.data.table_options import Options
-from downslope.training.data.table_problems import KEY, Findings, TableError, quoted, to_toml
+from downslope.training.data.table_problems import KEY, Findings, TableError, quoted
 from downslope.training.data.text_encoding import check_encoding, find_bad_byte, find_foreign_kind, find_foreign_mark
 
 _FIRST = 100
@@ -236,7 +237,7 @@ class CsvTable(TableFile):
         rest = next((row for _, row in begun if not row[0].lstrip().startswith(sign)), None)
         if rest is not None and len(rest) == len(cells) and len(cells) > 1:
             return  # it names the columns, and the first is called #id
-        advice = f"Set {KEY}.comment = {to_toml(sign)}, and such lines are left out."
+        advice = f"Set {KEY}.comment = {toml_line(sign)}, and such lines are left out."
         raise TableError([f"{place}: {quoted(cells[0])} looks like a comment. {advice}"], {"comment": sign})
 
     def _describe_bad_byte(self) -> str:
@@ -364,7 +365,7 @@ class _Numbers:
         """Return what a person should know of how cells were read."""
         zeros = [
             f"column `{shown(name)}`: {count:,} cell(s) begin with 0, such as {quoted(cell.strip())}, and are read as "
-            f"numbers; if they are codes, set {KEY}.categories = {to_toml([name])}"
+            f"numbers; if they are codes, set {KEY}.categories = {toml_line([name])}"
             for name, (count, cell) in self._zeros.items()
         ]
         foreign = [

@@ -37,19 +37,6 @@ def whole(number: int) -> str:
     return f"{number:,}".replace(",", _THIN) if number >= 10_000 else str(number)
 
 
-def duration_text(seconds: float) -> str:
-    """Return a duration for people.
-
-    Example:
-        >>> duration_text(4.25), duration_text(75), duration_text(7384)
-        ('4.2 s', '1 min 15 s', '2 h 3 min')
-    """
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds) // 60
-    return f"{minutes} min {round(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def size_text(size: int) -> str:
     """Return a number of bytes for people.
 

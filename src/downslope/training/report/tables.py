@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from downslope.core.errors import CheckpointError
-from downslope.core.number_text import number_text
+from downslope.core.number_text import duration_text, number_text
 from downslope.core.schedules import Schedule
 from downslope.core.tables import to_table
 from downslope.training.folder.checkpoint import read_manifest
 from downslope.training.folder.events import Session
 from downslope.training.report.data import RunData
-from downslope.training.report.numbers import Number, accuracy, duration_text, loss, size_text, whole
+from downslope.training.report.numbers import Number, accuracy, loss, size_text, whole
 
 _SHORT = {"rmse": "RMSE", "mae": "MAE", "r2": "R2"}
 _SHOWN = 12

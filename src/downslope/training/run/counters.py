@@ -1,6 +1,6 @@
 """What a run counts and remembers beside its tensors: a metric's best value, the last losses, the steps left out.
 
-All of it is a few plain numbers, kept in every checkpoint.
+All of it is a few plain numbers, kept in every checkpoint, so that a resumed run decides as an uninterrupted one would.
 """
 
 from __future__ import annotations

@@ -191,9 +191,11 @@ def _single_example_remedy(error: BaseException) -> str:
 
 
 class StepBuffers:
-    """A model's buffers during one step.
+    """A model's buffers during one step: running statistics and whatever else a forward pass changes.
 
-    Numbers are averaged. What is no floating-point number, such as a count of steps, is that of the last leaf.
+    Every leaf finds them as they were before the step, and the step leaves their mean over its leaves, weighted as the
+    losses are. So they depend neither on which process computes a leaf nor on which came first. What is no
+    floating-point number, such as a count of steps, is that of the last leaf.
 
     Attributes:
         changed: Whether any leaf so far has changed it, for each buffer.
@@ -254,6 +256,9 @@ def _is_averaged(buffer: Tensor) -> bool:
     return buffer.is_floating_point() or buffer.is_complex()
 
 
+# `Tensor.backward` checks and prepares for what a step of training does not have: several roots, gradients given from
+# outside, function transforms. For a model of ten thousand parameters that is a tenth of the whole step, so the engine
+# is called directly. Its entry is not public: where it is missing, `backward` takes the public way.
 _engine: Any = getattr(getattr(torch.autograd, "Variable", None), "_execution_engine", None)
 _run_backward: Any = getattr(_engine, "run_backward", None)
 

@@ -146,7 +146,9 @@ class Supervised(Objective):
     def weigh(self, targets: Tensor) -> int:
         """Return the number of examples, or where classes have weights the sum of theirs, in a small unit.
 
-        As whole numbers they add up to the same sum in any order, whoever adds them.
+        As whole numbers they add up to the same sum in any order, whoever adds them. Weighted by it, the loss of a step
+        is sum(w l) / sum(w) over all of its examples, as torch's ``CrossEntropyLoss(weight=...)`` would give for all of
+        them at once, however many leaves the step has.
         """
         return len(targets) if self._shares is None else int(self._shares[targets].sum())
 

@@ -317,7 +317,7 @@ class Trainer:
         self._is_whole = False
 
         # Spike: a loss far above the last ones. By `train.spike.action` this step is skipped, or training goes back to
-        # a checkpoint.
+        # a checkpoint. Only losses that the log asks for are looked at: no step waits for its loss for this alone.
         if logged and self._train.spike is not None and self._bad_steps.leave_out_spike(step, result.loss()):
             self.step = step + 1
             return

@@ -152,6 +152,9 @@ class Sharding:
     def write(self, run: Path, tensors: Mapping[str, Tensors], manifest: Mapping[str, Any]) -> Path:
         """Write a checkpoint, each worker its part, and return its folder, which every worker must see.
 
+        torch.distributed.checkpoint is not used: its metadata are pickled, and to read a pickle is to run what is in
+        it.
+
         Args:
             run: The run folder.
             tensors: What this worker holds: "model" and "optimizer"; what is not sharded is written by worker 0.
