@@ -17,7 +17,7 @@ from downslope.core.groups import Group
 from downslope.core.schedules.schedule import Schedule
 from downslope.exporting import TARGETS
 from downslope.recipe.schema import Plateau, Recipe, Train
-from downslope.schedules import Constant, Cosine, Exponential, Inverse, Linear, MultiStep, Polynomial, Warmup
+from downslope.schedules import Constant, Cosine, Exponential, Inverse, Linear, MultiStep, Polynomial, Sequence, Warmup
 from draws import draws
 from exporting.exported_cases import CASES
 from exporting.problem import same_rule
@@ -251,6 +251,16 @@ def test_a_learning_rate_of_ones_own_says_why(target, lr, words):
     doc = " ".join(ast.get_docstring(own).split())
     assert words in doc
     assert sum(reason in doc for reason in reasons) == 1
+
+
+def test_numbers_in_a_row_are_keras_piecewise_constant():
+    """Ours changes at steps 3 and 20, which Keras's does one step after its boundaries 2 and 19."""
+    row = Sequence((0.5, 0.1, 0.2), (2.4, 20))
+    assert [row(step) for step in (2, 3, 19, 20)] == [0.5, 0.1, 0.1, 0.2]
+    text = export(Recipe(sgd=Settings(lr=row), train=Train(steps=50)), to="keras")
+    assert "schedules.PiecewiseConstantDecay(" in text
+    assert "boundaries=[2, 19]" in text
+    assert "values=[0.5, 0.1, 0.2]" in text
 
 
 def test_a_plateau_is_stepped_beside_a_schedule_of_momentum():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -226,10 +227,9 @@ def _of_keras(lr: Schedule, total: int | None) -> tuple[str, list[str], str] | s
         case s.Exponential():
             return _exponential(lr, total)
         case s.MultiStep():
-            boundaries = [str(math.ceil(exact(milestone)) - 1) for milestone in lr.milestones]
-            values = [repr(value) for value in lr.levels()]
-            remark = "PiecewiseConstantDecay changes one step after its boundary, so each is one less here."
-            return "PiecewiseConstantDecay", [f"boundaries={listed(boundaries)}", f"values={listed(values)}"], remark
+            return _piecewise(lr.milestones, lr.levels())
+        case s.Sequence() if all(isinstance(one, s.Constant) for one in lr.schedules):
+            return _piecewise(lr.boundaries, [one.reference for one in lr.schedules])
         case s.Polynomial() if not stays_real(lr):
             return _REAL.format(power=lr.power)
         case s.Linear() | s.Polynomial():
@@ -244,6 +244,12 @@ def _of_keras(lr: Schedule, total: int | None) -> tuple[str, list[str], str] | s
             return "InverseTimeDecay", [repr(lr.initial), "decay_steps=1", f"decay_rate={lr.gamma!r}"], ""
         case _:
             return _NONE
+
+
+def _piecewise(starts: Sequence[float], levels: Sequence[float]) -> tuple[str, list[str], str]:
+    boundaries, values = [str(math.ceil(exact(start)) - 1) for start in starts], [repr(level) for level in levels]
+    remark = "PiecewiseConstantDecay changes one step after its boundary, so each is one less here."
+    return "PiecewiseConstantDecay", [f"boundaries={listed(boundaries)}", f"values={listed(values)}"], remark
 
 
 def _cosine(lr: Schedule) -> tuple[str, list[str], str] | str:
