@@ -311,26 +311,32 @@ def _smoothed(name: str, series: Series, colour: int, *, background: bool) -> li
 
 
 def wants_log(lines: Sequence[Line]) -> bool:
-    """Return whether the values of a panel are positive and spread over so much that a logarithmic axis shows more."""
+    """Return whether the values of a panel spread over so much that a logarithmic axis shows more; none is negative."""
     fronts = [values for line in lines if line.style != "faint" and len(values := line.whole.finite)]
-    if not fronts or min(values.min() for values in fronts) <= 0:
+    if not fronts or not any(values.any() for values in fronts) or min(values.min() for values in fronts) < 0:
         return False
+    largest = max(values.max() for values in fronts)
+    # where some values are so large that most of the others would lie on the axis, as those of a run that diverged,
+    # only a logarithm shows them; a 0 is then drawn at the bottom
+    if np.median(np.concatenate(fronts)) * LOG_FROM <= largest:
+        return bool(largest >= LOG_FROM * min(values[values > 0].min() for values in fronts if values.any()))
     # what dives towards zero at its end, such as a cosine, would be nothing but that dive
     dives = any(np.quantile(values, 0.05) > 10 * values.min() for values in fronts)
-    return not dives and max(values.max() for values in fronts) / min(values.min() for values in fronts) >= LOG_FROM
+    return bool(not dives and 0 < LOG_FROM * min(values.min() for values in fronts) <= largest)
 
 
 def _frame_from(lines: Sequence[Line]) -> float | None:
-    """Return where an accuracy's axis should begin: below all but the beginning, if that doubles its scale."""
-    begun = _BEGINNING * max(int(line.series.steps[-1]) for line in lines)
-    values, later = _front_values(lines), _front_values(lines, since=begun)
+    """Return where an accuracy's axis should begin: below all but each line's beginning, if that doubles its scale."""
+    values, later = _front_values(lines), _front_values(lines, since=_BEGINNING)
     if not len(later) or later.max() == later.min() or later.max() - later.min() > (values.max() - values.min()) / 2:
         return None
     return float(later.min())
 
 
 def _front_values(lines: Sequence[Line], since: float = 0.0) -> Floats:
-    found = [line.series.values[line.series.steps >= since] for line in lines if line.style != "faint"]
+    """Return the finite values of all lines in front, each from a part of its own length on."""
+    fronts = [line.series for line in lines if line.style != "faint"]
+    found = [series.values[series.steps >= since * series.steps[-1]] for series in fronts]
     values = np.concatenate(found)
     return values[np.isfinite(values)]
 

@@ -33,7 +33,8 @@ def draw(panel: Panel) -> str:
     with style("a report"):
         figure, axes = _axes(_BOX)
         for line in panel.lines:
-            _draw_line(axes, line, cut=panel.frame_from is not None)
+            # a 0 has no logarithm: its line leads below the frame
+            _draw_line(axes, line, cut=panel.log or panel.frame_from is not None)
         _scale(axes, panel)
         if panel.limit is not None:
             axes.axhline(panel.limit, color=SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
