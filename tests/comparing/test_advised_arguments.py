@@ -144,6 +144,17 @@ def test_dampening_counts_in_what_pulls_like():
     assert "pulls like" not in " ".join(compare(strong, replace(strong, decay="decoupled")).suggestions)
 
 
+@pytest.mark.parametrize("system", ["torch", "optax"])
+def test_dampening_goes_into_an_lr_that_changes(system):
+    """Half of every gradient is all of it at half the lr; neither system has a first step that is dampened too."""
+    dampened = Settings(lr=MultiStep(0.25, 0.5, (3,)), momentum=0.9, dampening=0.5, undampened_first_step=False)
+    other = {"torch": "torch: SGD(lr=1.0)", "optax": "optax: sgd(learning_rate=1.0)"}[system]
+    advice = compare(dampened, other).advice[0]
+    assert advice.same
+    assert "MultiStep(initial=0.125, " in advice.text
+    assert compare(dampened, advice.text).same
+
+
 def _apply(recipe, text):
     """Return the recipe with the fields of a piece of advice laid over it, as `--sgd.lr 0.1` would be."""
     pieces = re.split(r", (?=(?:sgd\.\w+|groups) = )", text)

@@ -12,8 +12,8 @@ from downslope import Group, Settings
 from downslope.core.errors import RecipeError, SettingsError
 from downslope.core.settings import DECAYS
 from downslope.explaining.famous import FAMOUS
-from downslope.explaining.subject import DIGITS
 from downslope.explaining.terminal import describe
+from downslope.recipe.run_length import DIGITS
 from downslope.schedules import Cosine, Exponential, Linear, MultiStep, Warmup, WarmupStableDecay
 from downslope.theory import FORMULAS
 from house.source_tree import ROOT

@@ -12,6 +12,7 @@ from downslope.core.groups import Group
 from downslope.core.settings import Settings
 from downslope.reading import read
 from downslope.recipe.load import load_recipe
+from downslope.recipe.run_length import steps_in_epochs
 from downslope.recipe.schema import Recipe, Train
 from downslope.schedules import (
     Cosine,
@@ -54,7 +55,7 @@ def _case(name, recipe):
     recipe = _shortened(recipe)
     epochs, steps = recipe.train.epochs, recipe.train.steps
     per_epoch = 1 if epochs and epochs >= 60 else 2 if epochs and epochs >= 20 else 8
-    total = steps if steps is not None else -(-int(epochs * per_epoch * 8) // 8)
+    total = steps if steps is not None else steps_in_epochs(epochs, per_epoch)
     return Case(name, recipe, per_epoch, min(total, 320))
 
 

@@ -6,12 +6,11 @@ checks of a recipe refuse is drawn again.
 
 from __future__ import annotations
 
-import math
-
 from downslope import schedules as s
 from downslope.core.errors import DownslopeError
 from downslope.core.groups import Group
 from downslope.core.settings import DECAYS, Settings
+from downslope.recipe.run_length import steps_in_epochs
 from downslope.recipe.schema import Data, EarlyStop, Model, Plateau, Recipe, Train
 from exporting.exported_cases import Case
 
@@ -33,7 +32,7 @@ def random_case(rng, number=0):
         ascends = any(form.maximize for form in (recipe.sgd, *(group.apply(recipe.sgd) for group in recipe.groups)))
         steps = 8 if ascends else rng.choice([12, 24, 40])  # going up, everything soon is too large
         per_epoch = rng.choice([1, 3, 8, 45])
-        total = recipe.train.steps or math.ceil(recipe.train.epochs * per_epoch)
+        total = recipe.train.steps or steps_in_epochs(recipe.train.epochs, per_epoch)
         return Case(f"random {number}", recipe, per_epoch, min(steps, total))
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from downslope import Settings, export, load_recipe, read
+from downslope import Settings, explain, export, load_recipe, read
 from downslope.core.errors import ExportError
 from downslope.core.groups import Group
 from downslope.core.schedules.schedule import Schedule
@@ -51,6 +51,15 @@ def ruff(*words, cwd):
     """Run ruff by its own defaults, as somebody who never saw this project would."""
     command = [sys.executable, "-m", "ruff", *words, "--isolated", "."]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1.01, 45), (1.02, 46), (2.5, 112)])
+def test_a_broken_number_of_epochs_is_the_steps_that_training_takes(epochs, steps):
+    """Of 45 steps an epoch: 45.45, 45.9 and 112.5 are rounded as `downslope train` and `explain` round them."""
+    recipe = load_recipe(None, [("train.epochs", str(epochs)), ("data.batch_size", "32")])
+    assert explain(recipe).run.total_steps == steps
+    for target in PYTHON:
+        assert f"\nSTEPS = {steps}\n" in export(recipe, to=target)
 
 
 def test_every_program_is_clean(folder):

@@ -13,6 +13,7 @@ from downslope.schedules import (
     MultiStep,
     OneCycle,
     Polynomial,
+    Sequence,
     Warmup,
 )
 from downslope.systems.schedules import keras_lr, say_schedule, write_caffe_policy
@@ -32,13 +33,29 @@ SCHEDULES = [
     Polynomial(0.5, 0.1, 30, power=2.0),
     Cosine(0.5, 0.05, 30),
     Inverse(0.5, 0.01),
+    Sequence([0.5, 0.1, 0.3], [3, 20.5]),
+    Warmup(5, Cosine(0.5, 0.05, 30), start=0.1),
 ]
 WITH_AN_END = [
     Exponential(0.5, 0.5, 7, end=0.1),
     Exponential(0.1, 1.5, 7, end=0.4),
     Exponential(-0.5, 0.5, 7, end=-0.1),
 ]
-WITHOUT_WORDS = [OneCycle(0.5, 30), Warmup(5, Cosine(0.5, 0.0, 30)), Exponential(0.5, 0.5, 7, end=0.1)]
+WITHOUT_WORDS = [OneCycle(0.5, 30), Warmup(5, Linear(0.5, 0.0, 30)), Exponential(0.5, 0.5, 7, end=0.1)]
+KERAS_CONFIGURATIONS = [
+    {"class_name": name, "config": config}
+    for name, config in (
+        ("ExponentialDecay", {"initial_learning_rate": 0.5, "decay_steps": 7, "decay_rate": 0.5, "staircase": True}),
+        ("PiecewiseConstantDecay", {"boundaries": [3, 20], "values": [0.5, 0.1, 0.3]}),
+        ("PolynomialDecay", {"initial_learning_rate": 0.5, "decay_steps": 30, "end_learning_rate": 0.1, "power": 2.0}),
+        ("InverseTimeDecay", {"initial_learning_rate": 0.5, "decay_steps": 1, "decay_rate": 0.01}),
+        ("CosineDecay", {"initial_learning_rate": 0.5, "decay_steps": 30, "alpha": 0.1}),
+        (
+            "CosineDecay",
+            {"initial_learning_rate": 0.0, "decay_steps": 30, "alpha": 0.5, "warmup_target": 0.5, "warmup_steps": 5},
+        ),
+    )
+]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
@@ -123,6 +140,22 @@ def test_a_boundary_of_keras_within_a_step_is_read():
     theirs = keras.optimizers.schedules.PiecewiseConstantDecay([2.4], [0.5, 0.25])
     ours = keras_lr(theirs)
     assert [float(theirs(step)) for step in (2, 3)] == [ours(2), ours(3)] == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("config", KERAS_CONFIGURATIONS, ids=lambda config: config["class_name"])
+def test_what_is_read_from_keras_is_said_in_its_words(config):
+    """Every schedule that Keras's configurations can mean here has words in Keras: the same class, the same numbers."""
+    import keras
+
+    schedule = keras_lr(config)
+    words = say_schedule(schedule, "keras").split(";")[0]
+    assert words.startswith(f"keras.optimizers.schedules.{config['class_name']}(")
+    assert keras_lr(eval(words, {"keras": keras})) == schedule  # noqa: S307 -- the words under test
+
+
+def test_levels_are_said_as_a_person_writes_them():
+    """0.1 divided by 10 twice is 0.001, not 0.1 * 0.1**2 in floats."""
+    assert "[0.1, 0.01, 0.001]" in say_schedule(MultiStep(0.1, 0.1, (3, 20)), "keras")
 
 
 def test_what_keras_rounds_is_said():

@@ -18,6 +18,7 @@ from downslope.core.errors import DownslopeError, RecipeError, SettingsError
 from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
 from downslope.core.tables import toml_line
+from downslope.exporting.same_rule import without_dampening
 from downslope.recipe.load import parse_recipe, to_toml
 from downslope.systems.calls import find_call
 from downslope.systems.convention import Convention
@@ -168,16 +169,8 @@ def _ever_less_alike(settings: Settings, row: Convention) -> Iterator[tuple[int,
 def _in_other_words(settings: Settings) -> Iterator[Settings]:
     """Yield the settings, and the same rule in other words."""
     yield settings
-    moves = settings.dampening and not settings.undampened_first_step and not settings.nesterov
-    if moves and settings.dampening < 1 and not isinstance(settings.lr, Schedule):
-        # All that enters the velocity is smaller by 1 - dampening: as well may lr be, and what is taken times lr larger
-        kept = 1 - settings.dampening
-        decay = settings.weight_decay
-        if settings.decay in {"decoupled", "corrected"} and not isinstance(decay, Schedule):
-            decay = decay / kept
-        elif settings.decay in {"decoupled", "corrected"}:
-            return
-        yield replace(settings, lr=settings.lr * kept, dampening=0.0, weight_decay=decay)
+    if (moved := without_dampening(settings)) != settings:  # an lr 1 - dampening times as large does the same
+        yield moved
 
 
 def _ways_out(  # noqa: C901 -- one branch for each thing that may be given up

@@ -20,6 +20,7 @@ from downslope.core.schedules.pieces import steps_to_show, turns, turns_back
 from downslope.core.schedules.schedule import constant_value, value_at
 from downslope.core.settings import Settings
 from downslope.explaining.explanation import Extent, RunSize, ScheduleRow
+from downslope.recipe.run_length import steps_in_epoch, steps_in_epochs
 from downslope.theory import forgetting, stability
 from downslope.theory.velocity import gain_of
 
@@ -53,11 +54,11 @@ def run_size(
     per_epoch = None
     if examples and batch_size:
         batch_size = min(batch_size, examples)  # an epoch holds no more
-        per_epoch = math.ceil(Fraction(math.ceil(Fraction(examples, batch_size)), accumulate))
+        per_epoch = steps_in_epoch(examples, batch_size, accumulate)
     if steps is not None:
         epochs = None if per_epoch is None else steps / per_epoch
     elif epochs is not None and per_epoch is not None:
-        steps = max(1, round(exact(epochs) * per_epoch))
+        steps = max(1, steps_in_epochs(epochs, per_epoch))
     return RunSize(
         batch_size=batch_size * accumulate if batch_size else None,
         examples=examples,

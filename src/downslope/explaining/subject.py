@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,10 +13,8 @@ from downslope.recipe.given import first_recipe, names_a_file, refuse_data, word
 from downslope.recipe.known import comes_with_package
 from downslope.recipe.load import load_recipe, parse_recipe, to_toml
 from downslope.recipe.overrides import Override
+from downslope.recipe.run_length import digits_to_learn_from
 from downslope.recipe.schema import Recipe
-
-DIGITS = 1797
-"""Examples of the embedded data set, before a part is held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +88,7 @@ def _of_recipe(recipe: Recipe) -> Subject:
         title=recipe.title,
         batch_size=data.batch_size,
         accumulate=recipe.train.accumulate,
-        examples=DIGITS - math.ceil(DIGITS * data.held_out) if data.name == "digits" else None,
+        examples=digits_to_learn_from(data.held_out) if data.name == "digits" else None,
         epochs=recipe.train.epochs,
         steps=recipe.train.steps,
     )

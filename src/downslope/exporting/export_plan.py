@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from downslope.core.errors import ExportError
-from downslope.core.exact import exact
 from downslope.core.groups import Group
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.exporting.same_rule import without_idle_schedules
+from downslope.recipe.run_length import digits_to_learn_from, steps_in_epoch, steps_in_epochs
 from downslope.recipe.schema import Recipe
-
-DIGITS = 1797
-"""Examples of the embedded data set, before some are held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +78,7 @@ class Plan:
             return train.steps
         if self.steps_per_epoch is None:
             return None
-        return math.ceil(exact(train.epochs or 0) * self.steps_per_epoch)
+        return max(1, steps_in_epochs(train.epochs or 0, self.steps_per_epoch))
 
     @property
     def layers(self) -> list[Layer]:
@@ -201,7 +197,7 @@ def _count(recipe: Recipe, examples: int | None) -> tuple[int | None, str]:
     if examples is None:
         if data.name != "digits":
             return None, ""
-        examples = DIGITS - math.ceil(DIGITS * data.held_out)
+        examples = digits_to_learn_from(data.held_out)
         whose = f"the {examples} training examples of the embedded digits (for other data give --examples)"
-    steps = math.ceil(math.ceil(examples / data.batch_size) / accumulate)
+    steps = steps_in_epoch(examples, data.batch_size, accumulate)
     return steps, f"{steps} steps an epoch: {whose}, {data.batch_size * accumulate} to a step"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from downslope.core.errors import ExportError
 from downslope.core.exact import exact
 from downslope.core.groups import assign_groups
 from downslope.core.rule_text import step_source
-from downslope.core.schedules.schedule import PYTHON, Schedule
+from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
 from downslope.exporting.export_plan import Definition, Layer, Plan
 from downslope.exporting.python_source import listed, match_source, quoted
@@ -21,6 +20,8 @@ from downslope.exporting.same_rule import changes_with_time, first, in_simplest_
 from downslope.exporting.schedule_source import Words, is_countable, stays_real, where_pieces
 from downslope.exporting.template import write
 from downslope.recipe.schema import GROWING
+from downslope.systems.convention import Values
+from downslope.systems.schedules import written
 
 
 def write_keras(plan: Plan) -> str:
@@ -203,7 +204,6 @@ def _learning_rate(lr: Schedule, plan: Plan, keras: str, ops: str) -> tuple[Defi
     return definition, f"The learning rate as a function of the step{found}"
 
 
-_NONE = "; Keras has no schedule like it."
 _TOO_LONG = (
     ".\n\nIt has a length of 2**31 steps or more, which 32-bit integers, and so Keras's own schedules, may not hold.\n"
 )
@@ -219,72 +219,62 @@ of {power!r} is NaN.
 """
 
 
-def _of_keras(lr: Schedule, total: int | None) -> tuple[str, list[str], str] | str:  # noqa: PLR0911 -- one for each kind
+def _of_keras(lr: Schedule, total: int | None) -> tuple[str, list[str], str] | str:
     """Return Keras's own schedule, its arguments and a remark; or, after the words "the step", why it has none."""
     if not is_countable(lr):
         return _TOO_LONG
+    found = written(lr, "keras")
+    if found is None:
+        return _why_none(lr)
+    row, values = found
+    remark = ""
     match lr:
         case s.Exponential():
-            return _exponential(lr, total)
-        case s.MultiStep():
-            return _piecewise(lr.milestones, lr.levels())
-        case s.Sequence() if all(isinstance(one, s.Constant) for one in lr.schedules):
-            return _piecewise(lr.boundaries, [one.reference for one in lr.schedules])
+            remark = "Counted in steps, not epochs."
+            if lr.staircase and (total is None or not _divides_right(lr.every, total)):
+                return _COUNTED
+            if lr.staircase:
+                remark += (
+                    " Keras counts periods by a division in floating point, by which compiled programs drop one step "
+                    "late for many periods (41, 4690, 46900, ...); for this one they are right up to the last of these "
+                    f"{total} steps."
+                )
         case s.Polynomial() if not stays_real(lr):
             return _REAL.format(power=lr.power)
-        case s.Linear() | s.Polynomial():
-            power = [f"power={lr.power!r}"] if isinstance(lr, s.Polynomial) else []
-            end = [f"decay_steps={lr.duration!r}", f"end_learning_rate={lr.final!r}"]
-            return "PolynomialDecay", [repr(lr.initial), *end, *power], ""
-        case s.Cosine() | s.Warmup(restart=True, then=s.Cosine()):
-            return _cosine(lr)
-        case s.Inverse():
-            if lr.power != 1:
-                return ".\n\nKeras's InverseTimeDecay has no power.\n"
-            return "InverseTimeDecay", [repr(lr.initial), "decay_steps=1", f"decay_rate={lr.gamma!r}"], ""
+        case s.MultiStep() | s.Sequence():
+            remark = "PiecewiseConstantDecay changes one step after its boundary, so each is one less here."
         case _:
-            return _NONE
+            pass
+    return row.name, _arguments(lr, values), remark
 
 
-def _piecewise(starts: Sequence[float], levels: Sequence[float]) -> tuple[str, list[str], str]:
-    boundaries, values = [str(math.ceil(exact(start)) - 1) for start in starts], [repr(level) for level in levels]
-    remark = "PiecewiseConstantDecay changes one step after its boundary, so each is one less here."
-    return "PiecewiseConstantDecay", [f"boundaries={listed(boundaries)}", f"values={listed(values)}"], remark
-
-
-def _cosine(lr: Schedule) -> tuple[str, list[str], str] | str:
+def _arguments(lr: Schedule, values: Values) -> list[str]:
+    """Return the source of a schedule's arguments, without those that are what Keras takes if nothing is said."""
+    left_out = {"staircase": False, "alpha": 0.0} | ({"power": 1.0} if isinstance(lr, s.Linear) else {})
+    sources = {
+        name: listed(map(repr, value)) if isinstance(value, list) else repr(value)
+        for name, value in values.items()
+        if left_out.get(name) != value
+    }
     cosine = lr.then if isinstance(lr, s.Warmup) else lr
-    if not isinstance(cosine, s.Cosine):
-        return _NONE
-    if not cosine.initial:
-        return ".\n\nKeras's CosineDecay ends at a multiple of its first value, which is 0 here.\n"
-    length = [
-        f"decay_steps={cosine.duration!r}",
-        *([f"alpha={cosine.final!r} / {cosine.initial!r}"] * bool(cosine.final)),
-    ]
-    if not isinstance(lr, s.Warmup):
-        return "CosineDecay", [repr(cosine.initial), *length], ""
-    if not isinstance(lr.duration, int) or not lr.duration:
-        return ".\n\nKeras's CosineDecay warms up for a whole number of steps, at least 1.\n"
-    top = cosine.closed_form(0, PYTHON)
-    warmup = [f"warmup_target={top!r}", f"warmup_steps={lr.duration}"]
-    return "CosineDecay", [repr(lr.start), *length, *warmup], ""
+    if "alpha" in sources and isinstance(cosine, s.Cosine):
+        sources["alpha"] = f"{cosine.final!r} / {cosine.initial!r}"  # a person's numbers, not their quotient's digits
+    first = [sources.pop(name) for name in ("initial_learning_rate",) if name in sources]
+    return [*first, *(f"{name}={source}" for name, source in sources.items())]
 
 
-def _exponential(lr: s.Exponential, total: int | None) -> tuple[str, list[str], str] | str:
-    if lr.end is not None:
-        return ".\n\nKeras's ExponentialDecay has no value at which it stops.\n"
-    arguments = [repr(lr.initial), f"decay_steps={lr.every!r}", f"decay_rate={lr.rate!r}"]
-    remark = "Counted in steps, not epochs."
-    if not lr.staircase:
-        return "ExponentialDecay", arguments, remark
-    if total is None or not _divides_right(lr.every, total):
-        return _COUNTED
-    remark += (
-        " Keras counts periods by a division in floating point, by which compiled programs drop one step late for "
-        f"many periods (41, 4690, 46900, ...); for this one they are right up to the last of these {total} steps."
-    )
-    return "ExponentialDecay", [*arguments, "staircase=True"], remark
+def _why_none(lr: Schedule) -> str:
+    match lr:
+        case s.Exponential():
+            return ".\n\nKeras's ExponentialDecay has no value at which it stops.\n"
+        case s.Inverse():
+            return ".\n\nKeras's InverseTimeDecay has no power.\n"
+        case s.Cosine() | s.Warmup(restart=True, then=s.Cosine(initial=0)):
+            return ".\n\nKeras's CosineDecay ends at a multiple of its first value, which is 0 here.\n"
+        case s.Warmup(restart=True, then=s.Cosine()):
+            return ".\n\nKeras's CosineDecay warms up for a whole number of steps, at least 1.\n"
+        case _:
+            return "; Keras has no schedule like it."
 
 
 def _divides_right(period: float, total: int) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from downslope.core import schedules as s
 from downslope.core.errors import ExportError
-from downslope.core.schedules.schedule import PYTHON, Schedule
+from downslope.core.schedules.schedule import Schedule
 from downslope.core.settings import Settings, is_zero
 from downslope.exporting.export_plan import Definition, Plan
 from downslope.exporting.python_source import WIDTH, listed, match_source, nested
@@ -198,7 +198,7 @@ def _own(schedule: Schedule) -> tuple[str, list[str]] | None:  # noqa: PLR0911 -
         values = (schedule.initial, schedule.final, schedule.power, schedule.duration)
         return "optax.polynomial_schedule", [repr(value) for value in values]
     if isinstance(schedule, s.Warmup) and schedule.restart and schedule.duration:
-        top = schedule.then.closed_form(0, PYTHON)
+        top = schedule.then(0)
         then = [f"optax.constant_schedule({top!r})"] if isinstance(schedule.then, s.Constant) else _inner(schedule.then)
         if not then:
             return None

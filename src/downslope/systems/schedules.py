@@ -7,7 +7,7 @@ system's says, read back. People are told by `say_schedule`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
@@ -164,14 +164,14 @@ def _read_cosine(config: Mapping[str, Any]) -> Schedule:
 # Milestones
 
 
-def _first_steps(one: s.MultiStep) -> list[int]:
-    """Return the first step, or epoch, after each milestone: other systems count to whole ones."""
-    return [math.ceil(exact(milestone)) for milestone in one.milestones]
+def _whole(times: Iterable[float]) -> list[int]:
+    """Return the first step, or epoch, after each milestone or boundary: other systems count to whole ones."""
+    return [math.ceil(exact(time)) for time in times]
 
 
 def _all_differ(one: s.MultiStep) -> bool:
     """Return whether no two milestones have the same first step, which systems with one drop a step cannot have."""
-    return len(set(_first_steps(one))) == len(one.milestones)
+    return len(set(_whole(one.milestones))) == len(one.milestones)
 
 
 # Caffe: a solver's policy
@@ -255,6 +255,7 @@ def _row(
 
 
 _KERAS_LR = "initial_learning_rate"
+_ONE_LATER = "; Keras switches one step after its boundary"
 
 TABLE: tuple[Counterpart, ...] = (
     # torch.optim.lr_scheduler
@@ -271,7 +272,7 @@ TABLE: tuple[Counterpart, ...] = (
     _row(
         "torch", "MultiStepLR", s.MultiStep, "milestones gamma",
         # By equality with the count. One within an epoch is at none of its ends.
-        lambda one: {"lr": one.initial, "milestones": _first_steps(one), "gamma": one.factor}
+        lambda one: {"lr": one.initial, "milestones": _whole(one.milestones), "gamma": one.factor}
         if one.unit == "step" or all(isinstance(milestone, int) for milestone in one.milestones) else None,
         by_place=1,
     ),
@@ -311,11 +312,19 @@ TABLE: tuple[Counterpart, ...] = (
     ),
     _row(
         "keras", "PiecewiseConstantDecay", s.MultiStep, "boundaries values name",
-        lambda one: {"boundaries": [first - 1 for first in _first_steps(one)],
-                     "values": [one.initial * one.factor**passed for passed in range(len(one.milestones) + 1)]},
+        lambda one: {"boundaries": [first - 1 for first in _whole(one.milestones)],
+                     "values": one.levels()},
         read=_read_piecewise,
         by_place=2,
-        note="; Keras switches one step after its boundary",
+        note=_ONE_LATER,
+    ),
+    _row(
+        "keras", "PiecewiseConstantDecay", s.Sequence, "boundaries values",
+        lambda one: {"boundaries": [first - 1 for first in _whole(one.boundaries)],
+                     "values": [piece.reference for piece in one.schedules]}
+        if all(isinstance(piece, s.Constant) for piece in one.schedules) else None,
+        by_place=2,
+        note=_ONE_LATER,
     ),
     _row(
         "keras", "PolynomialDecay", s.Polynomial, f"{_KERAS_LR} decay_steps end_learning_rate power cycle name",
@@ -346,6 +355,14 @@ TABLE: tuple[Counterpart, ...] = (
         if one.initial else None,
         read=_read_cosine,
     ),
+    _row(
+        "keras", "CosineDecay", s.Warmup, f"{_KERAS_LR} decay_steps alpha warmup_target warmup_steps",
+        lambda one: {_KERAS_LR: one.start, "decay_steps": one.then.duration,
+                     "alpha": one.then.final / one.then.initial,
+                     "warmup_target": one.then.initial, "warmup_steps": one.duration}
+        if one.restart and isinstance(one.then, s.Cosine) and one.then.initial
+        and isinstance(one.duration, int) and one.duration else None,
+    ),
     # optax
     _row(
         "optax", "exponential_decay", s.Exponential, "init_value transition_steps decay_rate end_value",
@@ -369,7 +386,8 @@ TABLE: tuple[Counterpart, ...] = (
     ),
     _row(
         "optax", "piecewise_constant_schedule", s.MultiStep, "init_value boundaries_and_scales",
-        lambda one: {"init_value": one.initial, "boundaries_and_scales": dict.fromkeys(_first_steps(one), one.factor)}
+        lambda one: {"init_value": one.initial,
+                     "boundaries_and_scales": dict.fromkeys(_whole(one.milestones), one.factor)}
         if one.unit == "step" and _all_differ(one) else None,
         by_place=2,
     ),
@@ -392,7 +410,7 @@ TABLE: tuple[Counterpart, ...] = (
     ),
     _row(
         "caffe", "multistep", s.MultiStep, "gamma stepvalue",
-        lambda one: {"lr": one.initial, "gamma": one.factor, "stepvalue": _first_steps(one)}
+        lambda one: {"lr": one.initial, "gamma": one.factor, "stepvalue": _whole(one.milestones)}
         if one.unit == "step" and _all_differ(one) else None,
         read=_read_multistep,
     ),

@@ -170,7 +170,6 @@ TORCH_ROWS = (
         decay="relative",
         **_TORCH_FORM,
         without_momentum=("dampening",),
-        nesterov_with_dampening=False,
         neutral={"params": ANY, "initial_lr": ANY},
         source="read: composer/optim/decoupled_weight_decay.py",
     ),

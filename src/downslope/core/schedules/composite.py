@@ -13,7 +13,7 @@ from downslope.core.errors import SettingsError, one_of
 from downslope.core.exact import between, exact, plain
 from downslope.core.schedules.basic import Constant, ramp
 from downslope.core.schedules.pieces import Piece, level, line, moved, ramp_pieces
-from downslope.core.schedules.schedule import PYTHON, Schedule, kept, set_field
+from downslope.core.schedules.schedule import NUMBERS, Schedule, kept, set_field
 
 __all__ = ["OneCycle", "Sequence", "Warmup", "WarmupStableDecay"]
 
@@ -234,7 +234,7 @@ class Warmup(Schedule):
 
     def _top(self) -> float:
         """Return the value that the line leads to."""
-        return self.then.closed_form(0 if self.restart else self.duration, PYTHON)
+        return self.then.closed_form(0 if self.restart else self.duration, NUMBERS)
 
     def closed_form(self, step: Any, xp: Any) -> Any:
         """The line, then what follows."""

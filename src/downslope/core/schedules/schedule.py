@@ -25,7 +25,7 @@ set_field = object.__setattr__
 """Sets a field of a frozen schedule from its own ``__post_init__``."""
 
 
-# The same formula serves Python ints, NumPy arrays and, where a front door passes its own namespace, traced arrays.
+# One formula serves Python's integers, by the operations below, and traced arrays, by those that their door passes.
 def _where(condition: Any, yes: Any, no: Any) -> Any:
     return yes if condition else no
 
@@ -34,7 +34,7 @@ def _divide(step: Any, length: Any) -> Any:
     return step / length
 
 
-PYTHON = SimpleNamespace(where=_where, minimum=min, maximum=max, divide=_divide, cos=math.cos, sqrt=math.sqrt)
+NUMBERS = SimpleNamespace(where=_where, minimum=min, maximum=max, divide=_divide, cos=math.cos, sqrt=math.sqrt)
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Schedule(ABC):
 
 def _finite_value(schedule: Schedule, step: int) -> float:
     try:
-        value = schedule.closed_form(step, PYTHON)
+        value = schedule.closed_form(step, NUMBERS)
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from downslope.recipe.run_length import steps_in_epoch
 from downslope.training.run.randomness import permutation
 
 _POOL = 64
@@ -63,8 +64,7 @@ class Batches:
         self._sizes = sizes
         self._epoch = -1
         self._of_epoch: tuple[Tensor, ...] = ()
-        batches = -(-count // self._batch_size)
-        self.steps_per_epoch = -(-batches // accumulate)
+        self.steps_per_epoch = steps_in_epoch(count, self._batch_size, accumulate)
 
     def epoch(self, step: int) -> int:
         """Return the 0-based epoch that a step belongs to."""

@@ -12,11 +12,11 @@ from torch import nn
 import downslope
 from downslope import kernel
 from downslope.core.errors import CheckpointError, DataError
-from downslope.core.exact import exact
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
+from downslope.recipe.run_length import steps_in_epochs
 from downslope.recipe.schema import Recipe, Train
 from downslope.training.data import Dataset, load_data
 from downslope.training.folder.checkpoint import Checkpoint, plain_recipe
@@ -224,7 +224,7 @@ def _shard(model: nn.Module, dataset: Dataset, workers: Workers) -> Sharding | N
 def _count_steps(train: Train, steps_per_epoch: int) -> int:
     if train.steps is not None:
         return train.steps
-    total = round(exact(train.epochs or 0) * steps_per_epoch)  # exact: a float's product may be infinite
+    total = steps_in_epochs(train.epochs or 0, steps_per_epoch)
     if total < 1:
         raise DataError(
             f"train.epochs = {train.epochs:g} is less than half a step: an epoch of these data has {steps_per_epoch} "
