@@ -19,7 +19,7 @@ three ways that it can:
     plan it       every tensor is looked at, velocities are allocated; then as above
 
     PlanState      the next step    because the plan has
-    ONCE           plan it          a first gradient, a tensor as momentum, shared memory, or no kernel behind it
+    ONCE           plan it          a first gradient, a momentum that may change in place, shared memory, or no kernel
     CHECKED        check it         parameters for torch's operations, or was not stepped yet without a factor
     REPEATABLE     repeat it        parameters for the kernel alone, whose last step had no factor
 
@@ -107,7 +107,7 @@ class StepPlan:
         in_kernel_ids = {id(entry.param) for entry in in_kernel}
         self.rest = [entry for entry in entries if id(entry.param) not in in_kernel_ids and entry.param.numel()]
         may_be_kept = native is not None and not (
-            any(isinstance(group["momentum"], Tensor) for group in groups)  # from 0 it may change to ask for velocities
+            any(not group_values.is_fixed(group["momentum"]) for group in groups)  # from 0 it may come to be more
             or any(entry.shares_memory for entry in entries)  # gradients may come to lie apart
             or any(entry.is_undampened and entry.velocity is not None for entry in entries)  # whose scalars are others
         )
@@ -263,8 +263,8 @@ def step_by_torch(
 
 def _is_constant(group: Mapping[str, Any]) -> bool:
     """Whether a group's scalars stay what they are until a value in it is replaced."""
-    return all(group[group_values.schedule_key(name)] is None for name in group_values.SCHEDULABLE) and not any(
-        isinstance(value, Tensor) for value in group_values.values_of(group)
+    return all(group[group_values.schedule_key(name)] is None for name in group_values.SCHEDULABLE) and all(
+        map(group_values.is_fixed, group_values.values_of(group))
     )
 
 
@@ -442,7 +442,15 @@ def _written(entries: Sequence[Entry]) -> list[Tensor]:
 def _choices(groups: Groups) -> list[tuple[Any, ...]]:
     """Return what in the groups decides who has a velocity and which way a step takes."""
     return [
-        (g["momentum"] == 0, g["momentum_schedule"] is None, g["foreach"], g["fused"], g["rounding"]) for g in groups
+        (
+            group["momentum"] == 0,
+            group_values.is_fixed(group["momentum"]),
+            group["momentum_schedule"] is None,
+            group["foreach"],
+            group["fused"],
+            group["rounding"],
+        )
+        for group in groups
     ]
 
 
