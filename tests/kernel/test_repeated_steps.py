@@ -150,6 +150,58 @@ def test_whatever_is_changed_between_steps_counts_from_the_next_step_on(
     _check_alike({"lr": SCHEDULES[lr], "momentum": 0.9, "weight_decay": 1e-2, **OPTIONS[asked]}, meddle=meddle)
 
 
+class _Interrupted:
+    """A kernel's plan during whose step Ctrl-C is pressed."""
+
+    def __init__(self, plan: Any, *, first: bool) -> None:
+        self._plan = plan
+        self._first = first
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plan, name)
+
+    def step(self, *given: Any) -> None:
+        if not self._first:
+            self._plan.step(*given)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_a_step_that_is_broken_off_is_not_repeated(factor: float, first: bool) -> None:
+    """Ctrl-C before the kernel's own step, or just after: neither an old lr nor a factor counts in the next step."""
+
+    def meddle(optimizer: SGD, step: int) -> None:
+        if step == 5:
+            optimizer.param_groups[0]["lr"] = 0.3
+            plan: Any = optimizer._plan
+            whole = plan._native
+            plan._native = _Interrupted(whole, first=first)
+            with pytest.raises(KeyboardInterrupt):
+                optimizer.step(grad_scale=factor)
+            plan._native = whole
+
+    _check_alike({"lr": 0.1, "momentum": 0.9}, meddle=meddle)
+
+
+@pytest.mark.parametrize("has_gradient", [True, False])
+def test_a_parameter_without_elements_may_be_given_some(has_gradient: bool) -> None:
+    """It is stepped from then on, as torch steps it."""
+    ends = []
+    for make in (SGD, torch.optim.SGD):
+        params = [torch.ones(3, requires_grad=True), torch.ones(0, requires_grad=True)]
+        optimizer = make(params, lr=0.5)
+        for step in range(6):
+            if step == 4:
+                params[1].data = torch.ones(2)
+            for param in params:
+                param.grad = torch.ones_like(param) if param.numel() or has_gradient else None
+            optimizer.step()
+        ends.append(params)
+    assert all(map(torch.equal, *ends))
+    assert torch.equal(ends[0][1], torch.zeros(2))
+
+
 def test_two_hands_on_a_scheduled_number_are_refused_in_a_repeated_step() -> None:
     """Nothing moves, and the message names the group."""
     params, optimizer, _ = _train({"lr": SCHEDULES["smooth"]}, 5, forgets=False)

@@ -2,6 +2,7 @@
 
 import io
 import math
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -114,3 +115,31 @@ def test_the_name_of_a_group_is_text() -> None:
         with pytest.raises(SettingsError, match="param group 1: `name` must be text; got"):
             optimizer.add_param_group({"params": params[1:], "name": name})
     assert len(optimizer.param_groups) == 1
+
+
+@pytest.mark.parametrize("step_in_backward", [False, True])
+@pytest.mark.parametrize("written_at", [0, 2])
+@pytest.mark.parametrize("make", [lambda: np.zeros(()), lambda: torch.zeros(())], ids=["array", "tensor"])
+@pytest.mark.parametrize(
+    ("name", "lr"),
+    [(name, lr) for name in ("momentum", "weight_decay") for lr in (0.1, Cosine(0.1, 0.01, 20))] + [("lr", 0.1)],
+)
+def test_a_value_in_a_group_may_change_in_place(name, lr, make, written_at, step_in_backward) -> None:
+    """The next step reads the new number, as it reads that of a new object: the same bits."""
+    params = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
+    optimizers = [SGD([param], lr=lr, step_in_backward=step_in_backward) for param in params]
+    values = [make() for _ in params]
+    for step in range(8):
+        for param, optimizer, value in zip(params, optimizers, values, strict=True):
+            if step == written_at:
+                optimizer.param_groups[0][name] = value
+            if step == 4:
+                value[...] = 0.3
+            (param * torch.tensor([1.0, -2.0, 0.5])).sum().backward()
+            optimizer.step()
+            param.grad = None
+        if step >= written_at:
+            optimizers[1].param_groups[0][name] = values[1] = deepcopy(values[1])
+            optimizers[1]._forget_plans()
+    assert torch.equal(*params)
+    assert not torch.equal(params[0], torch.ones(3))

@@ -33,6 +33,7 @@ from downslope.kernel.coefficients import six_coefficients
 from downslope.torch.options import check_implementation, checked_rounding
 
 _PLAIN = (bool, int, float, str)
+_FIXED = (float, bool, str, type(None), Real)
 _FLOAT32_MAX = torch.finfo(torch.float32).max
 _LARGEST_MOMENTUM = math.nextafter(1.0, 0.0)
 
@@ -363,8 +364,8 @@ def step_scalars(group: dict[str, Any], index: int, known: Known, differentiable
     follow_schedules(group, index, group["step"])
     values = values_of(group)
     last = known.get(index)
-    has_tensor = any(isinstance(value, Tensor) for value in values)  # equal to a float that it rounds to
-    if last is not None and not has_tensor and last[0] == values:
+    are_fixed = all(map(is_fixed, values))  # else equal to what they were, or to a float that they round to
+    if last is not None and are_fixed and last[0] == values:
         return last[1]
     try:
         settle_references(group)
@@ -373,7 +374,7 @@ def step_scalars(group: dict[str, Any], index: int, known: Known, differentiable
             check_coefficients(group, found)
     except SettingsError as error:
         raise SettingsError(f"param group {index}: {error}") from None
-    if not has_tensor:  # a tensor may change in place
+    if are_fixed:
         known[index] = (values_of(group), found)
     return found
 
@@ -420,6 +421,11 @@ def check_coefficients(group: Mapping[str, Any], scalars: StepScalars) -> None:
         f"`lr` {scalars.lr!r}, `momentum` {scalars.momentum!r} and `weight_decay` {decay!r} give a factor of "
         f"{largest:.3g}, which float32 cannot hold. Use smaller ones, or float64 parameters."
     )
+
+
+def is_fixed(value: Any) -> bool:
+    """Return whether a value stays what it is: a tensor or an array may be another number in the same object."""
+    return isinstance(value, _FIXED)
 
 
 def values_of(group: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -384,8 +384,8 @@ _NUMBERS = (*group_values.HYPERPARAMETERS, "lr_initial", "lr_max", "max_lr")
 
 
 def _numbers_of(group: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return everything in a group that its scalars depend on, as it is now: a tensor may change in place."""
-    return tuple(float(v) if isinstance(v, Tensor) else v for v in group_values.values_of(group))
+    """Return everything in a group that its scalars depend on, as it is now: tensors and arrays may change in place."""
+    return tuple(v.item() if hasattr(v, "item") else v for v in group_values.values_of(group))
 
 
 def _remove_all(handles: dict[int, RemovableHandle]) -> None:

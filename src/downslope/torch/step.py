@@ -19,7 +19,7 @@ three ways that it can:
     plan it       every tensor is looked at, velocities are allocated; then as above
 
     PlanState      the next step    because the plan has
-    ONCE           plan it          a first gradient, a tensor as momentum, shared memory, or no kernel behind it
+    ONCE           plan it          a first gradient, a momentum that may change in place, shared memory, or no kernel
     CHECKED        check it         parameters for torch's operations, or was not stepped yet without a factor
     REPEATABLE     repeat it        parameters for the kernel alone, whose last step had no factor
 
@@ -107,7 +107,7 @@ class StepPlan:
         in_kernel_ids = {id(entry.param) for entry in in_kernel}
         self.rest = [entry for entry in entries if id(entry.param) not in in_kernel_ids and entry.param.numel()]
         may_be_kept = native is not None and not (
-            any(isinstance(group["momentum"], Tensor) for group in groups)  # from 0 it may change to ask for velocities
+            any(not group_values.is_fixed(group["momentum"]) for group in groups)  # from 0 it may come to be more
             or any(entry.shares_memory for entry in entries)  # gradients may come to lie apart
             or any(entry.is_undampened and entry.velocity is not None for entry in entries)  # whose scalars are others
         )
@@ -131,7 +131,7 @@ class StepPlan:
         # parameters whose gradient must still be there, or still be missing, and that the kernel does not ask itself
         live = {id(entry.param) for entry in self.rest}
         params = chain.from_iterable(map(_get_params, groups))
-        self._others = [param for param in params if id(param) not in in_kernel_ids and param.numel()]
+        self._others = [param for param in params if id(param) not in in_kernel_ids]
         self._others_live = [id(param) in live for param in self._others]
         self._rest_buffers = [
             (state[entry.param], key, buffer)
@@ -149,9 +149,7 @@ class StepPlan:
             The gradients' sum of squares, 0 if `options` do not ask for it; None if nothing was done but to write what
             schedules say into the groups.
         """
-        if (self._others and any(param.grad is not None for param in self._others)) or (
-            options.asks and not self._is_whole
-        ):
+        if (self._others and any(map(_moves, self._others))) or (options.asks and not self._is_whole):
             return None
         coefficients = None
         if not self._is_constant:
@@ -169,7 +167,7 @@ class StepPlan:
             self.state is not ONCE
             and self._native.groups_hold(groups, state)
             and (self._native.values_hold() or self._choices == _choices(groups))
-            and [param.grad is not None for param in self._others] == self._others_live
+            and list(map(_moves, self._others)) == self._others_live
             and all(state.get(key) is buffer for state, key, buffer in self._rest_buffers)
             and all(_get_grad(entry.param).layout == torch.strided for entry in self.rest)
             and self._native.refresh()
@@ -188,10 +186,12 @@ class StepPlan:
                 group_values.check_coefficients(group, own)
         if self.has_kernel:
             key = step_key(options.rounding_seed, groups[0]["step"]) if self._draws else 0
+            if self.state is REPEATABLE:
+                self.state = CHECKED  # nothing can be repeated if this step is broken off by Ctrl-C
             self._run_kernel(self._coefficients_of(both), key)
             self._is_constant = all(map(_is_constant, groups))
-            if self.state is not ONCE:
-                self.state = self._limit if factor == 1.0 else CHECKED
+            if self.state is CHECKED and factor == 1.0:
+                self.state = self._limit
         if self.rest:
             apply(groups, state, options, self.rest, grads_of(entry.param for entry in self.rest), both)
 
@@ -263,8 +263,8 @@ def step_by_torch(
 
 def _is_constant(group: Mapping[str, Any]) -> bool:
     """Whether a group's scalars stay what they are until a value in it is replaced."""
-    return all(group[group_values.schedule_key(name)] is None for name in group_values.SCHEDULABLE) and not any(
-        isinstance(value, Tensor) for value in group_values.values_of(group)
+    return all(group[group_values.schedule_key(name)] is None for name in group_values.SCHEDULABLE) and all(
+        map(group_values.is_fixed, group_values.values_of(group))
     )
 
 
@@ -274,6 +274,11 @@ def _is_constant(group: Mapping[str, Any]) -> bool:
 def grads_of(params: Iterable[Tensor]) -> list[Tensor]:
     """Return the gradients of parameters that all have one."""
     return list(map(_get_grad, params))
+
+
+def _moves(param: Tensor) -> bool:
+    """Whether a step has anything to do with a parameter; one without elements may be given some."""
+    return param.grad is not None and param.numel() > 0
 
 
 def distinct_grads(pairs: Iterable[tuple[int, Tensor]]) -> list[Tensor]:
@@ -442,7 +447,15 @@ def _written(entries: Sequence[Entry]) -> list[Tensor]:
 def _choices(groups: Groups) -> list[tuple[Any, ...]]:
     """Return what in the groups decides who has a velocity and which way a step takes."""
     return [
-        (g["momentum"] == 0, g["momentum_schedule"] is None, g["foreach"], g["fused"], g["rounding"]) for g in groups
+        (
+            group["momentum"] == 0,
+            group_values.is_fixed(group["momentum"]),
+            group["momentum_schedule"] is None,
+            group["foreach"],
+            group["fused"],
+            group["rounding"],
+        )
+        for group in groups
     ]
 
 

@@ -100,12 +100,12 @@ def compute_gradients(
         DataError: If a person's own model or loss raises, or does not fit the data.
         WorkersLostError: If another worker is lost.
     """
-    learn = partial(
-        _learn, model, objective, seed=seed, step=step, precision=precision, own_code=own_code, counts=counts
+    learn_leaf = partial(
+        learn, model, objective, seed=seed, step=step, precision=precision, own_code=own_code, counts=counts
     )
     if len(leaves) == workers.size == 1:  # nothing to sum
         inputs, targets = dataset.take(leaves[0].examples)
-        return StepResult((learn(leaves[0], inputs, targets, objective.weigh(targets)),))
+        return StepResult((learn_leaf(leaves[0], inputs, targets, objective.weigh(targets)),))
     places = workers.indices(len(leaves))
     own = [leaves[place] for place in places]
     examples = [dataset.take(leaf.examples) for leaf in own]
@@ -118,7 +118,7 @@ def compute_gradients(
     notes: list[LeafNote] = []
     for place, leaf, (inputs, targets), terms in zip(places, own, examples, weights, strict=True):
         try:
-            note = learn(leaf, inputs, targets, terms, all_terms)
+            note = learn_leaf(leaf, inputs, targets, terms, all_terms)
         except DownslopeError:
             buffers.restore()  # a worker may have been lost after a forward pass; what is saved then is whole
             raise
@@ -133,7 +133,7 @@ def compute_gradients(
     return StepResult(sums.notes, norm)
 
 
-def _learn(
+def learn(
     model: nn.Module,
     objective: Objective,
     leaf: Leaf,

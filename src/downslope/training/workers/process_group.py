@@ -70,7 +70,7 @@ class WorkerGroup(Workers):
     def all_reduce(
         self, tree: TreeSum, notes: Sequence[LeafNote], changed: Sequence[bool], *, leaves: int, like: Sequence[Tensor]
     ) -> Sums:
-        """Return the sums over all leaves of a step; see `Workers.combine`."""
+        """Return the sums over all leaves of a step; see `Workers.all_reduce`."""
         sums, signal = all_reduce(self, tree, notes, changed, leaves=leaves, like=like)
         self.note_signal(signal)
         return sums

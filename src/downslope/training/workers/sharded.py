@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.fsdp._fully_shard._fsdp_api import ReduceScatter
 from torch.distributed.tensor import DTensor, Shard
 
-from downslope.core.errors import CheckpointError, DataError, DownslopeError
+from downslope.core.errors import CheckpointError, DataError
 from downslope.training.data import Dataset
 from downslope.training.folder import durable
 from downslope.training.folder.checkpoint import (
@@ -34,11 +35,9 @@ from downslope.training.folder.checkpoint import (
 )
 from downslope.training.folder.manifest import FORMAT, MANIFEST, describe_bytes, part_files, render_manifest
 from downslope.training.run.batches import Leaf
-from downslope.training.run.gradients import Precision, StepBuffers, StepResult, computing_in
+from downslope.training.run.gradients import Precision, StepBuffers, StepResult, learn
 from downslope.training.run.objective import Objective
-from downslope.training.run.randomness import reseed
 from downslope.training.run.tree_sum import TreeSum
-from downslope.training.user_code import FAILURES, describe
 from downslope.training.workers.process_group import WorkerGroup
 from downslope.training.workers.workers import LeafNote, Workers
 
@@ -101,26 +100,32 @@ class Sharding:
         real = [start + rank < len(leaves) for start in range(0, len(leaves), size)]
         weights = [objective.weigh(targets) for _, targets in examples]
         total = self.workers.start_sum(sum(w for w, is_real in zip(weights, real, strict=True) if is_real))()
+        learn_leaf = partial(
+            learn,
+            model,
+            objective,
+            all_terms=lambda: total,
+            seed=seed,
+            step=step,
+            precision=precision,
+            own_code=own_code,
+            counts=counts,
+        )
         tree = TreeSum()
         notes: list[LeafNote] = []
         buffers = StepBuffers(model)
         for index, place in enumerate(passes):
             self._order.real = min(size, len(leaves) - index * size)
-            weight = weights[index] / total if real[index] else 0.0
-            reseed(seed, step, leaves[place].index, own_code=own_code)
             try:
-                with computing_in(precision):
-                    answers = objective.answer(model, *examples[index], step=step, counts=counts)
-                (answers.loss * weight).backward()
-            except DownslopeError:
+                note = learn_leaf(leaves[place], *examples[index], weights[index] if real[index] else 0)
+            except DataError as error:
+                failure = error.__cause__
+                if isinstance(failure, RuntimeError) and "gloo" in str(failure):  # FSDP2's own exchange
+                    raise self.workers.lost(failure) from failure
                 raise
-            except FAILURES as error:
-                if isinstance(error, RuntimeError) and "gloo" in str(error):
-                    raise self.workers.lost(error) from error
-                raise DataError(f"the model or its loss raised {describe(error)} at step {step}.") from error
             if real[index]:
-                notes.append(LeafNote(weight, answers.loss.detach(), answers.correct, answers.targets))
-            buffers.take(weight, last=False)
+                notes.append(note)
+            buffers.take(note.weight, last=False)
             tree.add([parameter.grad for parameter in parameters], size=size if size & (size - 1) == 0 else 1)
             for parameter in parameters:
                 parameter.grad = None
