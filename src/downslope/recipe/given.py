@@ -29,16 +29,8 @@ _LONGEST = 4096
 """Characters that a path may have here; what is longer is a text."""
 
 _RUN = "recipe.toml"
-_OF_A_RUN = (
-    "checkpoints",
-    "run.json",
-    "inputs.json",
-    "log.jsonl",
-    "events.jsonl",
-    "model.safetensors",
-    "ema.safetensors",
-)
-"""What a run writes beside its recipe and may be taken for it."""
+_OF_A_RUN = ("checkpoints", "run.json", "inputs.json", "log.jsonl", "events.jsonl", "model.safetensors", "report.html")
+"""What a run writes beside its recipe."""
 
 _SUFFIX = re.compile(r"\.[A-Za-z]\w{0,9}\Z")
 _LISTED = "RECIPE may be left out; `downslope recipes` lists those that come with Downslope."
@@ -136,19 +128,17 @@ def first_recipe(text: str, readings: Any) -> Any:
 
 
 def refuse_data(given: str | os.PathLike[str]) -> None:
-    """Raise if what was given as a recipe is a folder, data or of a run; anything else passes, a missing file too.
+    """Raise if what was given as a recipe is a folder, data or part of a run; anything else passes.
 
     Args:
-        given: What was given, `~` not yet expanded; it may be a sentence.
+        given: What was given, `~` not yet expanded; it may be a sentence, or the name of a file that is not there.
 
     Raises:
         RecipeError: With what it is, and the command to try.
     """
     text = os.fspath(given)
     if not text:
-        raise RecipeError(
-            "the name of the recipe is empty. Give a recipe's file or name; `downslope recipes` lists some."
-        )
+        raise RecipeError("the name of the recipe is empty. Give a file, or a name that `downslope recipes` lists.")
     if "\n" in text or "\0" in text or len(text) > _LONGEST:
         return
     try:
