@@ -40,7 +40,7 @@ def build(name: str) -> tuple[Any, Any, Any]:
         )
         inputs = torch.randn(32, 1, 28, 28)
     elif name == "lstm":
-        model, inputs = _LastOfLSTM(), torch.randn(32, 32, 64)
+        model, inputs = _last_of_lstm(), torch.randn(32, 32, 64)
     else:
         layers: list[Any] = []
         for inner, outer in itertools.pairwise((1024, *WIDE)):
@@ -49,7 +49,7 @@ def build(name: str) -> tuple[Any, Any, Any]:
     return model, inputs, torch.randint(0, 10, (len(inputs),))
 
 
-def _LastOfLSTM() -> Any:  # noqa: N802 - stands for a class, whose base is only known once torch is loaded
+def _last_of_lstm() -> Any:
     """Return an LSTM whose last output goes through a linear layer."""
     from torch import nn
 

@@ -3,9 +3,8 @@
     python benchmarks/step.py --cells mlp6 many --rounds 20 --threads 1 --json step.json
 
 Cells are in `cells.py`, contenders in `contenders.py`. Ours is called as a user calls it, `downslope.torch.SGD.step()`,
-everything included. Contenders are timed by turns, steps
-repeated; ours and torch's also in the state in which training leaves their tensors. Keras's backends need processes of
-their own: `keras_step.py`.
+everything included. Contenders are timed by turns, steps repeated; ours and torch's also in the state in which training
+leaves their tensors. Keras's backends need processes of their own: `keras_step.py`.
 """
 
 from __future__ import annotations

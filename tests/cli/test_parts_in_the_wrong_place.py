@@ -100,3 +100,30 @@ def test_what_lies_in_a_run_leads_to_the_run(command, trained, capsys):
     run = trained[0]
     for part in ("checkpoints", "checkpoints/step-00000060", "log.jsonl"):
         assert fail([command, run / part], capsys).endswith(f"it lies in the run {run}. Give that: {run}.")
+
+
+def test_a_part_of_a_run_is_no_recipe(trained, capsys):
+    """Whatever a run writes beside its recipe, given as a recipe, is told by the run, its recipe and how to go on."""
+    run = trained[0]
+    step = min((run / "checkpoints").iterdir())
+    for part in ("checkpoints", step.name, f"{step.name}/model.safetensors", "run.json", "log.jsonl", "events.jsonl"):
+        path = run / "checkpoints" / part if part.startswith(step.name) else run / part
+        for words in COMMANDS:
+            message = fail([*words, path], capsys)
+            assert message.startswith(f"{path}: is a part of the run {run}, not a recipe. `downslope resume")
+            assert message.endswith(f"its recipe is {run}/recipe.toml.")
+    assert "Nothing was trained or written" in succeed(["train", run / "recipe.toml", "--dry-run"], capsys)
+
+
+def test_a_folder_beside_a_recipe_is_no_part_of_a_run(tmp_path):
+    """A recipe that is called as a run's own makes no run of the folder of images beside it."""
+    (tmp_path / "recipe.toml").touch()
+    (tmp_path / "pets/cat").mkdir(parents=True)
+    with pytest.raises(RecipeError, match="If it holds images"):
+        refuse_data(tmp_path / "pets")
+
+
+@pytest.mark.parametrize("words", [["train", ""], ["explain", ""], ["evaluate", ""], ["train", "--out", ""]], ids=str)
+def test_an_empty_name_is_not_the_current_folder(words, capsys):
+    """What a shell makes of a variable that is not set is refused, rather than taken for where one stands."""
+    assert "is empty. Give " in fail(words, capsys)

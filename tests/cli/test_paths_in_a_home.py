@@ -53,7 +53,10 @@ NOWHERE = {
     "resumed": (["resume", "~/no"], "~/no (HOME/no): there is no such run folder."),
     "reported": (["report", "~/no"], "~/no (HOME/no): there is no such run folder."),
     "recipe": (["train", "~/no.toml"], "~/no.toml (HOME/no.toml): no such file."),
-    "forked": (["train", "~/r.toml", "--resume", "~/no"], "~/no (HOME/no): no such folder."),
+    "forked": (
+        ["train", "~/r.toml", "--resume", "~/no"],
+        "--resume ~/no (HOME/no): no such folder. Give auto, never, a run",
+    ),
     "table": (
         ["train", "~/r.toml", "--data.options.path", '"~/no.csv"'],
         "data.options.path = '~/no.csv' (HOME/no.csv): there is no such file.",

@@ -107,3 +107,11 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path, capsys):
     """What has a file's name is opened as one, or refused; nothing hangs until somebody writes into it."""
     os.mkfifo(tmp_path / "paper.txt")
     assert "is a FIFO (a named pipe), not a regular file" in fail(["read", str(tmp_path / "paper.txt")], capsys)
+
+
+def test_a_folder_is_not_read_as_words(tmp_path, capsys):
+    """The folder of a paper is no sentence."""
+    (tmp_path / "paper").mkdir()
+    assert fail(["read", str(tmp_path / "paper")], capsys).endswith(
+        "paper: is a folder. Give a file in it, or a sentence in quotes."
+    )

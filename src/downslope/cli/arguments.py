@@ -242,6 +242,8 @@ def seconds(text: str) -> float:
 
 def file_path(text: str) -> Path:
     """Return a path from an option's value, `~` expanded."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty. Give a path")
     try:
         return expand_home(text)
     except DownslopeError as error:

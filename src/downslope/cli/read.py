@@ -12,8 +12,10 @@ from pathlib import Path
 from downslope.cli.arguments import CommandParser, count
 from downslope.core.errors import RecipeError
 from downslope.core.files import open_regular
+from downslope.core.shown import shown
 from downslope.reading import read
 from downslope.reading.reading import Reading, write_toml
+from downslope.recipe.given import names_a_file, names_a_folder
 
 _LONGEST = 10_000_000
 _FILES = (".txt", ".md", ".toml", ".prototxt", ".yaml", ".yml", ".json", ".py", ".tex", ".cfg")
@@ -81,25 +83,20 @@ def _text(arguments: argparse.Namespace) -> str:
         if sys.stdin is None or (not given and sys.stdin.isatty()):
             raise RecipeError("read: nothing to read. Give a sentence in quotes, a file, or words on standard input.")
         text = _decoded(sys.stdin.buffer.read(_LONGEST + 1), "standard input")
-    elif len(given) == 1 and (_is_file(given[0]) or (given[0].endswith(_FILES) and " " not in given[0])):
+    elif len(given) == 1 and (names_a_file(given[0]) or (given[0].endswith(_FILES) and " " not in given[0])):
         path = Path(given[0])
         try:
             with open_regular(path, RecipeError) as stream:
                 text = _decoded(stream.read(_LONGEST + 1), str(path))
         except OSError as error:
             raise RecipeError(f"read: {path}: {error.strerror}. Give a file, or a sentence in quotes.") from None
+    elif len(given) == 1 and names_a_folder(given[0]):
+        raise RecipeError(f"read: {shown(given[0])}: is a folder. Give a file in it, or a sentence in quotes.")
     else:
         text = " ".join(given)
     if not text.strip():
         raise RecipeError("read: the text is empty. Give a sentence in quotes, a file, or words on standard input.")
     return text
-
-
-def _is_file(word: str) -> bool:
-    try:
-        return len(word) < 1000 and "\0" not in word and Path(word).is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _decoded(data: bytes, name: str) -> str:

@@ -96,6 +96,8 @@ def find_run_folder(given: str | Path) -> Path:
     Raises:
         CheckpointError: With what was found instead, and which run may have been meant.
     """
+    if not os.fspath(given):
+        raise CheckpointError("the name of the run folder is empty. Give one, such as runs/digits.")
     folder = expand_home(given, CheckpointError)
     name = f"{given}{expansion_of(given)}"
     try:

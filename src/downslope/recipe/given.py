@@ -29,6 +29,9 @@ _LONGEST = 4096
 """Characters that a path may have here; what is longer is a text."""
 
 _RUN = "recipe.toml"
+_OF_A_RUN = ("checkpoints", "run.json", "inputs.json", "log.jsonl", "events.jsonl", "model.safetensors", "report.html")
+"""What a run writes beside its recipe."""
+
 _SUFFIX = re.compile(r"\.[A-Za-z]\w{0,9}\Z")
 _LISTED = "RECIPE may be left out; `downslope recipes` lists those that come with Downslope."
 
@@ -60,8 +63,17 @@ def read_recipe(given: str | os.PathLike[str]) -> str:
 
 def names_a_file(text: str) -> bool:
     """Return whether there is a file of that name; a pipe or device counts, and is refused when it is opened."""
+    return _exists(text) and not Path(text).is_dir()
+
+
+def names_a_folder(text: str) -> bool:
+    """Return whether there is a folder of that name."""
+    return bool(text) and _exists(text) and Path(text).is_dir()
+
+
+def _exists(text: str) -> bool:
     try:
-        return len(text) < _LONGEST and "\n" not in text and Path(text).exists() and not Path(text).is_dir()
+        return len(text) < _LONGEST and "\n" not in text and Path(text).exists()
     except (OSError, ValueError):  # too long for a name, or with a byte that no name has
         return False
 
@@ -116,23 +128,28 @@ def first_recipe(text: str, readings: Any) -> Any:
 
 
 def refuse_data(given: str | os.PathLike[str]) -> None:
-    """Raise if what was given as a recipe is a folder, or a file of data; anything else passes, a missing file too.
+    """Raise if what was given as a recipe is a folder, data or part of a run; anything else passes.
 
     Args:
-        given: What was given, `~` not yet expanded; it may be a sentence.
+        given: What was given, `~` not yet expanded; it may be a sentence, or the name of a file that is not there.
 
     Raises:
         RecipeError: With what it is, and the command to try.
     """
     text = os.fspath(given)
+    if not text:
+        raise RecipeError("the name of the recipe is empty. Give a file, or a name that `downslope recipes` lists.")
     if "\n" in text or "\0" in text or len(text) > _LONGEST:
         return
     try:
         path = expand_home(text, RecipeError)
         is_folder = path.is_dir()
         is_data = not is_folder and path.suffix.lower() in (*TABLES, *IMAGES) and path.exists()
+        run = _run_of(path)
     except (OSError, RecipeError):
         return
+    if run is not None:
+        raise RecipeError(f"{shown(text)}: is a part of the run {shown(run)}, not a recipe. {_of_run(run)}")
     if is_folder:
         raise RecipeError(f"{shown(text)}: is a folder, not a recipe file. {_of_folder(text, path)}")
     if is_data and path.suffix.lower() in TABLES:
@@ -179,10 +196,21 @@ def _learn_from_images(folder: str) -> str:
     return f"To learn from it: `downslope train RECIPE {options_for_folder(folder)}`. {_LISTED}"
 
 
+def _run_of(path: Path) -> Path | None:
+    """Return the run whose checkpoints, or one of whose files, a path is; None for anything else."""
+    for part in (path, *path.parents):
+        if part.name in _OF_A_RUN and (part.parent / _RUN).is_file() and path.exists():
+            return part.parent
+    return None
+
+
+def _of_run(run: Path) -> str:
+    return f"`downslope resume {shlex.quote(shown(run))}` goes on with it, and its recipe is {shown(run / _RUN)}."
+
+
 def _of_folder(text: str, path: Path) -> str:
     if (path / _RUN).is_file():
-        run = shlex.quote(shown(text))
-        return f"It holds a run: `downslope resume {run}` goes on with it, and its recipe is {shown(path / _RUN)}."
+        return f"It holds a run: {_of_run(path)}"
     entries = _first_entries(path)
     inside = {entry: os.path.join(text, entry.name) for entry in entries}  # noqa: PTH118  # as the folder was written
     recipes = [inside[entry] for entry in entries if entry.suffix == ".toml"]

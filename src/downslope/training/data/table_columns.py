@@ -178,9 +178,9 @@ class TableFile(ABC):
         """Return what is wrong with a name that several columns have."""
         return f"{shown(self.path)}: two columns are called `{shown(name)}`. Give each a name of its own.{self.hint}"
 
+    @abstractmethod
     def texts(self, place: int) -> Iterator[str]:
         """Yield the cells of the column at a place as texts, whatever it holds."""
-        raise NotImplementedError
 
     @abstractmethod
     def read(self, wanted: Mapping[str, Wanted]) -> Columns:

@@ -109,8 +109,9 @@ def _plan_in_place(recipe: Recipe, folder: Path) -> Plan:
 
 def _plan_from(recipe: Recipe, given: str | Path, out: Path | None) -> Plan:
     path = expand_home(given, CheckpointError)
-    if path.exists() and not is_checkpoint_folder(path) and not holds_run(path):
-        raise CheckpointError(f"--resume {given}{expansion_of(given)}: {describe_no_checkpoint(path)} {_allowed(path)}")
+    if not is_checkpoint_folder(path) and not holds_run(path):
+        what = describe_no_checkpoint(path) if path.exists() else "no such folder."
+        raise CheckpointError(f"--resume {given}{expansion_of(given)}: {what} {_allowed(path)}")
     if is_checkpoint_folder(path):
         path = _within_run(path)
         run = path.parent.parent
