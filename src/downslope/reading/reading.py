@@ -28,11 +28,19 @@ class Field:
         provenance: "stated" (the text says so), "implied" (it follows from a convention or from several statements)
             or "assumed" (the text does not say).
         words: The words that it came from, or why it was implied or assumed.
+        start: Place of the words' first character in the input; -1 where they do not stand there as one piece.
+        end: Place after their last.
+        file: Name of the file that they stand in, or "".
+        marks: Why the value should be looked at before it is used: names of sentences in `remarks.py`.
     """
 
     value: Any
     provenance: Provenance
     words: str = ""
+    start: int = -1
+    end: int = -1
+    file: str = ""
+    marks: tuple[str, ...] = ()
 
 
 @dataclass
