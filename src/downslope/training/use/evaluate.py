@@ -18,6 +18,7 @@ from downslope.core.shown import shown
 from downslope.recipe.schema import Recipe
 from downslope.training.data import Dataset, load_data
 from downslope.training.data.dataset import Examples, take_held_out
+from downslope.training.data.rows import Inputs
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
 from downslope.training.folder.run_folder import RunFolder
 from downslope.training.measuring.class_rates import ClassRates, rate_classes
@@ -77,7 +78,7 @@ class TrainedRun:
             return self.dataset, take_held_out(self.dataset, None), ()
         reader, examples, why = self.dataset.reader, None, ""
         try:
-            found = load_data(self.recipe) if data is None else data
+            found = load_data(self.recipe, self.kept.fingerprint) if data is None else data
             if found.fingerprint() == self.kept.fingerprint:
                 return replace(found, class_weights=self.kept.class_weights), take_held_out(found, None), ()
             examples = None if reader is not None else _held_out_alike(self.dataset, found)
@@ -97,7 +98,7 @@ class TrainedRun:
         return self.dataset, examples, (CHANGED, *examples.notes)
 
     def rate(
-        self, dataset: Dataset, inputs: Tensor, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
+        self, dataset: Dataset, inputs: Inputs, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
     ) -> Rates:
         """Return how good the model is on examples."""
         return measure(
@@ -198,7 +199,7 @@ def read_rated(opened: TrainedRun, source: str | Path) -> tuple[Dataset, Example
     return dataset, read_examples(source, dataset, rated=True)
 
 
-def _rated(examples: Examples) -> tuple[Tensor, Tensor, list[str]]:
+def _rated(examples: Examples) -> tuple[Inputs, Tensor, list[str]]:
     """Return the inputs that have a target, these targets, and a note on those that are left out."""
     targets, known = examples.targets, examples.known
     if targets is None or known is None or len(known) == 0:
@@ -274,7 +275,7 @@ def _what_is_known(recipe: Recipe, kept: KeptInputs | None) -> tuple[Dataset, tu
         return form, ()
     # A function of one's own may look at the examples, and keep what it saw where no checkpoint does.
     try:
-        found = load_data(recipe)
+        found = load_data(recipe, kept.fingerprint)
         why = "" if found.fingerprint() == kept.fingerprint else "they have changed since"
     except DownslopeError as error:
         found, why = form, str(error).rstrip(".")
