@@ -84,6 +84,7 @@ class ChildReader:
                 pass_fds=(theirs.fileno(), self._memory),
                 env=environment,
             )  # fmt: skip
+        self._is_ready = False
         self._connection = Connection(ours.detach())
         with contextlib.suppress(OSError):  # it has ended already, which the first read will say
             self._connection.send_bytes(msgspec.json.encode(Begin(to_toml(recipe), sys.path)))
@@ -96,6 +97,11 @@ class ChildReader:
         """
         begun = self._progress()[0]
         try:
+            while not self._is_ready:  # it loads its packages and calls the function: no example takes so long
+                watch(int(indices[0]))
+                if self._connection.poll(_LOOK_SECONDS):
+                    self._connection.recv_bytes()
+                    self._is_ready = True
             self._connection.send_bytes(msgspec.json.encode(Request(key, indices.tolist(), epoch)))
             while not self._connection.poll(_LOOK_SECONDS):
                 if self._progress()[0] != begun:

@@ -84,6 +84,7 @@ def main(connection_file: int, memory_file: int, parent: int) -> None:
         sources = open_sources(parse_recipe(begin.recipe))
     except DownslopeError as error:
         sources = error
+    connection.send_bytes(b"ready")
     while True:
         request = msgspec.json.decode(requests.get(), type=Request)
         connection.send_bytes(msgspec.json.encode(_answer(sources, request, memory)))
