@@ -177,7 +177,11 @@ class Dataset:
                 f"data.name = '{shown(self.name)}': a target is {targets.dtype} of shape {tuple(targets.shape[1:])} "
                 f"now; at the start all were {form.dtype} of shape {tuple(form.shape[1:])}."
             )
-        if self.classes is not None and len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < self.classes:
+        if (
+            self.classes is not None
+            and len(targets)
+            and not 0 <= int(targets.min()) <= int(targets.max()) < self.classes
+        ):
             raise DataError(
                 f"data.name = '{shown(self.name)}': a target is class {int(targets.max())} now; at the start there "
                 f"were {self.classes} classes."

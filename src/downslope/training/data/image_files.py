@@ -89,9 +89,7 @@ def read_image(
     return pixels[np.newaxis] if colour == "grey" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def read_image_into(
-    place: Pixels, path: Path, colour: Colour, size: tuple[int, int] | None, *, reduced: bool
-) -> None:
+def read_image_into(place: Pixels, path: Path, colour: Colour, size: tuple[int, int] | None, *, reduced: bool) -> None:
     """Put the pixels of an image where they belong, as `read_image` returns them; threads may do it side by side.
 
     Raises:
@@ -157,7 +155,9 @@ def _pillow() -> Any:
 
 
 @contextmanager
-def opened_image(path: Path, around: Callable[[str | None], AbstractContextManager[None]] | None = None) -> Iterator[Any]:
+def opened_image(
+    path: Path, around: Callable[[str | None], AbstractContextManager[None]] | None = None
+) -> Iterator[Any]:
     """Open an image with Pillow, and say of whatever goes wrong with it what it is.
 
     Args:
@@ -172,11 +172,14 @@ def opened_image(path: Path, around: Callable[[str | None], AbstractContextManag
     place = shown(path)
     logging.getLogger("PIL").addHandler(_NOWHERE)  # or logging itself would print what Pillow logs
     try:
-        with open_regular(path, DataError) as file, Image.open(file, formats=FORMATS) as opened:
-            with nullcontext() if around is None else around(opened.format):
-                _check_size(place, opened.size, os.fstat(file.fileno()).st_size)
-                _check_depth(place, opened.mode)
-                yield opened
+        with (
+            open_regular(path, DataError) as file,
+            Image.open(file, formats=FORMATS) as opened,
+            nullcontext() if around is None else around(opened.format),
+        ):
+            _check_size(place, opened.size, os.fstat(file.fileno()).st_size)
+            _check_depth(place, opened.mode)
+            yield opened
     except DataError:
         raise
     except Image.UnidentifiedImageError:

@@ -99,7 +99,9 @@ def load(recipe: Recipe) -> Dataset:
     notes = [parts.note] if parts.note else []
     names, files, labels = _list_classes(parts.train)
     shape = options.shape or look_at_image(files[0], whole=True)
-    is_held = _size_of(files, shape, options.colour) <= LARGE if recipe.data.in_memory is None else recipe.data.in_memory
+    is_held = (
+        _size_of(files, shape, options.colour) <= LARGE if recipe.data.in_memory is None else recipe.data.in_memory
+    )
     if not is_held:
         return _read_when_needed(recipe, options, shape, parts, (names, files, labels), notes)
     train_images = _read_all(files, options, None, notes)

@@ -133,7 +133,7 @@ def _read_array(file: IO[bytes], size: int, place: str) -> Array:
 
 
 def _check_header(start: io.BytesIO, size: int, place: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, order and dtype by the header of a file of so many bytes, after comparing them with what is there."""
+    """Return shape, order and dtype by the header of a file of so many bytes, compared with what is there."""
     try:
         shape, fortran, dtype = _read_header(start)
     except Exception as error:  # noqa: BLE001  # a header is Python's own syntax, whose parsers raise nearly anything

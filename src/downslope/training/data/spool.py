@@ -47,8 +47,8 @@ class Spool(Source):
         free = shutil.disk_usage(folder).free
         if size + _SPARE > free:
             raise DataError(
-                f"{place}: needs {size:,} bytes in {shown(folder)} for {count:,} rows as the model takes them; {free:,} "
-                "are free there. Set TMPDIR to a folder on a disk with room, or data.in_memory = true."
+                f"{place}: needs {size:,} bytes in {shown(folder)} for {count:,} rows as the model takes them; "
+                f"{free:,} are free there. Set TMPDIR to a folder on a disk with room, or data.in_memory = true."
             )
         self._file: Any = tempfile.TemporaryFile()  # noqa: SIM115  it is closed with the spool
         self._map: Any = None
@@ -82,7 +82,7 @@ class Spool(Source):
         self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         self._rows = np.frombuffer(self._map, np.float32).reshape(self._count, *self.shape)
 
-    def read(self, indices: Sequence[int], epoch: int, watch: Watch) -> Read:  # noqa: ARG002  the same in each epoch
+    def read(self, indices: Sequence[int], epoch: int, watch: Watch) -> Read:
         """Return rows, in memory."""
         found = self._rows.take(indices, axis=0)
         with self._lock:

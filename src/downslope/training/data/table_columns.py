@@ -188,7 +188,6 @@ class TableFile(ABC):
     def read(self, wanted: Mapping[str, Wanted]) -> Columns:
         """Return columns by name, all of them among `names`, and what the cells of each are to be."""
 
-
     def chunks(self, wanted: Mapping[str, Wanted]) -> Iterator[Columns]:
         """Yield the rows in order, part by part, in memory that does not grow with the file; as `read` returns them.
 

@@ -19,7 +19,15 @@ from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.core.shown import shown
 from downslope.recipe.given import TABLES as SUFFIXES
 from downslope.training.data.numpy_files import check_memory, first_line, map_npy, read_npy, read_npz
-from downslope.training.data.table_columns import Columns, NumberArray, TableFile, Unnamed, Wanted, make_columns, rows_at_once
+from downslope.training.data.table_columns import (
+    Columns,
+    NumberArray,
+    TableFile,
+    Unnamed,
+    Wanted,
+    make_columns,
+    rows_at_once,
+)
 from downslope.training.data.table_numbers import NumberForm
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import Findings
@@ -158,7 +166,7 @@ class ParquetTable(ColumnarTable):
 
 
 class ArrowTable(ColumnarTable):
-    """An Arrow file or stream, or a Feather file, which is an Arrow file: mapped into memory, not read, until needed."""
+    """An Arrow file or stream, or a Feather file, which is an Arrow file: mapped into memory, not read."""
 
     kind = "Arrow"
 
@@ -286,7 +294,9 @@ def _convert(
         elif isinstance(column, np.ndarray):
             array = _without_marks(column, form)
             for row in np.flatnonzero(np.isinf(array)).tolist():
-                findings.add_cell(name, str(array[row]), "is not finite", place.format(begin + row + 1), hint, quotes=False)
+                findings.add_cell(
+                    name, str(array[row]), "is not finite", place.format(begin + row + 1), hint, quotes=False
+                )
             numbers[name] = array
         else:
             numbers[name] = np.array(

@@ -33,6 +33,8 @@ from downslope.training.data.table_target import Target
 _MOST_OF_A_LABEL = 4
 """So many examples of a class tell whether it is one; the rest are only counted."""
 
+_NOTHING = "has no cell to learn from."
+
 Usable = Any
 """From a part of the table to the part that may be used: (columns, rows left out, cells to be filled)."""
 
@@ -92,8 +94,8 @@ def is_large(data: Data, file: TableFile, features: Sequence[str]) -> bool:
     if file.rows is None:
         if data.in_memory is False:
             raise DataError(
-                f"data.in_memory = false: {shown(file.path)} can only be read as a whole. Save it as .parquet, .feather, "
-                ".arrow or .npy to read it part by part, or leave this out."
+                f"data.in_memory = false: {shown(file.path)} can only be read as a whole. Save it as .parquet, "
+                ".feather, .arrow or .npy to read it part by part, or leave this out."
             )
         return False
     return file.rows * len(features) * 4 > LARGE if data.in_memory is None else not data.in_memory
@@ -153,9 +155,29 @@ class _Moments:
         self.low = np.minimum(self.low, np.where(there, values, np.inf).min(0, initial=np.inf))
         self.high = np.maximum(self.high, np.where(there, values, -np.inf).max(0, initial=-np.inf))
 
+    def centre(self, place: int) -> tuple[float, float]:
+        """Return mean and standard deviation of a column."""
+        with np.errstate(invalid="ignore"):
+            deviation = np.sqrt(self.squares[place] / max(self.count[place], 1))
+        return float(self.mean[place]), float(deviation)
+
+    def why_useless(self, place: int) -> str:
+        """Return why nothing can be learned from a column, or nothing."""
+        if not self.count[place]:
+            return _NOTHING
+        if self.low[place] == self.high[place]:
+            return f"is {self.low[place]:g} in every row to learn from."
+        is_usable = 0 < self.centre(place)[1] < float("inf")
+        return "" if is_usable else "its numbers are too far apart, or too close, to use."
+
 
 def learn_encoding(
-    seen: Survey, wanted: Mapping[str, Wanted], features: Sequence[str], train: Indices, options: Options, usable: Usable
+    seen: Survey,
+    wanted: Mapping[str, Wanted],
+    features: Sequence[str],
+    train: Indices,
+    options: Options,
+    usable: Usable,
 ) -> Encoding:
     """Return how columns become inputs, learned from the rows to learn from by a second pass.
 
@@ -170,33 +192,21 @@ def learn_encoding(
     for begin, columns in _parts(seen, wanted, usable):
         rows = learned[begin : begin + len(columns.lines)]
         if numeric:
-            with np.errstate(over="ignore", invalid="ignore"):  # numbers of 1e200 have no deviation, which is said below
+            with np.errstate(over="ignore", invalid="ignore"):  # numbers of 1e200 have no deviation, which is said
                 moments.add(np.stack([columns.numbers[name][rows] for name in numeric], axis=1))
         for name, counter in counts.items():
             words = columns.words[name]
-            counter.update(word for word, is_learned in zip(words, rows, strict=True) if is_learned and word is not None)
-    useless: dict[str, str] = {}
-    centres: dict[str, tuple[float, float]] = {}
-    for place, name in enumerate(numeric):
-        with np.errstate(invalid="ignore"):
-            deviation = float(np.sqrt(moments.squares[place] / max(moments.count[place], 1)))
-        if not moments.count[place]:
-            useless[name] = "has no cell to learn from."
-        elif moments.low[place] == moments.high[place]:
-            useless[name] = f"is {moments.low[place]:g} in every row to learn from."
-        elif not 0 < deviation < float("inf"):
-            useless[name] = "its numbers are too far apart, or too close, to use."
-        centres[name] = (float(moments.mean[place]), deviation)
+            counter.update(
+                word for word, is_learned in zip(words, rows, strict=True) if is_learned and word is not None
+            )
     words = {name: order_classes(counter) for name, counter in seen.words.items()}
-    for name, known in words.items():
-        if not counts[name]:
-            useless[name] = "has no cell to learn from."
-        elif len(known) == 1:
-            useless[name] = f"is '{shown(known[0])}' everywhere."
+    useless = _useless_words(words, counts)
+    centres = {name: moments.centre(place) for place, name in enumerate(numeric)}
+    useless |= {name: why for place, name in enumerate(numeric) if (why := moments.why_useless(place))}
     if useless:
-        place = shown(seen.file.path)
+        file = shown(seen.file.path)
         raise TableError(
-            [f"{place}, column `{shown(name)}`: {why} {to_leave_out(name)}" for name, why in useless.items()],
+            [f"{file}, column `{shown(name)}`: {why} {to_leave_out(name)}" for name, why in useless.items()],
             {"ignore": list(useless)},
         )
     filling: dict[str, NumberArray] = {}
@@ -207,6 +217,12 @@ def learn_encoding(
     if not options.standardize:
         centres = dict.fromkeys(centres, (0.0, 1.0))
     return Encoding(features=tuple(features), centres=centres, words=words, filling=filling)
+
+
+def _useless_words(words: Mapping[str, tuple[str, ...]], counts: Mapping[str, Counter[str]]) -> dict[str, str]:
+    """Return why nothing can be learned from some columns of words."""
+    useless = {name: f"is '{shown(known[0])}' everywhere." for name, known in words.items() if len(known) == 1}
+    return useless | dict.fromkeys((name for name, counter in counts.items() if not counter), _NOTHING)
 
 
 def write_inputs(
@@ -229,9 +245,7 @@ def write_inputs(
             bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
             if bad.size:
                 line = columns.lines[int(bad[0])]
-                raise DataError(
-                    f"{columns.file}, {columns.unit} {line}: its inputs are too large for 32-bit numbers."
-                )
+                raise DataError(f"{columns.file}, {columns.unit} {line}: its inputs are too large for 32-bit numbers.")
             spool.write(rows)
             digest.update(rows.data)
             low, high = min(low, float(rows.min())), max(high, float(rows.max()))
@@ -261,8 +275,8 @@ def how_note(data: Data, rows: int) -> str:
     """Return how the table is read."""
     by = f"by {data.loaders} thread(s)" if data.loaders else "in the training process"
     return (
-        f"the table was read part by part; its {rows:,} rows are read when they are needed, {by}, from a file without a "
-        f"name in the folder for temporary files"
+        f"the table was read part by part; its {rows:,} rows are read when they are needed, {by}, from a "
+        "file without a name in the folder for temporary files"
     )
 
 

@@ -245,7 +245,9 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
     """
     then = checkpoint.manifest["recipe"]
     changes = _changes(_settled(then, recipe), plain_recipe(settle(recipe, then)))
-    fixed = [f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path) and path not in _WHERE | _HOW]
+    fixed = [
+        f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path) and path not in _WHERE | _HOW
+    ]
     if fixed:
         raise CheckpointError(
             f"{checkpoint.run_folder}: was trained under another recipe, and this decides all of a run's numbers: "

@@ -18,8 +18,8 @@ from downslope.core.shown import shown
 from downslope.recipe.schema import Recipe
 from downslope.training.data import Dataset, load_data
 from downslope.training.data.dataset import Examples, take_held_out
-from downslope.training.data.rows import Inputs
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
+from downslope.training.data.rows import Inputs
 from downslope.training.folder.run_folder import RunFolder
 from downslope.training.measuring.class_rates import ClassRates, rate_classes
 from downslope.training.models import build_model
