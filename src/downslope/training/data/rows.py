@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _MOST_ROWS, _MOST_BYTES = 1024, 2**25
 """How large a batch is where examples are read one after another, and nothing is learned from them: constant memory."""
+
+_REMEMBERED = 64
+"""So many batches that were taken are remembered, lest they be read ahead once more."""
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -89,6 +93,7 @@ class Rows:
         self._key = key
         self._indices = indices
         self._waiting: dict[tuple[int, bytes], Reading] = {}
+        self._taken: deque[tuple[int, bytes]] = deque(maxlen=_REMEMBERED)
         self.loaders = loaders
         self.shape = (len(indices), *shape)
         self.dtype = dtype
@@ -122,7 +127,9 @@ class Rows:
             DataError: If one cannot be read, or has another form than the first.
         """
         indices = self._indices[places.numpy()]
-        waiting = self._waiting.pop((epoch, indices.tobytes()), None)
+        key = epoch, indices.tobytes()
+        waiting = self._waiting.pop(key, None)
+        self._taken.append(key)
         reading = self.loaders.read(self._key, indices, epoch) if waiting is None else self.loaders.wait(waiting)
         if reading.inputs.dtype != self.dtype or reading.inputs.shape[1:] != self.shape[1:]:
             first, last = self.loaders.describe(self._key, int(indices[0])), int(indices[-1])
@@ -136,15 +143,15 @@ class Rows:
     def expect(self, jobs: Iterable[tuple[Tensor, int]]) -> None:
         """Let the loaders read ahead what will be taken next: (places, epoch), in order; what is not among it is left.
 
-        As many as the loaders may hold are looked at.
+        As many are read ahead as the loaders may hold; what was taken a moment ago is not read again.
         """
         wanted: dict[tuple[int, bytes], Reading] = {}
-        for number, (places, epoch) in enumerate(jobs):
-            if number >= self.loaders.depth:
+        for places, epoch in jobs:
+            if len(wanted) >= self.loaders.depth:
                 break
             indices = self._indices[places.numpy()]
             key = epoch, indices.tobytes()
-            if key not in wanted:
+            if key not in wanted and (key in self._waiting or key not in self._taken):
                 wanted[key] = self._waiting.pop(key, None) or self.loaders.begin(self._key, indices, epoch)
         for left in self._waiting.values():
             left.cancel()
