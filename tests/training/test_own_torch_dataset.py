@@ -39,7 +39,7 @@ def test_what_an_item_draws_is_a_function_of_seed_epoch_and_index():
     assert torch.equal(before[0], torch.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all()
     assert before[2] == random.getstate()
-    indices = data.train_inputs._indices[places].tolist()
+    indices = data.train_inputs.indices[places].tolist()
     for row, target, index in zip(inputs, targets, indices, strict=True):
         assert row.equal(drawn_by_hand(5, 2, index))
         assert target == index % 3
@@ -62,7 +62,7 @@ def test_targets_that_a_dataset_lists_save_reading_it():
     lazy_datasets.ASKED.clear()
     listed = data_of("Listed", "{ count = 500 }")
     assert len(lazy_datasets.ASKED) < 100
-    assert listed.train_targets.tolist() == [index % 3 for index in listed.train_inputs._indices]
+    assert listed.train_targets.tolist() == [index % 3 for index in listed.train_inputs.indices]
     lazy_datasets.ASKED.clear()
     wrong = data_of("Listed", "{ count = 500, wrong = true }")
     assert len(lazy_datasets.ASKED) > 500

@@ -83,6 +83,7 @@ class Rows:
     Attributes:
         shape: (examples, ...).
         dtype: Of an input.
+        indices: Which of the source's examples these are, in order.
         loaders: Read them.
     """
 
@@ -91,7 +92,7 @@ class Rows:
     ) -> None:
         """Take them; nothing is read yet."""
         self._key = key
-        self._indices = indices
+        self.indices = indices
         self._waiting: dict[tuple[int, bytes], Reading] = {}
         self._taken: deque[tuple[int, bytes]] = deque(maxlen=_REMEMBERED)
         self.loaders = loaders
@@ -109,7 +110,7 @@ class Rows:
 
     def __len__(self) -> int:
         """Return how many examples there are."""
-        return len(self._indices)
+        return len(self.indices)
 
     def __getitem__(self, places: Any) -> Any:
         """Return the input at a place, or those of a slice; of a tensor of places, rows that are yet to be read."""
@@ -117,7 +118,7 @@ class Rows:
             return self.take(torch.tensor([range(len(self))[places]])).inputs[0]
         if isinstance(places, slice):
             return self.take(torch.arange(len(self))[places]).inputs
-        chosen = self._indices[torch.as_tensor(places).numpy()]
+        chosen = self.indices[torch.as_tensor(places).numpy()]
         return Rows(self._key, self.loaders, self.shape[1:], self.dtype, chosen)
 
     def take(self, places: Tensor, epoch: int = 0) -> Read:
@@ -126,7 +127,7 @@ class Rows:
         Raises:
             DataError: If one cannot be read, or has another form than the first.
         """
-        indices = self._indices[places.numpy()]
+        indices = self.indices[places.numpy()]
         key = epoch, indices.tobytes()
         waiting = self._waiting.pop(key, None)
         self._taken.append(key)
@@ -149,7 +150,7 @@ class Rows:
         for places, epoch in jobs:
             if len(wanted) >= self.loaders.depth:
                 break
-            indices = self._indices[places.numpy()]
+            indices = self.indices[places.numpy()]
             key = epoch, indices.tobytes()
             if key not in wanted and (key in self._waiting or key not in self._taken):
                 wanted[key] = self._waiting.pop(key, None) or self.loaders.begin(self._key, indices, epoch)
@@ -159,7 +160,7 @@ class Rows:
 
     def stream(self, size: int, places: Iterable[int]) -> Iterator[Read]:
         """Yield the batches of these places, of so many rows each, all but the last of the rows; read ahead."""
-        other = Rows(self._key, self.loaders, self.shape[1:], self.dtype, self._indices)  # training's own stay ahead
+        other = Rows(self._key, self.loaders, self.shape[1:], self.dtype, self.indices)  # training's own stay ahead
         order = torch.arange(len(self))
         jobs = [(order[place * size : (place + 1) * size], 0) for place in places]
         for number, job in enumerate(jobs):
