@@ -5,7 +5,7 @@ import torch
 from test_models import build, count, dataset, message_of
 from torch import nn
 
-# He et al. 2016, table 6: 0.27, 0.46, 0.85, 1.7 million; Zagoruyko & Komodakis 2016, table 4: 36.5 million; the pages of
+# He et al. 2016, table 6: 0.27, 0.46, 0.85, 1.7 million; Zagoruyko & Komodakis 2016, table 4: 36.5 million; pages of
 # torchvision: 11,689,512, 25,557,032 and 138,365,992
 PAPERS = {
     "resnet20": ((3, 32, 32), 10, 269_722),
