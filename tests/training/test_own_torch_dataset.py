@@ -11,6 +11,8 @@ from training_runs import fingerprints, run, tiny
 from downslope.core.errors import DownslopeError
 from downslope.training.data import load_data
 from downslope.training.data.rows import Rows
+from downslope.training.folder.checkpoint import plain_recipe
+from downslope.training.run import plan
 from downslope.training.run.randomness import derive_seed
 
 
@@ -139,3 +141,11 @@ def test_what_has_no_meaning_is_refused():
         load_data(tiny(data__loaders="2"))
     with pytest.raises(DownslopeError, match=r"data.in_memory = false: .* gives arrays"):
         load_data(tiny(data__in_memory="false"))
+
+
+def test_a_run_of_an_earlier_version_goes_on():
+    """Its recipe says nothing of loaders, which is no change of it."""
+    recipe = tiny()
+    then = plain_recipe(recipe)
+    del then["data"]["loaders"], then["data"]["loader_timeout"]
+    assert plan._changes(plan._settled(then, recipe), plain_recipe(recipe)) == {}
