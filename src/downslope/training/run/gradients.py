@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,9 @@ from downslope.training.run.randomness import reseed
 from downslope.training.run.tree_sum import Terms, TreeSum
 from downslope.training.user_code import FAILURES, describe
 from downslope.training.workers.workers import ALONE, LeafNote, Workers
+
+if TYPE_CHECKING:
+    from downslope.training.augmenting.augment import Augmenter
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -75,6 +78,7 @@ def compute_gradients(
     workers: Workers = ALONE,
     own_code: bool = True,
     counts: bool = True,
+    augment: Augmenter | None = None,
     with_norms: bool = False,
 ) -> StepResult:
     """Put the mean gradient over a step's examples into each parameter's ``grad``.
@@ -91,6 +95,7 @@ def compute_gradients(
         own_code: Whether a person's own model or loss takes part, which may draw from the generators of NumPy and
             random.
         counts: Whether to count right answers.
+        augment: Changes the examples at random, or None.
         with_norms: Whether to measure the norm of each leaf's gradient.
 
     Returns:
@@ -101,7 +106,15 @@ def compute_gradients(
         WorkersLostError: If another worker is lost.
     """
     learn_leaf = partial(
-        learn, model, objective, seed=seed, step=step, precision=precision, own_code=own_code, counts=counts
+        learn,
+        model,
+        objective,
+        seed=seed,
+        step=step,
+        precision=precision,
+        own_code=own_code,
+        counts=counts,
+        augment=augment,
     )
     if len(leaves) == workers.size == 1:  # nothing to sum
         inputs, targets = dataset.take(leaves[0].examples)
@@ -147,6 +160,7 @@ def learn(
     precision: Precision,
     own_code: bool,
     counts: bool,
+    augment: Augmenter | None = None,
 ) -> LeafNote:
     """Add a leaf's part of the mean gradient to each parameter's ``grad``.
 
@@ -156,8 +170,9 @@ def learn(
     # whichever resume.
     reseed(seed, step, leaf.index, own_code=own_code)
     try:
+        changed = (inputs, targets) if augment is None else augment(leaf, inputs, targets, step)
         with computing_in(precision):
-            answers = objective.answer(model, inputs, targets, step=step, counts=counts)
+            answers = objective.answer(model, *changed, step=step, counts=counts)
         weight = 1.0 if all_terms is None else terms / all_terms()
         backward(answers.loss if weight == 1 else answers.loss * weight)
     except DownslopeError:

@@ -13,7 +13,7 @@ from downslope.core.errors import DataError
 from downslope.core.schedules import Schedule
 from downslope.training.models.seq2seq import Seq2Seq
 from downslope.training.run.losses import choose
-from downslope.training.run.objective import Answers, LengthRates, Objective, Rates
+from downslope.training.run.objective import Answers, LengthRates, Mixed, Objective, Rates
 from downslope.training.sequences.error_rates import count_errors, cut_lengths, rates_of
 from downslope.training.sequences.search import search_greedily
 from downslope.training.sequences.symbols import PAD, Sequences, lengths, trim
@@ -45,13 +45,13 @@ class SequenceToSequence(Objective):
         return int(lengths(targets).sum())
 
     def answer(
-        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+        self, model: nn.Module, inputs: Tensor, targets: Tensor | Mixed, *, step: int | None, counts: bool = True
     ) -> Answers:
         """Return the mean cross-entropy a symbol, and how many symbols are the most probable at their place.
 
         In evaluation every place is shown the true symbol before it, so that the loss is that of the data.
         """
-        inputs, targets = trim(inputs), trim(targets)
+        inputs, targets = trim(inputs), trim(cast("Tensor", targets))  # images alone are mixed
         logits = cast("Seq2Seq", model)(inputs, targets, self._forcing(step))
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD)
         asked = targets != PAD

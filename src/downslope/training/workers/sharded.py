@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import torch
@@ -40,6 +40,9 @@ from downslope.training.run.objective import Objective
 from downslope.training.run.tree_sum import TreeSum
 from downslope.training.workers.process_group import WorkerGroup
 from downslope.training.workers.workers import LeafNote, Workers
+
+if TYPE_CHECKING:
+    from downslope.training.augmenting.augment import Augmenter
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -82,6 +85,7 @@ class Sharding:
         precision: Precision = "float32",
         own_code: bool = True,
         counts: bool = True,
+        augment: Augmenter | None = None,
     ) -> StepResult:
         """Put this worker's part of the mean gradient over a step's examples into each parameter's ``grad``.
 
@@ -110,6 +114,7 @@ class Sharding:
             precision=precision,
             own_code=own_code,
             counts=counts,
+            augment=augment,
         )
         tree = TreeSum()
         notes: list[LeafNote] = []
