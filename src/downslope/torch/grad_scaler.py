@@ -14,6 +14,7 @@ from torch.amp.grad_scaler import OptState
 
 from downslope.core.errors import NonFiniteGradientError
 from downslope.torch.group_values import has_schedule
+from downslope.torch.on_device import is_elsewhere
 from downslope.torch.options import LossScale, StepOptions
 from downslope.torch.sgd import SGD
 
@@ -63,7 +64,7 @@ class GradScaler(torch.amp.GradScaler):
         if state["stage"] is not OptState.READY or not any(p.grad is not None for p in _params(optimizer)):
             return super().step(optimizer)
         scale, _ = self._check_scale_growth_tracker("step")
-        may_wait = not scale.is_cpu and not any(map(has_schedule, optimizer.param_groups))
+        may_wait = is_elsewhere(scale) and not any(map(has_schedule, optimizer.param_groups))
         if not may_wait and scale.item() == 0:
             raise NonFiniteGradientError(
                 "the loss scale has become 0: it was halved for step after step whose gradients were not finite. "

@@ -147,6 +147,11 @@ class DevicePlan:
         return list(map(_get_device, tensors)), list(map(_get_dtype, tensors)), list(map(_get_stride, tensors))
 
 
+def is_elsewhere(tensor: Tensor) -> bool:
+    """Whether a tensor is on a device: what is asked of it then need not be there when the call returns."""
+    return not tensor.is_cpu
+
+
 def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | None:
     """Return the plan of parameters that can all be stepped together on a device, or None."""
     tensors = [t for entry in entries for t in (entry.param, entry.velocity) if t is not None]

@@ -29,7 +29,14 @@ from downslope.torch import group_values
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
 from downslope.torch.gradients import gradient_scale, is_dense_gradient
 from downslope.torch.in_backward import SteppingInBackward
-from downslope.torch.on_device import DevicePlan, begin_to_hold, forget_new_velocities, plan_for_device, step_on_device
+from downslope.torch.on_device import (
+    DevicePlan,
+    begin_to_hold,
+    forget_new_velocities,
+    is_elsewhere,
+    plan_for_device,
+    step_on_device,
+)
 from downslope.torch.options import (
     LossScale,
     OnNonfinite,
@@ -334,7 +341,7 @@ class SGD(SteppingInBackward):
         """Take one step of parameters on a device; False if there are others, or they need another way."""
         groups, state, options = self.param_groups, self.state, self.shared["options"]
         first = next((param for group in groups for param in group["params"]), None)
-        if first is None or first.is_cpu or options.differentiable or is_watched():
+        if first is None or not is_elsewhere(first) or options.differentiable or is_watched():
             return False
         pairs = self._params_with_grads()
         params = [param for _, param in pairs]

@@ -21,7 +21,7 @@ from downslope.core.errors import CheckpointError, DataError, StateError, one_of
 from downslope.core.settings import Settings
 from downslope.recipe.schema import Group, Metric, Train
 from downslope.torch import SGD, GradScaler
-from downslope.training.device import HOST
+from downslope.training.device import HOST, device_of, is_host
 from downslope.training.folder.checkpoint import Checkpoint, Tensors
 from downslope.training.run.counters import BadStepRecord, Patience, Spikes
 
@@ -64,6 +64,25 @@ class TrainingState:
         if self.averaged is not None:
             tensors["ema"] = model_tensors(self.averaged.module)
         return tensors
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Take the model's weights into their average, if there is one."""
+        averaged = self.averaged
+        if averaged is None:
+            return
+        if is_host(device_of(self.model)):
+            averaged.update_parameters(self.model)
+            return
+        # the same, but that it would copy the count to the device, and wait for that
+        own, theirs = list(averaged.module.parameters()), list(self.model.parameters())
+        if averaged.n_averaged == 0 or averaged.multi_avg_fn is None:
+            torch._foreach_copy_(own, theirs)
+        else:
+            averaged.multi_avg_fn(own, theirs, averaged.n_averaged)
+        for buffer, source in zip(averaged.module.buffers(), self.model.buffers(), strict=True):
+            buffer.copy_(source)
+        averaged.n_averaged += 1
 
     def table(self) -> dict[str, Any]:
         """Return everything else that a checkpoint holds, as plain values."""
