@@ -462,7 +462,7 @@ def mlp_recipe(steps: int = 60, **train: Any) -> str:
                    steps, train)  # fmt: skip
 
 
-def image_recipe(steps: int = 60, *, batch: int = 128, channels: Sequence[int] = (16, 32, 64), **train: Any) -> str:
+def image_recipe(steps: int = 60, *, batch: int = 128, channels: Any = (16, 32, 64), **train: Any) -> str:
     """Return the recipe of a convolutional network on random images, as TOML."""
     lines = ["[data]", 'name = "device_check:random_images"', f"batch_size = {min(batch, 16) if QUICK else batch}"]
     lines += ["[data.options]", "count = 128", "size = 8"] if QUICK else []
@@ -712,9 +712,9 @@ def _loss_now(trainer: Any) -> float:
 
 @section
 def loops(check: Check) -> Found:
-    """Whole training steps beside torch's plain loop with the same model, data and batches; and what bits that repeat cost."""
-    from downslope.training.models import build_model
+    """Whole training steps beside torch's plain loop with the same model and batches; and what repeatable bits cost."""
     from downslope.training.data import load_data
+    from downslope.training.models import build_model
 
     found: Found = {}
     steps = check.count(60, 3)
@@ -745,9 +745,8 @@ def loops(check: Check) -> Found:
         ratio = table["downslope train"]["step_ms"] / table["torch loop, fused"]["step_ms"]
         table["ratio to torch loop, fused"] = round(ratio, 3)
         found[kind] = table
-        say(
-            f"    {kind}: {table['downslope train']['step_ms']} ms, torch's loop {table['torch loop, fused']['step_ms']}"
-        )
+        ours, theirs = (table[name]["step_ms"] for name in ("downslope train", "torch loop, fused"))
+        say(f"    {kind}: {ours} ms, torch's loop {theirs}")
     return found
 
 
@@ -867,11 +866,10 @@ def sequences(check: Check) -> Found:
     """Some steps of encoder and decoder, teacher forcing and search."""
     from downslope.training.sequences.objective import answer_all
 
-    text = "\n".join([
-        "[data]", 'name = "rearranged"', "batch_size = 64", "[data.options]", "examples = 2000", "[model]",
-        'name = "seq2seq"', "[model.options]", "hidden = 64", "[sgd]", "lr = 0.5", "momentum = 0.9", "[train]",
-        "steps = 10000", "clip_norm = 1.0", "teacher_forcing = 0.7", "log_every = 10000",
-    ])  # fmt: skip
+    lines = ["[data]", 'name = "rearranged"', "batch_size = 64", "[data.options]", "examples = 2000", "[model]"]
+    lines += ['name = "seq2seq"', "[model.options]", "hidden = 64", "[sgd]", "lr = 0.5", "momentum = 0.9", "[train]"]
+    lines += ["steps = 10000", "clip_norm = 1.0", "teacher_forcing = 0.7", "log_every = 10000"]
+    text = "\n".join(lines)
     with trainer_of(check, text) as trainer:
         for _ in range(check.count(5, 1)):
             trainer.train_step()
@@ -889,7 +887,7 @@ def sequences(check: Check) -> Found:
 
 @section
 def workers(check: Check) -> Found:
-    """Two workers on two devices if there are two; else what is said, and one worker by the same collectives, sharded."""
+    """Two workers on two devices if there are two; else what is said. And one worker by the same collectives."""
     found: Found = {"devices": 0 if check.is_host else check.module.device_count()}
     steps = check.count(20, 3)
     kind = check.device.type
@@ -933,8 +931,8 @@ def table_of(results: Found) -> str:
     """Return what was measured as a page of Markdown."""
     about = results.get("machine", {}).get("found", {})
     name = about.get("describes", {}).get("device_name", about.get("processor", ""))
-    lines = [f"{name}; torch {about.get('torch')}, {about.get('describes', {}).get('device_software', '')}; "
-             f"Python {about.get('python')}.", ""]  # fmt: skip
+    software = about.get("describes", {}).get("device_software", "")
+    lines = [f"{name}; torch {about.get('torch')}, {software}; Python {about.get('python')}.", ""]
     timed = results.get("step", {}).get("found") or {}
     if timed:
         contenders = list(dict.fromkeys(name for table in timed.values() for name in table))
@@ -972,7 +970,7 @@ def _step_cell(row: Found) -> str:
 
 def main() -> int:
     """Run the sections, and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--device", default="auto", help="what is tried (default: torch's accelerator)")
     parser.add_argument("--quick", action="store_true", help="few steps of little: to see that the script runs")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), help="these sections alone")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -31,7 +31,7 @@ class Silent:
 class Backend(backend_registration._DummyBackendModule):
     """Torch's module of the device, which remembers the seeds that it was given."""
 
-    seeds: list[int] = []
+    seeds: ClassVar[list[int]] = []
 
     def manual_seed(self, seed: int) -> None:
         """Remember it."""
@@ -39,13 +39,16 @@ class Backend(backend_registration._DummyBackendModule):
 
 
 def main(*overrides: str) -> None:
-    """Take two steps of a run with these overrides, and print how often the fused kernel was called, how many
-    seeds the device was given, and where that found its tensors."""
+    """Take two steps of a run with these overrides.
+
+    Prints how often the fused kernel was called, how many seeds the device was given, and where that kernel's tensors
+    were.
+    """
     backend_registration._setup_privateuseone_for_python_backend(NAME, Backend())
-    import downslope.torch.on_device as on_device
     import downslope.torch.sgd as door
     import downslope.training.run.task as making
     from downslope.recipe.load import load_recipe, to_toml
+    from downslope.torch import on_device
     from downslope.training.device import find_device
     from downslope.training.folder import run_folder
     from downslope.training.run.plan import plan_run

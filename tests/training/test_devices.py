@@ -27,11 +27,8 @@ KINDS = {"cuda", "mps", "xpu", "nccl", "xccl", "cudnn", "cublas"}
 def strings_and_names(path):
     """Yield every name, attribute and string of a file, but for docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    said = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body and isinstance(node.body[0], ast.Expr)
-    }  # fmt: skip
+    bodies = [n.body for n in ast.walk(tree) if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    said = {id(body[0].value) for body in bodies if body and isinstance(body[0], ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield node.attr
@@ -221,8 +218,8 @@ def test_float16_does_not_go_with_ignoring():
 
 def test_channels_last_changes_the_order_in_memory_alone(here):
     """The same run but for last bits; checkpoints are in the usual order, and go on either way."""
-    shared = {"data": '{ name = "digits", batch_size = 32 }', "model": '{ name = "convnet", options = { channels = [4] } }',
-              "train__epochs": "0.2", "sgd__lr": "0.1"}  # fmt: skip
+    data, model = '{ name = "digits", batch_size = 32 }', '{ name = "convnet", options = { channels = [4] } }'
+    shared = {"data": data, "model": model, "train__epochs": "0.2", "sgd__lr": "0.1"}
     first, _ = run(tiny(**shared), "first")
     last, _ = run(tiny(**shared, train__channels_last="true"), "last")
     assert first.held_out["loss"] == pytest.approx(last.held_out["loss"], rel=1e-4)

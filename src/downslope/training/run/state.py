@@ -75,7 +75,8 @@ class TrainingState:
             averaged.update_parameters(self.model)
             return
         # the same, but that it would copy the count to the device, and wait for that
-        own, theirs = list(averaged.module.parameters()), list(self.model.parameters())
+        own: list[torch.Tensor] = list(averaged.module.parameters())
+        theirs: list[torch.Tensor] = list(self.model.parameters())
         if averaged.n_averaged == 0 or averaged.multi_avg_fn is None:
             torch._foreach_copy_(own, theirs)
         else:
