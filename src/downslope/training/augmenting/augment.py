@@ -113,7 +113,7 @@ class Augmenter:
         augment = self._augment
         stream = np.random.Philox(key=derive_seed(self._seed, "mix", step, place))
         partners = torch.from_numpy(permutation(self._seed, f"partners of step {step}, leaf {place}", len(images)))
-        partners = partners.to(images.device)
+        partners = partners.to(images.device, non_blocking=True)
         both = augment.mixup > 0 and augment.cutmix > 0
         if augment.cutmix and (not both or _uniform(stream) < 0.5):
             share, box = _draw_box(stream, augment.cutmix, images.shape[-2:], self._form[1:])

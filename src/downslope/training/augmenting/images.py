@@ -28,7 +28,7 @@ def crop_padded(images: Tensor, draws: Tensor, padding: int) -> Tensor:
     """
     height, width = images.shape[2:]
     padded = functional.pad(images, (padding,) * 4)
-    offsets = whole(draws, 2 * padding + 1).to(images.device)
+    offsets = whole(draws, 2 * padding + 1).to(images.device, non_blocking=True)
     rows = offsets[:, :1] + torch.arange(height, device=images.device)
     columns = offsets[:, 1:2] + torch.arange(width, device=images.device)
     at = torch.arange(len(images), device=images.device)
@@ -138,7 +138,7 @@ def erase(images: Tensor, draws: Tensor, probability: float) -> Tensor:
         & _within(left, wide, width)[:, None, None, :]
         & (draws[:, 0] < probability)[:, None, None, None]
     )
-    return torch.where(inside.to(images.device), images.mean((2, 3), keepdim=True), images)
+    return torch.where(inside.to(images.device, non_blocking=True), images.mean((2, 3), keepdim=True), images)
 
 
 def _within(first: Tensor, length: Tensor, size: int) -> Tensor:
@@ -160,5 +160,5 @@ def _blend(images: Tensor, others: Tensor, factors: Tensor) -> Tensor:
 
 def _each(values: Tensor, images: Tensor) -> Tensor:
     """Return one value an example in a shape that meets images."""
-    found = values.reshape(-1, 1, 1, 1).to(images.device)
+    found = values.reshape(-1, 1, 1, 1).to(images.device, non_blocking=True)
     return found if found.dtype == torch.bool else found.to(images.dtype)

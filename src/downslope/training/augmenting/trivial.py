@@ -40,7 +40,7 @@ def augment_trivially(images: Tensor, draws: Tensor) -> Tensor:
         chosen = (kinds == kind).nonzero().flatten()
         if kind and len(chosen):
             strong, sign = strengths[chosen], signs[chosen]
-            at = chosen.to(images.device)
+            at = chosen.to(images.device, non_blocking=True)
             picked = images[at]
             result[at] = move(picked, name, strong * sign) if name in MOVES else recolour(picked, name, strong, sign)
     return result
