@@ -75,7 +75,7 @@ class Spool(Source):
 
     def read(self, indices: Sequence[int], epoch: int, watch: Watch) -> Read:
         """Return rows. They are read, not mapped: all that was ever looked at would count as this process's memory."""
-        rows = np.empty((len(indices), *self.shape), dtype=np.float32)
+        rows: Any = np.empty((len(indices), *self.shape), dtype=np.float32)
         memory, size, file = memoryview(rows).cast("B"), 4 * self.shape[0], self._file.fileno()
         runs = [(0, len(indices))]
         if list(indices) != list(range(indices[0], indices[0] + len(indices))):
