@@ -194,6 +194,11 @@ def test_what_needs_another_way_goes_it(steps):
         ours, _ = trained(torch.float32, momentum=0.9, dampening=0.5, **options)
         usual, _ = trained(torch.float32, momentum=0.9, dampening=0.5)
         assert_close(ours, usual, 1e-5)
+    for options in ({"foreach": True}, {"fused": False}, {"fused": True}):  # by multi-tensor operations, or insisting
+        steps.clear()
+        ours, _ = trained(torch.float32, momentum=0.9, dampening=0.5, **options)
+        assert_close(ours, usual, 1e-5)
+        assert all(steps), options
     steps.clear()
     trained(torch.bfloat16, momentum=0.9, rounding="stochastic")
     assert steps == []

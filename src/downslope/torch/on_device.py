@@ -120,7 +120,9 @@ class DevicePlan:
             if entry.velocity is not None:
                 bucket.velocities.append(entry.velocity)
         self.buckets = list(buckets.values())
-        self.fused = fused_kernel(self.device, tuple({bucket.dtype for bucket in self.buckets}))
+        formats = tuple(dict.fromkeys(bucket.dtype for bucket in self.buckets))
+        unwanted = any(group["fused"] is False or group["foreach"] for group in groups)
+        self.fused = None if unwanted else fused_kernel(self.device, formats)
         # at a first gradient with momentum the scalars are another step's, and the next plan has none such
         self.lasts = not any(entry.is_undampened and entry.velocity is not None for entry in entries)
 
@@ -149,7 +151,7 @@ class DevicePlan:
 
 def is_elsewhere(tensor: Tensor) -> bool:
     """Whether a tensor is on a device: what is asked of it then need not be there when the call returns."""
-    return not tensor.is_cpu
+    return not tensor.is_cpu and not tensor.is_meta
 
 
 def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | None:
@@ -166,7 +168,9 @@ def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | No
     )
     if not fit or any(e.shares_memory for e in mark_shared_memory(groups, entries, grads_of(e.param for e in entries))):
         return None
-    return DevicePlan(groups, entries)
+    plan = DevicePlan(groups, entries)
+    insists = any(groups[entry.group]["fused"] for entry in entries)
+    return None if insists and plan.fused is None else plan
 
 
 def forget_new_velocities(state: State, entries: Sequence[Entry]) -> None:
