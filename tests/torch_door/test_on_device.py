@@ -204,6 +204,34 @@ def test_what_needs_another_way_goes_it(steps):
     assert steps == []
 
 
+def test_a_parameter_without_elements_is_no_hindrance(steps):
+    """It has nothing to step, and nothing in it that could not be finite."""
+    params = make_params(((0, 3), (2,)), torch.float32)
+    optimizer = SGD([("empty", params[0]), ("full", params[1])], lr=0.1, momentum=0.9, on_nonfinite="raise")
+    optimizer.hold_nonfinite()
+    run(optimizer, params, 3)
+    params[1].grad.fill_(math.nan)
+    optimizer.step()
+    with pytest.raises(NonFiniteGradientError, match="`full` holds inf or NaN at step 3"):
+        optimizer.raise_held()
+    assert all(steps)
+
+
+def test_strides_of_dimensions_of_one_mean_nothing(steps):
+    """Autograd gives a 1x1 convolution with channels last gradients with other numbers for the same order."""
+    ends = []
+    for stride in (None, (4, 1, 1, 1), (4, 1, 4, 4)):
+        param = torch.nn.Parameter(torch.ones(8, 4, 1, 1).contiguous(memory_format=torch.channels_last))
+        optimizer = SGD([param], lr=0.1, momentum=0.9)
+        for _ in range(3):
+            grad = torch.arange(32.0)
+            param.grad = grad.view(8, 4, 1, 1) if stride is None else grad.as_strided((8, 4, 1, 1), stride)
+            optimizer.step()
+        ends.append(param.detach().flatten())
+    assert all(torch.equal(end, ends[0]) for end in ends)
+    assert all(steps)
+
+
 def test_a_plan_is_made_anew_when_something_is_another(steps):
     """Other memory, another momentum, a loaded state: each step is that of the rule."""
     params, optimizer = trained(torch.float32, 2, momentum=0.9)

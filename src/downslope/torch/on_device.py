@@ -113,6 +113,8 @@ class DevicePlan:
         self._forms = self._forms_of(self.params)
         buckets: dict[tuple[Any, ...], Bucket] = {}
         for place, entry in enumerate(entries):
+            if not entry.param.numel():
+                continue
             key = (entry.group, entry.is_undampened, entry.param.dtype, entry.velocity is None)
             bucket = buckets.setdefault(key, Bucket(*key[:3]))
             bucket.places.append(place)
@@ -140,7 +142,9 @@ class DevicePlan:
         """Whether gradients are as the parameters are: in format, device and layout."""
         return (
             all(type(grad) is Tensor for grad in grads)
-            and self._forms_of(grads) == self._forms
+            and list(map(_get_dtype, grads)) == self._forms[1]
+            and list(map(_get_device, grads)) == self._forms[0]
+            and all(map(_laid_out_as, grads, self.params))
             and not any(grad.is_neg() or grad._is_zerotensor() for grad in grads)
         )
 
@@ -160,7 +164,8 @@ def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | No
     fit = (
         all(is_plain(tensor) for tensor in tensors)
         and len({tensor.device for tensor in tensors}) == 1
-        and all(entry.param.dtype in _FORMATS and entry.param.numel() for entry in entries)
+        and all(entry.param.dtype in _FORMATS for entry in entries)
+        and any(entry.param.numel() for entry in entries)
         and all(entry.velocity is None or _alike(entry.velocity, entry.param) for entry in entries)
         and all(entry.rounding == "nearest" for entry in entries)
         and all(groups[entry.group]["foreach"] in {None, True} for entry in entries)
@@ -181,7 +186,14 @@ def forget_new_velocities(state: State, entries: Sequence[Entry]) -> None:
 
 
 def _alike(velocity: Tensor, param: Tensor) -> bool:
-    return velocity.dtype == param.dtype and velocity.stride() == param.stride()
+    return velocity.dtype == param.dtype and _laid_out_as(velocity, param)
+
+
+def _laid_out_as(tensor: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one shape have their elements in one order; strides of dimensions of 1 mean nothing."""
+    if tensor.stride() == other.stride():
+        return True
+    return all(a == b or size == 1 for a, b, size in zip(tensor.stride(), other.stride(), tensor.shape, strict=True))
 
 
 @cache
@@ -476,5 +488,6 @@ def _chunks(params: Sequence[Tensor]) -> Iterator[slice]:
 def begin_to_hold(groups: Groups, plan: DevicePlan) -> Held:
     """Return what holds the news of gradients that are not finite from this step on."""
     zero = torch.zeros((), device=plan.device)
-    norms = torch.zeros(len(plan.params), device=plan.device, dtype=_widest(plan.device))
-    return Held(zero, zero.clone(), norms, names_of(groups, plan), plan.params, groups[0]["step"])
+    names = names_of(groups, plan)
+    norms = torch.zeros(len(names), device=plan.device, dtype=_widest(plan.device))
+    return Held(zero, zero.clone(), norms, names, plan.params, groups[0]["step"])
