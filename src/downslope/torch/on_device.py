@@ -449,7 +449,8 @@ def _apply_to(
         if found is not None:
             keep = torch.where(found > 0, 1.0, form.keep).to(dtype)
         torch._foreach_mul_(params, keep)
-    plan.fused(
+    kernel: Any = plan.fused
+    kernel(
         params,
         grads,
         velocities,
