@@ -34,22 +34,25 @@ _CLOSE = 1e-12
 _FINE = 1e-9
 """How well 1 - (1 - x) must give back x for float32 and narrower; for float64 it must be x."""
 
+_LOST = {torch.float32: 2.0**-17, torch.float64: 2.0**-46}
+"""Share of a parameter below which a decay would be lost, or become another, if it were added and rounded by itself: 64
+units in the last place. A smaller one is added to the rest of the step first; so is any to a narrow parameter."""
 _AT_ONCE = 1 << 26
-"""Elements of narrow parameters that are computed in float32 at a time."""
+"""Elements that are copied, or computed in float32, at a time."""
 
 _get_device, _get_dtype, _get_stride = attrgetter("device"), attrgetter("dtype"), methodcaller("stride")
 
 
 @dataclass(frozen=True, slots=True)
 class FusedForm:
-    """One step as arguments of torch's fused kernel, after every parameter was multiplied by `keep`."""
+    """One step as arguments of torch's fused kernel, after `beside` times every parameter was added to it."""
 
     lr: float
     momentum: float
     dampening: float
     weight_decay: float
     nesterov: bool
-    keep: float = 1.0
+    beside: float = 0.0
 
 
 def fused_form(step: InPlaceStep, dtype: torch.dtype, *, has_velocity: bool) -> FusedForm | None:
@@ -66,14 +69,14 @@ def fused_form(step: InPlaceStep, dtype: torch.dtype, *, has_velocity: bool) -> 
         return None
     dampening, decay = 1.0 - share, step.from_param / share
     lr = -step.delta_grad if nesterov else -step.delta_velocity
-    keep = 1.0 if decay else 1.0 + step.delta_param
+    beside = 0.0 if decay else step.delta_param
     is_its = (
         abs(1.0 - dampening - share) <= (0.0 if dtype == torch.float64 else _FINE * abs(share))
         and (not nesterov or _is_close(step.delta_velocity, -lr * step.from_velocity))
         and (not decay or _is_close(step.delta_param, -lr * decay if nesterov else 0.0))
-        and (keep == 1.0 or dtype in _WIDE)  # a narrow parameter would be rounded twice
+        and (not beside or abs(beside) >= _LOST.get(dtype, math.inf))
     )
-    return FusedForm(lr, step.from_velocity, dampening, decay, nesterov, keep) if is_its else None
+    return FusedForm(lr, step.from_velocity, dampening, decay, nesterov, beside) if is_its else None
 
 
 def _is_close(value: float, wanted: float) -> bool:
@@ -191,7 +194,7 @@ def _alike(velocity: Tensor, param: Tensor) -> bool:
 
 def _laid_out_as(tensor: Tensor, other: Tensor) -> bool:
     """Whether two tensors of one shape have their elements in one order; strides of dimensions of 1 mean nothing."""
-    if tensor.stride() == other.stride():
+    if tensor.stride() == other.stride() or not tensor.numel():
         return True
     return all(a == b or size == 1 for a, b, size in zip(tensor.stride(), other.stride(), tensor.shape, strict=True))
 
@@ -414,7 +417,7 @@ def _apply(
     params, velocities = bucket.params, bucket.velocities
     if form is None:
         return
-    if bucket.dtype in _WIDE or (isinstance(form, FusedForm) and form.keep == 1.0):
+    if bucket.dtype in _WIDE or (isinstance(form, FusedForm) and not form.beside):
         _apply_to(plan, form, params, grads, velocities, factor, found)
         return
     for part in _chunks(params):  # computed in float32 and rounded once, some of the parameters at a time
@@ -444,11 +447,12 @@ def _apply_to(
     if factor is not None and dtype not in _WIDE:
         # a factor of 8 bits would be none; the kernel divides in float32, and writes into what it reads: copies
         grads, divisor = list(torch._foreach_mul(grads, 1.0)), factor.reciprocal().float()
-    if form.keep != 1.0:
-        keep: Any = form.keep
-        if found is not None:
-            keep = torch.where(found > 0, 1.0, form.keep).to(dtype)
-        torch._foreach_mul_(params, keep)
+    if form.beside and found is None:
+        torch._foreach_add_(params, params, alpha=form.beside)
+    elif form.beside and found is not None:
+        share = torch.where(found > 0, 0.0, form.beside).to(dtype)
+        for part in _chunks(params):
+            torch._foreach_add_(params[part], torch._foreach_mul(params[part], share))
     kernel: Any = plan.fused
     kernel(
         params,
