@@ -40,6 +40,54 @@ def check(draft: Draft, board: Board) -> None:
     _famous(draft)
 
 
+_LIMITS: dict[str, tuple[float, str]] = {
+    "sgd.lr": (10, "large_lr"),
+    "sgd.lr.initial": (10, "large_lr"),
+    "sgd.lr.then": (10, "large_lr"),
+    "sgd.lr.then.initial": (10, "large_lr"),
+    "sgd.lr.peak": (10, "large_lr"),
+    "sgd.momentum": (0.9999 - 1e-12, "large_momentum"),
+    "data.batch_size": (1e6, "large_batch"),
+    "train.epochs": (1e5, "long_training"),
+    "train.steps": (1e9, "long_training"),
+}
+"""Fields and what they do not exceed in any training known, with the mark of a value that does."""
+
+_STRONG = 0.1
+"""A weight decay of SGD from here on."""
+
+
+def mark(draft: Draft) -> None:
+    """Mark the fields whose values should be looked at before they are used."""
+    if draft.named == "assumed" and (draft.of("optimizer") or draft.framework == "caffe"):
+        draft.named = "stated" if draft.of("optimizer") else "implied"
+    elif draft.named == "assumed" and "sgd.momentum" in draft.fields:
+        draft.named = "implied"
+    for path, (limit, name) in _LIMITS.items():
+        value = draft.value(path)
+        if isinstance(value, int | float) and value > limit:
+            draft.mark(path, name)
+    decay = draft.value("sgd.weight_decay")
+    if draft.optimizer == "sgd" and decay is not None and decay >= _STRONG and draft.value("sgd.decay") == "coupled":
+        draft.mark("sgd.weight_decay", "large_weight_decay")
+    for root in ("sgd.lr", "sgd.lr.then"):
+        for name in ("rate", "factor"):
+            value = draft.value(f"{root}.{name}")
+            if isinstance(value, int | float) and value > 1:
+                draft.mark(f"{root}.{name}", "rising")
+        unit = draft.fields.get(f"{root}.unit")
+        if unit is not None and unit.provenance == "assumed":
+            draft.mark(f"{root}.unit", "unit")
+    for what, values in draft.remarks.said:
+        if what == "another":
+            draft.mark(str(values["path"]), "competing")
+        elif what == "per_device":
+            draft.mark("data.batch_size", "per_device")
+        elif what == "late_milestones":
+            draft.mark("sgd.lr.milestones", "after_the_end")
+            draft.mark("sgd.lr.then.milestones", "after_the_end")
+
+
 def _batch_norm(draft: Draft, board: Board) -> None:
     for fact in draft.values("other"):
         words = draft.text.plain[fact.start : fact.end]
