@@ -153,7 +153,7 @@ def test_no_fall_is_invented(text, unread):
     """Times of anything but a fall of the learning rate make no schedule of steps, and are listed as not used."""
     reading = read(text)[0]
     assert not any(path.endswith((".milestones", ".factor")) for path in reading.fields)
-    assert unread in reading.unread
+    assert any(unread in phrase for phrase in reading.unread)
 
 
 @pytest.mark.parametrize(

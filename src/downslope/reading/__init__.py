@@ -14,7 +14,7 @@ from typing import Literal
 from downslope.core.errors import RecipeError
 from downslope.reading.alternatives import find_alternatives
 from downslope.reading.assemble import assemble
-from downslope.reading.checks import check, find_unread, mark
+from downslope.reading.checks import check, mark
 from downslope.reading.code_facts import translate
 from downslope.reading.combine import Finding, combine
 from downslope.reading.draft import Draft
@@ -25,11 +25,13 @@ from downslope.reading.find_ranges import find_courses
 from downslope.reading.find_values import find_optimizers, find_values, resolve_decay
 from downslope.reading.items import find_items
 from downslope.reading.parts import Found, Kind, Part, split
+from downslope.reading.proof import prove
 from downslope.reading.reading import Field, Reading
 from downslope.reading.remarks import Remarks
 from downslope.reading.sources import Sources, gather
 from downslope.reading.text import LONGEST, Text, choose_passages, normalise
 from downslope.reading.times import find_times
+from downslope.reading.unread import find_unread
 
 
 def read(
@@ -72,10 +74,17 @@ def read(
     draft, board = _read_prose(prose, language or ("zh" if prose.chinese else "en"))
     if left_out:
         draft.remarks.say("long", length=len(sources.text), read=len(prose.plain))
-    combine(draft, _read_parts(parts))
+    findings = _read_parts(parts)
+    combine(draft, findings)
+    refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields)
     check(draft, board)
     mark(draft)
-    unread = find_unread(board, draft)
+    unread = find_unread(
+        board,
+        draft,
+        [(part.start, part.start + len(part.text)) for part in parts],
+        [*refuted, *(span for finding in findings for span in finding.found.unread)],
+    )
     return [_located(reading, sources) for reading in find_alternatives(draft, unread)]
 
 
