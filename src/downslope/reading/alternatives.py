@@ -20,7 +20,14 @@ _KEPT = 0.5
 
 def find_alternatives(draft: Draft, unread: list[str]) -> list[Reading]:
     """Return the readings of a draft, the most plausible first."""
-    first = Reading(draft.optimizer, dict(draft.fields), list(draft.remarks), unread, named=draft.named)
+    first = Reading(
+        draft.optimizer,
+        dict(draft.fields),
+        list(draft.remarks),
+        unread,
+        named=draft.named,
+        language=draft.remarks.language,
+    )
     decay = draft.fields.get("sgd.weight_decay")
     if draft.optimizer == "sgd" and decay is not None and decay.provenance == "stated" and _KEPT <= decay.value < 1:
         return [_told(reading, draft.remarks.language) for reading in _near_one(draft, first, decay)]

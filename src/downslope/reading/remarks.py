@@ -208,6 +208,28 @@ MARKS: dict[str, tuple[str, str]] = {
 }
 """Why a value should be looked at before it is used -> (English, Chinese)."""
 
+WORDS: dict[str, tuple[str, str]] = {
+    "reading": ("Reading {number} of {total}", "读法 {number}（共 {total} 种）"),
+    "stated": ("stated", "明示"),
+    "implied": ("implied", "推得"),
+    "assumed": ("assumed", "假定"),
+    "remarks": ("Remarks", "说明"),
+    "unread": ("Not used", "未使用"),
+    "none": ("no field was read", "没有读出任何字段"),
+    "because": ("Because", "理由"),
+    "more": (
+        "Another reading is printed as a recipe by --to toml --reading N.",
+        "要把另一种读法写成配方，用 --to toml --reading N。",
+    ),
+    "unnamed": ("no optimizer is named", "文中没有指明优化器"),
+    "by_momentum": ("a momentum is SGD's", "动量属于 SGD"),
+    "colon": (": ", "："),
+    "open": (" (", "（"),
+    "close": (")", "）"),
+    "stop": (".", "。"),
+}
+"""The headings of a reading -> (English, Chinese)."""
+
 PARTS: dict[str, tuple[str, str]] = {
     "command": ("command line", "命令行"),
     "configuration": ("configuration", "配置"),
