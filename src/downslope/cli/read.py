@@ -62,14 +62,14 @@ def execute(words: Sequence[str]) -> int:
 
 
 def _print(pairs: list[tuple[str, str]], arguments: argparse.Namespace) -> int:
-    if arguments.check:
-        return _check(pairs, arguments)
     readings = read(pairs, language=arguments.lang)
     if arguments.reading > len(readings):
         raise RecipeError(
             f"read: --reading {arguments.reading}: there are {len(readings)}. Give a number from 1 to {len(readings)}."
         )
     chosen = readings[arguments.reading - 1]
+    if arguments.check:
+        return _check(chosen, arguments)
     text = "\n\n".join(text for _, text in pairs)
     if arguments.json:
         files = [{"name": name, "text": text} for name, text in pairs]
@@ -109,11 +109,11 @@ def _refuse_marked(reading: Reading, accepted: list[str], *, force: bool) -> Non
         raise RecipeError(f"read: look at this before it is used: {why}. If it is meant, add {options}, or --force.")
 
 
-def _check(pairs: list[tuple[str, str]], arguments: argparse.Namespace) -> int:
-    from downslope.reading.check import check_reading, describe_verdicts
+def _check(reading: Reading, arguments: argparse.Namespace) -> int:
+    from downslope.reading.verdicts import compare_reading, describe_verdicts
 
-    verdicts = check_reading(pairs, Path(arguments.check), language=arguments.lang)
-    print(describe_verdicts(verdicts, language=arguments.lang or "en", width=_width()))
+    verdicts = compare_reading(reading, Path(arguments.check))
+    print(describe_verdicts(verdicts, reading.language, width=_width()))
     return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 

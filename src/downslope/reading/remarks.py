@@ -230,6 +230,21 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 """The headings of a reading -> (English, Chinese)."""
 
+VERDICTS: dict[str, tuple[str, str]] = {
+    "confirmed": ("confirmed", "证实"),
+    "contradicted": ("contradicted", "矛盾"),
+    "absent": ("not in the text", "文中没有"),
+    "assumed": ("assumed", "假定"),
+    "reads": ("the text says {value}:", "文中为 {value}："),
+    "left_out": ("left out of the recipe;", "配方中没有；"),
+    "failed": (
+        "{failed} of {total} values are neither confirmed by the text nor marked as assumed.",
+        "{total} 个值中有 {failed} 个既未被正文证实，也未标为假定。",
+    ),
+    "holds": ("Every value is confirmed by the text or marked as assumed.", "每个值都被正文证实，或已标为假定。"),
+}
+"""What is said of the values of a recipe held against a text -> (English, Chinese)."""
+
 PARTS: dict[str, tuple[str, str]] = {
     "command": ("command line", "命令行"),
     "configuration": ("configuration", "配置"),
