@@ -57,7 +57,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
         first,
         kept_reason,
         {
-            "sgd.weight_decay": replace(decay, value=lost, provenance="implied"),
+            "sgd.weight_decay": replace(decay, value=lost, provenance="implied", marks=()),
             "sgd.decay": Field(
                 "independent", "implied", "a fraction of the weights kept per step does not depend on lr"
             ),
@@ -65,7 +65,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
     )
     doubled = float(f"{2 * lost:.12g}")
     keras_fields = {
-        "sgd.weight_decay": replace(decay, value=doubled, provenance="implied"),
+        "sgd.weight_decay": replace(decay, value=doubled, provenance="implied", marks=()),
         "sgd.decay": Field("coupled", "implied", "an L2 penalty enters the gradient"),
     }
     if "sgd.momentum" not in first.fields:

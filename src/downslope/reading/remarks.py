@@ -221,6 +221,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "Another reading is printed as a recipe by --to toml --reading N.",
         "要把另一种读法写成配方，用 --to toml --reading N。",
     ),
+    "page_title": ("What the text says", "文中所述的配方"),
+    "text": ("The text", "原文"),
     "unnamed": ("no optimizer is named", "文中没有指明优化器"),
     "by_momentum": ("a momentum is SGD's", "动量属于 SGD"),
     "colon": (": ", "："),

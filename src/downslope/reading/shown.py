@@ -14,8 +14,8 @@ _TABLES = ("data", "model", "sgd.lr", "sgd", "", "groups", "train")
 
 _KEYS = (
     "name", "match", "batch_size", "lr", "schedule", "start", "initial", "peak", "factor", "rate", "gamma", "every",
-    "milestones", "boundaries", "values", "final", "duration", "power", "staircase", "unit", "momentum", "nesterov", "dampening",
-    "weight_decay", "decay", "lr_in_velocity", "epochs", "steps",
+    "milestones", "boundaries", "values", "final", "duration", "power", "staircase", "unit", "momentum", "nesterov",
+    "dampening", "weight_decay", "decay", "lr_in_velocity", "epochs", "steps",
 )  # fmt: skip
 _MOST = 20
 """Unused phrases that are printed."""
@@ -63,12 +63,12 @@ def shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, int | float) else str(value)
 
 
-def quoted(found: Field, line: int | None = None) -> str:
-    """Return the words of a field, with file and line where they stand in a named one."""
+def quoted(found: Field, line: int | None = None, *, bare: bool = False) -> str:
+    """Return the words of a field, with file and line where they stand in a named one, unless they are to be bare."""
     said = " ".join(found.words.split())
     said = said if len(said) <= 100 else f"{said[:97]}..."
     said = f'"{said}"' if said and found.provenance == "stated" else said
-    return f"{found.file}{f':{line}' if line else ''}: {said}" if found.file and found.start >= 0 else said
+    return said if bare or not found.file or found.start < 0 else f"{found.file}{f':{line}' if line else ''}: {said}"
 
 
 def describe(readings: Sequence[Reading], *, width: int = 100, texts: Mapping[str, str] | None = None) -> str:
@@ -83,7 +83,7 @@ def describe(readings: Sequence[Reading], *, width: int = 100, texts: Mapping[st
     pieces: list[str] = []
     for number, reading in enumerate(readings, start=1):
         title = words["reading"].format(number=number, total=len(readings))
-        lines = wrap(f"{title}{words['colon']}{title_of(reading.optimizer)}{_named(reading, words)}", width)
+        lines = wrap(f"{title}{words['colon']}{title_of(reading.optimizer)}{named(reading, words)}", width)
         if reading.reason:
             lines += wrap(f"{words['because']}{words['colon']}{reading.reason}", width, "  ", "    ")
         lines += _rows(reading, words, width, texts or {})
@@ -100,7 +100,8 @@ def describe(readings: Sequence[Reading], *, width: int = 100, texts: Mapping[st
     return "\n\n".join(pieces)
 
 
-def _named(reading: Reading, words: dict[str, str]) -> str:
+def named(reading: Reading, words: Mapping[str, str]) -> str:
+    """Return why the optimizer is implied or assumed, in brackets; "" if it is stated."""
     if reading.named == "stated":
         return ""
     why = "unnamed" if reading.named == "assumed" else "by_momentum"
