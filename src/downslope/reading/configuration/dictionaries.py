@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import operator
-import textwrap
 import warnings
 from bisect import bisect_right
 from itertools import accumulate
@@ -30,21 +29,22 @@ def read_dictionaries(text: str) -> list[Entry]:
         >>> [(one.path, one.value) for one in read_dictionaries("n = 2\\nsgd = dict(lr=0.1 * n, steps=[3, 6])")]
         [(('n',), 2), (('sgd', 'lr'), 0.2), (('sgd', 'steps'), [3, 6])]
     """
+    indented = text.lstrip("\n")[:1] in {" ", "\t"}
+    source = _BEFORE + text if indented else text
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(_level(text))
+            tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return [one for one in read_literals(text) if not (one.path[-1] == "type" and one.value == "dict")]
-    reader = _Walk(text)
+    reader = _Walk(source)
     for statement in tree.body:
         reader.statement(statement)
-    return reader.entries
+    return [one.moved(-len(_BEFORE)) for one in reader.entries] if indented else reader.entries
 
 
-def _level(text: str) -> str:
-    """Return a text that is indented as a whole as one statement's body is, every character in its place."""
-    return text if textwrap.dedent(text) == text else f"if 1:{text}" if text.startswith("\n") else textwrap.dedent(text)
+_BEFORE = "if 1:\n"
+"""What makes a text that is indented as a whole the body of a statement."""
 
 
 class _Walk:
