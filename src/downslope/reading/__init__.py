@@ -17,6 +17,7 @@ from downslope.reading.assemble import assemble
 from downslope.reading.checks import check, mark
 from downslope.reading.code_facts import translate
 from downslope.reading.combine import Finding, combine
+from downslope.reading.configuration import read_configuration
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
 from downslope.reading.find_changes import find_changes
@@ -24,7 +25,7 @@ from downslope.reading.find_code import find_formulas, find_notation
 from downslope.reading.find_ranges import find_courses
 from downslope.reading.find_values import find_optimizers, find_values, resolve_decay
 from downslope.reading.items import find_items
-from downslope.reading.parts import Found, Kind, Part, split
+from downslope.reading.parts import Kind, Part, split
 from downslope.reading.proof import prove
 from downslope.reading.reading import Field, Reading
 from downslope.reading.remarks import Remarks
@@ -88,21 +89,13 @@ def read(
     return [_located(reading, sources) for reading in find_alternatives(draft, unread)]
 
 
-_READ_APART: frozenset[Kind] = frozenset()
+_READ_APART: frozenset[Kind] = frozenset(["configuration", "command"])
 """Kinds of parts that have readers of their own."""
 
 
 def _read_parts(parts: list[Part]) -> list[Finding]:
     """Return what each part says that is no prose; code is told what the command lines give its flags."""
-    findings: list[Finding] = []
-    for part in parts:
-        found = Found()
-        if part.kind == "code":  # found = read_python(part, flags)
-            pass
-        elif part.kind in {"configuration", "command"}:
-            pass
-        findings.append(Finding(part.kind, found, part.name))
-    return findings
+    return [Finding(part.kind, read_configuration(part), part.name) for part in parts]
 
 
 def _prose(text: str, parts: list[Part]) -> tuple[Text, bool]:

@@ -181,6 +181,15 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Warm restarts are stated; a recipe has no schedule with restarts, so only the first cycle can be written.",
         "文中使用了热重启；配方没有带重启的调度，只能写出第一个周期。",
     ),
+    "warmup_shape": (
+        'The warmup ("{words}") has another course than the straight line that a recipe has.',
+        "预热（“{words}”）的形状与配方中的直线不同。",
+    ),
+    "no_word": ('A recipe has no word for this schedule: "{words}".', "配方没有这种调度：“{words}”。"),
+    "base_lr": (
+        "A base learning rate of {value} is stated, which is scaled with the batch size.",
+        "给出的基准学习率 {value} 会随批大小缩放。",
+    ),
     "conflict": (
         'The {kind} says {path} = {value}, the {other} says {beaten} ("{words}"): the first is taken.',
         "{kind}中 {path} = {value}，{other}中为 {beaten}（“{words}”）：取前者。",
@@ -202,6 +211,7 @@ MARKS: dict[str, tuple[str, str]] = {
     "rising": ("a factor that lets the rate rise", "该因子使学习率上升"),
     "after_the_end": ("after the end of the training", "在训练结束之后"),
     "per_device": ("per device, and how many there are is not said", "每个设备的值，但没有说明设备数"),
+    "shape": ("of another course than a recipe's", "形状与配方中的不同"),
     "unit": ("whether epochs or steps is not said", "没有说明是轮还是步"),
     "unnamed": ("no optimizer is named", "没有指明优化器"),
     "unproven": ("the words alone do not say this value", "仅凭这些词得不出这个值"),
