@@ -65,16 +65,11 @@ def read(
     if language not in {None, "en", "zh"}:
         raise RecipeError(f"`language` must be `en` or `zh`; got {language!r}.")
     sources = gather(text, name)
-    parts = [
-        replace(part, start=start + part.start, name=name)
-        for name, start, piece in sources.pieces()
-        for part in split(piece, name)
-        if part.kind in _READ_APART
-    ]
+    parts = [part for name, start, piece in sources.pieces() for part in _parts_of(piece, start, name)]
     prose, left_out = _prose(sources.text, parts)
     draft, board = _read_prose(prose, language or ("zh" if prose.chinese else "en"))
     if left_out:
-        draft.remarks.say("long", length=len(sources.text), read=len(prose.plain))
+        draft.remarks.say("long", length=len(sources.text), read=len(prose.plain) + _apart(parts))
     findings = _read_parts(parts)
     combine(draft, findings)
     refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields)
@@ -83,7 +78,7 @@ def read(
     unread = find_unread(
         board,
         draft,
-        [(part.start, part.start + len(part.text)) for part in parts],
+        [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"],
         [*refuted, *(span for finding in findings for span in finding.found.unread)],
     )
     return [_located(reading, sources) for reading in find_alternatives(draft, unread)]
@@ -93,9 +88,24 @@ _READ_APART: frozenset[Kind] = frozenset(["configuration", "command"])
 """Kinds of parts that have readers of their own."""
 
 
+_LONGEST_APART = 250_000
+"""Characters of a text that are looked at for parts that are no prose; no script or configuration of people is longer."""
+
+
+def _parts_of(text: str, start: int, name: str) -> list[Part]:
+    """Return the parts of a text that are no prose; of an endless configuration, the beginning, with the rest blank."""
+    cut = text.rfind("\n", 0, _LONGEST_APART) + 1 if len(text) > _LONGEST_APART else len(text)
+    found = split(text[: cut or _LONGEST_APART], name)
+    parts = [replace(part, start=start + part.start, name=name) for part in found if part.kind in _READ_APART]
+    if len(found) == 1 and parts and cut < len(text):
+        parts.append(Part("prose", "", text[cut:], start + cut, name))
+    return parts
+
+
 def _read_parts(parts: list[Part]) -> list[Finding]:
     """Return what each part says that is no prose; code is told what the command lines give its flags."""
-    return [Finding(part.kind, read_configuration(part), part.name) for part in parts]
+    apart = [part for part in parts if part.kind != "prose"]
+    return [Finding(part.kind, read_configuration(part), part.name) for part in apart]
 
 
 def _prose(text: str, parts: list[Part]) -> tuple[Text, bool]:
@@ -108,8 +118,12 @@ def _prose(text: str, parts: list[Part]) -> tuple[Text, bool]:
         here = end
     blanked = "".join([*pieces, text[here:]])
     passages = choose_passages(blanked)
-    left_out = len(blanked) - sum(len(part.text) for part in parts) > LONGEST
-    return replace(normalise(blanked, passages), original=text), left_out
+    return replace(normalise(blanked, passages), original=text), len(text) - _apart(parts) > LONGEST
+
+
+def _apart(parts: list[Part]) -> int:
+    """Return how many characters are no prose."""
+    return sum(len(part.text) for part in parts if part.kind != "prose")
 
 
 def _read_prose(text: Text, language: str) -> tuple[Draft, Board]:

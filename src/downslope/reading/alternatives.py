@@ -155,6 +155,7 @@ def _with(first: Reading, reason: str, changes: dict[str, Field]) -> Reading:
         remarks=[reason, *first.remarks],
         unread=list(first.unread),
         reason=reason,
+        named="implied" if first.named == "assumed" and "sgd.momentum" in changes else first.named,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 SENTENCES: dict[str, tuple[str, str]] = {
     "no_lr": ("The learning rate is not stated.", "没有给出学习率。"),
     "no_base_lr": (
@@ -342,6 +344,14 @@ class Remarks(list[str]):
         if sentence not in self:
             self.append(sentence)
             self.said.append((what, values))
+
+    def drop(self, names: Collection[str]) -> None:
+        """Take back the sentences of these names."""
+        kept = [(what, values) for what, values in self.said if what not in names]
+        self.clear()
+        self.said = []
+        for what, values in kept:
+            self.say(what, **values)
 
     def part(self, kind: str) -> str:
         """Return what a kind of part is called."""
