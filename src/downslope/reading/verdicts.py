@@ -12,6 +12,7 @@ from typing import Any, Literal
 from downslope.core.columns import width_of, wrap
 from downslope.core.errors import DownslopeError, RecipeError
 from downslope.reading import read
+from downslope.reading.combine import family_of
 from downslope.reading.reading import Field, Reading
 from downslope.reading.remarks import VERDICTS
 from downslope.reading.shown import in_order, quoted, shown
@@ -137,7 +138,7 @@ def _values_of(recipe: Any) -> tuple[Any, dict[str, Any], set[str]]:
         defaults = _flat(to_table(Recipe(sgd=type(recipe.sgd)(lr=0.0), train=type(recipe.train)(epochs=1))))
         values = _flat(to_table(recipe))
         named = {
-            path: value for path, value in values.items() if path.startswith("sgd.lr") or value != defaults.get(path)
+            path: value for path, value in values.items() if family_of(path) == "sgd.lr" or value != defaults.get(path)
         }
         return recipe, _canonical(named), set()
     if isinstance(recipe, os.PathLike) or (isinstance(recipe, str) and "\n" not in recipe and "=" not in recipe):
@@ -248,7 +249,7 @@ def _nearest_unread(value: Any, reading: Reading) -> Field | None:
 
 def _compare_schedules(reading: Reading, given: Any, values: dict[str, Any], verdicts: dict[str, Verdict]) -> None:
     """Decide the fields of the learning rate together: two spellings of the same course confirm one another."""
-    own = [path for path in values if path == "sgd.lr" or path.startswith("sgd.lr.")]
+    own = [path for path in values if family_of(path) == "sgd.lr"]
     name = reading.fields.get("sgd.lr.schedule")
     if all(verdicts[path].verdict == "confirmed" for path in own) and not (name and "sgd.lr" in own):
         return
@@ -291,7 +292,7 @@ def _left_out(reading: Reading, given: Any, values: dict[str, Any]) -> dict[str,
             field.provenance != "stated"
             or path in values
             or table not in {"data", "sgd", "groups", "train"}
-            or path.startswith("sgd.lr")
+            or family_of(path) == "sgd.lr"
             or (path in lengths and lengths & values.keys())
             or (path.startswith("train.plateau.") and "sgd.lr.schedule" in reading.fields)
             or (path in defaults and same_value(field.value, defaults[path]))
