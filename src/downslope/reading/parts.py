@@ -91,7 +91,8 @@ _ITEM = re.compile(r"\s*-\s+\S|\s*[\]})]+[,;]?\s*$")
 _CODE = re.compile(
     r"\s*(?:(?:import|from)\s+[\w.]+|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|"
     r"(?:if|for|while|with|elif)\s.{1,200}:\s*(?:#.*)?$|"
-    r"(?:else|try|finally)\s*:|return\b|@\w|print\s*\(|>>>\s|[\w.\[\]'\"*, ]{1,100}\s*[-+*/]?=(?!=)\s*\S|[\w.]+\(.*\)?\s*$|"
+    r"(?:else|try|finally)\s*:|return\b|@\w|print\s*\(|>>>\s|"
+    r"[\w.\[\]'\"*, ]{1,100}\s*[-+*/]?=(?!=)\s*\S|[\w.]+\(.*\)?\s*$|"
     r"[\"'{\[(].*[,({\[:]\s*(?:#.*)?$|[\])}]+[,)\]}]*\s*(?:#.*)?$|pass$|[\w.*'\"()\[\]/ -]{1,80},\s*(?:#.*)?$)"
 )
 _SENTENCE = re.compile(r"(?:[A-Za-z,']+\s+){6}|[\u4e00-\u9fff]{8}|[.?!。？！]\s*$")
@@ -205,7 +206,7 @@ def _told_by_lines(lines: list[str]) -> str:
     blocks = sum(bool(_BLOCK.match(line)) and not _KEY.match(line) for line in lines)
     items = sum(bool(_ITEM.match(line)) and not _KEY.match(line) for line in lines)
     told = len(lines) - comments
-    if sections and assigned and sections + assigned + items >= 0.7 * told:
+    if sections and assigned + len(keys) and sections + assigned + len(keys) + items >= 0.7 * told:
         return "toml" if not any("%" in line or ":" in line.split("=")[0] for line in lines[:50]) else "ini"
     if blocks and len(keys) + blocks + items >= 0.9 * told and not any(";" in line for line in lines[:50]):
         return "prototxt"
@@ -270,7 +271,7 @@ def only_assigns(text: str) -> bool:
     tree = _parse(text)
     if tree is None or not tree.body:
         return False
-    allowed = (ast.Assign, ast.AnnAssign, ast.Expr, ast.Delete, ast.With)
+    allowed = (ast.Assign, ast.AnnAssign, ast.Expr, ast.Delete, ast.With, ast.Import, ast.ImportFrom)
     if not all(isinstance(one, allowed) for one in tree.body):
         return False
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]

@@ -184,13 +184,20 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "文中使用了热重启；配方没有带重启的调度，只能写出第一个周期。",
     ),
     "warmup_shape": (
-        'The warmup ("{words}") has another course than the straight line that a recipe has.',
-        "预热（“{words}”）的形状与配方中的直线不同。",
+        'The warmup is no straight line ("{words}"); a recipe has only straight ones.',
+        "预热不是直线（“{words}”）；配方只有直线预热。",
     ),
-    "no_word": ('A recipe has no word for this schedule: "{words}".', "配方没有这种调度：“{words}”。"),
+    "no_word": (
+        'A recipe has no word for this schedule of the learning rate ("{words}").',
+        "配方没有与这一学习率调度（“{words}”）对应的词。",
+    ),
+    "base": (
+        'This configuration builds on another ("{words}"), which was not read: what it leaves open is said there.',
+        "该配置以另一个配置（“{words}”）为基础，后者未读：这里没有写的在那里。",
+    ),
     "base_lr": (
-        "A base learning rate of {value} is stated, which is scaled with the batch size.",
-        "给出的基准学习率 {value} 会随批大小缩放。",
+        "The base learning rate {value} is for a batch of 256; the learning rate is {value} times the batch size / 256.",
+        "基础学习率 {value} 对应批大小 256；学习率为 {value} 乘以批大小 / 256。",
     ),
     "conflict": (
         'The {kind} says {path} = {value}, the {other} says {beaten} ("{words}"): the first is taken.',

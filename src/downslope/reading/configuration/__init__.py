@@ -57,15 +57,23 @@ def find_entries(part: Part) -> tuple[list[Entry], str]:
         commands = read_commands(part.text)
         return _joined(commands), " ".join(word for command in commands for word in command.program)
     entries = _PARSERS[part.format](part.text)
-    if part.format == "darknet":  # the first section is about training; the others are layers
-        entries = [replace(one, path=_darknet_path(one.path)) for one in entries]
+    if part.format == "darknet":
+        entries = [replace(one, path=_darknet_path(part.text, one)) for one in entries]
+    elif part.format == "prototxt":
+        tested = {one.path[0] for one in entries if one.path[-1] == "phase" and one.value == "TEST"}
+        entries = [replace(one, path=("test", *one.path)) if one.path[0] in tested else one for one in entries]
     return entries, ""
 
 
-def _darknet_path(path: tuple[str, ...]) -> tuple[str, ...]:
-    if len(path) == 1 or path[0] in {"net", "network"}:
-        return path[-1:]
-    return ("layer", *path)
+def _darknet_path(text: str, entry: Entry) -> tuple[str, ...]:
+    """Return where an entry belongs: to training, as the first section does, to a layer, or to testing."""
+    path: tuple[str, ...] = entry.path
+    if len(path) > 1 and path[0] not in {"net", "network"}:
+        return ("layer", *path)
+    block = text[max(text.rfind("\n\n", 0, entry.start), entry.start - 500, 0) : entry.start].lower()
+    comments = [line for line in block.splitlines() if line.lstrip().startswith("#")]
+    told = next((line for line in reversed(comments) if "train" in line or "test" in line), "")
+    return ("test", *path[-1:]) if "test" in told and "train" not in told else path[-1:]
 
 
 def _joined(commands: list[Command]) -> list[Entry]:

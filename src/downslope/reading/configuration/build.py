@@ -1,11 +1,12 @@
-"""What a configuration's settings become: the fields of a recipe, each with its words; all but the learning rate here."""
+"""Settings as the fields of a recipe, each with its words: all of them but the learning rate."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from downslope.reading.configuration.entries import Entry, holds_number, squeezed
+from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
 from downslope.reading.configuration.keys import OPTIMIZERS
 from downslope.reading.configuration.settings import Setting, Settings
 from downslope.reading.parts import Found, Part
@@ -14,6 +15,7 @@ from downslope.reading.remarks import shown
 
 NORMS = "@bias_and_norm"
 _UNKNOWN = frozenset(["auto", "none", "default", "custom", "optimizer"])
+_BASES = frozenset(["base", "baseconfig", "inheritfrom", "defaults"])
 _SIZED = 1e6
 """The largest norm that gradients are clipped at; a larger one clips nothing."""
 
@@ -36,7 +38,9 @@ class Build:
         """Return the words of an entry."""
         return self.part.text[entry.start : entry.end].strip()
 
-    def put(self, path: str, value: Any, provenance: Provenance, words: str, entry: Entry | None = None, *marks: str) -> None:
+    def put(
+        self, path: str, value: Any, provenance: Provenance, words: str, entry: Entry | None = None, *marks: str
+    ) -> None:
         """Set a field, unless it has been set; its words are those of an entry where none are given."""
         if path in self.found.fields:
             return
@@ -86,6 +90,7 @@ def put_values(build: Build) -> None:
     """Put everything but the learning rate and the groups."""
     _put_optimizer(build)
     settings = build.settings
+    inherits = [one for one in settings.entries if squeezed(one.path[0]) in _BASES and one.value]
     for concept, path in (
         ("momentum", "sgd.momentum"),
         ("weight_decay", "sgd.weight_decay"),
@@ -93,8 +98,12 @@ def put_values(build: Build) -> None:
         ("dampening", "sgd.dampening"),
         ("ema", "train.ema"),
     ):
-        setting = settings.first(concept)
-        default = settings.system.defaults.get(concept)
+        setting = settings.by_concept.get(concept, [None])[0]
+        default = None if inherits else settings.system.defaults.get(concept)
+        if concept == "momentum" and build.found.optimizer.startswith(
+            ("adam", "nadam", "radam", "lamb", "lion", "adafactor")
+        ):
+            continue  # of the SGD that is not used
         if setting is not None:
             build.state(path, setting, _float(setting.value))
         elif default is not None and settings.by_concept.get("lr") and build.found.optimizer in {"", "sgd"}:
@@ -108,10 +117,16 @@ def put_values(build: Build) -> None:
     decayed = build.found.fields.get("sgd.weight_decay")
     if decayed is not None and decayed.value and build.found.optimizer in {"", "sgd", "lars"}:
         build.imply("sgd.decay", "coupled", None, "weight decay with SGD is an L2 penalty unless said otherwise")
-    framework = settings.system.framework
-    if framework == "caffe" and build.found.optimizer in {"", "sgd"}:
-        build.imply("sgd.lr_in_velocity", True, None, "Caffe puts lr inside the velocity")
+    framework = {"caffe": "Caffe", "mxnet": "MXNet"}.get(settings.system.framework)
+    if (
+        framework
+        and build.found.optimizer in {"", "sgd"}
+        and any(path.startswith("sgd.") for path in build.found.fields)
+    ):
+        build.imply("sgd.lr_in_velocity", True, None, f"{framework} puts lr inside the velocity")
         build.say("inside")
+    if inherits:
+        build.say("base", words=" ".join(build.words(inherits[0]).split()))
 
 
 def _float(value: Any) -> Any:
@@ -123,10 +138,17 @@ def _put_optimizer(build: Build) -> None:
     named = [one for one in settings.by_concept.get("optimizer", ()) if _optimizer_of(one.value)]
     for setting in named:
         settings.taken.add(id(setting.entry))
-    blocks = [OPTIMIZERS.get(squeezed(key), "") for entry in settings.entries for key in entry.path if "ptimizer" in key]
+    blocks = [
+        OPTIMIZERS.get(squeezed(key), "") for entry in settings.entries for key in entry.path if "ptimizer" in key
+    ]
     if named:
         found.optimizer = _optimizer_of(named[0].value)
-        if found.optimizer == "sgd" and squeezed(named[0].value.rpartition(".")[2]) in {"nag", "nesterov", "nesterovsgd", "sgdnesterov"}:
+        if found.optimizer == "sgd" and squeezed(named[0].value.rpartition(".")[2]) in {
+            "nag",
+            "nesterov",
+            "nesterovsgd",
+            "sgdnesterov",
+        }:
             build.imply("sgd.nesterov", True, None, f"{named[0].value} is Nesterov's form")
         if squeezed(named[0].value) == "sgdw":
             build.imply("sgd.decay", "decoupled", None, "SGDW decays apart from the gradient")
@@ -186,7 +208,9 @@ def _put_batch(build: Build) -> None:
     if batch is not None and device is not None:
         build.state("data.batch_size", batch, int(batch.value))
     elif per_device and devices is not None:
-        build.imply("data.batch_size", int(given.value * devices[0]), given, f"{build.words(given.entry)}; {devices[1]}")
+        build.imply(
+            "data.batch_size", int(given.value * devices[0]), given, f"{build.words(given.entry)}; {devices[1]}"
+        )
     elif per_device:
         reference = settings.first("lr_batch")
         if reference is not None:
@@ -256,26 +280,54 @@ def put_groups(build: Build, lr: float | None) -> None:
         multiplied = concept.endswith("_mult")
         if multiplied and (setting.value == 1 or (base is None and setting.value)):
             continue
-        value = 0.0 if concept.startswith("no_") else (float(f"{base * setting.value:.12g}") if base else 0.0) if multiplied else setting.value
+        value = (
+            0.0
+            if concept.startswith("no_")
+            else (float(f"{base * setting.value:.12g}") if base else 0.0)
+            if multiplied
+            else setting.value
+        )
         add(match, name, float(value), setting)
     for key, name, setting in _custom_keys(settings):
         base = lr if name == "lr" else decay
         if base is not None and setting.value != 1:
             add(f"*{key}*", name, float(f"{base * setting.value:.12g}"), setting)
+    _add_caffe_biases(settings, add, lr)
     _merge_biases(groups)
+    changes = "sgd.lr.schedule" in fields
     for index, (match, values) in enumerate(groups):
         setting = next(iter(values.values()))[1]
         build.put(f"groups.{index}.match", match, "implied", "", setting.entry)
         for name, (value, one) in values.items():
-            build.put(f"groups.{index}.{name}", value, "stated" if value == one.value else "implied", "", one.entry)
+            marks = ("constant_group",) if name == "lr" and changes else ()
+            build.put(
+                f"groups.{index}.{name}", value, "stated" if value == one.value else "implied", "", one.entry, *marks
+            )
         build.say("group", match=match)
 
 
+def _add_caffe_biases(settings: Settings, add: Callable[..., None], lr: float | None) -> None:
+    """Add what a Caffe net says of biases, the second parameters of its layers, where all layers say the same."""
+    second = [one for one in settings.entries if len(one.path) > 2 and one.path[-2] == "param#1"]
+    for key, name in (("lr_mult", "lr"), ("decay_mult", "weight_decay")):
+        found = [one for one in second if one.path[-1] == key and is_number(one.value)]
+        if not found or len({one.value for one in found}) > 1 or found[0].value == 1 or (name == "lr" and lr is None):
+            continue
+        if name == "lr" or found[0].value == 0:
+            settings.taken |= {id(one) for one in found}
+            value = float(f"{(lr or 0.0) * found[0].value:.12g}") if name == "lr" else 0.0
+            add("*.bias", name, value, Setting("caffe", found[0].value, found[0]))
+
+
 def _merge_biases(groups: list[tuple[str, dict[str, tuple[Any, Setting]]]]) -> None:
-    """Leave out biases where they are treated as the normalisation layers' parameters are, which a pattern has with them."""
+    """Leave out biases where they are treated as normalisation layers are: one pattern selects both."""
     by_match = dict(groups)
     norms, biases = by_match.get(NORMS), by_match.get("*.bias")
-    if norms is not None and biases is not None and {k: v[0] for k, v in norms.items()} == {k: v[0] for k, v in biases.items()}:
+    if (
+        norms is not None
+        and biases is not None
+        and {k: v[0] for k, v in norms.items()} == {k: v[0] for k, v in biases.items()}
+    ):
         groups[:] = [one for one in groups if one[0] != "*.bias"]
 
 
@@ -284,7 +336,12 @@ def _custom_keys(settings: Settings) -> list[tuple[str, str, Setting]]:
     found: list[tuple[str, str, Setting]] = []
     for entry in settings.entries:
         path = entry.path
-        if len(path) < 3 or "custom_keys" not in path or isinstance(entry.value, bool) or not isinstance(entry.value, int | float):
+        if (
+            len(path) < 3
+            or "custom_keys" not in path
+            or isinstance(entry.value, bool)
+            or not isinstance(entry.value, int | float)
+        ):
             continue
         name = {"lr_mult": "lr", "decay_mult": "weight_decay"}.get(path[-1])
         if name and path.index("custom_keys") < len(path) - 2:

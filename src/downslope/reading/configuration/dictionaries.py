@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import operator
 import warnings
-from bisect import bisect_right
 from itertools import accumulate
 from typing import Any
 
@@ -23,10 +22,10 @@ _BUILDERS = frozenset({"dict", "list", "tuple", "float", "int", "set"})
 
 
 def read_dictionaries(text: str) -> list[Entry]:
-    """Return the entries of a Python text's assignments.
+    r"""Return the entries of a Python text's assignments.
 
     Example:
-        >>> [(one.path, one.value) for one in read_dictionaries("n = 2\\nsgd = dict(lr=0.1 * n, steps=[3, 6])")]
+        >>> [(one.path, one.value) for one in read_dictionaries("n = 2\nsgd = dict(lr=0.1 * n, steps=[3, 6])")]
         [(('n',), 2), (('sgd', 'lr'), 0.2), (('sgd', 'steps'), [3, 6])]
     """
     indented = text.lstrip("\n")[:1] in {" ", "\t"}

@@ -56,7 +56,7 @@ def scalar(word: str) -> Any:
     if number is not None:
         return number
     lower = word.lower()
-    return _WORDS[lower] if lower in _WORDS else None if lower in _NOTHING else word
+    return _WORDS.get(lower, None if lower in _NOTHING else word)
 
 
 def as_number(word: str) -> int | float | None:
@@ -94,7 +94,11 @@ def holds_number(value: Any) -> bool:
     """Whether a value is a number or has one in it."""
     if isinstance(value, list):
         return any(map(holds_number, value))  # pyright: ignore[reportUnknownArgumentType]
-    return is_number(value) or (isinstance(value, str) and any(map(str.isdigit, value)))
+    return is_number(value) or (isinstance(value, str) and _STANDING.search(value[:4000]) is not None)
+
+
+_STANDING = re.compile(r"(?<![\w./$-])[+-]?\.?\d[\d.e+-]*(?![\w/])")
+"""A number that stands as a word; one in a name or a path says nothing."""
 
 
 def squeezed(key: str) -> str:

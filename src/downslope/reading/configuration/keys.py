@@ -8,6 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+
+def _words(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 GENERIC: dict[str, str] = {
     "lr": "lr learningrate baselr initlr initiallr lr0 initiallearningrate lrinit startlr learningrateinit "
     "baselearningrate eta0 maxlr peaklr lrmax initlearningrate startinglearningrate optimlr optimizerlr optlr lrbase "
@@ -52,7 +57,7 @@ GENERIC: dict[str, str] = {
     "lrdecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult "
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
     "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay",
-    "scales": "scales lrs relativelrs",
+    "scales": "scales lrs relativelrs decayrates",
     "values": "values lrvalues learningrates",
     "times": "step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
     "learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters lrstepsepochs lrepochs decayiters lradjustepochs "
@@ -65,7 +70,7 @@ GENERIC: dict[str, str] = {
     "schedulerstepsize lrdecayfreq lrstepinterval lrupdateinterval lrdecaysteps lrdecaystep decaysteps lrdecayiters "
     "stepsperdecay lrschedulerstepsize stepsizelr",
     "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps "
-    "lrscheduler.maxepochs lrschedulertmax",
+    "lrscheduler.maxepochs lrschedulertmax totalnumupdate",
     "power": "power lrpower polypower polylrpower",
     "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen",
     "warmup_epochs": "warmupepochs warmupepoch lrwarmupepochs warmepochs numwarmupepochs warmupnumepochs nwarmupepochs "
@@ -90,7 +95,7 @@ GENERIC: dict[str, str] = {
     "div_factor": "divfactor",
     "final_div_factor": "finaldivfactor",
     "no_bias_and_norm_decay": "nowd nobiasdecay nobiasbnwd nobndecay nobiasbndecay nonormdecay nowdbn nowdbias "
-    "nobnwd biasbnnodecay skipbnbiasdecay noweightdecaybn",
+    "nobnwd biasbnnodecay nodecaybnfilterbias filterbiasandbn skipbnbiasdecay noweightdecaybn",
     "norm_decay": "normweightdecay bnweightdecay weightdecaynorm bn.weightdecay bnwd wdbn",
     "bias_decay": "biasweightdecay weightdecaybias wdbias",
     "norm_decay_mult": "normdecaymult bndecaymult",
@@ -107,37 +112,37 @@ GENERIC: dict[str, str] = {
 NAMING = frozenset(["type", "name", "target", "classpath", "class", "cls", "kind", "classname", "method"])
 """Keys that name what their table is."""
 
-OPTIMIZING = frozenset(
-    "optimizer optim opt optimizers solver optimizerconfig optimizerparams optimizercfg optimizerargs optwrapper "
-    "optimwrapper optimconf optimizerbuilder sgd".split()
+OPTIMIZING = _words(
+    "optimizer optim opt optimizers solver optimizerconfig optimizerparams optimizercfg optimizerargs optimconf"
+    "  optimizerbuilder sgd"
 )
 """Tables about an optimizer."""
 
-SCHEDULING = frozenset(
+SCHEDULING = _words(
     "lrscheduler scheduler lrconfig lrpolicy lrschedule sched paramscheduler schedulers schedule lrschedulers paramschedulers "
     "lrpolicyparams schedulerparams learningrate lr learningratescheduler schedulerconfig lrsched schedulercfg decay "
-    "lrschedulerconfig lrupdater lrschedulerparams learningrateschedule schedulerargs schedulerconf".split()
+    "lrschedulerconfig lrupdater lrschedulerparams learningrateschedule schedulerargs schedulerconf"
 )
 """Tables about a schedule of the learning rate."""
 
-PASSED_OVER = frozenset(
-    "initargs params kwargs args arguments hparams hyperparameters hyperparams hyp cfg config conf parameters optimargs value".split()
+PASSED_OVER = _words(
+    "initargs params kwargs args arguments hparams hyperparameters hyperparams hyp cfg config conf parameters optimargs value"
 )
 """Tables that only hold arguments of the one around them."""
 
-FOREIGN = frozenset(
+FOREIGN = _words(
     "ema teacher discriminator disc critic netd aug augment augmentation augmentations transform transforms pipeline "
     "preprocess preprocessing anchor anchors bn batchnorm norm normalization loss losses criterion dropout val valid validation "
     "test eval evaluation inference infer mixup cutmix swa moco memory checkpoint logger logging log callbacks callback hooks "
     "hook prune pruning quantization distillation distill randaugment autoaugment crop sampler visualizer vis profiler "
-    "early stopping deploy export postprocess nms tracker swag lookahead".split()
+    "early stopping deploy export postprocess nms tracker swag lookahead"
 )
 """Words of keys whose tables are about something else than the training of the model."""
 
-STRUCTURE = frozenset(
+STRUCTURE = _words(
     "model backbone neck head heads encoder decoder network net arch architecture layer layers module modules block blocks data "
     "dataset datasets feature extractor bottleneck fpn rpn roi bbox mask convolutional yolo maxpool "
-    "conv attention transformer embedding tokenizer generator unet resnet vit lstm rnn".split()
+    "conv attention transformer embedding tokenizer generator unet resnet vit lstm rnn"
 )
 """Words of keys whose tables are about a model or data: in them only an optimizer's own table counts, and of data the batch."""
 
@@ -149,7 +154,7 @@ SHORT_FLAGS: dict[str, str] = {
 
 POLICIES = (
     ("plateau", "plateau"), ("onecycle", "onecycle"), ("1cycle", "onecycle"), ("warmrestart", "cyclic"), ("cyclic", "cyclic"),
-    ("sgdr", "cyclic"), ("invsqrt", ""), ("inversesqrt", ""), ("multistep", "multistep"), ("piecewise", "multistep"),
+    ("sgdr", "cyclic"), ("warmupdecay", "linear"), ("invsqrt", ""), ("inversesqrt", ""), ("multistep", "multistep"), ("piecewise", "multistep"),
     ("manualstep", "multistep"), ("steps", "multistep"), ("milestone", "multistep"), ("cos", "cosine"), ("poly", "polynomial"),
     ("exp", "exponential"), ("inv", "inverse"), ("step", "step"), ("linear", "linear"), ("const", "constant"),
     ("fixed", "constant"), ("none", "constant"), ("identity", "constant"), ("warmup", "constant"),
@@ -197,8 +202,42 @@ class System:
 
 SYSTEMS: tuple[System, ...] = (
     System(
+        "slowfast",
+        (
+            "solver.baselr solver.maxepoch",
+            "optim.baselr optim.maxepoch",
+            "solver.lrpolicy solver.baselr",
+            "optim.lrpolicy optim.baselr",
+        ),
+        {
+            "times": "solver.steps optim.steps",
+            "gamma": "optim.lrmult",
+            "scales": "solver.lrs",
+            "final": "optim.minlr",
+            "batch": "train.batchsize",
+        },
+        unit="epoch",
+        defaults={"nesterov": True},
+        restart=False,
+    ),
+    System(
+        "detectron2",
+        ("solver.baselr",),
+        {"times": "solver.steps", "warmup_steps": "solver.warmupiters", "batch": "solver.imsperbatch"},
+        unit="step",
+        defaults={"gamma": 0.1, "momentum": 0.9, "optimizer": "sgd"},
+        restart=False,
+    ),
+    System(
         "caffe",
-        ("lrpolicy baselr", "solvermode baselr", "baselr maxiter snapshot", "baselr stepsize", "testiter baselr", "baselr iterssize"),
+        (
+            "lrpolicy baselr",
+            "solvermode baselr",
+            "baselr maxiter snapshot",
+            "baselr stepsize",
+            "testiter baselr",
+            "baselr iterssize",
+        ),
         {"optimizer": "type", "milestones": "stepvalue", "every": "stepsize"},
         unit="step",
         restart=False,
@@ -223,26 +262,18 @@ SYSTEMS: tuple[System, ...] = (
         framework="darknet",
     ),
     System(
-        "slowfast",
-        ("solver.baselr solver.maxepoch", "optim.baselr optim.maxepoch", "solver.lrpolicy solver.baselr", "optim.lrpolicy optim.baselr"),
-        {"times": "solver.steps optim.steps", "gamma": "optim.lrmult", "scales": "solver.lrs", "final": "optim.minlr",
-         "batch": "train.batchsize"},
-        unit="epoch",
-        defaults={"nesterov": True},
-        restart=False,
-    ),
-    System(
-        "detectron2",
-        ("solver.baselr",),
-        {"times": "solver.steps", "warmup_steps": "solver.warmupiters", "batch": "solver.imsperbatch"},
-        unit="step",
-        defaults={"gamma": 0.1, "momentum": 0.9, "optimizer": "sgd"},
-        restart=False,
-    ),
-    System(
         "openmmlab",
-        ("lrconfig.policy", "optimwrapper.optimizer.type", "optimwrapper.optimizer.lr", "paramscheduler.type", "optimizer.paramwisecfg",
-         "optimizer.type lrconfig.step", "traincfg.maxepochs", "runner.maxepochs optimizer.type", "paramwisecfg"),
+        (
+            "lrconfig.policy",
+            "optimwrapper.optimizer.type",
+            "optimwrapper.optimizer.lr",
+            "paramscheduler.type",
+            "optimizer.paramwisecfg",
+            "optimizer.type lrconfig.step",
+            "traincfg.maxepochs",
+            "runner.maxepochs optimizer.type",
+            "paramwisecfg",
+        ),
         {
             "warmup_factor": "lrconfig.warmupratio",
             "warmup_steps": "lrconfig.warmupiters",
@@ -284,7 +315,12 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(
         "paddleseg",
-        ("iters lrscheduler.type", "iters lrscheduler.learningrate", "lrscheduler.learningrate optimizer.type", "lrscheduler.endlr"),
+        (
+            "iters lrscheduler.type",
+            "iters lrscheduler.learningrate",
+            "lrscheduler.learningrate optimizer.type",
+            "lrscheduler.endlr",
+        ),
         {"steps": "iters", "duration": "decaysteps"},
         unit="step",
         per_device=True,
@@ -299,9 +335,10 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(
         "fairseq",
-        ("$fairseq-train", "$fairseq-hydra-train", "maxupdate lr", "lrshrink lr", "optimization.lr", "fixedlrscheduler", "warmupupdates"),
+        ("$fairseq-train", "$fairseq-hydra-train", "maxupdate lr", "lrshrink lr", "optimization.lr", "warmupupdates"),
         {"": "minlr minlossscale", "times": "", "clip": "clipnorm"},
         unit="epoch",
+        defaults={"power": 1.0},
     ),
     System(
         "gluoncv",
@@ -317,12 +354,20 @@ SYSTEMS: tuple[System, ...] = (
         unit="epoch",
         defaults={"gamma": 0.1},
         per_device=True,
+        framework="mxnet",
     ),
     System(
         "torchvision",
-        ("lrstepsize lrgamma", "lrwarmupepochs", "lrwarmupdecay", "normweightdecay", "lrwarmupmethod", "lrstepsize epochs lr"),
+        (
+            "lrstepsize lrgamma",
+            "lrwarmupepochs",
+            "lrwarmupdecay",
+            "normweightdecay",
+            "lrwarmupmethod",
+            "lrstepsize epochs lr",
+        ),
         unit="epoch",
-        defaults={"gamma": 0.1},
+        defaults={"gamma": 0.1, "momentum": 0.9},
         per_device=True,
     ),
     System(
@@ -342,10 +387,16 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(
         "tensorflow",
-        ("trainconfig.batchsize", "momentumoptimizer.momentumoptimizervalue", "manualsteplearningrate.initiallearningrate",
-         "cosinedecaylearningrate.learningratebase", "trainconfig.numsteps"),
+        (
+            "trainconfig.batchsize",
+            "momentumoptimizer.momentumoptimizervalue",
+            "manualsteplearningrate.initiallearningrate",
+            "cosinedecaylearningrate.learningratebase",
+            "trainconfig.numsteps",
+        ),
         {
             "lr": "constantlearningrate.learningrate initiallearningrate learningratebase",
+            "": "secondstagebatchsize firststageminibatchsize schedule.learningrate schedule.step",
             "momentum": "momentumoptimizervalue",
             "every": "exponentialdecaylearningrate.decaysteps",
             "gamma": "exponentialdecaylearningrate.decayfactor",
@@ -353,7 +404,6 @@ SYSTEMS: tuple[System, ...] = (
             "steps": "trainconfig.numsteps",
             "rho": "rmspropoptimizer.decay",
             "eps": "rmspropoptimizer.epsilon",
-            "": "secondstagebatchsize firststageminibatchsize",
         },
         unit="step",
         framework="tensorflow",
@@ -362,13 +412,12 @@ SYSTEMS: tuple[System, ...] = (
         "openseq2seq",
         ("lrpolicyparams.learningrate", "optimizerparams.momentum"),
         {"device_batch": "batchsizepergpu", "duration": "lrpolicyparams.decaysteps"},
-        unit="step",
         per_device=True,
     ),
     System(
         "classyvision",
         ("paramschedulers.lr.name", "paramschedulers.lr.values", "optimizer.paramschedulers.lr"),
-        {"lr": "lr.startvalue lr.value", "final": "lr.endvalue"},
+        {"lr": "lr.startvalue lr.value schedulers.startvalue", "final": "lr.endvalue schedulers.endvalue"},
         unit="epoch",
     ),
     System(

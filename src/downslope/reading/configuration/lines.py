@@ -9,16 +9,17 @@ from downslope.reading.configuration.literals import bracket_end, read_literals
 
 _SECTION = re.compile(r"[ \t]*\[\[?[ \t]*([^\[\]\n]{1,200}?)[ \t]*\]\]?[ \t]*(?:[#;][^\n]*)?$", re.MULTILINE)
 _LINE = re.compile(
-    r"(?P<indent>[ \t]*)(?P<item>(?:-[ \t]+)*)(?P<key>[\"']?[A-Za-z_][\w. /\-]{0,80}?[\"']?)[ \t]*(?P<sign>:=?|=)(?!=)[ \t]*"
+    r"(?P<indent>[ \t]*)(?P<item>(?:-[ \t]+)*)(?P<key>[\"']?[A-Za-z_][\w. /\-]{0,80}?[\"']?)[ \t]*"
+    r"(?P<sign>:=?|=)(?!=)[ \t]*"
 )
 _COMMENT = re.compile(r"\s+[#;]|\s//")
 
 
 def read_lines(text: str) -> list[Entry]:
-    """Return the entries of `key = value` and `key: value` lines, under their sections or deeper indentation.
+    r"""Return the entries of `key = value` and `key: value` lines, under their sections or deeper indentation.
 
     Example:
-        >>> [(one.path, one.value) for one in read_lines("[net]\\nsteps=400,450\\nscales = .1,.1 # so")]
+        >>> [(one.path, one.value) for one in read_lines("[net]\nsteps=400,450\nscales = .1,.1 # so")]
         [(('net', 'steps'), [400, 450]), (('net', 'scales'), [0.1, 0.1])]
     """
     entries: list[Entry] = []

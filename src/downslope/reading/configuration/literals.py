@@ -126,7 +126,7 @@ class _Reader:
         """End a value that a comma, a bracket or the end of the text ends."""
         here = self.open[-1]
         if self.word is not None:
-            value, start, end, _ = self.word
+            value, _, end, _ = self.word
             if here.key is not None:
                 if len(here.path) < DEEPEST:
                     self.entries.append(Entry((*here.path, here.key[0]), value, here.key[1], end))

@@ -18,7 +18,7 @@ def read_prototxt(text: str) -> list[Entry]:
 
     Example:
         >>> [(one.path, one.value) for one in read_prototxt("a { stepvalue: 4 stepvalue: 6 } b: 1 # so")]
-        [(('a', 'stepvalue'), [4, 6]), (('b',), 1)]
+        [(('a',), None), (('a', 'stepvalue'), [4, 6]), (('b',), 1)]
     """
     entries: dict[tuple[str, ...], Entry] = {}
     path: list[str] = []
@@ -40,6 +40,10 @@ def read_prototxt(text: str) -> list[Entry]:
         listing = token == "[" or (listing and token != "]")
         if token in "{<":
             name = key[0] if key else "?"
+            if key is not None:  # a block may be named for what it is: `cosine_decay_learning_rate {`
+                entries.setdefault(
+                    (*path[:DEEPEST], name), Entry((*path[:DEEPEST], name), None, key[1], key[1] + len(name))
+                )
             count = seen[-1].get(name, 0)
             seen[-1][name] = count + 1
             path.append(name if not count else f"{name}#{count}")
@@ -54,7 +58,7 @@ def read_prototxt(text: str) -> list[Entry]:
 
 def _put(entries: dict[tuple[str, ...], Entry], path: tuple[str, ...], value: Any, start: int, end: int) -> None:
     known = entries.get(path)
-    if known is None:
+    if known is None or known.value is None:
         entries[path] = Entry(path, value, start, end)
         return
     values = known.value if isinstance(known.value, list) else [known.value]

@@ -1,8 +1,8 @@
-"""What a configuration's settings make of the learning rate: a constant, or one schedule, after a warmup if there is one."""
+"""Settings as the learning rate: a constant, or one schedule, after a warmup if there is one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -43,10 +43,14 @@ def put_rate(build: Build) -> float | None:
     """Put the fields of the learning rate, and return its initial or peak value."""
     settings = build.settings
     lr = _lr(build)
-    listed = list(dict.fromkeys(one.scheduler for found in settings.by_concept.values() for one in found if one.scheduler))
+    listed = list(
+        dict.fromkeys(one.scheduler for found in settings.by_concept.values() for one in found if one.scheduler)
+    )
     main, warmup = settings, None
     if listed:
         main, warmup = _of_list(build, listed, lr)
+        own = main.first("lr")
+        lr = (float(own.value), own) if own is not None and is_number(own.value) else lr
     if warmup is None and not listed:
         warmup = _warmup(build, main, lr)
     root = "sgd.lr.then" if warmup is not None else "sgd.lr"
@@ -54,7 +58,7 @@ def put_rate(build: Build) -> float | None:
     if warmup is not None:
         _put_warmup(build, warmup, lr, chosen)
     elif not chosen and lr is not None:
-        build.state("sgd.lr", lr[1], lr[0])
+        build.state("sgd.lr", lr[1], lr[0], *_shape(build))
     return lr[0] if lr is not None else None
 
 
@@ -83,6 +87,10 @@ def _lr(build: Build) -> tuple[float, Setting] | None:
     return float(setting.value), setting
 
 
+def _shape(build: Build) -> tuple[str, ...]:
+    return ("shape",) if any(name == "no_word" for name, _ in build.found.remarks) else ()
+
+
 def kind_of(policy: str) -> str | None:
     """Return which schedule a policy's name means; "" for none of ours, None for no policy at all.
 
@@ -107,7 +115,7 @@ def _of_list(build: Build, listed: list[tuple[str, ...]], lr: Any) -> tuple[Sett
         name = squeezed(policy.value) if policy is not None else ""
         end_factor = own.by_concept.get("final_fraction")
         rises = "warmup" in name or (own.by_concept.get("warmup_factor") and not end_factor) or _rises(build, path)
-        if rises and warmup is None and not mains:
+        if rises and warmup is None and (not mains or "warmup" in name):
             warmup = _listed_warmup(build, path, own, lr)
         elif kind_of(name) != "constant":
             mains.append(own)
@@ -119,7 +127,9 @@ def _of_list(build: Build, listed: list[tuple[str, ...]], lr: Any) -> tuple[Sett
         return Settings(build.settings.system, build.settings.entries, {}, build.settings.taken), warmup
     main = mains[0]
     for concept in ("final", "power", "gamma"):
-        if concept not in main.by_concept and (kept := [s for s in build.settings.by_concept.get(concept, ()) if not s.scheduler]):
+        if concept not in main.by_concept and (
+            kept := [s for s in build.settings.by_concept.get(concept, ()) if not s.scheduler]
+        ):
             main.by_concept[concept] = kept
     return main, warmup
 
@@ -139,7 +149,7 @@ def _inner(build: Build, path: tuple[str, ...], *names: str) -> Entry | None:
     return None
 
 
-def _by_epoch(build: Build, path: tuple[str, ...], own: Settings) -> str:
+def _by_epoch(build: Build, own: Settings) -> str:
     by_epoch = own.first("by_epoch")
     if by_epoch is not None:
         return "epoch" if by_epoch.value else "step"
@@ -147,19 +157,38 @@ def _by_epoch(build: Build, path: tuple[str, ...], own: Settings) -> str:
 
 
 def _listed_warmup(build: Build, path: tuple[str, ...], own: Settings, lr: Any) -> Warmup | None:
-    end = _inner(build, path, "end", "totaliters", "steps", "epochs", "warmupiters", "warmupsteps", "warmupepochs", "duration")
+    end = _inner(
+        build, path, "end", "totaliters", "steps", "epochs", "warmupiters", "warmupsteps", "warmupepochs", "duration"
+    )
+    start = _inner(build, path, "startvalue")
     if end is None:
-        return None
+        return _by_length(build, path, start)
     begin = _inner(build, path, "begin")
     duration = end.value - (begin.value if begin is not None and squeezed(end.path[-1]) == "end" else 0)
-    unit = _by_epoch(build, path, own) or ("step" if "step" in end.path[-1] or "iter" in end.path[-1] else "epoch")
+    unit = _by_epoch(build, own) or ("step" if "step" in end.path[-1] or "iter" in end.path[-1] else "epoch")
     setting = Setting("warmup", duration, end)
     factor = own.first("warmup_factor")
-    start = _inner(build, path, "startvalue")
     if start is not None:
-        return Warmup(duration, unit, setting, start=float(start.value), start_setting=Setting("warmup_start", start.value, start))
+        return Warmup(duration, unit, setting, start=float(start.value), start_setting=_start(start))
     begun = float(f"{lr[0] * factor.value:.12g}") if lr is not None and factor is not None else None
     return Warmup(duration, unit, setting, start=begun, start_setting=factor, begin_anew=False)
+
+
+def _start(entry: Entry) -> Setting:
+    return Setting("warmup_start", float(entry.value), entry)
+
+
+def _by_length(build: Build, path: tuple[str, ...], start: Entry | None) -> Warmup | None:
+    """Return a warmup that lasts its part of the whole, as `lengths: [0.1, 0.9]` beside the list says."""
+    beside = [
+        one for one in build.settings.entries if one.path[:-1] == path[:-2] and squeezed(one.path[-1]) == "lengths"
+    ]
+    total = _total(build)
+    if not beside or total is None or start is None or not isinstance(beside[0].value, list):
+        return None
+    build.settings.taken.add(id(beside[0]))
+    duration = _whole(round(beside[0].value[0] * total[0], 9))
+    return Warmup(duration, total[1], Setting("lengths", None, beside[0]), True, float(start.value), _start(start))
 
 
 # A warmup that keys tell
@@ -180,7 +209,10 @@ def _warmup(build: Build, settings: Settings, lr: Any) -> Warmup | None:
         duration = _whole(round(fraction.value * total[0], 9)) if known and total else None
         unit, setting, worked_out = (total[1] if total else ""), fraction, True
     elif setting is not None:
-        duration, unit = _whole(setting.value), {"warmup_epochs": "epoch", "warmup_steps": "step"}.get(setting.concept, "")
+        duration, unit = (
+            _whole(setting.value),
+            {"warmup_epochs": "epoch", "warmup_steps": "step"}.get(setting.concept, ""),
+        )
         by_epoch = settings.first("warmup_by_epoch")
         unit = "epoch" if by_epoch is not None and by_epoch.value else unit
         if not unit and setting.value < 1 and total is not None:
@@ -219,7 +251,11 @@ def _put_warmup(build: Build, warmup: Warmup, lr: Any, chosen: str) -> None:
     elif warmup.unit:
         build.imply("sgd.lr.unit", warmup.unit, None, _PER_EPOCH if warmup.unit == "epoch" else _PER_STEP)
     elif warmup.duration is not None:
-        unit = total[1] if total is not None and warmup.duration < total[0] else ("epoch" if warmup.duration < 100 else "step")
+        unit = (
+            total[1]
+            if total is not None and warmup.duration < total[0]
+            else ("epoch" if warmup.duration < 100 else "step")
+        )
         build.assume("sgd.lr.unit", unit, "the unit of the training's length" if total else "not stated", "unit")
     if warmup.start is not None and warmup.start_setting is not None:
         provenance = "stated" if warmup.start_setting.value == warmup.start else "implied"
@@ -227,9 +263,11 @@ def _put_warmup(build: Build, warmup: Warmup, lr: Any, chosen: str) -> None:
     elif "warmup_start" in system.defaults:
         build.imply("sgd.lr.start", system.defaults["warmup_start"], None, f"the default of {system.name}")
     if not chosen and lr is not None:
-        build.state("sgd.lr.then", lr[1], lr[0])
+        build.state("sgd.lr.then", lr[1], lr[0], *_shape(build))
     elif chosen in {"multistep", "exponential", "sequence"} or (chosen and not warmup.begin_anew):
-        build.imply("sgd.lr.restart", False, None, "epochs are counted from the start of training, as in Goyal et al. 2017")
+        build.imply(
+            "sgd.lr.restart", False, None, "epochs are counted from the start of training, as in Goyal et al. 2017"
+        )
 
 
 # The schedule
@@ -252,12 +290,18 @@ def _put_schedule(build: Build, main: Settings, root: str, lr: Any, warmup: Warm
     times = main.first("milestones", "times")
     if main.by_concept.get("values") and (kind in {None, "multistep", "step"}):
         return _put_levels(build, main, root, times, policy)
-    if kind == "" or (kind == "cyclic"):
-        build.say("restarts" if kind == "cyclic" else "no_word", **({} if kind == "cyclic" else {"words": build.words(policy.entry)}))  # type: ignore[union-attr]
-        kind = "cosine" if kind == "cyclic" else None
-        if kind is None:
-            return ""
-    if policy is not None and kind == "linear" and "warmup" in squeezed(policy.value) and "decay" not in squeezed(policy.value):
+    if policy is not None and not kind and kind is not None:
+        build.say("no_word", words=build.words(policy.entry))
+        return ""
+    if kind == "cyclic":
+        build.say("restarts")
+        kind = "cosine"
+    if (
+        policy is not None
+        and kind == "linear"
+        and "warmup" in squeezed(policy.value)
+        and "decay" not in squeezed(policy.value)
+    ):
         kind = None if system.name != "transformers" else "linear"
     if policy is None and system.name == "yolo":
         return _put_yolo(build, main, root, lr, warmup)
@@ -307,7 +351,11 @@ def _unit(build: Build, root: str, setting: Setting | None, main: Settings) -> s
         unit, why = ("epoch" if by_epoch.value else "step"), build.words(by_epoch.entry)
     elif build.settings.system.unit:
         unit, why = build.settings.system.unit, ""
-        if build.settings.system.name in {"openmmlab", "lightning"} and lengths == {"train.steps"} and not build.settings.first("by_epoch"):
+        if (
+            build.settings.system.name in {"openmmlab", "lightning"}
+            and lengths == {"train.steps"}
+            and not build.settings.first("by_epoch")
+        ):
             largest = max(_times(setting), default=0)
             unit = "step" if total is not None and largest >= 1000 else unit
     elif total is not None and len(lengths) == 1:
@@ -331,6 +379,8 @@ def _times(setting: Setting | None) -> list[float]:
 def _put_multistep(build: Build, main: Settings, root: str, times: Setting, policy: Setting | None, lr: Any) -> str:
     milestones = _times(times)
     scales = main.first("scales")
+    if scales is not None and scales.entry.path[-1] == "decay_rates" and len(scales.value) == len(milestones):
+        scales = replace(scales, value=[1, *scales.value])  # each relative to the first rate
     if milestones and milestones[0] == 0:  # where each stage begins, the first too
         milestones = milestones[1:]
     total = _total(build)
@@ -369,7 +419,14 @@ def _put_multistep(build: Build, main: Settings, root: str, times: Setting, poli
 
 
 def _put_scaled(
-    build: Build, main: Settings, root: str, times: Setting, milestones: list[float], scales: Setting, policy: Setting | None, lr: Any
+    build: Build,
+    main: Settings,
+    root: str,
+    times: Setting,
+    milestones: list[float],
+    scales: Setting,
+    policy: Setting | None,
+    lr: Any,
 ) -> str:
     """Put steps by factors that differ: Darknet's factors in a row, or rates relative to the first."""
     if lr is None:
@@ -422,7 +479,8 @@ def _put_levels(build: Build, main: Settings, root: str, times: Setting | None, 
 
 
 def _put_sequence(
-    build: Build, main: Settings, root: str, levels: list[float], boundaries: list[float], times: Setting | None, source: Setting, *,
+    build: Build, main: Settings, root: str, levels: list[float], boundaries: list[float],
+    times: Setting | None, source: Setting, *,
     worked_out: bool,
 ) -> None:  # fmt: skip
     build.put(f"{root}.schedule", "sequence", "stated", "", source.entry)
@@ -438,7 +496,7 @@ def _put_stairs(
     gamma = main.first("gamma")
     default = build.settings.system.defaults.get("gamma")
     if every is None and kind != "exponential":
-        if kind == "step" or kind == "multistep":
+        if kind in {"step", "multistep"}:
             build.say("no_milestones")
         if gamma is not None:
             build.settings.taken.discard(id(gamma.entry))
@@ -460,8 +518,8 @@ def _put_stairs(
         unit = _unit(build, root, None, main)
     if staircase is not None:
         build.state(f"{root}.staircase", staircase)
-    elif kind != "exponential" or every is not None or unit == "epoch":
-        build.imply(f"{root}.staircase", kind != "exponential" or every is None, None, "it drops at once")
+    elif kind != "exponential" or (every is None and unit == "epoch") or main.system.name == "tensorflow":
+        build.imply(f"{root}.staircase", True, None, "it drops at once")
     return "exponential"
 
 
@@ -496,6 +554,10 @@ def _put_duration(build: Build, main: Settings, root: str, kind: str, warmup: Wa
         stated = main.first("every")
     scheduler = next((one.scheduler for found in main.by_concept.values() for one in found if one.scheduler), ())
     end = _inner(build, scheduler, "end") if scheduler else None
+    if stated is not None and warmup is not None and warmup.duration and main.system.name in {"tensorflow", "fairseq"}:
+        build.imply(f"{root}.duration", _whole(stated.value - warmup.duration), stated)  # it counts the warmup too
+        _unit(build, root, stated, main)
+        return
     if stated is not None:
         build.state(f"{root}.duration", stated, _whole(stated.value))
         _unit(build, root, stated, main)
@@ -561,7 +623,10 @@ def _put_plateau(build: Build, main: Settings, policy: Setting | None) -> None:
         build.say("patience", patience=10)
     if least is not None and is_number(least.value):
         build.state("train.plateau.min_lr", least, float(least.value))
-    mode = next((one for one in build.settings.entries if squeezed(one.path[-1]) == "mode" and one.value in {"min", "max"}), None)
+    mode = next(
+        (one for one in build.settings.entries if squeezed(one.path[-1]) == "mode" and one.value in {"min", "max"}),
+        None,
+    )
     if mode is not None and mode.value == "max":
         build.imply("train.plateau.metric", "accuracy", Setting("mode", "max", mode))
 
@@ -569,7 +634,9 @@ def _put_plateau(build: Build, main: Settings, policy: Setting | None) -> None:
 def _put_yolo(build: Build, main: Settings, root: str, lr: Any, warmup: Warmup | None) -> str:
     """Put YOLO's schedule, down to lr0 * lrf: a line unless `cos_lr` asks for a cosine."""
     fraction = main.first("final_fraction")
-    cosine = next((one for one in build.settings.entries if squeezed(one.path[-1]) == "coslr" and one.value is True), None)
+    cosine = next(
+        (one for one in build.settings.entries if squeezed(one.path[-1]) == "coslr" and one.value is True), None
+    )
     if lr is None or fraction is None:
         return ""
     if cosine is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from downslope.reading.configuration.entries import Entry, as_number, is_number, squeezed, words_of
+from downslope.reading.configuration.entries import Entry, as_number, is_number, listed, squeezed, words_of
 from downslope.reading.configuration.keys import (
     ANY,
     FOREIGN,
@@ -76,9 +76,9 @@ class Settings:
 
     def rivals(self, setting: Setting) -> list[Setting]:
         """Return the other settings of its concept that have another value."""
-        others = [one for one in self.by_concept[setting.concept] if one.value != setting.value]
-        self.taken |= {id(one.entry) for one in self.by_concept[setting.concept]}
-        return others
+        same = [one for one in self.by_concept.get(setting.concept, ()) if one.scheduler == setting.scheduler]
+        self.taken |= {id(one.entry) for one in same}
+        return [one for one in same if one.value != setting.value]
 
     def sub(self, scheduler: tuple[str, ...]) -> Settings:
         """Return the settings of one schedule of a list."""
@@ -111,13 +111,13 @@ def _count(value: Any) -> bool:
 
 
 _FITS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(["lr", "scaled_lr", "warmup_start", "final"], lambda value: _within(0, 1e4)(value) or _numbers(value)),
+    **dict.fromkeys(["lr", "scaled_lr", "warmup_start", "final"], lambda v: _within(0, 1e4)(v) or _numbers(v)),
     **dict.fromkeys(["head_lr", "backbone_lr"], _within(0, 1e4)),
     **dict.fromkeys(["momentum", "beta1", "beta2", "rho"], _within(0, 1)),
     **dict.fromkeys(["weight_decay", "norm_decay", "bias_decay", "strength"], _within(0, 1)),
     **dict.fromkeys(["batch", "device_batch", "devices", "accumulate", "lr_batch"], _count),
-    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration", "every", "clip_value", "div_factor", "power"], _positive),
-    **dict.fromkeys(["final_div_factor", "patience", "clip"], _positive),
+    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration", "every", "power", "patience"], _positive),
+    **dict.fromkeys(["div_factor", "final_div_factor", "clip", "clip_value"], _positive),
     **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
     **dict.fromkeys(["nesterov", "by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
     **dict.fromkeys(["optimizer", "policy", "warmup_method"], _name),
@@ -125,14 +125,15 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "milestones": lambda value: _numbers(value) or _positive(value),
     "gamma": lambda value: is_number(value) and 1e-6 < value < 1,
     "ema": _within(0.5, 1),
-    "eps": _within(0, 1),
+    "eps": _within(0, 1.0000001),
     "betas": lambda value: _numbers(value) and len(value) == 2 and max(value) < 1,
     "dampening": _within(0, 1.0000001),
     "warmup": lambda value: is_number(value) and 0 < value < 1e12,
     "fraction": _within(0, 1),
     **dict.fromkeys(["final_fraction", "warmup_factor", "warmup_ratio", "pct_start"], _within(0, 1.0000001)),
     "no_bias_and_norm_decay": lambda value: value is True or value == 1,
-    **dict.fromkeys(["norm_decay_mult", "bias_decay_mult", "bias_lr_mult", "backbone_lr_mult", "head_lr_mult"], _within(0, 1e4)),
+    **dict.fromkeys(["norm_decay_mult", "bias_decay_mult"], _within(0, 1e4)),
+    **dict.fromkeys(["bias_lr_mult", "backbone_lr_mult", "head_lr_mult"], _within(0, 1e4)),
 }  # fmt: skip
 """Concept -> whether a value can be one of it."""
 
@@ -190,10 +191,35 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
         if setting is not None:
             settings.by_concept.setdefault(setting.concept, []).append(setting)
             counted.add(entry.path)
+    if system.name == "tensorflow":
+        _add_tensorflow(settings)
     for found in settings.by_concept.values():
         _last_wins(found)
         found.sort(key=lambda one: one.rank)
     return settings
+
+
+def _add_tensorflow(settings: Settings) -> None:
+    """Add what the names of blocks say, and what `schedule { step: 4 learning_rate: 0.1 }` and its like say as lists."""
+    levels: dict[str, list[Entry]] = {"step": [], "learning_rate": []}
+    for entry in settings.entries:
+        if entry.value is None and entry.path[-1].endswith("_learning_rate"):
+            settings.by_concept.setdefault("policy", []).append(Setting("policy", entry.path[-1], entry))
+        if (
+            len(entry.path) > 2
+            and entry.path[-2].startswith("schedule")
+            and entry.path[-1] in levels
+            and is_number(entry.value)
+        ):
+            levels[entry.path[-1]].append(entry)
+    first = settings.by_concept.get("lr", [])
+    if levels["step"] and len(levels["step"]) == len(levels["learning_rate"]) and first and is_number(first[0].value):
+        start, end = first[0].entry.start, max(one.end for found in levels.values() for one in found)
+        rates = [first[0].value, *(one.value for one in levels["learning_rate"])]
+        for concept, value in (("values", rates), ("times", [one.value for one in levels["step"]])):
+            joined = Entry((concept,), value, start, end)
+            settings.by_concept.setdefault(concept, []).append(Setting(concept, value, joined))
+            settings.taken |= {id(one) for found in levels.values() for one in found}
 
 
 def _last_wins(found: list[Setting]) -> None:
@@ -207,18 +233,25 @@ def _lists_of_schedules(entries: list[Entry]) -> set[tuple[str, ...]]:
     counts: dict[tuple[str, ...], set[str]] = {}
     for entry in entries:
         for place, key in enumerate(entry.path):
-            if key.startswith("#") and place and squeezed(entry.path[place - 1]) in SCHEDULING:
+            if key.startswith("#") and place and _schedules(squeezed(entry.path[place - 1])):
                 counts.setdefault(entry.path[:place], set()).add(key)
     return set(counts)
 
 
 def _setting(
-    entry: Entry, keys: tuple[str, ...], index: dict[str, list[tuple[tuple[str, ...], str, bool]]], listed: set[tuple[str, ...]]
+    entry: Entry,
+    keys: tuple[str, ...],
+    index: dict[str, list[tuple[tuple[str, ...], str, bool]]],
+    listed: set[tuple[str, ...]],
 ) -> Setting | None:
     value = _coerced(entry.value)
     written = entry.path[-1]
     scheduler = next(
-        (entry.path[: place + 1] for place, key in enumerate(entry.path) if key.startswith("#") and entry.path[:place] in listed),
+        (
+            entry.path[: place + 1]
+            for place, key in enumerate(entry.path)
+            if key.startswith("#") and entry.path[:place] in listed
+        ),
         (),
     )
     if written in SHORT_FLAGS:
@@ -239,7 +272,7 @@ def _setting(
             return Setting(concept, value, entry, _unit_of(entry.path[-1]), near, scheduler)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
         parent = keys[-2]
-        concept = "optimizer" if parent in OPTIMIZING else "policy" if parent in SCHEDULING else ""
+        concept = "optimizer" if _optimizes(parent) else "policy" if _schedules(parent) else ""
         if parent == "solver" and squeezed(value) not in OPTIMIZERS:
             concept = ""
         near = rank(concept)
@@ -249,13 +282,17 @@ def _setting(
 
 
 def _coerced(value: Any) -> Any:
-    """Return quoted numbers as numbers, and a list of one number, as fairseq writes a learning rate, as a list still."""
+    """Return quoted numbers as numbers, and quoted lists as lists."""
     if isinstance(value, str):
-        number = as_number(value.strip())
-        return value if number is None else number
+        found = listed(value) if value[:1].strip() in _LISTS else as_number(value.strip())
+        return value if found is None else found
     if isinstance(value, list):
         return [_coerced(one) for one in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return value
+
+
+_LISTS = frozenset("([0123456789.")
+"""What a list of numbers that is quoted, or unquoted in a language without such lists, begins with."""
 
 
 def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], int | None]:
@@ -263,17 +300,34 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
     words = words_of(ancestors)
     inner = keys[:-1]
     last_structure = max((place for place, key in enumerate(inner) if _structural(key, ancestors)), default=-1)
-    optimizing = any(key in OPTIMIZING or key in SCHEDULING for key in inner[last_structure + 1 :])
+    optimizing = any(_optimizes(key) or _schedules(key) for key in inner[last_structure + 1 :])
 
     def rank(concept: str) -> int | None:
         if words & FOREIGN:
             return None
         if last_structure >= 0 and not optimizing:
-            of_data = words & {"data", "dataset", "datasets", "dataloader", "dataloaders", "loader", "reader", "datamodule"}
+            of_data = words & {
+                "data",
+                "dataset",
+                "datasets",
+                "dataloader",
+                "dataloaders",
+                "loader",
+                "reader",
+                "datamodule",
+            }
             return 2 if concept in {"batch", "device_batch"} and of_data else None
         return 0 if optimizing else 1
 
     return rank
+
+
+def _optimizes(key: str) -> bool:
+    return key in OPTIMIZING or (key.startswith("optim") and not key.endswith("wrapper"))
+
+
+def _schedules(key: str) -> bool:
+    return key in SCHEDULING or key.startswith(("scheduler", "lrscheduler", "lrsched"))
 
 
 def _structural(key: str, ancestors: tuple[str, ...]) -> bool:

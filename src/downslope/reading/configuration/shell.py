@@ -1,4 +1,4 @@
-"""Command lines and shell scripts: words with their places, variables resolved, and the flags that programs are given."""
+"""Command lines and shell scripts: words with places, variables resolved, and the flags that programs are given."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _ASSIGNS = re.compile(r"(?P<name>[A-Za-z_]\w*)\+?=(?P<value>.*)", re.DOTALL)
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z](?:[\w.\-]|\[\w*\])*|/[A-Za-z]\w+(?==|$))(?:=(?P<value>.*))?", re.DOTALL)
 _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[A-Za-z_][\w.@/\-]*)=(?P<value>.+)", re.DOTALL)
 _DOTTED = re.compile(r"[A-Z][A-Z0-9_]*(?:\.[A-Za-z0-9_]+)+")
-_OPENERS = frozenset(["do", "then", "else", "export", "local", "declare", "readonly", "env", "set", "time", "$", ">", "%", "!", "elif"])  # fmt: skip
+_OPENERS = frozenset(
+    ["do", "then", "else", "elif", "export", "local", "declare", "readonly", "env", "set", "time", "$", ">", "%", "!"]
+)
 
 
 @dataclass
@@ -57,10 +59,10 @@ class _Word:
 
 
 def read_commands(text: str) -> list[Command]:
-    """Return the commands of a text that are given anything; variables that none of them uses come as one more.
+    r"""Return the commands of a text that are given anything; variables that none of them uses come as one more.
 
     Example:
-        >>> [one.path + (one.value,) for one in read_commands("LR=0.1\\nrun --lr ${LR} --wd=5e-4 -b 64")[0].entries]
+        >>> [one.path + (one.value,) for one in read_commands("LR=0.1\nrun --lr ${LR} --wd=5e-4 -b 64")[0].entries]
         [('--lr', 0.1), ('--wd', 0.0005), ('-b', 64)]
     """
     variables: dict[str, _Value] = {}

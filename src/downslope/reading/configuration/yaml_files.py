@@ -1,8 +1,9 @@
-"""YAML by PyYAML's composer, which says where everything stands; tags and templates are left alone, nothing is built."""
+"""YAML by PyYAML's composer, which says where everything stands; tags and templates are left alone."""
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from downslope.reading.configuration.entries import DEEPEST, MOST, Entry, scalar
@@ -14,18 +15,18 @@ _DOCUMENT = re.compile(r"^(?:---|\.\.\.)(?=\s|$)", re.MULTILINE)
 
 
 def read_yaml(text: str) -> list[Entry]:
-    """Return the entries of all documents of a text; one that is no YAML is read by its lines.
+    r"""Return the entries of all documents of a text; one that is no YAML is read by its lines.
 
     An alias gives what it stands for at its own place, once: what aliases of aliases multiply to is never built.
 
     Example:
-        >>> [(one.path, one.value) for one in read_yaml("sgd: &a {lr: 1e-3}\\nx: [1, 2]\\ny: *a")]
+        >>> [(one.path, one.value) for one in read_yaml("sgd: &a {lr: 1e-3}\nx: [1, 2]\ny: *a")]
         [(('sgd', 'lr'), 0.001), (('x',), [1, 2]), (('y', 'lr'), 0.001)]
     """
     clean = _UNPRINTABLE.sub(" ", _TEMPLATE.sub(lambda match: "x" * len(match.group()), text))
     entries: list[Entry] = []
     bounds = [0, *(match.start() for match in _DOCUMENT.finditer(clean)), len(clean)]
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, end in pairwise(bounds):
         if len(entries) < MOST:
             entries += [one.moved(start) for one in _document(clean[start:end])]
     return entries
