@@ -15,9 +15,10 @@ from downslope.core.errors import RecipeError
 from downslope.reading.alternatives import find_alternatives
 from downslope.reading.assemble import assemble
 from downslope.reading.checks import check, mark
+from downslope.reading.code import read_python
 from downslope.reading.code_facts import translate
 from downslope.reading.combine import Finding, combine
-from downslope.reading.configuration import read_configuration
+from downslope.reading.configuration import read_configuration, read_flags
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
 from downslope.reading.find_changes import find_changes
@@ -84,7 +85,7 @@ def read(
     return [_located(reading, sources) for reading in find_alternatives(draft, unread)]
 
 
-_READ_APART: frozenset[Kind] = frozenset(["configuration", "command"])
+_READ_APART: frozenset[Kind] = frozenset(["code", "configuration", "command"])
 """Kinds of parts that have readers of their own."""
 
 
@@ -104,8 +105,17 @@ def _parts_of(text: str, start: int, name: str) -> list[Part]:
 
 def _read_parts(parts: list[Part]) -> list[Finding]:
     """Return what each part says that is no prose; code is told what the command lines give its flags."""
-    apart = [part for part in parts if part.kind != "prose"]
-    return [Finding(part.kind, read_configuration(part), part.name) for part in apart]
+    flags = {
+        name: Field(value, "stated", start=start, end=end, file=part.name or "-")
+        for part in reversed(parts)
+        if part.kind == "command"
+        for name, (value, start, end) in read_flags(part).items()
+    }
+    return [
+        Finding(part.kind, read_python(part, flags) if part.kind == "code" else read_configuration(part), part.name)
+        for part in parts
+        if part.kind != "prose"
+    ]
 
 
 def _prose(text: str, parts: list[Part]) -> tuple[Text, bool]:
