@@ -89,14 +89,16 @@ _READ_APART: frozenset[Kind] = frozenset(["code", "configuration", "command"])
 """Kinds of parts that have readers of their own."""
 
 
-_LONGEST_APART = 250_000
-"""Characters of a text that are looked at for parts that are no prose; no script or configuration of people is longer."""
+_LONGEST_APART = 200_000
+"""Characters of a text that are looked at for parts that are no prose; people write no longer script."""
 
 
 def _parts_of(text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text that are no prose; of an endless configuration, the beginning, with the rest blank."""
-    cut = text.rfind("\n", 0, _LONGEST_APART) + 1 if len(text) > _LONGEST_APART else len(text)
-    found = split(text[: cut or _LONGEST_APART], name)
+    cut = len(text)
+    if cut > _LONGEST_APART:
+        cut = text.rfind("\n", 0, _LONGEST_APART) + 1
+    found = split(text[:cut], name)
     parts = [replace(part, start=start + part.start, name=name) for part in found if part.kind in _READ_APART]
     if len(found) == 1 and parts and cut < len(text):
         parts.append(Part("prose", "", text[cut:], start + cut, name))

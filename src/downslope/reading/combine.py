@@ -72,7 +72,11 @@ def combine(draft: Draft, findings: Iterable[Finding]) -> None:
     for family, given in families.items():
         given.sort(key=lambda one: min(_SURE[found.provenance] for found in one[1].values()))
         draft.fields |= _schedule(draft, given) if family == "sgd.lr" else _first(draft, given)
-    if draft.optimizer == "sgd" and draft.framework in _INSIDE and any(path.startswith("sgd.") for path in draft.fields):
+    if (
+        draft.optimizer == "sgd"
+        and draft.framework in _INSIDE
+        and any(path.startswith("sgd.") for path in draft.fields)
+    ):
         draft.put("sgd.lr_in_velocity", True, "implied", f"{draft.framework.capitalize()} puts lr inside the velocity")
         draft.remarks.say("inside")
     told = {id(part) for part, _ in rates}

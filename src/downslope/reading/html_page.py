@@ -11,9 +11,10 @@ from pathlib import Path
 
 from downslope import __version__
 from downslope.core.errors import DownslopeError
+from downslope.reading.order import in_order
 from downslope.reading.reading import Reading
 from downslope.reading.remarks import WORDS
-from downslope.reading.shown import in_order, marks_of, named, quoted, shown, title_of
+from downslope.reading.shown import marks_of, named, quoted, shown, title_of
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _SCRIPT = """

@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from downslope.core.errors import RecipeError, SettingsError
+from downslope.reading.order import in_order
 from downslope.reading.remarks import MARKS
 
 if TYPE_CHECKING:
@@ -245,8 +246,11 @@ def write_toml(reading: Reading, source: str = "") -> str:
     """
     known = complete(reading)
     make_recipe(reading)
-    lines = ["# A recipe read from these words:" if source else "# A recipe read from words."]
-    lines += [f"#     {line}" for line in _wrapped(source)]
+    files = list(dict.fromkeys(found.file for found in reading.fields.values() if found.file))
+    words = [f"# A recipe read from {_one_line(', '.join(files))}."] if files else ["# A recipe read from words."]
+    if source and not files:
+        words = ["# A recipe read from these words:", *(f"#     {line}" for line in _wrapped(source))]
+    lines = words
     lines += ["#", "# stated: the words say so; implied: a convention or several statements; assumed: nothing is said."]
     for remark in reading.remarks:
         lines += [f"# {'- ' if first else '  '}{part}" for first, part in _parts(remark)]
@@ -259,7 +263,8 @@ def write_toml(reading: Reading, source: str = "") -> str:
 
 def _tables(known: dict[str, Field], language: str) -> list[str]:
     rows: dict[str, list[str]] = {}
-    for path, found in known.items():
+    for path in in_order(known):
+        found = known[path]
         table, _, key = path.rpartition(".")
         rows.setdefault(table, []).append(
             f"{key} = {shown_value(found.value)}  # {found.provenance}{_because(found, language)}"

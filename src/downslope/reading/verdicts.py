@@ -13,9 +13,10 @@ from downslope.core.columns import width_of, wrap
 from downslope.core.errors import DownslopeError, RecipeError
 from downslope.reading import read
 from downslope.reading.combine import family_of
+from downslope.reading.order import in_order
 from downslope.reading.reading import Field, Reading
 from downslope.reading.remarks import VERDICTS
-from downslope.reading.shown import in_order, quoted, shown
+from downslope.reading.shown import quoted, shown
 
 _SAMPLES = 500
 _NOT_TRAINING = frozenset({"title", "source"})

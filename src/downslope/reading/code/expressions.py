@@ -211,11 +211,17 @@ class Expressions:
         found = find_in_class(data.of if isinstance(data, Instance) else data, name)
         if found is None:
             if name == "hparams" and isinstance(data, Instance):
-                return Value(Namespace({**self.options, **data.attributes.get("__given__", Value(Namespace({}))).data.attributes}))
+                return Value(
+                    Namespace(
+                        {**self.options, **data.attributes.get("__given__", Value(Namespace({}))).data.attributes}
+                    )
+                )
             return Value(arithmetic.hinted(name))
         if isinstance(found.data, Function):
             bound = Function(found.data.node, found.data.scope, found.data.defaults, owner=of)
-            if any(isinstance(one, ast.Name) and one.id == "property" for one in getattr(bound.node, "decorator_list", [])):
+            if any(
+                isinstance(one, ast.Name) and one.id == "property" for one in getattr(bound.node, "decorator_list", [])
+            ):
                 return self.call_function(bound, [], {})
             return Value(bound)
         return found
@@ -251,8 +257,12 @@ class Expressions:
         """`a[b]`."""
         of, data = (found := self.evaluate(node.value, scope)), found.data
         if isinstance(node.slice, ast.Slice):
-            bounds = [self.evaluate(part, scope).data if part else None for part in (node.slice.lower, node.slice.upper)]
-            if isinstance(data, list | tuple | str) and all(bound is None or isinstance(bound, int) for bound in bounds):
+            bounds = [
+                self.evaluate(part, scope).data if part else None for part in (node.slice.lower, node.slice.upper)
+            ]
+            if isinstance(data, list | tuple | str) and all(
+                bound is None or isinstance(bound, int) for bound in bounds
+            ):
                 return Value(data[bounds[0] : bounds[1]], sources=of.sources)
             return Value(data if isinstance(data, Groups) else UNKNOWN)
         key = self.evaluate(node.slice, scope).data
@@ -298,7 +308,9 @@ class Expressions:
             return Value(UNKNOWN if truth is None else not truth, sources=operand.sources)
         if isinstance(node.op, ast.USub) and is_number(operand.data):
             start, end = self.program.place(node)
-            found = Value(-operand.data, start, end, literal=operand.literal and operand.start >= start, sources=operand.sources)
+            found = Value(
+                -operand.data, start, end, literal=operand.literal and operand.start >= start, sources=operand.sources
+            )
             if found.literal:
                 found.sources = {start: found}
             return found
@@ -576,7 +588,9 @@ class Expressions:
                 return self.instantiate(kind, [], {})
         return Value(arithmetic.hinted(parameter.arg))
 
-    def instantiate(self, of: Value, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int] = (-1, -1)) -> Value:
+    def instantiate(
+        self, of: Value, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int] = (-1, -1)
+    ) -> Value:
         """Make an object of a class of the program; the arguments of a plain table of fields are its attributes."""
         kind: Class = of.data
         value = Value(Instance(kind), *place)
@@ -623,7 +637,14 @@ def either(one: Value, two: Value) -> Value:
     if is_known(one.data) and is_known(two.data) and arithmetic.compare(ast.Eq(), one, two, None) is True:
         return one
     return Value(
-        one.data, one.start, one.end, literal=one.literal, sources=one.sources, file=one.file, doubt=True, words=one.words
+        one.data,
+        one.start,
+        one.end,
+        literal=one.literal,
+        sources=one.sources,
+        file=one.file,
+        doubt=True,
+        words=one.words,
     )
 
 
@@ -640,7 +661,10 @@ def find_in_class(kind: Class, name: str, depth: int = 8) -> Value | None:
 def all_fields(kind: Class, depth: int = 8) -> list[str]:
     """Return the annotated names of a class and of those that it is made from, the inherited first."""
     inherited = [
-        name for base in kind.bases if isinstance(base.data, Class) and depth for name in all_fields(base.data, depth - 1)
+        name
+        for base in kind.bases
+        if isinstance(base.data, Class) and depth
+        for name in all_fields(base.data, depth - 1)
     ]
     return list(dict.fromkeys([*inherited, *kind.fields]))
 

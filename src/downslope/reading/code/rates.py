@@ -11,11 +11,23 @@ from downslope.reading.code.schedules import Schedules, reason
 from downslope.reading.code.values import Class, Function, Made, Value, is_known, is_number, join_sources
 
 _PRETENDED = (10, 7)
-_WRAPPERS = frozenset({"SequentialLR", "ChainedScheduler", "GradualWarmupScheduler", "LinearWarmup", "linear_lr_warmup", "LRSequential", "join_schedules"})
+_WRAPPERS = frozenset(
+    {
+        "SequentialLR",
+        "ChainedScheduler",
+        "GradualWarmupScheduler",
+        "LinearWarmup",
+        "linear_lr_warmup",
+        "LRSequential",
+        "join_schedules",
+    }
+)
 _TELLING = ("lr", "learning_rate", "schedule", "decay", "warmup", "adjust")
 
 
-def plan_rate(on: Interpreter, one: Optimizer | None, schedules: Schedules, named: Value | None, length: float | None) -> Plan | None:
+def plan_rate(
+    on: Interpreter, one: Optimizer | None, schedules: Schedules, named: Value | None, length: float | None
+) -> Plan | None:
     """Return what the learning rate does in the run, or None if nothing is known of it.
 
     Args:
@@ -42,7 +54,9 @@ def plan_rate(on: Interpreter, one: Optimizer | None, schedules: Schedules, name
     if alone is not None and (alone.kind != "constant" or base is None):
         return alone
     if own is None and one is None:
-        found = next((plan for made in on.made if schedules.knows(made) and (plan := schedules.made(made, base or named))), None)
+        found = next(
+            (plan for made in on.made if schedules.knows(made) and (plan := schedules.made(made, base or named))), None
+        )
         if found is not None:
             return found
     return own
@@ -55,7 +69,9 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
     for made in on.made:
         if id(made) in inner or made.name == "ReduceLROnPlateau" or not schedules.knows(made):
             continue
-        target = made.kwargs.get("optimizer") or (made.args[0] if made.args and not is_known(made.args[0].data) else None)
+        target = made.kwargs.get("optimizer") or (
+            made.args[0] if made.args and not is_known(made.args[0].data) else None
+        )
         other = target is not None and isinstance(target.data, Made) and one is not None and target.data is not one.made
         if not other and _is_scheduler(made):
             found.setdefault(made.start, made)
@@ -68,7 +84,9 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
 
 def _is_scheduler(made: Made) -> bool:
     """Return whether a schedule works on an optimizer, and is not the learning rate that one is given."""
-    return made.name.endswith(("LR", "Scheduler", "_warmup", "_schedule_with_warmup")) or made.name in _WRAPPERS | {"get_scheduler"}
+    return made.name.endswith(("LR", "Scheduler", "_warmup", "_schedule_with_warmup")) or made.name in _WRAPPERS | {
+        "get_scheduler"
+    }
 
 
 def _parts(made: Made) -> list[Value]:
@@ -91,28 +109,45 @@ def _called_back(on: Interpreter, base: Value | None, length: float | None) -> P
 def _old_decay(one: Optimizer | None, base: Value | None) -> Plan | None:
     """Return the `decay` of Keras 1 and 2: lr / (1 + decay * step)."""
     decay = one.settings.get("decay") if one is not None else None
-    if decay is None or not is_number(decay.data) or decay.data <= 0 or (one and one.framework not in {"keras", "tensorflow", ""}):
+    if (
+        decay is None
+        or not is_number(decay.data)
+        or decay.data <= 0
+        or (one and one.framework not in {"keras", "tensorflow", ""})
+    ):
         return None
     why = "the old `decay` of Keras: lr / (1 + decay * step)"
-    fields: dict[str, Value | Plan] = {"gamma": decay, "power": reason(1.0, why), "unit": reason("step", "it counts optimizer steps")}
+    fields: dict[str, Value | Plan] = {
+        "gamma": decay,
+        "power": reason(1.0, why),
+        "unit": reason("step", "it counts optimizer steps"),
+    }
     return Plan("inverse", {**({"initial": base} if base is not None else {}), **fields}, decay.start, decay.end)
 
 
 # Changes in loops
 
 
-def _changed(on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, schedules: Schedules) -> Plan | None:
+def _changed(
+    on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, schedules: Schedules
+) -> Plan | None:
     """Return what the program itself sets, epoch by epoch."""
     changes = _of_optimizer(on.changes, one)
     sure = [change for change in changes if not change.unsure]
     for change in changes:
         if change.unsure and change.value.start >= 0:
-            schedules.remarks.append(("rate_if_measured", {"words": on.program.text[change.value.start : change.value.end][:120]}))
+            schedules.remarks.append(
+                ("rate_if_measured", {"words": on.program.text[change.value.start : change.value.end][:120]})
+            )
             break
     timed = [change for change in sure if change.epoch is not None or change.batch is not None]
     if not timed:
         last = next((change.value for change in reversed(sure) if is_number(change.value.data)), None)
-        return Plan("constant", {"value": last}, last.start, last.end) if last is not None and on.loops == [] and base is None else None
+        return (
+            Plan("constant", {"value": last}, last.start, last.end)
+            if last is not None and on.loops == [] and base is None
+            else None
+        )
     place = timed[-1].value.start, timed[-1].value.end
     if any(change.epoch is not None and change.batch is not None for change in timed):
         plan = _within_epochs(on, one, base, length, place)
@@ -147,7 +182,9 @@ def _steps(on: Interpreter) -> float | None:
     return found
 
 
-def _recognised(changes: list[Change], base: Value | None, end: float | None, steps: int = 0) -> tuple[Shape | None, dict[int, Value]]:
+def _recognised(
+    changes: list[Change], base: Value | None, end: float | None, steps: int = 0
+) -> tuple[Shape | None, dict[int, Value]]:
     """Return the shape of changes by time, the last of each time; a time without one keeps the rate before it."""
     at: dict[float, Value] = {}
     for change in changes:
@@ -164,7 +201,9 @@ def _recognised(changes: list[Change], base: Value | None, end: float | None, st
         samples = [(float(t), base.data) for t in range(int(first))] + samples
     if not steps and len(samples) > 1 and samples[0][0] in {0, 1}:
         samples = _filled(samples)
-    return recognise(samples, end if end is not None else samples[-1][0] + 1, base.data if base is not None else None), sources
+    return recognise(
+        samples, end if end is not None else samples[-1][0] + 1, base.data if base is not None else None
+    ), sources
 
 
 def _filled(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -179,15 +218,27 @@ def _filled(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [*found, *((float(t), found[-1][1]) for t in range(last + 1, int(last * 1.5) + 3))]
 
 
-def _within_epochs(on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, place: tuple[int, int]) -> Plan | None:
+def _within_epochs(
+    on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, place: tuple[int, int]
+) -> Plan | None:
     """Return the plan of changes batch by batch, where two pretended lengths of an epoch agree on it."""
     shapes: list[Shape] = []
     sources: dict[int, Value] = {}
     for steps in _PRETENDED:
         again = Interpreter(on.program, on.flags, steps)
         again.go()
-        again_one = Optimizer(next((m for m in again.made if one is not None and m.start == one.made.start), Made("", "", [], {}, -1, -1)), "", "")
-        changes = [c for c in _of_optimizer(again.changes, again_one) if not c.unsure and c.epoch is not None and c.batch is not None]
+        again_one = Optimizer(
+            next(
+                (m for m in again.made if one is not None and m.start == one.made.start), Made("", "", [], {}, -1, -1)
+            ),
+            "",
+            "",
+        )
+        changes = [
+            c
+            for c in _of_optimizer(again.changes, again_one)
+            if not c.unsure and c.epoch is not None and c.batch is not None
+        ]
         if not changes:
             return None
         shape, sources = _recognised(changes, base, length, steps)
