@@ -185,6 +185,38 @@ SENTENCES: dict[str, tuple[str, str]] = {
         'The decay of a moving average ("{words}") is neither weight decay nor the learning rate\'s.',
         "滑动平均的衰减（“{words}”）既不是权重衰减，也不是学习率衰减。",
     ),
+    "conditional": (
+        '{path} holds under a condition of the program that is not known: "{words}".',
+        "{path} 只在程序的某个未知条件下成立：“{words}”。",
+    ),
+    "otherwise": (
+        'Under another setting than the default, the program does something else: "{words}".',
+        "若设置与默认不同，程序的做法也不同：“{words}”。",
+    ),
+    "rate_if_measured": (
+        'The program also changes the learning rate under a condition that is not known: "{words}".',
+        "程序还会在未知条件下改变学习率：“{words}”。",
+    ),
+    "rate_unrecognised": (
+        'The program changes the learning rate in a way that was not recognised as a schedule: "{words}".',
+        "程序改变学习率的方式未能识别为某种调度：“{words}”。",
+    ),
+    "rate_set_late": (
+        "The program sets the learning rate at the end of an epoch: it is in effect from the next one on.",
+        "程序在每轮结束时设置学习率：从下一轮起生效。",
+    ),
+    "group_unknown": (
+        'Some parameters are given other settings, and which they are cannot be told from their names: "{words}".',
+        "部分参数另有设置，但无法从名称判断是哪些参数：“{words}”。",
+    ),
+    "group_names": (
+        "The parameters of a group are written as the pattern {match}; check it against your model's names.",
+        "参数组写成模式 {match}；请对照模型中的名称检查。",
+    ),
+    "comment_differs": (
+        'The comment "{comment}" says something else than the code, "{words}": the code holds.',
+        "注释“{comment}”与代码“{words}”不一致：以代码为准。",
+    ),
 }
 """What can be said -> (English, Chinese)."""
 

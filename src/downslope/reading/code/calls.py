@@ -37,6 +37,9 @@ SETTINGS = {
 SETTING_OF = {name: setting for setting, names in SETTINGS.items() for name in names.split()}
 """A keyword of an optimizer -> the setting."""
 
+DEFAULTS = {"momentumsgd": 0.9, "correctedmomentumsgd": 0.9, "nesterovag": 0.9, "flax.momentum": 0.9}
+"""An optimizer -> the momentum that it has where none is given."""
+
 SIGNATURES = {
     "sgd": "params lr momentum dampening weight_decay nesterov",
     "fusedsgd": "params lr momentum dampening weight_decay nesterov",
@@ -156,7 +159,7 @@ NAMES = {
     "train.steps": "max_iter max_steps total_steps num_steps train_steps max_iters num_iterations total_iters max_iterations n_iters",
     "train.clip_norm": "clip_grad_norm max_grad_norm grad_clip gradient_clip_val clip_norm",
     "sgd.nesterov": "nesterov use_nesterov",
-    "lr.factor": "drop_factor decay_factor lr_decay_factor gamma lr_gamma lr_drop_factor",
+    "lr.factor": "drop_factor decay_factor lr_decay_factor lr_decay_rate lr_decay lr_step_factor gamma lr_gamma lr_drop_factor",
     "lr.milestones": "milestones drop_epochs decay_epochs lr_milestones lr_steps lr_decay_epochs lr_drop_epochs",
 }
 """A field -> variables, options and keywords whose name alone says it."""

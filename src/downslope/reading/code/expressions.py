@@ -32,7 +32,7 @@ from downslope.reading.code.values import (
     join_sources,
 )
 
-BUDGET = 400_000
+BUDGET = 120_000
 """Expressions and statements that are looked at, all loops and calls together."""
 _DEEPEST = 90
 _MOST_CALLS_INSIDE = 14
@@ -48,6 +48,10 @@ _SILENT = frozenset(
 
 
 _LAYER = re.compile(r"norm|bn|ema|moco|meter|option|add_argument|average", re.IGNORECASE)
+
+
+_CONSTANTS = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": 1e300, "Inf": 1e300, "infty": 1e300}
+_OF_RATE = re.compile(r"LR$|sched|decay|warmup", re.IGNORECASE)
 
 
 @dataclass
@@ -124,6 +128,7 @@ class Expressions:
         self.called: set[int] = set()
         self.tests: list[str] = []
         self.named: dict[str, Value] = {}
+        self.parsed = Namespace({})
         self.calls: list[Frame] = []
         self.control: list[dict[int, Value]] = []
         self.loops: list[Loop] = []
@@ -188,8 +193,8 @@ class Expressions:
 
     def _get_unknown(self, data: Any, name: str) -> Value:
         path = data.path if isinstance(data, Ref) else data.hint
-        if name in {"pi", "e"} and isinstance(data, Ref):
-            return Value(3.141592653589793 if name == "pi" else 2.718281828459045)
+        if isinstance(data, Ref) and name in _CONSTANTS:
+            return Value(_CONSTANTS[name])
         if path.rsplit(".", 1)[-1].lower() in _CONFIGURATIONS:
             option = self._option(name)
             if option is not None:
@@ -242,7 +247,9 @@ class Expressions:
         data = optimizer.data
         if not isinstance(data, Made):
             return Value(Unknown("lr"))
-        found = data.notes.get("lr") or data.kwargs.get("lr") or data.kwargs.get("learning_rate")
+        tables = [data.kwargs, *(arg.data for arg in data.args if isinstance(arg.data, dict))]
+        given = [table[name] for table in tables for name in ("lr", "learning_rate") if name in table]
+        found = data.notes.get("lr") or next(iter(given), None)
         if found is None and data.args:
             found = next((one for one in data.args[:2] if is_number(one.data)), None)
         return found or Value(Unknown("lr"))
@@ -475,12 +482,15 @@ class Expressions:
             value = self.evaluate(keyword.value, scope)
             if keyword.arg is not None:
                 kwargs[keyword.arg] = value.within(*self.program.place(keyword))
-                if not _LAYER.search(last):
+                of_loader = keyword.arg == "batch_size" and value.literal
+                if not of_loader and not _LAYER.search(last) and not (_OF_RATE.search(last) and NAME_OF.get(keyword.arg, "").startswith("train.")):
                     self.note(keyword.arg, kwargs[keyword.arg])
             elif isinstance(value.data, dict):
                 kwargs.update({key: item for key, item in value.data.items() if isinstance(key, str)})
             elif isinstance(value.data, Namespace):
                 kwargs.update(value.data.attributes)
+            elif isinstance(value.data, Made):
+                kwargs["**"] = value
         return args, kwargs
 
     def call_value(

@@ -25,6 +25,7 @@ _RANGES = {
     "train.epochs": (1e-9, 1e12), "train.steps": (1, 1e15), "train.clip_norm": (1e-12, 1e9),
 }  # fmt: skip
 _HELD_OUT = re.compile(r"test|val(?!ue)|valid|eval|dev_", re.IGNORECASE)
+_ADJUSTS = re.compile(r"(?:adjust|set|update|change|get|step|decay|warmup)_?(?:learning_?rate|lr)|^lr_sched", re.IGNORECASE)
 _FOR_TRAINING = re.compile(r"train", re.IGNORECASE)
 _CLIPS = {
     "clip_grad_norm_": (1, "max_norm"), "clip_grad_norm": (1, "max_norm"), "clip_by_global_norm": (-1, "max_norm clip_norm"),
@@ -57,7 +58,7 @@ class Gathering:
         self.on, self.framework = on, framework
         self.found = Found()
         self.named = dict(on.named)
-        for name, value in on.options.items():
+        for name, value in {**on.options, **on.parsed.attributes}.items():
             if name in NAME_OF and _fits(NAME_OF[name], value):
                 self.named.setdefault(NAME_OF[name], value)
 
@@ -71,10 +72,25 @@ class Gathering:
         schedules = Schedules(self.on, self.found.framework, epochs.value if epochs else None)
         plan = plan_rate(self.on, one, schedules, self.named.get("sgd.lr"), epochs.value if epochs else None)
         self.found.remarks += [remark for remark in schedules.remarks if remark not in self.found.remarks]
+        given = one.settings.get("lr") if one is not None else None
         if plan is None:
             plan = self._named_plan(one)
+            if given is not None and given.start >= 0 and plan is not None:
+                schedules.unrecognised = True
+                self.found.remarks.append(("rate_unrecognised", {"words": self.words(given)[0]}))
+        if plan is not None and plan.kind == "constant":
+            again = [made for made in self.on.made if one is not None and made.start == one.made.start and made is not one.made]
+            for made in again:
+                lr = made.kwargs.get("lr") or made.kwargs.get("learning_rate")
+                if lr is not None and lr.data != plan.value("value").data and self.words(lr)[0]:  # type: ignore[union-attr]
+                    schedules.unrecognised = True
+                    self.found.remarks.append(("rate_unrecognised", {"words": self.words(lr)[0]}))
+            outside = next((made for made in self.on.made if made.inside and _ADJUSTS.search(made.name)), None)
+            if outside is not None:
+                schedules.unrecognised = True
+                self.found.remarks.append(("rate_unrecognised", {"words": self.on.program.text[outside.start : outside.end][:120]}))
         if plan is not None and plan.kind == "constant" and schedules.unrecognised:
-            self.put("sgd.lr", plan.value("value"), marks=("rate_unrecognised",))
+            self.put("sgd.lr", plan.value("value"), "implied", marks=("rate_unrecognised",))
         elif plan is not None:
             self._put_plan("sgd.lr", plan)
         self._plateau()
@@ -245,7 +261,7 @@ class Gathering:
                 rank = 5
             choices.append((rank + made.doubt, order, value, marks))
         for rank, _, value, marks in sorted(choices, key=lambda choice: choice[:2]):
-            if rank < 5 or "data.batch_size" not in self.named:
+            if rank < 5:
                 if marks:
                     self.found.remarks.append(("per_device", {"value": shown(value.data)}))
                 self.put("data.batch_size", value, marks=marks)

@@ -38,6 +38,7 @@ _MOST_ROUNDS = 80
 _MOST_EPOCHS = 400
 _GROWTH = 1.5
 _NO_RATE = re.compile(r"test|valid|eval|save|checkpoint|accura|load|log|plot", re.IGNORECASE)
+_LISTED = re.compile(r"\d{1,4}(?:, ?\d{1,4})+")
 _SETS = frozenset("set_learning_rate set_value assign set_lr".split())
 RATE_KEYS = frozenset({"lr", "learning_rate", "learningrate"})
 
@@ -160,7 +161,7 @@ class Interpreter(Expressions):
         elif isinstance(data, dict):
             data[name] = value
         elif isinstance(data, Made):
-            if name in RATE_KEYS:
+            if name in RATE_KEYS and _is_optimizer(data):
                 self.change(of, value)
             else:
                 data.attributes[name] = value
@@ -185,7 +186,9 @@ class Interpreter(Expressions):
         elif isinstance(data, Made | Namespace | Instance) and isinstance(key, str):
             self._set(of, key, value)
         elif isinstance(data, Unknown | Ref) and key in RATE_KEYS:
-            self.change(of, value)
+            path = (data.hint if isinstance(data, Unknown) else data.path).lower()
+            if "group" in path or "optim" in path:
+                self.change(of, value)
 
     def change(self, optimizer: Value, value: Value, key: str = "lr") -> None:
         """Note that something sets the learning rate, or another setting, of an optimizer."""
@@ -207,9 +210,8 @@ class Interpreter(Expressions):
         self.control.append(test.sources)
         try:
             if truth is not None:
-                if not truth and not self.loops and self.changes_rate(tuple(node.body)):
-                    self.skipped.setdefault(node.lineno, node)
-                elif not truth and _is_setting(node) and not _tells_time(node.test) and self.changes_rate(node):
+                small = not self.loops or _is_setting(node)
+                if not truth and small and not _tells_time(node.test) and self.changes_rate(tuple(node.body)):
                     self.skipped.setdefault(node.lineno, node)
                 return self.run(node.body if truth else node.orelse, scope, frame)
             return self._both(node.body, node.orelse, scope, frame, pattern_of(node.test))
@@ -431,7 +433,7 @@ class _Rounds:
                 return [(t, t >= count) for t in telling_times(self.node, count, self.on)]
             return [(i, False) for i in range(self.on.steps or 1)]
         count = count if count is not None else 100
-        last = min(int(count * _GROWTH) + 2, _MOST_EPOCHS) if count <= _MOST_EPOCHS else 0
+        last = min(max(int(count * _GROWTH), _latest(self.on)) + 2, _MOST_EPOCHS) if count <= _MOST_EPOCHS else 0
         if last:
             return [(self.start + i, i >= count) for i in range(last)]
         return [(t, t >= count) for t in telling_times(self.node, count, self.on)]
@@ -439,7 +441,17 @@ class _Rounds:
     def go(self, target: ast.expr | None, scope: Scope, frame: Frame) -> str:
         """Go through the rounds."""
         on, signal = self.on, ""
-        for place, (index, beyond) in enumerate(self.indices()):
+        if self.kind != "epoch" and not self.changes and any(not loop.first for loop in on.loops):
+            for loop in on.loops:
+                loop.trained = loop.trained or self.kind == "step"
+            return ""  # as in the first round
+        indices, left = self.indices(), on.budget
+        telling: set[int] = set()
+        for place, (index, beyond) in enumerate(indices):
+            if place == 3 and (left - on.budget) / 3 * len(indices) > on.budget:  # too dear to go through one by one
+                telling = set(telling_times(self.node, self.start + len(indices), on))
+            if telling and index not in telling:
+                continue
             if self.kind != "other":
                 on.loops.append(Loop(self.kind, index, beyond=beyond, unsure=on.unsure, first=place == 0))
             if target is not None:
@@ -455,6 +467,20 @@ class _Rounds:
         if signal == "return" and self.kind != "other":
             return ""  # an early end, under a condition on what was measured
         return signal if signal in {"return", "raise"} else ""
+
+
+def _is_optimizer(made: Made) -> bool:
+    """Return whether what a call made has a learning rate to set."""
+    words = f"{made.name} {made.bound}".lower()
+    return made.name.lower() in OPTIMIZERS or "optim" in words or "trainer" in words or made.bound == "opt"
+
+
+def _latest(on: Interpreter) -> int:
+    """Return the largest number in a list of the program's options: a milestone may lie after the end."""
+    listed = [item.data for value in on.options.values() if isinstance(value.data, list | tuple) for item in value.data]
+    texts = [value.data for value in on.options.values() if isinstance(value.data, str) and _LISTED.fullmatch(value.data[:99])]
+    listed += [int(word) for text in texts for word in text.split(",")]
+    return int(max((number for number in listed if is_number(number) and number < _MOST_EPOCHS), default=0))
 
 
 def telling_times(node: ast.AST, count: float, on: Interpreter) -> list[int]:

@@ -274,7 +274,11 @@ def call_method(on: Expressions, of: Value, name: str, args: list[Value], kwargs
         return _of_dictionary(on, of, name, args, kwargs)
     if isinstance(data, list):
         if name == "append" and args and len(data) < MOST_ITEMS:
-            data.append(args[0])
+            item = args[0]
+            same = not data or (of.start, of.end) == (item.start, item.end)
+            of.start, of.end, of.literal = item.start, item.end, item.literal and same
+            of.file, of.words, of.sources = item.file, item.words, join_sources([of.sources, item.sources])
+            data.append(item)
         elif name == "extend" and args and len(data) < MOST_ITEMS:
             data += items_of(args[0], on.steps) or []
         elif name == "index" and args:
@@ -358,6 +362,8 @@ def call_outside(
         on.change(receiver, args[-1])
     if name == "set_value" and len(args) == 2:
         _set_rate(on, args)
+    if name == "get_variable" and "initializer" in kwargs:
+        return kwargs["initializer"]
     if name == "assign" and args and receiver is not None:
         return args[0]
     made = Made(path, name, args, kwargs, *place, receiver=receiver)
@@ -402,6 +408,8 @@ def _computed(
         first = args[0] if args else kwargs["value"]
         if is_known(first.data) or isinstance(first.data, PerEpoch):
             return first
+    if name in {"loads", "literal_eval", "safe_load"} and args:
+        return from_words(args[0])
     if name == "where" and len(args) == 3:
         truth = on.truth(args[0])
         return None if truth is None else args[1 if truth else 2].also(args[0].sources)

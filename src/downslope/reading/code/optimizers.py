@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from downslope.reading.code.calls import NAMED_BY_WORD, NESTEROV, OPTIMIZERS, SETTING_OF, SIGNATURES
+from downslope.reading.code.calls import DEFAULTS, NAMED_BY_WORD, NESTEROV, OPTIMIZERS, SETTING_OF, SIGNATURES
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import framework_of, reason
@@ -58,6 +58,9 @@ def _optimizer(made: Made, framework: str) -> Optimizer | None:
         own = "keras"
     one = Optimizer(made, name, own)
     _take(one, lowered)
+    default = DEFAULTS.get(f"{own}.{lowered}") or DEFAULTS.get(lowered)
+    if default is not None:
+        one.settings.setdefault("momentum", reason(default, f"the default of {made.name}"))
     if lowered in NESTEROV:
         one.settings.setdefault("nesterov", reason(True, f"{made.name} is Nesterov's form"))
     return one

@@ -48,6 +48,7 @@ def call_parser(
         on.options.update(kwargs)
     elif name in {"parse_args", "parse_known_args"}:
         table = Value(Namespace(dict(on.options)))
+        on.parsed = table.data
         return table if name == "parse_args" else Value([table, Value([])])
     elif name in {"parse_args_into_dataclasses", "cli"}:
         kinds = args if name == "cli" else _kinds(receiver)

@@ -33,6 +33,8 @@ def plan_rate(on: Interpreter, one: Optimizer | None, schedules: Schedules, name
     for plan in (
         _scheduled(on, one, schedules, base),
         _called_back(on, base, length),
+        _shifted(on, base),
+        _listed(on, schedules),
         _changed(on, one, base, length, schedules),
         _old_decay(one, base),
     ):
@@ -68,7 +70,7 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
 
 def _is_scheduler(made: Made) -> bool:
     """Return whether a schedule works on an optimizer, and is not the learning rate that one is given."""
-    return made.name.endswith(("LR", "Scheduler", "_warmup", "_schedule_with_warmup")) or made.name in _WRAPPERS | {"get_scheduler"}
+    return made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup")) or made.name in _WRAPPERS | {"get_scheduler", "create_scheduler", "create_scheduler_v2"}
 
 
 def _parts(made: Made) -> list[Value]:
@@ -85,6 +87,42 @@ def _called_back(on: Interpreter, base: Value | None, length: float | None) -> P
             function = made.argument("schedule", 0)
             if function is not None and isinstance(function.data, Function):
                 return sample_function(on, function.data, "epoch", length, base)
+    return None
+
+
+def _shifted(on: Interpreter, base: Value | None) -> Plan | None:
+    """Return what Chainer's ExponentialShift does at its trigger."""
+    for made in on.made:
+        shift = made.args[0].data if made.name == "extend" and made.args else None
+        trigger = made.argument("trigger", 1)
+        if not isinstance(shift, Made) or shift.name != "ExponentialShift" or trigger is None:
+            continue
+        rate = shift.argument("rate", 1)
+        when = trigger.data.args if isinstance(trigger.data, Made) else trigger.data
+        if rate is None or not isinstance(when, list | tuple) or len(when) != 2:
+            continue
+        unit = reason("step" if when[1].data == "iteration" else "epoch", "as its trigger counts")
+        fields: dict[str, Value | Plan] = {"unit": unit} | ({"initial": base} if base is not None else {})
+        if is_number(when[0].data):
+            stairs = {"rate": rate, "every": when[0], "staircase": reason(True, "it drops at once")}
+            return Plan("exponential", fields | stairs, made.start, made.end)
+        return Plan("multistep", fields | {"factor": rate, "milestones": when[0]}, made.start, made.end)
+    return None
+
+
+def _listed(on: Interpreter, schedules: Schedules) -> Plan | None:
+    """Return what tensorpack's setter of a hyperparameter sets: (epoch, value) pairs."""
+    for made in on.made:
+        pairs = made.argument("schedule", 1)
+        about = made.args[0].data if made.args else ""
+        if made.name != "ScheduledHyperParamSetter" or pairs is None or "learning_rate" not in str(about):
+            continue
+        rows = [row.data for row in pairs.data if isinstance(row.data, list | tuple) and len(row.data) == 2] if isinstance(pairs.data, list | tuple) else []
+        if len(rows) > 1 and all(is_number(item.data) for row in rows for item in row):
+            later = rows[1:] if rows[0][0].data <= 1 else rows
+            times = Value([row[0] for row in later], later[0][0].start, pairs.end)
+            levels = Value([row[1] for row in ([rows[0]] if later is not rows else []) + later], pairs.start, pairs.end)
+            return schedules.of_levels(times, levels, reason("epoch", "counted in epochs"))
     return None
 
 
@@ -125,7 +163,8 @@ def _changed(on: Interpreter, one: Optimizer | None, base: Value | None, length:
         schedules.remarks.append(("rate_set_late", {}))
     if plan is None:
         schedules.unrecognised = True
-        schedules.remarks.append(("rate_unrecognised", {"words": on.program.text[slice(*place)][:120]}))
+        words = on.program.text[slice(*place)][:120] if place[0] >= 0 else "lr"
+        schedules.remarks.append(("rate_unrecognised", {"words": words}))
         return None
     return plan if plan.kind != "constant" or base is None else None
 
@@ -158,6 +197,8 @@ def _recognised(changes: list[Change], base: Value | None, end: float | None, st
     if not all(is_number(value.data) for time, value in at.items() if end is None or time < end):
         return None, {}
     samples = [(time, value.data) for time, value in sorted(at.items()) if is_number(value.data)]
+    if not samples:
+        return None, {}
     sources = join_sources(value.sources for value in at.values())
     first = samples[0][0]
     if not steps and first not in {0, 1} and base is not None:

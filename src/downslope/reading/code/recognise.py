@@ -114,11 +114,12 @@ def _levels(samples: Samples, end: float) -> Shape | None:
     """Return a staircase: levels that each last a while."""
     changes = [(after[0], after[0] - before[0], before[1], after[1]) for before, after in pairwise(samples) if not _same(before[1], after[1])]
     inside = [change for change in changes if change[0] < end]
-    if not inside or len(inside) > max(_MOST_LEVELS, 0) or len(changes) * 2 > len(samples):
+    changes = changes if inside or len(changes) <= 4 else []
+    if not changes or len(inside) > _MOST_LEVELS or len(changes) * 2 > len(samples):
         return None
-    if any(gap > 1 + 1e-9 for _, gap, _, _ in inside):
+    if any(gap > 1 + 1e-9 for _, gap, _, _ in changes):
         return None  # somewhere between two times that were looked at
-    times = [nice(time) for time, *_ in inside]
+    times = [nice(time) for time, *_ in changes]
     first = samples[0][1]
     ratios = [after / before if before else math.inf for _, _, before, after in changes]
     if all(_same(ratio, ratios[0], 1e-4) for ratio in ratios) and math.isfinite(ratios[0]):
@@ -131,7 +132,7 @@ def _levels(samples: Samples, end: float) -> Shape | None:
             return Shape("exponential", {"initial": nice(first), "rate": rate, "every": every, "staircase": True})
         return Shape("multistep", {"initial": nice(first), "factor": rate, "milestones": times})
     return _floored(samples, changes, first) or Shape(
-        "sequence", {"schedules": [nice(first), *(nice(after) for *_, after in inside)], "boundaries": times}
+        "sequence", {"schedules": [nice(first), *(nice(after) for *_, after in changes)], "boundaries": times}
     )
 
 

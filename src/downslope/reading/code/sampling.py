@@ -15,7 +15,7 @@ _MOST_EPOCHS = 400
 _UNKNOWN_LENGTH = 200
 _PRETENDED = (10, 7)
 """Steps of an epoch that are pretended, where a program does not say how many there are."""
-_SAMPLE_BUDGET = 150_000
+_SAMPLE_BUDGET = 60_000
 
 
 @dataclass

@@ -10,7 +10,7 @@ from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, ROWS, TORC
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan, sample_function
-from downslope.reading.code.values import Function, Made, PerEpoch, Value, is_known, is_number, number, numbers
+from downslope.reading.code.values import Function, Made, Namespace, PerEpoch, Value, is_known, is_number, number, numbers
 from downslope.systems.schedules import counterparts
 
 _ROWS_OF = {system: counterparts(system) for system in ("torch", "keras", "optax")}
@@ -204,6 +204,13 @@ class Schedules:
             words = self.on.program.text[boundaries.start : boundaries.end]
             later = [Value(one.data + 1) for one in boundaries.data]
             boundaries = Value(later, words=f"{words}: Keras changes one step after each")
+        return self.of_levels(boundaries, values, unit)
+
+    def of_levels(self, boundaries: Value, values: Value, unit: Value | Plan) -> Plan | None:
+        """Return the schedule of levels between boundaries; with one factor it is a multistep."""
+        rates = numbers(values)
+        if rates is None or len(rates) != len(boundaries.data) + 1:
+            return None
         ratios = {float(f"{b / a:.9g}") for a, b in pairwise(rates) if a}
         if len(ratios) == 1:
             factor = Value(nice(ratios.pop()), values.start, values.end)
@@ -235,17 +242,17 @@ class Schedules:
         self, then: Plan | None, duration: Value | None, start: Value | None, unit: Value | Plan | None, *, restart: bool
     ) -> Plan | None:
         """Return a line up and what comes after it."""
-        if duration is None or not (is_number(duration.data) or isinstance(duration.data, PerEpoch)):
+        if duration is None or duration.data in {0, None}:
             return then
-        if duration.data == 0:
-            return then
-        plan = Plan("warmup", {"duration": duration})
+        known = is_number(duration.data) or isinstance(duration.data, PerEpoch)
+        plan = Plan("warmup", {"duration": duration} if known else {})
         if isinstance(duration.data, PerEpoch):
             unit, plan.fields["duration"] = reason("epoch", "counted in epochs"), self._epochs(duration)
         if start is not None and is_number(start.data):
             plan.fields["start"] = start
         plan.fields["unit"] = unit if unit is not None else reason("step", _PER_STEP)
         if then is not None:
+            plan.start, plan.end = then.start, then.end
             plan.fields["then"] = then
             if then.kind != "constant":
                 plan.fields["restart"] = reason(restart, "the clock of what follows")
@@ -523,6 +530,31 @@ class Schedules:
         return self.warmup(plan, given.get("warmup_t"), given.get("warmup_lr_init"), plan.fields["unit"], restart=False)
 
 
+    def _timm_by_word(self, made: Made, base: Value | None) -> Plan | None:
+        """Read timm's create_scheduler: the options say which schedule."""
+        inner = [arg for arg in [*made.args, *made.kwargs.values()]]
+        inner += [one for arg in inner if isinstance(arg.data, Made) for one in [*arg.data.args, *arg.data.kwargs.values()]]
+        table = next((arg.data.attributes for arg in inner if isinstance(arg.data, Namespace) and "sched" in arg.data.attributes), None)
+        if table is None:
+            return None
+        given = {name: value for name, value in table.items() if is_number(value.data) or isinstance(value.data, list | tuple)}
+        kind = {"cosine": "cosine", "step": "exponential", "multistep": "multistep", "poly": "polynomial"}.get(str(table["sched"].data))
+        if kind is None:
+            return None
+        names = {
+            "cosine": {"final": "min_lr", "duration": "epochs"},
+            "polynomial": {"final": "min_lr", "duration": "epochs", "power": "decay_rate"},
+            "exponential": {"rate": "decay_rate", "every": "decay_epochs"},
+            "multistep": {"factor": "decay_rate", "milestones": "decay_milestones"},
+        }[kind]
+        unit = reason("epoch", "counted in epochs")
+        plan = Plan(kind, {field: given[name] for field, name in names.items() if name in given}, made.start, made.end)
+        plan.fields.update({"unit": unit} | ({"initial": base} if base is not None else {}))
+        if kind == "exponential":
+            plan.fields["staircase"] = reason(True, "it drops at once")
+        return self.warmup(plan, given.get("warmup_epochs"), given.get("warmup_lr"), unit, restart=False)
+
+
 def _plain(words: str) -> Any:
     return words == "True" if words in {"True", "False"} else float(words) if "." in words else int(words)
 
@@ -551,6 +583,7 @@ _SPECIAL: dict[str, Callable[[Schedules, Made, Value | None], Plan | None]] = {
     "LRSequential": Schedules._gluoncv_turns,  # noqa: SLF001
     "OneCycleLR": Schedules._one_cycle,  # noqa: SLF001
     **dict.fromkeys(["LambdaLR", "LambdaDecay"], Schedules._by_function),  # noqa: SLF001
+    **dict.fromkeys(["create_scheduler", "create_scheduler_v2"], Schedules._timm_by_word),  # noqa: SLF001
     "WarmupMultiStepLR": Schedules._warm_then_milestones,  # noqa: SLF001
     "GradualWarmupScheduler": Schedules._gradual,  # noqa: SLF001
     **dict.fromkeys(["CosineLRScheduler", "StepLRScheduler", "MultiStepLRScheduler"], Schedules._timm),  # noqa: SLF001
