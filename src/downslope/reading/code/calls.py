@@ -120,7 +120,7 @@ ROWS = {
 FIELD_OF = {
     "initial": "learning_rate initial_learning_rate init_value base_lr max_lr base_learning_rate",
     "every": "step_size decay_steps transition_steps step decay_t decay_epochs",
-    "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_epochs",
+    "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps",
     "rate": "gamma decay_rate factor",
     "final": "eta_min end_learning_rate end_lr end_value final_lr lr_min min_lr lr_end",
     "power": "power pwr",

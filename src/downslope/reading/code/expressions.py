@@ -119,6 +119,7 @@ class Expressions:
         self.options: dict[str, Value] = {}
         self.made: list[Made] = []
         self.changes: list[Change] = []
+        self.called_changes = 0
         self.lengths: list[Length] = []
         self.skipped: dict[int, ast.If] = {}
         self.budget = BUDGET
@@ -126,6 +127,7 @@ class Expressions:
         self.doubt = 0
         self.unsure = 0
         self.called: set[int] = set()
+        self.inner: list[Value] = []
         self.tests: list[str] = []
         self.named: dict[str, Value] = {}
         self.parsed = Namespace({})
@@ -293,7 +295,9 @@ class Expressions:
             found.start, found.end = left.start, left.end
         if inside and is_number(data):
             found.sources = {start: found, **found.sources}
-        elif data == left.data and is_number(data) and left.literal:  # x * 1, x * number of devices
+        elif is_number(data) and (arithmetic.is_devices(left.data) or arithmetic.is_devices(right.data)):
+            found.doubt = True
+        elif data == left.data and is_number(data) and left.literal:  # x * 1
             return left
         return found
 
@@ -386,6 +390,8 @@ class Expressions:
             if isinstance(key.data, str | int | float | PerEpoch):
                 found[key.data] = value.within(self.program.place(key_node)[0], self.program.place(value_node)[1])
                 self.note(str(key.data), found[key.data])
+            if key.data == "params" and isinstance(value_node, ast.Name):
+                found["params_name"] = Value(value_node.id)
         if self.tests and "params" in found:
             found["pattern"] = Value(self.tests[-1])
         return Value(found, *self.program.place(node), literal=all(v.literal for v in found.values()), sources={})
@@ -416,7 +422,7 @@ class Expressions:
         if isinstance(node, ast.DictComp):
             return Value(pairs)
         if not known:
-            return Value(Unknown("list"))
+            return Value(Unknown(names_in(first.ifs, scope) or "list"))
         return Value(items, *self.program.place(node), sources=join_sources(item.sources for item in items))
 
     def iterable(self, value: Value) -> list[Value] | None:
@@ -630,11 +636,32 @@ def either(one: Value, two: Value) -> Value:
         return two if not isinstance(two.data, Unknown) or one.data is not None else one
     if isinstance(two.data, Unknown | Ref) or two.data is None:
         return one
+    if isinstance(one.data, list) and isinstance(two.data, list) and any(isinstance(item.data, dict) for item in one.data):
+        more = [item for item in two.data if not any(item is other for other in one.data)]
+        return Value([*one.data, *more], one.start, one.end)
     if is_known(one.data) and is_known(two.data) and arithmetic.compare(ast.Eq(), one, two, None) is True:
         return one
     return Value(
         one.data, one.start, one.end, literal=one.literal, sources=one.sources, file=one.file, doubt=True, words=one.words
     )
+
+
+def names_in(tests: list[ast.expr], scope: Scope) -> str:
+    """Return a name for the parameters that conditions pick out: "no_decay", "bias", "decay" for the rest, or ""."""
+    words: list[str] = []
+    denied = False
+    for node in (one for test in tests for one in ast.walk(test)):
+        denied = denied or isinstance(node, ast.Not | ast.NotIn)
+        value = scope.find(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(node, ast.Constant):
+            words.append(str(node.value))
+        elif value is not None and isinstance(value.data, list | tuple):
+            words += [str(item.data) for item in value.data]
+    if not any("bias" in word or _LAYER.search(word) for word in words):
+        return ""
+    if denied:
+        return "decay"
+    return "no_decay" if any(_LAYER.search(word) for word in words) else "bias"
 
 
 def find_in_class(kind: Class, name: str, depth: int = 8) -> Value | None:

@@ -79,18 +79,17 @@ class Gathering:
                 schedules.unrecognised = True
                 self.found.remarks.append(("rate_unrecognised", {"words": self.words(given)[0]}))
         if plan is not None and plan.kind == "constant":
-            again = [made for made in self.on.made if one is not None and made.start == one.made.start and made is not one.made]
-            for made in again:
-                lr = made.kwargs.get("lr") or made.kwargs.get("learning_rate")
-                if lr is not None and lr.data != plan.value("value").data and self.words(lr)[0]:  # type: ignore[union-attr]
-                    schedules.unrecognised = True
-                    self.found.remarks.append(("rate_unrecognised", {"words": self.words(lr)[0]}))
+            for lr in one.again[:1] if one is not None else []:
+                schedules.unrecognised = True
+                self.found.remarks.append(("rate_unrecognised", {"words": self.words(lr)[0] or "lr"}))
             outside = next((made for made in self.on.made if made.inside and _ADJUSTS.search(made.name)), None)
             if outside is not None:
                 schedules.unrecognised = True
                 self.found.remarks.append(("rate_unrecognised", {"words": self.on.program.text[outside.start : outside.end][:120]}))
         if plan is not None and plan.kind == "constant" and schedules.unrecognised:
             self.put("sgd.lr", plan.value("value"), "implied", marks=("rate_unrecognised",))
+        elif plan is not None and plan.kind == "constant" and any(name == "rate_if_measured" for name, _ in self.found.remarks):
+            self.put("sgd.lr", plan.value("value"), marks=("rate_if_measured",))
         elif plan is not None:
             self._put_plan("sgd.lr", plan)
         self._plateau()
@@ -130,7 +129,8 @@ class Gathering:
 
     def _put_plan(self, root: str, plan: Plan) -> None:
         if plan.kind == "constant":
-            self.put(root, plan.value("value"))
+            rival = any(name == "another" and values["path"] == "sgd.lr" for name, values in self.found.remarks)
+            self.put(root, plan.value("value"), marks=("two_optimizers",) if rival else ())
             return
         words = self.on.program.text[plan.start : min(plan.end, plan.start + _LONGEST_WORDS)] if plan.start >= 0 else ""
         at = (plan.start, plan.start + len(words)) if words else (-1, -1)
@@ -363,7 +363,8 @@ class Gathering:
                 continue
             if path == "train.clip_norm" and (one is not None or path in self.found.fields):
                 continue
-            self.put(path, value)
+            if _fits(path, value):
+                self.put(path, value)
 
     def _conditions(self) -> None:
         """Remark on what holds under another setting than the default."""

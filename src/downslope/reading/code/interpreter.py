@@ -35,6 +35,7 @@ EPOCH = re.compile(r"epochs?$|epoch_?|^ep$|^e$|^t$")
 STEP = re.compile(r"(?:^|_)(?:steps?|iters?|iteration|batch_idx|batch_i|it|idx|num_updates?|global_step|n_iter|i)(?:$|_)")
 _PASSED = frozenset("tqdm track progress_bar reversed iter cycle islice log_every prange list mit master_bar".split())
 _MOST_ROUNDS = 80
+_MOST_INNER = 100
 _MOST_EPOCHS = 400
 _GROWTH = 1.5
 _NO_RATE = re.compile(r"test|valid|eval|save|checkpoint|accura|load|log|plot", re.IGNORECASE)
@@ -60,7 +61,8 @@ class Interpreter(Expressions):
         try:
             self.run(self.program.body, self.globals, frame)
             self.doubt += 1
-            for value in list(self.globals.names.values()):
+            self.called_changes = len(self.changes)
+            for value in [*self.globals.names.values(), *self.inner]:
                 if isinstance(value.data, Function) and id(value.data.node) not in self.called and value.data.name:
                     self.call_function(value.data, [], self._flags_for(value.data))
                 elif isinstance(value.data, Class) and value.data.name:
@@ -231,7 +233,9 @@ class Interpreter(Expressions):
             if signal == "raise":
                 after = before
             scope.names = dict(before)
+            self.tests.append(f"!{pattern}" if pattern else "")
             other = self._side(two, scope, frame)
+            self.tests.pop()
         finally:
             self.doubt -= 1
             self.unsure -= 1
@@ -300,6 +304,8 @@ class Interpreter(Expressions):
         """`def`: what its decorators say of its parameters are their defaults."""
         value = self.function(node, scope)
         value.data.defaults.update(declared_defaults(self, node, scope))
+        if self.calls and self.calls[-1].function is not None and len(self.inner) < _MOST_INNER:
+            self.inner.append(value)
         scope.put(node.name, value)
         return ""
 

@@ -75,7 +75,9 @@ def call_builtin(on: Expressions, name: str, args: list[Value], kwargs: dict[str
         items = items_of(first, on.steps) if len(args) == 1 else args
         return _extreme(on, name, items, sources, place)
     method = _CALLS.get(name)
-    return method(on, args, kwargs, place) if method is not None and args else Value(UNKNOWN)
+    if method is None or not (args or name == "dict"):
+        return Value([], *place, sources={}) if name in {"list", "set"} and not args else Value(UNKNOWN)
+    return method(on, args, kwargs, place)
 
 
 def _number(on: Expressions, name: str, args: list[Value], sources: dict[int, Value], place: tuple[int, int]) -> Value:
@@ -210,6 +212,8 @@ def wrapped(data: Any, value: Value) -> Value:
 
 
 def _dict(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
+    if args and not isinstance(args[0].data, dict | list | tuple):
+        return Value(Unknown("dict"))
     found = dict(args[0].data) if args and isinstance(args[0].data, dict) else {}
     for item in (items_of(args[0]) or []) if args and not found else []:
         pair = items_of(item) or []
@@ -362,6 +366,11 @@ def call_outside(
         on.change(receiver, args[-1])
     if name == "set_value" and len(args) == 2:
         _set_rate(on, args)
+    if name in {"field", "Field"} and (args or kwargs.keys() & {"default", "default_factory"}):
+        factory = kwargs.get("default_factory")
+        return on.call_value(factory, [], {}) if factory is not None else kwargs.get("default") or args[0]
+    if not args and arithmetic.is_devices(Ref(path)) and (name != "size" or path.startswith(("hvd", "horovod", "dist", "bps"))):
+        return Value(Unknown(name))
     if name == "get_variable" and "initializer" in kwargs:
         return kwargs["initializer"]
     if name == "assign" and args and receiver is not None:

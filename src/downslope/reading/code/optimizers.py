@@ -14,6 +14,8 @@ from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, 
 _LOWER = frozenset({"optax", "lasagne", "mxnet", "paddle"})
 _BIASES = re.compile(r"(?:^|_)(?:no_?decay|no_?wd|nodecay|norm|bn|nd|without_decay|wo_decay)", re.IGNORECASE)
 
+_REST = re.compile(r"(?:\w*_)?(?:decay|decayed|wd)(?:_params|_parameters)?|weights?(?:_params)?|pg1|others?|rest")
+
 
 @dataclass
 class Optimizer:
@@ -24,6 +26,7 @@ class Optimizer:
         name: Ours: "sgd", "adam", ...; "" where a word that is not known chooses it.
         framework: Whose it is.
         settings: What it was given, by our names: "lr", "momentum", ...
+        again: Other learning rates with which it is made again.
         groups: (pattern of names or "", what they are given) of parameters that are given something else.
     """
 
@@ -31,6 +34,7 @@ class Optimizer:
     name: str
     framework: str
     settings: dict[str, Value] = field(default_factory=dict[str, Value])
+    again: list[Value] = field(default_factory=list[Value])
     groups: list[tuple[str, dict[str, Value], Value]] = field(default_factory=list[tuple[str, dict[str, Value], Value]])
 
 
@@ -39,8 +43,12 @@ def find_optimizers(on: Interpreter, framework: str) -> list[Optimizer]:
     found: dict[int, Optimizer] = {}
     for made in on.made:
         one = _optimizer(made, framework)
-        if one is not None and made.start not in found:
-            found[made.start] = one
+        if one is None:
+            continue
+        first = found.setdefault(made.start, one)
+        lr = one.settings.get("lr")
+        if first is not one and lr is not None and lr.data != getattr(first.settings.get("lr"), "data", None):
+            first.again.append(lr)
     return sorted(found.values(), key=lambda one: one.made.doubt)
 
 
@@ -149,43 +157,51 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
 def _take_groups(one: Optimizer, parameters: Value) -> None:
     """Take what dictionaries of parameters set for these alone."""
     usual = {key: plain for key, plain in one.settings.items() if key in {"lr", "weight_decay", "momentum"}}
-    for item in parameters.data[:30]:
+    groups = sorted(parameters.data[:30], key=lambda item: "pattern" in item.data and item.data["pattern"].data[:1] != "!" if isinstance(item.data, dict) else False)
+    for item in groups:  # the rest first, which others are compared with
         table = item.data
         if not isinstance(table, dict) or "params" not in table:
             continue
-        own = {SETTING_OF.get(str(key), str(key)): value for key, value in table.items() if key not in {"params", "name", "names", "pattern"}}
+        own = {SETTING_OF.get(str(key), str(key)): value for key, value in table.items() if key not in {"params", "name", "names", "pattern", "params_name"}}
         own = {key: value for key, value in own.items() if key in {"lr", "weight_decay", "momentum"} and is_number(value.data)}
-        pattern, main = _pattern(table["params"], item)
-        pattern = table["pattern"].data if "pattern" in table else pattern
-        if main and "weight_decay" in own and number(usual.get("weight_decay")) in {None, 0}:
-            one.settings["weight_decay"] = usual["weight_decay"] = own["weight_decay"]
+        pattern, main = _by_name(table["params_name"].data) if "params_name" in table else ("", False)
+        if not pattern and not main:
+            pattern, main = _pattern(table["params"])
+        if "pattern" in table and table["pattern"].data:
+            pattern, main = table["pattern"].data, table["pattern"].data.startswith("!")
+        if main:
+            for key, value in own.items():
+                if number(usual.get(key)) in {None, 0}:
+                    one.settings[key] = usual[key] = value
             continue
         differ = {key: value for key, value in own.items() if key not in usual or value.data != usual[key].data}
         if differ:
             one.groups.append((pattern, differ, item))
 
 
-def _pattern(parameters: Value, group: Value) -> tuple[str, bool]:
+def _pattern(parameters: Value) -> tuple[str, bool]:
     """Return which names the parameters of a group have, "" if that is unknown, and whether they are the rest."""
     data = parameters.data
     path = data.hint if isinstance(data, Unknown) else data.path if isinstance(data, Ref) else ""
     if isinstance(data, Made):
         path = data.path if data.name in {"parameters", "named_parameters"} else data.bound or data.path
     if isinstance(data, list | tuple) and len(data) == 1:
-        return _pattern(data[0], group)
-    path = path.removesuffix(".parameters").removesuffix(".trainable_params")
-    names = path.split(".")
-    last = names[-1]
-    if _BIASES.search(last):
+        return _pattern(data[0])
+    names = path.removesuffix(".parameters").removesuffix(".trainable_params").split(".")
+    pattern, main = _by_name(names[-1])
+    if pattern or main:
+        return pattern, main
+    tail = [name for name in names[1:] if name not in {"module", "parameters", "params"}]
+    return (f"{'.'.join(tail)}.*" if tail and names[0] != "itertools" else ""), False
+
+
+def _by_name(name: str) -> tuple[str, bool]:
+    """Return which parameters a variable's name means, and whether it means the rest."""
+    if _BIASES.search(name):
         return "@bias_and_norm", False
-    if "bias" in last.lower():
+    if "bias" in name.lower():
         return "*.bias", False
-    if re.fullmatch(r"(?:\w*_)?(?:decay|decayed|wd)(?:_params|_parameters)?|weights?(?:_params)?|pg1|others?|rest", last):
-        return "", True
-    if len(names) > 1 and names[0] not in {"", "itertools"}:
-        tail = [name for name in names[1:] if name not in {"module", "parameters", "params"}]
-        return (f"{'.'.join(tail)}.*" if tail else ""), False
-    return "", False
+    return "", bool(_REST.fullmatch(name))
 
 
 def chain_settings(one: Optimizer, on: Interpreter) -> None:

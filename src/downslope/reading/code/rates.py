@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from downslope.reading.code.expressions import Change
 from downslope.reading.code.interpreter import Interpreter, unit_of
 from downslope.reading.code.optimizers import Optimizer
@@ -149,8 +151,9 @@ def _changed(on: Interpreter, one: Optimizer | None, base: Value | None, length:
             break
     timed = [change for change in sure if change.epoch is not None or change.batch is not None]
     if not timed:
-        last = next((change.value for change in reversed(sure) if is_number(change.value.data)), None)
-        return Plan("constant", {"value": last}, last.start, last.end) if last is not None and on.loops == [] and base is None else None
+        called = [change for change in sure if change in on.changes[: on.called_changes]]
+        last = next((change.value for change in reversed(called) if is_number(change.value.data)), None)
+        return Plan("constant", {"value": last}, last.start, last.end) if last is not None else None
     place = timed[-1].value.start, timed[-1].value.end
     if any(change.epoch is not None and change.batch is not None for change in timed):
         plan = _within_epochs(on, one, base, length, place)
@@ -202,22 +205,22 @@ def _recognised(changes: list[Change], base: Value | None, end: float | None, st
     sources = join_sources(value.sources for value in at.values())
     first = samples[0][0]
     if not steps and first not in {0, 1} and base is not None:
-        samples = [(float(t), base.data) for t in range(int(first))] + samples
+        samples = [(0, base.data), *samples]
     if not steps and len(samples) > 1 and samples[0][0] in {0, 1}:
         samples = _filled(samples)
     return recognise(samples, end if end is not None else samples[-1][0] + 1, base.data if base is not None else None), sources
 
 
 def _filled(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the rate at every time between changes that are few; where they are many, all times were looked at."""
-    last = int(samples[-1][0])
-    if last > 2000 or len(samples) > last:
+    """Return the rate around each change, and for a while after the last; where all times were looked at, as they are."""
+    if len(samples) > samples[-1][0] - samples[0][0]:
         return samples
-    found: list[tuple[float, float]] = []
-    for (time, value), (following, _) in zip(samples, [*samples[1:], (last + 1, 0.0)], strict=True):
-        found += [(float(t), value) for t in range(int(time), int(following))]
-    # what comes after the last change, as long as the run goes on
-    return [*found, *((float(t), found[-1][1]) for t in range(last + 1, int(last * 1.5) + 3))]
+    found: dict[float, float] = {}
+    for (before, value), (time, _) in pairwise(samples):
+        found.update({before: value, time - 1: value})
+    last, value = samples[-1]
+    found.update(dict.fromkeys((last, last + 1, int(last * 1.5) + 2), value))
+    return sorted(found.items())
 
 
 def _within_epochs(on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, place: tuple[int, int]) -> Plan | None:
@@ -234,6 +237,10 @@ def _within_epochs(on: Interpreter, one: Optimizer | None, base: Value | None, l
         shape, sources = _recognised(changes, base, length, steps)
         if shape is not None:
             shapes.append(shape)
+    if len(shapes) == len(_PRETENDED) and shapes[0] != shapes[1]:
+        starts = [shape.fields.pop("start", 0.0) * steps for shape, steps in zip(shapes, _PRETENDED, strict=True)]
+        if abs(starts[0] - starts[1]) > 1e-6 * abs(starts[0]):  # one step above 0 is as good as 0
+            return None
     if len(shapes) != len(_PRETENDED) or shapes[0] != shapes[1]:
         return None
     return with_words(shapes[0], "epoch", sources, base, place)

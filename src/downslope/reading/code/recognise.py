@@ -50,12 +50,15 @@ def recognise(samples: Samples, end: float, base: float | None = None) -> Shape 
     if first == 1:  # counted from 1: what comes first holds before too
         samples = [(0, samples[0][1]), *samples]
     inside = [sample for sample in samples if sample[0] < end] or list(samples)
-    found = _without_warmup(samples, inside, end)
-    if found is not None:
+    try:
+        found = _without_warmup(samples, inside, end)
+        if found is None and len(samples) > len(inside):
+            found = _without_warmup(inside, inside, end)
+        if found is None or found.kind == "sequence":
+            found = _with_warmup(samples, inside, end, first) or found
         return found
-    if len(samples) > len(inside) and (found := _without_warmup(inside, inside, end)) is not None:
-        return found
-    return _with_warmup(samples, inside, end, first)
+    except ArithmeticError:  # values so far apart are no schedule
+        return None
 
 
 def _without_warmup(samples: Samples, inside: Samples, end: float) -> Shape | None:
@@ -79,26 +82,26 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
         rising = place + 1
     if rising < 1 or rising >= len(inside) - 1:
         return None
-    per_time = slope / (times[start_at + 1] - times[start_at])
+    step = times[start_at + 1] - times[start_at]
+    per_time = slope / step
     origin = values[start_at] - per_time * times[start_at]
-    for last in (rising, rising + 1):
-        duration = times[last]
-        rest = [(time, value) for time, value in samples if time >= duration]
-        within = [(time, value) for time, value in inside if time >= duration]
-        if len(within) < 2:
+    # lr * (t + 1) / n ends one step early, and n is what people call its length
+    early = _same(origin, per_time * step) and rising + 1 < len(times)
+    duration = times[rising + 1] if early else times[rising]
+    rest = [(time, value) for time, value in samples if time >= duration]
+    within = [(time, value) for time, value in inside if time >= duration]
+    if len(within) < 2:
+        return None
+    moved = [(time - duration, value) for time, value in rest]
+    inner = [(time - duration, value) for time, value in within]
+    for restart, shape in (
+        (False, _clocked(rest, end)),
+        (True, _without_warmup(moved, inner, end - duration)),
+    ):
+        if shape is None or shape.kind == "sequence":
             continue
-        moved = [(time - duration, value) for time, value in rest]
-        inner = [(time - duration, value) for time, value in within]
-        for restart, shape in (
-            (False, _clocked(rest, end)),
-            (True, _without_warmup(moved, inner, end - duration)),
-        ):
-            if shape is None or shape.kind == "sequence":
-                continue
-            top = value_at(shape, 0 if restart else duration)
-            # the line may reach the top at the duration, or one step before it
-            if top is None or not _same(origin + per_time * duration, top, 1e-3):
-                continue
+        top = value_at(shape, 0 if restart else duration)
+        if top is not None and _same(origin + per_time * (duration - early * step), top, 1e-3):
             fields = {"duration": nice(duration), "start": nice(origin) if abs(origin) > _CLOSE * top else 0.0, "then": shape}
             return Shape("warmup", {**fields, "restart": restart})
     return None
@@ -128,6 +131,9 @@ def _levels(samples: Samples, end: float) -> Shape | None:
         expected = [every * k for k in range(1, len(changes) + 1)]
         periodic = all(_same(time, at) for (time, *_), at in zip(changes, expected, strict=True))
         on = len(changes) * every + every > samples[-1][0]
+        sampled = any(after[0] - before[0] > 1 for before, after in pairwise(samples))
+        if periodic and not on and sampled and len(changes) > 3:
+            return None  # it may go on between the times that were looked at
         if periodic and on and len(changes) >= 2:
             return Shape("exponential", {"initial": nice(first), "rate": rate, "every": every, "staircase": True})
         return Shape("multistep", {"initial": nice(first), "factor": rate, "milestones": times})

@@ -14,6 +14,7 @@ from downslope.reading.code.values import Function, Made, Namespace, PerEpoch, V
 from downslope.systems.schedules import counterparts
 
 _ROWS_OF = {system: counterparts(system) for system in ("torch", "keras", "optax")}
+_SYSTEMS = {"torch": {"torch", "timm", "transformers", ""}, "keras": {"keras", "tensorflow", ""}, "optax": {"optax", "flax"}}
 _STAIRS = frozenset({"StepLR", "ExponentialLR", "StepDecay", "FactorScheduler", "StepLRScheduler", "MultiStepDecay"})
 _PER_EPOCH = "torch's schedulers are usually stepped once per epoch"
 _PER_STEP = "it counts optimizer steps"
@@ -83,7 +84,7 @@ class Schedules:
         if found is None:
             for system, rows in _ROWS_OF.items():
                 row = rows.get(made.name)
-                if row is not None and framework in {system, "", "tensorflow", "torch", "keras", "transformers", "timm"}:
+                if row is not None and framework in _SYSTEMS[system]:
                     names = [*(["optimizer"] if system == "torch" else []), *row.arguments]
                     defaults = dict(row.defaults) | {
                         key.partition(".")[2]: v for key, v in TORCH_DEFAULTS.items() if key.startswith(f"{made.name}.")
@@ -295,7 +296,8 @@ class Schedules:
 
     def _in_turn(self, made: Made, base: Value | None) -> Plan | None:
         """Read SequentialLR, join_schedules: a first line that rises is a warmup."""
-        given = self.arguments(made, ["schedules" if "join" in made.name else "optimizer", "schedulers", "milestones"])
+        names = ["schedules", "boundaries"] if "join" in made.name else ["optimizer", "schedulers", "milestones"]
+        given = self.arguments(made, names)
         parts = given.get("schedulers") or given.get("schedules") or (made.args[0] if made.args else None)
         times = given.get("milestones") or given.get("boundaries") or (made.args[1] if len(made.args) > 1 else None)
         if parts is None or times is None or not isinstance(parts.data, list | tuple) or not isinstance(times.data, list | tuple):
