@@ -37,6 +37,9 @@ SETTINGS = {
 SETTING_OF = {name: setting for setting, names in SETTINGS.items() for name in names.split()}
 """A keyword of an optimizer -> the setting."""
 
+DEFAULTS = {"momentumsgd": 0.9, "correctedmomentumsgd": 0.9, "nesterovag": 0.9, "flax.momentum": 0.9}
+"""An optimizer -> the momentum that it has where none is given."""
+
 SIGNATURES = {
     "sgd": "params lr momentum dampening weight_decay nesterov",
     "fusedsgd": "params lr momentum dampening weight_decay nesterov",
@@ -86,10 +89,7 @@ ROWS = {
     "polynomial_decay": ("polynomial", "learning_rate global_step decay_steps end_learning_rate=0.0001 power=1.0"),
     "cosine_decay": ("cosine", "learning_rate global_step decay_steps alpha=0.0"),
     "inverse_time_decay": ("inverse", "learning_rate global_step decay_steps decay_rate"),
-    "optax.exponential_decay": (
-        "exponential",
-        "init_value transition_steps decay_rate transition_begin staircase end_value",
-    ),
+    "optax.exponential_decay": ("exponential", "init_value transition_steps decay_rate transition_begin staircase end_value"),
     "optax.polynomial_schedule": ("polynomial", "init_value end_value power transition_steps"),
     "optax.constant_schedule": ("constant", "value"),
     "optax.cosine_onecycle_schedule": ("onecycle", "transition_steps peak_value pct_start div_factor final_div_factor"),
@@ -108,10 +108,7 @@ ROWS = {
     "MultiFactorScheduler": ("multistep", "step factor base_lr warmup_steps warmup_begin_lr"),
     "PolyScheduler": ("polynomial", "max_update base_lr pwr=2 final_lr=0.0 warmup_steps warmup_begin_lr"),
     "CosineScheduler": ("cosine", "max_update base_lr final_lr=0.0 warmup_steps warmup_begin_lr"),
-    "CosineLRScheduler": (
-        "cosine",
-        "optimizer t_initial lr_min=0.0 cycle_mul cycle_decay cycle_limit warmup_t warmup_lr_init",
-    ),
+    "CosineLRScheduler": ("cosine", "optimizer t_initial lr_min=0.0 cycle_mul cycle_decay cycle_limit warmup_t warmup_lr_init"),
     "StepLRScheduler": ("exponential", "optimizer decay_t decay_rate warmup_t warmup_lr_init"),
     "MultiStepLRScheduler": ("multistep", "optimizer decay_t decay_rate warmup_t warmup_lr_init"),
     "PolyLR": ("polynomial", "optimizer max_iters power=0.9"),
@@ -123,7 +120,7 @@ ROWS = {
 FIELD_OF = {
     "initial": "learning_rate initial_learning_rate init_value base_lr max_lr base_learning_rate",
     "every": "step_size decay_steps transition_steps step decay_t decay_epochs",
-    "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_epochs",
+    "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps",
     "rate": "gamma decay_rate factor",
     "final": "eta_min end_learning_rate end_lr end_value final_lr lr_min min_lr lr_end",
     "power": "power pwr",
@@ -149,12 +146,7 @@ KINDS = {
 }
 """A schedule -> its fields."""
 
-TORCH_DEFAULTS = {
-    "StepLR.gamma": 0.1,
-    "MultiStepLR.gamma": 0.1,
-    "CosineAnnealingLR.eta_min": 0.0,
-    "PolynomialLR.power": 1.0,
-}
+TORCH_DEFAULTS = {"StepLR.gamma": 0.1, "MultiStepLR.gamma": 0.1, "CosineAnnealingLR.eta_min": 0.0, "PolynomialLR.power": 1.0}
 """What torch takes where an argument is not given."""
 
 NAMES = {
@@ -167,7 +159,7 @@ NAMES = {
     "train.steps": "max_iter max_steps total_steps num_steps train_steps max_iters num_iterations total_iters max_iterations n_iters",
     "train.clip_norm": "clip_grad_norm max_grad_norm grad_clip gradient_clip_val clip_norm",
     "sgd.nesterov": "nesterov use_nesterov",
-    "lr.factor": "drop_factor decay_factor lr_decay_factor gamma lr_gamma lr_drop_factor",
+    "lr.factor": "drop_factor decay_factor lr_decay_factor lr_decay_rate lr_decay lr_step_factor gamma lr_gamma lr_drop_factor",
     "lr.milestones": "milestones drop_epochs decay_epochs lr_milestones lr_steps lr_decay_epochs lr_drop_epochs",
 }
 """A field -> variables, options and keywords whose name alone says it."""

@@ -32,7 +32,7 @@ from downslope.reading.code.values import (
     join_sources,
 )
 
-BUDGET = 400_000
+BUDGET = 120_000
 """Expressions and statements that are looked at, all loops and calls together."""
 _DEEPEST = 90
 _MOST_CALLS_INSIDE = 14
@@ -48,6 +48,10 @@ _SILENT = frozenset(
 
 
 _LAYER = re.compile(r"norm|bn|ema|moco|meter|option|add_argument|average", re.IGNORECASE)
+
+
+_CONSTANTS = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": 1e300, "Inf": 1e300, "infty": 1e300}
+_OF_RATE = re.compile(r"LR$|sched|decay|warmup", re.IGNORECASE)
 
 
 @dataclass
@@ -115,6 +119,7 @@ class Expressions:
         self.options: dict[str, Value] = {}
         self.made: list[Made] = []
         self.changes: list[Change] = []
+        self.called_changes = 0
         self.lengths: list[Length] = []
         self.skipped: dict[int, ast.If] = {}
         self.budget = BUDGET
@@ -122,8 +127,10 @@ class Expressions:
         self.doubt = 0
         self.unsure = 0
         self.called: set[int] = set()
+        self.inner: list[Value] = []
         self.tests: list[str] = []
         self.named: dict[str, Value] = {}
+        self.parsed = Namespace({})
         self.calls: list[Frame] = []
         self.control: list[dict[int, Value]] = []
         self.loops: list[Loop] = []
@@ -188,8 +195,8 @@ class Expressions:
 
     def _get_unknown(self, data: Any, name: str) -> Value:
         path = data.path if isinstance(data, Ref) else data.hint
-        if name in {"pi", "e"} and isinstance(data, Ref):
-            return Value(3.141592653589793 if name == "pi" else 2.718281828459045)
+        if isinstance(data, Ref) and name in _CONSTANTS:
+            return Value(_CONSTANTS[name])
         if path.rsplit(".", 1)[-1].lower() in _CONFIGURATIONS:
             option = self._option(name)
             if option is not None:
@@ -211,17 +218,11 @@ class Expressions:
         found = find_in_class(data.of if isinstance(data, Instance) else data, name)
         if found is None:
             if name == "hparams" and isinstance(data, Instance):
-                return Value(
-                    Namespace(
-                        {**self.options, **data.attributes.get("__given__", Value(Namespace({}))).data.attributes}
-                    )
-                )
+                return Value(Namespace({**self.options, **data.attributes.get("__given__", Value(Namespace({}))).data.attributes}))
             return Value(arithmetic.hinted(name))
         if isinstance(found.data, Function):
             bound = Function(found.data.node, found.data.scope, found.data.defaults, owner=of)
-            if any(
-                isinstance(one, ast.Name) and one.id == "property" for one in getattr(bound.node, "decorator_list", [])
-            ):
+            if any(isinstance(one, ast.Name) and one.id == "property" for one in getattr(bound.node, "decorator_list", [])):
                 return self.call_function(bound, [], {})
             return Value(bound)
         return found
@@ -248,7 +249,9 @@ class Expressions:
         data = optimizer.data
         if not isinstance(data, Made):
             return Value(Unknown("lr"))
-        found = data.notes.get("lr") or data.kwargs.get("lr") or data.kwargs.get("learning_rate")
+        tables = [data.kwargs, *(arg.data for arg in data.args if isinstance(arg.data, dict))]
+        given = [table[name] for table in tables for name in ("lr", "learning_rate") if name in table]
+        found = data.notes.get("lr") or next(iter(given), None)
         if found is None and data.args:
             found = next((one for one in data.args[:2] if is_number(one.data)), None)
         return found or Value(Unknown("lr"))
@@ -257,12 +260,8 @@ class Expressions:
         """`a[b]`."""
         of, data = (found := self.evaluate(node.value, scope)), found.data
         if isinstance(node.slice, ast.Slice):
-            bounds = [
-                self.evaluate(part, scope).data if part else None for part in (node.slice.lower, node.slice.upper)
-            ]
-            if isinstance(data, list | tuple | str) and all(
-                bound is None or isinstance(bound, int) for bound in bounds
-            ):
+            bounds = [self.evaluate(part, scope).data if part else None for part in (node.slice.lower, node.slice.upper)]
+            if isinstance(data, list | tuple | str) and all(bound is None or isinstance(bound, int) for bound in bounds):
                 return Value(data[bounds[0] : bounds[1]], sources=of.sources)
             return Value(data if isinstance(data, Groups) else UNKNOWN)
         key = self.evaluate(node.slice, scope).data
@@ -296,7 +295,9 @@ class Expressions:
             found.start, found.end = left.start, left.end
         if inside and is_number(data):
             found.sources = {start: found, **found.sources}
-        elif data == left.data and is_number(data) and left.literal:  # x * 1, x * number of devices
+        elif is_number(data) and (arithmetic.is_devices(left.data) or arithmetic.is_devices(right.data)):
+            found.doubt = True
+        elif data == left.data and is_number(data) and left.literal:  # x * 1
             return left
         return found
 
@@ -308,9 +309,7 @@ class Expressions:
             return Value(UNKNOWN if truth is None else not truth, sources=operand.sources)
         if isinstance(node.op, ast.USub) and is_number(operand.data):
             start, end = self.program.place(node)
-            found = Value(
-                -operand.data, start, end, literal=operand.literal and operand.start >= start, sources=operand.sources
-            )
+            found = Value(-operand.data, start, end, literal=operand.literal and operand.start >= start, sources=operand.sources)
             if found.literal:
                 found.sources = {start: found}
             return found
@@ -391,6 +390,8 @@ class Expressions:
             if isinstance(key.data, str | int | float | PerEpoch):
                 found[key.data] = value.within(self.program.place(key_node)[0], self.program.place(value_node)[1])
                 self.note(str(key.data), found[key.data])
+            if key.data == "params" and isinstance(value_node, ast.Name):
+                found["params_name"] = Value(value_node.id)
         if self.tests and "params" in found:
             found["pattern"] = Value(self.tests[-1])
         return Value(found, *self.program.place(node), literal=all(v.literal for v in found.values()), sources={})
@@ -421,7 +422,7 @@ class Expressions:
         if isinstance(node, ast.DictComp):
             return Value(pairs)
         if not known:
-            return Value(Unknown("list"))
+            return Value(Unknown(names_in(first.ifs, scope) or "list"))
         return Value(items, *self.program.place(node), sources=join_sources(item.sources for item in items))
 
     def iterable(self, value: Value) -> list[Value] | None:
@@ -487,12 +488,15 @@ class Expressions:
             value = self.evaluate(keyword.value, scope)
             if keyword.arg is not None:
                 kwargs[keyword.arg] = value.within(*self.program.place(keyword))
-                if not _LAYER.search(last):
+                of_loader = keyword.arg == "batch_size" and value.literal
+                if not of_loader and not _LAYER.search(last) and not (_OF_RATE.search(last) and NAME_OF.get(keyword.arg, "").startswith("train.")):
                     self.note(keyword.arg, kwargs[keyword.arg])
             elif isinstance(value.data, dict):
                 kwargs.update({key: item for key, item in value.data.items() if isinstance(key, str)})
             elif isinstance(value.data, Namespace):
                 kwargs.update(value.data.attributes)
+            elif isinstance(value.data, Made):
+                kwargs["**"] = value
         return args, kwargs
 
     def call_value(
@@ -588,9 +592,7 @@ class Expressions:
                 return self.instantiate(kind, [], {})
         return Value(arithmetic.hinted(parameter.arg))
 
-    def instantiate(
-        self, of: Value, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int] = (-1, -1)
-    ) -> Value:
+    def instantiate(self, of: Value, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int] = (-1, -1)) -> Value:
         """Make an object of a class of the program; the arguments of a plain table of fields are its attributes."""
         kind: Class = of.data
         value = Value(Instance(kind), *place)
@@ -634,18 +636,32 @@ def either(one: Value, two: Value) -> Value:
         return two if not isinstance(two.data, Unknown) or one.data is not None else one
     if isinstance(two.data, Unknown | Ref) or two.data is None:
         return one
+    if isinstance(one.data, list) and isinstance(two.data, list) and any(isinstance(item.data, dict) for item in one.data):
+        more = [item for item in two.data if not any(item is other for other in one.data)]
+        return Value([*one.data, *more], one.start, one.end)
     if is_known(one.data) and is_known(two.data) and arithmetic.compare(ast.Eq(), one, two, None) is True:
         return one
     return Value(
-        one.data,
-        one.start,
-        one.end,
-        literal=one.literal,
-        sources=one.sources,
-        file=one.file,
-        doubt=True,
-        words=one.words,
+        one.data, one.start, one.end, literal=one.literal, sources=one.sources, file=one.file, doubt=True, words=one.words
     )
+
+
+def names_in(tests: list[ast.expr], scope: Scope) -> str:
+    """Return a name for the parameters that conditions pick out: "no_decay", "bias", "decay" for the rest, or ""."""
+    words: list[str] = []
+    denied = False
+    for node in (one for test in tests for one in ast.walk(test)):
+        denied = denied or isinstance(node, ast.Not | ast.NotIn)
+        value = scope.find(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(node, ast.Constant):
+            words.append(str(node.value))
+        elif value is not None and isinstance(value.data, list | tuple):
+            words += [str(item.data) for item in value.data]
+    if not any("bias" in word or _LAYER.search(word) for word in words):
+        return ""
+    if denied:
+        return "decay"
+    return "no_decay" if any(_LAYER.search(word) for word in words) else "bias"
 
 
 def find_in_class(kind: Class, name: str, depth: int = 8) -> Value | None:
@@ -661,10 +677,7 @@ def find_in_class(kind: Class, name: str, depth: int = 8) -> Value | None:
 def all_fields(kind: Class, depth: int = 8) -> list[str]:
     """Return the annotated names of a class and of those that it is made from, the inherited first."""
     inherited = [
-        name
-        for base in kind.bases
-        if isinstance(base.data, Class) and depth
-        for name in all_fields(base.data, depth - 1)
+        name for base in kind.bases if isinstance(base.data, Class) and depth for name in all_fields(base.data, depth - 1)
     ]
     return list(dict.fromkeys([*inherited, *kind.fields]))
 

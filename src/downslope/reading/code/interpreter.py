@@ -32,14 +32,14 @@ from downslope.reading.code.values import (
 )
 
 EPOCH = re.compile(r"epochs?$|epoch_?|^ep$|^e$|^t$")
-STEP = re.compile(
-    r"(?:^|_)(?:steps?|iters?|iteration|batch_idx|batch_i|it|idx|num_updates?|global_step|n_iter|i)(?:$|_)"
-)
+STEP = re.compile(r"(?:^|_)(?:steps?|iters?|iteration|batch_idx|batch_i|it|idx|num_updates?|global_step|n_iter|i)(?:$|_)")
 _PASSED = frozenset("tqdm track progress_bar reversed iter cycle islice log_every prange list mit master_bar".split())
 _MOST_ROUNDS = 80
+_MOST_INNER = 100
 _MOST_EPOCHS = 400
 _GROWTH = 1.5
 _NO_RATE = re.compile(r"test|valid|eval|save|checkpoint|accura|load|log|plot", re.IGNORECASE)
+_LISTED = re.compile(r"\d{1,4}(?:, ?\d{1,4})+")
 _SETS = frozenset("set_learning_rate set_value assign set_lr".split())
 RATE_KEYS = frozenset({"lr", "learning_rate", "learningrate"})
 
@@ -61,7 +61,8 @@ class Interpreter(Expressions):
         try:
             self.run(self.program.body, self.globals, frame)
             self.doubt += 1
-            for value in list(self.globals.names.values()):
+            self.called_changes = len(self.changes)
+            for value in [*self.globals.names.values(), *self.inner]:
                 if isinstance(value.data, Function) and id(value.data.node) not in self.called and value.data.name:
                     self.call_function(value.data, [], self._flags_for(value.data))
                 elif isinstance(value.data, Class) and value.data.name:
@@ -146,9 +147,7 @@ class Interpreter(Expressions):
             for place, one in enumerate(target.elts):
                 if isinstance(one, ast.Starred):
                     break
-                item = (
-                    items[place] if items is not None and place < len(items) else Value(Unknown(getattr(one, "id", "")))
-                )
+                item = items[place] if items is not None and place < len(items) else Value(Unknown(getattr(one, "id", "")))
                 self.assign(one, item, scope)
         elif isinstance(target, ast.Attribute):
             self.note(target.attr, value)
@@ -164,7 +163,7 @@ class Interpreter(Expressions):
         elif isinstance(data, dict):
             data[name] = value
         elif isinstance(data, Made):
-            if name in RATE_KEYS:
+            if name in RATE_KEYS and _is_optimizer(data):
                 self.change(of, value)
             else:
                 data.attributes[name] = value
@@ -189,7 +188,9 @@ class Interpreter(Expressions):
         elif isinstance(data, Made | Namespace | Instance) and isinstance(key, str):
             self._set(of, key, value)
         elif isinstance(data, Unknown | Ref) and key in RATE_KEYS:
-            self.change(of, value)
+            path = (data.hint if isinstance(data, Unknown) else data.path).lower()
+            if "group" in path or "optim" in path:
+                self.change(of, value)
 
     def change(self, optimizer: Value, value: Value, key: str = "lr") -> None:
         """Note that something sets the learning rate, or another setting, of an optimizer."""
@@ -200,18 +201,7 @@ class Interpreter(Expressions):
         beyond = any(loop.beyond for loop in self.loops)
         index = int(batch.index) if batch is not None and batch.index is not None else None
         unsure = self.unsure > (self.loops[0].unsure if self.loops else self.unsure)
-        self.changes.append(
-            Change(
-                optimizer,
-                value,
-                at,
-                index,
-                beyond,
-                unsure,
-                epoch is not None and epoch.trained,
-                "lr" if key in RATE_KEYS else key,
-            )
-        )
+        self.changes.append(Change(optimizer, value, at, index, beyond, unsure, epoch is not None and epoch.trained, "lr" if key in RATE_KEYS else key))
         if isinstance(optimizer.data, Made) and key in RATE_KEYS and not unsure:
             optimizer.data.notes["lr"] = value
 
@@ -222,9 +212,8 @@ class Interpreter(Expressions):
         self.control.append(test.sources)
         try:
             if truth is not None:
-                if not truth and not self.loops and self.changes_rate(tuple(node.body)):
-                    self.skipped.setdefault(node.lineno, node)
-                elif not truth and _is_setting(node) and not _tells_time(node.test) and self.changes_rate(node):
+                small = not self.loops or _is_setting(node)
+                if not truth and small and not _tells_time(node.test) and self.changes_rate(tuple(node.body)):
                     self.skipped.setdefault(node.lineno, node)
                 return self.run(node.body if truth else node.orelse, scope, frame)
             return self._both(node.body, node.orelse, scope, frame, pattern_of(node.test))
@@ -244,7 +233,9 @@ class Interpreter(Expressions):
             if signal == "raise":
                 after = before
             scope.names = dict(before)
+            self.tests.append(f"!{pattern}" if pattern else "")
             other = self._side(two, scope, frame)
+            self.tests.pop()
         finally:
             self.doubt -= 1
             self.unsure -= 1
@@ -313,6 +304,8 @@ class Interpreter(Expressions):
         """`def`: what its decorators say of its parameters are their defaults."""
         value = self.function(node, scope)
         value.data.defaults.update(declared_defaults(self, node, scope))
+        if self.calls and self.calls[-1].function is not None and len(self.inner) < _MOST_INNER:
+            self.inner.append(value)
         scope.put(node.name, value)
         return ""
 
@@ -320,9 +313,7 @@ class Interpreter(Expressions):
         """`class`."""
         inner = Scope({}, scope)
         self.run(node.body, inner, Frame())
-        fields = [
-            one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
-        ]
+        fields = [one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
         bases = [self.evaluate(base, scope) for base in node.bases[:8]]
         scope.put(node.name, Value(Class(node.name, inner.names, bases, fields)))
         return ""
@@ -390,22 +381,14 @@ class Interpreter(Expressions):
     def while_loop(self, node: ast.While, scope: Scope, frame: Frame) -> str:
         """`while epoch < n`: gone through once, which tells how long it goes on."""
         test = node.test
-        if (
-            isinstance(test, ast.Compare)
-            and len(test.ops) == 1
-            and isinstance(test.ops[0], ast.Lt | ast.LtE | ast.NotEq)
-        ):
+        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Lt | ast.LtE | ast.NotEq):
             name, limit = _name(test.left), self.evaluate(test.comparators[0], scope)
             unit = unit_of(name)
             if unit and (is_number(limit.data) or isinstance(limit.data, PerEpoch)):
                 self.lengths.append(Length(unit, limit, self.doubt))
         if self.truth(self.evaluate(test, scope)) is False:
             return ""
-        self.loops.append(
-            Loop(
-                "epoch" if unit_of(_name(getattr(test, "left", None))) == "epoch" else "step", None, unsure=self.unsure
-            )
-        )
+        self.loops.append(Loop("epoch" if unit_of(_name(getattr(test, "left", None))) == "epoch" else "step", None, unsure=self.unsure))
         signal = self._round(node, scope, frame)
         self.loops.pop()
         return signal if signal == "return" else ""
@@ -430,12 +413,7 @@ class _Rounds:
             self.kind = "epoch"
         elif not trains or per_epoch:
             self.kind = "step" if per_epoch else "other"
-        if (
-            self.kind != "other"
-            and not per_epoch
-            and self.count is not None
-            and not any(loop.beyond for loop in on.loops)
-        ):
+        if self.kind != "other" and not per_epoch and self.count is not None and not any(loop.beyond for loop in on.loops):
             on.lengths.append(Length(self.kind, self.count, on.doubt, self.start))
 
     def _count(self, span: Span, start: Any, stop: Any) -> Value | None:
@@ -461,7 +439,7 @@ class _Rounds:
                 return [(t, t >= count) for t in telling_times(self.node, count, self.on)]
             return [(i, False) for i in range(self.on.steps or 1)]
         count = count if count is not None else 100
-        last = min(int(count * _GROWTH) + 2, _MOST_EPOCHS) if count <= _MOST_EPOCHS else 0
+        last = min(max(int(count * _GROWTH), _latest(self.on)) + 2, _MOST_EPOCHS) if count <= _MOST_EPOCHS else 0
         if last:
             return [(self.start + i, i >= count) for i in range(last)]
         return [(t, t >= count) for t in telling_times(self.node, count, self.on)]
@@ -469,7 +447,17 @@ class _Rounds:
     def go(self, target: ast.expr | None, scope: Scope, frame: Frame) -> str:
         """Go through the rounds."""
         on, signal = self.on, ""
-        for place, (index, beyond) in enumerate(self.indices()):
+        if self.kind != "epoch" and not self.changes and any(not loop.first for loop in on.loops):
+            for loop in on.loops:
+                loop.trained = loop.trained or self.kind == "step"
+            return ""  # as in the first round
+        indices, left = self.indices(), on.budget
+        telling: set[int] = set()
+        for place, (index, beyond) in enumerate(indices):
+            if place == 3 and (left - on.budget) / 3 * len(indices) > on.budget:  # too dear to go through one by one
+                telling = set(telling_times(self.node, self.start + len(indices), on))
+            if telling and index not in telling:
+                continue
             if self.kind != "other":
                 on.loops.append(Loop(self.kind, index, beyond=beyond, unsure=on.unsure, first=place == 0))
             if target is not None:
@@ -487,13 +475,23 @@ class _Rounds:
         return signal if signal in {"return", "raise"} else ""
 
 
+def _is_optimizer(made: Made) -> bool:
+    """Return whether what a call made has a learning rate to set."""
+    words = f"{made.name} {made.bound}".lower()
+    return made.name.lower() in OPTIMIZERS or "optim" in words or "trainer" in words or made.bound == "opt"
+
+
+def _latest(on: Interpreter) -> int:
+    """Return the largest number in a list of the program's options: a milestone may lie after the end."""
+    listed = [item.data for value in on.options.values() if isinstance(value.data, list | tuple) for item in value.data]
+    texts = [value.data for value in on.options.values() if isinstance(value.data, str) and _LISTED.fullmatch(value.data[:99])]
+    listed += [int(word) for text in texts for word in text.split(",")]
+    return int(max((number for number in listed if is_number(number) and number < _MOST_EPOCHS), default=0))
+
+
 def telling_times(node: ast.AST, count: float, on: Interpreter) -> list[int]:
     """Return rounds of a long loop at which something can change: around each number of the program, and a grid."""
-    seen = {
-        one.value
-        for one in ast.walk(ast.Module(on.program.body, []))
-        if isinstance(one, ast.Constant) and is_number(one.value)
-    }
+    seen = {one.value for one in ast.walk(ast.Module(on.program.body, [])) if isinstance(one, ast.Constant) and is_number(one.value)}
     seen |= {round(value.data) for value in on.options.values() if is_number(value.data) and abs(value.data) < 1e12}
     for value in on.options.values():
         seen |= {item.data for item in value.data if is_number(item.data)} if isinstance(value.data, list) else set()
@@ -559,10 +557,7 @@ def _trains(body: Iterable[ast.stmt]) -> bool:
         for node in ast.walk(statement):
             if isinstance(node, ast.Call):
                 name = _name(node.func).lower()
-                if (
-                    name in {"backward", "step", "train_on_batch", "minimize", "apply_gradients", "run", "fit"}
-                    or "train" in name
-                ):
+                if name in {"backward", "step", "train_on_batch", "minimize", "apply_gradients", "run", "fit"} or "train" in name:
                     return True
     return False
 
@@ -571,9 +566,7 @@ def _holds_loop(body: Iterable[ast.stmt]) -> bool:
     """Return whether statements hold a loop, or call a function that trains."""
     for statement in body:
         for node in ast.walk(statement):
-            if isinstance(node, ast.For | ast.While) or (
-                isinstance(node, ast.Call) and "train" in _name(node.func).lower()
-            ):
+            if isinstance(node, ast.For | ast.While) or (isinstance(node, ast.Call) and "train" in _name(node.func).lower()):
                 return True
     return False
 
@@ -599,11 +592,7 @@ def _called(node: ast.AST) -> frozenset[str]:
 
 def _sets_rate(node: ast.AST) -> bool:
     if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
-        key = (
-            node.slice.value
-            if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
-            else _name(node)
-        )
+        key = node.slice.value if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) else _name(node)
         return key in RATE_KEYS
     if isinstance(node, ast.Call):
         name = _name(node.func)

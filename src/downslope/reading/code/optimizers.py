@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from downslope.reading.code.calls import NAMED_BY_WORD, NESTEROV, OPTIMIZERS, SETTING_OF, SIGNATURES
+from downslope.reading.code.calls import DEFAULTS, NAMED_BY_WORD, NESTEROV, OPTIMIZERS, SETTING_OF, SIGNATURES
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import framework_of, reason
@@ -13,6 +13,8 @@ from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, 
 
 _LOWER = frozenset({"optax", "lasagne", "mxnet", "paddle"})
 _BIASES = re.compile(r"(?:^|_)(?:no_?decay|no_?wd|nodecay|norm|bn|nd|without_decay|wo_decay)", re.IGNORECASE)
+
+_REST = re.compile(r"(?:\w*_)?(?:decay|decayed|wd)(?:_params|_parameters)?|weights?(?:_params)?|pg1|others?|rest")
 
 
 @dataclass
@@ -24,6 +26,7 @@ class Optimizer:
         name: Ours: "sgd", "adam", ...; "" where a word that is not known chooses it.
         framework: Whose it is.
         settings: What it was given, by our names: "lr", "momentum", ...
+        again: Other learning rates with which it is made again.
         groups: (pattern of names or "", what they are given) of parameters that are given something else.
     """
 
@@ -31,6 +34,7 @@ class Optimizer:
     name: str
     framework: str
     settings: dict[str, Value] = field(default_factory=dict[str, Value])
+    again: list[Value] = field(default_factory=list[Value])
     groups: list[tuple[str, dict[str, Value], Value]] = field(default_factory=list[tuple[str, dict[str, Value], Value]])
 
 
@@ -39,8 +43,12 @@ def find_optimizers(on: Interpreter, framework: str) -> list[Optimizer]:
     found: dict[int, Optimizer] = {}
     for made in on.made:
         one = _optimizer(made, framework)
-        if one is not None and made.start not in found:
-            found[made.start] = one
+        if one is None:
+            continue
+        first = found.setdefault(made.start, one)
+        lr = one.settings.get("lr")
+        if first is not one and lr is not None and lr.data != getattr(first.settings.get("lr"), "data", None):
+            first.again.append(lr)
     return sorted(found.values(), key=lambda one: one.made.doubt)
 
 
@@ -58,6 +66,9 @@ def _optimizer(made: Made, framework: str) -> Optimizer | None:
         own = "keras"
     one = Optimizer(made, name, own)
     _take(one, lowered)
+    default = DEFAULTS.get(f"{own}.{lowered}") or DEFAULTS.get(lowered)
+    if default is not None:
+        one.settings.setdefault("momentum", reason(default, f"the default of {made.name}"))
     if lowered in NESTEROV:
         one.settings.setdefault("nesterov", reason(True, f"{made.name} is Nesterov's form"))
     return one
@@ -65,11 +76,7 @@ def _optimizer(made: Made, framework: str) -> Optimizer | None:
 
 def _take(one: Optimizer, lowered: str) -> None:
     made = one.made
-    system = (
-        "keras"
-        if one.framework == "tensorflow" and "decay" not in lowered and "optimizer" not in lowered
-        else one.framework
-    )
+    system = "keras" if one.framework == "tensorflow" and "decay" not in lowered and "optimizer" not in lowered else one.framework
     names = (SIGNATURES.get(f"{system}.{lowered}") or SIGNATURES.get(lowered) or "params lr").split()
     args = list(made.args)
     if names[0] in {"params", "loss"} and args and is_number(args[0].data):
@@ -107,14 +114,8 @@ def _settle(one: Optimizer, given: dict[str, Value]) -> None:
 
 def _by_word(made: Made, framework: str) -> Optimizer | None:
     """Return an optimizer that a word names: gluon's Trainer, timm's create_optimizer, an argument `optimizer="sgd"`."""
-    words = [
-        value
-        for value in [*made.args[:2], *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name"))]
-        if value
-    ]
-    tables = [
-        value.data.attributes for value in [*made.args, *made.kwargs.values()] if isinstance(value.data, Namespace)
-    ]
+    words = [value for value in [*made.args[:2], *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name"))] if value]
+    tables = [value.data.attributes for value in [*made.args, *made.kwargs.values()] if isinstance(value.data, Namespace)]
     tables += [
         inner.data.attributes
         for value in [*made.args, *made.kwargs.values()] if isinstance(value.data, Made)
@@ -129,9 +130,7 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
             _settle(one, {SETTING_OF[key]: value for key, value in made.kwargs.items() if key in SETTING_OF})
             return one
         return None
-    one = Optimizer(
-        made, OPTIMIZERS[named.data.lower()], "timm" if made.name.startswith("create_optimizer") else framework
-    )
+    one = Optimizer(made, OPTIMIZERS[named.data.lower()], "timm" if made.name.startswith("create_optimizer") else framework)
     given = dict(made.kwargs)
     for value in [*made.args, made.kwargs.get("optimizer_params")]:
         if value is not None and isinstance(value.data, dict):
@@ -158,53 +157,51 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
 def _take_groups(one: Optimizer, parameters: Value) -> None:
     """Take what dictionaries of parameters set for these alone."""
     usual = {key: plain for key, plain in one.settings.items() if key in {"lr", "weight_decay", "momentum"}}
-    for item in parameters.data[:30]:
+    groups = sorted(parameters.data[:30], key=lambda item: "pattern" in item.data and item.data["pattern"].data[:1] != "!" if isinstance(item.data, dict) else False)
+    for item in groups:  # the rest first, which others are compared with
         table = item.data
         if not isinstance(table, dict) or "params" not in table:
             continue
-        own = {
-            SETTING_OF.get(str(key), str(key)): value
-            for key, value in table.items()
-            if key not in {"params", "name", "names", "pattern"}
-        }
-        own = {
-            key: value
-            for key, value in own.items()
-            if key in {"lr", "weight_decay", "momentum"} and is_number(value.data)
-        }
-        pattern, main = _pattern(table["params"], item)
-        pattern = table["pattern"].data if "pattern" in table else pattern
-        if main and "weight_decay" in own and number(usual.get("weight_decay")) in {None, 0}:
-            one.settings["weight_decay"] = usual["weight_decay"] = own["weight_decay"]
+        own = {SETTING_OF.get(str(key), str(key)): value for key, value in table.items() if key not in {"params", "name", "names", "pattern", "params_name"}}
+        own = {key: value for key, value in own.items() if key in {"lr", "weight_decay", "momentum"} and is_number(value.data)}
+        pattern, main = _by_name(table["params_name"].data) if "params_name" in table else ("", False)
+        if not pattern and not main:
+            pattern, main = _pattern(table["params"])
+        if "pattern" in table and table["pattern"].data:
+            pattern, main = table["pattern"].data, table["pattern"].data.startswith("!")
+        if main:
+            for key, value in own.items():
+                if number(usual.get(key)) in {None, 0}:
+                    one.settings[key] = usual[key] = value
             continue
         differ = {key: value for key, value in own.items() if key not in usual or value.data != usual[key].data}
         if differ:
             one.groups.append((pattern, differ, item))
 
 
-def _pattern(parameters: Value, group: Value) -> tuple[str, bool]:
+def _pattern(parameters: Value) -> tuple[str, bool]:
     """Return which names the parameters of a group have, "" if that is unknown, and whether they are the rest."""
     data = parameters.data
     path = data.hint if isinstance(data, Unknown) else data.path if isinstance(data, Ref) else ""
     if isinstance(data, Made):
         path = data.path if data.name in {"parameters", "named_parameters"} else data.bound or data.path
     if isinstance(data, list | tuple) and len(data) == 1:
-        return _pattern(data[0], group)
-    path = path.removesuffix(".parameters").removesuffix(".trainable_params")
-    names = path.split(".")
-    last = names[-1]
-    if _BIASES.search(last):
+        return _pattern(data[0])
+    names = path.removesuffix(".parameters").removesuffix(".trainable_params").split(".")
+    pattern, main = _by_name(names[-1])
+    if pattern or main:
+        return pattern, main
+    tail = [name for name in names[1:] if name not in {"module", "parameters", "params"}]
+    return (f"{'.'.join(tail)}.*" if tail and names[0] != "itertools" else ""), False
+
+
+def _by_name(name: str) -> tuple[str, bool]:
+    """Return which parameters a variable's name means, and whether it means the rest."""
+    if _BIASES.search(name):
         return "@bias_and_norm", False
-    if "bias" in last.lower():
+    if "bias" in name.lower():
         return "*.bias", False
-    if re.fullmatch(
-        r"(?:\w*_)?(?:decay|decayed|wd)(?:_params|_parameters)?|weights?(?:_params)?|pg1|others?|rest", last
-    ):
-        return "", True
-    if len(names) > 1 and names[0] not in {"", "itertools"}:
-        tail = [name for name in names[1:] if name not in {"module", "parameters", "params"}]
-        return (f"{'.'.join(tail)}.*" if tail else ""), False
-    return "", False
+    return "", bool(_REST.fullmatch(name))
 
 
 def chain_settings(one: Optimizer, on: Interpreter) -> None:
@@ -224,9 +221,7 @@ def from_parts(on: Interpreter) -> Optimizer | None:
     by_name = {made.name: made for made in on.made if framework_of(made.path) == "optax"}
     if "chain" not in by_name or not by_name.keys() & {"trace", "scale", "scale_by_schedule", "scale_by_learning_rate"}:
         return None
-    if any(
-        name.startswith("scale_by_") and name not in {"scale_by_schedule", "scale_by_learning_rate"} for name in by_name
-    ):
+    if any(name.startswith("scale_by_") and name not in {"scale_by_schedule", "scale_by_learning_rate"} for name in by_name):
         return None
     one = Optimizer(by_name["chain"], "sgd", "optax")
     trace = by_name.get("trace")

@@ -50,12 +50,15 @@ def recognise(samples: Samples, end: float, base: float | None = None) -> Shape 
     if first == 1:  # counted from 1: what comes first holds before too
         samples = [(0, samples[0][1]), *samples]
     inside = [sample for sample in samples if sample[0] < end] or list(samples)
-    found = _without_warmup(samples, inside, end)
-    if found is not None:
+    try:
+        found = _without_warmup(samples, inside, end)
+        if found is None and len(samples) > len(inside):
+            found = _without_warmup(inside, inside, end)
+        if found is None or found.kind == "sequence":
+            found = _with_warmup(samples, inside, end, first) or found
         return found
-    if len(samples) > len(inside) and (found := _without_warmup(inside, inside, end)) is not None:
-        return found
-    return _with_warmup(samples, inside, end, first)
+    except ArithmeticError:  # values so far apart are no schedule
+        return None
 
 
 def _without_warmup(samples: Samples, inside: Samples, end: float) -> Shape | None:
@@ -74,38 +77,32 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
     start_at = 1 if first == 1 and len(values) > 2 and values[0] == values[1] else 0
     for place in range(start_at, len(values) - 1):
         step = times[place + 1] - times[place]
-        if slope <= 0 or abs(
-            values[place + 1] - values[place] - slope * step / (times[start_at + 1] - times[start_at])
-        ) > _CLOSE * max(values):
+        if slope <= 0 or abs(values[place + 1] - values[place] - slope * step / (times[start_at + 1] - times[start_at])) > _CLOSE * max(values):
             break
         rising = place + 1
     if rising < 1 or rising >= len(inside) - 1:
         return None
-    per_time = slope / (times[start_at + 1] - times[start_at])
+    step = times[start_at + 1] - times[start_at]
+    per_time = slope / step
     origin = values[start_at] - per_time * times[start_at]
-    for last in (rising, rising + 1):
-        duration = times[last]
-        rest = [(time, value) for time, value in samples if time >= duration]
-        within = [(time, value) for time, value in inside if time >= duration]
-        if len(within) < 2:
+    # lr * (t + 1) / n ends one step early, and n is what people call its length
+    early = _same(origin, per_time * step) and rising + 1 < len(times)
+    duration = times[rising + 1] if early else times[rising]
+    rest = [(time, value) for time, value in samples if time >= duration]
+    within = [(time, value) for time, value in inside if time >= duration]
+    if len(within) < 2:
+        return None
+    moved = [(time - duration, value) for time, value in rest]
+    inner = [(time - duration, value) for time, value in within]
+    for restart, shape in (
+        (False, _clocked(rest, end)),
+        (True, _without_warmup(moved, inner, end - duration)),
+    ):
+        if shape is None or shape.kind == "sequence":
             continue
-        moved = [(time - duration, value) for time, value in rest]
-        inner = [(time - duration, value) for time, value in within]
-        for restart, shape in (
-            (False, _clocked(rest, end)),
-            (True, _without_warmup(moved, inner, end - duration)),
-        ):
-            if shape is None or shape.kind == "sequence":
-                continue
-            top = value_at(shape, 0 if restart else duration)
-            # the line may reach the top at the duration, or one step before it
-            if top is None or not _same(origin + per_time * duration, top, 1e-3):
-                continue
-            fields = {
-                "duration": nice(duration),
-                "start": nice(origin) if abs(origin) > _CLOSE * top else 0.0,
-                "then": shape,
-            }
+        top = value_at(shape, 0 if restart else duration)
+        if top is not None and _same(origin + per_time * (duration - early * step), top, 1e-3):
+            fields = {"duration": nice(duration), "start": nice(origin) if abs(origin) > _CLOSE * top else 0.0, "then": shape}
             return Shape("warmup", {**fields, "restart": restart})
     return None
 
@@ -118,17 +115,14 @@ def _clocked(rest: Samples, end: float) -> Shape | None:
 
 def _levels(samples: Samples, end: float) -> Shape | None:
     """Return a staircase: levels that each last a while."""
-    changes = [
-        (after[0], after[0] - before[0], before[1], after[1])
-        for before, after in pairwise(samples)
-        if not _same(before[1], after[1])
-    ]
+    changes = [(after[0], after[0] - before[0], before[1], after[1]) for before, after in pairwise(samples) if not _same(before[1], after[1])]
     inside = [change for change in changes if change[0] < end]
-    if not inside or len(inside) > max(_MOST_LEVELS, 0) or len(changes) * 2 > len(samples):
+    changes = changes if inside or len(changes) <= 4 else []
+    if not changes or len(inside) > _MOST_LEVELS or len(changes) * 2 > len(samples):
         return None
-    if any(gap > 1 + 1e-9 for _, gap, _, _ in inside):
+    if any(gap > 1 + 1e-9 for _, gap, _, _ in changes):
         return None  # somewhere between two times that were looked at
-    times = [nice(time) for time, *_ in inside]
+    times = [nice(time) for time, *_ in changes]
     first = samples[0][1]
     ratios = [after / before if before else math.inf for _, _, before, after in changes]
     if all(_same(ratio, ratios[0], 1e-4) for ratio in ratios) and math.isfinite(ratios[0]):
@@ -137,11 +131,14 @@ def _levels(samples: Samples, end: float) -> Shape | None:
         expected = [every * k for k in range(1, len(changes) + 1)]
         periodic = all(_same(time, at) for (time, *_), at in zip(changes, expected, strict=True))
         on = len(changes) * every + every > samples[-1][0]
+        sampled = any(after[0] - before[0] > 1 for before, after in pairwise(samples))
+        if periodic and not on and sampled and len(changes) > 3:
+            return None  # it may go on between the times that were looked at
         if periodic and on and len(changes) >= 2:
             return Shape("exponential", {"initial": nice(first), "rate": rate, "every": every, "staircase": True})
         return Shape("multistep", {"initial": nice(first), "factor": rate, "milestones": times})
     return _floored(samples, changes, first) or Shape(
-        "sequence", {"schedules": [nice(first), *(nice(after) for *_, after in inside)], "boundaries": times}
+        "sequence", {"schedules": [nice(first), *(nice(after) for *_, after in changes)], "boundaries": times}
     )
 
 
@@ -169,16 +166,11 @@ def _smooth(inside: Samples, end: float) -> Shape | None:
     for duration in dict.fromkeys([end, settled, last_time, last_time + 1]):
         if duration <= 0:
             continue
-        for final in dict.fromkeys(
-            [0.0, last if settled < last_time or duration == last_time else 0.0, *_finals(inside, duration)]
-        ):
+        for final in dict.fromkeys([0.0, last if settled < last_time or duration == last_time else 0.0, *_finals(inside, duration)]):
             shared = {"initial": nice(first), "final": nice(final), "duration": nice(duration)}
             candidates.append(Shape("linear", shared))
             candidates.append(Shape("cosine", shared))
-            candidates += [
-                Shape("polynomial", {**shared, "power": power})
-                for power in (*_POWERS, *_power_of(inside, final, duration))
-            ]
+            candidates += [Shape("polynomial", {**shared, "power": power}) for power in (*_POWERS, *_power_of(inside, final, duration))]
     if first > 0 and inside[1][1] > 0:
         candidates += _decays(inside)
     for shape in candidates:
@@ -191,16 +183,8 @@ def _decays(inside: Samples) -> list[Shape]:
     """Return the smooth exponential, and the inverse, through the first values."""
     (t0, first), (t1, second) = inside[0], inside[1]
     rate = (second / first) ** (1 / (t1 - t0))
-    every = (
-        next((e for e in (1.0, 2.0, 5.0, 10.0, 30.0, 50.0, 100.0, 1000.0) if _round(rate**e)), 1.0)
-        if rate != 1
-        else 1.0
-    )
-    found = [
-        Shape(
-            "exponential", {"initial": nice(first), "rate": nice(rate**every), "every": nice(every), "staircase": False}
-        )
-    ]
+    every = next((e for e in (1.0, 2.0, 5.0, 10.0, 30.0, 50.0, 100.0, 1000.0) if _round(rate**e)), 1.0) if rate != 1 else 1.0
+    found = [Shape("exponential", {"initial": nice(first), "rate": nice(rate**every), "every": nice(every), "staircase": False})]
     if first != second:
         gamma = nice((first / second - 1) / (t1 - t0))
         found.append(Shape("inverse", {"initial": nice(first), "gamma": gamma, "power": 1.0}))

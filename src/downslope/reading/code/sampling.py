@@ -15,7 +15,9 @@ _MOST_EPOCHS = 400
 _UNKNOWN_LENGTH = 200
 _PRETENDED = (10, 7)
 """Steps of an epoch that are pretended, where a program does not say how many there are."""
-_SAMPLE_BUDGET = 150_000
+_NOWHERE = -5
+"""Place of a learning rate that is not known, and is pretended to be 1."""
+_SAMPLE_BUDGET = 60_000
 
 
 @dataclass
@@ -44,9 +46,7 @@ def time_parameter(function: Function) -> tuple[str, str]:
     """Return the name of the parameter that counts epochs or steps, and which; "" where there is none."""
     parameters = function.node.args
     names = [one.arg for one in [*parameters.posonlyargs, *parameters.args]]
-    counted = [
-        (name, unit_of(name)) for name in names if unit_of(name) and not name.startswith(("num", "n_", "max", "total"))
-    ]
+    counted = [(name, unit_of(name)) for name in names if unit_of(name) and not name.startswith(("num", "n_", "max", "total"))]
     if isinstance(function.node, ast.Lambda) and names:
         return names[0], unit_of(names[0])
     return next((one for one in counted if one[1] == "epoch"), counted[0] if counted else ("", ""))
@@ -78,7 +78,7 @@ def sample_function(
         return None
 
     def at(time: float, before: Value) -> Value:
-        fake = Made("optimizer", "SGD", [], {"lr": base or Value(1.0)}, -1, -1)
+        fake = Made("optimizer", "SGD", [], {"lr": before}, -1, -1)
         fake.notes["lr"] = before
         arguments = {name: Value(int(time)), **(more or {})}
         for parameter in [*function.node.args.args, *function.node.args.kwonlyargs]:
@@ -98,7 +98,7 @@ def sample_function(
             return Value(found.data * times, found.start, found.end, sources=found.sources)
         return found if is_number(found.data) else fake.notes["lr"]
 
-    return _sampled(on, at, function.node, unit, length, base or Value(1.0), relative=base is None)
+    return _sampled(on, at, function.node, unit, length, base or Value(1.0, _NOWHERE, _NOWHERE, literal=True))
 
 
 def _sampled(
@@ -108,8 +108,6 @@ def _sampled(
     unit: str,
     length: float | None,
     base: Value,
-    *,
-    relative: bool,
 ) -> Plan | None:
     changes, lengths, budget = len(on.changes), len(on.lengths), on.budget
     steps, on.steps = on.steps, None
@@ -130,7 +128,7 @@ def _sampled(
             if len(shapes) == len(pretended):
                 plan = _merged(shapes, unit, sources, base, place)
                 if plan is not None:
-                    return _relative(plan) if relative else plan
+                    return _relative(plan) if base.start == _NOWHERE and _NOWHERE in sources else plan
         return None
     finally:
         on.steps, on.budget = steps, min(budget, on.budget + budget)
@@ -192,12 +190,7 @@ def _relative(plan: Plan) -> Plan:
     """Return a plan without its levels, where it is not known what they are relative to."""
     if plan.kind in {"sequence", "constant"}:
         return Plan("constant")
-    return Plan(
-        plan.kind,
-        {k: _relative(v) if isinstance(v, Plan) else v for k, v in plan.fields.items() if k not in _LEVELS},
-        plan.start,
-        plan.end,
-    )
+    return Plan(plan.kind, {k: _relative(v) if isinstance(v, Plan) else v for k, v in plan.fields.items() if k not in _LEVELS}, plan.start, plan.end)
 
 
 _LEVELS = frozenset({"initial", "final", "start", "peak", "end", "value"})
@@ -210,17 +203,19 @@ def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value |
     for name, data in shape.fields.items():
         if isinstance(data, Shape):
             plan.fields[name] = with_words(data, unit, sources, base, place)
-        elif name in {"initial", "value"} and base is not None and base.data == data and base.start >= 0:
+        elif name in {"initial", "value"} and base is not None and base.data == data and base.start in sources:
             plan.fields[name] = base
             used |= {base.start, *base.sources}
         else:
-            plan.fields[name] = _with_source(data, sources, used, place)
+            plan.fields[name] = _with_source(data, sources, used, place, base if name in {"initial", "value"} else None)
     if shape.kind not in {"constant"}:
         plan.fields["unit"] = Value(unit, *place)
     return plan
 
 
-def _with_source(data: object, sources: dict[int, Value], used: set[int], place: tuple[int, int]) -> Value:
+def _with_source(
+    data: object, sources: dict[int, Value], used: set[int], place: tuple[int, int], base: Value | None = None
+) -> Value:
     if isinstance(data, bool):
         return Value(data, *place)
     if isinstance(data, list):
@@ -231,15 +226,15 @@ def _with_source(data: object, sources: dict[int, Value], used: set[int], place:
         found = [item for item in items if item.literal]
         if len(found) == len(items):
             start, end = min(item.start for item in items), max(item.end for item in items)
-            return Value(items, start, end, literal=end - start < 400 and all(not item.file for item in items))
+            return Value(items, start, end)
         return Value(items, *place)
-    matches = [
-        value for value in sources.values() if is_number(value.data) and value.literal and _equal(value.data, data)
-    ]
+    matches = [value for value in sources.values() if is_number(value.data) and value.literal and _equal(value.data, data)]
     found = next((value for value in matches if value.start not in used), None)
     if found is not None:
         used.update({found.start, *found.sources})
         return found
+    if base is not None and base.data == data and base.literal:
+        return base
     return Value(data, *place)
 
 
