@@ -29,6 +29,10 @@ _PARSERS: dict[str, Callable[[str], list[Entry]]] = {
 }
 
 
+LONGEST = 200_000
+"""Characters of one configuration that are read."""
+
+
 def read_configuration(part: Part) -> Found:
     """Return what a configuration or a command line says.
 
@@ -40,7 +44,8 @@ def read_configuration(part: Part) -> Found:
         >>> found.fields["sgd.lr"].value, found.fields["sgd.weight_decay"].words
         (0.1, '--wd 5e-4')
     """
-    entries, program = find_entries(part)
+    shortened = len(part.text) > LONGEST
+    entries, program = find_entries(replace(part, text=part.text[:LONGEST]) if shortened else part)
     system = tell_system(entries, program)
     settings = find_settings(entries, system)
     build = Build(settings, part, Found(framework=system.framework))
@@ -48,6 +53,8 @@ def read_configuration(part: Part) -> Found:
     lr = put_rate(build)
     put_groups(build, lr)
     leave_unread(build)
+    if shortened:
+        build.say("long", length=len(part.text), read=LONGEST)
     return build.found
 
 
@@ -56,7 +63,7 @@ def find_entries(part: Part) -> tuple[list[Entry], str]:
     if part.format == "shell":
         commands = read_commands(part.text)
         return _joined(commands), " ".join(word for command in commands for word in command.program)
-    entries = _PARSERS[part.format](part.text)
+    entries = [one for one in _PARSERS[part.format](part.text) if one.path]
     if part.format == "darknet":
         entries = [replace(one, path=_darknet_path(part.text, one)) for one in entries]
     elif part.format == "prototxt":

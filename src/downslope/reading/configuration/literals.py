@@ -120,6 +120,7 @@ class _Reader:
         if self.word is not None and sign in {"(", "{"} and here.key is not None:
             self.entries.append(Entry((*path, "type"), self.word[3], self.word[1], self.word[2]))  # SGD(...), dict(...)
         self.word = None
+        path = path[:DEEPEST]
         self.open.append(_Open("{" if sign == "(" and here.key is not None else sign, path, start))
 
     def finish(self) -> None:
