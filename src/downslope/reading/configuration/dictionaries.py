@@ -51,15 +51,13 @@ class _Walk:
         self.text = text
         lines = text.encode("utf-8", "replace").split(b"\n")
         self.lines = lines
-        self.plain = [line.isascii() for line in lines]
         self.starts = [0, *accumulate(len(line.decode("utf-8", "replace")) + 1 for line in lines)]
         self.entries: list[Entry] = []
         self.names: dict[str, tuple[ast.expr, int, int]] = {}
 
     def place(self, line: int, column: int) -> int:
-        if not self.plain[line - 1]:
-            column = len(self.lines[line - 1][:column].decode("utf-8", "replace"))
-        return self.starts[line - 1] + column
+        head = self.lines[line - 1][:column]
+        return self.starts[line - 1] + (column if head.isascii() else len(head.decode("utf-8", "replace")))
 
     def span(self, node: ast.AST) -> tuple[int, int]:
         found: Any = node
