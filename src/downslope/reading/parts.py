@@ -12,7 +12,7 @@ import textwrap
 import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Literal
 
 from downslope.reading.reading import Field
@@ -117,6 +117,9 @@ _WIDEST = 600
 
 _PARSED = 150_000
 """Characters of the longest text that is parsed to see whether it is Python."""
+
+_CUT = 200_000
+"""Characters of mixed input that are cut into parts; what stands behind them is prose."""
 
 _MOST = 300
 """Parts that prose is cut into; what follows the last is prose."""
@@ -314,17 +317,25 @@ def _mixed(text: str, start: int, name: str) -> list[Part]:
     """Return the parts of prose with other things in it: fenced blocks, then runs of lines, then quoted commands."""
     parts: list[Part] = []
     here = 0
-    fences = list(_FENCE.finditer(text))
-    while fences and len(parts) < _MOST:
-        opening = fences.pop(0)
-        closing = next((f for f in fences if f["mark"][0] == opening["mark"][0] and not f["language"]), None)
+    fences = list(_FENCE.finditer(text, 0, _CUT))
+    place = 0
+    while place < len(fences) and len(parts) < _MOST:
+        opening = fences[place]
+        closing = next(
+            (
+                one
+                for one in islice(fences, place + 1, None)
+                if one["mark"][0] == opening["mark"][0] and not one["language"]
+            ),
+            None,
+        )
         inner_end = closing.start() if closing else len(text)
         parts += _lines(text[here : opening.start()], start + here, name)
         inner = text[opening.end() + 1 : inner_end]
         parts += _fenced(inner, opening["language"].lower(), start + opening.end() + 1, name)
         here = closing.end() if closing else len(text)
-        while fences and fences[0].start() < here:
-            fences.pop(0)
+        while place < len(fences) and fences[place].start() < here:
+            place += 1
     return [*parts, *_lines(text[here:], start + here, name)]
 
 
@@ -341,7 +352,7 @@ def _lines(text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text without fences: runs of lines of one kind."""
     parts: list[Part] = []
     place = begun = 0
-    for foreign, group in groupby(_classified(text), key=lambda one: one[1] != "prose"):
+    for foreign, group in groupby(_classified(text[:_CUT]), key=lambda one: one[1] != "prose"):
         run = [line for line, _ in group]
         chunk = "".join(run)
         form = tell(chunk) if foreign and chunk.strip() else ""

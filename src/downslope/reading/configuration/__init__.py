@@ -29,7 +29,7 @@ _PARSERS: dict[str, Callable[[str], list[Entry]]] = {
 }
 
 
-LONGEST = 200_000
+LONGEST = 100_000
 """Characters of one configuration that are read."""
 
 

@@ -14,7 +14,7 @@ from downslope.reading.reading import Field, Provenance
 from downslope.reading.remarks import shown
 
 NORMS = "@bias_and_norm"
-_UNKNOWN = frozenset(["auto", "none", "default", "custom", "optimizer"])
+_UNKNOWN = ("auto", "none", "default", "custom", "optim", "build", "config", "wrapper", "make", "get")
 _BASES = frozenset(["base", "baseconfig", "inheritfrom", "defaults"])
 _SIZED = 1e6
 """The largest norm that gradients are clipped at; a larger one clips nothing."""
@@ -180,7 +180,7 @@ def _put_optimizer(build: Build) -> None:
 def _optimizer_of(name: str) -> str:
     last = squeezed(name.rpartition(".")[2]).removesuffix("optimizer")
     known = OPTIMIZERS.get(last) or OPTIMIZERS.get(squeezed(name.rpartition(".")[2]))
-    return known or ("" if last in _UNKNOWN or not last.isalpha() else last)
+    return known or ("" if not last.isalpha() or len(last) > 10 or any(word in last for word in _UNKNOWN) else last)
 
 
 def _put_strength(build: Build) -> None:

@@ -88,6 +88,13 @@ def _lr(build: Build) -> tuple[float, Setting] | None:
 
 
 def _shape(build: Build) -> tuple[str, ...]:
+    """Return the marks of a rate that is told to change in a way that cannot be told here."""
+    unclear = [
+        one for concept in ("times", "milestones", "values") for one in build.settings.by_concept.get(concept, ())
+    ]
+    if unclear and any(id(one.entry) not in build.settings.taken for one in unclear):
+        build.say("constant_lr")
+        return ("shape",)
     return ("shape",) if any(name == "no_word" for name, _ in build.found.remarks) else ()
 
 
@@ -318,7 +325,7 @@ def _put_schedule(build: Build, main: Settings, root: str, lr: Any, warmup: Warm
         return _put_inverse(build, main, root, policy, lr)
     if kind in {"multistep", "step", None} and times is not None:
         return _put_multistep(build, main, root, times, policy, lr)
-    every = main.first("every")
+    every = main.first("every") or (main.first("every_flag") if main.by_concept.get("gamma") else None)
     if kind in {"step", "exponential", "multistep"} or (kind is None and every is not None):
         return _put_stairs(build, main, root, kind, every, policy, lr)
     if kind is None and policy is None and main.first("power") and system.name in {"", "caffe"} and _total(build):
@@ -361,7 +368,8 @@ def _unit(build: Build, root: str, setting: Setting | None, main: Settings) -> s
     elif total is not None and len(lengths) == 1:
         unit, why = total[1], "the unit of the training's length"
         if max(_times(setting), default=0) > total[0] and unit == "epoch":
-            unit, why = "step", _PER_STEP
+            build.assume(f"{root}.unit", "step", f"longer than {total[2]}", "unit")
+            return "step"
     else:
         unit = "step" if max(_times(setting), default=0) >= 1000 else "epoch"
         build.assume(f"{root}.unit", unit, "not stated", "unit")

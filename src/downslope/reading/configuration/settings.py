@@ -116,7 +116,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["momentum", "beta1", "beta2", "rho"], _within(0, 1)),
     **dict.fromkeys(["weight_decay", "norm_decay", "bias_decay", "strength"], _within(0, 1)),
     **dict.fromkeys(["batch", "device_batch", "devices", "accumulate", "lr_batch"], _count),
-    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration", "every", "power", "patience"], _positive),
+    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration", "every", "every_flag", "power", "patience"], _positive),
     **dict.fromkeys(["div_factor", "final_div_factor", "clip", "clip_value"], _positive),
     **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
     **dict.fromkeys(["nesterov", "by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
@@ -265,7 +265,7 @@ def _setting(
             return None
         if keys[-len(pattern) :] != pattern or f"-{concept}" in index or not _FITS.get(concept, _name)(value):
             continue
-        if concept == "epochs_flag" and not (written.startswith("--") and value >= 2):
+        if concept.endswith("_flag") and not (written.startswith("--") and value >= 2):
             continue
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
@@ -303,7 +303,7 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
     optimizing = any(_optimizes(key) or _schedules(key) for key in inner[last_structure + 1 :])
 
     def rank(concept: str) -> int | None:
-        if words & FOREIGN:
+        if words & FOREIGN or ("momentum" in words and words & {"config", "scheduler", "schedule", "updater"}):
             return None
         if last_structure >= 0 and not optimizing:
             of_data = words & {
