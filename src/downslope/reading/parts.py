@@ -12,7 +12,7 @@ import textwrap
 import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Literal
 
 from downslope.reading.reading import Field
@@ -86,9 +86,9 @@ _SHELL = re.compile(
 _KEY = re.compile(r"\s*(?:-\s+)*[\"']?(?:\+{0,2}|~)[A-Za-z_][\w./\[\]-]*[\"']?\s?\s?:(?:\s+(?P<value>\S.*)|\s*$)")
 _ASSIGNED = re.compile(r"\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*=(?!=)\s*(?P<value>\S.*)?$")
 _SECTION = re.compile(r"\s*\[\[?[\w.\- :\"']+\]\]?\s*(?:[#;].*)?$")
-_BLOCK = re.compile(r"\s*[A-Za-z_]\w*\s*:?\s*\{")
+_BLOCK = re.compile(r"\s*[A-Za-z_]\w*\s*(?P<colon>:)?\s*\{")
 _COMMENT = re.compile(r"\s*(?:#(?!\s*#)|;|//)(?!\w+/)|\s*#+\s*$")
-_ITEM = re.compile(r"\s*-\s+\S|\s*[\]})]+[,;]?\s*$")
+_ITEM = re.compile(r"\s*-\s+\S|\s*[\]})]+[,;]?\s*$|\s*\}[\s}]*\w+:\s")
 _CODE = re.compile(
     r"\s*(?:(?:import|from)\s+[\w.]+|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|"
     r"(?:if|for|while|with|elif)\s.{1,200}:\s*(?:#.*)?$|"
@@ -118,7 +118,7 @@ _WIDEST = 600
 _PARSED = 150_000
 """Characters of the longest text that is parsed to see whether it is Python."""
 
-_CUT = 200_000
+_CUT = 100_000
 """Characters of mixed input that are cut into parts; what stands behind them is prose."""
 
 _MOST = 300
@@ -157,7 +157,8 @@ def _by_name(text: str, ending: str) -> str:
     if form == "ini" and _DARKNET.search(text):
         return "darknet"
     if form == "prototxt" and ending == "config":
-        return tell(text) or form
+        told = tell(text)
+        return told if told in {"json", "toml", "ini"} else form
     if form == "ini" and ending in {"cfg", "conf"} and not any(map(_assigned, text[:_LOOKED_AT].splitlines())):
         return tell(text)
     return form
@@ -214,12 +215,13 @@ def _told_by_lines(lines: list[str]) -> str:
     sections = sum(bool(_SECTION.match(line)) for line in lines)
     keys = [match for line in lines if (match := _KEY.match(line))]
     assigned = sum(bool(_assigned(line)) for line in lines)
-    blocks = sum(bool(_BLOCK.match(line)) and not _KEY.match(line) for line in lines)
+    blocks = sum(bool(_BLOCK.match(line)) for line in lines)
     items = sum(bool(_ITEM.match(line)) and not _KEY.match(line) for line in lines)
+    unlike_yaml = any(one["colon"] is None for line in lines if (one := _BLOCK.match(line)))
     told = len(lines) - comments
     if sections and assigned + len(keys) and sections + assigned + len(keys) + items >= 0.7 * told:
         return "toml" if not any("%" in line or ":" in line.split("=")[0] for line in lines[:50]) else "ini"
-    if blocks and len(keys) + blocks + items >= 0.9 * told and not any(";" in line for line in lines[:50]):
+    if unlike_yaml and len(keys) + blocks + items >= 0.9 * told and not any(";" in line for line in lines[:50]):
         return "prototxt"
     if assigned >= 2 and assigned + items >= 0.9 * told:
         return "toml"
@@ -321,21 +323,16 @@ def _mixed(text: str, start: int, name: str) -> list[Part]:
     place = 0
     while place < len(fences) and len(parts) < _MOST:
         opening = fences[place]
-        closing = next(
-            (
-                one
-                for one in islice(fences, place + 1, None)
-                if one["mark"][0] == opening["mark"][0] and not one["language"]
-            ),
-            None,
-        )
+        after = place + 1
+        while after < len(fences) and (fences[after]["mark"][0] != opening["mark"][0] or fences[after]["language"]):
+            after += 1
+        closing = fences[after] if after < len(fences) else None
         inner_end = closing.start() if closing else len(text)
         parts += _lines(text[here : opening.start()], start + here, name)
         inner = text[opening.end() + 1 : inner_end]
         parts += _fenced(inner, opening["language"].lower(), start + opening.end() + 1, name)
         here = closing.end() if closing else len(text)
-        while place < len(fences) and fences[place].start() < here:
-            place += 1
+        place = after + 1
     return [*parts, *_lines(text[here:], start + here, name)]
 
 

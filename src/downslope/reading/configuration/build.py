@@ -117,16 +117,16 @@ def put_values(build: Build) -> None:
     decayed = build.found.fields.get("sgd.weight_decay")
     if decayed is not None and decayed.value and build.found.optimizer in {"", "sgd", "lars"}:
         build.imply("sgd.decay", "coupled", None, "weight decay with SGD is an L2 penalty unless said otherwise")
-    framework = {"caffe": "Caffe", "mxnet": "MXNet"}.get(settings.system.framework)
-    if (
-        framework
-        and build.found.optimizer in {"", "sgd"}
-        and any(path.startswith("sgd.") for path in build.found.fields)
-    ):
-        build.imply("sgd.lr_in_velocity", True, None, f"{framework} puts lr inside the velocity")
-        build.say("inside")
     if inherits:
         build.say("base", words=" ".join(build.words(inherits[0]).split()))
+
+
+def put_conventions(build: Build) -> None:
+    """Put what follows from whose configuration it is."""
+    framework = {"caffe": "Caffe", "mxnet": "MXNet"}.get(build.settings.system.framework)
+    if framework and build.found.optimizer in {"", "sgd"} and any(p.startswith("sgd.") for p in build.found.fields):
+        build.imply("sgd.lr_in_velocity", True, None, f"{framework} puts lr inside the velocity")
+        build.say("inside")
 
 
 def _float(value: Any) -> Any:

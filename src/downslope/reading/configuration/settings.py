@@ -303,7 +303,7 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
     optimizing = any(_optimizes(key) or _schedules(key) for key in inner[last_structure + 1 :])
 
     def rank(concept: str) -> int | None:
-        if words & FOREIGN or ("momentum" in words and words & {"config", "scheduler", "schedule", "updater"}):
+        if words & FOREIGN or any(map(_about_momentum, ancestors)):
             return None
         if last_structure >= 0 and not optimizing:
             of_data = words & {
@@ -320,6 +320,10 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
         return 0 if optimizing else 1
 
     return rank
+
+
+def _about_momentum(key: str) -> bool:
+    return "momentum" in key.lower() and bool(words_of([key]) & {"config", "scheduler", "schedule", "updater"})
 
 
 def _optimizes(key: str) -> bool:
