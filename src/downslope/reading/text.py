@@ -56,6 +56,7 @@ _ONE_FOR_ONE = {
     "：": ":",
     "÷": "/",
     "≈": "=",
+    **dict.fromkeys("ˆ∧", "^"),
     "$": " ",
     "\u3000": " ",
     "\t": " ",
@@ -65,6 +66,11 @@ _DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _LATEX = re.compile(
     r"\\(times|cdot|%|,|;|!| |mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
 )
+_RAISED = re.compile(
+    r"\\(?:text|mathrm|mbox|rm)\s?\{([-+\u2212\u2013e])\}|(\\textsuperscript\{|<sup>)|(</sup>)|\{([-+\u2212\u2013])\}",
+    re.IGNORECASE,
+)
+"""What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
 _LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%"}
 _GREEK = {"eta": "η", "mu": "μ", "lambda": "λ", "epsilon": "ε", "alpha": "α", "beta": "β", "gamma": "γ", "rho": "ρ"}
 
@@ -131,6 +137,11 @@ def normalise(original: str) -> Text:
         if character == "→" or original.startswith("->", index):
             put(" to ", index)
             index += 1 if character == "→" else 2
+            continue
+        if character in "\\<{" and (match := _RAISED.match(original, index)):
+            inner, begins, ends, sign = match.groups()
+            put(_one(inner or sign) if inner or sign else "^{" if begins else "}" if ends else "", index)
+            index = match.end()
             continue
         if character == "\\" and (match := _LATEX.match(original, index)):
             word = match.group(1)
