@@ -119,9 +119,10 @@ def number_at(plain: str, start: int) -> Number | None:
     if match is None:
         return _spelled(plain, start)
     factor = False
-    if start and (plain[start - 1].isalpha() and plain[start - 1] < "\u0080") and not match.group("sign"):
+    if start and not match.group("sign") and _within_name(plain, start):
+        product = plain[start - 1] == "x" and start > 1 and plain[start - 2].isdigit()  # "4x8"
         factor = plain[start - 1] == "x" and not (start > 1 and plain[start - 2].isalnum())  # "x10", but not "x1"
-        if not factor or match.group("digits") in {"0", "1"}:
+        if not product and (not factor or match.group("digits") in {"0", "1"}):
             return None
     value, end, odd = _exact(plain, match)
     if _HEAD.search(plain, max(0, start - 8), start) or (end < len(plain) and (cut := _CUT.match(plain, end))):
@@ -141,6 +142,14 @@ def number_at(plain: str, start: int) -> Number | None:
     flags["times"] = flags["times"] or factor
     whole = not (flags["percent"] or mille or fraction)
     return Number(_plain(value, whole=whole), start, end, fraction=fraction, odd=odd, **flags)
+
+
+def _within_name(plain: str, start: int) -> bool:
+    """Whether digits belong to the name before them: v100, η0, x_1."""
+    before = plain[start - 1]
+    if before == "_" and start > 1:
+        return plain[start - 2].isalpha() and not (start > 2 and plain[start - 3].isalpha() and plain[start - 2] < "\u0080")
+    return (before.isalpha() and before < "\u0400") or (before.isdigit() and start > 1)
 
 
 def unusable_numbers(plain: str) -> list[tuple[int, int]]:

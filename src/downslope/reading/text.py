@@ -71,6 +71,8 @@ _RAISED = re.compile(
     re.IGNORECASE,
 )
 """What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
+_SUBSCRIPT = re.compile(r"_\{([^{}\s]{1,12})\}")
+_STAR_POWER = re.compile(r"\d\*\*[({]?[-+\u2212]?\d| \*\* [-+\u2212]?\d")
 _LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%"}
 _GREEK = {"eta": "η", "mu": "μ", "lambda": "λ", "epsilon": "ε", "alpha": "α", "beta": "β", "gamma": "γ", "rho": "ρ"}
 
@@ -143,6 +145,16 @@ def normalise(original: str) -> Text:
             put(_one(inner or sign) if inner or sign else "^{" if begins else "}" if ends else "", index)
             index = match.end()
             continue
+        if character == "_" and (match := _SUBSCRIPT.match(original, index)):
+            put("_", index)
+            for place in range(*match.span(1)):
+                put(_one(original[place]), place)
+            index = match.end()
+            continue
+        if character in "*-+\u2013" and (skip := _markup(original, index)):
+            put(";" if skip < 0 else " ", index)
+            index += abs(skip)
+            continue
         if character == "\\" and (match := _LATEX.match(original, index)):
             word = match.group(1)
             put(_LATEX_WORDS.get(word, _GREEK.get(word, " ")), index)
@@ -151,6 +163,24 @@ def normalise(original: str) -> Text:
         put(_one(character), index)
         index += 1
     return Text(original, "".join(plain), (*origin, length))
+
+
+def _markup(original: str, index: int) -> int:
+    """Return how many characters of markup stand at a place: -1 for the mark of a list, 1 or 2 for stars of emphasis."""
+    before, after = original[index - 1 : index] if index else "", original[index + 1 : index + 2]
+    if after == " " and (original[index + 2 : index + 3].isalpha() or original[index + 2 : index + 3] in {"*", "`"}):
+        begun = index - 1
+        while begun >= 0 and original[begun] in " \t":
+            begun -= 1
+        if begun < 0 or original[begun] in "\n:：":
+            return -1
+    if original[index] != "*":
+        return 0
+    if after == "*":
+        return 0 if _STAR_POWER.match(original, index - 1 if index else 0) else 2
+    opens = not before.isalnum() and after.isalpha()
+    closes = before.isalnum() and not (after.isalnum() or after in {" ", "(", "["})
+    return 1 if opens or closes else 0
 
 
 def _one(character: str) -> str:
