@@ -16,7 +16,10 @@ from downslope.reading.facts import Board, Fact
 from downslope.reading.find_changes import find_changes
 from downslope.reading.find_code import find_formulas, find_notation
 from downslope.reading.find_ranges import find_courses
-from downslope.reading.find_values import find_optimizers, find_values, resolve_decay
+from downslope.reading.find_batches import find_batches
+from downslope.reading.find_groups import find_groups
+from downslope.reading.find_optimizers import find_optimizers, leave_out_theirs, resolve_owners
+from downslope.reading.find_values import find_values
 from downslope.reading.items import find_items
 from downslope.reading.reading import Reading
 from downslope.reading.remarks import Remarks
@@ -65,9 +68,12 @@ def find_facts(text: Text) -> tuple[Board, list[Fact], str]:
     formulas, left = find_formulas(text.plain)
     notation, left = find_notation(left)
     code, framework = translate(text, notation)
-    board = Board(text, resolve_decay(find_times(find_items(left))))
+    board = Board(text, resolve_owners(find_times(find_items(left))))
+    leave_out_theirs(board)
     find_optimizers(board)
+    find_groups(board)
     find_courses(board)
     find_changes(board)
+    find_batches(board)
     find_values(board)
     return board, [*formulas, *code], framework

@@ -212,6 +212,15 @@ ENGLISH = {
         "batch norm layers|group norm|norm layers|batch normalization parameters|bn coefficients|affine parameters|"
         "normalisation layers|normalisation parameters|β|batchnorm layers|batchnorm parameters",
         "depthwise": "depthwise|depthwise filters|depthwise convolutions|depth wise|depthwise layers|depth wise filters",
+        "head": "head|detection head|classification head|prediction head|linear head|projection head",
+        "classifier": "classifier|classifier layer|final classifier layer|classifier layers|final classifier|classifiers",
+        "fc": "fc layer|fc layers|fully connected layer|fully connected layers|last fc layer|final fully connected layer|"
+        "last fully connected layer",
+        "backbone": "backbone|backbones|backbone network|backbone layers|backbone parameters",
+        "encoder": "encoder|encoder layers",
+        "decoder": "decoder|decoder layers",
+        "last": "last layer|final layer|output layer|classification layer|new layer|new layers|newly added layers|"
+        "randomly initialized layers|last classification layer|final classification layer|pretrained layers|pre trained layers",
         "embedding": "position embeddings|word embeddings|embedding layers|token embeddings",
     },
     "and": {"and": "and|&|or|respectively|as well as|plus|both"},
