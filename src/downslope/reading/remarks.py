@@ -141,6 +141,31 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Which parameters are spared is written as the pattern {match}; check it against your model's names.",
         "不衰减的参数写成模式 {match}；请对照模型中的名称检查。",
     ),
+    "group_lr": (
+        "Which parameters have their own learning rate is written as the pattern {match}; check it against your model's "
+        "names. The schedule is that of the others, in proportion.",
+        "有单独学习率的参数写成模式 {match}；请对照模型中的名称检查。调度与其他参数相同，按比例缩放。",
+    ),
+    "unknown_group": (
+        'Some parameters have a value of their own ("{words}"), but their names depend on the model: add a [[groups]] for them.',
+        "部分参数有单独的值（“{words}”），但其名称取决于模型：请为它们添加 [[groups]]。",
+    ),
+    "anothers_value": (
+        '"{words}" is told of {optimizer}, and is not used.',
+        "“{words}”说的是 {optimizer}，未采用。",
+    ),
+    "lost_raised": (
+        '"{words}" is read as {value}: a power whose raised digits were lost.',
+        "“{words}”读作 {value}：上标在文本中丢失了。",
+    ),
+    "lost_ten": (
+        '"{words}" is read as {value}, which people mean by it; literally it is another number.',
+        "“{words}”读作 {value}，这是通常的意思；照字面则是另一个数。",
+    ),
+    "default_value": (
+        '"{words}" is said to be the default of {path}.',
+        "“{words}”说的是 {path} 的默认值。",
+    ),
     "schedule_and_plateau": (
         "A schedule and a plateau both move the learning rate; the schedule is kept.",
         "调度与平台期都会改变学习率；这里保留调度。",
@@ -202,6 +227,8 @@ MARKS: dict[str, tuple[str, str]] = {
     "rising": ("a factor that lets the rate rise", "该因子使学习率上升"),
     "after_the_end": ("after the end of the training", "在训练结束之后"),
     "per_device": ("per device, and how many there are is not said", "每个设备的值，但没有说明设备数"),
+    "lost_raised": ("read as a power whose raised digits were lost", "读作丢失了上标的幂"),
+    "lost_ten": ("literally another number", "照字面是另一个数"),
     "unit": ("whether epochs or steps is not said", "没有说明是轮还是步"),
     "unnamed": ("no optimizer is named", "没有指明优化器"),
     "unproven": ("the words alone do not say this value", "仅凭这些词得不出这个值"),
