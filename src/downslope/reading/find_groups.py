@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from downslope.reading.facts import Board
-from downslope.reading.patterns import Match, Pattern, encode
+from downslope.reading.patterns import Match, Pattern
 
 _PARTS = {
     "link": "(word|mod|by|with|of_it|is|to|concept:lr|open|close|target|other|unit:ignored|from|for|at)",
@@ -15,15 +15,15 @@ _OF_TARGET = Pattern("value=number (of_it|for|at|is) (near){0,2} target=target",
 _MULTIPLIED = [
     Pattern(pattern, **_PARTS)
     for pattern in (
+        "concept:lr (near|for|from){1,4} target=target (near){0,4} changed? (near){0,3} multiple",
+        "concept:lr (near|for|from){1,4} target=target (near){0,3} changed",
+        "target=target (near|for|with){0,5} concept:lr (near){0,4} changed? (near){0,3} multiple",
+        "target=target (near|for|with){0,5} concept:lr (near){0,3} changed",
         "changed (near){0,3} multiple (near){0,3} (for|at|is|of_it) (near){0,3} target=target",
         "changed (for|at|is|of_it) (near){0,3} target=target",
         "changed (near|concept:lr|for){1,4} target=target",
         "multiple (near){0,3} concept:lr (near|for){0,4} target=target",
         "multiple (near){0,3} (for|at|is|of_it) (near){0,3} target=target",
-        "concept:lr (near|for|from){1,4} target=target (near){0,4} changed? (near){0,3} multiple",
-        "concept:lr (near|for|from){1,4} target=target (near){0,3} changed",
-        "target=target (near|for|with){0,5} concept:lr (near){0,4} changed? (near){0,3} multiple",
-        "target=target (near|for|with){0,5} concept:lr (near){0,3} changed",
         "target=target (near|with){0,4} multiple (near){0,3} concept:lr",
     )
 ]
@@ -44,7 +44,7 @@ def find_groups(board: Board) -> None:
     for first, last in board.sentences():
         find_switched_off(board, first, last)
         _find_spared(board, first, last)
-    code = encode(board.items, board.used)
+    code = board.code()
     for first, last in board.sentences():
         for pattern in _MULTIPLIED:
             for match in pattern.find(code, first, last):
@@ -71,7 +71,7 @@ def _multiplied(board: Board, match: Match, first: int, last: int, code: str) ->
     else:
         following = match["factor"] + 1
         multiple = number.times or (following < len(items) and items[following].is_a("unit", "times"))
-        multiple = multiple or items[match["factor"] - 1].kind == "star" or number.fraction
+        multiple = multiple or items[match["factor"] - 1].kind == "star" or number.fraction or "twice" in texts
         if not (multiple or verb or texts.intersection(_LARGER)):
             return
         factor = float(number.value)

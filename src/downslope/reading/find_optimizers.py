@@ -15,8 +15,7 @@ _DENIED = Pattern("(no:no|no:instead .{0,2}) optimizer=optimizer")
 
 def find_optimizers(board: Board) -> None:
     """Add a fact for every optimizer that the text names, with where the words that speak of it end."""
-    code = encode(board.items)
-    denied = {match["optimizer"] for match in _DENIED.find(code)}
+    denied = {match["optimizer"] for match in _DENIED.find(board.code())}
     ends = {last: board.items[last - 1].end for _, last in board.sentences()}
     reach = 0
     for place in range(len(board.items) - 1, -1, -1):

@@ -63,7 +63,7 @@ def find_values(board: Board) -> None:
             if free and not _anothers(board, concept, number, said=said):
                 between = [place for place in range(concept + 1, number) if board.items[place].kind == "concept"]
                 _value(board, concept, number, [concept, *between, number], first)
-    for _, _, match in _matches(board, _COUNTED):
+    for match in board.matches(_COUNTED):
         concept, time = board.items[match["concept"]], board.items[match["time"]].data
         if match["time"] not in board.used:
             board.add("value", concept.key, time.values[0], [match["concept"], match["time"]], unit=time.unit)
@@ -72,8 +72,8 @@ def find_values(board: Board) -> None:
     for first, last in board.sentences():
         find_starts(board, first, last)
         find_thresholds(board, first, last)
-        find_floors(board, first, last)
         find_more_rates(board, first, last)
+    find_floors(board)
     phased = [fact for fact in board.facts if fact.kind == "value" and fact.key == "lr" and fact.extra.get("phase")]
     if len(phased) > 1 or any(fact.extra["phase"][0].prep in {"first", "until"} for fact in phased):
         board.used.update(fact.extra["phase"][1] for fact in phased)
@@ -84,26 +84,25 @@ def find_values(board: Board) -> None:
 
 def _matches(board: Board, pattern: Pattern) -> list[tuple[int, int, Match]]:
     """Return the matches of a pattern with the sentences, as (first, after the last), that they stand in."""
-    code = encode(board.items, board.used)
+    code = board.code()
     return [(first, last, match) for first, last in board.sentences() for match in pattern.find(code, first, last)]
 
 
 def _pairs(board: Board) -> None:
     """Find the two betas: "betas (0.9, 0.999)", "(β1, β2) = (0.5, 0.999)", "β1 = β2 = 0.9"."""
-    for _, _, match in _matches(board, _PAIR):
+    for match in board.matches(_PAIR):
         one, two = match["one"], match["two"]
         if all(0 <= board.items[place].value < 1 for place in (one, two)):
             places = range(match.first, two + 1)
             board.add("value", "betas", board.items[one].value, places, second=board.items[two].value, number=one)
-    for _, _, match in _matches(board, _EQUAL):
+    for match in board.matches(_EQUAL):
         value = board.items[match["number"]].value
         board.add("value", "betas", value, range(match.first, match.after), second=value, number=match["number"])
 
 
 def _coordinated(board: Board) -> None:
     """Find "momentum and weight decay are 0.9 and 1e-4", and 动量和权重衰减均为0.9."""
-    items = board.items
-    code = encode(items, board.used)
+    items, code = board.items, board.code()
     for first, last in board.sentences():
         for run in _ROW.runs(code, _LINK, first, last):
             concepts = [match.first for match in run]
@@ -203,9 +202,11 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     extra: dict[str, Any] = {"role": _role(board, concept, first, number), "percent": amount.percent, "number": number}
     if amount.odd:
         extra["odd"] = amount.odd
-    if key == "lr" and (product := product_at(board, number)) is not None:
+    if key in {"lr", "batch"} and (product := product_at(board, number)) is not None:
         value, last = product
-        board.add("value", key, value, [*places, last], role="", product=True)
+        given = items[last].value == value
+        why = {} if given or key == "lr" else {"implied": board.text.words(item.start, items[last].end)}
+        board.add("value", key, value, [*places, last], role="", product=True, **why)
         board.used.update(range(number, last + 1))
         return
     if key == "lr":
@@ -292,7 +293,7 @@ def phase_of(board: Board, concept: int, number: int, first: int) -> Any:
 
 
 _SCALED = re.compile(
-    r"\s?\*?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|minibatch[\s_-]?size|total batch size|batch|bs|b|n|"
+    r"\s?[*x]?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|minibatch[\s_-]?size|total batch size|batch|bs|b|n|"
     r"批大小|批量大小)\s?/\s?(\d{1,6})\)?"
 )
 
@@ -364,14 +365,14 @@ def find_thresholds(board: Board, first: int, last: int) -> None:
 _FLOOR = Pattern("mod:final is? number=number")
 
 
-def find_floors(board: Board, first: int, last: int) -> None:
+def find_floors(board: Board) -> None:
     """Find the end of a schedule that names no rate: "maximum 0.4, minimum 0.004"."""
-    for match in _FLOOR.find(encode(board.items[first:last])):
-        place, right = first + match.first, first + match["number"]
-        before = board.items[place - 1] if place > first else None
+    for first, _, match in _matches(board, _FLOOR):
+        before = board.items[match.first - 1] if match.first > first else None
         alone = before is None or before.kind in {"comma", "and", "open"}
-        if alone and board.free_number(right) and board.items[right].value < 1:
-            board.add("value", "final", board.items[right].value, [place, right], role="final")
+        if alone and board.items[match["number"]].value < 1:
+            value = board.items[match["number"]].value
+            board.add("value", "final", value, [match.first, match["number"]], role="final")
 
 
 def find_more_rates(board: Board, first: int, last: int) -> None:
@@ -387,8 +388,3 @@ def find_more_rates(board: Board, first: int, last: int) -> None:
             fact = board.add("value", "lr", items[place].value, [place], role="", phase=phase, number=place)
             board.used.add(phase[1])
             fact.end = items[phase[1]].end
-
-
-def plain_words(board: Board, item: Item) -> str:
-    """Return the normalised words of an item."""
-    return board.text.plain[item.start : item.end]

@@ -21,7 +21,7 @@ ENGLISH = {
         "global batch size|effective batch size|imgs per batch|batch sizes|examples per batch",
         "clip": "clip|clipped|clipping|gradient clipping|gradient norm clipping|clip norm|norm constraint|rescale|"
         "renormalize|renormalise|gradient norm threshold|clipping threshold|max grad norm|clipnorm|rescaled|"
-        "norm clipping|max norm of the gradient|hard constraint on the norm|clips|rescaling|gradient clip|gradient clip norm|"
+        "norm clipping|max norm of the gradient|hard constraint on the norm|rescaling|gradient clip|gradient clip norm|"
         "maximum gradient norm|max gradient norm",
         "dampening": "dampening|damping",
         "ema": "exponential moving average|moving average|ema|polyak averaging|moving averages|polyak average|"
@@ -190,7 +190,7 @@ ENGLISH = {
         "training examples|clips|videos|frames|patches|cases|pairs|training samples|utterances|data points|tokens|"
         "training cases|training images|rois",
         "times": "times|time",
-        "ignored": "gpu|gpus|layer|layers|machine|machines|worker|workers|hours|hour|days|day|weeks|minutes|seconds|"
+        "ignored": "gpu|gpus|device|devices|layer|layers|machine|machines|worker|workers|hours|hour|days|day|weeks|minutes|seconds|"
         "pixels|px|classes|categories|parameters|units|hidden units|filters|channels|blocks|seeds|runs|crops|"
         "nodes|tpus|cores|million parameters|gb|ms|hidden|dimensions|dimensional|bits|models|networks|"
         "replicas|tpu cores|neurons|feature maps|heads|fold|folds|scales|words|m parameters|tpu|cpus|chips|"
