@@ -168,7 +168,7 @@ def _put_length(draft: Draft, board: Board) -> None:
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
         rank = ranks.get(item.data.prep, 9)
-        ranged = place > 0 and board.items[place - 1].is_a("to")  # 51到75轮
+        ranged = any(i.is_a("to") or i.is_a("word", "-", "~") for i in before[-1:])  # 51到75轮, 10-20 epochs
         denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             candidates.append((min(rank, 1) if trained else rank, place))

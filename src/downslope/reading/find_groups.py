@@ -148,7 +148,7 @@ def _also_off(board: Board, place: int, last: int) -> None:
     items = board.items
     if place + 2 < last and items[place + 1].kind == "and" and items[place + 2].kind == "concept":
         other = items[place + 2]
-        joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {"or", "nor", "或", "和", "及"}
+        joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {"or", "nor", "and", "或", "和", "及"}
         valued = _valued(board, place + 2, last) or board.free_number(place + 3)
         if joined and other.key in _SWITCHES and not valued:
             board.add("off", other.key, 0.0, [place + 1, place + 2])

@@ -10,7 +10,7 @@ from downslope.reading.facts import Board
 from downslope.reading.items import Item
 from downslope.reading.patterns import Pattern, encode
 
-_DENIED = Pattern("(no:no|no:instead .{0,2}) optimizer=optimizer")
+_DENIED = Pattern("(no:no|no:instead (word|open|is|with){0,2}) optimizer=optimizer")
 
 
 def find_optimizers(board: Board) -> None:
@@ -71,6 +71,7 @@ def _is_named(original: str) -> bool:
 # The word "decay" standing alone: a verb, or the decay of the schedule, of momentum, of a moving average or of the
 # weights, told apart by what stands around it; and the momentum of batch normalisation and of moving averages
 
+_ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|comma|with|open|break|number|verb|and)")
 _FLOWS = frozenset({"is", "mod", "with", "word"})
 _MOMENTUM_OF_OTHERS = Pattern("concept:other,ema (word|is|verb|with|by|unit|at|mod|target){0,8} concept=concept:momentum,decay")
 _OF_NORM = Pattern(
@@ -97,6 +98,10 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
             elif owner == "rho" and not any(i.is_a("concept", "lr") for i in result[max(0, index - 4) : index]):
                 result[index] = replace(item, key="rho")
     code = encode(result)
+    names = {result[match["name"]].key: result[match["concept"]].key for match in _ALIAS.find(code)}
+    for index, item in enumerate(result[:-1]):  # "we start with α = 0.1", where α is the learning rate
+        if item.key in names and item.kind == "word" and result[index + 1].kind == "is":
+            result[index] = replace(item, kind="concept", key=names[item.key])
     for pattern in (_MOMENTUM_OF_OTHERS, _OF_NORM, _FOR_NORM, _NUMBER_FOR_NORM):
         for match in pattern.find(code):
             for name in ("concept", "more"):

@@ -25,6 +25,7 @@ _PARTS = {
 _RIGHT = [
     Pattern(pattern, **_PARTS)
     for pattern in (
+        "concept=valued open word:default,defaults,默认 is? number close is number=number",
         "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
         "concept=decays (soft|said|decays){0,9} number=number",
         "concept=concept:nesterov,ema soft{0,4} (said (soft|said){0,8})? number=number",
@@ -173,7 +174,10 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     items, plain = board.items, board.text.plain
     if items[concept].key not in _SETTINGS:
         return False
-    if _FORMULA.match(plain, items[number].end):
+    before = plain[items[number - 1].start : items[number - 1].end] if number else ""
+    if _FORMULA.match(plain, items[number].end) or before in {"between", "介于"}:
+        return True
+    if items[concept].key == "lr" and items[number].value >= 2 and items[number - 1].kind == "at":
         return True
     near = items[number - 1 : number + 5]
     code = encode(near)

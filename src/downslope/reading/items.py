@@ -131,6 +131,14 @@ def _without_citations(items: list[Item]) -> list[Item]:
     found: list[Item] = []
     place = 0
     while place < len(items):
+        if items[place].kind == "reference":
+            after = place + 1
+            while after < min(len(items), place + 3) and items[after].kind in {"break", "stop", "open", "word"}:
+                after += 1
+            if after < len(items) and items[after].kind == "number":
+                opened = items[after - 1].kind == "open" and after + 1 < len(items) and items[after + 1].kind == "close"
+                place = after + 1 + opened
+                continue
         before = found[-1] if found else None
         if items[place].is_a("open", "[") and (before is None or (before.kind in _CITED and before.key not in _COUNTED)):
             after = place + 1

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 _DIGITS = (
-    r"(?:\d(?:,\d{3})+(?![\d,])"  # 1,024, but not [60,120,160]: see below
+    r"(?:[1-9](?:,\d{3})+(?![\d,])"  # 1,024, but not [60,120,160]: see below
     r"|\d{1,3}(?:,\d{3})*,000(?!\d)"
     r"|\d{1,3}(?:,\d{3})+(?!\d)(?=\s?(?:iteration|step|update|image|example|sample|张|步|次|个样))"
     r"|\d{1,3}(?:\u00a0\d{3})+(?!\d)|\d{1,3}(?: \d{3})* 000(?!\d)|\d{1,3}(?:_\d{3})+(?![\d_])"
+    r"|(?<![\d.,(\[{])0,\d{1,6}(?![\d.]|,\d)"  # 0,9 as it is written in Europe
     r"|(?<![\d.])0 \. \d(?: \d(?!\d))*(?!\d)|(?<![\d.])0 \. \d+"  # spaced out in a formula: 0 . 9
     r"|\d+\.\d+|\d+\.(?=e[-+]?\d)|\d+|\.\d+)"
 )
@@ -171,7 +172,10 @@ def _exact(plain: str, match: re.Match[str]) -> tuple[Fraction, int, str]:
     if (ten := _power_of_ten(plain, first)) is not None:
         value, end, odd = ten
         return -value if negative else value, end, odd
-    digits, end, odd = re.sub(r"[,\s_\u00a0]", "", match.group("digits")).rstrip("."), match.end(), ""
+    digits, end, odd = match.group("digits"), match.end(), ""
+    if digits.startswith("0,"):
+        digits, odd = digits.replace(",", "."), "decimal_comma"
+    digits = re.sub(r"[,\s_\u00a0]", "", digits).rstrip(".")
     if len(digits) > 400:
         return _UNUSABLE, end, ""
     value = Fraction(digits if digits[0] != "." else "0" + digits)

@@ -162,9 +162,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
         '"{words}" is read as {value}, which people mean by it; literally it is another number.',
         "“{words}”读作 {value}，这是通常的意思；照字面则是另一个数。",
     ),
-    "default_value": (
-        '"{words}" is said to be the default of {path}.',
-        "“{words}”说的是 {path} 的默认值。",
+    "decimal_comma": (
+        '"{words}" is read as {value}: the comma as a decimal point.',
+        "“{words}”读作 {value}：逗号当作小数点。",
     ),
     "schedule_and_plateau": (
         "A schedule and a plateau both move the learning rate; the schedule is kept.",
@@ -228,6 +228,7 @@ MARKS: dict[str, tuple[str, str]] = {
     "after_the_end": ("after the end of the training", "在训练结束之后"),
     "per_device": ("per device, and how many there are is not said", "每个设备的值，但没有说明设备数"),
     "lost_raised": ("read as a power whose raised digits were lost", "读作丢失了上标的幂"),
+    "decimal_comma": ("a comma read as a decimal point", "逗号当作小数点"),
     "lost_ten": ("literally another number", "照字面是另一个数"),
     "unit": ("whether epochs or steps is not said", "没有说明是轮还是步"),
     "unnamed": ("no optimizer is named", "没有指明优化器"),

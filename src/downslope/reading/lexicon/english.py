@@ -56,10 +56,11 @@ ENGLISH = {
         "bleu|threshold of|depth|width|growth rate|embedding|hidden size|vocabulary|beam size|scale factor|"
         "aspect ratio|iou|random seed|seed|sigma|gaussian|uniform|drop rate|cardinality|momentum encoder|momentum m|"
         "momentum batch normalization|moving average decay for batch|probability|hidden units|number of layers|kernel size|"
-        "stride|padding|test error|training error|loss weight|figure|table|section|equation|eq|"
-        "fig|sec|appendix|dropout of|queue|negative slope|slope|margin|interval for evaluation|version|"
+        "stride|padding|test error|training error|loss weight|dropout of|queue|"
+        "negative slope|slope|margin|interval for evaluation|"
         "target network|teacher|key encoder",
     },
+    "reference": {"reference": "figure|table|section|equation|eq|fig|sec|appendix|version|figs|eqs|chapter|algorithm|alg"},
     "optimizer": {
         "sgd": "sgd|stochastic gradient descent|momentum sgd|msgd|sgdm|minibatch gradient descent|"
         "mini batch gradient descent|gradient descent|momentumoptimizer|stochastic gradient descent method|vanilla sgd|"
