@@ -124,17 +124,22 @@ class Rules:
         """Compile them."""
         self._rules = [(name, Pattern(text, **parts)) for name, text in rules.items()]
 
+    def at(self, code: str, first: int, last: int | None = None) -> Match | None:
+        """Return the match that begins at an item, or None."""
+        for name, pattern in self._rules:
+            found = pattern.at(code, first, last)
+            if found is not None and found.after > first:
+                return replace(found, rule=name)
+        return None
+
     def find(self, code: str, first: int = 0, last: int | None = None) -> Iterator[Match]:
         """Yield the matches in `encode`d items from `first` up to `last`, which do not overlap."""
         place, end = first, len(code) if last is None else last
         while place < end:
-            for name, pattern in self._rules:
-                found = pattern.at(code, place, end)
-                if found is not None and found.after > place:
-                    yield replace(found, rule=name)
-                    place = found.after - 1
-                    break
-            place += 1
+            found = self.at(code, place, end)
+            if found is not None:
+                yield found
+            place = place + 1 if found is None else found.after
 
 
 def runs(matches: Iterable[Match], code: str, link: Pattern) -> Iterator[list[Match]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from downslope.reading.items import Item
+from downslope.reading.patterns import Rules, encode
 
 _UNITS = {"epoch": "epoch", "step": "step", "batches": "step"}
 _TOTALS = {"epochs_total": "epoch", "steps_total": "step"}
@@ -16,8 +17,8 @@ class Time:
     """One time or several.
 
     Attributes:
-        prep: How it is meant: "at", "after", "every", "for", "first", "next", "until", "total" or "".
-        values: The numbers; fractions of the whole if `percent`.
+        prep: How it is meant: "at", "after", "every", "for", "first", "next", "until", "total", "between" or "".
+        values: The numbers; fractions of the whole if `percent`; first and last if "between".
         unit: "epoch", "step" or "" where it is not said.
         percent: Whether they are parts of the whole training.
     """
@@ -40,9 +41,11 @@ def _settle(time: Time, items: Sequence[Item], index: int) -> Time:
 def find_times(items: Sequence[Item]) -> list[Item]:
     """Return the items with every time made one item of kind "time"."""
     found: list[Item] = []
-    index = 0
+    index, code = 0, encode(items)
     while index < len(items):
-        time, after = _time_at(items, index, found[-1] if found else None)
+        time, after = _interval_at(items, code, index)
+        if time is None:
+            time, after = _time_at(items, index, found[-1] if found else None)
         if time is None:
             found.append(items[index])
             index += 1
@@ -52,6 +55,28 @@ def find_times(items: Sequence[Item]) -> list[Item]:
         found.append(Item("time", time.prep, start, items[after - 1].end, data=time))
         index = after
     return found
+
+
+_INTERVALS = Rules(
+    {
+        "from the left": "lead unit=unit:epoch,step open:square low=number comma high=number close:round",
+        "from the right": "lead unit=unit:epoch,step open:round low=number comma high=number close:square",
+        "unit first": "lead unit=unit:epoch,step is? low=number (word:-|to) unit? high=number",
+        "unit last": "lead low=number (word:-|to) at? high=number word:个? unit=unit:epoch,step",
+    },
+    lead="(at|for:for,first|mod:total){0,2}",
+)
+
+
+def _interval_at(items: Sequence[Item], code: str, index: int) -> tuple[Time | None, int]:
+    """Return "epochs 31-60", "epochs [30, 60)" or 第31到60轮: the first and the last."""
+    match = _INTERVALS.at(code, index)
+    if match is None:
+        return None, index
+    low, high = (items[match[name]].value for name in ("low", "high"))
+    if not (0 <= low < high < float("inf") and float(low).is_integer() and float(high).is_integer()):
+        return None, index
+    return Time("between", (low, high), _UNITS[items[match["unit"]].key]), match.after
 
 
 def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Time | None, int]:
@@ -73,13 +98,16 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
         if items[place].is_a("is") and place + 1 < len(items) and prep in {"at", "in", "after", "until"}:
             place += 1
         numbers, after = _list(items, place, units=True)
+        start = prep == "at" and [n.value for n in numbers] == [0]
         if (
             numbers
-            and _whole(numbers)
+            and (start or _whole(numbers))
             and not (after < len(items) and _unit(items[after]) and len(numbers) == 1 and not prep)
         ):
-            return Time(prep or "at", tuple(n.value for n in numbers), unit), after
+            return Time("until" if prep == "total" else prep or "at", tuple(n.value for n in numbers), unit), after
         return None, index
+    if unit == "epoch" and prep == "first" and item.end - item.start == len("epoch"):
+        return Time(prep, (1,), unit), place + 1  # "in the first epoch", but not "in the first epochs"
     if item.kind != "number" or item.number is None or item.number.value == float("inf"):
         return None, index
     if prep == "at" and before is not None and before.is_a("concept", "clip"):
@@ -92,7 +120,8 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
         prep = "at"
     part = item.number.percent or (item.number.fraction and not item.number.spelled)
     each = prep == "for"  # "for 300 and 40 epochs, respectively"
-    numbers, after = _list(items, place, units=True, each=each) if prep or enclosed or part else ([item], place + 1)
+    pointed = prep in {"at", "in", "after"} or enclosed or part
+    numbers, after = _list(items, place, units=pointed, each=each) if prep or pointed else ([item], place + 1)
     return _with_unit(items, index, prep, numbers, after)
 
 
