@@ -15,6 +15,7 @@ from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
 from downslope.reading.find_changes import find_changes
 from downslope.reading.find_code import find_formulas, find_notation
+from downslope.reading.find_ends import find_ends
 from downslope.reading.find_ranges import find_courses
 from downslope.reading.find_values import find_optimizers, find_values, resolve_decay
 from downslope.reading.items import find_items
@@ -67,6 +68,7 @@ def find_facts(text: Text) -> tuple[Board, list[Fact], str]:
     code, framework = translate(text, notation)
     board = Board(text, resolve_decay(find_times(find_items(left))))
     find_optimizers(board)
+    find_ends(board)
     find_courses(board)
     find_changes(board)
     find_values(board)

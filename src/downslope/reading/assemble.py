@@ -131,7 +131,7 @@ def _put_length(draft: Draft, board: Board) -> None:
             where = path if unit_said == unit else {"epoch": "train.epochs", "step": "train.steps"}[unit_said]
             if 0 < fact.value < 1e12:
                 draft.state(where, _whole(fact.value), fact)
-    ranks = {"total": 0, "for": 2, "": 3, "until": 4, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
+    ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
     candidates: list[tuple[int, int]] = []
     for place, item in enumerate(board.items):
         if item.kind != "time" or place in board.used or item.data.percent:
