@@ -16,6 +16,7 @@ from downslope.reading.facts import Board, Fact
 from downslope.reading.find_changes import find_changes
 from downslope.reading.find_code import find_formulas, find_notation
 from downslope.reading.find_ends import find_ends
+from downslope.reading.find_levels import find_knots, find_levels
 from downslope.reading.find_ranges import find_courses
 from downslope.reading.find_values import find_optimizers, find_values, resolve_decay
 from downslope.reading.items import find_items
@@ -69,6 +70,8 @@ def find_facts(text: Text) -> tuple[Board, list[Fact], str]:
     board = Board(text, resolve_decay(find_times(find_items(left))))
     find_optimizers(board)
     find_ends(board)
+    find_knots(board)
+    find_levels(board)
     find_courses(board)
     find_changes(board)
     find_values(board)

@@ -11,6 +11,7 @@ from typing import Any
 
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Fact
+from downslope.reading.find_levels import Levels
 from downslope.reading.numbers import number_at
 from downslope.reading.reading import Provenance
 from downslope.reading.remarks import shown
@@ -389,46 +390,39 @@ def _put_sequence(draft: Draft, root: str, values: list[float], times: list[Time
     draft.put(f"{root}.unit", resolved[1], resolved[3], words)
 
 
-def put_phases(draft: Draft, root: str) -> bool:
-    """Put "0.001 for 60k steps, then 0.0001 for the next 20k" and its like; False if there are no such phases."""
-    phases = [fact for fact in draft.values("lr") if fact.extra.get("phase")]
-    rates = [float(fact.value) for fact in phases]
-    lengths: list[Time] = [fact.extra["phase"][0] for fact in phases]
-    for change in draft.of("change") if phases else []:
-        over, targets = change.extra["over"], change.extra["targets"]
-        if over is not None and over.prep in {"next", "for"} and len(targets) == 1 and change.start > phases[-1].start:
-            phases, rates, lengths = [*phases, change], [*rates, float(targets[0])], [*lengths, over]
-    if len(phases) < 2:
+def put_levels(draft: Draft, root: str, rate: Rate | None) -> bool:
+    """Put "0.001 for 60k steps, then 0.0001 for the next 20k" and its like; False if there are no such levels."""
+    found = draft.every(Levels)
+    if not found:
         return False
-    units = {time.unit for time in lengths if time.unit}
-    if (
-        len(units) != 1
-        or not units <= {"epoch", "step"}
-        or any(len(time.values) != 1 or time.percent for time in lengths)
-    ):
+    levels, words = found[0], draft.words(found[0])
+    rates = levels.rates if levels.begins or rate is None else [rate.value, *levels.rates]
+    path = "train.epochs" if levels.unit == "epoch" else "train.steps"
+    if levels.total is not None and levels.unit and not {"train.epochs", "train.steps"} & set(draft.fields):
+        draft.put(path, _whole(levels.total), "implied", words)
+    ratio = _ratio(rates) if levels.begins or rate is not None or len(rates) > 1 else None
+    if ratio is None and not levels.changes:
+        draft.remarks.say("constant_lr")
         return False
-    boundaries: list[Any] = []
-    end = 0.0
-    for time in lengths:
-        end = time.values[0] if time.prep == "until" else end + time.values[0]
-        boundaries.append(_whole(end))
-    words = draft.words(*phases)
-    unit = units.pop()
-    total = "train.epochs" if unit == "epoch" else "train.steps"
-    if total not in draft.fields:
-        draft.put(total, boundaries[-1], "implied", words)
-    ratio = _ratio(rates)
-    provenance: Provenance = "stated" if len(boundaries) == 2 else "implied"
-    if ratio is None:
-        draft.put(f"{root}.schedule", "sequence", "stated", words)
-        draft.put(f"{root}.schedules", rates, "stated", words)
-        draft.put(f"{root}.boundaries", boundaries[:-1], provenance, words)
+    if ratio is None and not (levels.begins or rate is not None):
+        draft.put(f"{root}.schedule", "multistep", "stated", words)
+        draft.remarks.say("no_factor")
+    elif ratio is None:
+        _put_sequence(draft, root, rates, [Time("at", tuple(levels.changes), levels.unit, levels.percent)], words)
+        return True
     else:
         draft.put(f"{root}.schedule", "multistep", "stated", words)
-        draft.put(f"{root}.initial", rates[0], "stated", draft.words(phases[0]))
+        _start(draft, root, rate)
         draft.put(f"{root}.factor", ratio, "implied", words)
-        draft.put(f"{root}.milestones", boundaries[:-1], provenance, words)
-    draft.put(f"{root}.unit", unit, "stated", words)
+    if not levels.changes:
+        draft.remarks.say("no_milestones")
+        return True
+    resolved = resolve_times(draft, [Time("at", tuple(levels.changes), levels.unit, levels.percent)])
+    if resolved is None:
+        draft.remarks.say("no_total")
+        return True
+    draft.put(f"{root}.milestones", resolved[0], resolved[2], words)
+    draft.put(f"{root}.unit", resolved[1], resolved[3], words)
     return True
 
 

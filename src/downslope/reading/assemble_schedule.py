@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from downslope.reading.assemble_rates import Rate, find_rate, put_knots, put_phases, put_steps
+from downslope.reading.assemble_rates import Rate, find_rate, put_knots, put_levels, put_steps
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Fact
 from downslope.reading.times import Time
@@ -63,7 +63,7 @@ def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
     shape, shape_fact = _shape(draft, changes)
     timed = [c for c in changes if (c.extra["at"] or c.extra["every"]) and not c.extra["plateau"]]
     plateaus = [change for change in changes if change.extra["plateau"]]
-    if put_phases(draft, root):
+    if put_levels(draft, root, rate):
         return True
     if shape == "onecycle":
         draft.put(f"{root}.schedule", "onecycle", "stated", _say(draft, shape_fact))

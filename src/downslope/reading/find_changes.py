@@ -263,7 +263,9 @@ def take_number(board: Board, frame: Frame, place: int, preposition: str) -> boo
     number = item.number
     assert number is not None  # noqa: S101 - the caller has looked
     following = items[place + 1] if place + 1 < len(items) else None
-    if following is not None and following.is_a("unit", "times"):
+    if following is not None and (
+        following.is_a("unit", "times") or (following.is_a("unit", "step") and number.spelled)
+    ):
         if (
             preposition == "for"
             or (frame.amount is not None or frame.verb == "divide")

@@ -8,8 +8,8 @@ from downslope.reading.patterns import Pattern, Rules, encode
 _TOTALS = {"epoch": "epochs_total", "step": "steps_total"}
 _ENDS = Rules(
     {
-        "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(time:at,after,for,total,until,|times:for)",
-        "after, stopped": "when=(time:at,after,until,) (word|is|after){0,3} end:end",
+        "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(time:at,after,for,total,until,bare|times:for)",
+        "after, stopped": "when=(time:at,after,until,bare) (word|is|after){0,3} end:end",
         "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} is value=number",
     }
 )

@@ -1,4 +1,4 @@
-"""Courses of the learning rate: "from 0.05 to 0", knots "0 to 0.4 at epoch 5 to 0 at 24", warmups, and named shapes."""
+"""Courses of the learning rate: "from 0.05 to 0", warmups, and named shapes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ _BETWEEN = frozenset({"verb", "schedule", "word", "mod", "is", "comma", "each", 
 
 
 def find_courses(board: Board) -> None:
-    """Add facts for knots, ranges, warmups and shapes, in this order."""
+    """Add facts for ranges, warmups and shapes, in this order."""
     for first, last in board.sentences():
-        _falls(board, first, last)
-        _knots(board, first, last)
         _ranges(board, first, last)
     for first, last in board.sentences():
         _warmups(board, first, last)
@@ -72,89 +70,6 @@ def _subject(board: Board, first: int, place: int) -> str:
         if item.kind == "number":
             return "lr"
     return "lr"
-
-
-def _knots(board: Board, first: int, last: int) -> None:
-    """Find "0 to 0.4 at epoch 5 to 0 at 24": a value, then values each with its time."""
-    items = board.items
-    for place in range(first, last):
-        if not board.free_number(place):
-            continue
-        knots: list[tuple[float, Time | None]] = [(items[place].value, None)]
-        places = [place]
-        here = place + 1
-        while True:
-            walk = here
-            while walk < last and items[walk].kind in {"comma", "and", "verb", "mod"}:
-                walk += 1
-            if not (walk + 2 < last + 1 and walk < last and items[walk].is_a("to") and board.free_number(walk + 1)):
-                break
-            value = items[walk + 1].value
-            after = walk + 2
-            if after < last and items[after].kind == "time" and len(items[after].data.values) == 1:
-                knots.append((value, items[after].data))
-                places += [walk, walk + 1, after]
-                here = after + 1
-            elif after + 1 < last and items[after].is_a("at") and board.free_number(after + 1):
-                knots.append((value, Time("at", (items[after + 1].value,), "")))
-                places += [walk, walk + 1, after, after + 1]
-                here = after + 2
-            else:
-                break
-        if len(knots) >= 3 and _subject(board, first, place) == "lr":
-            board.add("knots", "lr", knots, places)
-
-
-def _falls(board: Board, first: int, last: int) -> None:
-    """Find "from 1e-2 to 1e-3 after 75 epochs and to 1e-4 after 105", and "0.1, 0.01, 0.001 at epochs 81 and 122"."""
-    items = board.items
-    for place in range(first, last):
-        if not board.free_number(place) or _subject(board, first, place) != "lr":
-            continue
-        if any(
-            items[left].kind == "schedule" and items[left].key != "multistep"
-            for left in range(max(first, place - 4), place)
-        ):
-            continue
-        values, times, places, here = [items[place].value], [], [place], place + 1
-        while here < last:
-            walk = here
-            joined = False
-            while (
-                walk < last
-                and (items[walk].kind in {"comma", "and", "to", "verb"} or items[walk].is_a("for", "next"))
-                and walk - here < 4
-            ):
-                joined = joined or items[walk].kind in {"comma", "and", "to"}
-                walk += 1
-            if not (joined and board.free_number(walk)) or items[walk].value >= values[-1] or items[walk].value <= 0:
-                break
-            values.append(items[walk].value)
-            places.append(walk)
-            here = walk + 1
-            if here + 1 < last and items[here].kind == "comma" and items[here + 1].is_a("verb", "reduce"):
-                here += 2
-            if (
-                here < last
-                and items[here].kind == "time"
-                and items[here].data.prep in {"at", "after"}
-                and not items[here].data.percent
-            ):
-                times.append(items[here].data)
-                places.append(here)
-                here += 1
-        count = sum(len(time.values) for time in times)
-        if (
-            len(values) < 2
-            or count != len(values) - 1
-            or any(number.number and number.number.fraction for number in (items[p] for p in places))
-        ):
-            continue
-        board.add("value", "lr", values[0], [place], role="initial", number=place)
-        board.add(
-            "change", "reduce", None, places[1:], targets=values[1:], at=times, every=None, over=None, plateau=False,
-            metric="", patience=None, shape="", count=None, noun=False,
-        )  # fmt: skip
 
 
 def _ranges(board: Board, first: int, last: int) -> None:

@@ -53,7 +53,7 @@ def find_times(items: Sequence[Item]) -> list[Item]:
             continue
         time = _settle(time, items, index)
         start = items[index].start
-        found.append(Item("time", time.prep, start, items[after - 1].end, data=time))
+        found.append(Item("time", time.prep or "bare", start, items[after - 1].end, data=time))
         index = after
     return found
 
@@ -157,7 +157,20 @@ def _time_at(items: Sequence[Item], code: str, index: int, before: Item | None) 
     return time, last
 
 
-_BEFORE_UNITS = ("个", "的", "training", "full", "total", "more", "additional", "separate", "further", "extra", "consecutive", "successive")
+_BEFORE_UNITS = (
+    "个",
+    "的",
+    "training",
+    "full",
+    "total",
+    "more",
+    "additional",
+    "separate",
+    "further",
+    "extra",
+    "consecutive",
+    "successive",
+)
 
 
 def _with_unit(
@@ -186,6 +199,9 @@ def _with_unit(
     many = following.is_a("concept", "batch") and following.end - following.start > 9 and prep not in {"", "at"}
     if (unit is None and not many) or not _whole(numbers):
         return None, index
+    counted = len(numbers) == 1 and numbers[0].number and numbers[0].number.spelled and numbers[0].value < 10
+    if counted and following.end - following.start == 1 and unit == "step" and not prep:
+        return None, index  # 三次: three times
     after += 1
     if after < len(items) and items[after].is_a("word", "内") and prep in {"", "at", "in"}:
         return Time("for", values, unit or "step"), after + 1
@@ -256,7 +272,8 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
         elif prep in {"", "for"} and item.is_a("mod", "final", "initial"):
             prep = "next" if item.key == "final" else "first"
         elif not (
-            prep and item.is_a("word", "about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了", "个")
+            prep
+            and item.is_a("word", "about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了", "个")
         ):
             break
         index += 1
