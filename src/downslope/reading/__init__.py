@@ -15,10 +15,11 @@ from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
 from downslope.reading.find_changes import find_changes
 from downslope.reading.find_code import find_formulas, find_notation
+from downslope.reading.find_courses import find_courses, find_shapes
 from downslope.reading.find_ends import find_ends
 from downslope.reading.find_levels import find_knots, find_levels
-from downslope.reading.find_ranges import find_courses
 from downslope.reading.find_values import find_optimizers, find_values, resolve_decay
+from downslope.reading.find_warmups import find_warmups
 from downslope.reading.items import find_items
 from downslope.reading.reading import Reading
 from downslope.reading.remarks import Remarks
@@ -73,6 +74,8 @@ def find_facts(text: Text) -> tuple[Board, list[Fact], str]:
     find_knots(board)
     find_levels(board)
     find_courses(board)
+    find_warmups(board)
+    find_shapes(board)
     find_changes(board)
     find_values(board)
     return board, [*formulas, *code], framework

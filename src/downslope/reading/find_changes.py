@@ -6,10 +6,10 @@ A verb has its arguments to its right and, as Chinese often has it, to its left.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from downslope.reading.facts import Board, Fact
 from downslope.reading.items import Item
+from downslope.reading.schedule_facts import Change
 from downslope.reading.times import Time
 
 _VERBS = frozenset({"divide", "multiply", "reduce", "halve", "decimate", "increase"})
@@ -74,21 +74,13 @@ def _spread(board: Board, refused: set[int]) -> None:
             or len(item.data.values) < 2
         ):
             continue
-        open_changes = [
-            fact for fact in board.facts
-            if fact.kind == "change"
-            and fact.value is not None
-            and not (fact.extra["at"] or fact.extra["every"] or fact.extra["plateau"])
-        ]  # fmt: skip
         board.used.add(place)
-        if open_changes:
-            open_changes[0].extra["at"].append(item.data)
-            open_changes[0].extra["noun"] = False
-            continue
-        board.add(
-            "change", "reduce", None, [place], targets=[], at=[item.data], every=None, over=None, plateau=False,
-            metric="", patience=None, shape="", count=None, noun=False, listed=True,
-        )  # fmt: skip
+        untimed = [c for c in _changes(board) if c.value is not None and not (c.at or c.every or c.plateau)]
+        if untimed:
+            untimed[0].at.append(item.data)
+            untimed[0].noun = False
+        else:
+            board.note(Change("change", "reduce", None, 0, 0, at=[item.data], listed=True), [place])
 
 
 def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
@@ -206,29 +198,24 @@ def _add(board: Board, frame: Frame, place: int, first: int, last: int, *, noun:
         factor = 0.5
     elif frame.verb == "decimate":
         factor = 0.1
-    targets = [item.number.value for item in frame.targets if item.number]
-    extra: dict[str, Any] = {
-        "targets": targets,
-        "target_places": [(item.start, item.end) for item in frame.targets],
-        "at": frame.at,
-        "every": frame.every,
-        "over": frame.over,
-        "plateau": frame.plateau,
-        "metric": frame.metric,
-        "patience": frame.patience,
-        "shape": frame.shape,
-        "count": frame.count,
-        "noun": noun,
-    }
-    told = factor is not None or (not noun and (targets or frame.plateau or frame.count or frame.shape))
+    change = Change(
+        "change", frame.verb, factor, 0, 0, targets=[item.value for item in frame.targets], at=frame.at,
+        every=frame.every, over=frame.over, plateau=frame.plateau, metric=frame.metric, patience=frame.patience,
+        shape=frame.shape, count=frame.count, noun=noun,
+    )  # fmt: skip
+    told = factor is not None or (not noun and (change.targets or frame.plateau or frame.count or frame.shape))
     if not told:
-        if not tells_a_fall(board, Fact("change", frame.verb, None, 0, 0, extra), place, first, last):
+        if not tells_a_fall(board, change, place, first, last):
             return False
-        extra |= {"noun": False, "bare": True}
-    if factor is None and not targets and frame.shape and not (frame.at or frame.every):
+        change.noun, change.bare = False, True
+    if factor is None and not change.targets and frame.shape and not (frame.at or frame.every):
         frame.places = {place for place in frame.places if board.items[place].kind in {"verb", "schedule", "time"}}
-    board.add("change", frame.verb, factor, sorted(frame.places), **extra)
+    board.note(change, sorted(frame.places))
     return True
+
+
+def _changes(board: Board) -> list[Change]:
+    return [fact for fact in board.facts if isinstance(fact, Change)]
 
 
 # The arguments of one change
@@ -475,16 +462,16 @@ _BEFORE_FACTOR = frozenset({"number", "comma", "break", "open", "and", "with"})
 _FACTORS = ("factor", "ratio", "因子", "系数", "倍率")
 
 
-def tells_a_fall(board: Board, fact: Fact, place: int, first: int, last: int) -> bool:
+def tells_a_fall(board: Board, fact: Change, place: int, first: int, last: int) -> bool:
     """Whether a verb with times and no factor tells of a fall of the learning rate.
 
     It does if the verb is one of falling, all its times are points or periods, and its subject is the learning rate:
     named in the clause, or, where the clause names nothing else, in this sentence or the one before. `fact` is the
     change as it would be added, `place` that of its verb, in a sentence from `first` up to `last`.
     """
-    if fact.key not in _FALLS or any(time.prep not in _POINTS for time in fact.extra["at"]):
+    if fact.key not in _FALLS or any(time.prep not in _POINTS for time in fact.at):
         return False
-    if not (fact.extra["at"] or fact.extra["every"]):
+    if not (fact.at or fact.every):
         return False
     left = place
     while left > first and board.items[left - 1].kind not in _BOUNDS:
@@ -512,9 +499,9 @@ def pair_factors(board: Board) -> None:
     A change without a time ("the drop factor is 0.2") and a bare "factor 0.2" become a value of the decay factor, which
     the schedule then takes. Where several different ones stand there, none is taken.
     """
-    changes = [fact for fact in board.facts if fact.kind == "change"]
-    timed = [fact for fact in changes if (fact.extra["at"] or fact.extra["every"]) and not fact.extra["plateau"]]
-    waiting = [fact for fact in timed if fact.value is None and not fact.extra["targets"]]
+    changes = _changes(board)
+    timed = [fact for fact in changes if (fact.at or fact.every) and not fact.plateau]
+    waiting = [fact for fact in timed if fact.value is None and not fact.targets]
     if not waiting or any(fact.value is not None for fact in timed):
         return
     near = {index + beside for fact in waiting for index in [_sentence(board, fact.start)] for beside in (-1, 0, 1)}
@@ -525,18 +512,18 @@ def pair_factors(board: Board) -> None:
         and fact.value is not None
         and 0 < fact.value < 1
         and fact.key in _FALLS
-        and not (fact.extra["plateau"] or fact.extra["targets"] or fact.extra["count"])
-        and not (rmsprop and fact.extra["noun"])
+        and not (fact.plateau or fact.targets or fact.count)
+        and not (rmsprop and fact.noun)
         and _sentence(board, fact.start) in near
     ]  # fmt: skip
     bare = [place for place in _bare_factors(board) if _sentence(board, board.items[place].start) in near]
     values = {fact.value for fact in free} | {board.items[place].value for place in bare}
     if len(values) != 1:
         for fact in waiting:
-            fact.extra["disputed"] = bool(values)
+            fact.disputed = bool(values)
         return
     for fact in free:
-        fact.kind, fact.key = "value", "lr_decay"
+        board.facts[board.facts.index(fact)] = Fact("value", "lr_decay", fact.value, fact.start, fact.end)
     for place in bare:
         board.add("value", "lr_decay", board.items[place].value, [*range(_factor_head(board, place), place + 1)])
 

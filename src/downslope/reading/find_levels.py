@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
-from downslope.reading.facts import Board, Fact
+from downslope.reading.facts import Board
 from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, Rules, encode, runs
+from downslope.reading.schedule_facts import Knots, Levels
 from downslope.reading.times import Time
 
 _PARTS = {
@@ -58,27 +59,6 @@ class Level:
     percent: bool = False
 
 
-@dataclass
-class Levels(Fact):
-    """Levels that follow each other.
-
-    Attributes:
-        rates: The learning rates; the first is the one that training begins with only if `begins`.
-        changes: The times at which one gives way to the next, where they are said.
-        unit: Of the times: "epoch", "step" or "".
-        percent: Whether the times are parts of the whole training.
-        total: Where the last level ends, or None.
-        begins: Whether the first rate is the initial one.
-    """
-
-    rates: list[float] = field(default_factory=list[float])
-    changes: list[float] = field(default_factory=list[float])
-    unit: str = ""
-    percent: bool = False
-    total: float | None = None
-    begins: bool = False
-
-
 def find_knots(board: Board) -> None:
     """Add a fact for "0 to 0.4 at epoch 5 to 0 at 24": a value, then values each with its time, in lines."""
     code = encode(board.items, board.used)
@@ -91,7 +71,10 @@ def find_knots(board: Board) -> None:
             when = board.items[match["when"]]
             knots.append((board.items[match["value"]].value, when.data or Time("at", (when.value,), "")))
         if knots[0][0] < knots[1][0] > knots[-1][0] and _is_lr(board, [Match(first, run[-1].after, {})]):
-            board.add("knots", "lr", knots, [first, *(p for match in run for p in range(match.first, match.after))])
+            board.note(
+                Knots("knots", "lr", None, 0, 0, points=knots),
+                [first, *(p for match in run for p in range(match.first, match.after))],
+            )
 
 
 def find_levels(board: Board) -> None:
@@ -126,8 +109,7 @@ def _is_level(board: Board, match: Match, before: list[Match]) -> bool:
     if not plain or (
         before_value is not None
         and (
-            before_value.kind in {"by", "star", "slash"}
-            and match.rule != "trained with"
+            (before_value.kind in {"by", "star", "slash"} and match.rule != "trained with")
             or before_value.is_a("verb", "divide", "multiply")
             or before_value.is_a("word", "-")
         )

@@ -132,8 +132,9 @@ def _time_at(items: Sequence[Item], code: str, index: int, before: Item | None) 
         ):
             return Time("until" if prep == "total" else prep or "at", tuple(n.value for n in numbers), unit), after
         return None, index
-    if unit == "epoch" and prep == "first" and item.end - item.start == len("epoch"):
-        return Time(prep, (1,), unit), place + 1  # "in the first epoch", but not "in the first epochs"
+    one = items[place + 1] if item.is_a("word", "training", "full") and place + 1 < len(items) else item
+    if prep == "first" and one.is_a("unit", "epoch") and one.end - one.start == len("epoch"):
+        return Time(prep, (1,), "epoch"), items.index(one, place) + 1  # "in the first epoch", but not "... epochs"
     if item.kind != "number" or item.number is None or item.number.value == float("inf"):
         return None, index
     if prep == "at" and before is not None and before.is_a("concept", "clip"):

@@ -241,6 +241,6 @@ ENGLISH = {
         "linearly scaled|scales linearly|linearly with the batch size|scaled with|large scale|scale of|"
         "data augmentation|softmax with|end to end|state of the art|step by step|at the same time|at test time|"
         "training error of|without restart|without restarts|adam style|weight decay and momentum of|each time|"
-        "increased from|for evaluation|at inference|in parallel|in all experiments|for all experiments",
+        "for evaluation|at inference|in parallel|in all experiments|for all experiments",
     },
 }
