@@ -283,26 +283,24 @@ def _put_inverse(draft: Draft, root: str, fact: Fact | None, rate: Rate | None) 
 
 
 def _put_plateau(draft: Draft, changes: list[Change]) -> None:
+    """Put the factor of the first change at a plateau, what is watched and for how long; nothing without a factor."""
     draft.remarks.say("plateau")
-    change = changes[0]
-    words = draft.words(change)
-    if change.value is not None:
-        draft.put("train.plateau.factor", change.value, "stated", words)
-    elif change.targets:
+    change = next((change for change in changes if change.value is not None), changes[0])
+    words, plateau = draft.words(change), change.plateau
+    if change.value is None or plateau is None:
         draft.remarks.say("no_factor")
+        return
+    draft.put("train.plateau.factor", change.value, "stated", words)
+    if plateau.metric:
+        draft.put("train.plateau.metric", plateau.metric, "stated", words)
+    told = next(draft.values("patience"), None)
+    if plateau.patience is not None:
+        draft.put("train.plateau.patience", plateau.patience, "stated", words)
+    elif told is not None:
+        draft.put("train.plateau.patience", int(told.value), "stated", draft.words(told))
     else:
-        draft.remarks.say("no_factor")
-    if change.metric:
-        draft.put("train.plateau.metric", change.metric, "stated", words)
-    if change.patience:
-        draft.put("train.plateau.patience", int(change.patience), "stated", words)
-    else:
-        stated = next(draft.values("patience"), None)
-        if stated is not None:
-            draft.put("train.plateau.patience", int(stated.value), "stated", draft.words(stated))
-        else:
-            draft.put("train.plateau.patience", PATIENCE, "assumed", "the default of torch's ReduceLROnPlateau")
-            draft.remarks.say("patience", patience=PATIENCE)
+        draft.put("train.plateau.patience", PATIENCE, "assumed", "the default of torch's ReduceLROnPlateau")
+        draft.remarks.say("patience", patience=PATIENCE)
     if change.targets:
         draft.put("train.plateau.min_lr", float(change.targets[-1]), "stated", words)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from downslope.reading.facts import Fact
 from downslope.reading.lexicon.code import OPTIMIZERS, POLICIES
-from downslope.reading.schedule_facts import Change, Shape, Warmup
+from downslope.reading.schedule_facts import Change, Plateau, Shape, Warmup
 from downslope.reading.text import Text
 
 _AS_CONCEPT = {
@@ -324,10 +324,10 @@ def _plateau(arguments: Any, fact: Fact) -> Fact:
     factor = arguments.get("factor", (0.1,))[0]
     patience = arguments.get("patience", (None,))[0]
     metric = "accuracy" if arguments.get("mode", ("",))[0] == "max" else ""
-    return Change(
-        "change", "multiply", float(factor) if _is_number(factor) else 0.1, fact.start, fact.end,
-        plateau=True, metric=metric, patience=int(patience) if _is_number(patience) else None,
-    )  # fmt: skip
+    patience = int(patience) if _is_number(patience) else None
+    plateau = Plateau("plateau", "lr", None, fact.start, fact.end, metric=metric, patience=patience)
+    factor = float(factor) if _is_number(factor) else 0.1
+    return Change("change", "multiply", factor, fact.start, fact.end, plateau=plateau)
 
 
 def _is_number(value: Any) -> bool:

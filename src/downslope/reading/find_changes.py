@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 
 from downslope.reading.facts import Board, Fact
 from downslope.reading.items import Item
-from downslope.reading.schedule_facts import Change
+from downslope.reading.patterns import Pattern, encode
+from downslope.reading.schedule_facts import Change, Plateau
 from downslope.reading.times import Time
 
 _VERBS = frozenset({"divide", "multiply", "reduce", "halve", "decimate", "increase"})
 _RATES = frozenset({"lr", "lr_decay"})
+_OWN = Pattern("concept:lr is value=number (by|to|from|each|time|times)")
+_FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 
 
 def find_changes(board: Board) -> None:
@@ -42,14 +45,30 @@ def find_changes(board: Board) -> None:
                 take_amount_before(board, frame, place, first)
             if not frame.at and not frame.plateau:
                 take_time_before(board, frame, place - 1, previous)
-            if not frame.plateau:
-                take_condition(board, frame, previous, place)
+            if not (frame.at or frame.every):
+                _take_plateau(board, frame, first, last)
             if not _add(board, frame, place, first, last, noun=noun):
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
+    _reduce_on_plateau(board)
     _spread(board, refused)
     pair_factors(board)
     board.used -= refused
+
+
+def _reduce_on_plateau(board: Board) -> None:
+    """Add a change for every plateau that has no verb, but a factor: "reduce on plateau (factor 0.5)"."""
+    code = encode(board.items, board.used)
+    taken = {id(change.plateau) for change in _changes(board)}
+    for first, last in board.sentences():
+        start, end = board.items[first].start, board.items[last - 1].end
+        for plateau in [fact for fact in board.facts if isinstance(fact, Plateau) and start <= fact.start < end]:
+            match = next(_FACTOR.find(code, first, last), None)
+            if match is not None and not plateau.stops and id(plateau) not in taken:
+                value = board.items[match["value"]].value
+                change = Change("change", "multiply", value, 0, 0, plateau=plateau)
+                board.note(change, range(match.first, match.after))
+                break
 
 
 def _times_of_another(board: Board, place: int, last: int) -> set[int]:
@@ -87,7 +106,9 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
     """Whether a verb is the learning rate's: unless its nearest subject or object is another's."""
     for right in range(place + 1, min(last, place + 3)):
         item = board.items[right]
-        if item.kind in {"concept", "when", "other"} and not item.is_a("when", "plateau"):
+        if right in board.used:
+            continue
+        if item.kind in {"concept", "when", "other"}:
             return item.key in _RATES
         if item.kind in {"number", "time", "by", "to", "comma", "and"}:
             break
@@ -118,6 +139,7 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
 
 def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool) -> int:
     items = board.items
+    code = encode(items, board.used)
     preposition = "is" if noun else ""
     while place < last:
         item = items[place]
@@ -126,13 +148,9 @@ def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool
                 break
             preposition = ""
         elif item.kind == "time":
-            if not take_time(board, frame, place):
+            if place not in board.used and not take_time(board, frame, place):
                 break
             preposition = ""
-        elif item.kind == "when":
-            frame.plateau = frame.plateau or item.key == "plateau"
-            frame.metric = frame.metric or item.key.removeprefix("metric_") * item.key.startswith("metric_")
-            frame.places.add(place)
         elif item.kind == "schedule":
             frame.shape = frame.shape or item.key
             preposition = "by" if item.key == "exponential" else preposition
@@ -163,6 +181,8 @@ def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool
                 break
             if item.key == "lr_decay":
                 preposition = "by"
+            own = _OWN.at(code, place, last) if item.key == "lr" else None
+            place = own["value"] if own is not None else place  # "decrease the rate of 0.05 by ..."
         elif item.kind in {"optimizer", "target", "no"} or (
             item.is_a("mod", "initial") and _asserts(items, place, last)
         ):
@@ -200,7 +220,7 @@ def _add(board: Board, frame: Frame, place: int, first: int, last: int, *, noun:
         factor = 0.1
     change = Change(
         "change", frame.verb, factor, 0, 0, targets=[item.value for item in frame.targets], at=frame.at,
-        every=frame.every, over=frame.over, plateau=frame.plateau, metric=frame.metric, patience=frame.patience,
+        every=frame.every, over=frame.over, plateau=frame.plateau,
         shape=frame.shape, count=frame.count, noun=noun,
     )  # fmt: skip
     told = factor is not None or (not noun and (change.targets or frame.plateau or frame.count or frame.shape))
@@ -237,9 +257,7 @@ class Frame:
     at: list[Time] = field(default_factory=list[Time])
     every: Time | None = None
     over: Time | None = None
-    plateau: bool = False
-    metric: str = ""
-    patience: int | None = None
+    plateau: Plateau | None = None
     shape: str = ""
     count: int | None = None
 
@@ -320,7 +338,6 @@ def take_time(board: Board, frame: Frame, place: int) -> bool:
     """Use a time as the verb's; False if it is not."""
     item = board.items[place]
     time: Time = item.data
-    comma = place and board.items[place - 1].kind == "comma"
     if time.prep == "every":
         if frame.every is not None:
             return False
@@ -329,8 +346,6 @@ def take_time(board: Board, frame: Frame, place: int) -> bool:
         frame.at.append(time)
     elif time.prep in {"for", "first", "next"} and (frame.targets or frame.shape) and not frame.at and not frame.every:
         frame.over = time
-    elif frame.plateau and not frame.patience and time.unit == "epoch" and not comma:
-        frame.patience = int(next(iter(time.values)))
     else:
         return False
     frame.places.add(place)
@@ -399,24 +414,15 @@ def take_amount_before(board: Board, frame: Frame, place: int, first: int) -> No
             return
 
 
-def take_condition(board: Board, frame: Frame, previous: int, place: int) -> None:
-    """Take a plateau that is told before the verb: "once perplexity stops improving, we reduce ..."."""
-    for left in range(place - 1, previous - 1, -1):
-        item = board.items[left]
-        if item.is_a("when", "plateau") and left not in board.used:
-            frame.plateau = True
-            frame.places.add(left)
-            board.used.add(left)
-        elif item.kind == "when" and frame.plateau and not frame.metric:
-            frame.metric = item.key.removeprefix("metric_")
-        elif (
-            frame.plateau and item.kind == "time" and left not in board.used and item.data.prep in {"", "for", "after"}
-        ):
-            frame.patience = int(item.data.values[0])
-            frame.at = [time for time in frame.at if time is not item.data]
-            board.used.add(left)
-    if frame.plateau and frame.at and not frame.patience and frame.at[0].prep != "at" and len(frame.at[0].values) == 1:
-        frame.patience, frame.at = int(frame.at[0].values[0]), []
+def _take_plateau(board: Board, frame: Frame, first: int, last: int) -> None:
+    """Take the plateau of the verb's sentence: "once perplexity stops improving, we reduce ..."."""
+    taken = {id(change.plateau) for change in _changes(board)}
+    for fact in board.facts:
+        inside = board.items[first].start <= fact.start < board.items[last - 1].end
+        if isinstance(fact, Plateau) and inside and not fact.stops and id(fact) not in taken:
+            frame.plateau = fact
+            frame.places |= {p for p in range(first, last) if fact.start <= board.items[p].start < fact.end}
+            return
 
 
 def factor_of(frame_verb: str, value: float, *, how: str, percent: bool) -> float | None:

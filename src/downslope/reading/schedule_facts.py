@@ -9,6 +9,21 @@ from downslope.reading.times import Time
 
 
 @dataclass
+class Plateau(Fact):
+    """A measured value that improves no more.
+
+    Attributes:
+        metric: Which: "loss", "accuracy" or "".
+        patience: For how many epochs, or None.
+        stops: Whether training ends then.
+    """
+
+    metric: str = ""
+    patience: int | None = None
+    stops: bool = False
+
+
+@dataclass
 class Change(Fact):
     """A change at once, by the factor `value`; `key` is its verb.
 
@@ -17,9 +32,7 @@ class Change(Fact):
         at: The times at which it happens.
         every: The period after which it happens again and again.
         over: The time that it takes.
-        plateau: Whether it waits for a measured value to improve no more.
-        metric: Which: "loss", "accuracy" or "".
-        patience: For how many epochs.
+        plateau: The plateau that it waits for.
         shape: The schedule that its verb is said to follow.
         count: How often it happens.
         noun: Whether only a factor is named ("decay rate 0.97").
@@ -32,9 +45,7 @@ class Change(Fact):
     at: list[Time] = field(default_factory=list[Time])
     every: Time | None = None
     over: Time | None = None
-    plateau: bool = False
-    metric: str = ""
-    patience: int | None = None
+    plateau: Plateau | None = None
     shape: str = ""
     count: int | None = None
     noun: bool = False
