@@ -7,7 +7,7 @@ import time
 import pytest
 
 from downslope.reading.items import find_items
-from downslope.reading.patterns import Pattern, encode
+from downslope.reading.patterns import Pattern, Rules, encode, runs
 from downslope.reading.times import find_times
 
 
@@ -28,8 +28,15 @@ def test_groups_give_places() -> None:
 def test_runs_join_what_a_link_joins() -> None:
     """The first two levels follow each other, the third is of another statement."""
     text = "lr 0.1 for 30 epochs, 0.01 for 20 epochs. momentum 0.9, 0.1 for 3 epochs"
-    runs = [*Pattern("number time").runs(code(text), Pattern("(comma|and)?"))]
-    assert [len(run) for run in runs] == [2, 1]
+    matches = Pattern("number time").find(code(text))
+    assert [len(run) for run in runs(matches, code(text), Pattern("(comma|and)?"))] == [2, 1]
+
+
+def test_of_several_rules_the_first_counts() -> None:
+    """At each item, and its match tells which it was."""
+    rules = Rules({"both": "number time", "alone": "value=number"})
+    found = [(match.rule, match.first) for match in rules.find(code("lr 0.1 for 3 epochs, 0.2"))]
+    assert found == [("both", 1), ("alone", 4)]
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,15 @@ from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
 from downslope.reading.find_changes import find_changes
 from downslope.reading.find_code import find_formulas, find_notation
-from downslope.reading.find_ranges import find_courses
 from downslope.reading.find_batches import find_batches
+from downslope.reading.find_courses import find_courses, find_shapes
+from downslope.reading.find_ends import find_ends
 from downslope.reading.find_groups import find_groups
+from downslope.reading.find_levels import find_knots, find_levels
 from downslope.reading.find_optimizers import find_optimizers, leave_out_theirs, resolve_owners
+from downslope.reading.find_plateaus import find_plateaus
 from downslope.reading.find_values import find_values
+from downslope.reading.find_warmups import find_warmups
 from downslope.reading.items import find_items
 from downslope.reading.parts import Found, Kind, Part, split
 from downslope.reading.proof import prove
@@ -140,7 +144,13 @@ def find_facts(text: Text) -> tuple[Board, list[Fact], str]:
     leave_out_theirs(board)
     find_optimizers(board)
     find_groups(board)
+    find_plateaus(board)
+    find_ends(board)
+    find_knots(board)
+    find_levels(board)
     find_courses(board)
+    find_warmups(board)
+    find_shapes(board)
     find_changes(board)
     find_batches(board)
     find_values(board)

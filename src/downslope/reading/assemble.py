@@ -9,6 +9,7 @@ from downslope.reading.assemble_schedule import put_learning_rate
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
 from downslope.reading.remarks import shown
+from downslope.reading.schedule_facts import Change
 
 _MATCHES = {
     "bias_and_norm": "@bias_and_norm",
@@ -49,12 +50,10 @@ def assemble(draft: Draft, board: Board) -> None:
 def _decide_decay(draft: Draft) -> None:
     """Give every "decay of 0.0005" whose owner is not said its owner, by its size and what stands near."""
     named = {fact.key for fact in draft.of("optimizer")}
-    factors = any(
-        not change.extra["noun"] and (change.value is not None or change.extra["at"]) for change in draft.of("change")
-    )
+    factors = any(not change.noun and (change.value is not None or change.at) for change in draft.every(Change))
     if "rmsprop" in named and factors and not list(draft.values("rho")):
-        for fact in [f for f in draft.of("change") if f.extra["noun"] and not (f.extra["at"] or f.extra["every"])][:1]:
-            fact.kind, fact.key = "value", "rho"
+        for fact in [f for f in draft.every(Change) if f.noun and not (f.at or f.every)][:1]:
+            draft.facts[draft.facts.index(fact)] = Fact("value", "rho", fact.value, fact.start, fact.end)
     has_decay = bool(list(draft.values("weight_decay", "l2")))
     for fact in draft.values("decay"):
         if named & {"rmsprop"} and 0.5 <= fact.value < 1:
@@ -158,7 +157,7 @@ def _put_length(draft: Draft, board: Board) -> None:
             where = path if unit_said == unit else {"epoch": "train.epochs", "step": "train.steps"}[unit_said]
             if 0 < fact.value < 1e12:
                 draft.state(where, _whole(fact.value), fact)
-    ranks = {"total": 0, "for": 2, "": 3, "until": 4, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
+    ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
     candidates: list[tuple[int, int]] = []
     for place, item in enumerate(board.items):
         if item.kind != "time" or place in board.used or item.data.percent:
@@ -210,12 +209,7 @@ def _trained_near(board: Board, place: int) -> bool:
 
 
 def _unit_of_changes(draft: Draft) -> str:
-    times = [
-        time
-        for change in draft.of("change")
-        for time in [*change.extra["at"], change.extra["every"]]
-        if time is not None
-    ]
+    times = [time for change in draft.every(Change) for time in [*change.at, change.every] if time is not None]
     return next((time.unit for time in times if time.unit), "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, encode
@@ -33,6 +33,8 @@ class Fact:
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
+FactT = TypeVar("FactT", bound=Fact)
+
 _TAKEN = encode([Item("taken", "", 0, 0)])
 
 LONGEST = 200
@@ -59,13 +61,16 @@ class Board:
 
     def add(self, kind: str, key: str, value: Any, places: Iterable[int], **extra: Any) -> Fact:
         """Add a fact that uses the items at these places."""
+        return self.note(Fact(kind, key, value, 0, 0, extra), places)
+
+    def note(self, fact: FactT, places: Iterable[int]) -> FactT:
+        """Add a fact that uses the items at these places; where it starts and ends is theirs."""
         places = [*places]
         self.used.update(places)
-        start = min(self.items[place].start for place in places)
-        end = max(self.items[place].end for place in places)
-        fact = Fact(kind, key, value, start, end, extra)
+        fact.start = min(self.items[place].start for place in places)
+        fact.end = max(self.items[place].end for place in places)
         self.facts.append(fact)
-        self._of.setdefault((kind, key), []).append(fact)
+        self._of.setdefault((fact.kind, fact.key), []).append(fact)
         return fact
 
     def of(self, kind: str, key: str) -> Sequence[Fact]:

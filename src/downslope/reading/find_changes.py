@@ -6,14 +6,17 @@ A verb has its arguments to its right and, as Chinese often has it, to its left.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from downslope.reading.facts import Board, Fact
 from downslope.reading.items import Item
+from downslope.reading.patterns import Pattern, encode
+from downslope.reading.schedule_facts import Change, Plateau
 from downslope.reading.times import Time
 
 _VERBS = frozenset({"divide", "multiply", "reduce", "halve", "decimate", "increase"})
 _RATES = frozenset({"lr", "lr_decay"})
+_OWN = Pattern("concept:lr is value=number (by|to|from|each|time|times)")
+_FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 
 
 def find_changes(board: Board) -> None:
@@ -42,14 +45,30 @@ def find_changes(board: Board) -> None:
                 take_amount_before(board, frame, place, first)
             if not frame.at and not frame.plateau:
                 take_time_before(board, frame, place - 1, previous)
-            if not frame.plateau:
-                take_condition(board, frame, previous, place)
+            if not (frame.at or frame.every):
+                _take_plateau(board, frame, first, last)
             if not _add(board, frame, place, first, last, noun=noun):
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
+    _reduce_on_plateau(board)
     _spread(board, refused)
     pair_factors(board)
     board.used -= refused
+
+
+def _reduce_on_plateau(board: Board) -> None:
+    """Add a change for every plateau that has no verb, but a factor: "reduce on plateau (factor 0.5)"."""
+    code = encode(board.items, board.used)
+    taken = {id(change.plateau) for change in _changes(board)}
+    for first, last in board.sentences():
+        start, end = board.items[first].start, board.items[last - 1].end
+        for plateau in [fact for fact in board.facts if isinstance(fact, Plateau) and start <= fact.start < end]:
+            match = next(_FACTOR.find(code, first, last), None)
+            if match is not None and not plateau.stops and id(plateau) not in taken:
+                value = board.items[match["value"]].value
+                change = Change("change", "multiply", value, 0, 0, plateau=plateau)
+                board.note(change, range(match.first, match.after))
+                break
 
 
 def _times_of_another(board: Board, place: int, last: int) -> set[int]:
@@ -74,28 +93,22 @@ def _spread(board: Board, refused: set[int]) -> None:
             or len(item.data.values) < 2
         ):
             continue
-        open_changes = [
-            fact for fact in board.facts
-            if fact.kind == "change"
-            and fact.value is not None
-            and not (fact.extra["at"] or fact.extra["every"] or fact.extra["plateau"])
-        ]  # fmt: skip
         board.used.add(place)
-        if open_changes:
-            open_changes[0].extra["at"].append(item.data)
-            open_changes[0].extra["noun"] = False
-            continue
-        board.add(
-            "change", "reduce", None, [place], targets=[], at=[item.data], every=None, over=None, plateau=False,
-            metric="", patience=None, shape="", count=None, noun=False, listed=True,
-        )  # fmt: skip
+        untimed = [c for c in _changes(board) if c.value is not None and not (c.at or c.every or c.plateau)]
+        if untimed:
+            untimed[0].at.append(item.data)
+            untimed[0].noun = False
+        else:
+            board.note(Change("change", "reduce", None, 0, 0, at=[item.data], listed=True), [place])
 
 
 def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
     """Whether a verb is the learning rate's: unless its nearest subject or object is another's."""
     for right in range(place + 1, min(last, place + 3)):
         item = board.items[right]
-        if item.kind in {"concept", "when", "other"} and not item.is_a("when", "plateau"):
+        if right in board.used:
+            continue
+        if item.kind in {"concept", "when", "other"}:
             return item.key in _RATES
         if item.kind in {"number", "time", "by", "to", "comma", "and"}:
             break
@@ -126,6 +139,7 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
 
 def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool) -> int:
     items = board.items
+    code = encode(items, board.used)
     preposition = "is" if noun else ""
     while place < last:
         item = items[place]
@@ -134,13 +148,9 @@ def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool
                 break
             preposition = ""
         elif item.kind == "time":
-            if not take_time(board, frame, place):
+            if place not in board.used and not take_time(board, frame, place):
                 break
             preposition = ""
-        elif item.kind == "when":
-            frame.plateau = frame.plateau or item.key == "plateau"
-            frame.metric = frame.metric or item.key.removeprefix("metric_") * item.key.startswith("metric_")
-            frame.places.add(place)
         elif item.kind == "schedule":
             frame.shape = frame.shape or item.key
             preposition = "by" if item.key == "exponential" else preposition
@@ -171,6 +181,8 @@ def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool
                 break
             if item.key == "lr_decay":
                 preposition = "by"
+            own = _OWN.at(code, place, last) if item.key == "lr" else None
+            place = own["value"] if own is not None else place  # "decrease the rate of 0.05 by ..."
         elif item.kind in {"optimizer", "target", "no"} or (
             item.is_a("mod", "initial") and _asserts(items, place, last)
         ):
@@ -206,29 +218,24 @@ def _add(board: Board, frame: Frame, place: int, first: int, last: int, *, noun:
         factor = 0.5
     elif frame.verb == "decimate":
         factor = 0.1
-    targets = [item.number.value for item in frame.targets if item.number]
-    extra: dict[str, Any] = {
-        "targets": targets,
-        "target_places": [(item.start, item.end) for item in frame.targets],
-        "at": frame.at,
-        "every": frame.every,
-        "over": frame.over,
-        "plateau": frame.plateau,
-        "metric": frame.metric,
-        "patience": frame.patience,
-        "shape": frame.shape,
-        "count": frame.count,
-        "noun": noun,
-    }
-    told = factor is not None or (not noun and (targets or frame.plateau or frame.count or frame.shape))
+    change = Change(
+        "change", frame.verb, factor, 0, 0, targets=[item.value for item in frame.targets], at=frame.at,
+        every=frame.every, over=frame.over, plateau=frame.plateau,
+        shape=frame.shape, count=frame.count, noun=noun,
+    )  # fmt: skip
+    told = factor is not None or (not noun and (change.targets or frame.plateau or frame.count or frame.shape))
     if not told:
-        if not tells_a_fall(board, Fact("change", frame.verb, None, 0, 0, extra), place, first, last):
+        if not tells_a_fall(board, change, place, first, last):
             return False
-        extra |= {"noun": False, "bare": True}
-    if factor is None and not targets and frame.shape and not (frame.at or frame.every):
+        change.noun, change.bare = False, True
+    if factor is None and not change.targets and frame.shape and not (frame.at or frame.every):
         frame.places = {place for place in frame.places if board.items[place].kind in {"verb", "schedule", "time"}}
-    board.add("change", frame.verb, factor, sorted(frame.places), **extra)
+    board.note(change, sorted(frame.places))
     return True
+
+
+def _changes(board: Board) -> list[Change]:
+    return [fact for fact in board.facts if isinstance(fact, Change)]
 
 
 # The arguments of one change
@@ -250,9 +257,7 @@ class Frame:
     at: list[Time] = field(default_factory=list[Time])
     every: Time | None = None
     over: Time | None = None
-    plateau: bool = False
-    metric: str = ""
-    patience: int | None = None
+    plateau: Plateau | None = None
     shape: str = ""
     count: int | None = None
 
@@ -263,7 +268,9 @@ def take_number(board: Board, frame: Frame, place: int, preposition: str) -> boo
     number = item.number
     assert number is not None  # noqa: S101 - the caller has looked
     following = items[place + 1] if place + 1 < len(items) else None
-    if following is not None and following.is_a("unit", "times"):
+    if following is not None and (
+        following.is_a("unit", "times") or (following.is_a("unit", "step") and number.spelled)
+    ):
         if (
             preposition == "for"
             or (frame.amount is not None or frame.verb == "divide")
@@ -331,7 +338,6 @@ def take_time(board: Board, frame: Frame, place: int) -> bool:
     """Use a time as the verb's; False if it is not."""
     item = board.items[place]
     time: Time = item.data
-    comma = place and board.items[place - 1].kind == "comma"
     if time.prep == "every":
         if frame.every is not None:
             return False
@@ -340,8 +346,6 @@ def take_time(board: Board, frame: Frame, place: int) -> bool:
         frame.at.append(time)
     elif time.prep in {"for", "first", "next"} and (frame.targets or frame.shape) and not frame.at and not frame.every:
         frame.over = time
-    elif frame.plateau and not frame.patience and time.unit == "epoch" and not comma:
-        frame.patience = int(next(iter(time.values)))
     else:
         return False
     frame.places.add(place)
@@ -410,24 +414,15 @@ def take_amount_before(board: Board, frame: Frame, place: int, first: int) -> No
             return
 
 
-def take_condition(board: Board, frame: Frame, previous: int, place: int) -> None:
-    """Take a plateau that is told before the verb: "once perplexity stops improving, we reduce ..."."""
-    for left in range(place - 1, previous - 1, -1):
-        item = board.items[left]
-        if item.is_a("when", "plateau") and left not in board.used:
-            frame.plateau = True
-            frame.places.add(left)
-            board.used.add(left)
-        elif item.kind == "when" and frame.plateau and not frame.metric:
-            frame.metric = item.key.removeprefix("metric_")
-        elif (
-            frame.plateau and item.kind == "time" and left not in board.used and item.data.prep in {"", "for", "after"}
-        ):
-            frame.patience = int(item.data.values[0])
-            frame.at = [time for time in frame.at if time is not item.data]
-            board.used.add(left)
-    if frame.plateau and frame.at and not frame.patience and frame.at[0].prep != "at" and len(frame.at[0].values) == 1:
-        frame.patience, frame.at = int(frame.at[0].values[0]), []
+def _take_plateau(board: Board, frame: Frame, first: int, last: int) -> None:
+    """Take the plateau of the verb's sentence: "once perplexity stops improving, we reduce ..."."""
+    taken = {id(change.plateau) for change in _changes(board)}
+    for fact in board.facts:
+        inside = board.items[first].start <= fact.start < board.items[last - 1].end
+        if isinstance(fact, Plateau) and inside and not fact.stops and id(fact) not in taken:
+            frame.plateau = fact
+            frame.places |= {p for p in range(first, last) if fact.start <= board.items[p].start < fact.end}
+            return
 
 
 def factor_of(frame_verb: str, value: float, *, how: str, percent: bool) -> float | None:
@@ -473,16 +468,16 @@ _BEFORE_FACTOR = frozenset({"number", "comma", "break", "open", "and", "with"})
 _FACTORS = ("factor", "ratio", "因子", "系数", "倍率")
 
 
-def tells_a_fall(board: Board, fact: Fact, place: int, first: int, last: int) -> bool:
+def tells_a_fall(board: Board, fact: Change, place: int, first: int, last: int) -> bool:
     """Whether a verb with times and no factor tells of a fall of the learning rate.
 
     It does if the verb is one of falling, all its times are points or periods, and its subject is the learning rate:
     named in the clause, or, where the clause names nothing else, in this sentence or the one before. `fact` is the
     change as it would be added, `place` that of its verb, in a sentence from `first` up to `last`.
     """
-    if fact.key not in _FALLS or any(time.prep not in _POINTS for time in fact.extra["at"]):
+    if fact.key not in _FALLS or any(time.prep not in _POINTS for time in fact.at):
         return False
-    if not (fact.extra["at"] or fact.extra["every"]):
+    if not (fact.at or fact.every):
         return False
     left = place
     while left > first and board.items[left - 1].kind not in _BOUNDS:
@@ -510,9 +505,9 @@ def pair_factors(board: Board) -> None:
     A change without a time ("the drop factor is 0.2") and a bare "factor 0.2" become a value of the decay factor, which
     the schedule then takes. Where several different ones stand there, none is taken.
     """
-    changes = [fact for fact in board.facts if fact.kind == "change"]
-    timed = [fact for fact in changes if (fact.extra["at"] or fact.extra["every"]) and not fact.extra["plateau"]]
-    waiting = [fact for fact in timed if fact.value is None and not fact.extra["targets"]]
+    changes = _changes(board)
+    timed = [fact for fact in changes if (fact.at or fact.every) and not fact.plateau]
+    waiting = [fact for fact in timed if fact.value is None and not fact.targets]
     if not waiting or any(fact.value is not None for fact in timed):
         return
     near = {index + beside for fact in waiting for index in [_sentence(board, fact.start)] for beside in (-1, 0, 1)}
@@ -523,18 +518,18 @@ def pair_factors(board: Board) -> None:
         and fact.value is not None
         and 0 < fact.value < 1
         and fact.key in _FALLS
-        and not (fact.extra["plateau"] or fact.extra["targets"] or fact.extra["count"])
-        and not (rmsprop and fact.extra["noun"])
+        and not (fact.plateau or fact.targets or fact.count)
+        and not (rmsprop and fact.noun)
         and _sentence(board, fact.start) in near
     ]  # fmt: skip
     bare = [place for place in _bare_factors(board) if _sentence(board, board.items[place].start) in near]
     values = {fact.value for fact in free} | {board.items[place].value for place in bare}
     if len(values) != 1:
         for fact in waiting:
-            fact.extra["disputed"] = bool(values)
+            fact.disputed = bool(values)
         return
     for fact in free:
-        fact.kind, fact.key = "value", "lr_decay"
+        board.facts[board.facts.index(fact)] = Fact("value", "lr_decay", fact.value, fact.start, fact.end)
     for place in bare:
         board.add("value", "lr_decay", board.items[place].value, [*range(_factor_head(board, place), place + 1)])
 

@@ -63,6 +63,13 @@ _SHORT_CALL = 200
 _LOOKED_AT = 10
 """How often a text is looked through for the ends of calls that are none; after that a call must be a short one, so
 that many that never end cost no more than the length of the text."""
+_PHASE = re.compile(
+    r"(?:(?:epochs?|ep|iterations?|iters?|steps?|轮|步|次) ?[\[(]?\d[\d,k]* ?(?:-|to|,) ?|(?:after|until|至|到) ?)\d[\d,k]*(?![\d,k])"
+    r" ?(?:epochs?|iterations?|iters?|steps?|轮|步|次)?[)\]]?:? ?$"
+)
+_SPAN = re.compile(
+    r" ?[(,]? ?(?:for|until|up to|in|during) (?:the )?(?:(?:first|next) )?(?:epochs?|iterations?|steps?|\d[\d,k]* (?:epoch|iter|step))"
+)
 _FRAMEWORKS = (
     ("keras", ("keras",)), ("tensorflow", ("tf.", "tensorflow", "slim")), ("optax", ("optax",)),
     ("paddle", ("paddle",)),
@@ -97,7 +104,14 @@ def find_notation(plain: str) -> tuple[list[Fact], str]:
     blanks = []
     for pattern in (_PAIR, _BARE):
         for match in pattern.finditer(plain_left):
+            phase = _PHASE.search(plain_left, max(0, match.start() - 60), match.start())
+            if phase and phase.end() == match.start():
+                continue  # "epochs 0-100: lr=0.1" is a sentence
+            known = len(facts)
             end = _pair(plain_left, match, facts, whole)
+            if end and _SPAN.match(plain_left, end):
+                del facts[known:]
+                continue
             if end:
                 blanks.append((match.start(), end))
     return facts, _blank(plain_left, blanks)

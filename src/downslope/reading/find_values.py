@@ -7,7 +7,7 @@ from typing import Any
 
 from downslope.reading.facts import Board
 from downslope.reading.items import Item
-from downslope.reading.patterns import Match, Pattern, encode
+from downslope.reading.patterns import Match, Pattern, encode, runs
 
 _VALUED = (
     "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
@@ -105,7 +105,7 @@ def _coordinated(board: Board) -> None:
     """Find "momentum and weight decay are 0.9 and 1e-4", and 动量和权重衰减均为0.9."""
     items, code = board.items, board.code()
     for first, last in board.sentences():
-        for run in _ROW.runs(code, _LINK, first, last):
+        for run in runs(_ROW.find(code, first, last), code, _LINK):
             concepts = [match.first for match in run]
             keys = [items[place].key for place in concepts]
             if len(run) < 2 or len(set(keys)) < len(keys) or board.used.intersection(concepts):
@@ -191,7 +191,7 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
         return False
     if any(plain[item.start : item.end] in {"or", "或"} for item in near[2 : listed.after]):
         return True
-    braced = near[0].kind == "open" and near[0].key in {"{", "["}
+    braced = near[0].kind == "open" and near[0].key in {"{", "square"}
     return braced or _CHOSEN.search(plain, items[first].start, items[number].start) is not None
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from downslope.reading.items import Item
 
@@ -60,11 +60,13 @@ class Match:
         first: Place of its first item.
         after: Place after its last.
         groups: Name of a group -> the places of its items (first, after the last).
+        rule: Which of several rules it was.
     """
 
     first: int
     after: int
     groups: dict[str, tuple[int, int]]
+    rule: str = ""
 
     def __contains__(self, name: str) -> bool:
         """Whether a group took part."""
@@ -109,18 +111,49 @@ class Pattern:
         match = self._compiled.match(code, first, len(code) if last is None else last)
         return None if match is None else _match(match)
 
-    def runs(self, code: str, link: Pattern, first: int = 0, last: int | None = None) -> Iterator[list[Match]]:
-        """Yield the runs of matches that follow each other with at most a link between them."""
-        run: list[Match] = []
-        for match in self.find(code, first, last):
-            if run and run[-1].after != match.first:
-                between = link.at(code, run[-1].after, match.first)
-                if between is None or between.after != match.first:
-                    yield run
-                    run = []
-            run.append(match)
-        if run:
-            yield run
+
+class Rules:
+    """Several patterns of which, at each item, the first that matches counts.
+
+    Args:
+        rules: Name -> pattern.
+        parts: As of a pattern.
+    """
+
+    def __init__(self, rules: Mapping[str, str], **parts: str) -> None:
+        """Compile them."""
+        self._rules = [(name, Pattern(text, **parts)) for name, text in rules.items()]
+
+    def at(self, code: str, first: int, last: int | None = None) -> Match | None:
+        """Return the match that begins at an item, or None."""
+        for name, pattern in self._rules:
+            found = pattern.at(code, first, last)
+            if found is not None and found.after > first:
+                return replace(found, rule=name)
+        return None
+
+    def find(self, code: str, first: int = 0, last: int | None = None) -> Iterator[Match]:
+        """Yield the matches in `encode`d items from `first` up to `last`, which do not overlap."""
+        place, end = first, len(code) if last is None else last
+        while place < end:
+            found = self.at(code, place, end)
+            if found is not None:
+                yield found
+            place = place + 1 if found is None else found.after
+
+
+def runs(matches: Iterable[Match], code: str, link: Pattern) -> Iterator[list[Match]]:
+    """Yield the runs of matches that follow each other with nothing but a link between them."""
+    run: list[Match] = []
+    for match in matches:
+        if run and run[-1].after != match.first:
+            between = link.at(code, run[-1].after, match.first)
+            if between is None or between.after != match.first:
+                yield run
+                run = []
+        run.append(match)
+    if run:
+        yield run
 
 
 def _match(match: re.Match[str]) -> Match:

@@ -36,7 +36,7 @@ ENGLISH = {
         "patience": "patience",
         "warmup": "warmup|warm up|warming up|warmed up|warms up|warm|warmup period|warm up period|warmup phase|ramp up|"
         "ramped up|gradual warmup|linear warmup|warmup steps|warmup epochs|warmup iterations|ramping up|ramps up|"
-        "ramped|linear warm up|burn in|warmup length|learning rate warmup",
+        "ramped|linear warm up|burn in|ramp|ramps|warmup length|learning rate warmup",
         "lr_decay": "learning rate decay|lr decay|decay factor|decay rate|annealing factor|annealing rate|"
         "learning rate decay factor|learning rate decay rate|lr decay rate|lr decay factor|learning rate drop|"
         "exponential decay rate|decay coefficient|reduction factor|rate of decay|drop factor",
@@ -111,13 +111,18 @@ ENGLISH = {
         "reduce": "reduce|reduced|reducing|reduces|decrease|decreased|decreasing|decreases|drop|dropped|dropping|drops|"
         "lower|lowered|lowering|lowers|decayed|decaying|decays|anneal|annealed|annealing|anneals|shrink|shrunk|"
         "reduction|cut|cuts|decimated|lr drop|stepped down|falls|decline|declines|declined|brought down|goes down",
-        "increase": "increase|increased|increases|increasing|raise|raised|grows|rises|rise|doubled|doubling",
+        "increase": "increase|increased|increases|increasing|raise|raised|grows|grow|grown|growing|rises|rise|risen|climbs|climb|"
+        "doubled|doubling",
         "halve": "halve|halved|halving|halves|cut in half",
         "decimate": "decimate",
         "train": "train|trained|training for|trains|run for|runs for|fine tune|fine tuned|train for|train them for|"
         "optimize for|optimized for|pretrain|pre train|pretrained|pre trained|finetune|finetuned|fine tuning|"
-        "training lasts|lasts|training takes|terminate|terminated|stop after|stopped after|training is terminated|"
-        "terminate training|run|stop training|stops at|stop at|stopped at|ends at|ended at|terminates at|stops after",
+        "training lasts|lasts|training takes|run",
+    },
+    "end": {
+        "end": "terminate|terminates|terminated|terminating|stop|stops|stopped|stopping|end at|ends at|ended at|ends after|ended after|"
+        "training ends|end training|ended|finish|finished|finishes|concludes|halt|halted",
+        "early": "early stopping|early stop|stops early|stopped early|stop early|early stopped|terminated early",
     },
     "is": {
         "is": "is|was|are|were|of|equal to|equals|set to|is set to|was set to|set as|be|being|initialized to|"
@@ -144,7 +149,8 @@ ENGLISH = {
     "magnitude": {"10": "order of magnitude|orders of magnitude"},
     "to": {
         "to": "to|down to|until it reaches|until it reached|until it is|until it was|until reaching a value of|to reach|until it falls below|until it is below|reaching|to a value of|"
-        "until reaching|to a minimum of|until it becomes|to a final value of|falls below"
+        "until reaching|to a minimum of|until it becomes|to a final value of|falls below|changed to|changes to|change to|"
+        "change it to|becomes|become|switched to|switches to|switch to|switch it to|change the learning rate to"
     },
     "from": {"from": "from"},
     "of_it": {
@@ -152,7 +158,10 @@ ENGLISH = {
         "of its previous value|of its current value|of the current|of its original value|of the initial value|"
         "of the previous value|of the original value|the previous value"
     },
-    "at": {"in": "in|in the", "at": "at|at the|on the|once at|@|and again at|again at|both at"},
+    "at": {
+        "in": "in|in the",
+        "at": "at|at the|on the|once at|@|and again at|again at|both at|milestone|with milestone|at milestone|milestone of|milestone at",
+    },
     "after": {"after": "after|following|after each of the|after each of|after another|past"},
     "each": {
         "every": "every|each|per|after each|after every|at every|at each|at the end of each|at the end of every|"
@@ -165,9 +174,9 @@ ENGLISH = {
         "for a duration of|for a maximum of",
         "first": "first|for the first|in the first|over the first|during the first|the beginning|for the beginning|"
         "for the initial|in the initial|within the first",
-        "next": "next|for the next|then|the remaining|remaining|for the remaining|following|another|last|for the last|"
+        "next": "next|for the next|then|the remaining|remaining|for the remaining|following|another|last|for the last|afterwards|thereafter|after that|from then on|after which|"
         "and then|over the remaining|the rest|for another|for the following|the last|the next|additional|subsequent",
-        "until": "until|until epoch|till|up until",
+        "until": "until|till|up until",
     },
     "when": {
         "plateau": "plateau|plateaus|plateaued|plateauing|plateaued out|stops improving|stopped improving|stop improving|"
@@ -176,7 +185,9 @@ ENGLISH = {
         "fails to improve|stop decreasing|levels off|stopped dropping|ceases to improve|doesn't improve|"
         "didn't improve|not decreased|not decrease|stalls|stall|flattens|has not improved|failed to improve|"
         "stopped increasing|stops to improve|reduce on plateau|reduceonplateau|plateau schedule|bottoms out|"
-        "stopped changing|increases on the validation set|no progress",
+        "stopped changing|increases on the validation set|no progress|without improvement|without any improvement|"
+        "without an improvement|no significant improvement|no further improvement|without further improvement|not fallen|not dropped|"
+        "not gone down|stops falling|stops dropping|ceases to decrease|not drop|not fall|not increased|not increase|not reduced",
         "metric_loss": "loss|perplexity|cross entropy|validation loss|nll|objective|cost|log likelihood",
         "metric_accuracy": "accuracy|error|validation error|validation accuracy|error rate|validation error rate|map|"
         "validation set accuracy|bleu score|performance|val accuracy|development accuracy",
@@ -240,6 +251,6 @@ ENGLISH = {
         "linearly scaled|scales linearly|linearly with the batch size|scaled with|large scale|scale of|"
         "data augmentation|softmax with|end to end|state of the art|step by step|at the same time|at test time|"
         "training error of|without restart|without restarts|adam style|weight decay and momentum of|each time|"
-        "increased from|for evaluation|at inference|in parallel|in all experiments|for all experiments",
+        "for evaluation|at inference|in parallel|in all experiments|for all experiments",
     },
 }
