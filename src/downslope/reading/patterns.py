@@ -15,6 +15,7 @@ _BLOCK = 256
 _FIRST = 0x400
 _KINDS: dict[str, int] = {}
 _KEYS: dict[tuple[str, str], int] = {}
+_CHARACTERS: dict[tuple[str, str], str] = {}
 _PART = re.compile(r"\s+|([a-z_]+)=(?=[\w.(])|([\w.]+(?::[^\s()|?*+{}=]+)?)|([()|?])|([*+])|(\{\d+(?:,\d+)?\})")
 
 
@@ -23,7 +24,9 @@ def _block(kind: str) -> int:
 
 
 def _character(kind: str, key: str) -> str:
-    return chr(_block(kind) + _KEYS.get((kind, key), 0))
+    found = chr(_block(kind) + _KEYS.get((kind, key), 0))
+    _CHARACTERS[kind, key] = found
+    return found
 
 
 def _class(atom: str) -> str:
@@ -36,19 +39,19 @@ def _class(atom: str) -> str:
         return f"[{chr(start)}-{chr(start + _BLOCK - 1)}]"
     for key in keys.split(","):
         _KEYS.setdefault((kind, key), 1 + sum(other == kind for other, _ in _KEYS))
+        _CHARACTERS.pop((kind, key), None)
     return f"[{''.join(_character(kind, key) for key in keys.split(','))}]"
 
 
 def encode(items: Sequence[Item], used: Collection[int] = ()) -> str:
     """Return one character an item: numbers and times in use are of kind "taken", several times at once "times"."""
-    codes: list[str] = []
+    codes = [_CHARACTERS.get((item.kind, item.key)) or _character(item.kind, item.key) for item in items]
     for place, item in enumerate(items):
-        kind = item.kind
-        if kind in {"number", "time"} and place in used:
-            kind = "taken"
-        elif kind == "time" and len(item.data.values) > 1:
-            kind = "times"
-        codes.append(_character(kind, item.key))
+        if item.kind == "time" and len(item.data.values) > 1:
+            codes[place] = _character("times", item.key)
+    for place in used:
+        if items[place].kind in {"number", "time"}:
+            codes[place] = _character("taken", items[place].key)
     return "".join(codes)
 
 
