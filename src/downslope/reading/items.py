@@ -145,7 +145,8 @@ def _without_citations(items: list[Item]) -> list[Item]:
             after = place + 1
             while after < len(items) and (_is_reference(items[after]) or items[after].is_a("comma") or items[after].key == "-"):
                 after += 1
-            if after < len(items) and items[after].is_a("close", "square") and place + 1 < after <= place + 6:
+            most = place + 2 if before is not None and before.kind == "at" else place + 6
+            if after < len(items) and items[after].is_a("close", "square") and place + 1 < after <= most:
                 place = after + 1
                 continue
         found.append(items[place])
