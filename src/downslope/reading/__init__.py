@@ -18,6 +18,7 @@ from downslope.reading.find_code import find_formulas, find_notation
 from downslope.reading.find_courses import find_courses, find_shapes
 from downslope.reading.find_ends import find_ends
 from downslope.reading.find_levels import find_knots, find_levels
+from downslope.reading.find_others import find_others
 from downslope.reading.find_plateaus import find_plateaus
 from downslope.reading.find_values import find_optimizers, find_values, resolve_decay
 from downslope.reading.find_warmups import find_warmups
@@ -71,6 +72,7 @@ def find_facts(text: Text) -> tuple[Board, list[Fact], str]:
     code, framework = translate(text, notation)
     board = Board(text, resolve_decay(find_times(find_items(left))))
     find_optimizers(board)
+    find_others(board)
     find_plateaus(board)
     find_ends(board)
     find_knots(board)

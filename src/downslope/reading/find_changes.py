@@ -22,6 +22,7 @@ _FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 def find_changes(board: Board) -> None:
     """Add a fact for every change of the learning rate."""
     refused: set[int] = set()
+    others: set[int] = set()
     for first, last in board.sentences():
         previous = first
         for place in range(first, last):
@@ -37,7 +38,7 @@ def find_changes(board: Board) -> None:
             if not (head or noun or stepped) or (place in board.used and not stepped):
                 continue
             if head and not _is_about_lr(board, first, place, last):
-                refused |= _times_of_another(board, place, last)
+                others |= _times_of_another(board, place, last)
                 continue
             frame = Frame("reduce" if noun or stepped else item.key, {place}, shape=item.key if stepped else "")
             after = _rightwards(board, frame, place + 1, last, noun=noun)
@@ -45,15 +46,16 @@ def find_changes(board: Board) -> None:
                 take_amount_before(board, frame, place, first)
             if not frame.at and not frame.plateau:
                 take_time_before(board, frame, place - 1, previous)
-            if not (frame.at or frame.every):
+            if not frame.at:
                 _take_plateau(board, frame, first, last)
             if not _add(board, frame, place, first, last, noun=noun):
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
     _reduce_on_plateau(board)
-    _spread(board, refused)
+    _spread(board, refused | others)
     pair_factors(board)
     board.used -= refused
+    board.used |= others
 
 
 def _reduce_on_plateau(board: Board) -> None:
@@ -120,6 +122,8 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return owner is None or owner.kind != "concept" or owner.key in _RATES
         if item.kind in {"number", "time"}:
             return True
+        if item.kind == "when" and left not in board.used:
+            return False  # "the weight of the auxiliary loss is divided"
         if item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
         if item.kind == "concept" and item.key in {

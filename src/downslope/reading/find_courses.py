@@ -84,5 +84,6 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     over = items[match["over"]].data if "over" in match else None
     over = next((item.data for item in reversed(between) if item.kind == "time"), over)
     places = [p for p in range(match.first, match.after) if items[p].kind not in {"comma", "word", "is"}]
+    places += [p for p in (match.first - 1,) if p >= first and items[p].kind == "schedule"]
     key = subject_of(board, first, match.first)
     board.note(Course("range", key, None, 0, 0, first=low.value, last=high.value, shape=shape, over=over), places)
