@@ -20,7 +20,9 @@ _COURSES = Rules(
 _TARGET = Pattern(
     "schedule (word|verb|is|concept:lr|schedule|time){0,4} to final=number until=time:at,until?", **_PARTS
 )
-_LENGTH = Pattern("schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule){0,6} over=time:for,next")
+_LENGTH = Pattern(
+    "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr){0,6} over=time:for,next,first,until"
+)
 _DENIED = Pattern("no:no,instead .?")
 _LINEAR = ("linear", "线性")
 
@@ -47,8 +49,10 @@ def find_shapes(board: Board) -> None:
             if "until" in target:
                 shape.until = board.items[target["until"]].data
                 places += [target["until"]]
-        if length is not None:
+        constant = item.key == "constant"
+        if length is not None and (constant or board.items[length["over"]].key in {"for", "next"}):
             shape.over = board.items[length["over"]].data
+            places += [length["over"]] if constant else []
         board.note(shape, places)
 
 

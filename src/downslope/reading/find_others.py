@@ -24,14 +24,15 @@ def find_others(board: Board) -> None:
     others: list[tuple[int, int]] = []
     for first, last in board.sentences():
         match = next(_OTHERS.find(code, first, last), None)
-        told = any(item.is_a("concept", "lr") for item in board.items[first:last])
         if (
             match is not None
             and _begins(board, match.first, first)
             and _is_other(board, match.first, match.after, match.rule)
         ):
             others.append((match.first, last))
-        elif told and any(item.kind == "number" for item in board.items[first:last]):
+            last = match.first
+        numbered = any(item.kind == "number" for item in board.items[first:last])
+        if numbered and any(item.is_a("concept", "lr") for item in board.items[first:last]):
             own.append((first, last))
     if own:
         board.used.update(place for first, last in others for place in range(first, last))
@@ -44,7 +45,7 @@ def _begins(board: Board, place: int, first: int) -> bool:
     """Whether a place is where a clause begins, but for "in", "that", "note" and the like."""
     while place > first and board.items[place - 1].kind in {"word", "at", "instead"}:
         place -= 1
-    return place == first or board.items[place - 1].kind in {"comma", "break", "open"}
+    return place == first or board.items[place - 1].kind in {"comma", "break", "open", "star"}
 
 
 def _is_other(board: Board, first: int, after: int, rule: str) -> bool:

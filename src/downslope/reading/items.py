@@ -20,7 +20,6 @@ _PUNCTUATION = {
     ",": "comma", "、": "comma", ";": "break", ".": "stop", "(": "open", ")": "close", "[": "open", "]": "close",
     "=": "equals", ":": "equals", "/": "slash", "*": "star", "{": "open", "}": "close", "&": "and",
 }  # fmt: skip
-_BRACKETS = {"(": "round", ")": "round", "[": "square", "]": "square"}
 _END = "\0"
 
 
@@ -148,7 +147,7 @@ def _unknown(token: str, start: int, end: int, plain: str) -> Item:
         return Item("skip", "", start, end)
     if token in _PUNCTUATION:
         kind = _PUNCTUATION[token]
-        return Item("is", "is", start, end) if kind == "equals" else Item(kind, _BRACKETS.get(token, token), start, end)
+        return Item("is", "is", start, end) if kind == "equals" else Item(kind, token, start, end)
     return Item("word", token, start, end)
 
 

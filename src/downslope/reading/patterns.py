@@ -12,6 +12,7 @@ MOST = 12
 """How often `*` and `+` repeat at most: so one attempt takes a bounded time, and a sentence a linear one."""
 
 _BLOCK = 256
+_BRACKETS = {"(": "round", ")": "round", "[": "square", "]": "square"}
 _FIRST = 0x400
 _KINDS: dict[str, int] = {}
 _KEYS: dict[tuple[str, str], int] = {}
@@ -48,7 +49,7 @@ def encode(items: Sequence[Item], used: Collection[int] = ()) -> str:
             kind = "taken"
         elif kind == "time" and len(item.data.values) > 1:
             kind = "times"
-        codes.append(_character(kind, item.key))
+        codes.append(_character(kind, _BRACKETS.get(item.key, item.key)))
     return "".join(codes)
 
 

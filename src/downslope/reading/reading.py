@@ -267,6 +267,8 @@ def _shown(value: Any) -> str:
         return json.dumps(value)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_shown(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_shown(item)}" for name, item in value.items()) + " }"
     return repr(value)
 
 
