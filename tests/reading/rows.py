@@ -44,6 +44,8 @@ def assumed(**values):
 
 def same(got, wanted):
     """Whether a value is the wanted one."""
+    if isinstance(wanted, dict):
+        return isinstance(got, dict) and got.keys() == wanted.keys() and all(same(got[key], wanted[key]) for key in got)
     if isinstance(wanted, list | tuple):
         return (
             isinstance(got, list | tuple)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from downslope.reading.assemble_rates import Rate, courses, find_rate, put_knots, put_levels, put_steps
@@ -23,6 +24,7 @@ def put_learning_rate(draft: Draft) -> None:
     if any(put_knots(draft, knots) for knots in draft.every(Knots)[:1]):
         return
     chosen = _choose(draft, rate, root)
+    _hold(draft, root)
     if warmup is not None:
         _put_warmup(draft, warmup, rate, constant=not chosen)
     elif not chosen:
@@ -33,6 +35,29 @@ def put_learning_rate(draft: Draft) -> None:
     _imply_length(draft, root)
     if chosen and rate is None and f"{root}.initial" not in draft.fields and f"{root}.peak" not in draft.fields:
         draft.remarks.say("no_base_lr")
+
+
+def _hold(draft: Draft, root: str) -> None:
+    """Put a constant phase before a schedule: "constant for the first 50 epochs, then linearly to 0"."""
+    held = next((s for s in draft.every(Shape) if s.key == "constant" and s.over and len(s.over.values) == 1), None)
+    schedule, first = draft.fields.get(f"{root}.schedule"), draft.value(f"{root}.initial")
+    if held is None or held.over is None or held.over.percent or schedule is None or first is None:
+        return
+    unit = held.over.unit or draft.value(f"{root}.unit")
+    if schedule.value not in {*_RAMPS, "exponential"} or schedule.words.find("warm") >= 0 or not unit:
+        return
+    inner = {p.removeprefix(f"{root}."): draft.fields.pop(p) for p in [*draft.fields] if p.startswith(f"{root}.")}
+    duration = inner.get("duration")
+    if duration is not None and duration.provenance == "implied" and inner["unit"].value == unit:
+        inner["duration"] = replace(duration, value=_whole(duration.value - held.over.values[0]))
+    words = f"{draft.words(held)}; {schedule.words}"
+    draft.put(f"{root}.schedule", "sequence", "stated", words)
+    draft.put(f"{root}.schedules", [first, {name: found.value for name, found in inner.items()}], "implied", words)
+    draft.put(f"{root}.boundaries", [_whole(held.over.values[0])], "stated", draft.words(held))
+    draft.put(f"{root}.unit", unit, "stated", draft.words(held))
+    path = "train.epochs" if unit == "epoch" else "train.steps"
+    if duration is not None and duration.provenance == "stated" and inner["unit"].value == unit:
+        draft.put(path, _whole(held.over.values[0] + duration.value), "implied", words)
 
 
 def _imply_length(draft: Draft, root: str) -> None:

@@ -5,6 +5,7 @@ A verb has its arguments to its right and, as Chinese often has it, to its left.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from downslope.reading.facts import Board, Fact
@@ -16,12 +17,19 @@ from downslope.reading.times import Time
 _VERBS = frozenset({"divide", "multiply", "reduce", "halve", "decimate", "increase"})
 _RATES = frozenset({"lr", "lr_decay"})
 _OWN = Pattern("concept:lr is value=number (by|to|from|each|time|times)")
+_SIGNED = Pattern("(star|slash) number (times:at,after|time:at,after,every)")
+_PARTS = re.compile(
+    r"backbone|(?:last|final|output|new|classifier|fc) layer|classifier|\bhead|encoder|decoder|bias|主干|最后一层|分类层|分类头|头部|偏置|骨干"
+)
+"""Parts of a network, whose factors are no schedule."""
 _FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 
 
 def find_changes(board: Board) -> None:
     """Add a fact for every change of the learning rate."""
     refused: set[int] = set()
+    others: set[int] = set()
+    code = encode(board.items, board.used)
     for first, last in board.sentences():
         previous = first
         for place in range(first, last):
@@ -34,26 +42,29 @@ def find_changes(board: Board) -> None:
                 and board.free_number(place + 2)
             )
             noun = item.is_a("concept", "lr_decay")
-            if not (head or noun or stepped) or (place in board.used and not stepped):
+            signed = _SIGNED.at(code, place, last)
+            if not (head or noun or stepped or signed) or (place in board.used and not stepped):
                 continue
             if head and not _is_about_lr(board, first, place, last):
-                refused |= _times_of_another(board, place, last)
+                others |= _times_of_another(board, place, last)
                 continue
-            frame = Frame("reduce" if noun or stepped else item.key, {place}, shape=item.key if stepped else "")
+            verb = {"star": "multiply", "slash": "divide"}.get(item.kind, "reduce" if noun or stepped else item.key)
+            frame = Frame(verb, {place}, shape=item.key if stepped else "")
             after = _rightwards(board, frame, place + 1, last, noun=noun)
             if frame.amount is None and not frame.targets and not noun:
                 take_amount_before(board, frame, place, first)
             if not frame.at and not frame.plateau:
                 take_time_before(board, frame, place - 1, previous)
-            if not (frame.at or frame.every):
+            if not frame.at:
                 _take_plateau(board, frame, first, last)
             if not _add(board, frame, place, first, last, noun=noun):
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
     _reduce_on_plateau(board)
-    _spread(board, refused)
+    _spread(board, refused | others)
     pair_factors(board)
     board.used -= refused
+    board.used |= others
 
 
 def _reduce_on_plateau(board: Board) -> None:
@@ -120,6 +131,8 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return owner is None or owner.kind != "concept" or owner.key in _RATES
         if item.kind in {"number", "time"}:
             return True
+        if item.kind == "when" and left not in board.used:
+            return False  # "the weight of the auxiliary loss is divided"
         if item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
         if item.kind == "concept" and item.key in {
@@ -223,6 +236,10 @@ def _add(board: Board, frame: Frame, place: int, first: int, last: int, *, noun:
         every=frame.every, over=frame.over, plateau=frame.plateau,
         shape=frame.shape, count=frame.count, noun=noun,
     )  # fmt: skip
+    if not (change.at or change.every or change.plateau or change.count):
+        clause = [board.items[p] for p in _clause(board, place)]
+        if factor is not None and _PARTS.search(board.text.plain[clause[0].start : clause[-1].end]):
+            return False
     told = factor is not None or (not noun and (change.targets or frame.plateau or frame.count or frame.shape))
     if not told:
         if not tells_a_fall(board, change, place, first, last):
@@ -232,6 +249,16 @@ def _add(board: Board, frame: Frame, place: int, first: int, last: int, *, noun:
         frame.places = {place for place in frame.places if board.items[place].kind in {"verb", "schedule", "time"}}
     board.note(change, sorted(frame.places))
     return True
+
+
+def _clause(board: Board, place: int) -> range:
+    """Return the places of the items of a place's clause."""
+    first, last = place, place + 1
+    while first > 0 and board.items[first - 1].kind not in {"comma", "break", "open"}:
+        first -= 1
+    while last < len(board.items) and board.items[last].kind not in {"comma", "break", "close"}:
+        last += 1
+    return range(first, last)
 
 
 def _changes(board: Board) -> list[Change]:
@@ -326,7 +353,9 @@ def take_number(board: Board, frame: Frame, place: int, preposition: str) -> boo
         and (not number.spelled or number.fraction or preposition == "by" or number.times)
     ):
         left = items[place - 1]
-        if preposition not in {"by", "is"} and not (left.kind == "verb" or left.is_a("word", "了", "约", "the", "and")):
+        if preposition not in {"by", "is"} and not (
+            left.kind in {"verb", "star", "slash"} or left.is_a("word", "了", "约", "the", "and")
+        ):
             return False
         frame.amount, frame.how = item, preposition or "direct"
         frame.places.add(place)

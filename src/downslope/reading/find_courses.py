@@ -20,7 +20,9 @@ _COURSES = Rules(
 _TARGET = Pattern(
     "schedule (word|verb|is|concept:lr|schedule|time){0,4} to final=number until=time:at,until?", **_PARTS
 )
-_LENGTH = Pattern("schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule){0,6} over=time:for,next")
+_LENGTH = Pattern(
+    "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr){0,6} over=time:for,next,first,until"
+)
 _DENIED = Pattern("no:no,instead .?")
 _LINEAR = ("linear", "线性")
 
@@ -47,8 +49,10 @@ def find_shapes(board: Board) -> None:
             if "until" in target:
                 shape.until = board.items[target["until"]].data
                 places += [target["until"]]
-        if length is not None:
+        constant = item.key == "constant"
+        if length is not None and (constant or board.items[length["over"]].key in {"for", "next"}):
             shape.over = board.items[length["over"]].data
+            places += [length["over"]] if constant else []
         board.note(shape, places)
 
 
@@ -84,5 +88,6 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     over = items[match["over"]].data if "over" in match else None
     over = next((item.data for item in reversed(between) if item.kind == "time"), over)
     places = [p for p in range(match.first, match.after) if items[p].kind not in {"comma", "word", "is"}]
+    places += [p for p in (match.first - 1,) if p >= first and items[p].kind == "schedule"]
     key = subject_of(board, first, match.first)
     board.note(Course("range", key, None, 0, 0, first=low.value, last=high.value, shape=shape, over=over), places)

@@ -31,43 +31,6 @@ def find_optimizers(board: Board) -> None:
     board.facts.sort(key=lambda fact: fact.start)
 
 
-# Sentences on what somebody else did
-
-_OURS = re.compile(r"\b(?:we|our|ours|us|i|my)\b|我们|本文|本实验|笔者|我的")
-_THEIRS = re.compile(
-    r"\bet al\b.{0,24}?\b(?:use[sd]?|using|train(?:ed|s)?|adopt(?:s|ed)?|employ(?:s|ed)?|set)\b"
-    r"|\b(?:they|the authors|original (?:paper|work|authors|implementation))\b.{0,24}?\b(?:used?|uses|trained|adopted|employed|set)\b"
-    r"|(?:文献|论文)\s?\[\d+\].{0,8}?(?:使用|采用|设)|(?:他们|原作者|原论文|原文)(?:的)?.{0,6}?(?:使用|采用|设)"
-)
-_NAMED = re.compile(r"\b(?=\w*[A-Z]\w*[A-Z\d])[A-Za-z][\w-]{2,24} (?:used|uses|trains|adopted|adopts|employed|employs)\b")
-
-
-def leave_out_theirs(board: Board) -> None:
-    """Make the sentences on what others did meaningless, if other sentences state a learning rate."""
-    theirs: list[tuple[int, int]] = []
-    stated = False
-    for first, last in board.sentences():
-        start, end = board.items[first].start, board.items[last - 1].end
-        plain, original = board.text.plain[start:end], board.text.words(start, end)
-        foreign = not _OURS.search(plain) and (_THEIRS.search(plain) or _is_named(original))
-        if foreign:
-            theirs.append((first, last))
-        else:
-            kinds = [(item.kind, item.key) for item in board.items[first:last]]
-            stated = stated or (("concept", "lr") in kinds and any(kind == "number" for kind, _ in kinds))
-    for first, last in theirs if stated else ():
-        for place in range(first, last):
-            if board.items[place].kind in {"number", "time"}:
-                board.used.add(place)
-            else:
-                board.items[place] = replace(board.items[place], kind="word", key="")
-
-
-def _is_named(original: str) -> bool:
-    found = _NAMED.search(original)
-    return found is not None and not found.group().startswith(("SGD", "LR", "GPU", "LARS", "AdamW", "RMSProp"))
-
-
 # The word "decay" standing alone: a verb, or the decay of the schedule, of momentum, of a moving average or of the
 # weights, told apart by what stands around it; and the momentum of batch normalisation and of moving averages
 

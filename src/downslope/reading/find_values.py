@@ -191,7 +191,7 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
         return False
     if any(plain[item.start : item.end] in {"or", "或"} for item in near[2 : listed.after]):
         return True
-    braced = near[0].kind == "open" and near[0].key in {"{", "square"}
+    braced = near[0].kind == "open" and near[0].key in {"{", "["}
     return braced or _CHOSEN.search(plain, items[first].start, items[number].start) is not None
 
 

@@ -21,7 +21,6 @@ _PUNCTUATION = {
     ",": "comma", "、": "comma", ";": "break", ".": "stop", "(": "open", ")": "close", "[": "open", "]": "close",
     "=": "equals", ":": "equals", "/": "slash", "*": "star", "{": "open", "}": "close", "&": "and",
 }  # fmt: skip
-_BRACKETS = {"(": "round", ")": "round", "[": "square", "]": "square"}
 _END = "\0"
 
 
@@ -141,12 +140,12 @@ def _without_citations(items: list[Item]) -> list[Item]:
                 place = after + 1 + opened
                 continue
         before = found[-1] if found else None
-        if items[place].is_a("open", "square") and (before is None or (before.kind in _CITED and before.key not in _COUNTED)):
+        if items[place].is_a("open", "[") and (before is None or (before.kind in _CITED and before.key not in _COUNTED)):
             after = place + 1
             while after < len(items) and (_is_reference(items[after]) or items[after].is_a("comma") or items[after].key == "-"):
                 after += 1
             most = place + 2 if before is not None and before.kind == "at" else place + 6
-            if after < len(items) and items[after].is_a("close", "square") and place + 1 < after <= most:
+            if after < len(items) and items[after].is_a("close", "]") and place + 1 < after <= most:
                 place = after + 1
                 continue
         found.append(items[place])
@@ -198,7 +197,7 @@ def _unknown(token: str, start: int, end: int, plain: str) -> Item:
         return Item("skip", "", start, end)
     if token in _PUNCTUATION:
         kind = _PUNCTUATION[token]
-        return Item("is", "is", start, end) if kind == "equals" else Item(kind, _BRACKETS.get(token, token), start, end)
+        return Item("is", "is", start, end) if kind == "equals" else Item(kind, token, start, end)
     if token == "x" and not (plain[max(0, start - 1) : start] + plain[end : end + 1]).strip(" 0123456789"):
         return Item("star", "*", start, end)
     return Item("word", token, start, end)

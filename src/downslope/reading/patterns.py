@@ -12,6 +12,7 @@ MOST = 12
 """How often `*` and `+` repeat at most: so one attempt takes a bounded time, and a sentence a linear one."""
 
 _BLOCK = 256
+_BRACKETS = {"(": "round", ")": "round", "[": "square", "]": "square"}
 _FIRST = 0x400
 _KINDS: dict[str, int] = {}
 _KEYS: dict[tuple[str, str], int] = {}
@@ -24,7 +25,7 @@ def _block(kind: str) -> int:
 
 
 def _character(kind: str, key: str) -> str:
-    found = chr(_block(kind) + _KEYS.get((kind, key), 0))
+    found = chr(_block(kind) + _KEYS.get((kind, _BRACKETS.get(key, key)), 0))
     _CHARACTERS[kind, key] = found
     return found
 
@@ -37,9 +38,9 @@ def _class(atom: str) -> str:
     if not keys:
         start = _block(kind)
         return f"[{chr(start)}-{chr(start + _BLOCK - 1)}]"
+    _CHARACTERS.clear()
     for key in keys.split(","):
         _KEYS.setdefault((kind, key), 1 + sum(other == kind for other, _ in _KEYS))
-        _CHARACTERS.pop((kind, key), None)
     return f"[{''.join(_character(kind, key) for key in keys.split(','))}]"
 
 

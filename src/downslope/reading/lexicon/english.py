@@ -115,9 +115,15 @@ ENGLISH = {
         "doubled|doubling",
         "halve": "halve|halved|halving|halves|cut in half",
         "decimate": "decimate",
+        "pretrain": "pretrain|pre train|pretrained|pre trained",
         "train": "train|trained|training for|trains|run for|runs for|fine tune|fine tuned|train for|train them for|"
-        "optimize for|optimized for|pretrain|pre train|pretrained|pre trained|finetune|finetuned|fine tuning|"
+        "optimize for|optimized for|finetune|finetuned|fine tuning|"
         "training lasts|lasts|training takes|run",
+    },
+    "others": {
+        "authors": "et al|the authors|original authors",
+        "contrast": "in contrast|by contrast|in comparison|by comparison|for comparison",
+        "source": "the original paper|their paper|prior work|previous work|previous works|prior works",
     },
     "end": {
         "end": "terminate|terminates|terminated|terminating|stop|stops|stopped|stopping|end at|ends at|ended at|ends after|ended after|"
@@ -240,7 +246,7 @@ ENGLISH = {
     "noise": {
         "respectively": "resp|correspondingly",
         "noise": "the|a|an|we|it|this|that|which|all|our|as|also|most|only|its|then again|single use|one of|"
-        "schedule|strategy|policy|rates|each other|et al|linear layer|linear layers|"
+        "schedule|strategy|policy|rates|each other|linear layer|linear layers|"
         "linear classifier|linear classification|linear evaluation|linear scaling rule|linear scaling|step function|"
         "batch normalization after|one can|the one|no one|momentum update|train set|"
         "training set|training data|training time|validation set|test set|from scratch|batch mode|cost function|"
