@@ -198,7 +198,7 @@ def _unknown(token: str, start: int, end: int, plain: str) -> Item:
     if token in _PUNCTUATION:
         kind = _PUNCTUATION[token]
         return Item("is", "is", start, end) if kind == "equals" else Item(kind, token, start, end)
-    if token == "x" and not (plain[max(0, start - 1) : start] + plain[end : end + 1]).strip(" 0123456789"):
+    if token == "x" and not (plain[max(0, start - 1) : start] + plain[end : end + 1]).strip(" (,0123456789"):
         return Item("star", "*", start, end)
     return Item("word", token, start, end)
 
