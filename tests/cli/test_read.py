@@ -67,6 +67,10 @@ def test_json(capsys):
         "value": 0.9,
         "provenance": "stated",
         "words": "momentum 0.9",
+        "start": 9,
+        "end": 21,
+        "file": "",
+        "marks": [],
     }
 
 

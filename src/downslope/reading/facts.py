@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from downslope.reading.items import Item
+from downslope.reading.patterns import Match, Pattern, encode
 from downslope.reading.text import Text
 
 
@@ -34,6 +35,8 @@ class Fact:
 
 FactT = TypeVar("FactT", bound=Fact)
 
+_TAKEN = encode([Item("taken", "", 0, 0)])
+
 LONGEST = 200
 """Items of the longest sentence."""
 
@@ -53,6 +56,7 @@ class Board:
     items: list[Item]
     facts: list[Fact] = field(default_factory=list[Fact])
     used: set[int] = field(default_factory=set[int])
+    _codes: tuple[str, ...] = ()
     _of: dict[tuple[str, str], list[Fact]] = field(default_factory=dict[tuple[str, str], list[Fact]])
 
     def add(self, kind: str, key: str, value: Any, places: Iterable[int], **extra: Any) -> Fact:
@@ -94,6 +98,21 @@ class Board:
                 first = cut
             found += [(first, right)] if right > first else []
         return found
+
+    def code(self) -> str:
+        """Return the items encoded for patterns, as `encode` does, numbers and times in use as taken."""
+        if not self._codes:
+            self._codes = tuple(encode(self.items))
+        codes = list(self._codes)
+        for place in self.used:
+            if self.items[place].kind in {"number", "time"}:
+                codes[place] = _TAKEN
+        return "".join(codes)
+
+    def matches(self, pattern: Pattern) -> list[Match]:
+        """Return the matches of a pattern within the sentences."""
+        code = self.code()
+        return [match for first, last in self.sentences() for match in pattern.find(code, first, last)]
 
     def free_number(self, place: int) -> bool:
         """Whether the item at a place is a number that nothing has used."""

@@ -54,6 +54,7 @@ class Reading:
         remarks: Sentences on what is missing, contradictory or implausible.
         unread: The numbers that were not used, each with the words around it.
         reason: Why the text is read like this, where there are several readings.
+        named: Whether the optimizer is stated, implied (a momentum is SGD's) or assumed.
     """
 
     optimizer: str
@@ -61,6 +62,7 @@ class Reading:
     remarks: list[str] = field(default_factory=list[str])
     unread: list[str] = field(default_factory=list[str])
     reason: str = ""
+    named: Provenance = "stated"
 
     def recipe(self) -> Recipe:
         """Return the recipe of this reading; its length is assumed where the text leaves it open.
@@ -245,7 +247,7 @@ def _tables(known: dict[str, Field]) -> list[str]:
     rows: dict[str, list[str]] = {}
     for path, found in known.items():
         table, _, key = path.rpartition(".")
-        rows.setdefault(table, []).append(f"{key} = {_shown(found.value)}  # {found.provenance}{_because(found)}")
+        rows.setdefault(table, []).append(f"{key} = {shown_value(found.value)}  # {found.provenance}{_because(found)}")
     lines: list[str] = []
     order = [
         *("data", "sgd", "sgd.lr", "sgd.lr.then"),
@@ -260,15 +262,16 @@ def _tables(known: dict[str, Field]) -> list[str]:
     return lines[:-1]
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """Return a value as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value)
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_shown(item) for item in value) + "]"
+        return "[" + ", ".join(shown_value(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_shown(item)}" for name, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{name} = {shown_value(item)}" for name, item in value.items()) + " }"
     return repr(value)
 
 

@@ -141,6 +141,31 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Which parameters are spared is written as the pattern {match}; check it against your model's names.",
         "不衰减的参数写成模式 {match}；请对照模型中的名称检查。",
     ),
+    "group_lr": (
+        "Which parameters have their own learning rate is written as the pattern {match}; check it against your model's "
+        "names. The schedule is that of the others, in proportion.",
+        "有单独学习率的参数写成模式 {match}；请对照模型中的名称检查。调度与其他参数相同，按比例缩放。",
+    ),
+    "unknown_group": (
+        'Some parameters have a value of their own ("{words}"), but their names depend on the model: add a [[groups]] for them.',
+        "部分参数有单独的值（“{words}”），但其名称取决于模型：请为它们添加 [[groups]]。",
+    ),
+    "anothers_value": (
+        '"{words}" is told of {optimizer}, and is not used.',
+        "“{words}”说的是 {optimizer}，未采用。",
+    ),
+    "lost_raised": (
+        '"{words}" is read as {value}: a power whose raised digits were lost.',
+        "“{words}”读作 {value}：上标在文本中丢失了。",
+    ),
+    "lost_ten": (
+        '"{words}" is read as {value}, which people mean by it; literally it is another number.',
+        "“{words}”读作 {value}，这是通常的意思；照字面则是另一个数。",
+    ),
+    "decimal_comma": (
+        '"{words}" is read as {value}: the comma as a decimal point.',
+        "“{words}”读作 {value}：逗号当作小数点。",
+    ),
     "schedule_and_plateau": (
         "A schedule and a plateau both move the learning rate; the schedule is kept.",
         "调度与平台期都会改变学习率；这里保留调度。",
@@ -181,12 +206,43 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Warm restarts are stated; a recipe has no schedule with restarts, so only the first cycle can be written.",
         "文中使用了热重启；配方没有带重启的调度，只能写出第一个周期。",
     ),
+    "conflict": (
+        'The {kind} says {path} = {value}, the {other} says {beaten} ("{words}"): the first is taken.',
+        "{kind}中 {path} = {value}，{other}中为 {beaten}（“{words}”）：取前者。",
+    ),
     "ema": (
         'The decay of a moving average ("{words}") is neither weight decay nor the learning rate\'s.',
         "滑动平均的衰减（“{words}”）既不是权重衰减，也不是学习率衰减。",
     ),
 }
 """What can be said -> (English, Chinese)."""
+
+MARKS: dict[str, tuple[str, str]] = {
+    "competing": ("another value is stated too", "还给出了另一个值"),
+    "large_lr": ("a learning rate above 10", "学习率大于 10"),
+    "large_weight_decay": ("a weight decay so strong that it forgets at once", "权重衰减过强，很快遗忘权重"),
+    "large_momentum": ("a momentum so near 1 that it never forgets", "动量过于接近 1"),
+    "large_batch": ("more than a million examples in a batch", "批大小超过一百万"),
+    "long_training": ("longer than any training", "训练长度不可信"),
+    "rising": ("a factor that lets the rate rise", "该因子使学习率上升"),
+    "after_the_end": ("after the end of the training", "在训练结束之后"),
+    "per_device": ("per device, and how many there are is not said", "每个设备的值，但没有说明设备数"),
+    "lost_raised": ("read as a power whose raised digits were lost", "读作丢失了上标的幂"),
+    "decimal_comma": ("a comma read as a decimal point", "逗号当作小数点"),
+    "lost_ten": ("literally another number", "照字面是另一个数"),
+    "unit": ("whether epochs or steps is not said", "没有说明是轮还是步"),
+    "unnamed": ("no optimizer is named", "没有指明优化器"),
+    "unproven": ("the words alone do not say this value", "仅凭这些词得不出这个值"),
+}
+"""Why a value should be looked at before it is used -> (English, Chinese)."""
+
+PARTS: dict[str, tuple[str, str]] = {
+    "command": ("command line", "命令行"),
+    "configuration": ("configuration", "配置"),
+    "code": ("code", "代码"),
+    "prose": ("text", "正文"),
+}
+"""The kinds of parts -> what they are called in English and Chinese."""
 
 EXPLANATIONS: dict[str, str] = {
     "weight decay with SGD is an L2 penalty unless said otherwise": "SGD 的权重衰减即 L2 惩罚，除非另有说明",
@@ -248,18 +304,27 @@ class Remarks(list[str]):
 
     Args:
         language: "en" or "zh".
+
+    Attributes:
+        said: The name of each sentence, and the values in it.
     """
 
     def __init__(self, language: str = "en") -> None:
         """Begin with none."""
         super().__init__()
         self.language = language
+        self.said: list[tuple[str, dict[str, object]]] = []
 
     def say(self, what: str, **values: object) -> None:
         """Add a sentence, unless it has been said."""
         sentence = SENTENCES[what][self.language == "zh"].format(**values)
         if sentence not in self:
             self.append(sentence)
+            self.said.append((what, values))
+
+    def part(self, kind: str) -> str:
+        """Return what a kind of part is called."""
+        return PARTS[kind][self.language == "zh"]
 
 
 def shown(value: float) -> str:

@@ -21,7 +21,7 @@ ENGLISH = {
         "global batch size|effective batch size|imgs per batch|batch sizes|examples per batch",
         "clip": "clip|clipped|clipping|gradient clipping|gradient norm clipping|clip norm|norm constraint|rescale|"
         "renormalize|renormalise|gradient norm threshold|clipping threshold|max grad norm|clipnorm|rescaled|"
-        "norm clipping|max norm of the gradient|hard constraint on the norm|clips|rescaling|gradient clip|gradient clip norm|"
+        "norm clipping|max norm of the gradient|hard constraint on the norm|rescaling|gradient clip|gradient clip norm|"
         "maximum gradient norm|max gradient norm",
         "dampening": "dampening|damping",
         "ema": "exponential moving average|moving average|ema|polyak averaging|moving averages|polyak average|"
@@ -56,9 +56,12 @@ ENGLISH = {
         "bleu|threshold of|depth|width|growth rate|embedding|hidden size|vocabulary|beam size|scale factor|"
         "aspect ratio|iou|random seed|seed|sigma|gaussian|uniform|drop rate|cardinality|momentum encoder|momentum m|"
         "momentum batch normalization|moving average decay for batch|probability|hidden units|number of layers|kernel size|"
-        "stride|padding|test error|training error|loss weight|figure|table|section|equation|eq|"
-        "fig|sec|appendix|dropout of|queue|negative slope|slope|margin|interval for evaluation|version|"
+        "stride|padding|test error|training error|loss weight|dropout of|queue|"
+        "negative slope|slope|margin|interval for evaluation|"
         "target network|teacher|key encoder",
+    },
+    "reference": {
+        "reference": "figure|table|section|equation|eq|fig|sec|appendix|version|figs|eqs|chapter|algorithm|alg"
     },
     "optimizer": {
         "sgd": "sgd|stochastic gradient descent|momentum sgd|msgd|sgdm|minibatch gradient descent|"
@@ -207,7 +210,7 @@ ENGLISH = {
         "training examples|clips|videos|frames|patches|cases|pairs|training samples|utterances|data points|tokens|"
         "training cases|training images|rois",
         "times": "times|time",
-        "ignored": "gpu|gpus|layer|layers|machine|machines|worker|workers|hours|hour|days|day|weeks|minutes|seconds|"
+        "ignored": "gpu|gpus|device|devices|layer|layers|machine|machines|worker|workers|hours|hour|days|day|weeks|minutes|seconds|"
         "pixels|px|classes|categories|parameters|units|hidden units|filters|channels|blocks|seeds|runs|crops|"
         "nodes|tpus|cores|million parameters|gb|ms|hidden|dimensions|dimensional|bits|models|networks|"
         "replicas|tpu cores|neurons|feature maps|heads|fold|folds|scales|words|m parameters|tpu|cpus|chips|"
@@ -229,6 +232,15 @@ ENGLISH = {
         "batch norm layers|group norm|norm layers|batch normalization parameters|bn coefficients|affine parameters|"
         "normalisation layers|normalisation parameters|β|batchnorm layers|batchnorm parameters",
         "depthwise": "depthwise|depthwise filters|depthwise convolutions|depth wise|depthwise layers|depth wise filters",
+        "head": "head|detection head|classification head|prediction head|linear head|projection head",
+        "classifier": "classifier|classifier layer|final classifier layer|classifier layers|final classifier|classifiers",
+        "fc": "fc layer|fc layers|fully connected layer|fully connected layers|last fc layer|final fully connected layer|"
+        "last fully connected layer",
+        "backbone": "backbone|backbones|backbone network|backbone layers|backbone parameters",
+        "encoder": "encoder|encoder layers",
+        "decoder": "decoder|decoder layers",
+        "last": "last layer|final layer|output layer|classification layer|new layer|new layers|newly added layers|"
+        "randomly initialized layers|last classification layer|final classification layer|pretrained layers|pre trained layers",
         "embedding": "position embeddings|word embeddings|embedding layers|token embeddings",
     },
     "and": {"and": "and|&|or|respectively|as well as|plus|both"},

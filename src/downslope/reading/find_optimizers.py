@@ -1,0 +1,152 @@
+"""Which optimizers a text names, whose the words "decay" and "momentum" are, and what it tells of somebody else's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from downslope.reading.facts import Board
+from downslope.reading.items import Item
+from downslope.reading.patterns import Pattern, encode
+
+_DENIED = Pattern("(no:no|no:instead (word|open|is|with){0,2}) optimizer=optimizer")
+
+
+def find_optimizers(board: Board) -> None:
+    """Add a fact for every optimizer that the text names, with where the words that speak of it end."""
+    denied = {match["optimizer"] for match in _DENIED.find(board.code())}
+    ends = {last: board.items[last - 1].end for _, last in board.sentences()}
+    reach = 0
+    for place in range(len(board.items) - 1, -1, -1):
+        item = board.items[place]
+        reach = ends.get(place + 1, reach)
+        if item.kind != "optimizer":
+            continue
+        after = board.items[place + 1] if place + 1 < len(board.items) else None
+        told = after is not None and after.kind in {"with", "open", "concept", "number"}
+        fact = board.add("optimizer", item.key, None, [place])
+        fact.extra |= {"denied": place in denied, "reach": item.end if place in denied and not told else reach}
+        reach = item.start
+    board.facts.sort(key=lambda fact: fact.start)
+
+
+# Sentences on what somebody else did
+
+_OURS = re.compile(r"\b(?:we|our|ours|us|i|my)\b|我们|本文|本实验|笔者|我的")
+_THEIRS = re.compile(
+    r"\bet al\b.{0,24}?\b(?:use[sd]?|using|train(?:ed|s)?|adopt(?:s|ed)?|employ(?:s|ed)?|set)\b"
+    r"|\b(?:they|the authors|original (?:paper|work|authors|implementation))\b.{0,24}?\b(?:used?|uses|trained|adopted|employed|set)\b"
+    r"|(?:文献|论文)\s?\[\d+\].{0,8}?(?:使用|采用|设)|(?:他们|原作者|原论文|原文)(?:的)?.{0,6}?(?:使用|采用|设)"
+)
+_NAMED = re.compile(
+    r"\b(?=\w*[A-Z]\w*[A-Z\d])[A-Za-z][\w-]{2,24} (?:used|uses|trains|adopted|adopts|employed|employs)\b"
+)
+
+
+def leave_out_theirs(board: Board) -> None:
+    """Make the sentences on what others did meaningless, if other sentences state a learning rate."""
+    theirs: list[tuple[int, int]] = []
+    stated = False
+    for first, last in board.sentences():
+        start, end = board.items[first].start, board.items[last - 1].end
+        plain, original = board.text.plain[start:end], board.text.words(start, end)
+        foreign = not _OURS.search(plain) and (_THEIRS.search(plain) or _is_named(original))
+        if foreign:
+            theirs.append((first, last))
+        else:
+            kinds = [(item.kind, item.key) for item in board.items[first:last]]
+            stated = stated or (("concept", "lr") in kinds and any(kind == "number" for kind, _ in kinds))
+    for first, last in theirs if stated else ():
+        for place in range(first, last):
+            if board.items[place].kind in {"number", "time"}:
+                board.used.add(place)
+            else:
+                board.items[place] = replace(board.items[place], kind="word", key="")
+
+
+def _is_named(original: str) -> bool:
+    found = _NAMED.search(original)
+    return found is not None and not found.group().startswith(("SGD", "LR", "GPU", "LARS", "AdamW", "RMSProp"))
+
+
+# The word "decay" standing alone: a verb, or the decay of the schedule, of momentum, of a moving average or of the
+# weights, told apart by what stands around it; and the momentum of batch normalisation and of moving averages
+
+_ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|comma|with|open|break|number|verb|and)")
+_FLOWS = frozenset({"is", "mod", "with", "word"})
+_MOMENTUM_OF_OTHERS = Pattern(
+    "concept:other,ema (word|is|verb|with|by|unit|at|mod|target){0,8} concept=concept:momentum,decay"
+)
+_OF_NORM = Pattern(
+    "target:norm (word|is|verb|with|after|each|unit|at|mod|by|target){0,10} concept=concept:momentum,decay,eps,lr_decay,ema "
+    "(and (is|mod)? more=concept:eps,momentum)?"
+)
+_FOR_NORM = Pattern("concept=concept:momentum,eps,decay (of_it|is|for|at|word:的) target:norm")
+_NUMBER_FOR_NORM = Pattern("concept=concept:momentum,eps,decay is? number (for|at|is) target:norm")
+
+
+def resolve_owners(items: Sequence[Item]) -> list[Item]:
+    """Return the items with every lone "decay" given its kind and key, and no momentum that is another's.
+
+    The noun "decay" of an unknown owner becomes the concept "decay", which its number decides later.
+    """
+    result = list(items)
+    for index, item in enumerate(result):
+        if item.is_a("word", "decay"):
+            result[index] = _resolve(result, index)
+        elif item.is_a("concept", "lr_decay"):
+            owner = _owner(result, index)
+            if owner in {"momentum", "ema", "weight_decay", "l2"}:
+                result[index] = replace(item, key=owner)
+            elif owner == "rho" and not any(i.is_a("concept", "lr") for i in result[max(0, index - 4) : index]):
+                result[index] = replace(item, key="rho")
+    code = encode(result)
+    names = {result[match["name"]].key: result[match["concept"]].key for match in _ALIAS.find(code)}
+    for index, item in enumerate(result[:-1]):  # "we start with α = 0.1", where α is the learning rate
+        if item.key in names and item.kind == "word" and result[index + 1].kind == "is":
+            result[index] = replace(item, kind="concept", key=names[item.key])
+    for pattern in (_MOMENTUM_OF_OTHERS, _OF_NORM, _FOR_NORM, _NUMBER_FOR_NORM):
+        for match in pattern.find(code):
+            for name in ("concept", "more"):
+                if name in match:
+                    result[match[name]] = replace(result[match[name]], key="other")
+    return result
+
+
+def _resolve(items: list[Item], index: int) -> Item:
+    item = items[index]
+    before = items[index - 1] if index else None
+    after = items[index + 1] if index + 1 < len(items) else None
+    if after is not None and (
+        (after.kind in {"by", "to"} and not after.is_a("by", "factor"))
+        or after.is_a("concept", "lr")
+        or (after.kind == "time" and not (before and before.is_a("word", "a")))
+        or (before is not None and before.is_a("concept", "lr") and after.kind == "time")
+        or (before is not None and before.is_a("word", "then"))
+    ):
+        return replace(item, kind="verb", key="reduce")
+    owner = _owner(items, index)
+    if owner:
+        return replace(item, kind="concept", key=owner)
+    if before is not None and before.is_a("concept", "lr"):
+        return replace(item, kind="concept", key="lr_decay")
+    return replace(item, kind="concept", key="decay")
+
+
+def _owner(items: list[Item], index: int) -> str:
+    """Return whose decay it is by what stands before it: "momentum with a decay of 0.9", "RMSProp with decay 0.9"."""
+    near = True
+    for place in range(index - 1, max(-1, index - 9), -1):
+        item = items[place]
+        if item.kind in {"break", "number"}:
+            return ""
+        if item.kind == "optimizer":
+            return "rho" if item.key in {"rmsprop", "adadelta"} else ""
+        if item.kind == "concept":
+            if item.key in {"momentum", "ema", "weight_decay", "l2"}:
+                return item.key if near else ""
+            return ""
+        if item.kind not in _FLOWS:
+            near = False
+    return ""
