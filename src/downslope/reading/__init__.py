@@ -105,9 +105,7 @@ def _read_parts(parts: list[Part]) -> list[Finding]:
     findings: list[Finding] = []
     for part in parts:
         found = Found()
-        if part.kind == "code":  # found = read_python(part, flags)
-            pass
-        elif part.kind in {"configuration", "command"}:
+        if part.kind == "code" or part.kind in {"configuration", "command"}:  # found = read_python(part, flags)
             pass
         findings.append(Finding(part.kind, found, part.name))
     return findings

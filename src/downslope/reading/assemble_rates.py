@@ -243,7 +243,8 @@ def _start(draft: Draft, root: str, rate: Rate | None) -> None:
 
 
 def _periodic(draft: Draft, root: str, rate: Rate | None, change: Change, begun: Time | None, shape: str) -> None:
-    every: Time = change.every
+    every = change.every
+    assert every is not None  # noqa: S101 - the caller has looked
     words = draft.words(change)
     factor, provenance, factor_words = change.value, "stated", words
     if factor is None:
@@ -277,7 +278,8 @@ def _periodic(draft: Draft, root: str, rate: Rate | None, change: Change, begun:
 
 def _after_some_time(draft: Draft, root: str, rate: Rate | None, change: Change, begun: Time) -> None:
     """Put "after 5 epochs, halved every half epoch": milestones up to the end, where that is known."""
-    every: Time = change.every
+    every = change.every
+    assert every is not None  # noqa: S101 - the caller has looked
     words = draft.words(change)
     total = draft.value("train.epochs" if every.unit == "epoch" else "train.steps")
     draft.put(f"{root}.schedule", "multistep", "stated", words)

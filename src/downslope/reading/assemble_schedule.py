@@ -178,7 +178,7 @@ def _put_ramp(draft: Draft, root: str, shape: str, fact: Fact | None, rate: Rate
     ended = next((f for f in draft.every(Shape) if f.final is not None), None)
     if target is not None:
         draft.put(f"{root}.final", float(target.targets[-1]), "stated", draft.words(target))
-    elif ended is not None:
+    elif ended is not None and ended.final is not None:
         draft.put(f"{root}.final", float(ended.final), "stated", draft.words(ended))
     elif final is not None:
         draft.put(f"{root}.final", float(final.value), "stated", draft.words(final))

@@ -17,7 +17,7 @@ from downslope.reading.times import Time
 _VERBS = frozenset({"divide", "multiply", "reduce", "halve", "decimate", "increase"})
 _RATES = frozenset({"lr", "lr_decay"})
 _OWN = Pattern("concept:lr is value=number (by|to|from|each|time|times)")
-_SIGNED = Pattern("(star|slash) number (times:at,after|time:at,after,every)")
+_SIGNED = Pattern("(star|slash|word:x) number (times:at,after|time:at,after,every)")
 _PARTS = re.compile(
     r"backbone|(?:last|final|output|new|classifier|fc) layer|classifier|\bhead|encoder|decoder|bias|主干|最后一层|分类层|分类头|头部|偏置|骨干"
 )
@@ -48,7 +48,9 @@ def find_changes(board: Board) -> None:
             if head and not _is_about_lr(board, first, place, last):
                 others |= _times_of_another(board, place, last)
                 continue
-            verb = {"star": "multiply", "slash": "divide"}.get(item.kind, "reduce" if noun or stepped else item.key)
+            verb = {"star": "multiply", "slash": "divide", "word": "multiply"}.get(
+                item.kind, "reduce" if noun or stepped else item.key
+            )
             frame = Frame(verb, {place}, shape=item.key if stepped else "")
             after = _rightwards(board, frame, place + 1, last, noun=noun)
             if frame.amount is None and not frame.targets and not noun:
@@ -152,7 +154,8 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
 
 def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool) -> int:
     items = board.items
-    code = encode(items, board.used)
+    used = [p - place for p in range(place, last) if p in board.used]
+    code = "".ljust(place) + encode(items[place:last], used)
     preposition = "is" if noun else ""
     while place < last:
         item = items[place]
@@ -354,7 +357,7 @@ def take_number(board: Board, frame: Frame, place: int, preposition: str) -> boo
     ):
         left = items[place - 1]
         if preposition not in {"by", "is"} and not (
-            left.kind in {"verb", "star", "slash"} or left.is_a("word", "了", "约", "the", "and")
+            left.kind in {"verb", "star", "slash"} or left.is_a("word", "x", "了", "约", "the", "and")
         ):
             return False
         frame.amount, frame.how = item, preposition or "direct"

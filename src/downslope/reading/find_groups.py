@@ -28,11 +28,45 @@ _MULTIPLIED = [
     )
 ]
 _AFTERWARDS = Pattern(".{0,4} (time|times|each|when|schedule)")
-_LARGER = ("multiplier", "mult", "multiple", "multiples", "larger", "higher", "bigger", "greater", "ratio", "大", "高", "系数")
+_LARGER = (
+    "multiplier",
+    "mult",
+    "multiple",
+    "multiples",
+    "larger",
+    "higher",
+    "bigger",
+    "greater",
+    "ratio",
+    "大",
+    "高",
+    "系数",
+)
 _SMALLER = ("smaller", "lower", "less", "小", "低")
 _STRONG = frozenset(
-    "not applied to|not apply|not applied on|is not applied to|do not apply|excluding|exclude|except|not decay|is not|are not|"
-    "not|does not use|不施加|除外|不应用|不包括|不参与|不|不使用|不加".split("|")
+    [
+        "not applied to",
+        "not apply",
+        "not applied on",
+        "is not applied to",
+        "do not apply",
+        "excluding",
+        "exclude",
+        "except",
+        "not decay",
+        "is not",
+        "are not",
+        "not",
+        "does not use",
+        "不施加",
+        "除外",
+        "不应用",
+        "不包括",
+        "不参与",
+        "不",
+        "不使用",
+        "不加",
+    ]
 )
 """Negations that may follow the weight decay that they deny."""
 
@@ -95,7 +129,9 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
         if owner not in {"lr", "weight_decay", "l2"} or _is_first_of(board, place, first):
             continue
         what = "lr" if owner == "lr" else "weight_decay"
-        board.add("group", board.items[match["target"]].key, float(number.value), range(match.first, match.after), what=what)
+        board.add(
+            "group", board.items[match["target"]].key, float(number.value), range(match.first, match.after), what=what
+        )
 
 
 def _owner(board: Board, place: int, first: int) -> str:
@@ -148,7 +184,14 @@ def _also_off(board: Board, place: int, last: int) -> None:
     items = board.items
     if place + 2 < last and items[place + 1].kind == "and" and items[place + 2].kind == "concept":
         other = items[place + 2]
-        joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {"or", "nor", "and", "或", "和", "及"}
+        joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {
+            "or",
+            "nor",
+            "and",
+            "或",
+            "和",
+            "及",
+        }
         valued = _valued(board, place + 2, last) or board.free_number(place + 3)
         if joined and other.key in _SWITCHES and not valued:
             board.add("off", other.key, 0.0, [place + 1, place + 2])

@@ -36,7 +36,9 @@ def find_optimizers(board: Board) -> None:
 
 _ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|comma|with|open|break|number|verb|and)")
 _FLOWS = frozenset({"is", "mod", "with", "word"})
-_MOMENTUM_OF_OTHERS = Pattern("concept:other,ema (word|is|verb|with|by|unit|at|mod|target){0,8} concept=concept:momentum,decay")
+_MOMENTUM_OF_OTHERS = Pattern(
+    "concept:other,ema (word|is|verb|with|by|unit|at|mod|target){0,8} concept=concept:momentum,decay"
+)
 _OF_NORM = Pattern(
     "target:norm (word|is|verb|with|after|each|unit|at|mod|by|target){0,10} concept=concept:momentum,decay,eps,lr_decay,ema "
     "(and (is|mod)? more=concept:eps,momentum)?"

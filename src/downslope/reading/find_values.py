@@ -244,8 +244,14 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
     if key == "batch":
         words = board.text.plain[items[right].start : items[right].end]
         valued = right + 1 < last and (items[right + 1].kind == "number" or _said(board, right + 1, last))
-        taken = place > first and items[place - 1].kind == "is" and place - 1 > first and items[place - 2].kind == "concept"
-        if valued or taken or not words.endswith(("size", "sizes", "batch", "batches", "大小", "量", "批", "次", "尺寸")):
+        taken = (
+            place > first and items[place - 1].kind == "is" and place - 1 > first and items[place - 2].kind == "concept"
+        )
+        if (
+            valued
+            or taken
+            or not words.endswith(("size", "sizes", "batch", "batches", "大小", "量", "批", "次", "尺寸"))
+        ):
             return
         if not float(number.value).is_integer() or number.value < 1:
             return
@@ -273,7 +279,12 @@ def product_at(board: Board, number: int) -> tuple[float, int] | None:
         value, last = numbers[0] * numbers[2], number + 2
     else:
         return None
-    if items[last + 1 : last + 2] and items[last + 1].is_a("is") and items[last + 2 : last + 3] and items[last + 2].number:
+    if (
+        items[last + 1 : last + 2]
+        and items[last + 1].is_a("is")
+        and items[last + 2 : last + 3]
+        and items[last + 2].number
+    ):
         return float(items[last + 2].value), last + 2
     return float(f"{value:.12g}"), last
 

@@ -119,11 +119,15 @@ def _is_named(items: list[Item], number: Number) -> bool:
     if len(items) < 2 or not items[-1].is_a("word", "-") or items[-1].end != number.start:
         return False
     name = items[-2]
-    return name.kind == "word" and name.end == items[-1].start and name.key.isalpha() and float(number.value).is_integer()
+    return (
+        name.kind == "word" and name.end == items[-1].start and name.key.isalpha() and float(number.value).is_integer()
+    )
 
 
 _CITED = frozenset({"word", "optimizer", "concept", "schedule", "is", "at", "break", "comma", "and"})
-_COUNTED = frozenset({"batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"})
+_COUNTED = frozenset(
+    {"batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
+)
 
 
 def _without_citations(items: list[Item]) -> list[Item]:
@@ -140,9 +144,13 @@ def _without_citations(items: list[Item]) -> list[Item]:
                 place = after + 1 + opened
                 continue
         before = found[-1] if found else None
-        if items[place].is_a("open", "[") and (before is None or (before.kind in _CITED and before.key not in _COUNTED)):
+        if items[place].is_a("open", "[") and (
+            before is None or (before.kind in _CITED and before.key not in _COUNTED)
+        ):
             after = place + 1
-            while after < len(items) and (_is_reference(items[after]) or items[after].is_a("comma") or items[after].key == "-"):
+            while after < len(items) and (
+                _is_reference(items[after]) or items[after].is_a("comma") or items[after].key == "-"
+            ):
                 after += 1
             most = place + 2 if before is not None and before.kind == "at" else place + 6
             if after < len(items) and items[after].is_a("close", "]") and place + 1 < after <= most:

@@ -149,7 +149,9 @@ def _within_name(plain: str, start: int) -> bool:
     """Whether digits belong to the name before them: v100, η0, x_1."""
     before = plain[start - 1]
     if before == "_" and start > 1:
-        return plain[start - 2].isalpha() and not (start > 2 and plain[start - 3].isalpha() and plain[start - 2] < "\u0080")
+        return plain[start - 2].isalpha() and not (
+            start > 2 and plain[start - 3].isalpha() and plain[start - 2] < "\u0080"
+        )
     return (before.isalpha() and before < "\u0400") or (before.isdigit() and start > 1)
 
 

@@ -20,7 +20,9 @@ _IN_WORD = re.compile(r"[\w%^-]", re.ASCII)
 _LEFT, _RIGHT = 5, 3
 """Items of a phrase before and after its number, at most."""
 _ENDS = frozenset({"comma", "break", "open", "close", "and", "number", "time", "unusable", "to", "or"})
-_LOOSE = frozenset("a an the we it its is are was were be with use used using for by".split())
+_LOOSE = frozenset(
+    ["a", "an", "the", "we", "it", "its", "is", "are", "was", "were", "be", "with", "use", "used", "using", "for", "by"]
+)
 _LONGEST = 100
 
 Span = tuple[int, int]
@@ -174,7 +176,8 @@ class _Told:
         for field in draft.fields.values():
             if isinstance(field.value, str | bool):  # a schedule's name is not where its numbers went
                 continue
-            values += field.value if isinstance(field.value, list) else [field.value]
+            given = field.value if isinstance(field.value, list) else [field.value]
+            values += [value for value in given if isinstance(value, int | float)]
             at = text.find(field.words) if len(field.words) > 8 else field.start
             if at < 0:  # put together from several places, or a reason
                 loose.append(field.words)

@@ -60,7 +60,9 @@ ENGLISH = {
         "negative slope|slope|margin|interval for evaluation|"
         "target network|teacher|key encoder",
     },
-    "reference": {"reference": "figure|table|section|equation|eq|fig|sec|appendix|version|figs|eqs|chapter|algorithm|alg"},
+    "reference": {
+        "reference": "figure|table|section|equation|eq|fig|sec|appendix|version|figs|eqs|chapter|algorithm|alg"
+    },
     "optimizer": {
         "sgd": "sgd|stochastic gradient descent|momentum sgd|msgd|sgdm|minibatch gradient descent|"
         "mini batch gradient descent|gradient descent|momentumoptimizer|stochastic gradient descent method|vanilla sgd|"
