@@ -35,6 +35,8 @@ class Fact:
 
 FactT = TypeVar("FactT", bound=Fact)
 
+_TAKEN = encode([Item("taken", "", 0, 0)])
+
 LONGEST = 200
 """Items of the longest sentence."""
 
@@ -54,6 +56,7 @@ class Board:
     items: list[Item]
     facts: list[Fact] = field(default_factory=list[Fact])
     used: set[int] = field(default_factory=set[int])
+    _codes: list[str] = field(default_factory=list[str])
     _of: dict[tuple[str, str], list[Fact]] = field(default_factory=dict[tuple[str, str], list[Fact]])
 
     def add(self, kind: str, key: str, value: Any, places: Iterable[int], **extra: Any) -> Fact:
@@ -98,7 +101,13 @@ class Board:
 
     def code(self) -> str:
         """Return the items encoded for patterns, as `encode` does, numbers and times in use as taken."""
-        return encode(self.items, self.used)
+        if not self._codes:
+            self._codes = list(encode(self.items))
+        codes = self._codes.copy()
+        for place in self.used:
+            if self.items[place].kind in {"number", "time"}:
+                codes[place] = _TAKEN
+        return "".join(codes)
 
     def matches(self, pattern: Pattern) -> list[Match]:
         """Return the matches of a pattern within the sentences."""

@@ -348,6 +348,8 @@ def find_starts(board: Board, first: int, last: int) -> None:
         return
     changed = board.has("change", "shape")
     for place in range(first + 1, last):
+        if board.items[place].kind != "number":
+            continue
         before = board.items[place - 1]
         text = board.text.plain[before.start : before.end]
         starting = before.is_a("from") or (
