@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from downslope.reading.facts import Board
+from downslope.reading.facts import Board, Fact
 from downslope.reading.items import Item
 from downslope.reading.patterns import Pattern, encode
 
@@ -14,21 +13,28 @@ _DENIED = Pattern("(no:no|no:instead (word|open|is|with){0,2}) optimizer=optimiz
 
 
 def find_optimizers(board: Board) -> None:
-    """Add a fact for every optimizer that the text names, with where the words that speak of it end."""
+    """Add a fact for every optimizer that the text names, with where the words that speak of it end.
+
+    That is where the next is named, the sentence ends, or the parenthesis closes in which it is named.
+    """
     denied = {match["optimizer"] for match in _DENIED.find(board.code())}
-    ends = {last: board.items[last - 1].end for _, last in board.sentences()}
-    reach = 0
-    for place in range(len(board.items) - 1, -1, -1):
-        item = board.items[place]
-        reach = ends.get(place + 1, reach)
-        if item.kind != "optimizer":
-            continue
-        after = board.items[place + 1] if place + 1 < len(board.items) else None
-        told = after is not None and after.kind in {"with", "open", "concept", "number"}
-        fact = board.add("optimizer", item.key, None, [place])
-        fact.extra |= {"denied": place in denied, "reach": item.end if place in denied and not told else reach}
-        reach = item.start
-    board.facts.sort(key=lambda fact: fact.start)
+    for first, last in board.sentences():
+        named: list[Fact] = []
+        opened = depth = 0
+        for place in range(first, last):
+            item = board.items[place]
+            opened += (item.kind == "open") - (item.kind == "close")
+            if item.kind == "optimizer":
+                after = board.items[place + 1] if place + 1 < last else None
+                told = after is not None and after.kind in {"with", "open", "concept", "number"}
+                silent = place in denied and not told
+                reach = item.end if silent else board.items[last - 1].end
+                named.append(board.add("optimizer", item.key, None, [place], denied=place in denied, reach=reach))
+                for fact in named[:-1]:
+                    fact.extra["reach"] = min(fact.extra["reach"], item.start)
+                named, depth = named[-1:], opened
+            elif item.kind == "close" and named and depth > opened:
+                named.pop().extra["reach"] = item.end
 
 
 # The word "decay" standing alone: a verb, or the decay of the schedule, of momentum, of a moving average or of the

@@ -29,6 +29,7 @@ _RIGHT = [
         "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
         "concept=decays (soft|said|decays){0,9} number=number",
         "concept=concept:nesterov,ema soft{0,4} (said (soft|said){0,8})? number=number",
+        "concept=concept:momentum (soft|concept:momentum){0,4} (said (soft|said|concept:momentum){0,8})? number=number",
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:other,decay (word|mod|is|open|with|target){0,8} number=number",
@@ -46,7 +47,7 @@ _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
 _RANGE = Pattern("number (word:-,~,到,至|to) number")
 _PAIR = Pattern(
     "(concept:betas|concept:momentum? target:norm word:值?|concept:beta1 separator concept:beta2) "
-    "(is|close|open|word:的,values,coefficients|mod){0,5} one=number separator{1,2} two=number",
+    "(is|close|open|word:的,values,coefficients|mod){0,5} one=number separator{1,2} two=number close?",
     separator="(and|comma)",
 )
 _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
@@ -94,7 +95,7 @@ def _pairs(board: Board) -> None:
     for match in board.matches(_PAIR):
         one, two = match["one"], match["two"]
         if all(0 <= board.items[place].value < 1 for place in (one, two)):
-            places = range(match.first, two + 1)
+            places = range(match.first, match.after)
             board.add("value", "betas", board.items[one].value, places, second=board.items[two].value, number=one)
     for match in board.matches(_EQUAL):
         value = board.items[match["number"]].value
