@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -58,6 +59,7 @@ class Board:
     used: set[int] = field(default_factory=set[int])
     _codes: list[str] = field(default_factory=list[str])
     _of: dict[tuple[str, str], list[Fact]] = field(default_factory=dict[tuple[str, str], list[Fact]])
+    _by_class: dict[type[Fact], list[Fact]] = field(default_factory=dict[type[Fact], list[Fact]])
 
     def add(self, kind: str, key: str, value: Any, places: Iterable[int], **extra: Any) -> Fact:
         """Add a fact that uses the items at these places."""
@@ -71,7 +73,15 @@ class Board:
         fact.end = max(self.items[place].end for place in places)
         self.facts.append(fact)
         self._of.setdefault((fact.kind, fact.key), []).append(fact)
+        insort(self._by_class.setdefault(type(fact), []), fact, key=lambda other: other.start)
         return fact
+
+    def inside(self, kind: type[FactT], first: int, last: int) -> list[FactT]:
+        """Return the facts of a class that start within a stretch of items, in the order of the text."""
+        facts = self._by_class.get(kind, [])
+        start, end = self.items[first].start, self.items[last - 1].end
+        left, right = (bisect_left(facts, place, key=lambda fact: fact.start) for place in (start, end))
+        return [fact for fact in facts[left:right] if isinstance(fact, kind)]
 
     def of(self, kind: str, key: str) -> Sequence[Fact]:
         """Return the facts of a kind and key, in the order in which they were found."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from downslope.reading.facts import Board, Fact
 from downslope.reading.items import Item
-from downslope.reading.patterns import Pattern, encode
+from downslope.reading.patterns import Pattern
 from downslope.reading.schedule_facts import Change, Plateau
 from downslope.reading.times import Time
 
@@ -29,7 +29,7 @@ def find_changes(board: Board) -> None:
     """Add a fact for every change of the learning rate."""
     refused: set[int] = set()
     others: set[int] = set()
-    code = encode(board.items, board.used)
+    code = board.code()
     for first, last in board.sentences():
         previous = first
         for place in range(first, last):
@@ -52,7 +52,7 @@ def find_changes(board: Board) -> None:
                 item.kind, "reduce" if noun or stepped else item.key
             )
             frame = Frame(verb, {place}, shape=item.key if stepped else "")
-            after = _rightwards(board, frame, place + 1, last, noun=noun)
+            after = _rightwards(board, code, frame, place + 1, last, noun=noun)
             if frame.amount is None and not frame.targets and not noun:
                 take_amount_before(board, frame, place, first)
             if not frame.at and not frame.plateau:
@@ -71,13 +71,11 @@ def find_changes(board: Board) -> None:
 
 def _reduce_on_plateau(board: Board) -> None:
     """Add a change for every plateau that has no verb, but a factor: "reduce on plateau (factor 0.5)"."""
-    code = encode(board.items, board.used)
-    taken = {id(change.plateau) for change in _changes(board)}
+    code = board.code()
     for first, last in board.sentences():
-        start, end = board.items[first].start, board.items[last - 1].end
-        for plateau in [fact for fact in board.facts if isinstance(fact, Plateau) and start <= fact.start < end]:
+        for plateau in board.inside(Plateau, first, last):
             match = next(_FACTOR.find(code, first, last), None)
-            if match is not None and not plateau.stops and id(plateau) not in taken:
+            if match is not None and not (plateau.stops or plateau.taken):
                 value = board.items[match["value"]].value
                 change = Change("change", "multiply", value, 0, 0, plateau=plateau)
                 board.note(change, range(match.first, match.after))
@@ -152,10 +150,8 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
     return True
 
 
-def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool) -> int:
+def _rightwards(board: Board, code: str, frame: Frame, place: int, last: int, *, noun: bool) -> int:
     items = board.items
-    used = [p - place for p in range(place, last) if p in board.used]
-    code = "".ljust(place) + encode(items[place:last], used)
     preposition = "is" if noun else ""
     while place < last:
         item = items[place]
@@ -251,15 +247,17 @@ def _add(board: Board, frame: Frame, place: int, first: int, last: int, *, noun:
     if factor is None and not change.targets and frame.shape and not (frame.at or frame.every):
         frame.places = {place for place in frame.places if board.items[place].kind in {"verb", "schedule", "time"}}
     board.note(change, sorted(frame.places))
+    if change.plateau is not None:
+        change.plateau.taken = True
     return True
 
 
 def _clause(board: Board, place: int) -> range:
     """Return the places of the items of a place's clause."""
     first, last = place, place + 1
-    while first > 0 and board.items[first - 1].kind not in {"comma", "break", "open"}:
+    while place - first < 15 and first > 0 and board.items[first - 1].kind not in {"comma", "break", "open"}:
         first -= 1
-    while last < len(board.items) and board.items[last].kind not in {"comma", "break", "close"}:
+    while last - place < 15 and last < len(board.items) and board.items[last].kind not in {"comma", "break", "close"}:
         last += 1
     return range(first, last)
 
@@ -448,13 +446,10 @@ def take_amount_before(board: Board, frame: Frame, place: int, first: int) -> No
 
 def _take_plateau(board: Board, frame: Frame, first: int, last: int) -> None:
     """Take the plateau of the verb's sentence: "once perplexity stops improving, we reduce ..."."""
-    taken = {id(change.plateau) for change in _changes(board)}
-    for fact in board.facts:
-        inside = board.items[first].start <= fact.start < board.items[last - 1].end
-        if isinstance(fact, Plateau) and inside and not fact.stops and id(fact) not in taken:
-            frame.plateau = fact
-            frame.places |= {p for p in range(first, last) if fact.start <= board.items[p].start < fact.end}
-            return
+    free = [fact for fact in board.inside(Plateau, first, last) if not (fact.stops or fact.taken)]
+    if free:
+        frame.plateau = free[0]
+        frame.places |= {p for p in range(first, last) if free[0].start <= board.items[p].start < free[0].end}
 
 
 def factor_of(frame_verb: str, value: float, *, how: str, percent: bool) -> float | None:

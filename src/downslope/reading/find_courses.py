@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from downslope.reading.facts import Board
-from downslope.reading.patterns import Match, Pattern, Rules, encode
+from downslope.reading.patterns import Match, Pattern, Rules
 from downslope.reading.schedule_facts import Course, Shape
 
 _PARTS = {
@@ -23,13 +23,14 @@ _TARGET = Pattern(
 _LENGTH = Pattern(
     "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr){0,6} over=time:for,next,first,until"
 )
+_HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
 _DENIED = Pattern("no:no,instead .?")
 _LINEAR = ("linear", "线性")
 
 
 def find_courses(board: Board) -> None:
     """Add a fact for every course from one value to another."""
-    code = encode(board.items, board.used)
+    code = board.code()
     for first, last in board.sentences():
         for match in _COURSES.find(code, first, last):
             _course(board, match, first, last)
@@ -37,7 +38,7 @@ def find_courses(board: Board) -> None:
 
 def find_shapes(board: Board) -> None:
     """Add a fact for every schedule that is named, and is no part of something else."""
-    code = encode(board.items, board.used)
+    code = board.code()
     for place, item in enumerate(board.items):
         if item.kind != "schedule" or place in board.used or _is_denied(code, place):
             continue
@@ -50,7 +51,11 @@ def find_shapes(board: Board) -> None:
                 shape.until = board.items[target["until"]].data
                 places += [target["until"]]
         constant = item.key == "constant"
-        if length is not None and (constant or board.items[length["over"]].key in {"for", "next"}):
+        held = next(iter(_HELD.find(code, max(0, place - 3), place + 1)), None) if constant else None
+        if held is not None:
+            shape.over = board.items[held["over"]].data
+            places += [held["over"]]
+        elif length is not None and (constant or board.items[length["over"]].key in {"for", "next"}):
             shape.over = board.items[length["over"]].data
             places += [length["over"]] if constant else []
         board.note(shape, places)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from downslope.reading.facts import Board
-from downslope.reading.patterns import Pattern, Rules, encode
+from downslope.reading.patterns import Pattern, Rules
 
 _TOTALS = {"epoch": "epochs_total", "step": "steps_total"}
 _ENDS = Rules(
@@ -18,7 +18,7 @@ _CLAUSE = Pattern("(comma|break|open|and)")
 
 def find_ends(board: Board) -> None:
     """Add the length of training that every end of it states."""
-    code = encode(board.items, board.used)
+    code = board.code()
     for match in _ENDS.find(code):
         if _is_early(board, match.first, match.after):
             continue

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from downslope.reading.facts import Board
 from downslope.reading.items import Item
-from downslope.reading.patterns import Match, Pattern, Rules, encode, runs
+from downslope.reading.patterns import Match, Pattern, Rules, runs
 from downslope.reading.schedule_facts import Knots, Levels
 from downslope.reading.times import Time
 
@@ -61,7 +61,7 @@ class Level:
 
 def find_knots(board: Board) -> None:
     """Add a fact for "0 to 0.4 at epoch 5 to 0 at 24": a value, then values each with its time, in lines."""
-    code = encode(board.items, board.used)
+    code = board.code()
     for run in runs(_KNOT.find(code), code, Pattern("")):
         first = run[0].first - 1
         if len(run) < 2 or not board.free_number(first):
@@ -79,7 +79,7 @@ def find_knots(board: Board) -> None:
 
 def find_levels(board: Board) -> None:
     """Add a fact for every run of levels of the learning rate."""
-    code = encode(board.items, board.used)
+    code = board.code()
     for run in runs(_LEVEL.find(code), code, _LINK):
         for part in _split(board, run):
             _add(board, code, part)

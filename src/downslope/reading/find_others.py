@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from downslope.reading.facts import Board
-from downslope.reading.patterns import Rules, encode
+from downslope.reading.patterns import Rules
 
 _OTHERS = Rules(
     {
@@ -19,7 +19,7 @@ _PRETRAINING = Rules({"": "verb:pretrain (word|concept|number|is|at|with|for|by)
 
 def find_others(board: Board) -> None:
     """Take what others' sentences say out of all further reading, where the text's own training is told elsewhere."""
-    code = encode(board.items)
+    code = board.code()
     own: list[tuple[int, int]] = []
     others: list[tuple[int, int]] = []
     for first, last in board.sentences():

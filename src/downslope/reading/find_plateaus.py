@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from downslope.reading.facts import Board
-from downslope.reading.patterns import Rules, encode
+from downslope.reading.patterns import Rules
 from downslope.reading.schedule_facts import Plateau
 
 _PATIENCE = Rules(
@@ -21,7 +21,7 @@ _STOPPED_PATIENCE = Rules(
 
 def find_plateaus(board: Board) -> None:
     """Add a fact for every plateau; the times within it are its patience and nothing else's."""
-    code = encode(board.items, board.used)
+    code = board.code()
     for match in _STOPPED_PATIENCE.find(code):
         board.note(Plateau("plateau", "stop", None, 0, 0, stops=True), range(match.first, match.after))
     for first, last in board.sentences():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from downslope.reading.facts import Board
 from downslope.reading.find_courses import subject_of
 from downslope.reading.items import Item
-from downslope.reading.patterns import Match, Pattern, Rules, encode
+from downslope.reading.patterns import Match, Pattern, Rules
 from downslope.reading.schedule_facts import Amount, Course, Warmup
 from downslope.reading.times import Time
 
@@ -54,7 +54,7 @@ def find_warmups(board: Board) -> None:
 
 def _named(board: Board, heads: list[int], first: int, last: int) -> None:
     """Add a warmup that is called one."""
-    code = encode(board.items, board.used)
+    code = board.code()
     fact, places = Warmup("warmup", "lr", None, 0, 0), [*heads]
     for match in _LENGTHS.find(code, first, last):
         fact.length = _length(board, match)
@@ -108,20 +108,14 @@ def _unit_named(text: str) -> str:
 
 
 def _course_in(board: Board, first: int, last: int) -> Course | None:
-    """Return the rising course of the learning rate in a sentence, unless it is another warmup's."""
-    taken = {id(fact.course) for fact in board.facts if isinstance(fact, Warmup)}
-    start, end = board.items[first].start, board.items[last - 1].end
-    for fact in board.facts:
-        inside = isinstance(fact, Course) and fact.key == "lr" and start <= fact.start < end
-        if isinstance(fact, Course) and inside and fact.rises and id(fact) not in taken:
-            return fact
-    return None
+    """Return the rising course of the learning rate in a sentence."""
+    return next((fact for fact in board.inside(Course, first, last) if fact.key == "lr" and fact.rises), None)
 
 
 def _ends(board: Board, fact: Warmup, head: int, first: int, last: int) -> None:
     """Find where a warmup starts and what it leads to, by "from 0.01", "at 1e-5" and "to 0.1" around it."""
     items = board.items
-    code = encode(items, board.used)
+    code = board.code()
     for place in range(max(first, head - 8), min(last - 1, head + 12)):
         item = items[place]
         begin = _BEGIN.at(code, place, last)
@@ -161,7 +155,7 @@ def _is_part(item: Item) -> bool:
 
 def _rising(board: Board, first: int, last: int) -> None:
     """Add a warmup that is not called so: "increased linearly to 0.5 over the first 2,000 steps"."""
-    items, code = board.items, encode(board.items, board.used)
+    items, code = board.items, board.code()
     course = _course_in(board, first, last)
     if course is not None:
         inside = [p for p in range(first, last) if course.start <= items[p].start < course.end]

@@ -126,7 +126,7 @@ def _is_named(items: list[Item], number: Number) -> bool:
 
 _CITED = frozenset({"word", "optimizer", "concept", "schedule", "is", "at", "break", "comma", "and"})
 _COUNTED = frozenset(
-    {"batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
+    {"at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
 )
 
 

@@ -16,11 +16,13 @@ class Plateau(Fact):
         metric: Which: "loss", "accuracy" or "".
         patience: For how many epochs, or None.
         stops: Whether training ends then.
+        taken: Whether a change is known that waits for it.
     """
 
     metric: str = ""
     patience: int | None = None
     stops: bool = False
+    taken: bool = False
 
 
 @dataclass

@@ -176,8 +176,9 @@ class _Told:
         for field in draft.fields.values():
             if isinstance(field.value, str | bool):  # a schedule's name is not where its numbers went
                 continue
-            given = field.value if isinstance(field.value, list) else [field.value]
-            values += [value for value in given if isinstance(value, int | float)]
+            told = field.value if isinstance(field.value, list) else [field.value]
+            told = [value for one in told for value in (one.values() if isinstance(one, dict) else [one])]
+            values += [value for value in told if not isinstance(value, str)]
             at = text.find(field.words) if len(field.words) > 8 else field.start
             if at < 0:  # put together from several places, or a reason
                 loose.append(field.words)
