@@ -129,7 +129,7 @@ def _title(optimizer: str) -> str:
 
 
 def _put_batch(draft: Draft) -> None:
-    """Put the batch size: of all devices where it is told, or the product; of one device where nothing tells how many."""
+    """Put the batch size of all devices, told or computed; that of one device where nothing tells how many."""
     facts = [fact for fact in draft.values("batch") if float(fact.value).is_integer() and 1 <= fact.value < 1e8]
     totals = [fact for fact in facts if not fact.extra.get("per_device")]
     totals.sort(key=lambda fact: fact.extra.get("role") != "total")
