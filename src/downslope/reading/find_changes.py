@@ -102,6 +102,7 @@ def _spread(board: Board, refused: set[int]) -> None:
             or place in refused
             or item.data.prep not in {"at", "after"}
             or len(item.data.values) < 2
+            or not _may_be_milestones(board, place)
         ):
             continue
         board.used.add(place)
@@ -111,6 +112,44 @@ def _spread(board: Board, refused: set[int]) -> None:
             untimed[0].noun = False
         else:
             board.note(Change("change", "reduce", None, 0, 0, at=[item.data], listed=True), [place])
+
+
+def _may_be_milestones(board: Board, place: int) -> bool:
+    """Whether times without a verb may be the learning rate's: its sentence speaks of it, and its clause of nothing else."""
+    clause = [board.items[p] for p in _clause(board, place)]
+    if any(item.kind == "concept" and item.key not in LAX | {"gamma", "lr_every", "decay"} for item in clause):
+        return False
+    around = board.items[max(0, place - 20) : place + 20]
+    return any(
+        item.is_a("concept", "lr", "lr_decay", "gamma") or item.kind == "schedule" for item in around
+    ) and not any(item.is_a("word", *_ACTIONS) for item in clause)
+
+
+_ACTIONS = (
+    "evaluate",
+    "evaluated",
+    "evaluation",
+    "save",
+    "saved",
+    "test",
+    "tested",
+    "report",
+    "reported",
+    "checkpoint",
+    "checkpoints",
+    "measure",
+    "measured",
+    "results",
+    "accuracy",
+    "prune",
+    "pruned",
+    "validated",
+    "visualize",
+    "测",
+    "保",
+    "评",
+)
+"""What is done at times without a change of the learning rate."""
 
 
 def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
@@ -135,15 +174,7 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return False  # "the weight of the auxiliary loss is divided"
         if item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
-        if item.kind == "concept" and item.key in {
-            "weight_decay",
-            "l2",
-            "momentum",
-            "batch",
-            "other",
-            "dampening",
-            "clip",
-        }:
+        if item.kind == "concept" and item.key not in LAX | {"gamma", "lr_every", "decay"}:
             return any(board.items[p].is_a("concept", "lr") for p in range(left - 1, max(first - 1, left - 5), -1)) or (
                 any(board.items[p].kind == "comma" for p in range(left, place))
             )

@@ -10,6 +10,7 @@ _ENDS = Rules(
     {
         "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(time:at,after,for,total,until,bare|times:for)",
         "after, stopped": "when=(time:at,after,until,bare) (word|is|after){0,3} end:end",
+        "5 steps per": "rate=time:for,bare,total each",
         "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} is value=number",
     }
 )
@@ -20,6 +21,9 @@ def find_ends(board: Board) -> None:
     """Add the length of training that every end of it states."""
     code = board.code()
     for match in _ENDS.find(code):
+        if "rate" in match:
+            board.used.add(match["rate"])
+            continue
         if _is_early(board, match.first, match.after):
             continue
         if "value" in match:

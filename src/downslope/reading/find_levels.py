@@ -12,14 +12,14 @@ from downslope.reading.schedule_facts import Knots, Levels
 from downslope.reading.times import Time
 
 _PARTS = {
-    "several": "(number ((comma|and){1,2} to? number){1,8})",
+    "several": "(number ((comma|and){1,2} to? number|to number){1,8})",
     "said": "(is|concept:lr|word|mod:initial,base|with|by|to|at|verb:train,reduce|schedule:multistep,constant|for:next)",
     "span": "(time:first,next,for,until|times:between)",
 }
 _LEVEL = Rules(
     {
         "from to at": "from start=number to value=number span=time:at,after",
-        "each at its own": "to? value=several span=times:at,after,until",
+        "each at its own": "to? value=several span=times:at,after,until,for",
         "at each its own": "span=times:at,after,until said{0,4} value=several",
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with){0,3} span=(span|time:at,after) close?",
         "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
@@ -122,7 +122,10 @@ def _is_level(board: Board, match: Match, before: list[Match]) -> bool:
     ramp = any(item.is_a("schedule", *_RAMPS) for item in items[max(0, match.first - 3) : match.after + 3])
     to = any(item.kind == "to" for item in items[max(0, match.first - 1) : match["value"]])
     if span is not None and span.prep in _LENGTHS and to and not (before and before[-1].after == match.first - 1):
-        return False  # "to 0.1 over 5 epochs"
+        nearby = items[max(0, match["value"] - 5) : match["value"] - 1]
+        set_to = items[match["value"] - 2].is_a("concept", "lr") and not any(item.kind == "verb" for item in nearby)
+        if not set_to:
+            return False  # "to 0.1 over 5 epochs", but not "set the learning rate to 0.1 for 5 epochs"
     return not ramp
 
 

@@ -30,6 +30,7 @@ _BEGIN = Rules(
         "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
     }
 )
+_PEAK = Pattern("to (mod|is){0,2} value=number")
 _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to peak=number", **_PARTS)
 _WHEN = Rules(
     {
@@ -132,10 +133,10 @@ def _ends(board: Board, fact: Warmup, head: int, first: int, last: int) -> None:
             )
             fact.begin = Amount(number.value, number.start, number.end, part)
             board.used.add(begin["value"])
-        elif place > head and item.is_a("to") and board.free_number(place + 1) and not _is_part(items[place + 1]):
-            number = items[place + 1]
+        elif place > head and (peak := _PEAK.at(code, place, last)) and not _is_part(items[peak["value"]]):
+            number = items[peak["value"]]
             fact.peak = Amount(number.value, number.start, number.end)
-            board.used.add(place + 1)
+            board.used.add(peak["value"])
             return
         elif place > head and (
             item.is_a("schedule", *_STOPS) or item.is_a("verb", "divide", "reduce", "halve", "multiply")
