@@ -10,18 +10,24 @@ from dataclasses import dataclass, field
 
 from downslope.reading.facts import Board, Fact
 from downslope.reading.items import Item
-from downslope.reading.patterns import Pattern
+from downslope.reading.patterns import Pattern, Rules
 from downslope.reading.schedule_facts import Change, Plateau
 from downslope.reading.times import Time
 
 _VERBS = frozenset({"divide", "multiply", "reduce", "halve", "decimate", "increase"})
 _RATES = frozenset({"lr", "lr_decay"})
-_OWN = Pattern("concept:lr is value=number (by|to|from|each|time|times)")
+_OWN = Rules(
+    {
+        "of 0.05": "concept:lr is value=number (by|to|from|each|time|times)",
+        "initially 0.05": "concept:lr (comma|open)? mod:initial is? value=number after=(comma|close)",
+    }
+)
 _SIGNED = Pattern("(star|slash|word:x) number (times:at,after|time:at,after,every)")
 _PARTS = re.compile(
     r"backbone|(?:last|final|output|new|classifier|fc) layer|classifier|\bhead|encoder|decoder|bias|主干|最后一层|分类层|分类头|头部|偏置|骨干"
 )
 """Parts of a network, whose factors are no schedule."""
+_FROM = Pattern("from when=time:at (word:on,onwards,onward|for:next|comma)")
 _FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 
 
@@ -57,6 +63,9 @@ def find_changes(board: Board) -> None:
                 take_amount_before(board, frame, place, first)
             if not frame.at and not frame.plateau:
                 take_time_before(board, frame, place - 1, previous)
+            if frame.every is not None and not frame.at and (begun := next(_FROM.find(code, first, place), None)):
+                frame.at.append(board.items[begun["when"]].data)
+                frame.places.add(begun["when"])
             if not frame.at:
                 _take_plateau(board, frame, first, last)
             if not _add(board, frame, place, first, last, noun=noun):
@@ -74,7 +83,7 @@ def _reduce_on_plateau(board: Board) -> None:
     code = board.code()
     for first, last in board.sentences():
         for plateau in board.inside(Plateau, first, last):
-            match = next(_FACTOR.find(code, first, last), None)
+            match = next(_FACTOR.find(code, max(0, first - 15), min(len(board.items), last + 10)), None)
             if match is not None and not (plateau.stops or plateau.taken):
                 value = board.items[match["value"]].value
                 change = Change("change", "multiply", value, 0, 0, plateau=plateau)
@@ -220,12 +229,13 @@ def _rightwards(board: Board, code: str, frame: Frame, place: int, last: int, *,
             else:
                 break
         elif item.kind == "concept":
-            if item.key not in LAX or (item.key == "lr" and _asserts(items, place, last)):
+            own = _OWN.at(code, place, last) if item.key == "lr" else None
+            if item.key not in LAX or (item.key == "lr" and own is None and _asserts(items, place, last)):
                 break
             if item.key == "lr_decay":
                 preposition = "by"
-            own = _OWN.at(code, place, last) if item.key == "lr" else None
-            place = own["value"] if own is not None else place  # "decrease the rate of 0.05 by ..."
+            if own is not None:  # "decrease the rate of 0.05 by ..."
+                place = own["after" if "after" in own else "value"]
         elif item.kind in {"optimizer", "target", "no"} or (
             item.is_a("mod", "initial") and _asserts(items, place, last)
         ):

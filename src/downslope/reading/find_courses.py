@@ -18,7 +18,7 @@ _COURSES = Rules(
     **_PARTS,
 )
 _TARGET = Pattern(
-    "schedule (word|verb|is|concept:lr|schedule|time){0,4} to final=number until=time:at,until?", **_PARTS
+    "schedule (word|verb|is|concept:lr|schedule|time|by:factor){0,4} to final=number until=time:at,until?", **_PARTS
 )
 _LENGTH = Pattern(
     "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr){0,6} over=time:for,next,first,until"

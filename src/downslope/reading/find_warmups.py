@@ -44,10 +44,14 @@ _STOPS = ("cosine", "polynomial", "exponential")
 def find_warmups(board: Board) -> None:
     """Add a fact for every warmup, called so or only a rise at the beginning."""
     for first, last in board.sentences():
-        heads = [p for p in range(first, last) if board.items[p].is_a("concept", "warmup") and p not in board.used]
+        heads = [p for p in range(first, last) if board.items[p].is_a("concept", "warmup")]
         if heads and any(board.items[left].is_a("no") for left in range(max(first, heads[0] - 2), heads[0])):
-            board.add("off", "warmup", None, [heads[0]])
-        elif heads:
+            length = _LENGTHS.at(board.code(), heads[0], last)
+            times = [length["length"]] if length is not None and "length" in length else []
+            board.used.update(times)
+            if heads[0] not in board.used:
+                board.add("off", "warmup", None, [heads[0]])
+        elif heads and heads[0] not in board.used:
             _named(board, heads, first, last)
         else:
             _rising(board, first, last)
