@@ -289,7 +289,19 @@ def _after_some_time(draft: Draft, root: str, rate: Rate | None, change: Change,
     else:
         draft.remarks.say("no_factor")
     draft.put(f"{root}.unit", every.unit, "stated", words)
-    if total is None or every.values[0] <= 0 or (total - begun.values[0]) / every.values[0] > 1000:
+    if every.values[0] <= 0:
+        draft.remarks.say("no_milestones")
+        return
+    if total is None and rate is not None and change.value:
+        for name in ("initial", "factor", "schedule", "unit"):
+            draft.fields.pop(f"{root}.{name}", None)
+        inner = {"schedule": "exponential", "initial": rate.value, "rate": change.value, "every": every.values[0]}
+        draft.put(f"{root}.schedule", "sequence", "stated", words)
+        draft.put(f"{root}.schedules", [rate.value, {**inner, "unit": every.unit, "staircase": True}], "implied", words)
+        draft.put(f"{root}.boundaries", [_whole(begun.values[0])], "stated", words)
+        draft.put(f"{root}.unit", every.unit, "stated", words)
+        return
+    if total is None or (total - begun.values[0]) / every.values[0] > 1000:
         draft.remarks.say("no_milestones")
         return
     milestones: list[Any] = []

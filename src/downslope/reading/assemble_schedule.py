@@ -48,6 +48,9 @@ def _hold(draft: Draft, root: str) -> None:
         return
     inner = {p.removeprefix(f"{root}."): draft.fields.pop(p) for p in [*draft.fields] if p.startswith(f"{root}.")}
     duration = inner.get("duration")
+    if duration is None and schedule.value in _RAMPS:
+        draft.fields |= {f"{root}.{name}": found for name, found in inner.items()}
+        return
     if duration is not None and duration.provenance == "implied" and inner["unit"].value == unit:
         inner["duration"] = replace(duration, value=_whole(duration.value - held.over.values[0]))
     words = f"{draft.words(held)}; {schedule.words}"

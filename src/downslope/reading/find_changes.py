@@ -10,18 +10,24 @@ from dataclasses import dataclass, field
 
 from downslope.reading.facts import Board, Fact
 from downslope.reading.items import Item
-from downslope.reading.patterns import Pattern
+from downslope.reading.patterns import Pattern, Rules
 from downslope.reading.schedule_facts import Change, Plateau
 from downslope.reading.times import Time
 
 _VERBS = frozenset({"divide", "multiply", "reduce", "halve", "decimate", "increase"})
 _RATES = frozenset({"lr", "lr_decay"})
-_OWN = Pattern("concept:lr is value=number (by|to|from|each|time|times)")
+_OWN = Rules(
+    {
+        "of 0.05": "concept:lr is value=number (by|to|from|each|time|times)",
+        "initially 0.05": "concept:lr (comma|open)? mod:initial is? value=number after=(comma|close)",
+    }
+)
 _SIGNED = Pattern("(star|slash|word:x) number (times:at,after|time:at,after,every)")
 _PARTS = re.compile(
     r"backbone|(?:last|final|output|new|classifier|fc) layer|classifier|\bhead|encoder|decoder|bias|主干|最后一层|分类层|分类头|头部|偏置|骨干"
 )
 """Parts of a network, whose factors are no schedule."""
+_FROM = Pattern("from when=time:at (word:on,onwards,onward|for:next|comma)")
 _FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 
 
@@ -57,6 +63,9 @@ def find_changes(board: Board) -> None:
                 take_amount_before(board, frame, place, first)
             if not frame.at and not frame.plateau:
                 take_time_before(board, frame, place - 1, previous)
+            if frame.every is not None and not frame.at and (begun := next(_FROM.find(code, first, place), None)):
+                frame.at.append(board.items[begun["when"]].data)
+                frame.places.add(begun["when"])
             if not frame.at:
                 _take_plateau(board, frame, first, last)
             if not _add(board, frame, place, first, last, noun=noun):
@@ -74,7 +83,7 @@ def _reduce_on_plateau(board: Board) -> None:
     code = board.code()
     for first, last in board.sentences():
         for plateau in board.inside(Plateau, first, last):
-            match = next(_FACTOR.find(code, first, last), None)
+            match = next(_FACTOR.find(code, max(0, first - 15), min(len(board.items), last + 10)), None)
             if match is not None and not (plateau.stops or plateau.taken):
                 value = board.items[match["value"]].value
                 change = Change("change", "multiply", value, 0, 0, plateau=plateau)
@@ -102,6 +111,7 @@ def _spread(board: Board, refused: set[int]) -> None:
             or place in refused
             or item.data.prep not in {"at", "after"}
             or len(item.data.values) < 2
+            or not _may_be_milestones(board, place)
         ):
             continue
         board.used.add(place)
@@ -111,6 +121,44 @@ def _spread(board: Board, refused: set[int]) -> None:
             untimed[0].noun = False
         else:
             board.note(Change("change", "reduce", None, 0, 0, at=[item.data], listed=True), [place])
+
+
+def _may_be_milestones(board: Board, place: int) -> bool:
+    """Whether times without a verb may be the learning rate's: its sentence speaks of it, and its clause of nothing else."""
+    clause = [board.items[p] for p in _clause(board, place)]
+    if any(item.kind == "concept" and item.key not in LAX | {"gamma", "lr_every", "decay"} for item in clause):
+        return False
+    around = board.items[max(0, place - 20) : place + 20]
+    return any(
+        item.is_a("concept", "lr", "lr_decay", "gamma") or item.kind == "schedule" for item in around
+    ) and not any(item.is_a("word", *_ACTIONS) for item in clause)
+
+
+_ACTIONS = (
+    "evaluate",
+    "evaluated",
+    "evaluation",
+    "save",
+    "saved",
+    "test",
+    "tested",
+    "report",
+    "reported",
+    "checkpoint",
+    "checkpoints",
+    "measure",
+    "measured",
+    "results",
+    "accuracy",
+    "prune",
+    "pruned",
+    "validated",
+    "visualize",
+    "测",
+    "保",
+    "评",
+)
+"""What is done at times without a change of the learning rate."""
 
 
 def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
@@ -135,15 +183,7 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return False  # "the weight of the auxiliary loss is divided"
         if item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
-        if item.kind == "concept" and item.key in {
-            "weight_decay",
-            "l2",
-            "momentum",
-            "batch",
-            "other",
-            "dampening",
-            "clip",
-        }:
+        if item.kind == "concept" and item.key not in LAX | {"gamma", "lr_every", "decay"}:
             return any(board.items[p].is_a("concept", "lr") for p in range(left - 1, max(first - 1, left - 5), -1)) or (
                 any(board.items[p].kind == "comma" for p in range(left, place))
             )
@@ -189,12 +229,13 @@ def _rightwards(board: Board, code: str, frame: Frame, place: int, last: int, *,
             else:
                 break
         elif item.kind == "concept":
-            if item.key not in LAX or (item.key == "lr" and _asserts(items, place, last)):
+            own = _OWN.at(code, place, last) if item.key == "lr" else None
+            if item.key not in LAX or (item.key == "lr" and own is None and _asserts(items, place, last)):
                 break
             if item.key == "lr_decay":
                 preposition = "by"
-            own = _OWN.at(code, place, last) if item.key == "lr" else None
-            place = own["value"] if own is not None else place  # "decrease the rate of 0.05 by ..."
+            if own is not None:  # "decrease the rate of 0.05 by ..."
+                place = own["after" if "after" in own else "value"]
         elif item.kind in {"optimizer", "target", "no"} or (
             item.is_a("mod", "initial") and _asserts(items, place, last)
         ):

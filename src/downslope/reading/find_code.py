@@ -65,10 +65,11 @@ _LOOKED_AT = 10
 that many that never end cost no more than the length of the text."""
 _PHASE = re.compile(
     r"(?:(?:epochs?|ep|iterations?|iters?|steps?|轮|步|次) ?[\[(]?\d[\d,k]* ?(?:-|to|,) ?|(?:after|until|至|到) ?)\d[\d,k]*(?![\d,k])"
-    r" ?(?:epochs?|iterations?|iters?|steps?|轮|步|次)?[)\]]?:? ?$"
+    r" ?(?:epochs?|iterations?|iters?|steps?|轮|步|次)?[)\]]?:? ?$|(?:warm-? ?up|burn-? ?in) $"
 )
 _SPAN = re.compile(
-    r" ?[(,]? ?(?:for|until|up to|in|during) (?:the )?(?:(?:first|next) )?(?:epochs?|iterations?|steps?|\d[\d,k]* (?:epoch|iter|step))"
+    r" ?(?:[(,]? ?(?:for|until|up to|in|during|after|at) (?:the )?|\()(?:(?:first|next) )?"
+    r"(?:epochs?|iterations?|steps?|\d[\d,k]* (?:epoch|iter|step))"
 )
 _FRAMEWORKS = (
     ("keras", ("keras",)), ("tensorflow", ("tf.", "tensorflow", "slim")), ("optax", ("optax",)),

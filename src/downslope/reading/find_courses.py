@@ -18,7 +18,7 @@ _COURSES = Rules(
     **_PARTS,
 )
 _TARGET = Pattern(
-    "schedule (word|verb|is|concept:lr|schedule|time){0,4} to final=number until=time:at,until?", **_PARTS
+    "schedule (word|verb|is|concept:lr|schedule|time|by:factor){0,4} to final=number until=time:at,until?", **_PARTS
 )
 _LENGTH = Pattern(
     "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr){0,6} over=time:for,next,first,until"
@@ -26,6 +26,12 @@ _LENGTH = Pattern(
 _HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
 _DENIED = Pattern("no:no,instead .?")
 _LINEAR = ("linear", "线性")
+
+
+_ADVERBS = frozenset(
+    "then gradually slowly first again further used training value that when once while where so following using i will be been "
+    "smoothly monotonically steadily finally later next".split()
+)
 
 
 def find_courses(board: Board) -> None:
@@ -73,6 +79,12 @@ def subject_of(board: Board, first: int, place: int) -> str:
             return item.key
         if item.kind == "number":
             return "lr"
+    for left in range(place - 1, max(first - 1, place - 6), -1):
+        item = board.items[left]
+        if item.kind in {"comma", "break", "open"}:
+            break
+        if item.kind == "word" and item.key.isascii() and item.key.isalpha() and item.key not in _ADVERBS:
+            return "other"  # "the KL weight is increased from 0 to 1"
     return "lr"
 
 
@@ -95,4 +107,8 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     places = [p for p in range(match.first, match.after) if items[p].kind not in {"comma", "word", "is"}]
     places += [p for p in (match.first - 1,) if p >= first and items[p].kind == "schedule"]
     key = subject_of(board, first, match.first)
+    if key != "lr":  # the schedule and the time behind it are not the learning rate's either
+        following = range(match.after, min(last, match.after + 5))
+        end = next((p for p in following if items[p].kind in {"comma", "concept"}), min(last, match.after + 5))
+        places += [p for p in range(match.after, end) if items[p].kind in {"schedule", "time"}]
     board.note(Course("range", key, None, 0, 0, first=low.value, last=high.value, shape=shape, over=over), places)

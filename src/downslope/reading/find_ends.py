@@ -10,6 +10,11 @@ _ENDS = Rules(
     {
         "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(time:at,after,for,total,until,bare|times:for)",
         "after, stopped": "when=(time:at,after,until,bare) (word|is|after){0,3} end:end",
+        "5 steps per": "rate=(time:for,bare,total) (each|time:every)",
+        "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
+        "convergence takes": "word:convergence,converge,converges,converged (is|word|verb|at|for|with){0,5} rate=time",
+        "converges": "rate=time word{0,4} word:收",
+        "in total": "(open|comma) value=number total=mod:total (close|break|comma)",
         "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} is value=number",
     }
 )
@@ -20,7 +25,24 @@ def find_ends(board: Board) -> None:
     """Add the length of training that every end of it states."""
     code = board.code()
     for match in _ENDS.find(code):
+        if "rate" in match:
+            board.used.add(match["rate"])
+            continue
         if _is_early(board, match.first, match.after):
+            continue
+        if "total" in match:
+            before = [
+                item.data.unit for item in board.items[max(0, match.first - 20) : match.first] if item.kind == "time"
+            ]
+            unit = next((unit for unit in reversed(before) if unit), "")
+            if unit and board.items[match["value"]].value >= 1:
+                board.add(
+                    "value",
+                    _TOTALS[unit],
+                    board.items[match["value"]].value,
+                    [match["value"], match["total"]],
+                    unit=unit,
+                )
             continue
         if "value" in match:
             before = board.items[match.first - 1] if match.first else None

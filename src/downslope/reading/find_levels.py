@@ -8,18 +8,18 @@ from itertools import pairwise
 from downslope.reading.facts import Board
 from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, Rules, runs
-from downslope.reading.schedule_facts import Knots, Levels
+from downslope.reading.schedule_facts import Knots, Levels, Shape
 from downslope.reading.times import Time
 
 _PARTS = {
-    "several": "(number ((comma|and){1,2} to? number){1,8})",
+    "several": "(number ((comma|and){1,2} to? number|to number){1,8})",
     "said": "(is|concept:lr|word|mod:initial,base|with|by|to|at|verb:train,reduce|schedule:multistep,constant|for:next)",
     "span": "(time:first,next,for,until|times:between)",
 }
 _LEVEL = Rules(
     {
         "from to at": "from start=number to value=number span=time:at,after",
-        "each at its own": "to? value=several span=times:at,after,until",
+        "each at its own": "to? value=several span=times:at,after,until,for",
         "at each its own": "span=times:at,after,until said{0,4} value=several",
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with){0,3} span=(span|time:at,after) close?",
         "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
@@ -33,6 +33,9 @@ _LEVEL = Rules(
     },
     **_PARTS,
 )
+_RAMP_AFTER = Pattern(
+    "(comma|and|for:next|is|word|verb|with|at|after){0,6} schedule:cosine,linear,polynomial,exponential"
+)
 _NAMED = Pattern("concept:lr (is|mod|word|with){0,2} (number|taken)")
 _KNOT = Rules(
     {
@@ -40,7 +43,7 @@ _KNOT = Rules(
         "at a number": "(comma|and|verb|mod){0,4} to value=number at when=number",
     }
 )
-_LINK = Pattern("(comma|and|open|close|break|of_it|from|said){0,9}", **_PARTS)
+_LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|said){0,9}", **_PARTS)
 _RAMPS = ("cosine", "linear", "polynomial", "exponential", "onecycle", "cyclic", "inverse")
 _LENGTHS = {"first", "next", "for", "", "total"}
 _LARGEST = 100.0
@@ -81,17 +84,18 @@ def find_levels(board: Board) -> None:
     """Add a fact for every run of levels of the learning rate."""
     code = board.code()
     for run in runs(_LEVEL.find(code), code, _LINK):
-        for part in _split(board, run):
+        for part in _split(board, code, run):
             _add(board, code, part)
 
 
-def _split(board: Board, run: list[Match]) -> list[list[Match]]:
+def _split(board: Board, code: str, run: list[Match]) -> list[list[Match]]:
     """Return the parts of a run that are levels: what is by a factor, or leads along a ramp, is none."""
     parts: list[list[Match]] = [[]]
     for match in run:
         if _is_level(board, match, parts[-1]):
             parts[-1].append(match)
         else:
+            _hold(board, code, match)
             parts.append([])
     return [part for part in parts if part]
 
@@ -122,7 +126,12 @@ def _is_level(board: Board, match: Match, before: list[Match]) -> bool:
     ramp = any(item.is_a("schedule", *_RAMPS) for item in items[max(0, match.first - 3) : match.after + 3])
     to = any(item.kind == "to" for item in items[max(0, match.first - 1) : match["value"]])
     if span is not None and span.prep in _LENGTHS and to and not (before and before[-1].after == match.first - 1):
-        return False  # "to 0.1 over 5 epochs"
+        nearby = items[max(0, match["value"] - 5) : match["value"] - 1]
+        set_to = items[match["value"] - 2].is_a("concept", "lr") and not any(item.kind == "verb" for item in nearby)
+        spanned = board.text.plain[items[match["span"]].start :]
+        held = bool(before) and span.prep == "next" and not spanned.startswith(("over", "during", "within"))
+        if not (set_to or held):
+            return False  # "to 0.1 over 5 epochs", but not "set the learning rate to 0.1 for 5 epochs"
     return not ramp
 
 
@@ -221,6 +230,21 @@ def _add(board: Board, code: str, run: list[Match]) -> None:
         place = levels[0].place
         named = _NAMED.at(code, max(0, place - 3), place + 1) or _NAMED.at(code, max(0, place - 2), place + 1)
         board.add("value", "lr", rates[0], [named.first if named else place, place], role="initial", number=place)
+
+
+def _hold(board: Board, code: str, match: Match) -> None:
+    """Add a constant phase for a level that a ramp follows: "0.1 for the first 50 epochs, then linearly to 0"."""
+    span = _time(board.items, match)
+    ramp = _RAMP_AFTER.at(code, match.after)
+    rises = board.items[match["value"] - 1].kind == "to"
+    if (
+        ramp is not None
+        and not rises
+        and span is not None
+        and span.prep in {"first", "until", "for"}
+        and _is_lr(board, [match])
+    ):
+        board.note(Shape("shape", "constant", None, 0, 0, over=span), [match["span"]])
 
 
 def _values(board: Board, match: Match) -> list[int]:

@@ -8,8 +8,8 @@ from downslope.reading.schedule_facts import Plateau
 
 _PATIENCE = Rules(
     {
-        "before": "span=time:for,bare,after,at,in (when|word|no|is|at|of_it){0,4} when:plateau",
-        "after": "when:plateau (when|word|no|is|at|of_it|for){0,5} span=time:for,bare,after,at",
+        "before": "span=time:for,bare,after,at (when|word|no|is|at|of_it|with){0,4} when:plateau",
+        "after": "when:plateau (when|word|no|is|at|of_it|for){0,5} span=time:for,bare,after,at,next",
         "number": "when:plateau (when|word|no|is|at|of_it|for){0,5} number=number word{0,2} unit:times,step,epoch",
         "alone": "when:plateau",
     }

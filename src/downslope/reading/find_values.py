@@ -347,7 +347,7 @@ def find_starts(board: Board, first: int, last: int) -> None:
     """Find a start whose rate is not named beside it: "decreased every 10 epochs, starting from 0.1"."""
     if board.of("value", "lr"):
         return
-    changed = board.has("change", "shape")
+    changed = board.has("change", "shape", "levels")
     for place in range(first + 1, last):
         if board.items[place].kind != "number":
             continue

@@ -30,6 +30,7 @@ _BEGIN = Rules(
         "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
     }
 )
+_PEAK = Pattern("to (mod|is){0,2} value=number")
 _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to peak=number", **_PARTS)
 _WHEN = Rules(
     {
@@ -43,10 +44,14 @@ _STOPS = ("cosine", "polynomial", "exponential")
 def find_warmups(board: Board) -> None:
     """Add a fact for every warmup, called so or only a rise at the beginning."""
     for first, last in board.sentences():
-        heads = [p for p in range(first, last) if board.items[p].is_a("concept", "warmup") and p not in board.used]
+        heads = [p for p in range(first, last) if board.items[p].is_a("concept", "warmup")]
         if heads and any(board.items[left].is_a("no") for left in range(max(first, heads[0] - 2), heads[0])):
-            board.add("off", "warmup", None, [heads[0]])
-        elif heads:
+            length = _LENGTHS.at(board.code(), heads[0], last)
+            times = [length["length"]] if length is not None and "length" in length else []
+            board.used.update(times)
+            if heads[0] not in board.used:
+                board.add("off", "warmup", None, [heads[0]])
+        elif heads and heads[0] not in board.used:
             _named(board, heads, first, last)
         else:
             _rising(board, first, last)
@@ -132,10 +137,10 @@ def _ends(board: Board, fact: Warmup, head: int, first: int, last: int) -> None:
             )
             fact.begin = Amount(number.value, number.start, number.end, part)
             board.used.add(begin["value"])
-        elif place > head and item.is_a("to") and board.free_number(place + 1) and not _is_part(items[place + 1]):
-            number = items[place + 1]
+        elif place > head and (peak := _PEAK.at(code, place, last)) and not _is_part(items[peak["value"]]):
+            number = items[peak["value"]]
             fact.peak = Amount(number.value, number.start, number.end)
-            board.used.add(place + 1)
+            board.used.add(peak["value"])
             return
         elif place > head and (
             item.is_a("schedule", *_STOPS) or item.is_a("verb", "divide", "reduce", "halve", "multiply")

@@ -278,6 +278,8 @@ def _han_number(plain: str, start: int) -> Number | None:
             value = _plain(_han_value(match.group(2)) / below, whole=False)
             hundred = below == 100
             return Number(value, start, match.end(), percent=hundred, fraction=not hundred)
+    if plain.startswith("一半", start):
+        return Number(0.5, start, start + 2, spelled=True, fraction=True)
     if plain[start] not in _HAN:
         return None
     match = _HAN_NUMBER.match(plain, start)

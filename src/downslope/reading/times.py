@@ -62,8 +62,8 @@ _INTERVALS = Rules(
     {
         "from the left": "lead unit=unit:epoch,step open:square low=number comma high=number close:round",
         "from the right": "lead unit=unit:epoch,step open:round low=number comma high=number close:square",
-        "unit first": "lead unit=unit:epoch,step is? low=number (word:-|to) unit? high=number",
-        "unit last": "lead low=number (word:-|to) at? high=number word:个? unit=unit:epoch,step",
+        "unit first": "lead unit=unit:epoch,step is? low=number (word:-,~|to) unit? high=number",
+        "unit last": "lead low=number (word:-,~|to) at? high=number word:个? unit=unit:epoch,step",
     },
     lead="(at|for:for,first|mod:total){0,2}",
 )
@@ -188,14 +188,20 @@ def _with_unit(
     if all(n.number and (n.number.percent or (n.number.fraction and n.number.value < 1)) for n in numbers):
         return _parts(items, index, prep, values, after)
     if (
-        prep == "next"
+        (prep == "next" or (prep == "for" and items[after - 1].is_a("word", "more", "further")))
         and len(values) == 1
         and values[0] >= 2
-        and (following is None or following.kind in {"break", "comma", "and"})
+        and (
+            following is None
+            or following.kind in {"break", "comma", "and", "close", *(("at", "with") if values[0] >= 5 else ())}
+        )
     ):
-        return Time(prep, values, ""), after  # "for the remaining 50"
+        return Time("next", values, ""), after  # "for the remaining 50"
     if following is None or not numbers:
         return None, index
+    if prep == "first" and following.kind == "is" and after + 2 < len(items) and items[after + 1].kind == "number":
+        whole = _unit(items[after + 2])  # "the first 2000 of 90000 iterations"
+        return (Time(prep, values, whole), after) if whole and _whole(numbers) else (None, index)
     unit = _unit(following)
     many = following.is_a("concept", "batch") and following.end - following.start > 9 and prep not in {"", "at"}
     if (unit is None and not many) or not _whole(numbers):
@@ -318,9 +324,7 @@ def _list(items: Sequence[Item], place: int, *, units: bool, each: bool = False)
     after = place
     closed = False  # by an "and": in "30 and 60, 90 epochs", the 90 is no part of it
     while place < len(items) and items[place].kind == "number" and items[place].number:
-        if numbers and not (
-            _follows(numbers[-1], items[place]) or (each and items[place].value >= 1 and items[place - 1].kind == "and")
-        ):
+        if numbers and not (_follows(numbers[-1], items[place]) or (each and items[place].value >= 1)):
             break
         numbers.append(items[place])
         after = place + 1
@@ -333,6 +337,7 @@ def _list(items: Sequence[Item], place: int, *, units: bool, each: bool = False)
             and (
                 items[place].kind in {"comma", "and", "slash"}
                 or items[place].is_a("at")
+                or items[place].is_a("after")
                 or items[place].is_a("word", "个", "again", "then")
                 or (units and items[place].kind == "unit" and _unit(items[place]) and _more_follow(items, place))
             )

@@ -7,6 +7,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
+from typing import Any
 
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board
@@ -176,9 +177,7 @@ class _Told:
         for field in draft.fields.values():
             if isinstance(field.value, str | bool):  # a schedule's name is not where its numbers went
                 continue
-            told = field.value if isinstance(field.value, list) else [field.value]
-            told = [value for one in told for value in (one.values() if isinstance(one, dict) else [one])]
-            values += [value for value in told if not isinstance(value, str)]
+            values += _numbers_in(field.value)
             at = text.find(field.words) if len(field.words) > 8 else field.start
             if at < 0:  # put together from several places, or a reason
                 loose.append(field.words)
@@ -207,9 +206,17 @@ class _Told:
         return at < len(self.values) and self.values[at] <= value * (1 + 1e-9)
 
 
+def _numbers_in(value: Any) -> list[float]:
+    """Return the numbers of a field's value, those of lists and of schedules within it too."""
+    if isinstance(value, list | dict):
+        inner = value.values() if isinstance(value, dict) else value
+        return [number for one in inner for number in _numbers_in(one)]
+    return [] if isinstance(value, str) else [value]
+
+
 def _explains(field: Field, values: tuple[float, ...]) -> bool:
     """Whether a field's value comes from these numbers of its words, or from no single one of them."""
-    own = field.value if isinstance(field.value, list) else [field.value]
+    own = _numbers_in(field.value)
     if any(_gives(one, value) for one in own for value in values):
         return True
     others = [value for words in _NUMBER.findall(field.words) for value in _value_of(words)]

@@ -5,7 +5,7 @@ A phrase's words may be joined by a space, a hyphen or an underscore; a plural s
 
 ENGLISH = {
     "concept": {
-        "lr": "learning rate|lr|step size|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
+        "lr": "learning rate|learning rates|lr|step size|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
         "learningratespersample",
         "momentum": "momentum|momentum coefficient|momentum term|momentum parameter|momentum value|momentum factor|"
         "momentum constant|momentumpermb|heavy ball|classical momentum|m|μ|momentum rate|mu",
@@ -129,7 +129,7 @@ ENGLISH = {
     },
     "end": {
         "end": "terminate|terminates|terminated|terminating|stop|stops|stopped|stopping|end at|ends at|ended at|ends after|ended after|"
-        "training ends|end training|ended|finish|finished|finishes|concludes|halt|halted",
+        "training ends|end training|is complete|is completed|completes|ended|finish|finished|finishes|concludes|halt|halted",
         "early": "early stopping|early stop|stops early|stopped early|stop early|early stopped|terminated early",
     },
     "is": {
@@ -154,7 +154,7 @@ ENGLISH = {
         "by": "by|by a factor of|by factor of|by a factor|by a multiplicative factor of|by multiplying by",
         "factor": "factor|factor of|a factor of|rate of|rate|using a rate of|ratio of|multiplicative factor of",
     },
-    "magnitude": {"10": "order of magnitude|orders of magnitude"},
+    "magnitude": {"10": "order of magnitude|orders of magnitude|tenfold|ten fold|10 fold"},
     "to": {
         "to": "to|down to|until it reaches|until it reached|until it is|until it was|until reaching a value of|to reach|until it falls below|until it is below|reaching|to a value of|"
         "until reaching|to a minimum of|until it becomes|to a final value of|falls below|changed to|changes to|change to|"
@@ -168,7 +168,8 @@ ENGLISH = {
     },
     "at": {
         "in": "in|in the",
-        "at": "at|at the|on the|once at|@|and again at|again at|both at|milestone|with milestone|at milestone|milestone of|milestone at",
+        "at": "at|at the|on the|once at|@|and again at|again at|both at|milestone|with milestone|at milestone|milestone of|milestone at|reaches|"
+        "every time training reaches|when training reaches|once training reaches",
     },
     "after": {"after": "after|following|after each of the|after each of|after another|past"},
     "each": {
@@ -192,7 +193,7 @@ ENGLISH = {
         "stops decreasing|stopped decreasing|stops increasing|not improve|not improved|no longer decreases|"
         "fails to improve|stop decreasing|levels off|stopped dropping|ceases to improve|doesn't improve|"
         "didn't improve|not decreased|not decrease|stalls|stall|flattens|has not improved|failed to improve|"
-        "stopped increasing|stops to improve|reduce on plateau|reduceonplateau|plateau schedule|bottoms out|"
+        "stopped increasing|stops to improve|reduce on plateau|reduceonplateau|reducelronplateau|reduce lr on plateau|upon plateau|plateau schedule|bottoms out|"
         "stopped changing|increases on the validation set|no progress|without improvement|without any improvement|"
         "without an improvement|no significant improvement|no further improvement|without further improvement|not fallen|not dropped|"
         "not gone down|stops falling|stops dropping|ceases to decrease|not drop|not fall|not increased|not increase|not reduced",
