@@ -323,13 +323,6 @@ def _put_conventions(draft: Draft) -> None:
         if fact.key == "lr_in_velocity" and fact.value:
             draft.put("sgd.lr_in_velocity", True, "implied", draft.words(fact))
             draft.remarks.say("inside")
-    if (
-        draft.optimizer == "sgd"
-        and draft.framework in {"keras", "caffe"}
-        and any(p.startswith("sgd.") for p in draft.fields)
-    ):
-        draft.put("sgd.lr_in_velocity", True, "implied", f"{draft.framework.capitalize()} puts lr inside the velocity")
-        draft.remarks.say("inside")
 
 
 def _whole(value: Any) -> Any:

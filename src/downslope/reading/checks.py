@@ -68,7 +68,8 @@ def mark(draft: Draft) -> None:
             if isinstance(value, int | float) and value > 1:
                 draft.mark(f"{root}.{name}", "rising")
         unit = draft.fields.get(f"{root}.unit")
-        if unit is not None and unit.provenance == "assumed":
+        times = [draft.fields.get(f"{root}.{name}") for name in ("milestones", "boundaries", "every", "duration")]
+        if unit is not None and unit.provenance == "assumed" and any(t and t.provenance != "assumed" for t in times):
             draft.mark(f"{root}.unit", "unit")
     for what, values in draft.remarks.said:
         if what == "another":
