@@ -73,6 +73,8 @@ def _put_optimizer(draft: Draft) -> None:
     plain = [fact for fact in mentions if fact.key in {"sgd", "sgdw"}]
     if others and not plain:
         draft.optimizer = others[0]
+    elif others and _only_named(draft, plain) and (told := [f for f in mentions if not _only_named(draft, [f])]):
+        draft.optimizer = told[0].key  # "minibatch SGD and the Adam solver with a learning rate of 0.0002"
     elif mentions:
         draft.optimizer = mentions[0].key
         if others and plain:
@@ -121,6 +123,14 @@ def _mark_odd(draft: Draft, board: Board) -> None:
             if found.start <= words.start < found.end and not isinstance(found.value, str | bool):
                 draft.fields[path] = replace(found, provenance="implied", marks=(*found.marks, item.number.odd))
                 draft.remarks.say(item.number.odd, words=words, value=shown(item.value))
+
+
+def _only_named(draft: Draft, mentions: list[Fact]) -> bool:
+    """Whether these mentions of optimizers, each with where its words end, are followed by no setting of theirs."""
+    settings = [f for f in draft.of("value") if f.key not in {"batch", "epochs_total", "steps_total", "other"}]
+    if any(not any(m.start <= f.start < m.extra.get("reach", 0) for m in draft.of("optimizer")) for f in settings):
+        return False
+    return not any(m.start <= f.start < m.extra.get("reach", 0) for m in mentions for f in settings)
 
 
 def _title(optimizer: str) -> str:
@@ -315,7 +325,7 @@ def _put_groups(draft: Draft) -> None:
             draft.put(f"{path}.{what}", float(f"{draft.value(base) * fact.value:.12g}"), "implied", words)
         else:
             draft.put(f"{path}.{what}", fact.value, "stated", words)
-        draft.remarks.say("group" if what == "weight_decay" else "group_lr", match=match)
+        draft.remarks.say("group" if fact.value == 0 else "own_group", match=match)
 
 
 def _put_conventions(draft: Draft) -> None:

@@ -42,6 +42,7 @@ def find_optimizers(board: Board) -> None:
 
 _ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|comma|with|open|break|number|verb|and)")
 _FLOWS = frozenset({"is", "mod", "with", "word"})
+_TEACHERS = Pattern("concept:teacher (word|is|verb|with|by|unit|at|mod|target|comma|for){0,8} concept=concept:momentum,decay,ema")
 _MOMENTUM_OF_OTHERS = Pattern(
     "concept:other,ema (word|is|verb|with|by|unit|at|mod|target){0,8} concept=concept:momentum,decay"
 )
@@ -73,7 +74,7 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
     for index, item in enumerate(result[:-1]):  # "we start with α = 0.1", where α is the learning rate
         if item.key in names and item.kind == "word" and result[index + 1].kind == "is":
             result[index] = replace(item, kind="concept", key=names[item.key])
-    for pattern in (_MOMENTUM_OF_OTHERS, _OF_NORM, _FOR_NORM, _NUMBER_FOR_NORM):
+    for pattern in (_TEACHERS, _MOMENTUM_OF_OTHERS, _OF_NORM, _FOR_NORM, _NUMBER_FOR_NORM):
         for match in pattern.find(code):
             for name in ("concept", "more"):
                 if name in match:

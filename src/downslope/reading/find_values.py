@@ -11,7 +11,7 @@ from downslope.reading.patterns import Match, Pattern, encode, runs
 
 _VALUED = (
     "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
-    "lr_decay,lr_every,epochs_total,steps_total,other,decay"
+    "lr_decay,lr_every,epochs_total,steps_total,other,teacher,decay"
 )
 _SINGLE = frozenset(_VALUED.split(","))
 _COUNTING = "epochs_total,steps_total,lr_every,patience"
@@ -32,7 +32,7 @@ _RIGHT = [
         "concept=concept:momentum (soft|concept:momentum){0,4} (said (soft|said|concept:momentum){0,8})? number=number",
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
-        "concept=concept:other,decay (word|mod|is|open|with|target){0,8} number=number",
+        "concept=concept:other,teacher,decay (word|mod|is|open|with|target){0,8} number=number",
         "concept=valued soft{0,4} (said (soft|said){0,8})? number=number",
     )
 ]
@@ -164,6 +164,9 @@ _CHOSEN = re.compile(
 )
 """Words of a sentence that offers values instead of stating them."""
 
+_REFUSED = re.compile(r"^[^.;\d]*?\b(?:too (?:high|large|low|small|big)|diverge[sd]?)\b|^[^;\d]*?(?:太大|太小|过大|过小|过高|发散)")
+"""What a sentence says of a value that is not used: "a rate of 0.001 is too high, we use 0.0002"."""
+
 _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
 """What follows a number within a formula: 0.5(1 + cos(...))."""
 
@@ -177,6 +180,8 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
         return False
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""
     if _FORMULA.match(plain, items[number].end) or before in {"between", "介于"}:
+        return True
+    if _REFUSED.search(plain, items[number].end, items[number].end + 40):
         return True
     if items[concept].key == "lr" and items[number].value >= 2 and items[number - 1].kind == "at":
         return True

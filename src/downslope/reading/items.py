@@ -141,6 +141,8 @@ def _without_citations(items: list[Item]) -> list[Item]:
         if after == place:
             found.append(item)
             after += 1
+        elif found:
+            found[-1] = replace(found[-1], end=items[after - 1].end)
         place = after
     return found
 

@@ -21,7 +21,7 @@ _POWER = r"(?:\{\s?([+-]?[^\S\n]?\d+)\s?\}?|\(\s?([+-]?[^\S\n]?\d+)\s?\)|([+-]?[
 _RAISED = re.compile(rf"\s?(?:\^|\*\*)[^\S\n]?{_POWER}")
 _TEN = re.compile(r"1 ?0(?=\s?(?:\^|\*\*)|\s?-\s?\d)")
 _TEN_IN_HAN = re.compile(r"10\s?的\s?(负|-)?\s?([\d一二三四五六七八九])\s?次[方幂]")
-_LOST = re.compile(r"10\s?-(\d)(?![\d.%])(?!\s?[a-z]*\s?(?:epoch|轮|个))")
+_LOST = re.compile(r"10\s?-(\d)(?![\d%]|\.\d)(?!\s?[a-z]*\s?(?:epoch|轮|个))")
 _LOST_AFTER = re.compile(r"10\s?([+-][^\S\n]?\d+)")
 _TIMES = re.compile(r"\s?[*x]\s?|(?<=\d)\s|\s?乘以?\s?")
 _EXPONENT = re.compile(

@@ -143,10 +143,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Which parameters are spared is written as the pattern {match}; check it against your model's names.",
         "不衰减的参数写成模式 {match}；请对照模型中的名称检查。",
     ),
-    "group_lr": (
-        "Which parameters have their own learning rate is written as the pattern {match}; check it against your model's "
-        "names. The schedule is that of the others, in proportion.",
-        "有单独学习率的参数写成模式 {match}；请对照模型中的名称检查。调度与其他参数相同，按比例缩放。",
+    "own_group": (
+        "Which parameters have a value of their own is written as the pattern {match}; check it against your model's names.",
+        "有单独取值的参数写成模式 {match}；请对照模型中的名称检查。",
     ),
     "unknown_group": (
         'Some parameters have a value of their own ("{words}"), but their names depend on the model: add a [[groups]] for them.',

@@ -60,6 +60,8 @@ _ONE_FOR_ONE = {
     "÷": "/",
     "≈": "=",
     **dict.fromkeys("ˆ∧", "^"),
+    **dict.fromkeys("∼～", "~"),
+    "ϵ": "ε",
     "$": " ",
     "\u3000": " ",
     "\t": " ",
@@ -231,6 +233,8 @@ def _one(character: str) -> str:
     if character in "\u00a0\u2009\u202f\u2007\u2008":
         return "\u00a0"
     code = ord(character)
+    if 0x1D400 <= code <= 0x1D7FF or code == 0xB5:  # letters and digits of formulas
+        character = unicodedata.normalize("NFKC", character)
     if 0xFF01 <= code <= 0xFF5E:
         return chr(code - 0xFEE0).lower()
     lower = character.lower()
