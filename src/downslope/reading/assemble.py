@@ -8,6 +8,7 @@ from typing import Any
 from downslope.reading.assemble_schedule import put_learning_rate
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
+from downslope.reading.numbers import numbers_of
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change
 
@@ -44,7 +45,7 @@ def assemble(draft: Draft, board: Board) -> None:
     put_learning_rate(draft)
     _put_groups(draft)
     _put_conventions(draft)
-    _mark_odd(draft, board)
+    _mark_odd(draft)
 
 
 def _decide_decay(draft: Draft) -> None:
@@ -114,15 +115,14 @@ def _leave_out_others(draft: Draft) -> None:
     draft.facts = kept
 
 
-def _mark_odd(draft: Draft, board: Board) -> None:
+def _mark_odd(draft: Draft) -> None:
     """Call implied, and mark, what was read out of a number that does not literally say it, such as 10-4."""
-    odd = [item for item in board.items if item.number is not None and item.number.odd]
-    for item in odd:
-        words = draft.text.words(item.start, item.end)
-        for path, found in draft.fields.items():
+    for number in numbers_of(draft.text.plain):
+        words = draft.text.words(number.start, number.end) if number.odd else None
+        for path, found in draft.fields.items() if words is not None else ():
             if found.start <= words.start < found.end and not isinstance(found.value, str | bool):
-                draft.fields[path] = replace(found, provenance="implied", marks=(*found.marks, item.number.odd))
-                draft.remarks.say(item.number.odd, words=words, value=shown(item.value))
+                draft.fields[path] = replace(found, provenance="implied", marks=(*found.marks, number.odd))
+                draft.remarks.say(number.odd, words=words, value=shown(number.value))
 
 
 def _only_named(draft: Draft, mentions: list[Fact]) -> bool:
