@@ -19,10 +19,18 @@ from downslope.reading.code_facts import translate
 from downslope.reading.combine import Finding, combine
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
+from downslope.reading.find_batches import find_batches
 from downslope.reading.find_changes import find_changes
 from downslope.reading.find_code import find_formulas, find_notation
-from downslope.reading.find_ranges import find_courses
-from downslope.reading.find_values import find_optimizers, find_values, resolve_decay
+from downslope.reading.find_courses import find_courses, find_shapes
+from downslope.reading.find_ends import find_ends
+from downslope.reading.find_groups import find_groups
+from downslope.reading.find_levels import find_knots, find_levels
+from downslope.reading.find_optimizers import find_optimizers, resolve_owners
+from downslope.reading.find_others import find_others
+from downslope.reading.find_plateaus import find_plateaus
+from downslope.reading.find_values import find_values
+from downslope.reading.find_warmups import find_warmups
 from downslope.reading.items import find_items
 from downslope.reading.parts import Kind, Part, split
 from downslope.reading.proof import prove
@@ -155,10 +163,19 @@ def find_facts(text: Text) -> tuple[Board, list[Fact], str]:
     formulas, left = find_formulas(text.plain)
     notation, left = find_notation(left)
     code, framework = translate(text, notation)
-    board = Board(text, resolve_decay(find_times(find_items(left))))
+    board = Board(text, resolve_owners(find_times(find_items(left))))
     find_optimizers(board)
+    find_others(board)
+    find_groups(board)
+    find_plateaus(board)
+    find_ends(board)
+    find_knots(board)
+    find_levels(board)
     find_courses(board)
+    find_warmups(board)
+    find_shapes(board)
     find_changes(board)
+    find_batches(board)
     find_values(board)
     return board, [*formulas, *code], framework
 

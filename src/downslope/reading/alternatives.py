@@ -78,11 +78,16 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
             _say_instead(keras, _say(draft, missing), _say(draft, "momentum_assumed", momentum=0.9))
     as_written = _with(first, _say(draft, "wd_literal", value=shown(value), fate=literal), {})
     # an argument means what its name says, however implausible; words may mean something else
-    readings = [as_written, kept, keras] if _is_argument(decay.words) else [kept, keras, as_written]
+    kept_first = _FACTOR.search(decay.words) is not None and not _is_argument(decay.words)
+    readings = [kept, keras, as_written] if kept_first else [as_written, kept, keras]
     swapped = _swapped(draft, first, decay)
     if swapped is not None:
         readings.append(swapped)
     return readings
+
+
+_FACTOR = re.compile(r"factor|rate|kept|keep|retain|因子|率|保留", re.IGNORECASE)
+"""Words for something that is multiplied by, and not for a strength."""
 
 
 def _is_argument(words: str) -> bool:

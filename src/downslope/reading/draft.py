@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from downslope.reading.facts import Fact
+from downslope.reading.facts import Fact, FactT
 from downslope.reading.reading import Field, Provenance
 from downslope.reading.remarks import Remarks
 from downslope.reading.text import Text, Words
@@ -59,6 +59,10 @@ class Draft:
     def of(self, kind: str, *keys: str) -> list[Fact]:
         """Return the facts of a kind, and of these keys if any are given."""
         return [fact for fact in self.facts if fact.kind == kind and (not keys or fact.key in keys)]
+
+    def every(self, kind: type[FactT]) -> list[FactT]:
+        """Return the facts of a class."""
+        return [fact for fact in self.facts if isinstance(fact, kind)]
 
     def values(self, *keys: str) -> Iterator[Fact]:
         """Yield the facts that give a value to one of these concepts."""

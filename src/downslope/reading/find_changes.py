@@ -5,20 +5,37 @@ A verb has its arguments to its right and, as Chinese often has it, to its left.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from downslope.reading.facts import Board, Fact
 from downslope.reading.items import Item
+from downslope.reading.patterns import Pattern, Rules
+from downslope.reading.schedule_facts import Change, Plateau
 from downslope.reading.times import Time
 
 _VERBS = frozenset({"divide", "multiply", "reduce", "halve", "decimate", "increase"})
 _RATES = frozenset({"lr", "lr_decay"})
+_OWN = Rules(
+    {
+        "of 0.05": "concept:lr is value=number (by|to|from|each|time|times)",
+        "initially 0.05": "concept:lr (comma|open)? mod:initial is? value=number after=(comma|close)",
+    }
+)
+_SIGNED = Pattern("(star|slash|word:x) number (times:at,after|time:at,after,every)")
+_PARTS = re.compile(
+    r"backbone|(?:last|final|output|new|classifier|fc) layer|classifier|\bhead|encoder|decoder|bias|主干|最后一层|分类层|分类头|头部|偏置|骨干"
+)
+"""Parts of a network, whose factors are no schedule."""
+_FROM = Pattern("from when=time:at (word:on,onwards,onward|for:next|comma)")
+_FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 
 
 def find_changes(board: Board) -> None:
     """Add a fact for every change of the learning rate."""
     refused: set[int] = set()
+    others: set[int] = set()
+    code = board.code()
     for first, last in board.sentences():
         previous = first
         for place in range(first, last):
@@ -31,25 +48,47 @@ def find_changes(board: Board) -> None:
                 and board.free_number(place + 2)
             )
             noun = item.is_a("concept", "lr_decay")
-            if not (head or noun or stepped) or (place in board.used and not stepped):
+            signed = _SIGNED.at(code, place, last)
+            if not (head or noun or stepped or signed) or (place in board.used and not stepped):
                 continue
             if head and not _is_about_lr(board, first, place, last):
-                refused |= _times_of_another(board, place, last)
+                others |= _times_of_another(board, place, last)
                 continue
-            frame = Frame("reduce" if noun or stepped else item.key, {place}, shape=item.key if stepped else "")
-            after = _rightwards(board, frame, place + 1, last, noun=noun)
+            verb = {"star": "multiply", "slash": "divide", "word": "multiply"}.get(
+                item.kind, "reduce" if noun or stepped else item.key
+            )
+            frame = Frame(verb, {place}, shape=item.key if stepped else "")
+            after = _rightwards(board, code, frame, place + 1, last, noun=noun)
             if frame.amount is None and not frame.targets and not noun:
                 take_amount_before(board, frame, place, first)
             if not frame.at and not frame.plateau:
                 take_time_before(board, frame, place - 1, previous)
-            if not frame.plateau:
-                take_condition(board, frame, previous, place)
+            if frame.every is not None and not frame.at and (begun := next(_FROM.find(code, first, place), None)):
+                frame.at.append(board.items[begun["when"]].data)
+                frame.places.add(begun["when"])
+            if not frame.at:
+                _take_plateau(board, frame, first, last)
             if not _add(board, frame, place, first, last, noun=noun):
                 refused |= {p for p in frame.places if board.items[p].kind == "time"}
             previous = max(previous, after)
-    _spread(board, refused)
+    _reduce_on_plateau(board)
+    _spread(board, refused | others)
     pair_factors(board)
     board.used -= refused
+    board.used |= others
+
+
+def _reduce_on_plateau(board: Board) -> None:
+    """Add a change for every plateau that has no verb, but a factor: "reduce on plateau (factor 0.5)"."""
+    code = board.code()
+    for first, last in board.sentences():
+        for plateau in board.inside(Plateau, first, last):
+            match = next(_FACTOR.find(code, max(0, first - 15), min(len(board.items), last + 10)), None)
+            if match is not None and not (plateau.stops or plateau.taken):
+                value = board.items[match["value"]].value
+                change = Change("change", "multiply", value, 0, 0, plateau=plateau)
+                board.note(change, range(match.first, match.after))
+                break
 
 
 def _times_of_another(board: Board, place: int, last: int) -> set[int]:
@@ -72,30 +111,63 @@ def _spread(board: Board, refused: set[int]) -> None:
             or place in refused
             or item.data.prep not in {"at", "after"}
             or len(item.data.values) < 2
+            or not _may_be_milestones(board, place)
         ):
             continue
-        open_changes = [
-            fact for fact in board.facts
-            if fact.kind == "change"
-            and fact.value is not None
-            and not (fact.extra["at"] or fact.extra["every"] or fact.extra["plateau"])
-        ]  # fmt: skip
         board.used.add(place)
-        if open_changes:
-            open_changes[0].extra["at"].append(item.data)
-            open_changes[0].extra["noun"] = False
-            continue
-        board.add(
-            "change", "reduce", None, [place], targets=[], at=[item.data], every=None, over=None, plateau=False,
-            metric="", patience=None, shape="", count=None, noun=False, listed=True,
-        )  # fmt: skip
+        untimed = [c for c in _changes(board) if c.value is not None and not (c.at or c.every or c.plateau)]
+        if untimed:
+            untimed[0].at.append(item.data)
+            untimed[0].noun = False
+        else:
+            board.note(Change("change", "reduce", None, 0, 0, at=[item.data], listed=True), [place])
+
+
+def _may_be_milestones(board: Board, place: int) -> bool:
+    """Whether times without a verb may be the learning rate's: its sentence speaks of it, and its clause of nothing else."""
+    clause = [board.items[p] for p in _clause(board, place)]
+    if any(item.kind == "concept" and item.key not in LAX | {"gamma", "lr_every", "decay"} for item in clause):
+        return False
+    around = board.items[max(0, place - 20) : place + 20]
+    return any(
+        item.is_a("concept", "lr", "lr_decay", "gamma") or item.kind == "schedule" for item in around
+    ) and not any(item.is_a("word", *_ACTIONS) for item in clause)
+
+
+_ACTIONS = (
+    "evaluate",
+    "evaluated",
+    "evaluation",
+    "save",
+    "saved",
+    "test",
+    "tested",
+    "report",
+    "reported",
+    "checkpoint",
+    "checkpoints",
+    "measure",
+    "measured",
+    "results",
+    "accuracy",
+    "prune",
+    "pruned",
+    "validated",
+    "visualize",
+    "测",
+    "保",
+    "评",
+)
+"""What is done at times without a change of the learning rate."""
 
 
 def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
     """Whether a verb is the learning rate's: unless its nearest subject or object is another's."""
     for right in range(place + 1, min(last, place + 3)):
         item = board.items[right]
-        if item.kind in {"concept", "when", "other"} and not item.is_a("when", "plateau"):
+        if right in board.used:
+            continue
+        if item.kind in {"concept", "when", "other"}:
             return item.key in _RATES
         if item.kind in {"number", "time", "by", "to", "comma", "and"}:
             break
@@ -107,24 +179,18 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             return owner is None or owner.kind != "concept" or owner.key in _RATES
         if item.kind in {"number", "time"}:
             return True
+        if item.kind == "when" and left not in board.used:
+            return False  # "the weight of the auxiliary loss is divided"
         if item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
-        if item.kind == "concept" and item.key in {
-            "weight_decay",
-            "l2",
-            "momentum",
-            "batch",
-            "other",
-            "dampening",
-            "clip",
-        }:
+        if item.kind == "concept" and item.key not in LAX | {"gamma", "lr_every", "decay"}:
             return any(board.items[p].is_a("concept", "lr") for p in range(left - 1, max(first - 1, left - 5), -1)) or (
                 any(board.items[p].kind == "comma" for p in range(left, place))
             )
     return True
 
 
-def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool) -> int:
+def _rightwards(board: Board, code: str, frame: Frame, place: int, last: int, *, noun: bool) -> int:
     items = board.items
     preposition = "is" if noun else ""
     while place < last:
@@ -134,13 +200,9 @@ def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool
                 break
             preposition = ""
         elif item.kind == "time":
-            if not take_time(board, frame, place):
+            if place not in board.used and not take_time(board, frame, place):
                 break
             preposition = ""
-        elif item.kind == "when":
-            frame.plateau = frame.plateau or item.key == "plateau"
-            frame.metric = frame.metric or item.key.removeprefix("metric_") * item.key.startswith("metric_")
-            frame.places.add(place)
         elif item.kind == "schedule":
             frame.shape = frame.shape or item.key
             preposition = "by" if item.key == "exponential" else preposition
@@ -167,10 +229,13 @@ def _rightwards(board: Board, frame: Frame, place: int, last: int, *, noun: bool
             else:
                 break
         elif item.kind == "concept":
-            if item.key not in LAX or (item.key == "lr" and _asserts(items, place, last)):
+            own = _OWN.at(code, place, last) if item.key == "lr" else None
+            if item.key not in LAX or (item.key == "lr" and own is None and _asserts(items, place, last)):
                 break
             if item.key == "lr_decay":
                 preposition = "by"
+            if own is not None:  # "decrease the rate of 0.05 by ..."
+                place = own["after" if "after" in own else "value"]
         elif item.kind in {"optimizer", "target", "no"} or (
             item.is_a("mod", "initial") and _asserts(items, place, last)
         ):
@@ -206,29 +271,40 @@ def _add(board: Board, frame: Frame, place: int, first: int, last: int, *, noun:
         factor = 0.5
     elif frame.verb == "decimate":
         factor = 0.1
-    targets = [item.number.value for item in frame.targets if item.number]
-    extra: dict[str, Any] = {
-        "targets": targets,
-        "target_places": [(item.start, item.end) for item in frame.targets],
-        "at": frame.at,
-        "every": frame.every,
-        "over": frame.over,
-        "plateau": frame.plateau,
-        "metric": frame.metric,
-        "patience": frame.patience,
-        "shape": frame.shape,
-        "count": frame.count,
-        "noun": noun,
-    }
-    told = factor is not None or (not noun and (targets or frame.plateau or frame.count or frame.shape))
-    if not told:
-        if not tells_a_fall(board, Fact("change", frame.verb, None, 0, 0, extra), place, first, last):
+    change = Change(
+        "change", frame.verb, factor, 0, 0, targets=[item.value for item in frame.targets], at=frame.at,
+        every=frame.every, over=frame.over, plateau=frame.plateau,
+        shape=frame.shape, count=frame.count, noun=noun,
+    )  # fmt: skip
+    if not (change.at or change.every or change.plateau or change.count):
+        clause = [board.items[p] for p in _clause(board, place)]
+        if factor is not None and _PARTS.search(board.text.plain[clause[0].start : clause[-1].end]):
             return False
-        extra |= {"noun": False, "bare": True}
-    if factor is None and not targets and frame.shape and not (frame.at or frame.every):
+    told = factor is not None or (not noun and (change.targets or frame.plateau or frame.count or frame.shape))
+    if not told:
+        if not tells_a_fall(board, change, place, first, last):
+            return False
+        change.noun, change.bare = False, True
+    if factor is None and not change.targets and frame.shape and not (frame.at or frame.every):
         frame.places = {place for place in frame.places if board.items[place].kind in {"verb", "schedule", "time"}}
-    board.add("change", frame.verb, factor, sorted(frame.places), **extra)
+    board.note(change, sorted(frame.places))
+    if change.plateau is not None:
+        change.plateau.taken = True
     return True
+
+
+def _clause(board: Board, place: int) -> range:
+    """Return the places of the items of a place's clause."""
+    first, last = place, place + 1
+    while place - first < 15 and first > 0 and board.items[first - 1].kind not in {"comma", "break", "open"}:
+        first -= 1
+    while last - place < 15 and last < len(board.items) and board.items[last].kind not in {"comma", "break", "close"}:
+        last += 1
+    return range(first, last)
+
+
+def _changes(board: Board) -> list[Change]:
+    return [fact for fact in board.facts if isinstance(fact, Change)]
 
 
 # The arguments of one change
@@ -250,9 +326,7 @@ class Frame:
     at: list[Time] = field(default_factory=list[Time])
     every: Time | None = None
     over: Time | None = None
-    plateau: bool = False
-    metric: str = ""
-    patience: int | None = None
+    plateau: Plateau | None = None
     shape: str = ""
     count: int | None = None
 
@@ -263,7 +337,9 @@ def take_number(board: Board, frame: Frame, place: int, preposition: str) -> boo
     number = item.number
     assert number is not None  # noqa: S101 - the caller has looked
     following = items[place + 1] if place + 1 < len(items) else None
-    if following is not None and following.is_a("unit", "times"):
+    if following is not None and (
+        following.is_a("unit", "times") or (following.is_a("unit", "step") and number.spelled)
+    ):
         if (
             preposition == "for"
             or (frame.amount is not None or frame.verb == "divide")
@@ -319,7 +395,9 @@ def take_number(board: Board, frame: Frame, place: int, preposition: str) -> boo
         and (not number.spelled or number.fraction or preposition == "by" or number.times)
     ):
         left = items[place - 1]
-        if preposition not in {"by", "is"} and not (left.kind == "verb" or left.is_a("word", "了", "约", "the", "and")):
+        if preposition not in {"by", "is"} and not (
+            left.kind in {"verb", "star", "slash"} or left.is_a("word", "x", "了", "约", "the", "and")
+        ):
             return False
         frame.amount, frame.how = item, preposition or "direct"
         frame.places.add(place)
@@ -331,7 +409,6 @@ def take_time(board: Board, frame: Frame, place: int) -> bool:
     """Use a time as the verb's; False if it is not."""
     item = board.items[place]
     time: Time = item.data
-    comma = place and board.items[place - 1].kind == "comma"
     if time.prep == "every":
         if frame.every is not None:
             return False
@@ -340,8 +417,6 @@ def take_time(board: Board, frame: Frame, place: int) -> bool:
         frame.at.append(time)
     elif time.prep in {"for", "first", "next"} and (frame.targets or frame.shape) and not frame.at and not frame.every:
         frame.over = time
-    elif frame.plateau and not frame.patience and time.unit == "epoch" and not comma:
-        frame.patience = int(next(iter(time.values)))
     else:
         return False
     frame.places.add(place)
@@ -410,24 +485,12 @@ def take_amount_before(board: Board, frame: Frame, place: int, first: int) -> No
             return
 
 
-def take_condition(board: Board, frame: Frame, previous: int, place: int) -> None:
-    """Take a plateau that is told before the verb: "once perplexity stops improving, we reduce ..."."""
-    for left in range(place - 1, previous - 1, -1):
-        item = board.items[left]
-        if item.is_a("when", "plateau") and left not in board.used:
-            frame.plateau = True
-            frame.places.add(left)
-            board.used.add(left)
-        elif item.kind == "when" and frame.plateau and not frame.metric:
-            frame.metric = item.key.removeprefix("metric_")
-        elif (
-            frame.plateau and item.kind == "time" and left not in board.used and item.data.prep in {"", "for", "after"}
-        ):
-            frame.patience = int(item.data.values[0])
-            frame.at = [time for time in frame.at if time is not item.data]
-            board.used.add(left)
-    if frame.plateau and frame.at and not frame.patience and frame.at[0].prep != "at" and len(frame.at[0].values) == 1:
-        frame.patience, frame.at = int(frame.at[0].values[0]), []
+def _take_plateau(board: Board, frame: Frame, first: int, last: int) -> None:
+    """Take the plateau of the verb's sentence: "once perplexity stops improving, we reduce ..."."""
+    free = [fact for fact in board.inside(Plateau, first, last) if not (fact.stops or fact.taken)]
+    if free:
+        frame.plateau = free[0]
+        frame.places |= {p for p in range(first, last) if free[0].start <= board.items[p].start < free[0].end}
 
 
 def factor_of(frame_verb: str, value: float, *, how: str, percent: bool) -> float | None:
@@ -473,16 +536,16 @@ _BEFORE_FACTOR = frozenset({"number", "comma", "break", "open", "and", "with"})
 _FACTORS = ("factor", "ratio", "因子", "系数", "倍率")
 
 
-def tells_a_fall(board: Board, fact: Fact, place: int, first: int, last: int) -> bool:
+def tells_a_fall(board: Board, fact: Change, place: int, first: int, last: int) -> bool:
     """Whether a verb with times and no factor tells of a fall of the learning rate.
 
     It does if the verb is one of falling, all its times are points or periods, and its subject is the learning rate:
     named in the clause, or, where the clause names nothing else, in this sentence or the one before. `fact` is the
     change as it would be added, `place` that of its verb, in a sentence from `first` up to `last`.
     """
-    if fact.key not in _FALLS or any(time.prep not in _POINTS for time in fact.extra["at"]):
+    if fact.key not in _FALLS or any(time.prep not in _POINTS for time in fact.at):
         return False
-    if not (fact.extra["at"] or fact.extra["every"]):
+    if not (fact.at or fact.every):
         return False
     left = place
     while left > first and board.items[left - 1].kind not in _BOUNDS:
@@ -510,9 +573,9 @@ def pair_factors(board: Board) -> None:
     A change without a time ("the drop factor is 0.2") and a bare "factor 0.2" become a value of the decay factor, which
     the schedule then takes. Where several different ones stand there, none is taken.
     """
-    changes = [fact for fact in board.facts if fact.kind == "change"]
-    timed = [fact for fact in changes if (fact.extra["at"] or fact.extra["every"]) and not fact.extra["plateau"]]
-    waiting = [fact for fact in timed if fact.value is None and not fact.extra["targets"]]
+    changes = _changes(board)
+    timed = [fact for fact in changes if (fact.at or fact.every) and not fact.plateau]
+    waiting = [fact for fact in timed if fact.value is None and not fact.targets]
     if not waiting or any(fact.value is not None for fact in timed):
         return
     near = {index + beside for fact in waiting for index in [_sentence(board, fact.start)] for beside in (-1, 0, 1)}
@@ -523,18 +586,18 @@ def pair_factors(board: Board) -> None:
         and fact.value is not None
         and 0 < fact.value < 1
         and fact.key in _FALLS
-        and not (fact.extra["plateau"] or fact.extra["targets"] or fact.extra["count"])
-        and not (rmsprop and fact.extra["noun"])
+        and not (fact.plateau or fact.targets or fact.count)
+        and not (rmsprop and fact.noun)
         and _sentence(board, fact.start) in near
     ]  # fmt: skip
     bare = [place for place in _bare_factors(board) if _sentence(board, board.items[place].start) in near]
     values = {fact.value for fact in free} | {board.items[place].value for place in bare}
     if len(values) != 1:
         for fact in waiting:
-            fact.extra["disputed"] = bool(values)
+            fact.disputed = bool(values)
         return
     for fact in free:
-        fact.kind, fact.key = "value", "lr_decay"
+        board.facts[board.facts.index(fact)] = Fact("value", "lr_decay", fact.value, fact.start, fact.end)
     for place in bare:
         board.add("value", "lr_decay", board.items[place].value, [*range(_factor_head(board, place), place + 1)])
 

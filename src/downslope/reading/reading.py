@@ -291,6 +291,8 @@ def shown_value(value: Any) -> str:
         return json.dumps(value)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(shown_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {shown_value(item)}" for name, item in value.items()) + " }"
     return repr(value)
 
 

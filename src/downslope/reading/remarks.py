@@ -143,6 +143,30 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Which parameters are spared is written as the pattern {match}; check it against your model's names.",
         "不衰减的参数写成模式 {match}；请对照模型中的名称检查。",
     ),
+    "own_group": (
+        "Which parameters have a value of their own is written as the pattern {match}; check it against your model's names.",
+        "有单独取值的参数写成模式 {match}；请对照模型中的名称检查。",
+    ),
+    "unknown_group": (
+        'Some parameters have a value of their own ("{words}"), but their names depend on the model: add a [[groups]] for them.',
+        "部分参数有单独的值（“{words}”），但其名称取决于模型：请为它们添加 [[groups]]。",
+    ),
+    "anothers_value": (
+        '"{words}" is told of {optimizer}, and is not used.',
+        "“{words}”说的是 {optimizer}，未采用。",
+    ),
+    "lost_raised": (
+        '"{words}" is read as {value}: a power whose raised digits were lost.',
+        "“{words}”读作 {value}：上标在文本中丢失了。",
+    ),
+    "lost_ten": (
+        '"{words}" is read as {value}, which people mean by it; literally it is another number.',
+        "“{words}”读作 {value}，这是通常的意思；照字面则是另一个数。",
+    ),
+    "decimal_comma": (
+        '"{words}" is read as {value}: the comma as a decimal point.',
+        "“{words}”读作 {value}：逗号当作小数点。",
+    ),
     "schedule_and_plateau": (
         "A schedule and a plateau both move the learning rate; the schedule is kept.",
         "调度与平台期都会改变学习率；这里保留调度。",
@@ -256,6 +280,9 @@ MARKS: dict[str, tuple[str, str]] = {
     "rising": ("a factor that lets the rate rise", "该因子使学习率上升"),
     "after_the_end": ("after the end of the training", "在训练结束之后"),
     "per_device": ("per device, and how many there are is not said", "每个设备的值，但没有说明设备数"),
+    "lost_raised": ("read as a power whose raised digits were lost", "读作丢失了上标的幂"),
+    "decimal_comma": ("a comma read as a decimal point", "逗号当作小数点"),
+    "lost_ten": ("literally another number", "照字面是另一个数"),
     "conditional": ("only under a condition that is not known", "只在某个未知条件下成立"),
     "rate_unrecognised": ("changed in a way that was not recognised", "其变化方式未能识别"),
     "two_optimizers": ("another optimizer has another value", "另一个优化器的值不同"),

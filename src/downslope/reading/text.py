@@ -59,6 +59,9 @@ _ONE_FOR_ONE = {
     "：": ":",
     "÷": "/",
     "≈": "=",
+    **dict.fromkeys("ˆ∧", "^"),
+    **dict.fromkeys("∼～", "~"),
+    "ϵ": "ε",
     "$": " ",
     "\u3000": " ",
     "\t": " ",
@@ -68,6 +71,14 @@ _DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _LATEX = re.compile(
     r"\\(times|cdot|%|,|;|!| |mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
 )
+_RAISED = re.compile(
+    r"\\(?:text|mathrm|mbox|rm)\s?\{([-+\u2212\u2013e])\}|(\\textsuperscript\{|<sup>)|(</sup>)|\{([-+\u2212\u2013])\}",
+    re.IGNORECASE,
+)
+"""What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
+_SUBSCRIPT = re.compile(r"_\{([^{}\s]{1,12})\}")
+_EMPHASISED = re.compile(r"(?<!\w)\*[^\W\d][\w ]*$")
+_STAR_POWER = re.compile(r"\d\*\*[({]?[-+\u2212]?\d| \*\* [-+\u2212]?\d")
 _LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%"}
 _GREEK = {"eta": "η", "mu": "μ", "lambda": "λ", "epsilon": "ε", "alpha": "α", "beta": "β", "gamma": "γ", "rho": "ρ"}
 
@@ -169,6 +180,21 @@ def _normalise(original: str, index: int, length: int, plain: list[str], origin:
             put(" to ", index)
             index += 1 if character == "→" else 2
             continue
+        if character in "\\<{" and (match := _RAISED.match(original, index)):
+            inner, begins, ends, sign = match.groups()
+            put(_one(inner or sign) if inner or sign else "^{" if begins else "}" if ends else "", index)
+            index = match.end()
+            continue
+        if character == "_" and (match := _SUBSCRIPT.match(original, index)):
+            put("_", index)
+            for place in range(*match.span(1)):
+                put(_one(original[place]), place)
+            index = match.end()
+            continue
+        if character in "*-+\u2013" and (skip := _markup(original, index)):
+            put(";" if skip < 0 else " ", index)
+            index += abs(skip)
+            continue
         if character == "\\" and (match := _LATEX.match(original, index)):
             word = match.group(1)
             put(_LATEX_WORDS.get(word, _GREEK.get(word, " ")), index)
@@ -176,6 +202,25 @@ def _normalise(original: str, index: int, length: int, plain: list[str], origin:
             continue
         put(_one(character), index)
         index += 1
+
+
+def _markup(original: str, index: int) -> int:
+    """Return how many characters of markup stand at a place: 1 or 2 stars of emphasis, -1 for the mark of a list."""
+    before, after = original[index - 1 : index] if index else "", original[index + 1 : index + 2]
+    if after == " " and (original[index + 2 : index + 3].isalpha() or original[index + 2 : index + 3] in {"*", "`"}):
+        begun = index - 1
+        while begun >= 0 and original[begun] in " \t":
+            begun -= 1
+        if begun < 0 or original[begun] in "\n:：":
+            return -1
+    if original[index] != "*":
+        return 0
+    if after == "*":
+        return 0 if _STAR_POWER.match(original, index - 1 if index else 0) else 2
+    opens = not before.isalnum() and after.isalpha()
+    closes = before.isalnum() and not (after.isalnum() or after in {" ", "(", "["})
+    closes = closes or (after == " " and _EMPHASISED.search(original, max(0, index - 30), index) is not None)
+    return 1 if opens or closes else 0
 
 
 def _one(character: str) -> str:
@@ -188,6 +233,8 @@ def _one(character: str) -> str:
     if character in "\u00a0\u2009\u202f\u2007\u2008":
         return "\u00a0"
     code = ord(character)
+    if 0x1D400 <= code <= 0x1D7FF or code == 0xB5:  # letters and digits of formulas
+        character = unicodedata.normalize("NFKC", character)
     if 0xFF01 <= code <= 0xFF5E:
         return chr(code - 0xFEE0).lower()
     lower = character.lower()

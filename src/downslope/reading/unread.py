@@ -7,6 +7,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
+from typing import Any
 
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board
@@ -66,7 +67,8 @@ def _of_prose(board: Board, told: _Told) -> Iterator[Span]:
         if not ends(start, end) and not told.has(start, end, _values(item), board.text.original):
             yield _phrase(board, place)
     unusable = [(origin[start], origin[end - 1] + 1) for start, end in unusable_numbers(board.text.plain)]
-    inside = _covering([*seen, *numbers])
+    names = [(origin[i.start], origin[i.end - 1] + 1) for i in board.items if i.kind in {"word", "optimizer", "concept"}]
+    inside = _covering([*seen, *numbers, *names])
     for start, end in unusable:  # those in formulas, too
         if not inside(start, end):
             yield start, end
@@ -174,7 +176,7 @@ class _Told:
         for field in draft.fields.values():
             if isinstance(field.value, str | bool):  # a schedule's name is not where its numbers went
                 continue
-            values += field.value if isinstance(field.value, list) else [field.value]
+            values += _numbers_in(field.value)
             at = text.find(field.words) if len(field.words) > 8 else field.start
             if at < 0:  # put together from several places, or a reason
                 loose.append(field.words)
@@ -203,9 +205,17 @@ class _Told:
         return at < len(self.values) and self.values[at] <= value * (1 + 1e-9)
 
 
+def _numbers_in(value: Any) -> list[float]:
+    """Return the numbers of a field's value, those of lists and of schedules within it too."""
+    if isinstance(value, list | dict):
+        inner = value.values() if isinstance(value, dict) else value
+        return [number for one in inner for number in _numbers_in(one)]
+    return [] if isinstance(value, str) else [value]
+
+
 def _explains(field: Field, values: tuple[float, ...]) -> bool:
     """Whether a field's value comes from these numbers of its words, or from no single one of them."""
-    own = field.value if isinstance(field.value, list) else [field.value]
+    own = _numbers_in(field.value)
     if any(_gives(one, value) for one in own for value in values):
         return True
     others = [value for words in _NUMBER.findall(field.words) for value in _value_of(words)]
