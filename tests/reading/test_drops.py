@@ -90,15 +90,27 @@ def test_what_is_not_the_learning_rates(text, expected):
 HELD = [
     (
         "We keep the learning rate of 0.1 constant for the first 50 epochs and then decay it linearly to 0 over the next 50 epochs.",
-        sequence([0.1, {"schedule": "linear", "initial": 0.1, "final": 0.0, "duration": 50, "unit": "epoch"}], [50], epochs=100),
+        sequence(
+            [0.1, {"schedule": "linear", "initial": 0.1, "final": 0.0, "duration": 50, "unit": "epoch"}],
+            [50],
+            epochs=100,
+        ),
     ),
     (
         "The learning rate of 0.2 is kept constant for the first 10 epochs, then a cosine schedule to 0 follows. We train for 60 epochs.",
-        sequence([0.2, {"schedule": "cosine", "initial": 0.2, "final": 0.0, "duration": 50, "unit": "epoch"}], [10], epochs=60),
+        sequence(
+            [0.2, {"schedule": "cosine", "initial": 0.2, "final": 0.0, "duration": 50, "unit": "epoch"}],
+            [10],
+            epochs=60,
+        ),
     ),
     (
         "学习率0.1在前30轮保持不变，随后按余弦退火降至0，共训练100轮",
-        sequence([0.1, {"schedule": "cosine", "initial": 0.1, "final": 0.0, "duration": 70, "unit": "epoch"}], [30], epochs=100),
+        sequence(
+            [0.1, {"schedule": "cosine", "initial": 0.1, "final": 0.0, "duration": 70, "unit": "epoch"}],
+            [30],
+            epochs=100,
+        ),
     ),
 ]
 
