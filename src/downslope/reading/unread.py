@@ -67,7 +67,7 @@ def _of_prose(board: Board, told: _Told) -> Iterator[Span]:
         if not ends(start, end) and not told.has(start, end, _values(item), board.text.original):
             yield _phrase(board, place)
     unusable = [(origin[start], origin[end - 1] + 1) for start, end in unusable_numbers(board.text.plain)]
-    names = [(origin[i.start], origin[i.end - 1] + 1) for i in board.items if i.kind in {"word", "optimizer", "concept"}]
+    names = [(origin[i.start], origin[i.end - 1] + 1) for i in board.items if i.number is None and i.kind != "time"]
     inside = _covering([*seen, *numbers, *names])
     for start, end in unusable:  # those in formulas, too
         if not inside(start, end):
