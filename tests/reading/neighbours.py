@@ -47,3 +47,9 @@ def periods(initial, rate, every, unit="epoch", **more):
 def warmup(duration, unit="epoch", **more):
     """Return the fields of a warmup."""
     return {"schedule": "warmup", "duration": duration, "unit": unit, **more}
+
+
+def plateau(lr, factor, patience=None, metric=None, **more):
+    """Return the fields of a plateau; without a patience, one is assumed."""
+    found = {"lr": lr, "plateau.factor": factor, "plateau.metric": metric, **more}
+    return found | ({} if patience is None else {"plateau.patience": patience})

@@ -2,14 +2,7 @@
 
 import pytest
 
-from reading.neighbours import faults
-
-
-def plateau(lr, factor, patience=None, metric=None, **more):
-    """Return the fields of a plateau; without a patience, one is assumed."""
-    found = {"lr": lr, "plateau.factor": factor, "plateau.metric": metric, **more}
-    return found | ({} if patience is None else {"plateau.patience": patience})
-
+from reading.neighbours import faults, plateau
 
 PLATEAUS = [
     ("The learning rate of 0.1 is divided by 10 when the validation loss stops improving.", plateau(0.1, 0.1, metric="loss")),

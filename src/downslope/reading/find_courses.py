@@ -18,10 +18,11 @@ _COURSES = Rules(
     **_PARTS,
 )
 _TARGET = Pattern(
-    "schedule (word|verb|is|concept:lr|schedule|time|by:factor){0,4} to final=number until=time:at,until?", **_PARTS
+    "schedule (word|verb|is|concept:lr,decay|schedule|time|by:factor){0,4} to final=number until=time:at,until?",
+    **_PARTS,
 )
 _LENGTH = Pattern(
-    "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr){0,6} over=time:for,next,first,until"
+    "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr,decay){0,6} over=time:for,next,first,until"
 )
 _HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
 _DENIED = Pattern("no:no,instead .?")

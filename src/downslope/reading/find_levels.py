@@ -24,6 +24,7 @@ _LEVEL = Rules(
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with){0,3} span=(span|time:at,after) close?",
         "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
         "and the rest": "value=number rest=(for:next|after|word:以后) (break|comma|and|word|is)",
+        "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
         "followed by": "by span=time:bare with concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
@@ -36,6 +37,7 @@ _LEVEL = Rules(
 _RAMP_AFTER = Pattern(
     "(comma|and|for:next|is|word|verb|with|at|after){0,6} schedule:cosine,linear,polynomial,exponential"
 )
+_STATED = Pattern("concept:lr (is|mod:initial){0,2} rate=number")
 _NAMED = Pattern("concept:lr (is|mod|word|with){0,2} (number|taken)")
 _KNOT = Rules(
     {
@@ -43,7 +45,7 @@ _KNOT = Rules(
         "at a number": "(comma|and|verb|mod){0,4} to value=number at when=number",
     }
 )
-_LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|said){0,9}", **_PARTS)
+_LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|mod|said){0,9}", **_PARTS)
 _RAMPS = ("cosine", "linear", "polynomial", "exponential", "onecycle", "cyclic", "inverse")
 _LENGTHS = {"first", "next", "for", "", "total"}
 _LARGEST = 100.0
@@ -267,6 +269,9 @@ def _is_lr(board: Board, run: list[Match]) -> bool:
     if inside:
         return inside <= {"lr"}
     breaks = 0
+    first = items[run[0]["value"]].value if "value" in run[0] else None
+    if first is not None and any(items[match["rate"]].value == first for match in _STATED.find(board.code())):
+        return True  # "We use 10^-3 for 40k iterations", after "learning rate 10^-3"
     for place in range(run[0].first - 1, max(-1, run[0].first - 40), -1):
         item = items[place]
         breaks += item.kind == "break"

@@ -197,7 +197,8 @@ ENGLISH = {
         "stopped increasing|stops to improve|reduce on plateau|reduceonplateau|reducelronplateau|reduce lr on plateau|upon plateau|plateau schedule|bottoms out|"
         "stopped changing|increases on the validation set|no progress|without improvement|without any improvement|"
         "without an improvement|no significant improvement|no further improvement|without further improvement|not fallen|not dropped|"
-        "not gone down|stops falling|stops dropping|ceases to decrease|not drop|not fall|not increased|not increase|not reduced",
+        "not gone down|not go down|doesn't go down|stops going down|not get better|not getting better|"
+        "stops falling|stops dropping|ceases to decrease|not drop|not fall|not increased|not increase|not reduced",
         "metric_loss": "loss|perplexity|cross entropy|validation loss|nll|objective|cost|log likelihood",
         "metric_accuracy": "accuracy|error|validation error|validation accuracy|error rate|validation error rate|map|"
         "validation set accuracy|bleu score|performance|val accuracy|development accuracy",
