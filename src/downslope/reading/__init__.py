@@ -15,10 +15,8 @@ from downslope.core.errors import RecipeError
 from downslope.reading.alternatives import find_alternatives
 from downslope.reading.assemble import assemble
 from downslope.reading.checks import check, mark
-from downslope.reading.code import read_python
 from downslope.reading.code_facts import translate
 from downslope.reading.combine import Finding, combine
-from downslope.reading.configuration import read_configuration, read_flags
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
 from downslope.reading.find_batches import find_batches
@@ -115,6 +113,11 @@ def _parts_of(text: str, start: int, name: str) -> list[Part]:
 
 def _read_parts(parts: list[Part]) -> list[Finding]:
     """Return what each part says that is no prose; code is told what the command lines give its flags."""
+    if not parts:
+        return []
+    from downslope.reading.code import read_python  # a sentence needs neither of these readers
+    from downslope.reading.configuration import read_configuration, read_flags
+
     flags = {
         name: Field(value, "stated", start=start, end=end, file=part.name or "-")
         for part in reversed(parts)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from downslope import __version__
 from downslope.core.errors import DownslopeError
+from downslope.core.files import read_text
 from downslope.reading.order import in_order
 from downslope.reading.reading import Reading
 from downslope.reading.remarks import WORDS
@@ -106,7 +107,7 @@ def render(readings: Sequence[Reading], texts: Sequence[tuple[str, str]]) -> str
 
 
 def _resource(name: str) -> str:
-    return (Path(__file__).parents[1] / name).read_text(encoding="utf-8")
+    return read_text(Path(__file__).parents[1] / name)
 
 
 def _escaped(text: str) -> str:

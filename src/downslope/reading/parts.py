@@ -86,9 +86,9 @@ _SHELL = re.compile(
 _KEY = re.compile(r"\s*(?:-\s+)*[\"']?(?:\+{0,2}|~)[A-Za-z_][\w./\[\]-]*[\"']?\s?\s?:(?:\s+(?P<value>\S.*)|\s*$)")
 _ASSIGNED = re.compile(r"\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*=(?!=)\s*(?P<value>\S.*)?$")
 _SECTION = re.compile(r"\s*\[\[?[\w.\- :\"']+\]\]?\s*(?:[#;].*)?$")
-_BLOCK = re.compile(r"\s*[A-Za-z_]\w*\s*:?\s*\{")
+_BLOCK = re.compile(r"\s*[A-Za-z_]\w*\s*(?P<colon>:)?\s*\{")
 _COMMENT = re.compile(r"\s*(?:#(?!\s*#)|;|//)(?!\w+/)|\s*#+\s*$")
-_ITEM = re.compile(r"\s*-\s+\S|\s*[\]})]+[,;]?\s*$")
+_ITEM = re.compile(r"\s*-\s+\S|\s*[\]})]+[,;]?\s*$|\s*\}[\s}]*\w+:\s")
 _CODE = re.compile(
     r"\s*(?:(?:import|from)\s+[\w.]+|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|"
     r"(?:if|for|while|with|elif)\s.{1,200}:\s*(?:#.*)?$|"
@@ -117,6 +117,9 @@ _WIDEST = 600
 
 _PARSED = 150_000
 """Characters of the longest text that is parsed to see whether it is Python."""
+
+_CUT = 100_000
+"""Characters of mixed input that are cut into parts; what stands behind them is prose."""
 
 _MOST = 300
 """Parts that prose is cut into; what follows the last is prose."""
@@ -154,7 +157,8 @@ def _by_name(text: str, ending: str) -> str:
     if form == "ini" and _DARKNET.search(text):
         return "darknet"
     if form == "prototxt" and ending == "config":
-        return tell(text) or form
+        told = tell(text)
+        return told if told in {"json", "toml", "ini"} else form
     if form == "ini" and ending in {"cfg", "conf"} and not any(map(_assigned, text[:_LOOKED_AT].splitlines())):
         return tell(text)
     return form
@@ -211,12 +215,13 @@ def _told_by_lines(lines: list[str]) -> str:
     sections = sum(bool(_SECTION.match(line)) for line in lines)
     keys = [match for line in lines if (match := _KEY.match(line))]
     assigned = sum(bool(_assigned(line)) for line in lines)
-    blocks = sum(bool(_BLOCK.match(line)) and not _KEY.match(line) for line in lines)
+    blocks = sum(bool(_BLOCK.match(line)) for line in lines)
     items = sum(bool(_ITEM.match(line)) and not _KEY.match(line) for line in lines)
+    unlike_yaml = any(one["colon"] is None for line in lines if (one := _BLOCK.match(line)))
     told = len(lines) - comments
     if sections and assigned + len(keys) and sections + assigned + len(keys) + items >= 0.7 * told:
         return "toml" if not any("%" in line or ":" in line.split("=")[0] for line in lines[:50]) else "ini"
-    if blocks and len(keys) + blocks + items >= 0.9 * told and not any(";" in line for line in lines[:50]):
+    if unlike_yaml and len(keys) + blocks + items >= 0.9 * told and not any(";" in line for line in lines[:50]):
         return "prototxt"
     if assigned >= 2 and assigned + items >= 0.9 * told:
         return "toml"
@@ -314,17 +319,20 @@ def _mixed(text: str, start: int, name: str) -> list[Part]:
     """Return the parts of prose with other things in it: fenced blocks, then runs of lines, then quoted commands."""
     parts: list[Part] = []
     here = 0
-    fences = list(_FENCE.finditer(text))
-    while fences and len(parts) < _MOST:
-        opening = fences.pop(0)
-        closing = next((f for f in fences if f["mark"][0] == opening["mark"][0] and not f["language"]), None)
+    fences = list(_FENCE.finditer(text, 0, _CUT))
+    place = 0
+    while place < len(fences) and len(parts) < _MOST:
+        opening = fences[place]
+        after = place + 1
+        while after < len(fences) and (fences[after]["mark"][0] != opening["mark"][0] or fences[after]["language"]):
+            after += 1
+        closing = fences[after] if after < len(fences) else None
         inner_end = closing.start() if closing else len(text)
         parts += _lines(text[here : opening.start()], start + here, name)
         inner = text[opening.end() + 1 : inner_end]
         parts += _fenced(inner, opening["language"].lower(), start + opening.end() + 1, name)
         here = closing.end() if closing else len(text)
-        while fences and fences[0].start() < here:
-            fences.pop(0)
+        place = after + 1
     return [*parts, *_lines(text[here:], start + here, name)]
 
 
@@ -341,7 +349,7 @@ def _lines(text: str, start: int, name: str) -> list[Part]:
     """Return the parts of a text without fences: runs of lines of one kind."""
     parts: list[Part] = []
     place = begun = 0
-    for foreign, group in groupby(_classified(text), key=lambda one: one[1] != "prose"):
+    for foreign, group in groupby(_classified(text[:_CUT]), key=lambda one: one[1] != "prose"):
         run = [line for line, _ in group]
         chunk = "".join(run)
         form = tell(chunk) if foreign and chunk.strip() else ""

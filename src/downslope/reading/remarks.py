@@ -251,6 +251,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The program sets the learning rate at the end of an epoch: it is in effect from the next one on.",
         "程序在每轮结束时设置学习率：从下一轮起生效。",
     ),
+    "rate_early": (
+        "The program counts one more than the epoch: each drop comes one epoch earlier than its period says.",
+        "程序把轮数加一后再计数：每次下降都比周期所示早一轮。",
+    ),
     "group_unknown": (
         'Some parameters are given other settings, and which they are cannot be told from their names: "{words}".',
         "部分参数另有设置，但无法从名称判断是哪些参数：“{words}”。",

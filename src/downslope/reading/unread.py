@@ -28,7 +28,7 @@ Span = tuple[int, int]
 
 
 def find_unread(board: Board, draft: Draft, parts: Iterable[Span], listed: Iterable[Span]) -> list[str]:
-    """Return the phrases with the numbers that are in no field and no remark, in the order of the input.
+    """Return the phrases with the numbers that are in no field and no remark, in order; parts of names come last.
 
     Args:
         board: The prose.
@@ -38,7 +38,8 @@ def find_unread(board: Board, draft: Draft, parts: Iterable[Span], listed: Itera
     """
     told = _Told(draft)
     found = [*_of_prose(board, told), *_of_parts(draft.text.original, [*parts], sorted(listed), told)]
-    phrases = [cut_words(draft.text.original, start, end) for start, end in _outermost(found)]
+    spans = [*_outermost(found), *_outermost(_of_names(board, told))]
+    phrases = [cut_words(draft.text.original, start, end) for start, end in spans]
     return list(dict.fromkeys(bare for words in phrases if (bare := words.strip(" \t\n\\,;:*>`，；、"))))
 
 
@@ -67,12 +68,27 @@ def _of_prose(board: Board, told: _Told) -> Iterator[Span]:
         if not ends(start, end) and not told.has(start, end, _values(item), board.text.original):
             yield _phrase(board, place)
     unusable = [(origin[start], origin[end - 1] + 1) for start, end in unusable_numbers(board.text.plain)]
-    names = [(origin[i.start], origin[i.end - 1] + 1) for i in board.items if i.number is None and i.kind != "time"]
-    inside = _covering([*seen, *numbers, *names])
+    inside = _covering([*seen, *numbers, *_names(board)])
     for start, end in unusable:  # those in formulas, too
         if not inside(start, end):
             yield start, end
     yield from _of_gaps(board, inside, told)
+
+
+def _names(board: Board) -> list[Span]:
+    """Return where the words stand; those with a number in them, such as ResNet-18, are names."""
+    origin = board.text.origin
+    words = [item for item in board.items if item.kind in {"word", "optimizer", "concept"}]
+    return [(origin[item.start], origin[item.end - 1] + 1) for item in words]
+
+
+def _of_names(board: Board, told: _Told) -> Iterator[Span]:
+    """Yield the names that have a number in them."""
+    text = board.text.original
+    for start, end in _names(board):
+        numbers = [match.group() for match in _NUMBER.finditer(text, start, end)]
+        if numbers and not told.has(start, end, (), text):
+            yield start, end
 
 
 def _of_gaps(board: Board, inside: Callable[[int, int], bool], told: _Told) -> Iterator[Span]:

@@ -423,7 +423,11 @@ class Expressions:
             return Value(pairs)
         if not known:
             return Value(Unknown(names_in(first.ifs, scope) or "list"))
-        return Value(items, *self.program.place(node), sources=join_sources(item.sources for item in items))
+        sources = join_sources(item.sources for item in items)
+        if items and all(item.literal and (item.start, item.end) == (items[0].start, items[0].end) for item in items):
+            first = items[0]  # numbers out of one text
+            return Value(items, first.start, first.end, literal=True, sources=sources, file=first.file, words=first.words)
+        return Value(items, *self.program.place(node), sources=sources)
 
     def iterable(self, value: Value) -> list[Value] | None:
         """Return the items that a loop would go through, or None."""
@@ -597,6 +601,8 @@ class Expressions:
         kind: Class = of.data
         value = Value(Instance(kind), *place)
         kind.instance = kind.instance or value
+        if any(isinstance(base.data, Ref) and "Scheduler" in base.data.path for base in kind.bases):
+            self.make(Made(kind.name, kind.name, args, kwargs, *place))
         fields = all_fields(kind)
         for name in fields:
             default = find_in_class(kind, name)

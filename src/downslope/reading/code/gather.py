@@ -110,7 +110,7 @@ class Gathering:
         data = _plain(path, value)
         words, start, end = self.words(value)
         if not provenance:
-            provenance = "stated" if value.literal and words else "implied"
+            provenance = "stated" if value.literal and (words or value.file) else "implied"
         if value.doubt:
             marks = (*marks, "conditional")
             self.found.remarks.append(("conditional", {"path": path, "words": words}))
@@ -120,7 +120,7 @@ class Gathering:
 
     def words(self, value: Value) -> tuple[str, int, int]:
         """Return a value's words with their place."""
-        if value.words:
+        if value.words or value.file:
             return value.words, value.start, value.end
         if value.start < 0 or value.end <= value.start:
             return "", -1, -1
@@ -132,6 +132,8 @@ class Gathering:
             rival = any(name == "another" and values["path"] == "sgd.lr" for name, values in self.found.remarks)
             self.put(root, plan.value("value"), marks=("two_optimizers",) if rival else ())
             return
+        if plan.early:
+            self.found.remarks.append(("rate_early", {}))
         words = self.on.program.text[plan.start : min(plan.end, plan.start + _LONGEST_WORDS)] if plan.start >= 0 else ""
         at = (plan.start, plan.start + len(words)) if words else (-1, -1)
         self.found.fields.setdefault(f"{root}.schedule", Field(plan.kind, "stated" if words else "implied", words, *at))

@@ -99,7 +99,7 @@ def _typed(on: Expressions, value: Value, kind: Value | None, many: Value | None
     from downslope.reading.code.library import call_builtin, from_words, wrapped
 
     data = value.data
-    if many is not None and many.data in {"+", "*"} and is_number(data) and value.words:
+    if many is not None and many.data in {"+", "*"} and is_number(data) and value.file:
         return Value([value], value.start, value.end, literal=True, file=value.file, words=value.words)
     if kind is None or data is None or isinstance(data, bool):
         return value
@@ -113,7 +113,7 @@ def _typed(on: Expressions, value: Value, kind: Value | None, many: Value | None
             found = on.call_function(kind.data, [value], {})
             return wrapped(_bare(found), value) if not isinstance(found.data, Unknown) else found
         return value
-    if value.words and isinstance(kind.data, Function):  # a flag that was read as a list or number already
+    if value.file and isinstance(kind.data, Function):  # a flag that was read as a list or number already
         listed = on.call_function(kind.data, [Value(_text(data))], {})
         return wrapped(_bare(listed), value) if not isinstance(listed.data, Unknown) else value
     return value

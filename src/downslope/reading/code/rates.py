@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 from downslope.reading.code.expressions import Change
 from downslope.reading.code.interpreter import Interpreter, unit_of
 from downslope.reading.code.optimizers import Optimizer
 from downslope.reading.code.recognise import Shape, nice, recognise
-from downslope.reading.code.sampling import Plan, sample_function, time_parameter, with_words
+from downslope.reading.code.sampling import Plan, alike, sample_function, time_parameter, with_words
 from downslope.reading.code.schedules import Schedules, reason
 from downslope.reading.code.values import Class, Function, Made, Value, is_known, is_number, join_sources
 
 _PRETENDED = (10, 7)
 _WRAPPERS = frozenset({"SequentialLR", "ChainedScheduler", "GradualWarmupScheduler", "LinearWarmup", "linear_lr_warmup", "LRSequential", "join_schedules"})
+_OTHER = re.compile(r"LR$|[Ss]chedule|[Ww]armup")
 _TELLING = ("lr", "learning_rate", "schedule", "decay", "warmup", "adjust")
 
 
@@ -37,6 +39,7 @@ def plan_rate(on: Interpreter, one: Optimizer | None, schedules: Schedules, name
         _called_back(on, base, length),
         _shifted(on, base),
         _listed(on, schedules),
+        _of_trainer(one, base, schedules),
         _changed(on, one, base, length, schedules),
         _old_decay(one, base),
     ):
@@ -65,9 +68,15 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
             found.setdefault(made.start, made)
     sure = [made for made in found.values() if made.doubt == min(m.doubt for m in found.values())]
     if not sure:
+        for made in on.made:
+            given = made.kwargs.get("optimizer") or next(iter(made.args), None)
+            if given is not None and one is not None and given.data is one.made and _OTHER.search(made.name):
+                schedules.not_recognised(made.start, made.end)
         return None
-    plan = schedules.together(sure, base)
-    return plan if plan is not None else schedules.made(sure[0], base)
+    plan = schedules.together(sure, base) or schedules.made(sure[0], base)
+    if plan is None:
+        schedules.not_recognised(sure[0].start, sure[0].end)
+    return plan
 
 
 def _is_scheduler(made: Made) -> bool:
@@ -110,6 +119,23 @@ def _shifted(on: Interpreter, base: Value | None) -> Plan | None:
             return Plan("exponential", fields | stairs, made.start, made.end)
         return Plan("multistep", fields | {"factor": rate, "milestones": when[0]}, made.start, made.end)
     return None
+
+
+def _of_trainer(one: Optimizer | None, base: Value | None, schedules: Schedules) -> Plan | None:
+    """Return the schedule of transformers' TrainingArguments: a line down unless another is named."""
+    if one is None or not one.made.name.endswith("TrainingArguments") or base is None:
+        return None
+    given = one.made.kwargs
+    kind = given.get("lr_scheduler_type") or reason("linear", "the default of TrainingArguments")
+    if kind.data not in {"linear", "cosine", "constant", "constant_with_warmup"}:
+        return None
+    unit = reason("step", "it counts optimizer steps")
+    then = Plan("constant", {"value": base})
+    if kind.data in {"linear", "cosine"}:
+        final = reason(0.0, "schedules end at 0 unless said otherwise")
+        then = Plan(str(kind.data), {"initial": base, "final": final, "unit": unit}, kind.start, kind.end)
+    warm = given.get("warmup_steps")
+    return schedules.warmup(then, warm, reason(0.0, "it begins at 0"), unit, restart=True) if warm is not None else then
 
 
 def _listed(on: Interpreter, schedules: Schedules) -> Plan | None:
@@ -165,9 +191,7 @@ def _changed(on: Interpreter, one: Optimizer | None, base: Value | None, length:
     if any(change.late for change in timed):
         schedules.remarks.append(("rate_set_late", {}))
     if plan is None:
-        schedules.unrecognised = True
-        words = on.program.text[slice(*place)][:120] if place[0] >= 0 else "lr"
-        schedules.remarks.append(("rate_unrecognised", {"words": words}))
+        schedules.not_recognised(*place)
         return None
     return plan if plan.kind != "constant" or base is None else None
 
@@ -237,11 +261,11 @@ def _within_epochs(on: Interpreter, one: Optimizer | None, base: Value | None, l
         shape, sources = _recognised(changes, base, length, steps)
         if shape is not None:
             shapes.append(shape)
-    if len(shapes) == len(_PRETENDED) and shapes[0] != shapes[1]:
+    if len(shapes) == len(_PRETENDED) and not alike(*shapes):
         starts = [shape.fields.pop("start", 0.0) * steps for shape, steps in zip(shapes, _PRETENDED, strict=True)]
         if abs(starts[0] - starts[1]) > 1e-6 * abs(starts[0]):  # one step above 0 is as good as 0
             return None
-    if len(shapes) != len(_PRETENDED) or shapes[0] != shapes[1]:
+    if len(shapes) != len(_PRETENDED) or not alike(*shapes):
         return None
     return with_words(shapes[0], "epoch", sources, base, place)
 

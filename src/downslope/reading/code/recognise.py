@@ -122,24 +122,30 @@ def _levels(samples: Samples, end: float) -> Shape | None:
         return None
     if any(gap > 1 + 1e-9 for _, gap, _, _ in changes):
         return None  # somewhere between two times that were looked at
-    times = [nice(time) for time, *_ in changes]
     first = samples[0][1]
     ratios = [after / before if before else math.inf for _, _, before, after in changes]
-    if all(_same(ratio, ratios[0], 1e-4) for ratio in ratios) and math.isfinite(ratios[0]):
-        rate = nice(ratios[0])
-        every = times[0]
-        expected = [every * k for k in range(1, len(changes) + 1)]
-        periodic = all(_same(time, at) for (time, *_), at in zip(changes, expected, strict=True))
-        on = len(changes) * every + every > samples[-1][0]
-        sampled = any(after[0] - before[0] > 1 for before, after in pairwise(samples))
-        if periodic and not on and sampled and len(changes) > 3:
+    one_ratio = all(_same(ratio, ratios[0], 1e-4) for ratio in ratios) and math.isfinite(ratios[0])
+    if one_ratio and len(changes) > 1:
+        every = nice(changes[0][0])
+        periodic = all(_same(change[0], every * k) for k, change in enumerate(changes, 1))
+        on = (len(changes) + 1) * every > samples[-1][0]
+        if periodic and on:
+            return Shape("exponential", {"initial": nice(first), "rate": nice(ratios[0]), "every": every, "staircase": True})
+        first_period = every + 1  # floor((epoch + 1) / n)
+        if all(_same(change[0] + 1, first_period * k) for k, change in enumerate(changes, 1)) and len(changes) > 2:
+            fields = {"initial": nice(first), "rate": nice(ratios[0]), "every": nice(first_period), "staircase": True}
+            return Shape("exponential", {**fields, "early": True})
+        if periodic and len(changes) > 3 and any(after[0] - before[0] > 1 for before, after in pairwise(samples)):
             return None  # it may go on between the times that were looked at
-        if periodic and on and len(changes) >= 2:
-            return Shape("exponential", {"initial": nice(first), "rate": rate, "every": every, "staircase": True})
-        return Shape("multistep", {"initial": nice(first), "factor": rate, "milestones": times})
-    return _floored(samples, changes, first) or Shape(
-        "sequence", {"schedules": [nice(first), *(nice(after) for *_, after in changes)], "boundaries": times}
-    )
+    if not one_ratio and (found := _floored(samples, changes, first)) is not None:
+        return found
+    ratios = ratios[: len(inside)] if inside else ratios
+    changes = inside or changes
+    times = [nice(time) for time, *_ in changes]
+    if all(_same(ratio, ratios[0], 1e-4) for ratio in ratios) and math.isfinite(ratios[0]):
+        return Shape("multistep", {"initial": nice(first), "factor": nice(ratios[0]), "milestones": times})
+    levels = [nice(first), *(nice(after) for *_, after in changes)]
+    return Shape("sequence", {"schedules": levels, "boundaries": times})
 
 
 def _floored(samples: Samples, changes: list[tuple[float, float, float, float]], first: float) -> Shape | None:
@@ -183,7 +189,9 @@ def _decays(inside: Samples) -> list[Shape]:
     """Return the smooth exponential, and the inverse, through the first values."""
     (t0, first), (t1, second) = inside[0], inside[1]
     rate = (second / first) ** (1 / (t1 - t0))
-    every = next((e for e in (1.0, 2.0, 5.0, 10.0, 30.0, 50.0, 100.0, 1000.0) if _round(rate**e)), 1.0) if rate != 1 else 1.0
+    if not 1e-3 < rate < 1e3:
+        return []  # its powers would be too large for a float
+    every = next((e for e in (1.0, 2.0, 5.0, 10.0, 30.0, 50.0, 100.0) if _round(rate**e)), 1.0) if rate != 1 else 1.0
     found = [Shape("exponential", {"initial": nice(first), "rate": nice(rate**every), "every": nice(every), "staircase": False})]
     if first != second:
         gamma = nice((first / second - 1) / (t1 - t0))

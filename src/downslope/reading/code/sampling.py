@@ -29,12 +29,14 @@ class Plan:
         fields: Its fields; a warmup's `then` is a plan.
         start: Place of the words that say it.
         end: Place after them.
+        early: Whether each drop comes one epoch or step before a multiple of its period.
     """
 
     kind: str
     fields: dict[str, Value | Plan] = field(default_factory=dict[str, "Value | Plan"])
     start: int = -1
     end: int = -1
+    early: bool = False
 
     def value(self, name: str) -> Value | None:
         """Return a field's value, or None."""
@@ -96,7 +98,8 @@ def sample_function(
         if is_number(found.data) and factor:
             times = base.data if base is not None and is_number(base.data) else 1.0
             return Value(found.data * times, found.start, found.end, sources=found.sources)
-        return found if is_number(found.data) else fake.notes["lr"]
+        set_instead = found.data is None or isinstance(found.data, Made)
+        return fake.notes["lr"] if set_instead and not factor else found
 
     return _sampled(on, at, function.node, unit, length, base or Value(1.0, _NOWHERE, _NOWHERE, literal=True))
 
@@ -162,17 +165,27 @@ def _merged(
     if len(shapes) == 1:
         return with_words(shapes[0], unit, sources, base, place)
     one, two = shapes
-    if one.kind != two.kind:
-        return None
-    if _in_epochs(one, _PRETENDED[0]) == _in_epochs(two, _PRETENDED[1]) is not None:
-        return with_words(_in_epochs(one, _PRETENDED[0]), "epoch", sources, base, place)  # type: ignore[arg-type]
-    return with_words(one, unit, sources, base, place) if one == two else None
+    if alike(in_epochs := _in_epochs(one, _PRETENDED[0]), _in_epochs(two, _PRETENDED[1])):
+        return with_words(in_epochs, "epoch", sources, base, place)
+    return with_words(one, unit, sources, base, place) if alike(one, two) else None
+
+
+def alike(one: object, two: object) -> bool:
+    """Return whether two shapes, numbers or lists of numbers are the same but for rounding."""
+    if isinstance(one, Shape) and isinstance(two, Shape):
+        same = one.kind == two.kind and one.fields.keys() == two.fields.keys()
+        return same and all(alike(value, two.fields[name]) for name, value in one.fields.items())
+    if isinstance(one, list) and isinstance(two, list):
+        return len(one) == len(two) and all(map(alike, one, two))
+    if isinstance(one, int | float) and isinstance(two, int | float):
+        return abs(one - two) <= 1e-6 * max(abs(one), abs(two))
+    return one == two
 
 
 _LENGTHS = frozenset({"every", "duration", "milestones", "boundaries"})
 
 
-def _in_epochs(shape: Shape, steps: int) -> Shape | None:
+def _in_epochs(shape: Shape, steps: int) -> Shape:
     from downslope.reading.code.recognise import nice
 
     fields: dict[str, object] = {}
@@ -199,8 +212,10 @@ _LEVELS = frozenset({"initial", "final", "start", "peak", "end", "value"})
 def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value | None, place: tuple[int, int]) -> Plan:
     """Return a shape with the words of each field: those of the literal that says it, or else of the whole function."""
     used: set[int] = set()
-    plan = Plan(shape.kind, {}, *place)
+    plan = Plan(shape.kind, {}, *place, early="early" in shape.fields)
     for name, data in shape.fields.items():
+        if name == "early":
+            continue
         if isinstance(data, Shape):
             plan.fields[name] = with_words(data, unit, sources, base, place)
         elif name in {"initial", "value"} and base is not None and base.data == data and base.start in sources:

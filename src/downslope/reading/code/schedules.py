@@ -7,10 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, ROWS, TORCH_DEFAULTS
+from downslope.reading.code.expressions import find_in_class
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan, sample_function
-from downslope.reading.code.values import Function, Made, Namespace, PerEpoch, Value, is_known, is_number, number, numbers
+from downslope.reading.code.values import Function, Instance, Made, Namespace, PerEpoch, Value, is_known, is_number, number, numbers
 from downslope.systems.schedules import counterparts
 
 _ROWS_OF = {system: counterparts(system) for system in ("torch", "keras", "optax")}
@@ -48,6 +49,12 @@ class Schedules:
         self.unrecognised = False
         self.remarks: list[tuple[str, dict[str, object]]] = []
 
+    def not_recognised(self, start: int, end: int) -> None:
+        """Note that the rate changes in a way that is not known."""
+        self.unrecognised = True
+        words = self.on.program.text[start:end][:120] if start >= 0 else "lr"
+        self.remarks.append(("rate_unrecognised", {"words": words}))
+
     def of(self, value: Value | None, base: Value | None = None) -> Plan | None:
         """Return what a learning rate's value is: a constant, a schedule, or None if that is unknown."""
         if value is None:
@@ -56,6 +63,11 @@ class Schedules:
             return Plan("constant", {"value": value}, value.start, value.end)
         if isinstance(value.data, Function):
             return sample_function(self.on, value.data, "step", None, None)
+        if isinstance(value.data, Instance):
+            call = find_in_class(value.data.of, "__call__")
+            if call is not None and isinstance(call.data, Function):
+                function = Function(call.data.node, call.data.scope, call.data.defaults, owner=value)
+                return sample_function(self.on, function, "step", None, None)
         if isinstance(value.data, Made):
             return self.made(value.data, base)
         return None

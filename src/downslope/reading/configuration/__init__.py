@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from downslope.reading.configuration.build import Build, leave_unread, put_groups, put_values
+from downslope.reading.configuration.build import Build, leave_unread, put_conventions, put_groups, put_values
 from downslope.reading.configuration.dictionaries import read_dictionaries
 from downslope.reading.configuration.entries import Entry
 from downslope.reading.configuration.lines import read_lines
@@ -29,7 +29,7 @@ _PARSERS: dict[str, Callable[[str], list[Entry]]] = {
 }
 
 
-LONGEST = 200_000
+LONGEST = 100_000
 """Characters of one configuration that are read."""
 
 
@@ -52,6 +52,7 @@ def read_configuration(part: Part) -> Found:
     put_values(build)
     lr = put_rate(build)
     put_groups(build, lr)
+    put_conventions(build)
     leave_unread(build)
     if shortened:
         build.say("long", length=len(part.text), read=LONGEST)

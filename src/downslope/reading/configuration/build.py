@@ -14,7 +14,7 @@ from downslope.reading.reading import Field, Provenance
 from downslope.reading.remarks import shown
 
 NORMS = "@bias_and_norm"
-_UNKNOWN = frozenset(["auto", "none", "default", "custom", "optimizer"])
+_UNKNOWN = ("auto", "none", "default", "custom", "optim", "build", "config", "wrapper", "make", "get")
 _BASES = frozenset(["base", "baseconfig", "inheritfrom", "defaults"])
 _SIZED = 1e6
 """The largest norm that gradients are clipped at; a larger one clips nothing."""
@@ -82,7 +82,7 @@ class Build:
 def _plain(value: Any) -> Any:
     """Return whole numbers as integers, in lists too; others as they are."""
     if isinstance(value, list):
-        return [_plain(one) for one in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return [_plain(one) for one in value]
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) >= 1 else value
 
 
@@ -117,16 +117,16 @@ def put_values(build: Build) -> None:
     decayed = build.found.fields.get("sgd.weight_decay")
     if decayed is not None and decayed.value and build.found.optimizer in {"", "sgd", "lars"}:
         build.imply("sgd.decay", "coupled", None, "weight decay with SGD is an L2 penalty unless said otherwise")
-    framework = {"caffe": "Caffe", "mxnet": "MXNet"}.get(settings.system.framework)
-    if (
-        framework
-        and build.found.optimizer in {"", "sgd"}
-        and any(path.startswith("sgd.") for path in build.found.fields)
-    ):
-        build.imply("sgd.lr_in_velocity", True, None, f"{framework} puts lr inside the velocity")
-        build.say("inside")
     if inherits:
         build.say("base", words=" ".join(build.words(inherits[0]).split()))
+
+
+def put_conventions(build: Build) -> None:
+    """Put what follows from whose configuration it is."""
+    framework = {"caffe": "Caffe", "mxnet": "MXNet"}.get(build.settings.system.framework)
+    if framework and build.found.optimizer in {"", "sgd"} and any(p.startswith("sgd.") for p in build.found.fields):
+        build.imply("sgd.lr_in_velocity", True, None, f"{framework} puts lr inside the velocity")
+        build.say("inside")
 
 
 def _float(value: Any) -> Any:
@@ -137,7 +137,7 @@ def _put_optimizer(build: Build) -> None:
     settings, found = build.settings, build.found
     named = [one for one in settings.by_concept.get("optimizer", ()) if _optimizer_of(one.value)]
     for setting in named:
-        settings.taken.add(id(setting.entry))
+        settings.taken.add(setting.entry.place)
     blocks = [
         OPTIMIZERS.get(squeezed(key), "") for entry in settings.entries for key in entry.path if "ptimizer" in key
     ]
@@ -180,7 +180,7 @@ def _put_optimizer(build: Build) -> None:
 def _optimizer_of(name: str) -> str:
     last = squeezed(name.rpartition(".")[2]).removesuffix("optimizer")
     known = OPTIMIZERS.get(last) or OPTIMIZERS.get(squeezed(name.rpartition(".")[2]))
-    return known or ("" if last in _UNKNOWN or not last.isalpha() else last)
+    return known or ("" if not last.isalpha() or len(last) > 10 or any(word in last for word in _UNKNOWN) else last)
 
 
 def _put_strength(build: Build) -> None:
@@ -193,7 +193,7 @@ def _put_strength(build: Build) -> None:
     if kinds & {"wdecay", "weightdecay", "l2", "l2norm", "wd"}:
         build.state("sgd.weight_decay", strength, _float(strength.value))
     else:
-        settings.taken.discard(id(strength.entry))
+        settings.taken.discard(strength.entry.place)
 
 
 def _put_batch(build: Build) -> None:
@@ -235,7 +235,7 @@ def _devices(settings: Settings) -> tuple[int, str] | None:
     for entry in settings.entries:
         key = squeezed(entry.path[-1])
         if key in {"cudavisibledevices", "gpus", "gpuids", "devices"} and isinstance(entry.value, list):
-            settings.taken.add(id(entry))
+            settings.taken.add(entry.place)
             return len(entry.value), f"{entry.path[-1].lstrip('-')} {','.join(map(str, entry.value))}"
     return None
 
@@ -314,7 +314,7 @@ def _add_caffe_biases(settings: Settings, add: Callable[..., None], lr: float | 
         if not found or len({one.value for one in found}) > 1 or found[0].value == 1 or (name == "lr" and lr is None):
             continue
         if name == "lr" or found[0].value == 0:
-            settings.taken |= {id(one) for one in found}
+            settings.taken |= {one.place for one in found}
             value = float(f"{(lr or 0.0) * found[0].value:.12g}") if name == "lr" else 0.0
             add("*.bias", name, value, Setting("caffe", found[0].value, found[0]))
 
@@ -346,7 +346,7 @@ def _custom_keys(settings: Settings) -> list[tuple[str, str, Setting]]:
         name = {"lr_mult": "lr", "decay_mult": "weight_decay"}.get(path[-1])
         if name and path.index("custom_keys") < len(path) - 2:
             key = ".".join(path[path.index("custom_keys") + 1 : -1])
-            settings.taken.add(id(entry))
+            settings.taken.add(entry.place)
             found.append((key, name, Setting("custom", entry.value, entry)))
     return found
 
@@ -354,5 +354,5 @@ def _custom_keys(settings: Settings) -> list[tuple[str, str, Setting]]:
 def leave_unread(build: Build) -> None:
     """Note where the numbers stand that were not used."""
     for entry in build.settings.entries:
-        if id(entry) not in build.settings.taken and holds_number(entry.value) and not isinstance(entry.value, bool):
+        if entry.place not in build.settings.taken and holds_number(entry.value) and not isinstance(entry.value, bool):
             build.found.unread.append((build.part.start + entry.start, build.part.start + entry.end))

@@ -34,6 +34,11 @@ class Entry:
     derived: bool = False
     others: tuple[Any, ...] = ()
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands."""
+        return self.start, self.end
+
     def moved(self, by: int) -> Entry:
         """Return the entry as it stands in an input that its text begins at `by` of."""
         return replace(self, start=self.start + by, end=self.end + by)
@@ -93,7 +98,7 @@ def is_number(value: Any) -> bool:
 def holds_number(value: Any) -> bool:
     """Whether a value is a number or has one in it."""
     if isinstance(value, list):
-        return any(map(holds_number, value))  # pyright: ignore[reportUnknownArgumentType]
+        return any(map(holds_number, value))
     return is_number(value) or (isinstance(value, str) and _STANDING.search(value[:4000]) is not None)
 
 

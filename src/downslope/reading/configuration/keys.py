@@ -21,21 +21,21 @@ GENERIC: dict[str, str] = {
     "scaled_lr": "blr",
     "lr_batch": "lrbasesize autoscalelr.basebatchsize",
     "final": "minlr lrmin endlearningrate etamin finallr lrend endlr minimumlearningrate finallearningrate "
-    "minlearningrate cosineendlr lrfinal endingrate endvalue lastlr minimumlr lrminimum",
+    "minlearningrate lrcosinemin cosineendlr lrfinal endingrate endvalue lastlr minimumlr lrminimum",
     "final_fraction": "minlrratio endfactor minlrrate lrminratio finallrratio",
     "momentum": "momentum mom sgdmomentum momentumrate optimizermomentum optmomentum optimmomentum momentumvalue",
     "weight_decay": "weightdecay wd l2reg optimizerweightdecay optweightdecay wdecay decayweight weightdecayrate "
     "weightdecayvalue regularizer.coeff regularizer.factor regularizerparams.scale l2decay l2regularizer.weight wtdecay "
     "optimwd optimwdecay",
     "batch": "batchsize batch bs batchsz trainbatchsize imsperbatch minibatchsize globalbatchsize trainbatch batchtrain "
-    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal totalbatch sizebatch effectivebatchsize",
+    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize",
     "device_batch": "samplespergpu imspergpu imgspergpu batchsizepergpu perdevicetrainbatchsize batchpergpu imagespergpu "
     "microbatchsize bspergpu perdevicebatchsize batchsizeperdevice batchsizepercard trainbatchsizepergpu localbatchsize "
     "trainmicrobatchsizepergpu traindataloader.batchsize batchsizeperreplica batchperdevice pergpubatchsize "
     "pergputrainbatchsize videospergpu batchsizeperrank devicebatchsize batchsizeperworker",
     "devices": "numgpus ngpus nprocpernode ngpu gpunum numdevices worldsize numgpu gpucount nproc trainer.devices trainer.gpus",
     "accumulate": "gradientaccumulationsteps accumgradbatches accumulategradbatches accumulationsteps itersize gradaccum "
-    "gradaccumsteps accumiter accumsteps gradaccumulation updatefreq accumulatesteps gradientaccumulation accumulate",
+    "gradaccumsteps accumiter accumsteps gradaccumulation updatefreq accumulatesteps gradientaccumulation accumulate naccumulate",
     "epochs": "epochs maxepochs numepochs nepochs totalepochs nepoch trainepochs maxepoch numtrainepochs trainingepochs "
     "epochsnum epochnum epochmax numepoch epochcount trainer.maxepochs",
     "epochs_flag": "epoch",
@@ -58,7 +58,7 @@ GENERIC: dict[str, str] = {
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
     "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay",
     "scales": "scales lrs relativelrs decayrates",
-    "values": "values lrvalues learningrates",
+    "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels",
     "times": "step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
     "learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters lrstepsepochs lrepochs decayiters lradjustepochs "
     "stepepochs decaystep epochstep lrdrop lrdecay decayepochs adjustepochs lrstepepochs lrdecayat decayat droplr epochdecay "
@@ -67,14 +67,15 @@ GENERIC: dict[str, str] = {
     "schedulermilestones lrstepvalues lrschedulermilestones stepmilestones",
     "every": "stepsize lrstepsize lrdropevery lrdecayevery lrstepperiod decayepochs numepochsperdecay epochsperdecay "
     "lrdecayperiod lrdecayinterval decayperiod decayinterval epochstep lrdrop decaystep decayevery lrdecaystepsize "
-    "schedulerstepsize lrdecayfreq lrstepinterval lrupdateinterval lrdecaysteps lrdecaystep decaysteps lrdecayiters "
+    "schedulerstepsize lrdecayfreq lrstepinterval lrupdateinterval lrconfig.step scheduler.step lrscheduler.step lrdecaysteps lrdecaystep decaysteps lrdecayiters "
     "stepsperdecay lrschedulerstepsize stepsizelr",
+    "every_flag": "step",
     "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps "
     "lrscheduler.maxepochs lrschedulertmax totalnumupdate",
     "power": "power lrpower polypower polylrpower",
     "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen",
     "warmup_epochs": "warmupepochs warmupepoch lrwarmupepochs warmepochs numwarmupepochs warmupnumepochs nwarmupepochs "
-    "warmepoch schedulerwarmupepochs warmupepochnum lrwarmupepoch",
+    "warmepoch schedulerwarmupepochs lrcosinewarmupepochs warmupepochnum lrwarmupepoch",
     "warmup_steps": "warmupsteps warmupiters warmupupdates lrwarmupsteps numwarmupsteps warmupiterations warmupiter burnin "
     "warmupstep warmupbatches lrwarmupiters lrwarmupiterations nwarmupsteps numwarmupiters numwarmup warmupnumsteps "
     "schedulerwarmupsteps",
@@ -342,7 +343,7 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(
         "gluoncv",
-        ("lrmode numgpus", "lrmode lr", "lrdecayepoch lrdecay", "lrdecayperiod", "nowd lr"),
+        ("lrmode numgpus", "lrmode lr", "lrdecayepoch numgpus", "rectrain"),
         {
             "milestones": "lrdecayepoch lrdecayepochs",
             "gamma": "lrdecay",

@@ -77,7 +77,7 @@ def _lr(build: Build) -> tuple[float, Setting] | None:
         return float(f"{scaled.value * batch.value / 256:.12g}"), Setting("scaled_lr", None, derived)
     if isinstance(setting.value, list):
         if len(setting.value) != 1:
-            settings.taken.discard(id(setting.entry))
+            settings.taken.discard(setting.entry.place)
             return None
         return float(setting.value[0]), setting
     reference, batch = settings.first("lr_batch"), settings.first("batch")
@@ -88,6 +88,13 @@ def _lr(build: Build) -> tuple[float, Setting] | None:
 
 
 def _shape(build: Build) -> tuple[str, ...]:
+    """Return the marks of a rate that is told to change in a way that cannot be told here."""
+    unclear = [
+        one for concept in ("times", "milestones", "values") for one in build.settings.by_concept.get(concept, ())
+    ]
+    if unclear and any(one.entry.place not in build.settings.taken for one in unclear):
+        build.say("constant_lr")
+        return ("shape",)
     return ("shape",) if any(name == "no_word" for name, _ in build.found.remarks) else ()
 
 
@@ -144,7 +151,7 @@ def _inner(build: Build, path: tuple[str, ...], *names: str) -> Entry | None:
     for name in names:
         for entry in build.settings.entries:
             if entry.path[: len(path)] == path and squeezed(entry.path[-1]) == name and is_number(entry.value):
-                build.settings.taken.add(id(entry))
+                build.settings.taken.add(entry.place)
                 return entry
     return None
 
@@ -186,7 +193,7 @@ def _by_length(build: Build, path: tuple[str, ...], start: Entry | None) -> Warm
     total = _total(build)
     if not beside or total is None or start is None or not isinstance(beside[0].value, list):
         return None
-    build.settings.taken.add(id(beside[0]))
+    build.settings.taken.add(beside[0].place)
     duration = _whole(round(beside[0].value[0] * total[0], 9))
     return Warmup(duration, total[1], Setting("lengths", None, beside[0]), True, float(start.value), _start(start))
 
@@ -318,14 +325,14 @@ def _put_schedule(build: Build, main: Settings, root: str, lr: Any, warmup: Warm
         return _put_inverse(build, main, root, policy, lr)
     if kind in {"multistep", "step", None} and times is not None:
         return _put_multistep(build, main, root, times, policy, lr)
-    every = main.first("every")
+    every = main.first("every") or (main.first("every_flag") if main.by_concept.get("gamma") else None)
     if kind in {"step", "exponential", "multistep"} or (kind is None and every is not None):
         return _put_stairs(build, main, root, kind, every, policy, lr)
     if kind is None and policy is None and main.first("power") and system.name in {"", "caffe"} and _total(build):
         return ""
     gamma = main.first("gamma")
     if gamma is not None and kind is None:
-        build.settings.taken.discard(id(gamma.entry))
+        build.settings.taken.discard(gamma.entry.place)
     return ""
 
 
@@ -361,7 +368,8 @@ def _unit(build: Build, root: str, setting: Setting | None, main: Settings) -> s
     elif total is not None and len(lengths) == 1:
         unit, why = total[1], "the unit of the training's length"
         if max(_times(setting), default=0) > total[0] and unit == "epoch":
-            unit, why = "step", _PER_STEP
+            build.assume(f"{root}.unit", "step", f"longer than {total[2]}", "unit")
+            return "step"
     else:
         unit = "step" if max(_times(setting), default=0) >= 1000 else "epoch"
         build.assume(f"{root}.unit", unit, "not stated", "unit")
@@ -387,7 +395,7 @@ def _put_multistep(build: Build, main: Settings, root: str, times: Setting, poli
     parts = bool(milestones) and all(0 < one < 1 for one in milestones)
     increasing = all(a < b for a, b in pairwise(milestones))
     if not milestones or not increasing or (parts and total is None):
-        build.settings.taken.discard(id(times.entry))
+        build.settings.taken.discard(times.entry.place)
         build.say("no_total" if parts else "no_milestones")
         return ""
     if scales is not None and isinstance(scales.value, list) and len({*scales.value} - {1}) > 1:
@@ -443,7 +451,7 @@ def _put_scaled(
         _unit(build, root, times, main)
         return "multistep"
     _put_sequence(build, main, root, levels, milestones, times, scales, worked_out=True)
-    build.settings.taken.add(id(lr[1].entry))
+    build.settings.taken.add(lr[1].entry.place)
     return "sequence"
 
 
@@ -460,7 +468,7 @@ def _put_levels(build: Build, main: Settings, root: str, times: Setting | None, 
     if milestones and milestones[0] == 0:
         milestones = milestones[1:]
     if len(levels) != len(milestones) + 1 or not all(a < b for a, b in pairwise(milestones)):
-        build.settings.taken.discard(id(values.entry))
+        build.settings.taken.discard(values.entry.place)
         return ""
     ratios = {float(f"{b / a:.9g}") for a, b in pairwise(levels) if a}
     if len(ratios) != 1:
@@ -499,7 +507,7 @@ def _put_stairs(
         if kind in {"step", "multistep"}:
             build.say("no_milestones")
         if gamma is not None:
-            build.settings.taken.discard(id(gamma.entry))
+            build.settings.taken.discard(gamma.entry.place)
         return ""
     _name(build, root, "exponential", policy or every)
     _base(build, root, lr)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -53,19 +54,19 @@ class Settings:
         system: Whose conventions hold.
         by_concept: Concept -> its settings, nearest first.
         entries: All entries.
-        taken: Which of them were used, by identity.
+        taken: Where those stand that were used.
     """
 
     system: System
     entries: list[Entry]
     by_concept: dict[str, list[Setting]] = field(default_factory=dict[str, list[Setting]])
-    taken: set[int] = field(default_factory=set[int])
+    taken: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
 
     def first(self, *concepts: str) -> Setting | None:
         """Return the nearest setting of the first of these concepts that is there, and count it as used."""
         for concept in concepts:
             for setting in self.by_concept.get(concept, ()):
-                self.taken.add(id(setting.entry))
+                self.taken.add(setting.entry.place)
                 return setting
         return None
 
@@ -77,7 +78,7 @@ class Settings:
     def rivals(self, setting: Setting) -> list[Setting]:
         """Return the other settings of its concept that have another value."""
         same = [one for one in self.by_concept.get(setting.concept, ()) if one.scheduler == setting.scheduler]
-        self.taken |= {id(one.entry) for one in same}
+        self.taken |= {one.entry.place for one in same}
         return [one for one in same if one.value != setting.value]
 
     def sub(self, scheduler: tuple[str, ...]) -> Settings:
@@ -95,7 +96,7 @@ def _within(low: float, high: float) -> Callable[[Any], bool]:
 
 
 def _numbers(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(is_number(one) and one >= 0 for one in value)  # pyright: ignore[reportUnknownVariableType]
+    return isinstance(value, list) and bool(value) and all(is_number(one) and one >= 0 for one in value)
 
 
 def _positive(value: Any) -> bool:
@@ -116,8 +117,8 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["momentum", "beta1", "beta2", "rho"], _within(0, 1)),
     **dict.fromkeys(["weight_decay", "norm_decay", "bias_decay", "strength"], _within(0, 1)),
     **dict.fromkeys(["batch", "device_batch", "devices", "accumulate", "lr_batch"], _count),
-    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration", "every", "power", "patience"], _positive),
-    **dict.fromkeys(["div_factor", "final_div_factor", "clip", "clip_value"], _positive),
+    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration", "every", "every_flag"], _positive),
+    **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip", "clip_value"], _positive),
     **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
     **dict.fromkeys(["nesterov", "by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
     **dict.fromkeys(["optimizer", "policy", "warmup_method"], _name),
@@ -181,16 +182,16 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
     """Return what entries mean, those that mean nothing left out."""
     settings = Settings(system, entries)
     index = _index(system.name)
-    counted: set[tuple[str, ...]] = set()
     listed = _lists_of_schedules(entries)
-    for entry in entries:
+    by_path = {entry.path: entry for entry in entries}
+    for own in entries:
+        entry = _referred(own, by_path)
         keys = bare_path(entry.path)
         if not keys:
             continue
         setting = _setting(entry, keys, index, listed)
         if setting is not None:
             settings.by_concept.setdefault(setting.concept, []).append(setting)
-            counted.add(entry.path)
     if system.name == "tensorflow":
         _add_tensorflow(settings)
     for found in settings.by_concept.values():
@@ -199,8 +200,18 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
     return settings
 
 
+_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+
+
+def _referred(entry: Entry, by_path: dict[tuple[str, ...], Entry]) -> Entry:
+    """Return what `${trainer.max_epochs}` refers to, at the entry's path and with the words there; else the entry."""
+    match = _REFERENCE.fullmatch(entry.value) if isinstance(entry.value, str) else None
+    target = by_path.get(tuple(match.group(1).split("."))) if match else None
+    return entry if target is None else replace(target, path=entry.path)
+
+
 def _add_tensorflow(settings: Settings) -> None:
-    """Add what the names of blocks say, and what `schedule { step: 4 learning_rate: 0.1 }` and its like say as lists."""
+    """Add what the names of blocks say, and `schedule { step: 4 learning_rate: 0.1 }` and its like as lists."""
     levels: dict[str, list[Entry]] = {"step": [], "learning_rate": []}
     for entry in settings.entries:
         if entry.value is None and entry.path[-1].endswith("_learning_rate"):
@@ -219,7 +230,7 @@ def _add_tensorflow(settings: Settings) -> None:
         for concept, value in (("values", rates), ("times", [one.value for one in levels["step"]])):
             joined = Entry((concept,), value, start, end)
             settings.by_concept.setdefault(concept, []).append(Setting(concept, value, joined))
-            settings.taken |= {id(one) for found in levels.values() for one in found}
+            settings.taken |= {one.place for found in levels.values() for one in found}
 
 
 def _last_wins(found: list[Setting]) -> None:
@@ -265,7 +276,7 @@ def _setting(
             return None
         if keys[-len(pattern) :] != pattern or f"-{concept}" in index or not _FITS.get(concept, _name)(value):
             continue
-        if concept == "epochs_flag" and not (written.startswith("--") and value >= 2):
+        if concept.endswith("_flag") and not (written.startswith("--") and value >= 2):
             continue
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
@@ -287,7 +298,7 @@ def _coerced(value: Any) -> Any:
         found = listed(value) if value[:1].strip() in _LISTS else as_number(value.strip())
         return value if found is None else found
     if isinstance(value, list):
-        return [_coerced(one) for one in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return [_coerced(one) for one in value]
     return value
 
 
@@ -303,7 +314,7 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
     optimizing = any(_optimizes(key) or _schedules(key) for key in inner[last_structure + 1 :])
 
     def rank(concept: str) -> int | None:
-        if words & FOREIGN:
+        if words & FOREIGN or any(map(_about_momentum, ancestors)):
             return None
         if last_structure >= 0 and not optimizing:
             of_data = words & {
@@ -320,6 +331,10 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
         return 0 if optimizing else 1
 
     return rank
+
+
+def _about_momentum(key: str) -> bool:
+    return "momentum" in key.lower() and bool(words_of([key]) & {"config", "scheduler", "schedule", "updater"})
 
 
 def _optimizes(key: str) -> bool:

@@ -115,8 +115,8 @@ def _after_variables(words: list[_Word], variables: dict[str, _Value]) -> list[_
     """Set the variables that a line assigns or loops over, and return the rest of its words."""
     if len(words) > 3 and words[0].text == "for" and words[2].text == "in":
         values = [_bare(word.text) for word in words[3:] if word.text not in {"do", "{"}]
-        if len(values) == 1 and values[0].startswith("("):
-            values = values[0].strip("()").split()
+        if len(values) == 1 and values[0][:1] in {"(", "{"}:
+            values = re.split(r"[,\s]+", values[0].strip("(){}"))
         if values:
             variables[words[1].text] = _Value(values[0], words[1].start, words[-1].end, tuple(values[1:50]))
         return []
