@@ -19,6 +19,9 @@ _PAIR = re.compile(
 )
 _BARE = re.compile(r"(?<![\w\-\"'.])([a-z]+(?:_[a-z0-9]+)+)\s{1,3}(?=[\d.])")
 _WORD = re.compile(r"[\"']?([a-z_][\w.]*)[\"']?")
+_GOES_ON = re.compile(r"\s?[*x/]\s?\d|\s?(?:,|and|or|或|和)\s?(?:and\s|or\s)?(?:\d|\.\d)|\s?[-~]\s?\d")
+"""What follows a number that is a factor, or one of a list or range."""
+_SETTINGS = frozenset({"lr", "momentum", "weight_decay", "batch"})
 _SCALED = re.compile(r"\s?[*x]?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|b|n|bs|batch)\s?/\s?\d")
 _NESTED = frozenset(
     [
@@ -310,7 +313,8 @@ def _pair(plain: str, match: re.Match[str], facts: list[Fact], whole: str) -> in
         number = number_at(plain, start)
         if number is not None and not number.spelled and abs(number.value) != float("inf"):
             value, end = number.value, number.end
-            if meaning == "lr" and _SCALED.match(plain, end):
+            scaled = meaning == "lr" and _SCALED.match(plain, end)
+            if scaled or (meaning in _SETTINGS and _GOES_ON.match(plain, end)):
                 return 0
         else:
             word = _WORD.match(plain, start)

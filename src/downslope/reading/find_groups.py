@@ -179,7 +179,7 @@ def find_switched_off(board: Board, first: int, last: int) -> None:
         if denied and not _valued(board, right, last):
             target, targets = _target_after(board, right, last)
             if not target and (before := _FOR_TARGET.at(code, max(first, place - 8), place + 1)):
-                target, targets = items[before["target"]].key, [before["target"]]
+                target = items[before["target"]].key
             if item.key in {"weight_decay", "l2"} and target:
                 board.add("group", target, 0.0, [place, right, *targets], what="weight_decay")
             elif item.key != "batch":
