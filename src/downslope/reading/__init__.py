@@ -15,8 +15,10 @@ from downslope.core.errors import RecipeError
 from downslope.reading.alternatives import find_alternatives
 from downslope.reading.assemble import assemble
 from downslope.reading.checks import check, mark
+from downslope.reading.code import read_python
 from downslope.reading.code_facts import translate
 from downslope.reading.combine import Finding, combine
+from downslope.reading.configuration import read_configuration, read_flags
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
 from downslope.reading.find_batches import find_batches
@@ -26,13 +28,13 @@ from downslope.reading.find_courses import find_courses, find_shapes
 from downslope.reading.find_ends import find_ends
 from downslope.reading.find_groups import find_groups
 from downslope.reading.find_levels import find_knots, find_levels
-from downslope.reading.find_optimizers import find_optimizers, leave_out_theirs, resolve_owners
+from downslope.reading.find_optimizers import find_optimizers, resolve_owners
 from downslope.reading.find_others import find_others
 from downslope.reading.find_plateaus import find_plateaus
 from downslope.reading.find_values import find_values
 from downslope.reading.find_warmups import find_warmups
 from downslope.reading.items import find_items
-from downslope.reading.parts import Found, Kind, Part, split
+from downslope.reading.parts import Kind, Part, split
 from downslope.reading.proof import prove
 from downslope.reading.reading import Field, Reading
 from downslope.reading.remarks import Remarks
@@ -72,16 +74,11 @@ def read(
     if language not in {None, "en", "zh"}:
         raise RecipeError(f"`language` must be `en` or `zh`; got {language!r}.")
     sources = gather(text, name)
-    parts = [
-        replace(part, start=start + part.start, name=name)
-        for name, start, piece in sources.pieces()
-        for part in split(piece, name)
-        if part.kind in _READ_APART
-    ]
+    parts = [part for name, start, piece in sources.pieces() for part in _parts_of(piece, start, name)]
     prose, left_out = _prose(sources.text, parts)
     draft, board = _read_prose(prose, language or ("zh" if prose.chinese else "en"))
     if left_out:
-        draft.remarks.say("long", length=len(sources.text), read=len(prose.plain))
+        draft.remarks.say("long", length=len(sources.text), read=len(prose.plain) + _apart(parts))
     findings = _read_parts(parts)
     combine(draft, findings)
     refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields)
@@ -90,25 +87,45 @@ def read(
     unread = find_unread(
         board,
         draft,
-        [(part.start, part.start + len(part.text)) for part in parts],
+        [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"],
         [*refuted, *(span for finding in findings for span in finding.found.unread)],
     )
     return [_located(reading, sources) for reading in find_alternatives(draft, unread)]
 
 
-_READ_APART: frozenset[Kind] = frozenset()
+_READ_APART: frozenset[Kind] = frozenset(["code", "configuration", "command"])
 """Kinds of parts that have readers of their own."""
+
+
+_LONGEST_APART = 200_000
+"""Characters of a text that are looked at for parts that are no prose; people write no longer script."""
+
+
+def _parts_of(text: str, start: int, name: str) -> list[Part]:
+    """Return the parts of a text that are no prose; of an endless configuration, the beginning, with the rest blank."""
+    cut = len(text)
+    if cut > _LONGEST_APART:
+        cut = text.rfind("\n", 0, _LONGEST_APART) + 1
+    found = split(text[:cut], name)
+    parts = [replace(part, start=start + part.start, name=name) for part in found if part.kind in _READ_APART]
+    if len(found) == 1 and parts and cut < len(text):
+        parts.append(Part("prose", "", text[cut:], start + cut, name))
+    return parts
 
 
 def _read_parts(parts: list[Part]) -> list[Finding]:
     """Return what each part says that is no prose; code is told what the command lines give its flags."""
-    findings: list[Finding] = []
-    for part in parts:
-        found = Found()
-        if part.kind == "code" or part.kind in {"configuration", "command"}:  # found = read_python(part, flags)
-            pass
-        findings.append(Finding(part.kind, found, part.name))
-    return findings
+    flags = {
+        name: Field(value, "stated", start=start, end=end, file=part.name or "-")
+        for part in reversed(parts)
+        if part.kind == "command"
+        for name, (value, start, end) in read_flags(part).items()
+    }
+    return [
+        Finding(part.kind, read_python(part, flags) if part.kind == "code" else read_configuration(part), part.name)
+        for part in parts
+        if part.kind != "prose"
+    ]
 
 
 def _prose(text: str, parts: list[Part]) -> tuple[Text, bool]:
@@ -121,8 +138,12 @@ def _prose(text: str, parts: list[Part]) -> tuple[Text, bool]:
         here = end
     blanked = "".join([*pieces, text[here:]])
     passages = choose_passages(blanked)
-    left_out = len(blanked) - sum(len(part.text) for part in parts) > LONGEST
-    return replace(normalise(blanked, passages), original=text), left_out
+    return replace(normalise(blanked, passages), original=text), len(text) - _apart(parts) > LONGEST
+
+
+def _apart(parts: list[Part]) -> int:
+    """Return how many characters are no prose."""
+    return sum(len(part.text) for part in parts if part.kind != "prose")
 
 
 def _read_prose(text: Text, language: str) -> tuple[Draft, Board]:
@@ -140,14 +161,13 @@ def find_facts(text: Text) -> tuple[Board, list[Fact], str]:
     notation, left = find_notation(left)
     code, framework = translate(text, notation)
     board = Board(text, resolve_owners(find_times(find_items(left))))
-    leave_out_theirs(board)
     find_optimizers(board)
     find_others(board)
+    find_groups(board)
     find_plateaus(board)
     find_ends(board)
     find_knots(board)
     find_levels(board)
-    find_groups(board)
     find_courses(board)
     find_warmups(board)
     find_shapes(board)

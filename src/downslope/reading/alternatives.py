@@ -20,7 +20,14 @@ _KEPT = 0.5
 
 def find_alternatives(draft: Draft, unread: list[str]) -> list[Reading]:
     """Return the readings of a draft, the most plausible first."""
-    first = Reading(draft.optimizer, dict(draft.fields), list(draft.remarks), unread, named=draft.named)
+    first = Reading(
+        draft.optimizer,
+        dict(draft.fields),
+        list(draft.remarks),
+        unread,
+        named=draft.named,
+        language=draft.remarks.language,
+    )
     decay = draft.fields.get("sgd.weight_decay")
     if draft.optimizer == "sgd" and decay is not None and decay.provenance == "stated" and _KEPT <= decay.value < 1:
         return [_told(reading, draft.remarks.language) for reading in _near_one(draft, first, decay)]
@@ -50,7 +57,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
         first,
         kept_reason,
         {
-            "sgd.weight_decay": replace(decay, value=lost, provenance="implied"),
+            "sgd.weight_decay": replace(decay, value=lost, provenance="implied", marks=()),
             "sgd.decay": Field(
                 "independent", "implied", "a fraction of the weights kept per step does not depend on lr"
             ),
@@ -58,7 +65,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
     )
     doubled = float(f"{2 * lost:.12g}")
     keras_fields = {
-        "sgd.weight_decay": replace(decay, value=doubled, provenance="implied"),
+        "sgd.weight_decay": replace(decay, value=doubled, provenance="implied", marks=()),
         "sgd.decay": Field("coupled", "implied", "an L2 penalty enters the gradient"),
     }
     if "sgd.momentum" not in first.fields:
@@ -153,6 +160,7 @@ def _with(first: Reading, reason: str, changes: dict[str, Field]) -> Reading:
         remarks=[reason, *first.remarks],
         unread=list(first.unread),
         reason=reason,
+        named="implied" if first.named == "assumed" and "sgd.momentum" in changes else first.named,
     )
 
 

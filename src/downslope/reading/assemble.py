@@ -8,6 +8,7 @@ from typing import Any
 from downslope.reading.assemble_schedule import put_learning_rate
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
+from downslope.reading.numbers import numbers_of
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change
 
@@ -44,7 +45,7 @@ def assemble(draft: Draft, board: Board) -> None:
     put_learning_rate(draft)
     _put_groups(draft)
     _put_conventions(draft)
-    _mark_odd(draft, board)
+    _mark_odd(draft)
 
 
 def _decide_decay(draft: Draft) -> None:
@@ -73,6 +74,8 @@ def _put_optimizer(draft: Draft) -> None:
     plain = [fact for fact in mentions if fact.key in {"sgd", "sgdw"}]
     if others and not plain:
         draft.optimizer = others[0]
+    elif others and _only_named(draft, plain) and (told := [f for f in mentions if not _only_named(draft, [f])]):
+        draft.optimizer = told[0].key  # "minibatch SGD and the Adam solver with a learning rate of 0.0002"
     elif mentions:
         draft.optimizer = mentions[0].key
         if others and plain:
@@ -112,15 +115,22 @@ def _leave_out_others(draft: Draft) -> None:
     draft.facts = kept
 
 
-def _mark_odd(draft: Draft, board: Board) -> None:
+def _mark_odd(draft: Draft) -> None:
     """Call implied, and mark, what was read out of a number that does not literally say it, such as 10-4."""
-    odd = [item for item in board.items if item.number is not None and item.number.odd]
-    for item in odd:
-        words = draft.text.words(item.start, item.end)
-        for path, found in draft.fields.items():
+    for number in numbers_of(draft.text.plain):
+        words = draft.text.words(number.start, number.end) if number.odd else None
+        for path, found in draft.fields.items() if words is not None else ():
             if found.start <= words.start < found.end and not isinstance(found.value, str | bool):
-                draft.fields[path] = replace(found, provenance="implied", marks=(*found.marks, item.number.odd))
-                draft.remarks.say(item.number.odd, words=words, value=shown(item.value))
+                draft.fields[path] = replace(found, provenance="implied", marks=(*found.marks, number.odd))
+                draft.remarks.say(number.odd, words=words, value=shown(number.value))
+
+
+def _only_named(draft: Draft, mentions: list[Fact]) -> bool:
+    """Whether these mentions of optimizers, each with where its words end, are followed by no setting of theirs."""
+    settings = [f for f in draft.of("value") if f.key not in {"batch", "epochs_total", "steps_total", "other"}]
+    if any(not any(m.start <= f.start < m.extra.get("reach", 0) for m in draft.of("optimizer")) for f in settings):
+        return False
+    return not any(m.start <= f.start < m.extra.get("reach", 0) for m in mentions for f in settings)
 
 
 def _title(optimizer: str) -> str:
@@ -129,7 +139,7 @@ def _title(optimizer: str) -> str:
 
 
 def _put_batch(draft: Draft) -> None:
-    """Put the batch size: of all devices where it is told, or the product; of one device where nothing tells how many."""
+    """Put the batch size of all devices, told or computed; that of one device where nothing tells how many."""
     facts = [fact for fact in draft.values("batch") if float(fact.value).is_integer() and 1 <= fact.value < 1e8]
     totals = [fact for fact in facts if not fact.extra.get("per_device")]
     totals.sort(key=lambda fact: fact.extra.get("role") != "total")
@@ -315,7 +325,7 @@ def _put_groups(draft: Draft) -> None:
             draft.put(f"{path}.{what}", float(f"{draft.value(base) * fact.value:.12g}"), "implied", words)
         else:
             draft.put(f"{path}.{what}", fact.value, "stated", words)
-        draft.remarks.say("group" if what == "weight_decay" else "group_lr", match=match)
+        draft.remarks.say("group" if fact.value == 0 else "own_group", match=match)
 
 
 def _put_conventions(draft: Draft) -> None:
@@ -323,13 +333,6 @@ def _put_conventions(draft: Draft) -> None:
         if fact.key == "lr_in_velocity" and fact.value:
             draft.put("sgd.lr_in_velocity", True, "implied", draft.words(fact))
             draft.remarks.say("inside")
-    if (
-        draft.optimizer == "sgd"
-        and draft.framework in {"keras", "caffe"}
-        and any(p.startswith("sgd.") for p in draft.fields)
-    ):
-        draft.put("sgd.lr_in_velocity", True, "implied", f"{draft.framework.capitalize()} puts lr inside the velocity")
-        draft.remarks.say("inside")
 
 
 def _whole(value: Any) -> Any:

@@ -68,11 +68,14 @@ def mark(draft: Draft) -> None:
             if isinstance(value, int | float) and value > 1:
                 draft.mark(f"{root}.{name}", "rising")
         unit = draft.fields.get(f"{root}.unit")
-        if unit is not None and unit.provenance == "assumed":
+        times = [draft.fields.get(f"{root}.{name}") for name in ("milestones", "boundaries", "every", "duration")]
+        if unit is not None and unit.provenance == "assumed" and any(t and t.provenance != "assumed" for t in times):
             draft.mark(f"{root}.unit", "unit")
     for what, values in draft.remarks.said:
         if what == "another":
-            draft.mark(str(values["path"]), "competing")
+            path = str(values["path"])
+            for place in (path, f"{path}.initial", f"{path}.then.initial") if path == "sgd.lr" else (path,):
+                draft.mark(place, "competing")
         elif what == "per_device":
             draft.mark("data.batch_size", "per_device")
         elif what == "late_milestones":

@@ -12,6 +12,17 @@ from downslope.reading.reading import Field, shown_value
 RANKS: dict[Kind, int] = {"command": 0, "configuration": 1, "code": 2, "prose": 3}
 _FAMILIES = ("sgd.lr", "train.plateau", "groups")
 _SURE = {"stated": 0, "implied": 1, "assumed": 2}
+_INSIDE = frozenset({"caffe", "keras"})
+"""Frameworks whose velocity has the learning rate inside."""
+
+_OF_LR = frozenset(
+    [
+        "no_lr", "no_base_lr", "no_period", "no_milestones", "no_total", "no_duration", "no_factor", "usual_factor",
+        "constant_lr", "reduced_sometime", "staircase",
+    ]
+)  # fmt: skip
+"""Remarks on what a part does not say of the learning rate, which another part may say."""
+
 _BASES = ("sgd.lr", "sgd.lr.then", "sgd.lr.then.initial", "sgd.lr.initial", "sgd.lr.peak")
 """Where the learning rate stands that a flag or an optimizer's argument gives, the likeliest last."""
 
@@ -56,13 +67,25 @@ def combine(draft: Draft, findings: Iterable[Finding]) -> None:
             own.setdefault(family_of(path), {})[path] = found
         for family, fields in own.items():
             families.setdefault(family, []).append((part, fields))
+    rates = families.get("sgd.lr", [])
     draft.fields = {}
     for family, given in families.items():
         given.sort(key=lambda one: min(_SURE[found.provenance] for found in one[1].values()))
         draft.fields |= _schedule(draft, given) if family == "sgd.lr" else _first(draft, given)
+    if (
+        draft.optimizer == "sgd"
+        and draft.framework in _INSIDE
+        and any(path.startswith("sgd.") for path in draft.fields)
+    ):
+        draft.put("sgd.lr_in_velocity", True, "implied", f"{draft.framework.capitalize()} puts lr inside the velocity")
+        draft.remarks.say("inside")
+    told = {id(part) for part, _ in rates}
+    if told and id(prose) not in told:
+        draft.remarks.drop(_OF_LR)
     for part in parts:
         for what, values in part.found.remarks:
-            draft.remarks.say(what, **values)
+            if what not in _OF_LR or not told or id(part) in told:
+                draft.remarks.say(what, **values)
 
 
 def _combine_optimizers(draft: Draft, parts: list[Finding]) -> None:

@@ -57,7 +57,7 @@ class Board:
     items: list[Item]
     facts: list[Fact] = field(default_factory=list[Fact])
     used: set[int] = field(default_factory=set[int])
-    _codes: tuple[str, ...] = ()
+    _codes: list[str] = field(default_factory=list[str])
     _of: dict[tuple[str, str], list[Fact]] = field(default_factory=dict[tuple[str, str], list[Fact]])
     _by_class: dict[type[Fact], list[Fact]] = field(default_factory=dict[type[Fact], list[Fact]])
 
@@ -112,8 +112,8 @@ class Board:
     def code(self) -> str:
         """Return the items encoded for patterns, as `encode` does, numbers and times in use as taken."""
         if not self._codes:
-            self._codes = tuple(encode(self.items))
-        codes = list(self._codes)
+            self._codes = list(encode(self.items))
+        codes = self._codes.copy()
         for place in self.used:
             if self.items[place].kind in {"number", "time"}:
                 codes[place] = _TAKEN

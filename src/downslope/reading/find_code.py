@@ -19,7 +19,7 @@ _PAIR = re.compile(
 )
 _BARE = re.compile(r"(?<![\w\-\"'.])([a-z]+(?:_[a-z0-9]+)+)\s{1,3}(?=[\d.])")
 _WORD = re.compile(r"[\"']?([a-z_][\w.]*)[\"']?")
-_SCALED = re.compile(r"\s?\*?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|b|n|bs|batch)\s?/\s?\d")
+_SCALED = re.compile(r"\s?[*x]?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|b|n|bs|batch)\s?/\s?\d")
 _NESTED = frozenset(
     [
         "l2",

@@ -27,6 +27,9 @@ _MULTIPLIED = [
         "target=target (near|with){0,4} multiple (near){0,3} concept:lr",
     )
 ]
+_NAMED = Pattern("target=target word:的,上,s,部分? concept:lr (is|mod){1,2} value=number", **_PARTS)
+_OTHERS_LR = Pattern("concept:lr (is|mod){0,2} number")
+_FOR_TARGET = Pattern(".{0,4} (for|word:对) target=target (word|and|concept:lr|verb|comma){0,6} no")
 _AFTERWARDS = Pattern(".{0,4} (time|times|each|when|schedule)")
 _LARGER = (
     "multiplier",
@@ -119,19 +122,40 @@ def _multiplied(board: Board, match: Match, first: int, last: int, code: str) ->
 
 
 def _own_values(board: Board, first: int, last: int, code: str) -> None:
-    """Find "0.001 (0.01 for the last layer)": values told for a group, other than the first of their concept."""
-    for match in _OF_TARGET.find(code, first, last):
+    """Find "0.001 (0.01 for the last layer)" and "0.001 for the backbone and 0.01 for the others": values of groups.
+
+    Where all values of a concept in a sentence are some group's, the first is that of all the others. "1 for weights
+    and 2 for biases" are multiples of the learning rate.
+    """
+    owned = [(match, _owner(board, match["value"], first)) for match in _OF_TARGET.find(code, first, last)]
+    owned = [(match, owner) for match, owner in owned if _is_own(board, match["value"], owner)]
+    for match, owner in owned:
         place = match["value"]
-        number = board.items[place].number
-        owner = _owner(board, place, first)
-        if number is None or number.spelled or not board.free_number(place) or number.times:
-            continue
-        if owner not in {"lr", "weight_decay", "l2"} or _is_first_of(board, place, first):
-            continue
-        what = "lr" if owner == "lr" else "weight_decay"
-        board.add(
-            "group", board.items[match["target"]].key, float(number.value), range(match.first, match.after), what=what
-        )
+        siblings = [p for p in range(first, last) if board.free_number(p) and _owner(board, p, first) == owner]
+        rest = [p for p in siblings if p not in {m["value"] for m, _ in owned}]
+        value, target = float(board.items[place].value), board.items[match["target"]].key
+        weights = siblings[0] + 2 < last and board.items[siblings[0] + 2].is_a("word", "weights", "weight")
+        if owner == "lr" and weights and board.items[siblings[0]].value == 1 and value > 1:
+            board.add("group", target, value, [siblings[0], *range(match.first, match.after)], what="lr", factor=True)
+        elif rest or place != siblings[0]:
+            what = "lr" if owner == "lr" else "weight_decay"
+            board.add("group", target, value, range(match.first, match.after), what=what)
+            if rest and place == siblings[0] and place < rest[0]:
+                key = next(p for p in range(place - 1, first - 1, -1) if board.items[p].kind == "concept")
+                board.add("value", board.items[key].key, board.items[rest[0]].value, [rest[0]], number=rest[0])
+    for match in _NAMED.find(code, first, last):
+        others = [
+            p for p in range(len(code)) if board.items[p].is_a("concept", "lr") and not match.first <= p < match.after
+        ]
+        if board.free_number(match["value"]) and any(_OTHERS_LR.at(code, p) for p in others[:50]):
+            value, places = float(board.items[match["value"]].value), range(match.first, match.after)
+            board.add("group", board.items[match["target"]].key, value, places, what="lr")
+
+
+def _is_own(board: Board, place: int, owner: str) -> bool:
+    number = board.items[place].number
+    usable = number is not None and not (number.spelled or number.times) and board.free_number(place)
+    return usable and owner in {"lr", "weight_decay", "l2"}
 
 
 def _owner(board: Board, place: int, first: int) -> str:
@@ -140,19 +164,9 @@ def _owner(board: Board, place: int, first: int) -> str:
     return next(found, "")
 
 
-def _is_first_of(board: Board, place: int, first: int) -> bool:
-    """Whether a number is the first after its concept, and so the value of all the others too."""
-    for left in range(place - 1, first - 1, -1):
-        if board.items[left].kind in {"number", "time"}:
-            return False
-        if board.items[left].kind == "concept":
-            break
-    return True
-
-
 def find_switched_off(board: Board, first: int, last: int) -> None:
     """Add a fact for everything in a sentence that is switched off, and for what is spared from weight decay."""
-    items = board.items
+    items, code = board.items, board.code()
     for place in range(first, last):
         if not items[place].is_a("no", "no"):
             continue
@@ -166,6 +180,8 @@ def find_switched_off(board: Board, first: int, last: int) -> None:
         denied = item.kind == "concept" and item.key in _SWITCHES and right - place <= 3
         if denied and not _valued(board, right, last):
             target, targets = _target_after(board, right, last)
+            if not target and (before := _FOR_TARGET.at(code, max(first, place - 8), place + 1)):
+                target = items[before["target"]].key
             if item.key in {"weight_decay", "l2"} and target:
                 board.add("group", target, 0.0, [place, right, *targets], what="weight_decay")
             elif item.key != "batch":

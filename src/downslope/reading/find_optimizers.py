@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from downslope.reading.facts import Board
+from downslope.reading.facts import Board, Fact
 from downslope.reading.items import Item
 from downslope.reading.patterns import Pattern, encode
 
@@ -14,60 +13,28 @@ _DENIED = Pattern("(no:no|no:instead (word|open|is|with){0,2}) optimizer=optimiz
 
 
 def find_optimizers(board: Board) -> None:
-    """Add a fact for every optimizer that the text names, with where the words that speak of it end."""
+    """Add a fact for every optimizer that the text names, with where the words that speak of it end.
+
+    That is where the next is named, the sentence ends, or the parenthesis closes in which it is named.
+    """
     denied = {match["optimizer"] for match in _DENIED.find(board.code())}
-    ends = {last: board.items[last - 1].end for _, last in board.sentences()}
-    reach = 0
-    for place in range(len(board.items) - 1, -1, -1):
-        item = board.items[place]
-        reach = ends.get(place + 1, reach)
-        if item.kind != "optimizer":
-            continue
-        after = board.items[place + 1] if place + 1 < len(board.items) else None
-        told = after is not None and after.kind in {"with", "open", "concept", "number"}
-        fact = board.add("optimizer", item.key, None, [place])
-        fact.extra |= {"denied": place in denied, "reach": item.end if place in denied and not told else reach}
-        reach = item.start
-    board.facts.sort(key=lambda fact: fact.start)
-
-
-# Sentences on what somebody else did
-
-_OURS = re.compile(r"\b(?:we|our|ours|us|i|my)\b|我们|本文|本实验|笔者|我的")
-_THEIRS = re.compile(
-    r"\bet al\b.{0,24}?\b(?:use[sd]?|using|train(?:ed|s)?|adopt(?:s|ed)?|employ(?:s|ed)?|set)\b"
-    r"|\b(?:they|the authors|original (?:paper|work|authors|implementation))\b.{0,24}?\b(?:used?|uses|trained|adopted|employed|set)\b"
-    r"|(?:文献|论文)\s?\[\d+\].{0,8}?(?:使用|采用|设)|(?:他们|原作者|原论文|原文)(?:的)?.{0,6}?(?:使用|采用|设)"
-)
-_NAMED = re.compile(
-    r"\b(?=\w*[A-Z]\w*[A-Z\d])[A-Za-z][\w-]{2,24} (?:used|uses|trains|adopted|adopts|employed|employs)\b"
-)
-
-
-def leave_out_theirs(board: Board) -> None:
-    """Make the sentences on what others did meaningless, if other sentences state a learning rate."""
-    theirs: list[tuple[int, int]] = []
-    stated = False
     for first, last in board.sentences():
-        start, end = board.items[first].start, board.items[last - 1].end
-        plain, original = board.text.plain[start:end], board.text.words(start, end)
-        foreign = not _OURS.search(plain) and (_THEIRS.search(plain) or _is_named(original))
-        if foreign:
-            theirs.append((first, last))
-        else:
-            kinds = [(item.kind, item.key) for item in board.items[first:last]]
-            stated = stated or (("concept", "lr") in kinds and any(kind == "number" for kind, _ in kinds))
-    for first, last in theirs if stated else ():
+        named: list[Fact] = []
+        opened = depth = 0
         for place in range(first, last):
-            if board.items[place].kind in {"number", "time"}:
-                board.used.add(place)
-            else:
-                board.items[place] = replace(board.items[place], kind="word", key="")
-
-
-def _is_named(original: str) -> bool:
-    found = _NAMED.search(original)
-    return found is not None and not found.group().startswith(("SGD", "LR", "GPU", "LARS", "AdamW", "RMSProp"))
+            item = board.items[place]
+            opened += (item.kind == "open") - (item.kind == "close")
+            if item.kind == "optimizer":
+                after = board.items[place + 1] if place + 1 < last else None
+                told = after is not None and after.kind in {"with", "open", "concept", "number"}
+                silent = place in denied and not told
+                reach = item.end if silent else board.items[last - 1].end
+                named.append(board.add("optimizer", item.key, None, [place], denied=place in denied, reach=reach))
+                for fact in named[:-1]:
+                    fact.extra["reach"] = min(fact.extra["reach"], item.start)
+                named, depth = named[-1:], opened
+            elif item.kind == "close" and named and depth > opened:
+                named.pop().extra["reach"] = item.end
 
 
 # The word "decay" standing alone: a verb, or the decay of the schedule, of momentum, of a moving average or of the
@@ -75,6 +42,9 @@ def _is_named(original: str) -> bool:
 
 _ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|comma|with|open|break|number|verb|and)")
 _FLOWS = frozenset({"is", "mod", "with", "word"})
+_TEACHERS = Pattern(
+    "concept:teacher (word|is|verb|with|by|unit|at|mod|target|comma|for){0,8} concept=concept:momentum,decay,ema"
+)
 _MOMENTUM_OF_OTHERS = Pattern(
     "concept:other,ema (word|is|verb|with|by|unit|at|mod|target){0,8} concept=concept:momentum,decay"
 )
@@ -106,7 +76,7 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
     for index, item in enumerate(result[:-1]):  # "we start with α = 0.1", where α is the learning rate
         if item.key in names and item.kind == "word" and result[index + 1].kind == "is":
             result[index] = replace(item, kind="concept", key=names[item.key])
-    for pattern in (_MOMENTUM_OF_OTHERS, _OF_NORM, _FOR_NORM, _NUMBER_FOR_NORM):
+    for pattern in (_TEACHERS, _MOMENTUM_OF_OTHERS, _OF_NORM, _FOR_NORM, _NUMBER_FOR_NORM):
         for match in pattern.find(code):
             for name in ("concept", "more"):
                 if name in match:

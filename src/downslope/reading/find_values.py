@@ -6,11 +6,12 @@ import re
 from typing import Any
 
 from downslope.reading.facts import Board
+from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, encode, runs
 
 _VALUED = (
     "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
-    "lr_decay,lr_every,epochs_total,steps_total,other,decay"
+    "lr_decay,lr_every,epochs_total,steps_total,other,teacher,decay"
 )
 _SINGLE = frozenset(_VALUED.split(","))
 _COUNTING = "epochs_total,steps_total,lr_every,patience"
@@ -28,9 +29,10 @@ _RIGHT = [
         "concept=concept:clip (soft|said|at|of_it|when|concept:clip){0,12} number=number",
         "concept=decays (soft|said|decays){0,9} number=number",
         "concept=concept:nesterov,ema soft{0,4} (said (soft|said){0,8})? number=number",
+        "concept=concept:momentum (soft|concept:momentum){0,4} (said (soft|said|concept:momentum){0,8})? number=number",
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
-        "concept=concept:other,decay (word|mod|is|open|with|target){0,8} number=number",
+        "concept=concept:other,teacher,decay (word|mod|is|open|with|target){0,8} number=number",
         "concept=valued soft{0,4} (said (soft|said){0,8})? number=number",
     )
 ]
@@ -45,7 +47,7 @@ _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
 _RANGE = Pattern("number (word:-,~,到,至|to) number")
 _PAIR = Pattern(
     "(concept:betas|concept:momentum? target:norm word:值?|concept:beta1 separator concept:beta2) "
-    "(is|close|open|word:的,values,coefficients|mod){0,5} one=number separator{1,2} two=number",
+    "(is|close|open|word:的,values,coefficients|mod){0,5} one=number separator{1,2} two=number close?",
     separator="(and|comma)",
 )
 _EQUAL = Pattern("concept:beta1 is concept:beta2 is number=number")
@@ -93,7 +95,7 @@ def _pairs(board: Board) -> None:
     for match in board.matches(_PAIR):
         one, two = match["one"], match["two"]
         if all(0 <= board.items[place].value < 1 for place in (one, two)):
-            places = range(match.first, two + 1)
+            places = range(match.first, match.after)
             board.add("value", "betas", board.items[one].value, places, second=board.items[two].value, number=one)
     for match in board.matches(_EQUAL):
         value = board.items[match["number"]].value
@@ -162,6 +164,11 @@ _CHOSEN = re.compile(
 )
 """Words of a sentence that offers values instead of stating them."""
 
+_REFUSED = re.compile(
+    r"^[^.;\d]*?\b(?:too (?:high|large|low|small|big)|diverge[sd]?)\b|^[^;\d]*?(?:太大|太小|过大|过小|过高|发散)"
+)
+"""What a sentence says of a value that is not used: "a rate of 0.001 is too high, we use 0.0002"."""
+
 _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
 """What follows a number within a formula: 0.5(1 + cos(...))."""
 
@@ -175,6 +182,8 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
         return False
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""
     if _FORMULA.match(plain, items[number].end) or before in {"between", "介于"}:
+        return True
+    if _REFUSED.search(plain, items[number].end, items[number].end + 40):
         return True
     if items[concept].key == "lr" and items[number].value >= 2 and items[number - 1].kind == "at":
         return True
@@ -347,6 +356,8 @@ def find_starts(board: Board, first: int, last: int) -> None:
         return
     changed = board.has("change", "shape", "levels")
     for place in range(first + 1, last):
+        if board.items[place].kind != "number":
+            continue
         before = board.items[place - 1]
         text = board.text.plain[before.start : before.end]
         starting = before.is_a("from") or (

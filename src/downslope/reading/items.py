@@ -124,40 +124,63 @@ def _is_named(items: list[Item], number: Number) -> bool:
     )
 
 
-_CITED = frozenset({"word", "optimizer", "concept", "schedule", "is", "at", "break", "comma", "and"})
+_CITED = frozenset(
+    {
+        "word",
+        "optimizer",
+        "concept",
+        "schedule",
+        "is",
+        "at",
+        "break",
+        "comma",
+        "and",
+        "no",
+        "target",
+        "close",
+        "open",
+        "with",
+    }
+)
 _COUNTED = frozenset(
     {"at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
 )
 
 
 def _without_citations(items: list[Item]) -> list[Item]:
-    """Return the items without numbers of references: "SGD [12]", "Following [7, 9], ..."."""
+    """Return the items without numbers of references: "SGD [12]", "Following [7, 9], ...", "in Table 2"."""
     found: list[Item] = []
     place = 0
     while place < len(items):
-        if items[place].kind == "reference":
-            after = place + 1
-            while after < min(len(items), place + 3) and items[after].kind in {"break", "stop", "open", "word"}:
-                after += 1
-            if after < len(items) and items[after].kind == "number":
-                opened = items[after - 1].kind == "open" and after + 1 < len(items) and items[after + 1].kind == "close"
-                place = after + 1 + opened
-                continue
-        before = found[-1] if found else None
-        if items[place].is_a("open", "[") and (
-            before is None or (before.kind in _CITED and before.key not in _COUNTED)
-        ):
-            after = place + 1
-            while after < len(items) and (
-                _is_reference(items[after]) or items[after].is_a("comma") or items[after].key == "-"
-            ):
-                after += 1
-            if after < len(items) and items[after].is_a("close", "]") and place + 1 < after <= place + 6:
-                place = after + 1
-                continue
-        found.append(items[place])
-        place += 1
+        item, after = items[place], place
+        if item.kind in {"open", "reference"}:
+            after = _after_citation(items, place, found[-1] if found else None)
+        if after == place:
+            found.append(item)
+            after += 1
+        elif found:
+            found[-1] = replace(found[-1], end=items[after - 1].end)
+        place = after
     return found
+
+
+def _after_citation(items: list[Item], place: int, before: Item | None) -> int:
+    """Return the place after a reference that begins at a place, or that place."""
+    item, last = items[place], len(items) - 1
+    after = place + 1
+    if item.kind == "reference":
+        while after < min(last, place + 3) and items[after].kind in {"break", "stop", "open", "word"}:
+            after += 1
+        if after <= last and items[after].kind == "number":
+            opened = items[after - 1].kind == "open" and after < last and items[after + 1].kind == "close"
+            return after + 1 + opened
+    elif item.is_a("open", "[") and (before is None or (before.kind in _CITED and before.key not in _COUNTED)):
+        most = place + 2 if before is not None and before.kind in {"at", "open"} else place + 6
+        while after < min(last, most) and (_is_reference(items[after]) or items[after].key in {",", "-"}):
+            after += 1
+        if after <= last and items[after].is_a("close", "]") and after > place + 1:
+            return after + 1
+    return place
 
 
 def _is_reference(item: Item) -> bool:
@@ -205,7 +228,7 @@ def _unknown(token: str, start: int, end: int, plain: str) -> Item:
     if token in _PUNCTUATION:
         kind = _PUNCTUATION[token]
         return Item("is", "is", start, end) if kind == "equals" else Item(kind, token, start, end)
-    if token == "x" and not (plain[max(0, start - 1) : start] + plain[end : end + 1]).strip(" 0123456789"):
+    if token == "x" and not (plain[max(0, start - 1) : start] + plain[end : end + 1]).strip(" (,0123456789"):
         return Item("star", "*", start, end)
     return Item("word", token, start, end)
 

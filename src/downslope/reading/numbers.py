@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -21,7 +22,7 @@ _POWER = r"(?:\{\s?([+-]?[^\S\n]?\d+)\s?\}?|\(\s?([+-]?[^\S\n]?\d+)\s?\)|([+-]?[
 _RAISED = re.compile(rf"\s?(?:\^|\*\*)[^\S\n]?{_POWER}")
 _TEN = re.compile(r"1 ?0(?=\s?(?:\^|\*\*)|\s?-\s?\d)")
 _TEN_IN_HAN = re.compile(r"10\s?的\s?(负|-)?\s?([\d一二三四五六七八九])\s?次[方幂]")
-_LOST = re.compile(r"10\s?-(\d)(?![\d.%])(?!\s?[a-z]*\s?(?:epoch|轮|个))")
+_LOST = re.compile(r"10\s?-(\d)(?![\d%]|\.\d)(?!\s?[a-z]*\s?(?:epoch|轮|个))")
 _LOST_AFTER = re.compile(r"10\s?([+-][^\S\n]?\d+)")
 _TIMES = re.compile(r"\s?[*x]\s?|(?<=\d)\s|\s?乘以?\s?")
 _EXPONENT = re.compile(
@@ -155,16 +156,19 @@ def _within_name(plain: str, start: int) -> bool:
     return (before.isalpha() and before < "\u0400") or (before.isdigit() and start > 1)
 
 
-def unusable_numbers(plain: str) -> list[tuple[int, int]]:
-    """Return the places of the numbers that are too large, too small or too broken to be used."""
-    found: list[tuple[int, int]] = []
+def numbers_of(plain: str) -> Iterator[Number]:
+    """Yield the numbers of a text that are written in digits."""
     place = 0
     while match := _MANTISSA.search(plain, place):
         number = number_at(plain, match.start())
-        if number is not None and math.isinf(number.value):
-            found.append((number.start, number.end))
+        if number is not None:
+            yield number
         place = max(match.end(), number.end if number is not None else 0)
-    return found
+
+
+def unusable_numbers(plain: str) -> list[tuple[int, int]]:
+    """Return the places of the numbers that are too large, too small or too broken to be used."""
+    return [(number.start, number.end) for number in numbers_of(plain) if math.isinf(number.value)]
 
 
 def _exact(plain: str, match: re.Match[str]) -> tuple[Fraction, int, str]:

@@ -11,6 +11,7 @@ import re
 import textwrap
 import warnings
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby
 from typing import Literal
 
@@ -75,7 +76,7 @@ _LAUNCHERS = (
 )
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
 _COMMAND = re.compile(rf"\s*(?:[\w@:~.\-\[\]()]{{0,60}}[$%>❯#]\s+|!\s?)?{_VARIABLES}{_LAUNCHERS}(?=\s|$)")
-_PROMPT = re.compile(r"\s*(?:[$❯]|!(?=\w))\s?\S")
+_PROMPT = re.compile(r"\s*(?:\$(?=\s+[\w./])|❯|!(?=\w))\s?\S")
 _FLAGGED = re.compile(r"(?<!\S)(?:--?[A-Za-z][\w.-]*(?:=|\s|$|\\)|[A-Za-z_][\w.]*=\S)")
 _FLAGS_ALONE = re.compile(r"\s*--?[A-Za-z][\w.-]*(?:[= ]\s*\S|\s*(?:\\?\n|$))")
 _SHELL = re.compile(
@@ -91,10 +92,11 @@ _ITEM = re.compile(r"\s*-\s+\S|\s*[\]})]+[,;]?\s*$")
 _CODE = re.compile(
     r"\s*(?:(?:import|from)\s+[\w.]+|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|"
     r"(?:if|for|while|with|elif)\s.{1,200}:\s*(?:#.*)?$|"
-    r"(?:else|try|finally)\s*:|return\b|@\w|print\s*\(|>>>\s|[\w.\[\]'\"*, ]{1,100}\s*[-+*/]?=(?!=)\s*\S|[\w.]+\(.*\)?\s*$|"
+    r"(?:else|try|finally)\s*:|return\b|@\w|print\s*\(|>>>\s|"
+    r"[\w.\[\]'\"*, ]{1,100}\s*[-+*/]?=(?!=)\s*\S|[\w.]+\(.*\)?\s*$|"
     r"[\"'{\[(].*[,({\[:]\s*(?:#.*)?$|[\])}]+[,)\]}]*\s*(?:#.*)?$|pass$|[\w.*'\"()\[\]/ -]{1,80},\s*(?:#.*)?$)"
 )
-_SENTENCE = re.compile(r"(?:[A-Za-z,']+\s+){6}|[\u4e00-\u9fff]{8}|[.?!。？！]\s*$")
+_SENTENCE = re.compile(r"(?<![A-Za-z,'])(?:[A-Za-z,']{1,40}\s{1,8}){6}|[\u4e00-\u9fff]{8}|[.?!。？！]\s{0,8}$")
 _FENCE = re.compile(r"^[ \t>]*(?P<mark>```+|~~~+)[ \t]*\{?\.?(?P<language>[\w+-]*)[^\n`]*$", re.MULTILINE)
 _INLINE = re.compile(r"`([^`\n]{8,2000})`")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(?P<end>\w+)[\"']?(?P<rest>[^\n]*)\n")
@@ -109,6 +111,15 @@ _SOLVER = re.compile(
 )
 _LOOKED_AT = 20_000
 """Characters whose lines tell what a whole input is."""
+
+_WIDEST = 600
+"""Characters of a line that tell what it is."""
+
+_PARSED = 150_000
+"""Characters of the longest text that is parsed to see whether it is Python."""
+
+_MOST = 300
+"""Parts that prose is cut into; what follows the last is prose."""
 
 
 def split(text: str, name: str = "") -> list[Part]:
@@ -138,8 +149,8 @@ def _part(form: str, text: str, start: int, name: str = "") -> Part:
 
 def _by_name(text: str, ending: str) -> str:
     form = _FORMATS[ending]
-    if form == "python" and only_assigns(text):
-        return "dictionary"
+    if form == "python":
+        return _python(text) or form
     if form == "ini" and _DARKNET.search(text):
         return "darknet"
     if form == "prototxt" and ending == "config":
@@ -160,7 +171,7 @@ def tell(text: str) -> str:
     first = head.lstrip()[:1]
     if first == "{" and '"cell_type"' in head and '"cells"' in text:
         return "notebook"
-    lines = [line for line in head.splitlines() if line.strip()]
+    lines = [line[:_WIDEST] for line in head.splitlines() if line.strip()]
     if len(text) > _LOOKED_AT and len(lines) > 1:
         lines.pop()
     if _is_script(head, lines):
@@ -178,9 +189,7 @@ def tell(text: str) -> str:
     told = _told_by_lines(lines)
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
-    if looks_like_python(text):
-        return "dictionary" if only_assigns(text) else "python"
-    return told
+    return _python(text) or told
 
 
 def _closed(text: str) -> bool:
@@ -205,7 +214,7 @@ def _told_by_lines(lines: list[str]) -> str:
     blocks = sum(bool(_BLOCK.match(line)) and not _KEY.match(line) for line in lines)
     items = sum(bool(_ITEM.match(line)) and not _KEY.match(line) for line in lines)
     told = len(lines) - comments
-    if sections and assigned and sections + assigned + items >= 0.7 * told:
+    if sections and assigned + len(keys) and sections + assigned + len(keys) + items >= 0.7 * told:
         return "toml" if not any("%" in line or ":" in line.split("=")[0] for line in lines[:50]) else "ini"
     if blocks and len(keys) + blocks + items >= 0.9 * told and not any(";" in line for line in lines[:50]):
         return "prototxt"
@@ -239,7 +248,7 @@ def _is_script(head: str, lines: list[str]) -> bool:
         return True
     joined = re.sub(r"\\[ \t]*\n", " ", head)
     commands = shell = 0
-    told = [line for line in joined.splitlines() if line.strip() and not _COMMENT.match(line)]
+    told = [line[:_WIDEST] for line in joined.splitlines() if line.strip() and not _COMMENT.match(line)]
     for line in told:
         if _is_command(line) or (_FLAGS_ALONE.match(line) and (commands or line is told[0])):
             commands += 1
@@ -259,24 +268,30 @@ def _is_command(line: str) -> bool:
 
 def looks_like_python(text: str) -> bool:
     """Whether a text is Python that does something: assigns, calls, imports or defines."""
+    return bool(_python(text))
+
+
+@lru_cache(maxsize=4)
+def _python(text: str) -> str:
+    """Return "python", "dictionary" for Python that only gives names values without computing any, or ""."""
+    if len(text) > _PARSED:
+        return "python" if _DEFINES.search(text, 0, _LOOKED_AT) else ""
     tree = _parse(text)
-    return tree is not None and any(
+    if tree is None or not any(
         not isinstance(one, ast.Expr) or isinstance(one.value, ast.Call | ast.Dict | ast.Await) for one in tree.body
-    )
-
-
-def only_assigns(text: str) -> bool:
-    """Whether a text is Python that only gives names values without computing any: a configuration."""
-    tree = _parse(text)
-    if tree is None or not tree.body:
-        return False
-    allowed = (ast.Assign, ast.AnnAssign, ast.Expr, ast.Delete, ast.With)
+    ):
+        return ""
+    allowed = (ast.Assign, ast.AnnAssign, ast.Expr, ast.Delete, ast.With, ast.Import, ast.ImportFrom)
     if not all(isinstance(one, allowed) for one in tree.body):
-        return False
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    plain = {"dict", "list", "tuple", "set", "float", "int", "len", "read_base", "str"}
+        return "python"
     assigned = any(isinstance(one, ast.Assign | ast.AnnAssign) or _is_dictionary(one) for one in tree.body)
-    return assigned and all(isinstance(call.func, ast.Name) and call.func.id in plain for call in calls)
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    plain = all(isinstance(called, ast.Name) and called.id in _BUILDERS for called in calls)
+    return "dictionary" if assigned and plain else "python"
+
+
+_DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)
+_BUILDERS = frozenset(["dict", "list", "tuple", "set", "float", "int", "len", "read_base", "str"])
 
 
 def _is_dictionary(statement: ast.stmt) -> bool:
@@ -300,7 +315,7 @@ def _mixed(text: str, start: int, name: str) -> list[Part]:
     parts: list[Part] = []
     here = 0
     fences = list(_FENCE.finditer(text))
-    while fences:
+    while fences and len(parts) < _MOST:
         opening = fences.pop(0)
         closing = next((f for f in fences if f["mark"][0] == opening["mark"][0] and not f["language"]), None)
         inner_end = closing.start() if closing else len(text)
@@ -330,7 +345,7 @@ def _lines(text: str, start: int, name: str) -> list[Part]:
         run = [line for line, _ in group]
         chunk = "".join(run)
         form = tell(chunk) if foreign and chunk.strip() else ""
-        if form and (form == "shell" or len(chunk.strip().splitlines()) >= 2):
+        if form and len(parts) < _MOST and (form == "shell" or len(chunk.strip().splitlines()) >= 2):
             parts += _prose(text[begun:place], start + begun, name)
             made = _part(form, chunk, start + place, name)
             parts += [part for one in _heredocs(made) for part in one] if form == "shell" else [made]
@@ -345,7 +360,7 @@ def _classified(text: str) -> list[tuple[str, str]]:
     classes: list[str] = []
     continued = False
     for line in lines:
-        told = _class(line, classes[-1] if classes else "prose", continued=continued)
+        told = _class(line[:_WIDEST], classes[-1] if classes else "prose", continued=continued)
         continued = told == "command" and line.rstrip().endswith("\\")
         classes.append(told)
     for places in (range(len(lines)), range(len(lines) - 1, -1, -1)):
@@ -378,6 +393,8 @@ def _prose(text: str, start: int, name: str) -> list[Part]:
     here = 0
     for match in _INLINE.finditer(text):
         inner = match.group(1)
+        if len(parts) > _MOST:
+            break
         flags = len(_FLAGGED.findall(inner))
         if _is_command(inner) or (flags >= 2 and _FLAGS_ALONE.match(inner)):
             if text[here : match.start()].strip():
@@ -393,7 +410,7 @@ def _heredocs(part: Part) -> list[list[Part]]:
     here = 0
     text = part.text
     for opening in _HEREDOC.finditer(text):
-        if opening.start() < here:
+        if opening.start() < here or len(found) > _MOST:
             continue
         closing = re.compile(rf"^[ \t]*{opening['end']}[ \t]*$", re.MULTILINE).search(text, opening.end())
         if closing is None:

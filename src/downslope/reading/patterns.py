@@ -16,6 +16,7 @@ _BRACKETS = {"(": "round", ")": "round", "[": "square", "]": "square"}
 _FIRST = 0x400
 _KINDS: dict[str, int] = {}
 _KEYS: dict[tuple[str, str], int] = {}
+_CHARACTERS: dict[tuple[str, str], str] = {}
 _PART = re.compile(r"\s+|([a-z_]+)=(?=[\w.(])|([\w.]+(?::[^\s()|?*+{}=]+)?)|([()|?])|([*+])|(\{\d+(?:,\d+)?\})")
 
 
@@ -24,7 +25,9 @@ def _block(kind: str) -> int:
 
 
 def _character(kind: str, key: str) -> str:
-    return chr(_block(kind) + _KEYS.get((kind, key), 0))
+    found = chr(_block(kind) + _KEYS.get((kind, _BRACKETS.get(key, key)), 0))
+    _CHARACTERS[kind, key] = found
+    return found
 
 
 def _class(atom: str) -> str:
@@ -35,6 +38,7 @@ def _class(atom: str) -> str:
     if not keys:
         start = _block(kind)
         return f"[{chr(start)}-{chr(start + _BLOCK - 1)}]"
+    _CHARACTERS.clear()
     for key in keys.split(","):
         _KEYS.setdefault((kind, key), 1 + sum(other == kind for other, _ in _KEYS))
     return f"[{''.join(_character(kind, key) for key in keys.split(','))}]"
@@ -42,14 +46,13 @@ def _class(atom: str) -> str:
 
 def encode(items: Sequence[Item], used: Collection[int] = ()) -> str:
     """Return one character an item: numbers and times in use are of kind "taken", several times at once "times"."""
-    codes: list[str] = []
+    codes = [_CHARACTERS.get((item.kind, item.key)) or _character(item.kind, item.key) for item in items]
     for place, item in enumerate(items):
-        kind = item.kind
-        if kind in {"number", "time"} and place in used:
-            kind = "taken"
-        elif kind == "time" and len(item.data.values) > 1:
-            kind = "times"
-        codes.append(_character(kind, _BRACKETS.get(item.key, item.key)))
+        if item.kind == "time" and len(item.data.values) > 1:
+            codes[place] = _character("times", item.key)
+    for place in used:
+        if items[place].kind in {"number", "time"}:
+            codes[place] = _character("taken", items[place].key)
     return "".join(codes)
 
 

@@ -66,9 +66,8 @@ def numbers_in(words: str, items: list[Item]) -> list[float]:
     """Return the numbers that some words say, and what they come to when divided by, taken off, added up or compared.
 
     Example:
-        >>> from downslope.reading.items import find_items
-        >>> sorted(numbers_in("reduced by 4%", find_items("reduced by 4%")))[:2]
-        [0.04, 0.96]
+        >>> 0.96 in numbers_in("reduced by 4%", find_items("reduced by 4%"))
+        True
     """
     said = [float(item.value) for item in items if item.kind == "number"]
     said += [_SAID[item.kind, item.key] for item in items if (item.kind, item.key) in _SAID]

@@ -60,6 +60,8 @@ _ONE_FOR_ONE = {
     "÷": "/",
     "≈": "=",
     **dict.fromkeys("ˆ∧", "^"),
+    **dict.fromkeys("∼～", "~"),
+    "ϵ": "ε",
     "$": " ",
     "\u3000": " ",
     "\t": " ",
@@ -75,6 +77,7 @@ _RAISED = re.compile(
 )
 """What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
 _SUBSCRIPT = re.compile(r"_\{([^{}\s]{1,12})\}")
+_EMPHASISED = re.compile(r"(?<!\w)\*[^\W\d][\w ]*$")
 _STAR_POWER = re.compile(r"\d\*\*[({]?[-+\u2212]?\d| \*\* [-+\u2212]?\d")
 _LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%"}
 _GREEK = {"eta": "η", "mu": "μ", "lambda": "λ", "epsilon": "ε", "alpha": "α", "beta": "β", "gamma": "γ", "rho": "ρ"}
@@ -202,7 +205,7 @@ def _normalise(original: str, index: int, length: int, plain: list[str], origin:
 
 
 def _markup(original: str, index: int) -> int:
-    """Return how many characters of markup stand at a place: -1 for the mark of a list, 1 or 2 for stars of emphasis."""
+    """Return how many characters of markup stand at a place: 1 or 2 stars of emphasis, -1 for the mark of a list."""
     before, after = original[index - 1 : index] if index else "", original[index + 1 : index + 2]
     if after == " " and (original[index + 2 : index + 3].isalpha() or original[index + 2 : index + 3] in {"*", "`"}):
         begun = index - 1
@@ -216,6 +219,7 @@ def _markup(original: str, index: int) -> int:
         return 0 if _STAR_POWER.match(original, index - 1 if index else 0) else 2
     opens = not before.isalnum() and after.isalpha()
     closes = before.isalnum() and not (after.isalnum() or after in {" ", "(", "["})
+    closes = closes or (after == " " and _EMPHASISED.search(original, max(0, index - 30), index) is not None)
     return 1 if opens or closes else 0
 
 
@@ -229,6 +233,8 @@ def _one(character: str) -> str:
     if character in "\u00a0\u2009\u202f\u2007\u2008":
         return "\u00a0"
     code = ord(character)
+    if 0x1D400 <= code <= 0x1D7FF or code == 0xB5:  # letters and digits of formulas
+        character = unicodedata.normalize("NFKC", character)
     if 0xFF01 <= code <= 0xFF5E:
         return chr(code - 0xFEE0).lower()
     lower = character.lower()

@@ -21,9 +21,7 @@ _IN_WORD = re.compile(r"[\w%^-]", re.ASCII)
 _LEFT, _RIGHT = 5, 3
 """Items of a phrase before and after its number, at most."""
 _ENDS = frozenset({"comma", "break", "open", "close", "and", "number", "time", "unusable", "to", "or"})
-_LOOSE = frozenset(
-    ["a", "an", "the", "we", "it", "its", "is", "are", "was", "were", "be", "with", "use", "used", "using", "for", "by"]
-)
+_LOOSE = re.compile(r"an?|the|we|its?|is|are|was|were|be|with|used?|using|for|by")
 _LONGEST = 100
 
 Span = tuple[int, int]
@@ -69,7 +67,8 @@ def _of_prose(board: Board, told: _Told) -> Iterator[Span]:
         if not ends(start, end) and not told.has(start, end, _values(item), board.text.original):
             yield _phrase(board, place)
     unusable = [(origin[start], origin[end - 1] + 1) for start, end in unusable_numbers(board.text.plain)]
-    inside = _covering([*seen, *numbers])
+    names = [(origin[i.start], origin[i.end - 1] + 1) for i in board.items if i.number is None and i.kind != "time"]
+    inside = _covering([*seen, *numbers, *names])
     for start, end in unusable:  # those in formulas, too
         if not inside(start, end):
             yield start, end
@@ -116,7 +115,7 @@ def _phrase(board: Board, place: int) -> Span:
         last + 1 < len(items) and last - place < _RIGHT and items[last + 1].kind not in _ENDS and not _cut(board, last)
     ):
         last += 1
-    while first < place and items[first].kind != "concept" and _said(board, first) in _LOOSE:
+    while first < place and items[first].kind != "concept" and _LOOSE.fullmatch(_said(board, first)):
         first += 1
     if first == last:  # a number alone says nothing
         while first > 0 and place - first < _RIGHT and items[first - 1].kind != "break" and not _cut(board, first - 1):

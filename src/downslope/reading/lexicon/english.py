@@ -54,11 +54,12 @@ ENGLISH = {
         "bn momentum|batch norm decay|batchnorm momentum|bn decay|batch norm epsilon|standard deviation|std|variance|"
         "crop size|resolution|image size|input size|weight initialization|top 1|top 5|"
         "bleu|threshold of|depth|width|growth rate|embedding|hidden size|vocabulary|beam size|scale factor|"
-        "aspect ratio|iou|random seed|seed|sigma|gaussian|uniform|drop rate|cardinality|momentum encoder|momentum m|"
+        "aspect ratio|iou|random seed|seed|sigma|gaussian|uniform|drop rate|cardinality|momentum encoder|"
         "momentum batch normalization|moving average decay for batch|probability|hidden units|number of layers|kernel size|"
         "stride|padding|test error|training error|loss weight|dropout of|queue|"
         "negative slope|slope|margin|interval for evaluation|"
-        "target network|teacher|key encoder",
+        "confidence threshold|loss coefficient|mixup alpha|cutmix alpha|poly power",
+        "teacher": "target network|teacher|teacher network|key encoder|target encoder|mean teacher|momentum teacher",
     },
     "reference": {
         "reference": "figure|table|section|equation|eq|fig|sec|appendix|version|figs|eqs|chapter|algorithm|alg"
@@ -251,7 +252,7 @@ ENGLISH = {
         "respectively": "resp|correspondingly",
         "noise": "the|a|an|we|it|this|that|which|all|our|as|also|most|only|its|then again|single use|one of|"
         "schedule|strategy|policy|rates|each other|linear layer|linear layers|"
-        "linear classifier|linear classification|linear evaluation|linear scaling rule|linear scaling|step function|"
+        "linear classifier|linear probing|linear probe|linear probes|linear model|linear regression|linear classification|linear evaluation|linear scaling rule|linear scaling|step function|"
         "batch normalization after|one can|the one|no one|momentum update|train set|"
         "training set|training data|training time|validation set|test set|from scratch|batch mode|cost function|"
         "loss function|performance on|linear activation|rectified linear|linear unit|linear units|map reduce|"
