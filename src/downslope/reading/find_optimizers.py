@@ -114,7 +114,7 @@ def _owner(items: list[Item], index: int) -> str:
         if item.kind == "optimizer":
             return "rho" if item.key in {"rmsprop", "adadelta"} else ""
         if item.kind == "concept":
-            if item.key in {"momentum", "ema", "weight_decay", "l2"}:
+            if item.key in {"momentum", "ema", "weight_decay", "l2", "lr_decay"}:
                 return item.key if near else ""
             return ""
         if item.kind not in _FLOWS:
