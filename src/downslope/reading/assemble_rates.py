@@ -260,8 +260,15 @@ def _periodic(draft: Draft, root: str, rate: Rate | None, change: Change, begun:
         draft.remarks.say("no_factor")
     else:
         draft.put(f"{root}.rate", factor, provenance, factor_words)  # pyright: ignore[reportArgumentType]
-    draft.put(f"{root}.every", every.values[0], "stated", words)
-    draft.put(f"{root}.unit", every.unit or "epoch", "stated" if every.unit else "assumed", words)
+    batch = draft.value("data.batch_size")
+    if every.unit == "example" and batch is None:
+        draft.remarks.say("period_in_examples", examples=shown(every.values[0]))
+    elif every.unit == "example":
+        draft.put(f"{root}.every", _whole(every.values[0] / batch), "implied", words)
+        draft.put(f"{root}.unit", "step", "implied", words)
+    else:
+        draft.put(f"{root}.every", every.values[0], "stated", words)
+        draft.put(f"{root}.unit", every.unit or "epoch", "stated" if every.unit else "assumed", words)
     if shape == "exponential":
         draft.put(f"{root}.staircase", True, "assumed", "whether in steps or smooth is not said")
         draft.remarks.say("staircase")

@@ -18,6 +18,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "When the learning rate is changed is not stated, so the schedule cannot be replayed.",
         "没有说明学习率何时改变，因此无法重现这一调度。",
     ),
+    "period_in_examples": (
+        "The learning rate decays every {examples} examples; how many steps that is depends on the batch size, which is not stated.",
+        "学习率每 {examples} 个样本衰减一次；这是多少步取决于批大小，但批大小没有说明。",
+    ),
     "no_total": (
         "Milestones are given as parts of the whole, whose length is not stated.",
         "里程碑以总长度的百分比给出，但总长度没有说明。",
