@@ -18,7 +18,9 @@ _DEEPEST = 6
 _LONGEST_STATEMENT = 400
 
 _PROMPT = re.compile(r"^(\s*)(>>> ?|\.\.\. (?=\s*\S)|In \[\d{1,5}\]: ?|   \.\.\.: ?)")
-_NO_CODE = re.compile(r"^(\s*)(?:[%!]\S.*|print\s+[^(=\s].*|print\s*>>.*|exec\s+[\"'].*|raise\s+\w+\s*,.*|\.\.\.\S.*|…+)$")
+_NO_CODE = re.compile(
+    r"^(\s*)(?:[%!]\S.*|print\s+[^(=\s].*|print\s*>>.*|exec\s+[\"'].*|raise\s+\w+\s*,.*|\.\.\.\S.*|…+)$"
+)
 _OLD_EXCEPT = re.compile(r"^(\s*except\s+[\w.()]+)(\s*,\s*\w+)(\s*:.*)$")
 _OLD_ASYNC = re.compile(r"\basync(?=\s?=)")
 _CONTINUES = re.compile(r"[)\]}]|(?:elif|else|except|finally)\b")
@@ -67,10 +69,10 @@ class Program:
 
 
 def parse_program(text: str) -> Program:
-    """Return the largest pieces of a text that are Python; prompts, magics and statements of Python 2 are passed over.
+    r"""Return the largest pieces of a text that are Python; prompts, magics and statements of Python 2 are passed over.
 
     Example:
-        >>> program = parse_program("We train so:\\n\\n    opt = SGD(lr=0.1)\\n    print 'ok'")
+        >>> program = parse_program("We train so:\n\n    opt = SGD(lr=0.1)\n    print 'ok'")
         >>> [ast.unparse(statement) for statement in program.body], program.lost
         (["opt = SGD(lr=0.1)", 'pass'], [(0, 12)])
     """

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from downslope.reading.code.arithmetic import UNKNOWN
-from downslope.reading.code.interpreter import Interpreter, telling_times, unit_of
+from downslope.reading.code.interpreter import Interpreter, telling_times
 from downslope.reading.code.recognise import Samples, Shape, recognise
+from downslope.reading.code.tree import unit_of
 from downslope.reading.code.values import Function, Made, Value, is_number, join_sources
 
 _MOST_EPOCHS = 400
@@ -48,7 +48,9 @@ def time_parameter(function: Function) -> tuple[str, str]:
     """Return the name of the parameter that counts epochs or steps, and which; "" where there is none."""
     parameters = function.node.args
     names = [one.arg for one in [*parameters.posonlyargs, *parameters.args]]
-    counted = [(name, unit_of(name)) for name in names if unit_of(name) and not name.startswith(("num", "n_", "max", "total"))]
+    counted = [
+        (name, unit_of(name)) for name in names if unit_of(name) and not name.startswith(("num", "n_", "max", "total"))
+    ]
     if isinstance(function.node, ast.Lambda) and names:
         return names[0], unit_of(names[0])
     return next((one for one in counted if one[1] == "epoch"), counted[0] if counted else ("", ""))
@@ -124,7 +126,7 @@ def _sampled(
                 end = length if length is not None else float(_UNKNOWN_LENGTH)
                 if per_epoch is not None and unit == "step" and length is not None and length < 1000:
                     end = length * per_epoch
-                samples, sources = _values(on, at, node, end, base)
+                samples, sources = _values(on, at, end, base)
                 shape = recognise(samples, end) if samples else None
                 if shape is not None:
                     shapes.append(shape)
@@ -139,10 +141,10 @@ def _sampled(
 
 
 def _values(
-    on: Interpreter, at: Callable[[float, Value], Value], node: ast.AST, end: float, base: Value
+    on: Interpreter, at: Callable[[float, Value], Value], end: float, base: Value
 ) -> tuple[Samples, dict[int, Value]]:
     """Return the values at all epochs of the run and some after it, and what they are made of."""
-    times = range(int(end * 1.5) + 3) if end <= _MOST_EPOCHS else telling_times(node, end, on)
+    times = range(int(end * 1.5) + 3) if end <= _MOST_EPOCHS else telling_times(end, on)
     samples: list[tuple[float, float]] = []
     sources: list[dict[int, Value]] = []
     before = base
@@ -203,7 +205,12 @@ def _relative(plan: Plan) -> Plan:
     """Return a plan without its levels, where it is not known what they are relative to."""
     if plan.kind in {"sequence", "constant"}:
         return Plan("constant")
-    return Plan(plan.kind, {k: _relative(v) if isinstance(v, Plan) else v for k, v in plan.fields.items() if k not in _LEVELS}, plan.start, plan.end)
+    return Plan(
+        plan.kind,
+        {k: _relative(v) if isinstance(v, Plan) else v for k, v in plan.fields.items() if k not in _LEVELS},
+        plan.start,
+        plan.end,
+    )
 
 
 _LEVELS = frozenset({"initial", "final", "start", "peak", "end", "value"})
@@ -223,7 +230,7 @@ def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value |
             used |= {base.start, *base.sources}
         else:
             plan.fields[name] = _with_source(data, sources, used, place, base if name in {"initial", "value"} else None)
-    if shape.kind not in {"constant"}:
+    if shape.kind != "constant":
         plan.fields["unit"] = Value(unit, *place)
     return plan
 
@@ -243,7 +250,9 @@ def _with_source(
             start, end = min(item.start for item in items), max(item.end for item in items)
             return Value(items, start, end)
         return Value(items, *place)
-    matches = [value for value in sources.values() if is_number(value.data) and value.literal and _equal(value.data, data)]
+    matches = [
+        value for value in sources.values() if is_number(value.data) and value.literal and _equal(value.data, data)
+    ]
     found = next((value for value in matches if value.start not in used), None)
     if found is not None:
         used.update({found.start, *found.sources})
@@ -255,6 +264,3 @@ def _with_source(
 
 def _equal(one: float, two: object) -> bool:
     return isinstance(two, int | float) and abs(one - two) <= 1e-9 * max(abs(one), abs(two))
-
-
-__all__ = ["UNKNOWN", "Plan", "sample_function", "time_parameter", "with_words"]
