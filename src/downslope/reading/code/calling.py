@@ -14,6 +14,7 @@ from downslope.reading.code.library import call_builtin, call_method, call_outsi
 from downslope.reading.code.pieces import Program
 from downslope.reading.code.values import (
     MOST_ITEMS,
+    NOWHERE,
     Builtin,
     Class,
     Function,
@@ -120,6 +121,9 @@ class Calls:
         self.made: list[Made] = []
         self.changes: list[Change] = []
         self.called_changes = 0
+        self.loose_rate = Value(1.0, NOWHERE, NOWHERE, literal=True)
+        self.reach: dict[str, float] = {}
+        self.rounds: dict[str, int] = {}
         self.lengths: list[Length] = []
         self.skipped: dict[int, ast.If] = {}
         self.budget = BUDGET

@@ -179,7 +179,7 @@ class Expressions(Calls):
         """Return the learning rate that an optimizer has now."""
         data = optimizer.data
         if not isinstance(data, Made):
-            return Value(Unknown("lr"))
+            return self.loose_rate
         tables = [data.kwargs, *(arg.data for arg in data.args if isinstance(arg.data, dict))]
         given = [table[name] for table in tables for name in ("lr", "learning_rate") if name in table]
         found = data.notes.get("lr") or next(iter(given), None)

@@ -227,6 +227,8 @@ class Interpreter(Expressions):
         )
         if isinstance(optimizer.data, Made) and key in RATE_KEYS and not unsure:
             optimizer.data.notes["lr"] = value
+        elif key in RATE_KEYS and not unsure and self.loops:
+            self.loose_rate = value
 
     def condition(self, node: ast.If, scope: Scope, frame: Frame) -> str:
         """`if`: the side that holds, or both where that is unknown."""
@@ -496,12 +498,16 @@ class _Rounds:
                 loop.trained = loop.trained or self.kind == "step"
             return ""  # as in the first round
         indices, left = self.indices(), on.budget
-        telling: set[int] = set()
+        stride = 1
         for place, (index, beyond) in enumerate(indices):
-            if place == 3 and (left - on.budget) / 3 * len(indices) > on.budget:  # too dear to go through one by one
-                telling = set(telling_times(self.start + len(indices), on))
-            if telling and index not in telling:
+            if (
+                place == 3 and (left - on.budget) / 3 * len(indices) > on.budget > 0
+            ):  # too dear to go through one by one
+                stride = int((left - on.budget) / 3 * len(indices) / on.budget) + 1
+            if place % stride:
                 continue
+            on.reach[self.kind] = max(on.reach.get(self.kind, -1), index)
+            on.rounds[self.kind] = on.rounds.get(self.kind, 0) + 1
             if self.kind != "other":
                 on.loops.append(Loop(self.kind, index, beyond=beyond, unsure=on.unsure, first=place == 0))
             if target is not None:

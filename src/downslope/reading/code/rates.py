@@ -9,9 +9,9 @@ from downslope.reading.code.calling import Change
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
 from downslope.reading.code.recognise import Shape, recognise
-from downslope.reading.code.sampling import Plan, alike, sample_function, time_parameter, with_words
+from downslope.reading.code.sampling import Plan, alike, relative, sample_function, time_parameter, with_words
 from downslope.reading.code.schedules import reason
-from downslope.reading.code.values import Class, Function, Made, Value, is_known, is_number, join_sources
+from downslope.reading.code.values import NOWHERE, Class, Function, Made, Value, is_known, is_number, join_sources
 from downslope.reading.code.warmups import Schedules
 
 _PRETENDED = (10, 7)
@@ -221,7 +221,11 @@ def _changed(
             break
     timed = [change for change in sure if change.epoch is not None or change.batch is not None]
     if not timed:
-        called = [change for change in sure if change in on.changes[: on.called_changes]]
+        called = [
+            change
+            for change in on.changes[: on.called_changes]
+            if change in sure and NOWHERE not in change.value.sources
+        ]
         last = next((change.value for change in reversed(called) if is_number(change.value.data)), None)
         return Plan("constant", {"value": last}, last.start, last.end) if last is not None else None
     place = timed[-1].value.start, timed[-1].value.end
@@ -230,8 +234,10 @@ def _changed(
     else:
         unit = "epoch" if timed[0].epoch is not None else "step"
         end = length if unit == "epoch" else _steps(on)
-        shape, sources = _recognised(timed, base, end)
+        shape, sources = _recognised(timed, base, end, (on.reach.get(unit, -1), on.rounds.get(unit, 0)))
         plan = with_words(shape, unit, sources, base, place) if shape is not None else None
+        if plan is not None and NOWHERE in sources:
+            plan = relative(plan)
     if any(change.late for change in timed):
         schedules.remarks.append(("rate_set_late", {}))
     if plan is None:
@@ -259,9 +265,12 @@ def _steps(on: Interpreter) -> float | None:
 
 
 def _recognised(
-    changes: list[Change], base: Value | None, end: float | None, steps: int = 0
+    changes: list[Change], base: Value | None, end: float | None, gone: tuple[float, int], steps: int = 0
 ) -> tuple[Shape | None, dict[int, Value]]:
-    """Return the shape of changes by time, the last of each time; a time without one keeps the rate before it."""
+    """Return the shape of changes by time, the last of each time; a time without one keeps the rate before it.
+
+    `gone` is the last round of the loop that was gone through, and how many were.
+    """
     at: dict[float, Value] = {}
     for change in changes:
         time = change.epoch if change.epoch is not None else change.batch
@@ -271,21 +280,21 @@ def _recognised(
     if not all(is_number(value.data) for time, value in at.items() if end is None or time < end):
         return None, {}
     samples = [(time, value.data) for time, value in sorted(at.items()) if is_number(value.data)]
-    if not samples:
-        return None, {}
+    if not samples or (end is not None and gone[0] < end - 1):
+        return None, {}  # not gone through to the end
     sources = join_sources(value.sources for value in at.values())
     first = samples[0][0]
     if not steps and first not in {0, 1} and base is not None:
         samples = [(0, base.data), *samples]
-    if not steps and len(samples) > 1 and samples[0][0] in {0, 1}:
+    elif not steps and first > 1 and NOWHERE in sources:
+        samples = [(0, 1.0), *samples]
+    if not steps and len(samples) * 2 < gone[1] and samples[0][0] in {0, 1}:
         samples = _filled(samples)
     return recognise(samples, end if end is not None else samples[-1][0] + 1), sources
 
 
 def _filled(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the rate around each change, and a while after the last; unchanged where all times were looked at."""
-    if len(samples) > samples[-1][0] - samples[0][0]:
-        return samples
+    """Return the rate around each change, and a while after the last."""
     found: dict[float, float] = {}
     for (before, value), (time, _) in pairwise(samples):
         found.update({before: value, time - 1: value})
@@ -317,7 +326,7 @@ def _within_epochs(
         ]
         if not changes:
             return None
-        shape, sources = _recognised(changes, base, length, steps)
+        shape, sources = _recognised(changes, base, length, (again.reach.get("epoch", -1), 0), steps)
         if shape is not None:
             shapes.append(shape)
     if len(shapes) == len(_PRETENDED) and not alike(*shapes):
@@ -344,7 +353,7 @@ def _alone(on: Interpreter, base: Value | None, length: float | None) -> Plan | 
         name, unit = time_parameter(function)
         if not name or not any(word in function.name.lower() for word in _TELLING):
             continue
-        plan = sample_function(on, function, unit or "epoch", length if unit == "epoch" else None, base)
+        plan = sample_function(on, function, unit or "epoch", length if unit == "epoch" else _steps(on), base)
         if plan is not None and plan.kind != "constant":
             return plan
     return None

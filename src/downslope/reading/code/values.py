@@ -14,6 +14,8 @@ def words_of(text: str) -> frozenset[str]:
 
 
 MOST_SOURCES = 40
+NOWHERE = -5
+"""Place of a learning rate that is not known, and is pretended to be 1."""
 LONGEST_INTEGER = 10**18
 MOST_ITEMS = 2000
 
