@@ -76,7 +76,7 @@ _LAUNCHERS = (
 )
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
 _COMMAND = re.compile(rf"\s*(?:[\w@:~.\-\[\]()]{{0,60}}[$%>❯#]\s+|!\s?)?{_VARIABLES}{_LAUNCHERS}(?=\s|$)")
-_PROMPT = re.compile(r"\s*(?:[$❯]|!(?=\w))\s?\S")
+_PROMPT = re.compile(r"\s*(?:\$(?=\s+[\w./])|❯|!(?=\w))\s?\S")
 _FLAGGED = re.compile(r"(?<!\S)(?:--?[A-Za-z][\w.-]*(?:=|\s|$|\\)|[A-Za-z_][\w.]*=\S)")
 _FLAGS_ALONE = re.compile(r"\s*--?[A-Za-z][\w.-]*(?:[= ]\s*\S|\s*(?:\\?\n|$))")
 _SHELL = re.compile(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from downslope.reading.items import Item
+from downslope.reading.patterns import Pattern, Rules, encode
 
 _UNITS = {"epoch": "epoch", "step": "step", "batches": "step"}
 _TOTALS = {"epochs_total": "epoch", "steps_total": "step"}
@@ -16,8 +18,8 @@ class Time:
     """One time or several.
 
     Attributes:
-        prep: How it is meant: "at", "after", "every", "for", "first", "next", "until", "total" or "".
-        values: The numbers; fractions of the whole if `percent`.
+        prep: How it is meant: "at", "after", "every", "for", "first", "next", "until", "total", "between" or "".
+        values: The numbers; fractions of the whole if `percent`; first and last if "between".
         unit: "epoch", "step" or "" where it is not said.
         percent: Whether they are parts of the whole training.
     """
@@ -40,26 +42,75 @@ def _settle(time: Time, items: Sequence[Item], index: int) -> Time:
 def find_times(items: Sequence[Item]) -> list[Item]:
     """Return the items with every time made one item of kind "time"."""
     found: list[Item] = []
-    index = 0
+    index, code = 0, encode(items)
     while index < len(items):
-        time, after = _time_at(items, index, found[-1] if found else None)
+        time, after = _interval_at(items, code, index)
+        if time is None:
+            time, after = _time_at(items, code, index, found[-1] if found else None)
         if time is None:
             found.append(items[index])
             index += 1
             continue
         time = _settle(time, items, index)
         start = items[index].start
-        found.append(Item("time", time.prep, start, items[after - 1].end, data=time))
+        found.append(Item("time", time.prep or "bare", start, items[after - 1].end, data=time))
         index = after
     return found
 
 
-def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Time | None, int]:
+_INTERVALS = Rules(
+    {
+        "from the left": "lead unit=unit:epoch,step open:square low=number comma high=number close:round",
+        "from the right": "lead unit=unit:epoch,step open:round low=number comma high=number close:square",
+        "unit first": "lead unit=unit:epoch,step is? low=number (word:-,~|to) unit? high=number",
+        "unit last": "lead low=number (word:-,~|to) at? high=number word:个? unit=unit:epoch,step",
+    },
+    lead="(at|for:for,first|mod:total){0,2}",
+)
+
+
+def _interval_at(items: Sequence[Item], code: str, index: int) -> tuple[Time | None, int]:
+    """Return "epochs 31-60", "epochs [30, 60)" or 第31到60轮: the first and the last."""
+    match = _INTERVALS.at(code, index)
+    if match is None:
+        return None, index
+    low, high = (items[match[name]].value for name in ("low", "high"))
+    if not (0 <= low < high < float("inf") and float(low).is_integer() and float(high).is_integer()):
+        return None, index
+    return Time("between", (low, high), _UNITS[items[match["unit"]].key]), match.after
+
+
+_BARE = Pattern("(is? open){0,1} list=(number ((comma|and){0,2} number){1,11}) close? unit=unit:epoch,step?")
+
+
+def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[tuple[float, ...], str, int] | None:
+    """Return the values and unit of "30 60 90" or "[30, 60, 90]", and the place after them."""
+    match = _BARE.at(code, place)
+    if match is None:
+        return None
+    values = tuple(item.value for item in items[slice(*match.groups["list"])] if item.kind == "number")
+    rising = all(one < other for one, other in pairwise(values))
+    if not rising or values[0] < 2 or not all(float(value).is_integer() for value in values if value < float("inf")):
+        return None
+    after = match.after
+    named = "unit" in match
+    if not named and after < len(items) and (items[after].kind in {"unit", "word"}):
+        return None
+    return values, _UNITS.get(items[after - 1].key, "") if named else "", after
+
+
+def _time_at(items: Sequence[Item], code: str, index: int, before: Item | None) -> tuple[Time | None, int]:
     prep, place = _preposition(items, index)
+    if prep in {"at", "in"} and place < len(items) and items[place].kind in {"is", "open"}:
+        listed = _bare_list(items, code, place)
+        if listed is not None:
+            return Time("at", *listed[:2]), listed[2]
     if place >= len(items):
         return None, index
     if prep == "every":
         return _period(items, place, index)
+    told = "step" if prep == "step" else ""  # 在迭代60K和80K时
+    prep = "at" if prep == "step" else prep
     item = items[place]
     unit = _unit(item)
     if (
@@ -73,13 +124,17 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
         if items[place].is_a("is") and place + 1 < len(items) and prep in {"at", "in", "after", "until"}:
             place += 1
         numbers, after = _list(items, place, units=True)
+        start = prep == "at" and [n.value for n in numbers] == [0]
         if (
             numbers
-            and _whole(numbers)
+            and (start or _whole(numbers))
             and not (after < len(items) and _unit(items[after]) and len(numbers) == 1 and not prep)
         ):
-            return Time(prep or "at", tuple(n.value for n in numbers), unit), after
+            return Time("until" if prep == "total" else prep or "at", tuple(n.value for n in numbers), unit), after
         return None, index
+    one = items[place + 1] if item.is_a("word", "training", "full") and place + 1 < len(items) else item
+    if prep == "first" and one.is_a("unit", "epoch") and one.end - one.start == len("epoch"):
+        return Time(prep, (1,), "epoch"), items.index(one, place) + 1  # "in the first epoch", but not "... epochs"
     if item.kind != "number" or item.number is None or item.number.value == float("inf"):
         return None, index
     if prep == "at" and before is not None and before.is_a("concept", "clip"):
@@ -92,8 +147,31 @@ def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Ti
         prep = "at"
     part = item.number.percent or (item.number.fraction and not item.number.spelled)
     each = prep == "for"  # "for 300 and 40 epochs, respectively"
-    numbers, after = _list(items, place, units=True, each=each) if prep or enclosed or part else ([item], place + 1)
-    return _with_unit(items, index, prep, numbers, after)
+    listed = _bare_list(items, code, place) if prep in {"at", "in"} else None
+    if listed is not None:
+        return Time("at", *listed[:2]), listed[2]
+    pointed = prep in {"at", "in", "after"} or enclosed or part
+    numbers, after = _list(items, place, units=pointed, each=each) if prep or pointed else ([item], place + 1)
+    time, last = _with_unit(items, index, prep, numbers, after)
+    if time is None and told and numbers and _whole(numbers):
+        return Time("at", tuple(n.value for n in numbers), told), after
+    return time, last
+
+
+_BEFORE_UNITS = (
+    "个",
+    "的",
+    "training",
+    "full",
+    "total",
+    "more",
+    "additional",
+    "separate",
+    "further",
+    "extra",
+    "consecutive",
+    "successive",
+)
 
 
 def _with_unit(
@@ -101,27 +179,39 @@ def _with_unit(
 ) -> tuple[Time | None, int]:
     values = tuple(n.number.value for n in numbers if n.number)
     following = items[after] if after < len(items) else None
-    while following and following.is_a(
-        "word", "个", "的", "training", "full", "total", "more", "additional", "separate"
+    while following and (
+        following.is_a("word", *_BEFORE_UNITS)
+        or (following.is_a("word", "-") and [n.end for n in numbers] == [following.start])  # "5-epoch"
     ):
         after += 1
         following = items[after] if after < len(items) else None
     if all(n.number and (n.number.percent or (n.number.fraction and n.number.value < 1)) for n in numbers):
         return _parts(items, index, prep, values, after)
     if (
-        prep == "next"
+        (prep == "next" or (prep == "for" and items[after - 1].is_a("word", "more", "further")))
         and len(values) == 1
         and values[0] >= 2
-        and (following is None or following.kind in {"break", "comma", "and"})
+        and (
+            following is None
+            or following.kind in {"break", "comma", "and", "close", *(("at", "with") if values[0] >= 5 else ())}
+        )
     ):
-        return Time(prep, values, ""), after  # "for the remaining 50"
+        return Time("next", values, ""), after  # "for the remaining 50"
     if following is None or not numbers:
         return None, index
+    if prep == "first" and following.kind == "is" and after + 2 < len(items) and items[after + 1].kind == "number":
+        whole = _unit(items[after + 2])  # "the first 2000 of 90000 iterations"
+        return (Time(prep, values, whole), after) if whole and _whole(numbers) else (None, index)
     unit = _unit(following)
     many = following.is_a("concept", "batch") and following.end - following.start > 9 and prep not in {"", "at"}
     if (unit is None and not many) or not _whole(numbers):
         return None, index
+    counted = len(numbers) == 1 and numbers[0].number and numbers[0].number.spelled and numbers[0].value < 10
+    if counted and following.end - following.start == 1 and unit == "step" and not prep:
+        return None, index  # 三次: three times
     after += 1
+    if after < len(items) and items[after].is_a("word", "内") and prep in {"", "at", "in"}:
+        return Time("for", values, unit or "step"), after + 1
     if after < len(items) and items[after].is_a("after") and prep in {"", "for", "at"}:
         return Time("after", values, unit or "step"), after + 1
     return Time(prep, values, unit or "step"), after
@@ -159,7 +249,8 @@ def _parts(
         ):
             break
         place += 1
-    told = told or _of_whole(items, index)
+    told = told or _of_whole(items, index) or prep in {"first", "next"}
+    told = told or (after < len(items) and items[after].is_a("word", "处"))
     percent = all(i.number is None or i.number.percent for i in items[index:after])
     if told or (percent and prep in {"at", "in", "after"} and len(values) > 1):
         return Time(prep or "at", values, unit, percent=True), place if told else after
@@ -180,15 +271,16 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
         elif item.is_a("after", "after") and _later_phase(items, index):
             prep = "next"
         elif item.is_a("at") or item.is_a("after"):
-            prep = prep if prep == "after" else "in" if item.key == "in" else item.kind
+            prep = prep if prep == "after" else {"in": "in", "step": "step"}.get(item.key, item.kind)
         elif item.is_a("for"):
             prep = item.key if prep in {"", "for", "at", "in"} else prep
         elif item.is_a("mod", "total") and prep in {"", "for"}:
             prep = "total"
-        elif prep == "for" and item.is_a("mod", "final", "initial"):
+        elif prep in {"", "for"} and item.is_a("mod", "final", "initial"):
             prep = "next" if item.key == "final" else "first"
         elif not (
-            prep and item.is_a("word", "about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了")
+            prep
+            and item.is_a("word", "about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了", "个")
         ):
             break
         index += 1
@@ -200,7 +292,8 @@ def _later_phase(items: Sequence[Item], index: int) -> bool:
     item = items[index]
     before = items[index - 1] if index else None
     alone = before is None or before.kind in {"comma", "break", "and"}
-    return item.end - item.start == 1 and alone and index + 1 < len(items) and items[index + 1].kind == "number"
+    chinese = item.end - item.start <= 2  # 后 and 之后, but not "after"
+    return chinese and alone and index + 1 < len(items) and items[index + 1].kind == "number"
 
 
 def _period(items: Sequence[Item], place: int, index: int) -> tuple[Time | None, int]:
@@ -231,9 +324,7 @@ def _list(items: Sequence[Item], place: int, *, units: bool, each: bool = False)
     after = place
     closed = False  # by an "and": in "30 and 60, 90 epochs", the 90 is no part of it
     while place < len(items) and items[place].kind == "number" and items[place].number:
-        if numbers and not (
-            _follows(numbers[-1], items[place]) or (each and items[place].value >= 1 and items[place - 1].kind == "and")
-        ):
+        if numbers and not (_follows(numbers[-1], items[place]) or (each and items[place].value >= 1)):
             break
         numbers.append(items[place])
         after = place + 1
@@ -246,6 +337,7 @@ def _list(items: Sequence[Item], place: int, *, units: bool, each: bool = False)
             and (
                 items[place].kind in {"comma", "and", "slash"}
                 or items[place].is_a("at")
+                or items[place].is_a("after")
                 or items[place].is_a("word", "个", "again", "then")
                 or (units and items[place].kind == "unit" and _unit(items[place]) and _more_follow(items, place))
             )
