@@ -282,9 +282,7 @@ def _python(text: str) -> str:
     if len(text) > _PARSED:
         return "python" if _DEFINES.search(text, 0, _LOOKED_AT) else ""
     tree = _parse(text)
-    if tree is None or not any(
-        not isinstance(one, ast.Expr) or isinstance(one.value, ast.Call | ast.Dict | ast.Await) for one in tree.body
-    ):
+    if tree is None or not any(map(_does_something, tree.body)):
         return ""
     allowed = (ast.Assign, ast.AnnAssign, ast.Expr, ast.Delete, ast.With, ast.Import, ast.ImportFrom)
     if not all(isinstance(one, allowed) for one in tree.body):
@@ -297,6 +295,13 @@ def _python(text: str) -> str:
 
 _DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)
 _BUILDERS = frozenset(["dict", "list", "tuple", "set", "float", "int", "len", "read_base", "str"])
+
+
+def _does_something(statement: ast.stmt) -> bool:
+    """Whether a statement is more than words that happen to be Python, as `lr: 0.1` and `a, b` are."""
+    if isinstance(statement, ast.AnnAssign):
+        return statement.value is not None
+    return not isinstance(statement, ast.Expr) or isinstance(statement.value, ast.Call | ast.Dict | ast.Await)
 
 
 def _is_dictionary(statement: ast.stmt) -> bool:
