@@ -290,6 +290,7 @@ MARKS: dict[str, tuple[str, str]] = {
     "conditional": ("only under a condition that is not known", "只在某个未知条件下成立"),
     "rate_unrecognised": ("changed in a way that was not recognised", "其变化方式未能识别"),
     "two_optimizers": ("another optimizer has another value", "另一个优化器的值不同"),
+    "constant_group": ("constant here, while the others' rate changes", "此组保持不变，而其余参数的学习率会变化"),
     "shape": ("of another course than a recipe's", "形状与配方中的不同"),
     "unit": ("whether epochs or steps is not said", "没有说明是轮还是步"),
     "unnamed": ("no optimizer is named", "没有指明优化器"),
