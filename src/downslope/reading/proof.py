@@ -74,14 +74,14 @@ def numbers_in(words: str, items: list[Item]) -> list[float]:
         True
     """
     said = [float(item.value) for item in items if item.kind == "number"]
-    said += [float(number) for number in _PLAIN.findall(words)]
     said += [_SAID[item.kind, item.key] for item in items if (item.kind, item.key) in _SAID]
     said += [float(item.key) for item in items if item.kind == "magnitude" and item.key.isdecimal()]
     positive = [value for value in said if value > 0]
     ratios = [second / first for first, second in pairwise(positive)]
     products = [first * second for first, second in pairwise(positive)]
     derived = [*(1 / value for value in positive), *(1 - value for value in said), *ratios, *products]
-    return [*said, *derived, *accumulate(said), *_arithmetic(words)]
+    plain = [float(number) for number in _PLAIN.findall(words)]
+    return [*said, *plain, *derived, *accumulate(said), *_arithmetic(words)]
 
 
 def _arithmetic(words: str) -> list[float]:
