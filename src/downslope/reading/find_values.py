@@ -164,9 +164,7 @@ _CHOSEN = re.compile(
 )
 """Words of a sentence that offers values instead of stating them."""
 
-_REFUSED = re.compile(
-    r"^[^.;\d]*?\b(?:too (?:high|large|low|small|big)|diverge[sd]?)\b|^[^;\d]*?(?:太大|太小|过大|过小|过高|发散)"
-)
+_REFUSED = re.compile(r"^[^.;\d]*?\b(?:too (?:high|large|low|small|big)|diverge[sd]?)\b|^[^;\d]*?(?:太大|太小|过大|过小|过高|发散)")
 """What a sentence says of a value that is not used: "a rate of 0.001 is too high, we use 0.0002"."""
 
 _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
