@@ -1,6 +1,4 @@
 // Arrays as their owner describes them: whether the kernel can run over one from end to end, and who overlaps whom.
-//
-// What does not live here: Python (bind_arrays.cpp) and the step (plan.h).
 #pragma once
 
 #include <cstddef>

@@ -2,8 +2,7 @@
 // that could copy an array and lose what is written to the copy.
 //
 // Everything is looked at anew for every step, since any array may have been replaced, reshaped or made read-only since
-// the last. What does not live here: what becomes of the arrays that the kernel cannot take (kernel/arrays.py), and the
-// arithmetic.
+// the last. Arrays that the kernel cannot take are told to the caller (kernel/arrays.py).
 
 #include "bind.h"
 

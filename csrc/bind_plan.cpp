@@ -1,8 +1,7 @@
 // `_native.Plan`: the tensors of an optimizer's step, checked once and then stepped again and again.
 //
 // A plan is made of tensors that Python has checked. Between two steps a tensor may be replaced, so before each step the
-// plan asks all of them again, in one pass. What does not live here: arithmetic (plan.cpp), and how Python objects are
-// asked (objects.h).
+// plan asks all of them again, in one pass.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>

@@ -1,7 +1,7 @@
 // How a framework's tensor is looked at without any header of the framework: DLPack's C exchange API, version 1.
 //
 // Frameworks put a table of functions into a capsule on their tensor type; one of them fills in where a tensor lies and
-// how, without taking a reference. Only what is read here is declared. What does not live here: which tensors are taken.
+// how, without taking a reference. Only what is read here is declared.
 //
 // The ABI: https://dmlc.github.io/dlpack/latest/c_api.html (DLPackExchangeAPI, DLTensor).
 #pragma once

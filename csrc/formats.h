@@ -1,7 +1,7 @@
 // Number formats: how an element is read into the format of computation and written back.
 //
 // Everything here is plain integer and IEEE arithmetic without branches, so that compilers vectorise it and every
-// processor gives the same bits. What does not live here: the step itself (affine.h) and random numbers (rounding.h).
+// processor gives the same bits.
 #pragma once
 
 #include <bit>

@@ -2,7 +2,6 @@
 //
 // Written down here so that the module is built without XLA's headers. Only what the handler reads is named; XLA gives
 // structures more fields at their ends from version to version, and asks a handler for its version before it calls it.
-// What does not live here: the handler (bind_xla.cpp).
 #pragma once
 
 #include <cstddef>

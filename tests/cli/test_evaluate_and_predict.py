@@ -101,7 +101,7 @@ def test_weights_that_are_no_safetensors_are_refused(trained, capsys, tmp_path):
     assert message.startswith("weights.pt: is no safetensors file: ")
     assert message.endswith("Other formats are not read: they can run code.")
     message = fail(["evaluate", folder, "--checkpoint", "step-5"], capsys)
-    assert message.startswith("step-5: there is no such checkpoint. Give last, best, the folder of a checkpoint, or")
+    assert message.startswith("--checkpoint step-5: there is no such checkpoint. Give last, best, the folder of a ")
     assert "step-00000060" in message
 
 

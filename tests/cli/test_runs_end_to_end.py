@@ -136,7 +136,7 @@ def test_what_cannot_be_resumed_is_refused(trained, capsys, tmp_path, words, mes
         (["--train.loss", "cross_entropi"], 2, "train.loss = 'cross_entropi': there is no such loss. Did you mean"),
         (["--data.name", "nowhere:load"], 2, "data.name = 'nowhere:load': there is no module `nowhere`."),
         (["--groups", '[{ match = "*.bais", lr = 1 }]'], 2, "group pattern '*.bais' matches no parameter."),
-        (["--resume", "nowhere"], 2, "nowhere"),
+        (["--resume", "nowhere"], 2, "--resume nowhere: no such folder. Give auto"),
         (["--model.hidden", "[10000000000000]"], 1, "out of memory."),
         (["--sgd.lr", "1e30"], 1, ""),
         (["--out", "/proc/nowhere/run"], 1, "cannot create /proc/nowhere: No such"),

@@ -27,7 +27,7 @@ def test_homes_are_expanded(home):
     assert expand_home("~/a/b.csv") == home / "a/b.csv"
     assert expand_home(Path("~/a")) == home / "a"
     assert expand_home(f"~{me.pw_name}/a") == Path(me.pw_dir, "a")
-    for plain in ("a/b.csv", "/a/~/b", "a~", "a/~b", "", "."):
+    for plain in ("a/b.csv", "/a/~/b", "a~", "a/~b", "."):
         assert expand_home(plain) == Path(plain)
 
 
@@ -36,6 +36,14 @@ def test_a_name_that_begins_with_the_sign_stays_a_name(home):
     found = expand_home("./~x/y")
     assert found == home / "work/~x/y"
     assert expand_home(found) == found
+
+
+def test_an_empty_path_is_an_error():
+    """An option left empty, as by a variable of the shell that is not set, is not the current directory."""
+    with pytest.raises(DownslopeError, match=r"^--checkpoint is empty\. Give a file or folder"):
+        expand_home("", DownslopeError, "--checkpoint")
+    with pytest.raises(DownslopeError, match=r"^the path is empty"):
+        expand_home("  ")
 
 
 def test_what_is_expanded_twice_is_expanded_once(monkeypatch):

@@ -1,8 +1,4 @@
-"""The update rule: linear, true on symbols, matrices and arrays alike, and equal under a change of basis.
-
-What does not live here: how settings become scalars (`test_settings.py`, `test_decay_modes.py`) and what other
-frameworks compute (`test_rule_peers.py`).
-"""
+"""The update rule: linear, true on symbols, matrices and arrays alike, and equal under a change of basis."""
 
 from __future__ import annotations
 

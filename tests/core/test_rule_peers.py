@@ -1,7 +1,4 @@
-"""The rule against the frameworks' own optimizers, run side by side: what each convention really computes.
-
-What does not live here: our front doors, which have their own conformance tests; this is about the rule alone.
-"""
+"""The rule against the frameworks' own optimizers, run side by side: what each convention really computes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Every schedule at its boundaries, worked by hand: m - 1, m, m + 1, in steps and in epochs.
-
-What does not live here: what holds for all schedules at once (`test_schedule_properties.py`), staircases at every
-period (`test_staircases.py`) and other frameworks' schedules (`test_schedules_*.py`).
-"""
+"""Every schedule at its boundaries, worked by hand: m - 1, m, m + 1, in steps and in epochs."""
 
 from __future__ import annotations
 

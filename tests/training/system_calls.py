@@ -1,9 +1,7 @@
 """The file-system calls of a process, watched from outside by ptrace: counted, killed at the n-th, or made to fail.
 
-What lives here: which system calls concern files, how their arguments name one, and stepping a forked process from one
-call on a folder to the next. What does not: what is killed and compared (`kill_matrix.py`). It needs Linux on x86-64 or
-aarch64 and the right to trace one's own children, no program and no compiler; where that is not given, `why_not` says
-so.
+It needs Linux on x86-64 or aarch64 and the right to trace one's own children, no program and no compiler; where that
+is not given, `why_not` says so.
 """
 
 import ctypes

@@ -83,7 +83,7 @@ def test_an_early_stopped_run_is_released_by_more_patience(tmp_path):
     """More epochs alone do not: the outcome says that an early stop holds it; more patience goes on to the end."""
     stop = {"train__early_stop": "{ patience = 1, min_delta = 9.0 }"}
     first, _ = run(tiny(**stop), tmp_path)
-    assert (first.step, first.finished, first.stopped) == (10, True, "held-out loss has not improved for 1 evaluations")
+    assert (first.step, first.finished, first.stopped) == (10, True, "held-out loss has not improved for 1 evaluation")
     held, _ = run(tiny(**stop, train__epochs="6"), tmp_path)
     assert (held.step, held.stopped) == (10, first.stopped)
     again, _ = run(tiny(**stop, train__epochs="6"), tmp_path)

@@ -36,6 +36,9 @@ class Bare(TableFile):
     def read(self, wanted):
         raise NotImplementedError
 
+    def texts(self, place):
+        raise NotImplementedError
+
 
 def comparisons(count):
     """Return how many comparisons of names it takes to choose the columns of a table of so many, in every way."""

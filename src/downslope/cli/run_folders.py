@@ -83,7 +83,7 @@ def check_resumed(recipe: Path | None, resume: str, *, trust: bool) -> None:
     if recipe is not None and recipe.name == RECIPE and any(os.path.lexists(recipe.parent / name) for name in _BESIDE):
         runs.append(recipe.parent)
     if resume not in {"auto", "never"}:
-        path = expand_home(resume, CheckpointError)
+        path = expand_home(resume, CheckpointError, "--resume")
         runs += [path, path.parent.parent, Path(os.path.abspath(path)).parent.parent, path.resolve().parent.parent]  # noqa: PTH100
     for run in runs:
         if is_run_folder(run):

@@ -20,13 +20,15 @@ def expand_home(given: str | os.PathLike[str], error: type[DownslopeError] = Dow
         origin: The key or option that gives it, for messages.
 
     Raises:
-        DownslopeError: If it begins with `~` and there is no such user; of the type `error`.
+        DownslopeError: If it is empty, or begins with `~` and there is no such user; of the type `error`.
 
     Example:
         >>> expand_home("runs/digits").as_posix()
         'runs/digits'
     """
     text = os.fspath(given)
+    if not text.strip():
+        raise error(f"{origin or 'the path'} is empty. Give a file or folder; `.` is the current directory.")
     if text.startswith("~"):
         expanded = os.path.expanduser(text)  # noqa: PTH111  # pathlib's own raises a RuntimeError, or takes ./~x for ~x
         if expanded == text:

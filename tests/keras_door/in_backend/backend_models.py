@@ -1,7 +1,4 @@
-"""What the checks within a backend share: a small model and data, the same at every call.
-
-What lives here: building, training and comparing. What does not: any check.
-"""
+"""What the checks within a backend share: a small model and data, the same at every call."""
 
 from __future__ import annotations
 

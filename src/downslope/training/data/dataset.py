@@ -126,6 +126,7 @@ class Dataset:
         target_scale: (mean, standard deviation) by which targets that are numbers were standardised.
         class_weights: What an example of each class counts in the loss; None where all count alike.
         input_range: Smallest and largest number among the inputs learned from, where they are not at hand any more.
+        model_config: The configuration of a model of transformers that a run was made with; "" before there is a run.
         notes: What a person should know of how they were read.
     """
 
@@ -142,6 +143,7 @@ class Dataset:
     target_scale: tuple[float, float] | None = None
     class_weights: tuple[float, ...] | None = None
     input_range: tuple[float, float] | None = None
+    model_config: str = field(default="", repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def take(self, examples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

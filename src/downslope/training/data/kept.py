@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import torch
+from torch import nn
 
 from downslope.core.errors import CheckpointError
 from downslope.core.files import MIB, read_regular
@@ -92,6 +93,7 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
         table: How rows become inputs, for a table.
         images: How images become inputs, for a folder of images.
         sequences: How text becomes sequences.
+        model_config: The configuration that a model of transformers was made from, or "".
     """
 
     format: int
@@ -109,6 +111,7 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
     table: KeptTable | None
     images: KeptImages | None
     sequences: KeptSequences | None
+    model_config: str = ""
 
     def __post_init__(self) -> None:
         """Check what must agree."""
@@ -150,6 +153,7 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
             reader=reader,
             target_scale=self.target_scale,
             input_range=(self.lowest, self.highest),
+            model_config=self.model_config,
         )
 
 
@@ -157,8 +161,8 @@ class _Version(msgspec.Struct):
     format: int
 
 
-def keep_inputs(dataset: Dataset, fingerprint: str) -> KeptInputs:
-    """Return what a run keeps of its inputs."""
+def keep_inputs(dataset: Dataset, fingerprint: str, model: nn.Module | None = None) -> KeptInputs:
+    """Return what a run keeps of its inputs, and of its model what is neither in the recipe nor in checkpoints."""
     found = None if dataset.reader is None else dataset.reader.kept()
     lowest, highest = (0.0, 0.0) if dataset.sequences is not None else dataset.range_of_inputs()
     return KeptInputs(
@@ -177,6 +181,7 @@ def keep_inputs(dataset: Dataset, fingerprint: str) -> KeptInputs:
         table=found if isinstance(found, KeptTable) else None,
         images=found if isinstance(found, KeptImages) else None,
         sequences=None if dataset.sequences is None else _kept_sequences(dataset.sequences),
+        model_config=getattr(model, "config_text", ""),
     )
 
 

@@ -52,7 +52,8 @@ def evaluate(task: Task, *, done: int, record: Callable[..., None], workers: Wor
     if (stop := train.early_stop) is not None and state.early_stop is not None:
         state.early_stop.observe(usable[stop.metric], done)
         if state.early_stop.waited >= stop.patience:
-            state.stopped = f"held-out {stop.metric} has not improved for {stop.patience} evaluations"
+            count = f"{stop.patience} evaluation{'s' * (stop.patience > 1)}"
+            state.stopped = f"held-out {stop.metric} has not improved for {count}"
             record("stop", step, reason=state.stopped)
     return improved
 

@@ -53,7 +53,7 @@ def find_weights(run: Path, checkpoint: str) -> Weights:
         return _last(run)
     if checkpoint == "best":
         return _best(run)
-    path = expand_home(checkpoint, CheckpointError)
+    path = expand_home(checkpoint, CheckpointError, "--checkpoint")
     if path.is_dir():
         if not is_checkpoint_folder(path):
             raise CheckpointError(
@@ -62,7 +62,8 @@ def find_weights(run: Path, checkpoint: str) -> Weights:
         return _from_checkpoint(path)
     if path.is_file():
         return _from_file(path)
-    raise CheckpointError(f"{checkpoint}{expansion_of(checkpoint)}: there is no such checkpoint. {_allowed(run)}")
+    where = f"--checkpoint {checkpoint}{expansion_of(checkpoint)}"
+    raise CheckpointError(f"{where}: there is no such checkpoint. {_allowed(run)}")
 
 
 def _allowed(run: Path) -> str:
