@@ -14,6 +14,7 @@ from downslope.reading.facts import Fact
 from downslope.reading.numbers import number_at
 from downslope.reading.reading import Provenance
 from downslope.reading.remarks import shown
+from downslope.reading.schedule_facts import Change, Course, Knots, Levels, Warmup
 from downslope.reading.times import Time
 
 _LARGEST = 1e4
@@ -141,21 +142,25 @@ def _linear_scaling(draft: Draft, plain: list[Fact]) -> Rate | None:
 
 def _warmed(draft: Draft) -> Rate | None:
     """Return the rate that a warmup leads to, where its own words say it."""
-    for fact in draft.of("warmup"):
-        rising = fact.extra.get("range")
-        if rising is not None:
-            return Rate(float(rising.value[1]), "stated", draft.words(rising))
-        if "peak" in fact.extra:
-            value, start, end = fact.extra["peak"]
-            return Rate(float(value), "stated", draft.text.words(min(start, fact.start), max(end, fact.start)))
+    for fact in draft.every(Warmup):
+        if fact.course is not None:
+            return Rate(float(fact.course.last), "stated", draft.words(fact.course))
+        if fact.peak is not None:
+            words = draft.text.words(min(fact.peak.start, fact.start), max(fact.peak.end, fact.start))
+            return Rate(float(fact.peak.value), "stated", words)
     return None
 
 
 def _first_of_range(draft: Draft) -> Rate | None:
-    for fact in draft.of("range", "lr"):
-        if fact.value[0] > fact.value[1]:
-            return Rate(float(fact.value[0]), "stated", draft.words(fact))
+    for fact in courses(draft):
+        if fact.first > fact.last:
+            return Rate(float(fact.first), "stated", draft.words(fact))
     return None
+
+
+def courses(draft: Draft) -> list[Course]:
+    """Return the courses of the learning rate."""
+    return [fact for fact in draft.every(Course) if fact.key == "lr"]
 
 
 def _per_sample(draft: Draft, fact: Fact) -> Rate | None:
@@ -195,30 +200,28 @@ USUAL_FACTOR = 0.1
 """What step schedules multiply by where nothing is said: He et al. 2016 divide by 10, as does torch's MultiStepLR."""
 
 
-def put_steps(draft: Draft, root: str, rate: Rate | None, changes: list[Fact], shape: str) -> bool:
+def put_steps(draft: Draft, root: str, rate: Rate | None, changes: list[Change], shape: str) -> bool:
     """Put an exponential or multistep schedule (or a sequence) from changes with times, or from code."""
     if not changes:
         return _from_code(draft, root, rate)
-    if any(change.value is not None or change.extra["targets"] for change in changes):
-        changes = [c for c in changes if c.value is not None or c.extra["targets"] or not c.extra["every"]]
-    periodic = next((change for change in changes if change.extra["every"]), None)
+    if any(change.value is not None or change.targets for change in changes):
+        changes = [c for c in changes if c.value is not None or c.targets or not c.every]
+    periodic = next((change for change in changes if change.every), None)
     if periodic is not None:
-        begun = next(
-            (t for c in changes for t in c.extra["at"] if t.prep in {"after", "at"} and len(t.values) == 1), None
-        )
+        begun = next((t for c in changes for t in c.at if t.prep in {"after", "at"} and len(t.values) == 1), None)
         _periodic(draft, root, rate, periodic, begun, shape)
         return True
     _milestones(draft, root, rate, _of_one_run(draft, changes))
     return True
 
 
-def _of_one_run(draft: Draft, changes: list[Fact]) -> list[Fact]:
+def _of_one_run(draft: Draft, changes: list[Change]) -> list[Change]:
     """Return the changes that belong to the first training told of: later ones go on in time, without a new start."""
     run = changes[:1]
     for change in changes[1:]:
-        if change.extra.get("bare") and all(time in run[-1].extra["at"] for time in change.extra["at"]):
+        if change.bare and all(time in run[-1].at for time in change.at):
             continue  # said already, with its values
-        before, after = run[-1].extra["at"][-1:], change.extra["at"][:1]
+        before, after = run[-1].at[-1:], change.at[:1]
         begun = any(run[-1].end <= fact.start < change.start for fact in draft.values("lr"))
         goes_on = (
             before
@@ -239,8 +242,9 @@ def _start(draft: Draft, root: str, rate: Rate | None) -> None:
         draft.put(f"{root}.initial", rate.value, rate.provenance, rate.words)
 
 
-def _periodic(draft: Draft, root: str, rate: Rate | None, change: Fact, begun: Time | None, shape: str) -> None:
-    every: Time = change.extra["every"]
+def _periodic(draft: Draft, root: str, rate: Rate | None, change: Change, begun: Time | None, shape: str) -> None:
+    every = change.every
+    assert every is not None  # noqa: S101 - the caller has looked
     words = draft.words(change)
     factor, provenance, factor_words = change.value, "stated", words
     if factor is None:
@@ -256,8 +260,15 @@ def _periodic(draft: Draft, root: str, rate: Rate | None, change: Fact, begun: T
         draft.remarks.say("no_factor")
     else:
         draft.put(f"{root}.rate", factor, provenance, factor_words)  # pyright: ignore[reportArgumentType]
-    draft.put(f"{root}.every", every.values[0], "stated", words)
-    draft.put(f"{root}.unit", every.unit or "epoch", "stated" if every.unit else "assumed", words)
+    batch = draft.value("data.batch_size")
+    if every.unit == "example" and batch is None:
+        draft.remarks.say("period_in_examples", examples=shown(every.values[0]))
+    elif every.unit == "example":
+        draft.put(f"{root}.every", _whole(every.values[0] / batch), "implied", words)
+        draft.put(f"{root}.unit", "step", "implied", words)
+    else:
+        draft.put(f"{root}.every", every.values[0], "stated", words)
+        draft.put(f"{root}.unit", every.unit or "epoch", "stated" if every.unit else "assumed", words)
     if shape == "exponential":
         draft.put(f"{root}.staircase", True, "assumed", "whether in steps or smooth is not said")
         draft.remarks.say("staircase")
@@ -266,15 +277,16 @@ def _periodic(draft: Draft, root: str, rate: Rate | None, change: Fact, begun: T
     floor = next((f for f in draft.values("lr") if f.extra.get("role") == "final"), None) or next(
         draft.values("final"), None
     )
-    if change.extra["targets"] and factor is not None:
-        draft.put(f"{root}.end", float(change.extra["targets"][-1]), "stated", words)
+    if change.targets and factor is not None:
+        draft.put(f"{root}.end", float(change.targets[-1]), "stated", words)
     elif floor is not None:
         draft.put(f"{root}.end", float(floor.value), "stated", draft.words(floor))
 
 
-def _after_some_time(draft: Draft, root: str, rate: Rate | None, change: Fact, begun: Time) -> None:
+def _after_some_time(draft: Draft, root: str, rate: Rate | None, change: Change, begun: Time) -> None:
     """Put "after 5 epochs, halved every half epoch": milestones up to the end, where that is known."""
-    every: Time = change.extra["every"]
+    every = change.every
+    assert every is not None  # noqa: S101 - the caller has looked
     words = draft.words(change)
     total = draft.value("train.epochs" if every.unit == "epoch" else "train.steps")
     draft.put(f"{root}.schedule", "multistep", "stated", words)
@@ -284,7 +296,19 @@ def _after_some_time(draft: Draft, root: str, rate: Rate | None, change: Fact, b
     else:
         draft.remarks.say("no_factor")
     draft.put(f"{root}.unit", every.unit, "stated", words)
-    if total is None or every.values[0] <= 0 or (total - begun.values[0]) / every.values[0] > 1000:
+    if every.values[0] <= 0:
+        draft.remarks.say("no_milestones")
+        return
+    if total is None and rate is not None and change.value:
+        for name in ("initial", "factor", "schedule", "unit"):
+            draft.fields.pop(f"{root}.{name}", None)
+        inner = {"schedule": "exponential", "initial": rate.value, "rate": change.value, "every": every.values[0]}
+        draft.put(f"{root}.schedule", "sequence", "stated", words)
+        draft.put(f"{root}.schedules", [rate.value, {**inner, "unit": every.unit, "staircase": True}], "implied", words)
+        draft.put(f"{root}.boundaries", [_whole(begun.values[0])], "stated", words)
+        draft.put(f"{root}.unit", every.unit, "stated", words)
+        return
+    if total is None or (total - begun.values[0]) / every.values[0] > 1000:
         draft.remarks.say("no_milestones")
         return
     milestones: list[Any] = []
@@ -296,11 +320,11 @@ def _after_some_time(draft: Draft, root: str, rate: Rate | None, change: Fact, b
         draft.put(f"{root}.milestones", milestones, "implied", f"{words}, until the end of training")
 
 
-def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Fact]) -> None:
+def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Change]) -> None:
     words = draft.words(*changes)
     factors = {change.value for change in changes if change.value is not None}
-    times = [time for change in changes for time in change.extra["at"]]
-    targets = [target for change in changes for target in change.extra["targets"]]
+    times = [time for change in changes for time in change.at]
+    targets = [target for change in changes for target in change.targets]
     draft.put(f"{root}.schedule", "multistep", "stated", words)
     _start(draft, root, rate)
     if len(factors) == 1:
@@ -315,7 +339,7 @@ def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Fact])
     elif len(factors) > 1 and rate is not None:
         values = [rate.value]
         for change in changes:
-            for time in change.extra["at"]:
+            for time in change.at:
                 values += [float(f"{values[-1] * (change.value or 1):.12g}") for _ in time.values]
         _put_sequence(draft, root, values, times, words)
         return
@@ -330,14 +354,14 @@ def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Fact])
     draft.put(f"{root}.unit", unit, unit_provenance, words)
 
 
-def _factor_from_elsewhere(draft: Draft, root: str, changes: list[Fact], targets: list[float]) -> None:
+def _factor_from_elsewhere(draft: Draft, root: str, changes: list[Change], targets: list[float]) -> None:
     """Put the factor that other words state; where none do, a tenth is assumed of a fall, and the remark says so."""
     gammas = [gamma for gamma in draft.values("lr_decay", "gamma", "gamma_setting") if gamma.value > 0]
     rates = {fact.value for fact in draft.values("lr") if fact.extra.get("role") != "final"}
-    falls = any(c.key in {"reduce", "divide"} and not c.extra.get("listed") for c in changes)
+    falls = any(c.key in {"reduce", "divide"} and not c.listed for c in changes)
     if len({gamma.value for gamma in gammas}) == 1:
         draft.put(f"{root}.factor", float(gammas[0].value), "stated", draft.words(gammas[0]))
-    elif falls and not (gammas or targets or len(rates) > 1 or any(c.extra.get("disputed") for c in changes)):
+    elif falls and not (gammas or targets or len(rates) > 1 or any(c.disputed for c in changes)):
         draft.put(f"{root}.factor", USUAL_FACTOR, "assumed", "not stated; a tenth is usual")
         draft.remarks.say("usual_factor", factor=USUAL_FACTOR)
     else:
@@ -389,52 +413,45 @@ def _put_sequence(draft: Draft, root: str, values: list[float], times: list[Time
     draft.put(f"{root}.unit", resolved[1], resolved[3], words)
 
 
-def put_phases(draft: Draft, root: str) -> bool:
-    """Put "0.001 for 60k steps, then 0.0001 for the next 20k" and its like; False if there are no such phases."""
-    phases = [fact for fact in draft.values("lr") if fact.extra.get("phase")]
-    rates = [float(fact.value) for fact in phases]
-    lengths: list[Time] = [fact.extra["phase"][0] for fact in phases]
-    for change in draft.of("change") if phases else []:
-        over, targets = change.extra["over"], change.extra["targets"]
-        if over is not None and over.prep in {"next", "for"} and len(targets) == 1 and change.start > phases[-1].start:
-            phases, rates, lengths = [*phases, change], [*rates, float(targets[0])], [*lengths, over]
-    if len(phases) < 2:
+def put_levels(draft: Draft, root: str, rate: Rate | None) -> bool:
+    """Put "0.001 for 60k steps, then 0.0001 for the next 20k" and its like; False if there are no such levels."""
+    found = draft.every(Levels)
+    if not found:
         return False
-    units = {time.unit for time in lengths if time.unit}
-    if (
-        len(units) != 1
-        or not units <= {"epoch", "step"}
-        or any(len(time.values) != 1 or time.percent for time in lengths)
-    ):
+    levels, words = found[0], draft.words(found[0])
+    rates = levels.rates if levels.begins or rate is None else [rate.value, *levels.rates]
+    path = "train.epochs" if levels.unit == "epoch" else "train.steps"
+    if levels.total is not None and levels.unit and not {"train.epochs", "train.steps"} & set(draft.fields):
+        draft.put(path, _whole(levels.total), "implied", words)
+    ratio = _ratio(rates) if levels.begins or rate is not None or len(rates) > 1 else None
+    if ratio is None and not levels.changes:
+        draft.remarks.say("constant_lr")
         return False
-    boundaries: list[Any] = []
-    end = 0.0
-    for time in lengths:
-        end = time.values[0] if time.prep == "until" else end + time.values[0]
-        boundaries.append(_whole(end))
-    words = draft.words(*phases)
-    unit = units.pop()
-    total = "train.epochs" if unit == "epoch" else "train.steps"
-    if total not in draft.fields:
-        draft.put(total, boundaries[-1], "implied", words)
-    ratio = _ratio(rates)
-    provenance: Provenance = "stated" if len(boundaries) == 2 else "implied"
-    if ratio is None:
-        draft.put(f"{root}.schedule", "sequence", "stated", words)
-        draft.put(f"{root}.schedules", rates, "stated", words)
-        draft.put(f"{root}.boundaries", boundaries[:-1], provenance, words)
+    if ratio is None and not (levels.begins or rate is not None):
+        draft.put(f"{root}.schedule", "multistep", "stated", words)
+        draft.remarks.say("no_factor")
+    elif ratio is None:
+        _put_sequence(draft, root, rates, [Time("at", tuple(levels.changes), levels.unit, levels.percent)], words)
+        return True
     else:
         draft.put(f"{root}.schedule", "multistep", "stated", words)
-        draft.put(f"{root}.initial", rates[0], "stated", draft.words(phases[0]))
+        _start(draft, root, rate)
         draft.put(f"{root}.factor", ratio, "implied", words)
-        draft.put(f"{root}.milestones", boundaries[:-1], provenance, words)
-    draft.put(f"{root}.unit", unit, "stated", words)
+    if not levels.changes:
+        draft.remarks.say("no_milestones")
+        return True
+    resolved = resolve_times(draft, [Time("at", tuple(levels.changes), levels.unit, levels.percent)])
+    if resolved is None:
+        draft.remarks.say("no_total")
+        return True
+    draft.put(f"{root}.milestones", resolved[0], resolved[2], words)
+    draft.put(f"{root}.unit", resolved[1], resolved[3], words)
     return True
 
 
-def put_knots(draft: Draft, fact: Fact) -> bool:
+def put_knots(draft: Draft, fact: Knots) -> bool:
     """Put lr from knots: up from the first to the second, then in a line down to the third."""
-    knots: list[tuple[float, Time | None]] = fact.value
+    knots = fact.points
     if len(knots) != 3 or not (knots[0][0] < knots[1][0] > knots[2][0]):
         return False
     words = draft.words(fact)

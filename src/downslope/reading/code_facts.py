@@ -7,6 +7,7 @@ from typing import Any
 
 from downslope.reading.facts import Fact
 from downslope.reading.lexicon.code import OPTIMIZERS, POLICIES
+from downslope.reading.schedule_facts import Change, Plateau, Shape, Warmup
 from downslope.reading.text import Text
 
 _AS_CONCEPT = {
@@ -104,7 +105,7 @@ def _setting(fact: Fact) -> list[Fact]:
         from downslope.reading.times import Time
 
         unit = "epoch" if key == "warmup_epochs" else "step"
-        return [Fact("warmup", "lr", Time("for", (value,), unit), fact.start, fact.end)]
+        return [Warmup("warmup", "lr", None, fact.start, fact.end, length=Time("for", (value,), unit))]
     concept = _AS_CONCEPT.get(key)
     if concept is not None and _is_number(value):
         return [_value(concept, value, fact.start, fact.end, unit="")]
@@ -179,7 +180,7 @@ def _scheduled(text: Text, settings: list[Fact], framework: str) -> list[Fact]:
         fields["unit"] = ("step", "implied", _PER_STEP)
         return [Fact("schedule", "inverse", fields, first.start, first.end, {"schedule": schedule or ("stated", "")})]
     if name in {"cosine", "linear", "polynomial", "onecycle"}:
-        return [Fact("shape", name, None, first.start, first.end, {"over": None})]
+        return [Shape("shape", name, None, first.start, first.end)]
     return []
 
 
@@ -275,7 +276,7 @@ def _scheduler(text: Text, fact: Fact) -> list[Fact]:
     else:
         shape = {"co": "cosine", "po": "polynomial", "li": "linear", "on": "onecycle"}[name[:2]]
         torch = name.endswith("lr")
-        found.append(Fact("shape", shape, None, fact.start, fact.end, {"over": None}))
+        found.append(Shape("shape", shape, None, fact.start, fact.end))
         if "duration" in arguments and _is_number(arguments["duration"][0]):
             _, start, end = arguments["duration"]
             unit, _, why = epoch if torch and name != "onecyclelr" else step
@@ -323,11 +324,10 @@ def _plateau(arguments: Any, fact: Fact) -> Fact:
     factor = arguments.get("factor", (0.1,))[0]
     patience = arguments.get("patience", (None,))[0]
     metric = "accuracy" if arguments.get("mode", ("",))[0] == "max" else ""
-    return Fact(
-        "change", "multiply", float(factor) if _is_number(factor) else 0.1, fact.start, fact.end,
-        {"targets": [], "at": [], "every": None, "over": None, "plateau": True, "metric": metric, "count": None,
-         "patience": int(patience) if _is_number(patience) else None, "shape": "", "noun": False},
-    )  # fmt: skip
+    patience = int(patience) if _is_number(patience) else None
+    plateau = Plateau("plateau", "lr", None, fact.start, fact.end, metric=metric, patience=patience)
+    factor = float(factor) if _is_number(factor) else 0.1
+    return Change("change", "multiply", factor, fact.start, fact.end, plateau=plateau)
 
 
 def _is_number(value: Any) -> bool:

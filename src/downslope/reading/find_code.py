@@ -19,7 +19,10 @@ _PAIR = re.compile(
 )
 _BARE = re.compile(r"(?<![\w\-\"'.])([a-z]+(?:_[a-z0-9]+)+)\s{1,3}(?=[\d.])")
 _WORD = re.compile(r"[\"']?([a-z_][\w.]*)[\"']?")
-_SCALED = re.compile(r"\s?\*?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|b|n|bs|batch)\s?/\s?\d")
+_GOES_ON = re.compile(r"\s?[*x/]\s?\d|\s?(?:,|and|or|或|和)\s?(?:and\s|or\s)?(?:\d|\.\d)|\s?[-~]\s?\d")
+"""What follows a number that is a factor, or one of a list or range."""
+_SETTINGS = frozenset({"lr", "momentum", "weight_decay", "batch"})
+_SCALED = re.compile(r"\s?[*x]?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|b|n|bs|batch)\s?/\s?\d")
 _NESTED = frozenset(
     [
         "l2",
@@ -63,6 +66,14 @@ _SHORT_CALL = 200
 _LOOKED_AT = 10
 """How often a text is looked through for the ends of calls that are none; after that a call must be a short one, so
 that many that never end cost no more than the length of the text."""
+_PHASE = re.compile(
+    r"(?:(?:epochs?|ep|iterations?|iters?|steps?|轮|步|次) ?[\[(]?\d[\d,k]* ?(?:-|to|,) ?|(?:after|until|至|到) ?)\d[\d,k]*(?![\d,k])"
+    r" ?(?:epochs?|iterations?|iters?|steps?|轮|步|次)?[)\]]?:? ?$|(?:warm-? ?up|burn-? ?in) $"
+)
+_SPAN = re.compile(
+    r" ?(?:[(,]? ?(?:for|until|up to|in|during|after|at) (?:the )?|\()(?:(?:first|next) )?"
+    r"(?:epochs?|iterations?|steps?|\d[\d,k]* (?:epoch|iter|step))"
+)
 _FRAMEWORKS = (
     ("keras", ("keras",)), ("tensorflow", ("tf.", "tensorflow", "slim")), ("optax", ("optax",)),
     ("paddle", ("paddle",)),
@@ -97,7 +108,14 @@ def find_notation(plain: str) -> tuple[list[Fact], str]:
     blanks = []
     for pattern in (_PAIR, _BARE):
         for match in pattern.finditer(plain_left):
+            phase = _PHASE.search(plain_left, max(0, match.start() - 60), match.start())
+            if phase and phase.end() == match.start():
+                continue  # "epochs 0-100: lr=0.1" is a sentence
+            known = len(facts)
             end = _pair(plain_left, match, facts, whole)
+            if end and _SPAN.match(plain_left, end):
+                del facts[known:]
+                continue
             if end:
                 blanks.append((match.start(), end))
     return facts, _blank(plain_left, blanks)
@@ -295,7 +313,8 @@ def _pair(plain: str, match: re.Match[str], facts: list[Fact], whole: str) -> in
         number = number_at(plain, start)
         if number is not None and not number.spelled and abs(number.value) != float("inf"):
             value, end = number.value, number.end
-            if meaning == "lr" and _SCALED.match(plain, end):
+            scaled = meaning == "lr" and _SCALED.match(plain, end)
+            if scaled or (meaning in _SETTINGS and _GOES_ON.match(plain, end)):
                 return 0
         else:
             word = _WORD.match(plain, start)
