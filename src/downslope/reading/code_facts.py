@@ -66,7 +66,7 @@ def translate(text: Text, facts: list[Fact]) -> tuple[list[Fact], str]:
             found += _call(text, fact)
     keys = {fact.key for fact in settings}
     names = {str(fact.extra.get("name")) for fact in settings}
-    if "base_lr" in names and "policy" in keys and not any(fact.extra.get("flag") for fact in settings):
+    if "base_lr" in names and "policy" in keys:
         framework = framework or "caffe"
     for fact in settings:
         found += _setting(fact)

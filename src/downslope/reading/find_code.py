@@ -1,4 +1,4 @@
-"""What is written for machines: calls, flags, formulas, and `key: value` as in a Caffe solver, YAML or a dict.
+"""What is written for machines inside of sentences: calls, formulas, and `key: value` as in a solver or a dict.
 
 What is found is blanked out, so that the grammar of sentences never sees it; `code_facts.py` says what it means.
 """
@@ -9,11 +9,10 @@ import re
 from typing import Any
 
 from downslope.reading.facts import Fact
-from downslope.reading.lexicon.code import CALL_NAMES, MEANINGS, OPTIMIZERS, POLICIES, SHORT_FLAGS, SIGNATURES
+from downslope.reading.lexicon.code import CALL_NAMES, MEANINGS, OPTIMIZERS, POLICIES, SIGNATURES
 from downslope.reading.numbers import number_at
 
 _CALL = re.compile(r"(?<![\w.])([a-z_][\w.]{0,80})\(")
-_FLAG = re.compile(r"(?<![\w-])(--?[a-z][\w.-]{0,60})(?:(=|[ \n]+)(?=[^\s-]|-[\d.])|(?=\s|$))")
 _PAIR = re.compile(
     r"(?<![\w\-\"'.])[\"']?(?:[a-z_]+\.)*([a-z][a-z0-9_]{0,40})[\"']?\s?([:=])\s{0,4}(?:\n\s*)?(?=[\w\"'\[(.+-])"
 )
@@ -82,7 +81,7 @@ _FRAMEWORKS = (
 
 
 def find_notation(plain: str) -> tuple[list[Fact], str]:
-    """Return the facts of a text's code, flags and configuration, and the text with them blanked out."""
+    """Return the facts of a text's code and configuration, and the text with them blanked out."""
     facts: list[Fact] = []
     blanks: list[tuple[int, int]] = []
     whole = _context(plain)
@@ -99,12 +98,6 @@ def find_notation(plain: str) -> tuple[list[Fact], str]:
         if end:
             blanks.append((match.start(), end))
     plain_left = _blank(plain, blanks)
-    blanks = []
-    for match in _FLAG.finditer(plain_left):
-        end = _flag(plain_left, match, facts)
-        if end:
-            blanks.append((match.start(), end))
-    plain_left = _blank(plain_left, blanks)
     blanks = []
     for pattern in (_PAIR, _BARE):
         for match in pattern.finditer(plain_left):
@@ -238,59 +231,6 @@ def _numbers(plain: str, start: int, stop: int) -> list[float]:
         found.append(number.value)
         place = number.end
     return found
-
-
-def _flag(plain: str, match: re.Match[str], facts: list[Fact]) -> int:
-    flag = match.group(1)
-    if flag.startswith("--"):
-        name = flag[2:].replace("-", "_").rsplit(".", 1)[-1]
-        meaning = MEANINGS.get(name, "")
-        if not meaning and name in {"cos", "cosine"}:
-            facts.append(Fact("setting", "policy", "cosine", match.start(), match.end(), {"flag": True}))
-            return match.end()
-    elif flag in SHORT_FLAGS:
-        meaning = SHORT_FLAGS[flag]
-    else:
-        return 0
-    value, end = _flag_value(plain, match.end()) if match.group(2) else (None, match.end(1))
-    if meaning == "nesterov" and not isinstance(value, bool):
-        value, end = True, match.end(1)
-    if meaning == "milestones" and isinstance(value, str) and value in POLICIES:
-        meaning = "policy"
-    if meaning == "milestones" and isinstance(value, int | float) and not isinstance(value, bool):
-        value = [value]
-    if meaning and value is not None:
-        facts.append(Fact("setting", meaning, value, match.start(), end, {"flag": True, "name": flag}))
-    return end if value is None or meaning else match.end(1)
-
-
-def _flag_value(plain: str, start: int) -> tuple[Any, int]:
-    numbers: list[float] = []
-    end = place = start
-    while place < len(plain):
-        number = number_at(plain, place)
-        if number is None or number.spelled or abs(number.value) == float("inf"):
-            break
-        numbers.append(number.value)
-        end = place = number.end
-        if plain[place : place + 1] == ",":
-            place += 1
-        else:
-            while plain[place : place + 1] == " ":
-                place += 1
-        if place == end or place == len(plain):
-            break
-    if numbers:
-        return (numbers[0] if len(numbers) == 1 else numbers), end
-    match = re.compile(r"[\[(\"'][^\])\"'\n]{0,300}[\])\"']|[^\s,;]+").match(plain, start)
-    if match is None:
-        return None, start
-    text = match.group().strip("\"'")
-    if text[:1] in {"[", "("} or (text[:1].isdigit() and "," in text):
-        return _numbers(
-            plain, match.start() + 1 if text[:1] in "[(" else match.start(), match.end()
-        ) or None, match.end()
-    return {"true": True, "false": False}.get(text, text), match.end()
 
 
 def _pair(plain: str, match: re.Match[str], facts: list[Fact], whole: str) -> int:

@@ -42,19 +42,6 @@ NAMES = {
 MEANINGS = {name: meaning for meaning, names in NAMES.items() for name in names.split()}
 """A name -> what it means."""
 
-SHORT_FLAGS = {
-    "-b": "batch",
-    "-j": "",
-    "-a": "",
-    "-e": "epochs",
-    "-p": "",
-    "-lr": "lr",
-    "-wd": "weight_decay",
-    "-bs": "batch",
-    "-m": "momentum",
-}
-"""Flags of one dash."""
-
 SIGNATURES = {
     "sgd": "params lr momentum dampening weight_decay nesterov",
     "keras.sgd": "lr momentum nesterov weight_decay",
