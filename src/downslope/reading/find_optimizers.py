@@ -96,7 +96,8 @@ def _resolve(items: list[Item], index: int) -> Item:
         or (before is not None and before.is_a("word", "then"))
     ):
         return replace(item, kind="verb", key="reduce")
-    owner = _owner(items, index)
+    told = next((i for i in reversed(items[max(0, index - 3) : index]) if i.kind not in {"is", "word"}), None)
+    owner = "lr_decay" if told is not None and told.is_a("concept", "lr_decay") else _owner(items, index)
     if owner:
         return replace(item, kind="concept", key=owner)
     if before is not None and before.is_a("concept", "lr"):
