@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 from downslope.reading.facts import Fact
 from downslope.reading.lexicon.code import OPTIMIZERS, POLICIES
-from downslope.reading.schedule_facts import Change, Plateau, Shape, Warmup
+from downslope.reading.parts import Found
+from downslope.reading.reading import Field
+from downslope.reading.schedule_facts import Amount, Change, Plateau, Shape, Warmup
 from downslope.reading.text import Text
+from downslope.reading.times import Time
 
 _AS_CONCEPT = {
     "lr": "lr",
@@ -29,27 +31,6 @@ _AS_CONCEPT = {
     "warmup_start": "warmup_start",
     "patience": "patience",
 }
-_SCHEDULERS = frozenset(
-    [
-        "steplr",
-        "multisteplr",
-        "exponentiallr",
-        "cosineannealinglr",
-        "polynomiallr",
-        "linearlr",
-        "onecyclelr",
-        "reducelronplateau",
-        "exponentialdecay",
-        "exponential_decay",
-        "cosinedecay",
-        "cosine_decay",
-        "cosine_decay_schedule",
-        "polynomialdecay",
-        "polynomial_decay",
-        "piecewiseconstantdecay",
-        "piecewise_constant",
-    ]
-)
 _PER_EPOCH = "torch's schedulers are usually stepped once per epoch"
 _PER_STEP = "it counts optimizer steps"
 
@@ -61,9 +42,8 @@ def translate(text: Text, facts: list[Fact]) -> tuple[list[Fact], str]:
     settings = [fact for fact in facts if fact.kind == "setting"]
     for fact in facts:
         if fact.kind == "call":
-            old_keras = fact.key == "sgd" and "decay" in fact.value
-            framework = framework or fact.extra["framework"] or ("keras" if old_keras else "")
-            found += _call(text, fact)
+            framework = framework or fact.value.framework
+            found += _of_calls(text, fact)
     keys = {fact.key for fact in settings}
     names = {str(fact.extra.get("name")) for fact in settings}
     if "base_lr" in names and "policy" in keys:
@@ -102,8 +82,6 @@ def _setting(fact: Fact) -> list[Fact]:
             found.append(_value("nesterov", True, fact.start, fact.end, implied=f"{value} is Nesterov's form"))
         return found
     if key in {"warmup_epochs", "warmup_steps"} and _is_number(value) and value > 0:
-        from downslope.reading.times import Time
-
         unit = "epoch" if key == "warmup_epochs" else "step"
         return [Warmup("warmup", "lr", None, fact.start, fact.end, length=Time("for", (value,), unit))]
     concept = _AS_CONCEPT.get(key)
@@ -173,7 +151,8 @@ def _scheduled(text: Text, settings: list[Fact], framework: str) -> list[Fact]:
         return [Fact("schedule", "exponential", fields, first.start, first.end, {"schedule": why})]
     if name == "plateau":
         factor = by_key["gamma"].value if "gamma" in by_key and _is_number(by_key["gamma"].value) else 0.1
-        return [_plateau({"factor": (factor,)}, first)]
+        plateau = Plateau("plateau", "lr", None, first.start, first.end)
+        return [Change("change", "multiply", float(factor), first.start, first.end, plateau=plateau)]
     if name == "inverse":
         take("gamma", "gamma")
         take("power", "power")
@@ -184,150 +163,82 @@ def _scheduled(text: Text, settings: list[Fact], framework: str) -> list[Fact]:
     return []
 
 
-def _call(text: Text, fact: Fact) -> list[Fact]:
-    arguments, framework, name = fact.value, fact.extra["framework"], fact.key
-    if name in _SCHEDULERS:
-        return _scheduler(text, fact)
+# What calls say
+
+_CONCEPTS = {
+    "sgd.lr": "lr", "sgd.lr.then": "lr", "sgd.momentum": "momentum", "sgd.weight_decay": "weight_decay",
+    "sgd.nesterov": "nesterov", "sgd.dampening": "dampening", "train.clip_norm": "clip", "data.batch_size": "batch",
+    "train.epochs": "epochs_total", "train.steps": "steps_total", "rmsprop.decay": "rho", "adam.beta1": "beta1",
+    "adam.beta2": "beta2", "adam.eps": "eps", "adamw.beta1": "beta1", "adamw.beta2": "beta2", "adamw.eps": "eps",
+    "rmsprop.eps": "eps",
+}  # fmt: skip
+_SHAPES = frozenset({"cosine", "polynomial", "linear", "onecycle"})
+
+
+def _of_calls(text: Text, fact: Fact) -> list[Fact]:
+    """Return what the calls of a text say as facts."""
+    said: Found = fact.value
     found: list[Fact] = []
-    if name in {"l2", "l2_regularizer"}:
-        given = arguments.get("l2") or arguments.get("scale")
-        if given and _is_number(given[0]):
-            found.append(_value("keras_l2" if name == "l2" else "weight_decay", given[0], fact.start, fact.end))
-        return found
-    if name == "add_decayed_weights" or name.startswith("clip"):
-        keys = ("weight_decay", "clip")
-        return [
-            _value(k, arguments[k][0], fact.start, fact.end)
-            for k in keys
-            if k in arguments and _is_number(arguments[k][0])
-        ]
-    optimizer = OPTIMIZERS.get(name, name)
-    found.append(Fact("optimizer", optimizer, None, fact.start, fact.start + len(fact.extra["name"])))
-    for key, (value, start, end) in arguments.items():
-        concept = _AS_CONCEPT.get(key)
-        if key in {"nesterov", "use_nesterov"} and isinstance(value, bool):
-            found.append(_value("nesterov", value, start, end))
-        elif key == "betas" and isinstance(value, list) and len(value) == 2:
-            found.append(_value("betas", value[0], start, end, second=value[1]))
-        elif key == "decay" and isinstance(value, int | float) and not isinstance(value, bool):
-            if value > 0:
-                words = text.words(start, end)
-                found.append(_old_keras_decay(value, start, end, words))
-        elif concept is not None and _is_number(value):
-            found.append(_value(concept, value, start, end, unit="", call=framework or "torch"))
-    if name == "nag":
-        found.append(_value("nesterov", True, fact.start, fact.start + 3, implied="NAG is Nesterov's form"))
+    if said.optimizer:
+        found.append(Fact("optimizer", said.optimizer, None, fact.start, fact.end))
+    for path, field in said.fields.items():
+        concept = _CONCEPTS.get(path)
+        if concept is not None:
+            start, end = _place(field, fact)
+            why = {} if field.provenance == "stated" or field.start >= 0 else {"implied": field.words}
+            found.append(_value(concept, field.value, start, end, unit="", call=said.framework or "torch", **why))
+    if any(what == "keras_l2" for what, _ in said.remarks) and "sgd.weight_decay" in said.fields:
+        decay = next(one for one in found if one.key == "weight_decay")
+        decay.key, decay.value = "keras_l2", decay.value / 2
+    found += _of_schedule(text, fact, "sgd.lr")
+    factor, patience = (said.fields.get(f"train.plateau.{name}") for name in ("factor", "patience"))
+    if factor is not None:
+        start, end = _place(factor, fact)
+        metric = said.fields["train.plateau.metric"]
+        known = "" if metric.provenance == "implied" and metric.start < 0 else str(metric.value)
+        waits = patience.value if patience is not None and patience.provenance == "stated" else None
+        plateau = Plateau("plateau", "lr", None, start, end, metric=known, patience=waits)
+        found.append(Change("change", "multiply", float(factor.value), fact.start, fact.end, plateau=plateau))
     return found
 
 
-def _old_keras_decay(value: float, start: int, end: int, words: str) -> Fact:
-    why = "the old `decay` of Keras: lr / (1 + decay * step)"
-    fields = {
-        "gamma": (float(value), "stated", words),
-        "power": (1.0, "implied", why),
-        "unit": ("step", "implied", _PER_STEP),
-    }
-    return Fact("schedule", "inverse", fields, start, end, {"schedule": ("implied", why)})
+def _place(field: Field, fact: Fact) -> tuple[int, int]:
+    return (field.start, field.end) if field.start >= 0 else (fact.start, fact.end)
 
 
-def _scheduler(text: Text, fact: Fact) -> list[Fact]:
-    arguments, name = fact.value, fact.key
-    words = {key: text.words(start, end) for key, (_, start, end) in arguments.items()}
-    call = text.words(fact.start, fact.end)
-    found: list[Fact] = []
-    fields: dict[str, tuple[Any, str, str]] = {}
-
-    def take(field: str, key: str, kind: type = float) -> None:
-        if key in arguments and (_is_number(arguments[key][0]) or kind is not float):
-            fields[field] = (arguments[key][0], "stated", words[key])
-
-    if "lr" in arguments and _is_number(arguments["lr"][0]):
-        _, start, end = arguments["lr"]
-        found.append(_value("lr", arguments["lr"][0], start, end))
-    epoch = ("epoch", "implied", _PER_EPOCH)
-    step = ("step", "implied", _PER_STEP)
-    kind = ""
-    if name in {"steplr", "exponentiallr"}:
-        kind = "exponential"
-        take("rate", "gamma")
-        fields.setdefault("rate", (0.1, "implied", "the default of StepLR"))
-        take("every", "every")
-        fields.setdefault("every", (1, "implied", "once per call"))
-        fields |= {"unit": epoch, "staircase": (True, "implied", "torch's schedulers change at their calls")}
-    elif name == "multisteplr":
-        kind = "multistep"
-        take("milestones", "milestones", list)
-        if not isinstance(fields.get("milestones", ([],))[0], list):
-            fields.pop("milestones")
-        take("factor", "gamma")
-        fields.setdefault("factor", (0.1, "implied", "the default of MultiStepLR"))
-        fields["unit"] = epoch
-    elif name in {"exponentialdecay", "exponential_decay"}:
-        kind = "exponential"
-        take("rate", "gamma")
-        take("every", "every")
-        if isinstance(arguments.get("staircase", (None,))[0], bool):
-            fields["staircase"] = (arguments["staircase"][0], "stated", words["staircase"])
-        fields["unit"] = step
-    elif name in {"piecewiseconstantdecay", "piecewise_constant"}:
-        return _piecewise(arguments, words, fact, call, step)
-    elif name == "reducelronplateau":
-        return [*found, _plateau(arguments, fact)]
-    else:
-        shape = {"co": "cosine", "po": "polynomial", "li": "linear", "on": "onecycle"}[name[:2]]
-        torch = name.endswith("lr")
-        found.append(Shape("shape", shape, None, fact.start, fact.end))
-        if "duration" in arguments and _is_number(arguments["duration"][0]):
-            _, start, end = arguments["duration"]
-            unit, _, why = epoch if torch and name != "onecyclelr" else step
-            found.append(Fact("duration", "lr", arguments["duration"][0], start, end, {"unit": unit, "why": why}))
-        kept = [key for key in ("final", "power") if key in arguments and _is_number(arguments[key][0])]
-        found += [_value(key, *arguments[key]) for key in kept]
-        if "peak" in arguments and _is_number(arguments["peak"][0]):
-            found.append(_value("lr", *arguments["peak"]))
-        return found
-    return [*found, Fact("schedule", kind, fields, fact.start, fact.end, {"schedule": ("stated", call)})]
-
-
-def _piecewise(arguments: Any, words: Any, fact: Fact, call: str, step: Any) -> list[Fact]:
-    values, boundaries = (arguments.get(key, (None,))[0] for key in ("values", "boundaries"))
-    if not isinstance(values, list) or not isinstance(boundaries, list) or len(values) != len(boundaries) + 1:
+def _of_schedule(text: Text, fact: Fact, root: str) -> list[Fact]:
+    """Return the facts of a schedule whose fields stand under a path."""
+    fields: dict[str, Field] = fact.value.fields
+    schedule = fields.get(f"{root}.schedule")
+    if schedule is None:
         return []
-    rates: list[float] = [float(value) for value in values]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    ratios = {float(f"{b / a:.9g}") for a, b in pairwise(rates) if a}
-    name_is_keras = fact.key == "piecewiseconstantdecay"
-    _, first, last = arguments["values"]
-    start = Fact("value", "lr", rates[0], first, last, {"role": "initial"})
-    if len(ratios) == 1:
-        fields = {
-            "factor": (ratios.pop(), "implied", words["values"]),
-            "milestones": _later(boundaries, words["boundaries"])
-            if name_is_keras
-            else (boundaries, "stated", words["boundaries"]),
-            "unit": step,
-        }
-        return [start, Fact("schedule", "multistep", fields, fact.start, fact.end, {"schedule": ("stated", call)})]
-    fields = {
-        "schedules": (rates, "stated", words["values"]),
-        "boundaries": (boundaries, "stated", words["boundaries"]),
-        "unit": step,
+    own = {path.removeprefix(f"{root}."): field for path, field in fields.items() if path.startswith(f"{root}.")}
+    start, end = _place(schedule, fact)
+    base = own.get("initial") or own.get("peak")
+    found: list[Fact] = [] if base is None else [_value("lr", base.value, *_place(base, fact))]
+    if schedule.value == "warmup":
+        if "duration" in own:
+            length = Time("for", (own["duration"].value,), own["unit"].value)
+            begin = own.get("start")
+            amount = Amount(begin.value, *_place(begin, fact)) if begin is not None and begin.start >= 0 else None
+            found.append(Warmup("warmup", "lr", None, *_place(own["duration"], fact), length=length, begin=amount))
+        return [*found, *_of_schedule(text, fact, f"{root}.then")]
+    if schedule.value in _SHAPES:
+        found.append(Shape("shape", str(schedule.value), None, start, end))
+        if "duration" in own:
+            unit = own["unit"]
+            why = {"unit": unit.value, "why": unit.words}
+            found.append(Fact("duration", "lr", own["duration"].value, *_place(own["duration"], fact), why))
+        kept = [name for name in ("final", "power") if name in own and own[name].provenance == "stated"]
+        return [*found, *(_value(name, own[name].value, *_place(own[name], fact)) for name in kept)]
+    told = {
+        name: (field.value, field.provenance, text.words(field.start, field.end) if field.start >= 0 else field.words)
+        for name, field in own.items()
+        if name not in {"schedule", "initial"}
     }
-    return [Fact("schedule", "sequence", fields, fact.start, fact.end, {"schedule": ("stated", call)})]
-
-
-def _later(boundaries: list[Any], words: str) -> tuple[Any, str, str]:
-    """Return Keras's boundaries as ours: Keras changes one step after its boundary."""
-    return [boundary + 1 for boundary in boundaries], "implied", f"{words}: Keras changes one step after each"
-
-
-def _plateau(arguments: Any, fact: Fact) -> Fact:
-    factor = arguments.get("factor", (0.1,))[0]
-    patience = arguments.get("patience", (None,))[0]
-    metric = "accuracy" if arguments.get("mode", ("",))[0] == "max" else ""
-    patience = int(patience) if _is_number(patience) else None
-    plateau = Plateau("plateau", "lr", None, fact.start, fact.end, metric=metric, patience=patience)
-    factor = float(factor) if _is_number(factor) else 0.1
-    return Change("change", "multiply", factor, fact.start, fact.end, plateau=plateau)
+    words = text.words(start, end)
+    said = (schedule.provenance, words) if schedule.value != "inverse" else ("implied", own["power"].words)
+    return [*found, Fact("schedule", str(schedule.value), told, start, end, {"schedule": said})]
 
 
 def _is_number(value: Any) -> bool:

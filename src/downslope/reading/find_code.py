@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from downslope.reading.code.in_sentences import find_calls
 from downslope.reading.facts import Fact
-from downslope.reading.lexicon.code import CALL_NAMES, MEANINGS, OPTIMIZERS, POLICIES, SIGNATURES
+from downslope.reading.lexicon.code import MEANINGS, OPTIMIZERS, POLICIES
 from downslope.reading.numbers import number_at
 
-_CALL = re.compile(r"(?<![\w.])([a-z_][\w.]{0,80})\(")
 _PAIR = re.compile(
     r"(?<![\w\-\"'.])[\"']?(?:[a-z_]+\.)*([a-z][a-z0-9_]{0,40})[\"']?\s?([:=])\s{0,4}(?:\n\s*)?(?=[\w\"'\[(.+-])"
 )
@@ -22,18 +22,6 @@ _GOES_ON = re.compile(r"\s?[*x/]\s?\d|\s?(?:,|and|or|或|和)\s?(?:and\s|or\s)?(
 """What follows a number that is a factor, or one of a list or range."""
 _SETTINGS = frozenset({"lr", "momentum", "weight_decay", "batch"})
 _SCALED = re.compile(r"\s?[*x]?\s?\(?\s?(?:kn|bn|batch[\s_-]?size|b|n|bs|batch)\s?/\s?\d")
-_NESTED = frozenset(
-    [
-        "l2",
-        "l2_regularizer",
-        "exponential_decay",
-        "exponentialdecay",
-        "cosinedecay",
-        "cosine_decay_schedule",
-        "cosine_decay",
-        "piecewiseconstantdecay",
-    ]
-)
 _LOOSE = frozenset(
     [
         "b",
@@ -60,11 +48,6 @@ _LOOSE = frozenset(
         "dampening",
     ]
 )
-_LONGEST_CALL = 2000
-_SHORT_CALL = 200
-_LOOKED_AT = 10
-"""How often a text is looked through for the ends of calls that are none; after that a call must be a short one, so
-that many that never end cost no more than the length of the text."""
 _PHASE = re.compile(
     r"(?:(?:epochs?|ep|iterations?|iters?|steps?|轮|步|次) ?[\[(]?\d[\d,k]* ?(?:-|to|,) ?|(?:after|until|至|到) ?)\d[\d,k]*(?![\d,k])"
     r" ?(?:epochs?|iterations?|iters?|steps?|轮|步|次)?[)\]]?:? ?$|(?:warm-? ?up|burn-? ?in) $"
@@ -83,20 +66,10 @@ _FRAMEWORKS = (
 def find_notation(plain: str) -> tuple[list[Fact], str]:
     """Return the facts of a text's code and configuration, and the text with them blanked out."""
     facts: list[Fact] = []
-    blanks: list[tuple[int, int]] = []
     whole = _context(plain)
-    left = _LOOKED_AT * len(plain)
-    for match in _CALL.finditer(plain):
-        known = match.group(1).rsplit(".", 1)[-1]
-        longest = _LONGEST_CALL if left > 0 else _SHORT_CALL
-        if blanks and match.start() < blanks[-1][1]:
-            if known in _NESTED:
-                _call(plain, match, facts, whole, longest)
-            continue
-        end = _call(plain, match, facts, whole, longest)
-        left -= longest if known in SIGNATURES and not end else 0
-        if end:
-            blanks.append((match.start(), end))
+    said, blanks = find_calls(plain)
+    if blanks:
+        facts.append(Fact("call", "", said, blanks[0][0], blanks[-1][1]))
     plain_left = _blank(plain, blanks)
     blanks = []
     for pattern in (_PAIR, _BARE):
@@ -136,80 +109,6 @@ def _context(plain: str) -> str:
 
 def _framework(name: str) -> str:
     return next((framework for framework, marks in _FRAMEWORKS if any(mark in name for mark in marks)), "")
-
-
-def _call(plain: str, match: re.Match[str], facts: list[Fact], whole: str, longest: int) -> int:
-    """Add the facts of a call, and return where it ends; 0 if it is none that we know."""
-    name = match.group(1)
-    last = name.rsplit(".", 1)[-1]
-    if last not in SIGNATURES:
-        return 0
-    parts, end = _arguments(plain, match.end(), longest)
-    keywords = any(key for key, _, _ in parts)
-    if not (keywords or "." in name or last.endswith(("lr", "optimizer", "_decay", "decay", "l2"))):
-        return 0
-    framework = _framework(name) or whole
-    signature = SIGNATURES.get(f"{framework}.{last}", SIGNATURES[last]).split()
-    if (
-        signature[0] in {"params", "optimizer_"}
-        and parts
-        and not parts[0][0]
-        and number_at(plain, parts[0][1]) is not None
-    ):
-        signature = signature[1:]  # written without its first argument, as people do in prose
-    if last == "exponential_decay" and parts and not any(not key and "step" in plain[a:b] for key, a, b in parts):
-        signature = [word for word in signature if word != "step_"]
-    arguments: dict[str, tuple[Any, int, int]] = {}
-    for place, (key, start, stop) in enumerate(parts):
-        meaning = CALL_NAMES.get(key, key) if key else (signature[place] if place < len(signature) else "")
-        if last == "cosinedecay" and meaning == "every":
-            meaning = "duration"
-        value = _value(plain, start, stop)
-        if meaning and value is not None:
-            arguments[meaning] = (value, start, stop)
-    facts.append(Fact("call", last, arguments, match.start(), end, {"framework": framework, "name": name}))
-    return end
-
-
-def _arguments(plain: str, start: int, longest: int) -> tuple[list[tuple[str, int, int]], int]:
-    """Return (keyword or "", first place, place after the last) of each argument, and the place after the call."""
-    parts: list[tuple[str, int, int]] = []
-    depth, here = 0, start
-    limit = min(len(plain), start + longest)
-    for place in range(start, limit):
-        character = plain[place]
-        if character in "([{":
-            depth += 1
-        elif character in ")]}":
-            depth -= 1
-        if depth < 0 or (character == "," and depth == 0):
-            match = re.compile(r"\s*(?:([a-z_]\w*)\s*=(?!=)\s*)?").match(plain, here, place)
-            first = match.end() if match else here
-            if plain[first:place].strip():
-                parts.append(((match.group(1) or "") if match else "", first, place))
-            here = place + 1
-        if depth < 0:
-            return parts, place + 1
-    return parts, limit
-
-
-def _value(plain: str, start: int, stop: int) -> Any:
-    """Return a number, a list of numbers, True or False, a word; None if it is nothing of these."""
-    text = plain[start:stop].strip()
-    start = plain.index(text, start) if text else start
-    if not text:
-        return None
-    if text in {"true", "false"}:
-        return text == "true"
-    if text[0] in "[({":
-        numbers = _numbers(plain, start + 1, stop)
-        return numbers or None
-    number = number_at(plain, start)
-    if number is not None and not number.spelled and number.end <= stop:
-        rest = plain[number.end : stop].strip()
-        return number.value if not rest and abs(number.value) != float("inf") else None
-    match = _WORD.fullmatch(text)
-    return match.group(1) if match else None
 
 
 def _numbers(plain: str, start: int, stop: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""Names of hyperparameters in code, configurations and command lines, and the signatures of calls. Data only."""
+"""Names of hyperparameters in code and configurations that stand in sentences. Data only."""
 
 NAMES = {
     "lr": "lr learning_rate base_lr learningrate init_lr initial_lr lr0 initial_learning_rate lr_init start_lr learning_rate_init "
@@ -41,74 +41,6 @@ NAMES = {
 
 MEANINGS = {name: meaning for meaning, names in NAMES.items() for name in names.split()}
 """A name -> what it means."""
-
-SIGNATURES = {
-    "sgd": "params lr momentum dampening weight_decay nesterov",
-    "keras.sgd": "lr momentum nesterov weight_decay",
-    "optax.sgd": "lr momentum nesterov",
-    "momentumoptimizer": "lr momentum use_locking name use_nesterov",
-    "gradientdescentoptimizer": "lr",
-    "momentum": "lr momentum",
-    "nag": "lr momentum",
-    "adam": "params lr betas eps weight_decay",
-    "adamw": "params lr betas eps weight_decay",
-    "rmsprop": "params lr rho eps weight_decay momentum",
-    "rmspropoptimizer": "lr rho momentum eps",
-    "adamoptimizer": "lr beta1 beta2 eps",
-    "sgdw": "params lr momentum",
-    "lars": "params lr momentum weight_decay",
-    "steplr": "optimizer_ every gamma",
-    "multisteplr": "optimizer_ milestones gamma",
-    "exponentiallr": "optimizer_ gamma",
-    "cosineannealinglr": "optimizer_ duration final",
-    "polynomiallr": "optimizer_ duration power",
-    "linearlr": "optimizer_ start_factor end_factor duration",
-    "onecyclelr": "optimizer_ peak duration",
-    "reducelronplateau": "optimizer_ mode factor patience threshold",
-    "exponentialdecay": "lr every gamma staircase",
-    "exponential_decay": "lr step_ every gamma staircase",
-    "optax.exponential_decay": "lr every gamma",
-    "cosinedecay": "lr duration alpha_",
-    "cosine_decay": "lr step_ duration alpha_",
-    "cosine_decay_schedule": "lr duration alpha_",
-    "polynomialdecay": "lr duration final power",
-    "polynomial_decay": "lr step_ duration final power",
-    "piecewiseconstantdecay": "boundaries values",
-    "piecewise_constant": "step_ boundaries values",
-    "l2": "l2",
-    "l2_regularizer": "scale",
-    "clip_grad_norm_": "params clip",
-    "clip_by_global_norm": "clip",
-    "add_decayed_weights": "weight_decay",
-}
-"""A call's last name (or "framework.name") -> its positional arguments."""
-
-CALL_NAMES = {
-    **MEANINGS,
-    "t_max": "duration",
-    "total_iters": "duration",
-    "total_steps": "duration",
-    "decay_steps": "every",
-    "initial_learning_rate": "lr",
-    "init_value": "lr",
-    "learning_rate": "lr",
-    "step_size": "every",
-    "transition_steps": "every",
-    "mode": "mode",
-    "factor": "factor",
-    "patience": "patience",
-    "staircase": "staircase",
-    "values": "values",
-    "decay": "decay",
-    "end_factor": "end_factor",
-    "start_factor": "start_factor",
-    "l": "l2",
-    "l2": "l2",
-    "scale": "scale",
-    "betas": "betas",
-    "use_locking": "use_locking",
-}
-"""A keyword of a call -> what it means there."""
 
 POLICIES = {
     "step": "step", "steplr": "step", "multistep": "multistep", "warmupmultisteplr": "multistep", "multisteplr": "multistep",
