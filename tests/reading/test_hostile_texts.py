@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -145,10 +146,8 @@ def test_mutated_files(text, name):
         for path, found in reading.fields.items():
             assert found.start < 0 or text[found.start : found.end] == found.words, path
             assert set(found.marks) <= set(MARKS), path
-        try:
+        with contextlib.suppress(DownslopeError):
             compare_reading(reading, reading.to_toml())
-        except DownslopeError:
-            pass
 
 
 TEMPLATES = [
