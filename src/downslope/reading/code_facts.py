@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from downslope.reading.configuration.keys import OPTIMIZERS
+from downslope.reading.configuration.rates import kind_of
 from downslope.reading.facts import Fact
-from downslope.reading.lexicon.code import OPTIMIZERS, POLICIES
 from downslope.reading.schedule_facts import Change, Plateau, Shape, Warmup
 from downslope.reading.text import Text
 
@@ -124,7 +125,7 @@ def _scheduled(text: Text, settings: list[Fact], framework: str) -> list[Fact]:
             continue
         by_key.setdefault(fact.key, fact)
     policy = by_key.get("policy")
-    name = POLICIES.get(str(policy.value), "") if policy is not None else ""
+    name = kind_of(str(policy.value)) or "" if policy is not None else ""
     steps = "steps" in by_key and "epochs" not in by_key
     fields: dict[str, tuple[Any, str, str]] = {}
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from downslope.reading.configuration.keys import OPTIMIZERS
+from downslope.reading.configuration.rates import kind_of
+from downslope.reading.configuration.settings import meaning_of
 from downslope.reading.facts import Fact
-from downslope.reading.lexicon.code import CALL_NAMES, MEANINGS, OPTIMIZERS, POLICIES, SIGNATURES
+from downslope.reading.lexicon.code import CALL_NAMES, LETTERS, SIGNATURES
 from downslope.reading.numbers import number_at
 
 _CALL = re.compile(r"(?<![\w.])([a-z_][\w.]{0,80})\(")
@@ -29,32 +32,6 @@ _NESTED = frozenset(
         "cosine_decay_schedule",
         "cosine_decay",
         "piecewiseconstantdecay",
-    ]
-)
-_LOOSE = frozenset(
-    [
-        "b",
-        "batch",
-        "epoch",
-        "mu",
-        "alpha",
-        "rho",
-        "steps",
-        "schedule",
-        "policy",
-        "opt",
-        "iterations",
-        "clip",
-        "momentum",
-        "nesterov",
-        "eps",
-        "epsilon",
-        "ema",
-        "optimizer",
-        "power",
-        "gamma",
-        "epochs",
-        "dampening",
     ]
 )
 _LONGEST_CALL = 2000
@@ -158,10 +135,12 @@ def _call(plain: str, match: re.Match[str], facts: list[Fact], whole: str, longe
         signature = [word for word in signature if word != "step_"]
     arguments: dict[str, tuple[Any, int, int]] = {}
     for place, (key, start, stop) in enumerate(parts):
-        meaning = CALL_NAMES.get(key, key) if key else (signature[place] if place < len(signature) else "")
+        value = _value(plain, start, stop)
+        meaning = CALL_NAMES.get(key) or _meaning(key, value) or key
+        if not key and place < len(signature):
+            meaning = signature[place]
         if last == "cosinedecay" and meaning == "every":
             meaning = "duration"
-        value = _value(plain, start, stop)
         if meaning and value is not None:
             arguments[meaning] = (value, start, stop)
     facts.append(Fact("call", last, arguments, match.start(), end, {"framework": framework, "name": name}))
@@ -230,60 +209,41 @@ def _numbers(plain: str, start: int, stop: int) -> list[float]:
     return found
 
 
+def _meaning(name: str, value: Any) -> str:
+    return LETTERS.get(name) or meaning_of(name, value)
+
+
 def _pair(plain: str, match: re.Match[str], facts: list[Fact], whole: str) -> int:
     name = match.group(1)
-    meaning = MEANINGS.get(name, "")
-    loose = name in _LOOSE
-    if not meaning and not (name == "type" and whole == "caffe"):
+    value, end = _pair_value(plain, match.end())
+    meaning = "optimizer" if name == "type" and whole == "caffe" else _meaning(name, value)
+    if meaning == "steps" and name == "step":
         return 0
-    meaning = meaning or "optimizer"
-    start = match.end()
+    if meaning == "milestones" and not isinstance(value, list):
+        value = [value]
+    if meaning == "lr" and (isinstance(value, list) or _SCALED.match(plain, end)):
+        return 0
+    if isinstance(value, str):
+        known = {"policy": kind_of(value), "optimizer": OPTIMIZERS.get(value.replace("_", ""))}.get(meaning)
+        if not known:
+            return 0
+    return _store(facts, meaning, value, match, end) if meaning else 0
+
+
+def _pair_value(plain: str, start: int) -> tuple[Any, int]:
+    """Return the list, number, truth or word that stands at a place, and the place after it; None if it is none."""
     if plain[start] in "[(" or (plain[start] in "\"'" and plain[start + 1 : start + 2].isdigit()):
         closing = {"[": "]", "(": ")"}.get(plain[start], plain[start])
         end = plain.find(closing, start + 1, start + 600)
         values = _numbers(plain, start + 1, end) if end > 0 else []
-        if not values:
-            return 0
-        value: Any = values if len(values) > 1 or meaning == "milestones" else values[0]
-        end += 1
-    else:
-        number = number_at(plain, start)
-        if number is not None and not number.spelled and abs(number.value) != float("inf"):
-            value, end = number.value, number.end
-            if meaning == "lr" and _SCALED.match(plain, end):
-                return 0
-        else:
-            word = _WORD.match(plain, start)
-            if word is None or meaning not in {"policy", "optimizer", "nesterov"}:
-                return 0
-            value, end = word.group(1), word.end()
-            if meaning == "nesterov":
-                if value not in {"true", "false"}:
-                    return 0
-                value = value == "true"
-            elif value not in (POLICIES if meaning == "policy" else OPTIMIZERS):
-                return 0
-    if (
-        loose
-        and match.re is _PAIR
-        and match.group(2) == ":"
-        and "\n" not in plain
-        and whole != "caffe"
-        and "{" not in plain
-    ):
-        return (
-            0
-            if meaning in {"steps", "milestones"} and not isinstance(value, list)
-            else _store(facts, meaning, value, match, end)
-        )
-    if meaning == "milestones" and not isinstance(value, list):
-        if name == "step":
-            return 0
-        if name not in {"stepvalue", "lr_step", "lr_steps", "milestones", "schedule"}:
-            meaning = "steps" if name == "steps" else ""
-        else:
-            value = [value]
-    return _store(facts, meaning, value, match, end) if meaning else 0
+        return (values if len(values) != 1 or plain[start] == "[" else values[0]) or None, end + 1
+    number = number_at(plain, start)
+    if number is not None and not number.spelled and abs(number.value) != float("inf"):
+        return number.value, number.end
+    word = _WORD.match(plain, start)
+    if word is None:
+        return None, start
+    return {"true": True, "false": False}.get(word.group(1), word.group(1)), word.end()
 
 
 def _store(facts: list[Fact], meaning: str, value: Any, match: re.Match[str], end: int) -> int:
