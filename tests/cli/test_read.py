@@ -129,6 +129,7 @@ def test_a_folder_is_not_read_as_words(tmp_path, capsys):
     assert fail(["read", str(tmp_path / "paper")], capsys).endswith(
         "paper: is a folder. Give a file in it, or a sentence in quotes."
     )
+    assert "is a folder" in fail(["read", SENTENCE, f"{tmp_path}/paper"], capsys)
 
 
 # What is marked is not written unawares

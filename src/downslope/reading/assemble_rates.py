@@ -62,7 +62,7 @@ def find_rate(draft: Draft) -> Rate | None:
         written = any(abs(fact.value - other) < 1e-12 for other in _written(draft, fact))
         return Rate(float(fact.value), "stated" if written else "implied", draft.words(fact))
     for other in plain:
-        if other.value != fact.value and not other.extra.get("phase"):
+        if other.value != fact.value:
             draft.remarks.say("another", path="sgd.lr", words=draft.words(other))
     per = fact.extra.get("per")
     if per == "sample":
@@ -201,9 +201,7 @@ USUAL_FACTOR = 0.1
 
 
 def put_steps(draft: Draft, root: str, rate: Rate | None, changes: list[Change], shape: str) -> bool:
-    """Put an exponential or multistep schedule (or a sequence) from changes with times, or from code."""
-    if not changes:
-        return _from_code(draft, root, rate)
+    """Put an exponential or multistep schedule (or a sequence) from changes with times."""
     if any(change.value is not None or change.targets for change in changes):
         changes = [c for c in changes if c.value is not None or c.targets or not c.every]
     periodic = next((change for change in changes if change.every), None)
@@ -248,7 +246,7 @@ def _periodic(draft: Draft, root: str, rate: Rate | None, change: Change, begun:
     words = draft.words(change)
     factor, provenance, factor_words = change.value, "stated", words
     if factor is None:
-        gamma = next(draft.values("lr_decay", "gamma", "gamma_setting"), None)
+        gamma = next(draft.values("lr_decay", "gamma"), None)
         if gamma is not None and gamma.value > 0:
             factor, factor_words = float(gamma.value), draft.words(gamma)
     if begun is not None and begun.unit == every.unit:
@@ -260,8 +258,15 @@ def _periodic(draft: Draft, root: str, rate: Rate | None, change: Change, begun:
         draft.remarks.say("no_factor")
     else:
         draft.put(f"{root}.rate", factor, provenance, factor_words)  # pyright: ignore[reportArgumentType]
-    draft.put(f"{root}.every", every.values[0], "stated", words)
-    draft.put(f"{root}.unit", every.unit or "epoch", "stated" if every.unit else "assumed", words)
+    batch = draft.value("data.batch_size")
+    if every.unit == "example" and batch is None:
+        draft.remarks.say("period_in_examples", examples=shown(every.values[0]))
+    elif every.unit == "example":
+        draft.put(f"{root}.every", _whole(every.values[0] / batch), "implied", words)
+        draft.put(f"{root}.unit", "step", "implied", words)
+    else:
+        draft.put(f"{root}.every", every.values[0], "stated", words)
+        draft.put(f"{root}.unit", every.unit or "epoch", "stated" if every.unit else "assumed", words)
     if shape == "exponential":
         draft.put(f"{root}.staircase", True, "assumed", "whether in steps or smooth is not said")
         draft.remarks.say("staircase")
@@ -349,7 +354,7 @@ def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Change
 
 def _factor_from_elsewhere(draft: Draft, root: str, changes: list[Change], targets: list[float]) -> None:
     """Put the factor that other words state; where none do, a tenth is assumed of a fall, and the remark says so."""
-    gammas = [gamma for gamma in draft.values("lr_decay", "gamma", "gamma_setting") if gamma.value > 0]
+    gammas = [gamma for gamma in draft.values("lr_decay", "gamma") if gamma.value > 0]
     rates = {fact.value for fact in draft.values("lr") if fact.extra.get("role") != "final"}
     falls = any(c.key in {"reduce", "divide"} and not c.listed for c in changes)
     if len({gamma.value for gamma in gammas}) == 1:
@@ -462,29 +467,6 @@ def put_knots(draft: Draft, fact: Knots) -> bool:
     draft.put("sgd.lr.then.duration", _whole(second.values[0] - first.values[0]), "implied", words)
     draft.put("sgd.lr.then.unit", unit, "implied", words)
     draft.put("train.epochs" if unit == "epoch" else "train.steps", second.values[0], "implied", words)
-    return True
-
-
-def _from_code(draft: Draft, root: str, rate: Rate | None) -> bool:
-    """Put what a scheduler's call or a configuration says; its facts carry our own field names."""
-    fact = draft.of("schedule")[0]
-    draft.put(f"{root}.schedule", fact.key, *fact.extra["schedule"])
-    _start(draft, root, rate)
-    for name, (told, provenance, words) in fact.value.items():
-        value = told
-        if (
-            name == "unit"
-            and provenance == "implied"
-            and "train.steps" in draft.fields
-            and "train.epochs" not in draft.fields
-        ):
-            value = "step"
-        draft.put(f"{root}.{name}", value, provenance, words)
-    if fact.key == "exponential" and f"{root}.every" not in draft.fields:
-        draft.put(f"{root}.every", 1, "assumed", "not stated")
-        draft.put(f"{root}.unit", "epoch", "assumed", "not stated")
-    if fact.key == "multistep" and f"{root}.milestones" not in draft.fields:
-        draft.remarks.say("no_milestones")
     return True
 
 

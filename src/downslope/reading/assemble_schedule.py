@@ -102,7 +102,7 @@ def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
     if shape in _RAMPS and not any(c.value is not None or len(c.targets) > 1 or c.every for c in timed):
         _put_ramp(draft, root, shape, shape_fact, rate, changes)
         return True
-    if shape == "inverse" and not draft.of("schedule"):
+    if shape == "inverse":
         _put_inverse(draft, root, shape_fact, rate)
         return True
     if shape == "cyclic":
@@ -111,7 +111,7 @@ def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
         return True
     if shape == "exponential" and not timed and _exponential_range(draft, root):
         return True
-    if timed or draft.of("schedule"):
+    if timed:
         return put_steps(draft, root, rate, timed, shape)
     if plateaus:
         _put_plateau(draft, plateaus)
@@ -146,8 +146,6 @@ def _shape(draft: Draft, changes: list[Change]) -> tuple[str, Fact | None]:
     for change in changes:
         if change.shape in {"cosine", "polynomial", "linear", "exponential"}:
             return change.shape, change
-    for fact in draft.of("schedule"):
-        return fact.key, fact
     falling = [fact for fact in courses(draft) if fact.first > fact.last]
     shapes = [fact for fact in draft.every(Shape) if fact.key not in {"constant", "piecewise", "inverse_sqrt"}]
     warmups = draft.every(Warmup)
@@ -197,11 +195,6 @@ def _put_ramp(draft: Draft, root: str, shape: str, fact: Fact | None, rate: Rate
 
 
 def _put_duration(draft: Draft, root: str, fact: Fact | None, changes: list[Change]) -> None:
-    stated = draft.of("duration")
-    if stated:
-        draft.put(f"{root}.duration", stated[0].value, "stated", draft.words(stated[0]))
-        draft.put(f"{root}.unit", stated[0].extra["unit"], "implied", stated[0].extra["why"])
-        return
     over = _over(draft, fact, changes)
     until = next((f for f in draft.every(Shape) if f.until is not None), None)
     ending = until.until if until is not None else next((t for c in changes for t in c.at if len(t.values) == 1), None)
@@ -283,9 +276,6 @@ def _put_warmup(draft: Draft, fact: Warmup, rate: Rate | None, *, constant: bool
     elif fact.begin is not None and not fact.begin.part:
         words = draft.text.words(fact.begin.start, fact.begin.end)
         draft.put("sgd.lr.start", float(fact.begin.value), "stated", words)
-    else:
-        for start in draft.values("warmup_start"):
-            draft.put("sgd.lr.start", float(start.value), "stated", draft.words(start))
     if constant:
         if rate is not None:
             draft.put("sgd.lr.then", rate.value, rate.provenance, rate.words)

@@ -73,7 +73,9 @@ def mark(draft: Draft) -> None:
             draft.mark(f"{root}.unit", "unit")
     for what, values in draft.remarks.said:
         if what == "another":
-            draft.mark(str(values["path"]), "competing")
+            path = str(values["path"])
+            for place in (path, f"{path}.initial", f"{path}.then.initial") if path == "sgd.lr" else (path,):
+                draft.mark(place, "competing")
         elif what == "per_device":
             draft.mark("data.batch_size", "per_device")
         elif what == "late_milestones":

@@ -16,6 +16,7 @@ _PER_DEVICE = [
         "device=device soft{0,2} each:every word{0,2} number=number unit:example",
         "device=device (comma|with|and) number=number unit:example each:every",
         "device=device concept:batch is? number=number",
+        "concept:batch soft{0,2} number=number unit:example? soft? word:单 device=device",
     )
 ]
 """How many examples one device takes."""
@@ -36,6 +37,7 @@ _TOLD = [
         "unit:batches is number=number",
         "number=number unit:example (each:every|at:at|at:in) each:every? concept:batch",
         "number=number each:every concept:batch",
+        "number=number unit:example word{0,2} concept:batch",
         "number=number word:-? word:sized,sample,image,example (concept:batch|unit:batches)",
     )
 ]

@@ -136,7 +136,7 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
             owners = [board.items[p] for p in range(left - 1, max(first - 1, left - 4), -1)]
             owner = next((o for o in owners if o.kind in {"concept", "comma"}), None)
             return owner is None or owner.kind != "concept" or owner.key in {"lr", "lr_decay"}
-        if item.kind in {"number", "time"} or item.is_a("concept", "lr", "lr_decay", "warmup"):
+        if item.kind == "time" or item.is_a("concept", "lr", "lr_decay", "warmup"):
             return True
         if item.kind == "when" and left not in board.used:
             return False  # "the weight of the auxiliary loss is divided"

@@ -144,7 +144,9 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
                 key = next(p for p in range(place - 1, first - 1, -1) if board.items[p].kind == "concept")
                 board.add("value", board.items[key].key, board.items[rest[0]].value, [rest[0]], number=rest[0])
     for match in _NAMED.find(code, first, last):
-        others = [p for p in range(len(code)) if board.items[p].is_a("concept", "lr") and not match.first <= p < match.after]
+        others = [
+            p for p in range(len(code)) if board.items[p].is_a("concept", "lr") and not match.first <= p < match.after
+        ]
         if board.free_number(match["value"]) and any(_OTHERS_LR.at(code, p) for p in others[:50]):
             value, places = float(board.items[match["value"]].value), range(match.first, match.after)
             board.add("group", board.items[match["target"]].key, value, places, what="lr")
@@ -179,7 +181,7 @@ def find_switched_off(board: Board, first: int, last: int) -> None:
         if denied and not _valued(board, right, last):
             target, targets = _target_after(board, right, last)
             if not target and (before := _FOR_TARGET.at(code, max(first, place - 8), place + 1)):
-                target, targets = items[before["target"]].key, [before["target"]]
+                target = items[before["target"]].key
             if item.key in {"weight_decay", "l2"} and target:
                 board.add("group", target, 0.0, [place, right, *targets], what="weight_decay")
             elif item.key != "batch":

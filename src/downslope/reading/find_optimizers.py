@@ -42,7 +42,9 @@ def find_optimizers(board: Board) -> None:
 
 _ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|comma|with|open|break|number|verb|and)")
 _FLOWS = frozenset({"is", "mod", "with", "word"})
-_TEACHERS = Pattern("concept:teacher (word|is|verb|with|by|unit|at|mod|target|comma|for){0,8} concept=concept:momentum,decay,ema")
+_TEACHERS = Pattern(
+    "concept:teacher (word|is|verb|with|by|unit|at|mod|target|comma|for){0,8} concept=concept:momentum,decay,ema"
+)
 _MOMENTUM_OF_OTHERS = Pattern(
     "concept:other,ema (word|is|verb|with|by|unit|at|mod|target){0,8} concept=concept:momentum,decay"
 )
@@ -94,7 +96,8 @@ def _resolve(items: list[Item], index: int) -> Item:
         or (before is not None and before.is_a("word", "then"))
     ):
         return replace(item, kind="verb", key="reduce")
-    owner = _owner(items, index)
+    told = next((i for i in reversed(items[max(0, index - 3) : index]) if i.kind not in {"is", "word"}), None)
+    owner = "lr_decay" if told is not None and told.is_a("concept", "lr_decay") else _owner(items, index)
     if owner:
         return replace(item, kind="concept", key=owner)
     if before is not None and before.is_a("concept", "lr"):
@@ -112,7 +115,7 @@ def _owner(items: list[Item], index: int) -> str:
         if item.kind == "optimizer":
             return "rho" if item.key in {"rmsprop", "adadelta"} else ""
         if item.kind == "concept":
-            if item.key in {"momentum", "ema", "weight_decay", "l2"}:
+            if item.key in {"momentum", "ema", "weight_decay", "l2", "lr_decay"}:
                 return item.key if near else ""
             return ""
         if item.kind not in _FLOWS:

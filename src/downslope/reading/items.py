@@ -124,7 +124,24 @@ def _is_named(items: list[Item], number: Number) -> bool:
     )
 
 
-_CITED = frozenset({"word", "optimizer", "concept", "schedule", "is", "at", "break", "comma", "and"})
+_CITED = frozenset(
+    {
+        "word",
+        "optimizer",
+        "concept",
+        "schedule",
+        "is",
+        "at",
+        "break",
+        "comma",
+        "and",
+        "no",
+        "target",
+        "close",
+        "open",
+        "with",
+    }
+)
 _COUNTED = frozenset(
     {"at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
 )
@@ -158,7 +175,7 @@ def _after_citation(items: list[Item], place: int, before: Item | None) -> int:
             opened = items[after - 1].kind == "open" and after < last and items[after + 1].kind == "close"
             return after + 1 + opened
     elif item.is_a("open", "[") and (before is None or (before.kind in _CITED and before.key not in _COUNTED)):
-        most = place + 2 if before is not None and before.kind == "at" else place + 6
+        most = place + 2 if before is not None and before.kind in {"at", "open"} else place + 6
         while after < min(last, most) and (_is_reference(items[after]) or items[after].key in {",", "-"}):
             after += 1
         if after <= last and items[after].is_a("close", "]") and after > place + 1:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import accumulate, pairwise
-from typing import Any
 
 from downslope.reading.draft import Draft
 from downslope.reading.items import Item, find_items
+from downslope.reading.order import numbers_of
 from downslope.reading.reading import Field
 from downslope.reading.text import cut_words, normalise
 
@@ -27,6 +28,9 @@ _SAID = {("verb", "halve"): 0.5, ("verb", "decimate"): 0.1, ("each", "every"): 1
 
 _LONGEST = 600
 _CLAUSE_END = re.compile(r"[。;；\n!！?？]|\.(?=\s)")
+
+_PLAIN = re.compile(r"(?<![\w.])(?:\d{1,15}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][-+]?\d{1,3})?(?![\w.])", re.ASCII)
+_COMPUTED = re.compile(r"[\d)]\s*[-+*/]{1,2}\s*[\d.(]")
 
 Reader = Callable[[str], dict[str, Field]]
 
@@ -54,7 +58,7 @@ def prove(draft: Draft, read_alone: Reader) -> list[tuple[int, int]]:
         words = found.words[:_LONGEST]
         items = find_items(normalise(words).plain)
         numbers = numbers_in(words, items)
-        if not all(_is_among(one, numbers) for one in _values(found)):
+        if not all(_is_among(one, numbers) for one in numbers_of(found.value)):
             draft.fields[path] = _by_its_sentence(draft.text.original, path, found, alone)
         elif _refutes(path, found, items, alone):
             del draft.fields[path]
@@ -76,17 +80,21 @@ def numbers_in(words: str, items: list[Item]) -> list[float]:
     ratios = [second / first for first, second in pairwise(positive)]
     products = [first * second for first, second in pairwise(positive)]
     derived = [*(1 / value for value in positive), *(1 - value for value in said), *ratios, *products]
-    return [*said, *derived, *accumulate(said), *_arithmetic(words)]
+    plain = [float(number) for number in _PLAIN.findall(words)]
+    return [*said, *plain, *derived, *accumulate(said), *_arithmetic(words)]
 
 
 def _arithmetic(words: str) -> list[float]:
     """Return the values of the sums, products and powers of plain numbers in words that are an expression of code."""
+    if not _COMPUTED.search(words):
+        return []
     try:
-        tree = ast.parse(words.strip().rstrip(",")) if "\n" not in words else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(words.strip().rstrip(","))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    nodes = ast.walk(tree) if tree else ()
-    values = [_folded(node) for node in nodes if isinstance(node, ast.BinOp | ast.Constant)]
+    values = [_folded(node) for node in ast.walk(tree) if isinstance(node, ast.BinOp | ast.Constant)]
     return [value for value in values if value is not None]
 
 
@@ -117,10 +125,6 @@ def _folded(node: ast.AST, depth: int = 0) -> float | None:
                 return None
     except (ArithmeticError, TypeError, ValueError):
         return None
-
-
-def _values(found: Field) -> list[Any]:
-    return found.value if isinstance(found.value, list) else [found.value]
 
 
 def _is_among(value: object, numbers: Iterable[float]) -> bool:

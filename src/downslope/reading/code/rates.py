@@ -1,25 +1,38 @@
-"""The learning rate of a program's optimizer over the run: what schedulers, callbacks, loops and functions make of it."""
+"""The learning rate over a program's run: what schedulers, callbacks, loops and functions make of it."""
 
 from __future__ import annotations
 
 import re
 from itertools import pairwise
 
-from downslope.reading.code.expressions import Change
-from downslope.reading.code.interpreter import Interpreter, unit_of
+from downslope.reading.code.calling import Change
+from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
-from downslope.reading.code.recognise import Shape, nice, recognise
-from downslope.reading.code.sampling import Plan, alike, sample_function, time_parameter, with_words
-from downslope.reading.code.schedules import Schedules, reason
-from downslope.reading.code.values import Class, Function, Made, Value, is_known, is_number, join_sources
+from downslope.reading.code.recognise import Shape, recognise
+from downslope.reading.code.sampling import Plan, alike, relative, sample_function, time_parameter, with_words
+from downslope.reading.code.schedules import reason
+from downslope.reading.code.values import NOWHERE, Class, Function, Made, Value, is_known, is_number, join_sources
+from downslope.reading.code.warmups import Schedules
 
 _PRETENDED = (10, 7)
-_WRAPPERS = frozenset({"SequentialLR", "ChainedScheduler", "GradualWarmupScheduler", "LinearWarmup", "linear_lr_warmup", "LRSequential", "join_schedules"})
+_WRAPPERS = frozenset(
+    {
+        "SequentialLR",
+        "ChainedScheduler",
+        "GradualWarmupScheduler",
+        "LinearWarmup",
+        "linear_lr_warmup",
+        "LRSequential",
+        "join_schedules",
+    }
+)
 _OTHER = re.compile(r"LR$|[Ss]chedule|[Ww]armup")
 _TELLING = ("lr", "learning_rate", "schedule", "decay", "warmup", "adjust")
 
 
-def plan_rate(on: Interpreter, one: Optimizer | None, schedules: Schedules, named: Value | None, length: float | None) -> Plan | None:
+def plan_rate(
+    on: Interpreter, one: Optimizer | None, schedules: Schedules, named: Value | None, length: float | None
+) -> Plan | None:
     """Return what the learning rate does in the run, or None if nothing is known of it.
 
     Args:
@@ -49,7 +62,9 @@ def plan_rate(on: Interpreter, one: Optimizer | None, schedules: Schedules, name
     if alone is not None and (alone.kind != "constant" or base is None):
         return alone
     if own is None and one is None:
-        found = next((plan for made in on.made if schedules.knows(made) and (plan := schedules.made(made, base or named))), None)
+        found = next(
+            (plan for made in on.made if schedules.knows(made) and (plan := schedules.made(made, base or named))), None
+        )
         if found is not None:
             return found
     return own
@@ -62,7 +77,9 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
     for made in on.made:
         if id(made) in inner or made.name == "ReduceLROnPlateau" or not schedules.knows(made):
             continue
-        target = made.kwargs.get("optimizer") or (made.args[0] if made.args and not is_known(made.args[0].data) else None)
+        target = made.kwargs.get("optimizer") or (
+            made.args[0] if made.args and not is_known(made.args[0].data) else None
+        )
         other = target is not None and isinstance(target.data, Made) and one is not None and target.data is not one.made
         if not other and _is_scheduler(made):
             found.setdefault(made.start, made)
@@ -81,7 +98,11 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
 
 def _is_scheduler(made: Made) -> bool:
     """Return whether a schedule works on an optimizer, and is not the learning rate that one is given."""
-    return made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup")) or made.name in _WRAPPERS | {"get_scheduler", "create_scheduler", "create_scheduler_v2"}
+    return made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup")) or made.name in _WRAPPERS | {
+        "get_scheduler",
+        "create_scheduler",
+        "create_scheduler_v2",
+    }
 
 
 def _parts(made: Made) -> list[Value]:
@@ -113,9 +134,15 @@ def _shifted(on: Interpreter, base: Value | None) -> Plan | None:
         if rate is None or not isinstance(when, list | tuple) or len(when) != 2:
             continue
         unit = reason("step" if when[1].data == "iteration" else "epoch", "as its trigger counts")
-        fields: dict[str, Value | Plan] = {"unit": unit} | ({"initial": base} if base is not None else {})
+        fields: dict[str, Value | Plan] = {"unit": unit}
+        if base is not None:
+            fields["initial"] = base
         if is_number(when[0].data):
-            stairs = {"rate": rate, "every": when[0], "staircase": reason(True, "it drops at once")}
+            stairs: dict[str, Value | Plan] = {
+                "rate": rate,
+                "every": when[0],
+                "staircase": reason(True, "it drops at once"),
+            }
             return Plan("exponential", fields | stairs, made.start, made.end)
         return Plan("multistep", fields | {"factor": rate, "milestones": when[0]}, made.start, made.end)
     return None
@@ -145,7 +172,11 @@ def _listed(on: Interpreter, schedules: Schedules) -> Plan | None:
         about = made.args[0].data if made.args else ""
         if made.name != "ScheduledHyperParamSetter" or pairs is None or "learning_rate" not in str(about):
             continue
-        rows = [row.data for row in pairs.data if isinstance(row.data, list | tuple) and len(row.data) == 2] if isinstance(pairs.data, list | tuple) else []
+        rows = (
+            [row.data for row in pairs.data if isinstance(row.data, list | tuple) and len(row.data) == 2]
+            if isinstance(pairs.data, list | tuple)
+            else []
+        )
         if len(rows) > 1 and all(is_number(item.data) for row in rows for item in row):
             later = rows[1:] if rows[0][0].data <= 1 else rows
             times = Value([row[0] for row in later], later[0][0].start, pairs.end)
@@ -157,27 +188,44 @@ def _listed(on: Interpreter, schedules: Schedules) -> Plan | None:
 def _old_decay(one: Optimizer | None, base: Value | None) -> Plan | None:
     """Return the `decay` of Keras 1 and 2: lr / (1 + decay * step)."""
     decay = one.settings.get("decay") if one is not None else None
-    if decay is None or not is_number(decay.data) or decay.data <= 0 or (one and one.framework not in {"keras", "tensorflow", ""}):
+    if (
+        decay is None
+        or not is_number(decay.data)
+        or decay.data <= 0
+        or (one and one.framework not in {"keras", "tensorflow", ""})
+    ):
         return None
     why = "the old `decay` of Keras: lr / (1 + decay * step)"
-    fields: dict[str, Value | Plan] = {"gamma": decay, "power": reason(1.0, why), "unit": reason("step", "it counts optimizer steps")}
+    fields: dict[str, Value | Plan] = {
+        "gamma": decay,
+        "power": reason(1.0, why),
+        "unit": reason("step", "it counts optimizer steps"),
+    }
     return Plan("inverse", {**({"initial": base} if base is not None else {}), **fields}, decay.start, decay.end)
 
 
 # Changes in loops
 
 
-def _changed(on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, schedules: Schedules) -> Plan | None:
+def _changed(
+    on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, schedules: Schedules
+) -> Plan | None:
     """Return what the program itself sets, epoch by epoch."""
     changes = _of_optimizer(on.changes, one)
     sure = [change for change in changes if not change.unsure]
     for change in changes:
         if change.unsure and change.value.start >= 0:
-            schedules.remarks.append(("rate_if_measured", {"words": on.program.text[change.value.start : change.value.end][:120]}))
+            schedules.remarks.append(
+                ("rate_if_measured", {"words": on.program.text[change.value.start : change.value.end][:120]})
+            )
             break
     timed = [change for change in sure if change.epoch is not None or change.batch is not None]
     if not timed:
-        called = [change for change in sure if change in on.changes[: on.called_changes]]
+        called = [
+            change
+            for change in on.changes[: on.called_changes]
+            if change in sure and NOWHERE not in change.value.sources
+        ]
         last = next((change.value for change in reversed(called) if is_number(change.value.data)), None)
         return Plan("constant", {"value": last}, last.start, last.end) if last is not None else None
     place = timed[-1].value.start, timed[-1].value.end
@@ -186,8 +234,10 @@ def _changed(on: Interpreter, one: Optimizer | None, base: Value | None, length:
     else:
         unit = "epoch" if timed[0].epoch is not None else "step"
         end = length if unit == "epoch" else _steps(on)
-        shape, sources = _recognised(timed, base, end)
+        shape, sources = _recognised(timed, base, end, (on.reach.get(unit, -1), on.rounds.get(unit, 0)))
         plan = with_words(shape, unit, sources, base, place) if shape is not None else None
+        if plan is not None and NOWHERE in sources:
+            plan = relative(plan)
     if any(change.late for change in timed):
         schedules.remarks.append(("rate_set_late", {}))
     if plan is None:
@@ -197,24 +247,30 @@ def _changed(on: Interpreter, one: Optimizer | None, base: Value | None, length:
 
 
 def _of_optimizer(changes: list[Change], one: Optimizer | None) -> list[Change]:
-    return [
-        change
-        for change in changes
-        if change.key == "lr" and (not isinstance(change.optimizer.data, Made) or one is None or change.optimizer.data is one.made
-                                   or change.optimizer.data.start == one.made.start or change.optimizer.data.name not in _NAMES)
-    ]  # fmt: skip
+    """Return the changes of this optimizer's rate, and those of one that is not known."""
+    found: list[Change] = []
+    for change in changes:
+        data = change.optimizer.data
+        other = isinstance(data, Made) and one is not None and data.start != one.made.start and data.name in _NAMES
+        if change.key == "lr" and not other:
+            found.append(change)
+    return found
 
 
 _NAMES = frozenset({"SGD", "Adam", "AdamW", "RMSprop", "Momentum", "MomentumSGD"})
 
 
 def _steps(on: Interpreter) -> float | None:
-    found = next((one.value.data for one in on.lengths if one.unit == "step" and is_number(one.value.data)), None)
-    return found
+    return next((one.value.data for one in on.lengths if one.unit == "step" and is_number(one.value.data)), None)
 
 
-def _recognised(changes: list[Change], base: Value | None, end: float | None, steps: int = 0) -> tuple[Shape | None, dict[int, Value]]:
-    """Return the shape of changes by time, the last of each time; a time without one keeps the rate before it."""
+def _recognised(
+    changes: list[Change], base: Value | None, end: float | None, gone: tuple[float, int], steps: int = 0
+) -> tuple[Shape | None, dict[int, Value]]:
+    """Return the shape of changes by time, the last of each time; a time without one keeps the rate before it.
+
+    `gone` is the last round of the loop that was gone through, and how many were.
+    """
     at: dict[float, Value] = {}
     for change in changes:
         time = change.epoch if change.epoch is not None else change.batch
@@ -224,21 +280,21 @@ def _recognised(changes: list[Change], base: Value | None, end: float | None, st
     if not all(is_number(value.data) for time, value in at.items() if end is None or time < end):
         return None, {}
     samples = [(time, value.data) for time, value in sorted(at.items()) if is_number(value.data)]
-    if not samples:
-        return None, {}
+    if not samples or (end is not None and gone[0] < end - 1):
+        return None, {}  # not gone through to the end
     sources = join_sources(value.sources for value in at.values())
     first = samples[0][0]
     if not steps and first not in {0, 1} and base is not None:
         samples = [(0, base.data), *samples]
-    if not steps and len(samples) > 1 and samples[0][0] in {0, 1}:
+    elif not steps and first > 1 and NOWHERE in sources:
+        samples = [(0, 1.0), *samples]
+    if not steps and len(samples) * 2 < gone[1] and samples[0][0] in {0, 1}:
         samples = _filled(samples)
-    return recognise(samples, end if end is not None else samples[-1][0] + 1, base.data if base is not None else None), sources
+    return recognise(samples, end if end is not None else samples[-1][0] + 1), sources
 
 
 def _filled(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the rate around each change, and for a while after the last; where all times were looked at, as they are."""
-    if len(samples) > samples[-1][0] - samples[0][0]:
-        return samples
+    """Return the rate around each change, and a while after the last."""
     found: dict[float, float] = {}
     for (before, value), (time, _) in pairwise(samples):
         found.update({before: value, time - 1: value})
@@ -247,18 +303,30 @@ def _filled(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return sorted(found.items())
 
 
-def _within_epochs(on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, place: tuple[int, int]) -> Plan | None:
+def _within_epochs(
+    on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, place: tuple[int, int]
+) -> Plan | None:
     """Return the plan of changes batch by batch, where two pretended lengths of an epoch agree on it."""
     shapes: list[Shape] = []
     sources: dict[int, Value] = {}
     for steps in _PRETENDED:
         again = Interpreter(on.program, on.flags, steps)
         again.go()
-        again_one = Optimizer(next((m for m in again.made if one is not None and m.start == one.made.start), Made("", "", [], {}, -1, -1)), "", "")
-        changes = [c for c in _of_optimizer(again.changes, again_one) if not c.unsure and c.epoch is not None and c.batch is not None]
+        again_one = Optimizer(
+            next(
+                (m for m in again.made if one is not None and m.start == one.made.start), Made("", "", [], {}, -1, -1)
+            ),
+            "",
+            "",
+        )
+        changes = [
+            c
+            for c in _of_optimizer(again.changes, again_one)
+            if not c.unsure and c.epoch is not None and c.batch is not None
+        ]
         if not changes:
             return None
-        shape, sources = _recognised(changes, base, length, steps)
+        shape, sources = _recognised(changes, base, length, (again.reach.get("epoch", -1), 0), steps)
         if shape is not None:
             shapes.append(shape)
     if len(shapes) == len(_PRETENDED) and not alike(*shapes):
@@ -285,10 +353,7 @@ def _alone(on: Interpreter, base: Value | None, length: float | None) -> Plan | 
         name, unit = time_parameter(function)
         if not name or not any(word in function.name.lower() for word in _TELLING):
             continue
-        plan = sample_function(on, function, unit or "epoch", length if unit == "epoch" else None, base)
+        plan = sample_function(on, function, unit or "epoch", length if unit == "epoch" else _steps(on), base)
         if plan is not None and plan.kind != "constant":
             return plan
     return None
-
-
-__all__ = ["nice", "plan_rate", "unit_of"]

@@ -29,14 +29,13 @@ class Shape:
     fields: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-def recognise(samples: Samples, end: float, base: float | None = None) -> Shape | None:
+def recognise(samples: Samples, end: float) -> Shape | None:
     """Return the schedule that these values follow, or None.
 
     Args:
         samples: The values, at times that begin at 0 or 1; those at `end` and later lie beyond the run and only tell
             schedules apart that agree within it.
         end: Length of the run in the same unit.
-        base: The learning rate that the program names, where a ramp could have been cut off before reaching it.
 
     Example:
         >>> recognise([(t, 0.1 * 0.1 ** (t // 30)) for t in range(140)], 90)
@@ -56,9 +55,9 @@ def recognise(samples: Samples, end: float, base: float | None = None) -> Shape 
             found = _without_warmup(inside, inside, end)
         if found is None or found.kind == "sequence":
             found = _with_warmup(samples, inside, end, first) or found
-        return found
     except ArithmeticError:  # values so far apart are no schedule
         return None
+    return found
 
 
 def _without_warmup(samples: Samples, inside: Samples, end: float) -> Shape | None:
@@ -77,7 +76,9 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
     start_at = 1 if first == 1 and len(values) > 2 and values[0] == values[1] else 0
     for place in range(start_at, len(values) - 1):
         step = times[place + 1] - times[place]
-        if slope <= 0 or abs(values[place + 1] - values[place] - slope * step / (times[start_at + 1] - times[start_at])) > _CLOSE * max(values):
+        if slope <= 0 or abs(
+            values[place + 1] - values[place] - slope * step / (times[start_at + 1] - times[start_at])
+        ) > _CLOSE * max(values):
             break
         rising = place + 1
     if rising < 1 or rising >= len(inside) - 1:
@@ -102,7 +103,11 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
             continue
         top = value_at(shape, 0 if restart else duration)
         if top is not None and _same(origin + per_time * (duration - early * step), top, 1e-3):
-            fields = {"duration": nice(duration), "start": nice(origin) if abs(origin) > _CLOSE * top else 0.0, "then": shape}
+            fields = {
+                "duration": nice(duration),
+                "start": nice(origin) if abs(origin) > _CLOSE * top else 0.0,
+                "then": shape,
+            }
             return Shape("warmup", {**fields, "restart": restart})
     return None
 
@@ -115,7 +120,11 @@ def _clocked(rest: Samples, end: float) -> Shape | None:
 
 def _levels(samples: Samples, end: float) -> Shape | None:
     """Return a staircase: levels that each last a while."""
-    changes = [(after[0], after[0] - before[0], before[1], after[1]) for before, after in pairwise(samples) if not _same(before[1], after[1])]
+    changes = [
+        (after[0], after[0] - before[0], before[1], after[1])
+        for before, after in pairwise(samples)
+        if not _same(before[1], after[1])
+    ]
     inside = [change for change in changes if change[0] < end]
     changes = changes if inside or len(changes) <= 4 else []
     if not changes or len(inside) > _MOST_LEVELS or len(changes) * 2 > len(samples):
@@ -130,7 +139,9 @@ def _levels(samples: Samples, end: float) -> Shape | None:
         periodic = all(_same(change[0], every * k) for k, change in enumerate(changes, 1))
         on = (len(changes) + 1) * every > samples[-1][0]
         if periodic and on:
-            return Shape("exponential", {"initial": nice(first), "rate": nice(ratios[0]), "every": every, "staircase": True})
+            return Shape(
+                "exponential", {"initial": nice(first), "rate": nice(ratios[0]), "every": every, "staircase": True}
+            )
         first_period = every + 1  # floor((epoch + 1) / n)
         if all(_same(change[0] + 1, first_period * k) for k, change in enumerate(changes, 1)) and len(changes) > 2:
             fields = {"initial": nice(first), "rate": nice(ratios[0]), "every": nice(first_period), "staircase": True}
@@ -172,11 +183,16 @@ def _smooth(inside: Samples, end: float) -> Shape | None:
     for duration in dict.fromkeys([end, settled, last_time, last_time + 1]):
         if duration <= 0:
             continue
-        for final in dict.fromkeys([0.0, last if settled < last_time or duration == last_time else 0.0, *_finals(inside, duration)]):
+        for final in dict.fromkeys(
+            [0.0, last if settled < last_time or duration == last_time else 0.0, *_finals(inside, duration)]
+        ):
             shared = {"initial": nice(first), "final": nice(final), "duration": nice(duration)}
             candidates.append(Shape("linear", shared))
             candidates.append(Shape("cosine", shared))
-            candidates += [Shape("polynomial", {**shared, "power": power}) for power in (*_POWERS, *_power_of(inside, final, duration))]
+            candidates += [
+                Shape("polynomial", {**shared, "power": power})
+                for power in (*_POWERS, *_power_of(inside, final, duration))
+            ]
     if first > 0 and inside[1][1] > 0:
         candidates += _decays(inside)
     for shape in candidates:
@@ -192,8 +208,12 @@ def _decays(inside: Samples) -> list[Shape]:
     if not 1e-3 < rate < 1e3:
         return []  # its powers would be too large for a float
     every = next((e for e in (1.0, 2.0, 5.0, 10.0, 30.0, 50.0, 100.0) if _round(rate**e)), 1.0) if rate != 1 else 1.0
-    found = [Shape("exponential", {"initial": nice(first), "rate": nice(rate**every), "every": nice(every), "staircase": False})]
-    if first != second:
+    found = [
+        Shape(
+            "exponential", {"initial": nice(first), "rate": nice(rate**every), "every": nice(every), "staircase": False}
+        )
+    ]
+    if first > second:
         gamma = nice((first / second - 1) / (t1 - t0))
         found.append(Shape("inverse", {"initial": nice(first), "gamma": gamma, "power": 1.0}))
         half = nice(((first / second) ** 2 - 1) / (t1 - t0))
@@ -249,7 +269,7 @@ def _exponential(f: dict[str, Any], time: float) -> float:
 
 
 _FORMULAS: dict[str, Callable[[dict[str, Any], float], float]] = {
-    "constant": lambda f, time: f["value"],
+    "constant": lambda f, _: f["value"],
     "linear": _ramp(lambda done: 1 - done),
     "cosine": _ramp(lambda done: 0.5 * (1 + math.cos(math.pi * done))),
     "polynomial": lambda f, time: _ramp(lambda done: (1 - done) ** f["power"])(f, time),

@@ -62,7 +62,8 @@ def comments(program: Program) -> dict[int, tuple[str, bool]]:
 
 def contradictions(program: Program, fields: Mapping[str, Field]) -> list[tuple[str, dict[str, object]]]:
     """Return a remark for each comment that gives another number than the code on its line for the same setting."""
-    said = comments(program)
+    topical = any(path.replace(".initial", "").replace(".then", "") in _TOPICS for path in fields)
+    said = comments(program) if topical and "#" in program.text else {}
     found: list[tuple[str, dict[str, object]]] = []
     for path, field in fields.items():
         topic = _TOPICS.get(path.replace(".initial", "").replace(".then", ""))
@@ -71,6 +72,12 @@ def contradictions(program: Program, fields: Mapping[str, Field]) -> list[tuple[
         line = bisect_right(program.starts, max(field.end - 1, field.start)) - 1
         comment, alone = said.get(line, ("", False))
         numbers = [float(match.group().replace("_", "")) for match in _NUMBER.finditer(comment)]
-        if comment and not alone and topic.search(comment) and numbers and all(abs(n - field.value) > 1e-9 * abs(n) for n in numbers):
+        if (
+            comment
+            and not alone
+            and topic.search(comment)
+            and numbers
+            and all(abs(n - field.value) > 1e-9 * abs(n) for n in numbers)
+        ):
             found.append(("comment_differs", {"comment": comment[:120], "words": field.words, "path": path}))
     return found

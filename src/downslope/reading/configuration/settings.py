@@ -304,30 +304,6 @@ def _coerced(value: Any) -> Any:
     return value
 
 
-_IN_SENTENCES = frozenset([
-    "lr", "final", "momentum", "weight_decay", "batch", "epochs", "steps", "nesterov", "dampening", "clip", "gamma",
-    "warmup_epochs", "warmup_steps", "warmup_start", "every", "policy", "power", "optimizer", "beta1", "beta2", "ema",
-])  # fmt: skip
-
-
-def meaning_of(name: str, value: Any) -> str:
-    """Return what a key that stands in a sentence means with its value, milestones one thing; "" for nothing.
-
-    Example:
-        >>> meaning_of("base_lr", 0.1), meaning_of("lr_steps", [30, 60]), meaning_of("decay_epochs", 30.0)
-        ('lr', 'milestones', 'every_epochs')
-    """
-    keys = (squeezed(name),)
-    setting = _setting(Entry((name,), value, 0, 0), keys, _index(""), set())
-    if setting is None:
-        return ""
-    if setting.concept in {"times", "milestones"}:
-        return "milestones"
-    if setting.concept == "every" and setting.unit == "epoch":
-        return "every_epochs"
-    return setting.concept if setting.concept in _IN_SENTENCES else ""
-
-
 _COSINE = frozenset(["cos", "cosine", "cosinelr", "usecosine", "cosinedecay", "lrcosine", "cosinelrdecay"])
 _LISTS = frozenset("([0123456789.")
 """What a list of numbers that is quoted, or unquoted in a language without such lists, begins with."""

@@ -8,7 +8,7 @@ ENGLISH = {
         "lr": "learning rate|learning rates|lr|step size|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
         "learningratespersample",
         "momentum": "momentum|momentum coefficient|momentum term|momentum parameter|momentum value|momentum factor|"
-        "momentum constant|momentumpermb|heavy ball|classical momentum|m|μ|momentum rate|mu",
+        "momentum constant|momentumpermb|heavy ball|classical momentum|m|mom|μ|momentum rate|mu",
         "nesterov": "nesterov|nag|nesterov accelerated gradient|nesterov's accelerated gradient|accelerated gradient|"
         "nesterov's|nesterov's method|nesterov's accelerated gradient method|nesterov acceleration|use nesterov",
         "weight_decay": "weight decay|wd|weightdecay|weight decay factor|weight decay rate|weight decay coefficient|"
