@@ -147,7 +147,7 @@ def test_a_folder_is_not_read_as_words(tmp_path, capsys):
     ],
 )
 def test_a_marked_value_is_refused_unless_accepted(text, field, why, capsys):
-    """--to toml says which value and why; --accept of that field, or --force, writes it with the mark in its comment."""
+    """--to toml says which value and why; --accept of that field, or --force, writes it, the mark in its comment."""
     message = fail(["read", text, "--to", "toml"], capsys)
     assert f"`{field}`" in message
     assert why in message
