@@ -11,7 +11,7 @@ _PARTS = {
     "multiple": "star? factor=number unit:times?",
     "changed": "(verb=verb:multiply,divide,increase,reduce,halve)",
 }
-_OF_TARGET = Pattern("value=number (of_it|for|at|is) (near){0,2} target=target", **_PARTS)
+_OF_TARGET = Pattern("value=number ((of_it|for|at|is) (near){0,2} target|target:last)", **_PARTS)
 _MULTIPLIED = [
     Pattern(pattern, **_PARTS)
     for pattern in (
@@ -133,7 +133,7 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
         place = match["value"]
         siblings = [p for p in range(first, last) if board.free_number(p) and _owner(board, p, first) == owner]
         rest = [p for p in siblings if p not in {m["value"] for m, _ in owned}]
-        value, target = float(board.items[place].value), board.items[match["target"]].key
+        value, target = float(board.items[place].value), board.items[match.after - 1].key
         weights = siblings[0] + 2 < last and board.items[siblings[0] + 2].is_a("word", "weights", "weight")
         if owner == "lr" and weights and board.items[siblings[0]].value == 1 and value > 1:
             board.add("group", target, value, [siblings[0], *range(match.first, match.after)], what="lr", factor=True)
@@ -144,7 +144,9 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
                 key = next(p for p in range(place - 1, first - 1, -1) if board.items[p].kind == "concept")
                 board.add("value", board.items[key].key, board.items[rest[0]].value, [rest[0]], number=rest[0])
     for match in _NAMED.find(code, first, last):
-        others = [p for p in range(len(code)) if board.items[p].is_a("concept", "lr") and not match.first <= p < match.after]
+        others = [
+            p for p in range(len(code)) if board.items[p].is_a("concept", "lr") and not match.first <= p < match.after
+        ]
         if board.free_number(match["value"]) and any(_OTHERS_LR.at(code, p) for p in others[:50]):
             value, places = float(board.items[match["value"]].value), range(match.first, match.after)
             board.add("group", board.items[match["target"]].key, value, places, what="lr")

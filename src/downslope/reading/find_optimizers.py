@@ -42,7 +42,9 @@ def find_optimizers(board: Board) -> None:
 
 _ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|comma|with|open|break|number|verb|and)")
 _FLOWS = frozenset({"is", "mod", "with", "word"})
-_TEACHERS = Pattern("concept:teacher (word|is|verb|with|by|unit|at|mod|target|comma|for|concept:ema){0,8} concept=concept:momentum,decay,ema")
+_TEACHERS = Pattern(
+    "concept:teacher (word|is|verb|with|by|unit|at|mod|target|comma|for|concept:ema){0,8} concept=concept:momentum,decay,ema"
+)
 _MOMENTUM_OF_OTHERS = Pattern(
     "concept:other,ema (word|is|verb|with|by|unit|at|mod|target){0,8} concept=concept:momentum,decay"
 )

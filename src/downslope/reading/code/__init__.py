@@ -61,8 +61,13 @@ def _values(flags: Mapping[str, Field]) -> dict[str, Value]:
     for name, field in flags.items():
         data = field.value
         if isinstance(data, list | tuple):
-            data = [Value(item, field.start, field.end, literal=True, file=field.file or "-", words=field.words) for item in data]
-        found[plain_name(name)] = Value(data, field.start, field.end, literal=True, file=field.file or "-", words=field.words)
+            data = [
+                Value(item, field.start, field.end, literal=True, file=field.file or "-", words=field.words)
+                for item in data
+            ]
+        found[plain_name(name)] = Value(
+            data, field.start, field.end, literal=True, file=field.file or "-", words=field.words
+        )
     return found
 
 
@@ -80,7 +85,17 @@ def _framework(program: Program) -> str:
     return best if times else ""
 
 
-_TELLING = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.With, ast.Try, ast.AugAssign)
+_TELLING = (
+    ast.Import,
+    ast.ImportFrom,
+    ast.FunctionDef,
+    ast.ClassDef,
+    ast.For,
+    ast.While,
+    ast.With,
+    ast.Try,
+    ast.AugAssign,
+)
 _WORDS = re.compile(r"[=(\[]|\b(?:import|def|class|for|return)\b")
 
 

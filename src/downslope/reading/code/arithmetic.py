@@ -69,7 +69,16 @@ _STEPS = frozenset(
 )
 _LOADER = ("loader", "iter", "dataloader", "train_ds", "batches", "train_dl", "train_data", "generator", "_gen")
 _DATA = ("dataset", "x_train", "train_set", "trainset", "train_x", "data", "images", "labels", "examples", "y_train")
-_WORLD = ("world_size", "get_world_size", "num_gpus", "n_gpu", "ngpu", "device_count", "num_replicas", "num_workers_total")
+_WORLD = (
+    "world_size",
+    "get_world_size",
+    "num_gpus",
+    "n_gpu",
+    "ngpu",
+    "device_count",
+    "num_replicas",
+    "num_workers_total",
+)
 _WORLD += ("num_devices", "gpu_num", "ngpus_per_node", "n_gpus", "local_device_count", "process_count", "gpus", "size")
 
 

@@ -89,7 +89,10 @@ ROWS = {
     "polynomial_decay": ("polynomial", "learning_rate global_step decay_steps end_learning_rate=0.0001 power=1.0"),
     "cosine_decay": ("cosine", "learning_rate global_step decay_steps alpha=0.0"),
     "inverse_time_decay": ("inverse", "learning_rate global_step decay_steps decay_rate"),
-    "optax.exponential_decay": ("exponential", "init_value transition_steps decay_rate transition_begin staircase end_value"),
+    "optax.exponential_decay": (
+        "exponential",
+        "init_value transition_steps decay_rate transition_begin staircase end_value",
+    ),
     "optax.polynomial_schedule": ("polynomial", "init_value end_value power transition_steps"),
     "optax.constant_schedule": ("constant", "value"),
     "optax.cosine_onecycle_schedule": ("onecycle", "transition_steps peak_value pct_start div_factor final_div_factor"),
@@ -108,7 +111,10 @@ ROWS = {
     "MultiFactorScheduler": ("multistep", "step factor base_lr warmup_steps warmup_begin_lr"),
     "PolyScheduler": ("polynomial", "max_update base_lr pwr=2 final_lr=0.0 warmup_steps warmup_begin_lr"),
     "CosineScheduler": ("cosine", "max_update base_lr final_lr=0.0 warmup_steps warmup_begin_lr"),
-    "CosineLRScheduler": ("cosine", "optimizer t_initial lr_min=0.0 cycle_mul cycle_decay cycle_limit warmup_t warmup_lr_init"),
+    "CosineLRScheduler": (
+        "cosine",
+        "optimizer t_initial lr_min=0.0 cycle_mul cycle_decay cycle_limit warmup_t warmup_lr_init",
+    ),
     "StepLRScheduler": ("exponential", "optimizer decay_t decay_rate warmup_t warmup_lr_init"),
     "MultiStepLRScheduler": ("multistep", "optimizer decay_t decay_rate warmup_t warmup_lr_init"),
     "PolyLR": ("polynomial", "optimizer max_iters power=0.9"),
@@ -146,7 +152,12 @@ KINDS = {
 }
 """A schedule -> its fields."""
 
-TORCH_DEFAULTS = {"StepLR.gamma": 0.1, "MultiStepLR.gamma": 0.1, "CosineAnnealingLR.eta_min": 0.0, "PolynomialLR.power": 1.0}
+TORCH_DEFAULTS = {
+    "StepLR.gamma": 0.1,
+    "MultiStepLR.gamma": 0.1,
+    "CosineAnnealingLR.eta_min": 0.0,
+    "PolynomialLR.power": 1.0,
+}
 """What torch takes where an argument is not given."""
 
 NAMES = {

@@ -218,11 +218,17 @@ class Expressions:
         found = find_in_class(data.of if isinstance(data, Instance) else data, name)
         if found is None:
             if name == "hparams" and isinstance(data, Instance):
-                return Value(Namespace({**self.options, **data.attributes.get("__given__", Value(Namespace({}))).data.attributes}))
+                return Value(
+                    Namespace(
+                        {**self.options, **data.attributes.get("__given__", Value(Namespace({}))).data.attributes}
+                    )
+                )
             return Value(arithmetic.hinted(name))
         if isinstance(found.data, Function):
             bound = Function(found.data.node, found.data.scope, found.data.defaults, owner=of)
-            if any(isinstance(one, ast.Name) and one.id == "property" for one in getattr(bound.node, "decorator_list", [])):
+            if any(
+                isinstance(one, ast.Name) and one.id == "property" for one in getattr(bound.node, "decorator_list", [])
+            ):
                 return self.call_function(bound, [], {})
             return Value(bound)
         return found
@@ -260,8 +266,12 @@ class Expressions:
         """`a[b]`."""
         of, data = (found := self.evaluate(node.value, scope)), found.data
         if isinstance(node.slice, ast.Slice):
-            bounds = [self.evaluate(part, scope).data if part else None for part in (node.slice.lower, node.slice.upper)]
-            if isinstance(data, list | tuple | str) and all(bound is None or isinstance(bound, int) for bound in bounds):
+            bounds = [
+                self.evaluate(part, scope).data if part else None for part in (node.slice.lower, node.slice.upper)
+            ]
+            if isinstance(data, list | tuple | str) and all(
+                bound is None or isinstance(bound, int) for bound in bounds
+            ):
                 return Value(data[bounds[0] : bounds[1]], sources=of.sources)
             return Value(data if isinstance(data, Groups) else UNKNOWN)
         key = self.evaluate(node.slice, scope).data
@@ -309,7 +319,9 @@ class Expressions:
             return Value(UNKNOWN if truth is None else not truth, sources=operand.sources)
         if isinstance(node.op, ast.USub) and is_number(operand.data):
             start, end = self.program.place(node)
-            found = Value(-operand.data, start, end, literal=operand.literal and operand.start >= start, sources=operand.sources)
+            found = Value(
+                -operand.data, start, end, literal=operand.literal and operand.start >= start, sources=operand.sources
+            )
             if found.literal:
                 found.sources = {start: found}
             return found
@@ -426,7 +438,9 @@ class Expressions:
         sources = join_sources(item.sources for item in items)
         if items and all(item.literal and (item.start, item.end) == (items[0].start, items[0].end) for item in items):
             first = items[0]  # numbers out of one text
-            return Value(items, first.start, first.end, literal=True, sources=sources, file=first.file, words=first.words)
+            return Value(
+                items, first.start, first.end, literal=True, sources=sources, file=first.file, words=first.words
+            )
         return Value(items, *self.program.place(node), sources=sources)
 
     def iterable(self, value: Value) -> list[Value] | None:
@@ -493,7 +507,11 @@ class Expressions:
             if keyword.arg is not None:
                 kwargs[keyword.arg] = value.within(*self.program.place(keyword))
                 of_loader = keyword.arg == "batch_size" and value.literal
-                if not of_loader and not _LAYER.search(last) and not (_OF_RATE.search(last) and NAME_OF.get(keyword.arg, "").startswith("train.")):
+                if (
+                    not of_loader
+                    and not _LAYER.search(last)
+                    and not (_OF_RATE.search(last) and NAME_OF.get(keyword.arg, "").startswith("train."))
+                ):
                     self.note(keyword.arg, kwargs[keyword.arg])
             elif isinstance(value.data, dict):
                 kwargs.update({key: item for key, item in value.data.items() if isinstance(key, str)})
@@ -596,7 +614,9 @@ class Expressions:
                 return self.instantiate(kind, [], {})
         return Value(arithmetic.hinted(parameter.arg))
 
-    def instantiate(self, of: Value, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int] = (-1, -1)) -> Value:
+    def instantiate(
+        self, of: Value, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int] = (-1, -1)
+    ) -> Value:
         """Make an object of a class of the program; the arguments of a plain table of fields are its attributes."""
         kind: Class = of.data
         value = Value(Instance(kind), *place)
@@ -642,13 +662,24 @@ def either(one: Value, two: Value) -> Value:
         return two if not isinstance(two.data, Unknown) or one.data is not None else one
     if isinstance(two.data, Unknown | Ref) or two.data is None:
         return one
-    if isinstance(one.data, list) and isinstance(two.data, list) and any(isinstance(item.data, dict) for item in one.data):
+    if (
+        isinstance(one.data, list)
+        and isinstance(two.data, list)
+        and any(isinstance(item.data, dict) for item in one.data)
+    ):
         more = [item for item in two.data if not any(item is other for other in one.data)]
         return Value([*one.data, *more], one.start, one.end)
     if is_known(one.data) and is_known(two.data) and arithmetic.compare(ast.Eq(), one, two, None) is True:
         return one
     return Value(
-        one.data, one.start, one.end, literal=one.literal, sources=one.sources, file=one.file, doubt=True, words=one.words
+        one.data,
+        one.start,
+        one.end,
+        literal=one.literal,
+        sources=one.sources,
+        file=one.file,
+        doubt=True,
+        words=one.words,
     )
 
 
@@ -683,7 +714,10 @@ def find_in_class(kind: Class, name: str, depth: int = 8) -> Value | None:
 def all_fields(kind: Class, depth: int = 8) -> list[str]:
     """Return the annotated names of a class and of those that it is made from, the inherited first."""
     inherited = [
-        name for base in kind.bases if isinstance(base.data, Class) and depth for name in all_fields(base.data, depth - 1)
+        name
+        for base in kind.bases
+        if isinstance(base.data, Class) and depth
+        for name in all_fields(base.data, depth - 1)
     ]
     return list(dict.fromkeys([*inherited, *kind.fields]))
 

@@ -25,7 +25,9 @@ _RANGES = {
     "train.epochs": (1e-9, 1e12), "train.steps": (1, 1e15), "train.clip_norm": (1e-12, 1e9),
 }  # fmt: skip
 _HELD_OUT = re.compile(r"test|val(?!ue)|valid|eval|dev_", re.IGNORECASE)
-_ADJUSTS = re.compile(r"(?:adjust|set|update|change|get|step|decay|warmup)_?(?:learning_?rate|lr)|^lr_sched", re.IGNORECASE)
+_ADJUSTS = re.compile(
+    r"(?:adjust|set|update|change|get|step|decay|warmup)_?(?:learning_?rate|lr)|^lr_sched", re.IGNORECASE
+)
 _FOR_TRAINING = re.compile(r"train", re.IGNORECASE)
 _CLIPS = {
     "clip_grad_norm_": (1, "max_norm"), "clip_grad_norm": (1, "max_norm"), "clip_by_global_norm": (-1, "max_norm clip_norm"),
@@ -85,10 +87,16 @@ class Gathering:
             outside = next((made for made in self.on.made if made.inside and _ADJUSTS.search(made.name)), None)
             if outside is not None:
                 schedules.unrecognised = True
-                self.found.remarks.append(("rate_unrecognised", {"words": self.on.program.text[outside.start : outside.end][:120]}))
+                self.found.remarks.append(
+                    ("rate_unrecognised", {"words": self.on.program.text[outside.start : outside.end][:120]})
+                )
         if plan is not None and plan.kind == "constant" and schedules.unrecognised:
             self.put("sgd.lr", plan.value("value"), "implied", marks=("rate_unrecognised",))
-        elif plan is not None and plan.kind == "constant" and any(name == "rate_if_measured" for name, _ in self.found.remarks):
+        elif (
+            plan is not None
+            and plan.kind == "constant"
+            and any(name == "rate_if_measured" for name, _ in self.found.remarks)
+        ):
             self.put("sgd.lr", plan.value("value"), marks=("rate_if_measured",))
         elif plan is not None:
             self._put_plan("sgd.lr", plan)
@@ -227,7 +235,10 @@ class Gathering:
             if is_number(value.data) and value.data > 0:
                 choices.append((length.doubt * 2 + (path == "train.steps"), order, path, value))
         for order, made in enumerate(self.on.made):
-            choices += [(made.doubt * 2 - 1 + bool(_HELD_OUT.search(made.bound)), order, path, value) for path, value in self._fitted(made)]
+            choices += [
+                (made.doubt * 2 - 1 + bool(_HELD_OUT.search(made.bound)), order, path, value)
+                for path, value in self._fitted(made)
+            ]
         for *_, path, value in sorted(choices, key=lambda choice: choice[:2]):
             if "train.epochs" not in self.found.fields and "train.steps" not in self.found.fields:
                 self.put(path, value)
@@ -279,7 +290,9 @@ class Gathering:
         if lowered in {"dataloader", "serialiterator", "multiprocessiterator", "multithreaditerator"}:
             return made.argument("batch_size", 1), ()
         if made.name == "batch" and made.args:
-            return made.args[-1] if framework_of(made.path) == "paddle" or len(made.args) == 2 and not is_number(made.args[0].data) else made.args[0], ()
+            return made.args[-1] if framework_of(made.path) == "paddle" or len(made.args) == 2 and not is_number(
+                made.args[0].data
+            ) else made.args[0], ()
         if made.name == "fit" and len(made.args) > 2:
             return made.args[2], ()
         if made.name in {"BatchSampler", "DistributedBatchSampler"} and len(made.args) > 1:
@@ -309,13 +322,17 @@ class Gathering:
             keras = "monitor" in made.kwargs or self.found.framework == "keras"
             names = ["monitor", "factor", "patience"] if keras else ["optimizer", "mode", "factor", "patience"]
             given = {**dict(zip(names, made.args, strict=False)), **made.kwargs}
-            why = "the default of torch's ReduceLROnPlateau" if not keras else "the default of Keras's ReduceLROnPlateau"
+            why = (
+                "the default of torch's ReduceLROnPlateau" if not keras else "the default of Keras's ReduceLROnPlateau"
+            )
             self.put("train.plateau.factor", given.get("factor") or reason(0.1, why))
             self.put("train.plateau.patience", given.get("patience") or reason(10, why))
             watched = f"{getattr(given.get('monitor'), 'data', '')} {getattr(given.get('mode'), 'data', '')}"
             said = given.get("monitor") or given.get("mode")
             metric = "accuracy" if "acc" in watched or "max" in watched else "loss"
-            self.put("train.plateau.metric", Value(metric, said.start, said.end) if said is not None else reason("loss", why))
+            self.put(
+                "train.plateau.metric", Value(metric, said.start, said.end) if said is not None else reason("loss", why)
+            )
             self.put("train.plateau.min_lr", given.get("min_lr"))
             self.found.remarks.append(("plateau", {}))
             return
@@ -338,8 +355,16 @@ class Gathering:
         """Return Chainer's rules for single parameters."""
         found: list[tuple[str, dict[str, Value], Value]] = []
         for made in self.on.made:
-            if made.name.endswith("Rule") and made.kwargs.keys() & {"lr", "momentum"} and made.start not in {v.start for *_, v in found}:
-                own = {name: made.kwargs[name] for name in ("lr", "momentum") if name in made.kwargs and is_number(made.kwargs[name].data)}
+            if (
+                made.name.endswith("Rule")
+                and made.kwargs.keys() & {"lr", "momentum"}
+                and made.start not in {v.start for *_, v in found}
+            ):
+                own = {
+                    name: made.kwargs[name]
+                    for name in ("lr", "momentum")
+                    if name in made.kwargs and is_number(made.kwargs[name].data)
+                }
                 found.append((made.notes.get("pattern", ""), own, Value(None, made.start, made.end)))
         return found
 
@@ -348,8 +373,14 @@ class Gathering:
         lr = self.named.get("sgd.lr")
         milestones, factor = self.named.get("lr.milestones"), self.named.get("lr.factor")
         if numbers(milestones) and factor is not None and milestones is not None:
-            fields: dict[str, Value | Plan] = {"factor": factor, "milestones": milestones, "unit": reason("epoch", "counted in epochs")}
-            return Plan("multistep", {**({"initial": lr} if lr is not None else {}), **fields}, milestones.start, milestones.end)
+            fields: dict[str, Value | Plan] = {
+                "factor": factor,
+                "milestones": milestones,
+                "unit": reason("epoch", "counted in epochs"),
+            }
+            return Plan(
+                "multistep", {**({"initial": lr} if lr is not None else {}), **fields}, milestones.start, milestones.end
+            )
         if lr is not None and (one is None or "lr" not in one.settings or not is_number(one.settings["lr"].data)):
             return Plan("constant", {"value": lr}, lr.start, lr.end)
         return None
@@ -361,7 +392,12 @@ class Gathering:
                 continue
             if path.startswith("sgd.") and one is not None:
                 continue
-            if path == "train.steps" and "train.epochs" in self.found.fields or path == "train.epochs" and "train.steps" in self.found.fields:
+            if (
+                path == "train.steps"
+                and "train.epochs" in self.found.fields
+                or path == "train.epochs"
+                and "train.steps" in self.found.fields
+            ):
                 continue
             if path == "train.clip_norm" and (one is not None or path in self.found.fields):
                 continue
@@ -378,7 +414,13 @@ class Gathering:
 
 
 def _differ(one: Value | None, other: Value | None) -> bool:
-    return one is not None and other is not None and is_number(one.data) and is_number(other.data) and one.data != other.data
+    return (
+        one is not None
+        and other is not None
+        and is_number(one.data)
+        and is_number(other.data)
+        and one.data != other.data
+    )
 
 
 def _fits(path: str, value: Value) -> bool:

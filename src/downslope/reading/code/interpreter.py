@@ -32,7 +32,9 @@ from downslope.reading.code.values import (
 )
 
 EPOCH = re.compile(r"epochs?$|epoch_?|^ep$|^e$|^t$")
-STEP = re.compile(r"(?:^|_)(?:steps?|iters?|iteration|batch_idx|batch_i|it|idx|num_updates?|global_step|n_iter|i)(?:$|_)")
+STEP = re.compile(
+    r"(?:^|_)(?:steps?|iters?|iteration|batch_idx|batch_i|it|idx|num_updates?|global_step|n_iter|i)(?:$|_)"
+)
 _PASSED = frozenset("tqdm track progress_bar reversed iter cycle islice log_every prange list mit master_bar".split())
 _MOST_ROUNDS = 80
 _MOST_INNER = 100
@@ -147,7 +149,9 @@ class Interpreter(Expressions):
             for place, one in enumerate(target.elts):
                 if isinstance(one, ast.Starred):
                     break
-                item = items[place] if items is not None and place < len(items) else Value(Unknown(getattr(one, "id", "")))
+                item = (
+                    items[place] if items is not None and place < len(items) else Value(Unknown(getattr(one, "id", "")))
+                )
                 self.assign(one, item, scope)
         elif isinstance(target, ast.Attribute):
             self.note(target.attr, value)
@@ -201,7 +205,18 @@ class Interpreter(Expressions):
         beyond = any(loop.beyond for loop in self.loops)
         index = int(batch.index) if batch is not None and batch.index is not None else None
         unsure = self.unsure > (self.loops[0].unsure if self.loops else self.unsure)
-        self.changes.append(Change(optimizer, value, at, index, beyond, unsure, epoch is not None and epoch.trained, "lr" if key in RATE_KEYS else key))
+        self.changes.append(
+            Change(
+                optimizer,
+                value,
+                at,
+                index,
+                beyond,
+                unsure,
+                epoch is not None and epoch.trained,
+                "lr" if key in RATE_KEYS else key,
+            )
+        )
         if isinstance(optimizer.data, Made) and key in RATE_KEYS and not unsure:
             optimizer.data.notes["lr"] = value
 
@@ -313,7 +328,9 @@ class Interpreter(Expressions):
         """`class`."""
         inner = Scope({}, scope)
         self.run(node.body, inner, Frame())
-        fields = [one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
+        fields = [
+            one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+        ]
         bases = [self.evaluate(base, scope) for base in node.bases[:8]]
         scope.put(node.name, Value(Class(node.name, inner.names, bases, fields)))
         return ""
@@ -381,14 +398,22 @@ class Interpreter(Expressions):
     def while_loop(self, node: ast.While, scope: Scope, frame: Frame) -> str:
         """`while epoch < n`: gone through once, which tells how long it goes on."""
         test = node.test
-        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Lt | ast.LtE | ast.NotEq):
+        if (
+            isinstance(test, ast.Compare)
+            and len(test.ops) == 1
+            and isinstance(test.ops[0], ast.Lt | ast.LtE | ast.NotEq)
+        ):
             name, limit = _name(test.left), self.evaluate(test.comparators[0], scope)
             unit = unit_of(name)
             if unit and (is_number(limit.data) or isinstance(limit.data, PerEpoch)):
                 self.lengths.append(Length(unit, limit, self.doubt))
         if self.truth(self.evaluate(test, scope)) is False:
             return ""
-        self.loops.append(Loop("epoch" if unit_of(_name(getattr(test, "left", None))) == "epoch" else "step", None, unsure=self.unsure))
+        self.loops.append(
+            Loop(
+                "epoch" if unit_of(_name(getattr(test, "left", None))) == "epoch" else "step", None, unsure=self.unsure
+            )
+        )
         signal = self._round(node, scope, frame)
         self.loops.pop()
         return signal if signal == "return" else ""
@@ -413,7 +438,12 @@ class _Rounds:
             self.kind = "epoch"
         elif not trains or per_epoch:
             self.kind = "step" if per_epoch else "other"
-        if self.kind != "other" and not per_epoch and self.count is not None and not any(loop.beyond for loop in on.loops):
+        if (
+            self.kind != "other"
+            and not per_epoch
+            and self.count is not None
+            and not any(loop.beyond for loop in on.loops)
+        ):
             on.lengths.append(Length(self.kind, self.count, on.doubt, self.start))
 
     def _count(self, span: Span, start: Any, stop: Any) -> Value | None:
@@ -484,14 +514,22 @@ def _is_optimizer(made: Made) -> bool:
 def _latest(on: Interpreter) -> int:
     """Return the largest number in a list of the program's options: a milestone may lie after the end."""
     listed = [item.data for value in on.options.values() if isinstance(value.data, list | tuple) for item in value.data]
-    texts = [value.data for value in on.options.values() if isinstance(value.data, str) and _LISTED.fullmatch(value.data[:99])]
+    texts = [
+        value.data
+        for value in on.options.values()
+        if isinstance(value.data, str) and _LISTED.fullmatch(value.data[:99])
+    ]
     listed += [int(word) for text in texts for word in text.split(",")]
     return int(max((number for number in listed if is_number(number) and number < _MOST_EPOCHS), default=0))
 
 
 def telling_times(node: ast.AST, count: float, on: Interpreter) -> list[int]:
     """Return rounds of a long loop at which something can change: around each number of the program, and a grid."""
-    seen = {one.value for one in ast.walk(ast.Module(on.program.body, [])) if isinstance(one, ast.Constant) and is_number(one.value)}
+    seen = {
+        one.value
+        for one in ast.walk(ast.Module(on.program.body, []))
+        if isinstance(one, ast.Constant) and is_number(one.value)
+    }
     seen |= {round(value.data) for value in on.options.values() if is_number(value.data) and abs(value.data) < 1e12}
     for value in on.options.values():
         seen |= {item.data for item in value.data if is_number(item.data)} if isinstance(value.data, list) else set()
@@ -557,7 +595,10 @@ def _trains(body: Iterable[ast.stmt]) -> bool:
         for node in ast.walk(statement):
             if isinstance(node, ast.Call):
                 name = _name(node.func).lower()
-                if name in {"backward", "step", "train_on_batch", "minimize", "apply_gradients", "run", "fit"} or "train" in name:
+                if (
+                    name in {"backward", "step", "train_on_batch", "minimize", "apply_gradients", "run", "fit"}
+                    or "train" in name
+                ):
                     return True
     return False
 
@@ -566,7 +607,9 @@ def _holds_loop(body: Iterable[ast.stmt]) -> bool:
     """Return whether statements hold a loop, or call a function that trains."""
     for statement in body:
         for node in ast.walk(statement):
-            if isinstance(node, ast.For | ast.While) or (isinstance(node, ast.Call) and "train" in _name(node.func).lower()):
+            if isinstance(node, ast.For | ast.While) or (
+                isinstance(node, ast.Call) and "train" in _name(node.func).lower()
+            ):
                 return True
     return False
 
@@ -592,7 +635,11 @@ def _called(node: ast.AST) -> frozenset[str]:
 
 def _sets_rate(node: ast.AST) -> bool:
     if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
-        key = node.slice.value if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) else _name(node)
+        key = (
+            node.slice.value
+            if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
+            else _name(node)
+        )
         return key in RATE_KEYS
     if isinstance(node, ast.Call):
         name = _name(node.func)

@@ -65,7 +65,9 @@ def items_of(value: Value, steps: int | None = None) -> list[Value] | None:
     return None
 
 
-def call_builtin(on: Expressions, name: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
+def call_builtin(
+    on: Expressions, name: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]
+) -> Value:
     """Call one of Python's functions."""
     sources = join_sources(arg.sources for arg in args)
     first = args[0] if args else Value(UNKNOWN)
@@ -92,7 +94,15 @@ def _number(on: Expressions, name: str, args: list[Value], sources: dict[int, Va
     function = {"int": int, "float": float, "round": round, "abs": abs, "pow": NUMERIC["pow"]}[name]
     found = apply(function, [data, *(arg.data for arg in args[1:])], on.steps)
     if found == first.data or (isinstance(first.data, str) and first.literal):
-        return Value(found, first.start, first.end, literal=first.literal, sources=first.sources, file=first.file, words=first.words)
+        return Value(
+            found,
+            first.start,
+            first.end,
+            literal=first.literal,
+            sources=first.sources,
+            file=first.file,
+            words=first.words,
+        )
     return Value(found, *place, sources=sources)
 
 
@@ -154,7 +164,12 @@ def _map(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tu
     items = items_of(args[1], on.steps) if len(args) > 1 else None
     if items is None:
         return Value(UNKNOWN)
-    return Value([on.call_value(args[0], [item], {}) for item in items[:200]], args[1].start, args[1].end, sources=args[1].sources)
+    return Value(
+        [on.call_value(args[0], [item], {}) for item in items[:200]],
+        args[1].start,
+        args[1].end,
+        sources=args[1].sources,
+    )
 
 
 def _filter(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
@@ -208,7 +223,9 @@ def wrapped(data: Any, value: Value) -> Value:
         data = {key: wrapped(item, value) for key, item in data.items() if isinstance(key, str | int | float)}
     elif not isinstance(data, str | int | float | None):
         data = UNKNOWN
-    return Value(data, value.start, value.end, literal=value.literal, file=value.file, words=value.words, doubt=value.doubt)
+    return Value(
+        data, value.start, value.end, literal=value.literal, file=value.file, words=value.words, doubt=value.doubt
+    )
 
 
 def _dict(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
@@ -300,7 +317,9 @@ def _of_text(of: Value, name: str, args: list[Value]) -> Value:
     if not all(isinstance(one, str) for one in given[:1]):
         return Value(UNKNOWN)
     if name in {"lower", "upper", "strip", "lstrip", "rstrip", "title", "capitalize"}:
-        return Value(getattr(words, name)(*given[:1]), of.start, of.end, literal=of.literal, file=of.file, words=of.words)
+        return Value(
+            getattr(words, name)(*given[:1]), of.start, of.end, literal=of.literal, file=of.file, words=of.words
+        )
     if name in {"startswith", "endswith"} and given:
         return Value(getattr(words, name)(given[0]))
     if name == "replace" and len(given) == 2 and isinstance(given[1], str) and given[0]:
@@ -308,7 +327,9 @@ def _of_text(of: Value, name: str, args: list[Value]) -> Value:
         return Value(found if len(found) < 10_000 else UNKNOWN, of.start, of.end, literal=of.literal)
     if name == "split":
         parts = words.split(given[0] or None if given else None)[:MOST_ITEMS]
-        return Value([wrapped(part, of) for part in parts], of.start, of.end, literal=of.literal, file=of.file, words=of.words)
+        return Value(
+            [wrapped(part, of) for part in parts], of.start, of.end, literal=of.literal, file=of.file, words=of.words
+        )
     return Value(UNKNOWN)
 
 
@@ -369,7 +390,11 @@ def call_outside(
     if name in {"field", "Field"} and (args or kwargs.keys() & {"default", "default_factory"}):
         factory = kwargs.get("default_factory")
         return on.call_value(factory, [], {}) if factory is not None else kwargs.get("default") or args[0]
-    if not args and arithmetic.is_devices(Ref(path)) and (name != "size" or path.startswith(("hvd", "horovod", "dist", "bps"))):
+    if (
+        not args
+        and arithmetic.is_devices(Ref(path))
+        and (name != "size" or path.startswith(("hvd", "horovod", "dist", "bps")))
+    ):
         return Value(Unknown(name))
     if name == "get_variable" and "initializer" in kwargs:
         return kwargs["initializer"]
@@ -426,7 +451,9 @@ def _computed(
         truth = on.truth(args[0])
         return None if truth is None else on.call_function(args[1 if truth else 2].data, args[3:], {})
     if name in {"less", "greater", "less_equal", "greater_equal", "equal"} and len(args) == 2:
-        op = {"less": ast.Lt, "greater": ast.Gt, "less_equal": ast.LtE, "greater_equal": ast.GtE, "equal": ast.Eq}[name]()
+        op = {"less": ast.Lt, "greater": ast.Gt, "less_equal": ast.LtE, "greater_equal": ast.GtE, "equal": ast.Eq}[
+            name
+        ]()
         return Value(arithmetic.compare(op, args[0], args[1], on.steps), sources=sources)
     return None
 
@@ -442,7 +469,9 @@ def _call_super(on: Expressions, name: str, args: list[Value], kwargs: dict[str,
     for base in owner.data.of.bases:
         found = find_in_class(base.data, name) if isinstance(base.data, Class) else None
         if found is not None and isinstance(found.data, Function):
-            return on.call_function(Function(found.data.node, found.data.scope, found.data.defaults, owner), args, kwargs)
+            return on.call_function(
+                Function(found.data.node, found.data.scope, found.data.defaults, owner), args, kwargs
+            )
     return Value(UNKNOWN)
 
 

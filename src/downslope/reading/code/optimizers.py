@@ -76,7 +76,11 @@ def _optimizer(made: Made, framework: str) -> Optimizer | None:
 
 def _take(one: Optimizer, lowered: str) -> None:
     made = one.made
-    system = "keras" if one.framework == "tensorflow" and "decay" not in lowered and "optimizer" not in lowered else one.framework
+    system = (
+        "keras"
+        if one.framework == "tensorflow" and "decay" not in lowered and "optimizer" not in lowered
+        else one.framework
+    )
     names = (SIGNATURES.get(f"{system}.{lowered}") or SIGNATURES.get(lowered) or "params lr").split()
     args = list(made.args)
     if names[0] in {"params", "loss"} and args and is_number(args[0].data):
@@ -114,8 +118,14 @@ def _settle(one: Optimizer, given: dict[str, Value]) -> None:
 
 def _by_word(made: Made, framework: str) -> Optimizer | None:
     """Return an optimizer that a word names: gluon's Trainer, timm's create_optimizer, an argument `optimizer="sgd"`."""
-    words = [value for value in [*made.args[:2], *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name"))] if value]
-    tables = [value.data.attributes for value in [*made.args, *made.kwargs.values()] if isinstance(value.data, Namespace)]
+    words = [
+        value
+        for value in [*made.args[:2], *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name"))]
+        if value
+    ]
+    tables = [
+        value.data.attributes for value in [*made.args, *made.kwargs.values()] if isinstance(value.data, Namespace)
+    ]
     tables += [
         inner.data.attributes
         for value in [*made.args, *made.kwargs.values()] if isinstance(value.data, Made)
@@ -130,7 +140,9 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
             _settle(one, {SETTING_OF[key]: value for key, value in made.kwargs.items() if key in SETTING_OF})
             return one
         return None
-    one = Optimizer(made, OPTIMIZERS[named.data.lower()], "timm" if made.name.startswith("create_optimizer") else framework)
+    one = Optimizer(
+        made, OPTIMIZERS[named.data.lower()], "timm" if made.name.startswith("create_optimizer") else framework
+    )
     given = dict(made.kwargs)
     for value in [*made.args, made.kwargs.get("optimizer_params")]:
         if value is not None and isinstance(value.data, dict):
@@ -157,13 +169,26 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
 def _take_groups(one: Optimizer, parameters: Value) -> None:
     """Take what dictionaries of parameters set for these alone."""
     usual = {key: plain for key, plain in one.settings.items() if key in {"lr", "weight_decay", "momentum"}}
-    groups = sorted(parameters.data[:30], key=lambda item: "pattern" in item.data and item.data["pattern"].data[:1] != "!" if isinstance(item.data, dict) else False)
+    groups = sorted(
+        parameters.data[:30],
+        key=lambda item: (
+            "pattern" in item.data and item.data["pattern"].data[:1] != "!" if isinstance(item.data, dict) else False
+        ),
+    )
     for item in groups:  # the rest first, which others are compared with
         table = item.data
         if not isinstance(table, dict) or "params" not in table:
             continue
-        own = {SETTING_OF.get(str(key), str(key)): value for key, value in table.items() if key not in {"params", "name", "names", "pattern", "params_name"}}
-        own = {key: value for key, value in own.items() if key in {"lr", "weight_decay", "momentum"} and is_number(value.data)}
+        own = {
+            SETTING_OF.get(str(key), str(key)): value
+            for key, value in table.items()
+            if key not in {"params", "name", "names", "pattern", "params_name"}
+        }
+        own = {
+            key: value
+            for key, value in own.items()
+            if key in {"lr", "weight_decay", "momentum"} and is_number(value.data)
+        }
         pattern, main = _by_name(table["params_name"].data) if "params_name" in table else ("", False)
         if not pattern and not main:
             pattern, main = _pattern(table["params"])
@@ -221,7 +246,9 @@ def from_parts(on: Interpreter) -> Optimizer | None:
     by_name = {made.name: made for made in on.made if framework_of(made.path) == "optax"}
     if "chain" not in by_name or not by_name.keys() & {"trace", "scale", "scale_by_schedule", "scale_by_learning_rate"}:
         return None
-    if any(name.startswith("scale_by_") and name not in {"scale_by_schedule", "scale_by_learning_rate"} for name in by_name):
+    if any(
+        name.startswith("scale_by_") and name not in {"scale_by_schedule", "scale_by_learning_rate"} for name in by_name
+    ):
         return None
     one = Optimizer(by_name["chain"], "sgd", "optax")
     trace = by_name.get("trace")

@@ -61,7 +61,11 @@ def call_parser(
 
 
 def _kinds(receiver: Value | None) -> list[Value]:
-    first = receiver.data.args[0] if receiver is not None and isinstance(receiver.data, Made) and receiver.data.args else None
+    first = (
+        receiver.data.args[0]
+        if receiver is not None and isinstance(receiver.data, Made) and receiver.data.args
+        else None
+    )
     if first is None:
         return []
     return list(first.data) if isinstance(first.data, list | tuple) else [first]
@@ -85,7 +89,9 @@ def _add_argument(on: Expressions, args: list[Value], kwargs: dict[str, Value]) 
     if given is not None:
         value = given
         if action in {"store_true", "store_false"} and not isinstance(given.data, bool):
-            value = Value(action == "store_true", given.start, given.end, literal=True, file=given.file, words=given.words)
+            value = Value(
+                action == "store_true", given.start, given.end, literal=True, file=given.file, words=given.words
+            )
     on.options[name] = _typed(on, value, kwargs.get("type"), kwargs.get("nargs"))
 
 
@@ -161,7 +167,10 @@ def declared_defaults(on: Expressions, node: ast.FunctionDef | ast.AsyncFunction
         key = plain_name(long.partition("/")[0])
         found[key] = on.flags.get(key) or value
     for parameter, default in _pairs(node.args):
-        if isinstance(default, ast.Call) and getattr(default.func, "attr", getattr(default.func, "id", "")) in {"Option", "Argument"}:
+        if isinstance(default, ast.Call) and getattr(default.func, "attr", getattr(default.func, "id", "")) in {
+            "Option",
+            "Argument",
+        }:
             args, kwargs = on.arguments(default, scope)
             first = kwargs.get("default") or (args[0] if args else None)
             if first is not None:

@@ -18,7 +18,9 @@ _DEEPEST = 6
 _LONGEST_STATEMENT = 400
 
 _PROMPT = re.compile(r"^(\s*)(>>> ?|\.\.\. (?=\s*\S)|In \[\d{1,5}\]: ?|   \.\.\.: ?)")
-_NO_CODE = re.compile(r"^(\s*)(?:[%!]\S.*|print\s+[^(=\s].*|print\s*>>.*|exec\s+[\"'].*|raise\s+\w+\s*,.*|\.\.\.\S.*|…+)$")
+_NO_CODE = re.compile(
+    r"^(\s*)(?:[%!]\S.*|print\s+[^(=\s].*|print\s*>>.*|exec\s+[\"'].*|raise\s+\w+\s*,.*|\.\.\.\S.*|…+)$"
+)
 _OLD_EXCEPT = re.compile(r"^(\s*except\s+[\w.()]+)(\s*,\s*\w+)(\s*:.*)$")
 _OLD_ASYNC = re.compile(r"\basync(?=\s?=)")
 _CONTINUES = re.compile(r"[)\]}]|(?:elif|else|except|finally)\b")

@@ -14,12 +14,24 @@ from downslope.reading.code.schedules import Schedules, reason
 from downslope.reading.code.values import Class, Function, Made, Value, is_known, is_number, join_sources
 
 _PRETENDED = (10, 7)
-_WRAPPERS = frozenset({"SequentialLR", "ChainedScheduler", "GradualWarmupScheduler", "LinearWarmup", "linear_lr_warmup", "LRSequential", "join_schedules"})
+_WRAPPERS = frozenset(
+    {
+        "SequentialLR",
+        "ChainedScheduler",
+        "GradualWarmupScheduler",
+        "LinearWarmup",
+        "linear_lr_warmup",
+        "LRSequential",
+        "join_schedules",
+    }
+)
 _OTHER = re.compile(r"LR$|[Ss]chedule|[Ww]armup")
 _TELLING = ("lr", "learning_rate", "schedule", "decay", "warmup", "adjust")
 
 
-def plan_rate(on: Interpreter, one: Optimizer | None, schedules: Schedules, named: Value | None, length: float | None) -> Plan | None:
+def plan_rate(
+    on: Interpreter, one: Optimizer | None, schedules: Schedules, named: Value | None, length: float | None
+) -> Plan | None:
     """Return what the learning rate does in the run, or None if nothing is known of it.
 
     Args:
@@ -49,7 +61,9 @@ def plan_rate(on: Interpreter, one: Optimizer | None, schedules: Schedules, name
     if alone is not None and (alone.kind != "constant" or base is None):
         return alone
     if own is None and one is None:
-        found = next((plan for made in on.made if schedules.knows(made) and (plan := schedules.made(made, base or named))), None)
+        found = next(
+            (plan for made in on.made if schedules.knows(made) and (plan := schedules.made(made, base or named))), None
+        )
         if found is not None:
             return found
     return own
@@ -62,7 +76,9 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
     for made in on.made:
         if id(made) in inner or made.name == "ReduceLROnPlateau" or not schedules.knows(made):
             continue
-        target = made.kwargs.get("optimizer") or (made.args[0] if made.args and not is_known(made.args[0].data) else None)
+        target = made.kwargs.get("optimizer") or (
+            made.args[0] if made.args and not is_known(made.args[0].data) else None
+        )
         other = target is not None and isinstance(target.data, Made) and one is not None and target.data is not one.made
         if not other and _is_scheduler(made):
             found.setdefault(made.start, made)
@@ -81,7 +97,11 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
 
 def _is_scheduler(made: Made) -> bool:
     """Return whether a schedule works on an optimizer, and is not the learning rate that one is given."""
-    return made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup")) or made.name in _WRAPPERS | {"get_scheduler", "create_scheduler", "create_scheduler_v2"}
+    return made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup")) or made.name in _WRAPPERS | {
+        "get_scheduler",
+        "create_scheduler",
+        "create_scheduler_v2",
+    }
 
 
 def _parts(made: Made) -> list[Value]:
@@ -145,7 +165,11 @@ def _listed(on: Interpreter, schedules: Schedules) -> Plan | None:
         about = made.args[0].data if made.args else ""
         if made.name != "ScheduledHyperParamSetter" or pairs is None or "learning_rate" not in str(about):
             continue
-        rows = [row.data for row in pairs.data if isinstance(row.data, list | tuple) and len(row.data) == 2] if isinstance(pairs.data, list | tuple) else []
+        rows = (
+            [row.data for row in pairs.data if isinstance(row.data, list | tuple) and len(row.data) == 2]
+            if isinstance(pairs.data, list | tuple)
+            else []
+        )
         if len(rows) > 1 and all(is_number(item.data) for row in rows for item in row):
             later = rows[1:] if rows[0][0].data <= 1 else rows
             times = Value([row[0] for row in later], later[0][0].start, pairs.end)
@@ -157,23 +181,36 @@ def _listed(on: Interpreter, schedules: Schedules) -> Plan | None:
 def _old_decay(one: Optimizer | None, base: Value | None) -> Plan | None:
     """Return the `decay` of Keras 1 and 2: lr / (1 + decay * step)."""
     decay = one.settings.get("decay") if one is not None else None
-    if decay is None or not is_number(decay.data) or decay.data <= 0 or (one and one.framework not in {"keras", "tensorflow", ""}):
+    if (
+        decay is None
+        or not is_number(decay.data)
+        or decay.data <= 0
+        or (one and one.framework not in {"keras", "tensorflow", ""})
+    ):
         return None
     why = "the old `decay` of Keras: lr / (1 + decay * step)"
-    fields: dict[str, Value | Plan] = {"gamma": decay, "power": reason(1.0, why), "unit": reason("step", "it counts optimizer steps")}
+    fields: dict[str, Value | Plan] = {
+        "gamma": decay,
+        "power": reason(1.0, why),
+        "unit": reason("step", "it counts optimizer steps"),
+    }
     return Plan("inverse", {**({"initial": base} if base is not None else {}), **fields}, decay.start, decay.end)
 
 
 # Changes in loops
 
 
-def _changed(on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, schedules: Schedules) -> Plan | None:
+def _changed(
+    on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, schedules: Schedules
+) -> Plan | None:
     """Return what the program itself sets, epoch by epoch."""
     changes = _of_optimizer(on.changes, one)
     sure = [change for change in changes if not change.unsure]
     for change in changes:
         if change.unsure and change.value.start >= 0:
-            schedules.remarks.append(("rate_if_measured", {"words": on.program.text[change.value.start : change.value.end][:120]}))
+            schedules.remarks.append(
+                ("rate_if_measured", {"words": on.program.text[change.value.start : change.value.end][:120]})
+            )
             break
     timed = [change for change in sure if change.epoch is not None or change.batch is not None]
     if not timed:
@@ -213,7 +250,9 @@ def _steps(on: Interpreter) -> float | None:
     return found
 
 
-def _recognised(changes: list[Change], base: Value | None, end: float | None, steps: int = 0) -> tuple[Shape | None, dict[int, Value]]:
+def _recognised(
+    changes: list[Change], base: Value | None, end: float | None, steps: int = 0
+) -> tuple[Shape | None, dict[int, Value]]:
     """Return the shape of changes by time, the last of each time; a time without one keeps the rate before it."""
     at: dict[float, Value] = {}
     for change in changes:
@@ -232,7 +271,9 @@ def _recognised(changes: list[Change], base: Value | None, end: float | None, st
         samples = [(0, base.data), *samples]
     if not steps and len(samples) > 1 and samples[0][0] in {0, 1}:
         samples = _filled(samples)
-    return recognise(samples, end if end is not None else samples[-1][0] + 1, base.data if base is not None else None), sources
+    return recognise(
+        samples, end if end is not None else samples[-1][0] + 1, base.data if base is not None else None
+    ), sources
 
 
 def _filled(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -247,15 +288,27 @@ def _filled(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return sorted(found.items())
 
 
-def _within_epochs(on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, place: tuple[int, int]) -> Plan | None:
+def _within_epochs(
+    on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, place: tuple[int, int]
+) -> Plan | None:
     """Return the plan of changes batch by batch, where two pretended lengths of an epoch agree on it."""
     shapes: list[Shape] = []
     sources: dict[int, Value] = {}
     for steps in _PRETENDED:
         again = Interpreter(on.program, on.flags, steps)
         again.go()
-        again_one = Optimizer(next((m for m in again.made if one is not None and m.start == one.made.start), Made("", "", [], {}, -1, -1)), "", "")
-        changes = [c for c in _of_optimizer(again.changes, again_one) if not c.unsure and c.epoch is not None and c.batch is not None]
+        again_one = Optimizer(
+            next(
+                (m for m in again.made if one is not None and m.start == one.made.start), Made("", "", [], {}, -1, -1)
+            ),
+            "",
+            "",
+        )
+        changes = [
+            c
+            for c in _of_optimizer(again.changes, again_one)
+            if not c.unsure and c.epoch is not None and c.batch is not None
+        ]
         if not changes:
             return None
         shape, sources = _recognised(changes, base, length, steps)

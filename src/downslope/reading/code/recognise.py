@@ -77,7 +77,9 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
     start_at = 1 if first == 1 and len(values) > 2 and values[0] == values[1] else 0
     for place in range(start_at, len(values) - 1):
         step = times[place + 1] - times[place]
-        if slope <= 0 or abs(values[place + 1] - values[place] - slope * step / (times[start_at + 1] - times[start_at])) > _CLOSE * max(values):
+        if slope <= 0 or abs(
+            values[place + 1] - values[place] - slope * step / (times[start_at + 1] - times[start_at])
+        ) > _CLOSE * max(values):
             break
         rising = place + 1
     if rising < 1 or rising >= len(inside) - 1:
@@ -102,7 +104,11 @@ def _with_warmup(samples: Samples, inside: Samples, end: float, first: float) ->
             continue
         top = value_at(shape, 0 if restart else duration)
         if top is not None and _same(origin + per_time * (duration - early * step), top, 1e-3):
-            fields = {"duration": nice(duration), "start": nice(origin) if abs(origin) > _CLOSE * top else 0.0, "then": shape}
+            fields = {
+                "duration": nice(duration),
+                "start": nice(origin) if abs(origin) > _CLOSE * top else 0.0,
+                "then": shape,
+            }
             return Shape("warmup", {**fields, "restart": restart})
     return None
 
@@ -115,7 +121,11 @@ def _clocked(rest: Samples, end: float) -> Shape | None:
 
 def _levels(samples: Samples, end: float) -> Shape | None:
     """Return a staircase: levels that each last a while."""
-    changes = [(after[0], after[0] - before[0], before[1], after[1]) for before, after in pairwise(samples) if not _same(before[1], after[1])]
+    changes = [
+        (after[0], after[0] - before[0], before[1], after[1])
+        for before, after in pairwise(samples)
+        if not _same(before[1], after[1])
+    ]
     inside = [change for change in changes if change[0] < end]
     changes = changes if inside or len(changes) <= 4 else []
     if not changes or len(inside) > _MOST_LEVELS or len(changes) * 2 > len(samples):
@@ -130,7 +140,9 @@ def _levels(samples: Samples, end: float) -> Shape | None:
         periodic = all(_same(change[0], every * k) for k, change in enumerate(changes, 1))
         on = (len(changes) + 1) * every > samples[-1][0]
         if periodic and on:
-            return Shape("exponential", {"initial": nice(first), "rate": nice(ratios[0]), "every": every, "staircase": True})
+            return Shape(
+                "exponential", {"initial": nice(first), "rate": nice(ratios[0]), "every": every, "staircase": True}
+            )
         first_period = every + 1  # floor((epoch + 1) / n)
         if all(_same(change[0] + 1, first_period * k) for k, change in enumerate(changes, 1)) and len(changes) > 2:
             fields = {"initial": nice(first), "rate": nice(ratios[0]), "every": nice(first_period), "staircase": True}
@@ -172,11 +184,16 @@ def _smooth(inside: Samples, end: float) -> Shape | None:
     for duration in dict.fromkeys([end, settled, last_time, last_time + 1]):
         if duration <= 0:
             continue
-        for final in dict.fromkeys([0.0, last if settled < last_time or duration == last_time else 0.0, *_finals(inside, duration)]):
+        for final in dict.fromkeys(
+            [0.0, last if settled < last_time or duration == last_time else 0.0, *_finals(inside, duration)]
+        ):
             shared = {"initial": nice(first), "final": nice(final), "duration": nice(duration)}
             candidates.append(Shape("linear", shared))
             candidates.append(Shape("cosine", shared))
-            candidates += [Shape("polynomial", {**shared, "power": power}) for power in (*_POWERS, *_power_of(inside, final, duration))]
+            candidates += [
+                Shape("polynomial", {**shared, "power": power})
+                for power in (*_POWERS, *_power_of(inside, final, duration))
+            ]
     if first > 0 and inside[1][1] > 0:
         candidates += _decays(inside)
     for shape in candidates:
@@ -192,7 +209,11 @@ def _decays(inside: Samples) -> list[Shape]:
     if not 1e-3 < rate < 1e3:
         return []  # its powers would be too large for a float
     every = next((e for e in (1.0, 2.0, 5.0, 10.0, 30.0, 50.0, 100.0) if _round(rate**e)), 1.0) if rate != 1 else 1.0
-    found = [Shape("exponential", {"initial": nice(first), "rate": nice(rate**every), "every": nice(every), "staircase": False})]
+    found = [
+        Shape(
+            "exponential", {"initial": nice(first), "rate": nice(rate**every), "every": nice(every), "staircase": False}
+        )
+    ]
     if first != second:
         gamma = nice((first / second - 1) / (t1 - t0))
         found.append(Shape("inverse", {"initial": nice(first), "gamma": gamma, "power": 1.0}))

@@ -48,7 +48,9 @@ def time_parameter(function: Function) -> tuple[str, str]:
     """Return the name of the parameter that counts epochs or steps, and which; "" where there is none."""
     parameters = function.node.args
     names = [one.arg for one in [*parameters.posonlyargs, *parameters.args]]
-    counted = [(name, unit_of(name)) for name in names if unit_of(name) and not name.startswith(("num", "n_", "max", "total"))]
+    counted = [
+        (name, unit_of(name)) for name in names if unit_of(name) and not name.startswith(("num", "n_", "max", "total"))
+    ]
     if isinstance(function.node, ast.Lambda) and names:
         return names[0], unit_of(names[0])
     return next((one for one in counted if one[1] == "epoch"), counted[0] if counted else ("", ""))
@@ -203,7 +205,12 @@ def _relative(plan: Plan) -> Plan:
     """Return a plan without its levels, where it is not known what they are relative to."""
     if plan.kind in {"sequence", "constant"}:
         return Plan("constant")
-    return Plan(plan.kind, {k: _relative(v) if isinstance(v, Plan) else v for k, v in plan.fields.items() if k not in _LEVELS}, plan.start, plan.end)
+    return Plan(
+        plan.kind,
+        {k: _relative(v) if isinstance(v, Plan) else v for k, v in plan.fields.items() if k not in _LEVELS},
+        plan.start,
+        plan.end,
+    )
 
 
 _LEVELS = frozenset({"initial", "final", "start", "peak", "end", "value"})
@@ -243,7 +250,9 @@ def _with_source(
             start, end = min(item.start for item in items), max(item.end for item in items)
             return Value(items, start, end)
         return Value(items, *place)
-    matches = [value for value in sources.values() if is_number(value.data) and value.literal and _equal(value.data, data)]
+    matches = [
+        value for value in sources.values() if is_number(value.data) and value.literal and _equal(value.data, data)
+    ]
     found = next((value for value in matches if value.start not in used), None)
     if found is not None:
         used.update({found.start, *found.sources})

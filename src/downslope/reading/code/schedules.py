@@ -11,16 +11,33 @@ from downslope.reading.code.expressions import find_in_class
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan, sample_function
-from downslope.reading.code.values import Function, Instance, Made, Namespace, PerEpoch, Value, is_known, is_number, number, numbers
+from downslope.reading.code.values import (
+    Function,
+    Instance,
+    Made,
+    Namespace,
+    PerEpoch,
+    Value,
+    is_known,
+    is_number,
+    number,
+    numbers,
+)
 from downslope.systems.schedules import counterparts
 
 _ROWS_OF = {system: counterparts(system) for system in ("torch", "keras", "optax")}
-_SYSTEMS = {"torch": {"torch", "timm", "transformers", ""}, "keras": {"keras", "tensorflow", ""}, "optax": {"optax", "flax"}}
+_SYSTEMS = {
+    "torch": {"torch", "timm", "transformers", ""},
+    "keras": {"keras", "tensorflow", ""},
+    "optax": {"optax", "flax"},
+}
 _STAIRS = frozenset({"StepLR", "ExponentialLR", "StepDecay", "FactorScheduler", "StepLRScheduler", "MultiStepDecay"})
 _PER_EPOCH = "torch's schedulers are usually stepped once per epoch"
 _PER_STEP = "it counts optimizer steps"
 _BY_EPOCH = frozenset({"CosineLRScheduler", "StepLRScheduler", "MultiStepLRScheduler"})
-_CYCLES = frozenset({"CyclicLR", "sgdr_schedule", "CosineDecayRestarts", "cosine_decay_restarts", "CosineAnnealingWarmRestarts"})
+_CYCLES = frozenset(
+    {"CyclicLR", "sgdr_schedule", "CosineDecayRestarts", "cosine_decay_restarts", "CosineAnnealingWarmRestarts"}
+)
 
 
 def framework_of(path: str) -> str:
@@ -113,7 +130,13 @@ class Schedules:
         args = list(made.args)
         if names[0] == "optimizer" and args and is_known(args[0].data):
             names = names[1:]  # written without its first argument, as people do
-        if "global_step" in names and len(args) > 1 and is_number(args[1].data) and is_number(args[0].data) and args[1].literal:
+        if (
+            "global_step" in names
+            and len(args) > 1
+            and is_number(args[1].data)
+            and is_number(args[0].data)
+            and args[1].literal
+        ):
             names = [name for name in names if name != "global_step"]
         return {**dict(zip(names, args, strict=False)), **made.kwargs}
 
@@ -129,7 +152,11 @@ class Schedules:
         for field in KINDS.get(kind, "").split():
             named = f"{FIELD_OF.get(field, '')} {'factor gamma decay_rate' if field == 'factor' else ''}".split()
             found = next((given[name] for name in named if name in given), None)
-            if found is not None and (is_known(found.data) or isinstance(found.data, PerEpoch)) and found.data is not None:
+            if (
+                found is not None
+                and (is_known(found.data) or isinstance(found.data, PerEpoch))
+                and found.data is not None
+            ):
                 plan.fields[field] = found
         self._finish(plan, made, given, base)
         return self.in_unit(plan, made)
@@ -137,7 +164,11 @@ class Schedules:
     def _finish(self, plan: Plan, made: Made, given: dict[str, Value], base: Value | None) -> None:
         """Put in what a convention says, and what is said by two arguments together."""
         fields = plan.fields
-        if "initial" in KINDS.get(plan.kind, "").split() and base is not None and ("initial" not in fields or is_number(base.data)):
+        if (
+            "initial" in KINDS.get(plan.kind, "").split()
+            and base is not None
+            and ("initial" not in fields or is_number(base.data))
+        ):
             fields["initial"] = base
         if plan.kind == "exponential":
             fields.setdefault("every", reason(1, "once per call"))
@@ -152,7 +183,10 @@ class Schedules:
         if plan.kind in {"cosine", "polynomial", "linear"}:
             fields.setdefault("final", reason(0.0, "schedules end at 0 unless said otherwise"))
         if plan.kind == "inverse":
-            rate, every = number(given.get("decay_rate")) or number(given.get("gamma")), number(given.get("decay_steps")) or 1
+            rate, every = (
+                number(given.get("decay_rate")) or number(given.get("gamma")),
+                number(given.get("decay_steps")) or 1,
+            )
             if rate is not None:
                 fields["gamma"] = Value(nice(rate / every), made.start, made.end)
             fields["power"] = reason(1.0, "1 / (1 + rate * t)")
@@ -165,7 +199,9 @@ class Schedules:
         stepped = made.notes.get("stepped")
         if made.name in _BY_EPOCH:
             unit = reason("epoch", "counted in epochs")
-        elif framework in {"torch", "paddle", "timm", "transformers", ""} and "LR" in made.name or framework == "paddle":
+        elif (
+            framework in {"torch", "paddle", "timm", "transformers", ""} and "LR" in made.name or framework == "paddle"
+        ):
             unit = reason("step", _PER_STEP) if stepped == "step" else reason("epoch", _PER_EPOCH)
             if framework == "paddle" and stepped is None:
                 unit = reason("step", _PER_STEP)
@@ -197,7 +233,11 @@ class Schedules:
     # one by one
 
     def _piecewise(self, made: Made, base: Value | None) -> Plan | None:
-        lists = {name: made.kwargs[name] for name in ("boundaries", "values", "milestone", "learning_rates") if name in made.kwargs}
+        lists = {
+            name: made.kwargs[name]
+            for name in ("boundaries", "values", "milestone", "learning_rates")
+            if name in made.kwargs
+        }
         rest = [arg for arg in made.args if isinstance(arg.data, list | tuple)]
         boundaries = lists.get("boundaries") or lists.get("milestone") or (rest.pop(0) if rest else None)
         values = lists.get("values") or lists.get("learning_rates") or (rest.pop(0) if rest else None)
@@ -227,7 +267,9 @@ class Schedules:
         ratios = {float(f"{b / a:.9g}") for a, b in pairwise(rates) if a}
         if len(ratios) == 1:
             factor = Value(nice(ratios.pop()), values.start, values.end)
-            return Plan("multistep", {"initial": values.data[0], "factor": factor, "milestones": boundaries, "unit": unit})
+            return Plan(
+                "multistep", {"initial": values.data[0], "factor": factor, "milestones": boundaries, "unit": unit}
+            )
         return Plan("sequence", {"schedules": values, "boundaries": boundaries, "unit": unit})
 
     def _scaled_steps(self, made: Made, base: Value | None) -> Plan | None:
@@ -237,22 +279,35 @@ class Schedules:
         if initial is None or table is None or not isinstance(table.data, dict) or not table.data:
             return None
         factors = [number(one) for one in table.data.values()]
-        times = Value([Value(key) for key in table.data], table.start, table.end, literal=table.literal, sources=table.sources)
+        times = Value(
+            [Value(key) for key in table.data], table.start, table.end, literal=table.literal, sources=table.sources
+        )
         plan = self.in_unit(Plan("sequence", {"boundaries": times}), made)
         if None in factors or not is_number(initial.data) or plan.value("boundaries") is None:
             return None
         shared = {"unit": plan.fields["unit"]}
         if len(set(factors)) == 1:
             factor = next(iter(table.data.values()))
-            return Plan("multistep", {"initial": initial, "factor": factor, "milestones": plan.fields["boundaries"], **shared})
+            return Plan(
+                "multistep", {"initial": initial, "factor": factor, "milestones": plan.fields["boundaries"], **shared}
+            )
         level, levels = initial.data, [Value(initial.data)]
         for one in factors:
             level *= one or 1.0
             levels.append(Value(nice(level)))
-        return Plan("sequence", {"schedules": Value(levels, made.start, made.end), "boundaries": plan.fields["boundaries"], **shared})
+        return Plan(
+            "sequence",
+            {"schedules": Value(levels, made.start, made.end), "boundaries": plan.fields["boundaries"], **shared},
+        )
 
     def warmup(
-        self, then: Plan | None, duration: Value | None, start: Value | None, unit: Value | Plan | None, *, restart: bool
+        self,
+        then: Plan | None,
+        duration: Value | None,
+        start: Value | None,
+        unit: Value | Plan | None,
+        *,
+        restart: bool,
     ) -> Plan | None:
         """Return a line up and what comes after it."""
         if duration is None or duration.data in {0, None}:
@@ -275,16 +330,27 @@ class Schedules:
         """Read torch's LinearLR or ConstantLR alone: a warmup of the constant that the optimizer has."""
         default = "end_factor" if made.name == "LinearLR" else ""
         given = self.arguments(made, ["optimizer", "start_factor", "end_factor", "total_iters"])
-        if default and (end := number(given.get("end_factor"))) is not None and end != 1 and base is not None and is_number(base.data):
+        if (
+            default
+            and (end := number(given.get("end_factor"))) is not None
+            and end != 1
+            and base is not None
+            and is_number(base.data)
+        ):
             start = number(given.get("start_factor"))
             duration = given.get("total_iters") or reason(5, "the default of LinearLR")
             first = base if start == 1 else Value(nice(base.data * (start or 1 / 3)), made.start, made.end)
-            fields: dict[str, Value | Plan] = {"initial": first, "final": Value(nice(base.data * end), made.start, made.end)}
+            fields: dict[str, Value | Plan] = {
+                "initial": first,
+                "final": Value(nice(base.data * end), made.start, made.end),
+            }
             return self.in_unit(Plan("linear", {**fields, "duration": duration}), made)
         then = Plan("constant", {"value": base}) if base is not None else None
         return self.raise_to(made, then, base)
 
-    def raise_to(self, made: Made, then: Plan | None, base: Value | None, duration: Value | None = None, *, restart: bool = True) -> Plan | None:
+    def raise_to(
+        self, made: Made, then: Plan | None, base: Value | None, duration: Value | None = None, *, restart: bool = True
+    ) -> Plan | None:
         """Return the warmup that a LinearLR or ConstantLR makes, before what follows."""
         if made.name == "ConstantLR":
             given = self.arguments(made, ["optimizer", "factor", "total_iters"])
@@ -302,7 +368,10 @@ class Schedules:
         if made.name == "ConstantLR" and start is not None and base is not None and is_number(length.data):
             if then is None or then.kind == "constant":
                 levels = Value([start, base], made.start, made.end)
-                return Plan("sequence", {"schedules": levels, "boundaries": Value([length], length.start, length.end), "unit": unit})
+                return Plan(
+                    "sequence",
+                    {"schedules": levels, "boundaries": Value([length], length.start, length.end), "unit": unit},
+                )
             return None
         return self.warmup(then, length, start, unit, restart=restart)
 
@@ -312,7 +381,12 @@ class Schedules:
         given = self.arguments(made, names)
         parts = given.get("schedulers") or given.get("schedules") or (made.args[0] if made.args else None)
         times = given.get("milestones") or given.get("boundaries") or (made.args[1] if len(made.args) > 1 else None)
-        if parts is None or times is None or not isinstance(parts.data, list | tuple) or not isinstance(times.data, list | tuple):
+        if (
+            parts is None
+            or times is None
+            or not isinstance(parts.data, list | tuple)
+            or not isinstance(times.data, list | tuple)
+        ):
             return None
         if len(parts.data) != 2 or len(times.data) != 1:
             return self._levels_in_turn(parts, times, made, base)
@@ -339,7 +413,11 @@ class Schedules:
 
     def _chained(self, made: Made, base: Value | None) -> Plan | None:
         parts = made.args[0] if made.args else made.kwargs.get("schedulers")
-        made_parts = [one.data for one in parts.data if isinstance(one.data, Made)] if parts is not None and isinstance(parts.data, list | tuple) else []
+        made_parts = (
+            [one.data for one in parts.data if isinstance(one.data, Made)]
+            if parts is not None and isinstance(parts.data, list | tuple)
+            else []
+        )
         return self.together(made_parts, base)
 
     def together(self, parts: list[Made], base: Value | None) -> Plan | None:
@@ -389,19 +467,39 @@ class Schedules:
         given = self.arguments(made, names)
         said = given.get("name")
         name = str(said.data) if said is not None and isinstance(said.data, str) else made.name
-        kind = next((k for word, k in (("cosine", "cosine"), ("linear", "linear"), ("polynomial", "polynomial"), ("constant", "constant")) if word in name), "")
+        kind = next(
+            (
+                k
+                for word, k in (
+                    ("cosine", "cosine"),
+                    ("linear", "linear"),
+                    ("polynomial", "polynomial"),
+                    ("constant", "constant"),
+                )
+                if word in name
+            ),
+            "",
+        )
         if not kind:
             return None
         warm = given.get("num_warmup_steps")
         if kind == "constant":
             then = Plan("constant", {"value": base}) if base is not None else None
         else:
-            final = given.get("lr_end") or (reason(1e-7, f"the default of {made.name}") if kind == "polynomial" else None)
-            fields: dict[str, Value | Plan] = {"final": final or reason(0.0, "schedules end at 0 unless said otherwise")}
+            final = given.get("lr_end") or (
+                reason(1e-7, f"the default of {made.name}") if kind == "polynomial" else None
+            )
+            fields: dict[str, Value | Plan] = {
+                "final": final or reason(0.0, "schedules end at 0 unless said otherwise")
+            }
             rest = self._less(given.get("num_training_steps"), warm)
             fields.update({"duration": rest} if rest is not None else {})
             fields.update({"initial": base} if base is not None else {})
-            fields.update({"power": given.get("power") or reason(1.0, f"the default of {made.name}")} if kind == "polynomial" else {})
+            fields.update(
+                {"power": given.get("power") or reason(1.0, f"the default of {made.name}")}
+                if kind == "polynomial"
+                else {}
+            )
             then = self.in_unit(Plan(kind, fields), made)
             if getattr(then.fields["unit"], "words", "") == _PER_EPOCH:
                 then.fields["unit"] = reason("step", _PER_STEP)
@@ -409,7 +507,9 @@ class Schedules:
 
     def _keras_cosine(self, made: Made, base: Value | None) -> Plan | None:
         plan = self._by_row(made, base, "keras")
-        given = self.arguments(made, ["initial_learning_rate", "decay_steps", "alpha", "name", "warmup_target", "warmup_steps"])
+        given = self.arguments(
+            made, ["initial_learning_rate", "decay_steps", "alpha", "name", "warmup_target", "warmup_steps"]
+        )
         target, warm = given.get("warmup_target"), given.get("warmup_steps")
         if plan is None or target is None or not is_number(target.data):
             return plan
@@ -428,7 +528,9 @@ class Schedules:
         if isinstance(inner and inner.data, Made) and "stepped" in made.notes:
             then = self.in_unit(then, made) if then is not None else None
         unit = self.in_unit(stepped, made).fields["unit"]
-        return self.warmup(then, given.get("warmup_steps"), given.get("start_lr"), unit, restart=made.name == "LinearWarmup")
+        return self.warmup(
+            then, given.get("warmup_steps"), given.get("start_lr"), unit, restart=made.name == "LinearWarmup"
+        )
 
     def _mxnet(self, made: Made, base: Value | None) -> Plan | None:
         row = self._row(made, "mxnet")
@@ -445,12 +547,22 @@ class Schedules:
             plan.fields.update({"duration": rest} if rest is not None else {})
             plan = self.in_unit(plan, made)
         start = given.get("warmup_begin_lr") or reason(0.0, f"the default of {made.name}")
-        return self.warmup(plan, warm, start, None, restart=plan.kind in {"cosine", "polynomial"}) if warm is not None else plan
+        return (
+            self.warmup(plan, warm, start, None, restart=plan.kind in {"cosine", "polynomial"})
+            if warm is not None
+            else plan
+        )
 
     def _gluoncv(self, made: Made, base: Value | None) -> Plan | None:
         given = self.arguments(made, ["mode", "base_lr", "target_lr", "niters", "nepochs", "iters_per_epoch"])
         mode = given["mode"].data if "mode" in given else None
-        kind = {"step": "multistep", "poly": "polynomial", "cosine": "cosine", "linear": "linear", "constant": "constant"}.get(str(mode))
+        kind = {
+            "step": "multistep",
+            "poly": "polynomial",
+            "cosine": "cosine",
+            "linear": "linear",
+            "constant": "constant",
+        }.get(str(mode))
         if kind is None:
             return None
         by_epoch = given.get("nepochs") is not None and given["nepochs"].data != 0
@@ -463,9 +575,15 @@ class Schedules:
             fields = {"initial": first, "factor": given.get("step_factor") or reason(0.1, "the default of LRScheduler")}
             return Plan(kind, {**fields, **({"milestones": times} if numbers(times) and times else {}), "unit": unit})
         length = given["nepochs"] if by_epoch else given.get("niters")
-        fields = {"initial": first, "final": given.get("target_lr") or reason(0.0, "the default of LRScheduler"), "unit": unit}
+        fields = {
+            "initial": first,
+            "final": given.get("target_lr") or reason(0.0, "the default of LRScheduler"),
+            "unit": unit,
+        }
         fields.update({"duration": length} if length is not None and is_number(length.data) else {})
-        fields.update({"power": given.get("power") or reason(2, "the default of LRScheduler")} if kind == "polynomial" else {})
+        fields.update(
+            {"power": given.get("power") or reason(2, "the default of LRScheduler")} if kind == "polynomial" else {}
+        )
         return Plan(kind, fields)
 
     def _gluoncv_turns(self, made: Made, base: Value | None) -> Plan | None:
@@ -477,11 +595,19 @@ class Schedules:
         if len(plans) == 1:
             return plans[0]
         if len(plans) == 2 and plans[0].kind == "linear":
-            return self.warmup(plans[1], plans[0].value("duration"), plans[0].value("initial"), plans[0].fields.get("unit"), restart=True)
+            return self.warmup(
+                plans[1],
+                plans[0].value("duration"),
+                plans[0].value("initial"),
+                plans[0].fields.get("unit"),
+                restart=True,
+            )
         return None
 
     def _one_cycle(self, made: Made, base: Value | None) -> Plan | None:
-        given = self.arguments(made, ["optimizer", "max_lr", "total_steps", "epochs", "steps_per_epoch", "pct_start", "anneal_strategy"])
+        given = self.arguments(
+            made, ["optimizer", "max_lr", "total_steps", "epochs", "steps_per_epoch", "pct_start", "anneal_strategy"]
+        )
         plan = Plan("onecycle")
         peak, total, epochs = given.get("max_lr"), given.get("total_steps"), given.get("epochs")
         if peak is not None and is_number(peak.data):
@@ -491,7 +617,11 @@ class Schedules:
             plan.fields["duration"] = total
         elif epochs is not None and is_number(epochs.data):
             steps = nice(epochs.data * per_epoch) if per_epoch is not None else None
-            plan.fields["duration"] = Value(PerEpoch(epochs.data), epochs.start, epochs.end, sources=epochs.sources) if steps is None else Value(steps, epochs.start, epochs.end)
+            plan.fields["duration"] = (
+                Value(PerEpoch(epochs.data), epochs.start, epochs.end, sources=epochs.sources)
+                if steps is None
+                else Value(steps, epochs.start, epochs.end)
+            )
         for name in ("pct_start", "div_factor", "final_div_factor"):
             if name in given and is_number(given[name].data):
                 plan.fields[name] = given[name]
@@ -519,7 +649,11 @@ class Schedules:
             return None
         plan.fields["unit"] = reason("step", _PER_STEP)
         factor = number(given.get("warmup_factor"))
-        start = Value(nice(base.data * factor), made.start, made.end) if factor is not None and base is not None and is_number(base.data) else None
+        start = (
+            Value(nice(base.data * factor), made.start, made.end)
+            if factor is not None and base is not None and is_number(base.data)
+            else None
+        )
         return self.warmup(plan, given.get("warmup_iters"), start, None, restart=False)
 
     def _gradual(self, made: Made, base: Value | None) -> Plan | None:
@@ -530,7 +664,11 @@ class Schedules:
         top = base if times == 1 else Value(nice(base.data * times), made.start, made.end)
         start = reason(0.0, "a multiplier of 1 begins at 0") if times == 1 else base
         after = given.get("after_scheduler")
-        then = self.of(after, top) if after is not None and isinstance(after.data, Made) else Plan("constant", {"value": top})
+        then = (
+            self.of(after, top)
+            if after is not None and isinstance(after.data, Made)
+            else Plan("constant", {"value": top})
+        )
         return self.warmup(then, given.get("total_epoch"), start, reason("epoch", _PER_EPOCH), restart=True)
 
     def _timm(self, made: Made, base: Value | None) -> Plan | None:
@@ -543,16 +681,30 @@ class Schedules:
             plan.fields["milestones"] = given["decay_t"]
         return self.warmup(plan, given.get("warmup_t"), given.get("warmup_lr_init"), plan.fields["unit"], restart=False)
 
-
     def _timm_by_word(self, made: Made, base: Value | None) -> Plan | None:
         """Read timm's create_scheduler: the options say which schedule."""
         inner = [arg for arg in [*made.args, *made.kwargs.values()]]
-        inner += [one for arg in inner if isinstance(arg.data, Made) for one in [*arg.data.args, *arg.data.kwargs.values()]]
-        table = next((arg.data.attributes for arg in inner if isinstance(arg.data, Namespace) and "sched" in arg.data.attributes), None)
+        inner += [
+            one for arg in inner if isinstance(arg.data, Made) for one in [*arg.data.args, *arg.data.kwargs.values()]
+        ]
+        table = next(
+            (
+                arg.data.attributes
+                for arg in inner
+                if isinstance(arg.data, Namespace) and "sched" in arg.data.attributes
+            ),
+            None,
+        )
         if table is None:
             return None
-        given = {name: value for name, value in table.items() if is_number(value.data) or isinstance(value.data, list | tuple)}
-        kind = {"cosine": "cosine", "step": "exponential", "multistep": "multistep", "poly": "polynomial"}.get(str(table["sched"].data))
+        given = {
+            name: value
+            for name, value in table.items()
+            if is_number(value.data) or isinstance(value.data, list | tuple)
+        }
+        kind = {"cosine": "cosine", "step": "exponential", "multistep": "multistep", "poly": "polynomial"}.get(
+            str(table["sched"].data)
+        )
         if kind is None:
             return None
         names = {

@@ -71,6 +71,12 @@ def contradictions(program: Program, fields: Mapping[str, Field]) -> list[tuple[
         line = bisect_right(program.starts, max(field.end - 1, field.start)) - 1
         comment, alone = said.get(line, ("", False))
         numbers = [float(match.group().replace("_", "")) for match in _NUMBER.finditer(comment)]
-        if comment and not alone and topic.search(comment) and numbers and all(abs(n - field.value) > 1e-9 * abs(n) for n in numbers):
+        if (
+            comment
+            and not alone
+            and topic.search(comment)
+            and numbers
+            and all(abs(n - field.value) > 1e-9 * abs(n) for n in numbers)
+        ):
             found.append(("comment_differs", {"comment": comment[:120], "words": field.words, "path": path}))
     return found
