@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from downslope.core.errors import RecipeError, SettingsError
 from downslope.reading.order import in_order
@@ -174,9 +174,9 @@ def _scaled(schedule: dict[str, Any], ratio: float) -> dict[str, Any]:
 
     def scaled(name: str, value: Any) -> Any:
         if isinstance(value, dict):
-            return _scaled(value, ratio)
-        if isinstance(value, list) and name == "schedules":
-            return [scaled("value", one) for one in value]
+            return _scaled(cast("dict[str, Any]", value), ratio)
+        if isinstance(value, list):
+            return [scaled("value", one) for one in cast("list[Any]", value)] if name == "schedules" else value
         return float(f"{value * ratio:.12g}") if name in _RATES or (name == "then" and value is not None) else value
 
     return {name: scaled(name, value) for name, value in schedule.items()}
