@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from downslope.reading.code.in_sentences import find_calls
 from downslope.reading.facts import Fact
 from downslope.reading.lexicon.code import MEANINGS, OPTIMIZERS, POLICIES
 from downslope.reading.numbers import number_at
 
+_CALL = re.compile(r"[a-z_]\w*\(")
 _PAIR = re.compile(
     r"(?<![\w\-\"'.])[\"']?(?:[a-z_]+\.)*([a-z][a-z0-9_]{0,40})[\"']?\s?([:=])\s{0,4}(?:\n\s*)?(?=[\w\"'\[(.+-])"
 )
@@ -67,9 +67,12 @@ def find_notation(plain: str) -> tuple[list[Fact], str]:
     """Return the facts of a text's code and configuration, and the text with them blanked out."""
     facts: list[Fact] = []
     whole = _context(plain)
-    said, blanks = find_calls(plain)
-    if blanks:
-        facts.append(Fact("call", "", said, blanks[0][0], blanks[-1][1]))
+    blanks: list[tuple[int, int]] = []
+    if _CALL.search(plain):
+        from downslope.reading.code.in_sentences import find_calls
+
+        said, blanks = find_calls(plain)
+        facts += [Fact("call", "", said, blanks[0][0], blanks[-1][1])] if blanks else []
     plain_left = _blank(plain, blanks)
     blanks = []
     for pattern in (_PAIR, _BARE):

@@ -27,6 +27,7 @@ _WRAPPERS = frozenset(
     }
 )
 _OTHER = re.compile(r"LR$|[Ss]chedule|[Ww]armup")
+_SCHEDULER = re.compile(r"^(?:lr|learning_?rate)_?sched", re.IGNORECASE)
 _TELLING = ("lr", "learning_rate", "schedule", "decay", "warmup", "adjust")
 
 
@@ -87,7 +88,8 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
     if not sure:
         for made in on.made:
             given = made.kwargs.get("optimizer") or next(iter(made.args), None)
-            if given is not None and one is not None and given.data is one.made and _OTHER.search(made.name):
+            of_this = given is not None and one is not None and given.data is one.made and _OTHER.search(made.name)
+            if of_this or _SCHEDULER.search(made.name):
                 schedules.not_recognised(made.start, made.end)
         return None
     plan = schedules.together(sure, base) or schedules.made(sure[0], base)
@@ -154,11 +156,11 @@ def _of_trainer(one: Optimizer | None, base: Value | None, schedules: Schedules)
         return None
     given = one.made.kwargs
     kind = given.get("lr_scheduler_type") or reason("linear", "the default of TrainingArguments")
-    if kind.data not in {"linear", "cosine", "constant", "constant_with_warmup"}:
+    if str(kind.data) not in {"linear", "cosine", "constant", "constant_with_warmup"}:
         return None
     unit = reason("step", "it counts optimizer steps")
     then = Plan("constant", {"value": base})
-    if kind.data in {"linear", "cosine"}:
+    if str(kind.data) in {"linear", "cosine"}:
         final = reason(0.0, "schedules end at 0 unless said otherwise")
         then = Plan(str(kind.data), {"initial": base, "final": final, "unit": unit}, kind.start, kind.end)
     warm = given.get("warmup_steps")
