@@ -6,7 +6,7 @@ import ast
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
@@ -35,7 +35,7 @@ _COMPUTED = re.compile(r"[\d)]\s*[-+*/]{1,2}\s*[\d.(]")
 Reader = Callable[[str], dict[str, Field]]
 
 
-def prove(draft: Draft, read_alone: Reader) -> list[tuple[int, int]]:
+def prove(draft: Draft, read_alone: Reader, apart: Sequence[tuple[int, int]] = ()) -> list[tuple[int, int]]:
     """Demote every stated field that its words do not give, and drop one that they refute; return where those stand.
 
     Where the words do not give the value, but their sentence read alone states it, the sentence is quoted.
@@ -43,6 +43,7 @@ def prove(draft: Draft, read_alone: Reader) -> list[tuple[int, int]]:
     Args:
         draft: Whose fields are proved.
         read_alone: Returns the fields of words that stand alone.
+        apart: Where the parts stand that are no prose: a name in them means what their reader's table of keys says.
     """
     refuted: list[tuple[int, int]] = []
     known: dict[str, dict[str, Field]] = {}
@@ -53,9 +54,14 @@ def prove(draft: Draft, read_alone: Reader) -> list[tuple[int, int]]:
         return known[words]
 
     for path, found in list(draft.fields.items()):
-        if found.provenance != "stated" or isinstance(found.value, str | bool):
+        if found.provenance != "stated":
             continue
         words = found.words[:_LONGEST]
+        if isinstance(found.value, str | bool):
+            in_prose = not any(start <= found.start < end for start, end in apart)
+            if in_prose and not _states(alone(words), path, found.value):
+                draft.fields[path] = _by_its_sentence(draft.text.original, path, found, alone)
+            continue
         items = find_items(normalise(words).plain)
         numbers = numbers_in(words, items)
         if not all(_is_among(one, numbers) for one in numbers_of(found.value)):
@@ -74,14 +80,14 @@ def numbers_in(words: str, items: list[Item]) -> list[float]:
         True
     """
     said = [float(item.value) for item in items if item.kind == "number"]
-    said += [float(number) for number in _PLAIN.findall(words)]
     said += [_SAID[item.kind, item.key] for item in items if (item.kind, item.key) in _SAID]
     said += [float(item.key) for item in items if item.kind == "magnitude" and item.key.isdecimal()]
     positive = [value for value in said if value > 0]
     ratios = [second / first for first, second in pairwise(positive)]
     products = [first * second for first, second in pairwise(positive)]
     derived = [*(1 / value for value in positive), *(1 - value for value in said), *ratios, *products]
-    return [*said, *derived, *accumulate(said), *_arithmetic(words)]
+    plain = [float(number) for number in _PLAIN.findall(words)]
+    return [*said, *plain, *derived, *accumulate(said), *_arithmetic(words)]
 
 
 def _arithmetic(words: str) -> list[float]:
@@ -139,10 +145,17 @@ def _by_its_sentence(text: str, path: str, found: Field, alone: Callable[[str], 
         after = _CLAUSE_END.search(text, found.end, found.end + _LONGEST)
         start = before[-1] if before else first
         words = cut_words(text, start, after.start() if after else min(len(text), found.end + _LONGEST))
-        told = alone(words).get(path)
-        if told is not None and told.provenance == "stated" and told.value == found.value:
+        if _states(alone(words), path, found.value):
             return replace(found, words=str(words), start=words.start, end=words.end)
     return replace(found, provenance="implied", marks=(*found.marks, "unproven"))
+
+
+def _states(alone: dict[str, Field], path: str, value: object) -> bool:
+    """Whether words alone state a value of a field; what comes after a warmup may be the whole without its words."""
+    key = path.rpartition(".")[2]
+    return any(
+        at.rpartition(".")[2] == key and one.provenance == "stated" and one.value == value for at, one in alone.items()
+    )
 
 
 def _refutes(path: str, found: Field, items: list[Item], alone: Reader) -> bool:

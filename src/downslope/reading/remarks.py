@@ -383,6 +383,13 @@ EXPLANATIONS: dict[str, str] = {
     "timm's name sgd means Nesterov momentum": "timm 中 sgd 指 Nesterov 动量",
     "timm's default": "timm 的默认值",
     "is Nesterov's form": "即 Nesterov 形式",
+    "one device": "单个设备",
+    "as the program counts": "按程序的计数",
+    "as its trigger counts": "按触发器的计数",
+    "the clock of what follows": "与其后的调度同单位",
+    "Ultralytics lowers lr in a line unless cos_lr is set": "除非设置 cos_lr，Ultralytics 线性降低学习率",
+    "equal parts of the training": "训练的等分",
+    "longer than": "长于",
 }
 """Why a field is implied or assumed, in English -> in Chinese."""
 
