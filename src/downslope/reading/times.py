@@ -111,9 +111,9 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     ):
         return _first_one(items, code, prep, place)
     chain = _CHAIN.at(code, place)
-    if chain is not None and (values := _rising(items, chain)) and not _unit(items, chain.after):
-        if len(values) > 2 or values[0] >= 10:
-            return Time(prep or "at", values, ""), chain.after
+    values = _rising(items, chain) if chain is not None and not _unit(items, chain.after) else ()
+    if chain is not None and (len(values) > 2 or min(values, default=0) >= 10):
+        return Time(prep or "at", values, ""), chain.after
     number = item.number
     part = number is not None and (number.percent or (number.fraction and not number.spelled))
     if number is not None and number.percent and not prep and _of_whole(items, place):
