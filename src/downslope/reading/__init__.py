@@ -15,15 +15,14 @@ from downslope.core.errors import RecipeError
 from downslope.reading.alternatives import find_alternatives
 from downslope.reading.assemble import assemble
 from downslope.reading.checks import check, mark
-from downslope.reading.code_facts import translate
 from downslope.reading.combine import Finding, combine
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
 from downslope.reading.find_batches import find_batches
 from downslope.reading.find_changes import find_changes
-from downslope.reading.find_code import find_formulas, find_notation
 from downslope.reading.find_courses import find_courses, find_shapes
 from downslope.reading.find_ends import find_ends
+from downslope.reading.find_formulas import find_formulas
 from downslope.reading.find_groups import find_groups
 from downslope.reading.find_levels import find_knots, find_levels
 from downslope.reading.find_optimizers import find_optimizers, resolve_owners
@@ -79,15 +78,12 @@ def read(
         draft.remarks.say("long", length=len(sources.text), read=len(prose.plain) + _apart(parts))
     findings = _read_parts(parts)
     combine(draft, findings)
-    refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields)
+    apart = [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"]
+    refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields, apart)
     check(draft, board)
     mark(draft)
-    unread = find_unread(
-        board,
-        draft,
-        [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"],
-        [*refuted, *(span for finding in findings for span in finding.found.unread)],
-    )
+    listed = [*refuted, *(span for finding in findings for span in finding.found.unread)]
+    unread = find_unread(board, draft, apart, listed)
     return [_located(reading, sources) for reading in find_alternatives(draft, unread)]
 
 
@@ -151,18 +147,15 @@ def _apart(parts: list[Part]) -> int:
 
 def _read_prose(text: Text, language: str) -> tuple[Draft, Board]:
     """Return what prose says, and the board of its items."""
-    board, code, framework = find_facts(text)
-    draft = Draft(text, sorted([*code, *board.facts], key=lambda fact: fact.start), Remarks(language))
-    draft.framework = framework
+    board, formulas = find_facts(text)
+    draft = Draft(text, sorted([*formulas, *board.facts], key=lambda fact: fact.start), Remarks(language))
     assemble(draft, board)
     return draft, board
 
 
-def find_facts(text: Text) -> tuple[Board, list[Fact], str]:
-    """Return the board of a text's sentences, the facts of its formulas and code, and whose conventions they follow."""
+def find_facts(text: Text) -> tuple[Board, list[Fact]]:
+    """Return the board of a text's sentences, and the facts of its formulas."""
     formulas, left = find_formulas(text.plain)
-    notation, left = find_notation(left)
-    code, framework = translate(text, notation)
     board = Board(text, resolve_owners(find_times(find_items(left))))
     find_optimizers(board)
     find_others(board)
@@ -177,7 +170,7 @@ def find_facts(text: Text) -> tuple[Board, list[Fact], str]:
     find_changes(board)
     find_batches(board)
     find_values(board)
-    return board, [*formulas, *code], framework
+    return board, formulas
 
 
 def _located(reading: Reading, sources: Sources) -> Reading:
@@ -186,7 +179,7 @@ def _located(reading: Reading, sources: Sources) -> Reading:
     for path, found in reading.fields.items():
         name, start = sources.source_of(found.start)
         if found.start < 0:
-            fields[path] = replace(found, file=found.file or (name if len(sources.names) == 1 else ""))
+            fields[path] = replace(found, file=name if len(sources.names) == 1 else "")
         else:
             fields[path] = replace(found, start=found.start - start, end=found.end - start, file=name)
     return replace(reading, fields=fields)

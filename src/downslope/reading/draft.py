@@ -72,3 +72,13 @@ class Draft:
         """Return a field's value, or None."""
         found = self.fields.get(path)
         return None if found is None else found.value
+
+
+def whole(value: Any) -> Any:
+    """Return a number without a broken part as an integer.
+
+    Example:
+        >>> whole(30.0), whole(2.4)
+        (30, 2.4)
+    """
+    return int(value) if float(value).is_integer() else value

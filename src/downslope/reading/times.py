@@ -26,6 +26,7 @@ _PERIOD = Rules(
         "every 2 epochs": "number=number word:个? unit=unit",
         "every other epoch": "other=other unit=unit",
         "every epoch": "unit=unit",
+        "every 3M samples": "number=number unit=unit:example",
     },
     **_PARTS,
 )
@@ -53,7 +54,7 @@ class Time:
     Attributes:
         prep: How it is meant: "at", "after", "every", "for", "first", "next", "until", "total", "between" or "".
         values: The numbers; fractions of the whole if `percent`; first and last if "between".
-        unit: "epoch", "step" or "" where it is not said.
+        unit: "epoch", "step", of a period also "example", or "" where it is not said.
         percent: Whether they are parts of the whole training.
     """
 
@@ -110,9 +111,9 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     ):
         return _first_one(items, code, prep, place)
     chain = _CHAIN.at(code, place)
-    if chain is not None and (values := _rising(items, chain)) and not _unit(items, chain.after):
-        if len(values) > 2 or values[0] >= 10:
-            return Time(prep or "at", values, ""), chain.after
+    values = _rising(items, chain) if chain is not None and not _unit(items, chain.after) else ()
+    if chain is not None and (len(values) > 2 or min(values, default=0) >= 10):
+        return Time(prep or "at", values, ""), chain.after
     number = item.number
     part = number is not None and (number.percent or (number.fraction and not number.spelled))
     if number is not None and number.percent and not prep and _of_whole(items, place):
@@ -284,12 +285,13 @@ def _period(items: Sequence[Item], code: str, place: int) -> tuple[Time, int] | 
     if match is None:
         return None
     value = items[match["number"]].value if "number" in match else 2 if "other" in match else 1
-    if not 0 < value < float("inf"):
+    unit = _UNITS.get(items[match["unit"]].key, "example")
+    if not 0 < value < float("inf") or (unit == "example" and value < 10_000):  # "a rate per 1024 examples"
         return None
     after = match.after
     behind = [item.kind for item in items[after : after + 2]]
     after += behind[:1] == ["after"] and behind != ["after", "number"]
-    return Time("every", (int(value) if float(value).is_integer() else value,), _UNITS[items[match["unit"]].key]), after
+    return Time("every", (int(value) if float(value).is_integer() else value,), unit), after
 
 
 def _list(items: Sequence[Item], code: str, place: int, *, units: bool, each: bool = False) -> tuple[list[Item], int]:

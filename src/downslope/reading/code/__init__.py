@@ -27,7 +27,7 @@ def read_python(part: Part, flags: Mapping[str, Field] | None = None) -> Found:
 
     Args:
         part: Its text.
-        flags: Options that a command line sets, by their names without dashes: they are taken for the program's defaults.
+        flags: Options that a command line sets, by their names without dashes: they stand for the program's defaults.
 
     Example:
         >>> found = read_python(Part("code", "python", "opt = SGD(model.parameters(), lr=0.1, momentum=0.9)"))
@@ -103,8 +103,8 @@ def looks_like_python(text: str) -> bool:
     """Return whether a text is a program, or a piece of one, rather than prose or a configuration.
 
     Example:
-        >>> looks_like_python("opt = SGD(net.parameters(), lr=0.1)"), looks_like_python("lr = 0.1"), looks_like_python("SGD with lr 0.1")
-        (True, False, False)
+        >>> looks_like_python("opt = SGD(net.parameters(), lr=0.1)"), looks_like_python("SGD with lr = 0.1")
+        (True, False)
     """
     if not _WORDS.search(text[:LONGEST]):
         return False

@@ -17,6 +17,7 @@ from downslope.reading.code.values import (
     Value,
     is_known,
     is_number,
+    words_of,
 )
 
 UNKNOWN = Unknown()
@@ -60,12 +61,14 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.Is: operator.eq,
     ast.IsNot: operator.ne,
 }
-_EXAMPLES = frozenset("num_examples num_train n_train train_size dataset_size num_samples num_images n_samples".split())
-_STEPS = frozenset(
-    "steps_per_epoch num_batches iters_per_epoch batches_per_epoch iter_per_epoch batch_per_epoch num_batches_per_epoch "
+_EXAMPLES = words_of("num_examples num_train n_train train_size dataset_size num_samples num_images n_samples")
+_STEPS = words_of(
+    "steps_per_epoch num_batches iters_per_epoch batches_per_epoch iter_per_epoch batch_per_epoch "
+    "num_batches_per_epoch "
     "epoch_size iterations_per_epoch step_per_epoch steps_per_epochs n_batches epoch_iters it_per_epoch niter_per_ep "
-    "num_iters_per_epoch iter_per_ep num_steps_per_epoch batch_num nbatch nbatches train_steps_per_epoch updates_per_epoch "
-    "num_iter_per_epoch batches_in_epoch max_iters_per_epoch niters_per_epoch".split()
+    "num_iters_per_epoch iter_per_ep num_steps_per_epoch batch_num nbatch nbatches train_steps_per_epoch "
+    "updates_per_epoch "
+    "num_iter_per_epoch batches_in_epoch max_iters_per_epoch niters_per_epoch"
 )
 _LOADER = ("loader", "iter", "dataloader", "train_ds", "batches", "train_dl", "train_data", "generator", "_gen")
 _DATA = ("dataset", "x_train", "train_set", "trainset", "train_x", "data", "images", "labels", "examples", "y_train")
@@ -265,9 +268,10 @@ NUMERIC: dict[str, Callable[..., Any]] = {
 }
 """Functions of numbers alone: Python's, and those of math, NumPy, TensorFlow and JAX, by their last name."""
 
-CASTS = frozenset(
-    "float32 float64 int32 int64 array asarray tensor as_tensor FloatTensor cast convert_to_tensor identity copy deepcopy "
-    "Variable variable constant get_value no_op stop_gradient squeeze item astype to_float to_int32 DeviceArray".split()
+CASTS = words_of(
+    "float32 float64 int32 int64 array asarray tensor as_tensor FloatTensor cast convert_to_tensor identity copy "
+    "deepcopy "
+    "Variable variable constant get_value no_op stop_gradient squeeze item astype to_float to_int32 DeviceArray"
 )
 """Calls that return their first argument's number."""
 

@@ -1,16 +1,22 @@
 """What optimizers and schedules are called in code, and their arguments in order. Data only."""
 
 OPTIMIZERS = {
-    "sgd": "sgd", "momentum": "sgd", "momentumsgd": "sgd", "correctedmomentumsgd": "sgd", "nesterovag": "sgd", "nag": "sgd",
+    "sgd": "sgd", "momentum": "sgd", "momentumsgd": "sgd", "correctedmomentumsgd": "sgd", "nesterovag": "sgd",
+    "nag": "sgd",
     "momentumoptimizer": "sgd", "gradientdescentoptimizer": "sgd", "gradientdescent": "sgd", "sgdoptimizer": "sgd",
     "fusedsgd": "sgd", "nesterov_momentum": "sgd", "build_sgd": "sgd", "sgdw": "sgdw", "adam": "adam", "adamw": "adamw",
-    "adamoptimizer": "adam", "fusedadam": "adam", "adamweightdecay": "adamw", "adamwoptimizer": "adamw", "rmsprop": "rmsprop",
+    "adamoptimizer": "adam", "fusedadam": "adam", "adamweightdecay": "adamw", "adamwoptimizer": "adamw",
+    "rmsprop": "rmsprop",
     "rmsproptf": "rmsprop", "rmspropoptimizer": "rmsprop", "rmsprop_optimizer": "rmsprop", "adagrad": "adagrad",
-    "adagradoptimizer": "adagrad", "adadelta": "adadelta", "adadeltaoptimizer": "adadelta", "adamax": "adamax", "nadam": "nadam",
-    "nadamw": "nadamw", "radam": "radam", "lars": "lars", "larsoptimizer": "lars", "larsmomentum": "lars", "lamb": "lamb",
+    "adagradoptimizer": "adagrad", "adadelta": "adadelta", "adadeltaoptimizer": "adadelta", "adamax": "adamax",
+    "nadam": "nadam",
+    "nadamw": "nadamw", "radam": "radam", "lars": "lars", "larsoptimizer": "lars", "larsmomentum": "lars",
+    "lamb": "lamb",
     "lamboptimizer": "lamb", "fusedlamb": "lamb", "lion": "lion", "adafactor": "adafactor", "adabelief": "adabelief",
-    "sgdp": "sgdp", "adamp": "adamp", "rprop": "rprop", "lbfgs": "lbfgs", "asgd": "asgd", "sparseadam": "adam", "yogi": "yogi",
-    "novograd": "novograd", "ftrl": "ftrl", "ftrloptimizer": "ftrl", "lookahead": "", "adam8bit": "adam", "adamw8bit": "adamw",
+    "sgdp": "sgdp", "adamp": "adamp", "rprop": "rprop", "lbfgs": "lbfgs", "asgd": "asgd", "sparseadam": "adam",
+    "yogi": "yogi",
+    "novograd": "novograd", "ftrl": "ftrl", "ftrloptimizer": "ftrl", "lookahead": "", "adam8bit": "adam",
+    "adamw8bit": "adamw",
 }  # fmt: skip
 """An optimizer's name in code, in lower case -> ours."""
 
@@ -161,16 +167,21 @@ TORCH_DEFAULTS = {
 """What torch takes where an argument is not given."""
 
 NAMES = {
-    "sgd.lr": "lr learning_rate base_lr init_lr initial_lr lr0 initial_learning_rate base_learning_rate start_lr learningrate",
+    "sgd.lr": "lr learning_rate base_lr init_lr initial_lr lr0 initial_learning_rate base_learning_rate start_lr "
+    "learningrate",
     "sgd.momentum": "momentum sgd_momentum",
     "sgd.weight_decay": "weight_decay wd weightdecay l2_reg",
-    "data.batch_size": "batch_size train_batch_size batchsize batch_size_train train_batch bs mini_batch_size minibatch_size",
-    "train.epochs": "epochs num_epochs n_epochs max_epochs total_epochs nepochs nb_epoch max_epoch epoch_num num_epoch train_epochs "
+    "data.batch_size": "batch_size train_batch_size batchsize batch_size_train train_batch bs mini_batch_size "
+    "minibatch_size",
+    "train.epochs": "epochs num_epochs n_epochs max_epochs total_epochs nepochs nb_epoch max_epoch epoch_num "
+    "num_epoch train_epochs "
     "num_train_epochs n_epoch nb_epochs training_epochs epochs_num",
-    "train.steps": "max_iter max_steps total_steps num_steps train_steps max_iters num_iterations total_iters max_iterations n_iters",
+    "train.steps": "max_iter max_steps total_steps num_steps train_steps max_iters num_iterations total_iters "
+    "max_iterations n_iters",
     "train.clip_norm": "clip_grad_norm max_grad_norm grad_clip gradient_clip_val clip_norm",
     "sgd.nesterov": "nesterov use_nesterov",
-    "lr.factor": "drop_factor decay_factor lr_decay_factor lr_decay_rate lr_decay lr_step_factor gamma lr_gamma lr_drop_factor",
+    "lr.factor": "drop_factor decay_factor lr_decay_factor lr_decay_rate lr_decay lr_step_factor gamma lr_gamma "
+    "lr_drop_factor",
     "lr.milestones": "milestones drop_epochs decay_epochs lr_milestones lr_steps lr_decay_epochs lr_drop_epochs",
 }
 """A field -> variables, options and keywords whose name alone says it."""

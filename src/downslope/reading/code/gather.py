@@ -13,15 +13,17 @@ from downslope.reading.code.optimizers import Optimizer, chain_settings, find_op
 from downslope.reading.code.rates import plan_rate
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan
-from downslope.reading.code.schedules import Schedules, framework_of, reason
-from downslope.reading.code.values import Made, PerEpoch, Value, is_number, number, numbers
+from downslope.reading.code.schedules import framework_of, reason
+from downslope.reading.code.values import Made, PerEpoch, Value, is_number, number, numbers, words_of
+from downslope.reading.code.warmups import Schedules
 from downslope.reading.parts import Found
 from downslope.reading.reading import Field
 from downslope.reading.remarks import shown
 
 _LONGEST_WORDS = 200
 _RANGES = {
-    "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.weight_decay": (0.0, 1e3), "data.batch_size": (1, 1e8),
+    "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.weight_decay": (0.0, 1e3),
+    "data.batch_size": (1, 1e8),
     "train.epochs": (1e-9, 1e12), "train.steps": (1, 1e15), "train.clip_norm": (1e-12, 1e9),
 }  # fmt: skip
 _HELD_OUT = re.compile(r"test|val(?!ue)|valid|eval|dev_", re.IGNORECASE)
@@ -30,19 +32,24 @@ _ADJUSTS = re.compile(
 )
 _FOR_TRAINING = re.compile(r"train", re.IGNORECASE)
 _CLIPS = {
-    "clip_grad_norm_": (1, "max_norm"), "clip_grad_norm": (1, "max_norm"), "clip_by_global_norm": (-1, "max_norm clip_norm"),
-    "GradientClipping": (0, "threshold"), "GradientClipByGlobalNorm": (0, "clip_norm"), "ClipGradByGlobalNorm": (0, "clip_norm"),
-    "clip_gradients_by_norm": (1, "clip_norm"), "clip_gradients": (1, "gradient_clip_val"), "clip_global_norm": (1, "max_norm"),
+    "clip_grad_norm_": (1, "max_norm"), "clip_grad_norm": (1, "max_norm"), "clip_by_global_norm": (-1,
+    "max_norm clip_norm"),
+    "GradientClipping": (0, "threshold"), "GradientClipByGlobalNorm": (0, "clip_norm"), "ClipGradByGlobalNorm": (0,
+    "clip_norm"),
+    "clip_gradients_by_norm": (1, "clip_norm"), "clip_gradients": (1, "gradient_clip_val"), "clip_global_norm": (1,
+    "max_norm"),
 }  # fmt: skip
 _FITS = {
     "epochs": "train.epochs", "nb_epoch": "train.epochs", "max_epochs": "train.epochs", "num_epoch": "train.epochs",
-    "num_train_epochs": "train.epochs", "n_epochs": "train.epochs", "max_steps": "train.steps", "num_epochs": "train.epochs",
+    "num_train_epochs": "train.epochs", "n_epochs": "train.epochs", "max_steps": "train.steps",
+    "num_epochs": "train.epochs",
     "gradient_clip_val": "train.clip_norm", "max_grad_norm": "train.clip_norm",
     "per_device_train_batch_size": "data.batch_size", "per_gpu_train_batch_size": "data.batch_size",
 }  # fmt: skip
-_FITTING = frozenset(
-    "fit fit_generator fit_one_cycle Trainer TrainingArguments Seq2SeqTrainingArguments train TrainSpec StandardUpdater fit_dataloader "
-    "TrainingConfig EpochBasedTrainLoop IterBasedTrainLoop".split()
+_FITTING = words_of(
+    "fit fit_generator fit_one_cycle Trainer TrainingArguments Seq2SeqTrainingArguments train TrainSpec "
+    "StandardUpdater fit_dataloader "
+    "TrainingConfig EpochBasedTrainLoop IterBasedTrainLoop"
 )
 _BY_PLACE = {"fit_one_cycle": "train.epochs"}
 
@@ -161,6 +168,7 @@ class Gathering:
         found = [parts, *found] if parts is not None and not any(one.framework == "optax" for one in found) else found
         self.found.framework = self.framework
         if not found:
+            self._penalty(self.framework)
             return None
         least = found[0].made.doubt
         first = [one for one in found if one.made.doubt == least]
@@ -197,7 +205,7 @@ class Gathering:
     def _decay(self, one: Optimizer) -> None:
         """Put how weight decay works in this framework."""
         if one.framework in {"tensorflow", "flax", "optax"} or (one.framework == "keras" and one.name == "sgd"):
-            self._penalty(one)
+            self._penalty(one.framework)
         field = self.found.fields.get("sgd.weight_decay")
         if field is None or self.found.optimizer not in {"sgd", "lars"}:
             return
@@ -209,18 +217,18 @@ class Gathering:
         elif field.value != 0:
             self.put("sgd.decay", reason("coupled", "weight decay with SGD is an L2 penalty unless said otherwise"))
 
-    def _penalty(self, one: Optimizer) -> None:
+    def _penalty(self, framework: str) -> None:
         """Put the weight decay of penalties in the model or the loss, where the optimizer is given none."""
         if "sgd.weight_decay" in self.found.fields:
             return
         penalties = [made for made in self.on.made if made.name in {"l2", "L2"} and (made.args or made.kwargs)]
         values = [next(iter([*made.args, *made.kwargs.values()])) for made in penalties]
         values = [value for value in values if is_number(value.data)]
-        if values and len({value.data for value in values}) == 1 and one.framework in {"keras", "tensorflow"}:
+        if values and len({value.data for value in values}) == 1 and framework in {"keras", "tensorflow", ""}:
             doubled = nice(2 * values[0].data)
             self.put("sgd.weight_decay", Value(doubled, penalties[0].start, penalties[0].end))
             self.found.remarks.append(("keras_l2", {"value": shown(values[0].data), "doubled": shown(doubled)}))
-        elif not values and "sgd.weight_decay" in self.named:
+        elif not values and self.found.optimizer and "sgd.weight_decay" in self.named:
             self.put("sgd.weight_decay", self.named["sgd.weight_decay"])
 
     # data and length
@@ -252,7 +260,7 @@ class Gathering:
                 found.append((f"train.{'epochs' if pair[1].data == 'epoch' else 'steps'}", pair[0]))
         if made.name not in _FITTING and made.name not in _BY_PLACE:
             return found
-        if (made.name == "train" and self.found.framework == "mindspore" or made.name in _BY_PLACE) and made.args:
+        if ((made.name == "train" and self.found.framework == "mindspore") or made.name in _BY_PLACE) and made.args:
             found.append(("train.epochs", made.args[0]))
         if made.name == "train" and "steps" in made.kwargs:
             found.append(("train.steps", made.kwargs["steps"]))
@@ -290,8 +298,8 @@ class Gathering:
         if lowered in {"dataloader", "serialiterator", "multiprocessiterator", "multithreaditerator"}:
             return made.argument("batch_size", 1), ()
         if made.name == "batch" and made.args:
-            return made.args[-1] if framework_of(made.path) == "paddle" or len(made.args) == 2 and not is_number(
-                made.args[0].data
+            return made.args[-1] if framework_of(made.path) == "paddle" or (
+                len(made.args) == 2 and not is_number(made.args[0].data)
             ) else made.args[0], ()
         if made.name == "fit" and len(made.args) > 2:
             return made.args[2], ()
@@ -392,11 +400,8 @@ class Gathering:
                 continue
             if path.startswith("sgd.") and one is not None:
                 continue
-            if (
-                path == "train.steps"
-                and "train.epochs" in self.found.fields
-                or path == "train.epochs"
-                and "train.steps" in self.found.fields
+            if (path == "train.steps" and "train.epochs" in self.found.fields) or (
+                path == "train.epochs" and "train.steps" in self.found.fields
             ):
                 continue
             if path == "train.clip_norm" and (one is not None or path in self.found.fields):

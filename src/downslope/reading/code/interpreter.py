@@ -1,18 +1,31 @@
-"""A program's statements, gone through without running it: both sides of what is unknown, loops over epochs one by one."""
+"""A program's statements, gone through without running it: both sides of what is unknown, loops epoch by epoch."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from downslope.reading.code.arithmetic import UNKNOWN, compare, concrete
+from downslope.reading.code.arithmetic import compare, concrete
+from downslope.reading.code.calling import Change, Frame, Length, Loop, either
 from downslope.reading.code.calls import OPTIMIZERS
-from downslope.reading.code.expressions import Change, Expressions, Frame, Length, Loop, either
+from downslope.reading.code.expressions import Expressions
 from downslope.reading.code.options import declared_defaults
 from downslope.reading.code.pieces import Program
+from downslope.reading.code.tree import (
+    RATE_KEYS,
+    changes_rate,
+    changing_functions,
+    holds_loop,
+    name_of,
+    pattern_of,
+    tells_time,
+    trains,
+    unit_of,
+    unwrapped,
+)
 from downslope.reading.code.values import (
     Class,
     Function,
@@ -31,19 +44,12 @@ from downslope.reading.code.values import (
     join_sources,
 )
 
-EPOCH = re.compile(r"epochs?$|epoch_?|^ep$|^e$|^t$")
-STEP = re.compile(
-    r"(?:^|_)(?:steps?|iters?|iteration|batch_idx|batch_i|it|idx|num_updates?|global_step|n_iter|i)(?:$|_)"
-)
-_PASSED = frozenset("tqdm track progress_bar reversed iter cycle islice log_every prange list mit master_bar".split())
 _MOST_ROUNDS = 80
 _MOST_INNER = 100
 _MOST_EPOCHS = 400
 _GROWTH = 1.5
 _NO_RATE = re.compile(r"test|valid|eval|save|checkpoint|accura|load|log|plot", re.IGNORECASE)
 _LISTED = re.compile(r"\d{1,4}(?:, ?\d{1,4})+")
-_SETS = frozenset("set_learning_rate set_value assign set_lr".split())
-RATE_KEYS = frozenset({"lr", "learning_rate", "learningrate"})
 
 
 class Interpreter(Expressions):
@@ -52,9 +58,9 @@ class Interpreter(Expressions):
     def __init__(self, program: Program, flags: Mapping[str, Value], steps: int | None = None) -> None:
         """Find which functions change a learning rate."""
         super().__init__(program, flags, steps)
-        self.changing = _changing(program.body)
-        self.trains = cache(lambda node: _trains([node]))
-        self.changes_rate = cache(lambda node: _changes(node, self.changing))
+        self.changing = changing_functions(program.body)
+        self.trains = cache(lambda node: trains([node]))
+        self.changes_rate = cache(lambda node: changes_rate(node, self.changing))
 
     def go(self) -> None:
         """Go through the whole program, then through what it never calls, as if it were called without arguments."""
@@ -185,10 +191,12 @@ class Interpreter(Expressions):
         if isinstance(data, Groups):
             if isinstance(key, str):
                 self.change(data.optimizer, value, key)
-        elif isinstance(data, dict) and isinstance(key, str | int | float):
-            data[key] = value
-        elif isinstance(data, list) and isinstance(key, int) and -len(data) <= key < len(data):
-            data[key] = value
+        elif isinstance(data, dict):
+            if isinstance(key, str | int | float):
+                data[key] = value
+        elif isinstance(data, list):
+            if isinstance(key, int) and -len(data) <= key < len(data):
+                data[key] = value
         elif isinstance(data, Made | Namespace | Instance) and isinstance(key, str):
             self._set(of, key, value)
         elif isinstance(data, Unknown | Ref) and key in RATE_KEYS:
@@ -204,7 +212,7 @@ class Interpreter(Expressions):
         at = epoch.index if epoch else None
         beyond = any(loop.beyond for loop in self.loops)
         index = int(batch.index) if batch is not None and batch.index is not None else None
-        unsure = self.unsure > (self.loops[0].unsure if self.loops else self.unsure)
+        unsure = bool(self.loops) and self.unsure > self.loops[0].unsure
         self.changes.append(
             Change(
                 optimizer,
@@ -219,6 +227,8 @@ class Interpreter(Expressions):
         )
         if isinstance(optimizer.data, Made) and key in RATE_KEYS and not unsure:
             optimizer.data.notes["lr"] = value
+        elif key in RATE_KEYS and not unsure and self.loops:
+            self.loose_rate = value
 
     def condition(self, node: ast.If, scope: Scope, frame: Frame) -> str:
         """`if`: the side that holds, or both where that is unknown."""
@@ -228,7 +238,7 @@ class Interpreter(Expressions):
         try:
             if truth is not None:
                 small = not self.loops or _is_setting(node)
-                if not truth and small and not _tells_time(node.test) and self.changes_rate(tuple(node.body)):
+                if not truth and small and not tells_time(node.test) and self.changes_rate(tuple(node.body)):
                     self.skipped.setdefault(node.lineno, node)
                 return self.run(node.body if truth else node.orelse, scope, frame)
             return self._both(node.body, node.orelse, scope, frame, pattern_of(node.test))
@@ -281,6 +291,10 @@ class Interpreter(Expressions):
         value = self.evaluate(node.value, scope) if node.value is not None else Value(None)
         frame.result = value.also(join_sources(self.control)) if self.control else value
         return "return"
+
+    def stopping(self, node: ast.stmt, scope: Scope, frame: Frame) -> str:
+        """`raise`, `break`, `continue`."""
+        return type(node).__name__.lower()
 
     def trying(self, node: ast.Try, scope: Scope, frame: Frame) -> str:
         """`try`: as if nothing failed."""
@@ -365,7 +379,7 @@ class Interpreter(Expressions):
 
     def loop(self, node: ast.For | ast.AsyncFor, scope: Scope, frame: Frame) -> str:
         """`for`: over known items, epochs, or batches."""
-        source, counted = _unwrapped(node.iter)
+        source, counted = unwrapped(node.iter)
         target, index_target = node.target, None
         if counted and isinstance(target, ast.Tuple | ast.List) and len(target.elts) == 2:
             index_target, target = target.elts
@@ -383,7 +397,7 @@ class Interpreter(Expressions):
                 if signal:
                     return signal if signal != "break" else ""
             return ""
-        rounds = _Rounds(self, node, value, counted, _name(target) or _name(index_target))
+        rounds = _Rounds(self, node, value, counted, name_of(target) or name_of(index_target))
         self._bind_batch(target if not isinstance(value.data, Span) else None, scope)
         return rounds.go(index_target if not isinstance(value.data, Span) else target, scope, frame)
 
@@ -403,7 +417,7 @@ class Interpreter(Expressions):
             and len(test.ops) == 1
             and isinstance(test.ops[0], ast.Lt | ast.LtE | ast.NotEq)
         ):
-            name, limit = _name(test.left), self.evaluate(test.comparators[0], scope)
+            name, limit = name_of(test.left), self.evaluate(test.comparators[0], scope)
             unit = unit_of(name)
             if unit and (is_number(limit.data) or isinstance(limit.data, PerEpoch)):
                 self.lengths.append(Length(unit, limit, self.doubt))
@@ -411,7 +425,9 @@ class Interpreter(Expressions):
             return ""
         self.loops.append(
             Loop(
-                "epoch" if unit_of(_name(getattr(test, "left", None))) == "epoch" else "step", None, unsure=self.unsure
+                "epoch" if unit_of(name_of(getattr(test, "left", None))) == "epoch" else "step",
+                None,
+                unsure=self.unsure,
             )
         )
         signal = self._round(node, scope, frame)
@@ -433,10 +449,10 @@ class _Rounds:
         self.start = start if is_number(start) else 0.0
         self.count = self._count(span, start, stop)
         per_epoch = isinstance(stop, PerEpoch) and stop.epochs == 1
-        trains = _trains(node.body)
-        if unit_of(name) == "epoch" or (trains and _holds_loop(node.body) and unit_of(name) != "step"):
+        training = trains(node.body)
+        if unit_of(name) == "epoch" or (training and holds_loop(node.body) and unit_of(name) != "step"):
             self.kind = "epoch"
-        elif not trains or per_epoch:
+        elif not training or per_epoch:
             self.kind = "step" if per_epoch else "other"
         if (
             self.kind != "other"
@@ -466,13 +482,13 @@ class _Rounds:
             return [(self.start, False)]
         if self.kind == "step":
             if isinstance(self.value.data, Span) and count is not None and self.on.steps is None:
-                return [(t, t >= count) for t in telling_times(self.node, count, self.on)]
+                return [(t, t >= count) for t in telling_times(count, self.on)]
             return [(i, False) for i in range(self.on.steps or 1)]
         count = count if count is not None else 100
         last = min(max(int(count * _GROWTH), _latest(self.on)) + 2, _MOST_EPOCHS) if count <= _MOST_EPOCHS else 0
         if last:
             return [(self.start + i, i >= count) for i in range(last)]
-        return [(t, t >= count) for t in telling_times(self.node, count, self.on)]
+        return [(t, t >= count) for t in telling_times(count, self.on)]
 
     def go(self, target: ast.expr | None, scope: Scope, frame: Frame) -> str:
         """Go through the rounds."""
@@ -482,12 +498,16 @@ class _Rounds:
                 loop.trained = loop.trained or self.kind == "step"
             return ""  # as in the first round
         indices, left = self.indices(), on.budget
-        telling: set[int] = set()
+        stride = 1
         for place, (index, beyond) in enumerate(indices):
-            if place == 3 and (left - on.budget) / 3 * len(indices) > on.budget:  # too dear to go through one by one
-                telling = set(telling_times(self.node, self.start + len(indices), on))
-            if telling and index not in telling:
+            if (
+                place == 3 and (left - on.budget) / 3 * len(indices) > on.budget > 0
+            ):  # too dear to go through one by one
+                stride = int((left - on.budget) / 3 * len(indices) / on.budget) + 1
+            if place % stride:
                 continue
+            on.reach[self.kind] = max(on.reach.get(self.kind, -1), index)
+            on.rounds[self.kind] = on.rounds.get(self.kind, 0) + 1
             if self.kind != "other":
                 on.loops.append(Loop(self.kind, index, beyond=beyond, unsure=on.unsure, first=place == 0))
             if target is not None:
@@ -497,7 +517,7 @@ class _Rounds:
                 on.loops.pop()
             if self.kind == "step":
                 for loop in on.loops:
-                    loop.trained = loop.trained or _trains(self.node.body)
+                    loop.trained = loop.trained or trains(self.node.body)
             if signal in {"break", "return", "raise"} or on.budget < 0:
                 break
         if signal == "return" and self.kind != "other":
@@ -523,7 +543,7 @@ def _latest(on: Interpreter) -> int:
     return int(max((number for number in listed if is_number(number) and number < _MOST_EPOCHS), default=0))
 
 
-def telling_times(node: ast.AST, count: float, on: Interpreter) -> list[int]:
+def telling_times(count: float, on: Interpreter) -> list[int]:
     """Return rounds of a long loop at which something can change: around each number of the program, and a grid."""
     seen = {
         one.value
@@ -541,129 +561,9 @@ def telling_times(node: ast.AST, count: float, on: Interpreter) -> list[int]:
     return sorted(t for t in times if t >= 0)[:1500]
 
 
-def unit_of(name: str) -> str:
-    """Return "epoch" or "step" if a name counts these, else ""."""
-    name = name.lower()
-    if "epoch" in name or EPOCH.search(name):
-        return "epoch"
-    return "step" if STEP.search(name) else ""
-
-
-def pattern_of(test: ast.expr) -> str:
-    """Return which names a condition on a parameter's name picks out, or "".
-
-    Example:
-        >>> pattern_of(ast.parse("'bias' in name", mode="eval").body)
-        '*.bias'
-    """
-    words = [node.value for node in ast.walk(test) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    norm = any(re.search(r"bn|norm|gamma|beta", word, re.IGNORECASE) for word in words)
-    flat = any(isinstance(node, ast.Attribute) and node.attr in {"ndim", "shape"} for node in ast.walk(test))
-    if norm or flat:
-        return "@bias_and_norm"
-    if any("bias" in word.lower() for word in words):
-        return "*.bias"
-    return f"*.{words[0]}" if words and re.fullmatch(r"\w{1,30}", words[0]) else ""
-
-
-def _name(node: Any) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    return node.attr if isinstance(node, ast.Attribute) else ""
-
-
-def _unwrapped(node: ast.expr) -> tuple[ast.expr, bool]:
-    """Return what a loop goes over without progress bars around it, and whether it counts."""
-    counted = False
-    for _ in range(4):
-        if not (isinstance(node, ast.Call) and node.args):
-            break
-        name = _name(node.func)
-        if name == "enumerate":
-            counted = True
-        elif name == "trange":
-            return ast.copy_location(ast.Call(ast.Name("range", ast.Load()), node.args[:2], []), node), counted
-        elif name not in _PASSED:
-            break
-        node = node.args[0]
-    return node, counted
-
-
-def _trains(body: Iterable[ast.stmt]) -> bool:
-    """Return whether statements make a step of training."""
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Call):
-                name = _name(node.func).lower()
-                if (
-                    name in {"backward", "step", "train_on_batch", "minimize", "apply_gradients", "run", "fit"}
-                    or "train" in name
-                ):
-                    return True
-    return False
-
-
-def _holds_loop(body: Iterable[ast.stmt]) -> bool:
-    """Return whether statements hold a loop, or call a function that trains."""
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.For | ast.While) or (
-                isinstance(node, ast.Call) and "train" in _name(node.func).lower()
-            ):
-                return True
-    return False
-
-
 def _is_setting(node: ast.If) -> bool:
     """Return whether an `if` without an `else` does nothing but set something."""
     return not node.orelse and len(node.body) <= 6
-
-
-def _tells_time(test: ast.expr) -> bool:
-    return any(unit_of(_name(node)) for node in ast.walk(test))
-
-
-def _changes(node: Any, changing: frozenset[str]) -> bool:
-    """Return whether statements set a learning rate, or call a function of the program that does."""
-    nodes = node if isinstance(node, tuple) else (node,)
-    return any(_sets_rate(one) or _called(one) & changing for top in nodes for one in ast.walk(top))
-
-
-def _called(node: ast.AST) -> frozenset[str]:
-    return frozenset({_name(node.func)}) if isinstance(node, ast.Call) else frozenset()
-
-
-def _sets_rate(node: ast.AST) -> bool:
-    if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
-        key = (
-            node.slice.value
-            if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
-            else _name(node)
-        )
-        return key in RATE_KEYS
-    if isinstance(node, ast.Call):
-        name = _name(node.func)
-        return name in _SETS or name.lower() in OPTIMIZERS
-    return False
-
-
-def _changing(body: list[ast.stmt]) -> frozenset[str]:
-    """Return the names of functions that set a learning rate, themselves or by another."""
-    calls: dict[str, set[str]] = {}
-    found: set[str] = set()
-    for top in body:
-        for node in ast.walk(top):
-            if isinstance(node, ast.FunctionDef):
-                inner = list(ast.walk(node))
-                calls.setdefault(node.name, set()).update(name for one in inner for name in _called(one))
-                if any(_sets_rate(one) for one in inner):
-                    found.add(node.name)
-    for _ in range(6):
-        more = {name for name, called in calls.items() if called & found} - found
-        if not more:
-            break
-        found |= more
-    return frozenset(found)
 
 
 _STATEMENTS: dict[type, Callable[[Any, Any, Scope, Frame], str]] = {
@@ -687,7 +587,7 @@ _STATEMENTS: dict[type, Callable[[Any, Any, Scope, Frame], str]] = {
     ast.For: Interpreter.loop,
     ast.AsyncFor: Interpreter.loop,
     ast.While: Interpreter.while_loop,
-    ast.Raise: lambda self, node, scope, frame: "raise",
-    ast.Break: lambda self, node, scope, frame: "break",
-    ast.Continue: lambda self, node, scope, frame: "continue",
+    ast.Raise: Interpreter.stopping,
+    ast.Break: Interpreter.stopping,
+    ast.Continue: Interpreter.stopping,
 }

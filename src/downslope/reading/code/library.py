@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from downslope.reading.code import arithmetic
@@ -13,7 +14,6 @@ from downslope.reading.code.values import (
     Builtin,
     Class,
     Function,
-    Groups,
     Instance,
     Made,
     Namespace,
@@ -22,26 +22,41 @@ from downslope.reading.code.values import (
     Span,
     Unknown,
     Value,
+    find_in_class,
     is_known,
     is_number,
     join_sources,
+    words_of,
 )
+from downslope.reading.code.written import from_words, items_of, number_in, wrapped
 
 if TYPE_CHECKING:
-    from downslope.reading.code.expressions import Expressions
+    from downslope.reading.code.calling import Calls
 
-_BUILTINS = frozenset(
-    "len range int float str bool min max sum abs round list tuple set sorted reversed dict zip map filter isinstance getattr "
-    "setattr hasattr vars eval any all super type pow enumerate next iter".split()
+_BUILTINS = words_of(
+    "len range int float str bool min max sum abs round list tuple set sorted reversed dict zip map filter "
+    "isinstance getattr "
+    "setattr hasattr vars eval any all super type pow enumerate next iter"
 )
-_RUNS = frozenset("run Fire main_wrapper spawn launch call_main".split())
-_GIVES_FIRST = frozenset(
-    "tqdm iter DistributedOptimizer CrossShardOptimizer enable_mixed_precision_graph_rewrite LossScaleOptimizer jit pmap "
+_RUNS = words_of("run Fire main_wrapper spawn launch call_main")
+_GIVES_FIRST = words_of(
+    "tqdm iter DistributedOptimizer CrossShardOptimizer enable_mixed_precision_graph_rewrite LossScaleOptimizer "
+    "jit pmap "
     "track list mit prefetch_to_device shard wraps inject_hyperparams to parallel prefetch shuffle repeat cache map "
-    "MultiSteps Lookahead scale_loss create setup use_cleargrads take".split()
+    "MultiSteps Lookahead scale_loss create setup use_cleargrads take"
 )
 _GIVES_ALL = frozenset({"prepare", "initialize"})
 _FILTERED = frozenset({"filter", "compress"})
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of one of Python's functions."""
+
+    on: Calls
+    args: list[Value]
+    kwargs: dict[str, Value]
+    place: tuple[int, int]
 
 
 def is_builtin(name: str) -> bool:
@@ -49,25 +64,7 @@ def is_builtin(name: str) -> bool:
     return name in _BUILTINS
 
 
-def items_of(value: Value, steps: int | None = None) -> list[Value] | None:
-    """Return the items of something that can be gone through, or None if they are not known or too many."""
-    data = value.data
-    if isinstance(data, list | tuple):
-        return list(data[:MOST_ITEMS])
-    if isinstance(data, dict):
-        return [Value(key) for key in data]
-    if isinstance(data, Namespace):
-        return [Value(key) for key in data.attributes]
-    if isinstance(data, Span):
-        bounds = [concrete(one.data, steps) for one in (data.start, data.stop, data.step)]
-        if all(isinstance(bound, int) for bound in bounds) and bounds[2]:
-            return [Value(i) for i in range(*bounds)] if len(range(*bounds)) <= 400 else None  # type: ignore[arg-type]
-    return None
-
-
-def call_builtin(
-    on: Expressions, name: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]
-) -> Value:
+def call_builtin(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
     """Call one of Python's functions."""
     sources = join_sources(arg.sources for arg in args)
     first = args[0] if args else Value(UNKNOWN)
@@ -79,10 +76,10 @@ def call_builtin(
     method = _CALLS.get(name)
     if method is None or not (args or name == "dict"):
         return Value([], *place, sources={}) if name in {"list", "set"} and not args else Value(UNKNOWN)
-    return method(on, args, kwargs, place)
+    return method(Call(on, args, kwargs, place))
 
 
-def _number(on: Expressions, name: str, args: list[Value], sources: dict[int, Value], place: tuple[int, int]) -> Value:
+def _number(on: Calls, name: str, args: list[Value], sources: dict[int, Value], place: tuple[int, int]) -> Value:
     first = args[0]
     data = concrete(first.data, on.steps)
     if isinstance(data, PerEpoch):
@@ -106,17 +103,8 @@ def _number(on: Expressions, name: str, args: list[Value], sources: dict[int, Va
     return Value(found, *place, sources=sources)
 
 
-def number_in(words: str) -> float | None:
-    """Return the number that a text is, or None."""
-    try:
-        found = ast.literal_eval(words.strip()[:60])
-    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-        return None
-    return found if is_number(found) and abs(found) < 1e18 else None
-
-
 def _extreme(
-    on: Expressions, name: str, items: list[Value] | None, sources: dict[int, Value], place: tuple[int, int]
+    on: Calls, name: str, items: list[Value] | None, sources: dict[int, Value], place: tuple[int, int]
 ) -> Value:
     data = [concrete(item.data, on.steps) for item in items or []]
     if not data or not all(is_number(one) for one in data):
@@ -126,153 +114,141 @@ def _extreme(
     return Value(found, *place, sources=sources)
 
 
-def _len(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    return Value(concrete(arithmetic.length(args[0].data), on.steps))
+def _len(call: Call) -> Value:
+    return Value(concrete(arithmetic.length(call.args[0].data), call.on.steps))
 
 
-def _range(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
+def _range(call: Call) -> Value:
     zero, one = Value(0), Value(1)
-    start, stop = (zero, args[0]) if len(args) == 1 else (args[0], args[1])
-    return Value(Span(start, stop, args[2] if len(args) > 2 else one))
+    start, stop = (zero, call.args[0]) if len(call.args) == 1 else (call.args[0], call.args[1])
+    return Value(Span(start, stop, call.args[2] if len(call.args) > 2 else one))
 
 
-def _listed(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    items = items_of(args[0], on.steps)
-    return args[0] if items is None or isinstance(args[0].data, list | tuple) else Value(items, sources=args[0].sources)
+def _listed(call: Call) -> Value:
+    items = items_of(call.args[0], call.on.steps)
+    return (
+        call.args[0]
+        if items is None or isinstance(call.args[0].data, list | tuple)
+        else Value(items, sources=call.args[0].sources)
+    )
 
 
-def _sorted(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    items = items_of(args[0], on.steps)
-    if items is None or kwargs or not all(is_number(item.data) for item in items):
-        return args[0]
-    return Value(sorted(items, key=lambda item: item.data), args[0].start, args[0].end, sources=args[0].sources)
+def _sorted(call: Call) -> Value:
+    items = items_of(call.args[0], call.on.steps)
+    if items is None or call.kwargs or not all(is_number(item.data) for item in items):
+        return call.args[0]
+    return Value(
+        sorted(items, key=lambda item: item.data), call.args[0].start, call.args[0].end, sources=call.args[0].sources
+    )
 
 
-def _zip(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    many = [items_of(arg, on.steps) for arg in args]
+def _zip(call: Call) -> Value:
+    many = [items_of(arg, call.on.steps) for arg in call.args]
     if any(items is None for items in many):
         return Value(Unknown("loader"))
     return Value([Value(list(row)) for row in zip(*many, strict=False)])  # type: ignore[arg-type]
 
 
-def _enumerate(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    items = items_of(args[0], on.steps)
-    return args[0] if items is None else Value([Value([Value(i), item]) for i, item in enumerate(items)])
+def _enumerate(call: Call) -> Value:
+    items = items_of(call.args[0], call.on.steps)
+    return call.args[0] if items is None else Value([Value([Value(i), item]) for i, item in enumerate(items)])
 
 
-def _map(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    items = items_of(args[1], on.steps) if len(args) > 1 else None
+def _map(call: Call) -> Value:
+    items = items_of(call.args[1], call.on.steps) if len(call.args) > 1 else None
     if items is None:
         return Value(UNKNOWN)
     return Value(
-        [on.call_value(args[0], [item], {}) for item in items[:200]],
-        args[1].start,
-        args[1].end,
-        sources=args[1].sources,
+        [call.on.call_value(call.args[0], [item], {}) for item in items[:200]],
+        call.args[1].start,
+        call.args[1].end,
+        sources=call.args[1].sources,
     )
 
 
-def _filter(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    return args[1] if len(args) > 1 else Value(UNKNOWN)
+def _filter(call: Call) -> Value:
+    return call.args[1] if len(call.args) > 1 else Value(UNKNOWN)
 
 
-def _getattr(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    if len(args) < 2 or not isinstance(args[1].data, str):
+def _getattr(call: Call) -> Value:
+    if len(call.args) < 2 or not isinstance(call.args[1].data, str):
         return Value(Unknown("getattr"))
-    found = on.get(args[0], args[1].data)
-    return args[2] if len(args) > 2 and isinstance(found.data, Unknown) else found
+    found = call.on.get(call.args[0], call.args[1].data)
+    return call.args[2] if len(call.args) > 2 and isinstance(found.data, Unknown) else found
 
 
-def _setattr(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    if len(args) == 3 and isinstance(args[1].data, str) and isinstance(args[0].data, Instance | Namespace):
-        args[0].data.attributes[args[1].data] = args[2]
+def _setattr(call: Call) -> Value:
+    if (
+        len(call.args) == 3
+        and isinstance(call.args[1].data, str)
+        and isinstance(call.args[0].data, Instance | Namespace)
+    ):
+        call.args[0].data.attributes[call.args[1].data] = call.args[2]
     return Value(None)
 
 
-def _hasattr(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    data = args[0].data
-    known = isinstance(data, Namespace | Instance) and len(args) > 1 and args[1].data in data.attributes
+def _hasattr(call: Call) -> Value:
+    data = call.args[0].data
+    known = isinstance(data, Namespace | Instance) and len(call.args) > 1 and call.args[1].data in data.attributes
     return Value(True if known else UNKNOWN)
 
 
-def _vars(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    data = args[0].data
-    return Value(data.attributes if isinstance(data, Namespace | Instance) else Unknown("args"))
+def _vars(call: Call) -> Value:
+    data = call.args[0].data
+    return Value(data.attributes if isinstance(data, Namespace | Instance) else Unknown("call.args"))
 
 
-def _evaluated(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    return from_words(args[0])
+def _evaluated(call: Call) -> Value:
+    return from_words(call.args[0])
 
 
-def from_words(value: Value) -> Value:
-    """Return the number or list that a text is: "[30, 60]", "30,60"."""
-    if not isinstance(value.data, str) or len(value.data) > 400:
-        return value if not isinstance(value.data, str) else Value(UNKNOWN)
-    try:
-        found = ast.literal_eval(value.data.strip())
-    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-        return Value(UNKNOWN)
-    return wrapped(found, value)
-
-
-def wrapped(data: Any, value: Value) -> Value:
-    """Return plain data as a value with the words of another."""
-    if isinstance(data, list | tuple):
-        data = [wrapped(item, value) for item in data[:MOST_ITEMS]]
-    elif isinstance(data, dict):
-        data = {key: wrapped(item, value) for key, item in data.items() if isinstance(key, str | int | float)}
-    elif not isinstance(data, str | int | float | None):
-        data = UNKNOWN
-    return Value(
-        data, value.start, value.end, literal=value.literal, file=value.file, words=value.words, doubt=value.doubt
-    )
-
-
-def _dict(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    if args and not isinstance(args[0].data, dict | list | tuple):
+def _dict(call: Call) -> Value:
+    if call.args and not isinstance(call.args[0].data, dict | list | tuple):
         return Value(Unknown("dict"))
-    found = dict(args[0].data) if args and isinstance(args[0].data, dict) else {}
-    for item in (items_of(args[0]) or []) if args and not found else []:
+    found = dict(call.args[0].data) if call.args and isinstance(call.args[0].data, dict) else {}
+    for item in (items_of(call.args[0]) or []) if call.args and not found else []:
         pair = items_of(item) or []
         if len(pair) == 2 and isinstance(pair[0].data, str):
             found[pair[0].data] = pair[1]
-    return Value({**found, **kwargs}, *place, sources={})
+    return Value({**found, **call.kwargs}, *call.place, sources={})
 
 
-def _isinstance(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    data, kind = args[0].data, args[1].data if len(args) > 1 else None
+def _isinstance(call: Call) -> Value:
+    data, kind = call.args[0].data, call.args[1].data if len(call.args) > 1 else None
     if is_known(data) and isinstance(kind, Builtin):
         types = {"int": int, "float": float, "str": str, "list": list, "tuple": tuple, "dict": dict, "bool": bool}
         return Value(isinstance(data, types[kind.name]) if kind.name in types else UNKNOWN)
     return Value(False if is_known(data) and data is not None and isinstance(kind, Ref) else UNKNOWN)
 
 
-def _super(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
+def _super(_: Call) -> Value:
     return Value(Unknown("super"))
 
 
-def _first(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    return args[0]
+def _first(call: Call) -> Value:
+    return call.args[0]
 
 
-def _any(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    truths = [on.truth(item) for item in items_of(args[0]) or [Value(UNKNOWN)]]
-    return Value(True if True in truths else UNKNOWN if None in truths else False, sources=args[0].sources)
+def _any(call: Call) -> Value:
+    truths = [call.on.truth(item) for item in items_of(call.args[0]) or [Value(UNKNOWN)]]
+    return Value(True if True in truths else UNKNOWN if None in truths else False, sources=call.args[0].sources)
 
 
-def _all(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    truths = [on.truth(item) for item in items_of(args[0]) or [Value(UNKNOWN)]]
-    return Value(False if False in truths else UNKNOWN if None in truths else True, sources=args[0].sources)
+def _all(call: Call) -> Value:
+    truths = [call.on.truth(item) for item in items_of(call.args[0]) or [Value(UNKNOWN)]]
+    return Value(False if False in truths else UNKNOWN if None in truths else True, sources=call.args[0].sources)
 
 
-def _words(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    data = args[0].data
-    return Value(str(data) if isinstance(data, int | float | str) else UNKNOWN, args[0].start, args[0].end)
+def _words(call: Call) -> Value:
+    data = call.args[0].data
+    return Value(str(data) if isinstance(data, int | float | str) else UNKNOWN, call.args[0].start, call.args[0].end)
 
 
-def _flag(on: Expressions, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
-    truth = on.truth(args[0])
-    return Value(UNKNOWN if truth is None else truth, args[0].start, args[0].end, literal=args[0].literal)
+def _flag(call: Call) -> Value:
+    truth = call.on.truth(call.args[0])
+    return Value(
+        UNKNOWN if truth is None else truth, call.args[0].start, call.args[0].end, literal=call.args[0].literal
+    )
 
 
 _CALLS = {
@@ -286,13 +262,13 @@ _CALLS = {
 # methods of plain data
 
 
-def call_method(on: Expressions, of: Value, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
+def call_method(on: Calls, of: Value, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
     """Call a method of a number, text, list or dictionary."""
     data = of.data
     if isinstance(data, str):
         return _of_text(of, name, args)
     if isinstance(data, dict):
-        return _of_dictionary(on, of, name, args, kwargs)
+        return _of_dictionary(of, name, args, kwargs)
     if isinstance(data, list):
         if name == "append" and args and len(data) < MOST_ITEMS:
             item = args[0]
@@ -333,7 +309,7 @@ def _of_text(of: Value, name: str, args: list[Value]) -> Value:
     return Value(UNKNOWN)
 
 
-def _of_dictionary(on: Expressions, of: Value, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
+def _of_dictionary(of: Value, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
     table: dict[Any, Value] = of.data
     if name in {"get", "pop", "setdefault"} and args:
         key = args[0].data
@@ -355,7 +331,7 @@ def _of_dictionary(on: Expressions, of: Value, name: str, args: list[Value], kwa
 
 
 def call_outside(
-    on: Expressions,
+    on: Calls,
     path: str,
     args: list[Value],
     kwargs: dict[str, Value],
@@ -368,9 +344,9 @@ def call_outside(
     if name in PARSERS:
         return call_parser(on, name, path, args, kwargs, place, receiver)
     if name.startswith("DEFINE_"):
-        declare(on, name, args, kwargs, place)
+        declare(on, name, args, kwargs)
         return Value(Unknown("flag"))
-    computed = _computed(on, name, path, args, kwargs, place, sources)
+    computed = _computed(on, name, args, kwargs, place, sources)
     if computed is not None:
         return computed
     table = make_namespace(name, args, kwargs)
@@ -409,12 +385,10 @@ def call_outside(
         return receiver if receiver is not None and isinstance(receiver.data, Made) else args[0] if args else value
     if name in _GIVES_ALL and args:
         return Value(list(args)) if len(args) > 1 else args[0]
-    if name in {"apply", "minimize"}:
-        return value
     return value
 
 
-def _set_rate(on: Expressions, args: list[Value]) -> None:
+def _set_rate(on: Calls, args: list[Value]) -> None:
     """Note `K.set_value(optimizer.lr, x)`."""
     if not isinstance(args[0].data, Made):
         on.change(Value(Unknown("optimizer")), args[1])
@@ -423,9 +397,8 @@ def _set_rate(on: Expressions, args: list[Value]) -> None:
 
 
 def _computed(
-    on: Expressions,
+    on: Calls,
     name: str,
-    path: str,
     args: list[Value],
     kwargs: dict[str, Value],
     place: tuple[int, int],
@@ -458,10 +431,8 @@ def _computed(
     return None
 
 
-def _call_super(on: Expressions, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
+def _call_super(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
     """Call the method of a base class of the program, on the same object."""
-    from downslope.reading.code.expressions import find_in_class
-
     frame = on.calls[-1] if on.calls else None
     owner = frame.function.owner if frame is not None and frame.function is not None else None
     if owner is None or not isinstance(owner.data, Instance):
@@ -475,7 +446,7 @@ def _call_super(on: Expressions, name: str, args: list[Value], kwargs: dict[str,
     return Value(UNKNOWN)
 
 
-def _note_step(on: Expressions, name: str, receiver: Value | None) -> None:
+def _note_step(on: Calls, name: str, receiver: Value | None) -> None:
     """Note in which loop something is stepped, and that training has gone on in it."""
     data = receiver.data if receiver is not None else None
     scheduler = isinstance(data, Made) and ("LR" in data.name or "chedul" in data.name or "warmup" in data.name.lower())
@@ -485,6 +456,3 @@ def _note_step(on: Expressions, name: str, receiver: Value | None) -> None:
     if not scheduler and "sched" not in hint:
         for loop in on.loops:
             loop.trained = True
-
-
-__all__ = ["Groups", "call_builtin", "call_method", "call_outside", "from_words", "is_builtin", "items_of", "wrapped"]

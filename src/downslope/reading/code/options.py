@@ -1,22 +1,36 @@
-"""Options that a program declares (argparse, click, typer, absl, tables of settings), with their defaults or the flags given."""
+"""Options that a program declares (argparse, click, typer, absl), with their defaults or the flags given."""
 
 from __future__ import annotations
 
 import ast
 from typing import TYPE_CHECKING, Any
 
-from downslope.reading.code.values import Builtin, Class, Function, Made, Namespace, Scope, Unknown, Value, is_number
+from downslope.reading.code.values import (
+    Builtin,
+    Class,
+    Function,
+    Made,
+    Namespace,
+    Scope,
+    Unknown,
+    Value,
+    is_number,
+    words_of,
+)
+from downslope.reading.code.written import from_words, number_in, wrapped
 
 if TYPE_CHECKING:
-    from downslope.reading.code.expressions import Expressions
+    from downslope.reading.code.calling import Calls
 
-PARSERS = frozenset(
-    "ArgumentParser HfArgumentParser add_argument add_argument_group add_mutually_exclusive_group parse_args parse_known_args "
-    "set_defaults add_subparsers add_parser parse_args_into_dataclasses add_bool_arg cli".split()
+PARSERS = words_of(
+    "ArgumentParser HfArgumentParser add_argument add_argument_group add_mutually_exclusive_group parse_args "
+    "parse_known_args "
+    "set_defaults add_subparsers add_parser parse_args_into_dataclasses add_bool_arg cli"
 )
-_TABLES = frozenset(
-    "EasyDict edict ConfigDict Namespace SimpleNamespace CfgNode CN AttrDict DotMap Dict Munch HParams FrozenConfigDict "
-    "OmegaConf create Box ConfigParser config_dict placeholder HParam".split()
+_TABLES = words_of(
+    "EasyDict edict ConfigDict Namespace SimpleNamespace CfgNode CN AttrDict DotMap Dict Munch HParams "
+    "FrozenConfigDict "
+    "OmegaConf create Box ConfigParser config_dict placeholder HParam"
 )
 
 
@@ -29,7 +43,7 @@ def make_namespace(name: str, args: list[Value], kwargs: dict[str, Value]) -> Va
 
 
 def call_parser(
-    on: Expressions,
+    on: Calls,
     name: str,
     path: str,
     args: list[Value],
@@ -71,7 +85,7 @@ def _kinds(receiver: Value | None) -> list[Value]:
     return list(first.data) if isinstance(first.data, list | tuple) else [first]
 
 
-def _add_argument(on: Expressions, args: list[Value], kwargs: dict[str, Value]) -> None:
+def _add_argument(on: Calls, args: list[Value], kwargs: dict[str, Value]) -> None:
     names = [arg.data for arg in args if isinstance(arg.data, str)]
     if not names:
         return
@@ -100,10 +114,8 @@ def plain_name(flag: str) -> str:
     return flag.lstrip("-").replace("-", "_")
 
 
-def _typed(on: Expressions, value: Value, kind: Value | None, many: Value | None) -> Value:
+def _typed(on: Calls, value: Value, kind: Value | None, many: Value | None) -> Value:
     """Return a default or flag as the option's type makes it; argparse applies it to texts alone."""
-    from downslope.reading.code.library import call_builtin, from_words, wrapped
-
     data = value.data
     if many is not None and many.data in {"+", "*"} and is_number(data) and value.file:
         return Value([value], value.start, value.end, literal=True, file=value.file, words=value.words)
@@ -112,7 +124,9 @@ def _typed(on: Expressions, value: Value, kind: Value | None, many: Value | None
     name = kind.data.name if isinstance(kind.data, Builtin) else ""
     if isinstance(data, str):
         if name in {"int", "float"}:
-            return call_builtin(on, name, [value], {}, (value.start, value.end))
+            found = number_in(data)
+            found = int(found) if name == "int" and found is not None else found
+            return Value(None) if found is None else wrapped(found, value)
         if name == "eval":
             return from_words(value)
         if isinstance(kind.data, Function):
@@ -133,7 +147,7 @@ def _text(data: Any) -> str:
     return ",".join(f"{getattr(item, 'data', item)}" for item in data) if isinstance(data, list | tuple) else f"{data}"
 
 
-def declare(on: Expressions, name: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> None:
+def declare(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value]) -> None:
     """Note an option of absl's or TensorFlow's flags: its name, its default."""
     title = kwargs.get("name") or (args[0] if args else None)
     default = kwargs.get("default") or (args[1] if len(args) > 1 else Value(None))
@@ -141,13 +155,11 @@ def declare(on: Expressions, name: str, args: list[Value], kwargs: dict[str, Val
         return
     value = default.within(title.start, max(default.end, title.end)) if default.literal else default
     if name in {"DEFINE_list", "DEFINE_multi_integer", "DEFINE_multi_float"} and isinstance(value.data, str):
-        from downslope.reading.code.library import from_words
-
         value = from_words(value)
     on.options[title.data] = on.flags.get(plain_name(title.data)) or value
 
 
-def declared_defaults(on: Expressions, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> dict[str, Value]:
+def declared_defaults(on: Calls, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> dict[str, Value]:
     """Return the defaults that decorators or calls in a function's signature give its parameters: click's, typer's."""
     found: dict[str, Value] = {}
     for decorator in node.decorator_list:

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-LONGEST = 400_000
+LONGEST = 200_000
 """Characters of a program that are read."""
 _LONGEST_REPAIRED = 20_000
 _REPAIRS = 6
+_WORK = 1_500_000
+"""Characters that are parsed in all, piece by piece, of a text that is no Python as a whole."""
 _DEEPEST = 6
 _LONGEST_STATEMENT = 400
 
@@ -44,6 +46,7 @@ class Program:
 
     def __post_init__(self) -> None:
         """Find the lines."""
+        self.work = _WORK
         self.places: dict[int, tuple[int, int]] = {}
         self.lines = self.text.split("\n")
         self.starts = list(accumulate((len(line) + 1 for line in self.lines), initial=0))
@@ -69,14 +72,15 @@ class Program:
 
 
 def parse_program(text: str) -> Program:
-    """Return the largest pieces of a text that are Python; prompts, magics and statements of Python 2 are passed over.
+    r"""Return the largest pieces of a text that are Python; prompts, magics and statements of Python 2 are passed over.
 
     Example:
-        >>> program = parse_program("We train so:\\n\\n    opt = SGD(lr=0.1)\\n    print 'ok'")
+        >>> program = parse_program("We train so:\n\n    opt = SGD(lr=0.1)\n    print 'ok'")
         >>> [ast.unparse(statement) for statement in program.body], program.lost
         (["opt = SGD(lr=0.1)", 'pass'], [(0, 12)])
     """
-    program = Program(text[:LONGEST])
+    end = len(text) if len(text) <= LONGEST else text.rfind("\n", 0, LONGEST) + 1 or LONGEST
+    program = Program(text[:end])
     tree = _parse(program.text)
     if tree is not None:
         program.body = tree
@@ -166,20 +170,32 @@ def _parse_lines(lines: list[str], first: int, last: int, closing: str = "") -> 
 
 
 def _add_pieces(program: Program, lines: list[str], inner: frozenset[int], span: tuple[int, int], depth: int) -> None:
-    """Add what parses of some lines, piece by piece; a piece begins at each line of the least indentation."""
-    for start, end in _chunks(lines, inner, *span):
-        tree = _parse_lines(lines, start, end)
-        if tree is None and sum(map(len, lines[start:end])) < _LONGEST_REPAIRED:
-            tree = _repaired(lines, start, end) or _patched(program, lines, start, end)
-        if tree is not None:
-            program.body += tree
-            continue
-        if end - start == 1 or depth == 0:
-            if any(line.strip() for line in lines[start:end]):
-                program.lost.append((program.starts[start], program.starts[end] - 1))
-            continue
-        _add_pieces(program, lines, inner, (start, start + 1), 0)
+    """Add what parses of some lines; a piece begins at each line of the least indentation."""
+    _add_chunks(program, lines, list(_chunks(lines, inner, *span)), depth)
+
+
+def _add_chunks(program: Program, lines: list[str], chunks: list[tuple[int, int]], depth: int) -> None:
+    """Add pieces that lie beside each other: together where they parse together, else each half of them."""
+    start, end = chunks[0][0], chunks[-1][1]
+    program.work -= sum(map(len, lines[start:end])) + 400
+    if program.work < 0:
+        program.lost.append((program.starts[start], program.starts[end] - 1))
+        return
+    tree = _parse_lines(lines, start, end)
+    if tree is None and len(chunks) > 1:
+        middle = len(chunks) // 2
+        _add_chunks(program, lines, chunks[:middle], depth)
+        _add_chunks(program, lines, chunks[middle:], depth)
+        return
+    if tree is None and sum(map(len, lines[start:end])) < _LONGEST_REPAIRED:
+        tree = _repaired(lines, start, end) or _patched(program, lines, start, end)
+    if tree is not None:
+        program.body += tree
+    elif end - start > 1 and depth > 0:
+        _add_pieces(program, lines, frozenset(), (start, start + 1), 0)
         _add_pieces(program, lines, frozenset(), (start + 1, end), depth - 1)
+    elif any(line.strip() for line in lines[start:end]):
+        program.lost.append((program.starts[start], program.starts[end] - 1))
 
 
 def _chunks(lines: list[str], inner: frozenset[int], first: int, last: int) -> Iterator[tuple[int, int]]:
@@ -202,6 +218,9 @@ def _patched(program: Program, lines: list[str], first: int, last: int) -> list[
     lines = list(lines)
     lost: list[int] = []
     for _ in range(_REPAIRS):
+        program.work -= 2 * sum(map(len, lines[first:last]))
+        if program.work < 0:
+            return None
         line = _error_line(lines, first, last)
         if line is None or not first < line < last or lines[line].rstrip().endswith(":"):
             return None

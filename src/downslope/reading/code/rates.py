@@ -1,17 +1,18 @@
-"""The learning rate of a program's optimizer over the run: what schedulers, callbacks, loops and functions make of it."""
+"""The learning rate over a program's run: what schedulers, callbacks, loops and functions make of it."""
 
 from __future__ import annotations
 
 import re
 from itertools import pairwise
 
-from downslope.reading.code.expressions import Change
-from downslope.reading.code.interpreter import Interpreter, unit_of
+from downslope.reading.code.calling import Change
+from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
-from downslope.reading.code.recognise import Shape, nice, recognise
-from downslope.reading.code.sampling import Plan, alike, sample_function, time_parameter, with_words
-from downslope.reading.code.schedules import Schedules, reason
-from downslope.reading.code.values import Class, Function, Made, Value, is_known, is_number, join_sources
+from downslope.reading.code.recognise import Shape, recognise
+from downslope.reading.code.sampling import Plan, alike, relative, sample_function, time_parameter, with_words
+from downslope.reading.code.schedules import reason
+from downslope.reading.code.values import NOWHERE, Class, Function, Made, Value, is_known, is_number, join_sources
+from downslope.reading.code.warmups import Schedules
 
 _PRETENDED = (10, 7)
 _WRAPPERS = frozenset(
@@ -133,9 +134,15 @@ def _shifted(on: Interpreter, base: Value | None) -> Plan | None:
         if rate is None or not isinstance(when, list | tuple) or len(when) != 2:
             continue
         unit = reason("step" if when[1].data == "iteration" else "epoch", "as its trigger counts")
-        fields: dict[str, Value | Plan] = {"unit": unit} | ({"initial": base} if base is not None else {})
+        fields: dict[str, Value | Plan] = {"unit": unit}
+        if base is not None:
+            fields["initial"] = base
         if is_number(when[0].data):
-            stairs = {"rate": rate, "every": when[0], "staircase": reason(True, "it drops at once")}
+            stairs: dict[str, Value | Plan] = {
+                "rate": rate,
+                "every": when[0],
+                "staircase": reason(True, "it drops at once"),
+            }
             return Plan("exponential", fields | stairs, made.start, made.end)
         return Plan("multistep", fields | {"factor": rate, "milestones": when[0]}, made.start, made.end)
     return None
@@ -214,7 +221,11 @@ def _changed(
             break
     timed = [change for change in sure if change.epoch is not None or change.batch is not None]
     if not timed:
-        called = [change for change in sure if change in on.changes[: on.called_changes]]
+        called = [
+            change
+            for change in on.changes[: on.called_changes]
+            if change in sure and NOWHERE not in change.value.sources
+        ]
         last = next((change.value for change in reversed(called) if is_number(change.value.data)), None)
         return Plan("constant", {"value": last}, last.start, last.end) if last is not None else None
     place = timed[-1].value.start, timed[-1].value.end
@@ -223,8 +234,10 @@ def _changed(
     else:
         unit = "epoch" if timed[0].epoch is not None else "step"
         end = length if unit == "epoch" else _steps(on)
-        shape, sources = _recognised(timed, base, end)
+        shape, sources = _recognised(timed, base, end, (on.reach.get(unit, -1), on.rounds.get(unit, 0)))
         plan = with_words(shape, unit, sources, base, place) if shape is not None else None
+        if plan is not None and NOWHERE in sources:
+            plan = relative(plan)
     if any(change.late for change in timed):
         schedules.remarks.append(("rate_set_late", {}))
     if plan is None:
@@ -234,26 +247,30 @@ def _changed(
 
 
 def _of_optimizer(changes: list[Change], one: Optimizer | None) -> list[Change]:
-    return [
-        change
-        for change in changes
-        if change.key == "lr" and (not isinstance(change.optimizer.data, Made) or one is None or change.optimizer.data is one.made
-                                   or change.optimizer.data.start == one.made.start or change.optimizer.data.name not in _NAMES)
-    ]  # fmt: skip
+    """Return the changes of this optimizer's rate, and those of one that is not known."""
+    found: list[Change] = []
+    for change in changes:
+        data = change.optimizer.data
+        other = isinstance(data, Made) and one is not None and data.start != one.made.start and data.name in _NAMES
+        if change.key == "lr" and not other:
+            found.append(change)
+    return found
 
 
 _NAMES = frozenset({"SGD", "Adam", "AdamW", "RMSprop", "Momentum", "MomentumSGD"})
 
 
 def _steps(on: Interpreter) -> float | None:
-    found = next((one.value.data for one in on.lengths if one.unit == "step" and is_number(one.value.data)), None)
-    return found
+    return next((one.value.data for one in on.lengths if one.unit == "step" and is_number(one.value.data)), None)
 
 
 def _recognised(
-    changes: list[Change], base: Value | None, end: float | None, steps: int = 0
+    changes: list[Change], base: Value | None, end: float | None, gone: tuple[float, int], steps: int = 0
 ) -> tuple[Shape | None, dict[int, Value]]:
-    """Return the shape of changes by time, the last of each time; a time without one keeps the rate before it."""
+    """Return the shape of changes by time, the last of each time; a time without one keeps the rate before it.
+
+    `gone` is the last round of the loop that was gone through, and how many were.
+    """
     at: dict[float, Value] = {}
     for change in changes:
         time = change.epoch if change.epoch is not None else change.batch
@@ -263,23 +280,21 @@ def _recognised(
     if not all(is_number(value.data) for time, value in at.items() if end is None or time < end):
         return None, {}
     samples = [(time, value.data) for time, value in sorted(at.items()) if is_number(value.data)]
-    if not samples:
-        return None, {}
+    if not samples or (end is not None and gone[0] < end - 1):
+        return None, {}  # not gone through to the end
     sources = join_sources(value.sources for value in at.values())
     first = samples[0][0]
     if not steps and first not in {0, 1} and base is not None:
         samples = [(0, base.data), *samples]
-    if not steps and len(samples) > 1 and samples[0][0] in {0, 1}:
+    elif not steps and first > 1 and NOWHERE in sources:
+        samples = [(0, 1.0), *samples]
+    if not steps and len(samples) * 2 < gone[1] and samples[0][0] in {0, 1}:
         samples = _filled(samples)
-    return recognise(
-        samples, end if end is not None else samples[-1][0] + 1, base.data if base is not None else None
-    ), sources
+    return recognise(samples, end if end is not None else samples[-1][0] + 1), sources
 
 
 def _filled(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the rate around each change, and for a while after the last; where all times were looked at, as they are."""
-    if len(samples) > samples[-1][0] - samples[0][0]:
-        return samples
+    """Return the rate around each change, and a while after the last."""
     found: dict[float, float] = {}
     for (before, value), (time, _) in pairwise(samples):
         found.update({before: value, time - 1: value})
@@ -311,7 +326,7 @@ def _within_epochs(
         ]
         if not changes:
             return None
-        shape, sources = _recognised(changes, base, length, steps)
+        shape, sources = _recognised(changes, base, length, (again.reach.get("epoch", -1), 0), steps)
         if shape is not None:
             shapes.append(shape)
     if len(shapes) == len(_PRETENDED) and not alike(*shapes):
@@ -338,10 +353,7 @@ def _alone(on: Interpreter, base: Value | None, length: float | None) -> Plan | 
         name, unit = time_parameter(function)
         if not name or not any(word in function.name.lower() for word in _TELLING):
             continue
-        plan = sample_function(on, function, unit or "epoch", length if unit == "epoch" else None, base)
+        plan = sample_function(on, function, unit or "epoch", length if unit == "epoch" else _steps(on), base)
         if plan is not None and plan.kind != "constant":
             return plan
     return None
-
-
-__all__ = ["nice", "plan_rate", "unit_of"]

@@ -29,14 +29,13 @@ class Shape:
     fields: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-def recognise(samples: Samples, end: float, base: float | None = None) -> Shape | None:
+def recognise(samples: Samples, end: float) -> Shape | None:
     """Return the schedule that these values follow, or None.
 
     Args:
         samples: The values, at times that begin at 0 or 1; those at `end` and later lie beyond the run and only tell
             schedules apart that agree within it.
         end: Length of the run in the same unit.
-        base: The learning rate that the program names, where a ramp could have been cut off before reaching it.
 
     Example:
         >>> recognise([(t, 0.1 * 0.1 ** (t // 30)) for t in range(140)], 90)
@@ -56,9 +55,9 @@ def recognise(samples: Samples, end: float, base: float | None = None) -> Shape 
             found = _without_warmup(inside, inside, end)
         if found is None or found.kind == "sequence":
             found = _with_warmup(samples, inside, end, first) or found
-        return found
     except ArithmeticError:  # values so far apart are no schedule
         return None
+    return found
 
 
 def _without_warmup(samples: Samples, inside: Samples, end: float) -> Shape | None:
@@ -214,7 +213,7 @@ def _decays(inside: Samples) -> list[Shape]:
             "exponential", {"initial": nice(first), "rate": nice(rate**every), "every": nice(every), "staircase": False}
         )
     ]
-    if first != second:
+    if first > second:
         gamma = nice((first / second - 1) / (t1 - t0))
         found.append(Shape("inverse", {"initial": nice(first), "gamma": gamma, "power": 1.0}))
         half = nice(((first / second) ** 2 - 1) / (t1 - t0))
@@ -270,7 +269,7 @@ def _exponential(f: dict[str, Any], time: float) -> float:
 
 
 _FORMULAS: dict[str, Callable[[dict[str, Any], float], float]] = {
-    "constant": lambda f, time: f["value"],
+    "constant": lambda f, _: f["value"],
     "linear": _ramp(lambda done: 1 - done),
     "cosine": _ramp(lambda done: 0.5 * (1 + math.cos(math.pi * done))),
     "polynomial": lambda f, time: _ramp(lambda done: (1 - done) ** f["power"])(f, time),

@@ -6,17 +6,15 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from downslope.reading.code.arithmetic import UNKNOWN
-from downslope.reading.code.interpreter import Interpreter, telling_times, unit_of
+from downslope.reading.code.interpreter import Interpreter, telling_times
 from downslope.reading.code.recognise import Samples, Shape, recognise
-from downslope.reading.code.values import Function, Made, Value, is_number, join_sources
+from downslope.reading.code.tree import unit_of
+from downslope.reading.code.values import NOWHERE, Function, Made, Value, is_number, join_sources
 
 _MOST_EPOCHS = 400
 _UNKNOWN_LENGTH = 200
 _PRETENDED = (10, 7)
 """Steps of an epoch that are pretended, where a program does not say how many there are."""
-_NOWHERE = -5
-"""Place of a learning rate that is not known, and is pretended to be 1."""
 _SAMPLE_BUDGET = 60_000
 
 
@@ -103,7 +101,7 @@ def sample_function(
         set_instead = found.data is None or isinstance(found.data, Made)
         return fake.notes["lr"] if set_instead and not factor else found
 
-    return _sampled(on, at, function.node, unit, length, base or Value(1.0, _NOWHERE, _NOWHERE, literal=True))
+    return _sampled(on, at, function.node, unit, length, base or Value(1.0, NOWHERE, NOWHERE, literal=True))
 
 
 def _sampled(
@@ -126,14 +124,16 @@ def _sampled(
                 end = length if length is not None else float(_UNKNOWN_LENGTH)
                 if per_epoch is not None and unit == "step" and length is not None and length < 1000:
                     end = length * per_epoch
-                samples, sources = _values(on, at, node, end, base)
+                samples, sources = _values(on, at, end, base)
                 shape = recognise(samples, end) if samples else None
+                if shape is not None and length is None and _longest(shape) >= end - 1:
+                    shape = None  # a way to the end of a run whose length is not known
                 if shape is not None:
                     shapes.append(shape)
             if len(shapes) == len(pretended):
                 plan = _merged(shapes, unit, sources, base, place)
                 if plan is not None:
-                    return _relative(plan) if base.start == _NOWHERE and _NOWHERE in sources else plan
+                    return relative(plan) if base.start == NOWHERE and NOWHERE in sources else plan
         return None
     finally:
         on.steps, on.budget = steps, min(budget, on.budget + budget)
@@ -141,10 +141,10 @@ def _sampled(
 
 
 def _values(
-    on: Interpreter, at: Callable[[float, Value], Value], node: ast.AST, end: float, base: Value
+    on: Interpreter, at: Callable[[float, Value], Value], end: float, base: Value
 ) -> tuple[Samples, dict[int, Value]]:
     """Return the values at all epochs of the run and some after it, and what they are made of."""
-    times = range(int(end * 1.5) + 3) if end <= _MOST_EPOCHS else telling_times(node, end, on)
+    times = range(int(end * 1.5) + 3) if end <= _MOST_EPOCHS else telling_times(end, on)
     samples: list[tuple[float, float]] = []
     sources: list[dict[int, Value]] = []
     before = base
@@ -184,6 +184,12 @@ def alike(one: object, two: object) -> bool:
     return one == two
 
 
+def _longest(shape: Shape) -> float:
+    """Return the longest duration in a shape."""
+    inner = [_longest(value) for value in shape.fields.values() if isinstance(value, Shape)]
+    return max([shape.fields.get("duration", 0.0), *inner])
+
+
 _LENGTHS = frozenset({"every", "duration", "milestones", "boundaries"})
 
 
@@ -201,13 +207,13 @@ def _in_epochs(shape: Shape, steps: int) -> Shape:
     return Shape(shape.kind, fields)
 
 
-def _relative(plan: Plan) -> Plan:
+def relative(plan: Plan) -> Plan:
     """Return a plan without its levels, where it is not known what they are relative to."""
     if plan.kind in {"sequence", "constant"}:
         return Plan("constant")
     return Plan(
         plan.kind,
-        {k: _relative(v) if isinstance(v, Plan) else v for k, v in plan.fields.items() if k not in _LEVELS},
+        {k: relative(v) if isinstance(v, Plan) else v for k, v in plan.fields.items() if k not in _LEVELS},
         plan.start,
         plan.end,
     )
@@ -230,7 +236,7 @@ def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value |
             used |= {base.start, *base.sources}
         else:
             plan.fields[name] = _with_source(data, sources, used, place, base if name in {"initial", "value"} else None)
-    if shape.kind not in {"constant"}:
+    if shape.kind != "constant":
         plan.fields["unit"] = Value(unit, *place)
     return plan
 
@@ -264,6 +270,3 @@ def _with_source(
 
 def _equal(one: float, two: object) -> bool:
     return isinstance(two, int | float) and abs(one - two) <= 1e-9 * max(abs(one), abs(two))
-
-
-__all__ = ["UNKNOWN", "Plan", "sample_function", "time_parameter", "with_words"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
+from downslope.reading.code.arithmetic import binary
 from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, ROWS, TORCH_DEFAULTS
-from downslope.reading.code.expressions import find_in_class
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan, sample_function
@@ -15,13 +15,14 @@ from downslope.reading.code.values import (
     Function,
     Instance,
     Made,
-    Namespace,
     PerEpoch,
     Value,
+    find_in_class,
     is_known,
     is_number,
     number,
     numbers,
+    words_of,
 )
 from downslope.systems.schedules import counterparts
 
@@ -31,9 +32,13 @@ _SYSTEMS = {
     "keras": {"keras", "tensorflow", ""},
     "optax": {"optax", "flax"},
 }
+_PIECEWISE = words_of(
+    "PiecewiseConstantDecay piecewise_constant piecewise_constant_decay PiecewiseDecay piecewise_decay "
+    "piecewise_constant_lr"
+)
 _STAIRS = frozenset({"StepLR", "ExponentialLR", "StepDecay", "FactorScheduler", "StepLRScheduler", "MultiStepDecay"})
-_PER_EPOCH = "torch's schedulers are usually stepped once per epoch"
-_PER_STEP = "it counts optimizer steps"
+PER_EPOCH = "torch's schedulers are usually stepped once per epoch"
+PER_STEP = "it counts optimizer steps"
 _BY_EPOCH = frozenset({"CosineLRScheduler", "StepLRScheduler", "MultiStepLRScheduler"})
 _CYCLES = frozenset(
     {"CyclicLR", "sgdr_schedule", "CosineDecayRestarts", "cosine_decay_restarts", "CosineAnnealingWarmRestarts"}
@@ -51,14 +56,24 @@ def reason(data: Any, why: str) -> Value:
     return Value(data, words=why)
 
 
-class Schedules:
-    """Reads schedules.
+class BasicSchedules:
+    """Reads schedules that are lengths, levels or pieces; those with a warmup of their own are in `Schedules`.
 
     Args:
         on: The interpreter that made them.
         framework: The program's, for calls that do not say theirs.
         epochs: How many epochs the run has, or None.
     """
+
+    methods: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(_PIECEWISE, "_piecewise"),
+        "piecewise_constant_schedule": "_scaled_steps",
+        **dict.fromkeys(["LinearLR", "ConstantLR", "WarmUpLR"], "_line"),
+        **dict.fromkeys(["SequentialLR", "join_schedules"], "_in_turn"),
+        "ChainedScheduler": "_chained",
+        "OneCycleLR": "_one_cycle",
+        **dict.fromkeys(["LambdaLR", "LambdaDecay"], "_by_function"),
+    }
 
     def __init__(self, on: Interpreter, framework: str, epochs: float | None) -> None:
         """Begin."""
@@ -90,10 +105,10 @@ class Schedules:
         return None
 
     def made(self, made: Made, base: Value | None = None) -> Plan | None:
-        """Return the schedule that a call makes; `base` is the optimizer's learning rate, where that is what changes."""
+        """Return the schedule that a call makes; `base` is the optimizer's learning rate, if that is what changes."""
         framework = framework_of(made.path) or self.framework
-        special = _SPECIAL.get(made.name)
-        plan = special(self, made, base) if special else self._by_row(made, base, framework)
+        special = self.methods.get(made.name)
+        plan = getattr(self, special)(made, base) if special else self.by_row(made, base, framework)
         if plan is None:
             return None
         plan.start, plan.end = (made.start, made.end) if plan.start < 0 else (plan.start, plan.end)
@@ -103,11 +118,11 @@ class Schedules:
 
     def knows(self, made: Made) -> bool:
         """Return whether a call makes a schedule."""
-        return made.name in _SPECIAL or self._row(made, framework_of(made.path) or self.framework) is not None
+        return made.name in self.methods or self.row_of(made, framework_of(made.path) or self.framework) is not None
 
     # by the table
 
-    def _row(self, made: Made, framework: str) -> tuple[str, list[str], dict[str, Any]] | None:
+    def row_of(self, made: Made, framework: str) -> tuple[str, list[str], dict[str, Any]] | None:
         """Return our kind, the names of the arguments in order, and their defaults."""
         found = ROWS.get(f"{framework}.{made.name}")
         if found is None:
@@ -140,8 +155,9 @@ class Schedules:
             names = [name for name in names if name != "global_step"]
         return {**dict(zip(names, args, strict=False)), **made.kwargs}
 
-    def _by_row(self, made: Made, base: Value | None, framework: str) -> Plan | None:
-        row = self._row(made, framework)
+    def by_row(self, made: Made, base: Value | None, framework: str) -> Plan | None:
+        """Return the schedule that the table says a call makes."""
+        row = self.row_of(made, framework)
         if row is None:
             return None
         kind, names, defaults = row
@@ -200,13 +216,13 @@ class Schedules:
         if made.name in _BY_EPOCH:
             unit = reason("epoch", "counted in epochs")
         elif (
-            framework in {"torch", "paddle", "timm", "transformers", ""} and "LR" in made.name or framework == "paddle"
-        ):
-            unit = reason("step", _PER_STEP) if stepped == "step" else reason("epoch", _PER_EPOCH)
+            framework in {"torch", "paddle", "timm", "transformers", ""} and "LR" in made.name
+        ) or framework == "paddle":
+            unit = reason("step", PER_STEP) if stepped == "step" else reason("epoch", PER_EPOCH)
             if framework == "paddle" and stepped is None:
-                unit = reason("step", _PER_STEP)
+                unit = reason("step", PER_STEP)
         else:
-            unit = reason("step", _PER_STEP)
+            unit = reason("step", PER_STEP)
         for name in ("every", "duration", "milestones", "boundaries"):
             value = plan.value(name)
             if value is None:
@@ -214,16 +230,16 @@ class Schedules:
             items = value.data if isinstance(value.data, list | tuple) else [value]
             if items and all(isinstance(item.data, PerEpoch) and not item.data.steps for item in items):
                 unit = reason("epoch", "counted in epochs")
-                plan.fields[name] = self._epochs(value)
+                plan.fields[name] = self.in_epochs(value)
             elif any(isinstance(item.data, PerEpoch) for item in items):
                 del plan.fields[name]
         plan.fields["unit"] = unit
         return plan
 
-    def _epochs(self, value: Value) -> Value:
+    def in_epochs(self, value: Value) -> Value:
         """Return a number of steps that is so many epochs', or a list of them, in epochs."""
         if isinstance(value.data, list | tuple):
-            items = [self._epochs(item) for item in value.data]
+            items = [self.in_epochs(item) for item in value.data]
             listed = [item for item in value.sources.values() if numbers(item) == [one.data for one in items]]
             return listed[0] if listed else Value(items, value.start, value.end)
         count = value.data.epochs
@@ -256,7 +272,8 @@ class Schedules:
         if made.name == "PiecewiseConstantDecay" and getattr(unit, "data", "") == "step" and numbers(boundaries):
             words = self.on.program.text[boundaries.start : boundaries.end]
             later = [Value(one.data + 1) for one in boundaries.data]
-            boundaries = Value(later, words=f"{words}: Keras changes one step after each")
+            why = f"{words}: Keras changes one step after each"
+            boundaries = Value(later, boundaries.start, boundaries.end, words=why)
         return self.of_levels(boundaries, values, unit)
 
     def of_levels(self, boundaries: Value, values: Value, unit: Value | Plan) -> Plan | None:
@@ -315,10 +332,10 @@ class Schedules:
         known = is_number(duration.data) or isinstance(duration.data, PerEpoch)
         plan = Plan("warmup", {"duration": duration} if known else {})
         if isinstance(duration.data, PerEpoch):
-            unit, plan.fields["duration"] = reason("epoch", "counted in epochs"), self._epochs(duration)
+            unit, plan.fields["duration"] = reason("epoch", "counted in epochs"), self.in_epochs(duration)
         if start is not None and is_number(start.data):
             plan.fields["start"] = start
-        plan.fields["unit"] = unit if unit is not None else reason("step", _PER_STEP)
+        plan.fields["unit"] = unit if unit is not None else reason("step", PER_STEP)
         if then is not None:
             plan.start, plan.end = then.start, then.end
             plan.fields["then"] = then
@@ -430,28 +447,8 @@ class Schedules:
             return self.raise_to(lines[0], self.made(rest[0], base), base, restart=False)
         return None
 
-    def _optax_warmup(self, made: Made, base: Value | None) -> Plan | None:
-        names = ["init_value", "peak_value", "warmup_steps"]
-        names += ["decay_steps", "end_value"] if "cosine" in made.name else ["transition_steps", "decay_rate"]
-        given = self.arguments(made, names)
-        peak, warm = given.get("peak_value"), given.get("warmup_steps")
-        if peak is None or not is_number(peak.data):
-            return None
-        fields: dict[str, Value | Plan] = {"initial": peak}
-        if "cosine" in made.name:
-            fields["final"] = given.get("end_value") or reason(0.0, "schedules end at 0 unless said otherwise")
-            rest = self._less(given.get("decay_steps"), warm)
-            then = Plan("cosine", {**fields, **({"duration": rest} if rest else {})})
-        else:
-            more = {"every": given.get("transition_steps"), "rate": given.get("decay_rate")}
-            then = Plan("exponential", {**fields, **{k: v for k, v in more.items() if v is not None}})
-        return self.warmup(self.in_unit(then, made), warm, given.get("init_value"), None, restart=True)
-
-    def _less(self, total: Value | None, warm: Value | None) -> Value | None:
+    def less(self, total: Value | None, warm: Value | None) -> Value | None:
         """Return the steps that are left after a warmup."""
-        from downslope.reading.code.arithmetic import binary
-        import ast
-
         if total is None or warm is None:
             return total
         data = binary(ast.Sub(), total.data, warm.data, None)
@@ -459,150 +456,6 @@ class Schedules:
             return total
         known = is_number(data) or isinstance(data, PerEpoch)
         return Value(data, total.start, total.end, sources=total.sources) if known else None
-
-    def _transformers(self, made: Made, base: Value | None) -> Plan | None:
-        names = ["optimizer", "num_warmup_steps", "num_training_steps"]
-        if made.name == "get_scheduler":
-            names = ["name", *names]
-        given = self.arguments(made, names)
-        said = given.get("name")
-        name = str(said.data) if said is not None and isinstance(said.data, str) else made.name
-        kind = next(
-            (
-                k
-                for word, k in (
-                    ("cosine", "cosine"),
-                    ("linear", "linear"),
-                    ("polynomial", "polynomial"),
-                    ("constant", "constant"),
-                )
-                if word in name
-            ),
-            "",
-        )
-        if not kind:
-            return None
-        warm = given.get("num_warmup_steps")
-        if kind == "constant":
-            then = Plan("constant", {"value": base}) if base is not None else None
-        else:
-            final = given.get("lr_end") or (
-                reason(1e-7, f"the default of {made.name}") if kind == "polynomial" else None
-            )
-            fields: dict[str, Value | Plan] = {
-                "final": final or reason(0.0, "schedules end at 0 unless said otherwise")
-            }
-            rest = self._less(given.get("num_training_steps"), warm)
-            fields.update({"duration": rest} if rest is not None else {})
-            fields.update({"initial": base} if base is not None else {})
-            fields.update(
-                {"power": given.get("power") or reason(1.0, f"the default of {made.name}")}
-                if kind == "polynomial"
-                else {}
-            )
-            then = self.in_unit(Plan(kind, fields), made)
-            if getattr(then.fields["unit"], "words", "") == _PER_EPOCH:
-                then.fields["unit"] = reason("step", _PER_STEP)
-        return self.warmup(then, warm, reason(0.0, "it begins at 0"), None, restart=True)
-
-    def _keras_cosine(self, made: Made, base: Value | None) -> Plan | None:
-        plan = self._by_row(made, base, "keras")
-        given = self.arguments(
-            made, ["initial_learning_rate", "decay_steps", "alpha", "name", "warmup_target", "warmup_steps"]
-        )
-        target, warm = given.get("warmup_target"), given.get("warmup_steps")
-        if plan is None or target is None or not is_number(target.data):
-            return plan
-        start = plan.value("initial")
-        plan.fields["initial"] = target
-        alpha = number(given.get("alpha"))
-        if alpha:
-            plan.fields["final"] = Value(nice(alpha * target.data), target.start, target.end)
-        return self.warmup(plan, warm, start, None, restart=True)
-
-    def _paddle_warmup(self, made: Made, base: Value | None) -> Plan | None:
-        given = self.arguments(made, ["learning_rate", "warmup_steps", "start_lr", "end_lr"])
-        inner = given.get("learning_rate")
-        then = self.of(inner, base)
-        stepped = Plan("linear", {"duration": given["warmup_steps"]}) if "warmup_steps" in given else Plan("linear")
-        if isinstance(inner and inner.data, Made) and "stepped" in made.notes:
-            then = self.in_unit(then, made) if then is not None else None
-        unit = self.in_unit(stepped, made).fields["unit"]
-        return self.warmup(
-            then, given.get("warmup_steps"), given.get("start_lr"), unit, restart=made.name == "LinearWarmup"
-        )
-
-    def _mxnet(self, made: Made, base: Value | None) -> Plan | None:
-        row = self._row(made, "mxnet")
-        plan = self._by_row(made, base, "mxnet")
-        if plan is None or row is None:
-            return None
-        given = self.arguments(made, row[1])
-        if "step" in given and plan.kind == "multistep":
-            plan.fields["milestones"] = given["step"]
-        plan = self.in_unit(plan, made)
-        warm = given.get("warmup_steps")
-        if warm is not None and plan.kind in {"cosine", "polynomial"} and plan.value("duration") is not None:
-            rest = self._less(given.get("max_update"), warm)
-            plan.fields.update({"duration": rest} if rest is not None else {})
-            plan = self.in_unit(plan, made)
-        start = given.get("warmup_begin_lr") or reason(0.0, f"the default of {made.name}")
-        return (
-            self.warmup(plan, warm, start, None, restart=plan.kind in {"cosine", "polynomial"})
-            if warm is not None
-            else plan
-        )
-
-    def _gluoncv(self, made: Made, base: Value | None) -> Plan | None:
-        given = self.arguments(made, ["mode", "base_lr", "target_lr", "niters", "nepochs", "iters_per_epoch"])
-        mode = given["mode"].data if "mode" in given else None
-        kind = {
-            "step": "multistep",
-            "poly": "polynomial",
-            "cosine": "cosine",
-            "linear": "linear",
-            "constant": "constant",
-        }.get(str(mode))
-        if kind is None:
-            return None
-        by_epoch = given.get("nepochs") is not None and given["nepochs"].data != 0
-        first = given.get("base_lr") or reason(0.1, "the default of LRScheduler")
-        unit = reason("epoch", "counted in epochs") if by_epoch else reason("step", _PER_STEP)
-        if kind == "constant":
-            return Plan(kind, {"value": first})
-        if kind == "multistep":
-            times = given.get("step_epoch") or given.get("step_iter")
-            fields = {"initial": first, "factor": given.get("step_factor") or reason(0.1, "the default of LRScheduler")}
-            return Plan(kind, {**fields, **({"milestones": times} if numbers(times) and times else {}), "unit": unit})
-        length = given["nepochs"] if by_epoch else given.get("niters")
-        fields = {
-            "initial": first,
-            "final": given.get("target_lr") or reason(0.0, "the default of LRScheduler"),
-            "unit": unit,
-        }
-        fields.update({"duration": length} if length is not None and is_number(length.data) else {})
-        fields.update(
-            {"power": given.get("power") or reason(2, "the default of LRScheduler")} if kind == "polynomial" else {}
-        )
-        return Plan(kind, fields)
-
-    def _gluoncv_turns(self, made: Made, base: Value | None) -> Plan | None:
-        parts = made.args[0] if made.args else made.kwargs.get("schedulers")
-        if parts is None or not isinstance(parts.data, list | tuple):
-            return None
-        plans = [plan for part in parts.data if (plan := self.of(part, base)) is not None]
-        plans = [plan for plan in plans if number(plan.value("duration")) != 0]
-        if len(plans) == 1:
-            return plans[0]
-        if len(plans) == 2 and plans[0].kind == "linear":
-            return self.warmup(
-                plans[1],
-                plans[0].value("duration"),
-                plans[0].value("initial"),
-                plans[0].fields.get("unit"),
-                restart=True,
-            )
-        return None
 
     def _one_cycle(self, made: Made, base: Value | None) -> Plan | None:
         given = self.arguments(
@@ -628,8 +481,8 @@ class Schedules:
         if "anneal_strategy" in given and given["anneal_strategy"].data == "linear":
             plan.fields["shape"] = given["anneal_strategy"]
         plan = self.in_unit(plan, made)
-        if getattr(plan.fields["unit"], "words", "") == _PER_EPOCH:
-            plan.fields["unit"] = reason("step", _PER_STEP)
+        if getattr(plan.fields["unit"], "words", "") == PER_EPOCH:
+            plan.fields["unit"] = reason("step", PER_STEP)
         return plan
 
     def _by_function(self, made: Made, base: Value | None) -> Plan | None:
@@ -642,115 +495,6 @@ class Schedules:
         unit = "step" if made.notes.get("stepped") == "step" else "epoch"
         return sample_function(self.on, function.data, unit, self.epochs, base, factor=True)
 
-    def _warm_then_milestones(self, made: Made, base: Value | None) -> Plan | None:
-        plan = self._by_row(made, base, "torch")
-        given = self.arguments(made, ["optimizer", "milestones", "gamma", "warmup_factor", "warmup_iters"])
-        if plan is None:
-            return None
-        plan.fields["unit"] = reason("step", _PER_STEP)
-        factor = number(given.get("warmup_factor"))
-        start = (
-            Value(nice(base.data * factor), made.start, made.end)
-            if factor is not None and base is not None and is_number(base.data)
-            else None
-        )
-        return self.warmup(plan, given.get("warmup_iters"), start, None, restart=False)
-
-    def _gradual(self, made: Made, base: Value | None) -> Plan | None:
-        given = self.arguments(made, ["optimizer", "multiplier", "total_epoch", "after_scheduler"])
-        times = number(given.get("multiplier"))
-        if times is None or base is None or not is_number(base.data):
-            return None
-        top = base if times == 1 else Value(nice(base.data * times), made.start, made.end)
-        start = reason(0.0, "a multiplier of 1 begins at 0") if times == 1 else base
-        after = given.get("after_scheduler")
-        then = (
-            self.of(after, top)
-            if after is not None and isinstance(after.data, Made)
-            else Plan("constant", {"value": top})
-        )
-        return self.warmup(then, given.get("total_epoch"), start, reason("epoch", _PER_EPOCH), restart=True)
-
-    def _timm(self, made: Made, base: Value | None) -> Plan | None:
-        row = self._row(made, "timm")
-        plan = self._by_row(made, base, "timm")
-        if plan is None or row is None:
-            return None
-        given = self.arguments(made, row[1])
-        if plan.kind == "multistep" and "decay_t" in given:
-            plan.fields["milestones"] = given["decay_t"]
-        return self.warmup(plan, given.get("warmup_t"), given.get("warmup_lr_init"), plan.fields["unit"], restart=False)
-
-    def _timm_by_word(self, made: Made, base: Value | None) -> Plan | None:
-        """Read timm's create_scheduler: the options say which schedule."""
-        inner = [arg for arg in [*made.args, *made.kwargs.values()]]
-        inner += [
-            one for arg in inner if isinstance(arg.data, Made) for one in [*arg.data.args, *arg.data.kwargs.values()]
-        ]
-        table = next(
-            (
-                arg.data.attributes
-                for arg in inner
-                if isinstance(arg.data, Namespace) and "sched" in arg.data.attributes
-            ),
-            None,
-        )
-        if table is None:
-            return None
-        given = {
-            name: value
-            for name, value in table.items()
-            if is_number(value.data) or isinstance(value.data, list | tuple)
-        }
-        kind = {"cosine": "cosine", "step": "exponential", "multistep": "multistep", "poly": "polynomial"}.get(
-            str(table["sched"].data)
-        )
-        if kind is None:
-            return None
-        names = {
-            "cosine": {"final": "min_lr", "duration": "epochs"},
-            "polynomial": {"final": "min_lr", "duration": "epochs", "power": "decay_rate"},
-            "exponential": {"rate": "decay_rate", "every": "decay_epochs"},
-            "multistep": {"factor": "decay_rate", "milestones": "decay_milestones"},
-        }[kind]
-        unit = reason("epoch", "counted in epochs")
-        plan = Plan(kind, {field: given[name] for field, name in names.items() if name in given}, made.start, made.end)
-        plan.fields.update({"unit": unit} | ({"initial": base} if base is not None else {}))
-        if kind == "exponential":
-            plan.fields["staircase"] = reason(True, "it drops at once")
-        return self.warmup(plan, given.get("warmup_epochs"), given.get("warmup_lr"), unit, restart=False)
-
 
 def _plain(words: str) -> Any:
     return words == "True" if words in {"True", "False"} else float(words) if "." in words else int(words)
-
-
-_SPECIAL: dict[str, Callable[[Schedules, Made, Value | None], Plan | None]] = {
-    **dict.fromkeys(
-        ["PiecewiseConstantDecay", "piecewise_constant", "piecewise_constant_decay", "PiecewiseDecay", "piecewise_decay", "piecewise_constant_lr"],
-        Schedules._piecewise,  # noqa: SLF001
-    ),
-    "piecewise_constant_schedule": Schedules._scaled_steps,  # noqa: SLF001
-    **dict.fromkeys(["LinearLR", "ConstantLR", "WarmUpLR"], Schedules._line),  # noqa: SLF001
-    **dict.fromkeys(["SequentialLR", "join_schedules"], Schedules._in_turn),  # noqa: SLF001
-    "ChainedScheduler": Schedules._chained,  # noqa: SLF001
-    **dict.fromkeys(["warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule"], Schedules._optax_warmup),  # noqa: SLF001
-    **dict.fromkeys(
-        [
-            "get_linear_schedule_with_warmup", "get_cosine_schedule_with_warmup", "get_constant_schedule_with_warmup",
-            "get_polynomial_decay_schedule_with_warmup", "get_scheduler", "get_constant_schedule",
-        ],
-        Schedules._transformers,  # noqa: SLF001
-    ),
-    "CosineDecay": Schedules._keras_cosine,  # noqa: SLF001
-    **dict.fromkeys(["LinearWarmup", "linear_lr_warmup"], Schedules._paddle_warmup),  # noqa: SLF001
-    **dict.fromkeys(["FactorScheduler", "MultiFactorScheduler", "PolyScheduler", "CosineScheduler"], Schedules._mxnet),  # noqa: SLF001
-    "LRScheduler": Schedules._gluoncv,  # noqa: SLF001
-    "LRSequential": Schedules._gluoncv_turns,  # noqa: SLF001
-    "OneCycleLR": Schedules._one_cycle,  # noqa: SLF001
-    **dict.fromkeys(["LambdaLR", "LambdaDecay"], Schedules._by_function),  # noqa: SLF001
-    **dict.fromkeys(["create_scheduler", "create_scheduler_v2"], Schedules._timm_by_word),  # noqa: SLF001
-    "WarmupMultiStepLR": Schedules._warm_then_milestones,  # noqa: SLF001
-    "GradualWarmupScheduler": Schedules._gradual,  # noqa: SLF001
-    **dict.fromkeys(["CosineLRScheduler", "StepLRScheduler", "MultiStepLRScheduler"], Schedules._timm),  # noqa: SLF001
-}  # fmt: skip

@@ -1,13 +1,21 @@
-"""What a program's expressions are worth without running it: values with the words they came from, and what is unknown."""
+"""What a program's expressions are worth: values with the words they came from, and what is unknown."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
+
+
+def words_of(text: str) -> frozenset[str]:
+    """Return the words of a text, as a table of names is written."""
+    return frozenset(text.split())
+
 
 MOST_SOURCES = 40
+NOWHERE = -5
+"""Place of a learning rate that is not known, and is pretended to be 1."""
 LONGEST_INTEGER = 10**18
 MOST_ITEMS = 2000
 
@@ -44,7 +52,7 @@ class Value:
         """Make one; a literal is its own source."""
         self.data, self.start, self.end, self.literal = data, start, end, literal
         self.file, self.doubt, self.words = file, doubt, words
-        self.sources = {start: self} if sources is None and literal else sources or {}
+        self.sources: dict[int, Value] = {start: self} if sources is None and literal else sources or {}
 
     def __repr__(self) -> str:
         """Show the data alone."""
@@ -231,7 +239,7 @@ class Builtin:
     call: Callable[..., Any] | None = None
 
 
-def is_number(data: Any) -> bool:
+def is_number(data: Any) -> TypeGuard[float]:
     """Return whether this is an int or float, and no flag."""
     return isinstance(data, int | float) and not isinstance(data, bool)
 
@@ -262,3 +270,24 @@ def numbers(value: Value | None) -> list[float] | None:
 def number(value: Value | None) -> float | None:
     """Return a number, or None if it is anything else."""
     return value.data if value is not None and is_number(value.data) else None
+
+
+def find_in_class(kind: Class, name: str, depth: int = 8) -> Value | None:
+    """Return an attribute of a class or of those that it is made from."""
+    if name in kind.attributes:
+        return kind.attributes[name]
+    for base in kind.bases:
+        if isinstance(base.data, Class) and depth and (found := find_in_class(base.data, name, depth - 1)) is not None:
+            return found
+    return None
+
+
+def all_fields(kind: Class, depth: int = 8) -> list[str]:
+    """Return the annotated names of a class and of those that it is made from, the inherited first."""
+    inherited = [
+        name
+        for base in kind.bases
+        if isinstance(base.data, Class) and depth
+        for name in all_fields(base.data, depth - 1)
+    ]
+    return list(dict.fromkeys([*inherited, *kind.fields]))
