@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from downslope.reading.facts import Board
-from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, encode, runs
 
 _VALUED = (
