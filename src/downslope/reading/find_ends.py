@@ -8,15 +8,16 @@ from downslope.reading.patterns import Pattern, Rules
 _TOTALS = {"epoch": "epochs_total", "step": "steps_total"}
 _ENDS = Rules(
     {
-        "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(time:at,after,for,total,until,bare|times:for)",
-        "after, stopped": "when=(time:at,after,until,bare) (word|is|after){0,3} end:end",
+        "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(any|times:for)",
+        "after, stopped": "when=time:at,after,until,bare (word|is|after){0,3} end:end",
         "5 steps per": "rate=(time:for,bare,total) (each|time:every)",
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
         "convergence takes": "word:convergence,converge,converges,converged (is|word|verb|at|for|with){0,5} rate=time",
         "converges": "rate=time word{0,4} word:收",
         "in total": "(open|comma) value=number total=mod:total (close|break|comma)",
         "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} is value=number",
-    }
+    },
+    any="time:at,after,for,total,until,bare",
 )
 _CLAUSE = Pattern("(comma|break|open|and)")
 

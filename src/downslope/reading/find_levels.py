@@ -13,7 +13,8 @@ from downslope.reading.times import Time
 
 _PARTS = {
     "several": "(number ((comma|and){1,2} to? number|to number){1,8})",
-    "said": "(is|concept:lr|word|mod:initial,base|with|by|to|at|verb:train,reduce|schedule:multistep,constant|for:next)",
+    "said": "(is|concept:lr|word|mod:initial,base|with|by|to|at|for:next|verb:train,reduce|schedule:multistep,constant)",
+    "point": "time:at,after",
     "span": "(time:first,next,for,until|times:between)",
 }
 _LEVEL = Rules(
@@ -21,7 +22,7 @@ _LEVEL = Rules(
         "from to at": "from start=number to value=number span=time:at,after",
         "each at its own": "to? value=several span=times:at,after,until,for",
         "at each its own": "span=times:at,after,until said{0,4} value=several",
-        "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with){0,3} span=(span|time:at,after) close?",
+        "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with){0,3} span=(span|point) close?",
         "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
         "and the rest": "value=number rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
