@@ -376,7 +376,7 @@ def _spread(board: Board, refused: set[int]) -> None:
 
 
 def _may_be_milestones(board: Board, place: int) -> bool:
-    """Whether times without a verb may be the learning rate's: the sentence speaks of it, the clause of nothing else."""
+    """Whether times without a verb may be the learning rate's: the sentence tells of it, the clause of nothing else."""
     clause = [board.items[p] for p in _clause(board, place)]
     if any((i.kind == "concept" and i.key not in _OWN_CONCEPTS) or i.is_a("word", *_ACTIONS) for i in clause):
         return False
