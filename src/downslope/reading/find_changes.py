@@ -37,14 +37,14 @@ _DIRECT = Pattern("word:了,约,大约,x? and? amount=number")
 _OF_NOUN = Pattern("fill amount=number", **_PARTS)
 _ARGUMENTS = Rules(
     {
-        "own": "concept:lr is own=number (by|to|from|each|time|times)",
+        "own": "concept:lr is own=number (by|to|from|each|at|time|times)",
         "own, initially": "concept:lr (comma|open)? mod:initial is? number own=(comma|close)",
         "times": "(by=by fill|often=for:for)? amount=number unit:times,step",
         "magnitude": "(by fill)? size=number? magnitude",
-        "target": "to fill target=number",
+        "target": "(to|half=at:in) fill target=number",
         "time": "when=(time|times)",
         "points": "at points=(number ((comma|and) number){0,10})",
-        "amount": "(by|is|schedule:exponential|concept:lr_decay is?) fill amount=number",
+        "amount": "(by|is|with|schedule:exponential|concept:lr_decay is?) fill amount=number",
         "ratio": "of_it",
         "shape": "schedule",
         "again": "verb",
@@ -218,6 +218,8 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     if number is None or (following is not None and following.is_a("unit", "ignored", "example")):
         return False
     if direct and following is not None and (following.kind in {"unit", "magnitude"}):
+        return False
+    if "half" in match and not (number.spelled and number.value == 0.5):
         return False
     if match.rule == "target":
         frame.ratio = frame.ratio or number.fraction or number.times or (number.percent and number.value > 0)
