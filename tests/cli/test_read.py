@@ -129,6 +129,7 @@ def test_a_folder_is_not_read_as_words(tmp_path, capsys):
     assert fail(["read", str(tmp_path / "paper")], capsys).endswith(
         "paper: is a folder. Give a file in it, or a sentence in quotes."
     )
+    assert "is a folder" in fail(["read", SENTENCE, f"{tmp_path}/paper"], capsys)
 
 
 # What is marked is not written unawares
@@ -146,7 +147,7 @@ def test_a_folder_is_not_read_as_words(tmp_path, capsys):
     ],
 )
 def test_a_marked_value_is_refused_unless_accepted(text, field, why, capsys):
-    """--to toml says which value and why; --accept of that field, or --force, writes it with the mark in its comment."""
+    """--to toml says which value and why; --accept of that field, or --force, writes it, the mark in its comment."""
     message = fail(["read", text, "--to", "toml"], capsys)
     assert f"`{field}`" in message
     assert why in message

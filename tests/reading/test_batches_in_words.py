@@ -39,6 +39,9 @@ TOLD = [
     ("batch_size=16，lr=0.01", {"data.batch_size": 16, "sgd.lr": 0.01}),
     ("BS 128, LR 0.1", {"data.batch_size": 128, "sgd.lr": 0.1}),
     ("batch=128 lr=0.1", {"data.batch_size": 128, "sgd.lr": 0.1}),
+    ("SGD, lr 0.01, bs=32x4", {"data.batch_size": 128}),
+    ("reduce the batch to a single image, lr 0.1", {"data.batch_size": 1}),
+    ("批次大小为一百二十八，学习率千分之一", {"data.batch_size": 128, "sgd.lr": 0.001}),
 ]
 
 BY_DEVICE = [
@@ -63,6 +66,11 @@ BY_DEVICE = [
     ("每张卡的batch size为16，共4张卡，总batch size为64", {"data.batch_size": 64}),
     ("lr 0.1, trained on 8 GPUs", {"data.batch_size": None}),
     ("批大小为512，在4个GPU上训练", {"data.batch_size": 512}),
+    ("设置batch_size为8（单卡），使用4张卡训练，学习率0.01", {"data.batch_size": 32}),
+    ("每个GPU上放2张图片，8块GPU共16张", {"data.batch_size": 16}),
+    ("mini-batches of size 64 (8 images per GPU), lr 0.1", {"data.batch_size": 64}),
+    ("the lr is 0.1 for 4 GPUs and 3 days", {"data.batch_size": None}),
+    ("lr 0.1, one image per GPU on 8 GPUs", {"data.batch_size": 8}),
 ]
 
 NONE = [

@@ -38,6 +38,7 @@ epochs = 90
 
 
 def verdicts(text, recipe):
+    """Return path -> verdict."""
     return {one.path: one.verdict for one in check_reading(text, recipe)}
 
 

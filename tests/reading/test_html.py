@@ -58,6 +58,7 @@ class Page(HTMLParser):
 
 
 def page_of(text, **options):
+    """Return the page of a text, or of named ones, taken apart."""
     return Page(render(read(text, **options), [("", text)] if isinstance(text, str) else text))
 
 

@@ -28,6 +28,13 @@ OTHERS = [
     ),
     ("lr 0.1, dropout rate of 0.2 and stochastic depth with rate 0.1", {"sgd.lr": 0.1, "sgd.lr.rate": None}),
     ("学习率0.1，丢弃率0.5，标签平滑0.1，温度0.07", {"sgd.lr": 0.1, "sgd.momentum": None}),
+    ("教师模型采用EMA更新，动量为0.999，学生模型使用SGD，学习率0.03，动量0.9", {"sgd.momentum": 0.9, "sgd.lr": 0.03}),
+    (
+        "For the target network, the exponential moving average parameter is 0.996; SGD, lr 0.1",
+        {"train.ema": None, "sgd.lr": 0.1},
+    ),
+    ("Dropout比率设为0.5，BN层动量0.1，优化器动量0.9，学习率0.01", {"sgd.momentum": 0.9, "sgd.lr": 0.01}),
+    ("linear probing with SGD, lr 30, batch size 256", {"sgd.lr": 30, "sgd.lr.schedule": None}),
 ]
 
 SEVERAL = [
@@ -98,6 +105,19 @@ ODD = [
     ("lr 0.1, gradient values are clipped to [-1, 1]", {"train.clip_norm": None}),
     ("lr 0.1, EMA of weights with decay 0.999", {"train.ema": 0.999, "sgd.weight_decay": None}),
     ("lr 0.1, seed 42", {"sgd.lr": 0.1}),
+    ("a learning rate of 0.1 is too high; momentum 0.9", {"sgd.lr": None, "sgd.momentum": 0.9}),
+    ("学习率为0.1时训练发散，动量0.9", {"sgd.lr": None, "sgd.momentum": 0.9}),
+    (
+        "Learning rate, weight decay, and momentum: 0.1, 1e-4, 0.9.",
+        {"sgd.lr": 0.1, "sgd.weight_decay": 0.0001, "sgd.momentum": 0.9},
+    ),
+    ("lr = 1e-3 * 8 = 8e-3 for 8 GPUs", {"sgd.lr": 0.008}),
+    ("η = 0.1, µ = 0.9, λ = 5 × 10⁻⁴", {"sgd.lr": 0.1, "sgd.momentum": 0.9, "sgd.weight_decay": 0.0005}),
+    ("𝜂 = 0.1, 𝜇 = 0.9", {"sgd.lr": 0.1, "sgd.momentum": 0.9}),
+    ("权重衰减为10的-4次方，学习率初始化为10的-2次方", {"sgd.weight_decay": 0.0001, "sgd.lr": 0.01}),
+    ("learning rate of 10−4, weight decay of 10−4.", {"sgd.lr": 0.0001, "sgd.weight_decay": 0.0001}),
+    ("weight decay of 5−4 or 2−4, momentum 0.9", {"sgd.weight_decay": None, "sgd.momentum": 0.9}),
+    ("Learning rate decay: decay of rate 0.9; weight decay 1e-4; lr 0.1", {"sgd.weight_decay": 0.0001}),
 ]
 
 

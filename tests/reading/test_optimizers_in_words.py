@@ -37,6 +37,18 @@ NAMED = [
     ("Stochastic Gradient Descent with momentum (0.9)", {"sgd.momentum": 0.9}),
     ("SGD with Nesterov's momentum of 0.95", {"sgd.momentum": 0.95, "sgd.nesterov": True}),
     ("采用Nesterov动量0.9的SGD", {"sgd.momentum": 0.9, "sgd.nesterov": True}),
+    (
+        "We used the Adam optimizer [20] with β1 = 0.9, β2 = 0.98 and ϵ = 10−9.",
+        {"adam.beta1": 0.9, "adam.beta2": 0.98, "adam.eps": 1e-09},
+    ),
+    (
+        "we use minibatch SGD and apply the Adam solver, with a learning rate of 0.0002, and momentum parameters β1 = 0.5, β2 = 0.999",
+        {"optimizer": "adam", "sgd.lr": 0.0002, "adam.beta1": 0.5},
+    ),
+    (
+        "判别器和生成器均采用Adam优化器（β1=0，β2=0.9），学习率1e-4",
+        {"optimizer": "adam", "adam.beta1": 0.0, "adam.beta2": 0.9},
+    ),
 ]
 
 TWO = [

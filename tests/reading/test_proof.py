@@ -22,6 +22,7 @@ from reading.third_corpus import THIRD
 
 
 def fields_of(words):
+    """Return what words say that stand alone."""
     return read(words)[0].fields
 
 

@@ -30,6 +30,7 @@ COMMAND = "python train.py --lr 0.4 --epochs 100 --batch-size 1024\n"
 
 
 def values(readings):
+    """Return path -> value of the first reading."""
     return {path: found.value for path, found in readings[0].fields.items()}
 
 

@@ -132,8 +132,7 @@ def _given(words: list[str]) -> list[tuple[str, str]]:
         if sys.stdin is None or sys.stdin.isatty():
             raise RecipeError("read: nothing to read. Give a sentence in quotes, a file, or words on standard input.")
         words = ["-"]
-    if len(words) == 1 and names_a_folder(words[0]):
-        raise RecipeError(f"read: {shown(words[0])}: is a folder. Give a file in it, or a sentence in quotes.")
+    _refuse_folders(words)
     alone = len(words) == 1 or all(_means_a_file(word) or any(c.isspace() for c in word.strip()) for word in words)
     pairs: list[tuple[str, str]] = []
     for word in words:
@@ -150,6 +149,12 @@ def _given(words: list[str]) -> list[tuple[str, str]]:
             what = shown(name) if name else "the text"
             raise RecipeError(f"read: {what} is empty. Give a sentence in quotes, a file, or words on standard input.")
     return pairs
+
+
+def _refuse_folders(words: list[str]) -> None:
+    for word in words:
+        if names_a_folder(word) and (len(words) == 1 or os.sep in word):
+            raise RecipeError(f"read: {shown(word)}: is a folder. Give a file in it, or a sentence in quotes.")
 
 
 def _means_a_file(word: str) -> bool:

@@ -78,15 +78,12 @@ def read(
         draft.remarks.say("long", length=len(sources.text), read=len(prose.plain) + _apart(parts))
     findings = _read_parts(parts)
     combine(draft, findings)
-    refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields)
+    apart = [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"]
+    refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields, apart)
     check(draft, board)
     mark(draft)
-    unread = find_unread(
-        board,
-        draft,
-        [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"],
-        [*refuted, *(span for finding in findings for span in finding.found.unread)],
-    )
+    listed = [*refuted, *(span for finding in findings for span in finding.found.unread)]
+    unread = find_unread(board, draft, apart, listed)
     return [_located(reading, sources) for reading in find_alternatives(draft, unread)]
 
 
@@ -182,7 +179,7 @@ def _located(reading: Reading, sources: Sources) -> Reading:
     for path, found in reading.fields.items():
         name, start = sources.source_of(found.start)
         if found.start < 0:
-            fields[path] = replace(found, file=found.file or (name if len(sources.names) == 1 else ""))
+            fields[path] = replace(found, file=name if len(sources.names) == 1 else "")
         else:
             fields[path] = replace(found, start=found.start - start, end=found.end - start, file=name)
     return replace(reading, fields=fields)

@@ -187,6 +187,8 @@ def _timescale(draft: Draft, reading: Reading) -> None:
     if steps < 100:
         if fate := _fate(draft, decay, momentum, way or "coupled"):
             reading.remarks.append(_say(draft, "wd_literal", value=shown(decay), fate=fate))
+            field = reading.fields["sgd.weight_decay"]
+            reading.fields["sgd.weight_decay"] = replace(field, marks=tuple({*field.marks, "large_weight_decay"}))
         return
     batch = draft.value("data.batch_size")
     for mark, name, examples in _DATA:

@@ -108,7 +108,12 @@ def _leave_out_others(draft: Draft) -> None:
             place += 1
         mention = mentions[place - 1] if place else None
         theirs = mention is not None and fact.start < mention.extra["reach"] and mention.key not in own
-        if theirs and fact.kind in {"value", "off", "change", "range", "shape"} and fact.key != "batch":
+        if (
+            mention is not None
+            and theirs
+            and fact.kind in {"value", "off", "change", "range", "shape"}
+            and fact.key != "batch"
+        ):
             draft.remarks.say("anothers_value", optimizer=_title(mention.key), words=draft.words(fact))
         else:
             kept.append(fact)

@@ -59,7 +59,7 @@ def find_rate(draft: Draft) -> Rate | None:
         written = any(abs(fact.value - other) < 1e-12 for other in _written(draft, fact))
         return Rate(float(fact.value), "stated" if written else "implied", draft.words(fact))
     for other in plain:
-        if other.value != fact.value and not other.extra.get("phase"):
+        if other.value != fact.value:
             draft.remarks.say("another", path="sgd.lr", words=draft.words(other))
     per = fact.extra.get("per")
     if per == "sample":

@@ -11,7 +11,7 @@ _PARTS = {
     "multiple": "star? factor=number unit:times?",
     "changed": "(verb=verb:multiply,divide,increase,reduce,halve)",
 }
-_OF_TARGET = Pattern("value=number (of_it|for|at|is) (near){0,2} target=target", **_PARTS)
+_OF_TARGET = Pattern("value=number ((of_it|for|at|is) (near){0,2} target|target:last)", **_PARTS)
 _MULTIPLIED = [
     Pattern(pattern, **_PARTS)
     for pattern in (
@@ -133,7 +133,7 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
         place = match["value"]
         siblings = [p for p in range(first, last) if board.free_number(p) and _owner(board, p, first) == owner]
         rest = [p for p in siblings if p not in {m["value"] for m, _ in owned}]
-        value, target = float(board.items[place].value), board.items[match["target"]].key
+        value, target = float(board.items[place].value), board.items[match.after - 1].key
         weights = siblings[0] + 2 < last and board.items[siblings[0] + 2].is_a("word", "weights", "weight")
         if owner == "lr" and weights and board.items[siblings[0]].value == 1 and value > 1:
             board.add("group", target, value, [siblings[0], *range(match.first, match.after)], what="lr", factor=True)

@@ -42,18 +42,18 @@ def find_optimizers(board: Board) -> None:
 
 _ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|comma|with|open|break|number|verb|and)")
 _FLOWS = frozenset({"is", "mod", "with", "word"})
-_TEACHERS = Pattern(
-    "concept:teacher (word|is|verb|with|by|unit|at|mod|target|comma|for){0,8} concept=concept:momentum,decay,ema"
-)
-_MOMENTUM_OF_OTHERS = Pattern(
-    "concept:other,ema (word|is|verb|with|by|unit|at|mod|target){0,8} concept=concept:momentum,decay"
-)
-_OF_NORM = Pattern(
-    "target:norm (word|is|verb|with|after|each|unit|at|mod|by|target){0,10} concept=concept:momentum,decay,eps,lr_decay,ema "
-    "(and (is|mod)? more=concept:eps,momentum)?"
-)
-_FOR_NORM = Pattern("concept=concept:momentum,eps,decay (of_it|is|for|at|word:的) target:norm")
-_NUMBER_FOR_NORM = Pattern("concept=concept:momentum,eps,decay is? number (for|at|is) target:norm")
+_ANOTHERS = [
+    Pattern(pattern, between="(word|is|verb|with|by|unit|at|mod|target)", owned="concept:momentum,decay,eps")
+    for pattern in (
+        "concept:teacher (between|comma|for|concept:ema){0,8} concept=concept:momentum,decay,ema",
+        "concept:other,ema between{0,8} concept=concept:momentum,decay",
+        "target:norm (between|after|each){0,10} concept=concept:momentum,decay,eps,lr_decay,ema "
+        "(and (is|mod)? more=concept:eps,momentum)?",
+        "concept=owned (of_it|is|for|at|word:的) target:norm",
+        "concept=owned is? number (for|at|is) target:norm",
+    )
+]
+"""Momentum, decay and epsilon of a teacher, of a moving average and of batch normalisation."""
 
 
 def resolve_owners(items: Sequence[Item]) -> list[Item]:
@@ -73,10 +73,10 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
                 result[index] = replace(item, key="rho")
     code = encode(result)
     names = {result[match["name"]].key: result[match["concept"]].key for match in _ALIAS.find(code)}
-    for index, item in enumerate(result[:-1]):  # "we start with α = 0.1", where α is the learning rate
+    for index, item in enumerate(result[:-1]):  # a letter that stands for the learning rate
         if item.key in names and item.kind == "word" and result[index + 1].kind == "is":
             result[index] = replace(item, kind="concept", key=names[item.key])
-    for pattern in (_TEACHERS, _MOMENTUM_OF_OTHERS, _OF_NORM, _FOR_NORM, _NUMBER_FOR_NORM):
+    for pattern in _ANOTHERS:
         for match in pattern.find(code):
             for name in ("concept", "more"):
                 if name in match:
@@ -96,7 +96,8 @@ def _resolve(items: list[Item], index: int) -> Item:
         or (before is not None and before.is_a("word", "then"))
     ):
         return replace(item, kind="verb", key="reduce")
-    owner = _owner(items, index)
+    told = next((i for i in reversed(items[max(0, index - 3) : index]) if i.kind not in {"is", "word"}), None)
+    owner = "lr_decay" if told is not None and told.is_a("concept", "lr_decay") else _owner(items, index)
     if owner:
         return replace(item, kind="concept", key=owner)
     if before is not None and before.is_a("concept", "lr"):
@@ -114,7 +115,7 @@ def _owner(items: list[Item], index: int) -> str:
         if item.kind == "optimizer":
             return "rho" if item.key in {"rmsprop", "adadelta"} else ""
         if item.kind == "concept":
-            if item.key in {"momentum", "ema", "weight_decay", "l2", "lr_decay"}:
+            if item.key in {"momentum", "ema", "weight_decay", "l2"}:
                 return item.key if near else ""
             return ""
         if item.kind not in _FLOWS:

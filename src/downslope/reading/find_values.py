@@ -73,11 +73,7 @@ def find_values(board: Board) -> None:
     for first, last in board.sentences():
         find_starts(board, first, last)
         find_thresholds(board, first, last)
-        find_more_rates(board, first, last)
     find_floors(board)
-    phased = [fact for fact in board.facts if fact.kind == "value" and fact.key == "lr" and fact.extra.get("phase")]
-    if len(phased) > 1 or any(fact.extra["phase"][0].prep in {"first", "until"} for fact in phased):
-        board.used.update(fact.extra["phase"][1] for fact in phased)
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
             board.add("value", "nesterov", True, [place])
@@ -221,7 +217,6 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         board.used.update(range(number, last + 1))
         return
     if key == "lr":
-        extra["phase"] = phase_of(board, concept, number, first)
         extra["per_batch"] = scaled_per_batch(board, number)
     if key in {"lr", "clip"}:
         extra["per"] = rate_per(board, number, concept)
@@ -294,24 +289,6 @@ def product_at(board: Board, number: int) -> tuple[float, int] | None:
     ):
         return float(items[last + 2].value), last + 2
     return float(f"{value:.12g}"), last
-
-
-def phase_of(board: Board, concept: int, number: int, first: int) -> Any:
-    """Return the time for which a rate holds: "0.001 for 60k steps", 前6万次迭代学习率为0.001, "0.1 until epoch 80"."""
-    items = board.items
-    for right in range(number + 1, min(len(items), number + 3)):
-        item = items[right]
-        if item.kind == "time" and item.data.prep in {"for", "first", "next", "until"} and right not in board.used:
-            return (item.data, right)
-        if item.kind != "word":
-            break
-    for left in range(concept - 1, max(first - 1, concept - 4), -1):
-        item = items[left]
-        if item.kind == "time" and item.data.prep in {"first", "next"}:
-            return (item.data, left)
-        if item.kind not in {"word", "mod", "comma", "is"}:
-            break
-    return None
 
 
 _SCALED = re.compile(
@@ -397,18 +374,3 @@ def find_floors(board: Board) -> None:
         if alone and board.items[match["number"]].value < 1:
             value = board.items[match["number"]].value
             board.add("value", "final", value, [match.first, match["number"]], role="final")
-
-
-def find_more_rates(board: Board, first: int, last: int) -> None:
-    """Find further rates with times of their own: "a rate of 0.001 for 60k steps, and 0.0001 for the next 20k"."""
-    items = board.items
-    if not any(fact.extra.get("phase") for fact in board.of("value", "lr")):
-        return
-    for place in range(first, last - 1):
-        if not board.free_number(place) or not items[place].number or items[place].value >= 100:
-            continue
-        phase = phase_of(board, place, place, first)
-        if phase is not None and phase[1] == place + 1:
-            fact = board.add("value", "lr", items[place].value, [place], role="", phase=phase, number=place)
-            board.used.add(phase[1])
-            fact.end = items[phase[1]].end

@@ -17,6 +17,9 @@ from downslope.reading.reading import Reading
 from downslope.reading.remarks import WORDS
 from downslope.reading.shown import marks_of, named, quoted, shown, title_of
 
+_SHORT = 1500
+"""Characters of a text that stands above its values on a narrow screen; a longer one stands below."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _SCRIPT = """
 for (const one of document.querySelectorAll('[data-v]')) {
@@ -83,8 +86,9 @@ def render(readings: Sequence[Reading], texts: Sequence[tuple[str, str]]) -> str
     left = [_find_left(phrase, texts, places) for phrase in readings[0].unread]
     style = "".join(_resource(name) for name in ("plot/page.css", "reading/page.css"))
     title = f"{title_of(readings[0].optimizer)}{named(readings[0], words)}"
+    kind = "long" if sum(len(text) for _, text in texts) > _SHORT else "short"
     body = [
-        f"<h1>{words['page_title']}</h1><main><section class=words aria-label='{words['text']}'>",
+        f"<h1>{words['page_title']}</h1><main class={kind}><section class=words aria-label='{words['text']}'>",
         *(_text_of(name, text, there) for (name, text), there in zip(texts, places, strict=True)),
         "</section><section>",
     ]

@@ -1,4 +1,4 @@
-"""Numbers as people write them: 5e-4, 5·10⁻⁴, $5e^{-4}$, 0.05 %, 60k, 10,000, 2^20, 1/10, "one tenth", 万分之五, 6万."""
+"""Numbers as people write them: 5e-4, 5·10⁻⁴, $5e^{-4}$, 0.05 %, 60k, 10,000, 2^20, 1/10, "one tenth", 万分之五."""
 
 from __future__ import annotations
 

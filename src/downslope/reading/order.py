@@ -30,3 +30,17 @@ def in_order(paths: Iterable[str]) -> list[str]:
         return place, parents, _KEYS.index(key) if key in _KEYS else len(_KEYS), key
 
     return sorted(paths, key=rank)
+
+
+def numbers_of(value: Any) -> list[float]:
+    """Return the numbers in a field's value: itself, or those of a list or of the tables in it.
+
+    Example:
+        >>> numbers_of([0.1, {"schedule": "linear", "final": 0.0}]), numbers_of("epoch"), numbers_of(True)
+        ([0.1, 0.0], [], [])
+    """
+    if isinstance(value, dict):
+        value = list(value.values())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, list | tuple):
+        return [number for one in value for number in numbers_of(one)]  # pyright: ignore[reportUnknownVariableType]
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []

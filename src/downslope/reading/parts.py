@@ -98,7 +98,18 @@ _CODE = re.compile(
 )
 _SENTENCE = re.compile(r"(?<![A-Za-z,'])(?:[A-Za-z,']{1,40}\s{1,8}){6}|[\u4e00-\u9fff]{8}|[.?!。？！]\s{0,8}$")
 _FENCE = re.compile(r"^[ \t>]*(?P<mark>```+|~~~+)[ \t]*\{?\.?(?P<language>[\w+-]*)[^\n`]*$", re.MULTILINE)
-_INLINE = re.compile(r"`([^`\n]{8,2000})`")
+_NUMERIC = r"[\[(]?[+-]?\.?\d[\w.+-]*[\])]?(?:,\s?[+-]?\.?\d[\w.+-]*[\])]?){0,50}"
+_NUMBERS = rf"{_NUMERIC}(?=[\s,.;:)\]}}，。；）`]|$)"
+_FLAG_VALUE = (
+    rf"(?:=|[ \t]+|[ \t]*\\?\n[ \t]*)(?:{_NUMBERS}(?:[ \t]+{_NUMBERS}){{0,50}}|\"[^\"\n]{{0,200}}\"|'[^'\n]{{0,200}}'|"
+    r"(?<==)[^\s,;]{0,99}[^\s,;.]|(?!(?:and|or|with|for|to|in|is|then|but|on|at|as)\b)"
+    r"[A-Za-z_][\w./-]{0,60}(?=\s*(?:$|[,.;)，。；）]|\s--?[A-Za-z])))?"
+)
+_QUOTED_OR_FLAGS = re.compile(
+    rf"`(?P<quoted>[^`\n]{{8,2000}})`|(?P<flags>(?<![\w/.\-`])--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})"
+    rf"(?:\s{{1,9}}--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})){{0,100}})"
+)
+_SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(?P<end>\w+)[\"']?(?P<rest>[^\n]*)\n")
 _WRITTEN_TO = re.compile(r">{1,2}\s*[\"']?([^\s\"'|;&<]+)|tee\s+(?:-a\s+)?[\"']?([^\s\"'|;&<]+)")
 _DARKNET = re.compile(
@@ -109,6 +120,9 @@ _DARKNET = re.compile(
 _SOLVER = re.compile(
     r"^(?:base_lr|lr_policy|solver_type|solver_mode|snapshot_prefix|stepvalue|stepsize|test_iter)\s*:", re.MULTILINE
 )
+_PROSE_AFTER = re.compile(r"[,，;；]\s*[A-Za-z\u4e00-\u9fff]|\s[A-Za-z]\w*\s+[A-Za-z]\w*(?:\s|$)")
+"""What tells a sentence that begins with flags from a command."""
+
 _LOOKED_AT = 20_000
 """Characters whose lines tell what a whole input is."""
 
@@ -255,7 +269,7 @@ def _is_script(head: str, lines: list[str]) -> bool:
     commands = shell = 0
     told = [line[:_WIDEST] for line in joined.splitlines() if line.strip() and not _COMMENT.match(line)]
     for line in told:
-        if _is_command(line) or (_FLAGS_ALONE.match(line) and (commands or line is told[0])):
+        if _is_command(line) or (_FLAGS_ALONE.match(line) and (commands or not _PROSE_AFTER.search(line))):
             commands += 1
         elif _SHELL.match(line):
             shell += 1
@@ -401,19 +415,22 @@ def _class(line: str, before: str, *, continued: bool) -> str:
 
 
 def _prose(text: str, start: int, name: str) -> list[Part]:
-    """Return prose, with the commands that stand in it in backticks as parts of their own."""
+    """Return prose, with the commands in backticks and the runs of flags that stand in it as parts of their own."""
     parts: list[Part] = []
     here = 0
-    for match in _INLINE.finditer(text):
-        inner = match.group(1)
+    for match in _QUOTED_OR_FLAGS.finditer(text):
+        quoted = match["quoted"]
         if len(parts) > _MOST:
             break
-        flags = len(_FLAGGED.findall(inner))
-        if _is_command(inner) or (flags >= 2 and _FLAGS_ALONE.match(inner)):
-            if text[here : match.start()].strip():
-                parts.append(Part("prose", "", text[here : match.start()], start + here, name))
-            parts.append(Part("command", "shell", inner, start + match.start(1), name))
-            here = match.end()
+        if quoted and not (_is_command(quoted) or (_FLAGS_ALONE.match(quoted) and len(_FLAGGED.findall(quoted)) >= 2)):
+            continue
+        if not quoted and not _SURE_FLAG.search(match["flags"]):
+            continue
+        group = "quoted" if quoted else "flags"
+        if text[here : match.start()].strip():
+            parts.append(Part("prose", "", text[here : match.start()], start + here, name))
+        parts.append(Part("command", "shell", match[group], start + match.start(group), name))
+        here = match.end()
     return [*parts, Part("prose", "", text[here:], start + here, name)] if text[here:].strip() else parts
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
-from typing import Any
 
 from downslope.reading.draft import Draft
 from downslope.reading.items import Item, find_items
+from downslope.reading.order import numbers_of
 from downslope.reading.reading import Field
 from downslope.reading.text import cut_words, normalise
 
@@ -28,10 +29,13 @@ _SAID = {("verb", "halve"): 0.5, ("verb", "decimate"): 0.1, ("each", "every"): 1
 _LONGEST = 600
 _CLAUSE_END = re.compile(r"[。;；\n!！?？]|\.(?=\s)")
 
+_PLAIN = re.compile(r"(?<![\w.])(?:\d{1,15}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][-+]?\d{1,3})?(?![\w.])", re.ASCII)
+_COMPUTED = re.compile(r"[\d)]\s*[-+*/]{1,2}\s*[\d.(]")
+
 Reader = Callable[[str], dict[str, Field]]
 
 
-def prove(draft: Draft, read_alone: Reader) -> list[tuple[int, int]]:
+def prove(draft: Draft, read_alone: Reader, apart: Sequence[tuple[int, int]] = ()) -> list[tuple[int, int]]:
     """Demote every stated field that its words do not give, and drop one that they refute; return where those stand.
 
     Where the words do not give the value, but their sentence read alone states it, the sentence is quoted.
@@ -39,6 +43,7 @@ def prove(draft: Draft, read_alone: Reader) -> list[tuple[int, int]]:
     Args:
         draft: Whose fields are proved.
         read_alone: Returns the fields of words that stand alone.
+        apart: Where the parts stand that are no prose: a name in them means what their reader's table of keys says.
     """
     refuted: list[tuple[int, int]] = []
     known: dict[str, dict[str, Field]] = {}
@@ -49,12 +54,17 @@ def prove(draft: Draft, read_alone: Reader) -> list[tuple[int, int]]:
         return known[words]
 
     for path, found in list(draft.fields.items()):
-        if found.provenance != "stated" or isinstance(found.value, str | bool):
+        if found.provenance != "stated":
             continue
         words = found.words[:_LONGEST]
+        if isinstance(found.value, str | bool):
+            in_prose = not any(start <= found.start < end for start, end in apart)
+            if in_prose and not _states(alone(words), path, found.value):
+                draft.fields[path] = _by_its_sentence(draft.text.original, path, found, alone)
+            continue
         items = find_items(normalise(words).plain)
         numbers = numbers_in(words, items)
-        if not all(_is_among(one, numbers) for one in _values(found)):
+        if not all(_is_among(one, numbers) for one in numbers_of(found.value)):
             draft.fields[path] = _by_its_sentence(draft.text.original, path, found, alone)
         elif _refutes(path, found, items, alone):
             del draft.fields[path]
@@ -76,17 +86,21 @@ def numbers_in(words: str, items: list[Item]) -> list[float]:
     ratios = [second / first for first, second in pairwise(positive)]
     products = [first * second for first, second in pairwise(positive)]
     derived = [*(1 / value for value in positive), *(1 - value for value in said), *ratios, *products]
-    return [*said, *derived, *accumulate(said), *_arithmetic(words)]
+    plain = [float(number) for number in _PLAIN.findall(words)]
+    return [*said, *plain, *derived, *accumulate(said), *_arithmetic(words)]
 
 
 def _arithmetic(words: str) -> list[float]:
     """Return the values of the sums, products and powers of plain numbers in words that are an expression of code."""
+    if not _COMPUTED.search(words):
+        return []
     try:
-        tree = ast.parse(words.strip().rstrip(",")) if "\n" not in words else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(words.strip().rstrip(","))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    nodes = ast.walk(tree) if tree else ()
-    values = [_folded(node) for node in nodes if isinstance(node, ast.BinOp | ast.Constant)]
+    values = [_folded(node) for node in ast.walk(tree) if isinstance(node, ast.BinOp | ast.Constant)]
     return [value for value in values if value is not None]
 
 
@@ -119,10 +133,6 @@ def _folded(node: ast.AST, depth: int = 0) -> float | None:
         return None
 
 
-def _values(found: Field) -> list[Any]:
-    return found.value if isinstance(found.value, list) else [found.value]
-
-
 def _is_among(value: object, numbers: Iterable[float]) -> bool:
     return isinstance(value, int | float) and any(math.isclose(value, one, rel_tol=1e-6) for one in numbers)
 
@@ -135,10 +145,17 @@ def _by_its_sentence(text: str, path: str, found: Field, alone: Callable[[str], 
         after = _CLAUSE_END.search(text, found.end, found.end + _LONGEST)
         start = before[-1] if before else first
         words = cut_words(text, start, after.start() if after else min(len(text), found.end + _LONGEST))
-        told = alone(words).get(path)
-        if told is not None and told.provenance == "stated" and told.value == found.value:
+        if _states(alone(words), path, found.value):
             return replace(found, words=str(words), start=words.start, end=words.end)
     return replace(found, provenance="implied", marks=(*found.marks, "unproven"))
+
+
+def _states(alone: dict[str, Field], path: str, value: object) -> bool:
+    """Whether words alone state a value of a field; what comes after a warmup may be the whole without its words."""
+    key = path.rpartition(".")[2]
+    return any(
+        at.rpartition(".")[2] == key and one.provenance == "stated" and one.value == value for at, one in alone.items()
+    )
 
 
 def _refutes(path: str, found: Field, items: list[Item], alone: Reader) -> bool:

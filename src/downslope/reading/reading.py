@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from downslope.core.errors import RecipeError, SettingsError
 from downslope.reading.order import in_order
@@ -143,12 +143,43 @@ def complete(reading: Reading) -> dict[str, Field]:
         known = {path: found for path, found in known.items() if not path.startswith("train.plateau.")}
     elif any(path.startswith("train.plateau.") for path in known) and "train.plateau.patience" not in known:
         known["train.plateau.patience"] = Field(10, "assumed", "not stated")
+    known |= _in_proportion(known)
     if "train.epochs" in known:
         known.pop("train.steps", None)
     elif "train.steps" not in known:
         path, value, why = _length(known)
         known[path] = Field(value, "assumed", why)
     return known
+
+
+_BASES = ("sgd.lr.initial", "sgd.lr.peak", "sgd.lr.then.initial", "sgd.lr.then.peak", "sgd.lr.then")
+_RATES = frozenset({"initial", "final", "start", "end", "peak", "value"})
+"""Arguments of schedules that are learning rates."""
+
+
+def _in_proportion(known: dict[str, Field]) -> dict[str, Field]:
+    """Return the learning rates of groups as the schedule of all the others, in proportion."""
+    rates = {path: found for path, found in known.items() if path.startswith("sgd.lr.")}
+    base = next((known[path].value for path in _BASES if path in known and isinstance(known[path].value, float)), 0)
+    found: dict[str, Field] = {}
+    for path, own in known.items():
+        if path.startswith("groups.") and path.endswith(".lr") and isinstance(own.value, float) and rates and base:
+            schedule = _scaled(nest(rates)["sgd"]["lr"], own.value / base)
+            found[path] = replace(own, value=schedule, provenance="implied")
+    return found
+
+
+def _scaled(schedule: dict[str, Any], ratio: float) -> dict[str, Any]:
+    """Return a schedule with its learning rates times a ratio."""
+
+    def scaled(name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return _scaled(cast("dict[str, Any]", value), ratio)
+        if isinstance(value, list):
+            return [scaled("value", one) for one in cast("list[Any]", value)] if name == "schedules" else value
+        return float(f"{value * ratio:.12g}") if name in _RATES or (name == "then" and value is not None) else value
+
+    return {name: scaled(name, value) for name, value in schedule.items()}
 
 
 def marked_fields(reading: Reading) -> dict[str, Field]:

@@ -290,6 +290,7 @@ MARKS: dict[str, tuple[str, str]] = {
     "conditional": ("only under a condition that is not known", "只在某个未知条件下成立"),
     "rate_unrecognised": ("changed in a way that was not recognised", "其变化方式未能识别"),
     "two_optimizers": ("another optimizer has another value", "另一个优化器的值不同"),
+    "constant_group": ("constant here, while the others' rate changes", "此组保持不变，而其余参数的学习率会变化"),
     "shape": ("of another course than a recipe's", "形状与配方中的不同"),
     "unit": ("whether epochs or steps is not said", "没有说明是轮还是步"),
     "unnamed": ("no optimizer is named", "没有指明优化器"),
@@ -382,6 +383,13 @@ EXPLANATIONS: dict[str, str] = {
     "timm's name sgd means Nesterov momentum": "timm 中 sgd 指 Nesterov 动量",
     "timm's default": "timm 的默认值",
     "is Nesterov's form": "即 Nesterov 形式",
+    "one device": "单个设备",
+    "as the program counts": "按程序的计数",
+    "as its trigger counts": "按触发器的计数",
+    "the clock of what follows": "与其后的调度同单位",
+    "Ultralytics lowers lr in a line unless cos_lr is set": "除非设置 cos_lr，Ultralytics 线性降低学习率",
+    "equal parts of the training": "训练的等分",
+    "longer than": "长于",
 }
 """Why a field is implied or assumed, in English -> in Chinese."""
 

@@ -34,8 +34,10 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        items = [f"{item:.6g}" for item in value]
+        items = [shown(item) for item in value]
         return f"[{', '.join(items if len(items) <= 8 else [*items[:6], '...', items[-1]])}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {shown(item)}' for key, item in value.items())}}}"
     return f"{value:.6g}" if isinstance(value, int | float) else str(value)
 
 

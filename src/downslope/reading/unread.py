@@ -7,12 +7,12 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
-from typing import Any
 
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board
 from downslope.reading.items import Item
 from downslope.reading.numbers import unusable_numbers
+from downslope.reading.order import numbers_of
 from downslope.reading.reading import Field
 from downslope.reading.text import cut_words
 
@@ -192,7 +192,7 @@ class _Told:
         for field in draft.fields.values():
             if isinstance(field.value, str | bool):  # a schedule's name is not where its numbers went
                 continue
-            values += _numbers_in(field.value)
+            values += numbers_of(field.value)
             at = text.find(field.words) if len(field.words) > 8 else field.start
             if at < 0:  # put together from several places, or a reason
                 loose.append(field.words)
@@ -221,17 +221,9 @@ class _Told:
         return at < len(self.values) and self.values[at] <= value * (1 + 1e-9)
 
 
-def _numbers_in(value: Any) -> list[float]:
-    """Return the numbers of a field's value, those of lists and of schedules within it too."""
-    if isinstance(value, list | dict):
-        inner = value.values() if isinstance(value, dict) else value
-        return [number for one in inner for number in _numbers_in(one)]
-    return [] if isinstance(value, str) else [value]
-
-
 def _explains(field: Field, values: tuple[float, ...]) -> bool:
     """Whether a field's value comes from these numbers of its words, or from no single one of them."""
-    own = _numbers_in(field.value)
+    own = numbers_of(field.value)
     if any(_gives(one, value) for one in own for value in values):
         return True
     others = [value for words in _NUMBER.findall(field.words) for value in _value_of(words)]

@@ -209,8 +209,6 @@ def _assumed_in(text: str) -> set[str]:
 
 def _judge(path: str, value: Any, reading: Reading) -> Verdict:
     found = reading.fields.get(path)
-    if found is None and path in {"data.name", "model.name"}:
-        return Verdict(path, value, "absent")
     for other in _spellings(path):
         found = found or reading.fields.get(other)
     if found is None or found.provenance == "assumed":
@@ -221,8 +219,11 @@ def _judge(path: str, value: Any, reading: Reading) -> Verdict:
 
 
 def _spellings(path: str) -> tuple[str, ...]:
-    """Return other paths that say the same: a constant rate is the initial one of a schedule."""
-    return ("sgd.lr",) if path in {"sgd.lr.initial", "sgd.lr.then.initial"} else ()
+    """Return other paths that say the same: of a schedule after a warmup or alone, and of a constant rate."""
+    if family_of(path) != "sgd.lr" or path == "sgd.lr":
+        return ()
+    other = path.replace(".then.", ".") if ".then." in path else path.replace("sgd.lr.", "sgd.lr.then.")
+    return (other, "sgd.lr") if path.endswith(".initial") else (other,)
 
 
 def same_value(one: Any, other: Any) -> bool:

@@ -168,6 +168,7 @@ class Gathering:
         found = [parts, *found] if parts is not None and not any(one.framework == "optax" for one in found) else found
         self.found.framework = self.framework
         if not found:
+            self._penalty(self.framework)
             return None
         least = found[0].made.doubt
         first = [one for one in found if one.made.doubt == least]
@@ -204,7 +205,7 @@ class Gathering:
     def _decay(self, one: Optimizer) -> None:
         """Put how weight decay works in this framework."""
         if one.framework in {"tensorflow", "flax", "optax"} or (one.framework == "keras" and one.name == "sgd"):
-            self._penalty(one)
+            self._penalty(one.framework)
         field = self.found.fields.get("sgd.weight_decay")
         if field is None or self.found.optimizer not in {"sgd", "lars"}:
             return
@@ -216,18 +217,18 @@ class Gathering:
         elif field.value != 0:
             self.put("sgd.decay", reason("coupled", "weight decay with SGD is an L2 penalty unless said otherwise"))
 
-    def _penalty(self, one: Optimizer) -> None:
+    def _penalty(self, framework: str) -> None:
         """Put the weight decay of penalties in the model or the loss, where the optimizer is given none."""
         if "sgd.weight_decay" in self.found.fields:
             return
         penalties = [made for made in self.on.made if made.name in {"l2", "L2"} and (made.args or made.kwargs)]
         values = [next(iter([*made.args, *made.kwargs.values()])) for made in penalties]
         values = [value for value in values if is_number(value.data)]
-        if values and len({value.data for value in values}) == 1 and one.framework in {"keras", "tensorflow"}:
+        if values and len({value.data for value in values}) == 1 and framework in {"keras", "tensorflow", ""}:
             doubled = nice(2 * values[0].data)
             self.put("sgd.weight_decay", Value(doubled, penalties[0].start, penalties[0].end))
             self.found.remarks.append(("keras_l2", {"value": shown(values[0].data), "doubled": shown(doubled)}))
-        elif not values and "sgd.weight_decay" in self.named:
+        elif not values and self.found.optimizer and "sgd.weight_decay" in self.named:
             self.put("sgd.weight_decay", self.named["sgd.weight_decay"])
 
     # data and length

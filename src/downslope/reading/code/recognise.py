@@ -213,7 +213,7 @@ def _decays(inside: Samples) -> list[Shape]:
             "exponential", {"initial": nice(first), "rate": nice(rate**every), "every": nice(every), "staircase": False}
         )
     ]
-    if first != second:
+    if first > second:
         gamma = nice((first / second - 1) / (t1 - t0))
         found.append(Shape("inverse", {"initial": nice(first), "gamma": gamma, "power": 1.0}))
         half = nice(((first / second) ** 2 - 1) / (t1 - t0))

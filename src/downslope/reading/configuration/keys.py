@@ -50,7 +50,7 @@ GENERIC: dict[str, str] = {
     "clip_value": "clipvalue gradclip.clipvalue clipgradvalue",
     "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay",
     "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype solvername",
-    "policy": "lrpolicy sched lrscheduler lrschedule scheduler lrschedulertype lrsched learningratedecaytype policy lrmode "
+    "policy": "lrpolicy sched schedule lrscheduler lrschedule scheduler lrschedulertype lrsched learningratedecaytype policy lrmode "
     "lrschedulername lrdecaystyle scheduletype schedulertype lrstrategy lrdecaytype learningrateschedule lrdecaypolicy "
     "schedulername lrdecay lrdecaymode lrdecaymethod lrdecayscheduler lradjust lradj lrtype learningpolicy lrscheduletype",
     "gamma": "gamma lrgamma lrdecay lrdecayrate learningratedecayfactor decayrate lrdecayfactor learningratedecay "

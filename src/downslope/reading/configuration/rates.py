@@ -516,7 +516,8 @@ def _put_stairs(
     elif default is not None:
         build.imply(f"{root}.rate", default, None, f"the default of {build.settings.system.name}")
     else:
-        build.say("no_factor")
+        build.assume(f"{root}.rate", 0.1, "not stated; a tenth is usual")
+        build.say("usual_factor", factor=0.1)
     staircase = main.first("staircase")
     if every is not None:
         build.state(f"{root}.every", every, _whole(every.value))

@@ -281,6 +281,8 @@ def _setting(
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
             return Setting(concept, value, entry, _unit_of(entry.path[-1]), near, scheduler)
+    if entry.value is True and keys[-1] in _COSINE and rank("policy") is not None:
+        return Setting("policy", "cosine", entry)
     if keys[-1] in NAMING and len(keys) > 1 and _name(value):
         parent = keys[-2]
         concept = "optimizer" if _optimizes(parent) else "policy" if _schedules(parent) else ""
@@ -302,6 +304,7 @@ def _coerced(value: Any) -> Any:
     return value
 
 
+_COSINE = frozenset(["cos", "cosine", "cosinelr", "usecosine", "cosinedecay", "lrcosine", "cosinelrdecay"])
 _LISTS = frozenset("([0123456789.")
 """What a list of numbers that is quoted, or unquoted in a language without such lists, begins with."""
 

@@ -242,7 +242,7 @@ ENGLISH = {
         "backbone": "backbone|backbones|backbone network|backbone layers|backbone parameters",
         "encoder": "encoder|encoder layers",
         "decoder": "decoder|decoder layers",
-        "last": "last layer|final layer|output layer|classification layer|new layer|new layers|newly added layers|"
+        "last": "last layer|for the last layer|for the last layers|for last layer|for the last linear layer|final layer|output layer|classification layer|new layer|new layers|newly added layers|"
         "randomly initialized layers|last classification layer|final classification layer|pretrained layers|pre trained layers",
         "embedding": "position embeddings|word embeddings|embedding layers|token embeddings",
     },
