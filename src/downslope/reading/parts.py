@@ -75,6 +75,11 @@ _LAUNCHERS = (
     r"spacy|nohup|sudo|time|env|exec|xvfb-run|composer|tune|[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
 )
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
+_SCRIPT = re.compile(
+    r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|for \w+ in |[\w.]+ = [\w.]+\()",
+    re.MULTILINE,
+)
+"""A line of a program, of which the whole need not be today's Python."""
 _COMMAND = re.compile(rf"\s*(?:[\w@:~.\-\[\]()]{{0,60}}[$%>❯#]\s+|!\s?)?{_VARIABLES}{_LAUNCHERS}(?=\s|$)")
 _PROMPT = re.compile(r"\s*(?:\$(?=\s+[\w./])|❯|!(?=\w))\s?\S")
 _FLAGGED = re.compile(r"(?<!\S)(?:--?[A-Za-z][\w.-]*(?:=|\s|$|\\)|[A-Za-z_][\w.]*=\S)")
@@ -218,7 +223,12 @@ def tell(text: str) -> str:
     told = _told_by_lines(lines)
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
-    return _python(text) or told
+    found = _python(text)
+    if found or not _SCRIPT.search(head):
+        return found or told
+    from downslope.reading.code import looks_like_python as looks_like_pieces
+
+    return "python" if looks_like_pieces(text) else told
 
 
 def _closed(text: str) -> bool:
