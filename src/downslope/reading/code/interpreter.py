@@ -213,18 +213,9 @@ class Interpreter(Expressions):
         beyond = any(loop.beyond for loop in self.loops)
         index = int(batch.index) if batch is not None and batch.index is not None else None
         unsure = bool(self.loops) and self.unsure > self.loops[0].unsure
-        self.changes.append(
-            Change(
-                optimizer,
-                value,
-                at,
-                index,
-                beyond,
-                unsure,
-                epoch is not None and epoch.trained,
-                "lr" if key in RATE_KEYS else key,
-            )
-        )
+        late = epoch is not None and epoch.trained
+        key = "lr" if key in RATE_KEYS else key
+        self.changes.append(Change(optimizer, value, at, index, beyond, unsure, late, bool(self.loops), key))
         if isinstance(optimizer.data, Made) and key in RATE_KEYS and not unsure:
             optimizer.data.notes["lr"] = value
         elif key in RATE_KEYS and not unsure and self.loops:
