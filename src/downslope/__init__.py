@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from downslope.exporting import export
     from downslope.kernel import get_num_threads, set_num_threads
     from downslope.reading import read
-    from downslope.reading.verdicts import check_reading
     from downslope.reading.reading import Reading
+    from downslope.reading.verdicts import check_reading
     from downslope.recipe.load import load_recipe
     from downslope.recipe.schema import Recipe
 

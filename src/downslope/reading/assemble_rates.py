@@ -6,15 +6,13 @@ Linear scaling and rates per sample are undone here; the rates of other schedule
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Fact
 from downslope.reading.numbers import number_at
 from downslope.reading.reading import Provenance
 from downslope.reading.remarks import shown
-from downslope.reading.schedule_facts import Change, Course, Knots, Levels, Warmup
-from downslope.reading.times import Time
+from downslope.reading.schedule_facts import Course, Warmup
 
 _LARGEST = 1e4
 

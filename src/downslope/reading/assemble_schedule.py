@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from downslope.reading.assemble_rates import Rate, courses, final_of, find_rate, put_initial, total_of
 from downslope.reading.assemble_steps import put_knots, put_levels, put_steps

@@ -1,4 +1,4 @@
-"""What changes at once add up to: an exponential, a multistep schedule or a sequence, from changes, levels and knots."""
+"""What changes at once add up to: an exponential, a multistep schedule or a sequence; what levels and knots do."""
 
 from __future__ import annotations
 

@@ -16,7 +16,13 @@ from downslope.reading.patterns import Match, Pattern, Rules
 from downslope.reading.schedule_facts import Change, Plateau
 from downslope.reading.times import Time
 
-_PARTS = {"verb": "verb:divide,multiply,reduce,halve,decimate,increase", "fill": "(word|is|mod|by|at){0,3}"}
+_PARTS = {
+    "named": "(by|schedule:exponential|concept:lr_decay)",
+    "between": "(word|is|comma|and|mod|open|close|by|to|at|with|taken|schedule|number of_it|for|of_it|target|when"
+    "|concept:lr,lr_decay,epochs_total,steps_total,patience)",
+    "verb": "verb:divide,multiply,reduce,halve,decimate,increase",
+    "fill": "(word|is|mod|by|at){0,3}",
+}
 _HEADS = Rules(
     {
         "verb": "verb",
@@ -31,28 +37,24 @@ _DIRECT = Pattern("word:了,约,大约,x? and? amount=number")
 _OF_NOUN = Pattern("fill amount=number", **_PARTS)
 _ARGUMENTS = Rules(
     {
-        "own": "concept:lr is own=number (by|to|from|each|time|times)",
+        "own": "concept:lr is own=number (by|to|from|each|at|time|times)",
         "own, initially": "concept:lr (comma|open)? mod:initial is? number own=(comma|close)",
         "times": "(by=by fill|often=for:for)? amount=number unit:times,step",
         "magnitude": "(by fill)? size=number? magnitude",
-        "target": "to fill target=number",
+        "target": "(to|half=at:in) fill target=number",
         "time": "when=(time|times)",
         "points": "at points=(number ((comma|and) number){0,10})",
-        "amount": "(by|is|schedule:exponential|concept:lr_decay is?) fill amount=number",
+        "amount": "(by|is|with|schedule:exponential|concept:lr_decay is?) fill amount=number",
         "ratio": "of_it",
         "shape": "schedule",
         "again": "verb",
     },
     **_PARTS,
 )
-_AMOUNT_BEFORE = Pattern(
-    "(by|schedule:exponential|concept:lr_decay) is? amount=number (by|schedule:exponential|concept:lr_decay|is|word){0,4} verb",
-    **_PARTS,
-)
+_AMOUNT_BEFORE = Pattern("named is? amount=number (named|is|word){0,4} verb", **_PARTS)
 _TIME_BEFORE = Rules(
     {
-        "a time": "when=(time:every,at,after|times:at,after) (word|is|comma|and|mod|open|close|by|to|at|with|taken|concept:lr,lr_decay,"
-        "epochs_total,steps_total,patience|schedule|number of_it|for|of_it|target|when){0,10} verb",
+        "a time": "when=(time:every,at,after|times:at,after) between{0,10} verb",
         "from a time on": "from when=time:at (word:on,onwards,onward|for:next|comma)",
         "a number": "at value=number (word|unit)? comma (is|word|concept:lr){0,4} verb",
     },
@@ -64,12 +66,13 @@ LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
 _OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
 _STARTS = ("初", "start", "begin", "init")
 _NETWORK = re.compile(
-    r"backbone|(?:last|final|output|new|classifier|fc) layer|classifier|\bhead|encoder|decoder|bias|主干|最后一层|分类层|分类头|头部|偏置|骨干"
+    r"backbone|(?:last|final|output|new|fc) layer|classifier|\bhead|encoder|decoder|bias|"
+    r"主干|最后一层|分类层|分类头|头部|偏置|骨干"
 )
 """Parts of a network, whose factors are no schedule."""
 _ACTIONS = (
-    "evaluate", "evaluated", "evaluation", "save", "saved", "test", "tested", "report", "reported", "checkpoint", "checkpoints",
-    "measure", "measured", "results", "accuracy", "prune", "pruned", "validated", "visualize", "测", "保", "评",
+    "evaluate", "evaluated", "evaluation", "save", "saved", "test", "tested", "report", "reported", "checkpoint",
+    "checkpoints", "measure", "measured", "results", "accuracy", "prune", "pruned", "validated", "测", "保", "评",
 )  # fmt: skip
 """What is done at times without a change of the learning rate."""
 
@@ -170,9 +173,9 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
             place += 1
         elif match.rule.startswith("own"):
             place = match["own"] + (match.rule == "own")
-        elif item.kind == "is" and board.text.plain[item.start : item.end].startswith(_STARTS):
-            break
-        elif not _take(board, frame, match):
+        elif (item.kind == "is" and board.text.plain[item.start : item.end].startswith(_STARTS)) or not _take(
+            board, frame, match
+        ):
             break
         else:
             place = match.after
@@ -215,6 +218,8 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     if number is None or (following is not None and following.is_a("unit", "ignored", "example")):
         return False
     if direct and following is not None and (following.kind in {"unit", "magnitude"}):
+        return False
+    if "half" in match and not (number.spelled and number.value == 0.5):
         return False
     if match.rule == "target":
         frame.ratio = frame.ratio or number.fraction or number.times or (number.percent and number.value > 0)
@@ -350,7 +355,8 @@ def _reduce_on_plateau(board: Board) -> None:
             match = next(_BARE_FACTOR.find(code, max(0, first - 15), min(len(board.items), last + 10)), None)
             if match is not None and not (plateau.stops or plateau.taken):
                 value = board.items[match["value"]].value
-                board.note(Change("change", "multiply", value, 0, 0, plateau=plateau), range(match.first, match.after))
+                change = Change("change", "multiply", value, 0, 0, plateau=plateau)
+                board.note(change, range(match.first, match.after))
                 break
 
 
@@ -372,7 +378,7 @@ def _spread(board: Board, refused: set[int]) -> None:
 
 
 def _may_be_milestones(board: Board, place: int) -> bool:
-    """Whether times without a verb may be the learning rate's: the sentence speaks of it, the clause of nothing else."""
+    """Whether times without a verb may be the learning rate's: the sentence tells of it, the clause of nothing else."""
     clause = [board.items[p] for p in _clause(board, place)]
     if any((i.kind == "concept" and i.key not in _OWN_CONCEPTS) or i.is_a("word", *_ACTIONS) for i in clause):
         return False

@@ -1,4 +1,4 @@
-"""Courses of the learning rate ("from 0.05 to 0 over 90 epochs") and schedules that are named ("a cosine down to 0")."""
+"""Courses of the learning rate ("from 0.05 to 0 over 90 epochs"), and schedules by name ("a cosine down to 0")."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _TARGET = Pattern(
     **_PARTS,
 )
 _LENGTH = Pattern(
-    "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr,decay){0,6} over=time:for,next,first,until"
+    "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr,decay){0,6} "
+    "over=time:for,next,first,until"
 )
 _HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
 _DENIED = Pattern("no:no,instead .?")
@@ -30,9 +31,13 @@ _LINEAR = ("linear", "线性")
 
 
 _ADVERBS = frozenset(
-    "then gradually slowly first again further used training value that when once while where so following using i will be been "
-    "smoothly monotonically steadily finally later next".split()
+    [
+        *("then", "gradually", "slowly", "first", "again", "further", "used", "training", "value", "that", "when"),
+        *("once", "while", "where", "so", "following", "using", "i", "will", "be", "been", "smoothly", "steadily"),
+        *("monotonically", "finally", "later", "next"),
+    ]
 )
+"""Words before a verb that are no subject of it."""
 
 
 def find_courses(board: Board) -> None:

@@ -8,15 +8,18 @@ from downslope.reading.patterns import Pattern, Rules
 _TOTALS = {"epoch": "epochs_total", "step": "steps_total"}
 _ENDS = Rules(
     {
-        "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(time:at,after,for,total,until,bare|times:for)",
-        "after, stopped": "when=(time:at,after,until,bare) (word|is|after){0,3} end:end",
+        "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(any|times:for)",
+        "after, stopped": "when=time:at,after,until,bare (word|is|after){0,3} end:end",
         "5 steps per": "rate=(time:for,bare,total) (each|time:every)",
+        "1000 steps an epoch": "time:every verb:train? is rate=time:bare",
+        "where the rate is": "end:end (verb|word|is|for){0,4} concept:lr is? to floor=number",
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
         "convergence takes": "word:convergence,converge,converges,converged (is|word|verb|at|for|with){0,5} rate=time",
         "converges": "rate=time word{0,4} word:收",
         "in total": "(open|comma) value=number total=mod:total (close|break|comma)",
         "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} is value=number",
-    }
+    },
+    any="time:at,after,for,total,until,bare",
 )
 _CLAUSE = Pattern("(comma|break|open|and)")
 
@@ -25,8 +28,8 @@ def find_ends(board: Board) -> None:
     """Add the length of training that every end of it states."""
     code = board.code()
     for match in _ENDS.find(code):
-        if "rate" in match:
-            board.used.add(match["rate"])
+        if "rate" in match or "floor" in match:
+            board.used.add(match["rate" if "rate" in match else "floor"])
             continue
         if _is_early(board, match.first, match.after):
             continue

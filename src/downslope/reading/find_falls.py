@@ -1,4 +1,4 @@
-"""Falls of the learning rate that are told with their times but without a factor, and the factors told apart from them."""
+"""Falls of the learning rate that are told with their times but no factor, and factors told apart from them."""
 
 from __future__ import annotations
 

@@ -47,8 +47,7 @@ _ANOTHERS = [
     for pattern in (
         "concept:teacher (between|comma|for|concept:ema){0,8} concept=concept:momentum,decay,ema",
         "concept:other,ema between{0,8} concept=concept:momentum,decay",
-        "target:norm (between|after|each){0,10} concept=concept:momentum,decay,eps,lr_decay,ema "
-        "(and (is|mod)? more=concept:eps,momentum)?",
+        "target:norm (between|after|each){0,10} concept=(owned|concept:lr_decay,ema) (and (is|mod)? more=owned)?",
         "concept=owned (of_it|is|for|at|word:的) target:norm",
         "concept=owned is? number (for|at|is) target:norm",
     )

@@ -1,4 +1,4 @@
-"""Plateaus: "when the loss does not decrease for 3 epochs", 验证损失连续5轮不再下降时, "three epochs without improvement"."""
+"""Plateaus: "when the loss does not decrease for 3 epochs", 验证损失连续5轮不再下降时, "once the error saturates"."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def find_plateaus(board: Board) -> None:
         board.note(Plateau("plateau", "stop", None, 0, 0, stops=True), range(match.first, match.after))
     for first, last in board.sentences():
         for match in _PATIENCE.find(code, first, last):
-            number = match["span"] if "span" in match else match["number"] if "number" in match else None
             patience = None
-            if number is not None:
-                item = board.items[number]
-                patience = int(item.data.values[0] if item.data else item.value)
+            if "span" in match:
+                patience = int(board.items[match["span"]].data.values[0])
+            elif "number" in match:
+                patience = int(board.items[match["number"]].value)
             stops = any(item.kind == "end" for item in board.items[first:last])
             near = range(max(first, match.first - 6), min(last, match.after + 5))
             metrics = [p for p in near if board.items[p].kind == "when" and board.items[p].key.startswith("metric_")]

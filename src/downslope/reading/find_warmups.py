@@ -1,4 +1,4 @@
-"""Warmups: "5-epoch warm-up", "from 0.01 to 0.1 in the first 5 epochs", 前5轮线性预热; their length is no one else's."""
+"""Warmups: "5-epoch warm-up", "from 0.01 to 0.1 in the first 5 epochs", 前5轮线性预热; whose length is theirs alone."""
 
 from __future__ import annotations
 

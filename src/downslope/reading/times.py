@@ -38,10 +38,11 @@ _FILLERS = Pattern("word:个,的,training,full,total,more,additional,separate,fu
 _OF_TOTAL = Pattern("is number unit", **_PARTS)
 _WHOLE_AFTER = Rules(
     {
-        "the number of epochs": "part{0,5} whole=(unit|mod:total|word:training|verb:train) (unit|part|mod:total|verb:train){0,5}",
+        "the number of epochs": "part{0,5} (unit|total) (unit|part|total){0,5}",
         "200 epochs": "part{0,5} number unit=unit",
         "here": "word:处",
     },
+    total="(mod:total|word:training|verb:train)",
     part="(is|of_it|word:way,through,number,的,schedule,progress,time,training)",
     **_PARTS,
 )

@@ -509,7 +509,7 @@ def _put_stairs(
         if gamma is not None:
             build.settings.taken.discard(gamma.entry.place)
         return ""
-    _name(build, root, "exponential", policy or every)
+    _name(build, root, "exponential", policy or every, stated=policy is not None)
     _base(build, root, lr)
     if gamma is not None:
         build.state(f"{root}.rate", gamma, float(gamma.value))
