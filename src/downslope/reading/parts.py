@@ -129,7 +129,7 @@ _DARKNET = re.compile(
     re.MULTILINE,
 )
 _SOLVER = re.compile(
-    r"^(?:base_lr|lr_policy|solver_type|solver_mode|snapshot_prefix|stepvalue|stepsize|test_iter)\s*:", re.MULTILINE
+    r"^(?:base_lr|solver_type|solver_mode|snapshot_prefix|stepvalue|stepsize|test_iter)\s*:", re.MULTILINE
 )
 _PROSE_AFTER = re.compile(r"[,，;；]\s*[A-Za-z\u4e00-\u9fff]|\s[A-Za-z]\w*\s+[A-Za-z]\w*(?:\s|$)")
 """What tells a sentence that begins with flags from a command."""

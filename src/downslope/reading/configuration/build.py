@@ -222,7 +222,8 @@ def _put_batch(build: Build) -> None:
             build.state("data.batch_size", given, int(given.value), "per_device")
         build.say("per_device", value=shown(given.value))
     else:
-        build.state("data.batch_size", given, int(given.value))
+        shared = devices is not None and devices[0] > 1 and "nproc" in devices[1]
+        build.state("data.batch_size", given, int(given.value), *(("per_device",) if shared else ()))
     if accumulated is not None and accumulated.value > 1:
         build.imply("train.accumulate", int(accumulated.value), accumulated)
 
