@@ -119,7 +119,7 @@ _APART = re.compile(
 )
 """What stands in a sentence and is none: quoted commands, runs of flags, calls, runs of pairs."""
 
-_SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]")
+_SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]+_[A-Za-z]")
 _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(?P<end>\w+)[\"']?(?P<rest>[^\n]*)\n")
 _WRITTEN_TO = re.compile(r">{1,2}\s*[\"']?([^\s\"'|;&<]+)|tee\s+(?:-a\s+)?[\"']?([^\s\"'|;&<]+)")

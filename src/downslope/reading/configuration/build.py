@@ -46,7 +46,9 @@ class Build:
             return
         start = end = -1
         if entry is not None:
-            start, end = self.part.start + entry.start, self.part.start + entry.end
+            written = self.part.text[entry.start : entry.end]
+            start = self.part.start + entry.start + len(written) - len(written.lstrip())
+            end = start + len(written.strip())
         self.found.fields[path] = Field(
             _plain(value), provenance, words or (self.words(entry) if entry else ""), start, end, "", marks
         )

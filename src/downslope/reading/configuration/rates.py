@@ -193,13 +193,17 @@ def _start(entry: Entry) -> Setting:
     return Setting("warmup_start", float(entry.value), entry)
 
 
+def _fractions(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(is_number(one) and 0 < one < 1 for one in value)
+
+
 def _by_length(build: Build, path: tuple[str, ...], start: Entry | None) -> Warmup | None:
     """Return a warmup that lasts its part of the whole, as `lengths: [0.1, 0.9]` beside the list says."""
     beside = [
         one for one in build.settings.entries if one.path[:-1] == path[:-2] and squeezed(one.path[-1]) == "lengths"
     ]
     total = _total(build)
-    if not beside or total is None or start is None or not isinstance(beside[0].value, list):
+    if not beside or total is None or start is None or not _fractions(beside[0].value):
         return None
     build.settings.taken.add(beside[0].place)
     duration = _whole(round(beside[0].value[0] * total[0], 9))
