@@ -37,14 +37,14 @@ _DIRECT = Pattern("word:了,约,大约,x? and? amount=number")
 _OF_NOUN = Pattern("fill amount=number", **_PARTS)
 _ARGUMENTS = Rules(
     {
-        "own": "concept:lr is own=number (by|to|from|each|time|times)",
+        "own": "concept:lr is own=number (by|to|from|each|at|time|times)",
         "own, initially": "concept:lr (comma|open)? mod:initial is? number own=(comma|close)",
         "times": "(by=by fill|often=for:for)? amount=number unit:times,step",
         "magnitude": "(by fill)? size=number? magnitude",
-        "target": "to fill target=number",
+        "target": "(to|half=at:in) fill target=number",
         "time": "when=(time|times)",
         "points": "at points=(number ((comma|and) number){0,10})",
-        "amount": "(by|is|schedule:exponential|concept:lr_decay is?) fill amount=number",
+        "amount": "(by|is|with|schedule:exponential|concept:lr_decay is?) fill amount=number",
         "ratio": "of_it",
         "shape": "schedule",
         "again": "verb",
@@ -219,6 +219,8 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
         return False
     if direct and following is not None and (following.kind in {"unit", "magnitude"}):
         return False
+    if "half" in match and not (number.spelled and number.value == 0.5):
+        return False
     if match.rule == "target":
         frame.ratio = frame.ratio or number.fraction or number.times or (number.percent and number.value > 0)
         frame.ratio = frame.ratio or (following is not None and following.kind == "of_it")
@@ -376,7 +378,7 @@ def _spread(board: Board, refused: set[int]) -> None:
 
 
 def _may_be_milestones(board: Board, place: int) -> bool:
-    """Whether times without a verb may be the learning rate's: the sentence speaks of it, the clause of nothing else."""
+    """Whether times without a verb may be the learning rate's: the sentence tells of it, the clause of nothing else."""
     clause = [board.items[p] for p in _clause(board, place)]
     if any((i.kind == "concept" and i.key not in _OWN_CONCEPTS) or i.is_a("word", *_ACTIONS) for i in clause):
         return False

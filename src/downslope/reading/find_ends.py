@@ -11,6 +11,8 @@ _ENDS = Rules(
         "stopped after": "end:end (is|word|at|unit:ignored|verb:train){0,3} when=(any|times:for)",
         "after, stopped": "when=time:at,after,until,bare (word|is|after){0,3} end:end",
         "5 steps per": "rate=(time:for,bare,total) (each|time:every)",
+        "1000 steps an epoch": "time:every verb:train? is rate=time:bare",
+        "where the rate is": "end:end (verb|word|is|for){0,4} concept:lr is? to floor=number",
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
         "convergence takes": "word:convergence,converge,converges,converged (is|word|verb|at|for|with){0,5} rate=time",
         "converges": "rate=time word{0,4} word:收",
@@ -26,8 +28,8 @@ def find_ends(board: Board) -> None:
     """Add the length of training that every end of it states."""
     code = board.code()
     for match in _ENDS.find(code):
-        if "rate" in match:
-            board.used.add(match["rate"])
+        if "rate" in match or "floor" in match:
+            board.used.add(match["rate" if "rate" in match else "floor"])
             continue
         if _is_early(board, match.first, match.after):
             continue
@@ -58,8 +60,8 @@ def find_ends(board: Board) -> None:
 
 
 def _is_early(board: Board, first: int, after: int) -> bool:
-    """Whether an end is one that the measured loss decides: by the words of its clause, or of the one before."""
-    while first > 0 and board.items[first - 1].kind not in {"break", "open"}:
+    """Whether an end is one that the measured loss decides: by the words of its clause."""
+    while first > 0 and board.items[first - 1].kind not in {"comma", "break", "open"}:
         first -= 1
     while after < len(board.items) and board.items[after].kind not in {"comma", "break", "close"}:
         after += 1

@@ -13,7 +13,8 @@ from downslope.reading.times import Time
 
 _PARTS = {
     "several": "(number ((comma|and){1,2} to? number|to number){1,8})",
-    "said": "(is|concept:lr|word|mod:initial,base|with|by|to|at|for:next|verb:train,reduce|schedule:multistep,constant)",
+    "said": "(is|concept:lr|word|mod:initial,base|with|by|to|at|for:next|verb:train,reduce|steady)",
+    "steady": "schedule:multistep,constant",
     "point": "time:at,after",
     "span": "(time:first,next,for,until|times:between)",
 }
@@ -27,7 +28,7 @@ _LEVEL = Rules(
         "and the rest": "value=number rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
-        "followed by": "by span=time:bare with concept:lr? is? value=number",
+        "followed by": "(by|and)? span=time:bare (with|at) concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
         "at a time": "span=time:at,after said{0,4} (is|to) value=number",
         "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",
@@ -76,7 +77,7 @@ def find_knots(board: Board) -> None:
         for match in run:
             when = board.items[match["when"]]
             knots.append((board.items[match["value"]].value, when.data or Time("at", (when.value,), "")))
-        if knots[0][0] < knots[1][0] > knots[-1][0] and _is_lr(board, [Match(first, run[-1].after, {})]):
+        if knots[0][0] < knots[1][0] > knots[-1][0] and _is_lr(board, [Match(first, run[-1].after, {})], set()):
             board.note(
                 Knots("knots", "lr", None, 0, 0, points=knots),
                 [first, *(p for match in run for p in range(match.first, match.after))],
@@ -86,9 +87,10 @@ def find_knots(board: Board) -> None:
 def find_levels(board: Board) -> None:
     """Add a fact for every run of levels of the learning rate."""
     code = board.code()
+    stated = {board.items[match["rate"]].value for match in _STATED.find(code)}
     for run in runs(_LEVEL.find(code), code, _LINK):
         for part in _split(board, code, run):
-            _add(board, code, part)
+            _add(board, code, part, stated)
 
 
 def _split(board: Board, code: str, run: list[Match]) -> list[list[Match]]:
@@ -104,38 +106,33 @@ def _split(board: Board, code: str, run: list[Match]) -> list[list[Match]]:
 
 
 def _is_level(board: Board, match: Match, before: list[Match]) -> bool:
-    items = board.items
-    numbers = [item for item in items[slice(*match.groups["value"])] if item.number]
-    before_value = items[match["value"] - 1] if match["value"] else None
-    plain = all(
-        0 < n.value < _LARGEST
-        and n.number
-        and not (n.number.percent or n.number.fraction or n.number.spelled or n.number.times)
-        for n in numbers
-    )
-    if not plain or (
-        before_value is not None
-        and (
-            (before_value.kind in {"by", "star", "slash"} and match.rule != "trained with")
-            or before_value.is_a("verb", "divide", "multiply")
-            or before_value.is_a("word", "-")
-        )
-    ):
+    items, (first, after) = board.items, match.groups["value"]
+    left = items[first - 1] if first else None
+    by = left is not None and (left.kind in {"by", "star", "slash"} or left.is_a("verb", "divide", "multiply"))
+    if (by and match.rule != "trained with") or (left is not None and left.is_a("word", "-")):
         return False
-    following = items[match.groups["value"][1]] if match.groups["value"][1] < len(items) else None
-    if following is not None and following.kind in {"unit", "star", "slash"}:
+    if not all(_is_rate(item) for item in items[first:after] if item.number):
+        return False
+    if after < len(items) and items[after].kind in {"unit", "star", "slash"}:
+        return False
+    if any(item.is_a("schedule", *_RAMPS) for item in items[max(0, match.first - 3) : match.after + 3]):
         return False
     span = _time(items, match)
-    ramp = any(item.is_a("schedule", *_RAMPS) for item in items[max(0, match.first - 3) : match.after + 3])
-    to = any(item.kind == "to" for item in items[max(0, match.first - 1) : match["value"]])
-    if span is not None and span.prep in _LENGTHS and to and not (before and before[-1].after == match.first - 1):
-        nearby = items[max(0, match["value"] - 5) : match["value"] - 1]
-        set_to = items[match["value"] - 2].is_a("concept", "lr") and not any(item.kind == "verb" for item in nearby)
-        spanned = board.text.plain[items[match["span"]].start :]
-        held = bool(before) and span.prep == "next" and not spanned.startswith(("over", "during", "within"))
-        if not (set_to or held):
-            return False  # "to 0.1 over 5 epochs", but not "set the learning rate to 0.1 for 5 epochs"
-    return not ramp
+    to = any(item.kind == "to" for item in items[max(0, match.first - 1) : first])
+    if span is None or span.prep not in _LENGTHS or not to or (before and before[-1].after == match.first - 1):
+        return True
+    # "to 0.1 over 5 epochs" is a ramp, but not "set the learning rate to 0.1 for 5 epochs, then to 0.01 for the last 5"
+    set_to = items[first - 2].is_a("concept", "lr") and not any(
+        i.kind == "verb" for i in items[max(0, first - 5) : first]
+    )
+    over = board.text.plain[items[match["span"]].start :].startswith(("over", "during", "within"))
+    return set_to or (bool(before) and span.prep == "next" and not over)
+
+
+def _is_rate(item: Item) -> bool:
+    number = item.number
+    odd = number is None or number.percent or number.fraction or number.spelled or number.times
+    return not odd and 0 < item.value < _LARGEST
 
 
 def _time(items: list[Item], match: Match) -> Time | None:
@@ -172,107 +169,82 @@ def _levels(board: Board, run: list[Match]) -> list[Level]:
     return found
 
 
-def _add(board: Board, code: str, run: list[Match]) -> None:
+def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
+    """Add the levels of a run: two or more, or one that the learning rate is changed to at a time."""
     levels = _levels(board, run)
+    first = levels[0]
     timed = [level for level in levels if level.start is not None or level.end or level.length]
-    rules = {match.rule for match in run}
-    points = [level for level in levels if level.start is not None and level.end is None]
-    first = run[0]
-    changed = (
-        any(item.kind == "to" for item in board.items[max(0, first.first - 1) : first.after]) and "start" not in first
+    to = (
+        any(item.kind == "to" for item in board.items[max(0, run[0].first - 1) : run[0].after])
+        and "start" not in run[0]
     )
-    alone = len(levels) < 2
-    if alone and not (points and (changed or "start" in first)):
+    point = first.start is not None and first.end is None
+    if len(levels) < 2 and not (point and to):
         return
-    if not timed and not ("one after another" in rules and all(a.value > b.value for a, b in pairwise(levels))):
+    falls = run[0].rule == "one after another" and all(one.value > other.value for one, other in pairwise(levels))
+    if not (timed or falls) or not _is_lr(board, run, stated) or not all(_counts(board, match) for match in run):
         return
-    mismatch = any(len(_values(board, match)) not in _counts(board, match) for match in run)
-    if mismatch or not _is_lr(board, run):
+    begins = bool(timed) and not (point and (to or first.start != 0))
+    told = _timeline(levels, begins=begins) if timed else ([], None)
+    units = {level.unit for level in levels if level.unit}
+    percents = {level.percent for level in timed}
+    if told is None or len(units) > 1 or len(percents) > 1 or (timed and len(told[0]) != len(levels) - begins):
         return
-    rates, changes, total = [level.value for level in levels], [], None
-    begins = not (changed and timed and levels[0].start is not None and levels[0].end is None) and bool(timed)
+    fact = Levels("levels", "lr", None, 0, 0, rates=[level.value for level in levels], changes=told[0], begins=begins)
+    fact.unit, fact.percent = "".join(units), True in percents
+    fact.total = None if fact.percent else told[1]
+    board.note(fact, [place for match in run for place in range(match.first, match.after)])
+    if begins:
+        place = first.place
+        named = _NAMED.at(code, max(0, place - 3), place + 1) or _NAMED.at(code, max(0, place - 2), place + 1)
+        places = [named.first if named else place, place]
+        board.add("value", "lr", first.value, places, role="initial", number=place)
+
+
+def _timeline(levels: list[Level], *, begins: bool) -> tuple[list[float], float | None] | None:
+    """Return when each level after the initial one begins, and where the last ends; None if that is not in order."""
+    changes: list[float] = []
     end: float | None = None
     for index, level in enumerate(levels):
         start = level.start
-        if start == 1 and level.end is not None:
-            start = 0
-        if index == 0 and level.start is not None and not level.end and level.start > 0:
-            begins = False
-        if start is not None and end is not None and start == end + 1 and level.end is not None:
-            start = end
-        if index or (start is not None and not begins):
-            at = start if start is not None else end
-            if timed and (at is None or (changes and at <= changes[-1])):
-                return
+        if start is not None and level.end is not None and start == (end or 0) + 1:
+            start = end or 0  # counted from 1: "epochs 1-30, 31-60"
+        at = end if start is None else start
+        if index or not begins:
+            if at is None or (changes and at <= changes[-1]):
+                return None
             changes += [at] if at else []
-        begun = start if start is not None else (end or 0)
-        end = level.end if level.end is not None else (begun + level.length if level.length else None)
-        total = end
-    units = {level.unit for level in levels if level.unit}
-    percents = {level.percent for level in timed}
-    if len(units) > 1 or len(percents) > 1 or not units <= {"epoch", "step"}:
-        return
-    if timed and len(changes) != len(rates) - begins:
-        return
-    places = [p for match in run for p in range(match.first, match.after)]
-    fact = Levels(
-        "levels",
-        "lr",
-        None,
-        0,
-        0,
-        rates=rates,
-        changes=changes,
-        unit="".join(units),
-        percent=True in percents,
-        total=None if True in percents else total,
-        begins=begins,
-    )
-    board.note(fact, places)
-    if begins:
-        place = levels[0].place
-        named = _NAMED.at(code, max(0, place - 3), place + 1) or _NAMED.at(code, max(0, place - 2), place + 1)
-        board.add("value", "lr", rates[0], [named.first if named else place, place], role="initial", number=place)
+        end = level.end if level.end is not None else (at or 0) + level.length if level.length else None
+    return changes, end
 
 
 def _hold(board: Board, code: str, match: Match) -> None:
     """Add a constant phase for a level that a ramp follows: "0.1 for the first 50 epochs, then linearly to 0"."""
     span = _time(board.items, match)
-    ramp = _RAMP_AFTER.at(code, match.after)
     rises = board.items[match["value"] - 1].kind == "to"
-    if (
-        ramp is not None
-        and not rises
-        and span is not None
-        and span.prep in {"first", "until", "for"}
-        and _is_lr(board, [match])
-    ):
+    held = span is not None and span.prep in {"first", "until", "for"} and not rises
+    if held and _RAMP_AFTER.at(code, match.after) is not None and _is_lr(board, [match], set()):
         board.note(Shape("shape", "constant", None, 0, 0, over=span), [match["span"]])
 
 
-def _values(board: Board, match: Match) -> list[int]:
-    return [p for p in range(*match.groups["value"]) if board.items[p].number]
-
-
-def _counts(board: Board, match: Match) -> set[int]:
-    """Return how many values a match may have: of several times as many, or one more, which is the initial one."""
+def _counts(board: Board, match: Match) -> bool:
+    """Whether a match has as many values as times, or one more, the initial one; a length may have several."""
     time = _time(board.items, match)
-    many = len(_values(board, match))
+    many = sum(item.number is not None for item in board.items[slice(*match.groups["value"])])
     if time is None or time.prep == "between" or len(time.values) == 1:
-        return {1} if time is not None and time.prep in {"at", "after", "until"} else {many}
-    return {len(time.values), len(time.values) + 1}
+        return many == 1 or time is None or time.prep not in {"at", "after", "until"}
+    return many - len(time.values) in {0, 1}
 
 
-def _is_lr(board: Board, run: list[Match]) -> bool:
-    """Whether the nearest concept before a run, or one within it, is the learning rate."""
+def _is_lr(board: Board, run: list[Match], stated: set[float]) -> bool:
+    """Whether the nearest concept before a run or within it is the learning rate, or it begins with a stated one."""
     items = board.items
     inside = {item.key for item in items[run[0].first : run[-1].after] if item.kind == "concept"}
     if inside:
         return inside <= {"lr"}
-    breaks = 0
-    first = items[run[0]["value"]].value if "value" in run[0] else None
-    if first is not None and any(items[match["rate"]].value == first for match in _STATED.find(board.code())):
+    if "value" in run[0] and items[run[0]["value"]].value in stated:
         return True  # "We use 10^-3 for 40k iterations", after "learning rate 10^-3"
+    breaks = 0
     for place in range(run[0].first - 1, max(-1, run[0].first - 40), -1):
         item = items[place]
         breaks += item.kind == "break"

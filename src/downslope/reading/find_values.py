@@ -204,6 +204,11 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     key = item.key
     if amount.times or _is_offered(board, concept, number, first):
         return
+    if key == "lr" and amount.spelled and not amount.fraction and amount.value >= 1:
+        return  # "we drop the learning rate twice"
+    named = board.text.plain[item.start : item.end]
+    if key == "lr" and named.startswith(("step", "步长")) and amount.value >= 2 and float(amount.value).is_integer():
+        key = "lr_every"  # "step size = 30, gamma = 0.1"
     extra: dict[str, Any] = {"role": _role(board, concept, first, number), "percent": amount.percent, "number": number}
     if amount.odd:
         extra["odd"] = amount.odd
