@@ -47,12 +47,12 @@ CASES = {
     ),
     "torchvision": (
         "torchrun --nproc_per_node=8 train.py --batch-size 32 --lr 0.1 --lr-step-size 30 --lr-gamma 0.2 --epochs 90 --norm-weight-decay 0.0",
-        {"sgd.lr.schedule": "exponential", "sgd.lr.initial": 0.1, "sgd.lr.every": 30, "sgd.lr.rate": 0.2, "train.epochs": 90,
+        {"sgd.lr.initial": 0.1, "sgd.lr.every": 30, "sgd.lr.rate": 0.2, "train.epochs": 90,
          "groups.0.weight_decay": 0.0},
     ),
     "a period of its own": (
         "python a.py --lr 0.1 --step 20 --gamma 0.5 --epochs 60",
-        {"sgd.lr.schedule": "exponential", "sgd.lr.initial": 0.1, "sgd.lr.every": 20, "sgd.lr.rate": 0.5, "train.epochs": 60},
+        {"sgd.lr.initial": 0.1, "sgd.lr.every": 20, "sgd.lr.rate": 0.5, "train.epochs": 60},
     ),
     "batch file": ("python a.py ^\n--lr 0.1 ^\n--epochs 3\n", {"sgd.lr": 0.1, "train.epochs": 3}),
     "no decay": (

@@ -121,3 +121,27 @@ def test_a_long_input_takes_no_longer_than_its_length(unit):
     began = time.process_time()
     split(unit * (200_000 // len(unit)))
     assert time.process_time() - began < 4
+
+
+IN_SENTENCES = {
+    "We ran it with --lr 0.1 --wd 5e-4 and got 76%.": ["--lr 0.1 --wd 5e-4"],
+    "pass -b 256 to it": ["-b 256"],
+    "--lr 0.1 -b 8, StepLR(30, 0.1), 90 epochs": ["--lr 0.1 -b 8", "StepLR(30, 0.1)"],
+    "with --opt sgd, a momentum of 0.9 and --epochs=90.": ["--opt sgd", "--epochs=90"],
+    "use --nesterov and --cos for 90 epochs": ["--nesterov ", "--cos "],
+    "we use optim.SGD(p, lr=0.1) here, for (3) times": ["optim.SGD(p, lr=0.1)"],
+    "the lr_step_size=30, batch_size=128, lr=1e-3. Then": ["lr_step_size=30, batch_size=128, lr=1e-3"],
+    "the weight_decay=5e-4, batch_size=128, lr=1e-3. Then": [],
+    "learning_rate 0.01, num_epochs_per_decay 2.0 and momentum 0.9": [
+        "learning_rate 0.01, num_epochs_per_decay 2.0 and momentum 0.9"
+    ],
+    "lr=0.1, momentum=0.9": [],
+    "a state-of-the-art -- but slow -- method, from -1 to -0.5, MultiStepLR and SGD (0.9)": [],
+    "SGD (momentum 0.9) and Adam(": [],
+}
+
+
+@pytest.mark.parametrize("text", IN_SENTENCES)
+def test_what_stands_in_a_sentence_and_is_none(text):
+    """Flags, calls and pairs whose names no sentence has."""
+    assert [part.text for part in split(text) if part.kind != "prose"] == IN_SENTENCES[text]

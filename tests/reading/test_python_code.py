@@ -288,6 +288,29 @@ def test_a_function_alone():
     assert (found["sgd.lr.schedule"], found["sgd.lr.every"], found["sgd.lr.initial"]) == ("exponential", 20, 0.05)
 
 
+def test_a_function_of_the_iteration_in_an_endless_loop():
+    """The function is evaluated over the run: 100 iterations up to 0.3, then a cosine down to 0.03 at 5000."""
+    program = (
+        "top, bottom, warm, last, max_iters = 0.3, 0.03, 100, 5000, 5000\n"
+        "def get_lr(it):\n    if it < warm:\n        return top * it / warm\n    if it > last:\n        return bottom\n"
+        "    part = (it - warm) / (last - warm)\n    return bottom + 0.5 * (1 + math.cos(math.pi * part)) * (top - bottom)\n"
+        "max_iters = 5000\nopt = SGD(p, lr=top)\nn = 0\nwhile True:\n    for g in opt.param_groups:\n        g['lr'] = get_lr(n)\n    n += 1"
+    )
+    found = values_of(program)
+    assert (found["sgd.lr.schedule"], found["sgd.lr.duration"], found["train.steps"]) == ("warmup", 100, 5000)
+    then = {name: found[f"sgd.lr.then.{name}"] for name in ("schedule", "initial", "final", "duration")}
+    assert then == {"schedule": "cosine", "initial": 0.3, "final": pytest.approx(0.03), "duration": 4900}
+
+
+def test_a_default_that_the_program_refuses_is_passed_over():
+    """Where the program asks for another setting, what comes after still tells the training."""
+    program = (
+        "p.add_argument('--gpu', default=None)\na = p.parse_args()\nif a.gpu is None:\n    raise ValueError('give one')\n"
+        "opt = SGD(w, lr=0.1)"
+    )
+    assert values_of(program) == {"sgd.lr": 0.1}
+
+
 def test_a_rate_that_depends_on_what_is_measured_is_no_schedule():
     """The rate is marked, and nothing is made up."""
     program = (

@@ -27,7 +27,7 @@ class Part:
     Attributes:
         kind: Which reader reads it.
         format: The syntax: "python", "notebook", "yaml", "toml", "json", "ini", "darknet", "prototxt", "dictionary"
-            (Python that only assigns) or "shell"; for prose "".
+            (Python that only assigns), "pairs" (as `lr=0.1, weight_decay=5e-4` in a sentence) or "shell"; for prose "".
         text: Its characters.
         start: Place of its first character in the input that it was cut from.
         name: Of the file that it was cut from, or "".
@@ -75,6 +75,11 @@ _LAUNCHERS = (
     r"spacy|nohup|sudo|time|env|exec|xvfb-run|composer|tune|[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
 )
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
+_SCRIPT = re.compile(
+    r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|for \w+ in |[\w.]+ = [\w.]+\()",
+    re.MULTILINE,
+)
+"""A line of a program, of which the whole need not be today's Python."""
 _COMMAND = re.compile(rf"\s*(?:[\w@:~.\-\[\]()]{{0,60}}[$%>❯#]\s+|!\s?)?{_VARIABLES}{_LAUNCHERS}(?=\s|$)")
 _PROMPT = re.compile(r"\s*(?:\$(?=\s+[\w./])|❯|!(?=\w))\s?\S")
 _FLAGGED = re.compile(r"(?<!\S)(?:--?[A-Za-z][\w.-]*(?:=|\s|$|\\)|[A-Za-z_][\w.]*=\S)")
@@ -98,17 +103,28 @@ _CODE = re.compile(
 )
 _SENTENCE = re.compile(r"(?<![A-Za-z,'])(?:[A-Za-z,']{1,40}\s{1,8}){6}|[\u4e00-\u9fff]{8}|[.?!。？！]\s{0,8}$")
 _FENCE = re.compile(r"^[ \t>]*(?P<mark>```+|~~~+)[ \t]*\{?\.?(?P<language>[\w+-]*)[^\n`]*$", re.MULTILINE)
-_NUMERIC = r"[\[(]?[+-]?\.?\d[\w.+-]*[\])]?(?:,\s?[+-]?\.?\d[\w.+-]*[\])]?){0,50}"
-_NUMBERS = rf"{_NUMERIC}(?=[\s,.;:)\]}}，。；）`]|$)"
+_NUMERIC = r"[\[(]?[+-]?\.?\d(?:[\w.+-]*\w)?[\])]?(?:,\s?[+-]?\.?\d(?:[\w.+-]*\w)?[\])]?){0,50}"
+_NUMBERS = rf"(?>{_NUMERIC})(?=[\s,.;:)\]}}，。；）`]|$)"
 _FLAG_VALUE = (
     rf"(?:=|[ \t]+|[ \t]*\\?\n[ \t]*)(?:{_NUMBERS}(?:[ \t]+{_NUMBERS}){{0,50}}|\"[^\"\n]{{0,200}}\"|'[^'\n]{{0,200}}'|"
     r"(?<==)[^\s,;]{0,99}[^\s,;.]|(?!(?:and|or|with|for|to|in|is|then|but|on|at|as)\b)"
     r"[A-Za-z_][\w./-]{0,60}(?=\s*(?:$|[,.;)，。；）]|\s--?[A-Za-z])))?"
 )
-_QUOTED_OR_FLAGS = re.compile(
-    rf"`(?P<quoted>[^`\n]{{8,2000}})`|(?P<flags>(?<![\w/.\-`])--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})"
-    rf"(?:\s{{1,9}}--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})){{0,100}})"
+_PAIR = (
+    rf"[A-Za-z]\w{{0,60}}(?:\s?[=:]\s?|\s)(?:{_NUMBERS}|[Tt]rue|[Ff]alse|[\"'][\w.-]{{1,40}}[\"'])"
+    r"(?=\s*(?:[,;.)\]}，。；）\n]|and\b|$))"
 )
+_APART = re.compile(
+    r"`(?P<quoted>[^`\n]{8,2000})`|"
+    rf"(?P<flags>(?<![\w/.\-`])--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})"
+    rf"(?:\s{{1,9}}--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})){{0,100}})|"
+    r"(?P<call>(?<![\w.])(?:[A-Za-z_]\w{0,40}\.){0,5}(?:SGD[A-Z]?|\w{0,20}Momentum|Nesterov|NAG|Adam[A-Z]?|RMSprop|RMSProp|LARS|"
+    r"\w{1,30}Optimizer|\w{1,30}LR|ReduceLROn\w{1,20}|\w{1,20}Decay|\w{1,20}_decay|piecewise_constant\w{0,10}|Dense|Conv2D)\()|"
+    rf"(?P<pairs>(?<![\w.\-]){_PAIR}(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}(?:(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}){{0,60}})"
+)
+"""What stands in a sentence and is none: quoted commands, runs of flags, calls, runs of pairs."""
+
+_SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]+_[A-Za-z]")
 _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(?P<end>\w+)[\"']?(?P<rest>[^\n]*)\n")
 _WRITTEN_TO = re.compile(r">{1,2}\s*[\"']?([^\s\"'|;&<]+)|tee\s+(?:-a\s+)?[\"']?([^\s\"'|;&<]+)")
@@ -118,7 +134,7 @@ _DARKNET = re.compile(
     re.MULTILINE,
 )
 _SOLVER = re.compile(
-    r"^(?:base_lr|lr_policy|solver_type|solver_mode|snapshot_prefix|stepvalue|stepsize|test_iter)\s*:", re.MULTILINE
+    r"^(?:base_lr|solver_type|solver_mode|snapshot_prefix|stepvalue|stepsize|test_iter)\s*:", re.MULTILINE
 )
 _PROSE_AFTER = re.compile(r"[,，;；]\s*[A-Za-z\u4e00-\u9fff]|\s[A-Za-z]\w*\s+[A-Za-z]\w*(?:\s|$)")
 """What tells a sentence that begins with flags from a command."""
@@ -207,7 +223,12 @@ def tell(text: str) -> str:
     told = _told_by_lines(lines)
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
-    return _python(text) or told
+    found = _python(text)
+    if found or not _SCRIPT.search(head):
+        return found or told
+    from downslope.reading.code import looks_like_python as looks_like_pieces
+
+    return "python" if looks_like_pieces(text) else told
 
 
 def _closed(text: str) -> bool:
@@ -415,23 +436,46 @@ def _class(line: str, before: str, *, continued: bool) -> str:
 
 
 def _prose(text: str, start: int, name: str) -> list[Part]:
-    """Return prose, with the commands in backticks and the runs of flags that stand in it as parts of their own."""
+    """Return prose, with the commands, flags, calls and pairs that stand in it as parts of their own."""
     parts: list[Part] = []
-    here = 0
-    for match in _QUOTED_OR_FLAGS.finditer(text):
-        quoted = match["quoted"]
-        if len(parts) > _MOST:
+    here = open_calls = 0
+    for match in _APART.finditer(text):
+        if len(parts) > _MOST or open_calls > _MOST:
             break
-        if quoted and not (_is_command(quoted) or (_FLAGS_ALONE.match(quoted) and len(_FLAGGED.findall(quoted)) >= 2)):
-            continue
-        if not quoted and not _SURE_FLAG.search(match["flags"]):
-            continue
-        group = "quoted" if quoted else "flags"
-        if text[here : match.start()].strip():
-            parts.append(Part("prose", "", text[here : match.start()], start + here, name))
-        parts.append(Part("command", "shell", match[group], start + match.start(group), name))
-        here = match.end()
+        form, first, last = _foreign(text, match)
+        open_calls += not last
+        if form and match.start() >= here:
+            if text[here : match.start()].strip():
+                parts.append(Part("prose", "", text[here : match.start()], start + here, name))
+            parts.append(_part(form, text[first:last], start + first, name))
+            here = max(match.end(), last)
     return [*parts, Part("prose", "", text[here:], start + here, name)] if text[here:].strip() else parts
+
+
+def _foreign(text: str, match: re.Match[str]) -> tuple[str, int, int]:
+    """Return the format of what stands in a sentence, "" if it belongs there, and its first and last place."""
+    kind = match.lastgroup or ""
+    first, last = match.span(kind)
+    words = match[kind]
+    if kind == "call":
+        last = _call_end(text, last - 1)
+        return ("python" if last and looks_like_python(text[first:last]) else ""), first, last
+    sure = {
+        "quoted": _is_command(words) or (_FLAGS_ALONE.match(words) and len(_FLAGGED.findall(words)) >= 2),
+        "flags": _SURE_FLAG.search(words),
+        "pairs": _SNAKE.search(words),
+    }
+    return ("pairs" if kind == "pairs" else "shell") if sure[kind] else "", first, last
+
+
+def _call_end(text: str, opening: int) -> int:
+    """Return the place after the bracket that closes the one at `opening`; 0 if it is too far away."""
+    depth = 0
+    for place in range(opening, min(len(text), opening + 500)):
+        depth += {"(": 1, ")": -1}.get(text[place], 0)
+        if not depth:
+            return place + 1
+    return 0
 
 
 def _heredocs(part: Part) -> list[list[Part]]:

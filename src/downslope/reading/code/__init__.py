@@ -110,7 +110,7 @@ def looks_like_python(text: str) -> bool:
         return False
     program = parse_program(text)
     lost = sum(end - start for start, end in program.lost)
-    if lost * 3 > len(text.strip()):
+    if lost * 5 > len(text.strip()):
         return False
     telling = 0
     for node in program.body:

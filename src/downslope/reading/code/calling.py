@@ -66,6 +66,7 @@ class Change:
     beyond: bool
     unsure: bool = False
     late: bool = False
+    inside: bool = False
     key: str = "lr"
 
 

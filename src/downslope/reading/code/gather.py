@@ -14,6 +14,7 @@ from downslope.reading.code.rates import plan_rate
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan
 from downslope.reading.code.schedules import framework_of, reason
+from downslope.reading.code.tree import ADJUSTS
 from downslope.reading.code.values import Made, PerEpoch, Value, is_number, number, numbers, words_of
 from downslope.reading.code.warmups import Schedules
 from downslope.reading.parts import Found
@@ -27,9 +28,6 @@ _RANGES = {
     "train.epochs": (1e-9, 1e12), "train.steps": (1, 1e15), "train.clip_norm": (1e-12, 1e9),
 }  # fmt: skip
 _HELD_OUT = re.compile(r"test|val(?!ue)|valid|eval|dev_", re.IGNORECASE)
-_ADJUSTS = re.compile(
-    r"(?:adjust|set|update|change|get|step|decay|warmup)_?(?:learning_?rate|lr)|^lr_sched", re.IGNORECASE
-)
 _FOR_TRAINING = re.compile(r"train", re.IGNORECASE)
 _CLIPS = {
     "clip_grad_norm_": (1, "max_norm"), "clip_grad_norm": (1, "max_norm"), "clip_by_global_norm": (-1,
@@ -91,7 +89,7 @@ class Gathering:
             for lr in one.again[:1] if one is not None else []:
                 schedules.unrecognised = True
                 self.found.remarks.append(("rate_unrecognised", {"words": self.words(lr)[0] or "lr"}))
-            outside = next((made for made in self.on.made if made.inside and _ADJUSTS.search(made.name)), None)
+            outside = next((made for made in self.on.made if made.inside and ADJUSTS.search(made.name)), None)
             if outside is not None:
                 schedules.unrecognised = True
                 self.found.remarks.append(
@@ -256,7 +254,7 @@ class Gathering:
         found: list[tuple[str, Value]] = []
         if made.name == "Trainer" and len(made.args) > 1 and isinstance(made.args[1].data, list | tuple):  # Chainer's
             pair = made.args[1].data
-            if len(pair) == 2 and pair[1].data in {"epoch", "iteration"}:
+            if len(pair) == 2 and str(pair[1].data) in {"epoch", "iteration"}:
                 found.append((f"train.{'epochs' if pair[1].data == 'epoch' else 'steps'}", pair[0]))
         if made.name not in _FITTING and made.name not in _BY_PLACE:
             return found

@@ -199,7 +199,7 @@ class Interpreter(Expressions):
                 data[key] = value
         elif isinstance(data, Made | Namespace | Instance) and isinstance(key, str):
             self._set(of, key, value)
-        elif isinstance(data, Unknown | Ref) and key in RATE_KEYS:
+        elif isinstance(data, Unknown | Ref) and str(key) in RATE_KEYS:
             path = (data.hint if isinstance(data, Unknown) else data.path).lower()
             if "group" in path or "optim" in path:
                 self.change(of, value)
@@ -213,18 +213,9 @@ class Interpreter(Expressions):
         beyond = any(loop.beyond for loop in self.loops)
         index = int(batch.index) if batch is not None and batch.index is not None else None
         unsure = bool(self.loops) and self.unsure > self.loops[0].unsure
-        self.changes.append(
-            Change(
-                optimizer,
-                value,
-                at,
-                index,
-                beyond,
-                unsure,
-                epoch is not None and epoch.trained,
-                "lr" if key in RATE_KEYS else key,
-            )
-        )
+        late = epoch is not None and epoch.trained
+        key = "lr" if key in RATE_KEYS else key
+        self.changes.append(Change(optimizer, value, at, index, beyond, unsure, late, bool(self.loops), key))
         if isinstance(optimizer.data, Made) and key in RATE_KEYS and not unsure:
             optimizer.data.notes["lr"] = value
         elif key in RATE_KEYS and not unsure and self.loops:
@@ -240,7 +231,8 @@ class Interpreter(Expressions):
                 small = not self.loops or _is_setting(node)
                 if not truth and small and not tells_time(node.test) and self.changes_rate(tuple(node.body)):
                     self.skipped.setdefault(node.lineno, node)
-                return self.run(node.body if truth else node.orelse, scope, frame)
+                signal = self.run(node.body if truth else node.orelse, scope, frame)
+                return "" if signal == "raise" else signal  # another setting than the default is asked for
             return self._both(node.body, node.orelse, scope, frame, pattern_of(node.test))
         finally:
             self.control.pop()
@@ -498,7 +490,7 @@ class _Rounds:
                 loop.trained = loop.trained or self.kind == "step"
             return ""  # as in the first round
         indices, left = self.indices(), on.budget
-        stride = 1
+        stride, known = 1, len(on.changes)
         for place, (index, beyond) in enumerate(indices):
             if (
                 place == 3 and (left - on.budget) / 3 * len(indices) > on.budget > 0
@@ -520,6 +512,8 @@ class _Rounds:
                     loop.trained = loop.trained or trains(self.node.body)
             if signal in {"break", "return", "raise"} or on.budget < 0:
                 break
+            if place == 0 and on.changes[known:] and not any(is_number(one.value.data) for one in on.changes[known:]):
+                break  # what is set cannot be known
         if signal == "return" and self.kind != "other":
             return ""  # an early end, under a condition on what was measured
         return signal if signal in {"return", "raise"} else ""

@@ -363,6 +363,8 @@ def call_outside(
         on.change(receiver, args[-1])
     if name == "set_value" and len(args) == 2:
         _set_rate(on, args)
+    if name in {"OrderedDict", "defaultdict"} and args:
+        return _dict(Call(on, args, kwargs, place))
     if name in {"field", "Field"} and (args or kwargs.keys() & {"default", "default_factory"}):
         factory = kwargs.get("default_factory")
         return on.call_value(factory, [], {}) if factory is not None else kwargs.get("default") or args[0]

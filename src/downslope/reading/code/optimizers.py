@@ -209,7 +209,7 @@ def _pattern(parameters: Value) -> tuple[str, bool]:
     data = parameters.data
     path = data.hint if isinstance(data, Unknown) else data.path if isinstance(data, Ref) else ""
     if isinstance(data, Made):
-        path = data.path if data.name in {"parameters", "named_parameters"} else data.bound or data.path
+        path = data.path if data.name in {"parameters", "named_parameters", "trainable_params"} else data.bound or ""
     if isinstance(data, list | tuple) and len(data) == 1:
         return _pattern(data[0])
     names = path.removesuffix(".parameters").removesuffix(".trainable_params").split(".")

@@ -117,7 +117,7 @@ def plain_name(flag: str) -> str:
 def _typed(on: Calls, value: Value, kind: Value | None, many: Value | None) -> Value:
     """Return a default or flag as the option's type makes it; argparse applies it to texts alone."""
     data = value.data
-    if many is not None and many.data in {"+", "*"} and is_number(data) and value.file:
+    if many is not None and str(many.data) in {"+", "*"} and is_number(data) and value.file:
         return Value([value], value.start, value.end, literal=True, file=value.file, words=value.words)
     if kind is None or data is None or isinstance(data, bool):
         return value

@@ -11,7 +11,7 @@ from downslope.reading.code.optimizers import Optimizer
 from downslope.reading.code.recognise import Shape, recognise
 from downslope.reading.code.sampling import Plan, alike, relative, sample_function, time_parameter, with_words
 from downslope.reading.code.schedules import reason
-from downslope.reading.code.values import NOWHERE, Class, Function, Made, Value, is_known, is_number, join_sources
+from downslope.reading.code.values import NOWHERE, Class, Function, Made, Ref, Value, is_known, is_number, join_sources
 from downslope.reading.code.warmups import Schedules
 
 _PRETENDED = (10, 7)
@@ -27,6 +27,7 @@ _WRAPPERS = frozenset(
     }
 )
 _OTHER = re.compile(r"LR$|[Ss]chedule|[Ww]armup")
+_SCHEDULER = re.compile(r"^(?:lr|learning_?rate)_?sched", re.IGNORECASE)
 _TELLING = ("lr", "learning_rate", "schedule", "decay", "warmup", "adjust")
 
 
@@ -84,10 +85,15 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
         if not other and _is_scheduler(made):
             found.setdefault(made.start, made)
     sure = [made for made in found.values() if made.doubt == min(m.doubt for m in found.values())]
+    for made in found.values():
+        if made not in sure:
+            schedules.remarks.append(("rate_if_measured", {"words": on.program.text[made.start : made.end][:120]}))
     if not sure:
         for made in on.made:
             given = made.kwargs.get("optimizer") or next(iter(made.args), None)
-            if given is not None and one is not None and given.data is one.made and _OTHER.search(made.name):
+            owner = given.data if given is not None and one is not None else None
+            of_this = (isinstance(owner, Ref) or (one and owner is one.made)) and _OTHER.search(made.name)
+            if of_this or _SCHEDULER.search(made.name):
                 schedules.not_recognised(made.start, made.end)
         return None
     plan = schedules.together(sure, base) or schedules.made(sure[0], base)
@@ -154,11 +160,11 @@ def _of_trainer(one: Optimizer | None, base: Value | None, schedules: Schedules)
         return None
     given = one.made.kwargs
     kind = given.get("lr_scheduler_type") or reason("linear", "the default of TrainingArguments")
-    if kind.data not in {"linear", "cosine", "constant", "constant_with_warmup"}:
+    if str(kind.data) not in {"linear", "cosine", "constant", "constant_with_warmup"}:
         return None
     unit = reason("step", "it counts optimizer steps")
     then = Plan("constant", {"value": base})
-    if kind.data in {"linear", "cosine"}:
+    if str(kind.data) in {"linear", "cosine"}:
         final = reason(0.0, "schedules end at 0 unless said otherwise")
         then = Plan(str(kind.data), {"initial": base, "final": final, "unit": unit}, kind.start, kind.end)
     warm = given.get("warmup_steps")
@@ -221,13 +227,12 @@ def _changed(
             break
     timed = [change for change in sure if change.epoch is not None or change.batch is not None]
     if not timed:
-        called = [
-            change
-            for change in on.changes[: on.called_changes]
-            if change in sure and NOWHERE not in change.value.sources
-        ]
-        last = next((change.value for change in reversed(called) if is_number(change.value.data)), None)
-        return Plan("constant", {"value": last}, last.start, last.end) if last is not None else None
+        called = [change for change in on.changes[: on.called_changes] if change in sure]
+        if any(change.inside for change in called):
+            schedules.unrecognised = True  # a loop whose rounds are not counted
+            return None
+        levels = [one.value for one in called if is_number(one.value.data) and NOWHERE not in one.value.sources]
+        return Plan("constant", {"value": levels[-1]}, levels[-1].start, levels[-1].end) if levels else None
     place = timed[-1].value.start, timed[-1].value.end
     if any(change.epoch is not None and change.batch is not None for change in timed):
         plan = _within_epochs(on, one, base, length, place)
@@ -261,7 +266,9 @@ _NAMES = frozenset({"SGD", "Adam", "AdamW", "RMSprop", "Momentum", "MomentumSGD"
 
 
 def _steps(on: Interpreter) -> float | None:
-    return next((one.value.data for one in on.lengths if one.unit == "step" and is_number(one.value.data)), None)
+    named = [on.named["train.steps"]] if "train.steps" in on.named else []
+    told = [*(one.value for one in on.lengths if one.unit == "step"), *named]
+    return next((value.data for value in told if is_number(value.data)), None)
 
 
 def _recognised(

@@ -234,7 +234,7 @@ def _finals(inside: Samples, duration: float) -> list[float]:
     for left in (1 - done, 0.5 * (1 + math.cos(math.pi * done))):
         if left < 0.999:
             final = (value - first * left) / (1 - left)
-            found.append(0.0 if abs(final) < 1e-9 * max(first, value) else final)
+            found += [0.0 if abs(final) < 1e-9 * max(first, value) else float(f"{final:.3g}"), final]
     return found
 
 

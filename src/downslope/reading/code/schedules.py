@@ -327,7 +327,7 @@ class BasicSchedules:
         restart: bool,
     ) -> Plan | None:
         """Return a line up and what comes after it."""
-        if duration is None or duration.data in {0, None}:
+        if duration is None or duration.data is None or duration.data == 0:
             return then
         known = is_number(duration.data) or isinstance(duration.data, PerEpoch)
         plan = Plan("warmup", {"duration": duration} if known else {})

@@ -16,6 +16,11 @@ STEP = re.compile(
 )
 _PASSED = words_of("tqdm track progress_bar reversed iter cycle islice log_every prange list mit master_bar")
 _SETS = words_of("set_learning_rate set_value assign set_lr")
+ADJUSTS = re.compile(
+    r"(?:adjust|set|update|change|step|decay|warmup)_?(?:learning_?rate|lr)|^lr_sched|^get_(?:learning_?rate|lr)$",
+    re.IGNORECASE,
+)
+"""Functions that change a learning rate, by their names."""
 RATE_KEYS = frozenset({"lr", "learning_rate", "learningrate"})
 
 
@@ -115,10 +120,10 @@ def _sets_rate(node: ast.AST) -> bool:
             if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
             else name_of(node)
         )
-        return key in RATE_KEYS
+        return str(key) in RATE_KEYS
     if isinstance(node, ast.Call):
         name = name_of(node.func)
-        return name in _SETS or name.lower() in OPTIMIZERS
+        return name in _SETS or name.lower() in OPTIMIZERS or bool(ADJUSTS.search(name))
     return False
 
 

@@ -47,6 +47,22 @@ def read_lines(text: str) -> list[Entry]:
     return entries
 
 
+def read_pairs(text: str) -> list[Entry]:
+    """Return the entries of pairs that follow one another in a sentence.
+
+    Example:
+        >>> [(one.path, one.value) for one in read_pairs("weight_decay=5e-4, batch_size 128 and nesterov: True")]
+        [(('weight_decay',), 0.0005), (('batch_size',), 128), (('nesterov',), True)]
+    """
+    return [
+        Entry((match["key"],), listed(match["value"].strip("\"'")), match.start(), match.end())
+        for match in _PAIR.finditer(text)
+    ]
+
+
+_PAIR = re.compile(r"(?P<key>[A-Za-z]\w*)(?:\s?[=:]\s?|\s)(?P<value>\[[^\]]*\]|[^\s,;，；]+(?:,\s?[\d.]+)*)")
+
+
 def _value(text: str, start: int, end: int, path: tuple[str, ...], key: int, entries: list[Entry]) -> int:
     """Add the entries of the value at `start`, and return where its last line ends."""
     if text[start : start + 1] in {"[", "{"}:
