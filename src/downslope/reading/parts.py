@@ -180,7 +180,7 @@ def tell(text: str) -> str:
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
     found = _python(text)
-    if found or not _SCRIPT.search(head):
+    if found or not _SCRIPT.search(head) or _FENCE.search(head):
         return found or told
     from downslope.reading.code import looks_like_python as looks_like_pieces
 
