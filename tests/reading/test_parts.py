@@ -130,7 +130,8 @@ IN_SENTENCES = {
     "with --opt sgd, a momentum of 0.9 and --epochs=90.": ["--opt sgd", "--epochs=90"],
     "use --nesterov and --cos for 90 epochs": ["--nesterov ", "--cos "],
     "we use optim.SGD(p, lr=0.1) here, for (3) times": ["optim.SGD(p, lr=0.1)"],
-    "the weight_decay=5e-4, batch_size=128, lr=1e-3. Then": ["weight_decay=5e-4, batch_size=128, lr=1e-3"],
+    "the lr_step_size=30, batch_size=128, lr=1e-3. Then": ["lr_step_size=30, batch_size=128, lr=1e-3"],
+    "the weight_decay=5e-4, batch_size=128, lr=1e-3. Then": [],
     "learning_rate 0.01, num_epochs_per_decay 2.0 and momentum 0.9": [
         "learning_rate 0.01, num_epochs_per_decay 2.0 and momentum 0.9"
     ],

@@ -36,6 +36,22 @@ def test_plateaus(text, expected):
 
 
 EARLY = [
+    (
+        "lr 0.1, halved when the loss does not improve for 3 epochs, and training is stopped after 60 epochs",
+        plateau(0.1, 0.5, 3, "loss", epochs=60),
+    ),
+    (
+        "lr 0.1, divided by 10 at epochs 30 and 60; training stops if the loss does not improve for 5 epochs",
+        {
+            "schedule": "multistep",
+            "initial": 0.1,
+            "factor": 0.1,
+            "milestones": [30, 60],
+            "unit": "epoch",
+            "epochs": None,
+        },
+    ),
+    ("学习率0.1，损失3轮不下降时减半，训练到第50轮停止", plateau(0.1, 0.5, 3, "loss", epochs=50)),
     ("lr 0.1; training stops early if the validation loss does not improve for 10 epochs", {"lr": 0.1, "epochs": None}),
     ("lr 0.1, early stopping with a patience of 20 epochs, at most 200 epochs", {"lr": 0.1, "epochs": 200}),
     ("学习率0.1，若验证损失连续10轮不下降则提前停止训练", {"lr": 0.1, "epochs": None}),
@@ -44,6 +60,6 @@ EARLY = [
 
 
 @pytest.mark.parametrize(("text", "expected"), EARLY, ids=[text for text, _ in EARLY])
-def test_an_early_stop_is_no_plateau_of_the_learning_rate(text, expected):
-    """Nor is its patience the length of training."""
+def test_stops_and_plateaus_are_told_apart(text, expected):
+    """An early stop is no plateau of the learning rate, nor is its patience the length of training."""
     assert faults(text, expected) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -88,9 +87,14 @@ def _print(pairs: list[tuple[str, str]], arguments: argparse.Namespace) -> int:
 
 
 def _width() -> int:
-    return (
-        max(40, shutil.get_terminal_size((100, 24)).columns) if sys.stdout.isatty() or "COLUMNS" in os.environ else 100
-    )
+    """Return the columns of the terminal, as `COLUMNS` or the terminal says; 100 where there is none."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdecimal():
+        return max(40, int(columns[:6]))
+    try:
+        return max(40, os.get_terminal_size(sys.stdout.fileno()).columns or 100)
+    except (OSError, ValueError, AttributeError):
+        return 100
 
 
 def _refuse_marked(reading: Reading, accepted: list[str], *, force: bool) -> None:

@@ -60,8 +60,8 @@ def find_ends(board: Board) -> None:
 
 
 def _is_early(board: Board, first: int, after: int) -> bool:
-    """Whether an end is one that the measured loss decides: by the words of its clause, or of the one before."""
-    while first > 0 and board.items[first - 1].kind not in {"break", "open"}:
+    """Whether an end is one that the measured loss decides: by the words of its clause."""
+    while first > 0 and board.items[first - 1].kind not in {"comma", "break", "open"}:
         first -= 1
     while after < len(board.items) and board.items[after].kind not in {"comma", "break", "close"}:
         after += 1

@@ -28,7 +28,7 @@ _LEVEL = Rules(
         "and the rest": "value=number rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
-        "followed by": "by span=time:bare with concept:lr? is? value=number",
+        "followed by": "(by|and)? span=time:bare (with|at) concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
         "at a time": "span=time:at,after said{0,4} (is|to) value=number",
         "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",

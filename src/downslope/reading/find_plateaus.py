@@ -14,6 +14,7 @@ _PATIENCE = Rules(
         "alone": "when:plateau",
     }
 )
+_CHANGES = ("divide", "multiply", "reduce", "halve", "decimate")
 _STOPPED_PATIENCE = Rules(
     {"early": "end:early (with|is|word|open|at|for){0,4} concept:patience is{0,2} span=(number|time)"}
 )
@@ -31,7 +32,8 @@ def find_plateaus(board: Board) -> None:
                 patience = int(board.items[match["span"]].data.values[0])
             elif "number" in match:
                 patience = int(board.items[match["number"]].value)
-            stops = any(item.kind == "end" for item in board.items[first:last])
+            changed = any(item.is_a("verb", *_CHANGES) for item in board.items[first:last])
+            stops = not changed and any(item.kind == "end" for item in board.items[first:last])
             near = range(max(first, match.first - 6), min(last, match.after + 5))
             metrics = [p for p in near if board.items[p].kind == "when" and board.items[p].key.startswith("metric_")]
             metric = min(metrics, key=lambda p: min(abs(p - match.first), abs(p - match.after)), default=None)

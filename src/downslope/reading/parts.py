@@ -124,7 +124,7 @@ _APART = re.compile(
 )
 """What stands in a sentence and is none: quoted commands, runs of flags, calls, runs of pairs."""
 
-_SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]")
+_SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]+_[A-Za-z]")
 _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(?P<end>\w+)[\"']?(?P<rest>[^\n]*)\n")
 _WRITTEN_TO = re.compile(r">{1,2}\s*[\"']?([^\s\"'|;&<]+)|tee\s+(?:-a\s+)?[\"']?([^\s\"'|;&<]+)")
@@ -134,7 +134,7 @@ _DARKNET = re.compile(
     re.MULTILINE,
 )
 _SOLVER = re.compile(
-    r"^(?:base_lr|lr_policy|solver_type|solver_mode|snapshot_prefix|stepvalue|stepsize|test_iter)\s*:", re.MULTILINE
+    r"^(?:base_lr|solver_type|solver_mode|snapshot_prefix|stepvalue|stepsize|test_iter)\s*:", re.MULTILINE
 )
 _PROSE_AFTER = re.compile(r"[,，;；]\s*[A-Za-z\u4e00-\u9fff]|\s[A-Za-z]\w*\s+[A-Za-z]\w*(?:\s|$)")
 """What tells a sentence that begins with flags from a command."""

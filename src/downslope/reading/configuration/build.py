@@ -46,7 +46,9 @@ class Build:
             return
         start = end = -1
         if entry is not None:
-            start, end = self.part.start + entry.start, self.part.start + entry.end
+            written = self.part.text[entry.start : entry.end]
+            start = self.part.start + entry.start + len(written) - len(written.lstrip())
+            end = start + len(written.strip())
         self.found.fields[path] = Field(
             _plain(value), provenance, words or (self.words(entry) if entry else ""), start, end, "", marks
         )
@@ -222,7 +224,8 @@ def _put_batch(build: Build) -> None:
             build.state("data.batch_size", given, int(given.value), "per_device")
         build.say("per_device", value=shown(given.value))
     else:
-        build.state("data.batch_size", given, int(given.value))
+        shared = devices is not None and devices[0] > 1 and "nproc" in devices[1]
+        build.state("data.batch_size", given, int(given.value), *(("per_device",) if shared else ()))
     if accumulated is not None and accumulated.value > 1:
         build.imply("train.accumulate", int(accumulated.value), accumulated)
 

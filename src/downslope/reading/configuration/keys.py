@@ -49,12 +49,12 @@ GENERIC: dict[str, str] = {
     "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm",
     "clip_value": "clipvalue gradclip.clipvalue clipgradvalue",
     "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay",
-    "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype solvername",
+    "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype optimmethod optimizermethod solvername",
     "policy": "lrpolicy sched schedule lrscheduler lrschedule scheduler lrschedulertype lrsched learningratedecaytype policy lrmode "
     "lrschedulername lrdecaystyle scheduletype schedulertype lrstrategy lrdecaytype learningrateschedule lrdecaypolicy "
     "schedulername lrdecay lrdecaymode lrdecaymethod lrdecayscheduler lradjust lradj lrtype learningpolicy lrscheduletype",
     "gamma": "gamma lrgamma lrdecay lrdecayrate learningratedecayfactor decayrate lrdecayfactor learningratedecay "
-    "lrdecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult "
+    "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult "
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
     "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay",
     "scales": "scales lrs relativelrs decayrates",

@@ -67,14 +67,11 @@ def _lr(build: Build) -> tuple[float, Setting] | None:
     settings = build.settings
     setting = settings.first("lr")
     if setting is None:
-        scaled, batch = settings.first("scaled_lr"), settings.first("batch", "device_batch")
+        scaled = settings.first("scaled_lr")
         if scaled is None or not is_number(scaled.value):
             return None
-        build.say("base_lr", value=scaled.value)
-        if batch is None:
-            return float(scaled.value), scaled
-        derived = Entry(scaled.entry.path, None, scaled.entry.start, scaled.entry.end, derived=True)
-        return float(f"{scaled.value * batch.value / 256:.12g}"), Setting("scaled_lr", None, derived)
+        build.say("base_lr", value=scaled.value)  # and how large the batch of all devices is, is not known
+        return float(scaled.value), scaled
     if isinstance(setting.value, list):
         if len(setting.value) != 1:
             settings.taken.discard(setting.entry.place)
@@ -89,6 +86,8 @@ def _lr(build: Build) -> tuple[float, Setting] | None:
 
 def _shape(build: Build) -> tuple[str, ...]:
     """Return the marks of a rate that is told to change in a way that cannot be told here."""
+    if not build.settings.by_concept.get("lr") and build.settings.by_concept.get("scaled_lr"):
+        return ("per_device",)
     unclear = [
         one for concept in ("times", "milestones", "values") for one in build.settings.by_concept.get(concept, ())
     ]
@@ -172,7 +171,16 @@ def _listed_warmup(build: Build, path: tuple[str, ...], own: Settings, lr: Any) 
         return _by_length(build, path, start)
     begin = _inner(build, path, "begin")
     duration = end.value - (begin.value if begin is not None and squeezed(end.path[-1]) == "end" else 0)
-    unit = _by_epoch(build, own) or ("step" if "step" in end.path[-1] or "iter" in end.path[-1] else "epoch")
+    key = squeezed(end.path[-1])
+    total = _total(build)
+    unit = _by_epoch(build, own) or (
+        "" if key == "totaliters" else "step" if "step" in key or "iter" in key else "epoch"
+    )
+    unit = unit or (total[1] if total is not None and duration < total[0] else "step")
+    beside = [
+        one for one in build.settings.entries if one.path[:-1] == path[:-2] and squeezed(one.path[-1]) == "milestones"
+    ]
+    build.settings.taken |= {one.place for one in beside if one.value == [end.value]}
     setting = Setting("warmup", duration, end)
     factor = own.first("warmup_factor")
     if start is not None:
@@ -185,13 +193,17 @@ def _start(entry: Entry) -> Setting:
     return Setting("warmup_start", float(entry.value), entry)
 
 
+def _fractions(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(is_number(one) and 0 < one < 1 for one in value)
+
+
 def _by_length(build: Build, path: tuple[str, ...], start: Entry | None) -> Warmup | None:
     """Return a warmup that lasts its part of the whole, as `lengths: [0.1, 0.9]` beside the list says."""
     beside = [
         one for one in build.settings.entries if one.path[:-1] == path[:-2] and squeezed(one.path[-1]) == "lengths"
     ]
     total = _total(build)
-    if not beside or total is None or start is None or not isinstance(beside[0].value, list):
+    if not beside or total is None or start is None or not _fractions(beside[0].value):
         return None
     build.settings.taken.add(beside[0].place)
     duration = _whole(round(beside[0].value[0] * total[0], 9))
@@ -343,7 +355,8 @@ def _name(build: Build, root: str, schedule: str, setting: Setting | None, *, st
 
 def _base(build: Build, root: str, lr: Any, name: str = "initial") -> None:
     if lr is not None:
-        build.state(f"{root}.{name}", lr[1], lr[0])
+        marks = ("per_device",) if lr[1].concept == "scaled_lr" else ()
+        build.state(f"{root}.{name}", lr[1], lr[0], *marks)
 
 
 def _unit(build: Build, root: str, setting: Setting | None, main: Settings) -> str:

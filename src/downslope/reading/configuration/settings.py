@@ -278,6 +278,8 @@ def _setting(
             continue
         if concept.endswith("_flag") and not (written.startswith("--") and value >= 2):
             continue
+        if concept == "steps" and keys[-1].startswith(("total", "num")) and any(map(_schedules, keys[:-1])):
+            continue  # a schedule's own length
         near = 0 if own and len(pattern) > 1 else rank(concept)
         if near is not None:
             return Setting(concept, value, entry, _unit_of(entry.path[-1]), near, scheduler)

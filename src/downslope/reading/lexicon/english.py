@@ -34,7 +34,7 @@ ENGLISH = {
         "power": "power|exponent",
         "gamma": "gamma|γ",
         "patience": "patience",
-        "warmup": "warmup|warm up|warming up|warmed up|warms up|warm|warmup period|warm up period|warmup phase|ramp up|"
+        "warmup": "warmup|warm up|warming up|warmed up|warms up|warmed|warm it up|warm the learning rate|warm the learning rate up|warmup period|warm up period|warmup phase|ramp up|"
         "ramped up|gradual warmup|linear warmup|warmup steps|warmup epochs|warmup iterations|ramping up|ramps up|"
         "ramped|linear warm up|burn in|ramp|ramps|warmup length|learning rate warmup",
         "lr_decay": "learning rate decay|lr decay|decay factor|decay rate|annealing factor|annealing rate|"
