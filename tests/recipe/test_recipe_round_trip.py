@@ -82,17 +82,20 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
     printed = leaves(tomllib.loads(to_toml(load_recipe(None, [("sgd.lr", "0.1")]))))
     assert printed <= set(recipe_paths())
     off = {
+        "data.normalize",
         "train.steps",
         "train.teacher_forcing",
         "train.sharpness_every",
         "train.clip_norm",
         "train.class_weights",
+        "train.channels_last",
         "train.ema",
         "train.nonfinite_limit",
         "train.evaluate_every",
         "checkpoint.every_steps",
     }
-    off |= {path for path in recipe_paths() if path.startswith(("train.early_stop.", "train.plateau.", "train.spike."))}
+    tables = ("data.augment.", "train.early_stop.", "train.plateau.", "train.spike.")
+    off |= {path for path in recipe_paths() if path.startswith(tables)}
     assert set(recipe_paths()) - printed == off
 
 

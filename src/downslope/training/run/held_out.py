@@ -6,13 +6,15 @@ workers changes no bit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
-from downslope.training.run.objective import Objective, Rates
+from downslope.training.device import HOST, Copied, Copier, device_of, is_channels_last, is_host
+from downslope.training.run.objective import Answers, Objective, Rates
 from downslope.training.run.randomness import reseed
 from downslope.training.run.remarks import NONFINITE
 from downslope.training.user_code import FAILURES, describe
@@ -56,17 +58,19 @@ def measure(
     training = model.training
     model.eval()
     batches = list(zip(inputs.split(BATCH), targets.split(BATCH), strict=True))
-    own: list[_Measured] = []
+    feed = _Feed(model, objective, batches)
+    found: list[tuple[Answers, int]] = []
     outputs: list[Tensor] = []
     try:
         with torch.no_grad():
             for place in workers.indices(len(batches)):
-                reseed(seed, step, f"evaluation {place}")
-                measured, returned = _measure_batch(model, objective, *batches[place])
-                own.append(measured)
-                if keep_outputs and returned is not None:
-                    outputs.append(returned)
-            reseed(seed, step, "evaluation")
+                reseed(seed, step, f"evaluation {place}", device=feed.device)
+                answers = objective.answer(model, *feed.take(place), step=None)
+                if keep_outputs and answers.outputs is not None:
+                    outputs.append(answers.outputs)
+                found.append((answers._replace(outputs=None), objective.weigh(batches[place][1])))
+            own = [_as_numbers(answers, terms) for answers, terms in found]  # only now is a device waited for
+            reseed(seed, step, "evaluation", device=feed.device)
             rates = objective.rate_held_out(model, workers)
     except DownslopeError:
         raise
@@ -93,7 +97,7 @@ def measure(
         result |= objective.rate_errors(sum(sums[1:], sums[0]), targets)
     if nonfinite:
         result[NONFINITE] = nonfinite
-    return Rates(result | rates.metrics, rates.by_length, torch.cat(outputs) if outputs else None, asked)
+    return Rates(result | rates.metrics, rates.by_length, torch.cat(outputs).cpu() if outputs else None, asked)
 
 
 _Measured = tuple[float, int, "int | None", int, int, "list[list[float]] | None"]
@@ -101,12 +105,30 @@ _Measured = tuple[float, int, "int | None", int, int, "list[list[float]] | None"
 are no finite numbers, and sums of squared and absolute errors or None."""
 
 
-def _measure_batch(
-    model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor
-) -> tuple[_Measured, Tensor | None]:
-    answers = objective.answer(model, inputs, targets, step=None)
+class _Feed:
+    """Held-out batches where the model is; on a device, the next one on its way while one is measured."""
+
+    def __init__(self, model: nn.Module, objective: Objective, batches: Sequence[tuple[Tensor, Tensor]]) -> None:
+        device = device_of(model)
+        self.device = HOST if is_host(device) else device
+        self._objective, self._batches = objective, batches
+        self._copier, self._channels_last = Copier(self.device), is_channels_last(model)
+        self._coming: dict[int, Copied] = {}
+
+    def take(self, place: int) -> tuple[Tensor, ...]:
+        """Return the inputs and targets of a batch."""
+        copied = self._coming.pop(place, None) or self._begin(place)
+        if not is_host(self.device) and place + 1 < len(self._batches):
+            self._coming = {place + 1: self._begin(place + 1)}
+        return copied.take()
+
+    def _begin(self, place: int) -> Copied:
+        pair = self._objective.prepare(*self._batches[place])
+        return self._copier.begin(pair, channels_last=self._channels_last)
+
+
+def _as_numbers(answers: Answers, weight: int) -> _Measured:
     correct = None if answers.correct is None else int(answers.correct)
     nonfinite = 0 if answers.nonfinite is None else int(answers.nonfinite)
     errors = None if answers.errors is None else answers.errors.tolist()
-    weight = objective.weigh(targets)
-    return (float(answers.loss), weight, correct, answers.targets, nonfinite, errors), answers.outputs
+    return float(answers.loss), weight, correct, int(answers.targets), nonfinite, errors

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from downslope.training.run.losses import Loss, choose, count_correct
+from downslope.training.device import in_float64
+from downslope.training.run.losses import Loss, check_classes, choose, count_correct
 from downslope.training.workers.workers import ALONE, Workers
 
 
@@ -25,7 +26,7 @@ class Answers(NamedTuple):
     Attributes:
         loss: Mean loss, a scalar with its graph.
         correct: Number of right answers, a 0-d tensor; None where answers are not right or wrong, or not counted.
-        targets: Number of answers asked for.
+        targets: Number of answers asked for; a 0-d tensor where a device tells it.
         nonfinite: In evaluation, how many of them are no finite numbers, a 0-d tensor.
         errors: In evaluation, where answers are numbers: sums over the examples of squared and of absolute errors,
             float64 of shape (2, numbers of one example).
@@ -34,10 +35,24 @@ class Answers(NamedTuple):
 
     loss: Tensor
     correct: Tensor | None
-    targets: int
+    targets: int | Tensor
     nonfinite: Tensor | None = None
     errors: Tensor | None = None
     outputs: Tensor | None = None
+
+
+class Mixed(NamedTuple):
+    """Targets of examples that are mixed from two.
+
+    Attributes:
+        targets: Those of the first, as `Objective.answer` takes them.
+        others: Those of the second.
+        share: How much of an example is the first, in [0, 1].
+    """
+
+    targets: Tensor
+    others: Tensor
+    share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,16 +98,20 @@ class Objective(ABC):
     def weigh(self, targets: Tensor) -> int:
         """Return how many terms the mean loss of some examples is a mean of: their weight beside other examples."""
 
+    def prepare(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return some examples, on the host, as `answer` takes them."""
+        return inputs, targets
+
     @abstractmethod
     def answer(
-        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+        self, model: nn.Module, inputs: Tensor, targets: Tensor | Mixed, *, step: int | None, counts: bool = True
     ) -> Answers:
         """Return the loss, and right answers, of a forward pass.
 
         Args:
             model: In training or evaluation mode.
             inputs: Shape (examples, ...).
-            targets: Shape (examples, ...).
+            targets: Shape (examples, ...); of mixed examples those of both, and the right answer is the first's.
             step: The step, 0-based, in training; None in evaluation.
             counts: Whether to count right answers, which takes a small model's step some hundredths of its time.
 
@@ -126,6 +145,7 @@ class Supervised(Objective):
         loss: Mean over the examples it is given.
         classes: Number of classes, or None where targets are numbers.
         class_weights: What an example of each class counts in the mean; None where all count alike.
+        held_out_loss: What evaluation measures; None for the same.
         unit: What one of the targets' units is in the target's own; None where outputs are not to be the targets.
     """
 
@@ -135,10 +155,11 @@ class Supervised(Objective):
         classes: int | None,
         *,
         class_weights: Sequence[float] | None = None,
+        held_out_loss: Loss | None = None,
         unit: float | None = None,
     ) -> None:
         """Take the loss."""
-        self._loss = loss
+        self._loss, self._held_out_loss = loss, held_out_loss or loss
         self._classes = classes
         self._unit = unit
         self._shares = None if class_weights is None else torch.tensor(whole_shares(class_weights))
@@ -153,11 +174,20 @@ class Supervised(Objective):
         return len(targets) if self._shares is None else int(self._shares[targets].sum())
 
     def answer(
-        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+        self, model: nn.Module, inputs: Tensor, targets: Tensor | Mixed, *, step: int | None, counts: bool = True
     ) -> Answers:
         """Return the loss of ``model(inputs)`` and, where there are classes, how many have the largest logit."""
         outputs = model(inputs)
-        loss = self._loss(outputs, targets)
+        host = (targets.targets if isinstance(targets, Mixed) else targets).is_cpu
+        if not host and self._classes is not None:
+            check_classes(outputs, self._classes)
+        measure = self._held_out_loss if step is None else self._loss
+        if isinstance(targets, Mixed):
+            share, others = targets.share, targets.others
+            targets = targets.targets
+            loss = share * measure(outputs, targets) + (1 - share) * measure(outputs, others)
+        else:
+            loss = measure(outputs, targets)
         correct = count_correct(outputs, targets) if counts and self._classes is not None else None
         found = Answers(loss, correct, targets.numel())
         return found if step is not None or not isinstance(outputs, Tensor) else self._look_at(found, outputs, targets)
@@ -168,7 +198,7 @@ class Supervised(Objective):
         nonfinite = torch.count_nonzero(~torch.isfinite(outputs))
         if self._unit is None or outputs.shape != targets.shape:
             return found._replace(nonfinite=nonfinite, outputs=outputs)
-        errors = (outputs.double() - targets.double()).reshape(len(targets), -1)
+        errors = (in_float64(outputs) - in_float64(targets)).reshape(len(targets), -1)
         sums = torch.stack([errors.square().sum(0), errors.abs().sum(0)])
         return found._replace(nonfinite=nonfinite, errors=sums, outputs=outputs)
 

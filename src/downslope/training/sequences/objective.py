@@ -11,9 +11,10 @@ from torch.nn import functional
 
 from downslope.core.errors import DataError
 from downslope.core.schedules import Schedule
+from downslope.training.device import device_of
 from downslope.training.models.seq2seq import Seq2Seq
 from downslope.training.run.losses import choose
-from downslope.training.run.objective import Answers, LengthRates, Objective, Rates
+from downslope.training.run.objective import Answers, LengthRates, Mixed, Objective, Rates
 from downslope.training.sequences.error_rates import count_errors, cut_lengths, rates_of
 from downslope.training.sequences.search import search_greedily
 from downslope.training.sequences.symbols import PAD, Sequences, lengths, trim
@@ -44,18 +45,24 @@ class SequenceToSequence(Objective):
         """Return the number of symbols, END included, that are no padding."""
         return int(lengths(targets).sum())
 
+    def prepare(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return examples without the columns that hold nothing but padding."""
+        return trim(inputs), trim(targets)
+
     def answer(
-        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+        self, model: nn.Module, inputs: Tensor, targets: Tensor | Mixed, *, step: int | None, counts: bool = True
     ) -> Answers:
         """Return the mean cross-entropy a symbol, and how many symbols are the most probable at their place.
 
         In evaluation every place is shown the true symbol before it, so that the loss is that of the data.
         """
-        inputs, targets = trim(inputs), trim(targets)
+        targets = cast("Tensor", targets)  # images alone are mixed
+        if inputs.is_cpu:  # on a device that would wait for it, and `prepare` has done it
+            inputs, targets = self.prepare(inputs, targets)
         logits = cast("Seq2Seq", model)(inputs, targets, self._forcing(step))
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD)
         asked = targets != PAD
-        found = Answers(loss, None, int(asked.sum()))
+        found = Answers(loss, None, int(asked.sum()) if asked.is_cpu else asked.sum())
         if not counts:
             return found
         chosen, answered = choose(logits, -1)
@@ -127,9 +134,10 @@ def answer_all(model: Seq2Seq, inputs: Tensor, workers: Workers = ALONE) -> list
     """
     batches = lengths(inputs).argsort(stable=True).split(_RATED_AT_ONCE)
     own: list[tuple[int, tuple[int, ...]]] = []
+    device = device_of(model)
     for place in workers.indices(len(batches)):
         rows = batches[place]
-        found = search_greedily(model, trim(inputs[rows]))
+        found = search_greedily(model, trim(inputs[rows]).to(device))
         own += [
             (row, hypothesis.numbers if math.isfinite(hypothesis.log_probability) else ())
             for row, hypothesis in zip(rows.tolist(), found, strict=True)
