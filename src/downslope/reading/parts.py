@@ -158,6 +158,8 @@ def tell(text: str) -> str:
         ('yaml', 'python', 'toml', '')
     """
     head = text[:_LOOKED_AT]
+    if _FENCE.search(head) and not head.lstrip().startswith(("{", "#!")):
+        return ""
     first = head.lstrip()[:1]
     if first == "{" and '"cell_type"' in head and '"cells"' in text:
         return "notebook"
