@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ def load_data(recipe: Recipe) -> Dataset:
         (1437, 360, 10, (8, 8))
     """
     name = recipe.data.name
+    recipe = replace(recipe, data=recipe.data.with_path())
     if name in DATA_SETS:
         return import_module(DATA_SETS[name]).load(recipe)
     if is_import_path(name):

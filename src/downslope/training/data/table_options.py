@@ -30,6 +30,7 @@ class Options:
         ignore: Columns to leave out.
         categories: Columns whose cells are words; each word becomes an input of its own, 0 or 1.
         held_out_path: A table with the examples to hold out; None to split the one by `data.held_out`.
+        test_path: A table with the examples for `downslope evaluate --split test`, which training never reads.
         standardize: Whether numbers get mean 0 and standard deviation 1, those of the examples to learn from.
         standardize_target: The same for a target that is a number; predictions are given in its own unit. None for
             what goes with `train.loss`: true for "mse".
@@ -52,6 +53,7 @@ class Options:
     ignore: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     held_out_path: str | None = None
+    test_path: str | None = None
     standardize: bool = True
     standardize_target: bool | None = None
     missing: Literal["error", "drop", "mean"] = "error"

@@ -15,12 +15,13 @@ from downslope.core.errors import DataError
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
 from downslope.recipe.schema import Data
-from downslope.training.data.checking import split
-from downslope.training.data.dataset import Examples
+from downslope.training.data.checking import no_test, split
+from downslope.training.data.dataset import Examples, Part
 from downslope.training.data.table_columns import Columns, TableFile, Unnamed, Wanted, shorten
 from downslope.training.data.table_encoding import Encoding, want_features
 from downslope.training.data.table_files import open_table
 from downslope.training.data.table_options import Options
+from downslope.training.data.table_problems import KEY
 from downslope.training.data.table_target import Target, want_target
 from downslope.training.user_code import read_options
 
@@ -103,13 +104,19 @@ class TableReader:
         """
         return self._read(given, "--input", identify=identify, rated=rated)
 
-    def held_out(self, data: Data, seed: int) -> Examples:
-        """Return the rows that the recipe's own table holds out now; a class that is not known is no target."""
+    def part(self, part: Part, data: Data, seed: int) -> Examples:
+        """Return the rows of a part of the recipe's own tables now; a class that is not known is no target."""
+        if part == "test":
+            if self._options.test_path is None:
+                raise no_test("table", "data.options.test_path names a table of its own")
+            return self._read(self._options.test_path, f"{KEY}.test_path", any_class=True)
+        if part == "held_out" and self._options.held_out_path is not None:
+            return self._read(self._options.held_out_path, f"{KEY}.held_out_path", any_class=True)
+        found = self._read(self._options.path, f"{KEY}.path", any_class=True)
         if self._options.held_out_path is not None:
-            return self._read(self._options.held_out_path, "data.options.held_out_path", any_class=True)
-        found = self._read(self._options.path, "data.options.path", any_class=True)
+            return found
         usable = torch.tensor(found.places())
-        return found.take(split(data, seed, usable, usable)["held_out_inputs"].tolist())
+        return found.take(split(data, seed, usable, usable)[f"{part}_inputs"].tolist())
 
     def _read(
         self,

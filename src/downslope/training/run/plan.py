@@ -38,7 +38,7 @@ RUNS = Path("runs")
 _FIXED = ("seed", "data", "model", "train.loss", "train.class_weights", "train.accumulate", "train.shards")
 """Paths of a recipe that decide a run's numbers from its first step on."""
 
-_WHERE = frozenset({"data.options.path", "data.options.held_out_path"})
+_WHERE = frozenset({"data.path", "data.options.path", "data.options.held_out_path", "data.options.test_path"})
 """Where the data lie. They may be moved: whether they are still the same, their checksum says when they are read."""
 
 
