@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["DATA_SETS", "PARTS", "Dataset", "load_data"]
 
 DATA_SETS = {
+    "cifar10": "downslope.training.data.arrays",
+    "cifar100": "downslope.training.data.arrays",
     "cmudict": "downslope.training.data.cmudict",
     "digits": "downslope.training.data.digits",
+    "idx": "downslope.training.data.arrays",
     "images": "downslope.training.data.images",
     "mnist1d": "downslope.training.data.mnist1d",
+    "npz": "downslope.training.data.arrays",
     "quadratic_deep": "downslope.training.data.quadratic_deep",
     "rearranged": "downslope.training.data.rearranged",
     "table": "downslope.training.data.table",

@@ -16,6 +16,7 @@ from downslope.core.errors import CheckpointError
 from downslope.core.files import MIB, read_regular
 from downslope.core.shown import shown
 from downslope.core.strict_json import decode_json
+from downslope.training.data.array_reader import KeptArrays
 from downslope.training.data.dataset import Dataset
 from downslope.training.data.images import KeptImages
 from downslope.training.data.table_reader import KeptTable
@@ -91,6 +92,7 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
         highest: The largest.
         table: How rows become inputs, for a table.
         images: How images become inputs, for a folder of images.
+        arrays: How arrays become inputs, for files of arrays.
         sequences: How text becomes sequences.
     """
 
@@ -109,6 +111,7 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
     table: KeptTable | None
     images: KeptImages | None
     sequences: KeptSequences | None
+    arrays: KeptArrays | None = None
 
     def __post_init__(self) -> None:
         """Check what must agree."""
@@ -126,6 +129,8 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
             reader = self.table.reader(self.class_names, self.target_scale)
         elif self.images is not None:
             reader = self.images.reader(self.class_names)
+        elif self.arrays is not None:
+            reader = self.arrays.reader(self.data, self.class_names, self.target_scale)
         kept = self.sequences
         sequences = None
         if kept is not None:
@@ -176,6 +181,7 @@ def keep_inputs(dataset: Dataset, fingerprint: str) -> KeptInputs:
         target_scale=dataset.target_scale,
         table=found if isinstance(found, KeptTable) else None,
         images=found if isinstance(found, KeptImages) else None,
+        arrays=found if isinstance(found, KeptArrays) else None,
         sequences=None if dataset.sequences is None else _kept_sequences(dataset.sequences),
     )
 

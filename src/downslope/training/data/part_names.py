@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from downslope.core.errors import DataError
 
@@ -24,6 +24,7 @@ NAMES: Mapping[Kind, frozenset[str]] = {
 """In small letters without signs, as `plain` returns them."""
 
 KINDS: tuple[Kind, ...] = ("train", "held_out", "validation", "test")
+_HELD_OUT: tuple[Kind, ...] = KINDS[1:]
 
 _LEFT = "is left alone, to be used once at the end: downslope evaluate RUN --split test"
 
@@ -77,12 +78,13 @@ def choose_roles(there: Mapping[Kind, str], held_out_from: Literal["train", "tes
     Raises:
         DataError: If `held_out_from` has nothing to decide.
     """
-    held_out = next((kind for kind in KINDS[1:] if kind in there), None)
+    found: Kind | None = next((kind for kind in _HELD_OUT if kind in there), None)
+    held_out = cast("Kind | None", found)
     if held_out_from is not None and held_out != "test":
         what = "brings no test part" if held_out is None else f"brings `{there[held_out]}`, which is held out"
         raise DataError(
-            f"data.options.held_out_from = '{held_out_from}': chooses between a test part and a part of the examples to "
-            f"learn from, but {place} {what}. Leave it out."
+            f"data.options.held_out_from = '{held_out_from}': chooses between a test part and a part of the examples "
+            f"to learn from, but {place} {what}. Leave it out."
         )
     learned = f"of {place}, `{there['train']}` is learned from"
     if held_out is None:
@@ -97,4 +99,9 @@ def choose_roles(there: Mapping[Kind, str], held_out_from: Literal["train", "tes
     if held_out_from == "train":
         note = f"{learned} but for data.held_out of it, which is held out; `{there['test']}` {_LEFT}"
         return Roles(None, "test", note)
-    return Roles("test", None, f"{learned}, and `{there['test']}` is what is held out: nothing is left for the end")
+    return Roles(
+        "test",
+        None,
+        f"{learned}, and `{there['test']}` is what is held out. To hold out a part of "
+        'the other in its place, and leave this for the end: data.options.held_out_from = "train"',
+    )

@@ -66,8 +66,8 @@ class TrainedRun:
     def part(self, part: Part) -> tuple[Dataset, Examples, tuple[str, ...]]:
         """Return data with the examples of a part in them, these examples, and notes.
 
-        The test part is read as the run reads any input, without the data that were learned from, where the run keeps
-        how.
+        The test part is read as the run reads any input, and what was learned from is not read for it, where the run
+        keeps how.
 
         Raises:
             DataError: If they cannot be read, or the data bring no such part.
@@ -94,8 +94,8 @@ class TrainedRun:
             return self.dataset, Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs))), ()
         if reader is None:
             raise DataError(
-                "--split train: the data have changed since the run was trained, so that what it learned from cannot be "
-                "had any more. Put them back, or give examples with --input."
+                "--split train: the data have changed since the run was trained, so that what it learned from cannot "
+                "be had any more. Put them back, or give examples with --input."
             )
         found = reader.part(part, self.recipe.data, self.recipe.seed)
         return self.dataset, found, (CHANGED_TRAIN, *found.notes)
