@@ -26,9 +26,13 @@ FAILURES = (Exception, SystemExit)
 """What a person's own code may raise; SystemExit too, or their sys.exit() would end the run as if it were done."""
 
 
+LIBRARIES = ("timm:", "hf:")
+"""How names begin that mean something of another library, and no module of a person's own."""
+
+
 def is_import_path(name: str) -> bool:
     """Return whether a name in a recipe means a person's own function."""
-    return ":" in name
+    return ":" in name and not name.startswith(LIBRARIES)
 
 
 def functions_named(recipe: Recipe) -> dict[str, str]:

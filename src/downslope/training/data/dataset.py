@@ -133,6 +133,7 @@ class Dataset:
         class_weights: What an example of each class counts in the loss; None where all count alike.
         input_range: Smallest and largest number among the inputs learned from, where they are not at hand any more.
         test: Examples for one look at the end, where data without a reader bring some.
+        model_config: The configuration of a model of transformers that a run was made with; "" before there is a run.
         notes: What a person should know of how they were read.
     """
 
@@ -150,6 +151,7 @@ class Dataset:
     class_weights: tuple[float, ...] | None = None
     input_range: tuple[float, float] | None = None
     test: Examples | None = field(default=None, repr=False, compare=False)
+    model_config: str = field(default="", repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def take(self, examples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

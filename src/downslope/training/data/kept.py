@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import torch
+from torch import nn
 
 from downslope.core.errors import CheckpointError
 from downslope.core.files import MIB, read_regular
@@ -94,6 +95,7 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
         images: How images become inputs, for a folder of images.
         arrays: How arrays become inputs, for files of arrays.
         sequences: How text becomes sequences.
+        model_config: The configuration that a model of transformers was made from, or "".
     """
 
     format: int
@@ -112,6 +114,7 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
     images: KeptImages | None
     sequences: KeptSequences | None
     arrays: KeptArrays | None = None
+    model_config: str = ""
 
     def __post_init__(self) -> None:
         """Check what must agree."""
@@ -155,6 +158,7 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
             reader=reader,
             target_scale=self.target_scale,
             input_range=(self.lowest, self.highest),
+            model_config=self.model_config,
         )
 
 
@@ -162,8 +166,8 @@ class _Version(msgspec.Struct):
     format: int
 
 
-def keep_inputs(dataset: Dataset, fingerprint: str) -> KeptInputs:
-    """Return what a run keeps of its inputs."""
+def keep_inputs(dataset: Dataset, fingerprint: str, model: nn.Module | None = None) -> KeptInputs:
+    """Return what a run keeps of its inputs, and of its model what is neither in the recipe nor in checkpoints."""
     found = None if dataset.reader is None else dataset.reader.kept()
     lowest, highest = (0.0, 0.0) if dataset.sequences is not None else dataset.range_of_inputs()
     return KeptInputs(
@@ -183,6 +187,7 @@ def keep_inputs(dataset: Dataset, fingerprint: str) -> KeptInputs:
         images=found if isinstance(found, KeptImages) else None,
         arrays=found if isinstance(found, KeptArrays) else None,
         sequences=None if dataset.sequences is None else _kept_sequences(dataset.sequences),
+        model_config=getattr(model, "config_text", ""),
     )
 
 

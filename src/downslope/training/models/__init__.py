@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.training.run.randomness import reseed
-from downslope.training.user_code import is_import_path
+from downslope.training.user_code import LIBRARIES, is_import_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS", "build_model"]
 
+_CONVNET = "downslope.training.models.convnet"
+_PAPERS = (
+    *("resnet20", "resnet32", "resnet56", "resnet110", "wrn-28-10"),
+    *("resnet18", "resnet50", "resnet50-v1", "vgg16-bn"),
+)
 MODELS = {
-    "convnet": "downslope.training.models.convnet",
+    "convnet": _CONVNET,
+    **dict.fromkeys(_PAPERS, _CONVNET),
     "gru": "downslope.training.models.gru",
     "mlp": "downslope.training.models.mlp",
     "quadratic_deep": "downslope.training.models.quadratic_deep",
@@ -47,12 +53,14 @@ def build_model(recipe: Recipe, dataset: Dataset) -> nn.Module:
     reseed(recipe.seed, 0, "init")
     if name in MODELS:
         model = import_module(MODELS[name]).build(recipe.model, dataset)
+    elif name.startswith(LIBRARIES):
+        model = import_module("downslope.training.models.from_libraries").build(recipe.model, dataset)
     elif is_import_path(name):
         model = import_module("downslope.training.models.own").build(recipe.model, dataset)
     else:
         raise DataError(
             f"model.name = {name!r}: there is no such model.{did_you_mean(name, MODELS)} "
-            f'Use {", ".join(MODELS)}, or your own function as "package.module:function".'
+            f'Use {", ".join(MODELS)}, "timm:NAME", "hf:FOLDER", or your own function as "package.module:function".'
         )
     if name in _OWN_LOSS and recipe.train.loss != "output":
         raise DataError(

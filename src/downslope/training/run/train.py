@@ -147,7 +147,9 @@ def train(
             keep = recipe.checkpoint.keep
             for note in run_folder.make_ready(plan.folder, plan.checkpoint, to_toml(recipe), facts, keep=keep):
                 console.say(note)
-            durable.write_file(plan.folder / INPUTS, encode_inputs(keep_inputs(task.dataset, task.fingerprint)))
+            durable.write_file(
+                plan.folder / INPUTS, encode_inputs(keep_inputs(task.dataset, task.fingerprint, task.state.model))
+            )
         trainer = Trainer(task, plan, console, workers, observers)
         try:
             trainer.run()

@@ -1,0 +1,145 @@
+"""timm's models and transformers' from a configuration, by the real libraries: trained, stopped, resumed, used."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from test_models import dataset, message_of
+from torchvision_operators import declare
+
+from cli.command_line import fail, succeed
+
+declare()
+transformers = pytest.importorskip("transformers")
+timm = pytest.importorskip("timm")
+
+TASK = """
+import numpy as np
+def images():
+    draw = np.random.default_rng(0)
+    return draw.random((24, 3, 32, 32), dtype=np.float32), np.arange(24) % 3
+def tokens():
+    draw = np.random.default_rng(0)
+    return draw.integers(1, 20, (24, 7)), np.arange(24) % 3
+"""
+RECIPE = """
+[data]
+name = "library_task:{data}"
+batch_size = 4
+[model]
+name = "{model}"
+{options}
+[sgd]
+lr = 0.01
+momentum = 0.9
+[train]
+steps = {steps}
+"""
+VIT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "image_size": 32,
+    "patch_size": 8,
+}
+BERT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "vocab_size": 20,
+    "max_position_embeddings": 16,
+}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Work in a folder with a data set and two configurations."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [str(tmp_path), *__import__("sys").path])
+    Path("library_task.py").write_text(TASK, encoding="utf-8")
+    transformers.ViTConfig(**VIT).save_pretrained("vit")
+    transformers.BertConfig(**BERT).save_pretrained("bert")
+
+
+def train(capsys, *more, data, model, options="", steps=4, out="run"):
+    """Train a model by the command line."""
+    text = RECIPE.format(data=data, model=model, options=options and f"options = {{ {options} }}", steps=steps)
+    Path("recipe.toml").write_text(text, encoding="utf-8")
+    return succeed(["train", "recipe.toml", "--out", out, *more], capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("data", "model"), [("images", "timm:resnet18"), ("images", "hf:vit"), ("tokens", "hf:bert")])
+def test_a_model_is_trained_resumed_and_used(capsys, data, model):
+    """Two steps and two more are the bits of four; evaluate rates it."""
+    train(capsys, data=data, model=model)
+    train(capsys, data=data, model=model, steps=2, out="other")
+    succeed(["train", "recipe.toml", "--out", "other", "--train.steps", "4"], capsys)
+    one, two = (Path(out, "model.safetensors").read_bytes() for out in ("run", "other"))
+    assert one == two
+    assert "accuracy" in succeed(["evaluate", "run"], capsys)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_run_needs_its_configuration_no_more(capsys):
+    """The run keeps the text; where the folder is gone or has changed, answers stay."""
+    train(capsys, data="tokens", model="hf:bert", steps=1)
+    before = json.loads(succeed(["evaluate", "run", "--json"], capsys))
+    changed = json.loads(Path("bert/config.json").read_text(encoding="utf-8"))
+    Path("bert/config.json").write_text(json.dumps({**changed, "hidden_size": 8}), encoding="utf-8")
+    assert json.loads(succeed(["evaluate", "run", "--json"], capsys)) == before
+    shutil.rmtree("bert")
+    assert json.loads(succeed(["evaluate", "run", "--json"], capsys)) == before
+    assert "bert/config.json" in fail(["train", "recipe.toml", "--out", "new"], capsys)
+
+
+@pytest.mark.usefixtures("here")
+def test_padding_is_masked():
+    """Tokens after an example's end change nothing in its logits."""
+    from test_models import build
+
+    data = dataset(7, dtype=torch.int64)
+    model = build("hf:bert", data).eval()
+    tokens = torch.tensor([[3, 4, 5, 0, 0, 0, 0]])
+    assert torch.allclose(model(tokens), model(tokens[:, :3]), atol=1e-6)
+
+
+@pytest.mark.usefixtures("here")
+def test_weights_of_a_file_are_taken():
+    """All of timm's but the classifier's, which the data give another size; what does not fit is told."""
+    from test_models import build
+
+    torch.manual_seed(1)
+    theirs = timm.create_model("resnet18", num_classes=5)
+    save_file(theirs.state_dict(), "theirs.safetensors")
+    ours = build("timm:resnet18", dataset(3, 32, 32), 'weights = "theirs.safetensors"')
+    assert ours.fc.weight.shape == (3, 512)
+    assert torch.equal(ours.layer4[1].conv2.weight, theirs.layer4[1].conv2.weight)
+    message = message_of("timm:resnet34", dataset(3, 32, 32), 'weights = "theirs.safetensors"')
+    assert "does not fit timm:resnet34" in message
+    assert "model.options.weights" in message_of("timm:resnet18", dataset(3, 32, 32), 'weights = "nowhere.safetensors"')
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_refused():
+    """Unknown models, downloads, code of a configuration, other data."""
+    images, tokens = dataset(3, 32, 32), dataset(7, dtype=torch.int64)
+    assert "Did you mean `resnet18`" in message_of("timm:resnt18", images)
+    assert "would download" in message_of("timm:resnet18", images, "pretrained = true")
+    assert "needs floating-point inputs" in message_of("timm:resnet18", tokens)
+    assert "the library raised TypeError" in message_of("timm:resnet18", images, "widht = 3")
+    assert "nothing is downloaded" in message_of("hf:bert-base-uncased", tokens)
+    Path("bert/config.json").write_text('{"model_type": "bert", "auto_map": {"AutoModel": "evil.Model"}}', "utf-8")
+    assert "is not run" in message_of("hf:bert", tokens)
+    Path("bert/config.json").write_text('{"model_type": "resnett"}', "utf-8")
+    assert "Did you mean `resnet`" in message_of("hf:bert", tokens)
+    Path("bert/config.json").write_text("{", "utf-8")
+    assert "is no JSON" in message_of("hf:bert", tokens)
+    Path("bert/config.json").write_text("[1]", "utf-8")
+    assert "names no `model_type`" in message_of("hf:bert", tokens)
