@@ -43,6 +43,11 @@ class Data:
             the keyword argument `path`.
         batch_size: Examples per batch; the last batch of an epoch may be smaller.
         held_out: Fraction of the examples held out for evaluation, where the data does not bring its own split.
+        loaders: How many threads or processes read examples ahead, where they are read when needed; 0 to read them in
+            the training process. Changes no bit.
+        loader_timeout: Seconds after which an example that a loader has not read ends the run; 0 for never.
+        in_memory: Whether all examples are read at the start and held in memory, or each is read when it is needed;
+            None for what the data set does with data of this size.
         options: What the data set lets one choose, or keyword arguments for your own function.
     """
 
@@ -53,11 +58,16 @@ class Data:
     path: str | None = None
     batch_size: int = 64
     held_out: float = 0.2
+    loaders: int = 0
+    loader_timeout: float = 300.0
+    in_memory: bool | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         """Check the ranges, and that there is one path."""
         _at_least("batch_size", self.batch_size, 1)
+        _at_least("loaders", self.loaders, 0)
+        _at_least("loader_timeout", self.loader_timeout, 0)
         if not 0 < self.held_out < 1:
             raise RecipeError(f"`held_out` must be a fraction in (0, 1) such as 0.2; got {self.held_out!r}.")
         if self.path is not None and (other := self.options.get("path", self.path)) != self.path:

@@ -13,12 +13,13 @@ from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.core.shown import shown
 from downslope.recipe.schema import Data
 from downslope.training.data.dataset import PARTS, Dataset, Examples
+from downslope.training.data.rows import Inputs, Rows
 from downslope.training.run.randomness import permutation
 
 _TEST = ("test_inputs", "test_targets")
 
 
-def split(data: Data, seed: int, inputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+def split(data: Data, seed: int, inputs: Inputs, targets: torch.Tensor) -> dict[str, Any]:
     """Return examples in four parts: `data.held_out` of them are held out, chosen by the seed alone.
 
     Raises:
@@ -80,6 +81,8 @@ def check(name: str, loss: str, table: Mapping[str, Any], *, image_shape: tuple[
 def to_tensor(name: str, what: str, value: Any) -> torch.Tensor:
     """Return an array or tensor as a tensor on the CPU, checked; NumPy's float64 becomes torch's default dtype.
 
+    `Rows` are taken as they are: what is read is checked when it is read.
+
     Args:
         name: The recipe's `data.name`.
         what: What to call it in messages; integers whose name ends in "targets" become int64.
@@ -88,6 +91,8 @@ def to_tensor(name: str, what: str, value: Any) -> torch.Tensor:
     Raises:
         DataError: If it is anything else, complex, or holds inf or NaN.
     """
+    if isinstance(value, Rows):
+        return cast("torch.Tensor", value)
     if isinstance(value, tuple | list):
         value = _from_list(name, what, cast("list[Any]", value))
     if isinstance(value, np.ndarray):

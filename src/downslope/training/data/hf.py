@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
 from downslope.training.data.array_sources import FreeOptions, InputKind, Layout, RawExamples
@@ -226,5 +225,3 @@ def _choose_splits(splits: Mapping[str, Split], options: Options, place: str) ->
         chosen = {"train": left[0]}
     order: tuple[Kind, ...] = ("train", "held_out", "validation", "test")
     return {kind: chosen[kind] for kind in order if kind in chosen}
-
-

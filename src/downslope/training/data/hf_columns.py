@@ -107,7 +107,9 @@ def choose_inputs(split: Split, given: str | Sequence[str] | None, target: str) 
 
 def _there(split: Split, name: str, key: str) -> str:
     if name not in split.features:
-        raise DataError(f"data.options.{key} = '{shown(name)}': {split.place} has no such column. {_list_columns(split)}")
+        raise DataError(
+            f"data.options.{key} = '{shown(name)}': {split.place} has no such column. {_list_columns(split)}"
+        )
     return name
 
 
@@ -168,7 +170,9 @@ def read_inputs(
     check_memory(split.place, 8 * split.count * len(names), f"for {len(names):,} column(s)")
     if not all(kind_of(split.features[name]) in {"number", "classes"} for name in names):
         hint = " Turn them into numbers beforehand, by a tokenizer and `map` of datasets." if kind == "words" else ""
-        raise DataError(f"data.options.inputs: {show_names(names)} cannot be learned from.{hint} {_list_columns(split)}")
+        raise DataError(
+            f"data.options.inputs: {show_names(names)} cannot be learned from.{hint} {_list_columns(split)}"
+        )
     table = split.table(names)
     columns = [_numbers(split, name, table.column(name), whole=False) for name in names]
     return np.stack(columns, axis=1)
@@ -243,7 +247,9 @@ def _flatten(split: Split, name: str, column: Any) -> tuple[Array | None, Array,
     place = f"{split.place}, column `{shown(name)}`"
     while pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type):
         if array.null_count:
-            raise DataError(f"{place}: {array.null_count:,} of its lists are empty cells. Leave such rows out beforehand.")
+            raise DataError(
+                f"{place}: {array.null_count:,} of its lists are empty cells. Leave such rows out beforehand."
+            )
         lengths: Array = compute.list_value_length(array).to_numpy(zero_copy_only=False)
         if offsets is None:
             offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])

@@ -89,7 +89,11 @@ def import_datasets() -> Any:
 def _offline(library: Any) -> Iterator[None]:
     """Within its ``with`` block, nothing is asked of the network, and no progress is drawn."""
     constants = import_module("huggingface_hub.constants")
-    switches = [(library.config, "HF_HUB_OFFLINE"), (library.config, "HF_DATASETS_OFFLINE"), (constants, "HF_HUB_OFFLINE")]
+    switches = [
+        (library.config, "HF_HUB_OFFLINE"),
+        (library.config, "HF_DATASETS_OFFLINE"),
+        (constants, "HF_HUB_OFFLINE"),
+    ]
     before = [getattr(module, name, None) for module, name in switches]
     bars, level = library.is_progress_bar_enabled(), library.logging.get_verbosity()
     for module, name in switches:
@@ -136,7 +140,7 @@ def _of_cache(
     """Return what the library's cache holds under a name of the Hub."""
     how = (
         "Nothing is downloaded here. Where there is a network: "
-        f'python -c "import datasets; datasets.load_dataset({given!r}).save_to_disk(\'FOLDER\')", and then '
+        f"python -c \"import datasets; datasets.load_dataset({given!r}).save_to_disk('FOLDER')\", and then "
         'data.name = "hf:FOLDER".'
     )
     if not _OF_THE_HUB.fullmatch(given) or given.startswith("."):

@@ -22,10 +22,13 @@ from downslope.core.tables import to_table
 from downslope.recipe.schema import Data
 from downslope.training.data.checking import check, no_test, place_of, split
 from downslope.training.data.class_names import check_classes, order_classes, show_names
-from downslope.training.data.dataset import Dataset, Examples, Part
-from downslope.training.data.image_files import SUFFIXES, Pixels, list_images, read_image, sorted_entries
+from downslope.training.data.dataset import LARGE, Dataset, Examples, Part
+from downslope.training.data.image_files import SUFFIXES, Pixels, list_images, look_at_image, read_image, sorted_entries
 from downslope.training.data.image_parts import Parts, find_parts
+from downslope.training.data.image_rows import ImageSource, fingerprint, learn_scaling, look_through
+from downslope.training.data.loaders import Loaders
 from downslope.training.data.numpy_files import check_memory
+from downslope.training.data.rows import Inputs, Rows
 from downslope.training.user_code import read_options
 
 if TYPE_CHECKING:
@@ -62,6 +65,10 @@ class Options:
         colour: "rgb" or "grey".
         standardize: Whether each channel gets mean 0 and standard deviation 1, those of the examples to learn from;
             otherwise pixels go from 0 to 1.
+        reduced: Whether a JPEG at least four times as large as `size` is decoded at half, a quarter or an eighth of its
+            scale and then scaled to `size`; None if it is decoded when needed.
+        scan: What is looked at before training, of images that are decoded when needed: "headers" (and whether each
+            file ends as it should), "pixels" (each is decoded once), or "off".
     """
 
     path: str
@@ -72,6 +79,8 @@ class Options:
     size: tuple[int, ...] | None = None
     colour: Literal["rgb", "grey"] = "rgb"
     standardize: bool = False
+    reduced: bool | None = None
+    scan: Literal["headers", "pixels", "off"] = "headers"
 
     def __post_init__(self) -> None:
         """Check what needs no file."""
@@ -98,17 +107,15 @@ def load(recipe: Recipe) -> Dataset:
     parts = _find(options)
     notes = [parts.note] if parts.note else []
     names, files, labels = _list_classes(parts.train)
+    shape = options.shape or look_at_image(files[0], whole=True)
+    is_held = (
+        _size_of(files, shape, options.colour) <= LARGE if recipe.data.in_memory is None else recipe.data.in_memory
+    )
+    if not is_held:
+        return _read_when_needed(recipe, options, shape, parts, (names, files, labels), notes)
     train_images = _read_all(files, options, None, notes)
     if parts.held_out is not None:
-        held_names, held_files, held_labels = _list_classes(parts.held_out)
-        known = {name: number for number, name in enumerate(names)}
-        unknown = [name for name in held_names if name not in known]
-        if unknown:
-            raise DataError(
-                f"{shown(parts.held_out / unknown[0])}: there is no such class in {shown(parts.train)} to learn from."
-                f"{did_you_mean(unknown[0], names)} There are {show_names(names)}."
-            )
-        held_labels = np.array([known[held_names[label]] for label in held_labels])
+        held_files, held_labels = _list_held_out(parts.held_out, parts.train, names)
         table: dict[str, Any] = {
             "train_inputs": train_images,
             "train_targets": labels,
@@ -152,6 +159,77 @@ def _find(options: Options) -> Parts:
             "test_path out, or give the folder to learn from alone as path."
         )
     return parts if test is None else replace(parts, test=test)
+
+
+def _list_held_out(folder: Path, train: Path, names: Sequence[str]) -> tuple[list[Path], Any]:
+    """Return all images held out and the index of each one's class among those to learn from."""
+    held_names, files, labels = _list_classes(folder)
+    known = {name: number for number, name in enumerate(names)}
+    unknown = [name for name in held_names if name not in known]
+    if unknown:
+        raise DataError(
+            f"{shown(folder / unknown[0])}: there is no such class in {shown(train)} to learn from."
+            f"{did_you_mean(unknown[0], names)} There are {show_names(names)}."
+        )
+    return files, np.array([known[held_names[label]] for label in labels])
+
+
+def _read_when_needed(
+    recipe: Recipe,
+    options: Options,
+    shape: tuple[int, int],
+    parts: Parts,
+    listed: tuple[tuple[str, ...], list[Path], Any],
+    notes: list[str],
+) -> Dataset:
+    """Return the images of a folder, each of which is decoded when a step needs it."""
+    data = recipe.data
+    names, files, labels = listed
+    options = replace(options, reduced=options.reduced is not False)
+    held_files, held_labels = [], None
+    if parts.held_out is not None:
+        held_files, held_labels = _list_held_out(parts.held_out, parts.train, names)
+    if options.scan != "off":
+        look_through([*files, *held_files], options.shape, whole=options.scan == "pixels")
+    source = ImageSource(
+        [*files, *held_files], options.colour, shape, scales=options.shape is not None, reduced=options.reduced is True
+    )
+    loaders = Loaders(data.loaders, {"images": source}, timeout=data.loader_timeout)
+    rows = Rows("images", loaders, source.shape, torch.float32, np.arange(len(source)))
+    count = torch.arange(len(files))
+    if held_labels is None:
+        table: dict[str, Any] = split(data, recipe.seed, rows, torch.from_numpy(labels))
+    else:
+        table = {
+            "train_inputs": rows[count],
+            "train_targets": labels,
+            "held_out_inputs": rows[torch.arange(len(files), len(source))],
+            "held_out_targets": held_labels,
+        }
+    check_classes(names, table["train_targets"], f"{place_of(data.name)}: the classes of {shown(parts.train)}")
+    source.scaling = learn_scaling(table["train_inputs"]) if options.standardize else None
+    by = f"by {data.loaders} thread(s)" if data.loaders else "in the training process"
+    notes.append(f"each of the {len(source):,} images is decoded when it is needed, {by}")
+    dataset = check(
+        data.name,
+        recipe.train.loss,
+        {**table, "classes": len(names)},
+        image_shape=shape if options.colour == "grey" else None,
+    )
+    low, high = 0.0, 1.0
+    if source.scaling is not None:
+        mean, deviation = source.scaling
+        low, high = float((-mean / deviation).min()), float(((1 - mean) / deviation).max())
+    folders = {parts.train: files} if parts.held_out is None else {parts.train: files, parts.held_out: held_files}
+    how = repr((options.size, options.colour, options.standardize, options.reduced))
+    return replace(
+        dataset,
+        class_names=names,
+        reader=ImageReader(options, shape, source.scaling, names),
+        input_range=(low, high),
+        notes=_first(notes),
+        checksum=fingerprint(folders, names, how, source.scaling),
+    )
 
 
 def _find_folder(given: str, key: str) -> Path:
@@ -250,14 +328,28 @@ class ImageReader:
         else:
             files = [path]
         notes: list[str] = []
-        images = _read_all(files, self._options, ("the run's own", (0, *self._shape)), notes)
         inside = [file.relative_to(path) if path.is_dir() else Path(file.name) for file in files]
+        inputs: Inputs
+        if _size_of(files, self._shape, self._options.colour) <= LARGE:
+            images = _read_all(files, self._options, ("the run's own", (0, *self._shape)), notes)
+            inputs = torch.from_numpy(_scale(images, self._scaling))
+        else:
+            inputs = self._rows(files)
         found = Examples(
-            inputs=torch.from_numpy(_scale(images, self._scaling)),
+            inputs=inputs,
             names=[str(one) for one in inside],
             notes=_first(notes),
         )
         return self._with_targets(found, [one.parts[0] if len(one.parts) > 1 else "" for one in inside], path, rated)
+
+    def _rows(self, files: Sequence[Path]) -> Rows:
+        """Return inputs that are decoded when they are needed."""
+        options = self._options
+        source = ImageSource(
+            files, options.colour, self._shape, scales=options.shape is not None, reduced=options.reduced is True
+        )
+        source.scaling = self._scaling
+        return Rows("images", Loaders(0, {"images": source}), source.shape, torch.float32, np.arange(len(files)))
 
     def part(self, part: Part, data: Data, seed: int) -> Examples:
         """Return the images of a part of the recipe's own folder now; those of no known class have no target."""
@@ -341,7 +433,7 @@ def _read_all(
     if options.shape is not None:
         _check_all(files, options.shape, options.colour)
     for number, file in enumerate(files):
-        image = read_image(file, options.colour, options.shape, notes)
+        image = read_image(file, options.colour, options.shape, notes, reduced=options.reduced is True)
         if like is None:
             like = file, image.shape
         if image.shape[1:] != like[1][-2:]:
@@ -360,12 +452,16 @@ def _read_all(
 def _check_all(files: Sequence[Path], shape: tuple[int, ...], colour: str) -> None:
     """Raise if all images would take more memory than data may."""
     height, width = shape
-    channels = 1 if colour == "grey" else 3
     check_memory(
         shown(files[0].parent),
-        len(files) * channels * height * width * _BYTES,
+        _size_of(files, (height, width), colour),
         f"for {len(files):,} images {height:,} pixels high and {width:,} wide",
     )
+
+
+def _size_of(files: Sequence[Path], shape: tuple[int, int], colour: str) -> int:
+    """Return how many bytes images take in memory."""
+    return len(files) * (1 if colour == "grey" else 3) * shape[0] * shape[1] * _BYTES
 
 
 def _learn_scaling(images: Pixels) -> tuple[Pixels, Pixels]:

@@ -24,10 +24,12 @@ class Leaf:
     Attributes:
         index: Its place among the leaves of the step; fixes its random numbers.
         examples: int64 indices into the training examples, shape (examples,).
+        epoch: The epoch that it belongs to, 0-based.
     """
 
     index: int
     examples: torch.Tensor
+    epoch: int = 0
 
 
 class Batches:
@@ -79,11 +81,11 @@ class Batches:
         start = place * self._accumulate
         batches = self._of_epoch[start : start + self._accumulate]
         if self._shards == self._accumulate == 1:
-            return [Leaf(0, batches[0])]
+            return [Leaf(0, batches[0], epoch)]
         if self._shards == 1:
-            return [Leaf(index, batch) for index, batch in enumerate(batches)]
+            return [Leaf(index, batch, epoch) for index, batch in enumerate(batches)]
         return [
-            Leaf(number * self._shards + shard, examples)
+            Leaf(number * self._shards + shard, examples, epoch)
             for number, batch in enumerate(batches)
             for shard, examples in enumerate(batch.split(shard_sizes(len(batch), min(self._shards, len(batch)))))
         ]

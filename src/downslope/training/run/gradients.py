@@ -104,11 +104,11 @@ def compute_gradients(
         learn, model, objective, seed=seed, step=step, precision=precision, own_code=own_code, counts=counts
     )
     if len(leaves) == workers.size == 1:  # nothing to sum
-        inputs, targets = dataset.take(leaves[0].examples)
+        inputs, targets = dataset.take(leaves[0].examples, leaves[0].epoch)
         return StepResult((learn_leaf(leaves[0], inputs, targets, objective.weigh(targets)),))
     places = workers.indices(len(leaves))
     own = [leaves[place] for place in places]
-    examples = [dataset.take(leaf.examples) for leaf in own]
+    examples = [dataset.take(leaf.examples, leaf.epoch) for leaf in own]
     weights = [objective.weigh(targets) for _, targets in examples]
     all_terms = workers.start_sum(sum(weights))  # it travels while the first forward pass is computed
     parameters, buffers = list(model.parameters()), StepBuffers(model)  # walks through all modules

@@ -12,19 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
+from downslope.training.data.rows import Inputs, batches_of, rows_at_once
 from downslope.training.run.objective import Objective, Rates
 from downslope.training.run.randomness import reseed
 from downslope.training.run.remarks import NONFINITE
 from downslope.training.user_code import FAILURES, describe
 from downslope.training.workers.workers import ALONE, Workers
 
-BATCH = 1024
-
 
 def measure(
     model: nn.Module,
     objective: Objective,
-    inputs: Tensor,
+    inputs: Inputs,
     targets: Tensor,
     *,
     seed: int = 0,
@@ -55,14 +54,15 @@ def measure(
     """
     training = model.training
     model.eval()
-    batches = list(zip(inputs.split(BATCH), targets.split(BATCH), strict=True))
+    targets_of = targets.split(rows_at_once(inputs))
+    places = workers.indices(len(targets_of))
     own: list[_Measured] = []
     outputs: list[Tensor] = []
     try:
         with torch.no_grad():
-            for place in workers.indices(len(batches)):
+            for place, batch in zip(places, batches_of(inputs, places), strict=True):
                 reseed(seed, step, f"evaluation {place}")
-                measured, returned = _measure_batch(model, objective, *batches[place])
+                measured, returned = _measure_batch(model, objective, batch, targets_of[place])
                 own.append(measured)
                 if keep_outputs and returned is not None:
                     outputs.append(returned)
@@ -88,7 +88,7 @@ def measure(
     result = {"loss": total / weight}
     if counts:
         result["accuracy"] = correct / asked
-    if len(errors) == len(batches):
+    if len(errors) == len(targets_of):
         sums = [torch.tensor(one, dtype=torch.float64) for one in errors]
         result |= objective.rate_errors(sum(sums[1:], sums[0]), targets)
     if nonfinite:

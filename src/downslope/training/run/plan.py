@@ -17,7 +17,7 @@ from downslope.core.errors import CheckpointError, RecipeError
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
-from downslope.recipe.schema import Recipe, settle
+from downslope.recipe.schema import Data, Recipe, settle
 from downslope.training.folder.checkpoint import (
     FOLDER,
     Checkpoint,
@@ -40,6 +40,10 @@ _FIXED = ("seed", "data", "model", "train.loss", "train.class_weights", "train.a
 
 _WHERE = frozenset({"data.path", "data.options.path", "data.options.held_out_path", "data.options.test_path"})
 """Where the data lie. They may be moved: whether they are still the same, their checksum says when they are read."""
+
+
+_HOW = frozenset({"data.loaders", "data.loader_timeout", "data.options.scan"})
+"""How the data are read, which changes none of their numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +245,9 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
     """
     then = checkpoint.manifest["recipe"]
     changes = _changes(_settled(then, recipe), plain_recipe(settle(recipe, then)))
-    fixed = [f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path) and path not in _WHERE]
+    fixed = [
+        f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path) and path not in _WHERE | _HOW
+    ]
     if fixed:
         raise CheckpointError(
             f"{checkpoint.run_folder}: was trained under another recipe, and this decides all of a run's numbers: "
@@ -256,7 +262,8 @@ def _settled(then: Mapping[str, Any], now: Recipe) -> Mapping[str, Any]:
     """Return a run's recipe with the options stated that the same recipe would have stated now."""
     data = then["data"]
     stated = settle(replace(now, data=replace(now.data, options=data["options"])), then).data.options
-    return {**then, "data": {**data, "options": dict(stated)}}
+    new = {key: value for key, value in to_table(Data()).items() if key in {"loaders", "loader_timeout"}}
+    return {**then, "data": {**new, **data, "options": dict(stated)}}  # an earlier version has not said the new ones
 
 
 def _is_fixed(path: str) -> bool:

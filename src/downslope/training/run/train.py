@@ -36,6 +36,7 @@ from downslope.training.measuring import Measurements
 from downslope.training.run.bad_steps import BadSteps, advise_on_divergence
 from downslope.training.run.environment import deterministic, fitting_threads, unfilled
 from downslope.training.run.evaluation import evaluate
+from downslope.training.run.feed import Feed
 from downslope.training.run.gradients import StepResult, compute_gradients
 from downslope.training.run.plan import Plan
 from downslope.training.run.remarks import remarks
@@ -126,7 +127,8 @@ def train(
     with deterministic(), Signals() as signals, ExitStack() as stack:
         workers.watch(signals)
         # Data, model, optimizer, and the state of the checkpoint, the same in all workers.
-        task = build_task(recipe, workers)
+        task = build_task(recipe, workers, known=None if plan.checkpoint is None else plan.checkpoint.manifest["data"])
+        stack.callback(task.dataset.close)
         if task.sharding is not None and plan.checkpoint is not None:
             plan = replace(plan, checkpoint=task.sharding.cut(plan.checkpoint, task.state.model))
         parameters = sum(p.numel() for p in task.state.model.parameters())
@@ -223,6 +225,7 @@ class Trainer:
             say=console.say,
             read=self._read_checkpoint,
         )
+        self._feed = Feed(task, workers)
         self._measurements = Measurements(task)
         self._weight_norm = GlobalNorm(self._params)
         self._last_fields: dict[str, float] = {}
@@ -302,7 +305,7 @@ class Trainer:
             self._record("sharpness", step, epoch=epoch, **sharpness)
 
         # Batch: the examples of this step, cut into leaves. A leaf is one shard of one accumulated batch.
-        leaves = task.batches.leaves(step)
+        leaves = self._feed.leaves(step)
 
         # Loss and gradients: a forward and backward pass for each leaf, shared among the workers, and their sum over
         # all leaves of all workers in a fixed tree. Each parameter's grad is then the mean over all examples.

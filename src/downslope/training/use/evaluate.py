@@ -20,6 +20,7 @@ from downslope.training.data import Dataset, load_data
 from downslope.training.data.checking import no_test
 from downslope.training.data.dataset import Examples, Part, take_held_out
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
+from downslope.training.data.rows import Inputs
 from downslope.training.folder.run_folder import RunFolder
 from downslope.training.measuring.class_rates import ClassRates, rate_classes
 from downslope.training.models import build_model
@@ -82,7 +83,7 @@ class TrainedRun:
         if part == "test" and reader is not None:
             found = reader.part(part, self.recipe.data, self.recipe.seed)
             return self.dataset, found, found.notes
-        data = self.dataset if self.kept is None else load_data(self.recipe)
+        data = self.dataset if self.kept is None else load_data(self.recipe, self.kept.fingerprint)
         if part == "test":
             if data.test is None:
                 raise no_test(data.name, "it has a part to learn from and one to hold out")
@@ -116,7 +117,7 @@ class TrainedRun:
             return self.dataset, take_held_out(self.dataset, None), ()
         reader, examples, why = self.dataset.reader, None, ""
         try:
-            found = load_data(self.recipe) if data is None else data
+            found = load_data(self.recipe, self.kept.fingerprint) if data is None else data
             if found.fingerprint() == self.kept.fingerprint:
                 return replace(found, class_weights=self.kept.class_weights), take_held_out(found, None), ()
             examples = None if reader is not None else _held_out_alike(self.dataset, found)
@@ -137,7 +138,7 @@ class TrainedRun:
         return self.dataset, examples, (CHANGED, *examples.notes)
 
     def rate(
-        self, dataset: Dataset, inputs: Tensor, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
+        self, dataset: Dataset, inputs: Inputs, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
     ) -> Rates:
         """Return how good the model is on examples."""
         return measure(
@@ -247,7 +248,7 @@ def read_rated(opened: TrainedRun, source: str | Path) -> tuple[Dataset, Example
     return dataset, read_examples(source, dataset, rated=True)
 
 
-def _rated(examples: Examples) -> tuple[Tensor, Tensor, list[str]]:
+def _rated(examples: Examples) -> tuple[Inputs, Tensor, list[str]]:
     """Return the inputs that have a target, these targets, and a note on those that are left out."""
     targets, known = examples.targets, examples.known
     if targets is None or known is None or len(known) == 0:
@@ -328,7 +329,7 @@ def _what_is_known(recipe: Recipe, kept: KeptInputs | None) -> tuple[Dataset, tu
         return form, ()
     # A function of one's own may look at the examples, and keep what it saw where no checkpoint does.
     try:
-        found = load_data(recipe)
+        found = load_data(recipe, kept.fingerprint)
         why = "" if found.fingerprint() == kept.fingerprint else "they have changed since"
     except DownslopeError as error:
         found, why = form, str(error).rstrip(".")

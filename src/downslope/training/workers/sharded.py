@@ -96,7 +96,7 @@ class Sharding:
         parameters = list(model.parameters())
         size, rank = self.workers.size, self.workers.rank
         passes = [min(start + rank, len(leaves) - 1) for start in range(0, len(leaves), size)]
-        examples = [dataset.take(leaves[place].examples) for place in passes]
+        examples = [dataset.take(leaves[place].examples, leaves[place].epoch) for place in passes]
         real = [start + rank < len(leaves) for start in range(0, len(leaves), size)]
         weights = [objective.weigh(targets) for _, targets in examples]
         total = self.workers.start_sum(sum(w for w, is_real in zip(weights, real, strict=True) if is_real))()
