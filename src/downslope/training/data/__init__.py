@@ -35,6 +35,9 @@ DATA_SETS = {
 }
 """Name -> the module whose `load(recipe)` returns the data set."""
 
+HUGGING_FACE = "hf:"
+"""How the name of a data set of Hugging Face's begins, before its folder."""
+
 
 def load_data(recipe: Recipe, known: str | None = None) -> Dataset:
     """Return the recipe's data.
@@ -60,11 +63,13 @@ def load_data(recipe: Recipe, known: str | None = None) -> Dataset:
         recipe = replace(recipe, data=replace(recipe.data, in_memory=not is_lazy(known)))
     if name in DATA_SETS:
         return _check_how(data, import_module(DATA_SETS[name]).load(recipe))
+    if name.startswith(HUGGING_FACE):
+        return _check_how(data, import_module("downslope.training.data.arrays").load(recipe))
     if is_import_path(name):
         return _check_how(data, import_module("downslope.training.data.own").load(recipe))
     raise DataError(
         f"data.name = '{shown(name)}': there is no such data set.{did_you_mean(name, DATA_SETS)}{_if_path(name)} "
-        f'Use {", ".join(DATA_SETS)}, or your own function as "package.module:function".'
+        f'Use {", ".join(DATA_SETS)}, "{HUGGING_FACE}FOLDER", or your own function as "package.module:function".'
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ from downslope.core.errors import DataError
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.recipe.schema import Data
-from downslope.training.data import cifar, idx, npz
+from downslope.training.data import cifar, hf, idx, npz
 from downslope.training.data.array_forms import InputForm, TargetForm, as_scaling
 from downslope.training.data.array_sources import ArrayOptions, ArraySource, InputKind, Layout, RawExamples
-from downslope.training.data.checking import no_test, split
+from downslope.training.data.checking import bad_data, no_test, split
 from downslope.training.data.dataset import Examples, Part
 from downslope.training.data.image_files import SUFFIXES
-from downslope.training.data.images import ImageReader, KeptImages
+from downslope.training.data.images import KeptImages
 from downslope.training.data.numpy_files import read_npy
 from downslope.training.data.part_names import Kind, choose_roles
 from downslope.training.user_code import read_options
@@ -35,8 +35,13 @@ _WHERE = {
 """Where the test part of each is, for a message."""
 
 
-def open_source(name: str, options: Any) -> tuple[ArrayOptions, ArraySource]:
+def open_source(name: str, options: Mapping[str, Any], width: int | None = None) -> tuple[ArrayOptions, ArraySource]:
     """Return the options of a data set of arrays, read strictly, and its files.
+
+    Args:
+        name: The recipe's `data.name`.
+        options: Its `data.options`.
+        width: How many items a list has, where a run has decided it.
 
     Raises:
         RecipeError: If an option is unknown, missing or outside its range.
@@ -48,6 +53,11 @@ def open_source(name: str, options: Any) -> tuple[ArrayOptions, ArraySource]:
     if name == "npz":
         of_npz: npz.Options = read_options(npz.Options, options, "data")
         return of_npz, npz.NpzSource(of_npz)
+    if name.startswith(hf.PREFIX):
+        if "path" in options:
+            raise bad_data(name, 'its path stands in its name: data.name = "hf:FOLDER". Leave data.path out.')
+        of_hf: hf.Options = read_options(hf.Options, options, "data")
+        return of_hf, hf.HfSource(name, of_hf, width)
     of_cifar = _cifar_options(name, options)
     return of_cifar, cifar.CifarSource(of_cifar)
 
@@ -57,11 +67,18 @@ def _cifar_options(name: str, options: Any) -> cifar.Options10 | cifar.Options10
     return read_options(kind, options, "data")
 
 
+def options_with_columns(options: Mapping[str, Any], source: ArraySource) -> dict[str, Any]:
+    """Return options with the columns named that were chosen, so that further data are read by the same."""
+    if not isinstance(source, hf.HfSource):
+        return dict(options)
+    return {**options, "inputs": list(source.inputs), "target": source.target}
+
+
 class KeptArrays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a run keeps of how arrays become inputs, in `inputs.json`.
 
     Attributes:
-        options: The recipe's `data.options`.
+        options: The recipe's `data.options`; of a data set in columns with these named.
         kind: What inputs are, as in `InputForm`.
         layout: The order of an image's sizes.
         shape: Of an example in the files.
@@ -136,9 +153,13 @@ class ArrayReader:
         path = expand_home(given, DataError, "--input")
         if not path.exists():
             raise DataError(f"{shown(given)}{shown(expansion_of(given))}: there is no such file.")
-        if path.is_dir() or path.suffix.lower() in SUFFIXES:
+        raw = None
+        if self._name.startswith(hf.PREFIX):
+            options: hf.Options = read_options(hf.Options, self._options, "data")
+            raw = hf.read_further(path, options, self._width())
+        if raw is None and (path.is_dir() or path.suffix.lower() in SUFFIXES):
             return self._read_images(path, rated=rated)
-        raw = self._read_file(path)
+        raw = raw or self._read_file(path)
         if rated and raw.targets is None:
             raise DataError(
                 f"{raw.place}: holds no targets to rate by. Give an .npz file with two arrays, `inputs` and `targets`, "
@@ -148,19 +169,26 @@ class ArrayReader:
 
     def part(self, part: Part, data: Data, seed: int) -> Examples:
         """Return the examples of a part of the recipe's own files now; those of no known class have no target."""
-        options, source = open_source(self._name, self._options)
+        options, source = open_source(self._name, self._options, self._width())
         roles = choose_roles(source.parts, options.held_out_from, source.place)
         kind: Kind | None = "train" if part == "train" else roles.held_out
         if part == "test":
             if roles.test is None:
                 held = "; what there is of it is held out" if roles.held_out == "test" else ""
-                raise no_test(self._name, f"{_WHERE[self._name]}{held}")
+                where = _WHERE.get(self._name, "it is a split called test, or data.options.test_split")
+                raise no_test(self._name, f"{where}{held}")
             kind = roles.test
         found = self._encode(source.read(kind or "train"), any_class=True)
         if roles.held_out is not None or part == "test":
             return found
         order = torch.arange(len(found))
         return found.take(split(data, seed, order, order)[f"{part}_inputs"].tolist())
+
+    def _width(self) -> int | None:
+        """Return how many items a list has, where inputs are lists of whole numbers."""
+        form = self._form
+        is_list = form.kind == "indices" or (form.kind == "pixels" and form.layout is None)
+        return form.shape[0] if is_list and len(form.shape) == 1 else None
 
     def _read_file(self, path: Path) -> RawExamples:
         suffix = path.suffix.lower()
@@ -202,10 +230,9 @@ class ArrayReader:
             raise DataError(f"{shown(path)}: the run did not learn from images. Give a .npy or .npz file.")
         height, width = form.becomes[1:]
         options = {"path": ".", "size": [height, width], "colour": "grey" if channels == 1 else "rgb"}
-        kept = KeptImages(options=options, height=height, width=width, scaling=None)
-        reader: ImageReader = kept.reader(self._names or self._target.labels)
-        found = reader(path, rated=rated)
-        if form.scaling is None:
-            return found
-        mean, deviation = (torch.from_numpy(one) for one in form.scaling)
-        return replace(found, inputs=(found.inputs - mean) / deviation)
+        scaling = None
+        if form.scaling is not None:
+            mean, deviation = (tuple(one.ravel().tolist()) for one in form.scaling)
+            scaling = mean, deviation
+        kept = KeptImages(options=options, height=height, width=width, scaling=scaling)
+        return kept.reader(self._names or self._target.labels)(path, rated=rated)

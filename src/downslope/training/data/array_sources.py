@@ -91,6 +91,7 @@ class ArraySource(Protocol):
         class_names: What the files call the classes; empty where they do not.
         classes: How many there are, where the format decides it.
         layout: The order of an image's sizes, where the format decides it.
+        kind: What inputs are, where the format decides it.
     """
 
     place: str
@@ -99,6 +100,7 @@ class ArraySource(Protocol):
     class_names: tuple[str, ...]
     classes: int | None
     layout: Layout | None
+    kind: InputKind | None
 
     def read(self, part: Kind) -> RawExamples:
         """Return the examples of a part, with targets.

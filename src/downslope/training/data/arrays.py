@@ -1,7 +1,7 @@
-"""Data sets that are arrays in files, by path: "idx", "cifar10", "cifar100" and "npz".
+"""Data sets that are arrays in files, by path: "idx", "cifar10", "cifar100", "npz" and "hf:FOLDER".
 
-The way of one: its files and their parts (`idx.py`, `cifar.py`, `npz.py`, each an `ArraySource`); which part is held
-out (`part_names.py`); what becomes of inputs and targets (`array_forms.py`), which make the data set here.
+The way of one: its files and their parts (`idx.py`, `cifar.py`, `npz.py`, `hf.py`, each an `ArraySource`); which part
+is held out (`part_names.py`); what becomes of inputs and targets (`array_forms.py`), which make the data set here.
 `array_reader.py` takes further examples the same way.
 """
 
@@ -22,7 +22,7 @@ from downslope.training.data.array_forms import (
     learn_scale,
     learn_scaling,
 )
-from downslope.training.data.array_reader import ArrayReader, open_source
+from downslope.training.data.array_reader import ArrayReader, open_source, options_with_columns
 from downslope.training.data.array_sources import ArraySource, FreeOptions, RawExamples
 from downslope.training.data.checking import bad_data, check, split
 from downslope.training.data.dataset import Dataset
@@ -50,7 +50,7 @@ def load(recipe: Recipe) -> Dataset:
     if raw.targets is None:
         raise bad_data(name, f"{raw.place} has no targets to learn.")
     free = options if isinstance(options, FreeOptions) else FreeOptions()
-    form = find_form(raw, free.inputs_are, free.layout, source.layout)
+    form = find_form(raw, free.inputs_are or source.kind, free.layout, source.layout)
     if form.kind == "indices" and options.standardize:
         raise bad_data(name, "data.options.standardize is for numbers; these inputs are indices.")
     inputs = form.encode(raw.inputs, raw.place)
@@ -78,7 +78,7 @@ def load(recipe: Recipe) -> Dataset:
         check(name, loss, table, image_shape=form.image_shape),
         class_names=names,
         target_scale=target.scale,
-        reader=ArrayReader(name, dict(recipe.data.options), form, target, names),
+        reader=ArrayReader(name, options_with_columns(recipe.data.options, source), form, target, names),
         notes=(*notes, *more),
     )
 

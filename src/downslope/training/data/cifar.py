@@ -19,7 +19,7 @@ import numpy as np
 from downslope.core.errors import DataError
 from downslope.core.files import MIB, open_regular, read_text
 from downslope.core.shown import shown
-from downslope.training.data.array_sources import ArrayOptions, Layout, RawExamples, find_path
+from downslope.training.data.array_sources import ArrayOptions, InputKind, Layout, RawExamples, find_path
 from downslope.training.data.class_names import show_names
 from downslope.training.data.image_files import sorted_entries
 from downslope.training.data.numpy_files import Array, check_memory
@@ -103,6 +103,7 @@ class CifarSource:
         self.place = shown(folder)
         self.classes: int | None = form.classes
         self.layout: Layout | None = "chw"
+        self.kind: InputKind | None = "pixels"
         there = [name for name in form.train if (folder / name).exists()]
         missing = [name for name in form.train if name not in there]
         if missing and (not there or form.train.index(missing[0]) < len(there)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +21,7 @@ from downslope.training.data.hf_columns import (
     read_lists,
     read_target,
 )
-from downslope.training.data.hf_files import Split, open_splits
+from downslope.training.data.hf_files import Split, is_data_set, open_splits
 from downslope.training.data.part_names import Kind, kind_of_part
 
 PREFIX = "hf:"
@@ -68,8 +68,8 @@ class Options(FreeOptions):
         sliced = next((name for name in named if "[" in name), None)
         if sliced is not None:
             raise DataError(
-                f"`split`: {sliced!r} is a slice. Splits are taken whole: save the part that you mean by itself, or use "
-                "data.held_out."
+                f"`split`: {sliced!r} is a slice. Splits are taken whole: save the part that you mean by itself, or "
+                "use data.held_out."
             )
 
     @property
@@ -91,90 +91,106 @@ class HfSource:
         given = name.removeprefix(PREFIX)
         splits, notes = open_splits(given, options.subset, "data.name")
         self.place = shown(given)
-        self._options = options
         chosen = _choose_splits(splits, options, self.place)
         self._splits: dict[Kind, Split] = {kind: splits[split] for kind, split in chosen.items()}
-        self.parts: Mapping[Kind, str] = {kind: shown(split) for kind, split in chosen.items()}
-        train = self._splits["train"]
-        self._target = choose_target(train, options.target)
-        self._inputs = choose_inputs(train, options.inputs, self._target)
+        parts: dict[Kind, str] = {kind: shown(split) for kind, split in chosen.items()}
+        self.parts: Mapping[Kind, str] = parts
+        self._train = train = self._splits["train"]
+        self.target = choose_target(train, options.target)
+        self.inputs = choose_inputs(train, options.inputs, self.target)
         for split in self._splits.values():
-            check_features(split, self._inputs, train.features, train.place)
-        self._kind = kind_of(train.features[self._inputs[0]])
-        _check_unused(options, self._kind)
-        self.class_names: tuple[str, ...] = tuple(getattr(train.features[self._target], "names", None) or ())
-        self.classes: int | None = getattr(train.features[self._target], "num_classes", None)
-        self.layout: Layout | None = "chw" if self._kind == "image" else None
+            check_features(split, self.inputs, train.features, train.place)
+        kind = kind_of(train.features[self.inputs[0]])
+        _check_unused(options, kind)
+        self.class_names: tuple[str, ...] = tuple(getattr(train.features[self.target], "names", None) or ())
+        self.classes: int | None = getattr(train.features[self.target], "num_classes", None)
+        self.layout: Layout | None = None
+        if kind == "image":
+            self.layout = "hw" if options.colour == "grey" else "hwc"
         self.kind: InputKind | None = None
-        self._width = width
         unused = [split for split in splits if split not in chosen.values()]
         more = [f"splits of {self.place} that are not used: {show_names(unused)}"] if unused else []
-        self.notes: tuple[str, ...] = (*notes, *more, f"learned from: {show_names(self._inputs)}; to be told: "
-            f"`{shown(self._target)}`")  # fmt: skip
-        if self._kind == "list":
-            self._find_width()
+        columns = f"learned from: {show_names(self.inputs)}; to be told: `{shown(self.target)}`"
+        self.notes: tuple[str, ...] = (*notes, *more, columns)
+        self._options = options
+        self._width = self._find_width(width) if kind == "list" else None
 
     def read(self, part: Kind) -> RawExamples:
         """Return the examples of a part."""
         split = self._splits[part]
-        if self._target not in split.features:
-            raise DataError(f"{split.place}: has no column `{shown(self._target)}`, the target.")
-        check_features(split, [self._target], self._splits["train"].features, self._splits["train"].place)
-        return self._read(split)
+        if part != "train":
+            check_features(split, [self.target], self._train.features, self._train.place)
+        return read_split(split, self.inputs, self.target, self._options, self._width)
 
-    def read_further(self, path: Path) -> RawExamples | None:
-        """Return the examples of another data set on this machine, or None if it is none; all of its splits."""
-        if not (path.is_dir() or path.suffix.lower() == ".parquet"):
+    def _find_width(self, decided: int | None) -> int | None:
+        """Return how many items a list has, where they are lists of whole numbers; None where they are not."""
+        name, options = self.inputs[0], self._options
+        items = _items_of(self._train.features[name])
+        lengths = [lengths_of(split, name) for split in self._splits.values()] if items.startswith(_WHOLE) else []
+        flat = [found for found in lengths if found is not None and len(found)]
+        if not flat:
+            _refuse_lists(options)
             return None
-        splits, _ = open_splits(str(path), None, "--input")
-        if len(splits) > 1:
-            raise DataError(f"{shown(path)}: has the splits {show_names(list(splits))}. Give one: save it by itself.")
-        split = next(iter(splits.values()))
-        check_features(split, self._inputs, self._splits["train"].features, self._splits["train"].place)
-        return self._read(split)
-
-    def _read(self, split: Split) -> RawExamples:
-        place = f"{split.place}, column {show_names(self._inputs)}"
-        if self._width is None:
-            inputs = read_inputs(split, self._inputs, size=self._options.shape, colour=self._options.colour)
-        else:
-            inputs, cut = read_lists(split, self._inputs[0], self._width, self._options.pad)
-            if cut and self._options.length is None:
-                raise DataError(
-                    f"{place}: {cut:,} of its lists have more than {self._width:,} items, the most of the run's own. Set "
-                    "data.options.length for the run, and longer ones are cut."
-                )
-        if self._target not in split.features:
-            return RawExamples(inputs, place)
-        targets_place = f"{split.place}, column `{shown(self._target)}`"
-        return RawExamples(inputs, place, read_target(split, self._target), targets_place)
-
-    def _find_width(self) -> None:
-        """Decide how many items a list has: where they are whole numbers and differ in length, or it is said."""
-        lengths = {kind: lengths_of(split, self._inputs[0]) for kind, split in self._splits.items()}
-        flat = [found for found in lengths.values() if found is not None and len(found)]
-        whole = _is_whole(self._splits["train"].features[self._inputs[0]])
-        options = self._options
-        if options.length is not None and not (flat and whole):
-            raise DataError("data.options.length is for lists of whole numbers. Leave it out.")
-        if not flat or not whole:
-            return
-        self.kind = "indices" if not _are_bytes(self._splits["train"].features[self._inputs[0]]) else None
-        self._width = self._width or options.length or max(int(found.max()) for found in flat)
-        longer = sum(int((found > self._width).sum()) for found in flat)
-        shorter = sum(int((found < self._width).sum()) for found in flat)
-        said = [f"{count:,} {what}" for count, what in ((shorter, "filled up"), (longer, "cut")) if count]
+        self.kind = None if items == "uint8" else "indices"
+        width = decided or options.length or max(int(found.max()) for found in flat)
+        counts = {"filled up": sum(int((found < width).sum()) for found in flat)}
+        counts["cut"] = sum(int((found > width).sum()) for found in flat)
+        said = [f"{count:,} {what}" for what, count in counts.items() if count]
         if said:
-            self.notes = (*self.notes, f"lists have {self._width:,} items: {' and '.join(said)}")
+            self.notes = (*self.notes, f"lists have {width:,} items: {' and '.join(said)}")
+        return max(width, 1)
 
 
-def _is_whole(feature: object) -> bool:
-    """Return whether the items of a list of one level are whole numbers."""
-    return str(getattr(getattr(feature, "feature", None), "dtype", "")).startswith(("int", "uint"))
+def read_further(path: Path, options: Options, width: int | None) -> RawExamples | None:
+    """Return the examples of another data set on this machine, or None if a path is none.
+
+    Args:
+        path: A folder that `save_to_disk` wrote, or a Parquet file.
+        options: The run's, its columns named.
+        width: How many items a list has, where the run's are lists.
+
+    Raises:
+        DataError: If it has several splits, or lacks the columns.
+    """
+    if not is_data_set(path):
+        return None
+    splits, _ = open_splits(str(path), None, "--input")
+    if len(splits) > 1:
+        raise DataError(f"{shown(path)}: has the splits {show_names(list(splits))}. Give one, saved by itself.")
+    split = next(iter(splits.values()))
+    inputs = choose_inputs(split, options.inputs, options.target or "")
+    return read_split(split, inputs, options.target or "", options, width)
 
 
-def _are_bytes(feature: object) -> bool:
-    return str(getattr(getattr(feature, "feature", None), "dtype", "")) == "uint8"
+def read_split(split: Split, inputs: Sequence[str], target: str, options: Options, width: int | None) -> RawExamples:
+    """Return the examples of a split, with targets if it has that column."""
+    place = f"{split.place}, column {show_names(inputs)}"
+    if width is None:
+        found = read_inputs(split, inputs, size=options.shape, colour=options.colour)
+    else:
+        found, cut = read_lists(split, inputs[0], width, options.pad)
+        if cut and options.length is None:
+            raise DataError(
+                f"{place}: {cut:,} of its lists have more than {width:,} items, the most of the run's own. Set "
+                "data.options.length for a run, and longer ones are cut."
+            )
+    if target not in split.features:
+        return RawExamples(found, place)
+    return RawExamples(found, place, read_target(split, target), f"{split.place}, column `{shown(target)}`")
+
+
+_WHOLE = ("int", "uint")
+
+
+def _items_of(feature: object) -> str:
+    """Return the dtype of the items of a list of one level, or ""."""
+    return str(getattr(getattr(feature, "feature", None), "dtype", ""))
+
+
+def _refuse_lists(options: Options) -> None:
+    for name, given in (("length", options.length is not None), ("pad", options.pad != 0)):
+        if given:
+            raise DataError(f"data.options.{name} is for lists of whole numbers, one level deep. Leave it out.")
 
 
 def _check_unused(options: Options, kind: str) -> None:
@@ -184,9 +200,9 @@ def _check_unused(options: Options, kind: str) -> None:
         "colour": kind != "image" and options.colour != "rgb",
         "layout": kind == "image" and options.layout is not None,
         "inputs_are": kind == "image" and options.inputs_are is not None,
-        "length": kind != "list" and options.length is not None,
-        "pad": kind != "list" and options.pad != 0,
     }
+    if kind != "list":
+        _refuse_lists(options)
     for name, is_unused in unused.items():
         if is_unused:
             what = {"image": "images", "list": "lists"}.get(kind, "numbers")

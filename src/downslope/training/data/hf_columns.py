@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from downslope.core.errors import DataError
 from downslope.core.shown import shown
 from downslope.training.data.class_names import show_names
 from downslope.training.data.hf_files import Split
-from downslope.training.data.image_files import read_image
+from downslope.training.data.image_files import read_bytes_of_image
 from downslope.training.data.numpy_files import Array, check_memory, first_line
 
 Kind = Literal["image", "number", "list", "classes", "words", "other"]
@@ -65,7 +64,8 @@ def choose_target(split: Split, given: str | None) -> str:
         if len(found) == 1:
             return found[0]
     raise DataError(
-        f"{split.place}: it is not certain which column is to be learned. Set data.options.target. {_list_columns(split)}"
+        f"{split.place}: it is not certain which column is to be learned. Set data.options.target. "
+        f"{_list_columns(split)}"
     )
 
 
@@ -183,8 +183,8 @@ def _numbers(split: Split, name: str, column: Any, *, whole: bool) -> Array:
     if column.null_count:
         row = column.is_null().to_pylist().index(True)
         raise DataError(
-            f"{split.place}, row {row}: `{shown(name)}` is empty, and so are {column.null_count - 1:,} more. Fill them in, "
-            "or leave such rows out beforehand, by `filter` of datasets."
+            f"{split.place}, row {row}: `{shown(name)}` is empty, and so are {column.null_count - 1:,} more. Fill them "
+            "in, or leave such rows out beforehand, by `filter` of datasets."
         )
     numbers: Array = column.to_numpy()
     return numbers if whole else numbers.astype(np.float64)
@@ -235,7 +235,9 @@ def _regular(split: Split, name: str, column: Any) -> Array:
 def _flatten(split: Split, name: str, column: Any) -> tuple[Array | None, Array, tuple[int, ...]]:
     """Return where each row's items begin and end, all items, and the shape of one."""
     import pyarrow as pa
-    from pyarrow import compute
+    import pyarrow.compute
+
+    compute: Any = pyarrow.compute  # its functions are made at run time
 
     array = column.combine_chunks() if hasattr(column, "combine_chunks") else column
     if isinstance(array, pa.ChunkedArray):
@@ -270,7 +272,7 @@ def _flatten(split: Split, name: str, column: Any) -> tuple[Array | None, Array,
 
 
 def _images(split: Split, name: str, size: tuple[int, int] | None, colour: Literal["rgb", "grey"]) -> Array:
-    """Return images as bytes, shape (examples, channels, height, width), all of the size of the first or of `size`."""
+    """Return images as bytes, shape (examples, height, width[, 3]), all of the size of the first or of `size`."""
     images: Any = None
     for number, (data, path) in enumerate(_cells(split, name)):
         place = f"{split.place}, row {number}"
@@ -278,22 +280,21 @@ def _images(split: Split, name: str, size: tuple[int, int] | None, colour: Liter
             raise DataError(f"{place}: `{shown(name)}` is empty. Leave such rows out beforehand.")
         if data is None and not Path(path or "").is_file():
             raise DataError(
-                f"{place}: its image is not in the data set but in the file {shown(path)}, which is not there. Nothing is "
-                "downloaded; save the data with their images: `save_to_disk` does."
+                f"{place}: its image is not in the data set but in the file {shown(path)}, which is not there. Nothing "
+                "is downloaded; save the data with their images: `save_to_disk` does."
             )
-        source = Path(path or "") if data is None else io.BytesIO(data)
-        pixels = read_image(source, colour, size, place=place)
+        pixels = read_bytes_of_image(Path(path or "") if data is None else data, place, colour, size)
         if images is None:
             images = np.empty((split.count, *pixels.shape), dtype=np.uint8)
             check_memory(split.place, 5 * images.nbytes, f"for {split.count:,} images")
         if pixels.shape != images.shape[1:]:
-            height, width = pixels.shape[1:]
+            height, width = pixels.shape[:2]
             raise DataError(
-                f"{place}: its image is {height} pixels high and {width} wide; that of row 0, {images.shape[2]} and "
-                f"{images.shape[3]}. Set data.options.size = [height, width] to scale all of them to one size."
+                f"{place}: its image is {height} pixels high and {width} wide; that of row 0, {images.shape[1]} and "
+                f"{images.shape[2]}. Set data.options.size = [height, width] to scale all of them to one size."
             )
-        images[number] = np.rint(pixels * 255)
-    return np.zeros((0, 1, 1, 1), dtype=np.uint8) if images is None else images
+        images[number] = pixels
+    return np.zeros((0, 1, 1), dtype=np.uint8) if images is None else images
 
 
 def _cells(split: Split, name: str) -> Iterator[tuple[bytes | None, str | None]]:

@@ -64,10 +64,20 @@ def open_splits(given: str, subset: str | None, origin: str) -> tuple[dict[str, 
             return _of_cache(library, given, subset, place, path)
         if subset is not None:
             raise DataError(f"data.options.subset: chooses among data under one name of the Hub; {place} is a path.")
-        saved = path.is_dir() and any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
-        if saved:
+        if _was_saved(path):
             return _try(place, lambda: _splits(shown(path), library.load_from_disk(str(path)))), ()
         return _of_parquet(library, path, place)
+
+
+def is_data_set(path: Path) -> bool:
+    """Return whether a path is what `save_to_disk` wrote, or a Parquet file, or a folder of such."""
+    if path.is_dir():
+        return _was_saved(path) or bool(_find_parquet(path))
+    return path.suffix.lower() == ".parquet"
+
+
+def _was_saved(path: Path) -> bool:
+    return path.is_dir() and any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
 def import_datasets() -> Any:
@@ -149,8 +159,8 @@ def _of_cache(
         found = library.load_dataset(given, *([] if subset is None else [subset]))
     except FAILURES as error:
         raise DataError(
-            f"{place}: there is no such folder or file, and the cache of `datasets` on this machine has no data of this "
-            f"name that can be read ({shown(first_line(error), 200)}). {how}"
+            f"{place}: there is no such folder or file, and the cache of `datasets` on this machine has no data of "
+            f"this name that can be read ({shown(first_line(error), 200)}). {how}"
         ) from None
     return _splits(shown(given), found), (f"{shown(given)} is read from the cache of `datasets`",)
 
@@ -160,8 +170,8 @@ def _of_parquet(library: Any, path: Path, place: str) -> tuple[dict[str, Split],
     files = [path] if path.is_file() else _find_parquet(path)
     if not files or any(file.suffix.lower() != ".parquet" for file in files):
         raise DataError(
-            f"{place}: is neither a folder that `save_to_disk` of datasets has written, nor a .parquet file or a folder "
-            "of such."
+            f"{place}: is neither a folder that `save_to_disk` of datasets has written, nor a .parquet file or a "
+            "folder of such."
         )
     parts: dict[str, list[Path]] = {}
     for file in files:

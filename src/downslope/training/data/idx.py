@@ -9,7 +9,7 @@ from pathlib import Path
 
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
-from downslope.training.data.array_sources import FreeOptions, Layout, RawExamples, find_path
+from downslope.training.data.array_sources import FreeOptions, InputKind, Layout, RawExamples, find_path
 from downslope.training.data.class_names import show_names
 from downslope.training.data.idx_files import begins_as_idx, read_idx
 from downslope.training.data.image_files import sorted_entries
@@ -84,6 +84,7 @@ class IdxSource:
         self.class_names: tuple[str, ...] = ()
         self.classes: int | None = None
         self.layout: Layout | None = None
+        self.kind: InputKind | None = None
         named = options.named()
         folder = None if options.path is None else find_path(options.path, folder=True)
         if named:

@@ -10,7 +10,7 @@ from typing import Any
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
-from downslope.training.data.array_sources import FreeOptions, Layout, RawExamples, find_path
+from downslope.training.data.array_sources import FreeOptions, InputKind, Layout, RawExamples, find_path
 from downslope.training.data.class_names import show_names
 from downslope.training.data.numpy_files import names_in_npz, read_npz
 from downslope.training.data.part_names import KINDS, Kind, kind_of_part
@@ -74,6 +74,7 @@ class NpzSource:
         self.class_names: tuple[str, ...] = ()
         self.classes: int | None = None
         self.layout: Layout | None = None
+        self.kind: InputKind | None = None
         names = names_in_npz(self._path)
         named = options.named()
         for kind, pair in named.items():
