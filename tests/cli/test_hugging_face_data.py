@@ -11,6 +11,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from array_files import bars
+from training_runs import run
+
+from downslope.recipe.load import parse_recipe
 
 datasets = pytest.importorskip("datasets")
 datasets.disable_progress_bars()
@@ -23,7 +26,7 @@ name = "hf:d"
 batch_size = 10
 OPTIONS
 [model]
-hidden = [12]
+MODEL
 [sgd]
 lr = 0.1
 momentum = 0.9
@@ -32,10 +35,12 @@ epochs = 25
 """
 
 
-def train(options, *words, capsys):
-    """Train on the data in the folder `d`, and return what was said."""
-    Path("recipe.toml").write_text(RECIPE.replace("OPTIONS", f"options = {{ {options} }}"))
-    return succeed(["train", "recipe.toml", "--out", "run", *words], capsys)
+def train(options="", model="hidden = [12]"):
+    """Train on the data in the folder `d`, without a report, and return what was said."""
+    text = RECIPE.replace("OPTIONS", f"options = {{ {options} }}").replace("MODEL", model)
+    outcome, said = run(parse_recipe(text), Path("run"))
+    assert outcome.finished
+    return "\n".join(said)
 
 
 def rate(*words, capsys):
@@ -58,7 +63,7 @@ def test_images(capsys):
         rows = {"image": [Image.fromarray(one) for one in images], "label": labels.tolist()}
         parts[part] = datasets.Dataset.from_dict(rows, features=features)
     datasets.DatasetDict(parts).save_to_disk("d")
-    said = train('colour = "grey", standardize = true', capsys=capsys)
+    said = train('colour = "grey", standardize = true')
     assert "30 examples to learn from, 6 held out, 3 classes" in said
     assert "`test` is left alone, to be used once at the end" in said
     for part, count in (("train", 30), ("held_out", 6), ("test", 9)):
@@ -93,10 +98,7 @@ def test_tokens_for_a_model_of_ones_own(capsys):
         rows["input_ids"].append([int(word)] * int(draw.integers(1, 6)))
         rows["label"].append(number % 2)
     datasets.Dataset.from_dict(rows).save_to_disk("d")
-    Path("recipe.toml").write_text(
-        RECIPE.replace("OPTIONS", "").replace("hidden = [12]", 'name = "words:build"').replace("0.9", "0.9\n[log]", 1)
-    )
-    succeed(["train", "recipe.toml", "--out", "run"], capsys)
+    train(model='name = "words:build"')
     datasets.Dataset.from_dict({"input_ids": [[1, 1], [8]]}).save_to_disk("more")
     assert [one["class"] for one in predict("--input", "more", "--trust", capsys=capsys)] == [0, 1]
     datasets.Dataset.from_dict({"input_ids": [[1] * 9]}).save_to_disk("long")

@@ -193,7 +193,7 @@ def test_nothing_is_downloaded(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     before = datasets.config.HF_HUB_OFFLINE
     message = message_of(name="hf:nobody/nothing")
-    assert "data.name = 'nobody/nothing': there is no such folder or file, and the cache of `datasets`" in message
+    assert "data.name = 'hf:nobody/nothing': there is no such folder or file, and the cache of `datasets`" in message
     assert "datasets.load_dataset('nobody/nothing').save_to_disk('FOLDER')" in message
     assert before == datasets.config.HF_HUB_OFFLINE
     assert "there is no such folder or file. It is looked for from" in message_of(name="hf:./nothing")
@@ -233,4 +233,4 @@ def test_what_is_missing_is_named():
     assert "is neither a folder that `save_to_disk` of datasets has written" in message_of(name="hf:f")
     assert "its path stands in its name" in message_of('path = "d"')
     Path("d/state.json").write_text("{")
-    assert "data.name = 'd': cannot be read" in message_of()
+    assert "data.name = 'hf:d': cannot be read" in message_of()

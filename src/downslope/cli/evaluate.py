@@ -19,12 +19,12 @@ def execute(words: Sequence[str]) -> int:
         "evaluate",
         summary=(
             "Print how good a run's model is on the held-out examples, on another part of its data (--split), or on\n"
-            "those of a file with what is right:\n"
-            "loss, and accuracy with the rates of each class, errors of numbers, or rates of wrong sequences. A run\n"
-            "on a table takes a table with the target in it; one on images a folder with a sub-folder for\n"
-            "each class; one on sequences lines of an input, a tab and a right answer; others an .npz file with the\n"
-            "arrays `inputs` and `targets`. Exit code 1 says that some examples could not be rated, or that the\n"
-            "loss or another number is not finite."
+            "those of a file with what is right: loss, and accuracy with the rates of each class, errors of numbers,\n"
+            "or rates of wrong sequences. A run on a table takes a table with the target in it; one on images a\n"
+            "folder with a sub-folder for each class; one on IDX files, CIFAR or a data set of Hugging Face's such\n"
+            "files; one on sequences lines of an input, a tab and a right answer; all but these an .npz file with\n"
+            "the arrays `inputs` and `targets`. Exit code 1 says that some examples could not be rated, or that\n"
+            "the loss or another number is not finite."
         ),
         example="downslope evaluate runs/digits --checkpoint best",
     )

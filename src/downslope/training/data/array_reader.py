@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from downslope.training.data.dataset import Examples, Part
 from downslope.training.data.image_files import SUFFIXES
 from downslope.training.data.images import KeptImages
 from downslope.training.data.numpy_files import read_npy
-from downslope.training.data.part_names import Kind, choose_roles
+from downslope.training.data.part_names import LOOKED_AT, Kind, choose_roles
 from downslope.training.user_code import read_options
 
 _UNKNOWN = "the run has learned no class {}"
@@ -174,11 +175,12 @@ class ArrayReader:
         kind: Kind | None = "train" if part == "train" else roles.held_out
         if part == "test":
             if roles.test is None:
-                held = "; what there is of it is held out" if roles.held_out == "test" else ""
                 where = _WHERE.get(self._name, "it is a split called test, or data.options.test_split")
-                raise no_test(self._name, f"{where}{held}")
+                raise no_test(self._name, where)
             kind = roles.test
         found = self._encode(source.read(kind or "train"), any_class=True)
+        if part == "test" and roles.test == roles.held_out:
+            return replace(found, notes=(*found.notes, LOOKED_AT))
         if roles.held_out is not None or part == "test":
             return found
         order = torch.arange(len(found))

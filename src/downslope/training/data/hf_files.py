@@ -58,7 +58,7 @@ def open_splits(given: str, subset: str | None, origin: str) -> tuple[dict[str, 
     """
     library = import_datasets()
     path = expand_home(given, DataError, origin)
-    place = f"{origin} = '{shown(given)}'"
+    place = f"{origin} = '{'hf:' if origin == 'data.name' else ''}{shown(given)}'"
     with _offline(library):
         if not path.exists():
             return _of_cache(library, given, subset, place, path)

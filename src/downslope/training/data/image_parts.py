@@ -25,7 +25,7 @@ class Parts:
     Attributes:
         train: The folder of the classes to learn from.
         held_out: That of the classes held out; None to split the other.
-        test: That of the classes for one look at the end; None if there is none.
+        test: That of the classes for one look at the end, which may be what is held out; None if there is none.
         note: What a person should know of the choice, or nothing.
     """
 

@@ -28,6 +28,7 @@ from downslope.training.data.image_parts import Parts, find_parts
 from downslope.training.data.image_rows import ImageSource, fingerprint, learn_scaling, look_through
 from downslope.training.data.loaders import Loaders
 from downslope.training.data.numpy_files import check_memory
+from downslope.training.data.part_names import LOOKED_AT
 from downslope.training.data.rows import Inputs, Rows
 from downslope.training.user_code import read_options
 
@@ -41,10 +42,7 @@ _NOTES = 3
 """How many of Pillow's remarks are passed on."""
 
 
-NO_TEST = (
-    "they would lie in a folder `test` beside {} and a folder of those held out, or in data.options.test_path; a test "
-    "part without a part held out is held out itself, unless data.options.held_out_from = 'train'"
-)
+_NO_TEST = "it would be a folder `test` beside one to learn from, or data.options.test_path"
 """Where the test images of a folder would be."""
 
 
@@ -153,7 +151,7 @@ def _find(options: Options) -> Parts:
             )
         return Parts(folder, _find_folder(options.held_out_path, "held_out_path"), test)
     parts = find_parts(folder, split=options.split, held_out_from=options.held_out_from)
-    if test is not None and parts.test is not None:
+    if test is not None and parts.test is not None and parts.test != parts.held_out:
         raise DataError(
             f"data.options.test_path: {shown(parts.test)} is the test part of data.options.path already. Leave "
             "test_path out, or give the folder to learn from alone as path."
@@ -356,8 +354,9 @@ class ImageReader:
         parts = _find(self._options)
         if part == "test":
             if parts.test is None:
-                raise no_test("images", NO_TEST.format(shown(parts.train)))
-            return self(parts.test)
+                raise no_test("images", _NO_TEST)
+            found = self(parts.test)
+            return found if parts.test != parts.held_out else replace(found, notes=(*found.notes, LOOKED_AT))
         if parts.held_out is not None:
             return self(parts.held_out if part == "held_out" else parts.train)
         found = self(parts.train)

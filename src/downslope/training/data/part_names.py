@@ -26,6 +26,7 @@ NAMES: Mapping[Kind, frozenset[str]] = {
 KINDS: tuple[Kind, ...] = ("train", "held_out", "validation", "test")
 _HELD_OUT: tuple[Kind, ...] = KINDS[1:]
 
+LOOKED_AT = "the test part is what is held out of these data: it was looked at while the run was trained"
 _LEFT = "is left alone, to be used once at the end: downslope evaluate RUN --split test"
 
 
@@ -57,7 +58,7 @@ class Roles:
 
     Attributes:
         held_out: The part that is evaluated while training; None to hold out some of those to learn from.
-        test: The part for one look at the end; None if there is none.
+        test: The part for one look at the end, which may be what is held out; None if there is none.
         note: What a person should know of the choice, or nothing.
     """
 
@@ -101,7 +102,7 @@ def choose_roles(there: Mapping[Kind, str], held_out_from: Literal["train", "tes
         return Roles(None, "test", note)
     return Roles(
         "test",
-        None,
+        "test",
         f"{learned}, and `{there['test']}` is what is held out. To hold out a part of "
         'the other in its place, and leave this for the end: data.options.held_out_from = "train"',
     )

@@ -1,0 +1,134 @@
+"""evaluate --split: what was learned from, what is held out, and a test part that training never reads."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import fail, succeed
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+from training_runs import run
+
+from downslope.core.errors import DataError
+from downslope.recipe.load import parse_recipe
+from downslope.training.use.evaluate import evaluate_run
+
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
+RECIPE = """
+[data]
+name = "NAME"
+batch_size = 8
+[model]
+hidden = []
+[sgd]
+lr = 0.1
+[train]
+steps = 5
+"""
+
+
+def train(name, *words, out="run"):
+    """Train on a data set with these overrides, without a report, and return what was said."""
+    overrides = [(path.removeprefix("--"), value) for path, value in zip(words[::2], words[1::2], strict=True)]
+    recipe = parse_recipe(RECIPE.replace("NAME", name), "recipe", overrides)
+    outcome, said = run(recipe, Path(out))
+    assert outcome.finished
+    return "\n".join(said)
+
+
+def rate(*words, capsys):
+    """Return what evaluate says, as JSON."""
+    return json.loads(succeed(["evaluate", "run", "--json", *words], capsys))
+
+
+def pictures(folder, *counts):
+    """Write that many pictures of each class."""
+    for kind, count in zip(("cat", "dog"), counts, strict=True):
+        Path(folder, kind).mkdir(parents=True)
+        for number in range(count):
+            Image.fromarray(np.full((2, 2), 100 * (kind == "dog") + number, dtype=np.uint8)).save(
+                f"{folder}/{kind}/{number}.png"
+            )
+
+
+def test_a_folder_of_images_with_three_parts(capsys):
+    """A damaged test picture is met by --split test alone."""
+    pictures("p/train", 5, 5)
+    pictures("p/validation", 2, 1)
+    pictures("p/test", 3, 4)
+    said = train("images", "--data.path", "p")
+    assert "10 examples to learn from, 3 held out" in said
+    assert [rate("--split", part, capsys=capsys)["examples"] for part in ("train", "held_out", "test")] == [10, 3, 7]
+    assert evaluate_run("run", split="test")["split"] == "test"
+    Path("p/test/cat/0.png").write_bytes(b"no picture")
+    assert "p/test/cat/0.png: cannot be read as an image" in fail(["evaluate", "run", "--split", "test"], capsys)
+    assert rate(capsys=capsys)["notes"] == []
+
+
+def test_a_folder_of_images_with_a_test_part_alone(capsys):
+    """It is held out, and may be rated as the test too; or a part of the others is held out in its place."""
+    pictures("p/train", 5, 5)
+    pictures("p/test", 3, 4)
+    assert "`test` is what is held out" in train("images", "--data.path", "p")
+    found = rate("--split", "test", capsys=capsys)
+    assert found["examples"] == 7
+    assert found["notes"][0].startswith("the test part is what is held out of these data: it was looked at while")
+    said = train("images", "--data.path", "p", "--data.options.held_out_from", "train", out="b")
+    assert "8 examples to learn from, 2 held out" in said
+    assert [evaluate_run("b", split=part)["examples"] for part in ("train", "held_out", "test")] == [8, 2, 7]
+
+
+def test_a_folder_of_images_without_parts(capsys):
+    """There is no test; one may lie elsewhere."""
+    pictures("p", 5, 5)
+    pictures("q", 1, 1)
+    train("images", "--data.path", "p")
+    assert "data.name = 'images': brings no test part; it would be a folder `test`" in fail(
+        ["evaluate", "run", "--split", "test"], capsys
+    )
+    train("images", "--data.path", "p", "--data.options.test_path", "q", out="b")
+    assert evaluate_run("b", split="test")["examples"] == 2
+    with pytest.raises(
+        DataError, match="chooses between a test part and a part of the examples .*p brings no test part"
+    ):
+        train("images", "--data.path", "p", "--data.options.held_out_from", "train", out="c")
+
+
+def test_a_table_with_a_test_table(capsys):
+    """Its rows are encoded as the run learned to; nothing else of it is looked at before."""
+    rows = "".join(f"{number},{'ab'[number % 2]}\n" for number in range(20))
+    Path("t.csv").write_text(f"x,kind\n{rows}")
+    Path("u.csv").write_text("kind,x\na,3\nb,4\nc,5\n")
+    words = ["--data.path", "t.csv", "--data.options.target", "kind", "--data.options.test_path", "u.csv"]
+    train("table", *words)
+    found = rate("--split", "test", capsys=capsys)
+    assert (found["examples"], found["notes"]) == (2, ["1 of 3 examples have no target that is known"])
+    assert rate("--split", "train", capsys=capsys)["examples"] == 16
+
+
+def test_a_function_of_ones_own(capsys):
+    """It gets the path as a keyword, and may return a test part; one without is told so."""
+    Path("mine.py").write_text(
+        "import numpy as np\n"
+        "def load(path, parts=6):\n"
+        "    x = np.arange(24, dtype='float32').reshape(12, 2)\n"
+        "    names = [f'{part}_{what}' for part in ('train', 'held_out', 'test') for what in ('inputs', 'targets')]\n"
+        "    found = [x, np.arange(12) % 2, x[:4], np.arange(4) % 2, x[:5], np.arange(5) % 2]\n"
+        "    assert path == 'somewhere'\n"
+        "    return dict(list(zip(names, found))[:parts])\n"
+    )
+    train("mine:load", "--data.path", "somewhere")
+    assert [rate("--split", part, capsys=capsys)["examples"] for part in ("train", "held_out", "test")] == [12, 4, 5]
+    with pytest.raises(DataError, match="the dict lacks test_targets"):
+        train("mine:load", "--data.path", "somewhere", "--data.options.parts", "5", out="b")
+    train("mine:load", "--data.path", "somewhere", "--data.options.parts", "4", out="b")
+    with pytest.raises(DataError, match="data.name = 'mine:load': brings no test part"):
+        evaluate_run("b", split="test")
+    with pytest.raises(DataError, match="split must be"):
+        evaluate_run("b", split="tset")
+    with pytest.raises(DataError, match="Give one"):
+        evaluate_run("b", source="a.npz", split="test")
