@@ -173,7 +173,10 @@ OPTIONS = {
     "a folder": (
         'path = ".", target = "price"',
         "mse",
-        ("data.options.path = '.': is a folder; a table is a file that ends in .csv, .tsv, .parquet, .npy, .npz."),
+        (
+            "data.options.path = '.': is a folder; a table is a file that ends in .csv, .tsv, .parquet, "
+            ".feather, .arrow, .npy, .npz."
+        ),
     ),
     "spreadsheet": (
         'path = "t.xlsx", target = "price"',

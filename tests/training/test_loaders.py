@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import lazy_datasets
 import numpy as np
 import pytest
 import torch
@@ -48,7 +47,10 @@ def pictures(tmp_path_factory):
 
 def of_pictures(folder, **overrides):
     """Return a recipe on pictures that are decoded when needed."""
-    options = ", ".join(f'{key} = {value}' for key, value in {"path": f'"{folder}"', "size": "[12, 16]", **overrides.pop("options", {})}.items())
+    options = ", ".join(
+        f"{key} = {value}"
+        for key, value in {"path": f'"{folder}"', "size": "[12, 16]", **overrides.pop("options", {})}.items()
+    )
     return tiny(
         data=f'{{ name = "images", batch_size = 8, in_memory = false, options = {{ {options} }} }}',
         train__epochs="2",
@@ -198,7 +200,7 @@ def test_no_loader_outlives_its_trainer(tmp_path, sent):
     wait_for(lambda: len(list(marks.iterdir())) == 2)
     loaders = [int(mark.name) for mark in marks.iterdir() if int(mark.name) != trainer.pid]
     if sent != signal.SIGKILL:
-        wait_for(lambda: (tmp_path / "run" / "log.jsonl").exists())
+        wait_for((tmp_path / "run" / "log.jsonl").exists)
         for loader in loaders:
             os.kill(loader, sent)  # as a whole group is told to end: the trainer saves first, and needs them
     trainer.send_signal(sent)

@@ -81,7 +81,7 @@ def test_a_changed_item_is_another_fingerprint(tmp_path, monkeypatch):
 
 
 def test_a_collate_makes_the_batches(tmp_path):
-    """Of items that are no pairs; what it draws is a function of the batch; held-out examples are the same each time."""
+    """Of items that are no pairs; what it draws is a function of the batch; held-out batches stay the same."""
     data = data_of("words")
     assert (data.train_inputs.shape, data.held_out_inputs.shape, data.classes) == ((20, 4), (8, 4), 3)
     inputs, targets = data.take(torch.tensor([2, 5]), 1)

@@ -19,7 +19,7 @@ from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.recipe.known import known_recipes
 
-TABLES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
+TABLES = (".csv", ".tsv", ".parquet", ".feather", ".arrow", ".npy", ".npz")
 """What the name of a table ends in that `data.name = "table"` reads."""
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")

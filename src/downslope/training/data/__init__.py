@@ -1,4 +1,4 @@
-"""Data: from a recipe to examples, in memory or read when needed, split and checked; the built-in data sets have a file each."""
+"""Data: from a recipe to examples, in memory or read when needed; the built-in data sets have a file each."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def _check_how(data: Data, dataset: Dataset) -> Dataset:
         return dataset
     if data.in_memory is False:
         raise DataError(
-            f"data.in_memory = false: data.name = '{shown(data.name)}' gives arrays, which are in memory. Images, tables "
-            "and Datasets can be read when they are needed; leave it out for all else."
+            f"data.in_memory = false: data.name = '{shown(data.name)}' gives arrays, which are in memory. Images, "
+            "tables and Datasets can be read when they are needed; leave it out for all else."
         )
     if data.loaders and data.name not in {"images", "table"}:
         raise DataError(
-            f"data.loaders = {data.loaders}: data.name = '{shown(data.name)}' is in memory, and there is nothing to read "
-            "ahead. Loaders read images, tables and Datasets that are read when they are needed; leave it out."
+            f"data.loaders = {data.loaders}: data.name = '{shown(data.name)}' is in memory, and there is nothing to "
+            "read ahead. Loaders read images, tables and Datasets that are read when they are needed; leave it out."
         )
     if data.loaders:
         note = "data.loaders has nothing to do: the data fit into memory, and are read once at the start"

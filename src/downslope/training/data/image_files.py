@@ -105,9 +105,7 @@ def read_bytes_of_image(path: Path | bytes, place: str, colour: Colour, size: tu
             return np.asarray(as_picture(opened, colour, size))
 
 
-def read_image_into(
-    place: Pixels, path: Path, colour: Colour, size: tuple[int, int] | None, *, reduced: bool
-) -> None:
+def read_image_into(place: Pixels, path: Path, colour: Colour, size: tuple[int, int] | None, *, reduced: bool) -> None:
     """Put the pixels of an image where they belong, as `read_image` returns them; threads may do it side by side.
 
     Raises:
@@ -192,12 +190,15 @@ def opened_image(
     logging.getLogger("PIL").addHandler(_NOWHERE)  # or logging itself would print what Pillow logs
     try:
         source = io.BytesIO(path) if isinstance(path, bytes) else open_regular(path, DataError)
-        with source as file, Image.open(file, formats=FORMATS) as opened:
-            with nullcontext() if around is None else around(opened.format):
-                count = len(path) if isinstance(path, bytes) else os.fstat(file.fileno()).st_size
-                _check_size(place, opened.size, count)
-                _check_depth(place, opened.mode)
-                yield opened
+        with (
+            source as file,
+            Image.open(file, formats=FORMATS) as opened,
+            nullcontext() if around is None else around(opened.format),
+        ):
+            count = len(path) if isinstance(path, bytes) else os.fstat(file.fileno()).st_size
+            _check_size(place, opened.size, count)
+            _check_depth(place, opened.mode)
+            yield opened
     except DataError:
         raise
     except Image.UnidentifiedImageError:

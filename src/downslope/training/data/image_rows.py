@@ -56,7 +56,7 @@ class ImageSource(Source):
         """Return an image's path."""
         return shown(self._files[index])
 
-    def read(self, indices: Sequence[int], epoch: int, watch: Watch) -> Read:  # noqa: ARG002  the same in each epoch
+    def read(self, indices: Sequence[int], epoch: int, watch: Watch) -> Read:
         """Return inputs of shape (images, channels, height, width)."""
         inputs = np.empty((len(indices), *self.shape), dtype=np.float32)
         for place, index in enumerate(indices):

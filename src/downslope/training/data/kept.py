@@ -20,6 +20,7 @@ from downslope.core.strict_json import decode_json
 from downslope.training.data.array_reader import KeptArrays
 from downslope.training.data.dataset import Dataset
 from downslope.training.data.images import KeptImages
+from downslope.training.data.rows import Inputs
 from downslope.training.data.table_reader import KeptTable
 from downslope.training.folder.names import INPUTS
 from downslope.training.sequences.symbols import Sequences, Symbols
@@ -218,7 +219,7 @@ def read_inputs_kept(folder: Path) -> KeptInputs | None:
     return decode_json(data, KeptInputs, path, CheckpointError)
 
 
-def _form(tensor: torch.Tensor) -> ArrayForm:
+def _form(tensor: Inputs) -> ArrayForm:
     return ArrayForm(tuple(tensor.shape[1:]), str(tensor.dtype).removeprefix("torch."))
 
 

@@ -77,7 +77,7 @@ class ChildReader:
         self._map: mmap.mmap | None = None
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  this program itself
                 [sys.executable, "-m", "downslope.training.data.loader_process", str(theirs.fileno()),
                  str(self._memory), str(os.getpid())],
                 stdin=subprocess.DEVNULL,

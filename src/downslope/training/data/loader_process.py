@@ -111,7 +111,7 @@ def _listen(connection: Connection, requests: queue.SimpleQueue[bytes]) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Let the system end this process with its parent, even while it hangs; where there is no such thing, do nothing."""
+    """Let the system end this process with its parent, even while it hangs, where the system can."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:

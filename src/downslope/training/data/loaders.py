@@ -12,7 +12,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import CancelledError, Future, TimeoutError as NotYet
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as NotYet
 from typing import Any, Protocol
 
 from downslope.core.errors import DataError

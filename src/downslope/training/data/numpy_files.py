@@ -63,6 +63,23 @@ def read_npy(path: Path) -> Array:
         raise DataError(f"{place}: cannot be read as NumPy's: {error.strerror or error}.") from None
 
 
+def map_npy(path: Path) -> Array:
+    """Return the array of a .npy file, read only where it is looked at; raises as `read_npy` does."""
+    place = shown(path)
+    try:
+        with open_regular(path, DataError) as file:
+            size = os.fstat(file.fileno()).st_size
+            start = io.BytesIO(file.read(min(size, 1 << 17)))
+            shape, fortran, dtype = _check_header(start, size, place)
+            begin = start.tell()
+            if not math.prod(shape):
+                return np.empty(shape, dtype)
+            mapped: Any = np.memmap(file, dtype, "r", begin, shape, "F" if fortran else "C")
+            return mapped
+    except OSError as error:
+        raise DataError(f"{place}: cannot be read as NumPy's: {error.strerror or error}.") from None
+
+
 def names_in_npz(path: Path) -> list[str]:
     """Return what the arrays of an .npz file are called, in its order.
 
@@ -132,6 +149,20 @@ def _unpack(archive: zipfile.ZipFile, place: str, only: Container[str] | None) -
 def _read_array(file: IO[bytes], size: int, place: str) -> Array:
     """Return the one array of a file of so many bytes."""
     start = io.BytesIO(file.read(min(size, 1 << 17)))  # NumPy's own headers have some hundred bytes
+    shape, fortran, dtype = _check_header(start, size, place)
+    count = math.prod(shape)
+    needed = count * dtype.itemsize
+    check_memory(place, needed, "for its array")
+    data = bytearray(start.read())
+    while len(data) < needed and (chunk := file.read(min(_CHUNK, needed - len(data)))):
+        data += chunk
+    if len(data) != needed:
+        raise DataError(f"{place}: cannot be read as NumPy's: it ends before its array does. Is it damaged?")
+    return np.frombuffer(data, dtype=dtype, count=count).reshape(shape, order="F" if fortran else "C")
+
+
+def _check_header(start: io.BytesIO, size: int, place: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and dtype by the header of a file of so many bytes, compared with what is there."""
     try:
         shape, fortran, dtype = _read_header(start)
     except Exception as error:  # noqa: BLE001  # a header is Python's own syntax, whose parsers raise nearly anything
@@ -147,13 +178,7 @@ def _read_array(file: IO[bytes], size: int, place: str) -> Array:
             f"{place}: cannot be read as NumPy's: an array of shape {shape} and dtype {shown(dtype)} has {needed:,} "
             f"bytes, but {held:,} follow its header. Is it damaged?"
         )
-    check_memory(place, needed, "for its array")
-    data = bytearray(start.read())
-    while len(data) < needed and (chunk := file.read(min(_CHUNK, needed - len(data)))):
-        data += chunk
-    if len(data) != needed:
-        raise DataError(f"{place}: cannot be read as NumPy's: it ends before its array does. Is it damaged?")
-    return np.frombuffer(data, dtype=dtype, count=count).reshape(shape, order="F" if fortran else "C")
+    return shape, fortran, dtype
 
 
 def _read_header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -23,7 +23,6 @@ from downslope.training.data.loaders import Loaders
 from downslope.training.data.numpy_files import check_memory
 from downslope.training.data.own_items import (
     Found,
-    ItemSource,
     begin_digest,
     checksum,
     class_names_of,
@@ -214,8 +213,11 @@ def _read_now(recipe: Recipe, found: Found) -> Dataset:
     """Return the data of Datasets of which each item is read once, at the start."""
     name = recipe.data.name
     if found.collate is not None:
-        raise bad_data(name, "gives a `collate`, which makes batches of items when they are needed; "
-                       "data.in_memory = true reads all of them at the start. Leave one out.")
+        raise bad_data(
+            name,
+            "gives a `collate`, which makes batches of items when they are needed; "
+            "data.in_memory = true reads all of them at the start. Leave one out.",
+        )
     read = {
         key: _read(name, part, {"all": "it", "train": "the first Dataset"}.get(key, "the second Dataset"))
         for key, part in found.parts.items()

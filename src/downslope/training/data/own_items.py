@@ -87,9 +87,7 @@ class ItemSource(Source):
         for index in indices:
             watch(index)
             reseed_example(self._seed, self._key, epoch, index)
-            items.append(
-                get_item(self.name, self.dataset, index, self.called, pair=self._collate is None)
-            )
+            items.append(get_item(self.name, self.dataset, index, self.called, pair=self._collate is None))
         if self._collate is not None:
             reseed_example(self._seed, f"{self._key}, batch", epoch, *indices)
             return self._collated(self._collate, items, indices)
@@ -179,11 +177,10 @@ def look_through(rows: Rows, source: ItemSource, digest: Any) -> tuple[torch.Ten
         ends = _ends([read.inputs])
         low, high = min(low, ends[0]), max(high, ends[1])
         if found[0].shape[1:] != read.targets.shape[1:] or found[0].dtype != read.targets.dtype:
-            first = found[0]
+            some, first = (f"{one.dtype} of shape {tuple(one.shape[1:])}" for one in (read.targets, found[0]))
             raise bad_data(
                 source.name,
-                f"all targets of {source.called} must be of one shape and dtype; some are {read.targets.dtype} of shape "
-                f"{tuple(read.targets.shape[1:])}, and the first ones {first.dtype} of shape {tuple(first.shape[1:])}.",
+                f"all targets of {source.called} must be of one shape and dtype; some are {some}, the first ones {first}.",
             )
     return torch.cat(found), (low, high)
 

@@ -8,7 +8,7 @@ here. `table_reader.py` takes further rows the same way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,11 @@ import torch
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
 from downslope.core.tables import toml_line
+from downslope.training.data import table_large
 from downslope.training.data.checking import check, place_of, split
 from downslope.training.data.class_names import check_classes
 from downslope.training.data.dataset import Dataset
-from downslope.training.data.table_columns import Columns, TableFile, Unnamed
+from downslope.training.data.table_columns import Columns, TableFile, Unnamed, Wanted
 from downslope.training.data.table_encoding import learn_encoding, want_features
 from downslope.training.data.table_files import open_table
 from downslope.training.data.table_numbers import may_be_missing
@@ -70,6 +71,8 @@ def _load(recipe: Recipe) -> Dataset:
     notes = list(file.remarks)
     features = _choose_features(file, options, notes)
     wanted = {**want_features(features, options), options.target: want_target(is_class)}
+    if table_large.is_large(recipe.data, file, features):
+        return _load_large(recipe, options, file, features, wanted, notes)
     columns = _without_missing(file.read(wanted), wanted, options, notes)
     notes += columns.notes
     notes += _doubtful_words(columns)
@@ -105,6 +108,62 @@ def _load(recipe: Recipe) -> Dataset:
         target_scale=target.scale if options.standardize_target else None,
         reader=TableReader(encoding, target, options, file.names, named=file.is_named),
         notes=tuple(notes),
+    )
+
+
+def _load_large(
+    recipe: Recipe,
+    options: Options,
+    file: TableFile,
+    features: tuple[str, ...],
+    wanted: Mapping[str, Wanted],
+    notes: list[str],
+) -> Dataset:
+    """Return the examples of a table that is read part by part."""
+    data, is_class = recipe.data, wanted[options.target].kind == "word"
+    usable = table_large.choose_usable(options, _describe_missing, wanted)
+    surveys = [table_large.survey(file, wanted, options.target, usable)]
+    if options.held_out_path is None:
+        rows = torch.arange(surveys[0].rows)
+        parts = split(data, recipe.seed, rows, rows)
+        train, held_out = parts["train_inputs"], parts["held_out_inputs"]
+    else:
+        train = torch.arange(surveys[0].rows)
+        like = None if file.is_named else Unnamed(file.names)
+        other = open_table(options.held_out_path, options, f"{KEY}.held_out_path", unnamed=like)
+        other.check_names(wanted, f"its columns must be those of {KEY}.path")
+        if not table_large.is_large(replace(data, in_memory=False), other, features):
+            raise DataError(f"{shown(other.path)}: must be read part by part as {KEY}.path is.")
+        surveys.append(table_large.survey(other, wanted, options.target, usable))
+        held_out = torch.arange(surveys[0].rows, surveys[0].rows + surveys[1].rows)
+    for seen in surveys:
+        notes += table_large.notes_of(seen)
+    all_targets = surveys[0].target_columns(options.target)
+    learned = all_targets if is_class else all_targets.take(train.numpy())
+    target, hint = learn_target(all_targets, learned, options, is_class=is_class)
+    encoding = table_large.learn_encoding(surveys[0], wanted, features, train.numpy(), options, usable)
+    inputs, digest, ends = table_large.write_inputs(surveys, wanted, encoding, data, usable)
+    targets = [seen.encode(target) for seen in surveys]
+    every = torch.from_numpy(np.concatenate(targets))
+    table: dict[str, Any] = {
+        "train_inputs": inputs[train],
+        "train_targets": every[train],
+        "held_out_inputs": inputs[held_out],
+        "held_out_targets": every[held_out],
+    }
+    if is_class:
+        origin = f"{place_of(data.name)}: column `{shown(options.target)}`"
+        check_classes(target.names, table["train_targets"].unique().numpy(), origin, hint)
+        table["classes"] = len(target.names)
+    notes.append(table_large.how_note(data, len(inputs)))
+    return replace(
+        check(data.name, recipe.train.loss, table),
+        class_names=target.names,
+        target_scale=target.scale if options.standardize_target else None,
+        reader=TableReader(encoding, target, options, file.names, named=file.is_named),
+        notes=tuple(notes),
+        input_range=ends,
+        checksum=table_large.checksum(digest, targets, target),
     )
 
 
