@@ -12,7 +12,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from training_runs import run
 
-from downslope.core.errors import DataError
+from downslope.core.errors import DataError, DownslopeError
 from downslope.recipe.load import parse_recipe
 from downslope.training.use.evaluate import evaluate_run
 
@@ -92,9 +92,7 @@ def test_a_folder_of_images_without_parts(capsys):
     )
     train("images", "--data.path", "p", "--data.options.test_path", "q", out="b")
     assert evaluate_run("b", split="test")["examples"] == 2
-    with pytest.raises(
-        DataError, match="chooses between a test part and a part of the examples .*p brings no test part"
-    ):
+    with pytest.raises(DataError, match="chooses between a test part .*p brings no test part"):
         train("images", "--data.path", "p", "--data.options.held_out_from", "train", out="c")
 
 
@@ -108,6 +106,48 @@ def test_a_table_with_a_test_table(capsys):
     found = rate("--split", "test", capsys=capsys)
     assert (found["examples"], found["notes"]) == (2, ["1 of 3 examples have no target that is known"])
     assert rate("--split", "train", capsys=capsys)["examples"] == 16
+
+
+def write_parts(*parts):
+    """Write a table whose rows belong to these parts in turn; of class c there is nothing but in a test."""
+    rows = [f"{number},{'c' if parts[number % len(parts)] == 'test' else 'ab'[number % 2]},{parts[number % len(parts)]}"
+            for number in range(30)]  # fmt: skip
+    Path("t.csv").write_text("x,kind,part\n" + "\n".join(rows))
+
+
+def test_a_table_with_a_column_that_tells(capsys):
+    """The rows of a test are not looked at before: a class of theirs is none of the run's."""
+    write_parts("train", "Train", "val", "train", "test")
+    words = ["--data.path", "t.csv", "--data.options.target", "kind", "--data.options.split_column", "part"]
+    said = train("table", *words)
+    assert "18 examples to learn from, 6 held out, 2 classes" in said
+    assert "`test` is left alone, to be used once at the end" in said
+    assert [rate("--split", part, capsys=capsys)["examples"] for part in ("train", "held_out")] == [18, 6]
+    assert "there is no example with a target to rate" in fail(["evaluate", "run", "--split", "test"], capsys)
+    Path("t.csv").write_text(Path("t.csv").read_text().replace(",c,test", ",a,test", 2))
+    assert rate("--split", "test", capsys=capsys)["examples"] == 2
+    write_parts("train", "train", "tests")
+    train("table", *words, out="b")
+    assert "the test part is what is held out" in evaluate_run("b", split="test")["notes"][0]
+    train("table", *words, "--data.options.held_out_from", "train", out="c")
+    assert [evaluate_run("c", split=part)["examples"] for part in ("train", "held_out", "test")] == [16, 4, 10]
+    write_parts("train", "other")
+    with pytest.raises(DataError, match="t.csv, line 3, column `part`: 'other' names no part"):
+        train("table", *words, out="d")
+    write_parts("val", "test")
+    with pytest.raises(DataError, match="t.csv, column `part`: no row is of the part train;"):
+        train("table", *words, out="d")
+    for options, words_of in [
+        (["--data.options.held_out_from", "train"], "`held_out_from` chooses among the parts that `split_column`"),
+        (["--data.options.split_column", "kind"], "`split_column` names the target"),
+        (
+            ["--data.options.split_column", "x", "--data.options.test_path", "u.csv"],
+            "tells the parts of one. Give one.",
+        ),
+        (["--data.options.split_column", "parts"], "has no column `parts`"),
+    ]:
+        with pytest.raises(DownslopeError, match=words_of):
+            train("table", *words[:4], *options, out="d")
 
 
 def test_a_function_of_ones_own(capsys):
