@@ -70,6 +70,11 @@ def test_images(capsys):
         found = rate("--split", part, capsys=capsys)
         assert (found["examples"], found["accuracy"], found["notes"]) == (count, 1.0, [])
     Path("d").rename("gone")
+    text = RECIPE.replace("OPTIONS", "options = { colour = 'grey', standardize = true }").replace("hf:d", "hf:gone")
+    outcome, said = run(parse_recipe(text.replace("MODEL", "hidden = [12]").replace("= 25", "= 26")), Path("run"))
+    assert outcome.finished  # data may be moved, and a run goes on with them
+    assert "resuming with a different recipe: data.name hf:d -> hf:gone" in "\n".join(said)
+    Path("gone").rename("moved")
     parts["test"].save_to_disk("more")
     parts["test"].to_parquet("more.parquet")
     for given in ("more", "more.parquet"):
@@ -78,7 +83,7 @@ def test_images(capsys):
     Path("pictures/mid").mkdir(parents=True)
     Image.fromarray(bars(3)[0][1]).resize((12, 12)).save("pictures/mid/a.png")
     assert rate("--input", "pictures", capsys=capsys)["accuracy"] == 1.0
-    assert "gone: has the splits `train`, `validation`, `test`" in fail(["predict", "run", "--input", "gone"], capsys)
+    assert "moved: has the splits `train`, `validation`, `test`" in fail(["predict", "run", "--input", "moved"], capsys)
     parts["test"].rename_column("image", "picture").save_to_disk("other")
     message = fail(["predict", "run", "--input", "other"], capsys)
     assert message.startswith("data.options.inputs = 'image': other has no such column. Its columns: `picture` (image)")

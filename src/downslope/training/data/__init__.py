@@ -13,6 +13,7 @@ from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
 from downslope.recipe.given import options_for_folder, options_for_table
 from downslope.training.data.dataset import PARTS, Dataset, is_lazy
+from downslope.training.data.part_names import HUGGING_FACE
 from downslope.training.user_code import is_import_path
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ DATA_SETS = {
     "table": "downslope.training.data.table",
 }
 """Name -> the module whose `load(recipe)` returns the data set."""
-
-HUGGING_FACE = "hf:"
-"""How the name of a data set of Hugging Face's begins, before its folder."""
 
 
 def load_data(recipe: Recipe, known: str | None = None) -> Dataset:

@@ -23,7 +23,7 @@ from downslope.training.data.dataset import Examples, Part
 from downslope.training.data.image_files import SUFFIXES
 from downslope.training.data.images import KeptImages
 from downslope.training.data.numpy_files import read_npy
-from downslope.training.data.part_names import LOOKED_AT, Kind, choose_roles
+from downslope.training.data.part_names import HUGGING_FACE, LOOKED_AT, Kind, choose_roles
 from downslope.training.user_code import read_options
 
 _UNKNOWN = "the run has learned no class {}"
@@ -54,7 +54,7 @@ def open_source(name: str, options: Mapping[str, Any], width: int | None = None)
     if name == "npz":
         of_npz: npz.Options = read_options(npz.Options, options, "data")
         return of_npz, npz.NpzSource(of_npz)
-    if name.startswith(hf.PREFIX):
+    if name.startswith(HUGGING_FACE):
         if "path" in options:
             raise bad_data(name, 'its path stands in its name: data.name = "hf:FOLDER". Leave data.path out.')
         of_hf: hf.Options = read_options(hf.Options, options, "data")
@@ -155,7 +155,7 @@ class ArrayReader:
         if not path.exists():
             raise DataError(f"{shown(given)}{shown(expansion_of(given))}: there is no such file.")
         raw = None
-        if self._name.startswith(hf.PREFIX):
+        if self._name.startswith(HUGGING_FACE):
             options: hf.Options = read_options(hf.Options, self._options, "data")
             raw = hf.read_further(path, options, self._width())
         if raw is None and (path.is_dir() or path.suffix.lower() in SUFFIXES):

@@ -22,9 +22,7 @@ from downslope.training.data.hf_columns import (
     read_target,
 )
 from downslope.training.data.hf_files import Split, is_data_set, open_splits
-from downslope.training.data.part_names import Kind, kind_of_part
-
-PREFIX = "hf:"
+from downslope.training.data.part_names import HUGGING_FACE, Kind, kind_of_part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +86,7 @@ class HfSource:
     """
 
     def __init__(self, name: str, options: Options, width: int | None = None) -> None:
-        given = name.removeprefix(PREFIX)
+        given = name.removeprefix(HUGGING_FACE)
         splits, notes = open_splits(given, options.subset, "data.name")
         self.place = shown(given)
         chosen = _choose_splits(splits, options, self.place)

@@ -27,6 +27,9 @@ KINDS: tuple[Kind, ...] = ("train", "held_out", "validation", "test")
 _HELD_OUT: tuple[Kind, ...] = KINDS[1:]
 
 LOOKED_AT = "the test part is what is held out of these data: it was looked at while the run was trained"
+HUGGING_FACE = "hf:"
+"""How the name of a data set of Hugging Face's begins, before its folder."""
+
 _LEFT = "is left alone, to be used once at the end: downslope evaluate RUN --split test"
 
 

@@ -40,8 +40,8 @@ class RowParts:
             kind = kind_of_part(word or "")
             if kind is None:
                 raise DataError(
-                    f"{place(row)}: '{shown(word or '', 60)}' names no part; {KEY}.split_column takes train, validation "
-                    "and test, or other usual names of these."
+                    f"{place(row)}: '{shown(word or '', 60)}' names no part; {KEY}.split_column takes train, "
+                    "validation and test, or other usual names of these."
                 )
             kinds.append(kind)
             called.setdefault(kind, shown(word or "", 60))
