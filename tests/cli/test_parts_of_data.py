@@ -135,7 +135,7 @@ def test_a_table_with_a_column_that_tells(capsys):
     with pytest.raises(DataError, match="t.csv, line 3, column `part`: 'other' names no part"):
         train("table", *words, out="d")
     write_parts("val", "test")
-    with pytest.raises(DataError, match="t.csv, column `part`: no row is of the part train;"):
+    with pytest.raises(DataError, match="t.csv, column `part`: no row is of the part train"):
         train("table", *words, out="d")
     for options, words_of in [
         (["--data.options.held_out_from", "train"], "`held_out_from` chooses among the parts that `split_column`"),

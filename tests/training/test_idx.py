@@ -101,7 +101,7 @@ def test_labels_that_do_not_begin_at_0_are_names():
     data = load()
     assert (data.classes, data.class_names, set(data.train_targets.tolist())) == (3, ("1", "2", "3"), {0, 1, 2})
     assert load('path = "p", class_names = ["a", "b", "c"]').class_names == ("a", "b", "c")
-    assert "data.options.class_names has 2 names, and there are the labels `1`, `2`, `3`" in message_of(
+    assert "there are 2 classes by their names, and the labels `1`, `2`, `3`" in message_of(
         'path = "p", class_names = ["a", "b"]'
     )
 

@@ -94,7 +94,7 @@ def _check_how(data: Data, dataset: Dataset) -> Dataset:
 def _if_path(name: str) -> str:
     """Return how to learn from a file or folder of one's own, where its path was given as the name."""
     if os.path.isdir(name):  # noqa: PTH112  # unlike Path, it takes a name of any length
-        return f" To learn from a folder of images, say {options_for_folder(name)}."
+        return f" To learn from a folder, say {options_for_folder(name)}."
     if os.path.isfile(name):  # noqa: PTH113
         return f" To learn from a table, say {options_for_table(name)}."
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,6 +19,9 @@ _CHANNELS = frozenset({1, 3, 4})
 """How many channels an image may have where nobody says."""
 
 _HIGHEST = 255
+_AT_ONCE = 1024
+"""Examples whose mean and deviation are taken at once;."""
+
 Scaling = tuple[Array, Array]
 """Mean and standard deviation, of a shape that an example can be scaled by."""
 
@@ -76,7 +80,8 @@ class InputForm:
         elif layout == "hwc":
             numbers = np.ascontiguousarray(numbers.transpose(0, 3, 1, 2))
         if self.scaling is not None:
-            numbers = (numbers - self.scaling[0]) / self.scaling[1]
+            numbers -= self.scaling[0]
+            numbers /= self.scaling[1]
         return numbers
 
     def _in_order(self, array: Array, place: str) -> tuple[Array, Layout | None]:
@@ -166,8 +171,15 @@ def learn_scaling(inputs: Array, *, image: bool) -> Scaling:
     A number that never changes is left at 0; a channel that never does is an error.
     """
     axes = (0, *range(2, inputs.ndim)) if image else (0,)
-    mean = inputs.mean(axis=axes, dtype=np.float64, keepdims=True)[0].astype(np.float32)
-    deviation = inputs.std(axis=axes, dtype=np.float64, keepdims=True)[0].astype(np.float32)
+    count = inputs.size // math.prod(inputs.shape[axis] for axis in range(inputs.ndim) if axis not in axes)
+    parts = [
+        inputs[start : start + _AT_ONCE] for start in range(0, len(inputs), _AT_ONCE)
+    ]  # or float64 would fill memory
+    sums = [part.sum(axis=axes, dtype=np.float64, keepdims=True)[0] for part in parts]
+    exact: Array = sum(sums[1:], sums[0]) / count
+    squares = [np.square(part - exact).sum(axis=axes, keepdims=True)[0] for part in parts]
+    mean = exact.astype(np.float32)
+    deviation = np.sqrt(sum(squares[1:], squares[0]) / count).astype(np.float32)
     if image and (deviation == 0).any():
         raise DataError(
             f"data.options.standardize: channel {int(np.argmin(deviation))} is the same everywhere in the images to "
@@ -286,8 +298,8 @@ def learn_labels(
             labels = order
         else:
             raise DataError(
-                f"{place}: data.options.class_names has {count} names, and there are the labels {show_names(order)}: "
-                "give a name for each, in their order."
+                f"{place}: there are {count} classes by their names, and the labels {show_names(order)}. Leave out "
+                "examples without a label, or name a class for each, in their order: data.options.class_names."
             )
     elif numbers is not None and numbers[0] == 0 and numbers[-1] < 2 * len(numbers) + 10:
         labels = tuple(map(str, range(numbers[-1] + 1)))

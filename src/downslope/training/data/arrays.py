@@ -25,7 +25,7 @@ from downslope.training.data.array_forms import (
 from downslope.training.data.array_reader import ArrayReader, open_source, options_with_columns
 from downslope.training.data.array_sources import ArraySource, FreeOptions, RawExamples
 from downslope.training.data.checking import bad_data, check, split
-from downslope.training.data.dataset import Dataset
+from downslope.training.data.dataset import PARTS, Dataset
 from downslope.training.data.numpy_files import Array
 from downslope.training.data.part_names import choose_roles
 
@@ -54,7 +54,8 @@ def load(recipe: Recipe) -> Dataset:
     if form.kind == "indices" and options.standardize:
         raise bad_data(name, "data.options.standardize is for numbers; these inputs are indices.")
     inputs = form.encode(raw.inputs, raw.place)
-    learned, held_out, other = np.arange(len(inputs)), np.arange(0), None
+    learned: Any  # indices, or all of them
+    learned, held_out, other = slice(None), np.arange(0), None
     if roles.held_out is None:
         parts = split(recipe.data, recipe.seed, *[torch.arange(len(inputs))] * 2)
         learned, held_out = (parts[f"{part}_inputs"].numpy() for part in ("train", "held_out"))
@@ -62,16 +63,18 @@ def load(recipe: Recipe) -> Dataset:
         other = source.read(roles.held_out)
     if options.standardize:
         mean, deviation = learn_scaling(inputs[learned], image=form.layout is not None)
-        inputs = (inputs - mean) / deviation
+        inputs -= mean
+        inputs /= deviation
         form = replace(form, scaling=(mean, deviation))
     target, names, more = _learn_target(recipe, source, raw.targets[learned], raw, other, free)
     targets = target.encode(raw.targets, raw.targets_place, _UNKNOWN)
-    table: dict[str, Any] = {"train_inputs": inputs[learned], "train_targets": targets[learned]}
     if other is None or other.targets is None:
-        table |= {"held_out_inputs": inputs[held_out], "held_out_targets": targets[held_out]}
+        found = (inputs[learned], targets[learned], inputs[held_out], targets[held_out])
     else:
-        table["held_out_inputs"] = form.encode(other.inputs, other.place)
-        table["held_out_targets"] = target.encode(other.targets, other.targets_place, _UNKNOWN)
+        out = form.encode(other.inputs, other.place), target.encode(other.targets, other.targets_place, _UNKNOWN)
+        found = (inputs, targets, *out)
+    # as tensors on the memory of the arrays: of some hundred megabytes no copy is made
+    table: dict[str, Any] = {part: torch.from_numpy(array) for part, array in zip(PARTS, found, strict=True)}
     if target.labels:
         table["classes"] = len(target.labels)
     return replace(
