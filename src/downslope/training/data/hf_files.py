@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from downslope.core.errors import DataError, MissingDependencyError
 from downslope.core.files import refuse_irregular
@@ -25,6 +25,7 @@ from downslope.training.user_code import FAILURES, describe
 
 _OF_THE_HUB = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _MOST_FILES = 10_000
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _offline(library: Any) -> Iterator[None]:
             library.enable_progress_bars()
 
 
-def _try(place: str, read: Callable[[], dict[str, Split]]) -> dict[str, Split]:
+def _try(place: str, read: Callable[[], _Found]) -> _Found:
     try:
         return read()
     except (DataError, MissingDependencyError):
@@ -141,7 +142,13 @@ def _split(place: str, found: Any) -> Split:
     def table(columns: Sequence[str]) -> Any:
         return found.select_columns(list(columns)).with_format("arrow")[:]
 
-    return Split(place, dict(found.features), len(found), table)
+    return Split(place, dict(found.features), len(found), lambda columns: _try(place, lambda: _checked(table(columns))))
+
+
+def _checked(table: Any) -> Any:
+    """Return a table of pyarrow's after it has looked whether what its buffers say is within them."""
+    table.validate(full=True)
+    return table
 
 
 def _of_cache(
@@ -217,4 +224,5 @@ def _of_files(library: Any, name: str, files: Sequence[Path]) -> Split:
         return opened.to_table(columns=list(columns))
 
     place = shown(files[0]) if len(files) == 1 else f"split `{shown(name)}`"
-    return Split(place, dict(features), int(opened.count_rows()), table)
+    count = int(opened.count_rows())
+    return Split(place, dict(features), count, lambda columns: _try(place, lambda: _checked(table(columns))))
