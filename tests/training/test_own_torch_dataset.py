@@ -11,6 +11,8 @@ from training_runs import fingerprints, run, tiny
 from downslope.core.errors import DownslopeError
 from downslope.training.data import load_data
 from downslope.training.data.rows import Rows
+from downslope.training.folder.checkpoint import plain_recipe
+from downslope.training.run import plan
 from downslope.training.run.randomness import derive_seed
 
 
@@ -39,7 +41,7 @@ def test_what_an_item_draws_is_a_function_of_seed_epoch_and_index():
     assert torch.equal(before[0], torch.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all()
     assert before[2] == random.getstate()
-    indices = data.train_inputs._indices[places].tolist()
+    indices = data.train_inputs.indices[places].tolist()
     for row, target, index in zip(inputs, targets, indices, strict=True):
         assert row.equal(drawn_by_hand(5, 2, index))
         assert target == index % 3
@@ -62,7 +64,7 @@ def test_targets_that_a_dataset_lists_save_reading_it():
     lazy_datasets.ASKED.clear()
     listed = data_of("Listed", "{ count = 500 }")
     assert len(lazy_datasets.ASKED) < 100
-    assert listed.train_targets.tolist() == [index % 3 for index in listed.train_inputs._indices]
+    assert listed.train_targets.tolist() == [index % 3 for index in listed.train_inputs.indices]
     lazy_datasets.ASKED.clear()
     wrong = data_of("Listed", "{ count = 500, wrong = true }")
     assert len(lazy_datasets.ASKED) > 500
@@ -139,3 +141,11 @@ def test_what_has_no_meaning_is_refused():
         load_data(tiny(data__loaders="2"))
     with pytest.raises(DownslopeError, match=r"data.in_memory = false: .* gives arrays"):
         load_data(tiny(data__in_memory="false"))
+
+
+def test_a_run_of_an_earlier_version_goes_on():
+    """Its recipe says nothing of loaders, which is no change of it."""
+    recipe = tiny()
+    then = plain_recipe(recipe)
+    del then["data"]["loaders"], then["data"]["loader_timeout"]
+    assert plan._changes(plan._settled(then, recipe), plain_recipe(recipe)) == {}

@@ -83,6 +83,7 @@ class ChildReader:
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), self._memory),
                 env=environment,
+                start_new_session=True,  # a terminal's Ctrl-C is for the training process
             )  # fmt: skip
         self._is_ready = False
         self._connection = Connection(ours.detach())

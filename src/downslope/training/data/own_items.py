@@ -180,7 +180,8 @@ def look_through(rows: Rows, source: ItemSource, digest: Any) -> tuple[torch.Ten
             some, first = (f"{one.dtype} of shape {tuple(one.shape[1:])}" for one in (read.targets, found[0]))
             raise bad_data(
                 source.name,
-                f"all targets of {source.called} must be of one shape and dtype; some are {some}, the first ones {first}.",
+                f"all targets of {source.called} must be of one shape and dtype; some are {some}, and "
+                f"the first ones {first}.",
             )
     return torch.cat(found), (low, high)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _MOST_ROWS, _MOST_BYTES = 1024, 2**25
 """How large a batch is where examples are read one after another, and nothing is learned from them: constant memory."""
+
+_REMEMBERED = 64
+"""So many batches that were taken are remembered, lest they be read ahead once more."""
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -79,6 +83,7 @@ class Rows:
     Attributes:
         shape: (examples, ...).
         dtype: Of an input.
+        indices: Which of the source's examples these are, in order.
         loaders: Read them.
     """
 
@@ -87,8 +92,9 @@ class Rows:
     ) -> None:
         """Take them; nothing is read yet."""
         self._key = key
-        self._indices = indices
+        self.indices = indices
         self._waiting: dict[tuple[int, bytes], Reading] = {}
+        self._taken: deque[tuple[int, bytes]] = deque(maxlen=_REMEMBERED)
         self.loaders = loaders
         self.shape = (len(indices), *shape)
         self.dtype = dtype
@@ -104,7 +110,7 @@ class Rows:
 
     def __len__(self) -> int:
         """Return how many examples there are."""
-        return len(self._indices)
+        return len(self.indices)
 
     def __getitem__(self, places: Any) -> Any:
         """Return the input at a place, or those of a slice; of a tensor of places, rows that are yet to be read."""
@@ -112,7 +118,7 @@ class Rows:
             return self.take(torch.tensor([range(len(self))[places]])).inputs[0]
         if isinstance(places, slice):
             return self.take(torch.arange(len(self))[places]).inputs
-        chosen = self._indices[torch.as_tensor(places).numpy()]
+        chosen = self.indices[torch.as_tensor(places).numpy()]
         return Rows(self._key, self.loaders, self.shape[1:], self.dtype, chosen)
 
     def take(self, places: Tensor, epoch: int = 0) -> Read:
@@ -121,8 +127,10 @@ class Rows:
         Raises:
             DataError: If one cannot be read, or has another form than the first.
         """
-        indices = self._indices[places.numpy()]
-        waiting = self._waiting.pop((epoch, indices.tobytes()), None)
+        indices = self.indices[places.numpy()]
+        key = epoch, indices.tobytes()
+        waiting = self._waiting.pop(key, None)
+        self._taken.append(key)
         reading = self.loaders.read(self._key, indices, epoch) if waiting is None else self.loaders.wait(waiting)
         if reading.inputs.dtype != self.dtype or reading.inputs.shape[1:] != self.shape[1:]:
             first, last = self.loaders.describe(self._key, int(indices[0])), int(indices[-1])
@@ -136,15 +144,15 @@ class Rows:
     def expect(self, jobs: Iterable[tuple[Tensor, int]]) -> None:
         """Let the loaders read ahead what will be taken next: (places, epoch), in order; what is not among it is left.
 
-        As many as the loaders may hold are looked at.
+        As many are read ahead as the loaders may hold; what was taken a moment ago is not read again.
         """
         wanted: dict[tuple[int, bytes], Reading] = {}
-        for number, (places, epoch) in enumerate(jobs):
-            if number >= self.loaders.depth:
+        for places, epoch in jobs:
+            if len(wanted) >= self.loaders.depth:
                 break
-            indices = self._indices[places.numpy()]
+            indices = self.indices[places.numpy()]
             key = epoch, indices.tobytes()
-            if key not in wanted:
+            if key not in wanted and (key in self._waiting or key not in self._taken):
                 wanted[key] = self._waiting.pop(key, None) or self.loaders.begin(self._key, indices, epoch)
         for left in self._waiting.values():
             left.cancel()
@@ -152,7 +160,7 @@ class Rows:
 
     def stream(self, size: int, places: Iterable[int]) -> Iterator[Read]:
         """Yield the batches of these places, of so many rows each, all but the last of the rows; read ahead."""
-        other = Rows(self._key, self.loaders, self.shape[1:], self.dtype, self._indices)  # training's own stay ahead
+        other = Rows(self._key, self.loaders, self.shape[1:], self.dtype, self.indices)  # training's own stay ahead
         order = torch.arange(len(self))
         jobs = [(order[place * size : (place + 1) * size], 0) for place in places]
         for number, job in enumerate(jobs):

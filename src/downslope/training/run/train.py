@@ -33,10 +33,10 @@ from downslope.training.folder.log import Log
 from downslope.training.folder.names import INPUTS
 from downslope.training.folder.trust import seal_of, state_folder
 from downslope.training.measuring import Measurements
+from downslope.training.run.ahead import Ahead
 from downslope.training.run.bad_steps import BadSteps, advise_on_divergence
 from downslope.training.run.environment import deterministic, fitting_threads, unfilled
 from downslope.training.run.evaluation import evaluate
-from downslope.training.run.feed import Feed
 from downslope.training.run.gradients import StepResult, compute_gradients
 from downslope.training.run.plan import Plan
 from downslope.training.run.remarks import remarks
@@ -225,7 +225,7 @@ class Trainer:
             say=console.say,
             read=self._read_checkpoint,
         )
-        self._feed = Feed(task, workers)
+        self._ahead = Ahead(task, workers)
         self._measurements = Measurements(task)
         self._weight_norm = GlobalNorm(self._params)
         self._last_fields: dict[str, float] = {}
@@ -305,7 +305,7 @@ class Trainer:
             self._record("sharpness", step, epoch=epoch, **sharpness)
 
         # Batch: the examples of this step, cut into leaves. A leaf is one shard of one accumulated batch.
-        leaves = self._feed.leaves(step)
+        leaves = self._ahead.leaves(step)
 
         # Loss and gradients: a forward and backward pass for each leaf, shared among the workers, and their sum over
         # all leaves of all workers in a fixed tree. Each parameter's grad is then the mean over all examples.

@@ -13,7 +13,7 @@ from downslope.training.run.task import Task
 from downslope.training.workers.workers import Workers
 
 
-class Feed:
+class Ahead:
     """Hands out the leaves of steps; where inputs are read when needed, it tells what will be next.
 
     Args:
