@@ -1,6 +1,7 @@
 """IDX, CIFAR and .npz through the real command line: trained, rated on each part, predicted from further files."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from array_files import bars, write_cifar10, write_idx, write_mnist
 from training_runs import run
 
+from downslope.cli.main import main
 from downslope.recipe.load import parse_recipe
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
@@ -68,6 +70,20 @@ def test_mnist_with_a_part_held_out_and_the_test_at_the_end(capsys):
         Path("p", name).rename(name)
     assert "is missing" not in fail(["evaluate", "run", "--split", "train"], capsys)
     shutil.copytree("p", "q")
+    kept = Path("run/inputs.json").read_text()
+    for damaged in (
+        kept.replace('"layout": "hw"', '"layout": "chw"'),
+        kept.replace('"layout": "hw"', '"layout": "x"'),
+        kept.replace('"kind": "pixels"', '"kind": "words"'),
+        kept.replace('   "2"\n', '   "2",\n   "3"\n'),
+        kept.replace('"scaling": [', '"scaling": [[[[1.0]]], '),
+        re.sub(r'"shape": \[\s+6,', '"shape": [-6,', kept),
+    ):
+        assert damaged != kept
+        Path("run/inputs.json").write_text(damaged)
+        assert main(["evaluate", "run"]) == 2
+        assert "run/inputs.json" in capsys.readouterr().err
+    Path("run/inputs.json").write_text(kept)
     found = predict("--input", "q/t10k-images-idx3-ubyte", capsys=capsys)
     assert [one["class"] for one in found["predictions"]] == [0, 1, 2] * 3
     assert (found["metrics"]["accuracy"], found["predictions"][4]["target"]) == (1.0, 1)

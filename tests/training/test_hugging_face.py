@@ -118,6 +118,9 @@ def test_columns_of_numbers():
     assert (data.class_names, tuple(data.train_inputs.shape)) == (("ant", "bee"), (16, 2))
     data = load('inputs = "length", target = "weight"', loss="mse")
     assert (data.classes, data.target_scale[1] > 50, tuple(data.train_inputs.shape)) == (None, True, (16, 1))
+    rows = {**rows, "kind": [kind == "ant" for kind in rows["kind"]]}
+    datasets.Dataset.from_dict(rows).save_to_disk("e")
+    assert load('inputs = "length", target = "kind"', name="hf:e").classes == 2
     message = message_of('target = "kind"')
     assert "it is not certain which columns are to be learned from. Set data.options.inputs" in message
     assert "`length` (number), `legs` (number), `name` (words), `kind` (words), `weight` (number)" in message

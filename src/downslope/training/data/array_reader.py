@@ -102,8 +102,11 @@ class KeptArrays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError("a size must be at least 1")
         if self.scaling is not None:
             mean, deviation = (np.array(one, dtype=np.float32) for one in self.scaling)
-            if mean.shape != deviation.shape or not (deviation > 0).all() or not np.isfinite(mean).all():
-                raise ValueError("the scaling must be means, and as many deviations above 0")
+            becomes = InputForm(self.kind, self.layout, self.shape).becomes
+            wanted = becomes if self.layout is None else (becomes[0], 1, 1)
+            finite = np.isfinite(mean).all() and np.isfinite(deviation).all()
+            if mean.shape != wanted or deviation.shape != wanted or not finite or not (deviation > 0).all():
+                raise ValueError("the scaling must be means, and deviations above 0, for an example's shape")
 
     def reader(self, name: str, names: tuple[str, ...], scale: tuple[float, float] | None) -> ArrayReader:
         """Return the reader whose `kept` this is, given the data set's name, those of its classes and its scale."""

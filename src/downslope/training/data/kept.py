@@ -123,6 +123,8 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
             raise ValueError("there must be a name for each class")
         if self.class_weights is not None and len(self.class_weights) != self.classes:
             raise ValueError("there must be a weight for each class")
+        if self.arrays is not None and self.arrays.labels and len(self.arrays.labels) != self.classes:
+            raise ValueError("there must be a label for each class")
         if self.target_scale is not None and not self.target_scale[1] > 0:
             raise ValueError("a deviation must be above 0")
 
