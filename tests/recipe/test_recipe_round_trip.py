@@ -83,6 +83,7 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
     assert printed <= set(recipe_paths())
     off = {
         "data.path",
+        "data.in_memory",
         "train.steps",
         "train.teacher_forcing",
         "train.sharpness_every",

@@ -200,6 +200,12 @@ def test_folders_that_are_not_certain_are_refused():
     assert "data.options.path = 'f': is no folder" in message_of('path = "f"')
 
 
+def test_a_name_that_people_have_for_such_files_says_how_they_are_read():
+    """No data set is called so, since nothing is downloaded."""
+    assert 'Its files are read by data.name = "idx", with data.path.' in message_of("", name="fashion-mnist")
+    assert "Did you mean `cifar10`?" in message_of("", name="cifar-10")
+
+
 def test_a_device_is_never_opened():
     """What would block or never end is refused."""
     write_mnist("p")

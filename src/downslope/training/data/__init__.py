@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -65,8 +66,9 @@ def load_data(recipe: Recipe, known: str | None = None) -> Dataset:
         return _check_how(data, import_module("downslope.training.data.arrays").load(recipe))
     if is_import_path(name):
         return _check_how(data, import_module("downslope.training.data.own").load(recipe))
+    near = _if_known(name) or did_you_mean(name, DATA_SETS)
     raise DataError(
-        f"data.name = '{shown(name)}': there is no such data set.{did_you_mean(name, DATA_SETS)}{_if_path(name)} "
+        f"data.name = '{shown(name)}': there is no such data set.{near}{_if_path(name)} "
         f'Use {", ".join(DATA_SETS)}, "{HUGGING_FACE}FOLDER", or your own function as "package.module:function".'
     )
 
@@ -89,6 +91,16 @@ def _check_how(data: Data, dataset: Dataset) -> Dataset:
         note = "data.loaders has nothing to do: the data fit into memory, and are read once at the start"
         return replace(dataset, notes=(*dataset.notes, note))
     return dataset
+
+
+_CALLED = {"mnist": "idx", "fashionmnist": "idx", "kmnist": "idx", "emnist": "idx", "qmnist": "idx", "medmnist": "npz"}
+"""What people call data that lie in files -> the `data.name` that reads them."""
+
+
+def _if_known(name: str) -> str:
+    """Return how to read data that many people have, by what they call them."""
+    found = _CALLED.get(re.sub(r"[\W_]", "", name.lower()))
+    return "" if found is None else f' Its files are read by data.name = "{found}", with data.path.'
 
 
 def _if_path(name: str) -> str:
