@@ -150,6 +150,33 @@ def test_a_table_with_a_column_that_tells(capsys):
             train("table", *words[:4], *options, out="d")
 
 
+@pytest.mark.parametrize("more", ["", ", collate=collate"])
+def test_datasets_of_ones_own(more, capsys):
+    """A Dataset for the test is read by --split test alone, and must be like the others."""
+    name = f"points{len(more)}"  # a module is imported once
+    Path(f"{name}.py").write_text(
+        "import torch\n"
+        "from pathlib import Path\n"
+        "class Points(torch.utils.data.Dataset):\n"
+        "    def __init__(self, count, name, classes=2): self.count, self.name, self.classes = count, name, classes\n"
+        "    def __len__(self): return self.count\n"
+        "    def __getitem__(self, index):\n"
+        "        Path(self.name).touch()\n"
+        "        return torch.full((3,), float(index)), index % self.classes\n"
+        "def collate(items):\n"
+        "    return torch.stack([one for one, _ in items]), torch.tensor([label for _, label in items])\n"
+        "def load(classes=2):\n"
+        f"    return dict(train=Points(20, 'a'), test=Points(6, 'read', classes){more})\n"
+    )
+    train(f"{name}:load")
+    assert not Path("read").exists()
+    assert [rate("--split", part, capsys=capsys)["examples"] for part in ("train", "held_out", "test")] == [16, 4, 6]
+    assert Path("read").exists()
+    train(f"{name}:load", "--data.options.classes", "3", out="b")
+    with pytest.raises(DataError, match="the targets of its test part go from 0 to 2; the run learned 2 classes"):
+        evaluate_run("b", split="test")
+
+
 def test_a_function_of_ones_own(capsys):
     """It gets the path as a keyword, and may return a test part; one without is told so."""
     Path("mine.py").write_text(

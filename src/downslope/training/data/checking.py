@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -71,11 +71,12 @@ def check(name: str, loss: str, table: Mapping[str, Any], *, image_shape: tuple[
             )
     classes = _count_classes(name, loss, parts, table.get("classes"))
     tensors: dict[str, Any] = {part: parts[part] for part in PARTS}  # or they would be checked against every field
-    test = None
-    if tests:
-        inputs, targets = parts["test_inputs"], parts["test_targets"]
-        test = Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs)))
+    test = _examples_later(parts["test_inputs"], parts["test_targets"]) if tests else None
     return Dataset(name=name, **tensors, classes=classes, image_shape=image_shape, test=test)
+
+
+def _examples_later(inputs: torch.Tensor, targets: torch.Tensor) -> Callable[[], Examples]:
+    return lambda: Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs)))
 
 
 def to_tensor(name: str, what: str, value: Any) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -141,7 +141,7 @@ class Dataset:
         target_scale: (mean, standard deviation) by which targets that are numbers were standardised.
         class_weights: What an example of each class counts in the loss; None where all count alike.
         input_range: Smallest and largest number among the inputs learned from, where they are not at hand any more.
-        test: Examples for one look at the end, where data without a reader bring some.
+        test: Reads the examples for one look at the end, where data without a reader bring some.
         model_config: The configuration of a model of transformers that a run was made with; "" before there is a run.
         notes: What a person should know of how they were read.
         checksum: What `fingerprint` returns where not all examples are at hand: a data set's own way to tell whether
@@ -161,7 +161,7 @@ class Dataset:
     target_scale: tuple[float, float] | None = None
     class_weights: tuple[float, ...] | None = None
     input_range: tuple[float, float] | None = None
-    test: Examples | None = field(default=None, repr=False, compare=False)
+    test: Callable[[], Examples] | None = field(default=None, repr=False, compare=False)
     model_config: str = field(default="", repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     checksum: str | None = None

@@ -87,9 +87,10 @@ class TrainedRun:
         if part == "test":
             if data.test is None:
                 raise no_test(data.name, "it has a part to learn from and one to hold out")
-            if self.kept is not None:
-                _check_form(self.dataset, data)
-            return self.dataset, data.test, ()
+            examples = data.test()
+            _check_form(self.dataset, data)
+            _check_test(self.dataset, examples)
+            return self.dataset, examples, ()
         if self.kept is None or data.fingerprint() == self.kept.fingerprint:
             inputs, targets = data.train_inputs, data.train_targets
             return self.dataset, Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs))), ()
@@ -277,6 +278,27 @@ def _held_out_alike(form: Dataset, found: Dataset) -> Dataset:
         return respell(found, form)
     _check_form(form, found)
     return replace(form, held_out_inputs=found.held_out_inputs, held_out_targets=found.held_out_targets)
+
+
+def _check_test(form: Dataset, found: Examples) -> None:
+    """Raise DataError unless examples of a test are such as the run's."""
+    inputs, targets = found.inputs, found.targets
+    for what, now, then in (("inputs", inputs, form.train_inputs), ("targets", targets, form.train_targets)):
+        if now is None or (now.shape[1:], now.dtype) != (then.shape[1:], then.dtype):
+            got = "none" if now is None else f"{now.dtype} of shape {tuple(now.shape[1:])}"
+            raise DataError(
+                f"data.name = '{shown(form.name)}': the {what} of its test part are {got}; the run's are {then.dtype} "
+                f"of shape {tuple(then.shape[1:])}."
+            )
+    if (
+        form.classes is not None
+        and targets is not None
+        and not 0 <= int(targets.min()) <= int(targets.max()) < form.classes
+    ):
+        raise DataError(
+            f"data.name = '{shown(form.name)}': the targets of its test part go from {int(targets.min())} to "
+            f"{int(targets.max())}; the run learned {form.classes} classes."
+        )
 
 
 def _check_form(form: Dataset, found: Dataset) -> None:
