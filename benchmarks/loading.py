@@ -212,6 +212,25 @@ def rows_of(results: dict[str, list[dict[str, Any]]]) -> tables.Table:
     return ["", "images/s, median", "best", "peak MiB of the process", "hash of the batches"], rows
 
 
+def show(content: dict[str, Any], size: int) -> None:
+    """Print what was measured."""
+    results, epoch = content["reading"], content["epoch"]
+    alone = results[f"{OURS}, 0"]
+    load = statistics.median(one["load_at_start"] for one in alone)
+    taken = statistics.median(one["taken_by_others"] for one in alone)
+    print(environment.headline(content["environment"]))
+    print(f"load average {load:.0f}; other programs took {100 * taken:.0f} % of the machine")
+    print(f"\n{content['images']:,} JPEGs of {SIDE}x{SIDE}, scaled to {size}x{size}, batches of {BATCH}")
+    print("after the comma: loaders, or workers of the DataLoader; rounds in turns, each in a process of its own")
+    print(tables.as_text(rows_of(results)))
+    print("\nweights after 120 steps of `downslope train`, 64x64")
+    print(tables.as_text((["", "hash"], [[name, value] for name, value in content["weights"].items()])))
+    print(
+        f"\none epoch of `downslope train` with 2 loaders at {SIDE}x{SIDE}, the evaluation and the scan included: "
+        f"{epoch['seconds']:.0f} s, peak {epoch['peak_bytes'] / 2**20:.0f} MiB"
+    )
+
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -241,7 +260,6 @@ def main() -> None:
         folder = (arguments.folder or work / "images").resolve()
         if not folder.is_dir():
             make_images(folder, arguments.count)
-        busy = environment.Busy()
         results = reading(arguments, folder)
         equal = train_all(folder, work, 64, 120, arguments.kills)
         recipe = work / "epoch.toml"
@@ -251,27 +269,12 @@ def main() -> None:
         epoch = {"seconds": time.perf_counter() - began, "peak_bytes": peak}
         content = {
             "environment": environment.describe(),
-            "load": busy.report(),
             "images": len(list(folder.glob("*/*.jpg"))),
             "reading": results,
             "weights": equal,
             "epoch": epoch,
         }
-    print(environment.headline(content["environment"]))
-    load = content["load"]
-    print(
-        f"load average {load['load_at_start']:.1f} at the start; others took {load['taken_by_others']} of the machine"
-    )
-    size = arguments.size
-    print(f"\n{content['images']:,} JPEGs of {SIDE}x{SIDE}, scaled to {size}x{size}, batches of {BATCH}")
-    print("after the comma: loaders, or workers of the DataLoader; rounds in turns, each in a process of its own")
-    print(tables.as_text(rows_of(results)))
-    print("\nweights after 120 steps of `downslope train`, 64x64")
-    print(tables.as_text((["", "hash"], [[name, value] for name, value in equal.items()])))
-    print(
-        f"\none epoch of `downslope train` with 2 loaders at {SIDE}x{SIDE}, the evaluation and the scan included: "
-        f"{epoch['seconds']:.0f} s, peak {epoch['peak_bytes'] / 2**20:.0f} MiB"
-    )
+    show(content, arguments.size)
     if arguments.json:
         environment.write_json(arguments.json, content)
 

@@ -21,7 +21,7 @@ from downslope.training.data.array_sources import ArrayOptions, ArraySource, Inp
 from downslope.training.data.checking import bad_data, no_test, split
 from downslope.training.data.dataset import Examples, Part
 from downslope.training.data.image_files import SUFFIXES
-from downslope.training.data.images import KeptImages
+from downslope.training.data.image_reader import KeptImages
 from downslope.training.data.numpy_files import read_npy
 from downslope.training.data.part_names import HUGGING_FACE, LOOKED_AT, Kind, choose_roles
 from downslope.training.user_code import read_options

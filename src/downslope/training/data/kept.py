@@ -19,7 +19,7 @@ from downslope.core.shown import shown
 from downslope.core.strict_json import decode_json
 from downslope.training.data.array_reader import KeptArrays
 from downslope.training.data.dataset import Dataset
-from downslope.training.data.images import KeptImages
+from downslope.training.data.image_reader import KeptImages
 from downslope.training.data.rows import Inputs
 from downslope.training.data.table_reader import KeptTable
 from downslope.training.folder.names import INPUTS
