@@ -30,13 +30,14 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("run", metavar="RUN", help="run folder, finished or not")
     parser.add_argument("--input", metavar="FILE", help="examples with what is right, in place of the held-out ones")
     add_checkpoint_option(parser)
+    add_device_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     add_trust_option(parser)
     arguments = parser.read(words)
     run = find_trusted_run(arguments.run, trust=arguments.trust)
     from downslope.training.use.evaluate import evaluate_run
 
-    result = evaluate_run(run, arguments.checkpoint, arguments.input)
+    result = evaluate_run(run, arguments.checkpoint, arguments.input, device=arguments.device)
     from downslope.training.run.remarks import not_finite
 
     code = 1 if result["refused"] or not_finite(result) else 0
@@ -55,6 +56,13 @@ def execute(words: Sequence[str]) -> int:
     if "classes" in result:
         print("\n".join(_lines_of_classes(result["classes"], result.get("confusion"))))
     return code
+
+
+def add_device_option(parser: CommandParser) -> None:
+    """Add the option that says what computes."""
+    parser.add_argument(
+        "--device", metavar="NAME", help="what computes: auto, cpu, cuda, cuda:1, mps, xpu (default: the run's own)"
+    )
 
 
 _FEW_ROWS, _FEW_COLUMNS = 50, 12

@@ -20,6 +20,7 @@ from downslope.training.data import Dataset, load_data
 from downslope.training.data.dataset import Examples, take_held_out
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
 from downslope.training.data.rows import Inputs
+from downslope.training.device import HOST, find_device, place_model
 from downslope.training.folder.run_folder import RunFolder
 from downslope.training.measuring.class_rates import ClassRates, rate_classes
 from downslope.training.models import build_model
@@ -112,7 +113,9 @@ class TrainedRun:
         )
 
 
-def evaluate_run(run: str | Path, checkpoint: str = "last", source: str | Path | None = None) -> dict[str, Any]:
+def evaluate_run(
+    run: str | Path, checkpoint: str = "last", source: str | Path | None = None, *, device: str | None = None
+) -> dict[str, Any]:
     """Return how good a run's model is on its held-out examples, or on those of a file.
 
     Args:
@@ -120,6 +123,7 @@ def evaluate_run(run: str | Path, checkpoint: str = "last", source: str | Path |
         checkpoint: "last", "best", the folder of a checkpoint, or a safetensors file.
         source: A file or folder that holds inputs and targets, as `predict_run` takes it; None for the held-out
             examples.
+        device: What computes, as `train.device`; None for what the recipe says.
 
     Returns:
         "run", "checkpoint" (where the weights came from), "step" (updates done, or None), "examples", "loss",
@@ -136,7 +140,7 @@ def evaluate_run(run: str | Path, checkpoint: str = "last", source: str | Path |
         CheckpointError: If the run or its weights are missing, damaged, or of another model.
         DataError: If the examples cannot be read.
     """
-    opened = open_run(run, checkpoint)
+    opened = open_run(run, checkpoint, device)
     weights = opened.weights
     if source is None:
         dataset, examples, notes = opened.held_out()
@@ -243,11 +247,12 @@ def _as_table(rated: LengthRates) -> dict[str, Any]:
     return {**table, **rated.rates}
 
 
-def open_run(run: str | Path, checkpoint: str = "last") -> TrainedRun:
-    """Return a run with its trained model.
+def open_run(run: str | Path, checkpoint: str = "last", device: str | None = HOST.type) -> TrainedRun:
+    """Return a run with its trained model, on a device; None for the recipe's.
 
     Raises:
         CheckpointError: As in `evaluate_run`.
+        DeviceError: If there is no such device.
     """
     folder = RunFolder(run)
     recipe = folder.recipe()
@@ -260,7 +265,8 @@ def open_run(run: str | Path, checkpoint: str = "last") -> TrainedRun:
         notes = (*notes, CHANGED if kept is None else "these weights were trained on other data than the run's")
     model = build_model(recipe, dataset)
     load_weights(model, weights.model, weights.origin)
-    return TrainedRun(recipe=recipe, dataset=dataset, kept=kept, weights=weights, model=model.eval(), notes=notes)
+    model = place_model(model.eval(), find_device(recipe.train.device if device is None else device))
+    return TrainedRun(recipe=recipe, dataset=dataset, kept=kept, weights=weights, model=model, notes=notes)
 
 
 def _what_is_known(recipe: Recipe, kept: KeptInputs | None) -> tuple[Dataset, tuple[str, ...]]:
