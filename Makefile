@@ -10,6 +10,7 @@
 #   make crash-matrix                   kill a run at every one of its file-system calls; some minutes
 #   make lint                           ruff and pyright
 #   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
+#   make device-check                   try all that computes on an accelerator, in minutes; ARGS="--device cpu --quick"
 #   make results                        train the recipes of docs/results.md and write it; ARGS="--only NAME" for some
 #   make aarch64                        build the kernels for aarch64, run them under emulation: the same bits
 #   make dist                           build the source distribution and the wheel, and try them as installed; minutes
@@ -24,7 +25,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train test test-fast nightly lowest crash-matrix lint format bench results aarch64 dist clean
+.PHONY: train test test-fast nightly lowest crash-matrix lint format bench device-check results aarch64 dist clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
@@ -69,6 +70,10 @@ bench: $(VENV)/.installed-test
 	  $(VENV)/bin/python benchmarks/$$name.py --json $(RESULTS)/$$name.json > $(RESULTS)/$$name.txt; \
 	  cat $(RESULTS)/$$name.txt; done
 	$(VENV)/bin/python benchmarks/render.py
+
+# Where there is an accelerator; a checkout alone is enough: PYTHONPATH=src python3 benchmarks/device_check.py
+device-check: $(VENV)/.installed-test
+	$(VENV)/bin/python benchmarks/device_check.py $(ARGS)
 
 results: $(VENV)/.installed-test
 	$(VENV)/bin/python benchmarks/results.py $(ARGS)

@@ -89,6 +89,7 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
         "train.sharpness_every",
         "train.clip_norm",
         "train.class_weights",
+        "train.channels_last",
         "train.ema",
         "train.nonfinite_limit",
         "train.evaluate_every",

@@ -99,7 +99,7 @@ def test_another_backend_of_the_step_is_said(tmp_path, monkeypatch):
     facts = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert facts["environment"]["kernel"].split()[0] in ("compiled", "fallback")
     now = describe_environment()
-    monkeypatch.setattr(plan, "describe_environment", lambda: {**now, "kernel": "fallback (elsewhere)"})
+    monkeypatch.setattr(plan, "describe_environment", lambda *_: {**now, "kernel": "fallback (elsewhere)"})
     _, said = run(tiny(), tmp_path)
     assert f"step's backend was {now['kernel']}, is now fallback (elsewhere): from here on results may differ" in (
         "\n".join(said)

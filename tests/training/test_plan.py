@@ -125,7 +125,7 @@ def test_other_differences_are_said(here, monkeypatch):
     """More epochs, an average, another torch: a note each."""
     run(tiny(), "out", at=3)
     now = environment.describe_environment()
-    monkeypatch.setattr("downslope.training.run.plan.describe_environment", lambda: {**now, "torch": "9.9"})
+    monkeypatch.setattr("downslope.training.run.plan.describe_environment", lambda *_: {**now, "torch": "9.9"})
     notes = plan(tiny(train__epochs="9", train__ema="0.5"), out="out").notes
     assert "resuming with a different recipe: train.epochs 4.0 -> 9.0" in notes
     assert "resuming with a different recipe: train.ema off -> 0.5" in notes
@@ -196,7 +196,7 @@ def test_another_number_of_threads_is_said(here, monkeypatch):
     """Sums are split among threads, so their last bits may differ."""
     run(tiny(), "out", at=3)
     now = environment.describe_environment()
-    monkeypatch.setattr(task, "describe_environment", lambda: {**now, "threads": 77})
+    monkeypatch.setattr(task, "describe_environment", lambda *_: {**now, "threads": 77})
     _, said = run(tiny(), "out")
     assert any("number of threads was" in text and "is now 77" in text for text in said)
 

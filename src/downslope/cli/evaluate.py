@@ -36,6 +36,7 @@ def execute(words: Sequence[str]) -> int:
         help="which of the run's own examples: held_out (the default), train, or test where the data bring such a part",
     )
     add_checkpoint_option(parser)
+    add_device_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     add_trust_option(parser)
     arguments = parser.read(words)
@@ -44,7 +45,8 @@ def execute(words: Sequence[str]) -> int:
     run = find_trusted_run(arguments.run, trust=arguments.trust)
     from downslope.training.use.evaluate import evaluate_run
 
-    result = evaluate_run(run, arguments.checkpoint, arguments.input, split=arguments.split or "held_out")
+    split = arguments.split or "held_out"
+    result = evaluate_run(run, arguments.checkpoint, arguments.input, split=split, device=arguments.device)
     from downslope.training.run.remarks import not_finite
 
     code = 1 if result["refused"] or not_finite(result) else 0
@@ -63,6 +65,13 @@ def execute(words: Sequence[str]) -> int:
     if "classes" in result:
         print("\n".join(_lines_of_classes(result["classes"], result.get("confusion"))))
     return code
+
+
+def add_device_option(parser: CommandParser) -> None:
+    """Add the option that says what computes."""
+    parser.add_argument(
+        "--device", metavar="NAME", help="what computes: auto, cpu, cuda, cuda:1, mps, xpu (default: the run's own)"
+    )
 
 
 _SPLITS = {"train": "training", "held_out": "held-out", "test": "test"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from downslope.cli.arguments import CommandParser, count, written_file
-from downslope.cli.evaluate import add_checkpoint_option, after, describe_metrics, print_json
+from downslope.cli.evaluate import add_checkpoint_option, add_device_option, after, describe_metrics, print_json
 from downslope.cli.prediction_files import FORMATS, check_output, format_of, format_predictions
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
@@ -46,6 +46,7 @@ def execute(words: Sequence[str]) -> int:
     )
     parser.add_argument("--id", metavar="COLUMN", help="tables: a column of the input to mark the predictions by")
     add_checkpoint_option(parser)
+    add_device_option(parser)
     parser.add_argument(
         "--count",
         metavar="N",
@@ -86,6 +87,7 @@ def execute(words: Sequence[str]) -> int:
         identify=arguments.id,
         beam=arguments.beam,
         attention=arguments.attention,
+        device=arguments.device,
     )
     from downslope.training.run.remarks import not_finite
 

@@ -46,6 +46,11 @@ def add_training_options(parser: CommandParser) -> None:
         default=TIMEOUT,
         help=f"how long one worker waits for another before it gives up (default: {TIMEOUT:g})",
     )
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="what computes: auto (the default), cpu, cuda, cuda:1, mps, xpu: short for --train.device",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be trained; train and write nothing")
 
 
@@ -61,9 +66,12 @@ def add_watching(parser: CommandParser) -> None:
 
 def overrides_of(arguments: argparse.Namespace) -> list[Override]:
     """Return the overrides on the command line, ``--log a,b`` written out as ``--log.to '["a", "b"]'``."""
-    if arguments.log is None:
-        return arguments.overrides
-    return [*arguments.overrides, ("log.to", json.dumps([name.strip() for name in arguments.log.split(",")]))]
+    found = list(arguments.overrides)
+    if arguments.device is not None:
+        found.append(("train.device", json.dumps(arguments.device)))
+    if arguments.log is not None:
+        found.append(("log.to", json.dumps([name.strip() for name in arguments.log.split(",")])))
+    return found
 
 
 def run_training(
@@ -132,12 +140,16 @@ def _begin(recipe: Recipe, name: str) -> None:
 
 def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int:
     from downslope.cli.preview import preview
+    from downslope.training.device import HOST, find_device
     from downslope.training.run.environment import fitting_threads
     from downslope.training.run.plan import plan_run
     from downslope.training.run.task import build_task
 
     plan = plan_run(recipe, name=name, out=out, resume=resume)
-    task = build_task(settle(recipe, None if plan.checkpoint is None else plan.checkpoint.manifest["recipe"]))
+    begun = None if plan.checkpoint is None else plan.checkpoint.manifest
+    before = None if begun is None else begun["environment"].get("device", HOST.type)
+    device = find_device(recipe.train.device, before=before)
+    task = build_task(settle(recipe, None if begun is None else begun["recipe"]), device=device)
     with fitting_threads(sum(p.numel() for p in task.state.model.parameters()), shards=recipe.train.shards):
         notes = task.restore(plan.checkpoint)  # so that a dry run refuses what training would refuse, and says the same
         print(preview(task, replace(plan, notes=(*plan.notes, *notes))))

@@ -5,6 +5,7 @@ A new option of training is one field here; its dotted path (``train.clip_norm``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -194,8 +195,13 @@ class Train:
         teacher_forcing: Probability in [0, 1] that a decoder is shown the true symbol before each place, a number or a
             schedule; None for always. For sequences alone.
         compile: Whether torch.compile turns the model into one program first, which takes tens of seconds.
-        precision: Format in which forward passes compute where that is safe: "float32", or "bfloat16" by torch's
-            autocast. Weights, gradients, sums and evaluation stay float32.
+        device: What computes: "auto" for torch's accelerator where there is one and else "cpu"; or "cpu", "cuda",
+            "cuda:1", "mps", "xpu". Random numbers, data and what is saved are the same on any.
+        precision: Format in which forward passes compute where that is safe: "float32", or "bfloat16" or "float16" by
+            torch's autocast, the latter with the loss scaled. Weights, gradients, sums and evaluation stay float32.
+        tf32: Whether a device may form float32 products of factors rounded to 10 bits, which is faster where it can.
+        channels_last: Whether images and convolutions lie in memory with their channels last; None for a built-in model
+            on a device that is faster so.
         parallel: What several processes hold: each all of the model ("replicated"), or each a part of its weights,
             gradients and velocities ("sharded").
         clip_norm: Largest global gradient norm, or None.
@@ -222,7 +228,10 @@ class Train:
     shards: int = 1
     teacher_forcing: float | Schedule | None = None
     compile: bool = False
-    precision: Literal["float32", "bfloat16"] = "float32"
+    device: str = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    tf32: bool = False
+    channels_last: bool | None = None
     parallel: Literal["replicated", "sharded"] = "replicated"
     clip_norm: float | None = None
     ema: float | None = None
@@ -254,6 +263,7 @@ class Train:
                 _at_least(name, value, 1)
         _at_least("measure_every", self.measure_every, 0)
         self._check_class_weights()
+        self._check_device()
         for name in ("epochs", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -269,6 +279,19 @@ class Train:
             self._check_sharded()
         if self.ema is not None and not 0 < self.ema < 1:
             raise RecipeError(f"`ema` must be in (0, 1) such as 0.999; got {self.ema!r}.")
+
+    def _check_device(self) -> None:
+        """Raise `RecipeError` if no device is called so, or a precision does not go with the rest."""
+        if not re.fullmatch(r"[a-z_]+(:[0-9]{1,4})?", self.device) or self.device.startswith(("auto:", "cpu:")):
+            raise RecipeError(
+                f'`device` must be "auto", "cpu", or a kind of device with or without a number, such as "cuda" or '
+                f'"cuda:1"; got {self.device!r}.'
+            )
+        if self.precision == "float16" and self.on_nonfinite == "ignore":
+            raise RecipeError(
+                '`precision` = "float16" leaves out steps whose scaled gradients are not finite, and on_nonfinite = '
+                '"ignore" would not. Use "raise" or "skip", which then are the same.'
+            )
 
     def _check_class_weights(self) -> None:
         """Raise `RecipeError` if a weight is not above 0 and finite, or there is none."""

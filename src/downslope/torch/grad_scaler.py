@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.amp.grad_scaler import OptState
 
 from downslope.core.errors import NonFiniteGradientError
-from downslope.torch.options import StepOptions
+from downslope.torch.group_values import has_schedule
+from downslope.torch.on_device import is_elsewhere
+from downslope.torch.options import LossScale, StepOptions
 from downslope.torch.sgd import SGD
 
 
@@ -29,6 +31,9 @@ class GradScaler(torch.amp.GradScaler):
     A step that is left out because a gradient is not finite counts among the optimizer's `skipped_steps`, whatever its
     `on_nonfinite` (unless ``unscale_`` was called: torch then leaves the step uncalled), and the optimizer's hooks hear
     of it. The arguments are those of ``torch.amp.GradScaler``.
+
+    Where parameters and scale are on a device and no schedule depends on whether a step counts, all of this stays there
+    and the host waits for nothing: `skipped_steps` asks the device when it is asked.
 
     Example:
         >>> import torch
@@ -59,23 +64,28 @@ class GradScaler(torch.amp.GradScaler):
         if state["stage"] is not OptState.READY or not any(p.grad is not None for p in _params(optimizer)):
             return super().step(optimizer)
         scale, _ = self._check_scale_growth_tracker("step")
-        if scale.item() == 0:
+        may_wait = is_elsewhere(scale) and not any(map(has_schedule, optimizer.param_groups))
+        if not may_wait and scale.item() == 0:
             raise NonFiniteGradientError(
                 "the loss scale has become 0: it was halved for step after step whose gradients were not finite. "
                 "Nothing was moved. Look for what makes the unscaled loss inf or NaN, and lower lr."
             )
-        shared, skipped = optimizer.shared, optimizer.skipped_steps
+        # whether a step counts decides what schedules say next; without any, nobody has to wait for that
+        factor: Any = LossScale(scale) if may_wait else 1.0 / scale.item()
+        shared, skipped = optimizer.shared, optimizer.param_groups[0]["skipped"]
         chosen: StepOptions = shared["options"]
         shared["options"] = skipping = _skipping(chosen)
         try:
-            result = optimizer.step(grad_scale=1.0 / scale.item())
+            result = optimizer.step(grad_scale=factor)
         finally:
             if shared["options"] is skipping:
                 shared["options"] = chosen
             else:  # a hook has set another option
                 optimizer.on_nonfinite = chosen.on_nonfinite
-        found = float(optimizer.skipped_steps != skipped)
-        state["found_inf_per_device"] = {scale.device: torch.full((), found, device=scale.device)}
+        found = factor.found if may_wait else None
+        if found is None:
+            found = torch.full((), float(optimizer.param_groups[0]["skipped"] != skipped), device=scale.device)
+        state["found_inf_per_device"] = {scale.device: found}
         state["stage"] = OptState.STEPPED
         return result
 

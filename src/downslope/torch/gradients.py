@@ -52,14 +52,19 @@ def gradient_scale(
         return None
     if not finite and options.on_nonfinite == "raise":
         wrong = [name for name, grad in zip(names or _names(groups), grads, strict=True) if not all_finite([grad])]
-        shown = ", ".join(wrong[:10]) + (f" and {len(wrong) - 10} more" if len(wrong) > 10 else "")
-        raise NonFiniteGradientError(
-            f"the gradient of {shown} holds inf or NaN at step {groups[0]['step']}; nothing was moved.",
-            'Lower lr, clip with clip_norm, or pass on_nonfinite="skip" to leave such steps out.',
-        )
+        raise nonfinite(wrong, groups[0]["step"])
     if options.clip_norm is None or scaled_norm <= options.clip_norm:
         return factor
     return options.clip_norm / norm  # of the norm without the factor, since with it the norm may be beyond float64
+
+
+def nonfinite(names: Sequence[str], step: int) -> NonFiniteGradientError:
+    """Return the error of gradients, by their parameters' names, that are not finite."""
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return NonFiniteGradientError(
+        f"the gradient of {shown} holds inf or NaN at step {step}; nothing was moved.",
+        'Lower lr, clip with clip_norm, or pass on_nonfinite="skip" to leave such steps out.',
+    )
 
 
 def _names(groups: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -58,6 +58,11 @@ def schedule_key(name: str) -> str:
     return f"{name}_schedule"
 
 
+def has_schedule(group: Mapping[str, Any]) -> bool:
+    """Whether a schedule drives one of a group's numbers."""
+    return any(group.get(schedule_key(name)) is not None for name in SCHEDULABLE)
+
+
 def checked_settings(settings: Settings | None, values: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
     """Return the settings that were given, or those made of single values, and the values that stay as they are.
 

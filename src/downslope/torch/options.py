@@ -123,8 +123,30 @@ def check_implementation(*, foreach: Any, differentiable: Any, fused: Any, captu
         )
 
 
-def checked_grad_scale(grad_scale: Any) -> float:
-    """Return `grad_scale` if it is a finite number above 0, else raise `SettingsError`."""
+class LossScale:
+    """What a loss was multiplied by, on a device: a step then need not wait for it, nor for whether it moved anything.
+
+    Attributes:
+        value: The number, 0-d.
+        found: Once a step is taken on the device, 1 there if a gradient was not finite and so nothing moved, else 0.
+    """
+
+    __slots__ = ("found", "value")
+
+    def __init__(self, value: Tensor) -> None:
+        """Take the number."""
+        self.value, self.found = value, None
+        self.found: Tensor | None
+
+    def on_host(self) -> float:
+        """Return the factor on the gradients, which waits for the device."""
+        return checked_grad_scale(1.0 / self.value.item())
+
+
+def checked_grad_scale(grad_scale: Any) -> Any:
+    """Return `grad_scale` if it is a finite number above 0, or a `LossScale`, else raise `SettingsError`."""
+    if isinstance(grad_scale, LossScale):
+        return grad_scale
     if type(grad_scale) is float and 0 < grad_scale < inf:
         return grad_scale
     if not _is_above_0(grad_scale):

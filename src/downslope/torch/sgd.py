@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from math import sqrt
+from operator import is_
 from typing import Any, Literal
 
 import torch
@@ -28,7 +29,16 @@ from downslope.torch import group_values
 from downslope.torch.compiled import handle_of, param_lists, step_in_graph
 from downslope.torch.gradients import gradient_scale, is_dense_gradient
 from downslope.torch.in_backward import SteppingInBackward
+from downslope.torch.on_device import (
+    DevicePlan,
+    begin_to_hold,
+    forget_new_velocities,
+    is_elsewhere,
+    plan_for_device,
+    step_on_device,
+)
 from downslope.torch.options import (
+    LossScale,
     OnNonfinite,
     Option,
     Rounding,
@@ -161,8 +171,12 @@ class SGD(SteppingInBackward):
 
     @property
     def grad_norm(self) -> float | None:
-        """Global norm of the last step's gradients before clipping, if the step needed it, else None."""
-        return self.shared["grad_norm"]
+        """Global norm of the last step's gradients before clipping, if the step needed it, else None.
+
+        Of parameters on a device it may still be there; asking for it waits for that.
+        """
+        norm = self.shared["grad_norm"]
+        return float(norm) if isinstance(norm, Tensor) else norm
 
     @grad_norm.setter
     def grad_norm(self, norm: float | None) -> None:
@@ -171,6 +185,7 @@ class SGD(SteppingInBackward):
     @property
     def step_count(self) -> int:
         """Steps done, skipped ones not counted: the step at which schedules are read next."""
+        self._count_pending()
         return self.param_groups[0]["step"]
 
     @step_count.setter
@@ -178,6 +193,7 @@ class SGD(SteppingInBackward):
         step = group_values.plain(step)
         if not isinstance(step, int) or isinstance(step, bool) or step < 0:
             raise SettingsError(f"`step_count` must be an integer >= 0; got {step!r}.")
+        self._count_pending()
         for group in self.param_groups:
             group["step"] = step
             group_values.write_scheduled_values(group, step)
@@ -185,7 +201,25 @@ class SGD(SteppingInBackward):
     @property
     def skipped_steps(self) -> int:
         """Steps skipped because a gradient was not finite."""
+        self._count_pending()
         return self.param_groups[0]["skipped"]
+
+    def hold_nonfinite(self) -> None:
+        """Have ``on_nonfinite="raise"`` raise later: by `raise_held`, so that no step waits for a device.
+
+        From the first gradient that is not finite on no step moves anything, as if the error had been raised at once.
+        It holds for parameters on a device; others raise as before.
+        """
+        self.shared["holds"] = True
+
+    def raise_held(self) -> None:
+        """Raise what `hold_nonfinite` has held back; this waits for the device.
+
+        Raises:
+            NonFiniteGradientError: If a gradient was not finite at one of the steps so far.
+        """
+        if (held := self.shared.get("held")) is not None:
+            held.check()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; hyperparameters that it does not state are the optimizer's defaults.
@@ -261,7 +295,7 @@ class SGD(SteppingInBackward):
         step_in_graph(self._handle, self._param_lists)
         return loss
 
-    def _step(self, grad_scale: float = 1.0) -> None:
+    def _step(self, grad_scale: float | LossScale = 1.0) -> None:
         """Take one step, the first of the ways at the top of `step.py` that can be gone."""
         # by hand, since `with` costs twice as much in every step of a small model
         stepping = self._stepping
@@ -282,6 +316,10 @@ class SGD(SteppingInBackward):
                     for group in groups:  # by hand: `count_step`, without a call
                         group["step"] += 1
                     return
+            if plan is None and self._step_on_device(grad_scale):
+                return
+            if isinstance(grad_scale, LossScale):
+                grad_scale = grad_scale.on_host()
             try:
                 self._step_by(plan if plan is not None and plan.is_current(groups, state) else None, grad_scale)
             finally:
@@ -290,6 +328,47 @@ class SGD(SteppingInBackward):
                         held.let_go()
         finally:
             stepping.release()
+
+    def _count_pending(self) -> None:
+        """Count steps as skipped of which the device alone knew that they were."""
+        if (pending := self.shared.pop("pending", None)) is not None:
+            skipped = int(pending)
+            for group in self.param_groups:
+                group["step"] -= skipped
+                group["skipped"] += skipped
+
+    def _step_on_device(self, grad_scale: float | LossScale) -> bool:
+        """Take one step of parameters on a device; False if there are others, or they need another way."""
+        groups, state, options = self.param_groups, self.state, self.shared["options"]
+        first = next((param for group in groups for param in group["params"]), None)
+        if first is None or not is_elsewhere(first) or options.differentiable or is_watched():
+            return False
+        pairs = self._params_with_grads()
+        params = [param for _, param in pairs]
+        if not params or (not state and self._is_probe(grads_of(params))):
+            return False
+        plan, self._device_plan = self._device_plan, None
+        if plan is None or not plan.holds(groups, state, params):
+            entries = self._entries_of(pairs)
+            plan = plan_for_device(groups, entries)
+            if plan is None:
+                forget_new_velocities(state, entries)
+                return False
+            held = self.shared.get("held")
+            if held is not None and not (len(held.params) == len(params) and all(map(is_, held.params, plan.params))):
+                held.check()  # of the parameters that had gradients until now
+                del self.shared["held"]
+        if self.shared.get("holds") and "held" not in self.shared and options.on_nonfinite == "raise":
+            self.shared["held"] = begin_to_hold(groups, plan)
+        if not step_on_device(plan, groups, options, self.shared, self.step_scalars(), grad_scale):
+            forget_new_velocities(state, plan.entries)
+            return False
+        self._device_plan = plan if plan.lasts else None
+        self.count_step()
+        if isinstance(grad_scale, LossScale) and (found := grad_scale.found) is not None:
+            pending = self.shared.get("pending")
+            self.shared["pending"] = found if pending is None else pending + found
+        return True
 
     def _step_by(self, plan: StepPlan | None, grad_scale: float) -> None:
         """Take one step by a plan that holds, or by one made for it; without a plan where operations are watched."""
@@ -378,6 +457,7 @@ class SGD(SteppingInBackward):
 
         Schedules are written as plain tables, so that ``torch.load(weights_only=True)`` reads what was saved.
         """
+        self._count_pending()
         return plain_state(super().state_dict())
 
     def load_state_dict(
@@ -412,6 +492,7 @@ class SGD(SteppingInBackward):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what deepcopy and pickle carry."""
+        self._count_pending()
         return {**super().__getstate__(), "shared": {**self.shared}, "_around": self._around}
 
     def _begin(self) -> None:
@@ -427,6 +508,7 @@ class SGD(SteppingInBackward):
 
     def _forget_plans(self) -> None:
         self._plan: StepPlan | None = None
+        self._device_plan: DevicePlan | None = None
         self._known_scalars: group_values.Known = {}
 
 

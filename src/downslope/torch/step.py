@@ -101,7 +101,7 @@ class StepPlan:
     def __init__(self, groups: Groups, state: State, entries: Sequence[Entry], *, differentiable: bool) -> None:
         """Check every tensor, velocities allocated, and hand those that the kernel can take to it."""
         self.entries = entries = mark_shared_memory(groups, entries, grads_of(entry.param for entry in entries))
-        self._choices = _choices(groups)
+        self._choices = choices_of(groups)
         native = None if differentiable or EXCHANGE is None else load_native()
         in_kernel = [entry for entry in entries if kernel_takes(native, groups, entry, entry.param.grad)]
         in_kernel_ids = {id(entry.param) for entry in in_kernel}
@@ -166,7 +166,7 @@ class StepPlan:
         return (
             self.state is not ONCE
             and self._native.groups_hold(groups, state)
-            and (self._native.values_hold() or self._choices == _choices(groups))
+            and (self._native.values_hold() or self._choices == choices_of(groups))
             and list(map(_moves, self._others)) == self._others_live
             and all(state.get(key) is buffer for state, key, buffer in self._rest_buffers)
             and all(_get_grad(entry.param).layout == torch.strided for entry in self.rest)
@@ -444,7 +444,7 @@ def _written(entries: Sequence[Entry]) -> list[Tensor]:
     return tensors + [local_part(tensor) for tensor in tensors if is_distributed(tensor)]
 
 
-def _choices(groups: Groups) -> list[tuple[Any, ...]]:
+def choices_of(groups: Groups) -> list[tuple[Any, ...]]:
     """Return what in the groups decides who has a velocity and which way a step takes."""
     return [
         (

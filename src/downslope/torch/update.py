@@ -200,7 +200,7 @@ _Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _InPlaceStep:
+class InPlaceStep:
     """The rule's 2x3 matrix, rewritten so that the new velocity can overwrite the old one first.
 
         velocity <- from_velocity * velocity + from_grad * grad + from_param * param
@@ -217,11 +217,11 @@ class _InPlaceStep:
     delta_param: float
 
 
-def _in_place_step(scalars: StepScalars) -> _InPlaceStep:
+def in_place_step(scalars: StepScalars) -> InPlaceStep:
     """Return the in-place form of one step: the matrix of the rule after one elimination."""
     delta_param, delta_grad, delta_velocity, from_param, from_grad, from_velocity = six_coefficients(scalars)
     share = delta_velocity / from_velocity if from_velocity else 0.0
-    return _InPlaceStep(
+    return InPlaceStep(
         from_velocity,
         from_grad,
         from_param,
@@ -233,7 +233,7 @@ def _in_place_step(scalars: StepScalars) -> _InPlaceStep:
 
 def _apply_parts(parts: list[Part], scalars: StepScalars, *, multi_tensor: bool) -> None:
     """Apply one step to tensors of any formats and devices; multi-tensor only where the formats allow it."""
-    step = _in_place_step(scalars)
+    step = in_place_step(scalars)
     buckets: defaultdict[tuple[torch.device, torch.dtype, bool], list[Part]] = defaultdict(list)
     for part in parts:
         param = part.param
@@ -245,11 +245,11 @@ def _apply_parts(parts: list[Part], scalars: StepScalars, *, multi_tensor: bool)
         for chunk in _in_chunks(bucket) if device.type == "cpu" else [bucket]:
             params, grads = [part.param for part in chunk], [part.grad for part in chunk]
             velocities = None if stateless else [part.velocity for part in chunk if part.velocity is not None]
-            _apply_multi_tensor(params, grads, velocities, step)
+            apply_multi_tensor(params, grads, velocities, step)
 
 
-def _apply_multi_tensor(
-    params: list[Tensor], grads: list[Tensor], velocities: list[Tensor] | None, step: _InPlaceStep
+def apply_multi_tensor(
+    params: list[Tensor], grads: list[Tensor], velocities: list[Tensor] | None, step: InPlaceStep
 ) -> None:
     """Apply one step to tensors on one device, of one format that `_is_exact_enough` accepts."""
     if velocities is not None and step.from_param and step.from_grad and step.delta_grad:
@@ -283,7 +283,7 @@ def _update(sums: _Tensors, factor: float, summands: Sequence[tuple[_Tensors, fl
             torch._foreach_add_(sums, tensors, alpha=weight)
 
 
-def _apply_one(part: Part, step: _InPlaceStep) -> None:
+def _apply_one(part: Part, step: InPlaceStep) -> None:
     """Apply one step to one tensor of any format, computing in at least float32 and rounding each result once."""
     param, velocity = part.param, part.velocity
     wide = torch.promote_types(param.dtype, torch.float32)

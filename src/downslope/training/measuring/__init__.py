@@ -31,7 +31,8 @@ class Measurements:
 
     def before(self) -> None:
         """Look at the weights and gradients of a step that is measured, before the update."""
-        self._before = look_at_groups(self._task.state.optimizer)
+        state = self._task.state
+        self._before = look_at_groups(state.optimizer, state.loss_scale)
 
     def after(self, result: StepResult) -> dict[str, Any]:
         """Return the row of a step that was measured, after its update."""

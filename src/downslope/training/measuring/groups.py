@@ -21,6 +21,7 @@ from downslope.theory.rotation import equilibrium
 from downslope.torch import SGD
 from downslope.torch.gradients import global_norm
 from downslope.torch.tensors import is_distributed
+from downslope.training.device import fetch
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +78,8 @@ _NAMES = (
 )  # fmt: skip
 
 
-def look_at_groups(optimizer: SGD) -> GroupsBefore:
-    """Return the optimizer's groups as they are before a step, gradients in place."""
+def look_at_groups(optimizer: SGD, loss_scale: float = 1.0) -> GroupsBefore:
+    """Return the optimizer's groups as they are before a step, gradients, of a loss with this factor, in place."""
     params = [[p.detach() for p in group["params"]] for group in optimizer.param_groups]
     norms: list[float] = []
     alignments: list[float | None] = []
@@ -86,7 +87,7 @@ def look_at_groups(optimizer: SGD) -> GroupsBefore:
         pairs = [(w, p.grad) for w, p in zip(weights, group["params"], strict=True) if p.grad is not None]
         norm = global_norm([grad for _, grad in pairs])
         length = norm * global_norm(weights)
-        norms.append(norm)
+        norms.append(norm / loss_scale)
         finite = 0 < length < math.inf
         alignments.append(inner([w for w, _ in pairs], [g for _, g in pairs]) / length if finite else None)
     return GroupsBefore(params, [[p.clone() for p in group] for group in params], norms, alignments,
@@ -96,7 +97,7 @@ def look_at_groups(optimizer: SGD) -> GroupsBefore:
 def inner(left: Sequence[Tensor], right: Sequence[Tensor]) -> float:
     """Return the inner product of two lists of tensors, summed over all of them."""
     products = [_product(a, b) for a, b in zip(left, right, strict=True) if a.numel()]
-    return math.fsum(torch.stack(products).tolist()) if products else 0.0
+    return math.fsum(fetch(products)) if products else 0.0
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
@@ -106,8 +107,8 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
         left, right = left.float(), right.float()
     if is_distributed(left):
         product: Any = (left * right).sum()
-        return product.full_tensor().to("cpu", torch.float64)
-    return torch.dot(left.reshape(-1), right.reshape(-1)).to("cpu", torch.float64)
+        return product.full_tensor()
+    return torch.dot(left.reshape(-1), right.reshape(-1))
 
 
 def _turn(after: list[Tensor], before: list[Tensor], norm: float) -> tuple[float, float | None]:

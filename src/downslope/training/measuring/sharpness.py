@@ -49,7 +49,7 @@ def measure_sharpness(task: Task, step: int) -> dict[str, float]:
     params = [p for p in model.parameters() if p.requires_grad]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     sample = torch.from_numpy(permutation(seed, "sharpness", len(task.dataset.train_inputs))[:EXAMPLES].copy())
-    reseed(seed, 0, "sharpness")
+    reseed(seed, 0, "sharpness", device=task.device)
     try:
         product = hessian_product(model, params, task, sample, step)
         generator = torch.Generator().manual_seed(derive_seed(seed, "sharpness") >> 1)
@@ -73,7 +73,8 @@ def hessian_product(
     model: nn.Module, params: Sequence[Tensor], task: Task, sample: Tensor, step: int
 ) -> Callable[[Vector], Vector]:
     """Return the function from a direction to the Hessian's product with it."""
-    answers = task.objective.answer(model, *task.dataset.take(sample), step=step)
+    inputs, targets = task.dataset.take(sample)
+    answers = task.objective.answer(model, inputs.to(task.device), targets.to(task.device), step=step)
     grads = torch.autograd.grad(answers.loss, params, create_graph=True, allow_unused=True)
     known: Any = [grad for grad in grads if grad is not None and grad.requires_grad]
 

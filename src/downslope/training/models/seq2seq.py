@@ -145,7 +145,7 @@ class Seq2Seq(nn.Module):
         true = torch.cat([start, targets[:, :-1]], 1)
         if teacher_forcing >= 1:
             return self.decode(true, encoded, encoded.state)[0]
-        forced = torch.rand(true.shape) < teacher_forcing
+        forced = (torch.rand(true.shape) < teacher_forcing).to(true.device)  # drawn on the host: the same on any device
         state, shown, places = encoded.state, start, list[Tensor]()
         for place in range(true.shape[1]):
             logits, state, _ = self.decode(shown, encoded, state)
@@ -162,7 +162,7 @@ class Seq2Seq(nn.Module):
             inputs: int64 of shape (examples, length), padded with 0.
         """
         embedded = self.dropout(self.input_embedding(inputs))
-        packed = pack_padded_sequence(embedded, lengths(inputs), batch_first=True, enforce_sorted=False)
+        packed = pack_padded_sequence(embedded, lengths(inputs).cpu(), batch_first=True, enforce_sorted=False)
         outputs, state = self.encoder(packed)
         memory, _ = pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])
         if self.options.bidirectional:

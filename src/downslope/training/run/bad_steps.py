@@ -61,7 +61,9 @@ class BadSteps:
         self._train, self._state, self._batches, self._folder, self._recipe = train, state, batches, folder, recipe
         self._record, self._say, self._read = record, say, read
         self._done = state.bad_steps
-        self._may_leave_out = train.spike is not None or train.on_nonfinite in {"skip", "rewind"}
+        self._may_leave_out = (
+            train.spike is not None or train.on_nonfinite in {"skip", "rewind"} or state.scaler is not None
+        )
         self._buffers: list[tuple[Tensor, Tensor]] = []
 
     def begin(self, step: int, workers: Workers) -> bool:
@@ -118,11 +120,16 @@ class BadSteps:
     def leave_out_nonfinite(self, step: int, loss: float) -> None:
         """Leave out a step whose gradient was not finite, and which the optimizer has not made.
 
+        In float16 such a step tells that the loss was scaled too far, as it is tried to be from time to time: it is
+        skipped whatever `train.on_nonfinite` says, and none is one too many.
+
         Raises:
             DivergenceError: If it is one too many.
         """
         rewind, limit = self._train.on_nonfinite == "rewind", self._train.nonfinite_limit
         limit = _REWINDS if limit is None and rewind else limit
+        if self._state.scaler is not None:
+            rewind, limit = False, None
         if limit is not None and self._done.nonfinite >= limit:
             raise self._too_many(step, "a gradient that is not finite", "train.nonfinite_limit", limit)
         self._done.nonfinite += 1

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 import downslope
 from downslope.core.shown import shown
 from downslope.kernel import backend
+from downslope.training.device import HOST, describe_device, exact_arithmetic
 
 SMALL_MODEL = 500_000
 """Parameters below which one thread is used."""
@@ -29,10 +31,15 @@ _MATTERS = {
     "processor": "processor",
     "instructions": "instruction set",
     "kernel": "step's backend",
+    "device": "device",
+    "device_name": "kind of device",
+    "device_software": "device's software",
 }
+_BEFORE: Mapping[str, str] = MappingProxyType({"device": HOST.type})
+"""What held where an earlier version has not noted it."""
 
 
-def describe_environment() -> dict[str, Any]:
+def describe_environment(device: torch.device = HOST) -> dict[str, Any]:
     """Return what this process runs on, as plain values."""
     return {
         "downslope": downslope.__version__,
@@ -45,6 +52,7 @@ def describe_environment() -> dict[str, Any]:
         "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "kernel": backend(),
+        **describe_device(device),
     }
 
 
@@ -55,22 +63,29 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         >>> differences({"threads": 1}, {"threads": 2})
         ['number of threads was 1, is now 2: from here on results may differ in their last bits']
     """
+    then = {**{key: value for key, value in _BEFORE.items() if key in now}, **then}
     return [
         f"{words} was {shown(then[key])}, is now {now.get(key)}: from here on results may differ in their last bits"
         for key, words in _MATTERS.items()
-        if key in then and then[key] != now.get(key)  # an older version may not have noted it
+        if then.get(key) is not None and key in now and then[key] != now[key]  # a version may not note it
     ]
 
 
 @contextmanager
-def deterministic() -> Iterator[None]:
-    """Within its ``with`` block, torch uses algorithms that repeat bit for bit, and warns where it has none."""
+def deterministic(device: torch.device = HOST, *, tf32: bool = False) -> Iterator[None]:
+    """Within its ``with`` block, torch uses algorithms that repeat bit for bit, and warns where it has none.
+
+    Args:
+        device: Where the model is computed.
+        tf32: Whether float32 products on it may be formed of rounded factors, which repeat bit for bit, too.
+    """
     # The same switch as torch.use_deterministic_algorithms(True, warn_only=True), which would first load the whole
     # compiler of torch, for a second or more.
     before = torch.get_deterministic_debug_mode()
     torch.set_deterministic_debug_mode("warn")
     try:
-        yield
+        with exact_arithmetic(device, tf32=tf32):
+            yield
     finally:
         torch.set_deterministic_debug_mode(before)
 

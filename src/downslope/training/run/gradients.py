@@ -5,10 +5,11 @@ The sum's order depends on the number of leaves alone, so that whichever worker 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -17,14 +18,17 @@ from torch import Tensor, nn
 from downslope.core.errors import DataError, DownslopeError
 from downslope.torch.gradients import global_norm
 from downslope.training.data import Dataset
+from downslope.training.device import HOST, fetch
 from downslope.training.run.batches import Leaf
+from downslope.training.run.feed import Feed
 from downslope.training.run.objective import Objective
 from downslope.training.run.randomness import reseed
 from downslope.training.run.tree_sum import Terms, TreeSum
 from downslope.training.user_code import FAILURES, describe
 from downslope.training.workers.workers import ALONE, LeafNote, Workers
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
+_NARROW: Mapping[str, torch.dtype] = MappingProxyType({"bfloat16": torch.bfloat16, "float16": torch.float16})
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,19 @@ class StepResult:
     def accuracy(self) -> float | None:
         """Return the fraction of right answers, or None where answers are not right or wrong."""
         correct = [int(note.correct) for note in self.notes if note.correct is not None]
-        return sum(correct) / sum(note.targets for note in self.notes) if correct else None
+        return sum(correct) / sum(int(note.targets) for note in self.notes) if correct else None
 
 
-def computing_in(precision: Precision) -> AbstractContextManager[Any]:
-    """Within its ``with`` block, forward passes compute in this format where that is safe."""
+def computing_in(precision: Precision, device: torch.device = HOST) -> AbstractContextManager[Any]:
+    """Within its ``with`` block, forward passes on a device compute in this format where that is safe."""
     # An autocast that is switched off would cost a small model's step some hundredths of its time.
-    return torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else nullcontext()
+    return torch.autocast(device.type, _NARROW[precision]) if precision in _NARROW else nullcontext()
 
 
 def compute_gradients(
     model: nn.Module,
     objective: Objective,
-    dataset: Dataset,
+    dataset: Dataset | Feed,
     leaves: Sequence[Leaf],
     *,
     seed: int,
@@ -76,22 +80,24 @@ def compute_gradients(
     own_code: bool = True,
     counts: bool = True,
     with_norms: bool = False,
+    loss_scale: float = 1.0,
 ) -> StepResult:
     """Put the mean gradient over a step's examples into each parameter's ``grad``.
 
     Args:
         model: In training mode, its gradients None.
         objective: What is learned.
-        dataset: The data.
+        dataset: The data, on the host; or what feeds them to the model's device.
         leaves: The step's leaves, those of all workers.
         seed: The recipe's seed.
         step: Step, 0-based.
-        precision: Format in which forward passes compute, where that is safe; "bfloat16" by torch's autocast.
+        precision: Format in which forward passes compute, where that is safe; a narrow one by torch's autocast.
         workers: The workers that share the leaves; every one of them gets the same gradients.
         own_code: Whether a person's own model or loss takes part, which may draw from the generators of NumPy and
             random.
         counts: Whether to count right answers.
         with_norms: Whether to measure the norm of each leaf's gradient.
+        loss_scale: Factor on the loss, and so on the gradients; norms are those without it.
 
     Returns:
         The step's loss and accuracy.
@@ -101,35 +107,44 @@ def compute_gradients(
         WorkersLostError: If another worker is lost.
     """
     learn_leaf = partial(
-        learn, model, objective, seed=seed, step=step, precision=precision, own_code=own_code, counts=counts
+        learn,
+        model,
+        objective,
+        seed=seed,
+        step=step,
+        precision=precision,
+        own_code=own_code,
+        counts=counts,
+        loss_scale=loss_scale,
     )
+    feed = dataset if isinstance(dataset, Feed) else Feed(dataset, objective)
     if len(leaves) == workers.size == 1:  # nothing to sum
-        inputs, targets = dataset.take(leaves[0].examples, leaves[0].epoch)
-        return StepResult((learn_leaf(leaves[0], inputs, targets, objective.weigh(targets)),))
+        return StepResult((learn_leaf(leaves[0], *feed.take(step, leaves[0])),))
     places = workers.indices(len(leaves))
     own = [leaves[place] for place in places]
-    examples = [dataset.take(leaf.examples, leaf.epoch) for leaf in own]
-    weights = [objective.weigh(targets) for _, targets in examples]
-    all_terms = workers.start_sum(sum(weights))  # it travels while the first forward pass is computed
+    examples = [feed.take(step, leaf) for leaf in own]
+    all_terms = workers.start_sum(sum(fed.terms for fed in examples))  # it travels while the first pass is computed
     parameters, buffers = list(model.parameters()), StepBuffers(model)  # walks through all modules
     # Floating-point addition is not associative, so the order in which leaves are added must not depend on who computes
     # them: each worker folds its own into whole subtrees of one binary tree; the workers' sums follow that tree.
     tree = TreeSum(places.start)
     notes: list[LeafNote] = []
-    for place, leaf, (inputs, targets), terms in zip(places, own, examples, weights, strict=True):
+    for place, leaf, fed in zip(places, own, examples, strict=True):
         try:
-            note = learn_leaf(leaf, inputs, targets, terms, all_terms)
+            note = learn_leaf(leaf, *fed, all_terms)
         except DownslopeError:
             buffers.restore()  # a worker may have been lost after a forward pass; what is saved then is whole
             raise
         grads = _take(parameters)
-        notes.append(note._replace(norm=_norm(grads) / note.weight) if with_norms else note)
+        notes.append(note._replace(norm=_norm(grads) / (note.weight * loss_scale)) if with_norms else note)
         tree.add([*grads, *buffers.take(note.weight, last=place == len(leaves) - 1)])
+    if workers.size > 1:
+        buffers.settle()
     sums = workers.all_reduce(tree, notes, buffers.changed, leaves=len(leaves), like=[*parameters, *model.buffers()])
     for parameter, grad in zip(parameters, sums.terms, strict=False):
         parameter.grad = grad
     buffers.put(sums.terms[len(parameters) :])
-    norm = _norm([parameter.grad for parameter in parameters]) if with_norms else None
+    norm = _norm([parameter.grad for parameter in parameters]) / loss_scale if with_norms else None
     return StepResult(sums.notes, norm)
 
 
@@ -147,6 +162,7 @@ def learn(
     precision: Precision,
     own_code: bool,
     counts: bool,
+    loss_scale: float = 1.0,
 ) -> LeafNote:
     """Add a leaf's part of the mean gradient to each parameter's ``grad``.
 
@@ -154,12 +170,14 @@ def learn(
     """
     # What a model draws depends on the seed, the step and the leaf alone: the same in whichever process, and after
     # whichever resume.
-    reseed(seed, step, leaf.index, own_code=own_code)
+    device = HOST if inputs.is_cpu else inputs.device
+    reseed(seed, step, leaf.index, own_code=own_code, device=device)
     try:
-        with computing_in(precision):
+        with computing_in(precision, device):
             answers = objective.answer(model, inputs, targets, step=step, counts=counts)
         weight = 1.0 if all_terms is None else terms / all_terms()
-        backward(answers.loss if weight == 1 else answers.loss * weight)
+        factor = weight * loss_scale
+        backward(answers.loss if factor == 1 else answers.loss * factor)
     except DownslopeError:
         raise
     except FAILURES as error:
@@ -198,7 +216,8 @@ class StepBuffers:
     floating-point number, such as a count of steps, is that of the last leaf.
 
     Attributes:
-        changed: Whether any leaf so far has changed it, for each buffer.
+        changed: Whether any leaf so far has changed it, for each buffer. Of one on a device that is not known here, and
+            taken for granted, until `settle` asks.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -206,6 +225,7 @@ class StepBuffers:
         self._model = model
         self._before = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
         self.changed = [False] * len(self._before)
+        self._moved: dict[int, Tensor] = {}  # the same, told on the device
 
     def take(self, weight: float, *, last: bool) -> Terms:
         """Return a leaf's share in the buffers, and put them back to what they were before the step.
@@ -227,7 +247,11 @@ class StepBuffers:
                         "batches or shards averages buffers; keep their form, or use train.shards = 1 and "
                         "train.accumulate = 1."
                     )
-                differs = not torch.equal(buffer, before)
+                if buffer.is_cpu:
+                    differs = not torch.equal(buffer, before)
+                else:
+                    differs, moved = True, (buffer != before).any()
+                    self._moved[index] = self._moved[index] | moved if index in self._moved else moved
                 self.changed[index] |= differs
                 if _is_averaged(before):
                     terms.append(buffer * weight)
@@ -236,6 +260,12 @@ class StepBuffers:
                 if differs:
                     buffer.copy_(before)
         return terms
+
+    def settle(self) -> None:
+        """Find out which buffers on a device were changed, which waits for it."""
+        for index, moved in zip(self._moved, fetch(list(self._moved.values())), strict=True):
+            self.changed[index] = bool(moved)
+        self._moved = {}
 
     def restore(self) -> None:
         """Put the buffers back to what they were before the step."""
@@ -247,9 +277,10 @@ class StepBuffers:
     def put(self, terms: Terms) -> None:
         """Put the sums of all leaves' shares into the model's buffers; None leaves a buffer as it was."""
         with torch.no_grad():
-            for buffer, term in zip(self._model.buffers(), terms, strict=True):
+            pairs = zip(self._model.buffers(), terms, self._before.values(), strict=True)
+            for index, (buffer, term, before) in enumerate(pairs):
                 if term is not None:
-                    buffer.copy_(term)
+                    buffer.copy_(torch.where(self._moved[index], term, before) if index in self._moved else term)
 
 
 def _is_averaged(buffer: Tensor) -> bool:

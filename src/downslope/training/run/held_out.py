@@ -6,6 +6,7 @@ workers changes no bit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
 from downslope.training.data.rows import Inputs, batches_of, rows_at_once
-from downslope.training.run.objective import Objective, Rates
+from downslope.training.device import HOST, Copied, Copier, device_of, is_channels_last, is_host
+from downslope.training.run.objective import Answers, Objective, Rates
 from downslope.training.run.randomness import reseed
 from downslope.training.run.remarks import NONFINITE
 from downslope.training.user_code import FAILURES, describe
@@ -56,17 +58,19 @@ def measure(
     model.eval()
     targets_of = targets.split(rows_at_once(inputs))
     places = workers.indices(len(targets_of))
-    own: list[_Measured] = []
+    feed = _Feed(model, objective)
+    found: list[tuple[Answers, int]] = []
     outputs: list[Tensor] = []
     try:
         with torch.no_grad():
-            for place, batch in zip(places, batches_of(inputs, places), strict=True):
-                reseed(seed, step, f"evaluation {place}")
-                measured, returned = _measure_batch(model, objective, batch, targets_of[place])
-                own.append(measured)
-                if keep_outputs and returned is not None:
-                    outputs.append(returned)
-            reseed(seed, step, "evaluation")
+            for place, batch in feed.take(inputs, targets_of, places):
+                reseed(seed, step, f"evaluation {place}", device=feed.device)
+                answers = objective.answer(model, *batch, step=None)
+                if keep_outputs and answers.outputs is not None:
+                    outputs.append(answers.outputs)
+                found.append((answers._replace(outputs=None), objective.weigh(targets_of[place])))
+            own = [_as_numbers(answers, terms) for answers, terms in found]  # only now is a device waited for
+            reseed(seed, step, "evaluation", device=feed.device)
             rates = objective.rate_held_out(model, workers)
     except DownslopeError:
         raise
@@ -93,7 +97,7 @@ def measure(
         result |= objective.rate_errors(sum(sums[1:], sums[0]), targets)
     if nonfinite:
         result[NONFINITE] = nonfinite
-    return Rates(result | rates.metrics, rates.by_length, torch.cat(outputs) if outputs else None, asked)
+    return Rates(result | rates.metrics, rates.by_length, torch.cat(outputs).cpu() if outputs else None, asked)
 
 
 _Measured = tuple[float, int, "int | None", int, int, "list[list[float]] | None"]
@@ -101,12 +105,37 @@ _Measured = tuple[float, int, "int | None", int, int, "list[list[float]] | None"
 are no finite numbers, and sums of squared and absolute errors or None."""
 
 
-def _measure_batch(
-    model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor
-) -> tuple[_Measured, Tensor | None]:
-    answers = objective.answer(model, inputs, targets, step=None)
+class _Feed:
+    """Held-out batches where the model is; on a device, the next one on its way while one is measured."""
+
+    def __init__(self, model: nn.Module, objective: Objective) -> None:
+        device = device_of(model)
+        self.device = HOST if is_host(device) else device
+        self._objective = objective
+        self._copier, self._channels_last = Copier(self.device), is_channels_last(model)
+
+    def take(
+        self, inputs: Inputs, targets: Sequence[Tensor], places: Sequence[int]
+    ) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
+        """Yield the inputs and targets of the batches at these places."""
+        last: tuple[int, Copied] | None = None
+        for place, batch in zip(places, batches_of(inputs, places), strict=True):
+            begun = place, self._begin(batch, targets[place])
+            if is_host(self.device):
+                yield place, begun[1].take()
+                continue
+            if last is not None:
+                yield last[0], last[1].take()
+            last = begun
+        if last is not None:
+            yield last[0], last[1].take()
+
+    def _begin(self, inputs: Tensor, targets: Tensor) -> Copied:
+        return self._copier.begin(self._objective.prepare(inputs, targets), channels_last=self._channels_last)
+
+
+def _as_numbers(answers: Answers, weight: int) -> _Measured:
     correct = None if answers.correct is None else int(answers.correct)
     nonfinite = 0 if answers.nonfinite is None else int(answers.nonfinite)
     errors = None if answers.errors is None else answers.errors.tolist()
-    weight = objective.weigh(targets)
-    return (float(answers.loss), weight, correct, answers.targets, nonfinite, errors), answers.outputs
+    return float(answers.loss), weight, correct, int(answers.targets), nonfinite, errors

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -88,7 +88,7 @@ def cross_entropy(outputs: Tensor, targets: Tensor, weight: Tensor | None = None
     """
     _check_logits("cross_entropy", outputs, targets)
     if weight is not None:
-        weight = weight.to(outputs.dtype)
+        weight = _beside(weight, outputs.device, outputs.dtype)
     try:
         return functional.cross_entropy(outputs, targets, weight=weight)
     except IndexError:
@@ -96,6 +96,25 @@ def cross_entropy(outputs: Tensor, targets: Tensor, weight: Tensor | None = None
             f"cross_entropy: the model's outputs have shape {tuple(outputs.shape)}, so for {outputs.shape[1]} classes; "
             f"the targets are classes up to {int(targets.max())}, which needs {int(targets.max()) + 1}."
         ) from None
+
+
+@lru_cache(maxsize=8)
+def _beside(weight: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return weights of classes where the outputs are, without a copy at every step."""
+    return weight.to(device, dtype)
+
+
+def check_classes(outputs: Any, classes: int) -> None:
+    """Raise unless there is a logit for each class: a device would not say what is wrong, and end all work on it.
+
+    Raises:
+        DataError: If there are fewer.
+    """
+    if isinstance(outputs, Tensor) and outputs.ndim > 1 and outputs.shape[1] < classes:
+        raise DataError(
+            f"cross_entropy: the model's outputs have shape {tuple(outputs.shape)}, so for {outputs.shape[1]} classes; "
+            f"the data have {classes}."
+        )
 
 
 def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from downslope.training.run.losses import Loss, choose, count_correct
+from downslope.training.device import in_float64
+from downslope.training.run.losses import Loss, check_classes, choose, count_correct
 from downslope.training.workers.workers import ALONE, Workers
 
 
@@ -25,7 +26,7 @@ class Answers(NamedTuple):
     Attributes:
         loss: Mean loss, a scalar with its graph.
         correct: Number of right answers, a 0-d tensor; None where answers are not right or wrong, or not counted.
-        targets: Number of answers asked for.
+        targets: Number of answers asked for; a 0-d tensor where a device tells it.
         nonfinite: In evaluation, how many of them are no finite numbers, a 0-d tensor.
         errors: In evaluation, where answers are numbers: sums over the examples of squared and of absolute errors,
             float64 of shape (2, numbers of one example).
@@ -34,7 +35,7 @@ class Answers(NamedTuple):
 
     loss: Tensor
     correct: Tensor | None
-    targets: int
+    targets: int | Tensor
     nonfinite: Tensor | None = None
     errors: Tensor | None = None
     outputs: Tensor | None = None
@@ -82,6 +83,10 @@ class Objective(ABC):
     @abstractmethod
     def weigh(self, targets: Tensor) -> int:
         """Return how many terms the mean loss of some examples is a mean of: their weight beside other examples."""
+
+    def prepare(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return some examples, on the host, as `answer` takes them."""
+        return inputs, targets
 
     @abstractmethod
     def answer(
@@ -157,6 +162,8 @@ class Supervised(Objective):
     ) -> Answers:
         """Return the loss of ``model(inputs)`` and, where there are classes, how many have the largest logit."""
         outputs = model(inputs)
+        if not targets.is_cpu and self._classes is not None:
+            check_classes(outputs, self._classes)
         loss = self._loss(outputs, targets)
         correct = count_correct(outputs, targets) if counts and self._classes is not None else None
         found = Answers(loss, correct, targets.numel())
@@ -168,7 +175,7 @@ class Supervised(Objective):
         nonfinite = torch.count_nonzero(~torch.isfinite(outputs))
         if self._unit is None or outputs.shape != targets.shape:
             return found._replace(nonfinite=nonfinite, outputs=outputs)
-        errors = (outputs.double() - targets.double()).reshape(len(targets), -1)
+        errors = (in_float64(outputs) - in_float64(targets)).reshape(len(targets), -1)
         sums = torch.stack([errors.square().sum(0), errors.abs().sum(0)])
         return found._replace(nonfinite=nonfinite, errors=sums, outputs=outputs)
 

@@ -39,6 +39,9 @@ RUNS = Path("runs")
 _FIXED = ("seed", "data", "model", "train.loss", "train.class_weights", "train.accumulate", "train.shards")
 """Paths of a recipe that decide a run's numbers from its first step on."""
 
+_NEWER = {"device": "auto", "tf32": False}
+"""Settings of training that recipes of earlier versions do not state, and what they are by default."""
+
 _WHERE = frozenset({"data.path", "data.options.path", "data.options.held_out_path", "data.options.test_path"})
 """Where the data lie. They may be moved: whether they are still the same, their checksum says when they are read."""
 
@@ -256,16 +259,22 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
             f"{'; '.join(fixed)}. Use its own recipe, or {ANEW}."
         )
     notes = [f"resuming with a different recipe: {shown(path)} {change}" for path, change in changes.items()]
-    then = checkpoint.manifest["environment"]  # the number of threads is decided, and compared, when training starts
-    return notes + differences({**then, "threads": None}, {**describe_environment(), "threads": None})
+    # the device and the number of threads are decided, and compared, when training starts
+    then, now = (
+        {key: value for key, value in where.items() if key != "threads" and not key.startswith("device")}
+        for where in (checkpoint.manifest["environment"], describe_environment())
+    )
+    return notes + differences(then, now)
 
 
 def _settled(then: Mapping[str, Any], now: Recipe) -> Mapping[str, Any]:
     """Return a run's recipe with the options stated that the same recipe would have stated now."""
     data = then["data"]
     stated = settle(replace(now, data=replace(now.data, options=data["options"])), then).data.options
+    # Of settings that are newer than the run, it had what is now the default.
     new = {key: value for key, value in to_table(Data()).items() if key in {"loaders", "loader_timeout"}}
-    return {**then, "data": {**new, **data, "options": dict(stated)}}  # an earlier version has not said the new ones
+    told = {**new, **data, "options": dict(stated)}
+    return {**then, "data": told, "train": {**_NEWER, **then["train"]}}
 
 
 def _is_fixed(path: str) -> bool:

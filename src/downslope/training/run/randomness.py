@@ -17,6 +17,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from downslope.training.device import HOST, seed_device
+
 _as_text = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make an encoder for each of many seeds
 
 
@@ -69,7 +71,7 @@ def permutation(seed: int, epoch: int | str, n: int) -> np.ndarray[tuple[int], n
     return order.astype(np.int64, copy=False)
 
 
-def reseed(seed: int, step: int, shard: int | str, *, own_code: bool = True) -> None:
+def reseed(seed: int, step: int, shard: int | str, *, own_code: bool = True, device: torch.device = HOST) -> None:
     """Seed the global generators of torch, NumPy and random for one shard of one step.
 
     Args:
@@ -77,6 +79,8 @@ def reseed(seed: int, step: int, shard: int | str, *, own_code: bool = True) -> 
         step: Step, 0-based.
         shard: Shard, 0-based, or a word such as "evaluation".
         own_code: Whether a person's own code will run, which may draw from any of them; ours draws from torch's alone.
+        device: Where the shard is computed. What operations there draw comes from a generator of the device's own,
+            which gets the same seed.
     """
     # Seeded anew for each shard of each step, no generator's state ever needs saving, and none depends on which worker
     # has computed what before. NumPy's and Python's cost more than a small step, so they are seeded only when needed.
@@ -86,6 +90,8 @@ def reseed(seed: int, step: int, shard: int | str, *, own_code: bool = True) -> 
         else derive_seed(seed, "shard", step, shard)
     )
     torch.default_generator.manual_seed(value)  # the CPU's; torch.manual_seed takes 90 times as long to do the same
+    if device is not HOST:
+        seed_device(device, value)
     if own_code:
         np.random.seed(value & 0xFFFFFFFF)  # noqa: NPY002  the global generator, for models and data that draw from it
         random.seed(value)

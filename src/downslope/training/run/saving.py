@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from downslope.core.errors import CheckpointError
+from downslope.training.device import usage_of
 from downslope.training.folder import durable, run_folder
 from downslope.training.folder.checkpoint import encode_tensors, prune, write_checkpoint
 from downslope.training.folder.durable import StorageError
@@ -48,7 +49,7 @@ class Saver:
         self._task, self._recipe, self._folder = task, recipe, plan.folder
         self._policy = task.recipe.checkpoint
         self._log, self._events, self._workers, self._say = log, events, workers, say
-        self._environment = describe_environment()
+        self._environment = describe_environment(task.device)
         self._saved = None if plan.checkpoint is None else _key(plan.checkpoint.manifest)
         self._saved_time = time.monotonic()
         self.guard = run_folder.guard_of(plan.folder) if workers.is_first else NullGuard()
@@ -88,7 +89,8 @@ class Saver:
         write = write_checkpoint if sharding is None else sharding.write
         folder = write(self._folder, state.tensors(), manifest)
         self._saved, self._saved_time = _key(manifest), time.monotonic()
-        self._events.add("checkpoint", step, folder=folder.name)
+        usage = usage_of(self._task.device)
+        self._events.add("checkpoint", step, folder=folder.name, **({} if usage is None else usage.fields()))
         if self._workers.is_first:
             needed = {state.best.best_step, *state.bad_steps.targets}
             prune(self._folder, step=step, keep=self._policy.keep, needed=needed, say=self._say)

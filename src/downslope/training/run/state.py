@@ -10,6 +10,7 @@ import hashlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,7 +20,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from downslope.core.errors import CheckpointError, DataError, StateError, one_of
 from downslope.core.settings import Settings
 from downslope.recipe.schema import Group, Metric, Train
-from downslope.torch import SGD
+from downslope.torch import SGD, GradScaler
+from downslope.training.device import HOST, device_of, is_host
 from downslope.training.folder.checkpoint import Checkpoint, Tensors
 from downslope.training.run.counters import BadStepRecord, Patience, Spikes
 
@@ -41,6 +43,7 @@ class TrainingState:
         stopped: Why training stopped before its last step, or None.
         spikes: The losses that a spike is judged by, or None.
         bad_steps: Which steps were left out, and where a rewind would lead.
+        scaler: The scale of the loss, kept on the host, where forward passes compute in float16; else None.
     """
 
     model: nn.Module
@@ -53,6 +56,7 @@ class TrainingState:
     stopped: str | None = None
     spikes: Spikes | None = None
     bad_steps: BadStepRecord = field(default_factory=BadStepRecord)
+    scaler: GradScaler | None = None
 
     def tensors(self) -> dict[str, Tensors]:
         """Return every tensor that a checkpoint holds: "model", "optimizer" and perhaps "ema"."""
@@ -60,6 +64,26 @@ class TrainingState:
         if self.averaged is not None:
             tensors["ema"] = model_tensors(self.averaged.module)
         return tensors
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Take the model's weights into their average, if there is one."""
+        averaged = self.averaged
+        if averaged is None:
+            return
+        if is_host(device_of(self.model)):
+            averaged.update_parameters(self.model)
+            return
+        # the same, but that it would copy the count to the device, and wait for that
+        own: list[torch.Tensor] = list(averaged.module.parameters())
+        theirs: list[torch.Tensor] = list(self.model.parameters())
+        if averaged.n_averaged == 0 or averaged.multi_avg_fn is None:
+            torch._foreach_copy_(own, theirs)
+        else:
+            averaged.multi_avg_fn(own, theirs, averaged.n_averaged)
+        for buffer, source in zip(averaged.module.buffers(), self.model.buffers(), strict=True):
+            buffer.copy_(source)
+        averaged.n_averaged += 1
 
     def table(self) -> dict[str, Any]:
         """Return everything else that a checkpoint holds, as plain values."""
@@ -73,7 +97,13 @@ class TrainingState:
             "stopped": self.stopped,
             "spikes": None if self.spikes is None else self.spikes.state(),
             "mishaps": self.bad_steps.state(),
+            **({} if self.scaler is None else {"loss_scale": self.scaler.state_dict()}),
         }
+
+    @property
+    def loss_scale(self) -> float:
+        """What the loss is multiplied by before the backward pass."""
+        return 1.0 if self.scaler is None else self.scaler.get_scale()
 
     def restore(self, checkpoint: Checkpoint, now: Mapping[str, Any]) -> list[str]:
         """Take up the state of a checkpoint.
@@ -113,6 +143,8 @@ class TrainingState:
         if self.spikes is not None:
             self.spikes.load(table.get("spikes") or [])
         self.bad_steps.load(table.get("mishaps", {}))  # a checkpoint of an earlier version has none
+        if self.scaler is not None and table.get("loss_scale"):
+            self.scaler = _scaler(table["loss_scale"])
         if then["train"].get("early_stop") == now["train"].get("early_stop"):
             self.stopped = table["stopped"]
         return notes
@@ -157,7 +189,17 @@ def build_state(
         early_stop=None if early is None else Patience(early.metric, early.min_delta),
         plateau=None if plateau is None else Patience(plateau.metric, plateau.min_delta),
         spikes=None if train.spike is None else Spikes(train.spike.factor, train.spike.window),
+        scaler=_scaler() if train.precision == "float16" else None,
     )
+
+
+def _scaler(saved: Mapping[str, Any] = MappingProxyType({})) -> GradScaler:
+    """Return what scales the loss, its numbers on the host, where each step decides by them whether it counts."""
+    scaler = GradScaler(HOST.type)
+    if saved:
+        scaler.load_state_dict(dict(saved))
+    scaler._lazy_init_scale_growth_tracker(HOST)  # noqa: SLF001  by itself it would go where the loss is
+    return scaler
 
 
 def model_tensors(model: nn.Module) -> Tensors:

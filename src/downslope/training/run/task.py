@@ -19,9 +19,10 @@ from downslope.core.tables import to_table
 from downslope.recipe.run_length import steps_in_epochs
 from downslope.recipe.schema import Recipe, Train
 from downslope.training.data import Dataset, load_data
+from downslope.training.device import HOST, is_channels_last, is_host, name_of, place_model, prefers_channels_last
 from downslope.training.folder.checkpoint import Checkpoint, plain_recipe
 from downslope.training.folder.names import ANEW
-from downslope.training.models import build_model
+from downslope.training.models import MODELS, build_model
 from downslope.training.run.batches import Batches
 from downslope.training.run.environment import describe_environment, differences
 from downslope.training.run.losses import build_loss, weigh_classes
@@ -46,6 +47,7 @@ class Task:
         state: The model and all that changes with it.
         total_steps: Steps until the run is finished.
         sharding: The model's sharding over several workers, or None.
+        device: What computes; data and objective stay on the host.
     """
 
     recipe: Recipe
@@ -56,6 +58,7 @@ class Task:
     state: TrainingState
     total_steps: int
     sharding: Sharding | None = None
+    device: torch.device = HOST
 
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds: plain facts for those who read the run later."""
@@ -65,7 +68,7 @@ class Task:
         return {
             "format": 1,
             "downslope": downslope.__version__,
-            "environment": describe_environment(),
+            "environment": describe_environment(self.device),
             "data": {
                 "name": data.name,
                 "train_examples": len(data.train_inputs),
@@ -99,10 +102,19 @@ class Task:
             f"model       {self.recipe.model.name}: {count:,} parameters",
             f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
             f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
-            f"runs on     torch {torch.__version__}, {torch.get_num_threads()} thread(s)",
-            f"step        {kernel.backend()}",
+            f"runs on     {self._runs_on()}",
+            f"step        {kernel.backend() if is_host(self.device) else 'by torch, on the device'}",
             f"run folder  {folder}",
         ]
+
+    def _runs_on(self) -> str:
+        told = f"torch {torch.__version__}, {torch.get_num_threads()} thread(s)"
+        if is_host(self.device):
+            return told
+        train = self.recipe.train
+        how = [train.precision if train.precision != "float32" else "float32 with TF32" if train.tf32 else "float32"]
+        how += ["channels last"] if is_channels_last(self.state.model) else []
+        return f"{name_of(self.device)}, {', '.join(how)}; {told}"
 
     def restore(self, checkpoint: Checkpoint | None) -> list[str]:
         """Take up a checkpoint, after checking that it belongs to this task; return notes for the person.
@@ -126,9 +138,11 @@ class Task:
                 f"Give more epochs or steps, or {ANEW}."
             )
         notes = self.state.restore(checkpoint, plain_recipe(self.recipe))
-        # The number of threads is known only now that the model is; all else was compared when the run was planned.
-        then, now = checkpoint.manifest["environment"]["threads"], describe_environment()["threads"]
-        return [*notes, *differences({"threads": then}, {"threads": now})]
+        # The device, and with the model the number of threads, are known only now; all else was compared in the plan.
+        then, now = checkpoint.manifest["environment"], describe_environment(self.device)
+        late = ("threads", "device", "device_name", "device_software")
+        then, now = ({key: where[key] for key in late if key in where} for where in (then, now))
+        return [*notes, *differences(then, now)]
 
 
 def _most_frequent(data: Dataset) -> dict[str, float]:
@@ -139,8 +153,10 @@ def _most_frequent(data: Dataset) -> dict[str, float]:
     return {"most_frequent": int(targets.bincount().max()) / len(targets)}
 
 
-def build_task(recipe: Recipe, workers: Workers = ALONE, *, known: str | None = None) -> Task:
-    """Return what a recipe's run is made of, before its first step; `known` as in `load_data`.
+def build_task(
+    recipe: Recipe, workers: Workers = ALONE, device: torch.device = HOST, *, known: str | None = None
+) -> Task:
+    """Return what a recipe's run is made of, before its first step, its model on a device; `known` as in `load_data`.
 
     Raises:
         DownslopeError: If something in it cannot be had, or does not fit together.
@@ -148,6 +164,10 @@ def build_task(recipe: Recipe, workers: Workers = ALONE, *, known: str | None = 
     train = recipe.train
     dataset = weigh_classes(train, load_data(recipe, known))
     model = build_model(recipe, dataset)
+    last = train.channels_last
+    if last is None:
+        last = recipe.model.name in MODELS and prefers_channels_last(device, model)
+    model = place_model(model, device, channels_last=last)
     sharding = _shard(model, dataset, workers) if train.parallel == "sharded" else None
     batches = Batches(
         count=len(dataset.train_inputs),
@@ -167,6 +187,7 @@ def build_task(recipe: Recipe, workers: Workers = ALONE, *, known: str | None = 
         state=build_state(model, in_steps.sgd, in_steps.groups, train, metrics=dataset.metrics(train.loss)),
         total_steps=_count_steps(train, batches.steps_per_epoch),
         sharding=sharding,
+        device=device,
     )
 
 

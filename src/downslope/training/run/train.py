@@ -25,6 +25,7 @@ from downslope.recipe.schema import Recipe, settle
 from downslope.torch.gradients import GlobalNorm, global_norm
 from downslope.training.data import Dataset
 from downslope.training.data.kept import encode_inputs, keep_inputs
+from downslope.training.device import HOST, Copier, find_device, is_channels_last, is_host, usage_of
 from downslope.training.folder import durable, run_folder
 from downslope.training.folder.checkpoint import Checkpoint, plain_recipe, read_checkpoint
 from downslope.training.folder.events import Events
@@ -37,6 +38,7 @@ from downslope.training.run.ahead import Ahead
 from downslope.training.run.bad_steps import BadSteps, advise_on_divergence
 from downslope.training.run.environment import deterministic, fitting_threads, unfilled
 from downslope.training.run.evaluation import evaluate
+from downslope.training.run.feed import Feed
 from downslope.training.run.gradients import StepResult, compute_gradients
 from downslope.training.run.plan import Plan
 from downslope.training.run.remarks import remarks
@@ -47,6 +49,7 @@ from downslope.training.user_code import functions_named, is_import_path
 from downslope.training.view.console import Console
 from downslope.training.view.observer import Observer
 from downslope.training.workers.broadcast import broadcast_checkpoint, check_in_sync, synchronise
+from downslope.training.workers.rendezvous import local_place
 from downslope.training.workers.workers import NullEvents, NullLog, Workers, WorkersLostError
 
 _SHOW_SECONDS = 0.1
@@ -124,10 +127,13 @@ def train(
             report=page if page.exists() else (_write_report(plan.folder, console) if report else None),
             seconds=time.monotonic() - began,
         )
-    with deterministic(), Signals() as signals, ExitStack() as stack:
+    begun = None if plan.checkpoint is None else plan.checkpoint.manifest["environment"].get("device", HOST.type)
+    device = find_device(recipe.train.device, local_place(workers.size), before=begun)
+    with deterministic(device, tf32=recipe.train.tf32), Signals() as signals, ExitStack() as stack:
         workers.watch(signals)
         # Data, model, optimizer, and the state of the checkpoint, the same in all workers.
-        task = build_task(recipe, workers, known=None if plan.checkpoint is None else plan.checkpoint.manifest["data"])
+        known = None if plan.checkpoint is None else plan.checkpoint.manifest["data"]
+        task = build_task(recipe, workers, device, known=known)
         stack.callback(task.dataset.close)
         if task.sharding is not None and plan.checkpoint is not None:
             plan = replace(plan, checkpoint=task.sharding.cut(plan.checkpoint, task.state.model))
@@ -203,6 +209,11 @@ class Trainer:
         compute: Any = (
             partial(compute_gradients, workers=workers) if task.sharding is None else task.sharding.compute_gradients
         )
+        self._feed = Feed(
+            task.dataset, task.objective, Copier(task.device), channels_last=is_channels_last(task.state.model)
+        )
+        if not is_host(task.device) and task.state.scaler is None and task.sharding is None:
+            task.state.optimizer.hold_nonfinite()  # so that no step waits for the device
         own_code = is_import_path(task.recipe.model.name) or is_import_path(self._train.loss)
         self._compute_gradients = partial(
             compute, seed=task.recipe.seed, precision=self._train.precision, own_code=own_code
@@ -282,6 +293,7 @@ class Trainer:
             rewound = len(self._state.bad_steps.rewinds) != rewinds
             improved = False
             if self._evaluation_is_due():
+                self._state.optimizer.raise_held()
                 if self._task.sharding is None:
                     check_in_sync(self._workers, self._state)
                 # The best so far, a smaller lr on a plateau, an early stop.
@@ -297,7 +309,7 @@ class Trainer:
 
     def train_step(self) -> None:
         """Take the next step, or leave it out because its loss is a spike or its gradient not finite."""
-        step, task, state, optimizer = self.step, self._task, self._state, self._state.optimizer
+        step, task, state = self.step, self._task, self._state
         epoch = task.batches.epoch(step)
         logged = step % self._train.log_every == 0
         measured = self._measurements.due(step)
@@ -314,10 +326,13 @@ class Trainer:
         self._bad_steps.remember_buffers()
         # Where the model is sharded no worker has a leaf's whole gradient, whose norm could be asked for; and where
         # classes have weights, a gradient is no plain mean over examples, from which its noise could be told.
-        norms = {"with_norms": True} if measured and task.sharding is None and not self._train.class_weights else {}
+        norms = measured and task.sharding is None and not self._train.class_weights
+        more: dict[str, Any] = {"with_norms": True} if norms else {}
+        if state.scaler is not None:
+            more["loss_scale"] = state.loss_scale
         self._is_whole = True
         result = self._compute_gradients(
-            self._model, task.objective, task.dataset, leaves, step=step, counts=logged, **norms
+            self._model, task.objective, self._feed, leaves, step=step, counts=logged, **more
         )
         self._is_whole = False
 
@@ -331,20 +346,42 @@ class Trainer:
         # the recipe says), clips, and moves weights and velocities by the rule.
         if measured:
             self._measurements.before()
-        skipped = optimizer.skipped_steps
-        optimizer.step()
-        self.step = step + 1
-        if optimizer.skipped_steps != skipped:
+        if self._take_step():
             self._bad_steps.leave_out_nonfinite(step, result.loss())
             return
-        if state.averaged is not None:
-            state.averaged.update_parameters(state.model)
+        state.update_average()
+
+        # Batch to come: it is copied to a device while that computes this step; only then is anything waited for.
+        self._begin_next(step + 1)
 
         # Log.
         if logged:
             self._log_step(step, epoch, result)
         if measured:
             self._record("measure", step, epoch=epoch, **self._measurements.after(result))
+
+    def _take_step(self) -> bool:
+        """Have the optimizer take a step, and return whether it left it out since a gradient was not finite."""
+        optimizer, scaler = self._state.optimizer, self._state.scaler
+        if optimizer.on_nonfinite != "skip" and scaler is None:
+            optimizer.step()
+            self.step += 1
+            return False
+        skipped = optimizer.skipped_steps
+        if scaler is None:
+            optimizer.step()
+        else:
+            scaler.step(optimizer)
+            scaler.update()
+        self.step += 1
+        return optimizer.skipped_steps != skipped
+
+    def _begin_next(self, step: int) -> None:
+        """Begin to feed a step to the device, where there is one and the step comes."""
+        if is_host(self._task.device) or step >= self._task.total_steps or self._task.sharding is not None:
+            return
+        leaves = self._task.batches.leaves(step)
+        self._feed.begin(step, [leaves[place] for place in self._workers.indices(len(leaves))])
 
     def _evaluation_is_due(self) -> bool:
         every = self._train.evaluate_every or self._task.batches.steps_per_epoch
@@ -353,6 +390,7 @@ class Trainer:
     def _log_step(self, step: int, epoch: int, result: StepResult) -> None:
         # Parameters that no pattern matched come last; where there are none, the last group stands for the run.
         group = self._state.optimizer.param_groups[-1]
+        self._state.optimizer.raise_held()
         loss, accuracy = result.loss(), result.accuracy()
         grad_norm = self._state.optimizer.grad_norm
         if grad_norm is None:  # the step had no need of it, and has not written to the gradients
@@ -378,6 +416,7 @@ class Trainer:
             observer.row(kind, step, fields)
 
     def _save(self, *, rewound: bool = False) -> None:
+        self._state.optimizer.raise_held()
         if self.saver.save(self.step, finished=self.finished, rewound=rewound):
             for observer in self._observers:
                 observer.saved(self.step)
@@ -394,7 +433,11 @@ class Trainer:
         self._shown_time = time.monotonic()
         found = self._state.held_out
         name = self._state.best.metric  # one of them: a line of a terminal is short
-        held_out = {f"held-out {name.replace('_', ' ')}": found[name]} if name in found else {}
+        held_out: dict[str, float | str] = {}
+        if name in found:
+            held_out[f"held-out {name.replace('_', ' ')}"] = found[name]
+        if (usage := usage_of(self._task.device)) is not None:
+            held_out["device"] = usage.text()
         self._console.progress(self.step, self._task.total_steps, {**self._last_fields, **held_out})
         if has_passed(self._flushed_time, _FLUSH_SECONDS):
             self._log.flush()

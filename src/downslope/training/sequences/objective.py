@@ -12,6 +12,7 @@ from torch.nn import functional
 from downslope.core.errors import DataError
 from downslope.core.schedules import Schedule
 from downslope.training.data.rows import in_memory
+from downslope.training.device import device_of
 from downslope.training.models.seq2seq import Seq2Seq
 from downslope.training.run.losses import choose
 from downslope.training.run.objective import Answers, LengthRates, Objective, Rates
@@ -45,6 +46,10 @@ class SequenceToSequence(Objective):
         """Return the number of symbols, END included, that are no padding."""
         return int(lengths(targets).sum())
 
+    def prepare(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return examples without the columns that hold nothing but padding."""
+        return trim(inputs), trim(targets)
+
     def answer(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
     ) -> Answers:
@@ -52,11 +57,12 @@ class SequenceToSequence(Objective):
 
         In evaluation every place is shown the true symbol before it, so that the loss is that of the data.
         """
-        inputs, targets = trim(inputs), trim(targets)
+        if inputs.is_cpu:  # on a device that would wait for it, and `prepare` has done it
+            inputs, targets = self.prepare(inputs, targets)
         logits = cast("Seq2Seq", model)(inputs, targets, self._forcing(step))
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD)
         asked = targets != PAD
-        found = Answers(loss, None, int(asked.sum()))
+        found = Answers(loss, None, int(asked.sum()) if asked.is_cpu else asked.sum())
         if not counts:
             return found
         chosen, answered = choose(logits, -1)
@@ -128,9 +134,10 @@ def answer_all(model: Seq2Seq, inputs: Tensor, workers: Workers = ALONE) -> list
     """
     batches = lengths(inputs).argsort(stable=True).split(_RATED_AT_ONCE)
     own: list[tuple[int, tuple[int, ...]]] = []
+    device = device_of(model)
     for place in workers.indices(len(batches)):
         rows = batches[place]
-        found = search_greedily(model, trim(inputs[rows]))
+        found = search_greedily(model, trim(inputs[rows]).to(device))
         own += [
             (row, hypothesis.numbers if math.isfinite(hypothesis.log_probability) else ())
             for row, hypothesis in zip(rows.tolist(), found, strict=True)

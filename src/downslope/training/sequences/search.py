@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from downslope.training.device import in_float64
 from downslope.training.models.seq2seq import Seq2Seq, select
 from downslope.training.sequences.symbols import END, START, lengths
 
@@ -55,29 +56,31 @@ def search_greedily(model: Seq2Seq, inputs: Tensor) -> list[Hypothesis]:
     encoded = model.encode(inputs)
     state, shown = encoded.state, torch.full_like(inputs[:, :1], START)
     going, ended = torch.ones(len(inputs), dtype=torch.bool), torch.zeros(len(inputs), dtype=torch.bool)
-    written, longest = torch.zeros(len(inputs), dtype=torch.int64), longest_outputs(inputs)
+    written, longest = torch.zeros(len(inputs), dtype=torch.int64), longest_outputs(inputs).cpu()
     total = torch.zeros(len(inputs), dtype=torch.float64)
     chosen: list[Tensor] = []
     attention: list[Tensor] = []
     while going.any():
         logits, state, weights = model.decode(shown, encoded, state)
-        best, shown = _log_probabilities(logits).max(-1)
+        best, found = (part.cpu() for part in _log_probabilities(logits).max(-1))
+        shown = found.to(inputs.device)
         total += torch.where(going, best[:, 0], 0.0)
-        chosen.append(shown[:, 0])
+        chosen.append(found[:, 0])
         if weights is not None:
             attention.append(weights[:, 0])
-        ends = shown[:, 0] == END
+        ends = found[:, 0] == END
         ended |= going & ends
         going &= ~ends
         written += going
         going &= written < longest
     rows = torch.stack(chosen, 1).tolist()
-    drawn = torch.stack(attention, 1) if attention else None
-    found: list[Hypothesis] = []
+    drawn = torch.stack(attention, 1).cpu() if attention else None
+    read = lengths(inputs).tolist()
+    hypotheses: list[Hypothesis] = []
     for index, (row, length, end) in enumerate(zip(rows, written.tolist(), ended.tolist(), strict=True)):
-        weights = None if drawn is None else drawn[index, : length + end, : lengths(inputs[index : index + 1])]
-        found.append(Hypothesis(tuple(row[:length]), float(total[index]), end, weights))
-    return found
+        weights = None if drawn is None else drawn[index, : length + end, : read[index]]
+        hypotheses.append(Hypothesis(tuple(row[:length]), float(total[index]), end, weights))
+    return hypotheses
 
 
 @torch.no_grad()
@@ -92,13 +95,14 @@ def search_with_beam(model: Seq2Seq, inputs: Tensor, width: int) -> list[Hypothe
         width: How many hypotheses are kept at each place, and returned at most.
     """
     encoded = model.encode(inputs)
-    state, shown = encoded.state, torch.full((1, 1), START)
-    growing = [Hypothesis((), 0.0, ended=False, attention=inputs.new_zeros((0, inputs.shape[1]), dtype=torch.float32))]
+    state, shown = encoded.state, torch.full((1, 1), START, device=inputs.device)
+    growing = [Hypothesis((), 0.0, ended=False, attention=torch.zeros((0, inputs.shape[1])))]
     ended: list[Hypothesis] = []
     longest = int(longest_outputs(inputs))
     for _ in range(longest):
         logits, state, weights = model.decode(shown, encoded.repeat(len(growing)), state)
-        steps = _log_probabilities(logits)[:, 0]
+        steps = _log_probabilities(logits)[:, 0].cpu()
+        weights = None if weights is None else weights.cpu()
         totals = torch.tensor([h.log_probability for h in growing], dtype=torch.float64)[:, None] + steps
         best, places = totals.flatten().topk(min(2 * width, totals.numel()))
         kept: list[tuple[int, int, Hypothesis]] = []
@@ -119,13 +123,13 @@ def search_with_beam(model: Seq2Seq, inputs: Tensor, width: int) -> list[Hypothe
         could_rise_to = max((h.log_probability for h in growing), default=-torch.inf) / longest
         if not growing or (len(ended) == width and could_rise_to < ended[-1].score):
             return ended
-        rows = torch.tensor([row for row, _, _ in kept])
-        state, shown = select(state, rows), torch.tensor([[symbol] for _, symbol, _ in kept])
+        rows = torch.tensor([row for row, _, _ in kept], device=inputs.device)
+        state, shown = select(state, rows), torch.tensor([[symbol] for _, symbol, _ in kept], device=inputs.device)
     return ended or sorted(growing, key=lambda h: -h.score)
 
 
 def _log_probabilities(logits: Tensor) -> Tensor:
     """Return the log-probability of each symbol, float64; padding and START, which are never written, have none."""
-    found = logits.double().log_softmax(-1)
+    found = in_float64(logits).log_softmax(-1)
     found[..., :END] = -torch.inf
     return found

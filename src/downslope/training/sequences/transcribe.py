@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 
 from downslope.core.errors import DataError, MissingDependencyError, one_of
+from downslope.training.device import device_of
 from downslope.training.models.seq2seq import Seq2Seq
 from downslope.training.sequences.pairs import read_lines
 from downslope.training.sequences.search import Hypothesis, search_greedily, search_with_beam
@@ -68,7 +69,7 @@ def transcribe(
         number: {"example": number, "input": None, **_BLANK, "note": reason} for number, reason in refused.items()
     }
     for number, row in inputs.items():
-        given = trim(row[None])
+        given = trim(row[None]).to(device_of(model))
         found = search_greedily(model, given) if beam == 1 else search_with_beam(model, given, beam)
         if attention is not None:
             if found[0].attention is None:

@@ -21,6 +21,7 @@ from downslope.training.data.checking import no_test
 from downslope.training.data.dataset import Examples, Part, take_held_out
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
 from downslope.training.data.rows import Inputs
+from downslope.training.device import HOST, find_device, place_model
 from downslope.training.folder.run_folder import RunFolder
 from downslope.training.measuring.class_rates import ClassRates, rate_classes
 from downslope.training.models import build_model
@@ -154,7 +155,12 @@ class TrainedRun:
 
 
 def evaluate_run(
-    run: str | Path, checkpoint: str = "last", source: str | Path | None = None, *, split: Part = "held_out"
+    run: str | Path,
+    checkpoint: str = "last",
+    source: str | Path | None = None,
+    *,
+    split: Part = "held_out",
+    device: str | None = None,
 ) -> dict[str, Any]:
     """Return how good a run's model is on its held-out examples, on another part of its data, or on a file's.
 
@@ -164,6 +170,7 @@ def evaluate_run(
         source: A file or folder that holds inputs and targets, as `predict_run` takes it; None for a part of the run's
             own data.
         split: Which part: "held_out", "train", or "test" where the data bring one.
+        device: What computes, as `train.device`; None for what the recipe says.
 
     Returns:
         "run", "checkpoint" (where the weights came from), "step" (updates done, or None), "split" if it is of the run's
@@ -185,7 +192,7 @@ def evaluate_run(
         raise DataError(f"split must be {one_of(get_args(Part))}; got {shown(repr(split), 60)}.")
     if source is not None and split != "held_out":
         raise DataError(f"--split {split} is a part of the run's own data, and --input a file of yours. Give one.")
-    opened = open_run(run, checkpoint)
+    opened = open_run(run, checkpoint, device)
     weights = opened.weights
     if source is None:
         dataset, examples, notes = opened.part(split)
@@ -319,11 +326,12 @@ def _as_table(rated: LengthRates) -> dict[str, Any]:
     return {**table, **rated.rates}
 
 
-def open_run(run: str | Path, checkpoint: str = "last") -> TrainedRun:
-    """Return a run with its trained model.
+def open_run(run: str | Path, checkpoint: str = "last", device: str | None = HOST.type) -> TrainedRun:
+    """Return a run with its trained model, on a device; None for the recipe's.
 
     Raises:
         CheckpointError: As in `evaluate_run`.
+        DeviceError: If there is no such device.
     """
     folder = RunFolder(run)
     recipe = folder.recipe()
@@ -336,7 +344,8 @@ def open_run(run: str | Path, checkpoint: str = "last") -> TrainedRun:
         notes = (*notes, CHANGED if kept is None else "these weights were trained on other data than the run's")
     model = build_model(recipe, dataset)
     load_weights(model, weights.model, weights.origin)
-    return TrainedRun(recipe=recipe, dataset=dataset, kept=kept, weights=weights, model=model.eval(), notes=notes)
+    model = place_model(model.eval(), find_device(recipe.train.device if device is None else device))
+    return TrainedRun(recipe=recipe, dataset=dataset, kept=kept, weights=weights, model=model, notes=notes)
 
 
 def _what_is_known(recipe: Recipe, kept: KeptInputs | None) -> tuple[Dataset, tuple[str, ...]]:

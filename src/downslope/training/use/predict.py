@@ -14,6 +14,7 @@ from downslope.core.errors import DataError
 from downslope.training.data import Dataset
 from downslope.training.data.dataset import Examples
 from downslope.training.data.rows import Inputs, batches_of, in_memory, rows_at_once
+from downslope.training.device import device_of
 from downslope.training.run.losses import choose, kind_of
 from downslope.training.run.randomness import reseed
 from downslope.training.use.evaluate import TrainedRun, open_run
@@ -30,6 +31,7 @@ def predict_run(
     identify: str | None = None,
     beam: int | None = None,
     attention: Path | None = None,
+    device: str | None = None,
 ) -> dict[str, Any]:
     """Return what a run's model predicts.
 
@@ -43,6 +45,7 @@ def predict_run(
         identify: For a table, a column whose cells are given as "id" of each prediction.
         beam: For sequences, as in `sequences.transcribe`, and then `source` may be text; None for 1.
         attention: For sequences, as in `sequences.transcribe`.
+        device: As in `evaluate_run`.
 
     Returns:
         "run", "checkpoint", "step", "notes", and "predictions": for each example a dict with "example" (0-based) and,
@@ -57,7 +60,7 @@ def predict_run(
         CheckpointError: As in `evaluate_run`.
         DataError: If the file cannot be read or does not fit the run.
     """
-    opened = open_run(run, checkpoint)
+    opened = open_run(run, checkpoint, device)
     dataset, notes = opened.dataset, list(opened.notes)
     if dataset.sequences is not None:
         from downslope.training.sequences.transcribe import transcribe
@@ -211,18 +214,19 @@ def _result(
 
 def _outputs(opened: TrainedRun, inputs: Inputs) -> Tensor:
     parts: list[Tensor] = []
-    reseed(opened.recipe.seed, opened.weights.step or 0, "evaluation")
+    device = device_of(opened.model)
+    reseed(opened.recipe.seed, opened.weights.step or 0, "evaluation", device=device)
     with torch.no_grad():
         for part in batches_of(inputs, range(-(-len(inputs) // rows_at_once(inputs)))):
             try:
-                parts.append(opened.model(part))
+                parts.append(opened.model(part.to(device)))
             except FAILURES as error:
                 raise DataError(f"the model raised {describe(error)} on these examples.") from error
             if not isinstance(parts[-1], Tensor):
                 raise DataError(
                     f"predicting needs a model that returns a tensor; this one returned {kind_of(parts[-1])}."
                 )
-    return torch.cat(parts)
+    return torch.cat(parts).cpu()
 
 
 def _classes(outputs: Tensor) -> list[dict[str, Any]]:

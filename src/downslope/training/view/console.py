@@ -26,8 +26,8 @@ class Console(Protocol):
     def say(self, text: str) -> None:
         """Show a line or a block of lines."""
 
-    def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
-        """Show how far training has come."""
+    def progress(self, step: int, total: int, fields: Mapping[str, float | str]) -> None:
+        """Show how far training has come; "device" among the fields says how far that is in use."""
 
     def close(self) -> None:
         """End the display of progress."""
@@ -46,7 +46,7 @@ class PlainConsole:
         """Write a line or a block of lines."""
         _tell(text, self._out or sys.stdout)
 
-    def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
+    def progress(self, step: int, total: int, fields: Mapping[str, float | str]) -> None:
         """Write a line if the last is long enough ago."""
         now = time.monotonic()
         if self._first_step is None:
@@ -99,9 +99,10 @@ class LiveConsole:
         """Take the view away."""
         self._clear()
 
-    def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
+    def progress(self, step: int, total: int, fields: Mapping[str, float | str]) -> None:
         """Draw the view."""
         if self._view is not None:
+            self._view.device = str(fields.get("device", ""))
             now = time.monotonic()
             self._view.tick(step, now)
             with contextlib.suppress(OSError):
@@ -119,7 +120,7 @@ class LiveConsole:
 class QuietConsole(PlainConsole):
     """For ``--quiet``: sentences, and nothing of the progress."""
 
-    def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
+    def progress(self, step: int, total: int, fields: Mapping[str, float | str]) -> None:
         """Show nothing."""
 
 
@@ -140,7 +141,7 @@ def make_console(*, quiet: bool = False) -> Console:
     return LiveConsole() if can_redraw(sys.stderr) else PlainConsole()
 
 
-def progress_line(step: int, total: int | None, fields: Mapping[str, float], rate: float | None) -> str:
+def progress_line(step: int, total: int | None, fields: Mapping[str, float | str], rate: float | None) -> str:
     """Return how far training has come, in one line.
 
     Example:
@@ -153,7 +154,7 @@ def progress_line(step: int, total: int | None, fields: Mapping[str, float], rat
     return f"{where}: {told}" if told else where
 
 
-def format_fields(fields: Mapping[str, float]) -> str:
+def format_fields(fields: Mapping[str, float | str]) -> str:
     """Return numbers in one line.
 
     Example:
@@ -161,6 +162,9 @@ def format_fields(fields: Mapping[str, float]) -> str:
         'loss 0.01235, held-out accuracy 97.50 %, lr 0.1'
     """
     return ", ".join(
-        f"{name} {percent_text(value) if name.endswith(('accuracy', 'rate')) else f'{value:.4g}'}"
-        for name, value in fields.items()
+        f"{name} {value if isinstance(value, str) else _number(name, value)}" for name, value in fields.items()
     )
+
+
+def _number(name: str, value: float) -> str:
+    return percent_text(value) if name.endswith(("accuracy", "rate")) else f"{value:.4g}"

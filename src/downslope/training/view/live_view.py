@@ -40,6 +40,7 @@ class View:
         self._saved: tuple[float, int] | None = None
         self._skipped = 0
         self.step = step
+        self.device = ""
 
     def row(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Take in a row of the log."""
@@ -101,6 +102,7 @@ class View:
             found.append(("lr", f"{self._last['lr']:.4g}"))
         if goes_on:
             found.append(("speed", ", ".join(self._speed(now))))
+            found += [("device", self.device)] if self.device else []
         elif self._skipped:
             found.append(("skipped", f"{self._skipped:,} {'step' if self._skipped == 1 else 'steps'}"))
         return [f"{label:<{LABEL}}{text}"[:wide].rstrip() for label, text in found]

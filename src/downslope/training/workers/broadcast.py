@@ -95,7 +95,7 @@ def synchronise(workers: Workers, task: Task) -> list[str]:
     if workers.size == 1:
         return []
     recipe = hashlib.blake2b(json.dumps(plain_recipe(task.recipe)).encode(), digest_size=8).hexdigest()
-    own = {"recipe": recipe, "data": task.fingerprint, "environment": describe_environment()}
+    own = {"recipe": recipe, "data": task.fingerprint, "environment": describe_environment(task.device)}
     first, *others = workers.gather(own)
     notes: list[str] = []
     for rank, found in enumerate(others, start=1):

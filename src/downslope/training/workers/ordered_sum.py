@@ -159,7 +159,7 @@ class _Bucket:
 
     def _memory(self, use: str, *shape: int) -> Tensor:
         """Return memory that is kept from step to step: the system takes its time to hand out new one."""
-        return self._workers.memory((self._slot, use), math.prod(shape), self._dtype).view(shape)
+        return self._workers.memory((self._slot, use), math.prod(shape), self._like[0]).view(shape)
 
     def _memory_of(self, place: int, like: Tensor) -> Tensor:
         """Return memory for a sum: that of one of this worker's own terms, which have been sent, or new."""
@@ -220,7 +220,9 @@ def _exchange_headers(
 def _pack(note: LeafNote) -> bytes:
     correct = -1 if note.correct is None else int(note.correct)
     norm = math.nan if note.norm is None else note.norm
-    return _NOTE.pack(note.weight, float(note.loss), correct, note.targets, note.terms, note.norm is not None, norm)
+    return _NOTE.pack(
+        note.weight, float(note.loss), correct, int(note.targets), note.terms, note.norm is not None, norm
+    )
 
 
 def _unpack(data: bytes) -> LeafNote:

@@ -1,6 +1,7 @@
 """One of several workers: how it joins the others, what travels between them, and what happens when one is lost.
 
-The process group is torch's, over gloo on the CPU. Nothing is pickled: plain values travel as JSON, tensors as bytes.
+The process group is torch's: gloo between hosts, and what carries tensors between devices where there are some. Nothing
+is pickled: plain values travel as JSON, tensors as bytes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from downslope.core.errors import DownslopeError
+from downslope.training.device import backends
 from downslope.training.run.tree_sum import TreeSum
 from downslope.training.workers.ordered_sum import all_reduce
 from downslope.training.workers.rendezvous import TIMEOUT, Rendezvous, gone_file
@@ -38,7 +40,7 @@ class WorkerGroup(Workers):
         self._store = store
         self._timeout = timeout
         self._signal = 0
-        self._memory: dict[tuple[Hashable, torch.dtype], Tensor] = {}
+        self._memory: dict[tuple[Hashable, torch.dtype, torch.device], Tensor] = {}
         self._folder = None if place.file is None else Path(place.file).parent
         self._parent = None if place.file is None else os.getppid()
 
@@ -75,11 +77,12 @@ class WorkerGroup(Workers):
         self.note_signal(signal)
         return sums
 
-    def memory(self, use: Hashable, count: int, dtype: torch.dtype) -> Tensor:
-        """Return memory for some numbers, the same for each use as long as it is large enough."""
-        held = self._memory.get((use, dtype))
+    def memory(self, use: Hashable, count: int, like: Tensor) -> Tensor:
+        """Return memory for some numbers of a tensor's format, beside it: the same for each use while it suffices."""
+        key = (use, like.dtype, like.device)
+        held = self._memory.get(key)
         if held is None or held.numel() < count:
-            held = self._memory[use, dtype] = torch.zeros(count, dtype=dtype)
+            held = self._memory[key] = torch.zeros(count, dtype=like.dtype, device=like.device)
         return held[:count]
 
     def broadcast(self, make: Callable[[], Shared]) -> Shared:
@@ -202,7 +205,7 @@ def joined(place: Rendezvous, timeout: float = TIMEOUT) -> Iterator[WorkerGroup]
     wait = timedelta(seconds=timeout)
     try:
         store = _meet(place, wait)
-        dist.init_process_group("gloo", store=store, rank=place.rank, world_size=place.size, timeout=wait)
+        dist.init_process_group(backends(), store=store, rank=place.rank, world_size=place.size, timeout=wait)
     except (RuntimeError, ValueError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         where = place.file if place.address is None else f"{place.address}:{place.port}"

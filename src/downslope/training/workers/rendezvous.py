@@ -45,6 +45,21 @@ class Rendezvous:
     started_by: str = "torchrun"
 
 
+@dataclass(frozen=True)
+class LocalPlace:
+    """Which of the workers of one machine this process is.
+
+    Attributes:
+        rank: Its number among them, 0-based.
+        size: How many there are.
+        is_assigned: Whether a scheduler may show each worker devices of its own.
+    """
+
+    rank: int = 0
+    size: int = 1
+    is_assigned: bool = False
+
+
 def find_rendezvous(workers: int | None = None, environment: Mapping[str, str] | None = None) -> Rendezvous | None:
     """Return this process's place among the workers that torchrun or Slurm started, or None if it is alone.
 
@@ -74,6 +89,27 @@ def find_rendezvous(workers: int | None = None, environment: Mapping[str, str] |
             "already. Leave --workers out, or start the command once, and by itself."
         )
     return place
+
+
+def local_place(size: int, environment: Mapping[str, str] | None = None) -> LocalPlace:
+    """Return which of the workers of this machine this process is, of so many workers in all.
+
+    Example:
+        >>> local_place(8, {"SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "4"})
+        LocalPlace(rank=1, size=4, is_assigned=True)
+    """
+    variables = os.environ if environment is None else environment
+    if size == 1:
+        return LocalPlace()
+    if "LOCAL_RANK" in variables:
+        return LocalPlace(_told(variables, "LOCAL_RANK", 0), _told(variables, "LOCAL_WORLD_SIZE", size))
+    rank = _told(variables, "SLURM_LOCALID", 0)
+    return LocalPlace(rank, _told(variables, "SLURM_NTASKS_PER_NODE", size), is_assigned=True)
+
+
+def _told(variables: Mapping[str, str], name: str, otherwise: int) -> int:
+    text = variables.get(name, "")
+    return int(text) if text.isdecimal() else otherwise
 
 
 def check_number(shards: int, accumulate: int, size: int) -> None:

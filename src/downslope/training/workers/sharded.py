@@ -24,6 +24,7 @@ from torch.distributed.tensor import DTensor, Shard
 
 from downslope.core.errors import CheckpointError, DataError
 from downslope.training.data import Dataset
+from downslope.training.device import device_of
 from downslope.training.folder import durable
 from downslope.training.folder.checkpoint import (
     Checkpoint,
@@ -35,6 +36,7 @@ from downslope.training.folder.checkpoint import (
 )
 from downslope.training.folder.manifest import FORMAT, MANIFEST, describe_bytes, part_files, render_manifest
 from downslope.training.run.batches import Leaf
+from downslope.training.run.feed import Feed
 from downslope.training.run.gradients import Precision, StepBuffers, StepResult, learn
 from downslope.training.run.objective import Objective
 from downslope.training.run.tree_sum import TreeSum
@@ -54,7 +56,7 @@ class Sharding:
     def __init__(self, model: nn.Module, workers: WorkerGroup) -> None:
         """Shard the model."""
         self.workers = workers
-        self.mesh: DeviceMesh = init_device_mesh("cpu", (workers.size,))
+        self.mesh: DeviceMesh = init_device_mesh(device_of(model).type, (workers.size,))
         self._order = SumInOrder(workers)
         scalars = [name for name, parameter in model.named_parameters() if parameter.ndim == 0]
         if scalars:
@@ -74,7 +76,7 @@ class Sharding:
         self,
         model: nn.Module,
         objective: Objective,
-        dataset: Dataset,
+        dataset: Dataset | Feed,
         leaves: Sequence[Leaf],
         *,
         seed: int,
@@ -82,6 +84,7 @@ class Sharding:
         precision: Precision = "float32",
         own_code: bool = True,
         counts: bool = True,
+        loss_scale: float = 1.0,
     ) -> StepResult:
         """Put this worker's part of the mean gradient over a step's examples into each parameter's ``grad``.
 
@@ -96,10 +99,10 @@ class Sharding:
         parameters = list(model.parameters())
         size, rank = self.workers.size, self.workers.rank
         passes = [min(start + rank, len(leaves) - 1) for start in range(0, len(leaves), size)]
-        examples = [dataset.take(leaves[place].examples, leaves[place].epoch) for place in passes]
+        feed = dataset if isinstance(dataset, Feed) else Feed(dataset, objective)
+        examples = [feed.take(step, leaves[place]) for place in passes]
         real = [start + rank < len(leaves) for start in range(0, len(leaves), size)]
-        weights = [objective.weigh(targets) for _, targets in examples]
-        total = self.workers.start_sum(sum(w for w, is_real in zip(weights, real, strict=True) if is_real))()
+        total = self.workers.start_sum(sum(fed.terms for fed, is_real in zip(examples, real, strict=True) if is_real))()
         learn_leaf = partial(
             learn,
             model,
@@ -110,6 +113,7 @@ class Sharding:
             precision=precision,
             own_code=own_code,
             counts=counts,
+            loss_scale=loss_scale,
         )
         tree = TreeSum()
         notes: list[LeafNote] = []
@@ -117,10 +121,11 @@ class Sharding:
         for index, place in enumerate(passes):
             self._order.real = min(size, len(leaves) - index * size)
             try:
-                note = learn_leaf(leaves[place], *examples[index], weights[index] if real[index] else 0)
+                fed = examples[index]
+                note = learn_leaf(leaves[place], fed.inputs, fed.targets, fed.terms if real[index] else 0)
             except DataError as error:
                 failure = error.__cause__
-                if isinstance(failure, RuntimeError) and "gloo" in str(failure):  # FSDP2's own exchange
+                if isinstance(failure, RuntimeError) and _is_exchange(failure):  # FSDP2's own
                     raise self.workers.lost(failure) from failure
                 raise
             if real[index]:
@@ -129,6 +134,7 @@ class Sharding:
             tree.add([parameter.grad for parameter in parameters], size=size if size & (size - 1) == 0 else 1)
             for parameter in parameters:
                 parameter.grad = None
+        buffers.settle()
         if any(buffers.changed):
             name = next(n for (n, _), c in zip(model.named_buffers(), buffers.changed, strict=True) if c)
             raise DataError(
@@ -199,7 +205,7 @@ class Sharding:
 
     def _exchange(self, notes: Sequence[LeafNote], leaves: int) -> tuple[LeafNote, ...]:
         own = [
-            (note.weight, float(note.loss), None if note.correct is None else int(note.correct), note.targets)
+            (note.weight, float(note.loss), None if note.correct is None else int(note.correct), int(note.targets))
             for note in notes
         ]
         told = self.workers.gather([self.workers.own_signal(), own])
@@ -273,12 +279,13 @@ def _cut_part(
             if start < end:
                 pieces.append(file.get_slice(name)[start - held.start : end - held.start])
         local = torch.cat(pieces) if pieces else torch.empty(0, *shape[1:], dtype=sharded[name].dtype)
-        yield (
-            name,
-            DTensor.from_local(
-                local, mesh, [Shard(0)], run_check=False, shape=shape, stride=torch.empty(shape, device="meta").stride()
-            ),
-        )
+        local, strides = local.to(sharded[name].device), torch.empty(shape, device="meta").stride()
+        yield name, DTensor.from_local(local, mesh, [Shard(0)], run_check=False, shape=shape, stride=strides)
+
+
+def _is_exchange(failure: RuntimeError) -> bool:
+    """Whether an error came from what carries tensors between workers."""
+    return isinstance(failure, dist.DistBackendError) or "gloo" in str(failure)
 
 
 def _units(model: nn.Module) -> Iterator[nn.Module]:

@@ -29,7 +29,7 @@ class LeafNote(NamedTuple):
         weight: Its share in the step's mean loss; the weights of a step sum to 1.
         loss: Its mean loss, a 0-d tensor.
         correct: Number of right answers, a 0-d tensor; None where they are not counted.
-        targets: Number of answers asked for.
+        targets: Number of answers asked for; a 0-d tensor where a device tells it.
         terms: How many terms its mean loss is a mean of.
         norm: Norm of its mean gradient, if asked for.
     """
@@ -37,7 +37,7 @@ class LeafNote(NamedTuple):
     weight: float
     loss: Tensor
     correct: Tensor | None
-    targets: int
+    targets: int | Tensor
     terms: int = 0
     norm: float | None = None
 
@@ -169,7 +169,7 @@ class NullConsole:
     def say(self, text: str) -> None:
         """Say nothing."""
 
-    def progress(self, step: int, total: int, fields: Mapping[str, float]) -> None:
+    def progress(self, step: int, total: int, fields: Mapping[str, float | str]) -> None:
         """Show nothing."""
 
     def close(self) -> None:

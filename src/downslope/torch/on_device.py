@@ -1,0 +1,476 @@
+"""Steps of parameters on a device: few launches, and nothing that the host has to wait for unless it must decide.
+
+Torch's own fused kernel for SGD (``torch._fused_sgd_``) makes one pass over memory for a whole list of tensors. Most
+settings of the rule are its arguments in another guise, which `fused_form` finds from the six coefficients; the rest
+goes by multi-tensor operations, or, where a tensor needs a way of its own, by `step.py`. The global norm, the factor by
+which it is clipped, and whether all gradients are finite stay numbers on the device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from operator import attrgetter, is_, methodcaller
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from downslope.core.rule import StepScalars
+from downslope.torch import group_values
+from downslope.torch.gradients import nonfinite
+from downslope.torch.options import LossScale, StepOptions
+from downslope.torch.step import Groups, State, choices_of, grads_of, mark_shared_memory, scaled
+from downslope.torch.tensors import is_plain, repeated
+from downslope.torch.update import VELOCITY, Entry, InPlaceStep, apply_multi_tensor, in_place_step
+
+_WIDE = frozenset({torch.float32, torch.float64})
+_FORMATS = _WIDE | {torch.float16, torch.bfloat16}
+_CLOSE = 1e-12
+"""Relative difference up to which two of the coefficients count as equal: they are products of the same few numbers."""
+_FINE = 1e-9
+"""How well 1 - (1 - x) must give back x for float32 and narrower; for float64 it must be x."""
+
+_AT_ONCE = 1 << 26
+"""Elements of narrow parameters that are computed in float32 at a time."""
+
+_get_device, _get_dtype, _get_stride = attrgetter("device"), attrgetter("dtype"), methodcaller("stride")
+
+
+@dataclass(frozen=True, slots=True)
+class FusedForm:
+    """One step as arguments of torch's fused kernel, after every parameter was multiplied by `keep`."""
+
+    lr: float
+    momentum: float
+    dampening: float
+    weight_decay: float
+    nesterov: bool
+    keep: float = 1.0
+
+
+def fused_form(step: InPlaceStep, dtype: torch.dtype, *, has_velocity: bool) -> FusedForm | None:
+    """Return a step as arguments of the fused kernel, or None if it is none of its.
+
+    The kernel forms g + weight_decay p, then the velocity momentum v + (1 - dampening) of that, then takes lr times the
+    velocity from p, or lr times (g + weight_decay p + momentum v) with Nesterov.
+    """
+    if not has_velocity:
+        lr = -step.delta_grad
+        return FusedForm(lr, 0.0, 0.0, -step.delta_param / lr, nesterov=False) if lr else None
+    share, nesterov = step.from_grad, step.delta_grad != 0
+    if not step.from_velocity or not share:  # the kernel takes velocities beside a momentum alone
+        return None
+    dampening, decay = 1.0 - share, step.from_param / share
+    lr = -step.delta_grad if nesterov else -step.delta_velocity
+    keep = 1.0 if decay else 1.0 + step.delta_param
+    is_its = (
+        abs(1.0 - dampening - share) <= (0.0 if dtype == torch.float64 else _FINE * abs(share))
+        and (not nesterov or _is_close(step.delta_velocity, -lr * step.from_velocity))
+        and (not decay or _is_close(step.delta_param, -lr * decay if nesterov else 0.0))
+        and (keep == 1.0 or dtype in _WIDE)  # a narrow parameter would be rounded twice
+    )
+    return FusedForm(lr, step.from_velocity, dampening, decay, nesterov, keep) if is_its else None
+
+
+def _is_close(value: float, wanted: float) -> bool:
+    return abs(value - wanted) <= _CLOSE * max(abs(value), abs(wanted))
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Parameters of one group and one format that are stepped together.
+
+    Attributes:
+        group: The group's index.
+        is_undampened: Whether they are at their first gradient.
+        dtype: Their format.
+        places: Where they stand among the plan's parameters.
+        params: They themselves.
+        velocities: Their velocities; empty where there is no momentum.
+    """
+
+    group: int
+    is_undampened: bool
+    dtype: torch.dtype
+    places: list[int] = field(default_factory=list[int])
+    params: list[Tensor] = field(default_factory=list[Tensor])
+    velocities: list[Tensor] = field(default_factory=list[Tensor])
+
+
+class DevicePlan:
+    """The tensors of an optimizer's steps on one device, as long as nothing but numbers in them changes."""
+
+    def __init__(self, groups: Groups, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self.params = [entry.param for entry in entries]
+        self.device = self.params[0].device
+        self._choices = choices_of(groups)
+        self._velocities = [(entry.param, entry.velocity) for entry in entries if entry.velocity is not None]
+        self._forms = self._forms_of(self.params)
+        buckets: dict[tuple[Any, ...], Bucket] = {}
+        for place, entry in enumerate(entries):
+            key = (entry.group, entry.is_undampened, entry.param.dtype, entry.velocity is None)
+            bucket = buckets.setdefault(key, Bucket(*key[:3]))
+            bucket.places.append(place)
+            bucket.params.append(entry.param)
+            if entry.velocity is not None:
+                bucket.velocities.append(entry.velocity)
+        self.buckets = list(buckets.values())
+        self.fused = fused_kernel(self.device, tuple({bucket.dtype for bucket in self.buckets}))
+        # at a first gradient with momentum the scalars are another step's, and the next plan has none such
+        self.lasts = not any(entry.is_undampened and entry.velocity is not None for entry in entries)
+
+    def holds(self, groups: Groups, state: State, params: Sequence[Tensor]) -> bool:
+        """Whether a step has the same parameters, velocities and choices, all where and as they were."""
+        return (
+            len(params) == len(self.params)
+            and all(map(is_, params, self.params))
+            and all(state[param].get(VELOCITY) is velocity for param, velocity in self._velocities)
+            and self._choices == choices_of(groups)
+            and self._forms_of(params) == self._forms
+        )
+
+    def fits(self, grads: Sequence[Tensor]) -> bool:
+        """Whether gradients are as the parameters are: in format, device and layout."""
+        return (
+            all(type(grad) is Tensor for grad in grads)
+            and self._forms_of(grads) == self._forms
+            and not any(grad.is_neg() or grad._is_zerotensor() for grad in grads)
+        )
+
+    @staticmethod
+    def _forms_of(tensors: Sequence[Tensor]) -> tuple[list[Any], ...]:
+        return list(map(_get_device, tensors)), list(map(_get_dtype, tensors)), list(map(_get_stride, tensors))
+
+
+def is_elsewhere(tensor: Tensor) -> bool:
+    """Whether a tensor is on a device: what is asked of it then need not be there when the call returns."""
+    return not tensor.is_cpu
+
+
+def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | None:
+    """Return the plan of parameters that can all be stepped together on a device, or None."""
+    tensors = [t for entry in entries for t in (entry.param, entry.velocity) if t is not None]
+    fit = (
+        all(is_plain(tensor) for tensor in tensors)
+        and len({tensor.device for tensor in tensors}) == 1
+        and all(entry.param.dtype in _FORMATS and entry.param.numel() for entry in entries)
+        and all(entry.velocity is None or _alike(entry.velocity, entry.param) for entry in entries)
+        and all(entry.rounding == "nearest" for entry in entries)
+        and all(groups[entry.group]["foreach"] in {None, True} for entry in entries)
+        and not repeated(entry.param for entry in entries)
+    )
+    if not fit or any(e.shares_memory for e in mark_shared_memory(groups, entries, grads_of(e.param for e in entries))):
+        return None
+    return DevicePlan(groups, entries)
+
+
+def forget_new_velocities(state: State, entries: Sequence[Entry]) -> None:
+    """Take back the velocities that a step has made and then not used: by them another way knows first gradients."""
+    for entry in entries:
+        if entry.is_undampened and entry.velocity is not None:
+            state[entry.param].pop(VELOCITY, None)
+
+
+def _alike(velocity: Tensor, param: Tensor) -> bool:
+    return velocity.dtype == param.dtype and velocity.stride() == param.stride()
+
+
+@cache
+def fused_kernel(device: torch.device, dtypes: tuple[torch.dtype, ...]) -> Any:
+    """Return torch's fused kernel if it takes these formats on a device, which is tried out; else None."""
+    kernel: Any = getattr(torch, "_fused_sgd_", None)
+    if kernel is None:
+        return None
+    try:
+        for dtype in dtypes:
+            param, grad, velocity = (torch.zeros(1, dtype=dtype, device=device) for _ in range(3))
+            found = torch.zeros((), device=device)
+            numbers = {"weight_decay": 0.0, "momentum": 0.5, "lr": 0.0, "dampening": 0.0}
+            flags = {"nesterov": False, "maximize": False, "is_first_step": False}
+            kernel([param], [grad], [velocity], **numbers, **flags, grad_scale=None, found_inf=found)
+    except (RuntimeError, NotImplementedError, TypeError, AssertionError):
+        return None
+    return kernel
+
+
+# What is known of a step on the device alone
+
+
+@dataclass
+class Held:
+    """Gradients that were not finite, found on a device, of which the host does not know yet.
+
+    From such a step on nothing moves, until the host asks.
+
+    Attributes:
+        found: 1 once there was one, else 0; float32, 0-d.
+        good: Steps before it.
+        norms: The norm of each gradient in that step, or in the last one.
+        names: What to call each of them.
+        params: The parameters, in the plan's order.
+        since: The step at which this began.
+    """
+
+    found: Tensor
+    good: Tensor
+    norms: Tensor
+    names: list[str]
+    params: list[Tensor]
+    since: int
+
+    def observe(self, norms: Tensor, norm: Tensor) -> None:
+        """Take in the norms of a step."""
+        self.norms = torch.where(self.found > 0, self.norms, norms)
+        self.found = torch.maximum(self.found, (~torch.isfinite(norm)).float())
+        self.good = self.good + (1 - self.found)
+
+    def check(self) -> None:
+        """Wait for the device, and raise if a gradient was not finite.
+
+        Raises:
+            NonFiniteGradientError: With the step and the parameters' names.
+        """
+        found, good, *norms = torch.cat([torch.stack([self.found, self.good]), self.norms.flatten()]).tolist()
+        if found:
+            wrong = [name for name, norm in zip(self.names, norms, strict=True) if not math.isfinite(norm)]
+            raise nonfinite(wrong, self.since + int(good))
+
+
+def norms_of(plan: DevicePlan, grads: Sequence[Tensor]) -> Tensor:
+    """Return the norm of each gradient, in the order of the plan's buckets, in float64 where the device has it."""
+    wide = _widest(plan.device)
+    by_dtype: defaultdict[torch.dtype, list[Tensor]] = defaultdict(list)
+    for bucket in plan.buckets:
+        by_dtype[bucket.dtype] += [grads[place] for place in bucket.places]
+    return torch.stack([norm for same in by_dtype.values() for norm in torch._foreach_norm(same, 2.0, dtype=wide)])
+
+
+def names_of(groups: Groups, plan: DevicePlan) -> list[str]:
+    """Return the parameters' names in the order of `norms_of`."""
+    known = {
+        id(param): group_values.parameter_name(group, i, j)
+        for i, group in enumerate(groups)
+        for j, param in enumerate(group["params"])
+    }
+    by_dtype: defaultdict[torch.dtype, list[str]] = defaultdict(list)
+    for bucket in plan.buckets:
+        by_dtype[bucket.dtype] += [known[id(param)] for param in bucket.params]
+    return [name for same in by_dtype.values() for name in same]
+
+
+@cache
+def _widest(device: torch.device) -> torch.dtype:
+    try:
+        torch.zeros((), dtype=torch.float64, device=device)
+    except (RuntimeError, TypeError):
+        return torch.float32
+    return torch.float64
+
+
+def step_on_device(
+    plan: DevicePlan,
+    groups: Groups,
+    options: StepOptions,
+    shared: MutableMapping[str, Any],
+    scalars: list[StepScalars],
+    grad_scale: float | LossScale = 1.0,
+) -> bool:
+    """Take a step of a plan that holds.
+
+    Args:
+        plan: The plan.
+        groups: The optimizer's.
+        options: Its options.
+        shared: Its table of options, of `grad_norm`, which is set, and of what is `held`.
+        scalars: The step's, by group.
+        grad_scale: Factor on every gradient. Of a `LossScale` the host need not learn whether a gradient was not finite
+            and so nothing moved; its `found` is set.
+
+    Returns:
+        Whether the step was taken; if not, nothing was done, and another way must be gone.
+
+    Raises:
+        NonFiniteGradientError: If a gradient is not finite and the optimizer is to raise at once.
+    """
+    grads = grads_of(plan.params)
+    if not plan.fits(grads):
+        return False
+    held: Held | None = shared.get("held") if options.on_nonfinite == "raise" else None
+    is_scaled = isinstance(grad_scale, LossScale)
+    stops = held is not None or is_scaled
+    waits = options.asks and options.on_nonfinite != "ignore" and not stops
+    multiplied = is_scaled or (options.clip_norm is not None and not waits)
+    own_factor: float | None = 1.0 if multiplied or isinstance(grad_scale, LossScale) else grad_scale
+    if waits and not isinstance(grad_scale, LossScale):
+        own_factor = _factor_known_here(plan, grads, options, shared, grad_scale)
+        if own_factor is None:
+            return False
+    own = scaled(groups, scalars, own_factor or 1.0)
+    forms = [_form(plan, bucket, own, stops=stops) for bucket in plan.buckets]
+    if any(form is None for form in forms) or (stops and not _can_stop(plan)):
+        return False
+    factor = found = None
+    if is_scaled or (options.asks and not waits):
+        factor, found = _factor_known_there(plan, grads, options, shared, grad_scale)
+    with torch.no_grad():
+        for bucket, form in zip(plan.buckets, forms, strict=True):
+            _apply(plan, bucket, form, [grads[place] for place in bucket.places], factor, found)
+    return True
+
+
+def _factor_known_here(
+    plan: DevicePlan,
+    grads: Sequence[Tensor],
+    options: StepOptions,
+    shared: MutableMapping[str, Any],
+    grad_scale: float,
+) -> float | None:
+    """Return the factor on all gradients, clipping included, for which the host waits; None if one is not finite.
+
+    Whether such a step counts is the host's to know: it decides what schedules say next, or raises.
+    """
+    norm = float(torch.linalg.vector_norm(norms_of(plan, grads)))
+    if not math.isfinite(norm):
+        return None
+    shared["grad_norm"] = norm * grad_scale
+    clip = options.clip_norm
+    return grad_scale if clip is None or norm * grad_scale <= clip else clip / norm
+
+
+def _factor_known_there(
+    plan: DevicePlan,
+    grads: Sequence[Tensor],
+    options: StepOptions,
+    shared: MutableMapping[str, Any],
+    grad_scale: float | LossScale,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the factor that gradients are multiplied by, and what is 1 where nothing is to move; None for neither."""
+    norms = norms_of(plan, grads)
+    norm = torch.linalg.vector_norm(norms)
+    scale: Any = grad_scale
+    if isinstance(grad_scale, LossScale):
+        scale = grad_scale.value.to(norm.dtype).reciprocal()
+    shared["grad_norm"] = scaled_norm = norm * scale  # fetched when it is asked for
+    factor = scale if isinstance(grad_scale, LossScale) else None
+    if options.clip_norm is not None:
+        factor = torch.clamp(options.clip_norm / norm, max=scale)
+    if isinstance(grad_scale, LossScale):
+        grad_scale.found = (~torch.isfinite(scaled_norm)).float()
+        return factor, grad_scale.found
+    held: Held | None = shared.get("held") if options.on_nonfinite == "raise" else None
+    if held is None:
+        return factor, None
+    held.observe(norms, norm)
+    return factor, held.found
+
+
+def _can_stop(plan: DevicePlan) -> bool:
+    """Whether a step can be kept from moving anything by a number on the device."""
+    return plan.fused is not None and all(bucket.dtype != torch.float64 for bucket in plan.buckets)
+
+
+def _form(
+    plan: DevicePlan, bucket: Bucket, scalars: tuple[Sequence[StepScalars], Sequence[StepScalars]], *, stops: bool
+) -> FusedForm | InPlaceStep | None:
+    """Return how a bucket is stepped: fused if it can be, else by multi-tensor operations; None if by neither."""
+    step = in_place_step(scalars[bucket.is_undampened][bucket.group])
+    if plan.fused is not None:
+        for dtype in (bucket.dtype, torch.float32):  # what a narrow format cannot have in one pass, float32 can
+            form = fused_form(step, dtype, has_velocity=bool(bucket.velocities))
+            if form is not None or dtype in _WIDE:
+                return form if form is not None or stops else step
+    return None if stops else step
+
+
+def _apply(
+    plan: DevicePlan,
+    bucket: Bucket,
+    form: FusedForm | InPlaceStep | None,
+    grads: list[Tensor],
+    factor: Tensor | None,
+    found: Tensor | None,
+) -> None:
+    params, velocities = bucket.params, bucket.velocities
+    if form is None:
+        return
+    if bucket.dtype in _WIDE or (isinstance(form, FusedForm) and form.keep == 1.0):
+        _apply_to(plan, form, params, grads, velocities, factor, found)
+        return
+    for part in _chunks(params):  # computed in float32 and rounded once, some of the parameters at a time
+        wide_params, wide_grads = _widened(params[part]), _widened(grads[part])
+        wide_velocities = _widened(velocities[part])
+        _apply_to(plan, form, wide_params, wide_grads, wide_velocities, factor, found)
+        torch._foreach_copy_(params[part], wide_params)
+        if velocities:
+            torch._foreach_copy_(velocities[part], wide_velocities)
+
+
+def _apply_to(
+    plan: DevicePlan,
+    form: FusedForm | InPlaceStep,
+    params: list[Tensor],
+    grads: list[Tensor],
+    velocities: list[Tensor],
+    factor: Tensor | None,
+    found: Tensor | None,
+) -> None:
+    dtype, divisor = params[0].dtype, None
+    if factor is not None and dtype in _WIDE:
+        grads = list(torch._foreach_mul(grads, factor.to(dtype)))
+    if isinstance(form, InPlaceStep):
+        apply_multi_tensor(params, grads, velocities or None, form)
+        return
+    if factor is not None and dtype not in _WIDE:
+        # a factor of 8 bits would be none; the kernel divides in float32, and writes into what it reads: copies
+        grads, divisor = list(torch._foreach_mul(grads, 1.0)), factor.reciprocal().float()
+    if form.keep != 1.0:
+        keep: Any = form.keep
+        if found is not None:
+            keep = torch.where(found > 0, 1.0, form.keep).to(dtype)
+        torch._foreach_mul_(params, keep)
+    plan.fused(
+        params,
+        grads,
+        velocities,
+        weight_decay=form.weight_decay,
+        momentum=form.momentum,
+        lr=form.lr,
+        dampening=form.dampening,
+        nesterov=form.nesterov,
+        maximize=False,
+        is_first_step=False,
+        grad_scale=divisor,
+        found_inf=found,
+    )
+
+
+def _widened(tensors: list[Tensor]) -> list[Tensor]:
+    """Return copies in float32."""
+    copies = [torch.empty_like(tensor, dtype=torch.float32) for tensor in tensors]
+    if copies:
+        torch._foreach_copy_(copies, tensors)
+    return copies
+
+
+def _chunks(params: Sequence[Tensor]) -> Iterator[slice]:
+    """Yield runs of parameters of about `_AT_ONCE` elements."""
+    start = size = 0
+    for place, param in enumerate(params):
+        size += param.numel()
+        if size >= _AT_ONCE:
+            yield slice(start, place + 1)
+            start, size = place + 1, 0
+    if start < len(params):
+        yield slice(start, len(params))
+
+
+def begin_to_hold(groups: Groups, plan: DevicePlan) -> Held:
+    """Return what holds the news of gradients that are not finite from this step on."""
+    zero = torch.zeros((), device=plan.device)
+    norms = torch.zeros(len(plan.params), device=plan.device, dtype=_widest(plan.device))
+    return Held(zero, zero.clone(), norms, names_of(groups, plan), plan.params, groups[0]["step"])
