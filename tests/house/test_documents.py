@@ -178,7 +178,7 @@ def defaults(table: Any, prefix: str) -> dict[str, str]:
     for field in fields(table):
         value = field.default if field.default is not MISSING else field.default_factory
         value = value() if callable(value) else value
-        if is_dataclass(value) or field.name in {"sgd", "train", "groups", "early_stop", "plateau", "spike"}:
+        if is_dataclass(value) or field.name in {"sgd", "train", "groups", "augment", "early_stop", "plateau", "spike"}:
             continue
         if value is MISSING or (prefix == "sgd." and field.name == "lr"):
             text = "required"
@@ -197,6 +197,7 @@ def test_every_key_of_a_recipe_is_documented():
     expected = {
         **defaults(schema.Recipe, ""),
         **defaults(schema.Data, "data."),
+        **defaults(schema.Augment, "data.augment."),
         **defaults(schema.Model, "model."),
         **defaults(Settings, "sgd."),
         **defaults(Group, "groups."),

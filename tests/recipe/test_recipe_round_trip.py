@@ -84,6 +84,7 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
     off = {
         "data.path",
         "data.in_memory",
+        "data.normalize",
         "train.steps",
         "train.teacher_forcing",
         "train.sharpness_every",
@@ -95,7 +96,8 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
         "train.evaluate_every",
         "checkpoint.every_steps",
     }
-    off |= {path for path in recipe_paths() if path.startswith(("train.early_stop.", "train.plateau.", "train.spike."))}
+    tables = ("data.augment.", "train.early_stop.", "train.plateau.", "train.spike.")
+    off |= {path for path in recipe_paths() if path.startswith(tables)}
     assert set(recipe_paths()) - printed == off
 
 

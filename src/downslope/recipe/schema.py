@@ -5,6 +5,7 @@ A new option of training is one field here; its dotted path (``train.clip_norm``
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,60 @@ GROWING = frozenset({"accuracy", "r2"})
 """Those that are to grow; all others are to fall."""
 
 
+FITTING = frozenset({"mse", "mae", "huber"})
+"""Built-in losses of targets that are numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """How images are changed at random before a step learns from them: the table ``[data.augment]``.
+
+    An example's own random numbers are a function of seed, epoch and its index. In this order:
+
+    Attributes:
+        crop: Places of zeros on each side, out of which a window of the image's own size is taken (He et al. 2016: 4).
+        resized_crop: Smallest and largest part of the image's area that a window covers, such as [0.08, 1.0], brought
+            to `size` (Szegedy et al. 2015).
+        size: Side of what `resized_crop` gives; evaluation sees the middle window of this size. None for the images'
+            own size.
+        flip: Whether left and right are exchanged in half of the images.
+        trivial: Whether each image is changed in one of fourteen ways (TrivialAugment, Müller & Hutter 2021).
+        jitter: Brightness, contrast and saturation are each multiplied by a number in [1 - jitter, 1 + jitter].
+        erase: Probability that a rectangle is replaced by the image's mean (Zhong et al. 2020).
+        mixup: Two images and their labels are mixed, the share drawn from Beta(mixup, mixup) (Zhang et al. 2018); 0 for
+            never.
+        cutmix: A rectangle of another image is put in, and the labels are mixed by area, the area's share drawn from
+            Beta(cutmix, cutmix) (Yun et al. 2019); 0 for never. With `mixup`, each step draws one of the two.
+    """
+
+    crop: int = 0
+    resized_crop: tuple[float, ...] | None = None
+    size: int | None = None
+    flip: bool = False
+    trivial: bool = False
+    jitter: float = 0.0
+    erase: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("crop", "mixup", "cutmix"):
+            _at_least(name, getattr(self, name), 0)
+        for name in ("jitter", "erase"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise RecipeError(f"`{name}` must be in [0, 1]; got {getattr(self, name)!r}.")
+        if self.size is not None:
+            _at_least("size", self.size, 1)
+            if self.resized_crop is None:
+                raise RecipeError("`size` is what `resized_crop` gives. Give for example resized_crop = [0.08, 1.0].")
+        area = self.resized_crop
+        if area is not None and (len(area) != 2 or not 0 < area[0] <= area[1] <= 1):
+            raise RecipeError(f"`resized_crop` must be two parts of an image's area such as [0.08, 1.0]; got {area!r}.")
+        if area is not None and self.crop:
+            raise RecipeError("`crop` and `resized_crop` both take a window. Give one of the two.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """What is learned from: the table ``[data]``.
@@ -49,6 +104,9 @@ class Data:
         loader_timeout: Seconds after which an example that a loader has not read ends the run; 0 for never.
         in_memory: Whether all examples are read at the start and held in memory, or each is read when it is needed;
             None for what the data set does with data of this size.
+        normalize: How images are shifted and scaled by channel as the model's first act: "measured" (by the mean and
+            deviation of those to learn from), a table of `mean` and `deviation`, or None for not at all.
+        augment: How images are changed at random before each step, or None.
         options: What the data set lets one choose, or keyword arguments for your own function.
     """
 
@@ -62,6 +120,8 @@ class Data:
     loaders: int = 0
     loader_timeout: float = 300.0
     in_memory: bool | None = None
+    normalize: Literal["measured"] | Mapping[str, tuple[float, ...]] | None = None
+    augment: Augment | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
@@ -74,9 +134,23 @@ class Data:
         if self.path is not None and (other := self.options.get("path", self.path)) != self.path:
             raise RecipeError(f"`path` is {self.path!r}, and options.path is {other!r}: they are one thing. Give one.")
 
+        if isinstance(self.normalize, Mapping):
+            self._check_normalize(self.normalize)
+
     def with_path(self) -> Data:
         """Return the same with its path among the options, where data sets look for it."""
         return self if self.path is None else replace(self, path=None, options={**self.options, "path": self.path})
+
+    def _check_normalize(self, given: Mapping[str, tuple[float, ...]]) -> None:
+        """Raise `RecipeError` unless there are as many means as deviations, one or one for each channel."""
+        mean, deviation = given.get("mean", ()), given.get("deviation", ())
+        if set(given) != {"mean", "deviation"} or len(mean) != len(deviation) or not mean:
+            raise RecipeError(
+                '`normalize` must be "measured", or a table of a mean and a deviation for each channel, such as '
+                f"{{ mean = [0.5], deviation = [0.25] }}; got {dict(given)!r}."
+            )
+        if not all(math.isfinite(number) for number in mean) or not all(0 < number < math.inf for number in deviation):
+            raise RecipeError("`normalize`: means must be finite, and deviations above 0 and finite.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,8 +259,11 @@ class Train:
     Attributes:
         epochs: Passes over the training examples; may be fractional. Either this or `steps`.
         steps: Optimizer steps.
-        loss: "cross_entropy" (sparse categorical, on logits), "mse", "output" (what the model returns is its loss), or
-            "package.module:function" of your own.
+        loss: "cross_entropy" (sparse categorical, on logits); for targets that are numbers "mse" (squared errors),
+            "mae" (absolute errors) or "huber" (squared up to 1, then absolute; Huber 1964); "output" (what the model
+            returns is its loss), or "package.module:function" of your own.
+        label_smoothing: Share of each target in "cross_entropy" that is spread over all classes alike, in [0, 1)
+            (Szegedy et al. 2016: 0.1). Evaluations are without.
         class_weights: What an example of each class counts in "cross_entropy": "balanced" (each class counts as much as
             every other in all), a list in the order of the classes, a table by their names, or
             None for all alike.
@@ -223,6 +300,7 @@ class Train:
     epochs: float | None = None
     steps: int | None = None
     loss: str = "cross_entropy"
+    label_smoothing: float = 0.0
     class_weights: Literal["balanced"] | tuple[float, ...] | Mapping[str, float] | None = None
     accumulate: int = 1
     shards: int = 1
@@ -277,8 +355,15 @@ class Train:
             raise RecipeError(f"`teacher_forcing` must be in [0, 1]; got {self.teacher_forcing!r}.")
         if self.parallel == "sharded":
             self._check_sharded()
+        self._check_smoothing()
         if self.ema is not None and not 0 < self.ema < 1:
             raise RecipeError(f"`ema` must be in (0, 1) such as 0.999; got {self.ema!r}.")
+
+    def _check_smoothing(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise RecipeError(f"`label_smoothing` must be in [0, 1) such as 0.1; got {self.label_smoothing!r}.")
+        if self.label_smoothing and self.loss != "cross_entropy":
+            raise RecipeError(f'`label_smoothing` is for loss = "cross_entropy"; got loss = "{self.loss}". Remove it.')
 
     def _check_device(self) -> None:
         """Raise `RecipeError` if no device is called so, or a precision does not go with the rest."""
@@ -457,7 +542,7 @@ def _at_least(name: str, value: float, low: float) -> None:
 # Defaults that have changed
 
 _SCALED = "standardize_target"
-"""Of a table whose target is a number: it was false, and is true with `train.loss = "mse"`."""
+"""Of a table whose target is a number: it was false, and is true with the losses of numbers."""
 
 
 def settle(recipe: Recipe, begun: Mapping[str, Any] | None = None) -> Recipe:
@@ -475,7 +560,7 @@ def settle(recipe: Recipe, begun: Mapping[str, Any] | None = None) -> Recipe:
         (True, False)
     """
     data = recipe.data
-    if data.name != "table" or recipe.train.loss != "mse" or _SCALED in data.options:
+    if data.name != "table" or recipe.train.loss not in FITTING or _SCALED in data.options:
         return recipe
     if begun is None:
         value: Any = True

@@ -10,6 +10,7 @@ import numpy as np
 
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
+from downslope.recipe.schema import FITTING
 from downslope.training.data.array_sources import InputKind, Layout, RawExamples
 from downslope.training.data.checking import bad_data
 from downslope.training.data.class_names import index_labels, order_classes, show_names
@@ -176,7 +177,7 @@ def learn_scaling(inputs: Array, *, image: bool) -> Scaling:
         inputs[start : start + _AT_ONCE] for start in range(0, len(inputs), _AT_ONCE)
     ]  # or float64 would fill memory
     sums = [part.sum(axis=axes, dtype=np.float64, keepdims=True)[0] for part in parts]
-    exact: Array = sum(sums[1:], sums[0]) / count
+    exact: Array = np.asarray(sum(sums[1:], sums[0])) / count
     squares = [np.square(part - exact).sum(axis=axes, keepdims=True)[0] for part in parts]
     mean = exact.astype(np.float32)
     deviation = np.sqrt(sum(squares[1:], squares[0]) / count).astype(np.float32)
@@ -268,7 +269,9 @@ def _as_numbers(array: Array, place: str) -> Array:
 
 def are_classes(array: Array, loss: str) -> bool:
     """Return whether targets name classes: as the loss says, or by what they are where it is one's own."""
-    return {"cross_entropy": True, "mse": False}.get(loss, array.dtype.kind != "f")
+    if loss in FITTING:
+        return False
+    return loss == "cross_entropy" or array.dtype.kind != "f"
 
 
 def learn_labels(
@@ -322,7 +325,7 @@ def learn_scale(array: Array, place: str, *, standardize: bool | None, loss: str
     numbers = _as_numbers(array, place).astype(np.float64)
     several = numbers.ndim > 2 or (numbers.ndim == 2 and numbers.shape[1] != 1)
     if standardize is None:
-        standardize = loss == "mse" and not several
+        standardize = loss in FITTING and not several
     if not standardize:
         return None
     if several:

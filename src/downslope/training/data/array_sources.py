@@ -72,7 +72,7 @@ class FreeOptions(ArrayOptions):
         layout: The order of an image's sizes: "hw", "hwc" or "chw"; None to go by the number of sizes and channels.
         class_names: What classes are called, in the order of their numbers; None where they have no names.
         standardize_target: Whether a target that is a number gets mean 0 and deviation 1; predictions are given in its
-            own unit. None for what goes with `train.loss`: true for "mse".
+            own unit. None for what goes with `train.loss`: true for "mse", "mae", "huber".
     """
 
     inputs_are: InputKind | None = None

@@ -11,7 +11,7 @@ import torch
 
 from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.core.shown import shown
-from downslope.recipe.schema import Data
+from downslope.recipe.schema import FITTING, Data
 from downslope.training.data.dataset import PARTS, Dataset, Examples
 from downslope.training.data.rows import Inputs, Rows
 from downslope.training.run.randomness import permutation
@@ -162,10 +162,10 @@ def _count_classes(name: str, loss: str, parts: Mapping[str, torch.Tensor], give
         if given is not None:
             raise bad_data(name, f"`classes` is for integer targets; the targets are {targets[0].dtype}.")
         return None
-    if loss == "mse":
+    if loss in FITTING:
         raise bad_data(
             name,
-            "train.loss = 'mse' needs floating-point targets; got integers. "
+            f"train.loss = {loss!r} needs floating-point targets; got integers. "
             'Convert them in your data function, or use train.loss = "cross_entropy".',
         )
     low, high = min(int(part.min()) for part in targets), max(int(part.max()) for part in targets)

@@ -18,6 +18,7 @@ import torch
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
 from downslope.core.tables import toml_line
+from downslope.recipe.schema import FITTING
 from downslope.training.data import table_large
 from downslope.training.data.checking import check, place_of, split
 from downslope.training.data.class_names import check_classes
@@ -57,7 +58,7 @@ def load(recipe: Recipe) -> Dataset:
         return _load(recipe)
     except TableError as error:
         options = dict(recipe.data.options)
-        if recipe.train.loss == "mse" and options.get("standardize_target") is True:
+        if recipe.train.loss in FITTING and options.get("standardize_target") is True:
             del options["standardize_target"]  # what a run states by itself is nothing to paste
         raise advise(
             error, options, lambda options: _load(replace(recipe, data=replace(recipe.data, options=options)))

@@ -36,7 +36,7 @@ class Options:
         test_path: A table with the examples for `downslope evaluate --split test`, which training never reads.
         standardize: Whether numbers get mean 0 and standard deviation 1, those of the examples to learn from.
         standardize_target: The same for a target that is a number; predictions are given in its own unit. None for
-            what goes with `train.loss`: true for "mse".
+            what goes with `train.loss`: true for "mse", "mae" and "huber".
         missing: What a missing cell is: an "error", a row to "drop", or one to fill with the "mean".
         missing_marks: What stands for a missing cell in this table besides nothing, such as "?".
         kind: Whether the target names "classes" or is a "number"; None to go by `train.loss`.

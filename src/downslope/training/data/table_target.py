@@ -10,6 +10,7 @@ import numpy as np
 
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
+from downslope.recipe.schema import FITTING
 from downslope.training.data.checking import bad_data
 from downslope.training.data.class_names import index_labels, order_classes
 from downslope.training.data.table_columns import Columns, Wanted
@@ -63,7 +64,7 @@ def target_is_class(options: Options, loss: str) -> bool:
     Raises:
         DataError: If neither the loss nor the options say so, or they disagree.
     """
-    by_loss = {"cross_entropy": "classes", "mse": "number"}.get(loss)
+    by_loss = "classes" if loss == "cross_entropy" else "number" if loss in FITTING else None
     kind = options.kind or by_loss
     if kind is None:
         raise bad_data(
@@ -120,7 +121,7 @@ def scales_target(options: Options, loss: str, *, is_class: bool) -> bool:
     """
     if options.standardize_target is not None:
         return options.standardize_target
-    return not is_class and loss == "mse"
+    return not is_class and loss in FITTING
 
 
 def _learn_scale(learned: Columns, options: Options) -> tuple[float, float]:

@@ -67,4 +67,6 @@ def build_model(recipe: Recipe, dataset: Dataset) -> nn.Module:
             f"model `{name}`: its output is the loss itself; got train.loss = {recipe.train.loss!r}. "
             'Use train.loss = "output".'
         )
+    if recipe.data.normalize is not None or recipe.data.augment is not None:
+        model = import_module("downslope.training.augmenting.augment").prepare_model(model, recipe.data, dataset)
     return model.train()

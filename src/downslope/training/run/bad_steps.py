@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from downslope.core.errors import CheckpointError, DivergenceError
-from downslope.recipe.schema import Data, Train
+from downslope.recipe.schema import FITTING, Data, Train
 from downslope.training.data import Dataset
 from downslope.training.folder.checkpoint import Checkpoint, checkpoint_folder, read_checkpoint, read_manifest
 from downslope.training.folder.durable import StorageError
@@ -181,7 +181,7 @@ def advise_on_divergence(loss: str, data: Data, dataset: Dataset) -> str:
     said = ""
     targets = dataset.train_targets
     ends = dataset.range_of_inputs() if dataset.sequences is None else (0.0, 0.0)
-    if dataset.classes is None and loss == "mse" and _size(targets) > _LARGE:
+    if dataset.classes is None and loss in FITTING and _size(targets) > _LARGE:
         remedy = "subtract their mean and divide by their standard deviation in your data function."
         if data.name == "table":
             remedy = "set data.options.standardize_target = true, and predictions keep the unit of the column."

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,9 @@ from downslope.training.run.randomness import reseed
 from downslope.training.run.tree_sum import Terms, TreeSum
 from downslope.training.user_code import FAILURES, describe
 from downslope.training.workers.workers import ALONE, LeafNote, Workers
+
+if TYPE_CHECKING:
+    from downslope.training.augmenting.augment import Augmenter
 
 Precision = Literal["float32", "bfloat16", "float16"]
 _NARROW: Mapping[str, torch.dtype] = MappingProxyType({"bfloat16": torch.bfloat16, "float16": torch.float16})
@@ -79,6 +82,7 @@ def compute_gradients(
     workers: Workers = ALONE,
     own_code: bool = True,
     counts: bool = True,
+    augment: Augmenter | None = None,
     with_norms: bool = False,
     loss_scale: float = 1.0,
 ) -> StepResult:
@@ -96,6 +100,7 @@ def compute_gradients(
         own_code: Whether a person's own model or loss takes part, which may draw from the generators of NumPy and
             random.
         counts: Whether to count right answers.
+        augment: Changes the examples at random, or None.
         with_norms: Whether to measure the norm of each leaf's gradient.
         loss_scale: Factor on the loss, and so on the gradients; norms are those without it.
 
@@ -115,6 +120,7 @@ def compute_gradients(
         precision=precision,
         own_code=own_code,
         counts=counts,
+        augment=augment,
         loss_scale=loss_scale,
     )
     feed = dataset if isinstance(dataset, Feed) else Feed(dataset, objective)
@@ -162,6 +168,7 @@ def learn(
     precision: Precision,
     own_code: bool,
     counts: bool,
+    augment: Augmenter | None = None,
     loss_scale: float = 1.0,
 ) -> LeafNote:
     """Add a leaf's part of the mean gradient to each parameter's ``grad``.
@@ -173,8 +180,9 @@ def learn(
     device = HOST if inputs.is_cpu else inputs.device
     reseed(seed, step, leaf.index, own_code=own_code, device=device)
     try:
+        changed = (inputs, targets) if augment is None else augment(leaf, inputs, targets, step)
         with computing_in(precision, device):
-            answers = objective.answer(model, inputs, targets, step=step, counts=counts)
+            answers = objective.answer(model, *changed, step=step, counts=counts)
         weight = 1.0 if all_terms is None else terms / all_terms()
         factor = weight * loss_scale
         backward(answers.loss if factor == 1 else answers.loss * factor)

@@ -28,15 +28,13 @@ if TYPE_CHECKING:
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From outputs and targets, example first, to the mean loss as a scalar tensor."""
 
-BUILT_IN = ("cross_entropy", "mse", "output")
+BUILT_IN = ("cross_entropy", "mse", "mae", "huber", "output")
 
 _KEY = "train.class_weights"
 
 _OTHER_LOSSES: Mapping[str, str] = MappingProxyType(
     {
-        "mae": "torch.nn.functional.l1_loss(outputs, targets)",
         "l1": "torch.nn.functional.l1_loss(outputs, targets)",
-        "huber": "torch.nn.functional.huber_loss(outputs, targets)",
         "smooth_l1": "torch.nn.functional.smooth_l1_loss(outputs, targets)",
         "bce": "torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets)",
         "nll": "torch.nn.functional.nll_loss(outputs, targets)",
@@ -46,12 +44,13 @@ _OTHER_LOSSES: Mapping[str, str] = MappingProxyType(
 """Losses that people know, and what computes them; none is another's misspelling."""
 
 
-def build_loss(name: str, class_weights: Sequence[float] | None = None) -> Loss:
+def build_loss(name: str, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0) -> Loss:
     """Return a loss by its name.
 
     Args:
         name: A name in `BUILT_IN`, or a person's own "package.module:function".
         class_weights: What an example of each class counts, for "cross_entropy"; None where all count alike.
+        label_smoothing: Share of each target that is spread over all classes, for "cross_entropy".
 
     Returns:
         Function of outputs and targets, giving a scalar tensor, and raising `DataError` where they do not fit.
@@ -60,9 +59,11 @@ def build_loss(name: str, class_weights: Sequence[float] | None = None) -> Loss:
         DataError: If there is no such loss.
     """
     if name == "cross_entropy":
-        return cross_entropy if class_weights is None else partial(cross_entropy, weight=torch.tensor(class_weights))
-    if name == "mse":
-        return mean_squared_error
+        weight = None if class_weights is None else torch.tensor(class_weights)
+        is_plain = weight is None and not label_smoothing
+        return cross_entropy if is_plain else partial(cross_entropy, weight=weight, label_smoothing=label_smoothing)
+    if name in _OF_NUMBERS:
+        return partial(_compare, name)
     if name == "output":
         return mean_output
     if is_import_path(name):
@@ -75,13 +76,16 @@ def build_loss(name: str, class_weights: Sequence[float] | None = None) -> Loss:
     )
 
 
-def cross_entropy(outputs: Tensor, targets: Tensor, weight: Tensor | None = None) -> Tensor:
+def cross_entropy(
+    outputs: Tensor, targets: Tensor, weight: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
     """Return the mean sparse categorical cross-entropy of logits.
 
     Args:
         outputs: Logits of shape (examples, classes, ...).
         targets: Class indices, int64, of shape (examples, ...).
         weight: What an example of each class counts in the mean, shape (classes,); None where all count alike.
+        label_smoothing: Share of each target that is spread over all classes alike (Szegedy et al. 2016).
 
     Raises:
         DataError: If the outputs are no tensor of such a shape.
@@ -90,7 +94,7 @@ def cross_entropy(outputs: Tensor, targets: Tensor, weight: Tensor | None = None
     if weight is not None:
         weight = _beside(weight, outputs.device, outputs.dtype)
     try:
-        return functional.cross_entropy(outputs, targets, weight=weight)
+        return functional.cross_entropy(outputs, targets, weight=weight, label_smoothing=label_smoothing)
     except IndexError:
         raise DataError(
             f"cross_entropy: the model's outputs have shape {tuple(outputs.shape)}, so for {outputs.shape[1]} classes; "
@@ -117,25 +121,28 @@ def check_classes(outputs: Any, classes: int) -> None:
         )
 
 
-def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean squared error.
+_OF_NUMBERS: Mapping[str, Loss] = MappingProxyType(
+    {"mse": functional.mse_loss, "mae": functional.l1_loss, "huber": functional.huber_loss}
+)
+"""Losses of targets that are numbers: the mean over all numbers of the squared or absolute error, or of Huber's, which
+is half the square of an error up to 1, and the error less 1/2 beyond."""
 
-    Args:
-        outputs: Any shape.
-        targets: The same shape.
+
+def _compare(name: str, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return a loss of `_OF_NUMBERS`, whose outputs and targets must be of one shape.
 
     Raises:
         DataError: If the outputs are no tensor, or of another shape.
     """
-    _check_tensor("mse", outputs)
+    _check_tensor(name, outputs)
     if outputs.shape != targets.shape:  # torch would broadcast (n, 1) against (n,) into (n, n) and only warn
         wide = outputs.ndim == targets.ndim + 1 and outputs.shape[-1] == 1
         raise DataError(
-            f"mse: outputs and targets must have the same shape; the model's outputs have shape "
+            f"{name}: outputs and targets must have the same shape; the model's outputs have shape "
             f"{tuple(outputs.shape)}, the targets {tuple(targets.shape)}."
             f"{' Return outputs.squeeze(-1).' if wide else ''}"
         )
-    return functional.mse_loss(outputs, targets)
+    return _OF_NUMBERS[name](outputs, targets)
 
 
 def mean_output(outputs: Tensor, targets: Tensor) -> Tensor:

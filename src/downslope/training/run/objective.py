@@ -41,6 +41,20 @@ class Answers(NamedTuple):
     outputs: Tensor | None = None
 
 
+class Mixed(NamedTuple):
+    """Targets of examples that are mixed from two.
+
+    Attributes:
+        targets: Those of the first, as `Objective.answer` takes them.
+        others: Those of the second.
+        share: How much of an example is the first, in [0, 1].
+    """
+
+    targets: Tensor
+    others: Tensor
+    share: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class LengthRates:
     """How good the answers to held-out inputs of one length are, or of a few lengths that follow one another.
@@ -90,14 +104,14 @@ class Objective(ABC):
 
     @abstractmethod
     def answer(
-        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+        self, model: nn.Module, inputs: Tensor, targets: Tensor | Mixed, *, step: int | None, counts: bool = True
     ) -> Answers:
         """Return the loss, and right answers, of a forward pass.
 
         Args:
             model: In training or evaluation mode.
             inputs: Shape (examples, ...).
-            targets: Shape (examples, ...).
+            targets: Shape (examples, ...); of mixed examples those of both, and the right answer is the first's.
             step: The step, 0-based, in training; None in evaluation.
             counts: Whether to count right answers, which takes a small model's step some hundredths of its time.
 
@@ -131,6 +145,7 @@ class Supervised(Objective):
         loss: Mean over the examples it is given.
         classes: Number of classes, or None where targets are numbers.
         class_weights: What an example of each class counts in the mean; None where all count alike.
+        held_out_loss: What evaluation measures; None for the same.
         unit: What one of the targets' units is in the target's own; None where outputs are not to be the targets.
     """
 
@@ -140,10 +155,11 @@ class Supervised(Objective):
         classes: int | None,
         *,
         class_weights: Sequence[float] | None = None,
+        held_out_loss: Loss | None = None,
         unit: float | None = None,
     ) -> None:
         """Take the loss."""
-        self._loss = loss
+        self._loss, self._held_out_loss = loss, held_out_loss or loss
         self._classes = classes
         self._unit = unit
         self._shares = None if class_weights is None else torch.tensor(whole_shares(class_weights))
@@ -158,13 +174,20 @@ class Supervised(Objective):
         return len(targets) if self._shares is None else int(self._shares[targets].sum())
 
     def answer(
-        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+        self, model: nn.Module, inputs: Tensor, targets: Tensor | Mixed, *, step: int | None, counts: bool = True
     ) -> Answers:
         """Return the loss of ``model(inputs)`` and, where there are classes, how many have the largest logit."""
         outputs = model(inputs)
-        if not targets.is_cpu and self._classes is not None:
+        host = (targets.targets if isinstance(targets, Mixed) else targets).is_cpu
+        if not host and self._classes is not None:
             check_classes(outputs, self._classes)
-        loss = self._loss(outputs, targets)
+        measure = self._held_out_loss if step is None else self._loss
+        if isinstance(targets, Mixed):
+            share, others = targets.share, targets.others
+            targets = targets.targets
+            loss = share * measure(outputs, targets) + (1 - share) * measure(outputs, others)
+        else:
+            loss = measure(outputs, targets)
         correct = count_correct(outputs, targets) if counts and self._classes is not None else None
         found = Answers(loss, correct, targets.numel())
         return found if step is not None or not isinstance(outputs, Tensor) else self._look_at(found, outputs, targets)

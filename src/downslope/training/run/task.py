@@ -31,6 +31,7 @@ from downslope.training.run.state import TrainingState, build_state, checksum_of
 from downslope.training.workers.workers import ALONE, Workers
 
 if TYPE_CHECKING:
+    from downslope.training.augmenting.augment import Augmenter
     from downslope.training.workers.sharded import Sharding
 
 
@@ -47,6 +48,7 @@ class Task:
         state: The model and all that changes with it.
         total_steps: Steps until the run is finished.
         sharding: The model's sharding over several workers, or None.
+        augment: Changes the examples of each step at random, or None.
         device: What computes; data and objective stay on the host.
     """
 
@@ -58,6 +60,7 @@ class Task:
     state: TrainingState
     total_steps: int
     sharding: Sharding | None = None
+    augment: Augmenter | None = None
     device: torch.device = HOST
 
     def facts(self) -> dict[str, Any]:
@@ -187,8 +190,17 @@ def build_task(
         state=build_state(model, in_steps.sgd, in_steps.groups, train, metrics=dataset.metrics(train.loss)),
         total_steps=_count_steps(train, batches.steps_per_epoch),
         sharding=sharding,
+        augment=_augmenter(recipe, dataset),
         device=device,
     )
+
+
+def _augmenter(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
+    if recipe.data.augment is None:
+        return None
+    from downslope.training.augmenting.augment import Augmenter
+
+    return Augmenter(recipe.data.augment, dataset, recipe.train.loss, recipe.seed)
 
 
 def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
@@ -213,9 +225,10 @@ def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
         )
     unit = 1.0 if dataset.target_scale is None else dataset.target_scale[1]
     return Supervised(
-        build_loss(train.loss, dataset.class_weights),
+        build_loss(train.loss, dataset.class_weights, train.label_smoothing),
         dataset.classes,
         class_weights=dataset.class_weights,
+        held_out_loss=build_loss(train.loss, dataset.class_weights) if train.label_smoothing else None,
         unit=None if train.loss == "output" else unit,
     )
 

@@ -216,7 +216,11 @@ class Trainer:
             task.state.optimizer.hold_nonfinite()  # so that no step waits for the device
         own_code = is_import_path(task.recipe.model.name) or is_import_path(self._train.loss)
         self._compute_gradients = partial(
-            compute, seed=task.recipe.seed, precision=self._train.precision, own_code=own_code
+            compute,
+            seed=task.recipe.seed,
+            precision=self._train.precision,
+            own_code=own_code,
+            augment=task.augment,
         )
         manifest = None if plan.checkpoint is None else plan.checkpoint.manifest
         self.step: int = 0 if manifest is None else manifest["step"]

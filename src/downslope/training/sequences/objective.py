@@ -15,7 +15,7 @@ from downslope.training.data.rows import in_memory
 from downslope.training.device import device_of
 from downslope.training.models.seq2seq import Seq2Seq
 from downslope.training.run.losses import choose
-from downslope.training.run.objective import Answers, LengthRates, Objective, Rates
+from downslope.training.run.objective import Answers, LengthRates, Mixed, Objective, Rates
 from downslope.training.sequences.error_rates import count_errors, cut_lengths, rates_of
 from downslope.training.sequences.search import search_greedily
 from downslope.training.sequences.symbols import PAD, Sequences, lengths, trim
@@ -51,12 +51,13 @@ class SequenceToSequence(Objective):
         return trim(inputs), trim(targets)
 
     def answer(
-        self, model: nn.Module, inputs: Tensor, targets: Tensor, *, step: int | None, counts: bool = True
+        self, model: nn.Module, inputs: Tensor, targets: Tensor | Mixed, *, step: int | None, counts: bool = True
     ) -> Answers:
         """Return the mean cross-entropy a symbol, and how many symbols are the most probable at their place.
 
         In evaluation every place is shown the true symbol before it, so that the loss is that of the data.
         """
+        targets = cast("Tensor", targets)  # images alone are mixed
         if inputs.is_cpu:  # on a device that would wait for it, and `prepare` has done it
             inputs, targets = self.prepare(inputs, targets)
         logits = cast("Seq2Seq", model)(inputs, targets, self._forcing(step))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import torch
@@ -42,6 +42,9 @@ from downslope.training.run.objective import Objective
 from downslope.training.run.tree_sum import TreeSum
 from downslope.training.workers.process_group import WorkerGroup
 from downslope.training.workers.workers import LeafNote, Workers
+
+if TYPE_CHECKING:
+    from downslope.training.augmenting.augment import Augmenter
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
@@ -84,6 +87,7 @@ class Sharding:
         precision: Precision = "float32",
         own_code: bool = True,
         counts: bool = True,
+        augment: Augmenter | None = None,
         loss_scale: float = 1.0,
     ) -> StepResult:
         """Put this worker's part of the mean gradient over a step's examples into each parameter's ``grad``.
@@ -113,6 +117,7 @@ class Sharding:
             precision=precision,
             own_code=own_code,
             counts=counts,
+            augment=augment,
             loss_scale=loss_scale,
         )
         tree = TreeSum()

@@ -1,0 +1,234 @@
+"""A recipe's `data.augment` applied to the examples of a leaf, and its `data.normalize` to a model."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from downslope.core.errors import DataError
+from downslope.recipe.schema import Augment, Data
+from downslope.training.augmenting.draws import uniforms
+from downslope.training.augmenting.images import crop_centre, crop_padded, crop_resized, erase, flip, jitter
+from downslope.training.augmenting.trivial import augment_trivially
+from downslope.training.data import Dataset
+from downslope.training.run.batches import Leaf
+from downslope.training.run.objective import Mixed
+from downslope.training.run.randomness import derive_seed, permutation
+
+_CROP, _RESIZED, _FLIP, _TRIVIAL, _JITTER, _ERASE = (
+    *(slice(0, 2), slice(2, 6), slice(6, 7)),
+    *(slice(7, 10), slice(10, 13), slice(13, 18)),
+)
+"""Which of an example's random numbers each change takes; no two share one, so that one more moves no other."""
+
+_AT_ONCE = 1024
+
+
+class Augmenter:
+    """Changes the examples of a leaf before a step learns from them.
+
+    Args:
+        augment: What to do.
+        dataset: The data, which must be images.
+        loss: The recipe's `train.loss`.
+        seed: The recipe's seed.
+
+    Raises:
+        DataError: If the data are no images, or not of the kind that a change needs.
+    """
+
+    def __init__(self, augment: Augment, dataset: Dataset, loss: str, seed: int) -> None:
+        """Check that the data can be changed so."""
+        self._augment, self._seed = augment, seed
+        shape = tuple(dataset.train_inputs.shape[1:])
+        flat = len(shape) == 1
+        if not dataset.train_inputs.dtype.is_floating_point or not (
+            len(shape) == 3 or (flat and dataset.image_shape is not None)
+        ):
+            raise DataError(
+                f"data.augment: changes images, (channels, height, width); an example of data.name = {dataset.name!r} "
+                f"has shape {shape}. Leave it out."
+            )
+        self._form: tuple[int, ...] = (1, *dataset.image_shape) if flat and dataset.image_shape is not None else shape
+        _, height, width = cast("tuple[int, int, int]", self._form)
+        self._size = (augment.size, augment.size) if augment.size is not None else (height, width)
+        if augment.size is not None and (flat or augment.size > min(height, width)):
+            raise DataError(
+                f"data.augment.size = {augment.size}: must be at most the side of an image, and images must not be "
+                f"laid out flat; an example has shape {shape}."
+            )
+        if augment.trivial or augment.jitter:
+            low, high = dataset.range_of_inputs()
+            if low < 0 or high > 1:
+                name = "trivial" if augment.trivial else "jitter"
+                raise DataError(
+                    f"data.augment.{name}: changes colours of images whose numbers are in [0, 1]; these go from "
+                    f'{low:.6g} to {high:.6g}. Scale them, or use data.normalize = "measured", which comes after it, '
+                    "instead of a scaling of the data."
+                )
+        if (augment.mixup or augment.cutmix) and (
+            loss != "cross_entropy" or dataset.class_weights is not None or dataset.classes is None
+        ):
+            raise DataError(
+                'data.augment.mixup and cutmix mix classes: they need train.loss = "cross_entropy" without class '
+                "weights. Leave them out."
+            )
+
+    def __call__(self, leaf: Leaf, inputs: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor | Mixed]:
+        """Return a leaf's examples as a step learns from them."""
+        images = self.change(inputs, leaf.examples, leaf.epoch)
+        if not (self._augment.mixup or self._augment.cutmix):
+            return images, targets
+        return self._mix(images, targets, step, leaf.index)
+
+    def change(self, inputs: Tensor, examples: Tensor, epoch: int) -> Tensor:
+        """Return images, each changed by itself.
+
+        Args:
+            inputs: Shape (examples, ...), on any device.
+            examples: Their indices, int64, on the host.
+            epoch: The epoch.
+        """
+        augment, draws = self._augment, uniforms(self._seed, epoch, examples)
+        images = inputs.reshape(-1, *self._form)
+        if augment.crop:
+            images = crop_padded(images, draws[:, _CROP], augment.crop)
+        if augment.resized_crop is not None:
+            images = crop_resized(images, draws[:, _RESIZED], (*augment.resized_crop,), self._size)  # pyright: ignore[reportArgumentType]
+        if augment.flip:
+            images = flip(images, draws[:, _FLIP])
+        if augment.trivial:
+            images = augment_trivially(images, draws[:, _TRIVIAL])
+        if augment.jitter:
+            images = jitter(images, draws[:, _JITTER], augment.jitter)
+        if augment.erase:
+            images = erase(images, draws[:, _ERASE], augment.erase)
+        return images if inputs.ndim == 4 else images.reshape(inputs.shape)
+
+    def _mix(self, images: Tensor, targets: Tensor, step: int, place: int) -> tuple[Tensor, Mixed]:
+        augment = self._augment
+        stream = np.random.Philox(key=derive_seed(self._seed, "mix", step, place))
+        partners = torch.from_numpy(permutation(self._seed, f"partners of step {step}, leaf {place}", len(images)))
+        partners = partners.to(images.device, non_blocking=True)
+        both = augment.mixup > 0 and augment.cutmix > 0
+        if augment.cutmix and (not both or _uniform(stream) < 0.5):
+            share, box = _draw_box(stream, augment.cutmix, images.shape[-2:], self._form[1:])
+            mixed = images.reshape(-1, *self._form).clone()
+            others = images.reshape(-1, *self._form)[partners]
+            mixed[:, :, box[0], box[1]] = others[:, :, box[0], box[1]]
+            return mixed.reshape(images.shape), Mixed(targets, targets[partners], share)
+        share = draw_beta(stream, augment.mixup)
+        return share * images + (1 - share) * images[partners], Mixed(targets, targets[partners], share)
+
+
+def _uniform(stream: np.random.Philox) -> float:
+    """Return the next number in (0, 1) of a stream whose raw numbers NumPy promises to keep."""
+    return (int(stream.random_raw()) >> 11) * 2.0**-53 + 2.0**-54
+
+
+def draw_beta(stream: np.random.Philox, alpha: float) -> float:
+    """Return a number drawn from Beta(alpha, alpha), by Jöhnk's method in logarithms.
+
+    References:
+        M. D. Jöhnk, "Erzeugung von betaverteilten und gammaverteilten Zufallszahlen", Metrika 1964.
+    """
+    while True:
+        first, second = (math.log(_uniform(stream)) / alpha for _ in range(2))
+        top = max(first, second)
+        total = top + math.log(math.exp(first - top) + math.exp(second - top))
+        if total <= 0:
+            return math.exp(first - total)
+
+
+def _draw_box(
+    stream: np.random.Philox, alpha: float, shape: Any, form: tuple[int, ...]
+) -> tuple[float, tuple[slice, slice]]:
+    """Return what is left of an image's area outside a box, and the box's rows and columns."""
+    height, width = shape if len(shape) == 2 and shape[0] > 1 else form
+    side = math.sqrt(1 - draw_beta(stream, alpha))
+    middle = _uniform(stream) * height, _uniform(stream) * width
+    spans = [
+        (max(round(at - side * size / 2), 0), min(round(at + side * size / 2), size))
+        for at, size in zip(middle, (height, width), strict=True)
+    ]
+    inside = math.prod(end - begin for begin, end in spans)
+    return 1 - inside / (height * width), (slice(*spans[0]), slice(*spans[1]))
+
+
+# What a model does first
+
+_MEAN, _DEVIATION = "input_mean", "input_deviation"
+
+
+def prepare_model(model: nn.Module, data: Data, dataset: Dataset) -> nn.Module:
+    """Let a model begin with what the recipe says of all images, in training and after it.
+
+    In evaluation the middle window of `data.augment.size` is taken. With `data.normalize` the model subtracts the mean
+    and divides by the deviation of each channel; both are buffers of its, so that they are saved with its weights.
+
+    Raises:
+        DataError: If the data are no images, or have another number of channels.
+    """
+    size = None if data.augment is None else data.augment.size
+    if data.normalize is not None:
+        _register_normal(model, data, dataset)
+    if data.normalize is None and size is None:
+        return model
+
+    def begin(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        images, *rest = inputs
+        if size is not None and not module.training:
+            images = crop_centre(images, (size, size))
+        if data.normalize is not None:
+            images = (images - module.get_buffer(_MEAN)) / module.get_buffer(_DEVIATION)
+        return (images, *rest)
+
+    model.register_forward_pre_hook(begin)
+    return model
+
+
+def _register_normal(model: nn.Module, data: Data, dataset: Dataset) -> None:
+    form = tuple(dataset.train_inputs.shape[1:])
+    dtype = dataset.train_inputs.dtype
+    if not dtype.is_floating_point:
+        raise DataError(f"data.normalize: scales numbers; the inputs of data.name = {dataset.name!r} are {dtype}.")
+    channels = form[0] if len(form) == 3 else 1
+    if isinstance(data.normalize, str):
+        mean, deviation = measure_channels(dataset)
+    else:
+        given = data.normalize or {}
+        mean, deviation = (torch.tensor(given[key], dtype=torch.float64) for key in ("mean", "deviation"))
+        if len(mean) not in {1, channels}:
+            raise DataError(f"data.normalize: has {len(mean)} means; an example has {channels} channel(s).")
+    shape = (-1, 1, 1) if len(form) == 3 else (-1,)
+    for name, values in ((_MEAN, mean), (_DEVIATION, deviation)):
+        if hasattr(model, name):
+            raise DataError(f"data.normalize: the model has a `{name}` of its own. Rename it, or leave this out.")
+        model.register_buffer(name, values.reshape(shape).to(dtype))
+
+
+def measure_channels(dataset: Dataset) -> tuple[Tensor, Tensor]:
+    """Return the mean and deviation of each channel over the images to learn from, float64; in two passes.
+
+    A channel that is the same everywhere has deviation 1.
+    """
+    form = tuple(dataset.train_inputs.shape[1:])
+    channels = form[0] if len(form) == 3 else 1
+    count = len(dataset.train_inputs)
+    numbers = count * math.prod(form) // channels
+
+    def total(of: Any) -> Tensor:
+        sums = torch.zeros(channels, dtype=torch.float64)
+        for start in range(0, count, _AT_ONCE):
+            inputs, _ = dataset.take(torch.arange(start, min(start + _AT_ONCE, count)))
+            sums += of(inputs.double().reshape(len(inputs), channels, -1)).sum((0, 2))
+        return sums
+
+    mean = total(lambda images: images) / numbers
+    variance = total(lambda images: (images - mean[:, None]).square()) / numbers
+    deviation = variance.sqrt()
+    return mean, torch.where(deviation > 0, deviation, 1.0)
