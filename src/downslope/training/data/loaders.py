@@ -24,6 +24,10 @@ _LOOK_SECONDS = 1.0
 """How often one looks whether a loader hangs."""
 
 
+_JOIN_SECONDS = 5.0
+"""How long one waits for a thread to end what it is reading; one that hangs is left."""
+
+
 class Reader(Protocol):
     """What one loader reads by."""
 
@@ -103,7 +107,9 @@ class Loaders:
         self._jobs: queue.SimpleQueue[Reading | None] = queue.SimpleQueue()
         self._readers: list[Reader] = []
         self._watches: list[_Since] = []
-        self._finalizer = weakref.finalize(self, _end, self._jobs, self._readers, count)
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()
+        self._finalizer = weakref.finalize(self, _end, self._jobs, self._readers, self._threads, self._stopping)
 
     def read(self, key: str, indices: Indices, epoch: int) -> Read:
         """Return examples, read now and here."""
@@ -146,23 +152,26 @@ class Loaders:
             watch = _Since()
             self._readers.append(reader)
             self._watches.append(watch)
-            threading.Thread(target=_work, args=(self._jobs, reader, watch), name="loader", daemon=True).start()
+            work = threading.Thread(target=_work, args=(self._jobs, reader, watch, self._stopping), daemon=True)
+            work.start()
+            self._threads.append(work)
 
     def _look(self) -> None:
         """Raise if every loader that could help has been at one example for too long."""
         for watch in self._watches:
             if watch.index >= 0 and time.monotonic() - watch.since > self._timeout:
+                place = self.describe(watch.key, watch.index)
                 self.close()
                 raise DataError(
-                    f"{self.describe(watch.key, watch.index)}: was not read within {self._timeout:g} seconds by a "
+                    f"{place}: was not read within {self._timeout:g} seconds by a "
                     "loader. If it only takes that long, set data.loader_timeout higher, or 0 to wait for ever."
                 )
 
 
-def _work(jobs: queue.SimpleQueue[Reading | None], reader: Reader, watch: _Since) -> None:
+def _work(jobs: queue.SimpleQueue[Reading | None], reader: Reader, watch: _Since, stopping: threading.Event) -> None:
     """Read what is asked for, until there is None."""
     while (job := jobs.get()) is not None:
-        if not job.result.set_running_or_notify_cancel():
+        if stopping.is_set() or not job.result.set_running_or_notify_cancel():
             continue
         watch.key, watch.since = job.key, time.monotonic()
         watch(int(job.indices[0]))
@@ -176,8 +185,17 @@ def _work(jobs: queue.SimpleQueue[Reading | None], reader: Reader, watch: _Since
         del job
 
 
-def _end(jobs: queue.SimpleQueue[Reading | None], readers: list[Reader], count: int) -> None:
-    for _ in range(count):
+def _end(
+    jobs: queue.SimpleQueue[Reading | None],
+    readers: list[Reader],
+    threads: list[threading.Thread],
+    stopping: threading.Event,
+) -> None:
+    stopping.set()
+    for _ in threads:
         jobs.put(None)
     for reader in readers:
         reader.close()
+    for thread in threads:  # one that is at work within torch when Python ends would end it by an abort
+        if thread is not threading.current_thread():
+            thread.join(_JOIN_SECONDS)

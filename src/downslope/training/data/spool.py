@@ -1,14 +1,13 @@
-"""Inputs on the disk as a model takes them: written once, in a file without a name, and mapped into memory.
+"""Inputs on the disk as a model takes them: written once, in a file without a name, and read by rows.
 
 Whoever is killed, nothing is left of it. It lies where Python's `tempfile` puts files (TMPDIR).
 """
 
 from __future__ import annotations
 
-import mmap
+import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,9 +20,6 @@ from downslope.training.data.rows import Read, Source, Watch
 
 _SPARE = 2**28
 """How many bytes of a disk are left free."""
-
-_SEEN = 2**27
-"""After so many bytes that were looked at, the system is told that they need not stay in this process's memory."""
 
 
 class Spool(Source):
@@ -42,7 +38,6 @@ class Spool(Source):
         """Make the file; it is full once `count` rows are written."""
         self.shape = (width,)
         self._count, self._place = count, place
-        self._seen, self._lock = 0, threading.Lock()
         folder, size = tempfile.gettempdir(), count * width * 4
         free = shutil.disk_usage(folder).free
         if size + _SPARE > free:
@@ -51,8 +46,6 @@ class Spool(Source):
                 f"{free:,} are free there. Set TMPDIR to a folder on a disk with room, or data.in_memory = true."
             )
         self._file: Any = tempfile.TemporaryFile()  # noqa: SIM115  it is closed with the spool
-        self._map: Any = None
-        self._rows: Any = None
 
     def __len__(self) -> int:
         """Return how many rows there are."""
@@ -79,17 +72,20 @@ class Spool(Source):
     def finish(self) -> None:
         """All rows are written: from now on they are read."""
         self._file.flush()
-        self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._rows = np.frombuffer(self._map, np.float32).reshape(self._count, *self.shape)
 
     def read(self, indices: Sequence[int], epoch: int, watch: Watch) -> Read:
-        """Return rows, in memory."""
-        found = self._rows.take(indices, axis=0)
-        with self._lock:
-            self._seen += len(indices) * max(found[0].nbytes, mmap.PAGESIZE)
-            full = self._seen > _SEEN
-            if full:
-                self._seen = 0
-        if full and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)  # they stay in the system's own cache while there is room
-        return Read(torch.from_numpy(found))
+        """Return rows. They are read, not mapped: all that was ever looked at would count as this process's memory."""
+        rows: Any = np.empty((len(indices), *self.shape), dtype=np.float32)
+        memory, size, file = memoryview(rows).cast("B"), 4 * self.shape[0], self._file.fileno()
+        runs = [(0, len(indices))]
+        if list(indices) != list(range(indices[0], indices[0] + len(indices))):
+            runs = [(place, place + 1) for place in range(len(indices))]
+        for begin, end in runs:
+            watch(indices[begin])
+            wanted, at = memory[begin * size : end * size], indices[begin] * size
+            while wanted:
+                count = os.preadv(file, [wanted], at)
+                if not count:
+                    raise DataError(f"{self.describe(indices[begin])}: its file was cut short.")
+                wanted, at = wanted[count:], at + count
+        return Read(torch.from_numpy(rows))

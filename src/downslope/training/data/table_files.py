@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import mmap
 import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,9 @@ from downslope.training.data.table_text import CsvTable
 
 _BYTES = 8
 """What a number of a column takes in memory."""
+
+_MAPPED_BATCHES = 16
+"""So many record batches of an Arrow file are read before it is mapped anew."""
 
 _MAPPED = 2**26
 """A .npy file of more bytes is mapped into memory rather than read."""
@@ -171,32 +175,45 @@ class ArrowTable(ColumnarTable):
     kind = "Arrow"
 
     def _open(self, path: Path) -> tuple[list[str], int]:
-        with self._reader(path) as (schema, batches):
-            return list(schema.names), sum(batch.num_rows for batch in batches)
+        with self._reader(path) as reader:
+            names = list(reader.schema.names)
+        return names, sum(batch.num_rows for batch in self._record_batches(path))
 
     def _batches(self, columns: Sequence[str], size: int) -> Iterator[Any]:
-        with self._reader(self.path) as (schema, batches):
-            empty = True
-            for batch in batches:
-                table = self._arrow.Table.from_batches([batch]).select(list(columns))
-                for begin in range(0, table.num_rows, size):
-                    empty = False
-                    yield table.slice(begin, size)
-            if empty:
-                yield schema.empty_table().select(list(columns))
+        if not self.rows:
+            with self._reader(self.path) as reader:
+                yield reader.schema.empty_table().select(list(columns))
+        for batch in self._record_batches(self.path):
+            table = self._arrow.Table.from_batches([batch]).select(list(columns))
+            for begin in range(0, table.num_rows, size):
+                yield table.slice(begin, size)
+
+    def _record_batches(self, path: Path) -> Iterator[Any]:
+        """Yield the record batches; the file is mapped anew from time to time, or all of it would count as memory."""
+        number, count = 0, 1
+        while number < count:
+            with self._reader(path) as reader:
+                if not hasattr(reader, "num_record_batches"):
+                    yield from reader
+                    return
+                count = reader.num_record_batches
+                for _ in range(min(_MAPPED_BATCHES, count - number)):
+                    yield reader.get_batch(number)
+                    number += 1
 
     @contextmanager
-    def _reader(self, path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
-        """Give the schema, and the record batches one by one."""
+    def _reader(self, path: Path) -> Iterator[Any]:
+        """Give pyarrow's reader of a file or a stream, the former mapped into memory."""
         with self._arrow.memory_map(str(path)) as file:
             try:
                 reader = self._arrow.ipc.open_file(file)
             except self._arrow.ArrowInvalid:
-                file.seek(0)
-                stream = self._arrow.ipc.open_stream(file)
-                yield stream.schema, iter(stream)
-            else:
-                yield reader.schema, (reader.get_batch(number) for number in range(reader.num_record_batches))
+                reader = None
+            if reader is not None:
+                yield reader
+                return
+        with self._arrow.OSFile(str(path)) as file:
+            yield self._arrow.ipc.open_stream(file)
 
 
 class ArrayTable(TableFile):
@@ -206,10 +223,12 @@ class ArrayTable(TableFile):
         self._form = form
         place = shown(path)
         found: Any
+        self._mapped: mmap.mmap | None = None
         if path.suffix.lower() == ".npz":
             found = read_npz(path)
         elif path.stat().st_size > _MAPPED:
             found = map_npy(path)
+            self._mapped = getattr(found, "_mmap", None)
         else:
             found = read_npy(path)
         is_named = True
@@ -244,6 +263,8 @@ class ArrayTable(TableFile):
         size = rows_at_once(len(wanted))
         for begin in range(0, self.rows or 0, size):
             yield self._part(wanted, slice(begin, begin + size))
+            if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+                self._mapped.madvise(mmap.MADV_DONTNEED)  # what was read need not stay in this process's memory
 
     def _part(self, wanted: Mapping[str, Wanted], rows: slice) -> Columns:
         columns: dict[str, Any] = {}
