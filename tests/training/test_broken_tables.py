@@ -163,7 +163,7 @@ OPTIONS = {
     "no path": (
         'target = "price"',
         "mse",
-        ("recipe, [data.options]: the key `path` is missing. Add it, or give --data.options.path on the command line."),
+        ("recipe, [data.options]: the key `path` is missing. Add it, or give --data.path on the command line."),
     ),
     "no such file": (
         'path = "u.csv", target = "price"',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
 from downslope.recipe.given import options_for_folder, options_for_table
 from downslope.training.data.dataset import PARTS, Dataset, is_lazy
+from downslope.training.data.part_names import HUGGING_FACE
 from downslope.training.user_code import is_import_path
 
 if TYPE_CHECKING:
@@ -21,10 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["DATA_SETS", "PARTS", "Dataset", "load_data"]
 
 DATA_SETS = {
+    "cifar10": "downslope.training.data.arrays",
+    "cifar100": "downslope.training.data.arrays",
     "cmudict": "downslope.training.data.cmudict",
     "digits": "downslope.training.data.digits",
+    "idx": "downslope.training.data.arrays",
     "images": "downslope.training.data.images",
     "mnist1d": "downslope.training.data.mnist1d",
+    "npz": "downslope.training.data.arrays",
     "quadratic_deep": "downslope.training.data.quadratic_deep",
     "rearranged": "downslope.training.data.rearranged",
     "table": "downslope.training.data.table",
@@ -51,15 +57,19 @@ def load_data(recipe: Recipe, known: str | None = None) -> Dataset:
         (1437, 360, 10, (8, 8))
     """
     name, data = recipe.data.name, recipe.data
+    recipe = replace(recipe, data=data.with_path())
     if known is not None and data.in_memory is None:
-        recipe = replace(recipe, data=replace(data, in_memory=not is_lazy(known)))
+        recipe = replace(recipe, data=replace(recipe.data, in_memory=not is_lazy(known)))
     if name in DATA_SETS:
         return _check_how(data, import_module(DATA_SETS[name]).load(recipe))
+    if name.startswith(HUGGING_FACE):
+        return _check_how(data, import_module("downslope.training.data.arrays").load(recipe))
     if is_import_path(name):
         return _check_how(data, import_module("downslope.training.data.own").load(recipe))
+    near = _if_known(name) or did_you_mean(name, DATA_SETS)
     raise DataError(
-        f"data.name = '{shown(name)}': there is no such data set.{did_you_mean(name, DATA_SETS)}{_if_path(name)} "
-        f'Use {", ".join(DATA_SETS)}, or your own function as "package.module:function".'
+        f"data.name = '{shown(name)}': there is no such data set.{near}{_if_path(name)} "
+        f'Use {", ".join(DATA_SETS)}, "{HUGGING_FACE}FOLDER", or your own function as "package.module:function".'
     )
 
 
@@ -83,10 +93,20 @@ def _check_how(data: Data, dataset: Dataset) -> Dataset:
     return dataset
 
 
+_CALLED = {"mnist": "idx", "fashionmnist": "idx", "kmnist": "idx", "emnist": "idx", "qmnist": "idx", "medmnist": "npz"}
+"""What people call data that lie in files -> the `data.name` that reads them."""
+
+
+def _if_known(name: str) -> str:
+    """Return how to read data that many people have, by what they call them."""
+    found = _CALLED.get(re.sub(r"[\W_]", "", name.lower()))
+    return "" if found is None else f' Its files are read by data.name = "{found}", with data.path.'
+
+
 def _if_path(name: str) -> str:
     """Return how to learn from a file or folder of one's own, where its path was given as the name."""
     if os.path.isdir(name):  # noqa: PTH112  # unlike Path, it takes a name of any length
-        return f" To learn from a folder of images, say {options_for_folder(name)}."
+        return f" To learn from a folder, say {options_for_folder(name)}."
     if os.path.isfile(name):  # noqa: PTH113
         return f" To learn from a table, say {options_for_table(name)}."
     return ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import torch
 
@@ -25,6 +25,8 @@ LARGE = 2**29
 """How many bytes of inputs are held in memory, where the recipe leaves it open; more are read when needed."""
 
 PARTS = ("train_inputs", "train_targets", "held_out_inputs", "held_out_targets")
+Part = Literal["train", "held_out", "test"]
+"""What is learned from; what is evaluated while training; what is looked at once, at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +110,12 @@ class ExampleReader(Protocol):
         """
         ...
 
-    def held_out(self, data: Data, seed: int) -> Examples:
-        """Return the examples that the recipe's own files hold out now, read as the run read them then."""
+    def part(self, part: Part, data: Data, seed: int) -> Examples:
+        """Return the examples of a part of the recipe's own files now, read as the run read them then.
+
+        Raises:
+            DataError: If they cannot be read, or bring no such part.
+        """
         ...
 
     def kept(self) -> Any:
@@ -135,6 +141,7 @@ class Dataset:
         target_scale: (mean, standard deviation) by which targets that are numbers were standardised.
         class_weights: What an example of each class counts in the loss; None where all count alike.
         input_range: Smallest and largest number among the inputs learned from, where they are not at hand any more.
+        test: Reads the examples for one look at the end, where data without a reader bring some.
         model_config: The configuration of a model of transformers that a run was made with; "" before there is a run.
         notes: What a person should know of how they were read.
         checksum: What `fingerprint` returns where not all examples are at hand: a data set's own way to tell whether
@@ -154,6 +161,7 @@ class Dataset:
     target_scale: tuple[float, float] | None = None
     class_weights: tuple[float, ...] | None = None
     input_range: tuple[float, float] | None = None
+    test: Callable[[], Examples] | None = field(default=None, repr=False, compare=False)
     model_config: str = field(default="", repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     checksum: str | None = None

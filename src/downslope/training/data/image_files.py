@@ -6,6 +6,7 @@ programs (PostScript starts Ghostscript, whatever the file is called).
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -89,6 +90,21 @@ def read_image(
     return pixels[np.newaxis] if colour == "grey" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
+def read_bytes_of_image(path: Path | bytes, place: str, colour: Colour, size: tuple[int, int] | None) -> Any:
+    """Return an image as bytes from 0 to 255, shape (height, width), or (height, width, 3); otherwise as `read_image`.
+
+    Args:
+        path: The file, or what one holds.
+        place: What messages call it.
+        colour: As in `read_image`.
+        size: As in `read_image`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with opened_image(path, _silence, place=place) as opened:
+            return np.asarray(as_picture(opened, colour, size))
+
+
 def read_image_into(place: Pixels, path: Path, colour: Colour, size: tuple[int, int] | None, *, reduced: bool) -> None:
     """Put the pixels of an image where they belong, as `read_image` returns them; threads may do it side by side.
 
@@ -156,28 +172,31 @@ def _pillow() -> Any:
 
 @contextmanager
 def opened_image(
-    path: Path, around: Callable[[str | None], AbstractContextManager[None]] | None = None
+    path: Path | bytes, around: Callable[[str | None], AbstractContextManager[None]] | None = None, *, place: str = ""
 ) -> Iterator[Any]:
     """Open an image with Pillow, and say of whatever goes wrong with it what it is.
 
     Args:
-        path: The file.
+        path: The file, or what one holds.
         around: What to do around decoding, given the format.
+        place: What messages call it; "" for its path.
 
     Raises:
         DataError: As in `read_image`.
         MissingDependencyError: If Pillow is not installed.
     """
     Image = _pillow()  # noqa: N806  as it is called everywhere
-    place = shown(path)
+    place = place or shown(path)
     logging.getLogger("PIL").addHandler(_NOWHERE)  # or logging itself would print what Pillow logs
     try:
+        source = io.BytesIO(path) if isinstance(path, bytes) else open_regular(path, DataError)
         with (
-            open_regular(path, DataError) as file,
+            source as file,
             Image.open(file, formats=FORMATS) as opened,
             nullcontext() if around is None else around(opened.format),
         ):
-            _check_size(place, opened.size, os.fstat(file.fileno()).st_size)
+            count = len(path) if isinstance(path, bytes) else os.fstat(file.fileno()).st_size
+            _check_size(place, opened.size, count)
             _check_depth(place, opened.mode)
             yield opened
     except DataError:

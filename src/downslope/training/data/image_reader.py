@@ -16,14 +16,15 @@ from downslope.core.paths import expand_home, expansion_of, from_here
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
 from downslope.recipe.schema import Data
-from downslope.training.data.checking import split
+from downslope.training.data.checking import no_test, split
 from downslope.training.data.class_names import show_names
-from downslope.training.data.dataset import LARGE, Examples
+from downslope.training.data.dataset import LARGE, Examples, Part
 from downslope.training.data.image_files import SUFFIXES, Pixels, list_images, read_image
-from downslope.training.data.image_parts import find_parts
+from downslope.training.data.image_parts import Parts, find_parts
 from downslope.training.data.image_rows import ImageSource
 from downslope.training.data.loaders import Loaders
 from downslope.training.data.numpy_files import check_memory
+from downslope.training.data.part_names import LOOKED_AT
 from downslope.training.data.rows import Inputs, Rows
 from downslope.training.user_code import read_options
 
@@ -32,6 +33,9 @@ _BYTES = 4
 
 _NOTES = 3
 """How many of Pillow's remarks are passed on."""
+
+_NO_TEST = "it would be a folder `test` beside one to learn from, or data.options.test_path"
+"""Where the test images of a folder would be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,10 @@ class Options:
         path: The folder, relative to the current directory: a sub-folder for each class; or `train` and `held_out` (or
             another usual name), each with a sub-folder for each class.
         held_out_path: A folder with the same classes to hold out; None to go by `path`.
+        test_path: One whose images training never reads, for `downslope evaluate --split test`; None to go by `path`.
+        held_out_from: Where `path` has a part to learn from and one to test by, but none to hold out: "test" to hold
+            out the test part, which None does too, or "train" to hold out `data.held_out` of the images to learn from
+            and to leave the test part for the end.
         split: False if every sub-folder is a class, whatever it is called; None to go by their names.
         size: (height, width) that every image is scaled to; None if they are all of one size.
         colour: "rgb" or "grey".
@@ -55,6 +63,8 @@ class Options:
 
     path: str
     held_out_path: str | None = None
+    test_path: str | None = None
+    held_out_from: Literal["train", "test"] | None = None
     split: bool | None = None
     size: tuple[int, ...] | None = None
     colour: Literal["rgb", "grey"] = "rgb"
@@ -184,17 +194,19 @@ class ImageReader:
         source.scaling = self._scaling
         return Rows("images", Loaders(0, {"images": source}), source.shape, torch.float32, np.arange(len(files)))
 
-    def held_out(self, data: Data, seed: int) -> Examples:
-        """Return the images that the recipe's own folder holds out now; those of no known class have no target."""
-        folder, other = find_folder(self._options.path, "path"), self._options.held_out_path
-        if other is not None:
-            return self(find_folder(other, "held_out_path"))
-        parts = find_parts(folder, split=self._options.split)
+    def part(self, part: Part, data: Data, seed: int) -> Examples:
+        """Return the images of a part of the recipe's own folder now; those of no known class have no target."""
+        parts = find_images(self._options)
+        if part == "test":
+            if parts.test is None:
+                raise no_test("images", _NO_TEST)
+            found = self(parts.test)
+            return found if parts.test != parts.held_out else replace(found, notes=(*found.notes, LOOKED_AT))
         if parts.held_out is not None:
-            return self(parts.held_out)
+            return self(parts.held_out if part == "held_out" else parts.train)
         found = self(parts.train)
         order = torch.arange(len(found))
-        return found.take(split(data, seed, order, order)["held_out_inputs"].tolist())
+        return found.take(split(data, seed, order, order)[f"{part}_inputs"].tolist())
 
     def _with_targets(self, found: Examples, labels: list[str], path: Path, rated: bool) -> Examples:  # noqa: FBT001
         known = [place for place, label in enumerate(labels) if label in self._names]
@@ -223,6 +235,30 @@ class ImageReader:
 
 def _as_channels(values: tuple[float, ...]) -> Pixels:
     return np.array(values, dtype=np.float32)[:, np.newaxis, np.newaxis]
+
+
+def find_images(options: Options) -> Parts:
+    """Return where the images to learn from, to hold out and to test by are.
+
+    Raises:
+        DataError: If a folder is not there, or it is not certain which is which.
+    """
+    folder = find_folder(options.path, "path")
+    test = None if options.test_path is None else find_folder(options.test_path, "test_path")
+    if options.held_out_path is not None:
+        if options.held_out_from is not None:
+            raise DataError(
+                f"data.options.held_out_from = {options.held_out_from!r} says which part of data.options.path is held "
+                "out, and data.options.held_out_path names another folder. Give one."
+            )
+        return Parts(folder, find_folder(options.held_out_path, "held_out_path"), test)
+    parts = find_parts(folder, split=options.split, held_out_from=options.held_out_from)
+    if test is not None and parts.test is not None and parts.test != parts.held_out:
+        raise DataError(
+            f"data.options.test_path: {shown(parts.test)} is the test part of data.options.path already. Leave "
+            "test_path out, or give the folder to learn from alone as path."
+        )
+    return parts if test is None else replace(parts, test=test)
 
 
 def find_folder(given: str, key: str) -> Path:

@@ -20,11 +20,11 @@ from downslope.training.data.checking import check, place_of, split
 from downslope.training.data.class_names import check_classes, order_classes, show_names
 from downslope.training.data.dataset import LARGE, Dataset
 from downslope.training.data.image_files import SUFFIXES, Pixels, list_images, look_at_image, sorted_entries
-from downslope.training.data.image_parts import Parts, find_parts
+from downslope.training.data.image_parts import Parts
 from downslope.training.data.image_reader import (
     ImageReader,
     Options,
-    find_folder,
+    find_images,
     first_notes,
     read_all,
     scale,
@@ -48,11 +48,7 @@ def load(recipe: Recipe) -> Dataset:
         MissingDependencyError: If Pillow is not installed.
     """
     options = read_options(Options, recipe.data.options, "data")
-    folder = find_folder(options.path, "path")
-    if options.held_out_path is None:
-        parts = find_parts(folder, split=options.split)
-    else:
-        parts = Parts(folder, find_folder(options.held_out_path, "held_out_path"))
+    parts = find_images(options)
     notes = [parts.note] if parts.note else []
     names, files, labels = _list_classes(parts.train)
     shape = options.shape or look_at_image(files[0], whole=True)

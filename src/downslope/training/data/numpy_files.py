@@ -14,8 +14,9 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Container
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from downslope.core.files import open_regular
 from downslope.core.shown import shown
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_Found = TypeVar("_Found")
 
 _MOST_MEMBERS = 100_000
 _MOST_HEADER = 100_000
@@ -78,16 +80,34 @@ def map_npy(path: Path) -> Array:
         raise DataError(f"{place}: cannot be read as NumPy's: {error.strerror or error}.") from None
 
 
-def read_npz(path: Path) -> dict[str, Array]:
+def names_in_npz(path: Path) -> list[str]:
+    """Return what the arrays of an .npz file are called, in its order.
+
+    Raises:
+        DataError: If it is no such file, or a member is no array.
+    """
+    return _open_npz(path, lambda archive, place: list(_members(archive, place)))
+
+
+def read_npz(path: Path, only: Container[str] | None = None) -> dict[str, Array]:
     """Return the arrays of an .npz file by name.
+
+    Args:
+        path: The file.
+        only: The names of those to read; None for all.
 
     Raises:
         DataError: If it is no such file, a member is no array, or it would unpack to more than fits.
     """
+    return _open_npz(path, lambda archive, place: _unpack(archive, place, only))
+
+
+def _open_npz(path: Path, use: Callable[[zipfile.ZipFile, str], _Found]) -> _Found:
+    """Return what is made of an .npz file that is opened."""
     place = shown(path)
     try:
         with open_regular(path, DataError) as file, zipfile.ZipFile(file) as archive:
-            return _unpack(archive, place)
+            return use(archive, place)
     except DataError:
         raise
     except OSError as error:
@@ -96,22 +116,31 @@ def read_npz(path: Path) -> dict[str, Array]:
         raise DataError(f"{place}: cannot be read as NumPy's: {first_line(error)}.") from None
 
 
-def _unpack(archive: zipfile.ZipFile, place: str) -> dict[str, Array]:
+def _members(archive: zipfile.ZipFile, place: str) -> dict[str, zipfile.ZipInfo]:
+    """Return the members of an archive by the names of their arrays."""
     members = archive.infolist()
     if len(members) > _MOST_MEMBERS:
         raise DataError(f"{place}: has {len(members):,} members; at most {_MOST_MEMBERS:,} are read.")
-    check_memory(place, sum(member.file_size for member in members), "when it is unpacked")
+    found: dict[str, zipfile.ZipInfo] = {}
     for member in members:
         if not member.filename.endswith(".npy"):
             raise DataError(
                 f"{place}: its member `{shown(member.filename)}` is no array; each must end in .npy. Write the file by "
                 "numpy.savez."
             )
-    arrays: dict[str, Array] = {}
-    for member in members:
         name = member.filename.removesuffix(".npy")
-        if name in arrays:
+        if name in found:
             raise DataError(f"{place}: has two members called `{shown(name)}`.")
+        found[name] = member
+    return found
+
+
+def _unpack(archive: zipfile.ZipFile, place: str, only: Container[str] | None) -> dict[str, Array]:
+    members = _members(archive, place)
+    wanted = {name: member for name, member in members.items() if only is None or name in only}
+    check_memory(place, sum(member.file_size for member in wanted.values()), "when it is unpacked")
+    arrays: dict[str, Array] = {}
+    for name, member in wanted.items():
         with archive.open(member) as file:
             arrays[name] = _read_array(file, member.file_size, f"{place}, `{shown(name)}`")
     return arrays

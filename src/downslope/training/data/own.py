@@ -17,7 +17,7 @@ from torch.utils import data as torch_data
 from downslope.core.errors import did_you_mean
 from downslope.core.shown import shown
 from downslope.training.data.checking import bad_data, check, describe_kind, place_of, split, to_tensor
-from downslope.training.data.dataset import PARTS, Dataset
+from downslope.training.data.dataset import PARTS, Dataset, Examples
 from downslope.training.data.loader_child import ChildReader
 from downslope.training.data.loaders import Loaders
 from downslope.training.data.numpy_files import check_memory
@@ -37,7 +37,7 @@ from downslope.training.user_code import FAILURES, call_function, describe, impo
 if TYPE_CHECKING:
     from downslope.recipe.schema import Recipe
 
-_KEYS = ("train", "held_out", "collate", "classes")
+_KEYS = ("train", "held_out", "test", "collate", "classes")
 """What a mapping of Datasets may hold."""
 
 
@@ -47,9 +47,9 @@ def load(recipe: Recipe) -> Dataset:
     It gets `data.options` as keyword arguments and returns (inputs, targets), or a torch `Dataset` of such pairs, which
     are split by `data.held_out`; or a pair of Datasets, to learn from and to hold out; or a mapping with
     `train_inputs`, `train_targets`, `held_out_inputs`, `held_out_targets` and, if wanted, `classes`, or with Datasets
-    as `train` and `held_out`, and `collate`. Arrays may be NumPy's, torch's or lists. Since float64 is NumPy's default
-    and float32 torch's, NumPy float64 becomes torch's default dtype; a tensor keeps its own. A Dataset may also be
-    named itself, or its class.
+    as `train`, `held_out` and `test`, and `collate`. Arrays may be NumPy's, torch's or lists. Since float64 is NumPy's
+    default and float32 torch's, NumPy float64 becomes torch's default dtype; a tensor keeps its own. A Dataset may also
+    be named itself, or its class.
 
     Raises:
         DataError: If it cannot be called, raises, or returns something else or something inconsistent.
@@ -61,7 +61,8 @@ def load(recipe: Recipe) -> Dataset:
         held = recipe.data.in_memory
         if held is None:
             held = found.collate is None and all(map(_holds_tensors, found.parts.values()))
-        return _read_now(recipe, found) if held else _read_when_needed(recipe, found)
+        dataset = _read_now(recipe, found) if held else _read_when_needed(recipe, found)
+        return dataset if found.test is None else replace(dataset, test=lambda: _read_test(recipe, found))
     if isinstance(returned, Mapping):
         return check(name, loss, returned)
     parts = returned if isinstance(returned, tuple | list) else ()
@@ -142,7 +143,7 @@ def _in_mapping(name: str, found: Mapping[str, Any]) -> Found:
                 name,
                 f"unknown key '{shown(key, 60)}'.{did_you_mean(str(key), _KEYS)} With Datasets use {', '.join(_KEYS)}.",
             )
-    for key in ("train", "held_out"):
+    for key in ("train", "held_out", "test"):
         if (key in found or key == "train") and not _has_items(found.get(key)):
             raise bad_data(name, f"`{key}` must be a Dataset; got {describe_kind(found.get(key))}.")
     collate = found.get("collate")
@@ -151,7 +152,7 @@ def _in_mapping(name: str, found: Mapping[str, Any]) -> Found:
     parts = {key: found[key] for key in ("train", "held_out") if key in found}
     if len(parts) == 1:
         parts = {"all": found["train"]}
-    return Found(parts=parts, collate=collate, classes=found.get("classes"))
+    return Found(parts=parts, collate=collate, classes=found.get("classes"), test=found.get("test"))
 
 
 def _has_items(found: Any) -> bool:
@@ -199,6 +200,17 @@ def _read_when_needed(recipe: Recipe, found: Found) -> Dataset:
         checksum=checksum(digest, dataset.class_names),
         notes=(_how(data.loaders, sum(map(len, sources.values()))),),
     )
+
+
+def _read_test(recipe: Recipe, found: Found) -> Examples:
+    """Return the examples of the Dataset for a test, each of which is read when it is needed."""
+    sources = replace(found, parts={"test": found.test}).sources(recipe.data.name, recipe.seed)
+    source, loaders = sources["test"], Loaders(0, sources)
+    first = loaders.read("test", np.zeros(1, dtype=np.int64), 0).inputs
+    rows = Rows("test", loaders, tuple(first.shape[1:]), first.dtype, np.arange(len(source)))
+    with keep_generators():
+        targets, _ = look_through(rows, source, begin_digest())
+    return Examples(inputs=rows, targets=targets, known=torch.arange(len(rows)))
 
 
 def _how(loaders: int, count: int) -> str:

@@ -34,18 +34,25 @@ class Found:
     """What a person's function gave.
 
     Attributes:
-        parts: "all", or "train" and "held_out" -> a Dataset.
+        parts: "all", or "train" and "held_out", or "test" -> a Dataset.
         collate: Makes a batch of items; None for the usual way.
         classes: How many there are, if that was said.
+        test: A Dataset for one look at the end, which training does not read; None if there is none.
     """
 
     parts: Mapping[str, Any]
     collate: Collate | None = None
     classes: Any = None
+    test: Any = None
 
     def sources(self, name: str, seed: int) -> dict[str, ItemSource]:
         """Return a source for each part."""
-        called = {"all": "it", "train": "the first Dataset", "held_out": "the second Dataset"}
+        called = {
+            "all": "it",
+            "train": "the first Dataset",
+            "held_out": "the second Dataset",
+            "test": "the test Dataset",
+        }
         return {
             key: ItemSource(name, seed, key, called[key], dataset, self.collate) for key, dataset in self.parts.items()
         }

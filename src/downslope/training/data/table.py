@@ -30,6 +30,7 @@ from downslope.training.data.table_numbers import may_be_missing
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import KEY, TableError, advise, quoted
 from downslope.training.data.table_reader import TableReader
+from downslope.training.data.table_split import RowParts
 from downslope.training.data.table_target import learn_target, scales_target, target_is_class, want_target
 from downslope.training.user_code import read_options
 
@@ -72,23 +73,14 @@ def _load(recipe: Recipe) -> Dataset:
     notes = list(file.remarks)
     features = _choose_features(file, options, notes)
     wanted = {**want_features(features, options), options.target: want_target(is_class)}
+    if options.split_column is not None:
+        wanted[options.split_column] = Wanted("word")
     if table_large.is_large(recipe.data, file, features):
         return _load_large(recipe, options, file, features, wanted, notes)
     columns = _without_missing(file.read(wanted), wanted, options, notes)
     notes += columns.notes
     notes += _doubtful_words(columns)
-    if options.held_out_path is None:
-        rows = torch.arange(len(columns.lines))
-        parts = split(recipe.data, recipe.seed, rows, rows)
-        train, held_out = parts["train_inputs"].numpy(), columns.take(parts["held_out_inputs"].numpy())
-    else:
-        train = np.arange(len(columns.lines))
-        like = None if file.is_named else Unnamed(file.names)
-        other = open_table(options.held_out_path, options, f"{KEY}.held_out_path", unnamed=like)
-        other.check_names(wanted, f"its columns must be those of {KEY}.path")
-        held_out = _without_missing(other.read(wanted), wanted, options, notes)
-        if other.path.resolve() == file.path.resolve():
-            notes.append(f"{KEY}.held_out_path is {KEY}.path: what is held out has been learned from")
+    columns, train, held_out = _divide(recipe, options, file, columns, wanted, notes)
     encoding = learn_encoding(columns, train, features, standardize=options.standardize, fill=options.missing == "mean")
     learned = columns.take(train)
     target, hint = learn_target(columns, learned, options, is_class=is_class)
@@ -112,6 +104,35 @@ def _load(recipe: Recipe) -> Dataset:
     )
 
 
+def _divide(
+    recipe: Recipe,
+    options: Options,
+    file: TableFile,
+    columns: Columns,
+    wanted: Mapping[str, Wanted],
+    notes: list[str],
+) -> tuple[Columns, np.ndarray[Any, np.dtype[np.int64]], Columns]:
+    """Return the columns to learn from and to hold out, which of their rows are learned from, and those held out."""
+    count, data, seed = np.arange(len(columns.lines)), recipe.data, recipe.seed
+    if options.split_column is not None:
+        name = options.split_column
+        parts = RowParts(columns.words[name], lambda row: columns.place(row, name), columns.file, options)
+        notes += [parts.roles.note] if parts.roles.note else []
+        train, held_out = (parts.of(part, data, seed, count) for part in ("train", "held_out"))
+        both = np.sort(np.concatenate([train, held_out]))  # what a test is for is not even looked at
+        return columns.take(both), np.searchsorted(both, train), columns.take(held_out)
+    if options.held_out_path is None:
+        rows = split(data, seed, *[torch.from_numpy(count)] * 2)
+        return columns, rows["train_inputs"].numpy(), columns.take(rows["held_out_inputs"].numpy())
+    like = None if file.is_named else Unnamed(file.names)
+    other = open_table(options.held_out_path, options, f"{KEY}.held_out_path", unnamed=like)
+    other.check_names(wanted, f"its columns must be those of {KEY}.path")
+    found = _without_missing(other.read(wanted), wanted, options, notes)
+    if other.path.resolve() == file.path.resolve():
+        notes.append(f"{KEY}.held_out_path is {KEY}.path: what is held out has been learned from")
+    return columns, count, found
+
+
 def _load_large(
     recipe: Recipe,
     options: Options,
@@ -122,6 +143,11 @@ def _load_large(
 ) -> Dataset:
     """Return the examples of a table that is read part by part."""
     data, is_class = recipe.data, wanted[options.target].kind == "word"
+    if options.split_column is not None:
+        raise DataError(
+            f"{KEY}.split_column: needs the table in memory, and this one is read part by part. Set data.in_memory = "
+            f"true, or write its parts into files of their own: {KEY}.held_out_path and {KEY}.test_path."
+        )
     usable = table_large.choose_usable(options, _describe_missing, wanted)
     surveys = [table_large.survey(file, wanted, options.target, usable)]
     if options.held_out_path is None:
@@ -170,12 +196,15 @@ def _load_large(
 
 def _choose_features(file: TableFile, options: Options, notes: list[str]) -> tuple[str, ...]:
     """Return the columns to learn from, and note those that are left out since they have no name."""
-    ignored = {options.target, *options.ignore}
+    ignored = {options.target, *options.ignore} | (
+        {options.split_column} if options.split_column is not None else set()
+    )
     left_out = _leave_out(file, ignored, notes) if options.features is None else set[str]()
     present = {*file.places, *file.repeated, *(file.names[place] for place in file.nameless)}
     absent = [name for name in options.ignore if name not in present]
     asked = {"features": options.features or (), "ignore": absent, "categories": options.categories}
-    for key, names in {**asked, "target": (options.target,)}.items():
+    parts = () if options.split_column is None else (options.split_column,)
+    for key, names in {**asked, "target": (options.target,), "split_column": parts}.items():
         file.check_names(names, f"{KEY}.{key} names it")
     features = options.features
     if features is None:

@@ -18,6 +18,7 @@ from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
 from downslope.recipe.schema import Data, Recipe, settle
+from downslope.training.data.part_names import HUGGING_FACE
 from downslope.training.folder.checkpoint import (
     FOLDER,
     Checkpoint,
@@ -41,7 +42,7 @@ _FIXED = ("seed", "data", "model", "train.loss", "train.class_weights", "train.a
 _NEWER = {"device": "auto", "tf32": False}
 """Settings of training that recipes of earlier versions do not state, and what they are by default."""
 
-_WHERE = frozenset({"data.options.path", "data.options.held_out_path"})
+_WHERE = frozenset({"data.path", "data.options.path", "data.options.held_out_path", "data.options.test_path"})
 """Where the data lie. They may be moved: whether they are still the same, their checksum says when they are read."""
 
 
@@ -248,9 +249,10 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
     """
     then = checkpoint.manifest["recipe"]
     changes = _changes(_settled(then, recipe), plain_recipe(settle(recipe, then)))
-    fixed = [
-        f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path) and path not in _WHERE | _HOW
-    ]
+    free = _WHERE | _HOW
+    if all(name.startswith(HUGGING_FACE) for name in (then["data"]["name"], recipe.data.name)):
+        free |= {"data.name"}  # which is where they lie
+    fixed = [f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path) and path not in free]
     if fixed:
         raise CheckpointError(
             f"{checkpoint.run_folder}: was trained under another recipe, and this decides all of a run's numbers: "
