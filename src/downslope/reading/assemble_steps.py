@@ -193,7 +193,8 @@ def put_levels(draft: Draft, root: str, rate: Rate | None) -> bool:
     found = draft.every(Levels)
     if not found:
         return False
-    levels, words = found[0], draft.words(found[0])
+    levels = max(found, key=lambda fact: len(fact.rates))
+    words = draft.words(levels)
     rates = levels.rates if levels.begins or rate is None else [rate.value, *levels.rates]
     path = "train.epochs" if levels.unit == "epoch" else "train.steps"
     if levels.total is not None and levels.unit and not {"train.epochs", "train.steps"} & set(draft.fields):

@@ -36,6 +36,7 @@ _LEVEL = Rules(
     },
     **_PARTS,
 )
+_MAP = Pattern("open? points=(number is number (comma number is number){1,11}) close?")
 _RAMP_AFTER = Pattern(
     "(comma|and|for:next|is|word|verb|with|at|after){0,6} schedule:cosine,linear,polynomial,exponential"
 )
@@ -84,8 +85,25 @@ def find_knots(board: Board) -> None:
             )
 
 
+def _find_maps(board: Board, code: str) -> None:
+    """Add a fact for every map from times to rates: {0: 0.1, 80: 0.01, 120: 0.001}."""
+    for match in _MAP.find(code):
+        places = [p for p in range(match["points"], match.after) if board.items[p].number]
+        times, rates = ([board.items[p].value for p in places[start::2]] for start in (0, 1))
+        rising = all(one < other and float(other).is_integer() for one, other in pairwise(times))
+        colons = all(board.text.plain[board.items[p].end :].lstrip()[:1] == ":" for p in places[::2])
+        if not (rising and colons and 0 < max(rates) < 2 and _is_lr(board, [match], set())):
+            continue
+        begins = times[0] in {0, 1}
+        fact = Levels("levels", "lr", None, 0, 0, rates=rates, changes=times[begins:], begins=begins, unit="epoch")
+        board.note(fact, range(match.first, match.after))
+        if begins:
+            board.add("value", "lr", rates[0], [places[1]], role="initial", number=places[1])
+
+
 def find_levels(board: Board) -> None:
     """Add a fact for every run of levels of the learning rate."""
+    _find_maps(board, board.code())
     code = board.code()
     stated = {board.items[match["rate"]].value for match in _STATED.find(code)}
     for run in runs(_LEVEL.find(code), code, _LINK):

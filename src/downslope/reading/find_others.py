@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from downslope.reading.facts import Board
 from downslope.reading.patterns import Match, Pattern, Rules
 
@@ -15,6 +17,12 @@ _OTHERS = Rules(
     },
     did="word:used,uses,adopted,adopts,employed,employs",
 )
+_SCOPE = Pattern(
+    "(for:for|at:in,at|word:on,when,对,针对,至) (word|target|verb|number|schedule|concept:other|at|and|is){0,10} (comma|word|verb|is)"
+)
+_ALL = re.compile(r"\b(?:all|both|every|each|always)\b|所有|均|都|两者|全部")
+_SETTINGS = ("lr", "momentum", "weight_decay", "l2", "batch", "warmup")
+_PARAGRAPH = re.compile(r"\n\s*\n")
 _PRETRAINING = Pattern("verb:pretrain (word|concept|number|is|at|with|for|by){0,3} span=time")
 _TRAINING = Pattern("verb:train (word|concept|number|is|at|with|for|by){0,6} time")
 
@@ -32,10 +40,44 @@ def find_others(board: Board) -> None:
             end = match.first
         numbered = any(item.kind == "number" for item in board.items[first:end])
         told = told or (numbered and any(item.is_a("concept", "lr") for item in board.items[first:end]))
-    if told:
-        board.used.update(place for first, last in others for place in range(first, last))
-    if next(_TRAINING.find(code), None) is not None:
+    later = _second_recipe(board) if told else []
+    for first, last in [*others, *later] if told else []:
+        board.used.update(range(first, last))
+    for first, last in later:
+        board.add("another", "", None, range(first, last))
+    trained = next(_TRAINING.find(code), None)
+    if trained is not None and trained.first not in board.used:
         board.used.update(match["span"] for match in _PRETRAINING.find(code))
+
+
+def _second_recipe(board: Board) -> list[tuple[int, int]]:
+    """Return where a later recipe of several stands: "For ImageNet, SGD with ... for 90 epochs", after one for CIFAR.
+
+    It begins with what it is for and tells again of at least two things; it ends with its paragraph, or where a
+    sentence speaks of all.
+    """
+    plain, code = board.text.plain, board.code()
+    before: set[str] = set()
+    begun = False
+    found: list[tuple[int, int]] = []
+    end = 0
+    for first, last in board.sentences():
+        items = board.items[first:last]
+        apart = _PARAGRAPH.search(plain, end, items[0].start) or _ALL.search(plain, items[0].start, items[-1].end)
+        begun, end = begun and not apart, items[-1].end
+        told = {
+            "lr change" if i.is_a("verb", "reduce", "divide", "multiply") else i.key if i.kind == "concept" else i.kind
+            for i in items
+            if i.kind in {"optimizer", "time", "schedule"} or i.is_a("concept", *_SETTINGS)
+        }
+        scoped = _SCOPE.at(code, first, last)
+        if not begun and scoped is not None and len(told & before) >= 2 and told & {"optimizer", "lr"}:
+            begun = bool(any(i.kind in {"number", "time"} for i in items))
+        if begun:
+            found.append((first, last))
+        else:
+            before |= told
+    return found
 
 
 def _begins(board: Board, place: int, first: int) -> bool:

@@ -30,8 +30,10 @@ _RIGHT = [
         "concept=concept:nesterov,ema soft{0,4} (said (soft|said){0,8})? number=number",
         "concept=concept:momentum (soft|concept:momentum){0,4} (said (soft|said|concept:momentum){0,8})? number=number",
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
+        "concept=concept:lr,batch,momentum,decays is (and|word|target|of_it|mod){1,10} is number=number",
+        "concept=concept:lr for (word|unit|and|of_it){1,6} (to|is) number=number",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
-        "concept=concept:other,teacher,decay (word|mod|is|open|with|target){0,8} number=number",
+        "concept=concept:other,teacher,decay (word|mod|is|open|with|target|concept:gamma){0,8} number=number",
         "concept=valued soft{0,4} (said (soft|said){0,8})? number=number",
     )
 ]
@@ -139,6 +141,9 @@ def _anothers(board: Board, concept: int, number: int, *, said: bool) -> bool:
     """Whether what follows a number says that it is not this concept's: "learning rate, 8 GPUs"."""
     key, items = board.items[concept].key, board.items
     following = items[number + 1] if number + 1 < len(items) else None
+    aside = items[max(concept, number - 3) : number + 1]
+    if len(aside) == 4 and len(aside[1].key) < 3 and _OTHER_SYMBOL.at(encode(aside), 0) is not None:
+        return True
     if following is None:
         return False
     if following.kind == "unit":
@@ -152,6 +157,9 @@ def _anothers(board: Board, concept: int, number: int, *, said: bool) -> bool:
         return not (after is not None and after.kind in {"is", "number"})
     return False
 
+
+_OTHER_SYMBOL = Pattern("(at|with|open|when|word:where) word is number")
+"""A symbol's own value in an aside: "gradient clipping (when T = 8)"."""
 
 _CHOSEN = re.compile(
     r"\b(?:tried|try|sweep|swept|search|searched|searching|candidate|candidates|grid|tune|tuned|tuning|explored?|varied|vary|"
@@ -171,12 +179,17 @@ _OURS = re.compile(r"[^.;]{0,60}?(?:\b(?:but|we|however)\b|但|我们|本文)")
 _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
 """What follows a number within a formula: 0.5(1 + cos(...))."""
 
+_KEY = re.compile(r"\s?:\s?\d")
+"""What follows a number that is the key of another: {30: 0.1}."""
+
 _SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening"})
 
 
 def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     """Whether a number is one of several to choose from, an end of a range, or a part of a formula: no value."""
     items, plain = board.items, board.text.plain
+    if _KEY.match(plain, items[number].end):
+        return True
     if items[concept].key not in _SETTINGS:
         return False
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""

@@ -67,6 +67,9 @@ def _named(board: Board, heads: list[int], first: int, last: int) -> None:
             places.append(match["length" if "length" in match else "number"])
             places += [match["unit"]] if "unit" in match else []
             break
+    if fact.length is None and (match := _LENGTHS.at(code, heads[0], last)) is not None and "length" in match:
+        fact.length = _length(board, match)
+        places += [match["length"]] if fact.length is not None else []
     fact.course = _course_in(board, first, last)
     if fact.course is not None:
         fact.length = fact.length or fact.course.over

@@ -103,6 +103,8 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     item, before = items[place], items[index - 1] if index else None
     if prep in {"at", "in"} and (listed := _bare_list(items, code, place)):
         return listed
+    if prep in {"at", "after"} and item.is_a("concept", "epochs_total", "steps_total"):  # "at training epochs 30, 60"
+        return _unit_first(items, code, prep, place)
     if item.is_a("unit", "epoch", "step") and (prep or not (before and before.kind == "number")):
         return _unit_first(items, code, prep, place) or _first_one(items, code, prep, place)
     if (
@@ -126,6 +128,8 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     found = _with_unit(items, code, index, prep, numbers, after)
     if found is None and counted and _whole(numbers):
         return Time("at", tuple(n.value for n in numbers), counted), after
+    if found is not None and found[0].prep == "" and all(n.number and n.number.ordinal for n in numbers):
+        return replace(found[0], prep="at"), found[1]  # "10th epoch" is no length
     if found is None or found[0].prep != "in":
         return found
     # "in 5 epochs" is a length, "in the 5th epoch" a point
