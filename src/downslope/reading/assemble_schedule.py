@@ -80,9 +80,10 @@ def _imply_length(draft: Draft, root: str) -> None:
 
 
 def _warmup(draft: Draft) -> Warmup | None:
-    if draft.of("off", "warmup"):
-        return None
     warmups = draft.every(Warmup)
+    denied = draft.of("off", "warmup")
+    if denied and not any(fact.length is not None and fact.end < denied[0].start for fact in warmups):
+        return None
     return next((fact for fact in warmups if fact.length is not None), None) or next(iter(warmups), None)
 
 
@@ -313,7 +314,7 @@ def _put_plateau(draft: Draft, changes: list[Change]) -> None:
         draft.put("train.plateau.min_lr", float(change.targets[-1]), "stated", words)
 
 
-_DECAY = re.compile(r"decay|schedul|anneal|step|exponential|衰减|下降|调度")
+_DECAY = re.compile(r"decay|schedul|anneal|step.?(?:size|lr)|multi.?step|exponential|衰减|下降|调度")
 
 
 def _tells_decay(draft: Draft, gamma: Fact) -> bool:

@@ -68,6 +68,7 @@ _STOPS = ("optimizer", "target", "no", "end", "verb")
 _BARE_FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
 _OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
+_RAMPS = ("linear", "cosine", "polynomial")
 _STARTS = ("初", "start", "begin", "init")
 _NETWORK = re.compile(
     r"backbone|(?:last|final|output|new|fc) layer|classifier|\bhead|encoder|decoder|bias|"
@@ -157,7 +158,7 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
 
 
 def _take_own(board: Board, code: str, frame: _Frame, place: int, first: int) -> None:
-    """Take the time that stands right before a verb, where the next clause has both again: 第30轮除以10，第60轮再除以10."""
+    """Take the time right before a verb where the next clause has both again: 第30轮除以10，第60轮再除以10."""
     if next(_ANOTHERS_TIME.find(code, place + 1, min(len(code), place + 12)), None) is None:
         return
     for match in _OWN_TIME.find(code, max(first, place - 4), place + 1):
@@ -234,6 +235,8 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     following = board.items[place + 1] if place + 1 < len(board.items) else None
     if number is None or (following is not None and following.is_a("unit", "ignored", "example")):
         return False
+    if change.shape in _RAMPS and match.rule == "amount" and board.items[match.first].kind == "is":
+        return False  # "linearly from lr_0 = 0.1"
     if direct and following is not None and (following.kind in {"unit", "magnitude"}):
         return False
     if "half" in match and not (number.spelled and number.value == 0.5):

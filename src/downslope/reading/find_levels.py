@@ -240,8 +240,12 @@ def _hold(board: Board, code: str, match: Match) -> None:
     """Add a constant phase for a level that a ramp follows: "0.1 for the first 50 epochs, then linearly to 0"."""
     span = _time(board.items, match)
     rises = board.items[match["value"] - 1].kind == "to"
-    held = span is not None and span.prep in {"first", "until", "for"} and not rises
-    if held and _RAMP_AFTER.at(code, match.after) is not None and _is_lr(board, [match], set()):
+    ramp = _RAMP_AFTER.at(code, match.after)
+    if span is None or ramp is None or rises:
+        return
+    later = any(item.kind in {"for", "after"} for item in board.items[ramp.first : ramp.after])
+    held = span.prep in {"first", "until"} or (span.prep == "for" and later)  # "for 200 epochs, cosine" is the whole
+    if held and _is_lr(board, [match], set()):
         board.note(Shape("shape", "constant", None, 0, 0, over=span), [match["span"]])
 
 

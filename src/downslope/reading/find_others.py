@@ -18,7 +18,8 @@ _OTHERS = Rules(
     did="word:used,uses,adopted,adopts,employed,employs",
 )
 _SCOPE = Pattern(
-    "(for:for|at:in,at|word:on,when,对,针对,至) (word|target|verb|number|schedule|concept:other|at|and|is){0,10} (comma|word|verb|is)"
+    "(for:for|at:in,at|word:on,when,对,针对,至) "
+    "(word|target|verb|number|schedule|concept:other|at|and|is){0,10} (comma|word|verb|is)"
 )
 _ALL = re.compile(r"\b(?:all|both|every|each|always)\b|所有|均|都|两者|全部")
 _SETTINGS = ("lr", "momentum", "weight_decay", "l2", "batch", "warmup")

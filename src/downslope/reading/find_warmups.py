@@ -31,7 +31,7 @@ _BEGIN = Rules(
     }
 )
 _PEAK = Pattern("to (mod|is){0,2} value=number")
-_RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to peak=number", **_PARTS)
+_RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? peak=number", **_PARTS)
 _WHEN = Rules(
     {
         "during": "(comma|word){0,2} length=time:for,first,until,bare",
@@ -161,6 +161,18 @@ def _is_part(item: Item) -> bool:
     return item.number is not None and item.number.fraction
 
 
+def _from_start(board: Board, first: int, place: int, after: int, peak: Amount) -> None:
+    """Add a warmup of no known length: "starts at 0.001 and increases to a maximum of 0.01, then ..."."""
+    items = board.items
+    for start in range(max(first, place - 5), place):
+        number = items[start + 1]
+        if items[start].kind == "is" and _starts(board, items[start]) and number.number and number.value < peak.value:
+            begin = Amount(number.value, number.start, number.end)
+            verbs = [p for p in range(place, after) if items[p].kind in {"verb", "number"}]
+            board.note(Warmup("warmup", "lr", None, 0, 0, begin=begin, peak=peak), [start + 1, *verbs])
+            return
+
+
 def _rising(board: Board, first: int, last: int) -> None:
     """Add a warmup that is not called so: "increased linearly to 0.5 over the first 2,000 steps"."""
     items, code = board.items, board.code()
@@ -182,6 +194,8 @@ def _rising(board: Board, first: int, last: int) -> None:
         found = next((p for p in reversed(before) if items[p].data.prep == "first"), None)
     over = course.over if course is not None else None
     if found is None and over is None:
+        if peak is not None:
+            _from_start(board, first, place, after, peak)
         return
     length = over or items[found or 0].data
     verbs = [p for p in range(max(first, place - 3), after) if items[p].is_a("verb", "increase")]
