@@ -260,7 +260,7 @@ def waits_of(check: Check, work: Callable[[], object]) -> list[str]:
     places: list[str] = []
 
     def note(message: Any, *_: Any, **__: Any) -> None:
-        if "synchroniz" not in str(message):
+        if "synchroniz" not in str(message) or "prototype" in str(message):  # what turning it on says
             return
         frames = [f for f in traceback.extract_stack()[:-1] if "warnings.py" not in f.filename]
         places.append(" < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames[-7:])))
