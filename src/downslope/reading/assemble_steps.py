@@ -131,6 +131,8 @@ def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Change
                 values += [float(f"{values[-1] * (change.value or 1):.12g}") for _ in time.values]
         _put_sequence(draft, root, values, times, words)
         return
+    elif len(targets) == 1 and rate is not None and 0 < targets[0] < rate.value:
+        draft.put(f"{root}.factor", float(f"{targets[0] / rate.value:.12g}"), "implied", words)
     else:
         _factor_from_elsewhere(draft, root, changes, targets)
     _put_milestones(draft, root, times, words)

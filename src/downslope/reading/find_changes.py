@@ -41,7 +41,7 @@ _ARGUMENTS = Rules(
         "own, initially": "concept:lr (comma|open)? mod:initial is? number own=(comma|close)",
         "times": "(by=by fill|often=for:for)? amount=number unit:times,step",
         "magnitude": "(by fill)? size=number? magnitude",
-        "target": "(to|half=at:in) fill target=number",
+        "target": "(to|half=at:in) (fill|(word|is|mod|concept:lr){4,6}) target=number",
         "time": "when=(time|times)",
         "points": "at points=(number ((comma|and) number){0,10})",
         "amount": "(by|is|with|schedule:exponential|concept:lr_decay is?) fill amount=number",

@@ -8,11 +8,12 @@ from downslope.reading.schedule_facts import Course, Shape
 
 _PARTS = {
     "between": "(verb|schedule|word|mod|is|comma|each|time|with|by|concept:lr)",
+    "named": "(word|mod|is|concept:lr)",
     "over": "over=time:for,first,next,at,until",
 }
 _COURSES = Rules(
     {
-        "from": "from is? low=number between{0,7} to high=number over?",
+        "from": "from is? named{0,5} low=number between{0,7} to named{0,4} high=number over?",
         "verb": "(schedule|verb) is{0,2} low=number to high=number over?",
     },
     **_PARTS,

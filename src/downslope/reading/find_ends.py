@@ -16,7 +16,7 @@ _ENDS = Rules(
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
         "convergence takes": "word:convergence,converge,converges,converged (is|word|verb|at|for|with){0,5} rate=time",
         "converges": "rate=time word{0,4} word:收",
-        "in total": "(open|comma) value=number total=mod:total (close|break|comma)",
+        "in total": "(open|comma|break) value=number total=mod:total (close|break|comma)?",
         "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} (word:<? is|word:≤) value=number",
     },
     any="time:at,after,for,total,until,bare",

@@ -31,6 +31,7 @@ _LEVEL = Rules(
         "followed by": "(by|and)? span=time:bare (with|at) concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
         "at a time": "span=time:at,after said{0,4} (is|to) value=number",
+        "in brackets": "value=number open low=number word:- high=number close",
         "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",
         "one after another": "to value=several",
     },
@@ -206,6 +207,9 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
     told = _timeline(levels, begins=begins) if timed else ([], None)
     units = {level.unit for level in levels if level.unit}
     percents = {level.percent for level in timed}
+    least, most = min(level.value for level in levels), max(level.value for level in levels)
+    if most >= 2 and least < 0.5:  # a time taken for a rate
+        return
     if told is None or len(units) > 1 or len(percents) > 1 or (timed and len(told[0]) != len(levels) - begins):
         return
     fact = Levels("levels", "lr", None, 0, 0, rates=[level.value for level in levels], changes=told[0], begins=begins)

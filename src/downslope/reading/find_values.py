@@ -249,13 +249,14 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
 def _role(board: Board, place: int, first: int, number: int) -> str:
     """Return "initial", "peak", "final", "base" or "default" where a word near the concept says so."""
     items = board.items
-    around = [*range(place - 1, max(first - 1, place - 4), -1), *range(place + 1, number)]
-    for near in around:
-        if items[near].is_a("mod", "initial", "peak", "final", "base"):
-            return items[near].key
-        if items[near].kind in {"number", "concept", "comma", "time"} and near < place:
+    own = [*range(place + 1, number)]
+    for near in range(place - 1, max(first - 1, place - 4), -1):
+        if items[near].kind in {"number", "concept", "comma", "time"}:
             break
-    return ""
+        own.append(near)
+    told = next((items[p].key for p in own if items[p].is_a("mod", "initial", "peak", "final", "base")), "")
+    led = place > first and items[place - 1].kind == "to" and len(own) > 1  # "decays to η_T = 0.001"
+    return told or ("final" if led and items[number - 1].kind == "is" else "")
 
 
 def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> None:

@@ -11,7 +11,7 @@ from downslope.reading.times import Time
 
 _PARTS = {
     "filler": "(word|is|schedule|concept:lr|at|verb:increase|mod|of_it|open|close)",
-    "ramp": "(from|to|by|is) (number|taken)",
+    "ramp": "((from|to|by|is) (number|taken)|to (word|mod|is|concept:lr){1,5} (number|taken))",
 }
 _LENGTHS = Rules(
     {
