@@ -11,7 +11,7 @@ WHOLE = {
                      "def f(epoch):\n    return 0.1 ** epoch\n", "for e in range(90):\n    train(e)\n"],
     "code, notebook": ['{"cells": [{"cell_type": "code", "source": ["lr = 0.1"]}], "nbformat": 4}'],
     "configuration, dictionary": ["optimizer = dict(type='SGD', lr=0.1)\n", "lr = 0.1\nsteps = [30, 60]\nx = dict()\n",
-                                  "base = {'lr': 0.1}\n", "_base_ = 'a.py'\nlr_config = dict(step=[8, 11])\n"],
+                                  "base = {'lr': 0.1}\n", "_base_ = './a.py'\nlr_config = dict(step=[8, 11])\n"],
     "configuration, yaml": ["lr: 0.1\nmomentum: 0.9\n", "optimizer:\n  name: sgd\n  lr: 0.1\n", "- lr: 0.1\n  epochs: 3\n- lr: 0.2\n",
                             "# comment\nlr: 0.1 # we divide it by ten at the end of all\nx: y\n", "---\na: 1\nb:\n  - 1\n  - 2\n"],
     "configuration, json": ['{"lr": 0.1}', '{\n  // so\n  "a": {"b": 1},\n}', '[{"lr": 0.1}]', "{lr: 0.1, momentum: 0.9}"],
