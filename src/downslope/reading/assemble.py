@@ -190,6 +190,8 @@ def _put_length(draft: Draft, board: Board) -> None:
         denied = denied or (
             not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
         )
+        more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
+        denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             candidates.append((min(rank, 1) if trained else rank, place))
     for rank, place in sorted(candidates):

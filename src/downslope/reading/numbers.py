@@ -33,7 +33,7 @@ _BREAK = r"[+-]?(?:\s*\n\s*\^?[+-]?\d{1,3}(?![\d.]))?"
 _CUT = re.compile(
     rf"\s?\^{_BREAK}|\*\*\s?[-+(\d]|\s?[*x]\s?10(?:\s?\^{_BREAK}|\s?[-({{]|\s\d)|\s?[*x]\s?(?:10\s?)?e\s?\^?[-{{]"
     r"|\s?e\s?\^?[-{]|\se\d|e(?![a-z])|[*x]10e|_[-{\d]|\s?[*x]\s?10\s?[_<\\{]"
-    r"|\s?(?:\\[a-z]{2,8}\s?)?\{+\s?(?:e\s?[-^} ]|-)| \. ?\d"
+    r"|\s?(?:\\[a-z]{2,8}\s?)?\{+\s?(?:\\[a-z]{2,8}\s?)?(?:e\s?[-^} ]|-)| \. ?\d"
 )
 """What is left of a power after its number, where it is no power that can be read, or a line break took it apart."""
 

@@ -72,7 +72,7 @@ _LATEX = re.compile(
     r"\\(times|cdot|%|,|;|!| |mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
 )
 _RAISED = re.compile(
-    r"\\(?:text|mathrm|mbox|hbox|rm|textrm|mathbf)\s?\{\s?((?:e\s?)?\$?[-+\u2212\u2013]\$?(?:\s?\d{1,2}(?=\s?\}))?|e)\s?\}"
+    r"(?:\\(?:text|mathrm|mbox|hbox|rm|textrm|mathbf)\s?\{|\{\\(?:rm|bf)\s)\s?((?:e\s?)?\$?[-+\u2212\u2013]\$?(?:\s?\d{1,2}(?=\s?\}))?|e)\s?\}"
     r"|(<sup>\s?[-\u2212\u2013]\s?</sup>\s?(?:<sup>)?|(?<=10)\s?[-\u2212\u2013]\s?<sup>)"
     r"|(\\textsuperscript\{|<sup>)|(</sup>)|\{([-+\u2212\u2013])\}",
     re.IGNORECASE,
