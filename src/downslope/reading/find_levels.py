@@ -23,7 +23,8 @@ _LEVEL = Rules(
         "from to at": "from start=number to value=number span=time:at,after",
         "each at its own": "to? value=several span=times:at,after,until,for",
         "at each its own": "span=times:at,after,until said{0,4} value=several",
-        "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with){0,3} span=(span|point) close?",
+        "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from){0,3} "
+        "span=(span|point) close?",
         "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
         "and the rest": "value=number rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
@@ -31,7 +32,7 @@ _LEVEL = Rules(
         "followed by": "(by|and)? span=time:bare (with|at) concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
         "at a time": "span=time:at,after said{0,4} (is|to) value=number",
-        "in brackets": "value=number open low=number word:- high=number close",
+        "in brackets": "value=number for:for? open low=number (word:-|comma) high=number close",
         "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",
         "one after another": "to value=several",
     },
