@@ -54,6 +54,16 @@ ANOTHERS = [
     ("SGD, linear warmup to the initial learning rate of 0.1 in 5 epochs", {"train.epochs": None}),
     ("SGD, lr 0.1, divided by 10 at the beginning of the 10th epoch", {"train.epochs": None}),
     ("SGD with lr 0.1 at training epochs 30, 60 divided by 10", {"train.epochs": None}),
+    ("SGD with momentum 0.9 and lr 0.1; loss weights are λ = 0.5 and μ = 10", {"sgd.weight_decay": None}),
+    ("The loss is L = L1 + λ L2 with λ=0.1. SGD lr 0.01", {"sgd.weight_decay": None, "sgd.lr": 0.01}),
+    ("SGD, lr 0.01; the weight of the L2 loss is 10", {"sgd.weight_decay": None, "sgd.lr": 0.01}),
+    ("SGD, lr 0.01 and λ = 0.0005", {"sgd.weight_decay": 0.0005}),
+    ("PGD attack with 10 steps and step size 2/255; SGD lr 0.1 for 100 epochs", {"sgd.lr": 0.1, "train.steps": None}),
+    ("SGD lr 0.01, step size 2/255, 10 steps PGD, 100 epochs", {"sgd.lr": 0.01, "train.epochs": 100}),
+    ("SGD lr 0.1, momentum 0.999 for the encoder", {"sgd.lr": 0.1, "sgd.momentum": None}),
+    ("In [3], SGD with lr 0.1 was used. We use SGD with lr 0.2.", {"sgd.lr": 0.2}),
+    ("将学习率从0.1改为0.01后，精度提升。SGD", {"sgd.lr.schedule": None}),
+    ("batch size 2 (per GPU) with 8 GPUs, SGD lr 0.02", {"data.batch_size": 16}),
     ("SGD lr 0.1 with momentum .9 for 50 epochs then 1e-3 for 50 more", {"train.epochs": None}),
 ]
 

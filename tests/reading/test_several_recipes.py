@@ -33,6 +33,11 @@ RECIPES = [
         {"sgd.lr.initial": 0.1, "train.epochs": 200, "sgd.momentum": 0.9, "sgd.weight_decay": 1e-4},
     ),
     (
+        "We use SGD with lr 0.1, momentum 0.9. For fine-tuning we use lr 0.001 for 10 epochs.",
+        {"sgd.lr": 0.1, "sgd.momentum": 0.9, "train.epochs": None},
+    ),
+    ("Pretraining: SGD lr 0.1 for 100 epochs. Finetuning: SGD lr 0.01 for 20 epochs.", {"sgd.lr": 0.1}),
+    (
         "We train for 90 epochs with SGD and momentum 0.9. On 8 GPUs the batch size is 256 and the learning rate 0.1, "
         "divided by 10 at epochs 30 and 60.",
         {"train.epochs": 90, "sgd.lr.initial": 0.1, "sgd.lr.milestones": [30, 60]},
@@ -61,6 +66,28 @@ RUNS = [
     ("SGD，lr=0.1，25、50epoch时学习率乘以0.1", steps(0.1, 0.1, [25, 50])),
     ("SGD，lr=0.1，30,60,80轮学习率除以10，共100轮", steps(0.1, 0.1, [30, 60, 80], epochs=100)),
     ("SGD lr=0.01, divided by 10 at the beginning of 10th epoch, and of 100th epoch", steps(0.01, 0.1, [10, 100])),
+    (
+        "SGD. lr is 0.1 at the beginning, 0.01 from epoch 100 and 0.001 from epoch 150 to the end at epoch 200",
+        steps(0.1, 0.1, [100, 150], epochs=200),
+    ),
+    (
+        "SGD with lr = 1e-1 for epochs [0, 150), 1e-2 for [150, 250), 1e-3 for [250, 350)",
+        steps(0.1, 0.1, [150, 250], epochs=350),
+    ),
+    (
+        "SGD，学习率先在前5个epoch内线性升至0.1，然后在第30、60、80个epoch衰减10倍，总共训练90个epoch",
+        {
+            **warmup(5),
+            "then.initial": 0.1,
+            "then.factor": 0.1,
+            "then.milestones": [30, 60, 80],
+            "then.unit": "epoch",
+            "then.schedule": "multistep",
+            "epochs": 90,
+        },
+    ),
+    ("| Optimizer | SGD |\n| Learning rate | 0.1 |\n| Epochs | 200 |", {"lr": 0.1, "epochs": 200}),
+    ("实验设置：Epoch=100，Batch=32，学习率=0.001，优化器=SGD", {"lr": 0.001, "epochs": 100}),
     ("SGD, lr 0.1, decay gamma 0.1 every 30 epochs", periods(0.1, 0.1, 30)),
     ("SGD，初始学习率0.1，没60个周期乘以0.1", periods(0.1, 0.1, 60)),
     (

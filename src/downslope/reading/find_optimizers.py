@@ -50,6 +50,7 @@ _ANOTHERS = [
         "target:norm (between|after|each){0,10} concept=(owned|concept:lr_decay,ema) (and (is|mod)? more=owned)?",
         "concept=owned (of_it|is|for|at|word:的) target:norm",
         "concept=owned is? number (for|at|is) target:norm",
+        "concept=concept:momentum is? number for (concept:teacher|target:encoder)",
     )
 ]
 """Momentum, decay and epsilon of a teacher, of a moving average and of batch normalisation."""

@@ -227,6 +227,8 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     if key == "lr" and amount.spelled and not amount.fraction and amount.value >= 1:
         return  # "we drop the learning rate twice"
     named = board.text.plain[item.start : item.end]
+    if _is_of_a_loss(board, key, named, amount.value, first, number):
+        return
     if key == "lr" and named.startswith(("step", "步长")) and amount.value >= 2 and float(amount.value).is_integer():
         key = "lr_every"  # "step size = 30, gamma = 0.1"
     extra: dict[str, Any] = {"role": _role(board, concept, first, number), "percent": amount.percent, "number": number}
@@ -244,6 +246,19 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     if key in {"lr", "clip"}:
         extra["per"] = rate_per(board, number, concept)
     board.add("value", key, amount.value, places, **extra)
+
+
+_LOSS = re.compile(r"loss|损失|(?<!正则)权重系数|objective|balanc|trade-?off|平衡")
+_DECAYS = re.compile(r"weight.?decay|regulari[sz]|penalty|权重衰减|权值衰减|正则|惩罚")
+
+
+def _is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, number: int) -> bool:
+    """Whether a letter, or an L2 loss, is a part of the loss: "loss weights λ = 0.5 and μ = 10"."""
+    words = board.text.plain[board.items[first].start : board.items[number].end]
+    if named == "l2 loss" or (key == "l2" and "loss" in named):
+        return value >= 0.1
+    letter = named in {"λ", "lambda", "μ", "mu"}
+    return letter and _LOSS.search(words) is not None and _DECAYS.search(words) is None
 
 
 def _role(board: Board, place: int, first: int, number: int) -> str:
