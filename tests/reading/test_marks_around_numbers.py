@@ -64,6 +64,7 @@ ANOTHERS = [
     ("In [3], SGD with lr 0.1 was used. We use SGD with lr 0.2.", {"sgd.lr": 0.2}),
     ("将学习率从0.1改为0.01后，精度提升。SGD", {"sgd.lr.schedule": None}),
     ("batch size 2 (per GPU) with 8 GPUs, SGD lr 0.02", {"data.batch_size": 16}),
+    ("The lr is divided by 2 every 25k iterations from 100k iterations on, SGD lr 0.001", {"train.steps": None}),
     ("SGD lr 0.1 with momentum .9 for 50 epochs then 1e-3 for 50 more", {"train.epochs": None}),
 ]
 

@@ -88,6 +88,7 @@ RUNS = [
     ),
     ("| Optimizer | SGD |\n| Learning rate | 0.1 |\n| Epochs | 200 |", {"lr": 0.1, "epochs": 200}),
     ("实验设置：Epoch=100，Batch=32，学习率=0.001，优化器=SGD", {"lr": 0.001, "epochs": 100}),
+    ("SGD，lr在20k、30k次迭代后分别降为1e-4和1e-5，初始1e-3", steps(1e-3, 0.1, [20000, 30000], "step")),
     ("SGD, lr 0.1, decay gamma 0.1 every 30 epochs", periods(0.1, 0.1, 30)),
     ("SGD，初始学习率0.1，没60个周期乘以0.1", periods(0.1, 0.1, 60)),
     (

@@ -185,7 +185,9 @@ def _put_length(draft: Draft, board: Board) -> None:
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
         rank = ranks.get(item.data.prep, 9)
-        ranged = any(i.is_a("to") or i.is_a("word", "-", "~") for i in before[-1:])  # 51到75轮, 10-20 epochs
+        ranged = any(
+            i.is_a("to") or i.is_a("from") or i.is_a("word", "-", "~") for i in before[-1:]
+        )  # 51到75轮, 10-20 epochs
         denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
         denied = denied or (
             not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None

@@ -167,7 +167,9 @@ def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int]
     unit = _UNITS[items[match["unit"]].key] if "unit" in match else ""
     if not unit and match.after < len(items) and items[match.after].kind in {"unit", "word"}:
         return None
-    return Time("at", values, unit), match.after
+    behind = items[match.after] if unit and match.after < len(items) else None
+    later = behind is not None and behind.is_a("after") and behind.end - behind.start <= 2  # 在20k、30k次迭代后
+    return Time("at", values, unit), match.after + later
 
 
 def _rising(items: Sequence[Item], match: Match) -> tuple[float, ...]:
