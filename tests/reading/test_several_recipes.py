@@ -89,6 +89,10 @@ RUNS = [
     ("| Optimizer | SGD |\n| Learning rate | 0.1 |\n| Epochs | 200 |", {"lr": 0.1, "epochs": 200}),
     ("实验设置：Epoch=100，Batch=32，学习率=0.001，优化器=SGD", {"lr": 0.001, "epochs": 100}),
     ("SGD，lr在20k、30k次迭代后分别降为1e-4和1e-5，初始1e-3", steps(1e-3, 0.1, [20000, 30000], "step")),
+    ("SGD 学习率0.01，每个epoch后衰减为0.95倍", periods(0.01, 0.95, 1)),
+    ("SGD 学习率0.01，每10轮降为0.5倍，共50轮", periods(0.01, 0.5, 10, epochs=50)),
+    ("SGD / lr 0.1 / 90 epochs", {"lr": 0.1, "epochs": 90}),
+    ("SGD lr 0.1 / 0.01 / 0.001 at 0 / 80 / 120 epochs", {"lr": 0.1}),
     ("SGD, lr 0.1, decay gamma 0.1 every 30 epochs", periods(0.1, 0.1, 30)),
     ("SGD，初始学习率0.1，没60个周期乘以0.1", periods(0.1, 0.1, 60)),
     (

@@ -185,9 +185,9 @@ def _put_length(draft: Draft, board: Board) -> None:
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
         rank = ranks.get(item.data.prep, 9)
-        ranged = any(
-            i.is_a("to") or i.is_a("from") or i.is_a("word", "-", "~") for i in before[-1:]
-        )  # 51到75轮, 10-20 epochs
+        ranged = any(i.kind in {"to", "from"} or i.is_a("word", "-", "~") for i in before[-1:])
+        ranged = ranged or (len(before) > 1 and before[-1].kind in {"comma", "slash"} and _is_listed(board, place - 2))
+        # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
         denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
         denied = denied or (
             not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
@@ -227,6 +227,12 @@ def _put_length(draft: Draft, board: Board) -> None:
                 draft.put("train.epochs" if unit == "epoch" else "train.steps", _whole(number.value), "stated", words)
     if "train.epochs" in draft.fields and "train.steps" in draft.fields:
         draft.remarks.say("both_lengths")
+
+
+def _is_listed(board: Board, place: int) -> bool:
+    """Whether a number before a comma may be the first of a list of times: "25, 50 epochs"."""
+    value = board.items[place].value
+    return board.free_number(place) and value >= 1 and float(value).is_integer()
 
 
 _REPEATED = re.compile(r"重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")

@@ -42,7 +42,7 @@ _HEAD = re.compile(r"(?:(?<![a-z\d])e\s?[-^]|\^|\d\s?\*\*)[\s({+-]*$")
 
 _BIG = re.compile(r"(k|m|w|万|千|百|亿)(?![a-z])|\s(k)(?![\w-])|\s?(thousand|million)(?![a-z])")
 _INDEX = re.compile(r"\d\s?\}?\s?(?:[=:]|is |为)")
-_FRACTION = re.compile(r"\s?/\s?(\d{1,6})(?![\d./a-z])")
+_FRACTION = re.compile(r"\s?/\s?(\d{1,6})(?![\d./a-z]|\s/\s?\d)")
 _TAIL = re.compile(
     r"\s?(?P<percent>%|percent(?![a-z])|per cent(?![a-z]))|\s?(?P<mille>‰)|-?(?P<ordinal>st|nd|rd|th)(?![a-z])"
     r"|(?P<times>x(?![\da-z])|\s?倍)"
@@ -134,7 +134,7 @@ def number_at(plain: str, start: int) -> Number | None:
         cut = _CUT.match(plain, end)
         return Number(math.inf, start, cut.end() if cut else end)
     fraction = False
-    if value.denominator == 1 and value <= 10 and (over := _FRACTION.match(plain, end)) and int(over.group(1)):
+    if value.denominator == 1 and 0 < value <= 10 and (over := _FRACTION.match(plain, end)) and int(over.group(1)):
         value, end, fraction = value / int(over.group(1)), over.end(), True
     flags = {"percent": False, "ordinal": False, "times": False}
     tail = _TAIL.match(plain, end)
