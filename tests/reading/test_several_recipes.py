@@ -93,6 +93,11 @@ RUNS = [
     ("SGD 学习率0.01，每10轮降为0.5倍，共50轮", periods(0.01, 0.5, 10, epochs=50)),
     ("SGD / lr 0.1 / 90 epochs", {"lr": 0.1, "epochs": 90}),
     ("SGD lr 0.1 / 0.01 / 0.001 at 0 / 80 / 120 epochs", {"lr": 0.1}),
+    ("SGD，前10个epoch学习率为1e-3，后面10个epoch为1e-4", steps(1e-3, 0.1, [10], epochs=20)),
+    (
+        "the learning rate is 1e-4 for the first 30 epochs and 1e-5 for the rest. SGD, 50 epochs",
+        steps(1e-4, 0.1, [30], epochs=50),
+    ),
     ("SGD, lr 0.1, decay gamma 0.1 every 30 epochs", periods(0.1, 0.1, 30)),
     ("SGD，初始学习率0.1，没60个周期乘以0.1", periods(0.1, 0.1, 60)),
     (

@@ -26,7 +26,7 @@ _LEVEL = Rules(
         "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from){0,3} "
         "span=(span|point) close?",
         "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
-        "and the rest": "value=number rest=(for:next|after|word:以后) (break|comma|and|word|is)",
+        "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
         "followed by": "(by|and)? span=time:bare (with|at) concept:lr? is? value=number",
