@@ -254,8 +254,8 @@ class ArrayTable(TableFile):
 
     def read(self, wanted: Mapping[str, Wanted]) -> Columns:
         """Return columns by name."""
-        check = sum(self._columns[name].shape[0] for name in wanted) * _BYTES
-        check_memory(shown(self.path), check, f"for {len(wanted):,} columns")
+        size = sum(len(self._columns[name]) for name in wanted) * _BYTES
+        check_memory(shown(self.path), size, f"for {len(wanted):,} columns")
         return self._part(wanted, slice(None))
 
     def chunks(self, wanted: Mapping[str, Wanted]) -> Iterator[Columns]:
