@@ -52,7 +52,7 @@ PARAGRAPHS = [
     ("lr=0.1, /10 at 50% and 75%, 160 epochs",
      steps(0.1, 0.1, [80, 120], epochs=160)),
     ("I use lr 0.1 and drop it 10x every 30 epochs, 90 total",
-     periods(0.1, 0.1, 30)),
+     periods(0.1, 0.1, 30, epochs=90)),
     ("my schedule: lr 0.01 for 20 epochs then 0.001 for 10 epochs then 0.0001 for 5 epochs",
      steps(0.01, 0.1, [20, 30], epochs=35)),
     ("trained 100 epochs with lr starting at 0.05, cosine annealed to 1e-4",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,8 @@ def assemble(draft: Draft, board: Board) -> None:
     _put_groups(draft)
     _put_conventions(draft)
     _mark_odd(draft)
+    for fact in draft.of("another"):
+        draft.remarks.say("another_training", words=draft.words(fact))
 
 
 def _decide_decay(draft: Draft) -> None:
@@ -182,8 +185,15 @@ def _put_length(draft: Draft, board: Board) -> None:
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
         rank = ranks.get(item.data.prep, 9)
-        ranged = any(i.is_a("to") or i.is_a("word", "-", "~") for i in before[-1:])  # 51到75轮, 10-20 epochs
+        ranged = any(i.kind in {"to", "from"} or i.is_a("word", "-", "~") for i in before[-1:])
+        ranged = ranged or (len(before) > 1 and before[-1].kind in {"comma", "slash"} and _is_listed(board, place - 2))
+        # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
         denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
+        denied = denied or (
+            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
+        )
+        more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
+        denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             candidates.append((min(rank, 1) if trained else rank, place))
     for rank, place in sorted(candidates):
@@ -219,6 +229,16 @@ def _put_length(draft: Draft, board: Board) -> None:
         draft.remarks.say("both_lengths")
 
 
+def _is_listed(board: Board, place: int) -> bool:
+    """Whether a number before a comma may be the first of a list of times: "25, 50 epochs"."""
+    value = board.items[place].value
+    return board.free_number(place) and value >= 1 and float(value).is_integer()
+
+
+_REPEATED = re.compile(r"重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")
+"""What is done some times over, and is no length of training: 重复实验10次."""
+
+
 def _trained_near(board: Board, place: int) -> bool:
     return any(item.is_a("verb", "train") for item in board.items[max(0, place - 5) : place])
 
@@ -241,7 +261,9 @@ def _state_or_imply(draft: Draft, path: str, value: Any, fact: Fact) -> None:
 
 
 def _put_momentum(draft: Draft) -> None:
-    for fact in draft.values("momentum", "nesterov"):
+    facts = [*draft.values("momentum", "nesterov")]
+    facts.sort(key=lambda fact: not _beside_optimizer(draft, fact))  # before the momentum of an encoder or a queue
+    for fact in facts:
         if fact.key == "nesterov" and isinstance(fact.value, bool):
             _state_or_imply(draft, "sgd.nesterov", fact.value, fact)
         elif fact.key == "nesterov":
@@ -265,6 +287,10 @@ def _put_momentum(draft: Draft) -> None:
             draft.state("sgd.dampening", float(fact.value), fact)
     if draft.value("sgd.nesterov") and "sgd.momentum" not in draft.fields:
         draft.remarks.say("nesterov_without")
+
+
+def _beside_optimizer(draft: Draft, fact: Fact) -> bool:
+    return any(named.start <= fact.start < named.extra.get("reach", 0) for named in draft.of("optimizer"))
 
 
 def _put_weight_decay(draft: Draft) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from downslope.reading.assemble_rates import Rate, courses, final_of, find_rate, put_initial, total_of
@@ -79,9 +80,10 @@ def _imply_length(draft: Draft, root: str) -> None:
 
 
 def _warmup(draft: Draft) -> Warmup | None:
-    if draft.of("off", "warmup"):
-        return None
     warmups = draft.every(Warmup)
+    denied = draft.of("off", "warmup")
+    if denied and not any(fact.length is not None and fact.end < denied[0].start for fact in warmups):
+        return None
     return next((fact for fact in warmups if fact.length is not None), None) or next(iter(warmups), None)
 
 
@@ -98,7 +100,8 @@ def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
         put_initial(draft, root, rate, "peak")
         _put_duration(draft, root, shape_fact, changes)
         return True
-    if shape in _RAMPS and not any(c.value is not None or len(c.targets) > 1 or c.every for c in timed):
+    steps = [c for c in timed if not (c.every and c.shape in _RAMPS and c.value is None)]  # "updated every epoch"
+    if shape in _RAMPS and not any(c.value is not None or len(c.targets) > 1 or c.every for c in steps):
         _put_ramp(draft, root, shape, shape_fact, rate, changes)
         return True
     if shape == "inverse":
@@ -311,6 +314,15 @@ def _put_plateau(draft: Draft, changes: list[Change]) -> None:
         draft.put("train.plateau.min_lr", float(change.targets[-1]), "stated", words)
 
 
+_DECAY = re.compile(r"decay|schedul|anneal|step.?(?:size|lr)|multi.?step|exponential|衰减|下降|调度")
+
+
+def _tells_decay(draft: Draft, gamma: Fact) -> bool:
+    """Whether the words around a gamma speak of the learning rate's fall, so that it is not another's symbol."""
+    plain = re.sub(r"weight.?decay|权重衰减", "", draft.text.plain[max(0, gamma.start - 60) : gamma.end + 40])
+    return _DECAY.search(plain) is not None or bool([*draft.values("lr_every")])
+
+
 def _untimed(
     draft: Draft, root: str, rate: Rate | None, changes: list[Change], shape: str, shape_fact: Fact | None
 ) -> bool:
@@ -318,7 +330,8 @@ def _untimed(
     factor = next((c for c in changes if c.value is not None and c.value < 1), None)
     if factor is None:
         gamma = next(draft.values("lr_decay", "gamma"), None)
-        if gamma is not None and 0 < gamma.value < 1:
+        named = gamma is not None and (gamma.key != "gamma" or changes or shape or _tells_decay(draft, gamma))
+        if gamma is not None and named and 0 < gamma.value < 1:
             factor = Change("change", "reduce", float(gamma.value), gamma.start, gamma.end, noun=True)
     if factor is None:
         counted = next((c for c in changes if c.count), None)

@@ -131,6 +131,8 @@ def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Change
                 values += [float(f"{values[-1] * (change.value or 1):.12g}") for _ in time.values]
         _put_sequence(draft, root, values, times, words)
         return
+    elif len(targets) == 1 and rate is not None and 0 < targets[0] < rate.value:
+        draft.put(f"{root}.factor", float(f"{targets[0] / rate.value:.12g}"), "implied", words)
     else:
         _factor_from_elsewhere(draft, root, changes, targets)
     _put_milestones(draft, root, times, words)
@@ -193,7 +195,8 @@ def put_levels(draft: Draft, root: str, rate: Rate | None) -> bool:
     found = draft.every(Levels)
     if not found:
         return False
-    levels, words = found[0], draft.words(found[0])
+    levels = max(found, key=lambda fact: len(fact.rates))
+    words = draft.words(levels)
     rates = levels.rates if levels.begins or rate is None else [rate.value, *levels.rates]
     path = "train.epochs" if levels.unit == "epoch" else "train.steps"
     if levels.total is not None and levels.unit and not {"train.epochs", "train.steps"} & set(draft.fields):

@@ -10,7 +10,7 @@ _PARTS = {"device": "unit:ignored", "soft": "(word|is|open|mod|with|at|by|close)
 _PER_DEVICE = [
     Pattern(pattern, **_PARTS)
     for pattern in (
-        "number=number unit:example? at? each:every device=device",
+        "number=number unit:example? (at|open)? each:every device=device",
         "concept:batch each:every device=device soft{0,3} number=number",
         "each:every device=device soft{0,3} (concept:batch soft{0,3})? number=number unit:example?",
         "device=device soft{0,2} each:every word{0,2} number=number unit:example",

@@ -26,7 +26,7 @@ _PARTS = {
 _HEADS = Rules(
     {
         "verb": "verb",
-        "noun": "concept:lr_decay",
+        "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)",
         "stepped": "schedule:multistep,exponential by number",
         "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
     },
@@ -41,7 +41,7 @@ _ARGUMENTS = Rules(
         "own, initially": "concept:lr (comma|open)? mod:initial is? number own=(comma|close)",
         "times": "(by=by fill|often=for:for)? amount=number unit:times,step",
         "magnitude": "(by fill)? size=number? magnitude",
-        "target": "(to|half=at:in) fill target=number",
+        "target": "(to|half=at:in) (fill|(word|is|mod|concept:lr){4,6}) target=number",
         "time": "when=(time|times)",
         "points": "at points=(number ((comma|and) number){0,10})",
         "amount": "(by|is|with|schedule:exponential|concept:lr_decay is?) fill amount=number",
@@ -60,10 +60,15 @@ _TIME_BEFORE = Rules(
     },
     **_PARTS,
 )
+_OWN_TIME = Pattern("when=(time:at,after|times:at,after) (word|is|for:next|concept:lr){0,3} verb", **_PARTS)
+_ANOTHERS_TIME = Pattern(
+    "(comma|and){1,2} (time:at,after|times:at,after) (word|is|for:next|concept:lr){0,4} verb", **_PARTS
+)
 _STOPS = ("optimizer", "target", "no", "end", "verb")
 _BARE_FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
 _OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
+_RAMPS = ("linear", "cosine", "polynomial")
 _STARTS = ("初", "start", "begin", "init")
 _NETWORK = re.compile(
     r"backbone|(?:last|final|output|new|fc) layer|classifier|\bhead|encoder|decoder|bias|"
@@ -107,6 +112,8 @@ def find_changes(board: Board) -> None:
             change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None, 0, 0)
             change.shape = item.key if head.rule == "stepped" else ""
             frame = _Frame(change, {place}, noun=head.rule == "noun")
+            if head.rule == "verb":
+                _take_own(board, code, frame, place, previous)
             after = _take_after(board, code, frame, place + 1, last)
             _take_before(board, code, frame, place, previous)
             plateaus = [] if change.at else [p for p in board.inside(Plateau, first, last) if not (p.stops or p.taken)]
@@ -150,6 +157,15 @@ def _is_about_lr(board: Board, first: int, place: int, last: int) -> bool:
     return True
 
 
+def _take_own(board: Board, code: str, frame: _Frame, place: int, first: int) -> None:
+    """Take the time right before a verb where the next clause has both again: 第30轮除以10，第60轮再除以10."""
+    if next(_ANOTHERS_TIME.find(code, place + 1, min(len(code), place + 12)), None) is None:
+        return
+    for match in _OWN_TIME.find(code, max(first, place - 4), place + 1):
+        if match.after == place + 1 and match["when"] not in board.used:
+            _take_time(board, frame, match["when"])
+
+
 def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -> int:
     """Take the arguments to the right of a verb; return the place after them."""
     bare = True  # a verb's number may follow it without a preposition
@@ -159,6 +175,8 @@ def _take_after(board: Board, code: str, frame: _Frame, place: int, last: int) -
         if direct is not None and _take_number(board, frame, direct, direct=True):
             place = direct.after
             continue
+        if frame.change.at and _ANOTHERS_TIME.at(code, place, last) is not None:
+            break
         match = _ARGUMENTS.at(code, place, last)
         bare = match is not None and match.rule == "again"
         if match is None:
@@ -217,6 +235,8 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
     following = board.items[place + 1] if place + 1 < len(board.items) else None
     if number is None or (following is not None and following.is_a("unit", "ignored", "example")):
         return False
+    if change.shape in _RAMPS and match.rule == "amount" and board.items[match.first].kind == "is":
+        return False  # "linearly from lr_0 = 0.1"
     if direct and following is not None and (following.kind in {"unit", "magnitude"}):
         return False
     if "half" in match and not (number.spelled and number.value == 0.5):
@@ -238,6 +258,9 @@ def _take_number(board: Board, frame: _Frame, match: Match, *, direct: bool = Fa
             return True
     elif number.spelled and not (number.fraction or number.times or board.items[match.first].kind == "by"):
         return False
+    if frame.amount is not None and match.rule == "amount" and frame.amount.value == item.value:
+        frame.places.add(place)  # "by 5 at epoch 25 and again by 5 at epoch 50"
+        return True
     if frame.amount is not None or (change.targets and match.rule != "target"):
         return False
     frame.amount = item
@@ -355,6 +378,8 @@ def _reduce_on_plateau(board: Board) -> None:
             match = next(_BARE_FACTOR.find(code, max(0, first - 15), min(len(board.items), last + 10)), None)
             if match is not None and not (plateau.stops or plateau.taken):
                 value = board.items[match["value"]].value
+                if not 0.001 <= value < 1:
+                    continue
                 change = Change("change", "multiply", value, 0, 0, plateau=plateau)
                 board.note(change, range(match.first, match.after))
                 break

@@ -8,11 +8,12 @@ from downslope.reading.schedule_facts import Course, Shape
 
 _PARTS = {
     "between": "(verb|schedule|word|mod|is|comma|each|time|with|by|concept:lr)",
+    "named": "(word|mod|is|concept:lr)",
     "over": "over=time:for,first,next,at,until",
 }
 _COURSES = Rules(
     {
-        "from": "from is? low=number between{0,7} to high=number over?",
+        "from": "from is? named{0,5} low=number between{0,7} to named{0,4} high=number over?",
         "verb": "(schedule|verb) is{0,2} low=number to high=number over?",
     },
     **_PARTS,
@@ -27,6 +28,9 @@ _LENGTH = Pattern(
 )
 _HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
 _DENIED = Pattern("no:no,instead .?")
+_AT_ONCE = ("chang", "switch", "改为", "更改", "变为", "变成", "调整")
+"""Words for a change at once, which is no course."""
+
 _LINEAR = ("linear", "线性")
 
 
@@ -103,6 +107,8 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
     if part and after < last and items[after].is_a("of_it"):
         return  # "from 0.1 to a tenth of it" is a factor
     between = items[match["low"] + 1 : match["high"]]
+    if any(board.text.plain[item.start : item.end].startswith(_AT_ONCE) for item in between if item.kind == "to"):
+        return
     shape = next((item.key for item in reversed(between) if item.kind == "schedule"), "")
     before = [items[place] for place in (match.first - 1, match.first) if place >= first]
     shape = shape or next((item.key for item in before if item.kind == "schedule"), "")

@@ -16,8 +16,9 @@ _ENDS = Rules(
         "each of which has": "each (word|is|verb){0,2} rate=(time:for,bare)",
         "convergence takes": "word:convergence,converge,converges,converged (is|word|verb|at|for|with){0,5} rate=time",
         "converges": "rate=time word{0,4} word:收",
-        "in total": "(open|comma) value=number total=mod:total (close|break|comma)",
-        "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} is value=number",
+        "in total": "(open|comma|break) value=number total=mod:total (close|break|comma)?",
+        "a row": "left=word unit=unit:epoch word value=number right=word",
+        "epoch is 90": "unit=unit:epoch (mod:total|word:数,量,总){0,2} (word:<? is|word:≤) value=number",
     },
     any="time:at,after,for,total,until,bare",
 )
@@ -48,9 +49,12 @@ def find_ends(board: Board) -> None:
                 )
             continue
         if "value" in match:
-            before = board.items[match.first - 1] if match.first else None
+            row = "left" in match
+            bars = [board.items[place].key == "|" for place in range(match.first, match.after, 2)]
+            before = board.items[match.first - 1] if match.first and not row else None
             value = board.items[match["value"]].value
-            if value >= 1 and (before is None or before.kind in {"comma", "break", "open", "and"}):
+            begins = before is None or before.kind in {"comma", "break", "open", "and", "is"}
+            if value >= 1 and begins and (all(bars) or not row):
                 places = [*range(match.first, match.after)]
                 board.add("value", "epochs_total", value, places, unit=board.items[match["unit"]].key)
             continue

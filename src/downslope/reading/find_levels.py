@@ -23,19 +23,22 @@ _LEVEL = Rules(
         "from to at": "from start=number to value=number span=time:at,after",
         "each at its own": "to? value=several span=times:at,after,until,for",
         "at each its own": "span=times:at,after,until said{0,4} value=several",
-        "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with){0,3} span=(span|point) close?",
+        "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with|from){0,3} "
+        "span=(span|point) close?",
         "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
-        "and the rest": "value=number rest=(for:next|after|word:以后) (break|comma|and|word|is)",
+        "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
         "followed by": "(by|and)? span=time:bare (with|at) concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
         "at a time": "span=time:at,after said{0,4} (is|to) value=number",
+        "in brackets": "value=number for:for? open low=number (word:-|comma) high=number close",
         "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",
         "one after another": "to value=several",
     },
     **_PARTS,
 )
+_MAP = Pattern("open? points=(number is number (comma number is number){1,11}) close?")
 _RAMP_AFTER = Pattern(
     "(comma|and|for:next|is|word|verb|with|at|after){0,6} schedule:cosine,linear,polynomial,exponential"
 )
@@ -84,8 +87,25 @@ def find_knots(board: Board) -> None:
             )
 
 
+def _find_maps(board: Board, code: str) -> None:
+    """Add a fact for every map from times to rates: {0: 0.1, 80: 0.01, 120: 0.001}."""
+    for match in _MAP.find(code):
+        places = [p for p in range(match["points"], match.after) if board.items[p].number]
+        times, rates = ([board.items[p].value for p in places[start::2]] for start in (0, 1))
+        rising = all(one < other and float(other).is_integer() for one, other in pairwise(times))
+        colons = all(board.text.plain[board.items[p].end :].lstrip()[:1] == ":" for p in places[::2])
+        if not (rising and colons and 0 < max(rates) < 2 and _is_lr(board, [match], set())):
+            continue
+        begins = times[0] in {0, 1}
+        fact = Levels("levels", "lr", None, 0, 0, rates=rates, changes=times[begins:], begins=begins, unit="epoch")
+        board.note(fact, range(match.first, match.after))
+        if begins:
+            board.add("value", "lr", rates[0], [places[1]], role="initial", number=places[1])
+
+
 def find_levels(board: Board) -> None:
     """Add a fact for every run of levels of the learning rate."""
+    _find_maps(board, board.code())
     code = board.code()
     stated = {board.items[match["rate"]].value for match in _STATED.find(code)}
     for run in runs(_LEVEL.find(code), code, _LINK):
@@ -188,6 +208,9 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
     told = _timeline(levels, begins=begins) if timed else ([], None)
     units = {level.unit for level in levels if level.unit}
     percents = {level.percent for level in timed}
+    least, most = min(level.value for level in levels), max(level.value for level in levels)
+    if most >= 2 and least < 0.5:  # a time taken for a rate
+        return
     if told is None or len(units) > 1 or len(percents) > 1 or (timed and len(told[0]) != len(levels) - begins):
         return
     fact = Levels("levels", "lr", None, 0, 0, rates=[level.value for level in levels], changes=told[0], begins=begins)
@@ -222,8 +245,12 @@ def _hold(board: Board, code: str, match: Match) -> None:
     """Add a constant phase for a level that a ramp follows: "0.1 for the first 50 epochs, then linearly to 0"."""
     span = _time(board.items, match)
     rises = board.items[match["value"] - 1].kind == "to"
-    held = span is not None and span.prep in {"first", "until", "for"} and not rises
-    if held and _RAMP_AFTER.at(code, match.after) is not None and _is_lr(board, [match], set()):
+    ramp = _RAMP_AFTER.at(code, match.after)
+    if span is None or ramp is None or rises:
+        return
+    later = any(item.kind in {"for", "after"} for item in board.items[ramp.first : ramp.after])
+    held = span.prep in {"first", "until"} or (span.prep == "for" and later)  # "for 200 epochs, cosine" is the whole
+    if held and _is_lr(board, [match], set()):
         board.note(Shape("shape", "constant", None, 0, 0, over=span), [match["span"]])
 
 

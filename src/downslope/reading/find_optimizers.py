@@ -50,6 +50,7 @@ _ANOTHERS = [
         "target:norm (between|after|each){0,10} concept=(owned|concept:lr_decay,ema) (and (is|mod)? more=owned)?",
         "concept=owned (of_it|is|for|at|word:的) target:norm",
         "concept=owned is? number (for|at|is) target:norm",
+        "concept=concept:momentum is? number for (concept:teacher|target:encoder)",
     )
 ]
 """Momentum, decay and epsilon of a teacher, of a moving average and of batch normalisation."""
@@ -70,6 +71,10 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
                 result[index] = replace(item, key=owner)
             elif owner == "rho" and not any(i.is_a("concept", "lr") for i in result[max(0, index - 4) : index]):
                 result[index] = replace(item, key="rho")
+        elif item.kind == "to" and index and result[index - 1].is_a("time", "every") and index + 1 < len(result):
+            number = result[index + 1].number
+            if number is not None and number.times and number.value < 1:  # 每个epoch后衰减为0.95倍
+                result[index] = replace(item, kind="verb", key="reduce")
     code = encode(result)
     names = {result[match["name"]].key: result[match["concept"]].key for match in _ALIAS.find(code)}
     for index, item in enumerate(result[:-1]):  # a letter that stands for the learning rate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from downslope.reading.facts import Board
 from downslope.reading.patterns import Match, Pattern, Rules
 
@@ -15,6 +17,21 @@ _OTHERS = Rules(
     },
     did="word:used,uses,adopted,adopts,employed,employs",
 )
+_SCOPE = Pattern(
+    "(for:for|at:in,at|word:on,when,对,针对,至) "
+    "(word|target|verb|number|schedule|concept:other|at|and|is){0,10} (comma|word|verb|is)"
+)
+_TUNING = re.compile(
+    r"(?:for |during |in |when |在|对于)?(?:the )?(?:fine-?\s?tun|linear (?:prob|eval|class)|微调|线性(?:探|评))"
+)
+_CITED_IN = re.compile(r"\s*(?:in|the authors of|文献|在文献)\s*\[\d{1,3}\]")
+_ATTACK = re.compile(r"\b(?:pgd|fgsm|attacks?|adversarial|perturbations?)\b|攻击|扰动")
+_ALL = re.compile(r"\b(?:all|both|every|each|always)\b|所有|均|都|两者|全部")
+_SETTINGS = ("lr", "momentum", "weight_decay", "l2", "batch", "warmup")
+_PARAGRAPH = re.compile(r"\n\s*\n")
+_STEPS = Rules(
+    {"step size": "size=concept:lr is{0,2} number", "steps": "time:bare,with,for", "with": "with number unit:step"}
+)
 _PRETRAINING = Pattern("verb:pretrain (word|concept|number|is|at|with|for|by){0,3} span=time")
 _TRAINING = Pattern("verb:train (word|concept|number|is|at|with|for|by){0,6} time")
 
@@ -27,15 +44,67 @@ def find_others(board: Board) -> None:
     for first, last in board.sentences():
         match = next(_OTHERS.find(code, first, last), None)
         end = last
-        if match is not None and _begins(board, match.first, first) and _is_other(board, match):
+        if first < last and _CITED_IN.match(board.text.plain, board.items[first].start):
+            others.append((first, last))
+            end = first
+        elif match is not None and _begins(board, match.first, first) and _is_other(board, match):
             others.append((match.first, last))
             end = match.first
         numbered = any(item.kind == "number" for item in board.items[first:end])
         told = told or (numbered and any(item.is_a("concept", "lr") for item in board.items[first:end]))
-    if told:
-        board.used.update(place for first, last in others for place in range(first, last))
-    if next(_TRAINING.find(code), None) is not None:
+    _leave_attacks(board)
+    later = _second_recipe(board) if told else []
+    for first, last in [*others, *later] if told else []:
+        board.used.update(range(first, last))
+    for first, last in later:
+        board.add("another", "", None, range(first, last))
+    trained = next(_TRAINING.find(code), None)
+    if trained is not None and trained.first not in board.used:
         board.used.update(match["span"] for match in _PRETRAINING.find(code))
+
+
+def _leave_attacks(board: Board) -> None:
+    """Leave out the steps and the step size of an attack on the network."""
+    for match in _STEPS.find(board.code()):
+        near = slice(max(0, board.items[match.first].start - 60), board.items[match.after - 1].end + 40)
+        around = re.split(r"[.;\n]", board.text.plain[near])
+        words = board.text.plain[board.items[match.first].start : board.items[match.after - 1].end]
+        time = board.items[match.first].data
+        counted = "step" in words if "size" in match else time is None or time.unit == "step"
+        if counted and any(words in part and _ATTACK.search(part) for part in around):
+            board.used.update(range(match.first, match.after))
+
+
+def _second_recipe(board: Board) -> list[tuple[int, int]]:
+    """Return where a later recipe of several stands: "For ImageNet, SGD with ... for 90 epochs", after one for CIFAR.
+
+    It begins with what it is for and tells again of at least two things; it ends with its paragraph, or where a
+    sentence speaks of all.
+    """
+    plain, code = board.text.plain, board.code()
+    before: set[str] = set()
+    begun = False
+    found: list[tuple[int, int]] = []
+    end = 0
+    for first, last in board.sentences():
+        items = board.items[first:last]
+        apart = _PARAGRAPH.search(plain, end, items[0].start) or _ALL.search(plain, items[0].start, items[-1].end)
+        begun, end = begun and not apart, items[-1].end
+        told = {
+            "lr change" if i.is_a("verb", "reduce", "divide", "multiply") else i.key if i.kind == "concept" else i.kind
+            for i in items
+            if i.kind in {"optimizer", "time", "schedule"} or i.is_a("concept", *_SETTINGS)
+        }
+        again = told & before
+        tunes = "lr" in again and _TUNING.match(plain, items[0].start) is not None
+        scoped = len(again) >= 2 and _SCOPE.at(code, first, last) is not None
+        if not begun and (tunes or scoped) and told & {"optimizer", "lr"}:
+            begun = bool(any(i.kind in {"number", "time"} for i in items))
+        if begun:
+            found.append((first, last))
+        else:
+            before |= told
+    return found
 
 
 def _begins(board: Board, place: int, first: int) -> bool:

@@ -30,8 +30,10 @@ _RIGHT = [
         "concept=concept:nesterov,ema soft{0,4} (said (soft|said){0,8})? number=number",
         "concept=concept:momentum (soft|concept:momentum){0,4} (said (soft|said|concept:momentum){0,8})? number=number",
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
+        "concept=concept:lr,batch,momentum,decays is (and|word|target|of_it|mod){1,10} is number=number",
+        "concept=concept:lr for (word|unit|and|of_it){1,6} (to|is) number=number",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
-        "concept=concept:other,teacher,decay (word|mod|is|open|with|target){0,8} number=number",
+        "concept=concept:other,teacher,decay (word|mod|is|open|with|target|concept:gamma){0,8} number=number",
         "concept=valued soft{0,4} (said (soft|said){0,8})? number=number",
     )
 ]
@@ -139,6 +141,9 @@ def _anothers(board: Board, concept: int, number: int, *, said: bool) -> bool:
     """Whether what follows a number says that it is not this concept's: "learning rate, 8 GPUs"."""
     key, items = board.items[concept].key, board.items
     following = items[number + 1] if number + 1 < len(items) else None
+    aside = items[max(concept, number - 3) : number + 1]
+    if len(aside) == 4 and len(aside[1].key) < 3 and _OTHER_SYMBOL.at(encode(aside), 0) is not None:
+        return True
     if following is None:
         return False
     if following.kind == "unit":
@@ -152,6 +157,9 @@ def _anothers(board: Board, concept: int, number: int, *, said: bool) -> bool:
         return not (after is not None and after.kind in {"is", "number"})
     return False
 
+
+_OTHER_SYMBOL = Pattern("(at|with|open|when|word:where) word is number")
+"""A symbol's own value in an aside: "gradient clipping (when T = 8)"."""
 
 _CHOSEN = re.compile(
     r"\b(?:tried|try|sweep|swept|search|searched|searching|candidate|candidates|grid|tune|tuned|tuning|explored?|varied|vary|"
@@ -171,12 +179,17 @@ _OURS = re.compile(r"[^.;]{0,60}?(?:\b(?:but|we|however)\b|但|我们|本文)")
 _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
 """What follows a number within a formula: 0.5(1 + cos(...))."""
 
+_KEY = re.compile(r"\s?:\s?\d")
+"""What follows a number that is the key of another: {30: 0.1}."""
+
 _SETTINGS = frozenset({"lr", "momentum", "weight_decay", "l2", "batch", "dampening"})
 
 
 def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     """Whether a number is one of several to choose from, an end of a range, or a part of a formula: no value."""
     items, plain = board.items, board.text.plain
+    if _KEY.match(plain, items[number].end):
+        return True
     if items[concept].key not in _SETTINGS:
         return False
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""
@@ -214,6 +227,8 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     if key == "lr" and amount.spelled and not amount.fraction and amount.value >= 1:
         return  # "we drop the learning rate twice"
     named = board.text.plain[item.start : item.end]
+    if _is_of_a_loss(board, key, named, amount.value, first, number):
+        return
     if key == "lr" and named.startswith(("step", "步长")) and amount.value >= 2 and float(amount.value).is_integer():
         key = "lr_every"  # "step size = 30, gamma = 0.1"
     extra: dict[str, Any] = {"role": _role(board, concept, first, number), "percent": amount.percent, "number": number}
@@ -233,16 +248,30 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
     board.add("value", key, amount.value, places, **extra)
 
 
+_LOSS = re.compile(r"loss|损失|(?<!正则)权重系数|objective|balanc|trade-?off|平衡")
+_DECAYS = re.compile(r"weight.?decay|regulari[sz]|penalty|权重衰减|权值衰减|正则|惩罚")
+
+
+def _is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, number: int) -> bool:
+    """Whether a letter, or an L2 loss, is a part of the loss: "loss weights λ = 0.5 and μ = 10"."""
+    words = board.text.plain[board.items[first].start : board.items[number].end]
+    if named == "l2 loss" or (key == "l2" and "loss" in named):
+        return value >= 0.1
+    letter = named in {"λ", "lambda", "μ", "mu"}
+    return letter and _LOSS.search(words) is not None and _DECAYS.search(words) is None
+
+
 def _role(board: Board, place: int, first: int, number: int) -> str:
     """Return "initial", "peak", "final", "base" or "default" where a word near the concept says so."""
     items = board.items
-    around = [*range(place - 1, max(first - 1, place - 4), -1), *range(place + 1, number)]
-    for near in around:
-        if items[near].is_a("mod", "initial", "peak", "final", "base"):
-            return items[near].key
-        if items[near].kind in {"number", "concept", "comma", "time"} and near < place:
+    own = [*range(place + 1, number)]
+    for near in range(place - 1, max(first - 1, place - 4), -1):
+        if items[near].kind in {"number", "concept", "comma", "time"}:
             break
-    return ""
+        own.append(near)
+    told = next((items[p].key for p in own if items[p].is_a("mod", "initial", "peak", "final", "base")), "")
+    led = place > first and items[place - 1].kind == "to" and len(own) > 1  # "decays to η_T = 0.001"
+    return told or ("final" if led and items[number - 1].kind == "is" else "")
 
 
 def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> None:

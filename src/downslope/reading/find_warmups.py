@@ -11,11 +11,12 @@ from downslope.reading.times import Time
 
 _PARTS = {
     "filler": "(word|is|schedule|concept:lr|at|verb:increase|mod|of_it|open|close)",
-    "ramp": "(from|to|by|is) (number|taken)",
+    "ramp": "((from|to|by|is) (number|taken)|to (word|mod|is|concept:lr){1,5} (number|taken))",
 }
 _LENGTHS = Rules(
     {
         "warmup for": "concept:warmup (filler|ramp|concept:warmup|for){0,8} length=time:for,first,bare,after",
+        "warmup 10% of the steps": "concept:warmup (is|for){0,2} length=time:at",
         "warmup, in the first": "concept:warmup (filler|ramp|comma|concept:warmup){0,8} length=time:first",
         "warmup steps 500": "concept:warmup (by:factor|is|for|mod){0,3} (unit=unit:epoch,step is?)? number=number",
         "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
@@ -31,7 +32,8 @@ _BEGIN = Rules(
     }
 )
 _PEAK = Pattern("to (mod|is){0,2} value=number")
-_RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to peak=number", **_PARTS)
+_RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? peak=number", **_PARTS)
+_RISEN = Pattern("length=time:first (word|schedule|concept:lr|is|comma){0,4} to peak=number")
 _WHEN = Rules(
     {
         "during": "(comma|word){0,2} length=time:for,first,until,bare",
@@ -67,6 +69,9 @@ def _named(board: Board, heads: list[int], first: int, last: int) -> None:
             places.append(match["length" if "length" in match else "number"])
             places += [match["unit"]] if "unit" in match else []
             break
+    if fact.length is None and (match := _LENGTHS.at(code, heads[0], last)) is not None and "length" in match:
+        fact.length = _length(board, match)
+        places += [match["length"]] if fact.length is not None else []
     fact.course = _course_in(board, first, last)
     if fact.course is not None:
         fact.length = fact.length or fact.course.over
@@ -82,6 +87,8 @@ def _named(board: Board, heads: list[int], first: int, last: int) -> None:
 def _length(board: Board, match: Match) -> Time | None:
     if "length" in match:
         time: Time = board.items[match["length"]].data
+        if time.prep == "at" and not time.percent:
+            return None
         of = board.items[match["of"]] if "of" in match else None
         if of is not None and of.kind == "is" and board.text.plain[of.start : of.end] != "of":
             return None
@@ -158,6 +165,26 @@ def _is_part(item: Item) -> bool:
     return item.number is not None and item.number.fraction
 
 
+def _is_risen(board: Board, match: Match, first: int) -> bool:
+    """Whether the word before a peak says that the learning rate rises to it: 在前5个epoch内线性升至0.1."""
+    to = board.items[match["peak"] - 1]
+    named = any(item.is_a("concept", "lr") for item in board.items[first : match["peak"]])
+    others = any(i.is_a("concept", "momentum", "batch", "weight_decay") for i in board.items[match.first : match.after])
+    return named and not others and any(word in board.text.plain[to.start : to.end] for word in "升增提")
+
+
+def _from_start(board: Board, first: int, place: int, after: int, peak: Amount) -> None:
+    """Add a warmup of no known length: "starts at 0.001 and increases to a maximum of 0.01, then ..."."""
+    items = board.items
+    for start in range(max(first, place - 5), place):
+        number = items[start + 1]
+        if items[start].kind == "is" and _starts(board, items[start]) and number.number and number.value < peak.value:
+            begin = Amount(number.value, number.start, number.end)
+            verbs = [p for p in range(place, after) if items[p].kind in {"verb", "number"}]
+            board.note(Warmup("warmup", "lr", None, 0, 0, begin=begin, peak=peak), [start + 1, *verbs])
+            return
+
+
 def _rising(board: Board, first: int, last: int) -> None:
     """Add a warmup that is not called so: "increased linearly to 0.5 over the first 2,000 steps"."""
     items, code = board.items, board.code()
@@ -166,6 +193,11 @@ def _rising(board: Board, first: int, last: int) -> None:
         inside = [p for p in range(first, last) if course.start <= items[p].start < course.end]
         place, after, peak = inside[0], inside[-1] + 1, None
     else:
+        if (risen := next(_RISEN.find(code, first, last), None)) is not None and _is_risen(board, risen, first):
+            peak = Amount(items[risen["peak"]].value, items[risen["peak"]].start, items[risen["peak"]].end)
+            length = items[risen["length"]].data
+            board.note(Warmup("warmup", "lr", None, 0, 0, length=length, peak=peak), [risen["length"], risen["peak"]])
+            return
         match = next((m for m in _RISING.find(code, first, last) if subject_of(board, first, m.first) == "lr"), None)
         if match is None:
             return
@@ -179,6 +211,8 @@ def _rising(board: Board, first: int, last: int) -> None:
         found = next((p for p in reversed(before) if items[p].data.prep == "first"), None)
     over = course.over if course is not None else None
     if found is None and over is None:
+        if peak is not None:
+            _from_start(board, first, place, after, peak)
         return
     length = over or items[found or 0].data
     verbs = [p for p in range(max(first, place - 3), after) if items[p].is_a("verb", "increase")]

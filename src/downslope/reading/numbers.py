@@ -15,6 +15,7 @@ _DIGITS = (
     r"|\d{1,3}(?:\u00a0\d{3})+(?!\d)|\d{1,3}(?: \d{3})* 000(?!\d)|\d{1,3}(?:_\d{3})+(?![\d_])"
     r"|(?<![\d.,(\[{])0,\d{1,6}(?![\d.]|,\d)"  # 0,9 as it is written in Europe
     r"|(?<![\d.])0 \. \d(?: \d(?!\d))*(?!\d)|(?<![\d.])0 \. \d+"  # spaced out in a formula: 0 . 9
+    r"|(?<![\d.])0\. (?:0\d{1,6}|9\d{0,5}|5)(?![\d.]\d)"
     r"|\d+\.\d+|\d+\.(?=e[-+]?\d)|\d+|\.\d+)"
 )
 _MANTISSA = re.compile(rf"(?P<sign>(?<![\w)])[-+])?(?P<digits>{_DIGITS})")
@@ -24,14 +25,15 @@ _TEN = re.compile(r"1 ?0(?=\s?(?:\^|\*\*)|\s?-\s?\d)")
 _TEN_IN_HAN = re.compile(r"10\s?的\s?(负|-)?\s?([\d一二三四五六七八九])\s?次[方幂]")
 _LOST = re.compile(r"10\s?-(\d)(?![\d%]|\.\d)(?!\s?[a-z]*\s?(?:epoch|轮|个))")
 _LOST_AFTER = re.compile(r"10\s?([+-][^\S\n]?\d+)")
-_TIMES = re.compile(r"\s?[*x]\s?|(?<=\d)\s|\s?乘以?\s?")
+_TIMES = re.compile(r"\s{0,2}[*x]\s{0,2}|(?<=\d)\s|\s?乘以?\s?")
 _EXPONENT = re.compile(
     rf"(?:e([+-]?\d+)|\s?e\s?(?:\^\s?)?(?:(?=[-(]|\{{\s?-){_POWER}|-\s?\{{?\s?(\d+)\}}?))(?![^\W\u4e00-\u9fff]|\.\d)"
 )
 _BREAK = r"[+-]?(?:\s*\n\s*\^?[+-]?\d{1,3}(?![\d.]))?"
 _CUT = re.compile(
     rf"\s?\^{_BREAK}|\*\*\s?[-+(\d]|\s?[*x]\s?10(?:\s?\^{_BREAK}|\s?[-({{]|\s\d)|\s?[*x]\s?(?:10\s?)?e\s?\^?[-{{]"
-    r"|\s?e\s?\^?[-{]|\se\d|e(?![a-z])|[*x]10e"
+    r"|\s?e\s?\^?[-{]|\se\d|e(?![a-z])|[*x]10e|_[-{\d]|\s?[*x]\s?10\s?[_<\\{]"
+    r"|\s?(?:\\[a-z]{2,8}\s?)?\{+\s?(?:\\[a-z]{2,8}\s?)?(?:e\s?[-^} ]|-)| \. ?\d"
 )
 """What is left of a power after its number, where it is no power that can be read, or a line break took it apart."""
 
@@ -39,7 +41,8 @@ _HEAD = re.compile(r"(?:(?<![a-z\d])e\s?[-^]|\^|\d\s?\*\*)[\s({+-]*$")
 """What is left of a power before a number."""
 
 _BIG = re.compile(r"(k|m|w|万|千|百|亿)(?![a-z])|\s(k)(?![\w-])|\s?(thousand|million)(?![a-z])")
-_FRACTION = re.compile(r"\s?/\s?(\d{1,6})(?![\d./a-z])")
+_INDEX = re.compile(r"\d\s?\}?\s?(?:[=:]|is |为)")
+_FRACTION = re.compile(r"\s?/\s?(\d{1,6})(?![\d./a-z]|\s/\s?\d)")
 _TAIL = re.compile(
     r"\s?(?P<percent>%|percent(?![a-z])|per cent(?![a-z]))|\s?(?P<mille>‰)|-?(?P<ordinal>st|nd|rd|th)(?![a-z])"
     r"|(?P<times>x(?![\da-z])|\s?倍)"
@@ -131,7 +134,7 @@ def number_at(plain: str, start: int) -> Number | None:
         cut = _CUT.match(plain, end)
         return Number(math.inf, start, cut.end() if cut else end)
     fraction = False
-    if value.denominator == 1 and value <= 10 and (over := _FRACTION.match(plain, end)) and int(over.group(1)):
+    if value.denominator == 1 and 0 < value <= 10 and (over := _FRACTION.match(plain, end)) and int(over.group(1)):
         value, end, fraction = value / int(over.group(1)), over.end(), True
     flags = {"percent": False, "ordinal": False, "times": False}
     tail = _TAIL.match(plain, end)
@@ -150,6 +153,8 @@ def _within_name(plain: str, start: int) -> bool:
     """Whether digits belong to the name before them: v100, η0, x_1."""
     before = plain[start - 1]
     if before == "_" and start > 1:
+        if plain[start - 2] in "})" or _INDEX.match(plain, start):  # lr}_0, lr_0 = 0.1
+            return True
         return plain[start - 2].isalpha() and not (
             start > 2 and plain[start - 3].isalpha() and plain[start - 2] < "\u0080"
         )

@@ -122,6 +122,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "没有说明衰减是阶梯式还是平滑的；假定为阶梯式。",
     ),
     "another": ('Another value of {path} is stated too: "{words}".', "还给出了另一个 {path}：“{words}”。"),
+    "another_training": (
+        'Another training is told of too, and is not used: "{words}".',
+        "还讲到另一次训练，未采用：“{words}”。",
+    ),
     "out_of_range": (
         "{path} = {value} is outside what is possible and is left out.",
         "{path} = {value} 超出可能的范围，未采用。",

@@ -72,7 +72,9 @@ _LATEX = re.compile(
     r"\\(times|cdot|%|,|;|!| |mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
 )
 _RAISED = re.compile(
-    r"\\(?:text|mathrm|mbox|rm)\s?\{([-+\u2212\u2013e])\}|(\\textsuperscript\{|<sup>)|(</sup>)|\{([-+\u2212\u2013])\}",
+    r"(?:\\(?:text|mathrm|mbox|hbox|rm|textrm|mathbf)\s?\{|\{\\(?:rm|bf)\s)\s?((?:e\s?)?\$?[-+\u2212\u2013]\$?(?:\s?\d{1,2}(?=\s?\}))?|e)\s?\}"
+    r"|(<sup>\s?[-\u2212\u2013]\s?</sup>\s?(?:<sup>)?|(?<=10)\s?[-\u2212\u2013]\s?<sup>)"
+    r"|(\\textsuperscript\{|<sup>)|(</sup>)|\{([-+\u2212\u2013])\}",
     re.IGNORECASE,
 )
 """What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
@@ -180,13 +182,19 @@ def _normalise(original: str, index: int, length: int, plain: list[str], origin:
             put(" to ", index)
             index += 1 if character == "→" else 2
             continue
-        if character in "\\<{" and (match := _RAISED.match(original, index)):
-            inner, begins, ends, sign = match.groups()
-            put(_one(inner or sign) if inner or sign else "^{" if begins else "}" if ends else "", index)
+        if character in "\\<{-\u2212\u2013 " and (match := _RAISED.match(original, index)):
+            inner, minus, begins, ends, sign = match.groups()
+            written = "".join(map(_one, inner or sign or "")).replace(" ", "")
+            put(written or ("^-" if minus else "^{" if begins else "}" if ends else ""), index)
             index = match.end()
             continue
+        if original.startswith("_._", index):  # 0 _._ 1
+            put(".", index)
+            index += 3
+            continue
         if character == "_" and (match := _SUBSCRIPT.match(original, index)):
-            put("_", index)
+            lowered = match.group(1)[0] in "-\u2212\u2013" and original[index - 2 : index] == "10"
+            put("^" if lowered else "_", index)  # 10_{-4} is a power
             for place in range(*match.span(1)):
                 put(_one(original[place]), place)
             index = match.end()

@@ -10,7 +10,11 @@ from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, Rules, encode
 
 _UNITS = {"epoch": "epoch", "step": "step", "batches": "step", "epochs_total": "epoch", "steps_total": "step"}
-_PARTS = {"unit": "(unit:epoch,step,batches|concept:epochs_total,steps_total)", "plain": "unit:epoch,step"}
+_PARTS = {
+    "unit": "(unit:epoch,step,batches|concept:epochs_total,steps_total)",
+    "plain": "unit:epoch,step",
+    "changed": "(verb:divide,multiply,reduce,halve|star)",
+}
 _INTERVALS = Rules(
     {
         "from the left": "lead unit=plain open:square low=number comma high=number close:round",
@@ -35,6 +39,9 @@ _FIRST_ONE = Pattern("word:training,full? unit=unit:epoch")
 _CHAIN = Rules({"slashes": "number (slash number){1,11}", "dashes": "number (word:- number){2,11}"})
 _NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain){1,4}) number=number", **_PARTS)
 _FILLERS = Pattern("word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3}")
+_LISTED = Pattern(
+    "number (comma number){1,9} plain (word:时|at)? (comma|word:时|concept:lr|is|each){0,4} changed", **_PARTS
+)
 _OF_TOTAL = Pattern("is number unit", **_PARTS)
 _WHOLE_AFTER = Rules(
     {
@@ -68,6 +75,7 @@ class Time:
 def find_times(items: Sequence[Item]) -> list[Item]:
     """Return the items with every time made one item of kind "time"."""
     found: list[Item] = []
+    items = [_as_key(items, place) for place in range(len(items))]
     index, code = 0, encode(items)
     while index < len(items):
         told = _interval_at(items, code, index) or _time_at(items, code, index)
@@ -79,6 +87,17 @@ def find_times(items: Sequence[Item]) -> list[Item]:
         found.append(Item("time", time.prep or "bare", items[index].start, items[after - 1].end, data=time))
         index = after
     return found
+
+
+def _as_key(items: Sequence[Item], place: int) -> Item:
+    """Return the item at a place; of a unit that is a key, "bs=128 epochs=200", the concept."""
+    item, after = items[place], items[place + 1 : place + 3]
+    if not item.is_a("unit", "epoch", "step") or [i.kind for i in after] != ["is", "number"] or place < 2:
+        return item
+    sign, number = after
+    valued = items[place - 1].kind == "number" and items[place - 2].kind in {"is", "concept"}
+    written = sign.end - sign.start == 1 and item.end == sign.start and float(number.value).is_integer()
+    return replace(item, kind="concept", key=f"{item.key}s_total") if valued and written else item
 
 
 def _interval_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] | None:
@@ -103,6 +122,8 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
     item, before = items[place], items[index - 1] if index else None
     if prep in {"at", "in"} and (listed := _bare_list(items, code, place)):
         return listed
+    if prep in {"at", "after"} and item.is_a("concept", "epochs_total", "steps_total"):  # "at training epochs 30, 60"
+        return _unit_first(items, code, prep, place)
     if item.is_a("unit", "epoch", "step") and (prep or not (before and before.kind == "number")):
         return _unit_first(items, code, prep, place) or _first_one(items, code, prep, place)
     if (
@@ -121,11 +142,15 @@ def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] |
         prep = "at"
     pointed = prep in {"at", "in", "after"} or (before is not None and before.kind == "open") or part
     numbers, after = [item], place + 1
-    if prep or pointed:
+    listed = _LISTED.at(code, place) is not None  # 25、50epoch时
+    if prep or pointed or listed:
+        prep, pointed = prep or ("at" if listed else ""), pointed or listed
         numbers, after = _list(items, code, place, units=pointed, each=prep == "for")
     found = _with_unit(items, code, index, prep, numbers, after)
     if found is None and counted and _whole(numbers):
         return Time("at", tuple(n.value for n in numbers), counted), after
+    if found is not None and found[0].prep == "" and all(n.number and n.number.ordinal for n in numbers):
+        return replace(found[0], prep="at"), found[1]  # "10th epoch" is no length
     if found is None or found[0].prep != "in":
         return found
     # "in 5 epochs" is a length, "in the 5th epoch" a point
@@ -142,7 +167,9 @@ def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int]
     unit = _UNITS[items[match["unit"]].key] if "unit" in match else ""
     if not unit and match.after < len(items) and items[match.after].kind in {"unit", "word"}:
         return None
-    return Time("at", values, unit), match.after
+    behind = items[match.after] if unit and match.after < len(items) else None
+    later = behind is not None and behind.is_a("after") and behind.end - behind.start <= 2  # 在20k、30k次迭代后
+    return Time("at", values, unit), match.after + later
 
 
 def _rising(items: Sequence[Item], match: Match) -> tuple[float, ...]:
@@ -203,6 +230,8 @@ def _with_unit(
     many = following.is_a("concept", "batch") and following.end - following.start > 9 and prep not in {"", "at"}
     if not unit and not many:
         return None
+    if following.kind == "concept" and [i.kind for i in items[after + 1 : after + 3]] == ["is", "number"]:
+        return None  # "bs=128 epochs=200"
     number = numbers[0].number
     spelled = len(numbers) == 1 and number is not None and number.spelled and number.value < 10
     if spelled and following.end - following.start == 1 and unit == "step" and not prep:

@@ -58,7 +58,7 @@ ENGLISH = {
         "momentum batch normalization|moving average decay for batch|probability|hidden units|number of layers|kernel size|"
         "stride|padding|test error|training error|loss weight|dropout of|queue|"
         "negative slope|slope|margin|interval for evaluation|"
-        "confidence threshold|loss coefficient|mixup alpha|cutmix alpha|poly power",
+        "discount factor|discount rate|focal loss|confidence threshold|loss coefficient|mixup alpha|cutmix alpha|poly power",
         "teacher": "target network|teacher|teacher network|key encoder|target encoder|mean teacher|momentum teacher",
     },
     "reference": {
@@ -169,7 +169,7 @@ ENGLISH = {
     },
     "at": {
         "in": "in|in the",
-        "at": "at|at the|on the|once at|@|and again at|again at|both at|milestone|with milestone|at milestone|milestone of|milestone at|reaches|"
+        "at": "at|at the|on the|once at|@|and again at|again at|both at|at the beginning of|at the beginning of the|at the start of|at the start of the|milestone|with milestone|at milestone|milestone of|milestone at|reaches|"
         "every time training reaches|when training reaches|once training reaches",
     },
     "after": {"after": "after|following|after each of the|after each of|after another|past"},
@@ -256,7 +256,7 @@ ENGLISH = {
         "batch normalization after|one can|the one|no one|momentum update|train set|"
         "training set|training data|training time|validation set|test set|from scratch|batch mode|cost function|"
         "loss function|performance on|linear activation|rectified linear|linear unit|linear units|map reduce|"
-        "nonlinear|scale jittering|random scale|scale augmentation|run time|cross entropy loss|multi scale|drop in|"
+        "video clip|frame clip|audio clip|each clip|per clip|clip length|nonlinear|scale jittering|random scale|scale augmentation|run time|cross entropy loss|multi scale|drop in|"
         "batch of experiments|constant factor|increase the|error signal|log softmax|reduce overfitting|"
         "to reduce|reduces overfitting|exponential linear|exponential linear unit|scaled linearly|scale linearly|"
         "linearly scaled|scales linearly|linearly with the batch size|scaled with|large scale|scale of|"
