@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from downslope.kernel import get_num_threads, set_num_threads
     from downslope.reading import read
     from downslope.reading.reading import Reading
+    from downslope.reading.verdicts import check_reading
     from downslope.recipe.load import load_recipe
     from downslope.recipe.schema import Recipe
 
@@ -34,6 +35,7 @@ _HOMES = {
     "load_recipe": "downslope.recipe.load",
     "explain": "downslope.explaining",
     "read": "downslope.reading",
+    "check_reading": "downslope.reading.verdicts",
     "export": "downslope.exporting",
     "compare": "downslope.comparing",
     "Reading": "downslope.reading.reading",
@@ -51,6 +53,7 @@ __all__ = [
     "Recipe",
     "Settings",
     "__version__",
+    "check_reading",
     "compare",
     "convert_state",
     "explain",

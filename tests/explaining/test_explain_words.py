@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 
 import downslope
 from downslope import Settings
+from downslope.core.columns import width_of, wrap
 from downslope.core.errors import SettingsError
 from downslope.explaining.document import Table
 from downslope.explaining.famous import FAMOUS
 from downslope.explaining.language import LANGUAGES, words_of
 from downslope.explaining.sections import write_document
-from downslope.explaining.terminal import describe, table, width_of, wrap
+from downslope.explaining.terminal import describe, table
 from downslope.explaining.terminal import lay_out_table as lay_out
 from downslope.schedules import Cosine, Linear
 from downslope.theory import FORMULAS

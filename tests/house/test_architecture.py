@@ -106,7 +106,7 @@ def test_a_front_door_loads_no_recipe(door):
     [
         (["--help"], 50),
         (["train", "--help"], 180),
-        (["read", "lr 0.1"], 170),
+        (["read", "lr 0.1"], 185),
         (["explain", "recipes/digits.toml", "--curvature", "20"], 220),
         (["export", "recipes/digits.toml", "--to", "keras"], 180),
         (["compare", "recipes/digits.toml", "recipes/digits.toml"], 200),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, assert_type
 
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from downslope import (
     Reading,
     Recipe,
     Settings,
+    check_reading,
     compare,
     convert_state,
     explain,
@@ -34,6 +36,7 @@ from downslope.converting.state import ConvertedState
 from downslope.core.rule import StepScalars
 from downslope.explaining.explanation import Explanation
 from downslope.jax import SGDState, sgd, take_step
+from downslope.reading.verdicts import Verdict
 from downslope.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Schedule, Sequence, Warmup
 
 
@@ -85,6 +88,10 @@ def recipes() -> None:
     assert_type(recipe.groups, tuple[Group, ...])
     readings = read("learning rate 0.1, momentum 0.9")
     assert_type(readings, list[Reading])
+    assert_type(read([Path("train.py"), ("run.sh", "python train.py --lr 0.1")], language="zh"), list[Reading])
+    verdicts = check_reading("learning rate 0.1", "recipe.toml")
+    assert_type(verdicts, list[Verdict])
+    assert_type(verdicts[0].holds, bool)
     assert_type(explain(recipe, examples=1000), Explanation)
     assert_type(explain("lr 0.1").settings, Settings)
     assert_type(export(recipe, to="keras"), str)

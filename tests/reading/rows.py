@@ -5,6 +5,8 @@ A field's expectation is (value, provenance). Lists compare as lists, numbers to
 
 from dataclasses import dataclass, field
 
+from downslope import read
+
 
 @dataclass(frozen=True)
 class Row:
@@ -44,6 +46,8 @@ def assumed(**values):
 
 def same(got, wanted):
     """Whether a value is the wanted one."""
+    if isinstance(wanted, dict):
+        return isinstance(got, dict) and got.keys() == wanted.keys() and all(same(got[key], wanted[key]) for key in got)
     if isinstance(wanted, list | tuple):
         return (
             isinstance(got, list | tuple)
@@ -53,3 +57,14 @@ def same(got, wanted):
     if isinstance(wanted, bool) or isinstance(got, bool) or isinstance(wanted, str) or isinstance(got, str):
         return got == wanted and type(got) is type(wanted)
     return got is not None and abs(got - wanted) <= 1e-9 * max(1e-9, abs(wanted))
+
+
+def unlike(text, expected):
+    """Return which fields of a text's first reading are not as expected; None means absent, "optimizer" is that."""
+    reading = read(text)[0]
+    got = {"optimizer": reading.optimizer, **{path: found.value for path, found in reading.fields.items()}}
+    return [
+        f"{path}: {got.get(path)!r} instead of {value!r}"
+        for path, value in expected.items()
+        if (path in got if value is None else not same(got.get(path), value))
+    ]

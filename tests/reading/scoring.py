@@ -40,7 +40,7 @@ def score(corpus):
     """Return the score of a corpus."""
     total = Score()
     for row in corpus:
-        reading = read(row.text)[0]
+        reading = read(row.text, language="en")[0]
         faults = []
         if reading.optimizer == row.optimizer:
             total.optimizers += 1

@@ -28,7 +28,7 @@ def test_first_corpus(row):
 )
 def test_the_founding_question_has_four_readings(text):
     """In their order: kept fraction, the page's own L2, literally, swapped; each with its reason and a recipe."""
-    readings = read(text)
+    readings = read(text, language="en")
     assert len(readings) == 4
     for reading, expected in zip(readings, FOUNDING_READINGS, strict=True):
         for path, (value, provenance) in expected.items():

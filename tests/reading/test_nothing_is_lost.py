@@ -105,7 +105,7 @@ def clauses(draw):
 def test_clauses_in_any_order(drawn):
     """The milestones and the one factor that stands apart are read, else a tenth is assumed; and no number is lost."""
     text, stated = drawn
-    reading = read(text)[0]
+    reading = read(text, language="en")[0]
     assert lost(text) == []
     root = "sgd.lr.then" if "sgd.lr.then.schedule" in reading.fields else "sgd.lr"
     assert reading.fields[f"{root}.milestones"].value == [61, 122, 163]
@@ -153,7 +153,7 @@ def test_no_fall_is_invented(text, unread):
     """Times of anything but a fall of the learning rate make no schedule of steps, and are listed as not used."""
     reading = read(text)[0]
     assert not any(path.endswith((".milestones", ".factor")) for path in reading.fields)
-    assert unread in reading.unread
+    assert any(unread in phrase for phrase in reading.unread)
 
 
 @pytest.mark.parametrize(

@@ -1,36 +1,29 @@
-"""``downslope read``: what a sentence, a command line or a configuration says a recipe is."""
+"""``downslope read``: what words, scripts, command lines and configurations say a recipe is."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from downslope.cli.arguments import CommandParser, count
+from downslope.cli.arguments import CommandParser, count, written_file
 from downslope.core.errors import RecipeError
-from downslope.core.files import open_regular
 from downslope.core.shown import shown
 from downslope.reading import read
-from downslope.reading.reading import Reading, write_toml
+from downslope.reading.reading import Reading, marked_fields, write_toml
+from downslope.reading.shown import describe, marks_of
+from downslope.reading.sources import LARGEST, decode_source, read_source
 from downslope.recipe.given import names_a_file, names_a_folder
 
-_LONGEST = 10_000_000
-_FILES = (".txt", ".md", ".toml", ".prototxt", ".yaml", ".yml", ".json", ".py", ".tex", ".cfg")
-_WORDS = {
-    "en": {
-        "reading": "Reading {number} of {total}", "stated": "stated", "implied": "implied", "assumed": "assumed",
-        "remarks": "Remarks", "unread": "Not used", "none": "no field was read", "because": "Because",
-        "more": "Another reading is printed as a recipe by --to toml --reading N.",
-    },
-    "zh": {
-        "reading": "读法 {number}（共 {total} 种）", "stated": "明示", "implied": "推得", "assumed": "假定",
-        "remarks": "说明", "unread": "未使用", "none": "没有读出任何字段", "because": "理由",
-        "more": "要把另一种读法写成配方，用 --to toml --reading N。",
-    },
-}  # fmt: skip
+_FILES = (
+    ".txt", ".md", ".rst", ".tex", ".pdf", ".toml", ".prototxt", ".yaml", ".yml", ".json", ".ini", ".cfg", ".py",
+    ".ipynb", ".sh",
+)  # fmt: skip
+"""What is taken for the name of a file, whether or not there is one."""
 
 
 def execute(words: Sequence[str]) -> int:
@@ -38,34 +31,94 @@ def execute(words: Sequence[str]) -> int:
     parser = CommandParser(
         "read",
         summary=(
-            "Say what the words of a paper, a README, a command line or a configuration mean as a recipe: every value\n"
-            "with the words it came from, and whether it is stated, implied or assumed. English and Chinese."
+            "Say what the words of a paper, a README, a script, a command line or a configuration mean as a recipe:\n"
+            "every value with the words it came from, and whether it is stated, implied or assumed. Several files are\n"
+            "read together: a script and the command line that runs it. English and Chinese."
         ),
         example='downslope read "SGD with momentum 0.9; lr 0.1, divided by 10 every 30 epochs; 90 epochs" --to toml',
+        repeatable=("--accept",),
     )
     parser.add_argument(
-        "text", metavar="SENTENCE", nargs="*", help="the words, or a file with them; `-` or nothing for standard input"
+        "text", metavar="SENTENCE", nargs="*", help="the words, or files with them; `-` or nothing for standard input"
     )
     parser.add_argument("--to", choices=["toml"], help="print a recipe that runs instead")
     parser.add_argument("--reading", metavar="N", type=count, default=1, help="which reading (default: 1)")
+    parser.add_argument(
+        "--accept", metavar="FIELD", action="append", default=[], help="write a marked value, such as sgd.lr, too"
+    )
+    parser.add_argument("--force", action="store_true", help="write every marked value")
+    parser.add_argument("--check", metavar="RECIPE", help="compare a recipe file with the words, value by value")
+    parser.add_argument("--html", metavar="FILE", type=written_file, help="write a page with the text to FILE")
     parser.add_argument("--json", action="store_true", help="print all readings as JSON")
-    parser.add_argument("--lang", choices=["en", "zh"], default="en", help="language of the remarks (default: en)")
+    parser.add_argument("--lang", choices=["en", "zh"], help="language (default: that of the text)")
     arguments = parser.read(_apart(words))
-    text = _text(arguments)
-    readings = read(text, language=arguments.lang)
-    if arguments.json:
-        table = {"text": text, "readings": [asdict(reading) for reading in readings]}
-        print(json.dumps(table, ensure_ascii=False, indent=2))
-        return 0
+    wanted = [name for name in ("to", "check", "html", "json") if getattr(arguments, name)]
+    if len(wanted) > 1:
+        parser.error(f"give either --{wanted[0]} or --{wanted[1]}, not both")
+    if (arguments.accept or arguments.force) and not arguments.to:
+        parser.error("--accept and --force belong to --to toml")
+    return _print(_given(arguments.text), arguments)
+
+
+def _print(pairs: list[tuple[str, str]], arguments: argparse.Namespace) -> int:
+    readings = read(pairs, language=arguments.lang)
     if arguments.reading > len(readings):
         raise RecipeError(
             f"read: --reading {arguments.reading}: there are {len(readings)}. Give a number from 1 to {len(readings)}."
         )
-    if arguments.to:
-        print(write_toml(readings[arguments.reading - 1], text), end="")
-        return 0
-    print(_page(readings, arguments.lang))
+    chosen = readings[arguments.reading - 1]
+    if arguments.check:
+        return _check(chosen, arguments)
+    text = "\n\n".join(text for _, text in pairs)
+    if arguments.json:
+        files = [{"name": name, "text": text} for name, text in pairs]
+        table = {"text": text, "files": files, "readings": [asdict(reading) for reading in readings]}
+        print(json.dumps(table, ensure_ascii=False, indent=2))
+    elif arguments.to:
+        _refuse_marked(chosen, arguments.accept, force=arguments.force)
+        print(write_toml(chosen, text), end="")
+    elif arguments.html is not None:
+        from downslope.reading.html_page import write_page
+
+        print(f"page: {write_page(readings, pairs, arguments.html)}")
+    else:
+        print(describe(readings, width=_width(), texts=dict(pairs)))
     return 0
+
+
+def _width() -> int:
+    """Return the columns of the terminal, as `COLUMNS` or the terminal says; 100 where there is none."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdecimal():
+        return max(40, int(columns[:6]))
+    try:
+        return max(40, os.get_terminal_size(sys.stdout.fileno()).columns or 100)
+    except (OSError, ValueError, AttributeError):
+        return 100
+
+
+def _refuse_marked(reading: Reading, accepted: list[str], *, force: bool) -> None:
+    """Raise `RecipeError` if a value that goes into the recipe is marked and nobody accepted it."""
+    marked = marked_fields(reading)
+    unknown = [path for path in accepted if path not in reading.fields and path not in marked]
+    if unknown:
+        known = ", ".join(marked) or "none is marked"
+        raise RecipeError(f"read: --accept {unknown[0]}: no such field was read. Marked fields: {known}.")
+    left = {path: found for path, found in marked.items() if path not in accepted}
+    if left and not force:
+        why = "; ".join(
+            f"`{path}` = {shown(found.value)}: {marks_of(found, reading.language)}" for path, found in left.items()
+        )
+        options = " ".join(f"--accept {path}" for path in left)
+        raise RecipeError(f"read: look at this before it is used: {why}. If it is meant, add {options}, or --force.")
+
+
+def _check(reading: Reading, arguments: argparse.Namespace) -> int:
+    from downslope.reading.verdicts import compare_reading, describe_verdicts
+
+    verdicts = compare_reading(reading, Path(arguments.check))
+    print(describe_verdicts(verdicts, reading.language, width=_width()))
+    return 0 if all(verdict.holds for verdict in verdicts) else 1
 
 
 def _apart(words: Sequence[str]) -> list[str]:
@@ -77,85 +130,49 @@ def _apart(words: Sequence[str]) -> list[str]:
     return [*rest, "--", *sentences] if sentences else rest
 
 
-def _text(arguments: argparse.Namespace) -> str:
-    given: list[str] = arguments.text
-    if not given or given == ["-"]:
-        if sys.stdin is None or (not given and sys.stdin.isatty()):
+def _given(words: list[str]) -> list[tuple[str, str]]:
+    """Return (name, text) of each file, and of the words that are none under the name ""."""
+    if not words:
+        if sys.stdin is None or sys.stdin.isatty():
             raise RecipeError("read: nothing to read. Give a sentence in quotes, a file, or words on standard input.")
-        text = _decoded(sys.stdin.buffer.read(_LONGEST + 1), "standard input")
-    elif len(given) == 1 and (names_a_file(given[0]) or (given[0].endswith(_FILES) and " " not in given[0])):
-        path = Path(given[0])
-        try:
-            with open_regular(path, RecipeError) as stream:
-                text = _decoded(stream.read(_LONGEST + 1), str(path))
-        except OSError as error:
-            raise RecipeError(f"read: {path}: {error.strerror}. Give a file, or a sentence in quotes.") from None
-    elif len(given) == 1 and names_a_folder(given[0]):
-        raise RecipeError(f"read: {shown(given[0])}: is a folder. Give a file in it, or a sentence in quotes.")
-    else:
-        text = " ".join(given)
-    if not text.strip():
-        raise RecipeError("read: the text is empty. Give a sentence in quotes, a file, or words on standard input.")
-    return text
+        words = ["-"]
+    _refuse_folders(words)
+    alone = len(words) == 1 or all(_means_a_file(word) or any(c.isspace() for c in word.strip()) for word in words)
+    pairs: list[tuple[str, str]] = []
+    for word in words:
+        if word == "-":
+            pairs.append(("", _standard_input()))
+        elif alone and _means_a_file(word):
+            pairs.append(_read_file(word))
+        elif pairs and not pairs[-1][0] and not alone:
+            pairs[-1] = ("", f"{pairs[-1][1]} {word}")
+        else:
+            pairs.append(("", word))
+    for name, text in pairs:
+        if not text.strip():
+            what = shown(name) if name else "the text"
+            raise RecipeError(f"read: {what} is empty. Give a sentence in quotes, a file, or words on standard input.")
+    return pairs
 
 
-def _decoded(data: bytes, name: str) -> str:
-    if len(data) > _LONGEST:
-        raise RecipeError(f"read: {name}: longer than {_LONGEST} bytes. Give the part that describes the training.")
+def _refuse_folders(words: list[str]) -> None:
+    for word in words:
+        if names_a_folder(word) and (len(words) == 1 or os.sep in word):
+            raise RecipeError(f"read: {shown(word)}: is a folder. Give a file in it, or a sentence in quotes.")
+
+
+def _means_a_file(word: str) -> bool:
+    return word == "-" or names_a_file(word) or (word.lower().endswith(_FILES) and not any(c.isspace() for c in word))
+
+
+def _read_file(name: str) -> tuple[str, str]:
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RecipeError(
-            f"read: {name}: not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8 text first."
-        ) from None
+        return read_source(name)
+    except RecipeError as error:
+        raise RecipeError(f"read: {error}") from None
 
 
-def _page(readings: list[Reading], language: str) -> str:
-    words = _WORDS[language]
-    pieces: list[str] = []
-    for number, reading in enumerate(readings, start=1):
-        title = f"{words['reading'].format(number=number, total=len(readings))}: {_name(reading.optimizer)}"
-        lines = [title, *_because(reading, words), *_table(reading, words)]
-        remarks = [remark for remark in reading.remarks if remark != reading.reason]
-        for heading, items in ((words["remarks"], remarks), (words["unread"], reading.unread[:20])):
-            if items:
-                lines += [f"  {heading}:", *(f"    - {' '.join(item.split())}" for item in items)]
-        if len(reading.unread) > 20:
-            lines.append(f"    - ... {len(reading.unread) - 20}")
-        pieces.append("\n".join(lines))
-    if len(readings) > 1:
-        pieces.append(words["more"])
-    return "\n\n".join(pieces)
-
-
-def _name(optimizer: str) -> str:
-    return {"rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW"}.get(optimizer, optimizer.upper())
-
-
-def _because(reading: Reading, words: dict[str, str]) -> list[str]:
-    return [f"  {words['because']}: {reading.reason}"] if reading.reason else []
-
-
-def _table(reading: Reading, words: dict[str, str]) -> list[str]:
-    if not reading.fields:
-        return [f"  ({words['none']})"]
-    rows = [(path, _shown(found.value), words[found.provenance]) for path, found in sorted(reading.fields.items())]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines: list[str] = []
-    for path, value, provenance in rows:
-        found = reading.fields[path]
-        said = " ".join(found.words.split())
-        said = said if len(said) <= 70 else said[:67] + "..."
-        quoted = f'"{said}"' if said and found.provenance == "stated" else said
-        lines.append(f"  {path:<{widths[0]}}  {value:<{widths[1]}}  {provenance:<{widths[2]}}  {quoted}".rstrip())
-    return lines
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        items = [f"{item:.6g}" for item in value]
-        shown = items if len(items) <= 8 else [*items[:6], "...", items[-1]]
-        return f"[{', '.join(shown)}]"
-    return f"{value:.6g}" if isinstance(value, int | float) else str(value)
+def _standard_input() -> str:
+    if sys.stdin is None:
+        raise RecipeError("read: nothing to read. Give a sentence in quotes, a file, or words on standard input.")
+    return decode_source(sys.stdin.buffer.read(10 * LARGEST + 1), "standard input")

@@ -60,7 +60,7 @@ def _of_text(command: str, text: str, name: str, overrides: Iterable[Override], 
         return parse_recipe(text, name, overrides)
     from downslope.reading import read
 
-    readings = read(text)
+    readings = read(text, language="en")
     if number > len(readings):
         raise RecipeError(f"{command}: --reading {number}: there are {len(readings)}. Give a number up to that.")
     if len(readings) > 1:

@@ -139,7 +139,7 @@ def _of_file(given: str, steps_per_epoch: int | None, examples: int | None) -> S
 def _of_words(text: str, steps_per_epoch: int | None, examples: int | None) -> Side:
     from downslope.reading import read
 
-    readings = read(text)
+    readings = read(text, language="en")
     name = shown(" ".join(text.split()), limit=80)
     try:
         recipe = first_recipe(text, readings)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from downslope.core.columns import width_of, wrap
 from downslope.explaining.document import Table
 from downslope.explaining.explanation import Explanation
 from downslope.explaining.language import words_of
@@ -60,45 +60,6 @@ def lay_out_table(part: Table) -> list[str]:
     ]
 
 
-_NEVER_FIRST = frozenset({"Po", "Pe", "Pf"})
-"""Kinds of characters that may not begin a line: stops, commas, closing brackets."""
-
-
-def width_of(text: str) -> int:
-    """Return how many columns a text takes.
-
-    Example:
-        >>> width_of("lr"), width_of("学习率")
-        (2, 6)
-    """
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def wrap(text: str, width: int, indent: str = "", hanging: str | None = None) -> list[str]:
-    """Return a text in lines of at most `width` columns; a longer word stands alone.
-
-    Lines may end at spaces and between Chinese characters. `indent` stands before the first line, `hanging` before each
-    other one; as `indent` if None.
-
-    Example:
-        >>> wrap("one two three", 8, "- ", "  ")
-        ['- one', '  two', '  three']
-    """
-    hanging = indent if hanging is None else hanging
-    lines: list[str] = []
-    line = indent
-    begun = False
-    for space, word in _words(text):
-        joined = f"{line}{space if begun else ''}{word}"
-        if begun and width_of(joined) > width:
-            lines.append(line)
-            line = hanging + word
-        else:
-            line = joined
-        begun = True
-    return [*lines, line]
-
-
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> list[str]:
     """Return a table's lines, columns aligned to the right but for the first `left`.
 
@@ -114,24 +75,3 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) 
         return text + fill if index < left else fill + text
 
     return ["  ".join(cell(i, text) for i, text in enumerate(line)).rstrip() for line in lines]
-
-
-def _words(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (what stands before it, word): pieces between which a line may end."""
-    space, word = "", ""
-    for character in text:
-        wide = unicodedata.east_asian_width(character) in "WF"
-        if character == " ":
-            if word:
-                yield space, word
-                space, word = "", ""
-            space = " "
-        elif unicodedata.category(character) in _NEVER_FIRST:
-            word += character
-        elif word and (wide or unicodedata.east_asian_width(word[-1]) in "WF"):
-            yield space, word
-            space, word = "", character
-        else:
-            word += character
-    if word:
-        yield space, word

@@ -1,41 +1,66 @@
-"""`read`: what the words of a paper, a README, a command line or a configuration say a recipe is.
+"""`read`: what the words of a paper, a README, a script, a command line or a configuration say a recipe is.
 
-Code and notation are found first and blanked out; sentences become items, items become facts, and facts the fields of
-a reading.
+An input is cut into parts; each is read by the reader of its kind: prose by its items and facts, code by its syntax
+tree, configuration by its format. What they find is combined, proved, checked, and given as one reading or several.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
 from downslope.core.errors import RecipeError
 from downslope.reading.alternatives import find_alternatives
 from downslope.reading.assemble import assemble
-from downslope.reading.checks import check, find_unread
-from downslope.reading.code_facts import translate
+from downslope.reading.checks import check, mark
+from downslope.reading.combine import Finding, combine
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
+from downslope.reading.find_batches import find_batches
 from downslope.reading.find_changes import find_changes
-from downslope.reading.find_code import find_formulas, find_notation
-from downslope.reading.find_ranges import find_courses
-from downslope.reading.find_values import find_optimizers, find_values, resolve_decay
+from downslope.reading.find_courses import find_courses, find_shapes
+from downslope.reading.find_ends import find_ends
+from downslope.reading.find_formulas import find_formulas
+from downslope.reading.find_groups import find_groups
+from downslope.reading.find_levels import find_knots, find_levels
+from downslope.reading.find_optimizers import find_optimizers, resolve_owners
+from downslope.reading.find_others import find_others
+from downslope.reading.find_plateaus import find_plateaus
+from downslope.reading.find_values import find_values
+from downslope.reading.find_warmups import find_warmups
 from downslope.reading.items import find_items
-from downslope.reading.reading import Reading
+from downslope.reading.parts import Kind, Part, split
+from downslope.reading.proof import prove
+from downslope.reading.reading import Field, Reading
 from downslope.reading.remarks import Remarks
-from downslope.reading.text import Text, choose_passages, normalise
+from downslope.reading.sources import Sources, gather
+from downslope.reading.text import LONGEST, Text, choose_passages, normalise
 from downslope.reading.times import find_times
+from downslope.reading.unread import find_unread
 
 
-def read(text: str, *, language: str = "en") -> list[Reading]:
-    """Return the readings of a text, the most plausible first.
+def read(
+    text: str | os.PathLike[str] | Sequence[str | os.PathLike[str] | tuple[str, str]],
+    *,
+    language: Literal["en", "zh"] | None = None,
+    name: str = "",
+) -> list[Reading]:
+    """Return the readings of a text, or of several read together, the most plausible first.
 
     Args:
-        text: A sentence or more, in English or Chinese; a command line; code; a solver or another configuration.
-        language: Of the remarks: "en" or "zh".
+        text: A sentence or more, in English or Chinese; a command line; code; a configuration. Or a path, or a list of
+            paths and (name, text) pairs, such as a script and the command line that runs it.
+        language: Of the remarks: "en" or "zh"; None for that of the text.
+        name: Of the file that a single text comes from; its suffix helps to tell what it is.
 
     Returns:
         At least one reading; several where the words have several defensible meanings, each with its reason.
 
     Raises:
-        RecipeError: If the text is no string, or the language none of the two.
+        RecipeError: If the text is none, a file cannot be read, or the language is none of the two.
+        MissingDependencyError: If a file is a PDF, and pypdf is not installed.
 
     Example:
         >>> from downslope import read
@@ -43,31 +68,118 @@ def read(text: str, *, language: str = "en") -> list[Reading]:
         >>> reading.fields["sgd.lr.rate"].value, reading.fields["sgd.lr.rate"].words
         (0.1, 'divided by 10 every 30 epochs')
     """
-    if not isinstance(text, str):
-        raise RecipeError(f"`text` must be a string; got {text!r} of type {type(text).__name__}.")
-    if language not in {"en", "zh"}:
+    if language not in {None, "en", "zh"}:
         raise RecipeError(f"`language` must be `en` or `zh`; got {language!r}.")
-    passages, shortened = choose_passages(text)
-    normal = normalise(passages)
-    board, code, framework = find_facts(normal)
-    draft = Draft(normal, sorted([*code, *board.facts], key=lambda fact: fact.start), Remarks(language))
-    draft.framework = framework
-    if shortened:
-        draft.remarks.say("long", length=len(text), read=len(passages))
-    assemble(draft, board)
+    sources = gather(text, name)
+    parts = [part for name, start, piece in sources.pieces() for part in _parts_of(piece, start, name)]
+    prose, left_out = _prose(sources.text, parts)
+    draft, board = _read_prose(prose, language or ("zh" if prose.chinese else "en"))
+    if left_out:
+        draft.remarks.say("long", length=len(sources.text), read=len(prose.plain) + _apart(parts))
+    findings = _read_parts(parts)
+    combine(draft, findings)
+    apart = [(part.start, part.start + len(part.text)) for part in parts if part.kind != "prose"]
+    refuted = prove(draft, lambda words: _read_prose(normalise(words), "en")[0].fields, apart)
     check(draft, board)
-    unread = find_unread(board, draft)
-    return find_alternatives(draft, unread)
+    mark(draft)
+    listed = [*refuted, *(span for finding in findings for span in finding.found.unread)]
+    unread = find_unread(board, draft, apart, listed)
+    return [_located(reading, sources) for reading in find_alternatives(draft, unread)]
 
 
-def find_facts(text: Text) -> tuple[Board, list[Fact], str]:
-    """Return the board of a text's sentences, the facts of its formulas and code, and whose conventions they follow."""
+_READ_APART: frozenset[Kind] = frozenset(["code", "configuration", "command"])
+"""Kinds of parts that have readers of their own."""
+
+
+_LONGEST_APART = 200_000
+"""Characters of a text that are looked at for parts that are no prose; people write no longer script."""
+
+
+def _parts_of(text: str, start: int, name: str) -> list[Part]:
+    """Return the parts of a text that are no prose; of an endless configuration, the beginning, with the rest blank."""
+    cut = len(text)
+    if cut > _LONGEST_APART:
+        cut = text.rfind("\n", 0, _LONGEST_APART) + 1
+    found = split(text[:cut], name)
+    parts = [replace(part, start=start + part.start, name=name) for part in found if part.kind in _READ_APART]
+    if len(found) == 1 and parts and cut < len(text):
+        parts.append(Part("prose", "", text[cut:], start + cut, name))
+    return parts
+
+
+def _read_parts(parts: list[Part]) -> list[Finding]:
+    """Return what each part says that is no prose; code is told what the command lines give its flags."""
+    if not parts:
+        return []
+    from downslope.reading.code import read_python  # a sentence needs neither of these readers
+    from downslope.reading.configuration import read_configuration, read_flags
+
+    flags = {
+        name: Field(value, "stated", start=start, end=end, file=part.name or "-")
+        for part in reversed(parts)
+        if part.kind == "command"
+        for name, (value, start, end) in read_flags(part).items()
+    }
+    return [
+        Finding(part.kind, read_python(part, flags) if part.kind == "code" else read_configuration(part), part.name)
+        for part in parts
+        if part.kind != "prose"
+    ]
+
+
+def _prose(text: str, parts: list[Part]) -> tuple[Text, bool]:
+    """Return the prose of a text, these parts blanked out in their places, and whether passages were left out."""
+    pieces: list[str] = []
+    here = 0
+    for part in parts:
+        end = part.start + len(part.text)
+        pieces += [text[here : part.start], ("\n\n" if "\n" in part.text else ",").ljust(end - part.start)]
+        here = end
+    blanked = "".join([*pieces, text[here:]])
+    passages = choose_passages(blanked)
+    return replace(normalise(blanked, passages), original=text), len(text) - _apart(parts) > LONGEST
+
+
+def _apart(parts: list[Part]) -> int:
+    """Return how many characters are no prose."""
+    return sum(len(part.text) for part in parts if part.kind != "prose")
+
+
+def _read_prose(text: Text, language: str) -> tuple[Draft, Board]:
+    """Return what prose says, and the board of its items."""
+    board, formulas = find_facts(text)
+    draft = Draft(text, sorted([*formulas, *board.facts], key=lambda fact: fact.start), Remarks(language))
+    assemble(draft, board)
+    return draft, board
+
+
+def find_facts(text: Text) -> tuple[Board, list[Fact]]:
+    """Return the board of a text's sentences, and the facts of its formulas."""
     formulas, left = find_formulas(text.plain)
-    notation, left = find_notation(left)
-    code, framework = translate(text, notation)
-    board = Board(text, resolve_decay(find_times(find_items(left))))
+    board = Board(text, resolve_owners(find_times(find_items(left))))
     find_optimizers(board)
+    find_others(board)
+    find_groups(board)
+    find_plateaus(board)
+    find_ends(board)
+    find_knots(board)
+    find_levels(board)
     find_courses(board)
+    find_warmups(board)
+    find_shapes(board)
     find_changes(board)
+    find_batches(board)
     find_values(board)
-    return board, [*formulas, *code], framework
+    return board, formulas
+
+
+def _located(reading: Reading, sources: Sources) -> Reading:
+    """Return a reading whose places are those in each file."""
+    fields: dict[str, Field] = {}
+    for path, found in reading.fields.items():
+        name, start = sources.source_of(found.start)
+        if found.start < 0:
+            fields[path] = replace(found, file=name if len(sources.names) == 1 else "")
+        else:
+            fields[path] = replace(found, start=found.start - start, end=found.end - start, file=name)
+    return replace(reading, fields=fields)

@@ -20,7 +20,14 @@ _KEPT = 0.5
 
 def find_alternatives(draft: Draft, unread: list[str]) -> list[Reading]:
     """Return the readings of a draft, the most plausible first."""
-    first = Reading(draft.optimizer, dict(draft.fields), list(draft.remarks), unread)
+    first = Reading(
+        draft.optimizer,
+        dict(draft.fields),
+        list(draft.remarks),
+        unread,
+        named=draft.named,
+        language=draft.remarks.language,
+    )
     decay = draft.fields.get("sgd.weight_decay")
     if draft.optimizer == "sgd" and decay is not None and decay.provenance == "stated" and _KEPT <= decay.value < 1:
         return [_told(reading, draft.remarks.language) for reading in _near_one(draft, first, decay)]
@@ -50,7 +57,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
         first,
         kept_reason,
         {
-            "sgd.weight_decay": Field(lost, "implied", decay.words),
+            "sgd.weight_decay": replace(decay, value=lost, provenance="implied", marks=()),
             "sgd.decay": Field(
                 "independent", "implied", "a fraction of the weights kept per step does not depend on lr"
             ),
@@ -58,7 +65,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
     )
     doubled = float(f"{2 * lost:.12g}")
     keras_fields = {
-        "sgd.weight_decay": Field(doubled, "implied", decay.words),
+        "sgd.weight_decay": replace(decay, value=doubled, provenance="implied", marks=()),
         "sgd.decay": Field("coupled", "implied", "an L2 penalty enters the gradient"),
     }
     if "sgd.momentum" not in first.fields:
@@ -71,11 +78,16 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
             _say_instead(keras, _say(draft, missing), _say(draft, "momentum_assumed", momentum=0.9))
     as_written = _with(first, _say(draft, "wd_literal", value=shown(value), fate=literal), {})
     # an argument means what its name says, however implausible; words may mean something else
-    readings = [as_written, kept, keras] if _is_argument(decay.words) else [kept, keras, as_written]
+    kept_first = _FACTOR.search(decay.words) is not None and not _is_argument(decay.words)
+    readings = [kept, keras, as_written] if kept_first else [as_written, kept, keras]
     swapped = _swapped(draft, first, decay)
     if swapped is not None:
         readings.append(swapped)
     return readings
+
+
+_FACTOR = re.compile(r"factor|rate|kept|keep|retain|因子|率|保留", re.IGNORECASE)
+"""Words for something that is multiplied by, and not for a strength."""
 
 
 def _is_argument(words: str) -> bool:
@@ -120,8 +132,8 @@ def _swapped(draft: Draft, first: Reading, decay: Field) -> Reading | None:
         return None
     why = "such a rate is usually per epoch"
     changes = {
-        "sgd.lr.rate": Field(decay.value, "implied", decay.words),
-        "sgd.weight_decay": Field(rate.value, "implied", rate.words),
+        "sgd.lr.rate": replace(decay, provenance="implied", marks=()),
+        "sgd.weight_decay": replace(rate, provenance="implied", marks=()),
     }
     if first.fields["sgd.lr.every"].provenance == "assumed":
         changes |= {
@@ -148,6 +160,7 @@ def _with(first: Reading, reason: str, changes: dict[str, Field]) -> Reading:
         remarks=[reason, *first.remarks],
         unread=list(first.unread),
         reason=reason,
+        named="implied" if first.named == "assumed" and "sgd.momentum" in changes else first.named,
     )
 
 
@@ -174,6 +187,8 @@ def _timescale(draft: Draft, reading: Reading) -> None:
     if steps < 100:
         if fate := _fate(draft, decay, momentum, way or "coupled"):
             reading.remarks.append(_say(draft, "wd_literal", value=shown(decay), fate=fate))
+            field = reading.fields["sgd.weight_decay"]
+            reading.fields["sgd.weight_decay"] = replace(field, marks=tuple({*field.marks, "large_weight_decay"}))
         return
     batch = draft.value("data.batch_size")
     for mark, name, examples in _DATA:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from downslope.reading.assemble_schedule import put_learning_rate
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
+from downslope.reading.numbers import numbers_of
 from downslope.reading.remarks import shown
+from downslope.reading.schedule_facts import Change
 
 _MATCHES = {
     "bias_and_norm": "@bias_and_norm",
@@ -16,15 +18,26 @@ _MATCHES = {
     "bias": "*.bias",
     "depthwise": "*depthwise*",
     "embedding": "*embed*",
+    "head": "*head*",
+    "classifier": "*classifier*",
+    "fc": "*fc*",
+    "backbone": "*backbone*",
+    "encoder": "*encoder*",
+    "decoder": "*decoder*",
 }
+"""What words call a group -> the pattern of its names; of the "last layer" nobody can know them."""
+
+_BASES = ("sgd.lr", "sgd.lr.initial", "sgd.lr.peak", "sgd.lr.then.initial", "sgd.lr.then")
 _PATHS = {"eps": "eps", "beta1": "beta1", "beta2": "beta2", "rho": "decay"}
+_ADAMS = frozenset({"adam", "adamw", "nadam", "radam", "adamax"})
 
 
 def assemble(draft: Draft, board: Board) -> None:
     """Fill a draft's fields and remarks from its facts."""
     _decide_decay(draft)
     _put_optimizer(draft)
-    _put_batch(draft, board)
+    _leave_out_others(draft)
+    _put_batch(draft)
     _put_length(draft, board)
     _put_momentum(draft)
     _put_weight_decay(draft)
@@ -32,17 +45,16 @@ def assemble(draft: Draft, board: Board) -> None:
     put_learning_rate(draft)
     _put_groups(draft)
     _put_conventions(draft)
+    _mark_odd(draft)
 
 
 def _decide_decay(draft: Draft) -> None:
     """Give every "decay of 0.0005" whose owner is not said its owner, by its size and what stands near."""
     named = {fact.key for fact in draft.of("optimizer")}
-    factors = any(
-        not change.extra["noun"] and (change.value is not None or change.extra["at"]) for change in draft.of("change")
-    )
+    factors = any(not change.noun and (change.value is not None or change.at) for change in draft.every(Change))
     if "rmsprop" in named and factors and not list(draft.values("rho")):
-        for fact in [f for f in draft.of("change") if f.extra["noun"] and not (f.extra["at"] or f.extra["every"])][:1]:
-            fact.kind, fact.key = "value", "rho"
+        for fact in [f for f in draft.every(Change) if f.noun and not (f.at or f.every)][:1]:
+            draft.facts[draft.facts.index(fact)] = Fact("value", "rho", fact.value, fact.start, fact.end)
     has_decay = bool(list(draft.values("weight_decay", "l2")))
     for fact in draft.values("decay"):
         if named & {"rmsprop"} and 0.5 <= fact.value < 1:
@@ -62,6 +74,8 @@ def _put_optimizer(draft: Draft) -> None:
     plain = [fact for fact in mentions if fact.key in {"sgd", "sgdw"}]
     if others and not plain:
         draft.optimizer = others[0]
+    elif others and _only_named(draft, plain) and (told := [f for f in mentions if not _only_named(draft, [f])]):
+        draft.optimizer = told[0].key  # "minibatch SGD and the Adam solver with a learning rate of 0.0002"
     elif mentions:
         draft.optimizer = mentions[0].key
         if others and plain:
@@ -73,13 +87,55 @@ def _put_optimizer(draft: Draft) -> None:
         draft.put("sgd.decay", "decoupled", "implied", "SGDW decays apart from the gradient")
     if draft.optimizer != "sgd":
         draft.remarks.say("not_sgd", optimizer=_title(draft.optimizer))
+        table = "adam" if draft.optimizer in _ADAMS else draft.optimizer
         for concept, name in _PATHS.items():
             for fact in draft.values(concept):
-                draft.put(f"{draft.optimizer}.{name}", float(fact.value), "stated", draft.words(fact))
+                draft.put(f"{table}.{name}", float(fact.value), "stated", draft.words(fact))
         for fact in draft.values("betas"):
-            draft.put(f"{draft.optimizer}.beta1", float(fact.value), "stated", draft.words(fact))
+            draft.put(f"{table}.beta1", float(fact.value), "stated", draft.words(fact))
             if "second" in fact.extra:
-                draft.put(f"{draft.optimizer}.beta2", float(fact.extra["second"]), "stated", draft.words(fact))
+                draft.put(f"{table}.beta2", float(fact.extra["second"]), "stated", draft.words(fact))
+
+
+def _leave_out_others(draft: Draft) -> None:
+    """Leave out the values that are told of another optimizer than that of the reading."""
+    mentions = [fact for fact in draft.of("optimizer") if "reach" in fact.extra]
+    own = {draft.optimizer, *({"sgd", "sgdw"} if draft.optimizer == "sgd" else ())}
+    kept: list[Fact] = []
+    place = 0
+    for fact in sorted(draft.facts, key=lambda fact: fact.start):
+        while place < len(mentions) and mentions[place].start <= fact.start:
+            place += 1
+        mention = mentions[place - 1] if place else None
+        theirs = mention is not None and fact.start < mention.extra["reach"] and mention.key not in own
+        if (
+            mention is not None
+            and theirs
+            and fact.kind in {"value", "off", "change", "range", "shape"}
+            and fact.key != "batch"
+        ):
+            draft.remarks.say("anothers_value", optimizer=_title(mention.key), words=draft.words(fact))
+        else:
+            kept.append(fact)
+    draft.facts = kept
+
+
+def _mark_odd(draft: Draft) -> None:
+    """Call implied, and mark, what was read out of a number that does not literally say it, such as 10-4."""
+    for number in numbers_of(draft.text.plain):
+        words = draft.text.words(number.start, number.end) if number.odd else None
+        for path, found in draft.fields.items() if words is not None else ():
+            if found.start <= words.start < found.end and not isinstance(found.value, str | bool):
+                draft.fields[path] = replace(found, provenance="implied", marks=(*found.marks, number.odd))
+                draft.remarks.say(number.odd, words=words, value=shown(number.value))
+
+
+def _only_named(draft: Draft, mentions: list[Fact]) -> bool:
+    """Whether these mentions of optimizers, each with where its words end, are followed by no setting of theirs."""
+    settings = [f for f in draft.of("value") if f.key not in {"batch", "epochs_total", "steps_total", "other"}]
+    if any(not any(m.start <= f.start < m.extra.get("reach", 0) for m in draft.of("optimizer")) for f in settings):
+        return False
+    return not any(m.start <= f.start < m.extra.get("reach", 0) for m in mentions for f in settings)
 
 
 def _title(optimizer: str) -> str:
@@ -87,41 +143,26 @@ def _title(optimizer: str) -> str:
     return names.get(optimizer, optimizer.upper() if len(optimizer) <= 4 else optimizer.capitalize())
 
 
-def _put_batch(draft: Draft, board: Board) -> None:
-    for fact in draft.values("batch"):
-        if fact.extra.get("per_device"):
-            _put_per_device(draft, fact, board)
-            continue
-        if float(fact.value).is_integer() and 1 <= fact.value < 1e8:
-            if "data.batch_size" in draft.fields and draft.value("data.batch_size") != int(fact.value):
-                draft.remarks.say("another", path="data.batch_size", words=draft.words(fact))
-            draft.state("data.batch_size", int(fact.value), fact)
-
-
-def _put_per_device(draft: Draft, fact: Fact, board: Board) -> None:
-    """Put the batch size of "8 per GPU on 8 GPUs (64 in total)": the total, or the product where both are known."""
-    for place, item in enumerate(board.items[:-1]):
-        following = board.items[place + 1]
-        if (
-            board.free_number(place)
-            and item.number
-            and following.is_a("mod", "total")
-            and item.number.value >= fact.value
-        ):
-            board.used.add(place)
-            draft.put("data.batch_size", int(item.value), "stated", draft.text.words(item.start, following.end))
-            return
-    for place, item in enumerate(board.items[:-1]):
-        following = board.items[place + 1]
-        device = following.is_a("unit", "ignored") and any(
-            word in draft.text.plain[following.start : following.end]
-            for word in ("gpu", "tpu", "machine", "worker", "node", "卡", "显卡", "replica")
-        )
-        if item.kind == "number" and item.number and device and item.number.value >= 1:
-            words = f"{draft.words(fact)}; {draft.text.words(item.start, following.end)}"
-            draft.put("data.batch_size", int(fact.value * item.value), "implied", words)
-            return
-    draft.remarks.say("per_device", value=shown(fact.value))
+def _put_batch(draft: Draft) -> None:
+    """Put the batch size of all devices, told or computed; that of one device where nothing tells how many."""
+    facts = [fact for fact in draft.values("batch") if float(fact.value).is_integer() and 1 <= fact.value < 1e8]
+    totals = [fact for fact in facts if not fact.extra.get("per_device")]
+    totals.sort(key=lambda fact: fact.extra.get("role") != "total")
+    shares = [fact for fact in facts if fact.extra.get("per_device")]
+    for fact in totals:
+        if "data.batch_size" in draft.fields and draft.value("data.batch_size") != int(fact.value):
+            draft.remarks.say("another", path="data.batch_size", words=draft.words(fact))
+        _state_or_imply(draft, "data.batch_size", int(fact.value), fact)
+    if not shares or totals:
+        return
+    share, devices = shares[0], draft.of("devices")
+    if devices:
+        count = max(devices, key=lambda fact: (fact.value > 1, -abs(fact.start - share.start)))
+        words = f"{draft.words(share)}; {draft.words(count)}"
+        draft.put("data.batch_size", int(share.value * count.value), "implied", words)
+    else:
+        draft.put("data.batch_size", int(share.value), "assumed", f"one device: {draft.words(share)}")
+        draft.remarks.say("per_device", value=shown(share.value))
 
 
 def _put_length(draft: Draft, board: Board) -> None:
@@ -131,7 +172,7 @@ def _put_length(draft: Draft, board: Board) -> None:
             where = path if unit_said == unit else {"epoch": "train.epochs", "step": "train.steps"}[unit_said]
             if 0 < fact.value < 1e12:
                 draft.state(where, _whole(fact.value), fact)
-    ranks = {"total": 0, "for": 2, "": 3, "until": 4, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
+    ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
     candidates: list[tuple[int, int]] = []
     for place, item in enumerate(board.items):
         if item.kind != "time" or place in board.used or item.data.percent:
@@ -141,7 +182,7 @@ def _put_length(draft: Draft, board: Board) -> None:
         before = board.items[max(0, place - 4) : place]
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
         rank = ranks.get(item.data.prep, 9)
-        ranged = place > 0 and board.items[place - 1].is_a("to")  # 51到75轮
+        ranged = any(i.is_a("to") or i.is_a("word", "-", "~") for i in before[-1:])  # 51到75轮, 10-20 epochs
         denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
             candidates.append((min(rank, 1) if trained else rank, place))
@@ -183,12 +224,7 @@ def _trained_near(board: Board, place: int) -> bool:
 
 
 def _unit_of_changes(draft: Draft) -> str:
-    times = [
-        time
-        for change in draft.of("change")
-        for time in [*change.extra["at"], change.extra["every"]]
-        if time is not None
-    ]
+    times = [time for change in draft.every(Change) for time in [*change.at, change.every] if time is not None]
     return next((time.unit for time in times if time.unit), "")
 
 
@@ -280,18 +316,21 @@ def _put_clip(draft: Draft) -> None:
 
 
 def _put_groups(draft: Draft) -> None:
-    for index, fact in enumerate(_unique(draft.of("group"))):
-        match = _MATCHES[fact.key]
-        draft.put(f"groups.{index}.match", match, "implied", draft.words(fact))
-        draft.put(f"groups.{index}.weight_decay", 0.0, "stated", draft.words(fact))
-        draft.remarks.say("group", match=match)
-
-
-def _unique(facts: Iterable[Fact]) -> list[Fact]:
-    found: dict[str, Fact] = {}
-    for fact in facts:
-        found.setdefault(_MATCHES[fact.key], fact)
-    return list(found.values())
+    """Put the groups, one for each pattern of names; where the names cannot be known, the value goes into a remark."""
+    groups: dict[str, int] = {}
+    base = next((path for path in _BASES if draft.value(path) is not None), None)
+    for fact in draft.of("group"):
+        match, what, words = _MATCHES.get(fact.key), fact.extra["what"], draft.words(fact)
+        if match is None or (fact.extra.get("factor") and base is None):
+            draft.remarks.say("unknown_group", words=words)
+            continue
+        path = f"groups.{groups.setdefault(match, len(groups))}"
+        draft.put(f"{path}.match", match, "implied", words)
+        if fact.extra.get("factor") and base is not None:
+            draft.put(f"{path}.{what}", float(f"{draft.value(base) * fact.value:.12g}"), "implied", words)
+        else:
+            draft.put(f"{path}.{what}", fact.value, "stated", words)
+        draft.remarks.say("group" if fact.value == 0 else "own_group", match=match)
 
 
 def _put_conventions(draft: Draft) -> None:
@@ -299,13 +338,6 @@ def _put_conventions(draft: Draft) -> None:
         if fact.key == "lr_in_velocity" and fact.value:
             draft.put("sgd.lr_in_velocity", True, "implied", draft.words(fact))
             draft.remarks.say("inside")
-    if (
-        draft.optimizer == "sgd"
-        and draft.framework in {"keras", "caffe"}
-        and any(p.startswith("sgd.") for p in draft.fields)
-    ):
-        draft.put("sgd.lr_in_velocity", True, "implied", f"{draft.framework.capitalize()} puts lr inside the velocity")
-        draft.remarks.say("inside")
 
 
 def _whole(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Which of the learning rates in a text is the one that training begins with, and what step schedules make of it.
+"""Which of the learning rates in a text is the one that training begins with, and what else every schedule asks for.
 
 Linear scaling and rates per sample are undone here; the rates of other schedules are put by `assemble_schedule.py`.
 """
@@ -6,15 +6,13 @@ Linear scaling and rates per sample are undone here; the rates of other schedule
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Fact
 from downslope.reading.numbers import number_at
 from downslope.reading.reading import Provenance
 from downslope.reading.remarks import shown
-from downslope.reading.times import Time
+from downslope.reading.schedule_facts import Course, Warmup
 
 _LARGEST = 1e4
 
@@ -61,7 +59,7 @@ def find_rate(draft: Draft) -> Rate | None:
         written = any(abs(fact.value - other) < 1e-12 for other in _written(draft, fact))
         return Rate(float(fact.value), "stated" if written else "implied", draft.words(fact))
     for other in plain:
-        if other.value != fact.value and not other.extra.get("phase"):
+        if other.value != fact.value:
             draft.remarks.say("another", path="sgd.lr", words=draft.words(other))
     per = fact.extra.get("per")
     if per == "sample":
@@ -141,21 +139,25 @@ def _linear_scaling(draft: Draft, plain: list[Fact]) -> Rate | None:
 
 def _warmed(draft: Draft) -> Rate | None:
     """Return the rate that a warmup leads to, where its own words say it."""
-    for fact in draft.of("warmup"):
-        rising = fact.extra.get("range")
-        if rising is not None:
-            return Rate(float(rising.value[1]), "stated", draft.words(rising))
-        if "peak" in fact.extra:
-            value, start, end = fact.extra["peak"]
-            return Rate(float(value), "stated", draft.text.words(min(start, fact.start), max(end, fact.start)))
+    for fact in draft.every(Warmup):
+        if fact.course is not None:
+            return Rate(float(fact.course.last), "stated", draft.words(fact.course))
+        if fact.peak is not None:
+            words = draft.text.words(min(fact.peak.start, fact.start), max(fact.peak.end, fact.start))
+            return Rate(float(fact.peak.value), "stated", words)
     return None
 
 
 def _first_of_range(draft: Draft) -> Rate | None:
-    for fact in draft.of("range", "lr"):
-        if fact.value[0] > fact.value[1]:
-            return Rate(float(fact.value[0]), "stated", draft.words(fact))
+    for fact in courses(draft):
+        if fact.first > fact.last:
+            return Rate(float(fact.first), "stated", draft.words(fact))
     return None
+
+
+def courses(draft: Draft) -> list[Course]:
+    """Return the courses of the learning rate."""
+    return [fact for fact in draft.every(Course) if fact.key == "lr"]
 
 
 def _per_sample(draft: Draft, fact: Fact) -> Rate | None:
@@ -189,294 +191,24 @@ def _per_examples(draft: Draft, fact: Fact, examples: float) -> Rate | None:
     return Rate(lr, "implied", draft.words(fact))
 
 
-# Schedules of steps
-
-USUAL_FACTOR = 0.1
-"""What step schedules multiply by where nothing is said: He et al. 2016 divide by 10, as does torch's MultiStepLR."""
+# What every schedule asks for
 
 
-def put_steps(draft: Draft, root: str, rate: Rate | None, changes: list[Fact], shape: str) -> bool:
-    """Put an exponential or multistep schedule (or a sequence) from changes with times, or from code."""
-    if not changes:
-        return _from_code(draft, root, rate)
-    if any(change.value is not None or change.extra["targets"] for change in changes):
-        changes = [c for c in changes if c.value is not None or c.extra["targets"] or not c.extra["every"]]
-    periodic = next((change for change in changes if change.extra["every"]), None)
-    if periodic is not None:
-        begun = next(
-            (t for c in changes for t in c.extra["at"] if t.prep in {"after", "at"} and len(t.values) == 1), None
-        )
-        _periodic(draft, root, rate, periodic, begun, shape)
-        return True
-    _milestones(draft, root, rate, _of_one_run(draft, changes))
-    return True
-
-
-def _of_one_run(draft: Draft, changes: list[Fact]) -> list[Fact]:
-    """Return the changes that belong to the first training told of: later ones go on in time, without a new start."""
-    run = changes[:1]
-    for change in changes[1:]:
-        if change.extra.get("bare") and all(time in run[-1].extra["at"] for time in change.extra["at"]):
-            continue  # said already, with its values
-        before, after = run[-1].extra["at"][-1:], change.extra["at"][:1]
-        begun = any(run[-1].end <= fact.start < change.start for fact in draft.values("lr"))
-        goes_on = (
-            before
-            and after
-            and before[0].percent == after[0].percent
-            and before[0].unit == after[0].unit
-            and after[0].values[0] > before[0].values[-1]
-        )
-        if begun or not goes_on:
-            draft.remarks.say("another", path="sgd.lr.milestones", words=draft.words(change))
-            break
-        run.append(change)
-    return run
-
-
-def _start(draft: Draft, root: str, rate: Rate | None) -> None:
+def put_initial(draft: Draft, root: str, rate: Rate | None, name: str = "initial") -> None:
+    """Put the learning rate that a schedule begins with, if it is known."""
     if rate is not None:
-        draft.put(f"{root}.initial", rate.value, rate.provenance, rate.words)
+        draft.put(f"{root}.{name}", rate.value, rate.provenance, rate.words)
 
 
-def _periodic(draft: Draft, root: str, rate: Rate | None, change: Fact, begun: Time | None, shape: str) -> None:
-    every: Time = change.extra["every"]
-    words = draft.words(change)
-    factor, provenance, factor_words = change.value, "stated", words
-    if factor is None:
-        gamma = next(draft.values("lr_decay", "gamma", "gamma_setting"), None)
-        if gamma is not None and gamma.value > 0:
-            factor, factor_words = float(gamma.value), draft.words(gamma)
-    if begun is not None and begun.unit == every.unit:
-        _after_some_time(draft, root, rate, change, begun)
-        return
-    draft.put(f"{root}.schedule", "exponential", "stated", words)
-    _start(draft, root, rate)
-    if factor is None:
-        draft.remarks.say("no_factor")
-    else:
-        draft.put(f"{root}.rate", factor, provenance, factor_words)  # pyright: ignore[reportArgumentType]
-    draft.put(f"{root}.every", every.values[0], "stated", words)
-    draft.put(f"{root}.unit", every.unit or "epoch", "stated" if every.unit else "assumed", words)
-    if shape == "exponential":
-        draft.put(f"{root}.staircase", True, "assumed", "whether in steps or smooth is not said")
-        draft.remarks.say("staircase")
-    else:
-        draft.put(f"{root}.staircase", True, "implied", f"it drops at once: {words}")
-    floor = next((f for f in draft.values("lr") if f.extra.get("role") == "final"), None) or next(
-        draft.values("final"), None
-    )
-    if change.extra["targets"] and factor is not None:
-        draft.put(f"{root}.end", float(change.extra["targets"][-1]), "stated", words)
-    elif floor is not None:
-        draft.put(f"{root}.end", float(floor.value), "stated", draft.words(floor))
+def final_of(draft: Draft) -> Fact | None:
+    """Return the value that the learning rate is said to end at."""
+    finals = [fact for fact in draft.values("lr") if fact.extra.get("role") == "final"]
+    return next(iter([*finals, *draft.values("final")]), None)
 
 
-def _after_some_time(draft: Draft, root: str, rate: Rate | None, change: Fact, begun: Time) -> None:
-    """Put "after 5 epochs, halved every half epoch": milestones up to the end, where that is known."""
-    every: Time = change.extra["every"]
-    words = draft.words(change)
-    total = draft.value("train.epochs" if every.unit == "epoch" else "train.steps")
-    draft.put(f"{root}.schedule", "multistep", "stated", words)
-    _start(draft, root, rate)
-    if change.value is not None:
-        draft.put(f"{root}.factor", change.value, "stated", words)
-    else:
-        draft.remarks.say("no_factor")
-    draft.put(f"{root}.unit", every.unit, "stated", words)
-    if total is None or every.values[0] <= 0 or (total - begun.values[0]) / every.values[0] > 1000:
-        draft.remarks.say("no_milestones")
-        return
-    milestones: list[Any] = []
-    time = begun.values[0]
-    while time < total:
-        milestones.append(int(time) if float(time).is_integer() else time)
-        time = round(time + every.values[0], 9)
-    if milestones:
-        draft.put(f"{root}.milestones", milestones, "implied", f"{words}, until the end of training")
-
-
-def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Fact]) -> None:
-    words = draft.words(*changes)
-    factors = {change.value for change in changes if change.value is not None}
-    times = [time for change in changes for time in change.extra["at"]]
-    targets = [target for change in changes for target in change.extra["targets"]]
-    draft.put(f"{root}.schedule", "multistep", "stated", words)
-    _start(draft, root, rate)
-    if len(factors) == 1:
-        draft.put(f"{root}.factor", factors.pop(), "stated", words)
-    elif not factors and targets and rate is not None:
-        ratio = _ratio([rate.value, *targets])
-        if ratio is not None:
-            draft.put(f"{root}.factor", ratio, "implied", words)
-        else:
-            _put_sequence(draft, root, [rate.value, *targets], times, words)
-            return
-    elif len(factors) > 1 and rate is not None:
-        values = [rate.value]
-        for change in changes:
-            for time in change.extra["at"]:
-                values += [float(f"{values[-1] * (change.value or 1):.12g}") for _ in time.values]
-        _put_sequence(draft, root, values, times, words)
-        return
-    else:
-        _factor_from_elsewhere(draft, root, changes, targets)
-    resolved = resolve_times(draft, times)
-    if resolved is None:
-        draft.remarks.say("no_total")
-        return
-    values, unit, provenance, unit_provenance = resolved
-    draft.put(f"{root}.milestones", values, provenance, words)
-    draft.put(f"{root}.unit", unit, unit_provenance, words)
-
-
-def _factor_from_elsewhere(draft: Draft, root: str, changes: list[Fact], targets: list[float]) -> None:
-    """Put the factor that other words state; where none do, a tenth is assumed of a fall, and the remark says so."""
-    gammas = [gamma for gamma in draft.values("lr_decay", "gamma", "gamma_setting") if gamma.value > 0]
-    rates = {fact.value for fact in draft.values("lr") if fact.extra.get("role") != "final"}
-    falls = any(c.key in {"reduce", "divide"} and not c.extra.get("listed") for c in changes)
-    if len({gamma.value for gamma in gammas}) == 1:
-        draft.put(f"{root}.factor", float(gammas[0].value), "stated", draft.words(gammas[0]))
-    elif falls and not (gammas or targets or len(rates) > 1 or any(c.extra.get("disputed") for c in changes)):
-        draft.put(f"{root}.factor", USUAL_FACTOR, "assumed", "not stated; a tenth is usual")
-        draft.remarks.say("usual_factor", factor=USUAL_FACTOR)
-    else:
-        draft.remarks.say("no_factor")
-
-
-def resolve_times(draft: Draft, times: list[Time]) -> tuple[list[Any], str, Provenance, Provenance] | None:
-    """Return milestones, their unit, and the provenance of both; None if they are parts of an unknown whole."""
-    total = next(
-        (
-            (draft.fields[p].value, unit)
-            for p, unit in (("train.epochs", "epoch"), ("train.steps", "step"))
-            if p in draft.fields
-        ),
-        None,
-    )
-    if any(time.percent for time in times):
-        if total is None:
-            return None
-        values = sorted({_whole(round(value * total[0], 6)) for time in times for value in time.values})
-        return values, total[1], "implied", "implied"
-    values = sorted({_whole(value) for time in times for value in time.values})
-    unit = next((time.unit for time in times if time.unit), "")
-    if unit:
-        return values, unit, "stated", "stated"
-    if total is not None and values[-1] <= total[0]:
-        return values, total[1], "stated", "implied"
-    return values, "step" if values[-1] >= 2000 else "epoch", "stated", "assumed"
-
-
-def _ratio(values: list[float]) -> float | None:
-    """Return the factor between neighbours, if it is the same everywhere."""
-    if any(value <= 0 for value in values) or len(values) < 2:
-        return None
-    ratios = [float(f"{b / a:.9g}") for a, b in pairwise(values)]
-    return ratios[0] if max(ratios) - min(ratios) <= 1e-9 else None
-
-
-def _put_sequence(draft: Draft, root: str, values: list[float], times: list[Time], words: str) -> None:
-    resolved = resolve_times(draft, times)
-    draft.fields.pop(f"{root}.initial", None)
-    draft.fields.pop(f"{root}.schedule", None)
-    draft.put(f"{root}.schedule", "sequence", "stated", words)
-    draft.put(f"{root}.schedules", values, "implied", words)
-    if resolved is None or len(resolved[0]) + 1 != len(values):
-        draft.remarks.say("no_milestones")
-        return
-    draft.put(f"{root}.boundaries", resolved[0], resolved[2], words)
-    draft.put(f"{root}.unit", resolved[1], resolved[3], words)
-
-
-def put_phases(draft: Draft, root: str) -> bool:
-    """Put "0.001 for 60k steps, then 0.0001 for the next 20k" and its like; False if there are no such phases."""
-    phases = [fact for fact in draft.values("lr") if fact.extra.get("phase")]
-    rates = [float(fact.value) for fact in phases]
-    lengths: list[Time] = [fact.extra["phase"][0] for fact in phases]
-    for change in draft.of("change") if phases else []:
-        over, targets = change.extra["over"], change.extra["targets"]
-        if over is not None and over.prep in {"next", "for"} and len(targets) == 1 and change.start > phases[-1].start:
-            phases, rates, lengths = [*phases, change], [*rates, float(targets[0])], [*lengths, over]
-    if len(phases) < 2:
-        return False
-    units = {time.unit for time in lengths if time.unit}
-    if (
-        len(units) != 1
-        or not units <= {"epoch", "step"}
-        or any(len(time.values) != 1 or time.percent for time in lengths)
-    ):
-        return False
-    boundaries: list[Any] = []
-    end = 0.0
-    for time in lengths:
-        end = time.values[0] if time.prep == "until" else end + time.values[0]
-        boundaries.append(_whole(end))
-    words = draft.words(*phases)
-    unit = units.pop()
-    total = "train.epochs" if unit == "epoch" else "train.steps"
-    if total not in draft.fields:
-        draft.put(total, boundaries[-1], "implied", words)
-    ratio = _ratio(rates)
-    provenance: Provenance = "stated" if len(boundaries) == 2 else "implied"
-    if ratio is None:
-        draft.put(f"{root}.schedule", "sequence", "stated", words)
-        draft.put(f"{root}.schedules", rates, "stated", words)
-        draft.put(f"{root}.boundaries", boundaries[:-1], provenance, words)
-    else:
-        draft.put(f"{root}.schedule", "multistep", "stated", words)
-        draft.put(f"{root}.initial", rates[0], "stated", draft.words(phases[0]))
-        draft.put(f"{root}.factor", ratio, "implied", words)
-        draft.put(f"{root}.milestones", boundaries[:-1], provenance, words)
-    draft.put(f"{root}.unit", unit, "stated", words)
-    return True
-
-
-def put_knots(draft: Draft, fact: Fact) -> bool:
-    """Put lr from knots: up from the first to the second, then in a line down to the third."""
-    knots: list[tuple[float, Time | None]] = fact.value
-    if len(knots) != 3 or not (knots[0][0] < knots[1][0] > knots[2][0]):
-        return False
-    words = draft.words(fact)
-    first, second = knots[1][1], knots[2][1]
-    if first is None or second is None or second.values[0] <= first.values[0]:
-        return False
-    unit = first.unit or second.unit or "epoch"
-    draft.put("sgd.lr.schedule", "warmup", "stated", words)
-    draft.put("sgd.lr.start", float(knots[0][0]), "stated", words)
-    draft.put("sgd.lr.duration", first.values[0], "stated", words)
-    draft.put("sgd.lr.unit", unit, "stated" if first.unit else "implied", words)
-    draft.put("sgd.lr.then.schedule", "linear", "implied", words)
-    draft.put("sgd.lr.then.initial", float(knots[1][0]), "stated", words)
-    draft.put("sgd.lr.then.final", float(knots[2][0]), "stated", words)
-    draft.put("sgd.lr.then.duration", _whole(second.values[0] - first.values[0]), "implied", words)
-    draft.put("sgd.lr.then.unit", unit, "implied", words)
-    draft.put("train.epochs" if unit == "epoch" else "train.steps", second.values[0], "implied", words)
-    return True
-
-
-def _from_code(draft: Draft, root: str, rate: Rate | None) -> bool:
-    """Put what a scheduler's call or a configuration says; its facts carry our own field names."""
-    fact = draft.of("schedule")[0]
-    draft.put(f"{root}.schedule", fact.key, *fact.extra["schedule"])
-    _start(draft, root, rate)
-    for name, (told, provenance, words) in fact.value.items():
-        value = told
-        if (
-            name == "unit"
-            and provenance == "implied"
-            and "train.steps" in draft.fields
-            and "train.epochs" not in draft.fields
-        ):
-            value = "step"
-        draft.put(f"{root}.{name}", value, provenance, words)
-    if fact.key == "exponential" and f"{root}.every" not in draft.fields:
-        draft.put(f"{root}.every", 1, "assumed", "not stated")
-        draft.put(f"{root}.unit", "epoch", "assumed", "not stated")
-    if fact.key == "multistep" and f"{root}.milestones" not in draft.fields:
-        draft.remarks.say("no_milestones")
-    return True
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if float(value).is_integer() else value
+def total_of(draft: Draft) -> tuple[float, str, str] | None:
+    """Return the length of training, its unit and its words; None if it is not known."""
+    for path, unit in (("train.epochs", "epoch"), ("train.steps", "step")):
+        if path in draft.fields:
+            return draft.fields[path].value, unit, draft.fields[path].words
+    return None

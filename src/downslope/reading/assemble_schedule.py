@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from downslope.reading.assemble_rates import Rate, find_rate, put_knots, put_phases, put_steps
-from downslope.reading.draft import Draft
+from downslope.reading.assemble_rates import Rate, courses, final_of, find_rate, put_initial, total_of
+from downslope.reading.assemble_steps import put_knots, put_levels, put_steps
+from downslope.reading.draft import Draft, whole
 from downslope.reading.facts import Fact
+from downslope.reading.schedule_facts import Change, Course, Knots, Shape, Warmup
 from downslope.reading.times import Time
 
 _RAMPS = frozenset({"cosine", "linear", "polynomial"})
@@ -19,9 +21,10 @@ def put_learning_rate(draft: Draft) -> None:
     rate = find_rate(draft)
     warmup = _warmup(draft)
     root = "sgd.lr.then" if warmup is not None else "sgd.lr"
-    if draft.of("knots", "lr") and put_knots(draft, draft.of("knots", "lr")[0]):
+    if any(put_knots(draft, knots) for knots in draft.every(Knots)[:1]):
         return
     chosen = _choose(draft, rate, root)
+    _hold(draft, root)
     if warmup is not None:
         _put_warmup(draft, warmup, rate, constant=not chosen)
     elif not chosen:
@@ -32,6 +35,32 @@ def put_learning_rate(draft: Draft) -> None:
     _imply_length(draft, root)
     if chosen and rate is None and f"{root}.initial" not in draft.fields and f"{root}.peak" not in draft.fields:
         draft.remarks.say("no_base_lr")
+
+
+def _hold(draft: Draft, root: str) -> None:
+    """Put a constant phase before a schedule: "constant for the first 50 epochs, then linearly to 0"."""
+    held = next((s for s in draft.every(Shape) if s.key == "constant" and s.over and len(s.over.values) == 1), None)
+    schedule, first = draft.fields.get(f"{root}.schedule"), draft.value(f"{root}.initial")
+    if held is None or held.over is None or held.over.percent or schedule is None or first is None:
+        return
+    unit = held.over.unit or draft.value(f"{root}.unit")
+    if schedule.value not in {*_RAMPS, "exponential"} or schedule.words.find("warm") >= 0 or not unit:
+        return
+    inner = {p.removeprefix(f"{root}."): draft.fields.pop(p) for p in [*draft.fields] if p.startswith(f"{root}.")}
+    duration = inner.get("duration")
+    if duration is None and schedule.value in _RAMPS:
+        draft.fields |= {f"{root}.{name}": found for name, found in inner.items()}
+        return
+    if duration is not None and duration.provenance == "implied" and inner["unit"].value == unit:
+        inner["duration"] = replace(duration, value=whole(duration.value - held.over.values[0]))
+    words = f"{draft.words(held)}; {schedule.words}"
+    draft.put(f"{root}.schedule", "sequence", "stated", words)
+    draft.put(f"{root}.schedules", [first, {name: found.value for name, found in inner.items()}], "implied", words)
+    draft.put(f"{root}.boundaries", [whole(held.over.values[0])], "stated", draft.words(held))
+    draft.put(f"{root}.unit", unit, "stated", draft.words(held))
+    path = "train.epochs" if unit == "epoch" else "train.steps"
+    if duration is not None and duration.provenance == "stated" and inner["unit"].value == unit:
+        draft.put(path, whole(held.over.values[0] + duration.value), "implied", words)
 
 
 def _imply_length(draft: Draft, root: str) -> None:
@@ -46,37 +75,33 @@ def _imply_length(draft: Draft, root: str) -> None:
         if before is None:
             return
     path = "train.epochs" if unit == "epoch" else "train.steps"
-    draft.put(path, _whole(found.value + before), "implied", f"to the end of the schedule: {found.words}")
+    draft.put(path, whole(found.value + before), "implied", f"to the end of the schedule: {found.words}")
 
 
-def _warmup(draft: Draft) -> Fact | None:
+def _warmup(draft: Draft) -> Warmup | None:
     if draft.of("off", "warmup"):
         return None
-    return next((fact for fact in draft.of("warmup") if fact.value is not None), None) or next(
-        iter(draft.of("warmup")), None
-    )
+    warmups = draft.every(Warmup)
+    return next((fact for fact in warmups if fact.length is not None), None) or next(iter(warmups), None)
 
 
 def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
     """Put a schedule's fields under `root`; False if the rate is constant."""
-    changes = draft.of("change")
+    changes = draft.every(Change)
     shape, shape_fact = _shape(draft, changes)
-    timed = [c for c in changes if (c.extra["at"] or c.extra["every"]) and not c.extra["plateau"]]
-    plateaus = [change for change in changes if change.extra["plateau"]]
-    if put_phases(draft, root):
+    timed = [c for c in changes if (c.at or c.every) and not c.plateau]
+    plateaus = [change for change in changes if change.plateau]
+    if put_levels(draft, root, rate):
         return True
     if shape == "onecycle":
         draft.put(f"{root}.schedule", "onecycle", "stated", _say(draft, shape_fact))
-        if rate is not None:
-            draft.put(f"{root}.peak", rate.value, rate.provenance, rate.words)
+        put_initial(draft, root, rate, "peak")
         _put_duration(draft, root, shape_fact, changes)
         return True
-    if shape in _RAMPS and not any(
-        c.value is not None or len(c.extra["targets"]) > 1 or c.extra["every"] for c in timed
-    ):
+    if shape in _RAMPS and not any(c.value is not None or len(c.targets) > 1 or c.every for c in timed):
         _put_ramp(draft, root, shape, shape_fact, rate, changes)
         return True
-    if shape == "inverse" and not draft.of("schedule"):
+    if shape == "inverse":
         _put_inverse(draft, root, shape_fact, rate)
         return True
     if shape == "cyclic":
@@ -85,7 +110,7 @@ def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
         return True
     if shape == "exponential" and not timed and _exponential_range(draft, root):
         return True
-    if timed or draft.of("schedule"):
+    if timed:
         return put_steps(draft, root, rate, timed, shape)
     if plateaus:
         _put_plateau(draft, plateaus)
@@ -95,44 +120,42 @@ def _choose(draft: Draft, rate: Rate | None, root: str) -> bool:
 
 def _exponential_range(draft: Draft, root: str) -> bool:
     """Put "exponentially from 0.1 to 0.0001 over 100 epochs"; False if it is not said so."""
-    falling = next((r for r in draft.of("range", "lr") if r.value[0] > r.value[1] > 0), None)
+    falling = next((r for r in courses(draft) if r.first > r.last > 0), None)
     if falling is None:
         return False
     words = draft.words(falling)
     draft.put(f"{root}.schedule", "exponential", "stated", words)
-    draft.put(f"{root}.initial", float(falling.value[0]), "stated", words)
-    draft.put(f"{root}.rate", float(f"{falling.value[1] / falling.value[0]:.12g}"), "implied", words)
-    draft.put(f"{root}.end", float(falling.value[1]), "stated", words)
-    over = _over(draft, falling, draft.of("change"))
-    whole = _total(draft)
+    draft.put(f"{root}.initial", float(falling.first), "stated", words)
+    draft.put(f"{root}.rate", float(f"{falling.last / falling.first:.12g}"), "implied", words)
+    draft.put(f"{root}.end", float(falling.last), "stated", words)
+    over = _over(draft, falling, draft.every(Change))
+    total = total_of(draft)
     if over is not None and over.unit:
         draft.put(f"{root}.every", over.values[0], "stated", words)
         draft.put(f"{root}.unit", over.unit, "stated", words)
-    elif whole is not None:
-        draft.put(f"{root}.every", whole[0], "implied", f"to the end of training: {whole[2]}")
-        draft.put(f"{root}.unit", whole[1], "implied", f"to the end of training: {whole[2]}")
+    elif total is not None:
+        draft.put(f"{root}.every", total[0], "implied", f"to the end of training: {total[2]}")
+        draft.put(f"{root}.unit", total[1], "implied", f"to the end of training: {total[2]}")
     else:
         draft.remarks.say("no_duration", schedule="exponential")
     return True
 
 
-def _shape(draft: Draft, changes: list[Fact]) -> tuple[str, Fact | None]:
+def _shape(draft: Draft, changes: list[Change]) -> tuple[str, Fact | None]:
     for change in changes:
-        if change.extra["shape"] in {"cosine", "polynomial", "linear", "exponential"}:
-            return change.extra["shape"], change
-    for fact in draft.of("schedule"):
-        return fact.key, fact
-    falling = [fact for fact in draft.of("range", "lr") if fact.value[0] > fact.value[1]]
-    shapes = [fact for fact in draft.of("shape") if fact.key not in {"constant", "piecewise", "inverse_sqrt"}]
-    warmups = draft.of("warmup")
+        if change.shape in {"cosine", "polynomial", "linear", "exponential"}:
+            return change.shape, change
+    falling = [fact for fact in courses(draft) if fact.first > fact.last]
+    shapes = [fact for fact in draft.every(Shape) if fact.key not in {"constant", "piecewise", "inverse_sqrt"}]
+    warmups = draft.every(Warmup)
     for key in ("onecycle", "cyclic", "cosine", "polynomial", "exponential", "inverse", "multistep", "linear"):
         for fact in shapes:
             near = [w for w in warmups if abs(w.start - fact.start) < 40 or (w.start <= fact.start <= w.end)]
             if fact.key == key and not (key == "linear" and near and not falling):
                 return key, fact
     for fact in falling:
-        if fact.extra["shape"] or not changes:
-            return fact.extra["shape"] or "linear", fact
+        if fact.shape or not changes:
+            return fact.shape or "linear", fact
     return "", None
 
 
@@ -140,112 +163,89 @@ def _say(draft: Draft, fact: Fact | None) -> str:
     return draft.words(fact) if fact is not None else ""
 
 
-def _put_ramp(draft: Draft, root: str, shape: str, fact: Fact | None, rate: Rate | None, changes: list[Fact]) -> None:
+def _put_ramp(draft: Draft, root: str, shape: str, fact: Fact | None, rate: Rate | None, changes: list[Change]) -> None:
     draft.put(f"{root}.schedule", shape, "stated", _say(draft, fact))
-    falling = next((r for r in draft.of("range", "lr") if r.value[0] > r.value[1]), None)
+    falling = next((r for r in courses(draft) if r.first > r.last), None)
     if falling is not None:
-        draft.put(f"{root}.initial", float(falling.value[0]), "stated", draft.words(falling))
-        draft.put(f"{root}.final", float(falling.value[1]), "stated", draft.words(falling))
-    if rate is not None:
-        draft.put(f"{root}.initial", rate.value, rate.provenance, rate.words)
-    target = next((c for c in changes if c.extra["targets"]), None)
-    final = next((f for f in draft.values("lr") if f.extra.get("role") == "final"), None) or next(
-        draft.values("final"), None
-    )
-    ended = next((f for f in draft.of("shape") if f.extra.get("final") is not None), None)
+        draft.put(f"{root}.initial", float(falling.first), "stated", draft.words(falling))
+        draft.put(f"{root}.final", float(falling.last), "stated", draft.words(falling))
+    put_initial(draft, root, rate)
+    target = next((c for c in changes if c.targets), None)
+    final = final_of(draft)
+    ended = next((f for f in draft.every(Shape) if f.final is not None), None)
     if target is not None:
-        draft.put(f"{root}.final", float(target.extra["targets"][-1]), "stated", draft.words(target))
-    elif ended is not None:
-        draft.put(f"{root}.final", float(ended.extra["final"]), "stated", draft.words(ended))
+        draft.put(f"{root}.final", float(target.targets[-1]), "stated", draft.words(target))
+    elif ended is not None and ended.final is not None:
+        draft.put(f"{root}.final", float(ended.final), "stated", draft.words(ended))
     elif final is not None:
         draft.put(f"{root}.final", float(final.value), "stated", draft.words(final))
     else:
         draft.put(f"{root}.final", 0.0, "implied", f"{shape} schedules end at 0 unless said otherwise")
-    if shape == "polynomial":
-        power = next(draft.values("power"), None)
-        if power is not None:
-            draft.put(f"{root}.power", float(power.value), "stated", draft.words(power))
-        else:
-            draft.put(f"{root}.power", 0.9, "assumed", "the usual power of a poly policy")
+    if shape == "polynomial" and not _put_first(draft, f"{root}.power", "power"):
+        draft.put(f"{root}.power", 0.9, "assumed", "the usual power of a poly policy")
     _put_duration(draft, root, fact, changes)
 
 
-def _put_duration(draft: Draft, root: str, fact: Fact | None, changes: list[Fact]) -> None:
-    stated = draft.of("duration")
-    if stated:
-        draft.put(f"{root}.duration", stated[0].value, "stated", draft.words(stated[0]))
-        draft.put(f"{root}.unit", stated[0].extra["unit"], "implied", stated[0].extra["why"])
-        return
+def _put_duration(draft: Draft, root: str, fact: Fact | None, changes: list[Change]) -> None:
     over = _over(draft, fact, changes)
-    until = next((f for f in draft.of("shape") if f.extra.get("until") is not None), None)
-    ending = (
-        until.extra["until"]
-        if until is not None
-        else next((t for c in changes for t in c.extra["at"] if len(t.values) == 1), None)
-    )
-    if ending is not None and ending.unit and not ending.percent and _total(draft) is None:
+    until = next((f for f in draft.every(Shape) if f.until is not None), None)
+    ending = until.until if until is not None else next((t for c in changes for t in c.at if len(t.values) == 1), None)
+    if ending is not None and ending.unit and not ending.percent and total_of(draft) is None:
         path = "train.epochs" if ending.unit == "epoch" else "train.steps"
         draft.put(path, ending.values[0], "implied", _say(draft, until or fact))
-    whole = _total(draft)
-    warm = draft.of("warmup")
-    if over is not None and root == "sgd.lr.then" and whole is not None and whole[0] == over.values[0] and warm:
+    total = total_of(draft)
+    warm = draft.every(Warmup)
+    if over is not None and root == "sgd.lr.then" and total is not None and total[0] == over.values[0] and warm:
         over = None  # the whole training, of which the warmup takes its part
     if over is not None and over.unit:
         draft.put(
             f"{root}.duration",
             over.values[0],
-            "stated" if over.prep == "next" or whole is None or whole[0] != over.values[0] else "implied",
+            "stated" if over.prep == "next" or total is None or total[0] != over.values[0] else "implied",
             _say(draft, fact),
         )
         draft.put(
             f"{root}.unit",
             over.unit,
-            "stated" if whole is None or whole[0] != over.values[0] else "implied",
+            "stated" if total is None or total[0] != over.values[0] else "implied",
             _say(draft, fact),
         )
         return
-    if whole is None:
+    if total is None:
         draft.remarks.say("no_duration", schedule=draft.value(f"{root}.schedule"))
         return
-    duration, unit, words = whole
-    if root == "sgd.lr.then" and warm and warm[0].value is not None:
-        length = warmup_length(draft, warm[0].value)
+    duration, unit, words = total
+    if root == "sgd.lr.then" and warm and warm[0].length is not None:
+        length = warmup_length(draft, warm[0].length)
         if length is None or length[1] != unit or length[0] >= duration:
             draft.remarks.say("no_duration", schedule=draft.value(f"{root}.schedule"))
             return
-        duration = _whole(duration - length[0])
+        duration = whole(duration - length[0])
         words = f"{words}, less the warmup"
     draft.put(f"{root}.duration", duration, "implied", f"to the end of training: {words}")
     draft.put(f"{root}.unit", unit, "implied", f"to the end of training: {words}")
 
 
-def _over(draft: Draft, fact: Fact | None, changes: list[Fact]) -> Time | None:
-    candidates = [fact.extra.get("over") if fact is not None else None, *(c.extra.get("over") for c in changes)]
-    candidates += [r.extra.get("over") for r in draft.of("range", "lr") if r.value[0] > r.value[1]]
+def _over(draft: Draft, fact: Fact | None, changes: list[Change]) -> Time | None:
+    candidates = [fact.over if isinstance(fact, Change | Course | Shape) else None, *(c.over for c in changes)]
+    candidates += [r.over for r in courses(draft) if r.first > r.last]
     return next((time for time in candidates if time is not None and len(time.values) == 1 and not time.percent), None)
-
-
-def _total(draft: Draft) -> tuple[float, str, str] | None:
-    for path, unit in (("train.epochs", "epoch"), ("train.steps", "step")):
-        if path in draft.fields:
-            return draft.fields[path].value, unit, draft.fields[path].words
-    return None
 
 
 def warmup_length(draft: Draft, time: Time) -> tuple[float, str] | None:
     """Return a warmup's length and unit, parts of the whole worked out; None if they are not known."""
-    whole = _total(draft)
+    total = total_of(draft)
     if time.percent:
-        if whole is None:
+        if total is None:
             return None
-        return _whole(round(time.values[0] * whole[0], 9)), whole[1]
-    return time.values[0], time.unit or (whole[1] if whole else "epoch")
+        return whole(round(time.values[0] * total[0], 9)), total[1]
+    return time.values[0], time.unit or (total[1] if total else "epoch")
 
 
-def _put_warmup(draft: Draft, fact: Fact, rate: Rate | None, *, constant: bool) -> None:
+def _put_warmup(draft: Draft, fact: Warmup, rate: Rate | None, *, constant: bool) -> None:
     words = draft.words(fact)
     draft.put("sgd.lr.schedule", "warmup", "stated", words)
-    time: Time | None = fact.value
+    time = fact.length
     length = warmup_length(draft, time) if time is not None else None
     if length is not None and time is not None:
         derived = time.percent or length[0] != time.values[0]
@@ -253,15 +253,14 @@ def _put_warmup(draft: Draft, fact: Fact, rate: Rate | None, *, constant: bool) 
         draft.put("sgd.lr.unit", length[1], "stated" if time.unit and not derived else "implied", words)
     else:
         draft.remarks.say("no_duration", schedule="warmup")
-    rising = fact.extra.get("range")
-    if rising is not None:
-        draft.put("sgd.lr.start", float(rising.value[0]), "stated", draft.words(rising))
-    elif "start" in fact.extra:
-        value, start, end = fact.extra["start"]
-        draft.put("sgd.lr.start", float(value), "stated", draft.text.words(start, end))
-    else:
-        for start in draft.values("warmup_start"):
-            draft.put("sgd.lr.start", float(start.value), "stated", draft.words(start))
+    if fact.course is not None:
+        draft.put("sgd.lr.start", float(fact.course.first), "stated", draft.words(fact.course))
+    elif fact.begin is not None and fact.begin.part and rate is not None:
+        value = float(f"{rate.value * fact.begin.value:.12g}")
+        draft.put("sgd.lr.start", value, "implied", draft.text.words(fact.begin.start, fact.begin.end))
+    elif fact.begin is not None and not fact.begin.part:
+        words = draft.text.words(fact.begin.start, fact.begin.end)
+        draft.put("sgd.lr.start", float(fact.begin.value), "stated", words)
     if constant:
         if rate is not None:
             draft.put("sgd.lr.then", rate.value, rate.provenance, rate.words)
@@ -273,99 +272,98 @@ def _put_warmup(draft: Draft, fact: Fact, rate: Rate | None, *, constant: bool) 
         )
 
 
+def _put_first(draft: Draft, path: str, *keys: str) -> bool:
+    """Put the first value of one of these concepts; False if there is none."""
+    found = next(draft.values(*keys), None)
+    if found is not None:
+        draft.put(path, float(found.value), "stated", draft.words(found))
+    return found is not None
+
+
 def _put_inverse(draft: Draft, root: str, fact: Fact | None, rate: Rate | None) -> None:
     draft.put(f"{root}.schedule", "inverse", "stated", _say(draft, fact))
-    if rate is not None:
-        draft.put(f"{root}.initial", rate.value, rate.provenance, rate.words)
-    gamma = next(draft.values("gamma", "lr_decay"), None)
-    if gamma is not None:
-        draft.put(f"{root}.gamma", float(gamma.value), "stated", draft.words(gamma))
-    power = next(draft.values("power"), None)
-    if power is not None:
-        draft.put(f"{root}.power", float(power.value), "stated", draft.words(power))
+    put_initial(draft, root, rate)
+    _put_first(draft, f"{root}.gamma", "gamma", "lr_decay")
+    _put_first(draft, f"{root}.power", "power")
     draft.put(f"{root}.unit", "step", "implied", "it counts iterations")
 
 
-def _put_plateau(draft: Draft, changes: list[Fact]) -> None:
+def _put_plateau(draft: Draft, changes: list[Change]) -> None:
+    """Put the factor of the first change at a plateau, what is watched and for how long; nothing without a factor."""
     draft.remarks.say("plateau")
-    change = changes[0]
-    words = draft.words(change)
-    if change.value is not None:
-        draft.put("train.plateau.factor", change.value, "stated", words)
-    elif change.extra["targets"]:
+    change = next((change for change in changes if change.value is not None), changes[0])
+    words, plateau = draft.words(change), change.plateau
+    if change.value is None or plateau is None:
         draft.remarks.say("no_factor")
+        return
+    draft.put("train.plateau.factor", change.value, "stated", words)
+    if plateau.metric:
+        draft.put("train.plateau.metric", plateau.metric, "stated", words)
+    told = next(draft.values("patience"), None)
+    if plateau.patience is not None:
+        draft.put("train.plateau.patience", plateau.patience, "stated", words)
+    elif told is not None:
+        draft.put("train.plateau.patience", int(told.value), "stated", draft.words(told))
     else:
-        draft.remarks.say("no_factor")
-    if change.extra["metric"]:
-        draft.put("train.plateau.metric", change.extra["metric"], "stated", words)
-    if change.extra["patience"]:
-        draft.put("train.plateau.patience", int(change.extra["patience"]), "stated", words)
-    else:
-        stated = next(draft.values("patience"), None)
-        if stated is not None:
-            draft.put("train.plateau.patience", int(stated.value), "stated", draft.words(stated))
-        else:
-            draft.put("train.plateau.patience", PATIENCE, "assumed", "the default of torch's ReduceLROnPlateau")
-            draft.remarks.say("patience", patience=PATIENCE)
-    if change.extra["targets"]:
-        draft.put("train.plateau.min_lr", float(change.extra["targets"][-1]), "stated", words)
+        draft.put("train.plateau.patience", PATIENCE, "assumed", "the default of torch's ReduceLROnPlateau")
+        draft.remarks.say("patience", patience=PATIENCE)
+    if change.targets:
+        draft.put("train.plateau.min_lr", float(change.targets[-1]), "stated", words)
 
 
 def _untimed(
-    draft: Draft, root: str, rate: Rate | None, changes: list[Fact], shape: str, shape_fact: Fact | None
+    draft: Draft, root: str, rate: Rate | None, changes: list[Change], shape: str, shape_fact: Fact | None
 ) -> bool:
     """Put what can be put where it is said that the rate changes, but not when."""
     factor = next((c for c in changes if c.value is not None and c.value < 1), None)
     if factor is None:
         gamma = next(draft.values("lr_decay", "gamma"), None)
         if gamma is not None and 0 < gamma.value < 1:
-            factor = Fact("change", "reduce", float(gamma.value), gamma.start, gamma.end, {"noun": True, "count": None})
+            factor = Change("change", "reduce", float(gamma.value), gamma.start, gamma.end, noun=True)
     if factor is None:
-        counted = next((c for c in changes if c.extra["count"]), None)
+        counted = next((c for c in changes if c.count), None)
         if counted is not None:
-            draft.remarks.say("reduced_sometime", count=counted.extra["count"])
+            draft.remarks.say("reduced_sometime", count=counted.count)
         elif shape == "exponential":
             draft.put(f"{root}.schedule", "exponential", "stated", _say(draft, shape_fact))
-            if rate is not None:
-                draft.put(f"{root}.initial", rate.value, rate.provenance, rate.words)
+            put_initial(draft, root, rate)
             draft.remarks.say("no_factor")
             return True
         elif changes or shape:
             draft.remarks.say("constant_lr")
         return False
-    exponential = shape == "exponential" or factor.extra.get("noun")
+    exponential = shape == "exponential" or factor.noun
     name = "exponential" if exponential else "multistep"
-    stated = shape == "exponential" or not factor.extra.get("noun")
-    draft.put(f"{root}.schedule", name, "stated" if stated else "assumed", _say(draft, shape_fact or factor))
-    if rate is not None:
-        draft.put(f"{root}.initial", rate.value, rate.provenance, rate.words)
+    provenance = "stated" if shape == "exponential" or not factor.noun else "assumed"
+    provenance = "implied" if provenance == "assumed" and [*draft.values("lr_every")] else provenance
+    draft.put(f"{root}.schedule", name, provenance, _say(draft, shape_fact or factor))
+    put_initial(draft, root, rate)
     draft.put(f"{root}.{'rate' if exponential else 'factor'}", factor.value, "stated", draft.words(factor))
     if not exponential:
-        if factor.extra.get("count"):
-            draft.remarks.say("reduced_sometime", count=factor.extra["count"])
+        if factor.count:
+            draft.remarks.say("reduced_sometime", count=factor.count)
         draft.remarks.say("no_milestones")
         return True
-    told = next(draft.values("lr_every"), None)
-    if told is not None and told.value > 0:
-        unit = told.extra.get("unit") or (
-            "step" if told.value >= 200 or "step" in draft.words(told).lower() or "步" in draft.words(told) else "epoch"
+    told = next((fact for fact in draft.values("lr_every") if fact.value > 0), None)
+    if told is not None:
+        words = draft.words(told)
+        steps = told.value >= 200 or any(word in words.lower() for word in ("step", "iter", "步"))
+        named = "epoch" in words.lower() or "轮" in words
+        draft.put(f"{root}.every", whole(told.value), "stated", words)
+        draft.put(
+            f"{root}.unit",
+            told.extra.get("unit") or ("step" if steps else "epoch"),
+            "stated" if named else "implied",
+            words,
         )
-        draft.put(f"{root}.every", _whole(told.value), "stated", draft.words(told))
-        draft.put(f"{root}.unit", unit, "implied", draft.words(told))
+        draft.put(f"{root}.staircase", True, "implied", f"it drops at once: {words}")
         return True
-    every, unit, words = (1, "epoch", "one epoch") if factor.value >= 0.9 else (1000, "step", "1000 steps")
-    why = (
-        "not stated; such a rate is usually per epoch"
-        if every == 1
-        else "not stated; the period of the founding question's page"
-    )
-    draft.put(f"{root}.every", every, "assumed", why)
-    draft.put(f"{root}.unit", unit, "assumed", why)
+    per_epoch = factor.value >= 0.9
+    usual, other = "such a rate is usually per epoch", "the period of the founding question's page"
+    why = f"not stated; {usual if per_epoch else other}"
+    draft.put(f"{root}.every", 1 if per_epoch else 1000, "assumed", why)
+    draft.put(f"{root}.unit", "epoch" if per_epoch else "step", "assumed", why)
     draft.put(f"{root}.staircase", True, "assumed", why)
-    said = {"one epoch": "一轮", "1000 steps": "1000 步"}[words] if draft.remarks.language == "zh" else words
-    draft.remarks.say("no_period", every=said)
+    said = ("one epoch", "一轮") if per_epoch else ("1000 steps", "1000 步")
+    draft.remarks.say("no_period", every=said[draft.remarks.language == "zh"])
     return True
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if float(value).is_integer() else value

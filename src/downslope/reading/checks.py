@@ -1,20 +1,12 @@
-"""What a reading is told about itself: what was not used, what is missing, what cannot be, and what famous recipes did.
+"""What a reading is told about itself: what is missing, what cannot be, what to look at, and what famous recipes did.
 
 These remarks need several fields; a remark on one fact is made where the fact is read.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from bisect import bisect_right
-from itertools import accumulate
-from typing import Any
-
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board
-from downslope.reading.items import Item
-from downslope.reading.numbers import unusable_numbers
 from downslope.reading.remarks import shown
 
 
@@ -38,6 +30,57 @@ def check(draft: Draft, board: Board) -> None:
         draft.remarks.say("schedule_and_plateau")
     _milestones(draft)
     _famous(draft)
+
+
+_LIMITS: dict[str, tuple[float, str]] = {
+    "sgd.lr": (10, "large_lr"),
+    "sgd.lr.initial": (10, "large_lr"),
+    "sgd.lr.then": (10, "large_lr"),
+    "sgd.lr.then.initial": (10, "large_lr"),
+    "sgd.lr.peak": (10, "large_lr"),
+    "sgd.momentum": (0.9999 - 1e-12, "large_momentum"),
+    "data.batch_size": (1e6, "large_batch"),
+    "train.epochs": (1e5, "long_training"),
+    "train.steps": (1e9, "long_training"),
+}
+"""Fields and what they do not exceed in any training known, with the mark of a value that does."""
+
+_STRONG = 0.1
+"""A weight decay of SGD from here on."""
+
+
+def mark(draft: Draft) -> None:
+    """Mark the fields whose values should be looked at before they are used."""
+    if draft.named == "assumed" and (draft.of("optimizer") or draft.framework == "caffe"):
+        draft.named = "stated" if draft.of("optimizer") else "implied"
+    elif draft.named == "assumed" and "sgd.momentum" in draft.fields:
+        draft.named = "implied"
+    for path, (limit, name) in _LIMITS.items():
+        value = draft.value(path)
+        if isinstance(value, int | float) and value > limit:
+            draft.mark(path, name)
+    decay = draft.value("sgd.weight_decay")
+    if draft.optimizer == "sgd" and decay is not None and decay >= _STRONG and draft.value("sgd.decay") == "coupled":
+        draft.mark("sgd.weight_decay", "large_weight_decay")
+    for root in ("sgd.lr", "sgd.lr.then"):
+        for name in ("rate", "factor"):
+            value = draft.value(f"{root}.{name}")
+            if isinstance(value, int | float) and value > 1:
+                draft.mark(f"{root}.{name}", "rising")
+        unit = draft.fields.get(f"{root}.unit")
+        times = [draft.fields.get(f"{root}.{name}") for name in ("milestones", "boundaries", "every", "duration")]
+        if unit is not None and unit.provenance == "assumed" and any(t and t.provenance != "assumed" for t in times):
+            draft.mark(f"{root}.unit", "unit")
+    for what, values in draft.remarks.said:
+        if what == "another":
+            path = str(values["path"])
+            for place in (path, f"{path}.initial", f"{path}.then.initial") if path == "sgd.lr" else (path,):
+                draft.mark(place, "competing")
+        elif what == "per_device":
+            draft.mark("data.batch_size", "per_device")
+        elif what == "late_milestones":
+            draft.mark("sgd.lr.milestones", "after_the_end")
+            draft.mark("sgd.lr.then.milestones", "after_the_end")
 
 
 def _batch_norm(draft: Draft, board: Board) -> None:
@@ -65,91 +108,3 @@ def _famous(draft: Draft) -> None:
     piecewise = draft.value("sgd.lr.then.schedule") == "linear" and draft.value("sgd.lr.start") == 0
     if piecewise and draft.value("data.batch_size") == 512 and draft.value("sgd.weight_decay") == 5e-4:
         draft.remarks.say("summed_loss")
-
-
-# What was not used
-
-_AROUND = 3
-_CODE = frozenset({"gamma_setting"})
-
-
-def find_unread(board: Board, draft: Draft) -> list[str]:
-    """Return the numbers that were not used, each with the words around it.
-
-    A number that the grammar took but that is neither in the words of a field nor in a remark was lost on the way, and
-    counts as not used.
-    """
-    found = [board.words(fact) for fact in board.facts if fact.kind == "value" and fact.key == "other"]
-    told = _Told(draft)
-    calls = [fact for fact in draft.facts if fact.kind == "call"]
-    for place, item in enumerate(board.items):
-        if item.kind not in {"number", "time", "unusable"} or (item.number and item.number.spelled):
-            continue
-        if any(fact.start <= item.start < fact.end for fact in calls):
-            continue
-        if place in board.used:
-            words = board.text.words(item.start, item.end)
-            if told.has(item) or any(words in listed for listed in found):
-                continue
-        words = _around(board, place)
-        if words not in found:
-            found.append(words)
-    for start, end in unusable_numbers(board.text.plain):  # those in code too
-        words = board.text.words(start, end)
-        if not any(words in listed for listed in found):
-            found.append(words)
-    settings = [fact for fact in draft.of("value") if fact.key in _CODE]
-    return [*found, *(board.words(fact) for fact in settings if not told.covers(fact.start, fact.end))]
-
-
-def _around(board: Board, place: int) -> str:
-    before = {"word", "is", "by", "at", "mod", "for"} | ({"concept"} if place in board.used else set[str]())
-    first = place
-    while first > 0 and place - first < _AROUND and board.items[first - 1].kind in before:
-        first -= 1
-    last = place
-    if last + 1 < len(board.items) and board.items[last + 1].kind in {"unit", "word"}:
-        last += 1
-    return board.text.words(board.items[first].start, board.items[last].end)
-
-
-class _Told:
-    """Where in the text the words of the fields and remarks come from."""
-
-    def __init__(self, draft: Draft) -> None:
-        self.text = draft.text
-        self.spans: list[tuple[int, int]] = []
-        self.loose: list[str] = list(draft.remarks)
-        self.values: list[Any] = []
-        for field in draft.fields.values():
-            self.values += field.value if isinstance(field.value, list) else [field.value]
-            if isinstance(field.value, str | bool):  # a schedule's name is not where its numbers went
-                continue
-            at = draft.text.original.find(field.words) if field.words else -1
-            if at < 0:  # put together from several places, or a reason
-                self.loose.append(field.words)
-            while at >= 0:
-                self.spans.append((at, at + len(field.words)))
-                at = draft.text.original.find(field.words, at + 1)
-        self.spans.sort()
-        self._ends = list(accumulate((end for _, end in self.spans), max))
-
-    def covers(self, start: int, end: int) -> bool:
-        """Whether a stretch of the normalised text lies within the words of a field."""
-        first, last = self.text.origin[start], self.text.origin[end - 1]
-        before = bisect_right(self.spans, (first, math.inf))
-        return before > 0 and last < self._ends[before - 1]  # the farthest that one of those before it reaches
-
-    def has(self, item: Item) -> bool:
-        """Whether a number or time is told of."""
-        if self.covers(item.start, item.end):
-            return True
-        if item.kind == "time" and all(value in self.values for value in item.data.values):
-            return True
-        numbers = re.findall(r"\d[\d.,]*(?:e[-+]?\d+)?", self.text.words(item.start, item.end), re.IGNORECASE)
-        if not numbers:
-            return False
-        return all(
-            any(re.search(rf"(?<![\d.]){re.escape(number.rstrip('.,'))}(?!\d|\.\d)", words) for words in self.loose)
-            for number in numbers
-        )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from downslope.reading.items import Item
+from downslope.reading.patterns import Match, Pattern, encode
 from downslope.reading.text import Text
 
 
@@ -32,6 +34,10 @@ class Fact:
     extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
+FactT = TypeVar("FactT", bound=Fact)
+
+_TAKEN = encode([Item("taken", "", 0, 0)])
+
 LONGEST = 200
 """Items of the longest sentence."""
 
@@ -51,18 +57,31 @@ class Board:
     items: list[Item]
     facts: list[Fact] = field(default_factory=list[Fact])
     used: set[int] = field(default_factory=set[int])
+    _codes: list[str] = field(default_factory=list[str])
     _of: dict[tuple[str, str], list[Fact]] = field(default_factory=dict[tuple[str, str], list[Fact]])
+    _by_class: dict[type[Fact], list[Fact]] = field(default_factory=dict[type[Fact], list[Fact]])
 
     def add(self, kind: str, key: str, value: Any, places: Iterable[int], **extra: Any) -> Fact:
         """Add a fact that uses the items at these places."""
+        return self.note(Fact(kind, key, value, 0, 0, extra), places)
+
+    def note(self, fact: FactT, places: Iterable[int]) -> FactT:
+        """Add a fact that uses the items at these places; where it starts and ends is theirs."""
         places = [*places]
         self.used.update(places)
-        start = min(self.items[place].start for place in places)
-        end = max(self.items[place].end for place in places)
-        fact = Fact(kind, key, value, start, end, extra)
+        fact.start = min(self.items[place].start for place in places)
+        fact.end = max(self.items[place].end for place in places)
         self.facts.append(fact)
-        self._of.setdefault((kind, key), []).append(fact)
+        self._of.setdefault((fact.kind, fact.key), []).append(fact)
+        insort(self._by_class.setdefault(type(fact), []), fact, key=lambda other: other.start)
         return fact
+
+    def inside(self, kind: type[FactT], first: int, last: int) -> list[FactT]:
+        """Return the facts of a class that start within a stretch of items, in the order of the text."""
+        facts = self._by_class.get(kind, [])
+        start, end = self.items[first].start, self.items[last - 1].end
+        left, right = (bisect_left(facts, place, key=lambda fact: fact.start) for place in (start, end))
+        return [fact for fact in facts[left:right] if isinstance(fact, kind)]
 
     def of(self, kind: str, key: str) -> Sequence[Fact]:
         """Return the facts of a kind and key, in the order in which they were found."""
@@ -89,6 +108,21 @@ class Board:
                 first = cut
             found += [(first, right)] if right > first else []
         return found
+
+    def code(self) -> str:
+        """Return the items encoded for patterns, as `encode` does, numbers and times in use as taken."""
+        if not self._codes:
+            self._codes = list(encode(self.items))
+        codes = self._codes.copy()
+        for place in self.used:
+            if self.items[place].kind in {"number", "time"}:
+                codes[place] = _TAKEN
+        return "".join(codes)
+
+    def matches(self, pattern: Pattern) -> list[Match]:
+        """Return the matches of a pattern within the sentences."""
+        code = self.code()
+        return [match for first, last in self.sentences() for match in pattern.find(code, first, last)]
 
     def free_number(self, place: int) -> bool:
         """Whether the item at a place is a number that nothing has used."""

@@ -15,6 +15,7 @@ from downslope.reading.numbers import Number, number_at
 _TOKEN = re.compile(
     r"[a-zα-ωℓ](?:[a-zα-ωℓ]|(?<=[a-z])\d(?=[a-z])|'(?=s(?![a-z]))|'(?=t(?![a-z])))*|[\u4e00-\u9fff]|\n\s*\n|\n|[^\s]"
 )
+_NAME = re.compile(r"\w+")
 _JOINERS = frozenset("-_")
 _PUNCTUATION = {
     ",": "comma", "、": "comma", ";": "break", ".": "stop", "(": "open", ")": "close", "[": "open", "]": "close",
@@ -90,6 +91,8 @@ def find_items(plain: str) -> list[Item]:
         number = number_at(plain, start) if _may_begin_number(token, plain, start) else None
         if number is not None and (found is None or number.end > tokens[after - 1][2] or not number.spelled):
             kind = "number" if math.isfinite(number.value) else "unusable"  # which no rule knows
+            if _is_named(items, number):
+                kind = "word"
             items.append(Item(kind, "", number.start, number.end, number))
             here = number.end
             index += 1
@@ -103,9 +106,86 @@ def find_items(plain: str) -> list[Item]:
                 items.append(Item("concept", "lr", start, items[-1].end))  # "cosine learning rate" names both
             index, here = after, tokens[after - 1][2]
             continue
+        if token.isdigit():  # of a name: v100
+            end = _NAME.match(plain, start).end()  # type: ignore[union-attr]  # which begins with a digit
         items.append(_unknown(token, start, end, plain))
         index, here = index + 1, end
-    return [_without_dot(item, plain) for item in items if item.kind not in {"noise", "skip"}]
+    kept = [_without_dot(item, plain) for item in items if item.kind not in {"noise", "skip"}]
+    return _without_citations(kept)
+
+
+def _is_named(items: list[Item], number: Number) -> bool:
+    """Whether a number is the end of a name that no rule knows: CIFAR-10."""
+    if len(items) < 2 or not items[-1].is_a("word", "-") or items[-1].end != number.start:
+        return False
+    name = items[-2]
+    return (
+        name.kind == "word" and name.end == items[-1].start and name.key.isalpha() and float(number.value).is_integer()
+    )
+
+
+_CITED = frozenset(
+    {
+        "word",
+        "optimizer",
+        "concept",
+        "schedule",
+        "is",
+        "at",
+        "break",
+        "comma",
+        "and",
+        "no",
+        "target",
+        "close",
+        "open",
+        "with",
+    }
+)
+_COUNTED = frozenset(
+    {"at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
+)
+
+
+def _without_citations(items: list[Item]) -> list[Item]:
+    """Return the items without numbers of references: "SGD [12]", "Following [7, 9], ...", "in Table 2"."""
+    found: list[Item] = []
+    place = 0
+    while place < len(items):
+        item, after = items[place], place
+        if item.kind in {"open", "reference"}:
+            after = _after_citation(items, place, found[-1] if found else None)
+        if after == place:
+            found.append(item)
+            after += 1
+        elif found:
+            found[-1] = replace(found[-1], end=items[after - 1].end)
+        place = after
+    return found
+
+
+def _after_citation(items: list[Item], place: int, before: Item | None) -> int:
+    """Return the place after a reference that begins at a place, or that place."""
+    item, last = items[place], len(items) - 1
+    after = place + 1
+    if item.kind == "reference":
+        while after < min(last, place + 3) and items[after].kind in {"break", "stop", "open", "word"}:
+            after += 1
+        if after <= last and items[after].kind == "number":
+            opened = items[after - 1].kind == "open" and after < last and items[after + 1].kind == "close"
+            return after + 1 + opened
+    elif item.is_a("open", "[") and (before is None or (before.kind in _CITED and before.key not in _COUNTED)):
+        most = place + 2 if before is not None and before.kind in {"at", "open"} else place + 6
+        while after < min(last, most) and (_is_reference(items[after]) or items[after].key in {",", "-"}):
+            after += 1
+        if after <= last and items[after].is_a("close", "]") and after > place + 1:
+            return after + 1
+    return place
+
+
+def _is_reference(item: Item) -> bool:
+    number = item.number
+    return number is not None and isinstance(number.value, int) and 0 < number.value < 400 and not number.times
 
 
 def _may_begin_number(token: str, plain: str, start: int) -> bool:
@@ -148,6 +228,8 @@ def _unknown(token: str, start: int, end: int, plain: str) -> Item:
     if token in _PUNCTUATION:
         kind = _PUNCTUATION[token]
         return Item("is", "is", start, end) if kind == "equals" else Item(kind, token, start, end)
+    if token == "x" and not (plain[max(0, start - 1) : start] + plain[end : end + 1]).strip(" (,0123456789"):
+        return Item("star", "*", start, end)
     return Item("word", token, start, end)
 
 

@@ -1,8 +1,18 @@
-"""The parts of an input by kind (prose, code, configuration, command lines), and what a reader finds in one of them."""
+"""The parts of an input by kind (prose, code, configuration, command lines), and what a reader finds in one of them.
+
+What a whole input is, its name and its lines tell; what is mixed (a README with blocks of code, a question with a
+command in it) is cut at the lines where the kind changes.
+"""
 
 from __future__ import annotations
 
+import ast
+import re
+import textwrap
+import warnings
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import groupby
 from typing import Literal
 
 from downslope.reading.reading import Field
@@ -16,8 +26,8 @@ class Part:
 
     Attributes:
         kind: Which reader reads it.
-        format: The syntax: "python", "yaml", "toml", "json", "ini", "darknet", "prototxt", "dictionary" or "shell"; for
-            prose "".
+        format: The syntax: "python", "notebook", "yaml", "toml", "json", "ini", "darknet", "prototxt", "dictionary"
+            (Python that only assigns), "pairs" (as `lr=0.1, weight_decay=5e-4` in a sentence) or "shell"; for prose "".
         text: Its characters.
         start: Place of its first character in the input that it was cut from.
         name: Of the file that it was cut from, or "".
@@ -47,3 +57,452 @@ class Found:
     fields: dict[str, Field] = field(default_factory=dict[str, Field])
     remarks: list[tuple[str, dict[str, object]]] = field(default_factory=list[tuple[str, dict[str, object]]])
     unread: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+
+_FORMATS = {
+    "py": "python", "python": "python", "pyi": "python", "py3": "python", "pycon": "python", "ipynb": "notebook",
+    "yaml": "yaml", "yml": "yaml", "toml": "toml", "json": "json", "jsonc": "json", "json5": "json", "jsonl": "json",
+    "jsonnet": "json", "libsonnet": "json", "ini": "ini", "conf": "ini", "properties": "ini", "env": "ini",
+    "cfg": "ini", "prototxt": "prototxt", "pbtxt": "prototxt", "textproto": "prototxt", "config": "prototxt",
+    "sh": "shell", "bash": "shell", "zsh": "shell", "shell": "shell", "console": "shell", "bat": "shell",
+    "slurm": "shell", "sbatch": "shell", "cmd": "shell", "shell-session": "shell", "powershell": "shell",
+}  # fmt: skip
+"""The ending of a file's name, or the name of a fenced block's language -> its format."""
+
+_LAUNCHERS = (
+    r"(?:python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
+    r"conda|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
+    r"spacy|nohup|sudo|time|env|exec|xvfb-run|composer|tune|[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
+)
+_VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
+_SCRIPT = re.compile(
+    r"^[ \t]*(?:>>> |In \[\d+\]: |(?:import|from) [\w.]+|def \w+\(|class \w+[(:]|for \w+ in |[\w.]+ = [\w.]+\()",
+    re.MULTILINE,
+)
+"""A line of a program, of which the whole need not be today's Python."""
+_COMMAND = re.compile(rf"\s*(?:[\w@:~.\-\[\]()]{{0,60}}[$%>❯#]\s+|!\s?)?{_VARIABLES}{_LAUNCHERS}(?=\s|$)")
+_PROMPT = re.compile(r"\s*(?:\$(?=\s+[\w./])|❯|!(?=\w))\s?\S")
+_FLAGGED = re.compile(r"(?<!\S)(?:--?[A-Za-z][\w.-]*(?:=|\s|$|\\)|[A-Za-z_][\w.]*=\S)")
+_FLAGS_ALONE = re.compile(r"\s*--?[A-Za-z][\w.-]*(?:[= ]\s*\S|\s*(?:\\?\n|$))")
+_SHELL = re.compile(
+    r"\s*(?:(?:for|while|until|if|case)\b.*(?:;\s*(?:do|then)|\bin\b.*)?$|do\b|done\b|then\b|fi\b|else$|elif\b|esac\b|export\s|cd\s|"
+    r"mkdir\s|echo\s|set\s[-+]|source\s|module\s|rm\s|cp\s|wget\s|unzip\s|pip3?\s|git\s|[A-Za-z_]\w*=(?:\S*|\"[^\"]*\"|'[^']*'|\$\(.*\))\s*(?:#.*)?$)"
+)
+_KEY = re.compile(r"\s*(?:-\s+)*[\"']?(?:\+{0,2}|~)[A-Za-z_][\w./\[\]-]*[\"']?\s?\s?:(?:\s+(?P<value>\S.*)|\s*$)")
+_ASSIGNED = re.compile(r"\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*=(?!=)\s*(?P<value>\S.*)?$")
+_SECTION = re.compile(r"\s*\[\[?[\w.\- :\"']+\]\]?\s*(?:[#;].*)?$")
+_BLOCK = re.compile(r"\s*[A-Za-z_]\w*\s*(?P<colon>:)?\s*\{")
+_COMMENT = re.compile(r"\s*(?:#(?!\s*#)|;|//)(?!\w+/)|\s*#+\s*$")
+_ITEM = re.compile(r"\s*-\s+\S|\s*[\]})]+[,;]?\s*$|\s*\}[\s}]*\w+:\s")
+_CODE = re.compile(
+    r"\s*(?:(?:import|from)\s+[\w.]+|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|"
+    r"(?:if|for|while|with|elif)\s.{1,200}:\s*(?:#.*)?$|"
+    r"(?:else|try|finally)\s*:|return\b|@\w|print\s*\(|>>>\s|"
+    r"[\w.\[\]'\"*, ]{1,100}\s*[-+*/]?=(?!=)\s*\S|[\w.]+\(.*\)?\s*$|"
+    r"[\"'{\[(].*[,({\[:]\s*(?:#.*)?$|[\])}]+[,)\]}]*\s*(?:#.*)?$|pass$|[\w.*'\"()\[\]/ -]{1,80},\s*(?:#.*)?$)"
+)
+_SENTENCE = re.compile(r"(?<![A-Za-z,'])(?:[A-Za-z,']{1,40}\s{1,8}){6}|[\u4e00-\u9fff]{8}|[.?!。？！]\s{0,8}$")
+_FENCE = re.compile(r"^[ \t>]*(?P<mark>```+|~~~+)[ \t]*\{?\.?(?P<language>[\w+-]*)[^\n`]*$", re.MULTILINE)
+_NUMERIC = r"[\[(]?[+-]?\.?\d(?:[\w.+-]*\w)?[\])]?(?:,\s?[+-]?\.?\d(?:[\w.+-]*\w)?[\])]?){0,50}"
+_NUMBERS = rf"(?>{_NUMERIC})(?=[\s,.;:)\]}}，。；）`]|$)"
+_FLAG_VALUE = (
+    rf"(?:=|[ \t]+|[ \t]*\\?\n[ \t]*)(?:{_NUMBERS}(?:[ \t]+{_NUMBERS}){{0,50}}|\"[^\"\n]{{0,200}}\"|'[^'\n]{{0,200}}'|"
+    r"(?<==)[^\s,;]{0,99}[^\s,;.]|(?!(?:and|or|with|for|to|in|is|then|but|on|at|as)\b)"
+    r"[A-Za-z_][\w./-]{0,60}(?=\s*(?:$|[,.;)，。；）]|\s--?[A-Za-z])))?"
+)
+_PAIR = (
+    rf"[A-Za-z]\w{{0,60}}(?:\s?[=:]\s?|\s)(?:{_NUMBERS}|[Tt]rue|[Ff]alse|[\"'][\w.-]{{1,40}}[\"'])"
+    r"(?=\s*(?:[,;.)\]}，。；）\n]|and\b|$))"
+)
+_APART = re.compile(
+    r"`(?P<quoted>[^`\n]{8,2000})`|"
+    rf"(?P<flags>(?<![\w/.\-`])--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})"
+    rf"(?:\s{{1,9}}--?[A-Za-z][\w.-]{{0,60}}(?:{_FLAG_VALUE})){{0,100}})|"
+    r"(?P<call>(?<![\w.])(?:[A-Za-z_]\w{0,40}\.){0,5}(?:SGD[A-Z]?|\w{0,20}Momentum|Nesterov|NAG|Adam[A-Z]?|RMSprop|RMSProp|LARS|"
+    r"\w{1,30}Optimizer|\w{1,30}LR|ReduceLROn\w{1,20}|\w{1,20}Decay|\w{1,20}_decay|piecewise_constant\w{0,10}|Dense|Conv2D)\()|"
+    rf"(?P<pairs>(?<![\w.\-]){_PAIR}(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}(?:(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}){{0,60}})"
+)
+"""What stands in a sentence and is none: quoted commands, runs of flags, calls, runs of pairs."""
+
+_SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]+_[A-Za-z]")
+_SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
+_HEREDOC = re.compile(r"<<-?\s*[\"']?(?P<end>\w+)[\"']?(?P<rest>[^\n]*)\n")
+_WRITTEN_TO = re.compile(r">{1,2}\s*[\"']?([^\s\"'|;&<]+)|tee\s+(?:-a\s+)?[\"']?([^\s\"'|;&<]+)")
+_DARKNET = re.compile(
+    r"^\s*(?:\[(?:net|network|convolutional|yolo|region)\]|burn_in\s*=|max_batches\s*=|subdivisions\s*=|"
+    r"policy\s*=\s*(?:steps|poly)\b)",
+    re.MULTILINE,
+)
+_SOLVER = re.compile(
+    r"^(?:base_lr|solver_type|solver_mode|snapshot_prefix|stepvalue|stepsize|test_iter)\s*:", re.MULTILINE
+)
+_PROSE_AFTER = re.compile(r"[,，;；]\s*[A-Za-z\u4e00-\u9fff]|\s[A-Za-z]\w*\s+[A-Za-z]\w*(?:\s|$)")
+"""What tells a sentence that begins with flags from a command."""
+
+_LOOKED_AT = 20_000
+"""Characters whose lines tell what a whole input is."""
+
+_WIDEST = 600
+"""Characters of a line that tell what it is."""
+
+_PARSED = 150_000
+"""Characters of the longest text that is parsed to see whether it is Python."""
+
+_CUT = 100_000
+"""Characters of mixed input that are cut into parts; what stands behind them is prose."""
+
+_MOST = 300
+"""Parts that prose is cut into; what follows the last is prose."""
+
+
+def split(text: str, name: str = "") -> list[Part]:
+    r"""Return the parts of an input, in order; together they hold every character that is no fence or blank.
+
+    Args:
+        text: An input of any kind.
+        name: Of its file, or "".
+
+    Example:
+        >>> [(part.kind, part.format) for part in split("We train with:\n```sh\npython train.py --lr 0.1\n```\n")]
+        [('prose', ''), ('command', 'shell')]
+    """
+    if not text.strip():
+        return []
+    ending = name.lower().rpartition(".")[2] if "." in name else ""
+    whole = _by_name(text, ending) if ending in _FORMATS else tell(text)
+    if whole == "shell":
+        return [part for one in _heredocs(Part("command", "shell", text, 0, name)) for part in one]
+    return [_part(whole, text, 0, name)] if whole else _mixed(text, 0, name)
+
+
+def _part(form: str, text: str, start: int, name: str = "") -> Part:
+    kind: Kind = "code" if form in {"python", "notebook"} else "command" if form == "shell" else "configuration"
+    return Part(kind if form else "prose", form, text, start, name)
+
+
+def _by_name(text: str, ending: str) -> str:
+    form = _FORMATS[ending]
+    if form == "python":
+        return _python(text) or form
+    if form == "ini" and _DARKNET.search(text):
+        return "darknet"
+    if form == "prototxt" and ending == "config":
+        told = tell(text)
+        return told if told in {"json", "toml", "ini"} else form
+    if form == "ini" and ending in {"cfg", "conf"} and not any(map(_assigned, text[:_LOOKED_AT].splitlines())):
+        return tell(text)
+    return form
+
+
+def tell(text: str) -> str:
+    r"""Return the format of a text that is of one kind throughout; "" if it is prose, or mixed.
+
+    Example:
+        >>> tell("lr: 0.1\nmomentum: 0.9"), tell("x = f(3)"), tell("[a]\nb = 1"), tell("we train for 90 epochs")
+        ('yaml', 'python', 'toml', '')
+    """
+    head = text[:_LOOKED_AT]
+    if _FENCE.search(head) and not head.lstrip().startswith(("{", "#!")):
+        return ""
+    first = head.lstrip()[:1]
+    if first == "{" and '"cell_type"' in head and '"cells"' in text:
+        return "notebook"
+    lines = [line[:_WIDEST] for line in head.splitlines() if line.strip()]
+    if len(text) > _LOOKED_AT and len(lines) > 1:
+        lines.pop()
+    if _is_script(head, lines):
+        return "shell"
+    if _SOLVER.search(head) and all(map(_of_solver, lines)):
+        return "prototxt"
+    if _DARKNET.search(head) and all(_COMMENT.match(one) or _SECTION.match(one) or _assigned(one) for one in lines):
+        return "darknet"
+    if (
+        first in "{["
+        and re.match(r"\s*[{\[]\s*(?:\"|//|/\*|[{\[\]}]|\w+\s*:|\w+\([^)\n]{0,200}\)\s*::)", head)
+        and _closed(text)
+    ):
+        return "json"
+    told = _told_by_lines(lines)
+    if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
+        return told
+    found = _python(text)
+    if found or not _SCRIPT.search(head):
+        return found or told
+    from downslope.reading.code import looks_like_python as looks_like_pieces
+
+    return "python" if looks_like_pieces(text) else told
+
+
+def _closed(text: str) -> bool:
+    last = text.rstrip()[-1:]
+    return last in {"}", "]"} or text.count("\n") > 2
+
+
+def _assigned(line: str) -> re.Match[str] | None:
+    return _ASSIGNED.match(line)
+
+
+def _of_solver(line: str) -> bool:
+    return bool(_COMMENT.match(line) or _KEY.match(line) or _BLOCK.match(line) or _ITEM.match(line))
+
+
+def _told_by_lines(lines: list[str]) -> str:
+    """Return "yaml", "toml", "ini" or "prototxt" where nearly all lines have that shape."""
+    comments = sum(bool(_COMMENT.match(line)) or line.strip() in {"---", "..."} for line in lines)
+    sections = sum(bool(_SECTION.match(line)) for line in lines)
+    keys = [match for line in lines if (match := _KEY.match(line))]
+    assigned = sum(bool(_assigned(line)) for line in lines)
+    blocks = sum(bool(_BLOCK.match(line)) for line in lines)
+    items = sum(bool(_ITEM.match(line)) and not _KEY.match(line) for line in lines)
+    unlike_yaml = any(one["colon"] is None for line in lines if (one := _BLOCK.match(line)))
+    told = len(lines) - comments
+    if sections and assigned + len(keys) and sections + assigned + len(keys) + items >= 0.7 * told:
+        return "toml" if not any("%" in line or ":" in line.split("=")[0] for line in lines[:50]) else "ini"
+    if unlike_yaml and len(keys) + blocks + items >= 0.9 * told and not any(";" in line for line in lines[:50]):
+        return "prototxt"
+    if assigned >= 2 and assigned + items >= 0.9 * told:
+        return "toml"
+    wordy = sum(bool(_SENTENCE.search(_plain(match["value"] or ""))) for match in keys)
+    if len(keys) >= 2 and wordy <= 0.2 * len(keys) and len(keys) + items >= 0.7 * told and _nested_well(lines):
+        return "yaml"
+    return ""
+
+
+def _plain(value: str) -> str:
+    """Return a value without its comment; quoted words are no sentence."""
+    return "" if value[:1] in "\"'{[" else value.partition(" #")[0]
+
+
+def _nested_well(lines: list[str]) -> bool:
+    """Whether what is no key and no item stands deeper than a key before it: a long value, or a list over lines."""
+    depth = 0
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        if _KEY.match(line):
+            depth = indent
+        elif not (_COMMENT.match(line) or _ITEM.match(line) or indent > depth or line.strip() in {"---", "..."}):
+            return line.lstrip()[:2] in {"{{", "{%"}
+    return True
+
+
+def _is_script(head: str, lines: list[str]) -> bool:
+    if re.match(r"#!.*\b(?:ba|z|da|k)?sh\b", head):
+        return True
+    joined = re.sub(r"\\[ \t]*\n", " ", head)
+    commands = shell = 0
+    told = [line[:_WIDEST] for line in joined.splitlines() if line.strip() and not _COMMENT.match(line)]
+    for line in told:
+        if _is_command(line) or (_FLAGS_ALONE.match(line) and (commands or not _PROSE_AFTER.search(line))):
+            commands += 1
+        elif _SHELL.match(line):
+            shell += 1
+    return bool(commands) and commands + shell == len(told) and bool(lines)
+
+
+def _is_command(line: str) -> bool:
+    """Whether a line (its continuations joined) starts a program and gives it something."""
+    if _PROMPT.match(line):
+        return True
+    return bool(_COMMAND.match(line) and _FLAGGED.search(line)) and not re.match(
+        r"\s*(?:time|env|exec)\s+\w+\s+\w+\s", line
+    )
+
+
+def looks_like_python(text: str) -> bool:
+    """Whether a text is Python that does something: assigns, calls, imports or defines."""
+    return bool(_python(text))
+
+
+@lru_cache(maxsize=4)
+def _python(text: str) -> str:
+    """Return "python", "dictionary" for Python that only gives names values without computing any, or ""."""
+    if len(text) > _PARSED:
+        return "python" if _DEFINES.search(text, 0, _LOOKED_AT) else ""
+    tree = _parse(text)
+    if tree is None or not any(map(_does_something, tree.body)):
+        return ""
+    allowed = (ast.Assign, ast.AnnAssign, ast.Expr, ast.Delete, ast.With, ast.Import, ast.ImportFrom)
+    if not all(isinstance(one, allowed) for one in tree.body):
+        return "python"
+    assigned = any(isinstance(one, ast.Assign | ast.AnnAssign) or _is_dictionary(one) for one in tree.body)
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    plain = all(isinstance(called, ast.Name) and called.id in _BUILDERS for called in calls)
+    return "dictionary" if assigned and plain else "python"
+
+
+_DEFINES = re.compile(r"^(?:import|from|def|class)[ \t]", re.MULTILINE)
+_BUILDERS = frozenset(["dict", "list", "tuple", "set", "float", "int", "len", "read_base", "str"])
+
+
+def _does_something(statement: ast.stmt) -> bool:
+    """Whether a statement is more than words that happen to be Python, as `lr: 0.1` and `a, b` are."""
+    if isinstance(statement, ast.AnnAssign):
+        return statement.value is not None
+    return not isinstance(statement, ast.Expr) or isinstance(statement.value, ast.Call | ast.Dict | ast.Await)
+
+
+def _is_dictionary(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Dict)
+
+
+def _parse(text: str) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(textwrap.dedent(text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+# Mixed input
+
+
+def _mixed(text: str, start: int, name: str) -> list[Part]:
+    """Return the parts of prose with other things in it: fenced blocks, then runs of lines, then quoted commands."""
+    parts: list[Part] = []
+    here = 0
+    fences = list(_FENCE.finditer(text, 0, _CUT))
+    place = 0
+    while place < len(fences) and len(parts) < _MOST:
+        opening = fences[place]
+        after = place + 1
+        while after < len(fences) and (fences[after]["mark"][0] != opening["mark"][0] or fences[after]["language"]):
+            after += 1
+        closing = fences[after] if after < len(fences) else None
+        inner_end = closing.start() if closing else len(text)
+        parts += _lines(text[here : opening.start()], start + here, name)
+        inner = text[opening.end() + 1 : inner_end]
+        parts += _fenced(inner, opening["language"].lower(), start + opening.end() + 1, name)
+        here = closing.end() if closing else len(text)
+        place = after + 1
+    return [*parts, *_lines(text[here:], start + here, name)]
+
+
+def _fenced(text: str, language: str, start: int, name: str) -> list[Part]:
+    if not text.strip():
+        return []
+    form = _by_name(text, language) if language in _FORMATS else tell(text)
+    if form == "shell":
+        return [part for one in _heredocs(Part("command", "shell", text, start, name)) for part in one]
+    return [_part(form, text, start, name)] if form else _lines(text, start, name)
+
+
+def _lines(text: str, start: int, name: str) -> list[Part]:
+    """Return the parts of a text without fences: runs of lines of one kind."""
+    parts: list[Part] = []
+    place = begun = 0
+    for foreign, group in groupby(_classified(text[:_CUT]), key=lambda one: one[1] != "prose"):
+        run = [line for line, _ in group]
+        chunk = "".join(run)
+        form = tell(chunk) if foreign and chunk.strip() else ""
+        if form and len(parts) < _MOST and (form == "shell" or len(chunk.strip().splitlines()) >= 2):
+            parts += _prose(text[begun:place], start + begun, name)
+            made = _part(form, chunk, start + place, name)
+            parts += [part for one in _heredocs(made) for part in one] if form == "shell" else [made]
+            begun = place + len(chunk)
+        place += len(chunk)
+    return [*parts, *_prose(text[begun:], start + begun, name)]
+
+
+def _classified(text: str) -> list[tuple[str, str]]:
+    """Return each line with its class; blank lines and comments go with what stands before and after."""
+    lines = text.splitlines(keepends=True)
+    classes: list[str] = []
+    continued = False
+    for line in lines:
+        told = _class(line[:_WIDEST], classes[-1] if classes else "prose", continued=continued)
+        continued = told == "command" and line.rstrip().endswith("\\")
+        classes.append(told)
+    for places in (range(len(lines)), range(len(lines) - 1, -1, -1)):
+        last = "prose"
+        for place in places:
+            if classes[place] == "open" and last == "prose":
+                classes[place] = "prose"
+            last = classes[place]
+    return list(zip(lines, classes, strict=True))
+
+
+def _class(line: str, before: str, *, continued: bool) -> str:
+    if continued or _is_command(line):
+        return "command"
+    if before == "command" and _FLAGS_ALONE.match(line):
+        return "command"
+    if not line.strip() or _COMMENT.match(line):
+        return "open"
+    key = _KEY.match(line)
+    if key and not _SENTENCE.search(_plain(key["value"] or "")):
+        return "pair"
+    if _SENTENCE.search(line.partition("#")[0]) and not re.search(r"[=({\[]\s*\S*$|^\s{4}", line):
+        return "prose"
+    return "code" if _CODE.match(line) or _SECTION.match(line) or _SHELL.match(line) or _BLOCK.match(line) else "prose"
+
+
+def _prose(text: str, start: int, name: str) -> list[Part]:
+    """Return prose, with the commands, flags, calls and pairs that stand in it as parts of their own."""
+    parts: list[Part] = []
+    here = open_calls = 0
+    for match in _APART.finditer(text):
+        if len(parts) > _MOST or open_calls > _MOST:
+            break
+        form, first, last = _foreign(text, match)
+        open_calls += not last
+        if form and match.start() >= here:
+            if text[here : match.start()].strip():
+                parts.append(Part("prose", "", text[here : match.start()], start + here, name))
+            parts.append(_part(form, text[first:last], start + first, name))
+            here = max(match.end(), last)
+    return [*parts, Part("prose", "", text[here:], start + here, name)] if text[here:].strip() else parts
+
+
+def _foreign(text: str, match: re.Match[str]) -> tuple[str, int, int]:
+    """Return the format of what stands in a sentence, "" if it belongs there, and its first and last place."""
+    kind = match.lastgroup or ""
+    first, last = match.span(kind)
+    words = match[kind]
+    if kind == "call":
+        last = _call_end(text, last - 1)
+        return ("python" if last and looks_like_python(text[first:last]) else ""), first, last
+    sure = {
+        "quoted": _is_command(words) or (_FLAGS_ALONE.match(words) and len(_FLAGGED.findall(words)) >= 2),
+        "flags": _SURE_FLAG.search(words),
+        "pairs": _SNAKE.search(words),
+    }
+    return ("pairs" if kind == "pairs" else "shell") if sure[kind] else "", first, last
+
+
+def _call_end(text: str, opening: int) -> int:
+    """Return the place after the bracket that closes the one at `opening`; 0 if it is too far away."""
+    depth = 0
+    for place in range(opening, min(len(text), opening + 500)):
+        depth += {"(": 1, ")": -1}.get(text[place], 0)
+        if not depth:
+            return place + 1
+    return 0
+
+
+def _heredocs(part: Part) -> list[list[Part]]:
+    """Return a script with the files that it writes, `cat > config.yaml <<EOF`, cut out of it."""
+    found: list[list[Part]] = []
+    here = 0
+    text = part.text
+    for opening in _HEREDOC.finditer(text):
+        if opening.start() < here or len(found) > _MOST:
+            continue
+        closing = re.compile(rf"^[ \t]*{opening['end']}[ \t]*$", re.MULTILINE).search(text, opening.end())
+        if closing is None:
+            break
+        line = text[text.rfind("\n", 0, opening.start()) + 1 : opening.start()] + " " + opening["rest"]
+        target = _WRITTEN_TO.search(line)
+        name = (target.group(1) or target.group(2)) if target else ("x.py" if "python" in line else "")
+        inner = text[opening.end() : closing.start()]
+        found.append([Part("command", "shell", text[here : opening.end()], part.start + here, part.name)])
+        moved = [
+            Part(p.kind, p.format, p.text, part.start + opening.end() + p.start, part.name) for p in split(inner, name)
+        ]
+        found.append(moved)
+        here = closing.end()
+    return (
+        [*found, [Part("command", "shell", text[here:], part.start + here, part.name)]]
+        if text[here:].strip()
+        else found
+    )

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from downslope.core.errors import RecipeError, SettingsError
+from downslope.reading.order import in_order
+from downslope.reading.remarks import MARKS
 
 if TYPE_CHECKING:
     from downslope.recipe.schema import Recipe
@@ -54,6 +56,8 @@ class Reading:
         remarks: Sentences on what is missing, contradictory or implausible.
         unread: The numbers that were not used, each with the words around it.
         reason: Why the text is read like this, where there are several readings.
+        named: Whether the optimizer is stated, implied (a momentum is SGD's) or assumed.
+        language: Of the remarks: "en" or "zh".
     """
 
     optimizer: str
@@ -61,6 +65,8 @@ class Reading:
     remarks: list[str] = field(default_factory=list[str])
     unread: list[str] = field(default_factory=list[str])
     reason: str = ""
+    named: Provenance = "stated"
+    language: str = "en"
 
     def recipe(self) -> Recipe:
         """Return the recipe of this reading; its length is assumed where the text leaves it open.
@@ -137,12 +143,54 @@ def complete(reading: Reading) -> dict[str, Field]:
         known = {path: found for path, found in known.items() if not path.startswith("train.plateau.")}
     elif any(path.startswith("train.plateau.") for path in known) and "train.plateau.patience" not in known:
         known["train.plateau.patience"] = Field(10, "assumed", "not stated")
+    known |= _in_proportion(known)
     if "train.epochs" in known:
         known.pop("train.steps", None)
     elif "train.steps" not in known:
         path, value, why = _length(known)
         known[path] = Field(value, "assumed", why)
     return known
+
+
+_BASES = ("sgd.lr.initial", "sgd.lr.peak", "sgd.lr.then.initial", "sgd.lr.then.peak", "sgd.lr.then")
+_RATES = frozenset({"initial", "final", "start", "end", "peak", "value"})
+"""Arguments of schedules that are learning rates."""
+
+
+def _in_proportion(known: dict[str, Field]) -> dict[str, Field]:
+    """Return the learning rates of groups as the schedule of all the others, in proportion."""
+    rates = {path: found for path, found in known.items() if path.startswith("sgd.lr.")}
+    base = next((known[path].value for path in _BASES if path in known and isinstance(known[path].value, float)), 0)
+    found: dict[str, Field] = {}
+    for path, own in known.items():
+        if path.startswith("groups.") and path.endswith(".lr") and isinstance(own.value, float) and rates and base:
+            schedule = _scaled(nest(rates)["sgd"]["lr"], own.value / base)
+            found[path] = replace(own, value=schedule, provenance="implied")
+    return found
+
+
+def _scaled(schedule: dict[str, Any], ratio: float) -> dict[str, Any]:
+    """Return a schedule with its learning rates times a ratio."""
+
+    def scaled(name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return _scaled(cast("dict[str, Any]", value), ratio)
+        if isinstance(value, list):
+            return [scaled("value", one) for one in cast("list[Any]", value)] if name == "schedules" else value
+        return float(f"{value * ratio:.12g}") if name in _RATES or (name == "then" and value is not None) else value
+
+    return {name: scaled(name, value) for name, value in schedule.items()}
+
+
+def marked_fields(reading: Reading) -> dict[str, Field]:
+    """Return the fields that should be looked at before they are used, and that go into a recipe.
+
+    Where SGD is assumed because no optimizer is named, `optimizer` is among them.
+    """
+    marked = {path: found for path, found in reading.fields.items() if found.marks and path.split(".")[0] in _TABLES}
+    if reading.optimizer == "sgd" and reading.named == "assumed":
+        marked["optimizer"] = Field("sgd", "assumed", marks=("unnamed",))
+    return marked
 
 
 def nest(known: dict[str, Field]) -> dict[str, Any]:
@@ -229,23 +277,29 @@ def write_toml(reading: Reading, source: str = "") -> str:
     """
     known = complete(reading)
     make_recipe(reading)
-    lines = ["# A recipe read from these words:" if source else "# A recipe read from words."]
-    lines += [f"#     {line}" for line in _wrapped(source)]
+    files = list(dict.fromkeys(found.file for found in reading.fields.values() if found.file))
+    words = [f"# A recipe read from {_one_line(', '.join(files))}."] if files else ["# A recipe read from words."]
+    if source and not files:
+        words = ["# A recipe read from these words:", *(f"#     {line}" for line in _wrapped(source))]
+    lines = words
     lines += ["#", "# stated: the words say so; implied: a convention or several statements; assumed: nothing is said."]
     for remark in reading.remarks:
         lines += [f"# {'- ' if first else '  '}{part}" for first, part in _parts(remark)]
     lines.append("")
     if "data.batch_size" not in known:
         lines += ["# assumed: data.batch_size is the recipe's default, 64"]
-    lines += _tables(known)
+    lines += _tables(known, reading.language)
     return "\n".join(lines) + "\n"
 
 
-def _tables(known: dict[str, Field]) -> list[str]:
+def _tables(known: dict[str, Field], language: str) -> list[str]:
     rows: dict[str, list[str]] = {}
-    for path, found in known.items():
+    for path in in_order(known):
+        found = known[path]
         table, _, key = path.rpartition(".")
-        rows.setdefault(table, []).append(f"{key} = {_shown(found.value)}  # {found.provenance}{_because(found)}")
+        rows.setdefault(table, []).append(
+            f"{key} = {shown_value(found.value)}  # {found.provenance}{_because(found, language)}"
+        )
     lines: list[str] = []
     order = [
         *("data", "sgd", "sgd.lr", "sgd.lr.then"),
@@ -260,23 +314,26 @@ def _tables(known: dict[str, Field]) -> list[str]:
     return lines[:-1]
 
 
-def _shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
+    """Return a value as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value)
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_shown(item) for item in value) + "]"
+        return "[" + ", ".join(shown_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {shown_value(item)}" for name, item in value.items()) + " }"
     return repr(value)
 
 
-def _because(found: Field) -> str:
+def _because(found: Field, language: str) -> str:
     words = _one_line(found.words)
-    if not words:
-        return ""
     if len(words) > _WIDEST_COMMENT:
         words = words[: _WIDEST_COMMENT - 3] + "..."
-    return f': "{words}"' if found.provenance == "stated" else f": {words}"
+    marks = "; ".join(MARKS[mark][language == "zh"] for mark in found.marks if mark in MARKS)
+    because = "" if not words else f': "{words}"' if found.provenance == "stated" else f": {words}"
+    return f"{because} ! {marks}" if marks else because
 
 
 def _one_line(text: str) -> str:

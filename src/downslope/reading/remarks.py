@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 SENTENCES: dict[str, tuple[str, str]] = {
     "no_lr": ("The learning rate is not stated.", "没有给出学习率。"),
     "no_base_lr": (
@@ -15,6 +17,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "no_milestones": (
         "When the learning rate is changed is not stated, so the schedule cannot be replayed.",
         "没有说明学习率何时改变，因此无法重现这一调度。",
+    ),
+    "period_in_examples": (
+        "The learning rate decays every {examples} examples; how many steps that is depends on the batch size, which is not stated.",
+        "学习率每 {examples} 个样本衰减一次；这是多少步取决于批大小，但批大小没有说明。",
     ),
     "no_total": (
         "Milestones are given as parts of the whole, whose length is not stated.",
@@ -141,6 +147,30 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Which parameters are spared is written as the pattern {match}; check it against your model's names.",
         "不衰减的参数写成模式 {match}；请对照模型中的名称检查。",
     ),
+    "own_group": (
+        "Which parameters have a value of their own is written as the pattern {match}; check it against your model's names.",
+        "有单独取值的参数写成模式 {match}；请对照模型中的名称检查。",
+    ),
+    "unknown_group": (
+        'Some parameters have a value of their own ("{words}"), but their names depend on the model: add a [[groups]] for them.',
+        "部分参数有单独的值（“{words}”），但其名称取决于模型：请为它们添加 [[groups]]。",
+    ),
+    "anothers_value": (
+        '"{words}" is told of {optimizer}, and is not used.',
+        "“{words}”说的是 {optimizer}，未采用。",
+    ),
+    "lost_raised": (
+        '"{words}" is read as {value}: a power whose raised digits were lost.',
+        "“{words}”读作 {value}：上标在文本中丢失了。",
+    ),
+    "lost_ten": (
+        '"{words}" is read as {value}, which people mean by it; literally it is another number.',
+        "“{words}”读作 {value}，这是通常的意思；照字面则是另一个数。",
+    ),
+    "decimal_comma": (
+        '"{words}" is read as {value}: the comma as a decimal point.',
+        "“{words}”读作 {value}：逗号当作小数点。",
+    ),
     "schedule_and_plateau": (
         "A schedule and a plateau both move the learning rate; the schedule is kept.",
         "调度与平台期都会改变学习率；这里保留调度。",
@@ -181,12 +211,139 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Warm restarts are stated; a recipe has no schedule with restarts, so only the first cycle can be written.",
         "文中使用了热重启；配方没有带重启的调度，只能写出第一个周期。",
     ),
+    "warmup_shape": (
+        'The warmup is no straight line ("{words}"); a recipe has only straight ones.',
+        "预热不是直线（“{words}”）；配方只有直线预热。",
+    ),
+    "no_word": (
+        'A recipe has no word for this schedule of the learning rate ("{words}").',
+        "配方没有与这一学习率调度（“{words}”）对应的词。",
+    ),
+    "base": (
+        'This configuration builds on another ("{words}"), which was not read: what it leaves open is said there.',
+        "该配置以另一个配置（“{words}”）为基础，后者未读：这里没有写的在那里。",
+    ),
+    "base_lr": (
+        "The base learning rate {value} is for a batch of 256; the learning rate is {value} times the batch size / 256.",
+        "基础学习率 {value} 对应批大小 256；学习率为 {value} 乘以批大小 / 256。",
+    ),
+    "conflict": (
+        'The {kind} says {path} = {value}, the {other} says {beaten} ("{words}"): the first is taken.',
+        "{kind}中 {path} = {value}，{other}中为 {beaten}（“{words}”）：取前者。",
+    ),
     "ema": (
         'The decay of a moving average ("{words}") is neither weight decay nor the learning rate\'s.',
         "滑动平均的衰减（“{words}”）既不是权重衰减，也不是学习率衰减。",
     ),
+    "conditional": (
+        '{path} holds under a condition of the program that is not known: "{words}".',
+        "{path} 只在程序的某个未知条件下成立：“{words}”。",
+    ),
+    "otherwise": (
+        'Under another setting than the default, the program does something else: "{words}".',
+        "若设置与默认不同，程序的做法也不同：“{words}”。",
+    ),
+    "rate_if_measured": (
+        'The program also changes the learning rate under a condition that is not known: "{words}".',
+        "程序还会在未知条件下改变学习率：“{words}”。",
+    ),
+    "rate_unrecognised": (
+        'The program changes the learning rate in a way that was not recognised as a schedule: "{words}".',
+        "程序改变学习率的方式未能识别为某种调度：“{words}”。",
+    ),
+    "rate_set_late": (
+        "The program sets the learning rate at the end of an epoch: it is in effect from the next one on.",
+        "程序在每轮结束时设置学习率：从下一轮起生效。",
+    ),
+    "rate_early": (
+        "The program counts one more than the epoch: each drop comes one epoch earlier than its period says.",
+        "程序把轮数加一后再计数：每次下降都比周期所示早一轮。",
+    ),
+    "group_unknown": (
+        'Some parameters are given other settings, and which they are cannot be told from their names: "{words}".',
+        "部分参数另有设置，但无法从名称判断是哪些参数：“{words}”。",
+    ),
+    "group_names": (
+        "The parameters of a group are written as the pattern {match}; check it against your model's names.",
+        "参数组写成模式 {match}；请对照模型中的名称检查。",
+    ),
+    "comment_differs": (
+        'The comment "{comment}" says something else than the code, "{words}": the code holds.',
+        "注释“{comment}”与代码“{words}”不一致：以代码为准。",
+    ),
 }
 """What can be said -> (English, Chinese)."""
+
+MARKS: dict[str, tuple[str, str]] = {
+    "competing": ("another value is stated too", "还给出了另一个值"),
+    "large_lr": ("a learning rate above 10", "学习率大于 10"),
+    "large_weight_decay": ("a weight decay so strong that it forgets at once", "权重衰减过强，很快遗忘权重"),
+    "large_momentum": ("a momentum so near 1 that it never forgets", "动量过于接近 1"),
+    "large_batch": ("more than a million examples in a batch", "批大小超过一百万"),
+    "long_training": ("longer than any training", "训练长度不可信"),
+    "rising": ("a factor that lets the rate rise", "该因子使学习率上升"),
+    "after_the_end": ("after the end of the training", "在训练结束之后"),
+    "per_device": ("per device, and how many there are is not said", "每个设备的值，但没有说明设备数"),
+    "lost_raised": ("read as a power whose raised digits were lost", "读作丢失了上标的幂"),
+    "decimal_comma": ("a comma read as a decimal point", "逗号当作小数点"),
+    "lost_ten": ("literally another number", "照字面是另一个数"),
+    "conditional": ("only under a condition that is not known", "只在某个未知条件下成立"),
+    "rate_unrecognised": ("changed in a way that was not recognised", "其变化方式未能识别"),
+    "two_optimizers": ("another optimizer has another value", "另一个优化器的值不同"),
+    "constant_group": ("constant here, while the others' rate changes", "此组保持不变，而其余参数的学习率会变化"),
+    "shape": ("of another course than a recipe's", "形状与配方中的不同"),
+    "unit": ("whether epochs or steps is not said", "没有说明是轮还是步"),
+    "unnamed": ("no optimizer is named", "没有指明优化器"),
+    "unproven": ("the words alone do not say this value", "仅凭这些词得不出这个值"),
+}
+"""Why a value should be looked at before it is used -> (English, Chinese)."""
+
+WORDS: dict[str, tuple[str, str]] = {
+    "reading": ("Reading {number} of {total}", "读法 {number}（共 {total} 种）"),
+    "stated": ("stated", "明示"),
+    "implied": ("implied", "推得"),
+    "assumed": ("assumed", "假定"),
+    "remarks": ("Remarks", "说明"),
+    "unread": ("Not used", "未使用"),
+    "none": ("no field was read", "没有读出任何字段"),
+    "because": ("Because", "理由"),
+    "more": (
+        "Another reading is printed as a recipe by --to toml --reading N.",
+        "要把另一种读法写成配方，用 --to toml --reading N。",
+    ),
+    "page_title": ("What the text says", "文中所述的配方"),
+    "text": ("The text", "原文"),
+    "unnamed": ("no optimizer is named", "文中没有指明优化器"),
+    "by_momentum": ("a momentum is SGD's", "动量属于 SGD"),
+    "colon": (": ", "："),
+    "open": (" (", "（"),
+    "close": (")", "）"),
+    "stop": (".", "。"),
+}
+"""The headings of a reading -> (English, Chinese)."""
+
+VERDICTS: dict[str, tuple[str, str]] = {
+    "confirmed": ("confirmed", "证实"),
+    "contradicted": ("contradicted", "矛盾"),
+    "absent": ("not in the text", "文中没有"),
+    "assumed": ("assumed", "假定"),
+    "reads": ("the text says {value}:", "文中为 {value}："),
+    "left_out": ("left out of the recipe;", "配方中没有；"),
+    "failed": (
+        "{failed} of {total} values are neither confirmed by the text nor marked as assumed.",
+        "{total} 个值中有 {failed} 个既未被正文证实，也未标为假定。",
+    ),
+    "holds": ("Every value is confirmed by the text or marked as assumed.", "每个值都被正文证实，或已标为假定。"),
+}
+"""What is said of the values of a recipe held against a text -> (English, Chinese)."""
+
+PARTS: dict[str, tuple[str, str]] = {
+    "command": ("command line", "命令行"),
+    "configuration": ("configuration", "配置"),
+    "code": ("code", "代码"),
+    "prose": ("text", "正文"),
+}
+"""The kinds of parts -> what they are called in English and Chinese."""
 
 EXPLANATIONS: dict[str, str] = {
     "weight decay with SGD is an L2 penalty unless said otherwise": "SGD 的权重衰减即 L2 惩罚，除非另有说明",
@@ -226,6 +383,13 @@ EXPLANATIONS: dict[str, str] = {
     "timm's name sgd means Nesterov momentum": "timm 中 sgd 指 Nesterov 动量",
     "timm's default": "timm 的默认值",
     "is Nesterov's form": "即 Nesterov 形式",
+    "one device": "单个设备",
+    "as the program counts": "按程序的计数",
+    "as its trigger counts": "按触发器的计数",
+    "the clock of what follows": "与其后的调度同单位",
+    "Ultralytics lowers lr in a line unless cos_lr is set": "除非设置 cos_lr，Ultralytics 线性降低学习率",
+    "equal parts of the training": "训练的等分",
+    "longer than": "长于",
 }
 """Why a field is implied or assumed, in English -> in Chinese."""
 
@@ -248,18 +412,35 @@ class Remarks(list[str]):
 
     Args:
         language: "en" or "zh".
+
+    Attributes:
+        said: The name of each sentence, and the values in it.
     """
 
     def __init__(self, language: str = "en") -> None:
         """Begin with none."""
         super().__init__()
         self.language = language
+        self.said: list[tuple[str, dict[str, object]]] = []
 
     def say(self, what: str, **values: object) -> None:
         """Add a sentence, unless it has been said."""
         sentence = SENTENCES[what][self.language == "zh"].format(**values)
         if sentence not in self:
             self.append(sentence)
+            self.said.append((what, values))
+
+    def drop(self, names: Collection[str]) -> None:
+        """Take back the sentences of these names."""
+        kept = [(what, values) for what, values in self.said if what not in names]
+        self.clear()
+        self.said = []
+        for what, values in kept:
+            self.say(what, **values)
+
+    def part(self, kind: str) -> str:
+        """Return what a kind of part is called."""
+        return PARTS[kind][self.language == "zh"]
 
 
 def shown(value: float) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 LONGEST = 12_000
 """Characters that are read; a longer text is cut down to as many, so that reading takes a bounded time."""
@@ -19,29 +21,30 @@ _TELLING = re.compile(
 )
 
 
-def choose_passages(text: str) -> tuple[str, bool]:
-    """Return the passages that speak of training, at most `LONGEST` characters, and whether anything was left out.
+def choose_passages(text: str) -> list[tuple[int, int]]:
+    """Return where the passages stand that speak of training, at most `LONGEST` characters; a short text is one.
 
     Example:
         >>> choose_passages("SGD with momentum 0.9.")
-        ('SGD with momentum 0.9.', False)
+        [(0, 22)]
     """
     if len(text) <= LONGEST:
-        return text, False
-    pieces: list[tuple[int, int, str]] = []
-    for sentence in _END.split(text):
-        for start in range(0, len(sentence), _PIECE):
-            piece = sentence[start : start + _PIECE]
+        return [(0, len(text))]
+    pieces: list[tuple[int, int, int]] = []
+    ends = [(match.start(), match.end()) for match in _END.finditer(text)]
+    for first, last in zip([0, *(end for _, end in ends)], [*(start for start, _ in ends), len(text)], strict=True):
+        for start in range(first, last, _PIECE):
+            piece = text[start : min(start + _PIECE, last)]
             telling = len({match.group().lower() for match in _TELLING.finditer(piece)})
             if telling:
-                pieces.append((telling + bool(re.search(r"\d", piece)), len(pieces), piece))
-    chosen: list[tuple[int, str]] = []
+                pieces.append((telling + bool(re.search(r"\d", piece)), start, start + len(piece)))
+    chosen: list[tuple[int, int]] = []
     room = LONGEST
-    for _, place, piece in sorted(pieces, key=lambda one: (-one[0], one[1])):
-        if len(piece) + 2 <= room:
-            chosen.append((place, piece))
-            room -= len(piece) + 2
-    return "\n\n".join(piece for _, piece in sorted(chosen)), True
+    for _, start, end in sorted(pieces, key=lambda one: (-one[0], one[1])):
+        if end - start + 2 <= room:
+            chosen.append((start, end))
+            room -= end - start + 2
+    return sorted(chosen)
 
 
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+", strict=True))
@@ -56,6 +59,9 @@ _ONE_FOR_ONE = {
     "：": ":",
     "÷": "/",
     "≈": "=",
+    **dict.fromkeys("ˆ∧", "^"),
+    **dict.fromkeys("∼～", "~"),
+    "ϵ": "ε",
     "$": " ",
     "\u3000": " ",
     "\t": " ",
@@ -65,8 +71,33 @@ _DROPPED = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
 _LATEX = re.compile(
     r"\\(times|cdot|%|,|;|!| |mathrm|text|left|right|,|eta|mu|lambda|epsilon|alpha|beta|gamma|rho|nu)(?![a-z])"
 )
+_RAISED = re.compile(
+    r"\\(?:text|mathrm|mbox|rm)\s?\{([-+\u2212\u2013e])\}|(\\textsuperscript\{|<sup>)|(</sup>)|\{([-+\u2212\u2013])\}",
+    re.IGNORECASE,
+)
+"""What a formula writes around a sign, an e or a power: \\text{-}, <sup>, {-}."""
+_SUBSCRIPT = re.compile(r"_\{([^{}\s]{1,12})\}")
+_EMPHASISED = re.compile(r"(?<!\w)\*[^\W\d][\w ]*$")
+_STAR_POWER = re.compile(r"\d\*\*[({]?[-+\u2212]?\d| \*\* [-+\u2212]?\d")
 _LATEX_WORDS = {"times": "*", "cdot": "*", "%": "%"}
 _GREEK = {"eta": "η", "mu": "μ", "lambda": "λ", "epsilon": "ε", "alpha": "α", "beta": "β", "gamma": "γ", "rho": "ρ"}
+
+
+class Words(str):
+    """Words of a text that know where they stand there.
+
+    Attributes:
+        start: Place of the first character; -1 if they are put together.
+        end: Place after the last.
+    """
+
+    __slots__ = ("end", "start")
+
+    def __new__(cls, words: str = "", start: int = -1, end: int = -1) -> Self:
+        """Return words that stand at a place."""
+        made = super().__new__(cls, words)
+        made.start, made.end = start, end
+        return made
 
 
 @dataclass(frozen=True)
@@ -83,14 +114,14 @@ class Text:
     plain: str
     origin: tuple[int, ...]
 
-    def words(self, start: int, end: int) -> str:
+    def words(self, start: int, end: int) -> Words:
         """Return the original words of a stretch of `plain`."""
         if end <= start:
-            return ""
+            return Words()
         first, last = self.origin[start], self.origin[end - 1]
         while last + 1 < self.origin[end] and unicodedata.combining(self.original[last + 1]):
             last += 1
-        return self.original[first : last + 1].strip()
+        return cut_words(self.original, first, last + 1)
 
     @cached_property
     def chinese(self) -> bool:
@@ -99,8 +130,16 @@ class Text:
         return han * 4 > sum(character.isalpha() for character in self.plain[:5000])
 
 
-def normalise(original: str) -> Text:
-    """Return the text in its normalised form.
+def cut_words(text: str, start: int, end: int) -> Words:
+    """Return the words of a stretch of a text, without the blanks around them."""
+    piece = text[start:end]
+    first = start + len(piece) - len(piece.lstrip())
+    words = piece.strip()
+    return Words(words, first, first + len(words))
+
+
+def normalise(original: str, passages: Iterable[tuple[int, int]] | None = None) -> Text:
+    """Return the text in its normalised form; of several passages, one after another with an empty line between.
 
     Example:
         >>> normalise("权重衰减 ５×10⁻⁴，Batch").plain
@@ -108,7 +147,16 @@ def normalise(original: str) -> Text:
     """
     plain: list[str] = []
     origin: list[int] = []
-    index, length = 0, len(original)
+    for start, end in [(0, len(original))] if passages is None else passages:
+        if plain:
+            plain.extend("\n\n")
+            origin.extend([start] * 2)
+        _normalise(original, start, end, plain, origin)
+    return Text(original, "".join(plain), (*origin, len(original)))
+
+
+def _normalise(original: str, index: int, length: int, plain: list[str], origin: list[int]) -> None:
+    """Append the normalised characters of a stretch, and where each stands."""
 
     def put(text: str, place: int) -> None:
         plain.extend(text)
@@ -132,6 +180,21 @@ def normalise(original: str) -> Text:
             put(" to ", index)
             index += 1 if character == "→" else 2
             continue
+        if character in "\\<{" and (match := _RAISED.match(original, index)):
+            inner, begins, ends, sign = match.groups()
+            put(_one(inner or sign) if inner or sign else "^{" if begins else "}" if ends else "", index)
+            index = match.end()
+            continue
+        if character == "_" and (match := _SUBSCRIPT.match(original, index)):
+            put("_", index)
+            for place in range(*match.span(1)):
+                put(_one(original[place]), place)
+            index = match.end()
+            continue
+        if character in "*-+\u2013" and (skip := _markup(original, index)):
+            put(";" if skip < 0 else " ", index)
+            index += abs(skip)
+            continue
         if character == "\\" and (match := _LATEX.match(original, index)):
             word = match.group(1)
             put(_LATEX_WORDS.get(word, _GREEK.get(word, " ")), index)
@@ -139,7 +202,25 @@ def normalise(original: str) -> Text:
             continue
         put(_one(character), index)
         index += 1
-    return Text(original, "".join(plain), (*origin, length))
+
+
+def _markup(original: str, index: int) -> int:
+    """Return how many characters of markup stand at a place: 1 or 2 stars of emphasis, -1 for the mark of a list."""
+    before, after = original[index - 1 : index] if index else "", original[index + 1 : index + 2]
+    if after == " " and (original[index + 2 : index + 3].isalpha() or original[index + 2 : index + 3] in {"*", "`"}):
+        begun = index - 1
+        while begun >= 0 and original[begun] in " \t":
+            begun -= 1
+        if begun < 0 or original[begun] in "\n:：":
+            return -1
+    if original[index] != "*":
+        return 0
+    if after == "*":
+        return 0 if _STAR_POWER.match(original, index - 1 if index else 0) else 2
+    opens = not before.isalnum() and after.isalpha()
+    closes = before.isalnum() and not (after.isalnum() or after in {" ", "(", "["})
+    closes = closes or (after == " " and _EMPHASISED.search(original, max(0, index - 30), index) is not None)
+    return 1 if opens or closes else 0
 
 
 def _one(character: str) -> str:
@@ -152,6 +233,8 @@ def _one(character: str) -> str:
     if character in "\u00a0\u2009\u202f\u2007\u2008":
         return "\u00a0"
     code = ord(character)
+    if 0x1D400 <= code <= 0x1D7FF or code == 0xB5:  # letters and digits of formulas
+        character = unicodedata.normalize("NFKC", character)
     if 0xFF01 <= code <= 0xFF5E:
         return chr(code - 0xFEE0).lower()
     lower = character.lower()

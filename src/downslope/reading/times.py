@@ -4,11 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from downslope.reading.items import Item
+from downslope.reading.patterns import Match, Pattern, Rules, encode
 
-_UNITS = {"epoch": "epoch", "step": "step", "batches": "step"}
-_TOTALS = {"epochs_total": "epoch", "steps_total": "step"}
+_UNITS = {"epoch": "epoch", "step": "step", "batches": "step", "epochs_total": "epoch", "steps_total": "step"}
+_PARTS = {"unit": "(unit:epoch,step,batches|concept:epochs_total,steps_total)", "plain": "unit:epoch,step"}
+_INTERVALS = Rules(
+    {
+        "from the left": "lead unit=plain open:square low=number comma high=number close:round",
+        "from the right": "lead unit=plain open:round low=number comma high=number close:square",
+        "unit first": "lead unit=plain is? low=number (word:-,~|to) plain? high=number",
+        "unit last": "lead low=number (word:-,~|to) at? high=number word:个? unit=plain",
+    },
+    lead="(at|for:for,first|mod:total){0,2}",
+    **_PARTS,
+)
+_PERIOD = Rules(
+    {
+        "every 2 epochs": "number=number word:个? unit=unit",
+        "every other epoch": "other=other unit=unit",
+        "every epoch": "unit=unit",
+        "every 3M samples": "number=number unit=unit:example",
+    },
+    **_PARTS,
+)
+_BARE = Pattern("(is? open)? list=(number ((comma|and){0,2} number){1,11}) close? unit=plain?", **_PARTS)
+_FIRST_ONE = Pattern("word:training,full? unit=unit:epoch")
+_CHAIN = Rules({"slashes": "number (slash number){1,11}", "dashes": "number (word:- number){2,11}"})
+_NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain){1,4}) number=number", **_PARTS)
+_FILLERS = Pattern("word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3}")
+_OF_TOTAL = Pattern("is number unit", **_PARTS)
+_WHOLE_AFTER = Rules(
+    {
+        "the number of epochs": "part{0,5} (unit|total) (unit|part|total){0,5}",
+        "200 epochs": "part{0,5} number unit=unit",
+        "here": "word:处",
+    },
+    total="(mod:total|word:training|verb:train)",
+    part="(is|of_it|word:way,through,number,的,schedule,progress,time,training)",
+    **_PARTS,
+)
 
 
 @dataclass(frozen=True)
@@ -16,9 +53,9 @@ class Time:
     """One time or several.
 
     Attributes:
-        prep: How it is meant: "at", "after", "every", "for", "first", "next", "until", "total" or "".
-        values: The numbers; fractions of the whole if `percent`.
-        unit: "epoch", "step" or "" where it is not said.
+        prep: How it is meant: "at", "after", "every", "for", "first", "next", "until", "total", "between" or "".
+        values: The numbers; fractions of the whole if `percent`; first and last if "between".
+        unit: "epoch", "step", of a period also "example", or "" where it is not said.
         percent: Whether they are parts of the whole training.
     """
 
@@ -28,146 +65,189 @@ class Time:
     percent: bool = False
 
 
-def _settle(time: Time, items: Sequence[Item], index: int) -> Time:
-    """Return a time with "in" decided: "in 5 epochs" is a length, "in epoch 5" and "in the 5th epoch" are points."""
-    if time.prep != "in":
-        return time
-    numbers = [item.number for item in items[index : index + 4] if item.number]
-    point = len(time.values) > 1 or time.percent or any(n.ordinal for n in numbers) or items[index + 1].kind == "unit"
-    return replace(time, prep="at" if point else "for")
-
-
 def find_times(items: Sequence[Item]) -> list[Item]:
     """Return the items with every time made one item of kind "time"."""
     found: list[Item] = []
-    index = 0
+    index, code = 0, encode(items)
     while index < len(items):
-        time, after = _time_at(items, index, found[-1] if found else None)
-        if time is None:
+        told = _interval_at(items, code, index) or _time_at(items, code, index)
+        if told is None:
             found.append(items[index])
             index += 1
             continue
-        time = _settle(time, items, index)
-        start = items[index].start
-        found.append(Item("time", time.prep, start, items[after - 1].end, data=time))
+        time, after = told
+        found.append(Item("time", time.prep or "bare", items[index].start, items[after - 1].end, data=time))
         index = after
     return found
 
 
-def _time_at(items: Sequence[Item], index: int, before: Item | None) -> tuple[Time | None, int]:
+def _interval_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] | None:
+    """Return "epochs 31-60", "epochs [30, 60)" or 第31到60轮: the first and the last."""
+    match = _INTERVALS.at(code, index)
+    if match is None:
+        return None
+    low, high = (items[match[name]].value for name in ("low", "high"))
+    if not (0 <= low < high < float("inf") and float(low).is_integer() and float(high).is_integer()):
+        return None
+    return Time("between", (low, high), _UNITS[items[match["unit"]].key]), match.after
+
+
+def _time_at(items: Sequence[Item], code: str, index: int) -> tuple[Time, int] | None:
     prep, place = _preposition(items, index)
     if place >= len(items):
-        return None, index
+        return None
     if prep == "every":
-        return _period(items, place, index)
-    item = items[place]
-    unit = _unit(item)
+        return _period(items, code, place)
+    counted = "step" if prep == "step" else ""  # 在迭代60K和80K时
+    prep = "at" if prep == "step" else prep
+    item, before = items[place], items[index - 1] if index else None
+    if prep in {"at", "in"} and (listed := _bare_list(items, code, place)):
+        return listed
+    if item.is_a("unit", "epoch", "step") and (prep or not (before and before.kind == "number")):
+        return _unit_first(items, code, prep, place) or _first_one(items, code, prep, place)
     if (
-        unit
-        and item.kind == "unit"
-        and item.key != "batches"
-        and place + 1 < len(items)
-        and (prep or not (before and before.kind == "number"))
+        item.kind != "number"
+        or item.value == float("inf")
+        or (prep == "at" and before and before.is_a("concept", "clip"))
     ):
-        place += 1
-        if items[place].is_a("is") and place + 1 < len(items) and prep in {"at", "in", "after", "until"}:
-            place += 1
-        numbers, after = _list(items, place, units=True)
-        if (
-            numbers
-            and _whole(numbers)
-            and not (after < len(items) and _unit(items[after]) and len(numbers) == 1 and not prep)
-        ):
-            return Time(prep or "at", tuple(n.value for n in numbers), unit), after
-        return None, index
-    if item.kind != "number" or item.number is None or item.number.value == float("inf"):
-        return None, index
-    if prep == "at" and before is not None and before.is_a("concept", "clip"):
-        return None, index  # "gradient clipping at 5"
-    chain, after = _chain(items, place)
-    if chain and not (after < len(items) and _unit(items[after])):
-        return Time(prep or "at", chain, ""), after
-    enclosed = before is not None and before.is_a("open")
-    if item.number.percent and not prep and _of_whole(items, place):
+        return _first_one(items, code, prep, place)
+    chain = _CHAIN.at(code, place)
+    values = _rising(items, chain) if chain is not None and not _unit(items, chain.after) else ()
+    if chain is not None and (len(values) > 2 or min(values, default=0) >= 10):
+        return Time(prep or "at", values, ""), chain.after
+    number = item.number
+    part = number is not None and (number.percent or (number.fraction and not number.spelled))
+    if number is not None and number.percent and not prep and _of_whole(items, place):
         prep = "at"
-    part = item.number.percent or (item.number.fraction and not item.number.spelled)
-    each = prep == "for"  # "for 300 and 40 epochs, respectively"
-    numbers, after = _list(items, place, units=True, each=each) if prep or enclosed or part else ([item], place + 1)
-    return _with_unit(items, index, prep, numbers, after)
+    pointed = prep in {"at", "in", "after"} or (before is not None and before.kind == "open") or part
+    numbers, after = [item], place + 1
+    if prep or pointed:
+        numbers, after = _list(items, code, place, units=pointed, each=prep == "for")
+    found = _with_unit(items, code, index, prep, numbers, after)
+    if found is None and counted and _whole(numbers):
+        return Time("at", tuple(n.value for n in numbers), counted), after
+    if found is None or found[0].prep != "in":
+        return found
+    # "in 5 epochs" is a length, "in the 5th epoch" a point
+    point = len(found[0].values) > 1 or found[0].percent or any(n.number and n.number.ordinal for n in numbers)
+    return replace(found[0], prep="at" if point else "for"), found[1]
+
+
+def _bare_list(items: Sequence[Item], code: str, place: int) -> tuple[Time, int] | None:
+    """Return "at 30 60 90" or "at [30, 60, 90]"."""
+    match = _BARE.at(code, place)
+    values = _rising(items, match) if match is not None else ()
+    if match is None or not values or values[0] < 2:
+        return None
+    unit = _UNITS[items[match["unit"]].key] if "unit" in match else ""
+    if not unit and match.after < len(items) and items[match.after].kind in {"unit", "word"}:
+        return None
+    return Time("at", values, unit), match.after
+
+
+def _rising(items: Sequence[Item], match: Match) -> tuple[float, ...]:
+    """Return the numbers of a match if they are whole and rise, else none."""
+    values = tuple(item.value for item in items[match.first : match.after] if item.kind == "number")
+    whole = all(1 <= value < float("inf") and float(value).is_integer() for value in values)
+    return values if whole and all(one < other for one, other in pairwise(values)) else ()
+
+
+def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tuple[Time, int] | None:
+    """Return "epochs 30 and 60", "at epoch = 30"."""
+    start = place + 1
+    if start < len(items) and items[start].is_a("is") and prep in {"at", "in", "after", "until"}:
+        start += 1
+    if start >= len(items) or items[start].kind != "number":
+        return None
+    numbers, after = _list(items, code, start, units=True)
+    zero = prep == "at" and [n.value for n in numbers] == [0]
+    if not (zero or _whole(numbers)) or (_unit(items, after) and len(numbers) == 1 and not prep):
+        return None
+    prep = {"total": "until", "in": "at"}.get(prep, prep or "at")
+    return Time(prep, tuple(n.value for n in numbers), _UNITS[items[place].key]), after
+
+
+def _first_one(items: Sequence[Item], code: str, prep: str, place: int) -> tuple[Time, int] | None:
+    """Return "in the first epoch", but not "in the first epochs"."""
+    match = _FIRST_ONE.at(code, place) if prep == "first" else None
+    if match is None or items[match["unit"]].end - items[match["unit"]].start != len("epoch"):
+        return None
+    return Time(prep, (1,), "epoch"), match.after
 
 
 def _with_unit(
-    items: Sequence[Item], index: int, prep: str, numbers: list[Item], after: int
-) -> tuple[Time | None, int]:
-    values = tuple(n.number.value for n in numbers if n.number)
-    following = items[after] if after < len(items) else None
-    while following and following.is_a(
-        "word", "个", "的", "training", "full", "total", "more", "additional", "separate"
-    ):
-        after += 1
-        following = items[after] if after < len(items) else None
-    if all(n.number and (n.number.percent or (n.number.fraction and n.number.value < 1)) for n in numbers):
-        return _parts(items, index, prep, values, after)
+    items: Sequence[Item], code: str, index: int, prep: str, numbers: list[Item], after: int
+) -> tuple[Time, int] | None:
+    values = tuple(n.value for n in numbers)
+    fillers = _FILLERS.at(code, after)
+    after = fillers.after if fillers is not None else after
     if (
-        prep == "next"
-        and len(values) == 1
-        and values[0] >= 2
-        and (following is None or following.kind in {"break", "comma", "and"})
+        after < len(items)
+        and items[after].is_a("word", "-")
+        and numbers[-1].end == items[after].start
+        and len(numbers) == 1
     ):
-        return Time(prep, values, ""), after  # "for the remaining 50"
-    if following is None or not numbers:
-        return None, index
-    unit = _unit(following)
+        after += 1  # "5-epoch"
+    following = items[after] if after < len(items) else None
+    if all(n.number and (n.number.percent or (n.number.fraction and n.value < 1)) for n in numbers):
+        return _parts(items, code, index, prep, values, after)
+    rest = prep == "next" or (prep == "for" and items[after - 1].is_a("word", "more", "further"))
+    ends = {"break", "comma", "and", "close", *(("at", "with") if values[0] >= 5 else ())}
+    if rest and len(values) == 1 and values[0] >= 2 and (following is None or following.kind in ends):
+        return Time("next", values, ""), after  # "for the remaining 50"
+    if following is None or not _whole(numbers):
+        return None
+    if prep == "first" and _OF_TOTAL.at(code, after) is not None:
+        return Time(prep, values, _unit(items, after + 2)), after  # "the first 2000 of 90000 iterations"
+    unit = _unit(items, after)
     many = following.is_a("concept", "batch") and following.end - following.start > 9 and prep not in {"", "at"}
-    if (unit is None and not many) or not _whole(numbers):
-        return None, index
+    if not unit and not many:
+        return None
+    number = numbers[0].number
+    spelled = len(numbers) == 1 and number is not None and number.spelled and number.value < 10
+    if spelled and following.end - following.start == 1 and unit == "step" and not prep:
+        return None  # 三次: three times
     after += 1
-    if after < len(items) and items[after].is_a("after") and prep in {"", "for", "at"}:
+    behind = items[after] if after < len(items) else None
+    if behind is not None and behind.is_a("word", "内") and prep in {"", "at", "in"}:
+        return Time("for", values, unit or "step"), after + 1
+    if behind is not None and behind.is_a("after") and prep in {"", "for", "at"}:
         return Time("after", values, unit or "step"), after + 1
     return Time(prep, values, unit or "step"), after
 
 
+def _parts(
+    items: Sequence[Item], code: str, index: int, prep: str, values: tuple[float, ...], after: int
+) -> tuple[Time, int] | None:
+    """Return parts of the whole training, if that is what the percentages are."""
+    match = _WHOLE_AFTER.at(code, after)
+    unit, end = "", after
+    if match is not None and match.rule == "200 epochs":
+        unit = _unit(items, match["unit"])
+    elif match is not None and match.rule != "here":
+        unit = next((u for p in range(after, match.after) if (u := _unit(items, p))), "")
+        end = match.after
+    told = match is not None or prep in {"first", "next"} or _of_whole(items, index)
+    percent = all(item.number is None or item.number.percent for item in items[index:after])
+    if told or (percent and prep in {"at", "in", "after"} and len(values) > 1):
+        return Time(prep or "at", values, unit, percent=True), end
+    return None
+
+
 def _of_whole(items: Sequence[Item], place: int) -> bool:
     """Whether a percentage follows words for the whole training: 在训练总轮数的50%和75%处."""
-    before: list[Item] = []
-    for item in reversed(items[max(0, place - 6) : place]):
-        if item.kind in {"comma", "break", "number"}:
-            break
-        before.append(item)
-    whole = any(i.is_a("mod", "total") or _unit(i) or i.is_a("verb", "train") for i in before)
-    return whole and any(i.is_a("at") or i.is_a("word", "的") for i in before)
-
-
-def _parts(
-    items: Sequence[Item], index: int, prep: str, values: tuple[float, ...], after: int
-) -> tuple[Time | None, int]:
-    """Return parts of the whole training, if that is what the percentages are."""
-    place, unit, told = after, "", False
-    while place < len(items) and place < after + 6:
-        item = items[place]
-        if _unit(item):
-            unit, told = _unit(item) or "", True
-        elif item.kind == "number" and place + 1 < len(items) and _unit(items[place + 1]):
-            told, unit, place = True, _unit(items[place + 1]) or "", after
-            break
-        elif item.is_a("mod", "total") or item.is_a("word", "training") or item.is_a("verb", "train"):
-            told = True
-        elif not (
-            item.is_a("is")
-            or item.is_a("of_it")
-            or item.is_a("word", "way", "through", "number", "的", "schedule", "progress", "time")
-        ):
-            break
-        place += 1
-    told = told or _of_whole(items, index)
-    percent = all(i.number is None or i.number.percent for i in items[index:after])
-    if told or (percent and prep in {"at", "in", "after"} and len(values) > 1):
-        return Time(prep or "at", values, unit, percent=True), place if told else after
-    return None, index
+    first = place
+    while first > max(0, place - 6) and items[first - 1].kind not in {"comma", "break", "number"}:
+        first -= 1
+    before = items[first:place]
+    whole = any(item.is_a("mod", "total") or item.key in _UNITS or item.is_a("verb", "train") for item in before)
+    return whole and any(item.is_a("at") or item.is_a("word", "的") for item in before)
 
 
 _PREPOSITIONS = 12
 """How many words in a row are taken for one preposition: "for the next approximately ..."."""
+
+_ABOUT = ("about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了", "个")
 
 
 def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
@@ -180,145 +260,84 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
         elif item.is_a("after", "after") and _later_phase(items, index):
             prep = "next"
         elif item.is_a("at") or item.is_a("after"):
-            prep = prep if prep == "after" else "in" if item.key == "in" else item.kind
+            prep = prep if prep == "after" else {"in": "in", "step": "step"}.get(item.key, item.kind)
         elif item.is_a("for"):
             prep = item.key if prep in {"", "for", "at", "in"} else prep
         elif item.is_a("mod", "total") and prep in {"", "for"}:
             prep = "total"
-        elif prep == "for" and item.is_a("mod", "final", "initial"):
+        elif prep in {"", "for"} and item.is_a("mod", "final", "initial"):
             prep = "next" if item.key == "final" else "first"
-        elif not (
-            prep and item.is_a("word", "about", "around", "approximately", "roughly", "each", "约", "大约", "的", "了")
-        ):
+        elif not (prep and item.is_a("word", *_ABOUT)):
             break
         index += 1
     return prep, index
 
 
 def _later_phase(items: Sequence[Item], index: int) -> bool:
-    """Whether 后 stands before its time and so means the later phase: 后2万次迭代."""
+    """Whether 后 or 之后, not "after", stands before its time and so means the later phase: 后2万次迭代."""
     item = items[index]
     before = items[index - 1] if index else None
     alone = before is None or before.kind in {"comma", "break", "and"}
-    return item.end - item.start == 1 and alone and index + 1 < len(items) and items[index + 1].kind == "number"
+    return item.end - item.start <= 2 and alone and index + 1 < len(items) and items[index + 1].kind == "number"
 
 
-def _period(items: Sequence[Item], place: int, index: int) -> tuple[Time | None, int]:
-    item = items[place]
-    value, after = 1.0, place
-    if item.is_a("other"):
-        value, after = 2.0, place + 1
-    elif item.kind == "number" and item.number:
-        value, after = item.value, place + 1
-        if after < len(items) and items[after].is_a("word", "个"):
-            after += 1
-    unit = _unit(items[after]) if after < len(items) else None
-    if unit is None or items[after].is_a("concept", "batch") or not 0 < value < float("inf"):
-        return None, index
-    after += 1
-    if (
-        after < len(items)
-        and items[after].is_a("after")
-        and not (after + 1 < len(items) and items[after + 1].kind == "number")
-    ):
-        after += 1
+def _period(items: Sequence[Item], code: str, place: int) -> tuple[Time, int] | None:
+    match = _PERIOD.at(code, place)
+    if match is None:
+        return None
+    value = items[match["number"]].value if "number" in match else 2 if "other" in match else 1
+    unit = _UNITS.get(items[match["unit"]].key, "example")
+    if not 0 < value < float("inf") or (unit == "example" and value < 10_000):  # "a rate per 1024 examples"
+        return None
+    after = match.after
+    behind = [item.kind for item in items[after : after + 2]]
+    after += behind[:1] == ["after"] and behind != ["after", "number"]
     return Time("every", (int(value) if float(value).is_integer() else value,), unit), after
 
 
-def _list(items: Sequence[Item], place: int, *, units: bool, each: bool = False) -> tuple[list[Item], int]:
+def _list(items: Sequence[Item], code: str, place: int, *, units: bool, each: bool = False) -> tuple[list[Item], int]:
     """Return the numbers of a list such as "60, 120 and 160", and the place after them."""
-    numbers: list[Item] = []
-    after = place
+    numbers = [items[place]]
+    after = place + 1
     closed = False  # by an "and": in "30 and 60, 90 epochs", the 90 is no part of it
-    while place < len(items) and items[place].kind == "number" and items[place].number:
-        if numbers and not (
-            _follows(numbers[-1], items[place]) or (each and items[place].value >= 1 and items[place - 1].kind == "and")
+    while (match := _NEXT.at(code, after)) is not None:
+        number = items[match["number"]]
+        between = items[slice(*match.groups["between"])]
+        inner = [_UNITS[item.key] for item in between if item.kind == "unit"]
+        unit = _unit(items, match.after)
+        kinds = {item.kind for item in between} - {"unit"}
+        if not (_follows(numbers[-1], number) or (each and number.value >= 1)):
+            break
+        if inner and not (
+            units and (inner[0] == unit or match.after >= len(items) or between[-1].kind == "unit" or not kinds)
         ):
             break
-        numbers.append(items[place])
-        after = place + 1
-        place = after
-        separators = 0
-        links = closing = False
-        while (
-            place < len(items)
-            and separators < 4
-            and (
-                items[place].kind in {"comma", "and", "slash"}
-                or items[place].is_a("at")
-                or items[place].is_a("word", "个", "again", "then")
-                or (units and items[place].kind == "unit" and _unit(items[place]) and _more_follow(items, place))
-            )
-        ):
-            links = links or items[place].kind not in {"comma", "unit"}
-            closing = closing or items[place].kind == "and"
-            place += 1
-            separators += 1
-        if not (place < len(items) and items[place].kind == "number" and separators):
-            return numbers, after
-        has_unit = place + 1 < len(items) and _unit(items[place + 1]) is not None
-        if closed and not links and has_unit:
-            return numbers, after
-        closed = closed or closing
+        if inner and kinds <= {"comma", "at"} and "at" in kinds and between[1].key != "、":
+            break  # "90 epochs, at 30 epochs"
+        if closed and kinds <= {"comma"} and unit:
+            break
+        closed = closed or "and" in kinds
+        numbers.append(number)
+        after = match.after
     return numbers, after
 
 
-def _chain(items: Sequence[Item], place: int) -> tuple[tuple[float, ...], int]:
-    """Return the numbers of "30/60/80" or "30-60-90", and the place after them; no numbers if it is no such chain."""
-    values: list[float] = []
-    separator = ""
-    while place < len(items) and items[place].number and items[place].kind == "number":
-        value = items[place].value
-        if value < 1 or not float(value).is_integer() or (values and value <= values[-1]):
-            return (), place
-        values.append(value)
-        place += 1
-        following = items[place] if place < len(items) else None
-        if following is None or not (following.kind == "slash" or following.is_a("word", "-")):
-            break
-        if separator and following.kind != separator:
-            return (), place
-        separator = following.kind
-        place += 1
-    enough = len(values) >= 3 or (len(values) == 2 and separator == "slash" and values[0] >= 10)
-    return (tuple(values), place) if enough else ((), place)
-
-
-def _more_follow(items: Sequence[Item], place: int) -> bool:
-    """Whether a unit within a list is followed by another number with the same unit ("30 epochs and 60 epochs")."""
-    kinds = [item.kind for item in items[place + 1 : place + 4]]
-    if kinds[:1] == ["number"]:
-        return True
-    if (
-        kinds[:2] in (["and", "number"], ["comma", "number"])
-        or kinds in (["and", "at", "number"], ["and", "unit", "number"])
-        or (kinds == ["comma", "at", "number"] and items[place + 1].key == "、")
-    ):
-        number = next(place + 1 + offset for offset, kind in enumerate(kinds) if kind == "number")
-        after = items[number + 1 : number + 2]
-        return "unit" in kinds or not after or _unit(after[0]) == _unit(items[place])
-    return False
-
-
 def _follows(one: Item, other: Item) -> bool:
-    return bool(
-        one.number
-        and other.number
-        and one.number.value < other.number.value
-        and one.number.percent == other.number.percent
-        and one.number.fraction == other.number.fraction
-    )
+    left, right = one.number, other.number
+    if left is None or right is None:
+        return False
+    return left.value < right.value and (left.percent, left.fraction) == (right.percent, right.fraction)
 
 
 def _whole(numbers: Sequence[Item]) -> bool:
     return all(
-        n.number is not None and 0 < n.number.value < float("inf") and not n.number.percent
-        and (n.number.value >= 1 or n.number.value == 0.5)
+        n.number is not None and not n.number.percent and (1 <= n.value < float("inf") or n.value == 0.5)
         for n in numbers
-    )  # fmt: skip
+    )
 
 
-def _unit(item: Item) -> str | None:
-    if item.kind == "unit":
-        return _UNITS.get(item.key)
-    return _TOTALS.get(item.key) if item.kind == "concept" else None
+def _unit(items: Sequence[Item], place: int) -> str:
+    """Return the unit at a place, or ""."""
+    if place < len(items) and items[place].kind in {"unit", "concept"}:
+        return _UNITS.get(items[place].key, "")
+    return ""

@@ -5,10 +5,10 @@ A phrase's words may be joined by a space, a hyphen or an underscore; a plural s
 
 ENGLISH = {
     "concept": {
-        "lr": "learning rate|lr|step size|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
+        "lr": "learning rate|learning rates|lr|step size|base lr|learningrate|eta|η|learning rates per mb|learningratespermb|"
         "learningratespersample",
         "momentum": "momentum|momentum coefficient|momentum term|momentum parameter|momentum value|momentum factor|"
-        "momentum constant|momentumpermb|heavy ball|classical momentum|m|μ|momentum rate|mu",
+        "momentum constant|momentumpermb|heavy ball|classical momentum|m|mom|μ|momentum rate|mu",
         "nesterov": "nesterov|nag|nesterov accelerated gradient|nesterov's accelerated gradient|accelerated gradient|"
         "nesterov's|nesterov's method|nesterov's accelerated gradient method|nesterov acceleration|use nesterov",
         "weight_decay": "weight decay|wd|weightdecay|weight decay factor|weight decay rate|weight decay coefficient|"
@@ -21,7 +21,7 @@ ENGLISH = {
         "global batch size|effective batch size|imgs per batch|batch sizes|examples per batch",
         "clip": "clip|clipped|clipping|gradient clipping|gradient norm clipping|clip norm|norm constraint|rescale|"
         "renormalize|renormalise|gradient norm threshold|clipping threshold|max grad norm|clipnorm|rescaled|"
-        "norm clipping|max norm of the gradient|hard constraint on the norm|clips|rescaling|gradient clip|gradient clip norm|"
+        "norm clipping|max norm of the gradient|hard constraint on the norm|rescaling|gradient clip|gradient clip norm|"
         "maximum gradient norm|max gradient norm",
         "dampening": "dampening|damping",
         "ema": "exponential moving average|moving average|ema|polyak averaging|moving averages|polyak average|"
@@ -34,9 +34,9 @@ ENGLISH = {
         "power": "power|exponent",
         "gamma": "gamma|γ",
         "patience": "patience",
-        "warmup": "warmup|warm up|warming up|warmed up|warms up|warm|warmup period|warm up period|warmup phase|ramp up|"
+        "warmup": "warmup|warm up|warming up|warmed up|warms up|warmed|warm it up|warm the learning rate|warm the learning rate up|warmup period|warm up period|warmup phase|ramp up|"
         "ramped up|gradual warmup|linear warmup|warmup steps|warmup epochs|warmup iterations|ramping up|ramps up|"
-        "ramped|linear warm up|burn in|warmup length|learning rate warmup",
+        "ramped|linear warm up|burn in|ramp|ramps|warmup length|learning rate warmup",
         "lr_decay": "learning rate decay|lr decay|decay factor|decay rate|annealing factor|annealing rate|"
         "learning rate decay factor|learning rate decay rate|lr decay rate|lr decay factor|learning rate drop|"
         "exponential decay rate|decay coefficient|reduction factor|rate of decay|drop factor",
@@ -54,11 +54,15 @@ ENGLISH = {
         "bn momentum|batch norm decay|batchnorm momentum|bn decay|batch norm epsilon|standard deviation|std|variance|"
         "crop size|resolution|image size|input size|weight initialization|top 1|top 5|"
         "bleu|threshold of|depth|width|growth rate|embedding|hidden size|vocabulary|beam size|scale factor|"
-        "aspect ratio|iou|random seed|seed|sigma|gaussian|uniform|drop rate|cardinality|momentum encoder|momentum m|"
+        "aspect ratio|iou|random seed|seed|sigma|gaussian|uniform|drop rate|cardinality|momentum encoder|"
         "momentum batch normalization|moving average decay for batch|probability|hidden units|number of layers|kernel size|"
-        "stride|padding|test error|training error|loss weight|figure|table|section|equation|eq|"
-        "fig|sec|appendix|dropout of|queue|negative slope|slope|margin|interval for evaluation|version|"
-        "target network|teacher|key encoder",
+        "stride|padding|test error|training error|loss weight|dropout of|queue|"
+        "negative slope|slope|margin|interval for evaluation|"
+        "confidence threshold|loss coefficient|mixup alpha|cutmix alpha|poly power",
+        "teacher": "target network|teacher|teacher network|key encoder|target encoder|mean teacher|momentum teacher",
+    },
+    "reference": {
+        "reference": "figure|table|section|equation|eq|fig|sec|appendix|version|figs|eqs|chapter|algorithm|alg"
     },
     "optimizer": {
         "sgd": "sgd|stochastic gradient descent|momentum sgd|msgd|sgdm|minibatch gradient descent|"
@@ -110,13 +114,24 @@ ENGLISH = {
         "reduce": "reduce|reduced|reducing|reduces|decrease|decreased|decreasing|decreases|drop|dropped|dropping|drops|"
         "lower|lowered|lowering|lowers|decayed|decaying|decays|anneal|annealed|annealing|anneals|shrink|shrunk|"
         "reduction|cut|cuts|decimated|lr drop|stepped down|falls|decline|declines|declined|brought down|goes down",
-        "increase": "increase|increased|increases|increasing|raise|raised|grows|rises|rise|doubled|doubling",
+        "increase": "increase|increased|increases|increasing|raise|raised|grows|grow|grown|growing|rises|rise|risen|climbs|climb|"
+        "doubled|doubling",
         "halve": "halve|halved|halving|halves|cut in half",
         "decimate": "decimate",
+        "pretrain": "pretrain|pre train|pretrained|pre trained",
         "train": "train|trained|training for|trains|run for|runs for|fine tune|fine tuned|train for|train them for|"
-        "optimize for|optimized for|pretrain|pre train|pretrained|pre trained|finetune|finetuned|fine tuning|"
-        "training lasts|lasts|training takes|terminate|terminated|stop after|stopped after|training is terminated|"
-        "terminate training|run|stop training|stops at|stop at|stopped at|ends at|ended at|terminates at|stops after",
+        "optimize for|optimized for|finetune|finetuned|fine tuning|"
+        "training lasts|lasts|training takes|run",
+    },
+    "others": {
+        "authors": "et al|the authors|original authors",
+        "contrast": "in contrast|by contrast|in comparison|by comparison|for comparison",
+        "source": "the original paper|their paper|prior work|previous work|previous works|prior works",
+    },
+    "end": {
+        "end": "terminate|terminates|terminated|terminating|stop|stops|stopped|stopping|end at|ends at|ended at|ends after|ended after|"
+        "training ends|end training|is complete|is completed|completes|ended|finish|finished|finishes|concludes|halt|halted",
+        "early": "early stopping|early stop|stops early|stopped early|stop early|early stopped|terminated early",
     },
     "is": {
         "is": "is|was|are|were|of|equal to|equals|set to|is set to|was set to|set as|be|being|initialized to|"
@@ -140,10 +155,11 @@ ENGLISH = {
         "by": "by|by a factor of|by factor of|by a factor|by a multiplicative factor of|by multiplying by",
         "factor": "factor|factor of|a factor of|rate of|rate|using a rate of|ratio of|multiplicative factor of",
     },
-    "magnitude": {"10": "order of magnitude|orders of magnitude"},
+    "magnitude": {"10": "order of magnitude|orders of magnitude|tenfold|ten fold|10 fold"},
     "to": {
         "to": "to|down to|until it reaches|until it reached|until it is|until it was|until reaching a value of|to reach|until it falls below|until it is below|reaching|to a value of|"
-        "until reaching|to a minimum of|until it becomes|to a final value of|falls below"
+        "until reaching|to a minimum of|until it becomes|to a final value of|falls below|changed to|changes to|change to|"
+        "change it to|becomes|become|switched to|switches to|switch to|switch it to|change the learning rate to"
     },
     "from": {"from": "from"},
     "of_it": {
@@ -151,7 +167,11 @@ ENGLISH = {
         "of its previous value|of its current value|of the current|of its original value|of the initial value|"
         "of the previous value|of the original value|the previous value"
     },
-    "at": {"in": "in|in the", "at": "at|at the|on the|once at|@|and again at|again at|both at"},
+    "at": {
+        "in": "in|in the",
+        "at": "at|at the|on the|once at|@|and again at|again at|both at|milestone|with milestone|at milestone|milestone of|milestone at|reaches|"
+        "every time training reaches|when training reaches|once training reaches",
+    },
     "after": {"after": "after|following|after each of the|after each of|after another|past"},
     "each": {
         "every": "every|each|per|after each|after every|at every|at each|at the end of each|at the end of every|"
@@ -164,9 +184,9 @@ ENGLISH = {
         "for a duration of|for a maximum of",
         "first": "first|for the first|in the first|over the first|during the first|the beginning|for the beginning|"
         "for the initial|in the initial|within the first",
-        "next": "next|for the next|then|the remaining|remaining|for the remaining|following|another|last|for the last|"
+        "next": "next|for the next|then|the remaining|remaining|for the remaining|following|another|last|for the last|afterwards|thereafter|after that|from then on|after which|"
         "and then|over the remaining|the rest|for another|for the following|the last|the next|additional|subsequent",
-        "until": "until|until epoch|till|up until",
+        "until": "until|till|up until",
     },
     "when": {
         "plateau": "plateau|plateaus|plateaued|plateauing|plateaued out|stops improving|stopped improving|stop improving|"
@@ -174,8 +194,11 @@ ENGLISH = {
         "stops decreasing|stopped decreasing|stops increasing|not improve|not improved|no longer decreases|"
         "fails to improve|stop decreasing|levels off|stopped dropping|ceases to improve|doesn't improve|"
         "didn't improve|not decreased|not decrease|stalls|stall|flattens|has not improved|failed to improve|"
-        "stopped increasing|stops to improve|reduce on plateau|reduceonplateau|plateau schedule|bottoms out|"
-        "stopped changing|increases on the validation set|no progress",
+        "stopped increasing|stops to improve|reduce on plateau|reduceonplateau|reducelronplateau|reduce lr on plateau|upon plateau|plateau schedule|bottoms out|"
+        "stopped changing|increases on the validation set|no progress|without improvement|without any improvement|"
+        "without an improvement|no significant improvement|no further improvement|without further improvement|not fallen|not dropped|"
+        "not gone down|not go down|doesn't go down|stops going down|not get better|not getting better|"
+        "stops falling|stops dropping|ceases to decrease|not drop|not fall|not increased|not increase|not reduced",
         "metric_loss": "loss|perplexity|cross entropy|validation loss|nll|objective|cost|log likelihood",
         "metric_accuracy": "accuracy|error|validation error|validation accuracy|error rate|validation error rate|map|"
         "validation set accuracy|bleu score|performance|val accuracy|development accuracy",
@@ -190,7 +213,7 @@ ENGLISH = {
         "training examples|clips|videos|frames|patches|cases|pairs|training samples|utterances|data points|tokens|"
         "training cases|training images|rois",
         "times": "times|time",
-        "ignored": "gpu|gpus|layer|layers|machine|machines|worker|workers|hours|hour|days|day|weeks|minutes|seconds|"
+        "ignored": "gpu|gpus|device|devices|layer|layers|machine|machines|worker|workers|hours|hour|days|day|weeks|minutes|seconds|"
         "pixels|px|classes|categories|parameters|units|hidden units|filters|channels|blocks|seeds|runs|crops|"
         "nodes|tpus|cores|million parameters|gb|ms|hidden|dimensions|dimensional|bits|models|networks|"
         "replicas|tpu cores|neurons|feature maps|heads|fold|folds|scales|words|m parameters|tpu|cpus|chips|"
@@ -212,6 +235,15 @@ ENGLISH = {
         "batch norm layers|group norm|norm layers|batch normalization parameters|bn coefficients|affine parameters|"
         "normalisation layers|normalisation parameters|β|batchnorm layers|batchnorm parameters",
         "depthwise": "depthwise|depthwise filters|depthwise convolutions|depth wise|depthwise layers|depth wise filters",
+        "head": "head|detection head|classification head|prediction head|linear head|projection head",
+        "classifier": "classifier|classifier layer|final classifier layer|classifier layers|final classifier|classifiers",
+        "fc": "fc layer|fc layers|fully connected layer|fully connected layers|last fc layer|final fully connected layer|"
+        "last fully connected layer",
+        "backbone": "backbone|backbones|backbone network|backbone layers|backbone parameters",
+        "encoder": "encoder|encoder layers",
+        "decoder": "decoder|decoder layers",
+        "last": "last layer|for the last layer|for the last layers|for last layer|for the last linear layer|final layer|output layer|classification layer|new layer|new layers|newly added layers|"
+        "randomly initialized layers|last classification layer|final classification layer|pretrained layers|pre trained layers",
         "embedding": "position embeddings|word embeddings|embedding layers|token embeddings",
     },
     "and": {"and": "and|&|or|respectively|as well as|plus|both"},
@@ -219,8 +251,8 @@ ENGLISH = {
     "noise": {
         "respectively": "resp|correspondingly",
         "noise": "the|a|an|we|it|this|that|which|all|our|as|also|most|only|its|then again|single use|one of|"
-        "schedule|strategy|policy|rates|each other|et al|linear layer|linear layers|"
-        "linear classifier|linear classification|linear evaluation|linear scaling rule|linear scaling|step function|"
+        "schedule|strategy|policy|rates|each other|linear layer|linear layers|"
+        "linear classifier|linear probing|linear probe|linear probes|linear model|linear regression|linear classification|linear evaluation|linear scaling rule|linear scaling|step function|"
         "batch normalization after|one can|the one|no one|momentum update|train set|"
         "training set|training data|training time|validation set|test set|from scratch|batch mode|cost function|"
         "loss function|performance on|linear activation|rectified linear|linear unit|linear units|map reduce|"
@@ -230,6 +262,6 @@ ENGLISH = {
         "linearly scaled|scales linearly|linearly with the batch size|scaled with|large scale|scale of|"
         "data augmentation|softmax with|end to end|state of the art|step by step|at the same time|at test time|"
         "training error of|without restart|without restarts|adam style|weight decay and momentum of|each time|"
-        "increased from|for evaluation|at inference|in parallel|in all experiments|for all experiments",
+        "for evaluation|at inference|in parallel|in all experiments|for all experiments",
     },
 }

@@ -1,0 +1,120 @@
+"""Python, read by its syntax tree and never run: `read_python`, and what tells whether a text is Python."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from downslope.reading.code.calls import FRAMEWORKS
+from downslope.reading.code.gather import Gathering
+from downslope.reading.code.interpreter import Interpreter
+from downslope.reading.code.notebook import Notebook, is_notebook
+from downslope.reading.code.options import plain_name
+from downslope.reading.code.pieces import LONGEST, Program, parse_program
+from downslope.reading.code.unused import contradictions, find_unused
+from downslope.reading.code.values import Value
+from downslope.reading.parts import Found, Part
+from downslope.reading.reading import Field
+
+__all__ = ["Notebook", "is_notebook", "looks_like_python", "read_python"]
+
+
+def read_python(part: Part, flags: Mapping[str, Field] | None = None) -> Found:
+    """Return what a program, or a notebook, says of a training run.
+
+    Args:
+        part: Its text.
+        flags: Options that a command line sets, by their names without dashes: they stand for the program's defaults.
+
+    Example:
+        >>> found = read_python(Part("code", "python", "opt = SGD(model.parameters(), lr=0.1, momentum=0.9)"))
+        >>> {path: field.value for path, field in found.fields.items()}
+        {'sgd.momentum': 0.9, 'sgd.lr': 0.1}
+    """
+    notebook = Notebook(part) if is_notebook(part.text) else None
+    program = parse_program(part.text if notebook is None else notebook.code)
+    interpreter = Interpreter(program, _values(flags or {}))
+    interpreter.go()
+    found = Gathering(interpreter, _framework(program)).go()
+    told = [(field.start, field.end) for field in found.fields.values() if field.start >= 0 and not field.file]
+    found.unread = find_unused(program, told)
+    found.remarks += contradictions(program, found.fields)
+    found.remarks = [remark for i, remark in enumerate(found.remarks) if remark not in found.remarks[:i]]
+    if len(part.text) > LONGEST:
+        found.remarks.append(("long", {"length": len(part.text), "read": LONGEST}))
+
+    def place(offset: int) -> int:
+        return part.start + offset if notebook is None else notebook.place(offset)
+
+    for path, field in found.fields.items():
+        if field.start >= 0 and not field.file:
+            found.fields[path] = replace(field, start=place(field.start), end=place(field.end), file=part.name)
+    found.unread = [(place(start), place(end)) for start, end in found.unread]
+    return found
+
+
+def _values(flags: Mapping[str, Field]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for name, field in flags.items():
+        data = field.value
+        if isinstance(data, list | tuple):
+            data = [
+                Value(item, field.start, field.end, literal=True, file=field.file or "-", words=field.words)
+                for item in data
+            ]
+        found[plain_name(name)] = Value(
+            data, field.start, field.end, literal=True, file=field.file or "-", words=field.words
+        )
+    return found
+
+
+def _framework(program: Program) -> str:
+    """Return the framework that a program imports, or else names most often."""
+    modules: list[str] = []
+    for node in program.body:
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules += [f"{node.module or ''}.{alias.name}" for alias in node.names]
+    text = " ".join(modules).lower() or program.text[:20_000].lower()
+    counts = Counter({name: sum(text.count(mark) for mark in marks) for name, marks in FRAMEWORKS})
+    best, times = counts.most_common(1)[0]
+    return best if times else ""
+
+
+_TELLING = (
+    ast.Import,
+    ast.ImportFrom,
+    ast.FunctionDef,
+    ast.ClassDef,
+    ast.For,
+    ast.While,
+    ast.With,
+    ast.Try,
+    ast.AugAssign,
+)
+_WORDS = re.compile(r"[=(\[]|\b(?:import|def|class|for|return)\b")
+
+
+def looks_like_python(text: str) -> bool:
+    """Return whether a text is a program, or a piece of one, rather than prose or a configuration.
+
+    Example:
+        >>> looks_like_python("opt = SGD(net.parameters(), lr=0.1)"), looks_like_python("SGD with lr = 0.1")
+        (True, False)
+    """
+    if not _WORDS.search(text[:LONGEST]):
+        return False
+    program = parse_program(text)
+    lost = sum(end - start for start, end in program.lost)
+    if lost * 5 > len(text.strip()):
+        return False
+    telling = 0
+    for node in program.body:
+        value = node.value if isinstance(node, ast.Assign | ast.Expr | ast.Return) else None
+        is_call = isinstance(value, ast.Call) and getattr(value.func, "id", "") not in {"dict", "list", "tuple"}
+        telling += isinstance(node, _TELLING) or is_call
+    return telling > 0 and telling * 12 >= len(program.body)

@@ -1,0 +1,290 @@
+"""Operators and functions of numbers on values, with bounds: no power, product or list that could grow without end."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from downslope.reading.code.values import (
+    LONGEST_INTEGER,
+    MOST_ITEMS,
+    Groups,
+    PerEpoch,
+    Ref,
+    Unknown,
+    Value,
+    is_known,
+    is_number,
+    words_of,
+)
+
+UNKNOWN = Unknown()
+"""What an operation gives that cannot be done."""
+
+_ROUND = 12
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    if abs(exponent) > 10_000 or (isinstance(base, int) and isinstance(exponent, int) and _bits(base) * exponent > 200):
+        return float(base) ** exponent if abs(exponent) < 10_000 else UNKNOWN
+    found = base**exponent
+    return UNKNOWN if isinstance(found, complex) else found
+
+
+def _bits(base: int) -> int:
+    return min(abs(base), LONGEST_INTEGER**4).bit_length()
+
+
+def _shift(base: Any, places: Any) -> Any:
+    return base << places if 0 <= places < 64 and abs(base) < LONGEST_INTEGER else UNKNOWN
+
+
+_BINARY: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: _power,
+    ast.LShift: _shift,
+}
+_COMPARE: dict[type, Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Is: operator.eq,
+    ast.IsNot: operator.ne,
+}
+_EXAMPLES = words_of("num_examples num_train n_train train_size dataset_size num_samples num_images n_samples")
+_STEPS = words_of(
+    "steps_per_epoch num_batches iters_per_epoch batches_per_epoch iter_per_epoch batch_per_epoch "
+    "num_batches_per_epoch "
+    "epoch_size iterations_per_epoch step_per_epoch steps_per_epochs n_batches epoch_iters it_per_epoch niter_per_ep "
+    "num_iters_per_epoch iter_per_ep num_steps_per_epoch batch_num nbatch nbatches train_steps_per_epoch "
+    "updates_per_epoch "
+    "num_iter_per_epoch batches_in_epoch max_iters_per_epoch niters_per_epoch"
+)
+_LOADER = ("loader", "iter", "dataloader", "train_ds", "batches", "train_dl", "train_data", "generator", "_gen")
+_DATA = ("dataset", "x_train", "train_set", "trainset", "train_x", "data", "images", "labels", "examples", "y_train")
+_WORLD = (
+    "world_size",
+    "get_world_size",
+    "num_gpus",
+    "n_gpu",
+    "ngpu",
+    "device_count",
+    "num_replicas",
+    "num_workers_total",
+)
+_WORLD += ("num_devices", "gpu_num", "ngpus_per_node", "n_gpus", "local_device_count", "process_count", "gpus", "size")
+
+
+def is_devices(data: Any) -> bool:
+    """Return whether this stands for a number of devices or processes."""
+    hint = data.hint if isinstance(data, Unknown) else data.path.rsplit(".", 1)[-1] if isinstance(data, Ref) else ""
+    return hint.lower() in _WORLD
+
+
+def hinted(name: str) -> Any:
+    """Return what a name that is bound nowhere stands for: the steps of an epoch, or something unknown."""
+    return PerEpoch(1) if name.lower() in _STEPS else Unknown(name)
+
+
+def length(data: Any) -> Any:
+    """Return the length of something."""
+    if isinstance(data, str | list | tuple | dict):
+        return len(data)
+    hint = _hint(data).lower()
+    if any(word in hint for word in _LOADER):
+        return PerEpoch(1)
+    return Unknown("num_examples" if any(word in hint for word in _DATA) else "len")
+
+
+def _hint(data: Any) -> str:
+    if isinstance(data, Unknown):
+        return data.hint
+    return getattr(data, "bound", "") or getattr(data, "name", "") if not isinstance(data, Ref) else data.path
+
+
+def binary(op: ast.operator, left: Any, right: Any, steps: int | None) -> Any:
+    """Return `left op right`; with `steps` given, an epoch has so many.
+
+    Example:
+        >>> binary(ast.Mult(), 30, PerEpoch(1), None)
+        PerEpoch(epochs=30, steps=0.0)
+        >>> binary(ast.Pow(), 10, 10**10, None)
+        Unknown(hint='')
+    """
+    left, right = concrete(left, steps), concrete(right, steps)
+    if isinstance(left, PerEpoch) or isinstance(right, PerEpoch):
+        return _per_epoch(op, left, right)
+    if not (is_known(left) and is_known(right)):
+        return _unknown(op, left, right, steps)
+    function = _BINARY.get(type(op))
+    if function is None or _grows(op, left, right):
+        return UNKNOWN
+    try:
+        found = function(left, right)
+    except (ArithmeticError, TypeError, ValueError, MemoryError):
+        return UNKNOWN
+    return _checked(found)
+
+
+def _checked(found: Any) -> Any:
+    if isinstance(found, float):
+        if not math.isfinite(found):
+            return UNKNOWN
+        shorter = float(f"{found:.{_ROUND}g}")  # 0.1 * 0.1 is 0.01 for a person
+        return shorter if abs(found - shorter) <= 1e-12 * abs(found) else found
+    return UNKNOWN if isinstance(found, int) and abs(found) > LONGEST_INTEGER else found
+
+
+def _grows(op: ast.operator, left: Any, right: Any) -> bool:
+    """Return whether the result is a long text or list."""
+    sizes = [len(side) for side in (left, right) if isinstance(side, str | list | tuple)]
+    if isinstance(op, ast.Mult) and sizes:
+        count = next((side for side in (left, right) if isinstance(side, int)), 0)
+        return sizes[0] * max(count, 0) > MOST_ITEMS
+    return sum(sizes) > 20 * MOST_ITEMS or (isinstance(op, ast.Mod) and bool(sizes))
+
+
+def _unknown(op: ast.operator, left: Any, right: Any, steps: int | None) -> Any:
+    """Return examples / batch as the steps of an epoch; a number of devices counts as one."""
+    if isinstance(op, ast.Div | ast.FloorDiv) and _hint(left).lower() in _EXAMPLES:
+        return concrete(PerEpoch(1), steps)
+    if isinstance(op, ast.Mult | ast.Div | ast.FloorDiv) and is_devices(right) and is_number(left):
+        return left
+    if isinstance(op, ast.Mult) and is_devices(left) and is_number(right):
+        return right
+    if isinstance(op, ast.Add | ast.Sub) and _hint(left).lower() in _EXAMPLES:  # (n + batch - 1) // batch
+        return Unknown("num_examples")
+    return UNKNOWN
+
+
+def concrete(data: Any, steps: int | None) -> Any:
+    """Return a number of steps for an epoch of so many; anything else as it is."""
+    if isinstance(data, PerEpoch) and steps is not None:
+        found = data.epochs * steps + data.steps
+        return int(found) if float(found).is_integer() else found
+    return data
+
+
+def _per_epoch(op: ast.operator, left: Any, right: Any) -> Any:
+    one = left if isinstance(left, PerEpoch) else PerEpoch(0, left) if is_number(left) else None
+    two = right if isinstance(right, PerEpoch) else PerEpoch(0, right) if is_number(right) else None
+    if one is None or two is None:
+        if is_devices(left) or is_devices(right):
+            return one or two
+        return UNKNOWN
+    if isinstance(op, ast.Add | ast.Sub):
+        function = _BINARY[type(op)]
+        found = PerEpoch(function(one.epochs, two.epochs), function(one.steps, two.steps))
+        return found if found.epochs else found.steps
+    if isinstance(op, ast.Mult) and not (one.epochs and two.epochs):
+        many, times = (one, two.steps) if one.epochs else (two, one.steps)
+        return PerEpoch(_whole(many.epochs * times), many.steps * times)
+    if isinstance(op, ast.Div | ast.FloorDiv):
+        if not two.epochs and two.steps:
+            return PerEpoch(_whole(one.epochs / two.steps), one.steps / two.steps)
+        if two.epochs and one.epochs and not (one.steps or two.steps):
+            return _whole(one.epochs / two.epochs)
+    return UNKNOWN
+
+
+def _whole(value: float) -> float:
+    return int(value) if abs(value) < LONGEST_INTEGER and float(value).is_integer() else value
+
+
+def compare(op: ast.cmpop, left: Value, right: Value, steps: int | None) -> bool | Unknown:
+    """Return whether a comparison holds, or that it is unknown."""
+    one, two = concrete(left.data, steps), concrete(right.data, steps)
+    if isinstance(op, ast.In | ast.NotIn):
+        found = _contains(one, two, steps)
+        return found if isinstance(found, Unknown) or isinstance(op, ast.In) else not found
+    if not (is_known(one) and is_known(two)):
+        if isinstance(op, ast.Is | ast.IsNot) and two is None and not isinstance(one, Unknown):
+            return isinstance(op, ast.IsNot)  # an object is not None
+        return UNKNOWN
+    try:
+        return bool(_COMPARE[type(op)](*(_bare(side) for side in (one, two))))
+    except (TypeError, KeyError):
+        return UNKNOWN
+
+
+def _bare(data: Any) -> Any:
+    if isinstance(data, list | tuple):
+        return [_bare(item.data) for item in data[:MOST_ITEMS]]
+    return data
+
+
+def _contains(one: Any, many: Any, steps: int | None) -> bool | Unknown:
+    if isinstance(many, str) and isinstance(one, str):
+        return one in many
+    if isinstance(many, dict) and isinstance(one, str | int | float):
+        return one in many
+    if isinstance(many, Groups) and isinstance(one, str):
+        return one in {"lr", "initial_lr", "momentum", "weight_decay", "params"}
+    if not (isinstance(many, list | tuple) and is_known(one)):
+        return UNKNOWN
+    items = [concrete(item.data, steps) for item in many[:MOST_ITEMS]]
+    if any(is_known(item) and _bare(item) == _bare(one) for item in items):
+        return True
+    return False if all(is_known(item) for item in items) else UNKNOWN
+
+
+def _sqrt(x: float) -> float:
+    return math.sqrt(x)
+
+
+NUMERIC: dict[str, Callable[..., Any]] = {
+    "abs": abs,
+    "cos": math.cos,
+    "sin": math.sin,
+    "tanh": math.tanh,
+    "exp": math.exp,
+    "sqrt": _sqrt,
+    "rsqrt": lambda x: 1 / math.sqrt(x),
+    "log": math.log,
+    "log2": math.log2,
+    "log10": math.log10,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "fabs": math.fabs,
+    "pow": _power,
+    "power": _power,
+    "clip": lambda x, low, high: min(max(x, low), high),
+    "minimum": min,
+    "maximum": max,
+    "round": round,
+    "floor_divide": operator.floordiv,
+    "divide": operator.truediv,
+    "multiply": operator.mul,
+    "add": operator.add,
+    "subtract": operator.sub,
+}
+"""Functions of numbers alone: Python's, and those of math, NumPy, TensorFlow and JAX, by their last name."""
+
+CASTS = words_of(
+    "float32 float64 int32 int64 array asarray tensor as_tensor FloatTensor cast convert_to_tensor identity copy "
+    "deepcopy "
+    "Variable variable constant get_value no_op stop_gradient squeeze item astype to_float to_int32 DeviceArray"
+)
+"""Calls that return their first argument's number."""
+
+
+def apply(function: Callable[..., Any], arguments: list[Any], steps: int | None) -> Any:
+    """Return a function of numbers, or what is unknown."""
+    given = [concrete(data, steps) for data in arguments]
+    if not all(is_number(data) for data in given):
+        return UNKNOWN
+    try:
+        return _checked(function(*given))
+    except (ArithmeticError, TypeError, ValueError):
+        return UNKNOWN

@@ -1,0 +1,190 @@
+"""What optimizers and schedules are called in code, and their arguments in order. Data only."""
+
+OPTIMIZERS = {
+    "sgd": "sgd", "momentum": "sgd", "momentumsgd": "sgd", "correctedmomentumsgd": "sgd", "nesterovag": "sgd",
+    "nag": "sgd",
+    "momentumoptimizer": "sgd", "gradientdescentoptimizer": "sgd", "gradientdescent": "sgd", "sgdoptimizer": "sgd",
+    "fusedsgd": "sgd", "nesterov_momentum": "sgd", "build_sgd": "sgd", "sgdw": "sgdw", "adam": "adam", "adamw": "adamw",
+    "adamoptimizer": "adam", "fusedadam": "adam", "adamweightdecay": "adamw", "adamwoptimizer": "adamw",
+    "rmsprop": "rmsprop",
+    "rmsproptf": "rmsprop", "rmspropoptimizer": "rmsprop", "rmsprop_optimizer": "rmsprop", "adagrad": "adagrad",
+    "adagradoptimizer": "adagrad", "adadelta": "adadelta", "adadeltaoptimizer": "adadelta", "adamax": "adamax",
+    "nadam": "nadam",
+    "nadamw": "nadamw", "radam": "radam", "lars": "lars", "larsoptimizer": "lars", "larsmomentum": "lars",
+    "lamb": "lamb",
+    "lamboptimizer": "lamb", "fusedlamb": "lamb", "lion": "lion", "adafactor": "adafactor", "adabelief": "adabelief",
+    "sgdp": "sgdp", "adamp": "adamp", "rprop": "rprop", "lbfgs": "lbfgs", "asgd": "asgd", "sparseadam": "adam",
+    "yogi": "yogi",
+    "novograd": "novograd", "ftrl": "ftrl", "ftrloptimizer": "ftrl", "lookahead": "", "adam8bit": "adam",
+    "adamw8bit": "adamw",
+}  # fmt: skip
+"""An optimizer's name in code, in lower case -> ours."""
+
+NAMED_BY_WORD = frozenset({"trainer", "create_optimizer", "create_optimizer_v2", "create", "init_optimizer", "get"})
+"""Calls that are told by a word which optimizer to make."""
+
+NESTEROV = frozenset({"nesterovag", "nag", "nesterov_momentum"})
+"""Optimizers whose name means Nesterov's form."""
+
+SETTINGS = {
+    "lr": "lr learning_rate base_lr base_learning_rate eta",
+    "momentum": "momentum mom mu beta sgd_momentum",
+    "weight_decay": "weight_decay wd weight_decay_rate",
+    "nesterov": "nesterov use_nesterov",
+    "dampening": "dampening",
+    "beta1": "beta1 beta_1 b1 adam_beta1",
+    "beta2": "beta2 beta_2 b2 adam_beta2",
+    "eps": "eps epsilon adam_epsilon",
+    "rho": "alpha rho",
+    "clip": "global_clipnorm grad_clip clip_norm max_grad_norm clipnorm",
+}
+"""A setting -> the keywords for it."""
+
+SETTING_OF = {name: setting for setting, names in SETTINGS.items() for name in names.split()}
+"""A keyword of an optimizer -> the setting."""
+
+DEFAULTS = {"momentumsgd": 0.9, "correctedmomentumsgd": 0.9, "nesterovag": 0.9, "flax.momentum": 0.9}
+"""An optimizer -> the momentum that it has where none is given."""
+
+SIGNATURES = {
+    "sgd": "params lr momentum dampening weight_decay nesterov",
+    "fusedsgd": "params lr momentum dampening weight_decay nesterov",
+    "keras.sgd": "lr momentum nesterov",
+    "optax.sgd": "lr momentum nesterov",
+    "paddle.sgd": "lr params weight_decay grad_clip",
+    "mindspore.sgd": "params lr momentum dampening weight_decay nesterov",
+    "chainer.sgd": "lr",
+    "mxnet.sgd": "momentum",
+    "lasagne.sgd": "loss params lr",
+    "lasagne.momentum": "loss params lr momentum",
+    "nesterov_momentum": "loss params lr momentum",
+    "paddle.momentum": "lr momentum params nesterov weight_decay",
+    "mindspore.momentum": "params lr momentum weight_decay loss_scale nesterov",
+    "flax.momentum": "lr beta weight_decay nesterov",
+    "momentum": "params lr momentum weight_decay",
+    "momentumoptimizer": "lr momentum use_locking name nesterov",
+    "gradientdescentoptimizer": "lr",
+    "momentumsgd": "lr momentum",
+    "correctedmomentumsgd": "lr momentum",
+    "nesterovag": "lr momentum",
+    "nag": "momentum",
+    "adam": "params lr betas eps weight_decay",
+    "keras.adam": "lr beta1 beta2 eps",
+    "optax.adam": "lr b1 b2 eps",
+    "optax.adamw": "lr b1 b2 eps",
+    "adamw": "params lr betas eps weight_decay",
+    "adamoptimizer": "lr beta1 beta2 eps",
+    "rmsprop": "params lr rho eps weight_decay momentum",
+    "keras.rmsprop": "lr rho momentum eps",
+    "rmspropoptimizer": "lr rho momentum eps",
+    "lars": "params lr momentum",
+}
+"""An optimizer, or "framework.optimizer" -> its arguments in order."""
+
+FRAMEWORKS = (
+    ("keras", ("keras",)), ("optax", ("optax",)), ("flax", ("flax",)), ("paddle", ("paddle", "fluid")),
+    ("mindspore", ("mindspore", "nn.momentum", "nn.optim.", "nn.sgd")), ("mxnet", ("mxnet", "mx.", "gluon")),
+    ("chainer", ("chainer",)), ("lasagne", ("lasagne",)), ("tensorflow", ("tensorflow", "tf.", "slim.", "tensorpack")),
+    ("timm", ("timm",)), ("transformers", ("transformers",)), ("torch", ("torch", "optim.", "lr_scheduler", "apex")),
+)  # fmt: skip
+"""A framework -> what its paths hold, in lower case."""
+
+ROWS = {
+    "CosineAnnealingWarmRestarts": ("cosine", "optimizer T_0 T_mult eta_min=0.0"),
+    "exponential_decay": ("exponential", "learning_rate global_step decay_steps decay_rate staircase=False"),
+    "polynomial_decay": ("polynomial", "learning_rate global_step decay_steps end_learning_rate=0.0001 power=1.0"),
+    "cosine_decay": ("cosine", "learning_rate global_step decay_steps alpha=0.0"),
+    "inverse_time_decay": ("inverse", "learning_rate global_step decay_steps decay_rate"),
+    "optax.exponential_decay": (
+        "exponential",
+        "init_value transition_steps decay_rate transition_begin staircase end_value",
+    ),
+    "optax.polynomial_schedule": ("polynomial", "init_value end_value power transition_steps"),
+    "optax.constant_schedule": ("constant", "value"),
+    "optax.cosine_onecycle_schedule": ("onecycle", "transition_steps peak_value pct_start div_factor final_div_factor"),
+    "paddle.StepDecay": ("exponential", "learning_rate step_size gamma=0.1"),
+    "paddle.MultiStepDecay": ("multistep", "learning_rate milestones gamma=0.1"),
+    "paddle.CosineAnnealingDecay": ("cosine", "learning_rate T_max eta_min=0.0"),
+    "paddle.ExponentialDecay": ("exponential", "learning_rate gamma"),
+    "paddle.PolynomialDecay": ("polynomial", "learning_rate decay_steps end_lr=0.0001 power=1.0"),
+    "paddle.exponential_decay": ("exponential", "learning_rate decay_steps decay_rate staircase"),
+    "paddle.polynomial_decay": ("polynomial", "learning_rate decay_steps end_learning_rate=0.0001 power=1.0"),
+    "paddle.InverseTimeDecay": ("inverse", "learning_rate gamma"),
+    "mindspore.ExponentialDecayLR": ("exponential", "learning_rate decay_rate decay_steps is_stair=False"),
+    "mindspore.CosineDecayLR": ("cosine", "min_lr max_lr decay_steps"),
+    "mindspore.PolynomialDecayLR": ("polynomial", "learning_rate end_learning_rate decay_steps power"),
+    "FactorScheduler": ("exponential", "step factor stop_factor_lr base_lr warmup_steps warmup_begin_lr"),
+    "MultiFactorScheduler": ("multistep", "step factor base_lr warmup_steps warmup_begin_lr"),
+    "PolyScheduler": ("polynomial", "max_update base_lr pwr=2 final_lr=0.0 warmup_steps warmup_begin_lr"),
+    "CosineScheduler": ("cosine", "max_update base_lr final_lr=0.0 warmup_steps warmup_begin_lr"),
+    "CosineLRScheduler": (
+        "cosine",
+        "optimizer t_initial lr_min=0.0 cycle_mul cycle_decay cycle_limit warmup_t warmup_lr_init",
+    ),
+    "StepLRScheduler": ("exponential", "optimizer decay_t decay_rate warmup_t warmup_lr_init"),
+    "MultiStepLRScheduler": ("multistep", "optimizer decay_t decay_rate warmup_t warmup_lr_init"),
+    "PolyLR": ("polynomial", "optimizer max_iters power=0.9"),
+    "PolynomialLRDecay": ("polynomial", "optimizer max_decay_steps end_learning_rate=0.0001 power=1.0"),
+    "WarmupMultiStepLR": ("multistep", "optimizer milestones gamma=0.1 warmup_factor warmup_iters"),
+}
+"""A schedule, or "framework.schedule" -> our kind, and its arguments in order with their defaults."""
+
+FIELD_OF = {
+    "initial": "learning_rate initial_learning_rate init_value base_lr max_lr base_learning_rate",
+    "every": "step_size decay_steps transition_steps step decay_t decay_epochs",
+    "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps",
+    "rate": "gamma decay_rate factor",
+    "final": "eta_min end_learning_rate end_lr end_value final_lr lr_min min_lr lr_end",
+    "power": "power pwr",
+    "staircase": "staircase is_stair",
+    "milestones": "milestones",
+    "peak": "peak_value max_lr",
+    "pct_start": "pct_start",
+    "div_factor": "div_factor",
+    "final_div_factor": "final_div_factor",
+    "value": "value",
+}
+"""Our field -> the arguments for it; which is meant where there are two, the kind of schedule decides."""
+
+KINDS = {
+    "exponential": "initial rate every staircase end",
+    "multistep": "initial factor milestones",
+    "cosine": "initial final duration",
+    "polynomial": "initial final duration power",
+    "linear": "initial final duration",
+    "inverse": "initial gamma power",
+    "onecycle": "peak duration pct_start div_factor final_div_factor",
+    "constant": "value",
+}
+"""A schedule -> its fields."""
+
+TORCH_DEFAULTS = {
+    "StepLR.gamma": 0.1,
+    "MultiStepLR.gamma": 0.1,
+    "CosineAnnealingLR.eta_min": 0.0,
+    "PolynomialLR.power": 1.0,
+}
+"""What torch takes where an argument is not given."""
+
+NAMES = {
+    "sgd.lr": "lr learning_rate base_lr init_lr initial_lr lr0 initial_learning_rate base_learning_rate start_lr "
+    "learningrate",
+    "sgd.momentum": "momentum sgd_momentum",
+    "sgd.weight_decay": "weight_decay wd weightdecay l2_reg",
+    "data.batch_size": "batch_size train_batch_size batchsize batch_size_train train_batch bs mini_batch_size "
+    "minibatch_size",
+    "train.epochs": "epochs num_epochs n_epochs max_epochs total_epochs nepochs nb_epoch max_epoch epoch_num "
+    "num_epoch train_epochs "
+    "num_train_epochs n_epoch nb_epochs training_epochs epochs_num",
+    "train.steps": "max_iter max_steps total_steps num_steps train_steps max_iters num_iterations total_iters "
+    "max_iterations n_iters",
+    "train.clip_norm": "clip_grad_norm max_grad_norm grad_clip gradient_clip_val clip_norm",
+    "sgd.nesterov": "nesterov use_nesterov",
+    "lr.factor": "drop_factor decay_factor lr_decay_factor lr_decay_rate lr_decay lr_step_factor gamma lr_gamma "
+    "lr_drop_factor",
+    "lr.milestones": "milestones drop_epochs decay_epochs lr_milestones lr_steps lr_decay_epochs lr_drop_epochs",
+}
+"""A field -> variables, options and keywords whose name alone says it."""
+
+NAME_OF = {name: path for path, names in NAMES.items() for name in names.split()}
+"""A variable's name -> the field."""

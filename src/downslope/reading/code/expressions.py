@@ -1,0 +1,433 @@
+"""A program's expressions, evaluated without running it: every value with the words it came from, within a budget."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from typing import Any
+
+from downslope.reading.code import arithmetic
+from downslope.reading.code.arithmetic import UNKNOWN
+from downslope.reading.code.calling import Calls, either
+from downslope.reading.code.calls import NAME_OF
+from downslope.reading.code.library import is_builtin
+from downslope.reading.code.values import (
+    MOST_ITEMS,
+    Builtin,
+    Class,
+    Function,
+    Groups,
+    Instance,
+    Made,
+    Namespace,
+    PerEpoch,
+    Ref,
+    Scope,
+    Unknown,
+    Value,
+    find_in_class,
+    is_known,
+    is_number,
+    join_sources,
+    words_of,
+)
+from downslope.reading.code.written import items_of
+
+BUDGET = 120_000
+"""Expressions and statements that are looked at, all loops and calls together."""
+_DEEPEST = 90
+_MOST_CALLS_INSIDE = 14
+_MOST_MADE = 4000
+_CONFIGURATIONS = words_of(
+    "args opt opts flags params hparams hps cfg config conf options arguments hyperparams hp parser flag argv "
+    "training_args "
+    "train_args model_args c p settings configs _c hyperparameters hyp parsed_args cmd_args cli_args param hyper_params"
+)
+_SILENT = words_of(
+    "print info debug warning warn error write add_scalar log_metric add_graph flush zero_grad train eval cuda "
+    "manual_seed "
+    "backward_hook save makedirs"
+)
+
+
+_LAYER = re.compile(r"norm|bn|ema|moco|meter|option|add_argument|average", re.IGNORECASE)
+
+
+_CONSTANTS = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": 1e300, "Inf": 1e300, "infty": 1e300}
+_OF_RATE = re.compile(r"LR$|sched|decay|warmup", re.IGNORECASE)
+
+
+class Expressions(Calls):
+    """What expressions are worth; statements are in `Interpreter`."""
+
+    # expressions
+
+    def evaluate(self, node: ast.expr | None, scope: Scope) -> Value:
+        """Return what an expression is worth."""
+        self.budget -= 1
+        method = _EXPRESSIONS.get(type(node))
+        if node is None or method is None or self.budget < 0 or self.depth > _DEEPEST:
+            return Value(UNKNOWN)
+        self.depth += 1
+        try:
+            return method(self, node, scope)
+        finally:
+            self.depth -= 1
+
+    def constant(self, node: ast.Constant, scope: Scope) -> Value:
+        """A literal."""
+        start, end = self.program.place(node)
+        data = node.value
+        if isinstance(data, complex | bytes) or data is Ellipsis:
+            return Value(UNKNOWN)
+        if isinstance(data, int) and not isinstance(data, bool) and abs(data) > 10**18:
+            return Value(UNKNOWN)
+        if isinstance(data, float) and (data != data or abs(data) == float("inf")):  # noqa: PLR0124
+            return Value(UNKNOWN)
+        return Value(data, start, end, literal=True, sources=None if is_number(data) or data is None else {})
+
+    def name(self, node: ast.Name, scope: Scope) -> Value:
+        """A name."""
+        found = scope.find(node.id)
+        if found is not None:
+            return found
+        if is_builtin(node.id):
+            return Value(Builtin(node.id))
+        hinted = arithmetic.hinted(node.id)
+        return Value(hinted if isinstance(hinted, PerEpoch) else Ref(node.id))
+
+    def attribute(self, node: ast.Attribute, scope: Scope) -> Value:
+        """`a.b`."""
+        return self.get(self.evaluate(node.value, scope), node.attr)
+
+    def get(self, of: Value, name: str) -> Value:
+        """Return an attribute of a value."""
+        data = of.data
+        if isinstance(data, Ref | Unknown):
+            return self._get_unknown(data, name)
+        if isinstance(data, Namespace):
+            if name in {"__dict__", "_get_kwargs", "to_dict", "items"}:
+                return Value(data.attributes)
+            return data.attributes.get(name) or self._option(name) or Value(arithmetic.hinted(name))
+        if isinstance(data, dict):
+            return data.get(name) or Value(Unknown(name))
+        if isinstance(data, Instance | Class):
+            return self._get_of_class(of, name)
+        if isinstance(data, Made):
+            return self._get_made(of, data, name)
+        return Value(Unknown(name))
+
+    def _get_unknown(self, data: Any, name: str) -> Value:
+        path = data.path if isinstance(data, Ref) else data.hint
+        if isinstance(data, Ref) and name in _CONSTANTS:
+            return Value(_CONSTANTS[name])
+        if path.rsplit(".", 1)[-1].lower() in _CONFIGURATIONS:
+            option = self._option(name)
+            if option is not None:
+                return option
+        if name == "param_groups":
+            return Value(Groups(Value(data)))
+        hinted = arithmetic.hinted(name)
+        if isinstance(hinted, PerEpoch):
+            return Value(hinted)
+        return Value(Ref(f"{path}.{name}") if isinstance(data, Ref) else Unknown(f"{path}.{name}"))
+
+    def _option(self, name: str) -> Value | None:
+        return self.options.get(name)
+
+    def _get_of_class(self, of: Value, name: str) -> Value:
+        data = of.data
+        if isinstance(data, Instance) and name in data.attributes:
+            return data.attributes[name]
+        found = find_in_class(data.of if isinstance(data, Instance) else data, name)
+        if found is None:
+            if name == "hparams" and isinstance(data, Instance):
+                return Value(
+                    Namespace(
+                        {**self.options, **data.attributes.get("__given__", Value(Namespace({}))).data.attributes}
+                    )
+                )
+            return Value(arithmetic.hinted(name))
+        if isinstance(found.data, Function):
+            bound = Function(found.data.node, found.data.scope, found.data.defaults, owner=of)
+            if any(
+                isinstance(one, ast.Name) and one.id == "property" for one in getattr(bound.node, "decorator_list", [])
+            ):
+                return self.call_function(bound, [], {})
+            return Value(bound)
+        return found
+
+    def _get_made(self, of: Value, data: Made, name: str) -> Value:
+        if name in data.attributes:
+            return data.attributes[name]
+        if name == "param_groups":
+            return Value(Groups(of))
+        if name in {"lr", "learning_rate"}:
+            return self.rate(of)
+        if name == "defaults":
+            return Value(Namespace(data.kwargs))
+        return data.kwargs.get(name) or self._get_unknown(Unknown(data.bound or data.name), name)
+
+    def note(self, name: str, value: Value) -> None:
+        """Note a literal that a telling name is given, for where nothing else says as much."""
+        path = NAME_OF.get(name.lower())
+        if path is not None and value.literal and value.data is not None and not isinstance(value.data, str | dict):
+            self.named.setdefault(path, value)
+
+    def rate(self, optimizer: Value) -> Value:
+        """Return the learning rate that an optimizer has now."""
+        data = optimizer.data
+        if not isinstance(data, Made):
+            return self.loose_rate
+        tables = [data.kwargs, *(arg.data for arg in data.args if isinstance(arg.data, dict))]
+        given = [table[name] for table in tables for name in ("lr", "learning_rate") if name in table]
+        found = data.notes.get("lr") or next(iter(given), None)
+        if found is None and data.args:
+            found = next((one for one in data.args[:2] if is_number(one.data)), None)
+        return found or Value(Unknown("lr"))
+
+    def subscript(self, node: ast.Subscript, scope: Scope) -> Value:
+        """`a[b]`."""
+        of, data = (found := self.evaluate(node.value, scope)), found.data
+        if isinstance(node.slice, ast.Slice):
+            bounds = [
+                self.evaluate(part, scope).data if part else None for part in (node.slice.lower, node.slice.upper)
+            ]
+            if isinstance(data, list | tuple | str) and all(
+                bound is None or isinstance(bound, int) for bound in bounds
+            ):
+                return Value(data[bounds[0] : bounds[1]], sources=of.sources)
+            return Value(data if isinstance(data, Groups) else UNKNOWN)
+        key = self.evaluate(node.slice, scope).data
+        if isinstance(data, Groups):
+            if isinstance(key, str):
+                return self.rate(data.optimizer) if key in {"lr", "initial_lr"} else Value(Unknown(key))
+            return of
+        if isinstance(data, dict):
+            return (data.get(key) if isinstance(key, str | int | float) else None) or Value(Unknown(str(key)))
+        if isinstance(data, list | tuple) and isinstance(key, int) and -len(data) <= key < len(data):
+            return data[key]
+        if isinstance(key, str):
+            return self.get(of, key)
+        return Value(Unknown(getattr(data, "hint", "")))
+
+    def binary(self, node: ast.BinOp, scope: Scope) -> Value:
+        """Arithmetic."""
+        left, right = self.evaluate(node.left, scope), self.evaluate(node.right, scope)
+        return self.operate(node.op, left, right, node)
+
+    def operate(self, op: ast.operator, left: Value, right: Value, node: ast.AST) -> Value:
+        """Return the result of an operator, whose words are the whole expression."""
+        start, end = self.program.place(node)
+        data = arithmetic.binary(op, left.data, right.data, self.steps)
+        if isinstance(data, Unknown) and (isinstance(left.data, Groups) or isinstance(right.data, Groups)):
+            return Value(data)
+        inside = all(side.literal and start <= side.start and side.end <= end for side in (left, right))
+        found = Value(data, start, end, literal=inside, sources=join_sources([left.sources, right.sources]))
+        found.doubt = left.doubt or right.doubt
+        if isinstance(data, list | tuple | str):
+            found.start, found.end = left.start, left.end
+        if inside and is_number(data):
+            found.sources = {start: found, **found.sources}
+        elif is_number(data) and (arithmetic.is_devices(left.data) or arithmetic.is_devices(right.data)):
+            found.doubt = True
+        elif data == left.data and is_number(data) and left.literal:  # x * 1
+            return left
+        return found
+
+    def unary(self, node: ast.UnaryOp, scope: Scope) -> Value:
+        """A sign, or `not`."""
+        operand = self.evaluate(node.operand, scope)
+        if isinstance(node.op, ast.Not):
+            truth = self.truth(operand)
+            return Value(UNKNOWN if truth is None else not truth, sources=operand.sources)
+        if isinstance(node.op, ast.USub) and is_number(operand.data):
+            start, end = self.program.place(node)
+            found = Value(
+                -operand.data, start, end, literal=operand.literal and operand.start >= start, sources=operand.sources
+            )
+            if found.literal:
+                found.sources = {start: found}
+            return found
+        return operand if isinstance(node.op, ast.UAdd) else Value(UNKNOWN)
+
+    def boolean(self, node: ast.BoolOp, scope: Scope) -> Value:
+        """`and`, `or`: Python's own, as far as the operands are known."""
+        stops = isinstance(node.op, ast.Or)
+        found = Value(UNKNOWN)
+        unknown = False
+        sources: list[dict[int, Value]] = []
+        for operand in node.values:
+            found = self.evaluate(operand, scope)
+            sources.append(found.sources)
+            truth = self.truth(found)
+            if truth is stops:
+                return found.also(join_sources(sources)) if not unknown or stops is False else Value(UNKNOWN)
+            unknown = unknown or truth is None
+        if unknown:
+            return Value(UNKNOWN, sources=join_sources(sources))
+        return found.also(join_sources(sources))
+
+    def comparison(self, node: ast.Compare, scope: Scope) -> Value:
+        """`a < b <= c`."""
+        left = self.evaluate(node.left, scope)
+        answers: list[Any] = []
+        sources = [left.sources]
+        for op, right_node in zip(node.ops, node.comparators, strict=True):
+            right = self.evaluate(right_node, scope)
+            sources.append(right.sources)
+            answers.append(arithmetic.compare(op, left, right, self.steps))
+            left = right
+        if any(answer is False for answer in answers):
+            return Value(False, sources=join_sources(sources))
+        return Value(all(answers) if all(a is True for a in answers) else UNKNOWN, sources=join_sources(sources))
+
+    def truth(self, value: Value) -> bool | None:
+        """Return whether a value counts as true, or None if that is unknown."""
+        data = value.data
+        if isinstance(data, Unknown | Ref):
+            return None
+        return bool(data) if is_known(data) else True
+
+    def choice(self, node: ast.IfExp, scope: Scope) -> Value:
+        """`a if c else b`."""
+        test = self.evaluate(node.test, scope)
+        truth = self.truth(test)
+        if truth is not None:
+            return self.evaluate(node.body if truth else node.orelse, scope).also(test.sources)
+        one, two = self.evaluate(node.body, scope), self.evaluate(node.orelse, scope)
+        return either(one, two)
+
+    def sequence(self, node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> Value:
+        """A list, tuple or set."""
+        items: list[Value] = []
+        for one in node.elts[:MOST_ITEMS]:
+            if isinstance(one, ast.Starred):
+                data = self.evaluate(one.value, scope).data
+                items += data if isinstance(data, list | tuple) else []
+            else:
+                items.append(self.evaluate(one, scope))
+        start, end = self.program.place(node)
+        literal = all(item.literal for item in items)
+        found = Value(items, start, end, literal=literal, sources=join_sources(item.sources for item in items))
+        if literal and items:
+            found.sources = {start: found, **found.sources}
+        return found
+
+    def dictionary(self, node: ast.Dict, scope: Scope) -> Value:
+        """A dictionary."""
+        found: dict[Any, Value] = {}
+        for key_node, value_node in list(zip(node.keys, node.values, strict=True))[:MOST_ITEMS]:
+            value = self.evaluate(value_node, scope)
+            if key_node is None:
+                found.update(value.data if isinstance(value.data, dict) else {})
+                continue
+            key = self.evaluate(key_node, scope)
+            if isinstance(key.data, str | int | float | PerEpoch):
+                found[key.data] = value.within(self.program.place(key_node)[0], self.program.place(value_node)[1])
+                self.note(str(key.data), found[key.data])
+            if key.data == "params" and isinstance(value_node, ast.Name):
+                found["params_name"] = Value(value_node.id)
+        if self.tests and "params" in found:
+            found["pattern"] = Value(self.tests[-1])
+        return Value(found, *self.program.place(node), literal=all(v.literal for v in found.values()), sources={})
+
+    def text(self, node: ast.JoinedStr, scope: Scope) -> Value:
+        """A formatted text, as far as its parts are words."""
+        parts = [self.evaluate(p.value if isinstance(p, ast.FormattedValue) else p, scope).data for p in node.values]
+        return Value("".join(map(str, parts)) if all(isinstance(p, str | int) for p in parts) else UNKNOWN)
+
+    def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp, scope: Scope) -> Value:
+        """A comprehension of one `for` over a known list; of the rest, one item."""
+        first = node.generators[0]
+        data = self.iterable(self.evaluate(first.iter, scope))
+        known = isinstance(data, list) and len(node.generators) == 1
+        inner = Scope({}, scope)
+        items: list[Value] = []
+        pairs: dict[Any, Value] = {}
+        for item in data[:MOST_ITEMS] if isinstance(data, list) and known else [Value(Unknown("item"))]:
+            self.assign(first.target, item, inner)
+            if any(self.truth(self.evaluate(test, inner)) is False for test in first.ifs):
+                continue
+            if isinstance(node, ast.DictComp):
+                key = self.evaluate(node.key, inner).data
+                if isinstance(key, str | int | float):
+                    pairs[key] = self.evaluate(node.value, inner)
+            else:
+                items.append(self.evaluate(node.elt, inner))
+        if isinstance(node, ast.DictComp):
+            return Value(pairs)
+        if not known:
+            return Value(Unknown(names_in(first.ifs, scope) or "list"))
+        sources = join_sources(item.sources for item in items)
+        if items and all(item.literal and (item.start, item.end) == (items[0].start, items[0].end) for item in items):
+            first = items[0]  # numbers out of one text
+            return Value(
+                items, first.start, first.end, literal=True, sources=sources, file=first.file, words=first.words
+            )
+        return Value(items, *self.program.place(node), sources=sources)
+
+    def iterable(self, value: Value) -> list[Value] | None:
+        """Return the items that a loop would go through, or None."""
+        return items_of(value, self.steps)
+
+    def function(self, node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Value:
+        """A function, with what its parameters default to."""
+        parameters = node.args
+        defaults: dict[str, Value] = {}
+        placed = [*parameters.posonlyargs, *parameters.args]
+        pairs = [
+            *zip(placed[len(placed) - len(parameters.defaults) :], parameters.defaults, strict=True),
+            *zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True),
+        ]
+        for parameter, default in pairs:
+            if default is not None:
+                place = self.program.place(parameter)[0], self.program.place(default)[1]
+                defaults[parameter.arg] = self.evaluate(default, scope).within(*place)
+                self.note(parameter.arg, defaults[parameter.arg])
+        return Value(Function(node, scope, defaults))
+
+
+def names_in(tests: list[ast.expr], scope: Scope) -> str:
+    """Return a name for the parameters that conditions pick out: "no_decay", "bias", "decay" for the rest, or ""."""
+    words: list[str] = []
+    denied = False
+    for node in (one for test in tests for one in ast.walk(test)):
+        denied = denied or isinstance(node, ast.Not | ast.NotIn)
+        value = scope.find(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(node, ast.Constant):
+            words.append(str(node.value))
+        elif value is not None and isinstance(value.data, list | tuple):
+            words += [str(item.data) for item in value.data]
+    if not any("bias" in word or _LAYER.search(word) for word in words):
+        return ""
+    if denied:
+        return "decay"
+    return "no_decay" if any(_LAYER.search(word) for word in words) else "bias"
+
+
+_EXPRESSIONS: dict[type, Callable[[Any, Any, Scope], Value]] = {
+    ast.Constant: Expressions.constant,
+    ast.Name: Expressions.name,
+    ast.Attribute: Expressions.attribute,
+    ast.Subscript: Expressions.subscript,
+    ast.BinOp: Expressions.binary,
+    ast.UnaryOp: Expressions.unary,
+    ast.BoolOp: Expressions.boolean,
+    ast.Compare: Expressions.comparison,
+    ast.IfExp: Expressions.choice,
+    ast.List: Expressions.sequence,
+    ast.Tuple: Expressions.sequence,
+    ast.Set: Expressions.sequence,
+    ast.Dict: Expressions.dictionary,
+    ast.JoinedStr: Expressions.text,
+    ast.ListComp: Expressions.comprehension,
+    ast.GeneratorExp: Expressions.comprehension,
+    ast.SetComp: Expressions.comprehension,
+    ast.DictComp: Expressions.comprehension,
+    ast.Lambda: Expressions.function,
+    ast.Call: Expressions.call,
+    ast.Await: lambda self, node, scope: self.evaluate(node.value, scope),
+    ast.Starred: lambda self, node, scope: self.evaluate(node.value, scope),
+}

@@ -1,0 +1,460 @@
+"""From what a program makes to the fields of a recipe."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from typing import Any
+
+from downslope.reading.code.calls import NAME_OF
+from downslope.reading.code.interpreter import Interpreter
+from downslope.reading.code.optimizers import Optimizer, chain_settings, find_optimizers, from_parts
+from downslope.reading.code.rates import plan_rate
+from downslope.reading.code.recognise import nice
+from downslope.reading.code.sampling import Plan
+from downslope.reading.code.schedules import framework_of, reason
+from downslope.reading.code.tree import ADJUSTS
+from downslope.reading.code.values import Made, PerEpoch, Value, is_number, number, numbers, words_of
+from downslope.reading.code.warmups import Schedules
+from downslope.reading.parts import Found
+from downslope.reading.reading import Field
+from downslope.reading.remarks import shown
+
+_LONGEST_WORDS = 200
+_RANGES = {
+    "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.weight_decay": (0.0, 1e3),
+    "data.batch_size": (1, 1e8),
+    "train.epochs": (1e-9, 1e12), "train.steps": (1, 1e15), "train.clip_norm": (1e-12, 1e9),
+}  # fmt: skip
+_HELD_OUT = re.compile(r"test|val(?!ue)|valid|eval|dev_", re.IGNORECASE)
+_FOR_TRAINING = re.compile(r"train", re.IGNORECASE)
+_CLIPS = {
+    "clip_grad_norm_": (1, "max_norm"), "clip_grad_norm": (1, "max_norm"), "clip_by_global_norm": (-1,
+    "max_norm clip_norm"),
+    "GradientClipping": (0, "threshold"), "GradientClipByGlobalNorm": (0, "clip_norm"), "ClipGradByGlobalNorm": (0,
+    "clip_norm"),
+    "clip_gradients_by_norm": (1, "clip_norm"), "clip_gradients": (1, "gradient_clip_val"), "clip_global_norm": (1,
+    "max_norm"),
+}  # fmt: skip
+_FITS = {
+    "epochs": "train.epochs", "nb_epoch": "train.epochs", "max_epochs": "train.epochs", "num_epoch": "train.epochs",
+    "num_train_epochs": "train.epochs", "n_epochs": "train.epochs", "max_steps": "train.steps",
+    "num_epochs": "train.epochs",
+    "gradient_clip_val": "train.clip_norm", "max_grad_norm": "train.clip_norm",
+    "per_device_train_batch_size": "data.batch_size", "per_gpu_train_batch_size": "data.batch_size",
+}  # fmt: skip
+_FITTING = words_of(
+    "fit fit_generator fit_one_cycle Trainer TrainingArguments Seq2SeqTrainingArguments train TrainSpec "
+    "StandardUpdater fit_dataloader "
+    "TrainingConfig EpochBasedTrainLoop IterBasedTrainLoop"
+)
+_BY_PLACE = {"fit_one_cycle": "train.epochs"}
+
+
+class Gathering:
+    """Puts fields together.
+
+    Args:
+        on: The interpreter, when it has gone through the program.
+        framework: Whose optimizers the program imports, or "".
+    """
+
+    def __init__(self, on: Interpreter, framework: str) -> None:
+        """Begin with nothing found."""
+        self.on, self.framework = on, framework
+        self.found = Found()
+        self.named = dict(on.named)
+        for name, value in {**on.options, **on.parsed.attributes}.items():
+            if name in NAME_OF and _fits(NAME_OF[name], value):
+                self.named.setdefault(NAME_OF[name], value)
+
+    def go(self) -> Found:
+        """Return what the program says."""
+        one = self._optimizer()
+        self._length()
+        self._batch()
+        self._clip(one)
+        epochs = self.found.fields.get("train.epochs")
+        schedules = Schedules(self.on, self.found.framework, epochs.value if epochs else None)
+        plan = plan_rate(self.on, one, schedules, self.named.get("sgd.lr"), epochs.value if epochs else None)
+        self.found.remarks += [remark for remark in schedules.remarks if remark not in self.found.remarks]
+        given = one.settings.get("lr") if one is not None else None
+        if plan is None:
+            plan = self._named_plan(one)
+            if given is not None and given.start >= 0 and plan is not None:
+                schedules.unrecognised = True
+                self.found.remarks.append(("rate_unrecognised", {"words": self.words(given)[0]}))
+        if plan is not None and plan.kind == "constant":
+            for lr in one.again[:1] if one is not None else []:
+                schedules.unrecognised = True
+                self.found.remarks.append(("rate_unrecognised", {"words": self.words(lr)[0] or "lr"}))
+            outside = next((made for made in self.on.made if made.inside and ADJUSTS.search(made.name)), None)
+            if outside is not None:
+                schedules.unrecognised = True
+                self.found.remarks.append(
+                    ("rate_unrecognised", {"words": self.on.program.text[outside.start : outside.end][:120]})
+                )
+        if plan is not None and plan.kind == "constant" and schedules.unrecognised:
+            self.put("sgd.lr", plan.value("value"), "implied", marks=("rate_unrecognised",))
+        elif (
+            plan is not None
+            and plan.kind == "constant"
+            and any(name == "rate_if_measured" for name, _ in self.found.remarks)
+        ):
+            self.put("sgd.lr", plan.value("value"), marks=("rate_if_measured",))
+        elif plan is not None:
+            self._put_plan("sgd.lr", plan)
+        self._plateau()
+        if one is not None:
+            self._groups(one)
+        self._names_alone(one)
+        self._conditions()
+        return self.found
+
+    # putting
+
+    def put(self, path: str, value: Value | None, provenance: str = "", marks: tuple[str, ...] = ()) -> bool:
+        """Set a field from a value, unless it is set or the value cannot be; return whether the value was usable."""
+        if value is None or not _fits(path, value):
+            if value is not None and is_number(value.data) and path in _RANGES:
+                self.found.remarks.append(("out_of_range", {"path": path, "value": shown(value.data)}))
+            return False
+        data = _plain(path, value)
+        words, start, end = self.words(value)
+        if not provenance:
+            provenance = "stated" if value.literal and (words or value.file) else "implied"
+        if value.doubt:
+            marks = (*marks, "conditional")
+            self.found.remarks.append(("conditional", {"path": path, "words": words}))
+        field = Field(data, provenance, words, start, end, value.file, marks)  # type: ignore[arg-type]
+        self.found.fields.setdefault(path, field)
+        return True
+
+    def words(self, value: Value) -> tuple[str, int, int]:
+        """Return a value's words with their place."""
+        if value.words or value.file:
+            return value.words, value.start, value.end
+        if value.start < 0 or value.end <= value.start:
+            return "", -1, -1
+        end = min(value.end, value.start + _LONGEST_WORDS) if not value.literal else value.end
+        return self.on.program.text[value.start : end], value.start, end
+
+    def _put_plan(self, root: str, plan: Plan) -> None:
+        if plan.kind == "constant":
+            rival = any(name == "another" and values["path"] == "sgd.lr" for name, values in self.found.remarks)
+            self.put(root, plan.value("value"), marks=("two_optimizers",) if rival else ())
+            return
+        if plan.early:
+            self.found.remarks.append(("rate_early", {}))
+        words = self.on.program.text[plan.start : min(plan.end, plan.start + _LONGEST_WORDS)] if plan.start >= 0 else ""
+        at = (plan.start, plan.start + len(words)) if words else (-1, -1)
+        self.found.fields.setdefault(f"{root}.schedule", Field(plan.kind, "stated" if words else "implied", words, *at))
+        for name, value in plan.fields.items():
+            if isinstance(value, Plan):
+                self._put_plan(f"{root}.{name}", value)
+            elif name in {"unit", "staircase", "restart"} and value.start >= 0 and not value.literal:
+                self.put(f"{root}.{name}", reason(value.data, "as the program counts"))
+            else:
+                self.put(f"{root}.{name}", value)
+
+    # the optimizer
+
+    def _optimizer(self) -> Optimizer | None:
+        found = find_optimizers(self.on, self.framework)
+        parts = from_parts(self.on)
+        found = [parts, *found] if parts is not None and not any(one.framework == "optax" for one in found) else found
+        self.found.framework = self.framework
+        if not found:
+            self._penalty(self.framework)
+            return None
+        least = found[0].made.doubt
+        first = [one for one in found if one.made.doubt == least]
+        plain = [one for one in first if one.name in {"sgd", "sgdw"}]
+        one = plain[0] if plain and (least or plain[0] is first[0] or len(first) > 1) else first[0]
+        chain_settings(one, self.on)
+        names = list(dict.fromkeys(other.name for other in [one, *first]))
+        if len(names) > 1:
+            self.found.remarks.append(("two_optimizers", {"names": ", ".join(names)}))
+        self.found.optimizer = "sgd" if one.name == "sgdw" else one.name
+        self.found.framework = one.framework or self.framework
+        rivals = [other for other in first if other is not one and other.name == one.name]
+        for name in ("momentum", "nesterov", "dampening", "weight_decay", "clip"):
+            path = "train.clip_norm" if name == "clip" else f"sgd.{name}"
+            value = one.settings.get(name)
+            marks = ("two_optimizers",) if any(_differ(value, other.settings.get(name)) for other in rivals) else ()
+            if name != "weight_decay" or not self._decay_mask(value):
+                self.put(path, value, marks=marks)
+        if any(_differ(one.settings.get("lr"), other.settings.get("lr")) for other in rivals):
+            other = next(other for other in rivals if _differ(one.settings.get("lr"), other.settings.get("lr")))
+            words = self.on.program.text[other.made.start : other.made.end][:_LONGEST_WORDS]
+            self.found.remarks.append(("another", {"path": "sgd.lr", "words": words}))
+        if self.found.optimizer not in {"sgd", ""}:
+            for name in ("beta1", "beta2", "eps"):
+                self.put(f"{one.name}.{name}", one.settings.get(name))
+            if one.name == "rmsprop":
+                self.put("rmsprop.decay", one.settings.get("rho"))
+        self._decay(one)
+        return one
+
+    def _decay_mask(self, value: Value | None) -> bool:
+        return value is not None and not is_number(value.data)
+
+    def _decay(self, one: Optimizer) -> None:
+        """Put how weight decay works in this framework."""
+        if one.framework in {"tensorflow", "flax", "optax"} or (one.framework == "keras" and one.name == "sgd"):
+            self._penalty(one.framework)
+        field = self.found.fields.get("sgd.weight_decay")
+        if field is None or self.found.optimizer not in {"sgd", "lars"}:
+            return
+        if one.name == "sgdw":
+            self.put("sgd.decay", reason("decoupled", "SGDW decays apart from the gradient"))
+        elif one.framework == "keras" and "weight_decay" in one.settings:
+            self.put("sgd.decay", reason("decoupled", "the weight_decay of Keras's optimizers is decoupled"))
+            self.found.remarks.append(("keras_decoupled", {}))
+        elif field.value != 0:
+            self.put("sgd.decay", reason("coupled", "weight decay with SGD is an L2 penalty unless said otherwise"))
+
+    def _penalty(self, framework: str) -> None:
+        """Put the weight decay of penalties in the model or the loss, where the optimizer is given none."""
+        if "sgd.weight_decay" in self.found.fields:
+            return
+        penalties = [made for made in self.on.made if made.name in {"l2", "L2"} and (made.args or made.kwargs)]
+        values = [next(iter([*made.args, *made.kwargs.values()])) for made in penalties]
+        values = [value for value in values if is_number(value.data)]
+        if values and len({value.data for value in values}) == 1 and framework in {"keras", "tensorflow", ""}:
+            doubled = nice(2 * values[0].data)
+            self.put("sgd.weight_decay", Value(doubled, penalties[0].start, penalties[0].end))
+            self.found.remarks.append(("keras_l2", {"value": shown(values[0].data), "doubled": shown(doubled)}))
+        elif not values and self.found.optimizer and "sgd.weight_decay" in self.named:
+            self.put("sgd.weight_decay", self.named["sgd.weight_decay"])
+
+    # data and length
+
+    def _length(self) -> None:
+        choices: list[tuple[int, int, str, Value]] = []
+        for order, length in enumerate(self.on.lengths):
+            value, path = length.value, f"train.{'epochs' if length.unit == 'epoch' else 'steps'}"
+            if isinstance(value.data, PerEpoch) and not value.data.steps:
+                whole = next((one for one in value.sources.values() if one.data == value.data.epochs), None)
+                value, path = whole or Value(nice(value.data.epochs), value.start, value.end), "train.epochs"
+            if is_number(value.data) and value.data > 0:
+                choices.append((length.doubt * 2 + (path == "train.steps"), order, path, value))
+        for order, made in enumerate(self.on.made):
+            choices += [
+                (made.doubt * 2 - 1 + bool(_HELD_OUT.search(made.bound)), order, path, value)
+                for path, value in self._fitted(made)
+            ]
+        for *_, path, value in sorted(choices, key=lambda choice: choice[:2]):
+            if "train.epochs" not in self.found.fields and "train.steps" not in self.found.fields:
+                self.put(path, value)
+
+    def _fitted(self, made: Made) -> list[tuple[str, Value]]:
+        """Return the lengths of training that a call says."""
+        found: list[tuple[str, Value]] = []
+        if made.name == "Trainer" and len(made.args) > 1 and isinstance(made.args[1].data, list | tuple):  # Chainer's
+            pair = made.args[1].data
+            if len(pair) == 2 and str(pair[1].data) in {"epoch", "iteration"}:
+                found.append((f"train.{'epochs' if pair[1].data == 'epoch' else 'steps'}", pair[0]))
+        if made.name not in _FITTING and made.name not in _BY_PLACE:
+            return found
+        if ((made.name == "train" and self.found.framework == "mindspore") or made.name in _BY_PLACE) and made.args:
+            found.append(("train.epochs", made.args[0]))
+        if made.name == "train" and "steps" in made.kwargs:
+            found.append(("train.steps", made.kwargs["steps"]))
+        for name, path in _FITS.items():
+            if name in made.kwargs and path.startswith("train.") and path != "train.clip_norm":
+                found.append((path, made.kwargs[name]))
+        return [(path, value) for path, value in found if is_number(value.data) and value.data > 0]
+
+    def _batch(self) -> None:
+        choices: list[tuple[int, int, Value, tuple[str, ...]]] = []
+        for order, made in enumerate(self.on.made):
+            value, marks = self._batch_of(made)
+            if value is None or not is_number(value.data):
+                continue
+            first = self.on.program.text[made.start : made.end][:400]
+            around = f"{made.bound} {first}"
+            rank = 0 if _FOR_TRAINING.search(around) else 1
+            if _HELD_OUT.search(made.bound) or (rank and _HELD_OUT.search(around)):
+                rank = 5
+            choices.append((rank + made.doubt, order, value, marks))
+        for rank, _, value, marks in sorted(choices, key=lambda choice: choice[:2]):
+            if rank < 5:
+                if marks:
+                    self.found.remarks.append(("per_device", {"value": shown(value.data)}))
+                self.put("data.batch_size", value, marks=marks)
+                break
+
+    def _batch_of(self, made: Made) -> tuple[Value | None, tuple[str, ...]]:
+        lowered = made.name.lower()
+        for name in ("per_device_train_batch_size", "per_gpu_train_batch_size"):
+            if name in made.kwargs:
+                return made.kwargs[name], ("per_device",)
+        if "batch_size" in made.kwargs and not lowered.startswith(("predict", "evaluate")):
+            return made.kwargs["batch_size"], ()
+        if lowered in {"dataloader", "serialiterator", "multiprocessiterator", "multithreaditerator"}:
+            return made.argument("batch_size", 1), ()
+        if made.name == "batch" and made.args:
+            return made.args[-1] if framework_of(made.path) == "paddle" or (
+                len(made.args) == 2 and not is_number(made.args[0].data)
+            ) else made.args[0], ()
+        if made.name == "fit" and len(made.args) > 2:
+            return made.args[2], ()
+        if made.name in {"BatchSampler", "DistributedBatchSampler"} and len(made.args) > 1:
+            return made.args[1], ()
+        return None, ()
+
+    def _clip(self, one: Optimizer | None) -> None:
+        for made in self.on.made:
+            if made.name in _CLIPS:
+                place, names = _CLIPS[made.name]
+                given = next((made.kwargs[name] for name in names.split() if name in made.kwargs), None)
+                if given is None and made.args and -len(made.args) <= place < len(made.args):
+                    given = made.args[place]
+                if given is not None and is_number(given.data):
+                    self.put("train.clip_norm", given)
+            elif made.name in _FITTING:
+                given = made.kwargs.get("gradient_clip_val") or made.kwargs.get("max_grad_norm")
+                if given is not None and number(given):
+                    self.put("train.clip_norm", given)
+
+    # the rest
+
+    def _plateau(self) -> None:
+        for made in self.on.made:
+            if made.name not in {"ReduceLROnPlateau", "ReduceOnPlateau"}:
+                continue
+            keras = "monitor" in made.kwargs or self.found.framework == "keras"
+            names = ["monitor", "factor", "patience"] if keras else ["optimizer", "mode", "factor", "patience"]
+            given = {**dict(zip(names, made.args, strict=False)), **made.kwargs}
+            why = (
+                "the default of torch's ReduceLROnPlateau" if not keras else "the default of Keras's ReduceLROnPlateau"
+            )
+            self.put("train.plateau.factor", given.get("factor") or reason(0.1, why))
+            self.put("train.plateau.patience", given.get("patience") or reason(10, why))
+            watched = f"{getattr(given.get('monitor'), 'data', '')} {getattr(given.get('mode'), 'data', '')}"
+            said = given.get("monitor") or given.get("mode")
+            metric = "accuracy" if "acc" in watched or "max" in watched else "loss"
+            self.put(
+                "train.plateau.metric", Value(metric, said.start, said.end) if said is not None else reason("loss", why)
+            )
+            self.put("train.plateau.min_lr", given.get("min_lr"))
+            self.found.remarks.append(("plateau", {}))
+            return
+
+    def _groups(self, one: Optimizer) -> None:
+        groups = [*one.groups, *self._rules(one)]
+        index = 0
+        for pattern, own, value in groups:
+            words, start, end = self.words(Value(None, value.start, value.end))
+            if not pattern:
+                self.found.remarks.append(("group_unknown", {"words": words}))
+                continue
+            self.found.fields[f"groups.{index}.match"] = Field(pattern, "implied", words, start, end)
+            for name, setting in own.items():
+                self.put(f"groups.{index}.{name}", setting)
+            self.found.remarks.append(("group_names", {"match": pattern}))
+            index += 1
+
+    def _rules(self, one: Optimizer) -> list[tuple[str, dict[str, Value], Value]]:
+        """Return Chainer's rules for single parameters."""
+        found: list[tuple[str, dict[str, Value], Value]] = []
+        for made in self.on.made:
+            if (
+                made.name.endswith("Rule")
+                and made.kwargs.keys() & {"lr", "momentum"}
+                and made.start not in {v.start for *_, v in found}
+            ):
+                own = {
+                    name: made.kwargs[name]
+                    for name in ("lr", "momentum")
+                    if name in made.kwargs and is_number(made.kwargs[name].data)
+                }
+                found.append((made.notes.get("pattern", ""), own, Value(None, made.start, made.end)))
+        return found
+
+    def _named_plan(self, one: Optimizer | None) -> Plan | None:
+        """Return the schedule that names of variables and keywords say, where nothing else tells of the rate."""
+        lr = self.named.get("sgd.lr")
+        milestones, factor = self.named.get("lr.milestones"), self.named.get("lr.factor")
+        if numbers(milestones) and factor is not None and milestones is not None:
+            fields: dict[str, Value | Plan] = {
+                "factor": factor,
+                "milestones": milestones,
+                "unit": reason("epoch", "counted in epochs"),
+            }
+            return Plan(
+                "multistep", {**({"initial": lr} if lr is not None else {}), **fields}, milestones.start, milestones.end
+            )
+        if lr is not None and (one is None or "lr" not in one.settings or not is_number(one.settings["lr"].data)):
+            return Plan("constant", {"value": lr}, lr.start, lr.end)
+        return None
+
+    def _names_alone(self, one: Optimizer | None) -> None:
+        """Put what only a variable's name says."""
+        for path, value in self.named.items():
+            if path.startswith("lr.") or path == "sgd.lr":
+                continue
+            if path.startswith("sgd.") and one is not None:
+                continue
+            if (path == "train.steps" and "train.epochs" in self.found.fields) or (
+                path == "train.epochs" and "train.steps" in self.found.fields
+            ):
+                continue
+            if path == "train.clip_norm" and (one is not None or path in self.found.fields):
+                continue
+            if _fits(path, value):
+                self.put(path, value)
+
+    def _conditions(self) -> None:
+        """Remark on what holds under another setting than the default."""
+        for node in list(self.on.skipped.values())[:8]:
+            start, _ = self.on.program.place(node)
+            last = next((one for one in ast.walk(node) if isinstance(one, ast.Assign | ast.AugAssign)), node.body[-1])
+            words = " ".join(self.on.program.text[start : self.on.program.place(last)[1]].split())[:_LONGEST_WORDS]
+            self.found.remarks.append(("otherwise", {"words": words}))
+
+
+def _differ(one: Value | None, other: Value | None) -> bool:
+    return (
+        one is not None
+        and other is not None
+        and is_number(one.data)
+        and is_number(other.data)
+        and one.data != other.data
+    )
+
+
+def _fits(path: str, value: Value) -> bool:
+    """Return whether a value is of the field's type and in its range."""
+    data = value.data
+    name = path.rsplit(".", 1)[-1]
+    if name in {"milestones", "boundaries", "schedules"}:
+        return numbers(value) is not None
+    if name in {"nesterov", "staircase", "restart"}:
+        return isinstance(data, bool)
+    if name in {"schedule", "unit", "shape", "decay", "metric"} and isinstance(data, str):
+        return True
+    if not is_number(data) or not math.isfinite(data):
+        return False
+    low, high = _RANGES.get(path, (-1e300, 1e300))
+    if path in {"data.batch_size", "train.steps"} and not float(data).is_integer():
+        return False
+    return low <= data < high and (name not in {"lr", "initial", "final", "start", "peak"} or 0 <= data < 1e9)
+
+
+_COUNTS = frozenset({"batch_size", "steps", "patience"})
+
+
+def _plain(path: str, value: Value) -> Any:
+    data, name = value.data, path.rsplit(".", 1)[-1]
+    if isinstance(data, list | tuple):
+        return [_number(item.data, name) for item in data]
+    return _number(data, name) if is_number(data) else data
+
+
+def _number(data: Any, name: str) -> Any:
+    if name in {"epochs", "every", "duration", "milestones", "boundaries"} | _COUNTS:
+        return int(data) if float(data).is_integer() else float(data)
+    return float(data)

@@ -1,0 +1,460 @@
+"""What is known of Python's own functions and methods, and of calls of other modules that only compute or pass on."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from downslope.reading.code import arithmetic
+from downslope.reading.code.arithmetic import CASTS, NUMERIC, UNKNOWN, apply, concrete
+from downslope.reading.code.options import PARSERS, call_parser, declare, make_namespace
+from downslope.reading.code.values import (
+    MOST_ITEMS,
+    Builtin,
+    Class,
+    Function,
+    Instance,
+    Made,
+    Namespace,
+    PerEpoch,
+    Ref,
+    Span,
+    Unknown,
+    Value,
+    find_in_class,
+    is_known,
+    is_number,
+    join_sources,
+    words_of,
+)
+from downslope.reading.code.written import from_words, items_of, number_in, wrapped
+
+if TYPE_CHECKING:
+    from downslope.reading.code.calling import Calls
+
+_BUILTINS = words_of(
+    "len range int float str bool min max sum abs round list tuple set sorted reversed dict zip map filter "
+    "isinstance getattr "
+    "setattr hasattr vars eval any all super type pow enumerate next iter"
+)
+_RUNS = words_of("run Fire main_wrapper spawn launch call_main")
+_GIVES_FIRST = words_of(
+    "tqdm iter DistributedOptimizer CrossShardOptimizer enable_mixed_precision_graph_rewrite LossScaleOptimizer "
+    "jit pmap "
+    "track list mit prefetch_to_device shard wraps inject_hyperparams to parallel prefetch shuffle repeat cache map "
+    "MultiSteps Lookahead scale_loss create setup use_cleargrads take"
+)
+_GIVES_ALL = frozenset({"prepare", "initialize"})
+_FILTERED = frozenset({"filter", "compress"})
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of one of Python's functions."""
+
+    on: Calls
+    args: list[Value]
+    kwargs: dict[str, Value]
+    place: tuple[int, int]
+
+
+def is_builtin(name: str) -> bool:
+    """Return whether a name is a function of Python's that is known here."""
+    return name in _BUILTINS
+
+
+def call_builtin(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int]) -> Value:
+    """Call one of Python's functions."""
+    sources = join_sources(arg.sources for arg in args)
+    first = args[0] if args else Value(UNKNOWN)
+    if name in {"int", "float", "round", "abs", "pow"} and args:
+        return _number(on, name, args, sources, place)
+    if name in {"min", "max", "sum"}:
+        items = items_of(first, on.steps) if len(args) == 1 else args
+        return _extreme(on, name, items, sources, place)
+    method = _CALLS.get(name)
+    if method is None or not (args or name == "dict"):
+        return Value([], *place, sources={}) if name in {"list", "set"} and not args else Value(UNKNOWN)
+    return method(Call(on, args, kwargs, place))
+
+
+def _number(on: Calls, name: str, args: list[Value], sources: dict[int, Value], place: tuple[int, int]) -> Value:
+    first = args[0]
+    data = concrete(first.data, on.steps)
+    if isinstance(data, PerEpoch):
+        return first
+    if isinstance(data, str) and name in {"int", "float"}:
+        data = number_in(data)
+    if not is_number(data):
+        return Value(UNKNOWN)
+    function = {"int": int, "float": float, "round": round, "abs": abs, "pow": NUMERIC["pow"]}[name]
+    found = apply(function, [data, *(arg.data for arg in args[1:])], on.steps)
+    if found == first.data or (isinstance(first.data, str) and first.literal):
+        return Value(
+            found,
+            first.start,
+            first.end,
+            literal=first.literal,
+            sources=first.sources,
+            file=first.file,
+            words=first.words,
+        )
+    return Value(found, *place, sources=sources)
+
+
+def _extreme(
+    on: Calls, name: str, items: list[Value] | None, sources: dict[int, Value], place: tuple[int, int]
+) -> Value:
+    data = [concrete(item.data, on.steps) for item in items or []]
+    if not data or not all(is_number(one) for one in data):
+        known = [one for one, item in zip(items or [], data, strict=False) if is_number(item)]
+        return known[0] if name != "sum" and len(known) == 1 and len(data) == 2 else Value(UNKNOWN)
+    found = apply(lambda *all_of: {"min": min, "max": max, "sum": sum}[name](all_of), data, on.steps)
+    return Value(found, *place, sources=sources)
+
+
+def _len(call: Call) -> Value:
+    return Value(concrete(arithmetic.length(call.args[0].data), call.on.steps))
+
+
+def _range(call: Call) -> Value:
+    zero, one = Value(0), Value(1)
+    start, stop = (zero, call.args[0]) if len(call.args) == 1 else (call.args[0], call.args[1])
+    return Value(Span(start, stop, call.args[2] if len(call.args) > 2 else one))
+
+
+def _listed(call: Call) -> Value:
+    items = items_of(call.args[0], call.on.steps)
+    return (
+        call.args[0]
+        if items is None or isinstance(call.args[0].data, list | tuple)
+        else Value(items, sources=call.args[0].sources)
+    )
+
+
+def _sorted(call: Call) -> Value:
+    items = items_of(call.args[0], call.on.steps)
+    if items is None or call.kwargs or not all(is_number(item.data) for item in items):
+        return call.args[0]
+    return Value(
+        sorted(items, key=lambda item: item.data), call.args[0].start, call.args[0].end, sources=call.args[0].sources
+    )
+
+
+def _zip(call: Call) -> Value:
+    many = [items_of(arg, call.on.steps) for arg in call.args]
+    if any(items is None for items in many):
+        return Value(Unknown("loader"))
+    return Value([Value(list(row)) for row in zip(*many, strict=False)])  # type: ignore[arg-type]
+
+
+def _enumerate(call: Call) -> Value:
+    items = items_of(call.args[0], call.on.steps)
+    return call.args[0] if items is None else Value([Value([Value(i), item]) for i, item in enumerate(items)])
+
+
+def _map(call: Call) -> Value:
+    items = items_of(call.args[1], call.on.steps) if len(call.args) > 1 else None
+    if items is None:
+        return Value(UNKNOWN)
+    return Value(
+        [call.on.call_value(call.args[0], [item], {}) for item in items[:200]],
+        call.args[1].start,
+        call.args[1].end,
+        sources=call.args[1].sources,
+    )
+
+
+def _filter(call: Call) -> Value:
+    return call.args[1] if len(call.args) > 1 else Value(UNKNOWN)
+
+
+def _getattr(call: Call) -> Value:
+    if len(call.args) < 2 or not isinstance(call.args[1].data, str):
+        return Value(Unknown("getattr"))
+    found = call.on.get(call.args[0], call.args[1].data)
+    return call.args[2] if len(call.args) > 2 and isinstance(found.data, Unknown) else found
+
+
+def _setattr(call: Call) -> Value:
+    if (
+        len(call.args) == 3
+        and isinstance(call.args[1].data, str)
+        and isinstance(call.args[0].data, Instance | Namespace)
+    ):
+        call.args[0].data.attributes[call.args[1].data] = call.args[2]
+    return Value(None)
+
+
+def _hasattr(call: Call) -> Value:
+    data = call.args[0].data
+    known = isinstance(data, Namespace | Instance) and len(call.args) > 1 and call.args[1].data in data.attributes
+    return Value(True if known else UNKNOWN)
+
+
+def _vars(call: Call) -> Value:
+    data = call.args[0].data
+    return Value(data.attributes if isinstance(data, Namespace | Instance) else Unknown("call.args"))
+
+
+def _evaluated(call: Call) -> Value:
+    return from_words(call.args[0])
+
+
+def _dict(call: Call) -> Value:
+    if call.args and not isinstance(call.args[0].data, dict | list | tuple):
+        return Value(Unknown("dict"))
+    found = dict(call.args[0].data) if call.args and isinstance(call.args[0].data, dict) else {}
+    for item in (items_of(call.args[0]) or []) if call.args and not found else []:
+        pair = items_of(item) or []
+        if len(pair) == 2 and isinstance(pair[0].data, str):
+            found[pair[0].data] = pair[1]
+    return Value({**found, **call.kwargs}, *call.place, sources={})
+
+
+def _isinstance(call: Call) -> Value:
+    data, kind = call.args[0].data, call.args[1].data if len(call.args) > 1 else None
+    if is_known(data) and isinstance(kind, Builtin):
+        types = {"int": int, "float": float, "str": str, "list": list, "tuple": tuple, "dict": dict, "bool": bool}
+        return Value(isinstance(data, types[kind.name]) if kind.name in types else UNKNOWN)
+    return Value(False if is_known(data) and data is not None and isinstance(kind, Ref) else UNKNOWN)
+
+
+def _super(_: Call) -> Value:
+    return Value(Unknown("super"))
+
+
+def _first(call: Call) -> Value:
+    return call.args[0]
+
+
+def _any(call: Call) -> Value:
+    truths = [call.on.truth(item) for item in items_of(call.args[0]) or [Value(UNKNOWN)]]
+    return Value(True if True in truths else UNKNOWN if None in truths else False, sources=call.args[0].sources)
+
+
+def _all(call: Call) -> Value:
+    truths = [call.on.truth(item) for item in items_of(call.args[0]) or [Value(UNKNOWN)]]
+    return Value(False if False in truths else UNKNOWN if None in truths else True, sources=call.args[0].sources)
+
+
+def _words(call: Call) -> Value:
+    data = call.args[0].data
+    return Value(str(data) if isinstance(data, int | float | str) else UNKNOWN, call.args[0].start, call.args[0].end)
+
+
+def _flag(call: Call) -> Value:
+    truth = call.on.truth(call.args[0])
+    return Value(
+        UNKNOWN if truth is None else truth, call.args[0].start, call.args[0].end, literal=call.args[0].literal
+    )
+
+
+_CALLS = {
+    "len": _len, "range": _range, "list": _listed, "tuple": _listed, "set": _listed, "sorted": _sorted, "zip": _zip,
+    "enumerate": _enumerate, "map": _map, "filter": _filter, "getattr": _getattr, "setattr": _setattr,
+    "hasattr": _hasattr, "vars": _vars, "eval": _evaluated, "dict": _dict, "isinstance": _isinstance, "super": _super,
+    "reversed": _first, "iter": _first, "next": _first, "any": _any, "all": _all, "str": _words, "bool": _flag,
+}  # fmt: skip
+
+
+# methods of plain data
+
+
+def call_method(on: Calls, of: Value, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    """Call a method of a number, text, list or dictionary."""
+    data = of.data
+    if isinstance(data, str):
+        return _of_text(of, name, args)
+    if isinstance(data, dict):
+        return _of_dictionary(of, name, args, kwargs)
+    if isinstance(data, list):
+        if name == "append" and args and len(data) < MOST_ITEMS:
+            item = args[0]
+            same = not data or (of.start, of.end) == (item.start, item.end)
+            of.start, of.end, of.literal = item.start, item.end, item.literal and same
+            of.file, of.words, of.sources = item.file, item.words, join_sources([of.sources, item.sources])
+            data.append(item)
+        elif name == "extend" and args and len(data) < MOST_ITEMS:
+            data += items_of(args[0], on.steps) or []
+        elif name == "index" and args:
+            places = [i for i, item in enumerate(data) if is_known(item.data) and item.data == args[0].data]
+            return Value(places[0] if places else UNKNOWN)
+        elif name in {"copy", "sort"}:
+            return of
+        return Value(None)
+    return of if name in CASTS else Value(UNKNOWN)
+
+
+def _of_text(of: Value, name: str, args: list[Value]) -> Value:
+    words: str = of.data
+    given = [arg.data for arg in args]
+    if not all(isinstance(one, str) for one in given[:1]):
+        return Value(UNKNOWN)
+    if name in {"lower", "upper", "strip", "lstrip", "rstrip", "title", "capitalize"}:
+        return Value(
+            getattr(words, name)(*given[:1]), of.start, of.end, literal=of.literal, file=of.file, words=of.words
+        )
+    if name in {"startswith", "endswith"} and given:
+        return Value(getattr(words, name)(given[0]))
+    if name == "replace" and len(given) == 2 and isinstance(given[1], str) and given[0]:
+        found = words.replace(given[0], given[1])
+        return Value(found if len(found) < 10_000 else UNKNOWN, of.start, of.end, literal=of.literal)
+    if name == "split":
+        parts = words.split(given[0] or None if given else None)[:MOST_ITEMS]
+        return Value(
+            [wrapped(part, of) for part in parts], of.start, of.end, literal=of.literal, file=of.file, words=of.words
+        )
+    return Value(UNKNOWN)
+
+
+def _of_dictionary(of: Value, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    table: dict[Any, Value] = of.data
+    if name in {"get", "pop", "setdefault"} and args:
+        key = args[0].data
+        found = table.get(key) if isinstance(key, str | int | float) else None
+        return found or (args[1] if len(args) > 1 else Value(None if isinstance(key, str | int) else UNKNOWN))
+    if name == "update":
+        table.update(args[0].data if args and isinstance(args[0].data, dict) else {})
+        table.update(kwargs)
+    if name == "items":
+        return Value([Value([Value(key), item]) for key, item in table.items()])
+    if name == "keys":
+        return Value([Value(key) for key in table])
+    if name == "values":
+        return Value(list(table.values()))
+    return of if name == "copy" else Value(None)
+
+
+# calls of other modules
+
+
+def call_outside(
+    on: Calls,
+    path: str,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    place: tuple[int, int],
+    receiver: Value | None,
+) -> Value:
+    """Call something of another module: what only computes is computed, what is made is noted."""
+    name = path.rsplit(".", 1)[-1]
+    sources = join_sources(arg.sources for arg in [*args, *kwargs.values()])
+    if name in PARSERS:
+        return call_parser(on, name, path, args, kwargs, place, receiver)
+    if name.startswith("DEFINE_"):
+        declare(on, name, args, kwargs)
+        return Value(Unknown("flag"))
+    computed = _computed(on, name, args, kwargs, place, sources)
+    if computed is not None:
+        return computed
+    table = make_namespace(name, args, kwargs)
+    if table is not None:
+        return table
+    if name in _RUNS:
+        target = next((arg for arg in args if isinstance(arg.data, Function | Class)), None)
+        if target is not None and isinstance(target.data, Function):
+            more = items_of(kwargs["args"]) if "args" in kwargs else None
+            return on.call_function(target.data, [Value(UNKNOWN), *more] if more else [], dict(on.flags))
+    if receiver is not None and isinstance(receiver.data, Unknown) and receiver.data.hint == "super":
+        return _call_super(on, name, args, kwargs)
+    if name == "set_learning_rate" and args and receiver is not None:
+        on.change(receiver, args[-1])
+    if name == "set_value" and len(args) == 2:
+        _set_rate(on, args)
+    if name in {"OrderedDict", "defaultdict"} and args:
+        return _dict(Call(on, args, kwargs, place))
+    if name in {"field", "Field"} and (args or kwargs.keys() & {"default", "default_factory"}):
+        factory = kwargs.get("default_factory")
+        return on.call_value(factory, [], {}) if factory is not None else kwargs.get("default") or args[0]
+    if (
+        not args
+        and arithmetic.is_devices(Ref(path))
+        and (name != "size" or path.startswith(("hvd", "horovod", "dist", "bps")))
+    ):
+        return Value(Unknown(name))
+    if name == "get_variable" and "initializer" in kwargs:
+        return kwargs["initializer"]
+    if name == "assign" and args and receiver is not None:
+        return args[0]
+    made = Made(path, name, args, kwargs, *place, receiver=receiver)
+    if name in {"step", "backward"}:
+        _note_step(on, name, receiver)
+        return Value(UNKNOWN)
+    value = on.make(made)
+    if name in _GIVES_FIRST:
+        return receiver if receiver is not None and isinstance(receiver.data, Made) else args[0] if args else value
+    if name in _GIVES_ALL and args:
+        return Value(list(args)) if len(args) > 1 else args[0]
+    return value
+
+
+def _set_rate(on: Calls, args: list[Value]) -> None:
+    """Note `K.set_value(optimizer.lr, x)`."""
+    if not isinstance(args[0].data, Made):
+        on.change(Value(Unknown("optimizer")), args[1])
+    else:
+        on.change(args[0], args[1])
+
+
+def _computed(
+    on: Calls,
+    name: str,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    place: tuple[int, int],
+    sources: dict[int, Value],
+) -> Value | None:
+    """Return the result of a function of numbers, or None if it is none."""
+    if name in {"maximum", "minimum"} and len(args) == 2:
+        return _extreme(on, name[:3], args, sources, place)
+    if name in NUMERIC and args and all(is_number(concrete(arg.data, on.steps)) for arg in args):
+        return Value(apply(NUMERIC[name], [arg.data for arg in args], on.steps), *place, sources=sources)
+    if name in {"ceil", "floor"} and args and isinstance(args[0].data, PerEpoch):
+        return args[0]
+    if name in CASTS and (args or "value" in kwargs):
+        first = args[0] if args else kwargs["value"]
+        if is_known(first.data) or isinstance(first.data, PerEpoch):
+            return first
+    if name in {"loads", "literal_eval", "safe_load"} and args:
+        return from_words(args[0])
+    if name == "where" and len(args) == 3:
+        truth = on.truth(args[0])
+        return None if truth is None else args[1 if truth else 2].also(args[0].sources)
+    if name == "cond" and len(args) >= 3 and all(isinstance(arg.data, Function) for arg in args[1:3]):
+        truth = on.truth(args[0])
+        return None if truth is None else on.call_function(args[1 if truth else 2].data, args[3:], {})
+    if name in {"less", "greater", "less_equal", "greater_equal", "equal"} and len(args) == 2:
+        op = {"less": ast.Lt, "greater": ast.Gt, "less_equal": ast.LtE, "greater_equal": ast.GtE, "equal": ast.Eq}[
+            name
+        ]()
+        return Value(arithmetic.compare(op, args[0], args[1], on.steps), sources=sources)
+    return None
+
+
+def _call_super(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
+    """Call the method of a base class of the program, on the same object."""
+    frame = on.calls[-1] if on.calls else None
+    owner = frame.function.owner if frame is not None and frame.function is not None else None
+    if owner is None or not isinstance(owner.data, Instance):
+        return Value(UNKNOWN)
+    for base in owner.data.of.bases:
+        found = find_in_class(base.data, name) if isinstance(base.data, Class) else None
+        if found is not None and isinstance(found.data, Function):
+            return on.call_function(
+                Function(found.data.node, found.data.scope, found.data.defaults, owner), args, kwargs
+            )
+    return Value(UNKNOWN)
+
+
+def _note_step(on: Calls, name: str, receiver: Value | None) -> None:
+    """Note in which loop something is stepped, and that training has gone on in it."""
+    data = receiver.data if receiver is not None else None
+    scheduler = isinstance(data, Made) and ("LR" in data.name or "chedul" in data.name or "warmup" in data.name.lower())
+    if isinstance(data, Made) and name == "step" and on.loops:
+        data.notes.setdefault("stepped", on.loops[-1].kind)
+    hint = data.hint.lower() if isinstance(data, Unknown) else data.path.lower() if isinstance(data, Ref) else ""
+    if not scheduler and "sched" not in hint:
+        for loop in on.loops:
+            loop.trained = True

@@ -1,0 +1,366 @@
+"""The learning rate over a program's run: what schedulers, callbacks, loops and functions make of it."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from downslope.reading.code.calling import Change
+from downslope.reading.code.interpreter import Interpreter
+from downslope.reading.code.optimizers import Optimizer
+from downslope.reading.code.recognise import Shape, recognise
+from downslope.reading.code.sampling import Plan, alike, relative, sample_function, time_parameter, with_words
+from downslope.reading.code.schedules import reason
+from downslope.reading.code.values import NOWHERE, Class, Function, Made, Ref, Value, is_known, is_number, join_sources
+from downslope.reading.code.warmups import Schedules
+
+_PRETENDED = (10, 7)
+_WRAPPERS = frozenset(
+    {
+        "SequentialLR",
+        "ChainedScheduler",
+        "GradualWarmupScheduler",
+        "LinearWarmup",
+        "linear_lr_warmup",
+        "LRSequential",
+        "join_schedules",
+    }
+)
+_OTHER = re.compile(r"LR$|[Ss]chedule|[Ww]armup")
+_SCHEDULER = re.compile(r"^(?:lr|learning_?rate)_?sched", re.IGNORECASE)
+_TELLING = ("lr", "learning_rate", "schedule", "decay", "warmup", "adjust")
+
+
+def plan_rate(
+    on: Interpreter, one: Optimizer | None, schedules: Schedules, named: Value | None, length: float | None
+) -> Plan | None:
+    """Return what the learning rate does in the run, or None if nothing is known of it.
+
+    Args:
+        on: The interpreter that has gone through the program.
+        one: The optimizer, or None.
+        schedules: What reads schedules.
+        named: A learning rate that a variable's name alone says, for where nothing else does.
+        length: Epochs of the run, or None.
+    """
+    base = one.settings.get("lr") if one is not None else None
+    own = schedules.of(base)
+    if own is not None and own.kind != "constant":
+        return own
+    base = base if base is not None and is_number(base.data) else None
+    for plan in (
+        _scheduled(on, one, schedules, base),
+        _called_back(on, base, length),
+        _shifted(on, base),
+        _listed(on, schedules),
+        _of_trainer(one, base, schedules),
+        _changed(on, one, base, length, schedules),
+        _old_decay(one, base),
+    ):
+        if plan is not None:
+            return plan
+    alone = _alone(on, base or named, length)
+    if alone is not None and (alone.kind != "constant" or base is None):
+        return alone
+    if own is None and one is None:
+        found = next(
+            (plan for made in on.made if schedules.knows(made) and (plan := schedules.made(made, base or named))), None
+        )
+        if found is not None:
+            return found
+    return own
+
+
+def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, base: Value | None) -> Plan | None:
+    """Return what the schedulers make of it that were given this optimizer."""
+    inner = {id(part.data) for made in on.made if made.name in _WRAPPERS for part in _parts(made)}
+    found: dict[int, Made] = {}
+    for made in on.made:
+        if id(made) in inner or made.name == "ReduceLROnPlateau" or not schedules.knows(made):
+            continue
+        target = made.kwargs.get("optimizer") or (
+            made.args[0] if made.args and not is_known(made.args[0].data) else None
+        )
+        other = target is not None and isinstance(target.data, Made) and one is not None and target.data is not one.made
+        if not other and _is_scheduler(made):
+            found.setdefault(made.start, made)
+    sure = [made for made in found.values() if made.doubt == min(m.doubt for m in found.values())]
+    for made in found.values():
+        if made not in sure:
+            schedules.remarks.append(("rate_if_measured", {"words": on.program.text[made.start : made.end][:120]}))
+    if not sure:
+        for made in on.made:
+            given = made.kwargs.get("optimizer") or next(iter(made.args), None)
+            owner = given.data if given is not None and one is not None else None
+            of_this = (isinstance(owner, Ref) or (one and owner is one.made)) and _OTHER.search(made.name)
+            if of_this or _SCHEDULER.search(made.name):
+                schedules.not_recognised(made.start, made.end)
+        return None
+    plan = schedules.together(sure, base) or schedules.made(sure[0], base)
+    if plan is None:
+        schedules.not_recognised(sure[0].start, sure[0].end)
+    return plan
+
+
+def _is_scheduler(made: Made) -> bool:
+    """Return whether a schedule works on an optimizer, and is not the learning rate that one is given."""
+    return made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup")) or made.name in _WRAPPERS | {
+        "get_scheduler",
+        "create_scheduler",
+        "create_scheduler_v2",
+    }
+
+
+def _parts(made: Made) -> list[Value]:
+    parts: list[Value] = []
+    for value in [*made.args, *made.kwargs.values()]:
+        parts += value.data if isinstance(value.data, list | tuple) else [value]
+    return parts
+
+
+def _called_back(on: Interpreter, base: Value | None, length: float | None) -> Plan | None:
+    """Return what Keras's LearningRateScheduler calls every epoch."""
+    for made in on.made:
+        if made.name in {"LearningRateScheduler", "LearningRateSchedule"}:
+            function = made.argument("schedule", 0)
+            if function is not None and isinstance(function.data, Function):
+                return sample_function(on, function.data, "epoch", length, base)
+    return None
+
+
+def _shifted(on: Interpreter, base: Value | None) -> Plan | None:
+    """Return what Chainer's ExponentialShift does at its trigger."""
+    for made in on.made:
+        shift = made.args[0].data if made.name == "extend" and made.args else None
+        trigger = made.argument("trigger", 1)
+        if not isinstance(shift, Made) or shift.name != "ExponentialShift" or trigger is None:
+            continue
+        rate = shift.argument("rate", 1)
+        when = trigger.data.args if isinstance(trigger.data, Made) else trigger.data
+        if rate is None or not isinstance(when, list | tuple) or len(when) != 2:
+            continue
+        unit = reason("step" if when[1].data == "iteration" else "epoch", "as its trigger counts")
+        fields: dict[str, Value | Plan] = {"unit": unit}
+        if base is not None:
+            fields["initial"] = base
+        if is_number(when[0].data):
+            stairs: dict[str, Value | Plan] = {
+                "rate": rate,
+                "every": when[0],
+                "staircase": reason(True, "it drops at once"),
+            }
+            return Plan("exponential", fields | stairs, made.start, made.end)
+        return Plan("multistep", fields | {"factor": rate, "milestones": when[0]}, made.start, made.end)
+    return None
+
+
+def _of_trainer(one: Optimizer | None, base: Value | None, schedules: Schedules) -> Plan | None:
+    """Return the schedule of transformers' TrainingArguments: a line down unless another is named."""
+    if one is None or not one.made.name.endswith("TrainingArguments") or base is None:
+        return None
+    given = one.made.kwargs
+    kind = given.get("lr_scheduler_type") or reason("linear", "the default of TrainingArguments")
+    if str(kind.data) not in {"linear", "cosine", "constant", "constant_with_warmup"}:
+        return None
+    unit = reason("step", "it counts optimizer steps")
+    then = Plan("constant", {"value": base})
+    if str(kind.data) in {"linear", "cosine"}:
+        final = reason(0.0, "schedules end at 0 unless said otherwise")
+        then = Plan(str(kind.data), {"initial": base, "final": final, "unit": unit}, kind.start, kind.end)
+    warm = given.get("warmup_steps")
+    return schedules.warmup(then, warm, reason(0.0, "it begins at 0"), unit, restart=True) if warm is not None else then
+
+
+def _listed(on: Interpreter, schedules: Schedules) -> Plan | None:
+    """Return what tensorpack's setter of a hyperparameter sets: (epoch, value) pairs."""
+    for made in on.made:
+        pairs = made.argument("schedule", 1)
+        about = made.args[0].data if made.args else ""
+        if made.name != "ScheduledHyperParamSetter" or pairs is None or "learning_rate" not in str(about):
+            continue
+        rows = (
+            [row.data for row in pairs.data if isinstance(row.data, list | tuple) and len(row.data) == 2]
+            if isinstance(pairs.data, list | tuple)
+            else []
+        )
+        if len(rows) > 1 and all(is_number(item.data) for row in rows for item in row):
+            later = rows[1:] if rows[0][0].data <= 1 else rows
+            times = Value([row[0] for row in later], later[0][0].start, pairs.end)
+            levels = Value([row[1] for row in ([rows[0]] if later is not rows else []) + later], pairs.start, pairs.end)
+            return schedules.of_levels(times, levels, reason("epoch", "counted in epochs"))
+    return None
+
+
+def _old_decay(one: Optimizer | None, base: Value | None) -> Plan | None:
+    """Return the `decay` of Keras 1 and 2: lr / (1 + decay * step)."""
+    decay = one.settings.get("decay") if one is not None else None
+    if (
+        decay is None
+        or not is_number(decay.data)
+        or decay.data <= 0
+        or (one and one.framework not in {"keras", "tensorflow", ""})
+    ):
+        return None
+    why = "the old `decay` of Keras: lr / (1 + decay * step)"
+    fields: dict[str, Value | Plan] = {
+        "gamma": decay,
+        "power": reason(1.0, why),
+        "unit": reason("step", "it counts optimizer steps"),
+    }
+    return Plan("inverse", {**({"initial": base} if base is not None else {}), **fields}, decay.start, decay.end)
+
+
+# Changes in loops
+
+
+def _changed(
+    on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, schedules: Schedules
+) -> Plan | None:
+    """Return what the program itself sets, epoch by epoch."""
+    changes = _of_optimizer(on.changes, one)
+    sure = [change for change in changes if not change.unsure]
+    for change in changes:
+        if change.unsure and change.value.start >= 0:
+            schedules.remarks.append(
+                ("rate_if_measured", {"words": on.program.text[change.value.start : change.value.end][:120]})
+            )
+            break
+    timed = [change for change in sure if change.epoch is not None or change.batch is not None]
+    if not timed:
+        called = [change for change in on.changes[: on.called_changes] if change in sure]
+        if any(change.inside for change in called):
+            schedules.unrecognised = True  # a loop whose rounds are not counted
+            return None
+        levels = [one.value for one in called if is_number(one.value.data) and NOWHERE not in one.value.sources]
+        return Plan("constant", {"value": levels[-1]}, levels[-1].start, levels[-1].end) if levels else None
+    place = timed[-1].value.start, timed[-1].value.end
+    if any(change.epoch is not None and change.batch is not None for change in timed):
+        plan = _within_epochs(on, one, base, length, place)
+    else:
+        unit = "epoch" if timed[0].epoch is not None else "step"
+        end = length if unit == "epoch" else _steps(on)
+        shape, sources = _recognised(timed, base, end, (on.reach.get(unit, -1), on.rounds.get(unit, 0)))
+        plan = with_words(shape, unit, sources, base, place) if shape is not None else None
+        if plan is not None and NOWHERE in sources:
+            plan = relative(plan)
+    if any(change.late for change in timed):
+        schedules.remarks.append(("rate_set_late", {}))
+    if plan is None:
+        schedules.not_recognised(*place)
+        return None
+    return plan if plan.kind != "constant" or base is None else None
+
+
+def _of_optimizer(changes: list[Change], one: Optimizer | None) -> list[Change]:
+    """Return the changes of this optimizer's rate, and those of one that is not known."""
+    found: list[Change] = []
+    for change in changes:
+        data = change.optimizer.data
+        other = isinstance(data, Made) and one is not None and data.start != one.made.start and data.name in _NAMES
+        if change.key == "lr" and not other:
+            found.append(change)
+    return found
+
+
+_NAMES = frozenset({"SGD", "Adam", "AdamW", "RMSprop", "Momentum", "MomentumSGD"})
+
+
+def _steps(on: Interpreter) -> float | None:
+    named = [on.named["train.steps"]] if "train.steps" in on.named else []
+    told = [*(one.value for one in on.lengths if one.unit == "step"), *named]
+    return next((value.data for value in told if is_number(value.data)), None)
+
+
+def _recognised(
+    changes: list[Change], base: Value | None, end: float | None, gone: tuple[float, int], steps: int = 0
+) -> tuple[Shape | None, dict[int, Value]]:
+    """Return the shape of changes by time, the last of each time; a time without one keeps the rate before it.
+
+    `gone` is the last round of the loop that was gone through, and how many were.
+    """
+    at: dict[float, Value] = {}
+    for change in changes:
+        time = change.epoch if change.epoch is not None else change.batch
+        if time is not None and steps and change.batch is not None and change.epoch is not None:
+            time = change.epoch + change.batch / steps
+        at[time or 0] = change.value
+    if not all(is_number(value.data) for time, value in at.items() if end is None or time < end):
+        return None, {}
+    samples = [(time, value.data) for time, value in sorted(at.items()) if is_number(value.data)]
+    if not samples or (end is not None and gone[0] < end - 1):
+        return None, {}  # not gone through to the end
+    sources = join_sources(value.sources for value in at.values())
+    first = samples[0][0]
+    if not steps and first not in {0, 1} and base is not None:
+        samples = [(0, base.data), *samples]
+    elif not steps and first > 1 and NOWHERE in sources:
+        samples = [(0, 1.0), *samples]
+    if not steps and len(samples) * 2 < gone[1] and samples[0][0] in {0, 1}:
+        samples = _filled(samples)
+    return recognise(samples, end if end is not None else samples[-1][0] + 1), sources
+
+
+def _filled(samples: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the rate around each change, and a while after the last."""
+    found: dict[float, float] = {}
+    for (before, value), (time, _) in pairwise(samples):
+        found.update({before: value, time - 1: value})
+    last, value = samples[-1]
+    found.update(dict.fromkeys((last, last + 1, int(last * 1.5) + 2), value))
+    return sorted(found.items())
+
+
+def _within_epochs(
+    on: Interpreter, one: Optimizer | None, base: Value | None, length: float | None, place: tuple[int, int]
+) -> Plan | None:
+    """Return the plan of changes batch by batch, where two pretended lengths of an epoch agree on it."""
+    shapes: list[Shape] = []
+    sources: dict[int, Value] = {}
+    for steps in _PRETENDED:
+        again = Interpreter(on.program, on.flags, steps)
+        again.go()
+        again_one = Optimizer(
+            next(
+                (m for m in again.made if one is not None and m.start == one.made.start), Made("", "", [], {}, -1, -1)
+            ),
+            "",
+            "",
+        )
+        changes = [
+            c
+            for c in _of_optimizer(again.changes, again_one)
+            if not c.unsure and c.epoch is not None and c.batch is not None
+        ]
+        if not changes:
+            return None
+        shape, sources = _recognised(changes, base, length, (again.reach.get("epoch", -1), 0), steps)
+        if shape is not None:
+            shapes.append(shape)
+    if len(shapes) == len(_PRETENDED) and not alike(*shapes):
+        starts = [shape.fields.pop("start", 0.0) * steps for shape, steps in zip(shapes, _PRETENDED, strict=True)]
+        if abs(starts[0] - starts[1]) > 1e-6 * abs(starts[0]):  # one step above 0 is as good as 0
+            return None
+    if len(shapes) != len(_PRETENDED) or not alike(*shapes):
+        return None
+    return with_words(shapes[0], "epoch", sources, base, place)
+
+
+# Functions that nobody calls
+
+
+def _alone(on: Interpreter, base: Value | None, length: float | None) -> Plan | None:
+    """Return what a function gives, or sets, that the program defines and does not call in a loop."""
+    functions: list[Function] = []
+    for value in on.globals.names.values():
+        if isinstance(value.data, Function):
+            functions.append(value.data)
+        elif isinstance(value.data, Class):
+            functions += [method.data for method in value.data.attributes.values() if isinstance(method.data, Function)]
+    for function in functions:
+        name, unit = time_parameter(function)
+        if not name or not any(word in function.name.lower() for word in _TELLING):
+            continue
+        plan = sample_function(on, function, unit or "epoch", length if unit == "epoch" else _steps(on), base)
+        if plan is not None and plan.kind != "constant":
+            return plan
+    return None

@@ -1,0 +1,272 @@
+"""Functions that give or set the learning rate by epoch or step: evaluated at many times, and named as a schedule."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from downslope.reading.code.interpreter import Interpreter, telling_times
+from downslope.reading.code.recognise import Samples, Shape, recognise
+from downslope.reading.code.tree import unit_of
+from downslope.reading.code.values import NOWHERE, Function, Made, Value, is_number, join_sources
+
+_MOST_EPOCHS = 400
+_UNKNOWN_LENGTH = 200
+_PRETENDED = (10, 7)
+"""Steps of an epoch that are pretended, where a program does not say how many there are."""
+_SAMPLE_BUDGET = 60_000
+
+
+@dataclass
+class Plan:
+    """A schedule in a program.
+
+    Attributes:
+        kind: Its name in a recipe, or "constant".
+        fields: Its fields; a warmup's `then` is a plan.
+        start: Place of the words that say it.
+        end: Place after them.
+        early: Whether each drop comes one epoch or step before a multiple of its period.
+    """
+
+    kind: str
+    fields: dict[str, Value | Plan] = field(default_factory=dict[str, "Value | Plan"])
+    start: int = -1
+    end: int = -1
+    early: bool = False
+
+    def value(self, name: str) -> Value | None:
+        """Return a field's value, or None."""
+        found = self.fields.get(name)
+        return found if isinstance(found, Value) else None
+
+
+def time_parameter(function: Function) -> tuple[str, str]:
+    """Return the name of the parameter that counts epochs or steps, and which; "" where there is none."""
+    parameters = function.node.args
+    names = [one.arg for one in [*parameters.posonlyargs, *parameters.args]]
+    counted = [
+        (name, unit_of(name)) for name in names if unit_of(name) and not name.startswith(("num", "n_", "max", "total"))
+    ]
+    if isinstance(function.node, ast.Lambda) and names:
+        return names[0], unit_of(names[0])
+    return next((one for one in counted if one[1] == "epoch"), counted[0] if counted else ("", ""))
+
+
+def sample_function(
+    on: Interpreter,
+    function: Function,
+    unit: str,
+    length: float | None,
+    base: Value | None,
+    *,
+    factor: bool = False,
+    more: dict[str, Value] | None = None,
+) -> Plan | None:
+    """Return the schedule that a function of the epoch or step gives, or sets.
+
+    Args:
+        on: The interpreter that knows its names.
+        function: The function.
+        unit: "epoch" or "step".
+        length: How many of these the run has, or None.
+        base: The learning rate that it begins with, as far as it is known.
+        factor: Whether it gives a factor on `base`.
+        more: Further arguments.
+    """
+    name, _ = time_parameter(function)
+    if not name:
+        return None
+
+    def at(time: float, before: Value) -> Value:
+        fake = Made("optimizer", "SGD", [], {"lr": before}, -1, -1)
+        fake.notes["lr"] = before
+        arguments = {name: Value(int(time)), **(more or {})}
+        for parameter in [*function.node.args.args, *function.node.args.kwonlyargs]:
+            if parameter.arg not in arguments and parameter.arg not in function.defaults:
+                lowered = parameter.arg.lower()
+                if "optim" in lowered or lowered == "opt":
+                    arguments[parameter.arg] = Value(fake)
+                elif lowered in {"lr", "current_lr", "learning_rate", "old_lr", "cur_lr"}:
+                    arguments[parameter.arg] = before
+                elif base is not None and ("base" in lowered or "init" in lowered) and "lr" in lowered:
+                    arguments[parameter.arg] = base
+        found = on.call_function(function, [], arguments)
+        if isinstance(found.data, list | tuple) and found.data:
+            found = found.data[0]
+        if is_number(found.data) and factor:
+            times = base.data if base is not None and is_number(base.data) else 1.0
+            return Value(found.data * times, found.start, found.end, sources=found.sources)
+        set_instead = found.data is None or isinstance(found.data, Made)
+        return fake.notes["lr"] if set_instead and not factor else found
+
+    return _sampled(on, at, function.node, unit, length, base or Value(1.0, NOWHERE, NOWHERE, literal=True))
+
+
+def _sampled(
+    on: Interpreter,
+    at: Callable[[float, Value], Value],
+    node: ast.AST,
+    unit: str,
+    length: float | None,
+    base: Value,
+) -> Plan | None:
+    changes, lengths, budget = len(on.changes), len(on.lengths), on.budget
+    steps, on.steps = on.steps, None
+    place = on.program.place(node)
+    try:
+        for pretended in ((None,), _PRETENDED):
+            shapes: list[Shape] = []
+            sources: dict[int, Value] = {}
+            for per_epoch in pretended:
+                on.steps, on.budget = per_epoch, _SAMPLE_BUDGET
+                end = length if length is not None else float(_UNKNOWN_LENGTH)
+                if per_epoch is not None and unit == "step" and length is not None and length < 1000:
+                    end = length * per_epoch
+                samples, sources = _values(on, at, end, base)
+                shape = recognise(samples, end) if samples else None
+                if shape is not None and length is None and _longest(shape) >= end - 1:
+                    shape = None  # a way to the end of a run whose length is not known
+                if shape is not None:
+                    shapes.append(shape)
+            if len(shapes) == len(pretended):
+                plan = _merged(shapes, unit, sources, base, place)
+                if plan is not None:
+                    return relative(plan) if base.start == NOWHERE and NOWHERE in sources else plan
+        return None
+    finally:
+        on.steps, on.budget = steps, min(budget, on.budget + budget)
+        del on.changes[changes:], on.lengths[lengths:]
+
+
+def _values(
+    on: Interpreter, at: Callable[[float, Value], Value], end: float, base: Value
+) -> tuple[Samples, dict[int, Value]]:
+    """Return the values at all epochs of the run and some after it, and what they are made of."""
+    times = range(int(end * 1.5) + 3) if end <= _MOST_EPOCHS else telling_times(end, on)
+    samples: list[tuple[float, float]] = []
+    sources: list[dict[int, Value]] = []
+    before = base
+    for time in times:
+        found = at(time, before)
+        if not is_number(found.data):
+            if time < end:
+                return [], {}
+            break
+        samples.append((time, found.data))
+        sources.append(found.sources)
+        before = found
+    return samples, join_sources(sources)
+
+
+def _merged(
+    shapes: list[Shape], unit: str, sources: dict[int, Value], base: Value, place: tuple[int, int]
+) -> Plan | None:
+    """Return one plan of the shapes that pretended lengths of an epoch gave: in epochs, if they scale with these."""
+    if len(shapes) == 1:
+        return with_words(shapes[0], unit, sources, base, place)
+    one, two = shapes
+    if alike(in_epochs := _in_epochs(one, _PRETENDED[0]), _in_epochs(two, _PRETENDED[1])):
+        return with_words(in_epochs, "epoch", sources, base, place)
+    return with_words(one, unit, sources, base, place) if alike(one, two) else None
+
+
+def alike(one: object, two: object) -> bool:
+    """Return whether two shapes, numbers or lists of numbers are the same but for rounding."""
+    if isinstance(one, Shape) and isinstance(two, Shape):
+        same = one.kind == two.kind and one.fields.keys() == two.fields.keys()
+        return same and all(alike(value, two.fields[name]) for name, value in one.fields.items())
+    if isinstance(one, list) and isinstance(two, list):
+        return len(one) == len(two) and all(map(alike, one, two))
+    if isinstance(one, int | float) and isinstance(two, int | float):
+        return abs(one - two) <= 1e-6 * max(abs(one), abs(two))
+    return one == two
+
+
+def _longest(shape: Shape) -> float:
+    """Return the longest duration in a shape."""
+    inner = [_longest(value) for value in shape.fields.values() if isinstance(value, Shape)]
+    return max([shape.fields.get("duration", 0.0), *inner])
+
+
+_LENGTHS = frozenset({"every", "duration", "milestones", "boundaries"})
+
+
+def _in_epochs(shape: Shape, steps: int) -> Shape:
+    from downslope.reading.code.recognise import nice
+
+    fields: dict[str, object] = {}
+    for name, value in shape.fields.items():
+        if isinstance(value, Shape):
+            fields[name] = _in_epochs(value, steps)
+        elif name in _LENGTHS:
+            fields[name] = [nice(item / steps) for item in value] if isinstance(value, list) else nice(value / steps)
+        else:
+            fields[name] = value
+    return Shape(shape.kind, fields)
+
+
+def relative(plan: Plan) -> Plan:
+    """Return a plan without its levels, where it is not known what they are relative to."""
+    if plan.kind in {"sequence", "constant"}:
+        return Plan("constant")
+    return Plan(
+        plan.kind,
+        {k: relative(v) if isinstance(v, Plan) else v for k, v in plan.fields.items() if k not in _LEVELS},
+        plan.start,
+        plan.end,
+    )
+
+
+_LEVELS = frozenset({"initial", "final", "start", "peak", "end", "value"})
+
+
+def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value | None, place: tuple[int, int]) -> Plan:
+    """Return a shape with the words of each field: those of the literal that says it, or else of the whole function."""
+    used: set[int] = set()
+    plan = Plan(shape.kind, {}, *place, early="early" in shape.fields)
+    for name, data in shape.fields.items():
+        if name == "early":
+            continue
+        if isinstance(data, Shape):
+            plan.fields[name] = with_words(data, unit, sources, base, place)
+        elif name in {"initial", "value"} and base is not None and base.data == data and base.start in sources:
+            plan.fields[name] = base
+            used |= {base.start, *base.sources}
+        else:
+            plan.fields[name] = _with_source(data, sources, used, place, base if name in {"initial", "value"} else None)
+    if shape.kind != "constant":
+        plan.fields["unit"] = Value(unit, *place)
+    return plan
+
+
+def _with_source(
+    data: object, sources: dict[int, Value], used: set[int], place: tuple[int, int], base: Value | None = None
+) -> Value:
+    if isinstance(data, bool):
+        return Value(data, *place)
+    if isinstance(data, list):
+        for value in sources.values():
+            if isinstance(value.data, list | tuple) and [item.data for item in value.data] == data:
+                return value
+        items = [_with_source(item, sources, set(), place) for item in data]
+        found = [item for item in items if item.literal]
+        if len(found) == len(items):
+            start, end = min(item.start for item in items), max(item.end for item in items)
+            return Value(items, start, end)
+        return Value(items, *place)
+    matches = [
+        value for value in sources.values() if is_number(value.data) and value.literal and _equal(value.data, data)
+    ]
+    found = next((value for value in matches if value.start not in used), None)
+    if found is not None:
+        used.update({found.start, *found.sources})
+        return found
+    if base is not None and base.data == data and base.literal:
+        return base
+    return Value(data, *place)
+
+
+def _equal(one: float, two: object) -> bool:
+    return isinstance(two, int | float) and abs(one - two) <= 1e-9 * max(abs(one), abs(two))

@@ -1,0 +1,146 @@
+"""What a program's syntax tree says by itself: what counts time, what trains, what sets a learning rate."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from downslope.reading.code.calls import OPTIMIZERS
+from downslope.reading.code.values import words_of
+
+EPOCH = re.compile(r"epochs?$|epoch_?|^ep$|^e$|^t$")
+STEP = re.compile(
+    r"(?:^|_)(?:steps?|iters?|iteration|batch_idx|batch_i|it|idx|num_updates?|global_step|n_iter|i)(?:$|_)"
+)
+_PASSED = words_of("tqdm track progress_bar reversed iter cycle islice log_every prange list mit master_bar")
+_SETS = words_of("set_learning_rate set_value assign set_lr")
+ADJUSTS = re.compile(
+    r"(?:adjust|set|update|change|step|decay|warmup)_?(?:learning_?rate|lr)|^lr_sched|^get_(?:learning_?rate|lr)$",
+    re.IGNORECASE,
+)
+"""Functions that change a learning rate, by their names."""
+RATE_KEYS = frozenset({"lr", "learning_rate", "learningrate"})
+
+
+def unit_of(name: str) -> str:
+    """Return "epoch" or "step" if a name counts these, else ""."""
+    name = name.lower()
+    if "epoch" in name or EPOCH.search(name):
+        return "epoch"
+    return "step" if STEP.search(name) else ""
+
+
+def name_of(node: Any) -> str:
+    """Return the last name of a name or attribute, or ""."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def pattern_of(test: ast.expr) -> str:
+    """Return which names a condition on a parameter's name picks out, or "".
+
+    Example:
+        >>> pattern_of(ast.parse("'bias' in name", mode="eval").body)
+        '*.bias'
+    """
+    words = [node.value for node in ast.walk(test) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    norm = any(re.search(r"bn|norm|gamma|beta", word, re.IGNORECASE) for word in words)
+    flat = any(isinstance(node, ast.Attribute) and node.attr in {"ndim", "shape"} for node in ast.walk(test))
+    if norm or flat:
+        return "@bias_and_norm"
+    if any("bias" in word.lower() for word in words):
+        return "*.bias"
+    return f"*.{words[0]}" if words and re.fullmatch(r"\w{1,30}", words[0]) else ""
+
+
+def unwrapped(node: ast.expr) -> tuple[ast.expr, bool]:
+    """Return what a loop goes over without progress bars around it, and whether it counts."""
+    counted = False
+    for _ in range(4):
+        if not (isinstance(node, ast.Call) and node.args):
+            break
+        name = name_of(node.func)
+        if name == "enumerate":
+            counted = True
+        elif name == "trange":
+            return ast.copy_location(ast.Call(ast.Name("range", ast.Load()), node.args[:2], []), node), counted
+        elif name not in _PASSED:
+            break
+        node = node.args[0]
+    return node, counted
+
+
+def trains(body: Iterable[ast.stmt]) -> bool:
+    """Return whether statements make a step of training."""
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Call):
+                name = name_of(node.func).lower()
+                if (
+                    name in {"backward", "step", "train_on_batch", "minimize", "apply_gradients", "run", "fit"}
+                    or "train" in name
+                ):
+                    return True
+    return False
+
+
+def holds_loop(body: Iterable[ast.stmt]) -> bool:
+    """Return whether statements hold a loop, or call a function that trains."""
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.For | ast.While) or (
+                isinstance(node, ast.Call) and "train" in name_of(node.func).lower()
+            ):
+                return True
+    return False
+
+
+def tells_time(test: ast.expr) -> bool:
+    """Return whether a condition is about epochs or steps."""
+    return any(unit_of(name_of(node)) for node in ast.walk(test))
+
+
+def changes_rate(node: Any, changing: frozenset[str]) -> bool:
+    """Return whether statements set a learning rate, or call a function of the program that does."""
+    nodes = node if isinstance(node, tuple) else (node,)
+    return any(_sets_rate(one) or _called(one) & changing for top in nodes for one in ast.walk(top))
+
+
+def _called(node: ast.AST) -> frozenset[str]:
+    return frozenset({name_of(node.func)}) if isinstance(node, ast.Call) else frozenset()
+
+
+def _sets_rate(node: ast.AST) -> bool:
+    if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
+        key = (
+            node.slice.value
+            if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
+            else name_of(node)
+        )
+        return str(key) in RATE_KEYS
+    if isinstance(node, ast.Call):
+        name = name_of(node.func)
+        return name in _SETS or name.lower() in OPTIMIZERS or bool(ADJUSTS.search(name))
+    return False
+
+
+def changing_functions(body: list[ast.stmt]) -> frozenset[str]:
+    """Return the names of functions that set a learning rate, themselves or by another."""
+    calls: dict[str, set[str]] = {}
+    found: set[str] = set()
+    for top in body:
+        for node in ast.walk(top):
+            if isinstance(node, ast.FunctionDef):
+                inner = list(ast.walk(node))
+                calls.setdefault(node.name, set()).update(name for one in inner for name in _called(one))
+                if any(_sets_rate(one) for one in inner):
+                    found.add(node.name)
+    for _ in range(6):
+        more = {name for name, called in calls.items() if called & found} - found
+        if not more:
+            break
+        found |= more
+    return frozenset(found)

@@ -1,0 +1,277 @@
+"""Schedules that bring a warmup of their own: optax's, transformers', Keras's, Paddle's, MXNet's, GluonCV's, timm's."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from downslope.reading.code.recognise import nice
+from downslope.reading.code.sampling import Plan
+from downslope.reading.code.schedules import PER_EPOCH, PER_STEP, BasicSchedules, reason
+from downslope.reading.code.values import Made, Namespace, Value, is_number, number, numbers, words_of
+
+_OF_TRANSFORMERS = words_of(
+    "get_linear_schedule_with_warmup get_cosine_schedule_with_warmup get_constant_schedule_with_warmup get_scheduler "
+    "get_polynomial_decay_schedule_with_warmup get_constant_schedule"
+)
+
+
+class Schedules(BasicSchedules):
+    """Reads schedules, of all frameworks that are known."""
+
+    methods: ClassVar[dict[str, str]] = {
+        **BasicSchedules.methods,
+        **dict.fromkeys(["warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule"], "_optax_warmup"),
+        **dict.fromkeys(_OF_TRANSFORMERS, "_transformers"),
+        "CosineDecay": "_keras_cosine",
+        **dict.fromkeys(["LinearWarmup", "linear_lr_warmup"], "_paddle_warmup"),
+        **dict.fromkeys(["FactorScheduler", "MultiFactorScheduler", "PolyScheduler", "CosineScheduler"], "_mxnet"),
+        "LRScheduler": "_gluoncv",
+        "LRSequential": "_gluoncv_turns",
+        **dict.fromkeys(["create_scheduler", "create_scheduler_v2"], "_timm_by_word"),
+        "WarmupMultiStepLR": "_warm_then_milestones",
+        "GradualWarmupScheduler": "_gradual",
+        **dict.fromkeys(["CosineLRScheduler", "StepLRScheduler", "MultiStepLRScheduler"], "_timm"),
+    }
+
+    def _optax_warmup(self, made: Made, base: Value | None) -> Plan | None:
+        names = ["init_value", "peak_value", "warmup_steps"]
+        names += ["decay_steps", "end_value"] if "cosine" in made.name else ["transition_steps", "decay_rate"]
+        given = self.arguments(made, names)
+        peak, warm = given.get("peak_value"), given.get("warmup_steps")
+        if peak is None or not is_number(peak.data):
+            return None
+        fields: dict[str, Value | Plan] = {"initial": peak}
+        if "cosine" in made.name:
+            fields["final"] = given.get("end_value") or reason(0.0, "schedules end at 0 unless said otherwise")
+            rest = self.less(given.get("decay_steps"), warm)
+            then = Plan("cosine", {**fields, **({"duration": rest} if rest else {})})
+        else:
+            more = {"every": given.get("transition_steps"), "rate": given.get("decay_rate")}
+            then = Plan("exponential", {**fields, **{k: v for k, v in more.items() if v is not None}})
+        return self.warmup(self.in_unit(then, made), warm, given.get("init_value"), None, restart=True)
+
+    def _transformers(self, made: Made, base: Value | None) -> Plan | None:
+        names = ["optimizer", "num_warmup_steps", "num_training_steps"]
+        if made.name == "get_scheduler":
+            names = ["name", *names]
+        given = self.arguments(made, names)
+        said = given.get("name")
+        name = str(said.data) if said is not None and isinstance(said.data, str) else made.name
+        kind = next(
+            (
+                k
+                for word, k in (
+                    ("cosine", "cosine"),
+                    ("linear", "linear"),
+                    ("polynomial", "polynomial"),
+                    ("constant", "constant"),
+                )
+                if word in name
+            ),
+            "",
+        )
+        if not kind:
+            return None
+        warm = given.get("num_warmup_steps")
+        if kind == "constant":
+            then = Plan("constant", {"value": base}) if base is not None else None
+        else:
+            final = given.get("lr_end") or (
+                reason(1e-7, f"the default of {made.name}") if kind == "polynomial" else None
+            )
+            fields: dict[str, Value | Plan] = {
+                "final": final or reason(0.0, "schedules end at 0 unless said otherwise")
+            }
+            rest = self.less(given.get("num_training_steps"), warm)
+            fields.update({"duration": rest} if rest is not None else {})
+            fields.update({"initial": base} if base is not None else {})
+            fields.update(
+                {"power": given.get("power") or reason(1.0, f"the default of {made.name}")}
+                if kind == "polynomial"
+                else {}
+            )
+            then = self.in_unit(Plan(kind, fields), made)
+            if getattr(then.fields["unit"], "words", "") == PER_EPOCH:
+                then.fields["unit"] = reason("step", PER_STEP)
+        return self.warmup(then, warm, reason(0.0, "it begins at 0"), None, restart=True)
+
+    def _keras_cosine(self, made: Made, base: Value | None) -> Plan | None:
+        plan = self.by_row(made, base, "keras")
+        given = self.arguments(
+            made, ["initial_learning_rate", "decay_steps", "alpha", "name", "warmup_target", "warmup_steps"]
+        )
+        target, warm = given.get("warmup_target"), given.get("warmup_steps")
+        if plan is None or target is None or not is_number(target.data):
+            return plan
+        start = plan.value("initial")
+        plan.fields["initial"] = target
+        alpha = number(given.get("alpha"))
+        if alpha:
+            plan.fields["final"] = Value(nice(alpha * target.data), target.start, target.end)
+        return self.warmup(plan, warm, start, None, restart=True)
+
+    def _paddle_warmup(self, made: Made, base: Value | None) -> Plan | None:
+        given = self.arguments(made, ["learning_rate", "warmup_steps", "start_lr", "end_lr"])
+        inner = given.get("learning_rate")
+        then = self.of(inner, base)
+        stepped = Plan("linear", {"duration": given["warmup_steps"]}) if "warmup_steps" in given else Plan("linear")
+        if isinstance(inner and inner.data, Made) and "stepped" in made.notes:
+            then = self.in_unit(then, made) if then is not None else None
+        unit = self.in_unit(stepped, made).fields["unit"]
+        return self.warmup(
+            then, given.get("warmup_steps"), given.get("start_lr"), unit, restart=made.name == "LinearWarmup"
+        )
+
+    def _mxnet(self, made: Made, base: Value | None) -> Plan | None:
+        row = self.row_of(made, "mxnet")
+        plan = self.by_row(made, base, "mxnet")
+        if plan is None or row is None:
+            return None
+        given = self.arguments(made, row[1])
+        if "step" in given and plan.kind == "multistep":
+            plan.fields["milestones"] = given["step"]
+        plan = self.in_unit(plan, made)
+        warm = given.get("warmup_steps")
+        if warm is not None and plan.kind in {"cosine", "polynomial"} and plan.value("duration") is not None:
+            rest = self.less(given.get("max_update"), warm)
+            plan.fields.update({"duration": rest} if rest is not None else {})
+            plan = self.in_unit(plan, made)
+        start = given.get("warmup_begin_lr") or reason(0.0, f"the default of {made.name}")
+        return (
+            self.warmup(plan, warm, start, None, restart=plan.kind in {"cosine", "polynomial"})
+            if warm is not None
+            else plan
+        )
+
+    def _gluoncv(self, made: Made, base: Value | None) -> Plan | None:
+        given = self.arguments(made, ["mode", "base_lr", "target_lr", "niters", "nepochs", "iters_per_epoch"])
+        mode = given["mode"].data if "mode" in given else None
+        kind = {
+            "step": "multistep",
+            "poly": "polynomial",
+            "cosine": "cosine",
+            "linear": "linear",
+            "constant": "constant",
+        }.get(str(mode))
+        if kind is None:
+            return None
+        by_epoch = given.get("nepochs") is not None and given["nepochs"].data != 0
+        first = given.get("base_lr") or reason(0.1, "the default of LRScheduler")
+        unit = reason("epoch", "counted in epochs") if by_epoch else reason("step", PER_STEP)
+        if kind == "constant":
+            return Plan(kind, {"value": first})
+        if kind == "multistep":
+            times = given.get("step_epoch") or given.get("step_iter")
+            fields: dict[str, Value | Plan] = {
+                "initial": first,
+                "factor": given.get("step_factor") or reason(0.1, "the default of LRScheduler"),
+            }
+            return Plan(kind, {**fields, **({"milestones": times} if numbers(times) and times else {}), "unit": unit})
+        length = given["nepochs"] if by_epoch else given.get("niters")
+        fields = {
+            "initial": first,
+            "final": given.get("target_lr") or reason(0.0, "the default of LRScheduler"),
+            "unit": unit,
+        }
+        fields.update({"duration": length} if length is not None and is_number(length.data) else {})
+        fields.update(
+            {"power": given.get("power") or reason(2, "the default of LRScheduler")} if kind == "polynomial" else {}
+        )
+        return Plan(kind, fields)
+
+    def _gluoncv_turns(self, made: Made, base: Value | None) -> Plan | None:
+        parts = made.args[0] if made.args else made.kwargs.get("schedulers")
+        if parts is None or not isinstance(parts.data, list | tuple):
+            return None
+        plans = [plan for part in parts.data if (plan := self.of(part, base)) is not None]
+        plans = [plan for plan in plans if number(plan.value("duration")) != 0]
+        if len(plans) == 1:
+            return plans[0]
+        if len(plans) == 2 and plans[0].kind == "linear":
+            return self.warmup(
+                plans[1],
+                plans[0].value("duration"),
+                plans[0].value("initial"),
+                plans[0].fields.get("unit"),
+                restart=True,
+            )
+        return None
+
+    def _warm_then_milestones(self, made: Made, base: Value | None) -> Plan | None:
+        plan = self.by_row(made, base, "torch")
+        given = self.arguments(made, ["optimizer", "milestones", "gamma", "warmup_factor", "warmup_iters"])
+        if plan is None:
+            return None
+        plan.fields["unit"] = reason("step", PER_STEP)
+        factor = number(given.get("warmup_factor"))
+        start = (
+            Value(nice(base.data * factor), made.start, made.end)
+            if factor is not None and base is not None and is_number(base.data)
+            else None
+        )
+        return self.warmup(plan, given.get("warmup_iters"), start, None, restart=False)
+
+    def _gradual(self, made: Made, base: Value | None) -> Plan | None:
+        given = self.arguments(made, ["optimizer", "multiplier", "total_epoch", "after_scheduler"])
+        times = number(given.get("multiplier"))
+        if times is None or base is None or not is_number(base.data):
+            return None
+        top = base if times == 1 else Value(nice(base.data * times), made.start, made.end)
+        start = reason(0.0, "a multiplier of 1 begins at 0") if times == 1 else base
+        after = given.get("after_scheduler")
+        then = (
+            self.of(after, top)
+            if after is not None and isinstance(after.data, Made)
+            else Plan("constant", {"value": top})
+        )
+        return self.warmup(then, given.get("total_epoch"), start, reason("epoch", PER_EPOCH), restart=True)
+
+    def _timm(self, made: Made, base: Value | None) -> Plan | None:
+        row = self.row_of(made, "timm")
+        plan = self.by_row(made, base, "timm")
+        if plan is None or row is None:
+            return None
+        given = self.arguments(made, row[1])
+        if plan.kind == "multistep" and "decay_t" in given:
+            plan.fields["milestones"] = given["decay_t"]
+        return self.warmup(plan, given.get("warmup_t"), given.get("warmup_lr_init"), plan.fields["unit"], restart=False)
+
+    def _timm_by_word(self, made: Made, base: Value | None) -> Plan | None:
+        """Read timm's create_scheduler: the options say which schedule."""
+        inner = [*made.args, *made.kwargs.values()]
+        inner += [
+            one for arg in inner if isinstance(arg.data, Made) for one in [*arg.data.args, *arg.data.kwargs.values()]
+        ]
+        table = next(
+            (
+                arg.data.attributes
+                for arg in inner
+                if isinstance(arg.data, Namespace) and "sched" in arg.data.attributes
+            ),
+            None,
+        )
+        if table is None:
+            return None
+        given = {
+            name: value
+            for name, value in table.items()
+            if is_number(value.data) or isinstance(value.data, list | tuple)
+        }
+        kind = {"cosine": "cosine", "step": "exponential", "multistep": "multistep", "poly": "polynomial"}.get(
+            str(table["sched"].data)
+        )
+        if kind is None:
+            return None
+        names = {
+            "cosine": {"final": "min_lr", "duration": "epochs"},
+            "polynomial": {"final": "min_lr", "duration": "epochs", "power": "decay_rate"},
+            "exponential": {"rate": "decay_rate", "every": "decay_epochs"},
+            "multistep": {"factor": "decay_rate", "milestones": "decay_milestones"},
+        }[kind]
+        unit = reason("epoch", "counted in epochs")
+        fields: dict[str, Value | Plan] = {field: given[name] for field, name in names.items() if name in given}
+        plan = Plan(kind, fields, made.start, made.end)
+        plan.fields.update({"unit": unit} | ({"initial": base} if base is not None else {}))
+        if kind == "exponential":
+            plan.fields["staircase"] = reason(True, "it drops at once")
+        return self.warmup(plan, given.get("warmup_epochs"), given.get("warmup_lr"), unit, restart=False)

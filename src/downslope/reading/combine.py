@@ -1,0 +1,161 @@
+"""Several parts' findings as one: command line before configuration before code before prose, a schedule as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from downslope.reading.draft import Draft
+from downslope.reading.parts import Found, Kind
+from downslope.reading.reading import Field, shown_value
+
+RANKS: dict[Kind, int] = {"command": 0, "configuration": 1, "code": 2, "prose": 3}
+_FAMILIES = ("sgd.lr", "train.plateau", "groups")
+_SURE = {"stated": 0, "implied": 1, "assumed": 2}
+_INSIDE = frozenset({"caffe", "keras"})
+"""Frameworks whose velocity has the learning rate inside."""
+
+_OF_LR = frozenset(
+    [
+        "no_lr", "no_base_lr", "no_period", "no_milestones", "no_total", "no_duration", "no_factor", "usual_factor",
+        "constant_lr", "reduced_sometime", "staircase",
+    ]
+)  # fmt: skip
+"""Remarks on what a part does not say of the learning rate, which another part may say."""
+
+_BASES = ("sgd.lr", "sgd.lr.then", "sgd.lr.then.initial", "sgd.lr.initial", "sgd.lr.peak")
+"""Where the learning rate stands that a flag or an optimizer's argument gives, the likeliest last."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one part says, and what kind of part it is.
+
+    Attributes:
+        kind: The kind of part.
+        found: What it says.
+        name: Of its file, or "".
+    """
+
+    kind: Kind
+    found: Found
+    name: str = ""
+
+
+def family_of(path: str) -> str:
+    """Return the fields that a field is taken together with: all of a schedule, of a length, of the groups.
+
+    Example:
+        >>> family_of("sgd.lr.milestones"), family_of("train.steps"), family_of("sgd.lr_in_velocity")
+        ('sgd.lr', 'length', 'sgd.lr_in_velocity')
+    """
+    if path in {"train.epochs", "train.steps"}:
+        return "length"
+    return next((family for family in _FAMILIES if path == family or path.startswith(f"{family}.")), path)
+
+
+def combine(draft: Draft, findings: Iterable[Finding]) -> None:
+    """Put what the parts say into a draft that has what the prose says."""
+    prose = Finding("prose", Found(draft.optimizer if draft.named != "assumed" else "", draft.framework, draft.fields))
+    parts = sorted([*findings, prose], key=lambda part: RANKS[part.kind])
+    _combine_optimizers(draft, parts)
+    draft.framework = next((part.found.framework for part in parts if part.found.framework), "")
+    families: dict[str, list[tuple[Finding, dict[str, Field]]]] = {}
+    for part in parts:
+        own: dict[str, dict[str, Field]] = {}
+        for path, found in part.found.fields.items():
+            own.setdefault(family_of(path), {})[path] = found
+        for family, fields in own.items():
+            families.setdefault(family, []).append((part, fields))
+    rates = families.get("sgd.lr", [])
+    draft.fields = {}
+    for family, given in families.items():
+        given.sort(key=lambda one: min(_SURE[found.provenance] for found in one[1].values()))
+        draft.fields |= _schedule(draft, given) if family == "sgd.lr" else _first(draft, given)
+    if (
+        draft.optimizer == "sgd"
+        and draft.framework in _INSIDE
+        and any(path.startswith("sgd.") for path in draft.fields)
+    ):
+        draft.put("sgd.lr_in_velocity", True, "implied", f"{draft.framework.capitalize()} puts lr inside the velocity")
+        draft.remarks.say("inside")
+    told = {id(part) for part, _ in rates}
+    if told and id(prose) not in told:
+        draft.remarks.drop(_OF_LR)
+    for part in parts:
+        for what, values in part.found.remarks:
+            if what not in _OF_LR or not told or id(part) in told:
+                draft.remarks.say(what, **values)
+
+
+def _combine_optimizers(draft: Draft, parts: list[Finding]) -> None:
+    named = [part for part in parts if part.found.optimizer]
+    if not named:
+        return
+    draft.optimizer = named[0].found.optimizer
+    if named[0].kind != "prose":
+        draft.named = "stated"
+    names = dict.fromkeys(part.found.optimizer for part in named)
+    if len(names) > 1:
+        draft.remarks.say("two_optimizers", names=", ".join(names))
+
+
+def _first(draft: Draft, given: list[tuple[Finding, dict[str, Field]]]) -> dict[str, Field]:
+    """Return the fields of the part that comes first, and remark on what others say."""
+    winner, fields = given[0]
+    for loser, others in given[1:]:
+        for path in fields.keys() & others.keys():
+            fields = {**fields, path: _over(draft, path, (winner, fields[path]), (loser, others[path]))}
+    return fields
+
+
+def _schedule(draft: Draft, given: list[tuple[Finding, dict[str, Field]]]) -> dict[str, Field]:
+    """Return the learning rate: the schedule of the first part that has one, with the base that comes first of all."""
+    place = next((place for place, (_, fields) in enumerate(given) if "sgd.lr.schedule" in fields), None)
+    if place is None:
+        return _first(draft, given)
+    winner, fields = given[place]
+    fields = dict(fields)
+    at = _base(fields) or "sgd.lr.initial"
+    for other_place, (other, others) in enumerate(given):
+        base = _base(others)
+        if other_place == place or base is None:
+            continue
+        if at not in fields:
+            fields[at] = others[base]
+        elif other_place < place:
+            fields[at] = _over(draft, at, (other, others[base]), (winner, fields[at]))
+        else:
+            fields[at] = _over(draft, at, (winner, fields[at]), (other, others[base]))
+    for other, others in given[place + 1 :]:
+        if "sgd.lr.schedule" in others:
+            path = "sgd.lr.schedule"
+            fields[path] = _over(draft, path, (winner, fields[path]), (other, others[path]))
+    return fields
+
+
+def _base(fields: dict[str, Field]) -> str | None:
+    return next((path for path in reversed(_BASES) if path in fields), None)
+
+
+def _over(draft: Draft, path: str, winner: tuple[Finding, Field], loser: tuple[Finding, Field]) -> Field:
+    """Return the field that wins, with a remark and a mark where another value is stated."""
+    (part, found), (other, beaten) = winner, loser
+    if beaten.provenance != "stated" or found.provenance == "assumed" or beaten.value == found.value:
+        return found
+    draft.remarks.say(
+        "conflict",
+        path=path,
+        kind=draft.remarks.part(part.kind),
+        value=shown_value(found.value),
+        other=draft.remarks.part(other.kind),
+        beaten=shown_value(beaten.value),
+        words=_short(beaten.words),
+    )
+    doubtful = other.kind in {part.kind, "prose"}
+    return replace(found, marks=(*found.marks, "competing")) if doubtful else found
+
+
+def _short(words: str) -> str:
+    words = " ".join(words.split())
+    return words if len(words) <= 80 else f"{words[:77]}..."

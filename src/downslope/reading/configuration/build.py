@@ -1,0 +1,361 @@
+"""Settings as the fields of a recipe, each with its words: all of them but the learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
+from downslope.reading.configuration.keys import OPTIMIZERS
+from downslope.reading.configuration.settings import Setting, Settings
+from downslope.reading.parts import Found, Part
+from downslope.reading.reading import Field, Provenance
+from downslope.reading.remarks import shown
+
+NORMS = "@bias_and_norm"
+_UNKNOWN = ("auto", "none", "default", "custom", "optim", "build", "config", "wrapper", "make", "get")
+_BASES = frozenset(["base", "baseconfig", "inheritfrom", "defaults"])
+_SIZED = 1e6
+"""The largest norm that gradients are clipped at; a larger one clips nothing."""
+
+
+@dataclass
+class Build:
+    """A part's findings in the making.
+
+    Attributes:
+        settings: What it says.
+        part: The part.
+        found: Its findings so far.
+    """
+
+    settings: Settings
+    part: Part
+    found: Found
+
+    def words(self, entry: Entry) -> str:
+        """Return the words of an entry."""
+        return self.part.text[entry.start : entry.end].strip()
+
+    def put(
+        self, path: str, value: Any, provenance: Provenance, words: str, entry: Entry | None = None, *marks: str
+    ) -> None:
+        """Set a field, unless it has been set; its words are those of an entry where none are given."""
+        if path in self.found.fields:
+            return
+        start = end = -1
+        if entry is not None:
+            written = self.part.text[entry.start : entry.end]
+            start = self.part.start + entry.start + len(written) - len(written.lstrip())
+            end = start + len(written.strip())
+        self.found.fields[path] = Field(
+            _plain(value), provenance, words or (self.words(entry) if entry else ""), start, end, "", marks
+        )
+
+    def state(self, path: str, setting: Setting, value: Any = None, *marks: str) -> None:
+        """Set a field to a setting's value; what was worked out is implied, and one with rivals is marked."""
+        entry = setting.entry
+        marks = (*marks, *(("competing",) if self.contested(path, setting) else ()))
+        value = setting.value if value is None else value
+        self.put(path, value, "implied" if entry.derived else "stated", "", entry, *marks)
+
+    def imply(self, path: str, value: Any, setting: Setting | None, why: str = "", *marks: str) -> None:
+        """Set a field that follows from a setting, or from a convention."""
+        self.put(path, value, "implied", why, setting.entry if setting and not why else None, *marks)
+
+    def assume(self, path: str, value: Any, why: str, *marks: str) -> None:
+        """Set a field that nothing says."""
+        self.put(path, value, "assumed", why, None, *marks)
+
+    def say(self, what: str, **values: object) -> None:
+        """Remark on something."""
+        self.found.remarks.append((what, values))
+
+    def contested(self, path: str, setting: Setting) -> bool:
+        """Whether a loop, or another table, gives a setting another value; it is remarked on."""
+        for rival in self.settings.rivals(setting):
+            self.say("another", path=path, words=self.words(rival.entry))
+        if setting.entry.others:
+            self.say("another", path=path, words=", ".join(str(other) for other in setting.entry.others[:10]))
+        return bool(self.settings.rivals(setting) or setting.entry.others)
+
+
+def _plain(value: Any) -> Any:
+    """Return whole numbers as integers, in lists too; others as they are."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) >= 1 else value
+
+
+def put_values(build: Build) -> None:
+    """Put everything but the learning rate and the groups."""
+    _put_optimizer(build)
+    settings = build.settings
+    inherits = [one for one in settings.entries if squeezed(one.path[0]) in _BASES and one.value]
+    for concept, path in (
+        ("momentum", "sgd.momentum"),
+        ("weight_decay", "sgd.weight_decay"),
+        ("nesterov", "sgd.nesterov"),
+        ("dampening", "sgd.dampening"),
+        ("ema", "train.ema"),
+    ):
+        setting = settings.by_concept.get(concept, [None])[0]
+        default = None if inherits else settings.system.defaults.get(concept)
+        if concept == "momentum" and build.found.optimizer.startswith(
+            ("adam", "nadam", "radam", "lamb", "lion", "adafactor")
+        ):
+            continue  # of the SGD that is not used
+        if setting is not None:
+            build.state(path, setting, _float(setting.value))
+        elif default is not None and settings.by_concept.get("lr") and build.found.optimizer in {"", "sgd"}:
+            build.imply(path, default, None, f"the default of {settings.system.name}")
+    _put_strength(build)
+    clip = settings.first("clip")
+    if clip is not None and clip.value < _SIZED:
+        build.state("train.clip_norm", clip, _float(clip.value))
+    _put_batch(build)
+    _put_length(build)
+    decayed = build.found.fields.get("sgd.weight_decay")
+    if decayed is not None and decayed.value and build.found.optimizer in {"", "sgd", "lars"}:
+        build.imply("sgd.decay", "coupled", None, "weight decay with SGD is an L2 penalty unless said otherwise")
+    if inherits:
+        build.say("base", words=" ".join(build.words(inherits[0]).split()))
+
+
+def put_conventions(build: Build) -> None:
+    """Put what follows from whose configuration it is."""
+    framework = {"caffe": "Caffe", "mxnet": "MXNet"}.get(build.settings.system.framework)
+    if framework and build.found.optimizer in {"", "sgd"} and any(p.startswith("sgd.") for p in build.found.fields):
+        build.imply("sgd.lr_in_velocity", True, None, f"{framework} puts lr inside the velocity")
+        build.say("inside")
+
+
+def _float(value: Any) -> Any:
+    return value if isinstance(value, bool) else float(value)
+
+
+def _put_optimizer(build: Build) -> None:
+    settings, found = build.settings, build.found
+    named = [one for one in settings.by_concept.get("optimizer", ()) if _optimizer_of(one.value)]
+    for setting in named:
+        settings.taken.add(setting.entry.place)
+    blocks = [
+        OPTIMIZERS.get(squeezed(key), "") for entry in settings.entries for key in entry.path if "ptimizer" in key
+    ]
+    if named:
+        found.optimizer = _optimizer_of(named[0].value)
+        if found.optimizer == "sgd" and squeezed(named[0].value.rpartition(".")[2]) in {
+            "nag",
+            "nesterov",
+            "nesterovsgd",
+            "sgdnesterov",
+        }:
+            build.imply("sgd.nesterov", True, None, f"{named[0].value} is Nesterov's form")
+        if squeezed(named[0].value) == "sgdw":
+            build.imply("sgd.decay", "decoupled", None, "SGDW decays apart from the gradient")
+    elif any(blocks):
+        found.optimizer = next(filter(None, blocks))
+    elif settings.system.name in {"caffe", "darknet", "detectron2", "slowfast", "yolo"}:
+        found.optimizer = "sgd"
+    elif settings.system.name == "transformers":
+        found.optimizer = "adamw"
+    names = dict.fromkeys(_optimizer_of(one.value) for one in named)
+    if len(names) > 1:
+        build.say("two_optimizers", names=", ".join(names))
+    if settings.system.name == "timm" and found.optimizer == "sgd" and settings.first("optimizer", "momentum"):
+        build.imply("sgd.nesterov", True, None, "timm's name sgd means Nesterov momentum")
+        if not settings.by_concept.get("momentum"):
+            build.imply("sgd.momentum", 0.9, None, "timm's default")
+    if found.optimizer in {"", "sgd"}:
+        return
+    for concept, name in (("beta1", "beta1"), ("beta2", "beta2"), ("eps", "eps"), ("rho", "decay")):
+        setting = settings.first(concept)
+        if setting is not None:
+            build.state(f"{found.optimizer}.{name}", setting, _float(setting.value))
+    betas = settings.first("betas")
+    if betas is not None:
+        build.state(f"{found.optimizer}.beta1", betas, betas.value[0])
+        build.state(f"{found.optimizer}.beta2", betas, betas.value[1])
+
+
+def _optimizer_of(name: str) -> str:
+    last = squeezed(name.rpartition(".")[2]).removesuffix("optimizer")
+    known = OPTIMIZERS.get(last) or OPTIMIZERS.get(squeezed(name.rpartition(".")[2]))
+    return known or ("" if not last.isalpha() or len(last) > 10 or any(word in last for word in _UNKNOWN) else last)
+
+
+def _put_strength(build: Build) -> None:
+    """Put the weight decay that a bare strength is, where a key beside it says that it is one."""
+    settings = build.settings
+    strength = settings.first("strength")
+    if strength is None or "sgd.weight_decay" in build.found.fields:
+        return
+    kinds = {squeezed(one.value) for one in settings.entries if isinstance(one.value, str) and len(one.value) < 20}
+    if kinds & {"wdecay", "weightdecay", "l2", "l2norm", "wd"}:
+        build.state("sgd.weight_decay", strength, _float(strength.value))
+    else:
+        settings.taken.discard(strength.entry.place)
+
+
+def _put_batch(build: Build) -> None:
+    settings = build.settings
+    batch, device = settings.first("batch"), settings.first("device_batch")
+    given = device or batch
+    if given is None:
+        return
+    devices = _devices(settings)
+    per_device = device is not None or settings.system.per_device
+    accumulated = settings.first("accumulate")
+    if batch is not None and device is not None:
+        build.state("data.batch_size", batch, int(batch.value))
+    elif per_device and devices is not None:
+        build.imply(
+            "data.batch_size", int(given.value * devices[0]), given, f"{build.words(given.entry)}; {devices[1]}"
+        )
+    elif per_device:
+        reference = settings.first("lr_batch")
+        if reference is not None:
+            why = f"{build.words(reference.entry)}: the batch that the learning rate is for"
+            build.imply("data.batch_size", int(reference.value), None, why)
+        elif device is not None:
+            build.imply("data.batch_size", int(given.value), given, "", "per_device")
+        else:
+            build.state("data.batch_size", given, int(given.value), "per_device")
+        build.say("per_device", value=shown(given.value))
+    else:
+        shared = devices is not None and devices[0] > 1 and "nproc" in devices[1]
+        build.state("data.batch_size", given, int(given.value), *(("per_device",) if shared else ()))
+    if accumulated is not None and accumulated.value > 1:
+        build.imply("train.accumulate", int(accumulated.value), accumulated)
+
+
+def _devices(settings: Settings) -> tuple[int, str] | None:
+    """Return how many devices there are, and the words."""
+    found = settings.first("devices")
+    if found is not None:
+        return int(found.value), f"{found.entry.path[-1].lstrip('-')} {found.value}"
+    for entry in settings.entries:
+        key = squeezed(entry.path[-1])
+        if key in {"cudavisibledevices", "gpus", "gpuids", "devices"} and isinstance(entry.value, list):
+            settings.taken.add(entry.place)
+            return len(entry.value), f"{entry.path[-1].lstrip('-')} {','.join(map(str, entry.value))}"
+    return None
+
+
+def _put_length(build: Build) -> None:
+    settings = build.settings
+    for concepts, path in ((("epochs", "epochs_flag"), "train.epochs"), (("steps",), "train.steps")):
+        setting = settings.first(*concepts)
+        if setting is not None:
+            build.state(path, setting)
+    if {"train.epochs", "train.steps"} <= build.found.fields.keys():
+        build.say("both_lengths")
+
+
+def put_groups(build: Build, lr: float | None) -> None:
+    """Put the groups: what decays less, and parts of the model with learning rates of their own."""
+    settings, fields = build.settings, build.found.fields
+    decay = fields["sgd.weight_decay"].value if "sgd.weight_decay" in fields else None
+    groups: list[tuple[str, dict[str, tuple[Any, Setting]]]] = []
+
+    def add(match: str, name: str, value: Any, setting: Setting) -> None:
+        known = next((values for pattern, values in groups if pattern == match), None)
+        if known is None:
+            groups.append((match, known := {}))
+        known.setdefault(name, (value, setting))
+
+    for concept, match, name, base in (
+        ("no_bias_and_norm_decay", NORMS, "weight_decay", 0.0),
+        ("norm_decay", NORMS, "weight_decay", None),
+        ("bias_decay", "*.bias", "weight_decay", None),
+        ("norm_decay_mult", NORMS, "weight_decay", decay),
+        ("bias_decay_mult", "*.bias", "weight_decay", decay),
+        ("bias_lr_mult", "*.bias", "lr", lr),
+        ("backbone_lr_mult", "backbone.*", "lr", lr),
+        ("head_lr_mult", "*head*", "lr", lr),
+        ("backbone_lr", "backbone.*", "lr", None),
+        ("head_lr", "*head*", "lr", None),
+    ):
+        setting = settings.first(concept)
+        if setting is None or (concept in {"norm_decay", "bias_decay"} and setting.value == decay):
+            continue
+        multiplied = concept.endswith("_mult")
+        if multiplied and (setting.value == 1 or (base is None and setting.value)):
+            continue
+        value = (
+            0.0
+            if concept.startswith("no_")
+            else (float(f"{base * setting.value:.12g}") if base else 0.0)
+            if multiplied
+            else setting.value
+        )
+        add(match, name, float(value), setting)
+    for key, name, setting in _custom_keys(settings):
+        base = lr if name == "lr" else decay
+        if base is not None and setting.value != 1:
+            add(f"*{key}*", name, float(f"{base * setting.value:.12g}"), setting)
+    _add_caffe_biases(settings, add, lr)
+    _merge_biases(groups)
+    changes = "sgd.lr.schedule" in fields
+    for index, (match, values) in enumerate(groups):
+        setting = next(iter(values.values()))[1]
+        build.put(f"groups.{index}.match", match, "implied", "", setting.entry)
+        for name, (value, one) in values.items():
+            marks = ("constant_group",) if name == "lr" and changes else ()
+            build.put(
+                f"groups.{index}.{name}", value, "stated" if value == one.value else "implied", "", one.entry, *marks
+            )
+        build.say("group", match=match)
+
+
+def _add_caffe_biases(settings: Settings, add: Callable[..., None], lr: float | None) -> None:
+    """Add what a Caffe net says of biases, the second parameters of its layers, where all layers say the same."""
+    second = [one for one in settings.entries if len(one.path) > 2 and one.path[-2] == "param#1"]
+    for key, name in (("lr_mult", "lr"), ("decay_mult", "weight_decay")):
+        found = [one for one in second if one.path[-1] == key and is_number(one.value)]
+        if not found or len({one.value for one in found}) > 1 or found[0].value == 1 or (name == "lr" and lr is None):
+            continue
+        if name == "lr" or found[0].value == 0:
+            settings.taken |= {one.place for one in found}
+            value = float(f"{(lr or 0.0) * found[0].value:.12g}") if name == "lr" else 0.0
+            add("*.bias", name, value, Setting("caffe", found[0].value, found[0]))
+
+
+def _merge_biases(groups: list[tuple[str, dict[str, tuple[Any, Setting]]]]) -> None:
+    """Leave out biases where they are treated as normalisation layers are: one pattern selects both."""
+    by_match = dict(groups)
+    norms, biases = by_match.get(NORMS), by_match.get("*.bias")
+    if (
+        norms is not None
+        and biases is not None
+        and {k: v[0] for k, v in norms.items()} == {k: v[0] for k, v in biases.items()}
+    ):
+        groups[:] = [one for one in groups if one[0] != "*.bias"]
+
+
+def _custom_keys(settings: Settings) -> list[tuple[str, str, Setting]]:
+    """Return (part of a parameter's name, "lr" or "weight_decay", its multiplier) of an OpenMMLab configuration."""
+    found: list[tuple[str, str, Setting]] = []
+    for entry in settings.entries:
+        path = entry.path
+        if (
+            len(path) < 3
+            or "custom_keys" not in path
+            or isinstance(entry.value, bool)
+            or not isinstance(entry.value, int | float)
+        ):
+            continue
+        name = {"lr_mult": "lr", "decay_mult": "weight_decay"}.get(path[-1])
+        if name and path.index("custom_keys") < len(path) - 2:
+            key = ".".join(path[path.index("custom_keys") + 1 : -1])
+            settings.taken.add(entry.place)
+            found.append((key, name, Setting("custom", entry.value, entry)))
+    return found
+
+
+def leave_unread(build: Build) -> None:
+    """Note where the numbers stand that were not used."""
+    for entry in build.settings.entries:
+        if entry.place not in build.settings.taken and holds_number(entry.value) and not isinstance(entry.value, bool):
+            build.found.unread.append((build.part.start + entry.start, build.part.start + entry.end))

@@ -1,0 +1,181 @@
+"""Python that assigns dictionaries, as configurations of OpenMMLab and many others do: read as a tree, never run."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import warnings
+from itertools import accumulate
+from typing import Any
+
+from downslope.reading.configuration.entries import DEEPEST, MOST, Entry
+from downslope.reading.configuration.literals import read_literals
+
+_OPERATORS: dict[type, Any] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+}
+_BUILDERS = frozenset({"dict", "list", "tuple", "float", "int", "set"})
+
+
+def read_dictionaries(text: str) -> list[Entry]:
+    r"""Return the entries of a Python text's assignments.
+
+    Example:
+        >>> [(one.path, one.value) for one in read_dictionaries("n = 2\nsgd = dict(lr=0.1 * n, steps=[3, 6])")]
+        [(('n',), 2), (('sgd', 'lr'), 0.2), (('sgd', 'steps'), [3, 6])]
+    """
+    indented = text.lstrip("\n")[:1] in {" ", "\t"}
+    source = _BEFORE + text if indented else text
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return [one for one in read_literals(text) if not (one.path[-1] == "type" and one.value == "dict")]
+    reader = _Walk(source)
+    for statement in tree.body:
+        reader.statement(statement)
+    return [one.moved(-len(_BEFORE)) for one in reader.entries] if indented else reader.entries
+
+
+_BEFORE = "if 1:\n"
+"""What makes a text that is indented as a whole the body of a statement."""
+
+
+class _Walk:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        lines = text.encode("utf-8", "replace").split(b"\n")
+        self.lines = lines
+        self.starts = [0, *accumulate(len(line.decode("utf-8", "replace")) + 1 for line in lines)]
+        self.entries: list[Entry] = []
+        self.names: dict[str, tuple[ast.expr, int, int]] = {}
+
+    def place(self, line: int, column: int) -> int:
+        head = self.lines[line - 1][:column]
+        return self.starts[line - 1] + (column if head.isascii() else len(head.decode("utf-8", "replace")))
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        found: Any = node
+        return self.place(found.lineno, found.col_offset), self.place(found.end_lineno, found.end_col_offset)
+
+    def statement(self, node: ast.stmt) -> None:
+        if isinstance(node, ast.With | ast.If):
+            for one in node.body:
+                self.statement(one)
+        elif isinstance(node, ast.Expr):
+            self.value(node.value, (), self.span(node)[0], 0)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            start, end = self.span(node)
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                path = _path_of(target)
+                if path:
+                    self.value(node.value, path, start, 0)
+                if len(path) == 1:
+                    self.names[path[0]] = (node.value, start, end)
+
+    def value(self, node: ast.expr, path: tuple[str, ...], start: int, depth: int) -> None:
+        """Add the entries of a value whose key starts at `start`."""
+        if depth > DEEPEST or len(self.entries) >= MOST:
+            return
+        if isinstance(node, ast.Call):
+            name = _path_of(node.func)
+            if name and name[-1] not in _BUILDERS:
+                self.entries.append(Entry((*path, "type"), ".".join(name), *self.span(node.func)))
+            for keyword in node.keywords:
+                if keyword.arg:
+                    self.value(keyword.value, (*path, keyword.arg), self.span(keyword)[0], depth + 1)
+            if not node.args or (name and name[-1] not in _BUILDERS):
+                return
+            if not (name and name[-1] in {"float", "int"}):
+                self.value(node.args[0], path, start, depth + 1)
+                return
+        if isinstance(node, ast.Dict):
+            for key, inner in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant):
+                    self.value(inner, (*path, *str(key.value).split(".")), self.span(key)[0], depth + 1)
+            return
+        tables = [one for one in getattr(node, "elts", ()) if isinstance(one, ast.Dict | ast.Call)]
+        for place, one in enumerate(tables):
+            self.value(one, (*path, f"#{place}"), self.span(one)[0], depth + 1)
+        if tables or not path:
+            return
+        end = self.span(node)[1]
+        if isinstance(node, ast.Name) and node.id in self.names:
+            bound, first, last = self.names[node.id]
+            found = self.evaluate(bound, 0)
+            if found is not None and not isinstance(bound, ast.Dict | ast.Call):
+                self.entries.append(Entry(path, found, first, last, derived=_works(bound)))
+            return
+        found = self.evaluate(node, 0)
+        if found is not None or isinstance(node, ast.Constant):
+            self.entries.append(Entry(path, found, start, end, derived=_works(node)))
+
+    def evaluate(self, node: ast.expr, depth: int) -> Any:
+        """Return what a node is worth: a constant, a list of such, a name's value, arithmetic; else None."""
+        if depth > DEEPEST:
+            return None
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str | int | float | bool) else None
+        if isinstance(node, ast.List | ast.Tuple):
+            return [self.evaluate(one, depth + 1) for one in node.elts[:10_000]]
+        if isinstance(node, ast.Name) and node.id in self.names:
+            return self.evaluate(self.names[node.id][0], depth + 1)
+        if isinstance(node, ast.Name):
+            return node.id
+        if isinstance(node, ast.Call) and len(node.args) == 1 and _path_of(node.func) in {("float",), ("int",)}:
+            return _as(self.evaluate(node.args[0], depth + 1))
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+            found = self.evaluate(node.operand, depth + 1)
+            return (-found if isinstance(node.op, ast.USub) else found) if isinstance(found, int | float) else None
+        if isinstance(node, ast.BinOp):
+            return _combine(node.op, self.evaluate(node.left, depth + 1), self.evaluate(node.right, depth + 1))
+        return None
+
+
+def _as(value: Any) -> Any:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _combine(sign: ast.operator, left: Any, right: Any) -> Any:
+    if isinstance(left, bool | str) or isinstance(right, bool | str):
+        return None
+    try:
+        if isinstance(sign, ast.Pow):
+            found = left**right if abs(left) < 1e6 and abs(right) < 64 else None
+        elif isinstance(left, list) or isinstance(right, list) or type(sign) not in _OPERATORS:
+            found = None
+        else:
+            found = _OPERATORS[type(sign)](left, right)
+    except (TypeError, ArithmeticError):
+        return None
+    if not isinstance(found, int | float) or not abs(found) < 1e18:
+        return None
+    return float(f"{found:.12g}") if isinstance(found, float) else found
+
+
+def _works(node: ast.expr) -> bool:
+    return isinstance(node, ast.BinOp) or any(isinstance(one, ast.BinOp) for one in getattr(node, "elts", ()))
+
+
+def _path_of(node: ast.expr) -> tuple[str, ...]:
+    """Return `cfg.SOLVER.BASE_LR` and `cfg["lr"]` as their keys; () for what is no such thing."""
+    parts: list[str] = []
+    while len(parts) < DEEPEST:
+        if isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            parts.append(str(node.slice.value))
+            node = node.value
+        else:
+            break
+    return (node.id, *reversed(parts)) if isinstance(node, ast.Name) else ()

@@ -1,0 +1,434 @@
+"""What the keys of configurations mean: one table for all systems, and one of each system's own. Data only.
+
+Keys stand without what joins their words; `a.b` is b somewhere right under a. The longest that fits decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _words(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+GENERIC: dict[str, str] = {
+    "lr": "lr learningrate baselr initlr initiallr lr0 initiallearningrate lrinit startlr learningrateinit "
+    "baselearningrate eta0 maxlr peaklr lrmax initlearningrate startinglearningrate optimlr optimizerlr optlr lrbase "
+    "learningratebase lrrate startinglr initiallearnrate initialrate learnrate lrpeak peaklearningrate maxlearningrate "
+    "lrstart startlearningrate trainlr lrsgd sgdlr",
+    "scaled_lr": "blr",
+    "lr_batch": "lrbasesize autoscalelr.basebatchsize",
+    "final": "minlr lrmin endlearningrate etamin finallr lrend endlr minimumlearningrate finallearningrate "
+    "minlearningrate lrcosinemin cosineendlr lrfinal endingrate endvalue lastlr minimumlr lrminimum",
+    "final_fraction": "minlrratio endfactor minlrrate lrminratio finallrratio",
+    "momentum": "momentum mom sgdmomentum momentumrate optimizermomentum optmomentum optimmomentum momentumvalue",
+    "weight_decay": "weightdecay wd l2reg optimizerweightdecay optweightdecay wdecay decayweight weightdecayrate "
+    "weightdecayvalue regularizer.coeff regularizer.factor regularizerparams.scale l2decay l2regularizer.weight wtdecay "
+    "optimwd optimwdecay",
+    "batch": "batchsize batch bs batchsz trainbatchsize imsperbatch minibatchsize globalbatchsize trainbatch batchtrain "
+    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize",
+    "device_batch": "samplespergpu imspergpu imgspergpu batchsizepergpu perdevicetrainbatchsize batchpergpu imagespergpu "
+    "microbatchsize bspergpu perdevicebatchsize batchsizeperdevice batchsizepercard trainbatchsizepergpu localbatchsize "
+    "trainmicrobatchsizepergpu traindataloader.batchsize batchsizeperreplica batchperdevice pergpubatchsize "
+    "pergputrainbatchsize videospergpu batchsizeperrank devicebatchsize batchsizeperworker",
+    "devices": "numgpus ngpus nprocpernode ngpu gpunum numdevices worldsize numgpu gpucount nproc trainer.devices trainer.gpus",
+    "accumulate": "gradientaccumulationsteps accumgradbatches accumulategradbatches accumulationsteps itersize gradaccum "
+    "gradaccumsteps accumiter accumsteps gradaccumulation updatefreq accumulatesteps gradientaccumulation accumulate naccumulate",
+    "epochs": "epochs maxepochs numepochs nepochs totalepochs nepoch trainepochs maxepoch numtrainepochs trainingepochs "
+    "epochsnum epochnum epochmax numepoch epochcount trainer.maxepochs",
+    "epochs_flag": "epoch",
+    "steps": "maxiter maxsteps totalsteps iterations numsteps trainsteps maxiters maxupdate maxupdates numiterations niter "
+    "totaliters numtrainsteps trainingsteps totaliterations nsteps iters numiters maxiteration maxiterations trainiters "
+    "totaliter niters numiter trainiter numtrainingsteps maxbatches totalupdates trainer.maxsteps trainingiterations",
+    "nesterov": "nesterov usenesterov sgdnesterov isnesterov optimizernesterov",
+    "dampening": "dampening optimizerdampening",
+    "clip": "clipnorm clip gradclip maxgradnorm clipgrad clipgradnorm gradclipnorm globalclipnorm gradientclipval "
+    "clipgradients gradientclipping gradclip.maxnorm clipmaxnorm gradientclip gradnormclip gradientclippingbynorm clipgrads "
+    "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm",
+    "clip_value": "clipvalue gradclip.clipvalue clipgradvalue",
+    "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay",
+    "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype optimmethod optimizermethod solvername",
+    "policy": "lrpolicy sched schedule lrscheduler lrschedule scheduler lrschedulertype lrsched learningratedecaytype policy lrmode "
+    "lrschedulername lrdecaystyle scheduletype schedulertype lrstrategy lrdecaytype learningrateschedule lrdecaypolicy "
+    "schedulername lrdecay lrdecaymode lrdecaymethod lrdecayscheduler lradjust lradj lrtype learningpolicy lrscheduletype",
+    "gamma": "gamma lrgamma lrdecay lrdecayrate learningratedecayfactor decayrate lrdecayfactor learningratedecay "
+    "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult "
+    "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
+    "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay",
+    "scales": "scales lrs relativelrs decayrates",
+    "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels",
+    "times": "step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
+    "learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters lrstepsepochs lrepochs decayiters lradjustepochs "
+    "stepepochs decaystep epochstep lrdrop lrdecay decayepochs adjustepochs lrstepepochs lrdecayat decayat droplr epochdecay "
+    "lrdropepochs lrdropepoch dropepochs dropepoch epochdrop lrdecayiter steplist schedule.step lrstepiters epochlist",
+    "milestones": "milestones stepvalue lrmilestones multisteps lrdrops lrdecaymilestones milestone decaymilestones "
+    "schedulermilestones lrstepvalues lrschedulermilestones stepmilestones",
+    "every": "stepsize lrstepsize lrdropevery lrdecayevery lrstepperiod decayepochs numepochsperdecay epochsperdecay "
+    "lrdecayperiod lrdecayinterval decayperiod decayinterval epochstep lrdrop decaystep decayevery lrdecaystepsize "
+    "schedulerstepsize lrdecayfreq lrstepinterval lrupdateinterval lrconfig.step scheduler.step lrscheduler.step lrdecaysteps lrdecaystep decaysteps lrdecayiters "
+    "stepsperdecay lrschedulerstepsize stepsizelr",
+    "every_flag": "step",
+    "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps "
+    "lrscheduler.maxepochs lrschedulertmax totalnumupdate",
+    "power": "power lrpower polypower polylrpower",
+    "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen",
+    "warmup_epochs": "warmupepochs warmupepoch lrwarmupepochs warmepochs numwarmupepochs warmupnumepochs nwarmupepochs "
+    "warmepoch schedulerwarmupepochs lrcosinewarmupepochs warmupepochnum lrwarmupepoch",
+    "warmup_steps": "warmupsteps warmupiters warmupupdates lrwarmupsteps numwarmupsteps warmupiterations warmupiter burnin "
+    "warmupstep warmupbatches lrwarmupiters lrwarmupiterations nwarmupsteps numwarmupiters numwarmup warmupnumsteps "
+    "schedulerwarmupsteps",
+    "warmup_start": "warmuplr warmupinitlr warmupstartlr lrwarmupstart warmupstartlearningrate warmuplearningrate "
+    "warmupbaselr warmupinitiallr initwarmuplr startwarmuplr lrwarmupinit warmuplrinit warmupminlr warmupbeginlr",
+    "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart lrwarmupfactor",
+    "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac lrwarmupfraction",
+    "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle",
+    "beta1": "beta1 adambeta1 optimizerbeta1",
+    "beta2": "beta2 adambeta2 optimizerbeta2",
+    "betas": "betas adambetas optbetas",
+    "eps": "adamepsilon opteps optimizer.eps optimizer.epsilon adameps",
+    "rho": "rmspropdecay optimizer.alpha optimizer.rho",
+    "patience": "scheduler.patience lrscheduler.patience lrpatience patiencelr lrschedulerpatience plateaupatience",
+    "by_epoch": "byepoch",
+    "staircase": "staircase",
+    "pct_start": "pctstart",
+    "div_factor": "divfactor",
+    "final_div_factor": "finaldivfactor",
+    "no_bias_and_norm_decay": "nowd nobiasdecay nobiasbnwd nobndecay nobiasbndecay nonormdecay nowdbn nowdbias "
+    "nobnwd biasbnnodecay nodecaybnfilterbias filterbiasandbn skipbnbiasdecay noweightdecaybn",
+    "norm_decay": "normweightdecay bnweightdecay weightdecaynorm bn.weightdecay bnwd wdbn",
+    "bias_decay": "biasweightdecay weightdecaybias wdbias",
+    "norm_decay_mult": "normdecaymult bndecaymult",
+    "bias_decay_mult": "biasdecaymult",
+    "bias_lr_mult": "biaslrmult biaslrfactor biasfactor",
+    "backbone_lr_mult": "backbonelrmult backbonelrratio backbonelrfactor backbonemultiplier",
+    "head_lr_mult": "headlrmult headlrfactor headlrratio lrheadmult classifierlrmult headlrmultiplier",
+    "backbone_lr": "backbonelr lrbackbone",
+    "head_lr": "headlr lrhead classifierlr lrclassifier fclr lrfc",
+    "strength": "lambda reglambda regweight regcoeff regularization regularizationstrength weightreg",
+}
+"""A concept -> the keys that mean it anywhere."""
+
+NAMING = frozenset(["type", "name", "target", "classpath", "class", "cls", "kind", "classname", "method"])
+"""Keys that name what their table is."""
+
+OPTIMIZING = _words(
+    "optimizer optim opt optimizers solver optimizerconfig optimizerparams optimizercfg optimizerargs optimconf"
+    "  optimizerbuilder sgd"
+)
+"""Tables about an optimizer."""
+
+SCHEDULING = _words(
+    "lrscheduler scheduler lrconfig lrpolicy lrschedule sched paramscheduler schedulers schedule lrschedulers paramschedulers "
+    "lrpolicyparams schedulerparams learningrate lr learningratescheduler schedulerconfig lrsched schedulercfg decay "
+    "lrschedulerconfig lrupdater lrschedulerparams learningrateschedule schedulerargs schedulerconf"
+)
+"""Tables about a schedule of the learning rate."""
+
+PASSED_OVER = _words(
+    "initargs params kwargs args arguments hparams hyperparameters hyperparams hyp cfg config conf parameters optimargs value"
+)
+"""Tables that only hold arguments of the one around them."""
+
+FOREIGN = _words(
+    "ema teacher discriminator disc critic netd aug augment augmentation augmentations transform transforms pipeline "
+    "preprocess preprocessing anchor anchors bn batchnorm norm normalization loss losses criterion dropout val valid validation "
+    "test eval evaluation inference infer mixup cutmix swa moco memory checkpoint logger logging log callbacks callback hooks "
+    "hook prune pruning quantization distillation distill randaugment autoaugment crop sampler visualizer vis profiler "
+    "early stopping deploy export postprocess nms tracker swag lookahead"
+)
+"""Words of keys whose tables are about something else than the training of the model."""
+
+STRUCTURE = _words(
+    "model backbone neck head heads encoder decoder network net arch architecture layer layers module modules block blocks data "
+    "dataset datasets feature extractor bottleneck fpn rpn roi bbox mask convolutional yolo maxpool "
+    "conv attention transformer embedding tokenizer generator unet resnet vit lstm rnn"
+)
+"""Words of keys whose tables are about a model or data: in them only an optimizer's own table counts, and of data the batch."""
+
+SHORT_FLAGS: dict[str, str] = {
+    "-b": "batch", "-bs": "batch", "-bsz": "batch", "-lr": "lr", "-wd": "weight_decay", "-e": "epochs", "-ep": "epochs",
+    "-np": "devices", "-epochs": "epochs", "-mom": "momentum", "-m": "momentum", "-l": "lr",
+}  # fmt: skip
+"""Flags of one dash."""
+
+POLICIES = (
+    ("plateau", "plateau"), ("onecycle", "onecycle"), ("1cycle", "onecycle"), ("warmrestart", "cyclic"), ("cyclic", "cyclic"),
+    ("sgdr", "cyclic"), ("warmupdecay", "linear"), ("invsqrt", ""), ("inversesqrt", ""), ("multistep", "multistep"), ("piecewise", "multistep"),
+    ("manualstep", "multistep"), ("steps", "multistep"), ("milestone", "multistep"), ("cos", "cosine"), ("poly", "polynomial"),
+    ("exp", "exponential"), ("inv", "inverse"), ("step", "step"), ("linear", "linear"), ("const", "constant"),
+    ("fixed", "constant"), ("none", "constant"), ("identity", "constant"), ("warmup", "constant"),
+)  # fmt: skip
+"""What a policy's name has in it -> our schedule; "" for one that recipes have no word for. The first decides."""
+
+OPTIMIZERS: dict[str, str] = {
+    "sgd": "sgd", "momentum": "sgd", "nesterov": "sgd", "nag": "sgd", "msgd": "sgd", "sgdm": "sgd", "adam": "adam",
+    "adamw": "adamw", "rmsprop": "rmsprop", "lars": "lars", "lamb": "lamb", "adagrad": "adagrad", "adadelta": "adadelta",
+    "sgdw": "sgd", "rmsproptf": "rmsprop", "lion": "lion", "momentumoptimizer": "sgd", "nesterovsgd": "sgd",
+    "adamoptimizer": "adam", "rmspropoptimizer": "rmsprop", "momentumsgd": "sgd", "fusedsgd": "sgd", "adamax": "adamax",
+    "radam": "radam", "nadam": "nadam", "fusedadam": "adam", "fusedlamb": "lamb", "adafactor": "adafactor", "sam": "sgd",
+    "gradientdescent": "sgd", "decentralizedsgd": "sgd", "adamwtorch": "adamw", "adabelief": "adabelief", "sgdnesterov": "sgd",
+    "rmspropoptimizerv2": "rmsprop", "larsmomentum": "lars", "adan": "adan", "adamp": "adamp", "gradientdescentoptimizer": "sgd",
+    "adambelief": "adabelief", "fusednovograd": "novograd", "novograd": "novograd", "shampoo": "shampoo", "muon": "muon",
+    "stochasticgradientdescent": "sgd", "sgdmomentum": "sgd", "momentumoptimizervalue": "sgd", "lbfgs": "lbfgs",
+}  # fmt: skip
+"""An optimizer's name -> ours."""
+
+
+@dataclass(frozen=True)
+class System:
+    """How one system's configurations are to be understood.
+
+    Attributes:
+        name: Of the system.
+        signs: Each a set of keys, all of which must stand in a configuration, or words of the command ("$fairseq-train").
+        rows: Its own keys, by concept; "" for those that mean nothing here.
+        unit: Of times that do not say theirs: "step", "epoch" or "".
+        defaults: What is relied on where nothing is written, by concept.
+        restart: Whether a schedule begins only after the warmup.
+        per_device: Whether its batch size is one device's.
+        framework: Whose rule it uses: "caffe" has lr inside the velocity.
+    """
+
+    name: str
+    signs: tuple[str, ...]
+    rows: dict[str, str] = field(default_factory=dict[str, str])
+    unit: str = ""
+    defaults: dict[str, Any] = field(default_factory=dict[str, Any])
+    restart: bool = True
+    per_device: bool = False
+    framework: str = ""
+
+
+SYSTEMS: tuple[System, ...] = (
+    System(
+        "slowfast",
+        (
+            "solver.baselr solver.maxepoch",
+            "optim.baselr optim.maxepoch",
+            "solver.lrpolicy solver.baselr",
+            "optim.lrpolicy optim.baselr",
+        ),
+        {
+            "times": "solver.steps optim.steps",
+            "gamma": "optim.lrmult",
+            "scales": "solver.lrs",
+            "final": "optim.minlr",
+            "batch": "train.batchsize",
+        },
+        unit="epoch",
+        defaults={"nesterov": True},
+        restart=False,
+    ),
+    System(
+        "detectron2",
+        ("solver.baselr",),
+        {"times": "solver.steps", "warmup_steps": "solver.warmupiters", "batch": "solver.imsperbatch"},
+        unit="step",
+        defaults={"gamma": 0.1, "momentum": 0.9, "optimizer": "sgd"},
+        restart=False,
+    ),
+    System(
+        "caffe",
+        (
+            "lrpolicy baselr",
+            "solvermode baselr",
+            "baselr maxiter snapshot",
+            "baselr stepsize",
+            "testiter baselr",
+            "baselr iterssize",
+        ),
+        {"optimizer": "type", "milestones": "stepvalue", "every": "stepsize"},
+        unit="step",
+        restart=False,
+        framework="caffe",
+    ),
+    System(
+        "darknet",
+        ("maxbatches", "burnin", "subdivisions batch", "policy learningrate scales"),
+        {
+            "weight_decay": "decay",
+            "steps": "maxbatches",
+            "batch": "batch",
+            "warmup_steps": "burnin",
+            "milestones": "steps",
+            "every": "step",
+            "gamma": "scale gamma",
+            "": "subdivisions sgdrcycle sgdrmult",
+        },
+        unit="step",
+        defaults={"burn_in_power": 4},
+        restart=False,
+        framework="darknet",
+    ),
+    System(
+        "openmmlab",
+        (
+            "lrconfig.policy",
+            "optimwrapper.optimizer.type",
+            "optimwrapper.optimizer.lr",
+            "paramscheduler.type",
+            "optimizer.paramwisecfg",
+            "optimizer.type lrconfig.step",
+            "traincfg.maxepochs",
+            "runner.maxepochs optimizer.type",
+            "paramwisecfg",
+        ),
+        {
+            "warmup_factor": "lrconfig.warmupratio",
+            "warmup_steps": "lrconfig.warmupiters",
+            "warmup_method": "lrconfig.warmup",
+            "warmup_by_epoch": "lrconfig.warmupbyepoch",
+            "epochs": "runner.maxepochs totalepochs traincfg.maxepochs maxepochs",
+            "steps": "runner.maxiters traincfg.maxiters totaliters",
+            "batch": "",
+            "device_batch": "samplespergpu traindataloader.batchsize imgspergpu videospergpu data.samplespergpu",
+            "": "valinterval interval",
+        },
+        unit="epoch",
+        defaults={"gamma": 0.1, "power": 1.0},
+        restart=False,
+        per_device=True,
+    ),
+    System(
+        "paddledetection",
+        ("learningrate.baselr", "optimizerbuilder.optimizer.type", "optimizerbuilder.optimizer.momentum"),
+        {"epochs": "epoch", "device_batch": "trainreader.batchsize", "steps": "maxiters"},
+        unit="epoch",
+        defaults={"gamma": 0.1},
+        restart=False,
+        per_device=True,
+    ),
+    System(
+        "paddleclas",
+        ("optimizer.lr.name", "optimizer.lr.learningrate", "optimizer.lr.values", "learningrate.params.lr"),
+        {
+            "epochs": "global.epochs epochs",
+            "times": "lr.decayepochs lr.boundaries",
+            "device_batch": "train.sampler.batchsize train.batchsize",
+            "policy": "optimizer.lr.name learningrate.function",
+            "optimizer": "optimizer.name optimizer.function",
+        },
+        unit="epoch",
+        defaults={"warmup_start": 0.0},
+        per_device=True,
+    ),
+    System(
+        "paddleseg",
+        (
+            "iters lrscheduler.type",
+            "iters lrscheduler.learningrate",
+            "lrscheduler.learningrate optimizer.type",
+            "lrscheduler.endlr",
+        ),
+        {"steps": "iters", "duration": "decaysteps"},
+        unit="step",
+        per_device=True,
+    ),
+    System(
+        "yolo",
+        ("lr0 lrf", "lr0 warmupepochs", "lr0 warmupbiaslr"),
+        {"final_fraction": "lrf", "policy": "", "batch": "batch batchsize", "": "warmupmomentum warmupbiaslr patience"},
+        unit="epoch",
+        defaults={"nesterov": True},
+        restart=False,
+    ),
+    System(
+        "fairseq",
+        ("$fairseq-train", "$fairseq-hydra-train", "maxupdate lr", "lrshrink lr", "optimization.lr", "warmupupdates"),
+        {"": "minlr minlossscale", "times": "", "clip": "clipnorm"},
+        unit="epoch",
+        defaults={"power": 1.0},
+    ),
+    System(
+        "gluoncv",
+        ("lrmode numgpus", "lrmode lr", "lrdecayepoch numgpus", "rectrain"),
+        {
+            "milestones": "lrdecayepoch lrdecayepochs",
+            "gamma": "lrdecay",
+            "every": "lrdecayperiod",
+            "warmup_epochs": "warmupepochs lrwarmupepochs",
+            "warmup_steps": "warmupiters",
+            "warmup_start": "warmuplr",
+        },
+        unit="epoch",
+        defaults={"gamma": 0.1},
+        per_device=True,
+        framework="mxnet",
+    ),
+    System(
+        "torchvision",
+        (
+            "lrstepsize lrgamma",
+            "lrwarmupepochs",
+            "lrwarmupdecay",
+            "normweightdecay",
+            "lrwarmupmethod",
+            "lrstepsize epochs lr",
+        ),
+        unit="epoch",
+        defaults={"gamma": 0.1, "momentum": 0.9},
+        per_device=True,
+    ),
+    System(
+        "timm",
+        ("sched opt", "sched decayepochs", "sched warmuplr", "cooldownepochs", "modelema sched", "sched epochs lr"),
+        {"every": "decayepochs", "milestones": "decaymilestones", "gamma": "decayrate"},
+        unit="epoch",
+        restart=False,
+        per_device=True,
+    ),
+    System(
+        "transformers",
+        ("perdevicetrainbatchsize", "numtrainepochs", "lrschedulertype learningrate", "savestrategy learningrate"),
+        {"fraction": "warmupratio", "policy": "lrschedulertype", "": "lrschedulerkwargs"},
+        unit="step",
+        per_device=True,
+    ),
+    System(
+        "tensorflow",
+        (
+            "trainconfig.batchsize",
+            "momentumoptimizer.momentumoptimizervalue",
+            "manualsteplearningrate.initiallearningrate",
+            "cosinedecaylearningrate.learningratebase",
+            "trainconfig.numsteps",
+        ),
+        {
+            "lr": "constantlearningrate.learningrate initiallearningrate learningratebase",
+            "": "secondstagebatchsize firststageminibatchsize schedule.learningrate schedule.step",
+            "momentum": "momentumoptimizervalue",
+            "every": "exponentialdecaylearningrate.decaysteps",
+            "gamma": "exponentialdecaylearningrate.decayfactor",
+            "duration": "cosinedecaylearningrate.totalsteps",
+            "steps": "trainconfig.numsteps",
+            "rho": "rmspropoptimizer.decay",
+            "eps": "rmspropoptimizer.epsilon",
+        },
+        unit="step",
+        framework="tensorflow",
+    ),
+    System(
+        "openseq2seq",
+        ("lrpolicyparams.learningrate", "optimizerparams.momentum"),
+        {"device_batch": "batchsizepergpu", "duration": "lrpolicyparams.decaysteps"},
+        per_device=True,
+    ),
+    System(
+        "classyvision",
+        ("paramschedulers.lr.name", "paramschedulers.lr.values", "optimizer.paramschedulers.lr"),
+        {"lr": "lr.startvalue lr.value schedulers.startvalue", "final": "lr.endvalue schedulers.endvalue"},
+        unit="epoch",
+    ),
+    System(
+        "lightning",
+        ("trainer.maxepochs", "trainer.maxsteps", "optimizer.classpath"),
+        {"patience": "lrscheduler.patience"},
+        unit="epoch",
+    ),
+)
+"""The first whose sign is there decides."""
+
+ANY = System("", ())
+"""What is said where no system can be told."""

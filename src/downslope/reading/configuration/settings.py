@@ -1,0 +1,361 @@
+"""From entries to settings: which concept of training each key means where it stands, and what stands there besides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from downslope.reading.configuration.entries import Entry, as_number, is_number, listed, squeezed, words_of
+from downslope.reading.configuration.keys import (
+    ANY,
+    FOREIGN,
+    GENERIC,
+    NAMING,
+    OPTIMIZERS,
+    OPTIMIZING,
+    PASSED_OVER,
+    SCHEDULING,
+    SHORT_FLAGS,
+    STRUCTURE,
+    SYSTEMS,
+    System,
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An entry with what it means.
+
+    Attributes:
+        concept: Such as "lr", a key of the tables.
+        value: Its value, a number where a quoted one stands for it.
+        entry: Where it stands.
+        unit: "epoch" or "step" where the key says so, else "".
+        rank: How near to the training's optimizer it stands: 0 is nearest.
+        scheduler: The path of the list's table that it stands in, where schedules are listed.
+    """
+
+    concept: str
+    value: Any
+    entry: Entry
+    unit: str = ""
+    rank: int = 1
+    scheduler: tuple[str, ...] = ()
+
+
+@dataclass
+class Settings:
+    """All settings of one configuration.
+
+    Attributes:
+        system: Whose conventions hold.
+        by_concept: Concept -> its settings, nearest first.
+        entries: All entries.
+        taken: Where those stand that were used.
+    """
+
+    system: System
+    entries: list[Entry]
+    by_concept: dict[str, list[Setting]] = field(default_factory=dict[str, list[Setting]])
+    taken: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+
+    def first(self, *concepts: str) -> Setting | None:
+        """Return the nearest setting of the first of these concepts that is there, and count it as used."""
+        for concept in concepts:
+            for setting in self.by_concept.get(concept, ()):
+                self.taken.add(setting.entry.place)
+                return setting
+        return None
+
+    def value(self, concept: str) -> Any:
+        """Return the value of a concept, or the system's default, or None."""
+        found = self.first(concept)
+        return self.system.defaults.get(concept) if found is None else found.value
+
+    def rivals(self, setting: Setting) -> list[Setting]:
+        """Return the other settings of its concept that have another value."""
+        same = [one for one in self.by_concept.get(setting.concept, ()) if one.scheduler == setting.scheduler]
+        self.taken |= {one.entry.place for one in same}
+        return [one for one in same if one.value != setting.value]
+
+    def sub(self, scheduler: tuple[str, ...]) -> Settings:
+        """Return the settings of one schedule of a list."""
+        own = {
+            concept: kept
+            for concept, settings in self.by_concept.items()
+            if (kept := [one for one in settings if one.scheduler == scheduler])
+        }
+        return Settings(self.system, self.entries, own, self.taken)
+
+
+def _within(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: is_number(value) and low <= value < high
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(is_number(one) and one >= 0 for one in value)
+
+
+def _positive(value: Any) -> bool:
+    return is_number(value) and 0 < value < 1e12
+
+
+def _name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) < 80 and as_number(value) is None and "$" not in value
+
+
+def _count(value: Any) -> bool:
+    return is_number(value) and 1 <= value < 1e8 and float(value).is_integer()
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(["lr", "scaled_lr", "warmup_start", "final"], lambda v: _within(0, 1e4)(v) or _numbers(v)),
+    **dict.fromkeys(["head_lr", "backbone_lr"], _within(0, 1e4)),
+    **dict.fromkeys(["momentum", "beta1", "beta2", "rho"], _within(0, 1)),
+    **dict.fromkeys(["weight_decay", "norm_decay", "bias_decay", "strength"], _within(0, 1)),
+    **dict.fromkeys(["batch", "device_batch", "devices", "accumulate", "lr_batch"], _count),
+    **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration", "every", "every_flag"], _positive),
+    **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip", "clip_value"], _positive),
+    **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
+    **dict.fromkeys(["nesterov", "by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
+    **dict.fromkeys(["optimizer", "policy", "warmup_method"], _name),
+    **dict.fromkeys(["times", "scales", "values"], _numbers),
+    "milestones": lambda value: _numbers(value) or _positive(value),
+    "gamma": lambda value: is_number(value) and 1e-6 < value < 1,
+    "ema": _within(0.5, 1),
+    "eps": _within(0, 1.0000001),
+    "betas": lambda value: _numbers(value) and len(value) == 2 and max(value) < 1,
+    "dampening": _within(0, 1.0000001),
+    "warmup": lambda value: is_number(value) and 0 < value < 1e12,
+    "fraction": _within(0, 1),
+    **dict.fromkeys(["final_fraction", "warmup_factor", "warmup_ratio", "pct_start"], _within(0, 1.0000001)),
+    "no_bias_and_norm_decay": lambda value: value is True or value == 1,
+    **dict.fromkeys(["norm_decay_mult", "bias_decay_mult"], _within(0, 1e4)),
+    **dict.fromkeys(["bias_lr_mult", "backbone_lr_mult", "head_lr_mult"], _within(0, 1e4)),
+}  # fmt: skip
+"""Concept -> whether a value can be one of it."""
+
+
+@cache
+def _index(system: str) -> dict[str, list[tuple[tuple[str, ...], str, bool]]]:
+    """Return, for the last word of a key pattern, (pattern, concept, whether it is the system's own), longest first."""
+    found: dict[str, list[tuple[tuple[str, ...], str, bool]]] = {}
+    rows = next((one.rows for one in SYSTEMS if one.name == system), {})
+    for own, table in ((True, rows), (False, GENERIC)):
+        for concept, patterns in table.items():
+            for pattern in patterns.split():
+                keys = tuple(pattern.split("."))
+                found.setdefault(keys[-1], []).append((keys, concept, own))
+        if own:
+            for concept in [concept for concept, keys in rows.items() if not keys]:
+                found.setdefault(f"-{concept}", [])
+    for patterns in found.values():
+        patterns.sort(key=lambda one: (-len(one[0]), not one[2]))
+    return found
+
+
+def bare_path(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a path as the tables have it, without places in lists and tables that only hold arguments."""
+    keys = [squeezed(key.partition("#")[0]) for key in path if not key.startswith("#")]
+    return tuple(key for place, key in enumerate(keys) if key and (place == len(keys) - 1 or key not in PASSED_OVER))
+
+
+def tell_system(entries: Iterable[Entry], program: str = "") -> System:
+    """Return whose conventions some entries follow."""
+    suffixes: set[str] = set()
+    for entry in entries:
+        keys = bare_path(entry.path)
+        suffixes |= {".".join(keys[-length:]) for length in range(1, 4)}
+        suffixes |= {".".join(keys[:2]), *keys[:-1]}
+    words = set(program.replace("/", " ").split())
+    for system in SYSTEMS:
+        for sign in system.signs:
+            if all((one[1:] in words if one.startswith("$") else one in suffixes) for one in sign.split()):
+                return system
+    return ANY
+
+
+def find_settings(entries: list[Entry], system: System) -> Settings:
+    """Return what entries mean, those that mean nothing left out."""
+    settings = Settings(system, entries)
+    index = _index(system.name)
+    listed = _lists_of_schedules(entries)
+    by_path = {entry.path: entry for entry in entries}
+    for own in entries:
+        entry = _referred(own, by_path)
+        keys = bare_path(entry.path)
+        if not keys:
+            continue
+        setting = _setting(entry, keys, index, listed)
+        if setting is not None:
+            settings.by_concept.setdefault(setting.concept, []).append(setting)
+    if system.name == "tensorflow":
+        _add_tensorflow(settings)
+    for found in settings.by_concept.values():
+        _last_wins(found)
+        found.sort(key=lambda one: one.rank)
+    return settings
+
+
+_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+
+
+def _referred(entry: Entry, by_path: dict[tuple[str, ...], Entry]) -> Entry:
+    """Return what `${trainer.max_epochs}` refers to, at the entry's path and with the words there; else the entry."""
+    match = _REFERENCE.fullmatch(entry.value) if isinstance(entry.value, str) else None
+    target = by_path.get(tuple(match.group(1).split("."))) if match else None
+    return entry if target is None else replace(target, path=entry.path)
+
+
+def _add_tensorflow(settings: Settings) -> None:
+    """Add what the names of blocks say, and `schedule { step: 4 learning_rate: 0.1 }` and its like as lists."""
+    levels: dict[str, list[Entry]] = {"step": [], "learning_rate": []}
+    for entry in settings.entries:
+        if entry.value is None and entry.path[-1].endswith("_learning_rate"):
+            settings.by_concept.setdefault("policy", []).append(Setting("policy", entry.path[-1], entry))
+        if (
+            len(entry.path) > 2
+            and entry.path[-2].startswith("schedule")
+            and entry.path[-1] in levels
+            and is_number(entry.value)
+        ):
+            levels[entry.path[-1]].append(entry)
+    first = settings.by_concept.get("lr", [])
+    if levels["step"] and len(levels["step"]) == len(levels["learning_rate"]) and first and is_number(first[0].value):
+        start, end = first[0].entry.start, max(one.end for found in levels.values() for one in found)
+        rates = [first[0].value, *(one.value for one in levels["learning_rate"])]
+        for concept, value in (("values", rates), ("times", [one.value for one in levels["step"]])):
+            joined = Entry((concept,), value, start, end)
+            settings.by_concept.setdefault(concept, []).append(Setting(concept, value, joined))
+            settings.taken |= {one.place for found in levels.values() for one in found}
+
+
+def _last_wins(found: list[Setting]) -> None:
+    """Keep the last of the settings at one path: what is written twice was overwritten."""
+    last = {setting.entry.path: setting for setting in found}
+    found[:] = [setting for setting in found if last[setting.entry.path] is setting]
+
+
+def _lists_of_schedules(entries: list[Entry]) -> set[tuple[str, ...]]:
+    """Return the paths of lists with more than one table whose tables are schedules."""
+    counts: dict[tuple[str, ...], set[str]] = {}
+    for entry in entries:
+        for place, key in enumerate(entry.path):
+            if key.startswith("#") and place and _schedules(squeezed(entry.path[place - 1])):
+                counts.setdefault(entry.path[:place], set()).add(key)
+    return set(counts)
+
+
+def _setting(
+    entry: Entry,
+    keys: tuple[str, ...],
+    index: dict[str, list[tuple[tuple[str, ...], str, bool]]],
+    listed: set[tuple[str, ...]],
+) -> Setting | None:
+    value = _coerced(entry.value)
+    written = entry.path[-1]
+    scheduler = next(
+        (
+            entry.path[: place + 1]
+            for place, key in enumerate(entry.path)
+            if key.startswith("#") and entry.path[:place] in listed
+        ),
+        (),
+    )
+    if written in SHORT_FLAGS:
+        concept = SHORT_FLAGS[written]
+        return Setting(concept, value, entry) if _FITS[concept](value) else None
+    if written.startswith("-") and not written.startswith("--") and len(written) == 2:
+        return None
+    rank = _rank(entry.path[:-1], keys)
+    for pattern, concept, own in index.get(keys[-1], ()):
+        if concept == "" and own and keys[-len(pattern) :] == pattern:
+            return None
+        if keys[-len(pattern) :] != pattern or f"-{concept}" in index or not _FITS.get(concept, _name)(value):
+            continue
+        if concept.endswith("_flag") and not (written.startswith("--") and value >= 2):
+            continue
+        if concept == "steps" and keys[-1].startswith(("total", "num")) and any(map(_schedules, keys[:-1])):
+            continue  # a schedule's own length
+        near = 0 if own and len(pattern) > 1 else rank(concept)
+        if near is not None:
+            return Setting(concept, value, entry, _unit_of(entry.path[-1]), near, scheduler)
+    if entry.value is True and keys[-1] in _COSINE and rank("policy") is not None:
+        return Setting("policy", "cosine", entry)
+    if keys[-1] in NAMING and len(keys) > 1 and _name(value):
+        parent = keys[-2]
+        concept = "optimizer" if _optimizes(parent) else "policy" if _schedules(parent) else ""
+        if parent == "solver" and squeezed(value) not in OPTIMIZERS:
+            concept = ""
+        near = rank(concept)
+        if concept and near is not None:
+            return Setting(concept, value, entry, "", near, scheduler)
+    return None
+
+
+def _coerced(value: Any) -> Any:
+    """Return quoted numbers as numbers, and quoted lists as lists."""
+    if isinstance(value, str):
+        found = listed(value) if value[:1].strip() in _LISTS else as_number(value.strip())
+        return value if found is None else found
+    if isinstance(value, list):
+        return [_coerced(one) for one in value]
+    return value
+
+
+_COSINE = frozenset(["cos", "cosine", "cosinelr", "usecosine", "cosinedecay", "lrcosine", "cosinelrdecay"])
+_LISTS = frozenset("([0123456789.")
+"""What a list of numbers that is quoted, or unquoted in a language without such lists, begins with."""
+
+
+def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], int | None]:
+    """Return how near a concept under these tables is to the training; None where it is about something else."""
+    words = words_of(ancestors)
+    inner = keys[:-1]
+    last_structure = max((place for place, key in enumerate(inner) if _structural(key, ancestors)), default=-1)
+    optimizing = any(_optimizes(key) or _schedules(key) for key in inner[last_structure + 1 :])
+
+    def rank(concept: str) -> int | None:
+        if words & FOREIGN or any(map(_about_momentum, ancestors)):
+            return None
+        if last_structure >= 0 and not optimizing:
+            of_data = words & {
+                "data",
+                "dataset",
+                "datasets",
+                "dataloader",
+                "dataloaders",
+                "loader",
+                "reader",
+                "datamodule",
+            }
+            return 2 if concept in {"batch", "device_batch"} and of_data else None
+        return 0 if optimizing else 1
+
+    return rank
+
+
+def _about_momentum(key: str) -> bool:
+    return "momentum" in key.lower() and bool(words_of([key]) & {"config", "scheduler", "schedule", "updater"})
+
+
+def _optimizes(key: str) -> bool:
+    return key in OPTIMIZING or (key.startswith("optim") and not key.endswith("wrapper"))
+
+
+def _schedules(key: str) -> bool:
+    return key in SCHEDULING or key.startswith(("scheduler", "lrscheduler", "lrsched"))
+
+
+def _structural(key: str, ancestors: tuple[str, ...]) -> bool:
+    return any(squeezed(one.partition("#")[0]) == key and words_of([one]) & STRUCTURE for one in ancestors)
+
+
+def _unit_of(key: str) -> str:
+    words = words_of([key.replace("_", " ").replace("-", " ")])
+    if words & {"epoch", "epochs"} or squeezed(key).endswith(("epoch", "epochs")):
+        return "epoch"
+    return "step" if words & {"iter", "iters", "iteration", "iterations", "update", "updates"} else ""

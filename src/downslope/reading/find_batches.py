@@ -1,0 +1,83 @@
+"""Batch sizes: "mini-batches of 64 images", 每批128张, "4 images per GPU on 8 GPUs (32 in total)"."""
+
+from __future__ import annotations
+
+from downslope.reading.facts import Board, Fact
+from downslope.reading.patterns import Match, Pattern
+
+_DEVICES = ("gpu", "tpu", "machine", "worker", "node", "replica", "device", "cpu", "core", "chip", "卡", "节点", "台")
+_PARTS = {"device": "unit:ignored", "soft": "(word|is|open|mod|with|at|by|close)"}
+_PER_DEVICE = [
+    Pattern(pattern, **_PARTS)
+    for pattern in (
+        "number=number unit:example? at? each:every device=device",
+        "concept:batch each:every device=device soft{0,3} number=number",
+        "each:every device=device soft{0,3} (concept:batch soft{0,3})? number=number unit:example?",
+        "device=device soft{0,2} each:every word{0,2} number=number unit:example",
+        "device=device (comma|with|and) number=number unit:example each:every",
+        "device=device concept:batch is? number=number",
+        "concept:batch soft{0,2} number=number unit:example? soft? word:单 device=device",
+    )
+]
+"""How many examples one device takes."""
+
+_COUNT = Pattern("number=number word{0,5} device=device", **_PARTS)
+_TOTAL = [
+    Pattern(pattern)
+    for pattern in (
+        "mod:total concept:batch (is|word|open|mod|to){0,4} number=number",
+        "concept:batch mod:total word? is? number=number",
+        "number=number (unit:example|concept:batch)? mod:total",
+        "mod:total is? number=number (unit:example|concept:batch)",
+    )
+]
+_TOLD = [
+    Pattern(pattern)
+    for pattern in (
+        "unit:batches is number=number",
+        "number=number unit:example (each:every|at:at|at:in) each:every? concept:batch",
+        "number=number each:every concept:batch",
+        "number=number unit:example word{0,2} concept:batch",
+        "number=number word:-? word:sized,sample,image,example (concept:batch|unit:batches)",
+    )
+]
+_LETTER = Pattern("word:b is number=number")
+
+
+def find_batches(board: Board) -> None:
+    """Add a fact for every batch size told by devices or examples, per device or in total, and how many devices are."""
+    for pattern in _PER_DEVICE:
+        for match in board.matches(pattern):
+            fresh = not board.used.intersection(_places(match))
+            if fresh and _is_device(board, match["device"]) and _may_be(board, match["number"]):
+                board.add("value", "batch", board.items[match["number"]].value, _places(match), per_device=True)
+    for match in board.matches(_COUNT):
+        number, device = board.items[match["number"]], board.items[match["device"]]
+        if _is_device(board, match["device"]) and 1 <= number.value < 1e5:
+            board.facts.append(Fact("devices", "", number.value, number.start, device.end))
+    if any(fact.extra.get("per_device") for fact in board.of("value", "batch")):
+        for pattern in _TOTAL:
+            for match in board.matches(pattern):
+                if _may_be(board, match["number"]):
+                    board.add("value", "batch", board.items[match["number"]].value, _places(match), role="total")
+    for pattern in (*_TOLD, *([_LETTER] if "batch" in board.text.plain else [])):
+        for match in board.matches(pattern):
+            words = board.text.plain[board.items[match.first].start : board.items[match.after - 1].end]
+            least = 2 if pattern is _LETTER else 1
+            if _may_be(board, match["number"], least) and (pattern is _LETTER or "batch" in words or "批" in words):
+                board.add("value", "batch", board.items[match["number"]].value, _places(match), role="")
+
+
+def _places(match: Match) -> range:
+    return range(match.first, match.after)
+
+
+def _is_device(board: Board, place: int) -> bool:
+    words = board.text.plain[board.items[place].start : board.items[place].end]
+    return any(word in words for word in _DEVICES)
+
+
+def _may_be(board: Board, place: int, least: int = 1) -> bool:
+    """Whether a number may be a batch size: whole, and not used."""
+    value = board.items[place].value
+    return board.free_number(place) and float(value).is_integer() and least <= value < 1e8

@@ -1,0 +1,120 @@
+"""Courses of the learning rate ("from 0.05 to 0 over 90 epochs"), and schedules by name ("a cosine down to 0")."""
+
+from __future__ import annotations
+
+from downslope.reading.facts import Board
+from downslope.reading.patterns import Match, Pattern, Rules
+from downslope.reading.schedule_facts import Course, Shape
+
+_PARTS = {
+    "between": "(verb|schedule|word|mod|is|comma|each|time|with|by|concept:lr)",
+    "over": "over=time:for,first,next,at,until",
+}
+_COURSES = Rules(
+    {
+        "from": "from is? low=number between{0,7} to high=number over?",
+        "verb": "(schedule|verb) is{0,2} low=number to high=number over?",
+    },
+    **_PARTS,
+)
+_TARGET = Pattern(
+    "schedule (word|verb|is|concept:lr,decay|schedule|time|by:factor){0,4} to final=number until=time:at,until?",
+    **_PARTS,
+)
+_LENGTH = Pattern(
+    "schedule (word|verb|is|to|taken|number|mod|with|by|for|at|schedule|concept:lr,decay){0,6} "
+    "over=time:for,next,first,until"
+)
+_HELD = Pattern("over=time:first (word|is){0,2} schedule:constant")
+_DENIED = Pattern("no:no,instead .?")
+_LINEAR = ("linear", "线性")
+
+
+_ADVERBS = frozenset(
+    [
+        *("then", "gradually", "slowly", "first", "again", "further", "used", "training", "value", "that", "when"),
+        *("once", "while", "where", "so", "following", "using", "i", "will", "be", "been", "smoothly", "steadily"),
+        *("monotonically", "finally", "later", "next"),
+    ]
+)
+"""Words before a verb that are no subject of it."""
+
+
+def find_courses(board: Board) -> None:
+    """Add a fact for every course from one value to another."""
+    code = board.code()
+    for first, last in board.sentences():
+        for match in _COURSES.find(code, first, last):
+            _course(board, match, first, last)
+
+
+def find_shapes(board: Board) -> None:
+    """Add a fact for every schedule that is named, and is no part of something else."""
+    code = board.code()
+    for place, item in enumerate(board.items):
+        if item.kind != "schedule" or place in board.used or _is_denied(code, place):
+            continue
+        target, length = _TARGET.at(code, place), _LENGTH.at(code, place)
+        places, shape = [place], Shape("shape", item.key, None, 0, 0)
+        if target is not None:
+            shape.final = board.items[target["final"]].value
+            places += [target["final"]]
+            if "until" in target:
+                shape.until = board.items[target["until"]].data
+                places += [target["until"]]
+        constant = item.key == "constant"
+        held = next(iter(_HELD.find(code, max(0, place - 3), place + 1)), None) if constant else None
+        if held is not None:
+            shape.over = board.items[held["over"]].data
+            places += [held["over"]]
+        elif length is not None and (constant or board.items[length["over"]].key in {"for", "next"}):
+            shape.over = board.items[length["over"]].data
+            places += [length["over"]] if constant else []
+        board.note(shape, places)
+
+
+def _is_denied(code: str, place: int) -> bool:
+    return any(_DENIED.at(code, left, place) is not None for left in range(max(0, place - 2), place))
+
+
+def subject_of(board: Board, first: int, place: int) -> str:
+    """Return the concept that a statement is of: the nearest before it in its sentence, or the learning rate."""
+    for left in range(place - 1, first - 1, -1):
+        item = board.items[left]
+        if item.kind == "concept" and item.key not in {"warmup", "epochs_total", "steps_total", "lr_decay"}:
+            return item.key
+        if item.kind == "number":
+            return "lr"
+    for left in range(place - 1, max(first - 1, place - 6), -1):
+        item = board.items[left]
+        if item.kind in {"comma", "break", "open"}:
+            break
+        if item.kind == "word" and item.key.isascii() and item.key.isalpha() and item.key not in _ADVERBS:
+            return "other"  # "the KL weight is increased from 0 to 1"
+    return "lr"
+
+
+def _course(board: Board, match: Match, first: int, last: int) -> None:
+    items = board.items
+    low, high = items[match["low"]], items[match["high"]]
+    assert low.number is not None, high.number is not None  # noqa: S101 - the pattern has looked
+    after = match["high"] + 1
+    part = high.number and high.number.fraction and not high.number.percent
+    if part and after < last and items[after].is_a("of_it"):
+        return  # "from 0.1 to a tenth of it" is a factor
+    between = items[match["low"] + 1 : match["high"]]
+    shape = next((item.key for item in reversed(between) if item.kind == "schedule"), "")
+    before = [items[place] for place in (match.first - 1, match.first) if place >= first]
+    shape = shape or next((item.key for item in before if item.kind == "schedule"), "")
+    text = board.text.plain[items[match.first].start : high.start]
+    shape = shape or ("linear" if any(word in text for word in _LINEAR) else "cosine" if "余弦" in text else "")
+    over = items[match["over"]].data if "over" in match else None
+    over = next((item.data for item in reversed(between) if item.kind == "time"), over)
+    places = [p for p in range(match.first, match.after) if items[p].kind not in {"comma", "word", "is"}]
+    places += [p for p in (match.first - 1,) if p >= first and items[p].kind == "schedule"]
+    key = subject_of(board, first, match.first)
+    if key != "lr":  # the schedule and the time behind it are not the learning rate's either
+        following = range(match.after, min(last, match.after + 5))
+        end = next((p for p in following if items[p].kind in {"comma", "concept"}), min(last, match.after + 5))
+        places += [p for p in range(match.after, end) if items[p].kind in {"schedule", "time"}]
+    board.note(Course("range", key, None, 0, 0, first=low.value, last=high.value, shape=shape, over=over), places)

@@ -1,0 +1,254 @@
+"""Parameter groups: what is switched off, who is spared from weight decay, and whose learning rate is another."""
+
+from __future__ import annotations
+
+from downslope.reading.facts import Board
+from downslope.reading.patterns import Match, Pattern
+
+_PARTS = {
+    "link": "(word|mod|by|with|of_it|is|to|concept:lr|open|close|target|other|unit:ignored|from|for|at)",
+    "near": "(word|mod|by|is|to|other|of_it|at|unit:ignored)",
+    "multiple": "star? factor=number unit:times?",
+    "changed": "(verb=verb:multiply,divide,increase,reduce,halve)",
+}
+_OF_TARGET = Pattern("value=number ((of_it|for|at|is) (near){0,2} target|target:last)", **_PARTS)
+_MULTIPLIED = [
+    Pattern(pattern, **_PARTS)
+    for pattern in (
+        "concept:lr (near|for|from){1,4} target=target (near){0,4} changed? (near){0,3} multiple",
+        "concept:lr (near|for|from){1,4} target=target (near){0,3} changed",
+        "target=target (near|for|with){0,5} concept:lr (near){0,4} changed? (near){0,3} multiple",
+        "target=target (near|for|with){0,5} concept:lr (near){0,3} changed",
+        "changed (near){0,3} multiple (near){0,3} (for|at|is|of_it) (near){0,3} target=target",
+        "changed (for|at|is|of_it) (near){0,3} target=target",
+        "changed (near|concept:lr|for){1,4} target=target",
+        "multiple (near){0,3} concept:lr (near|for){0,4} target=target",
+        "multiple (near){0,3} (for|at|is|of_it) (near){0,3} target=target",
+        "target=target (near|with){0,4} multiple (near){0,3} concept:lr",
+    )
+]
+_NAMED = Pattern("target=target word:的,上,s,部分? concept:lr (is|mod){1,2} value=number", **_PARTS)
+_OTHERS_LR = Pattern("concept:lr (is|mod){0,2} number")
+_FOR_TARGET = Pattern(".{0,4} (for|word:对) target=target (word|and|concept:lr|verb|comma){0,6} no")
+_AFTERWARDS = Pattern(".{0,4} (time|times|each|when|schedule)")
+_LARGER = (
+    "multiplier",
+    "mult",
+    "multiple",
+    "multiples",
+    "larger",
+    "higher",
+    "bigger",
+    "greater",
+    "ratio",
+    "大",
+    "高",
+    "系数",
+)
+_SMALLER = ("smaller", "lower", "less", "小", "低")
+_STRONG = frozenset(
+    [
+        "not applied to",
+        "not apply",
+        "not applied on",
+        "is not applied to",
+        "do not apply",
+        "excluding",
+        "exclude",
+        "except",
+        "not decay",
+        "is not",
+        "are not",
+        "not",
+        "does not use",
+        "不施加",
+        "除外",
+        "不应用",
+        "不包括",
+        "不参与",
+        "不",
+        "不使用",
+        "不加",
+    ]
+)
+"""Negations that may follow the weight decay that they deny."""
+
+_SWITCHES = frozenset({"momentum", "nesterov", "weight_decay", "l2", "dampening", "clip", "batch", "warmup"})
+
+
+def find_groups(board: Board) -> None:
+    """Add a fact for every group of parameters whose learning rate or weight decay is another."""
+    for first, last in board.sentences():
+        find_switched_off(board, first, last)
+        _find_spared(board, first, last)
+    code = board.code()
+    for first, last in board.sentences():
+        for pattern in _MULTIPLIED:
+            for match in pattern.find(code, first, last):
+                _multiplied(board, match, first, last, code)
+        _own_values(board, first, last, code)
+
+
+def _multiplied(board: Board, match: Match, first: int, last: int, code: str) -> None:
+    """Add the factor of a group's learning rate: "10 times larger for the head", 主干网络的学习率乘以0.1."""
+    items, words = board.items, board.text.plain
+    places = range(match.first, match.after)
+    if board.used.intersection(places) or not any(i.is_a("concept", "lr") for i in items[first:last]):
+        return
+    if _owner(board, match.first, first) not in {"", "lr"} and not any(items[p].is_a("concept", "lr") for p in places):
+        return
+    verb = items[match["verb"]] if "verb" in match else None
+    said = words[verb.start : verb.end] if verb else ""
+    number = items[match["factor"]].number if "factor" in match else None
+    texts = {words[items[place].start : items[place].end] for place in range(match.first, min(match.after + 2, last))}
+    if number is None:
+        factor = 0.5 if verb and verb.key == "halve" else 2.0 if said.startswith(("doubl", "加倍", "翻倍")) else 0.0
+        if not factor:
+            return
+    else:
+        following = match["factor"] + 1
+        multiple = number.times or (following < len(items) and items[following].is_a("unit", "times"))
+        multiple = multiple or items[match["factor"] - 1].kind == "star" or number.fraction or "twice" in texts
+        if not (multiple or verb or texts.intersection(_LARGER)):
+            return
+        factor = float(number.value)
+    if _AFTERWARDS.at(code, match.after, min(last, match.after + 5)) and verb is not None:
+        return  # "decreased by 10 for the head every 30 epochs" is a schedule
+    smaller = verb is not None and (verb.key == "divide" or (verb.key == "reduce" and factor > 1))
+    if number is not None and (smaller or texts.intersection(_SMALLER)) and factor > 1:
+        factor = float(f"{1 / factor:.12g}")
+    if 0 < factor <= 1e4:
+        board.add("group", items[match["target"]].key, factor, [*places], what="lr", factor=True)
+
+
+def _own_values(board: Board, first: int, last: int, code: str) -> None:
+    """Find "0.001 (0.01 for the last layer)" and "0.001 for the backbone and 0.01 for the others": values of groups.
+
+    Where all values of a concept in a sentence are some group's, the first is that of all the others. "1 for weights
+    and 2 for biases" are multiples of the learning rate.
+    """
+    owned = [(match, _owner(board, match["value"], first)) for match in _OF_TARGET.find(code, first, last)]
+    owned = [(match, owner) for match, owner in owned if _is_own(board, match["value"], owner)]
+    for match, owner in owned:
+        place = match["value"]
+        siblings = [p for p in range(first, last) if board.free_number(p) and _owner(board, p, first) == owner]
+        rest = [p for p in siblings if p not in {m["value"] for m, _ in owned}]
+        value, target = float(board.items[place].value), board.items[match.after - 1].key
+        weights = siblings[0] + 2 < last and board.items[siblings[0] + 2].is_a("word", "weights", "weight")
+        if owner == "lr" and weights and board.items[siblings[0]].value == 1 and value > 1:
+            board.add("group", target, value, [siblings[0], *range(match.first, match.after)], what="lr", factor=True)
+        elif rest or place != siblings[0]:
+            what = "lr" if owner == "lr" else "weight_decay"
+            board.add("group", target, value, range(match.first, match.after), what=what)
+            if rest and place == siblings[0] and place < rest[0]:
+                key = next(p for p in range(place - 1, first - 1, -1) if board.items[p].kind == "concept")
+                board.add("value", board.items[key].key, board.items[rest[0]].value, [rest[0]], number=rest[0])
+    for match in _NAMED.find(code, first, last):
+        others = [
+            p for p in range(len(code)) if board.items[p].is_a("concept", "lr") and not match.first <= p < match.after
+        ]
+        if board.free_number(match["value"]) and any(_OTHERS_LR.at(code, p) for p in others[:50]):
+            value, places = float(board.items[match["value"]].value), range(match.first, match.after)
+            board.add("group", board.items[match["target"]].key, value, places, what="lr")
+
+
+def _is_own(board: Board, place: int, owner: str) -> bool:
+    number = board.items[place].number
+    usable = number is not None and not (number.spelled or number.times) and board.free_number(place)
+    return usable and owner in {"lr", "weight_decay", "l2"}
+
+
+def _owner(board: Board, place: int, first: int) -> str:
+    """Return the key of the nearest concept to the left of a place in its sentence."""
+    found = (board.items[left].key for left in range(place - 1, first - 1, -1) if board.items[left].kind == "concept")
+    return next(found, "")
+
+
+def find_switched_off(board: Board, first: int, last: int) -> None:
+    """Add a fact for everything in a sentence that is switched off, and for what is spared from weight decay."""
+    items, code = board.items, board.code()
+    for place in range(first, last):
+        if not items[place].is_a("no", "no"):
+            continue
+        right = place + 1
+        while right < last and (items[right].kind in {"is", "word", "mod", "comma"} and right - place < 4):
+            right += 1
+        if right >= last:
+            _not_applied(board, place, first, last)
+            continue
+        item = items[right]
+        denied = item.kind == "concept" and item.key in _SWITCHES and right - place <= 3
+        if denied and not _valued(board, right, last):
+            target, targets = _target_after(board, right, last)
+            if not target and (before := _FOR_TARGET.at(code, max(first, place - 8), place + 1)):
+                target = items[before["target"]].key
+            if item.key in {"weight_decay", "l2"} and target:
+                board.add("group", target, 0.0, [place, right, *targets], what="weight_decay")
+            elif item.key != "batch":
+                board.add("off", item.key, 0.0, [place, right])
+                _also_off(board, right, last)
+        else:
+            _not_applied(board, place, first, last)
+
+
+def _valued(board: Board, place: int, last: int) -> bool:
+    return place + 2 < last and board.items[place + 1].is_a("is") and board.free_number(place + 2)
+
+
+def _also_off(board: Board, place: int, last: int) -> None:
+    """Carry "no" over "or" and "and": "without momentum or weight decay"."""
+    items = board.items
+    if place + 2 < last and items[place + 1].kind == "and" and items[place + 2].kind == "concept":
+        other = items[place + 2]
+        joined = board.text.plain[items[place + 1].start : items[place + 1].end] in {
+            "or",
+            "nor",
+            "and",
+            "或",
+            "和",
+            "及",
+        }
+        valued = _valued(board, place + 2, last) or board.free_number(place + 3)
+        if joined and other.key in _SWITCHES and not valued:
+            board.add("off", other.key, 0.0, [place + 1, place + 2])
+
+
+def _target_after(board: Board, place: int, last: int) -> tuple[str, list[int]]:
+    found: list[int] = []
+    for right in range(place + 1, min(last, place + 9)):
+        item = board.items[right]
+        if item.kind == "target":
+            found.append(right)
+        elif item.kind in {"concept", "number", "verb", "optimizer"}:
+            break
+    return _target({board.items[p].key for p in found}), found
+
+
+def _target(keys: set[str]) -> str:
+    if "depthwise" in keys:
+        return "depthwise"
+    if "norm" in keys:
+        return "bias_and_norm"
+    return min(keys, default="")
+
+
+def _not_applied(board: Board, place: int, first: int, last: int) -> None:
+    """Find "weight decay is not applied to biases", and "biases are excluded from weight decay"."""
+    items = board.items
+    around = range(max(first, place - 14), min(last, place + 10))
+    near = [p for p in around if items[p].kind == "target"]
+    decays = any(items[p].is_a("concept", "weight_decay", "l2") for p in around)
+    strong = board.text.plain[items[place].start : items[place].end] in _STRONG
+    if strong and near and decays:
+        board.add("group", _target({items[p].key for p in near}), 0.0, [place, *near], what="weight_decay")
+
+
+def _find_spared(board: Board, first: int, last: int) -> None:
+    """Find "weight decay is 1e-4 for weights and 0 for biases"."""
+    decays = any(board.items[place].is_a("concept", "weight_decay", "l2") for place in range(first, last))
+    for place in range(first, last - 2) if decays else ():
+        zero = board.free_number(place) and board.items[place].value == 0
+        if zero and board.items[place + 1].is_a("for"):
+            target, targets = _target_after(board, place + 1, last)
+            if target:
+                board.add("group", target, 0.0, [place, *targets], what="weight_decay")

@@ -1,0 +1,255 @@
+"""Levels of the learning rate: "0.1 for 30 epochs, 0.01 for 20 more", "changed to 0.01 after 60k", "0-40k: 0.1"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from downslope.reading.facts import Board
+from downslope.reading.items import Item
+from downslope.reading.patterns import Match, Pattern, Rules, runs
+from downslope.reading.schedule_facts import Knots, Levels, Shape
+from downslope.reading.times import Time
+
+_PARTS = {
+    "several": "(number ((comma|and){1,2} to? number|to number){1,8})",
+    "said": "(is|concept:lr|word|mod:initial,base|with|by|to|at|for:next|verb:train,reduce|steady)",
+    "steady": "schedule:multistep,constant",
+    "point": "time:at,after",
+    "span": "(time:first,next,for,until|times:between)",
+}
+_LEVEL = Rules(
+    {
+        "from to at": "from start=number to value=number span=time:at,after",
+        "each at its own": "to? value=several span=times:at,after,until,for",
+        "at each its own": "span=times:at,after,until said{0,4} value=several",
+        "told, then when": "value=number (open|is|concept:lr|word|mod:initial,base|with){0,3} span=(span|point) close?",
+        "trained with": "value=number word? concept:lr? verb:train span=(time:bare,total|span)",
+        "and the rest": "value=number rest=(for:next|after|word:以后) (break|comma|and|word|is)",
+        "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
+        "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
+        "followed by": "(by|and)? span=time:bare (with|at) concept:lr? is? value=number",
+        "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
+        "at a time": "span=time:at,after said{0,4} (is|to) value=number",
+        "interval": "low=number word:- high=number (close|is|concept:lr){0,4} value=number",
+        "one after another": "to value=several",
+    },
+    **_PARTS,
+)
+_RAMP_AFTER = Pattern(
+    "(comma|and|for:next|is|word|verb|with|at|after){0,6} schedule:cosine,linear,polynomial,exponential"
+)
+_STATED = Pattern("concept:lr (is|mod:initial){0,2} rate=number")
+_NAMED = Pattern("concept:lr (is|mod|word|with){0,2} (number|taken)")
+_KNOT = Rules(
+    {
+        "at a time": "(comma|and|verb|mod){0,4} to value=number when=time",
+        "at a number": "(comma|and|verb|mod){0,4} to value=number at when=number",
+    }
+)
+_LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|mod|said){0,9}", **_PARTS)
+_RAMPS = ("cosine", "linear", "polynomial", "exponential", "onecycle", "cyclic", "inverse")
+_LENGTHS = {"first", "next", "for", "", "total"}
+_LARGEST = 100.0
+
+
+@dataclass
+class Level:
+    """A learning rate, and when it holds: from `start` to `end`, for `length`, or as far as is said."""
+
+    value: float
+    place: int
+    start: float | None = None
+    end: float | None = None
+    length: float | None = None
+    unit: str = ""
+    percent: bool = False
+
+
+def find_knots(board: Board) -> None:
+    """Add a fact for "0 to 0.4 at epoch 5 to 0 at 24": a value, then values each with its time, in lines."""
+    code = board.code()
+    for run in runs(_KNOT.find(code), code, Pattern("")):
+        first = run[0].first - 1
+        if len(run) < 2 or not board.free_number(first):
+            continue
+        knots: list[tuple[float, Time | None]] = [(board.items[first].value, None)]
+        for match in run:
+            when = board.items[match["when"]]
+            knots.append((board.items[match["value"]].value, when.data or Time("at", (when.value,), "")))
+        if knots[0][0] < knots[1][0] > knots[-1][0] and _is_lr(board, [Match(first, run[-1].after, {})], set()):
+            board.note(
+                Knots("knots", "lr", None, 0, 0, points=knots),
+                [first, *(p for match in run for p in range(match.first, match.after))],
+            )
+
+
+def find_levels(board: Board) -> None:
+    """Add a fact for every run of levels of the learning rate."""
+    code = board.code()
+    stated = {board.items[match["rate"]].value for match in _STATED.find(code)}
+    for run in runs(_LEVEL.find(code), code, _LINK):
+        for part in _split(board, code, run):
+            _add(board, code, part, stated)
+
+
+def _split(board: Board, code: str, run: list[Match]) -> list[list[Match]]:
+    """Return the parts of a run that are levels: what is by a factor, or leads along a ramp, is none."""
+    parts: list[list[Match]] = [[]]
+    for match in run:
+        if _is_level(board, match, parts[-1]):
+            parts[-1].append(match)
+        else:
+            _hold(board, code, match)
+            parts.append([])
+    return [part for part in parts if part]
+
+
+def _is_level(board: Board, match: Match, before: list[Match]) -> bool:
+    items, (first, after) = board.items, match.groups["value"]
+    left = items[first - 1] if first else None
+    by = left is not None and (left.kind in {"by", "star", "slash"} or left.is_a("verb", "divide", "multiply"))
+    if (by and match.rule != "trained with") or (left is not None and left.is_a("word", "-")):
+        return False
+    if not all(_is_rate(item) for item in items[first:after] if item.number):
+        return False
+    if after < len(items) and items[after].kind in {"unit", "star", "slash"}:
+        return False
+    if any(item.is_a("schedule", *_RAMPS) for item in items[max(0, match.first - 3) : match.after + 3]):
+        return False
+    span = _time(items, match)
+    to = any(item.kind == "to" for item in items[max(0, match.first - 1) : first])
+    if span is None or span.prep not in _LENGTHS or not to or (before and before[-1].after == match.first - 1):
+        return True
+    # "to 0.1 over 5 epochs" is a ramp, but not "set the learning rate to 0.1 for 5 epochs, then to 0.01 for the last 5"
+    set_to = items[first - 2].is_a("concept", "lr") and not any(
+        i.kind == "verb" for i in items[max(0, first - 5) : first]
+    )
+    over = board.text.plain[items[match["span"]].start :].startswith(("over", "during", "within"))
+    return set_to or (bool(before) and span.prep == "next" and not over)
+
+
+def _is_rate(item: Item) -> bool:
+    number = item.number
+    odd = number is None or number.percent or number.fraction or number.spelled or number.times
+    return not odd and 0 < item.value < _LARGEST
+
+
+def _time(items: list[Item], match: Match) -> Time | None:
+    return items[match["span"]].data if "span" in match else None
+
+
+def _levels(board: Board, run: list[Match]) -> list[Level]:
+    """Return the levels of a run: a list of values with one span has it each, with several times one each."""
+    found: list[Level] = []
+    for match in run:
+        places = [p for p in range(*match.groups["value"]) if board.items[p].number]
+        time = _time(board.items, match)
+        if "start" in match:
+            found.append(Level(board.items[match["start"]].value, match["start"]))
+        if time is not None and time.prep in {"at", "after"} and len(places) == len(time.values) + 1:
+            found.append(Level(board.items[places[0]].value, places[0]))
+            places = places[1:]
+        for index, place in enumerate(places):
+            level = Level(board.items[place].value, place)
+            if "low" in match:
+                level.start, level.end = board.items[match["low"]].value, board.items[match["high"]].value
+            elif time is not None:
+                level.unit, level.percent = time.unit, time.percent
+                value = time.values[min(index, len(time.values) - 1)]
+                if time.prep == "between":
+                    level.start, level.end = time.values
+                elif time.prep in _LENGTHS:
+                    level.length = value
+                elif time.prep == "until":
+                    level.end = value
+                else:
+                    level.start = value
+            found.append(level)
+    return found
+
+
+def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
+    """Add the levels of a run: two or more, or one that the learning rate is changed to at a time."""
+    levels = _levels(board, run)
+    first = levels[0]
+    timed = [level for level in levels if level.start is not None or level.end or level.length]
+    to = (
+        any(item.kind == "to" for item in board.items[max(0, run[0].first - 1) : run[0].after])
+        and "start" not in run[0]
+    )
+    point = first.start is not None and first.end is None
+    if len(levels) < 2 and not (point and to):
+        return
+    falls = run[0].rule == "one after another" and all(one.value > other.value for one, other in pairwise(levels))
+    if not (timed or falls) or not _is_lr(board, run, stated) or not all(_counts(board, match) for match in run):
+        return
+    begins = bool(timed) and not (point and (to or first.start != 0))
+    told = _timeline(levels, begins=begins) if timed else ([], None)
+    units = {level.unit for level in levels if level.unit}
+    percents = {level.percent for level in timed}
+    if told is None or len(units) > 1 or len(percents) > 1 or (timed and len(told[0]) != len(levels) - begins):
+        return
+    fact = Levels("levels", "lr", None, 0, 0, rates=[level.value for level in levels], changes=told[0], begins=begins)
+    fact.unit, fact.percent = "".join(units), True in percents
+    fact.total = None if fact.percent else told[1]
+    board.note(fact, [place for match in run for place in range(match.first, match.after)])
+    if begins:
+        place = first.place
+        named = _NAMED.at(code, max(0, place - 3), place + 1) or _NAMED.at(code, max(0, place - 2), place + 1)
+        places = [named.first if named else place, place]
+        board.add("value", "lr", first.value, places, role="initial", number=place)
+
+
+def _timeline(levels: list[Level], *, begins: bool) -> tuple[list[float], float | None] | None:
+    """Return when each level after the initial one begins, and where the last ends; None if that is not in order."""
+    changes: list[float] = []
+    end: float | None = None
+    for index, level in enumerate(levels):
+        start = level.start
+        if start is not None and level.end is not None and start == (end or 0) + 1:
+            start = end or 0  # counted from 1: "epochs 1-30, 31-60"
+        at = end if start is None else start
+        if index or not begins:
+            if at is None or (changes and at <= changes[-1]):
+                return None
+            changes += [at] if at else []
+        end = level.end if level.end is not None else (at or 0) + level.length if level.length else None
+    return changes, end
+
+
+def _hold(board: Board, code: str, match: Match) -> None:
+    """Add a constant phase for a level that a ramp follows: "0.1 for the first 50 epochs, then linearly to 0"."""
+    span = _time(board.items, match)
+    rises = board.items[match["value"] - 1].kind == "to"
+    held = span is not None and span.prep in {"first", "until", "for"} and not rises
+    if held and _RAMP_AFTER.at(code, match.after) is not None and _is_lr(board, [match], set()):
+        board.note(Shape("shape", "constant", None, 0, 0, over=span), [match["span"]])
+
+
+def _counts(board: Board, match: Match) -> bool:
+    """Whether a match has as many values as times, or one more, the initial one; a length may have several."""
+    time = _time(board.items, match)
+    many = sum(item.number is not None for item in board.items[slice(*match.groups["value"])])
+    if time is None or time.prep == "between" or len(time.values) == 1:
+        return many == 1 or time is None or time.prep not in {"at", "after", "until"}
+    return many - len(time.values) in {0, 1}
+
+
+def _is_lr(board: Board, run: list[Match], stated: set[float]) -> bool:
+    """Whether the nearest concept before a run or within it is the learning rate, or it begins with a stated one."""
+    items = board.items
+    inside = {item.key for item in items[run[0].first : run[-1].after] if item.kind == "concept"}
+    if inside:
+        return inside <= {"lr"}
+    if "value" in run[0] and items[run[0]["value"]].value in stated:
+        return True  # "We use 10^-3 for 40k iterations", after "learning rate 10^-3"
+    breaks = 0
+    for place in range(run[0].first - 1, max(-1, run[0].first - 40), -1):
+        item = items[place]
+        breaks += item.kind == "break"
+        if item.kind == "concept" and item.key not in {"epochs_total", "steps_total"}:
+            return item.key in {"lr", "lr_decay", "warmup"}
+        if breaks > 1:
+            return False
+    return False

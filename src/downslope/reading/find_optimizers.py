@@ -1,0 +1,122 @@
+"""Which optimizers a text names, whose the words "decay" and "momentum" are, and what it tells of somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from downslope.reading.facts import Board, Fact
+from downslope.reading.items import Item
+from downslope.reading.patterns import Pattern, encode
+
+_DENIED = Pattern("(no:no|no:instead (word|open|is|with){0,2}) optimizer=optimizer")
+
+
+def find_optimizers(board: Board) -> None:
+    """Add a fact for every optimizer that the text names, with where the words that speak of it end.
+
+    That is where the next is named, the sentence ends, or the parenthesis closes in which it is named.
+    """
+    denied = {match["optimizer"] for match in _DENIED.find(board.code())}
+    for first, last in board.sentences():
+        named: list[Fact] = []
+        opened = depth = 0
+        for place in range(first, last):
+            item = board.items[place]
+            opened += (item.kind == "open") - (item.kind == "close")
+            if item.kind == "optimizer":
+                after = board.items[place + 1] if place + 1 < last else None
+                told = after is not None and after.kind in {"with", "open", "concept", "number"}
+                silent = place in denied and not told
+                reach = item.end if silent else board.items[last - 1].end
+                named.append(board.add("optimizer", item.key, None, [place], denied=place in denied, reach=reach))
+                for fact in named[:-1]:
+                    fact.extra["reach"] = min(fact.extra["reach"], item.start)
+                named, depth = named[-1:], opened
+            elif item.kind == "close" and named and depth > opened:
+                named.pop().extra["reach"] = item.end
+
+
+# The word "decay" standing alone: a verb, or the decay of the schedule, of momentum, of a moving average or of the
+# weights, told apart by what stands around it; and the momentum of batch normalisation and of moving averages
+
+_ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|comma|with|open|break|number|verb|and)")
+_FLOWS = frozenset({"is", "mod", "with", "word"})
+_ANOTHERS = [
+    Pattern(pattern, between="(word|is|verb|with|by|unit|at|mod|target)", owned="concept:momentum,decay,eps")
+    for pattern in (
+        "concept:teacher (between|comma|for|concept:ema){0,8} concept=concept:momentum,decay,ema",
+        "concept:other,ema between{0,8} concept=concept:momentum,decay",
+        "target:norm (between|after|each){0,10} concept=(owned|concept:lr_decay,ema) (and (is|mod)? more=owned)?",
+        "concept=owned (of_it|is|for|at|word:的) target:norm",
+        "concept=owned is? number (for|at|is) target:norm",
+    )
+]
+"""Momentum, decay and epsilon of a teacher, of a moving average and of batch normalisation."""
+
+
+def resolve_owners(items: Sequence[Item]) -> list[Item]:
+    """Return the items with every lone "decay" given its kind and key, and no momentum that is another's.
+
+    The noun "decay" of an unknown owner becomes the concept "decay", which its number decides later.
+    """
+    result = list(items)
+    for index, item in enumerate(result):
+        if item.is_a("word", "decay"):
+            result[index] = _resolve(result, index)
+        elif item.is_a("concept", "lr_decay"):
+            owner = _owner(result, index)
+            if owner in {"momentum", "ema", "weight_decay", "l2"}:
+                result[index] = replace(item, key=owner)
+            elif owner == "rho" and not any(i.is_a("concept", "lr") for i in result[max(0, index - 4) : index]):
+                result[index] = replace(item, key="rho")
+    code = encode(result)
+    names = {result[match["name"]].key: result[match["concept"]].key for match in _ALIAS.find(code)}
+    for index, item in enumerate(result[:-1]):  # a letter that stands for the learning rate
+        if item.key in names and item.kind == "word" and result[index + 1].kind == "is":
+            result[index] = replace(item, kind="concept", key=names[item.key])
+    for pattern in _ANOTHERS:
+        for match in pattern.find(code):
+            for name in ("concept", "more"):
+                if name in match:
+                    result[match[name]] = replace(result[match[name]], key="other")
+    return result
+
+
+def _resolve(items: list[Item], index: int) -> Item:
+    item = items[index]
+    before = items[index - 1] if index else None
+    after = items[index + 1] if index + 1 < len(items) else None
+    if after is not None and (
+        (after.kind in {"by", "to"} and not after.is_a("by", "factor"))
+        or after.is_a("concept", "lr")
+        or (after.kind == "time" and not (before and before.is_a("word", "a")))
+        or (before is not None and before.is_a("concept", "lr") and after.kind == "time")
+        or (before is not None and before.is_a("word", "then"))
+    ):
+        return replace(item, kind="verb", key="reduce")
+    told = next((i for i in reversed(items[max(0, index - 3) : index]) if i.kind not in {"is", "word"}), None)
+    owner = "lr_decay" if told is not None and told.is_a("concept", "lr_decay") else _owner(items, index)
+    if owner:
+        return replace(item, kind="concept", key=owner)
+    if before is not None and before.is_a("concept", "lr"):
+        return replace(item, kind="concept", key="lr_decay")
+    return replace(item, kind="concept", key="decay")
+
+
+def _owner(items: list[Item], index: int) -> str:
+    """Return whose decay it is by what stands before it: "momentum with a decay of 0.9", "RMSProp with decay 0.9"."""
+    near = True
+    for place in range(index - 1, max(-1, index - 9), -1):
+        item = items[place]
+        if item.kind in {"break", "number"}:
+            return ""
+        if item.kind == "optimizer":
+            return "rho" if item.key in {"rmsprop", "adadelta"} else ""
+        if item.kind == "concept":
+            if item.key in {"momentum", "ema", "weight_decay", "l2"}:
+                return item.key if near else ""
+            return ""
+        if item.kind not in _FLOWS:
+            near = False
+    return ""

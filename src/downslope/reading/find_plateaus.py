@@ -1,0 +1,42 @@
+"""Plateaus: "when the loss does not decrease for 3 epochs", 验证损失连续5轮不再下降时, "once the error saturates"."""
+
+from __future__ import annotations
+
+from downslope.reading.facts import Board
+from downslope.reading.patterns import Rules
+from downslope.reading.schedule_facts import Plateau
+
+_PATIENCE = Rules(
+    {
+        "before": "span=time:for,bare,after,at (when|word|no|is|at|of_it|with){0,4} when:plateau",
+        "after": "when:plateau (when|word|no|is|at|of_it|for){0,5} span=time:for,bare,after,at,next",
+        "number": "when:plateau (when|word|no|is|at|of_it|for){0,5} number=number word{0,2} unit:times,step,epoch",
+        "alone": "when:plateau",
+    }
+)
+_CHANGES = ("divide", "multiply", "reduce", "halve", "decimate")
+_STOPPED_PATIENCE = Rules(
+    {"early": "end:early (with|is|word|open|at|for){0,4} concept:patience is{0,2} span=(number|time)"}
+)
+
+
+def find_plateaus(board: Board) -> None:
+    """Add a fact for every plateau; the times within it are its patience and nothing else's."""
+    code = board.code()
+    for match in _STOPPED_PATIENCE.find(code):
+        board.note(Plateau("plateau", "stop", None, 0, 0, stops=True), range(match.first, match.after))
+    for first, last in board.sentences():
+        for match in _PATIENCE.find(code, first, last):
+            patience = None
+            if "span" in match:
+                patience = int(board.items[match["span"]].data.values[0])
+            elif "number" in match:
+                patience = int(board.items[match["number"]].value)
+            changed = any(item.is_a("verb", *_CHANGES) for item in board.items[first:last])
+            stops = not changed and any(item.kind == "end" for item in board.items[first:last])
+            near = range(max(first, match.first - 6), min(last, match.after + 5))
+            metrics = [p for p in near if board.items[p].kind == "when" and board.items[p].key.startswith("metric_")]
+            metric = min(metrics, key=lambda p: min(abs(p - match.first), abs(p - match.after)), default=None)
+            places = [*range(match.first, match.after), *([metric] if metric is not None else [])]
+            key = "" if metric is None else board.items[metric].key.removeprefix("metric_")
+            board.note(Plateau("plateau", "lr", None, 0, 0, metric=key, patience=patience, stops=stops), places)

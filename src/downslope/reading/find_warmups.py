@@ -1,0 +1,186 @@
+"""Warmups: "5-epoch warm-up", "from 0.01 to 0.1 in the first 5 epochs", 前5轮线性预热; whose length is theirs alone."""
+
+from __future__ import annotations
+
+from downslope.reading.facts import Board
+from downslope.reading.find_courses import subject_of
+from downslope.reading.items import Item
+from downslope.reading.patterns import Match, Pattern, Rules
+from downslope.reading.schedule_facts import Amount, Course, Warmup
+from downslope.reading.times import Time
+
+_PARTS = {
+    "filler": "(word|is|schedule|concept:lr|at|verb:increase|mod|of_it|open|close)",
+    "ramp": "(from|to|by|is) (number|taken)",
+}
+_LENGTHS = Rules(
+    {
+        "warmup for": "concept:warmup (filler|ramp|concept:warmup|for){0,8} length=time:for,first,bare,after",
+        "warmup, in the first": "concept:warmup (filler|ramp|comma|concept:warmup){0,8} length=time:first",
+        "warmup steps 500": "concept:warmup (by:factor|is|for|mod){0,3} (unit=unit:epoch,step is?)? number=number",
+        "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
+        "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:warmup",
+        "5 warmup epochs": "number=number concept:warmup unit=unit:epoch,step?",
+    },
+    **_PARTS,
+)
+_BEGIN = Rules(
+    {
+        "from": "(from|is) value=number",
+        "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
+    }
+)
+_PEAK = Pattern("to (mod|is){0,2} value=number")
+_RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to peak=number", **_PARTS)
+_WHEN = Rules(
+    {
+        "during": "(comma|word){0,2} length=time:for,first,until,bare",
+        "inside": "(word|schedule|is|to|number|taken|from){0,6} length=time:for,first,until",
+    }
+)
+_STOPS = ("cosine", "polynomial", "exponential")
+
+
+def find_warmups(board: Board) -> None:
+    """Add a fact for every warmup, called so or only a rise at the beginning."""
+    for first, last in board.sentences():
+        heads = [p for p in range(first, last) if board.items[p].is_a("concept", "warmup")]
+        if heads and any(board.items[left].is_a("no") for left in range(max(first, heads[0] - 2), heads[0])):
+            length = _LENGTHS.at(board.code(), heads[0], last)
+            times = [length["length"]] if length is not None and "length" in length else []
+            board.used.update(times)
+            if heads[0] not in board.used:
+                board.add("off", "warmup", None, [heads[0]])
+        elif heads and heads[0] not in board.used:
+            _named(board, heads, first, last)
+        else:
+            _rising(board, first, last)
+
+
+def _named(board: Board, heads: list[int], first: int, last: int) -> None:
+    """Add a warmup that is called one."""
+    code = board.code()
+    fact, places = Warmup("warmup", "lr", None, 0, 0), [*heads]
+    for match in _LENGTHS.find(code, first, last):
+        fact.length = _length(board, match)
+        if fact.length is not None:
+            places.append(match["length" if "length" in match else "number"])
+            places += [match["unit"]] if "unit" in match else []
+            break
+    fact.course = _course_in(board, first, last)
+    if fact.course is not None:
+        fact.length = fact.length or fact.course.over
+    else:
+        _ends(board, fact, heads[0], first, last)
+    around = range(max(first, heads[0] - 2), min(last, heads[0] + 3))
+    board.used.update(place for place in around if board.items[place].is_a("schedule", "linear"))
+    board.note(fact, places)
+    if fact.course is not None:
+        fact.end = max(fact.end, fact.course.end)
+
+
+def _length(board: Board, match: Match) -> Time | None:
+    if "length" in match:
+        time: Time = board.items[match["length"]].data
+        of = board.items[match["of"]] if "of" in match else None
+        if of is not None and of.kind == "is" and board.text.plain[of.start : of.end] != "of":
+            return None
+        return time
+    item = board.items[match["number"]]
+    number = item.number
+    if number is None or number.fraction or item.value <= 0:
+        return None
+    head = next(i for i in board.items[match.first : match.after] if i.is_a("concept", "warmup"))
+    text = board.text.plain[head.start : head.end]
+    unit = board.items[match["unit"]].key if "unit" in match else _unit_named(text)
+    following = board.items[match.after] if match.after < len(board.items) else None
+    ratio = any(
+        word in board.text.plain[head.start : item.start] for word in ("ratio", "proportion", "fraction", "比例")
+    )
+    if number.percent or (ratio and item.value < 1):
+        return Time("for", (item.value,), "", percent=True)
+    if item.value < 1 or (following is not None and following.is_a("concept")):
+        return None
+    said = unit or any(word in text for word in ("length", "period"))
+    return Time("for", (item.value,), unit) if said else None
+
+
+def _unit_named(text: str) -> str:
+    """Return the unit that is part of a warmup's own phrase: "warmup steps"."""
+    if "epoch" in text or "轮" in text:
+        return "epoch"
+    return "step" if "step" in text or "iter" in text or "步" in text else ""
+
+
+def _course_in(board: Board, first: int, last: int) -> Course | None:
+    """Return the rising course of the learning rate in a sentence."""
+    return next((fact for fact in board.inside(Course, first, last) if fact.key == "lr" and fact.rises), None)
+
+
+def _ends(board: Board, fact: Warmup, head: int, first: int, last: int) -> None:
+    """Find where a warmup starts and what it leads to, by "from 0.01", "at 1e-5" and "to 0.1" around it."""
+    items = board.items
+    code = board.code()
+    for place in range(max(first, head - 8), min(last - 1, head + 12)):
+        item = items[place]
+        begin = _BEGIN.at(code, place, last)
+        if (
+            begin is not None
+            and (begin.rule == "with" or item.kind == "from" or _starts(board, item))
+            and (place > head or begin.rule == "with")
+        ):
+            number = items[begin["value"]]
+            after = items[begin["value"] + 1] if begin["value"] + 1 < last else None
+            part = bool(number.number and (number.number.fraction or number.number.percent)) or (
+                after is not None
+                and (after.kind == "of_it" or board.text.plain[after.start : after.end] in {"of", "倍"})
+            )
+            fact.begin = Amount(number.value, number.start, number.end, part)
+            board.used.add(begin["value"])
+        elif place > head and (peak := _PEAK.at(code, place, last)) and not _is_part(items[peak["value"]]):
+            number = items[peak["value"]]
+            fact.peak = Amount(number.value, number.start, number.end)
+            board.used.add(peak["value"])
+            return
+        elif place > head and (
+            item.is_a("schedule", *_STOPS) or item.is_a("verb", "divide", "reduce", "halve", "multiply")
+        ):
+            return
+
+
+def _starts(board: Board, item: Item) -> bool:
+    return item.kind == "is" and board.text.plain[item.start : item.end].startswith(
+        ("start", "begin", "began", "init", "初")
+    )
+
+
+def _is_part(item: Item) -> bool:
+    return item.number is not None and item.number.fraction
+
+
+def _rising(board: Board, first: int, last: int) -> None:
+    """Add a warmup that is not called so: "increased linearly to 0.5 over the first 2,000 steps"."""
+    items, code = board.items, board.code()
+    course = _course_in(board, first, last)
+    if course is not None:
+        inside = [p for p in range(first, last) if course.start <= items[p].start < course.end]
+        place, after, peak = inside[0], inside[-1] + 1, None
+    else:
+        match = next((m for m in _RISING.find(code, first, last) if subject_of(board, first, m.first) == "lr"), None)
+        if match is None:
+            return
+        number = items[match["peak"]]
+        place, after, peak = match.first, match.after, Amount(number.value, number.start, number.end)
+        inside = [match.first, match["peak"]]
+    when = _WHEN.at(code, after, last)
+    found = when["length"] if when is not None else None
+    if found is None:
+        before = [p for p in range(max(first, place - 8), place) if items[p].kind == "time" and p not in board.used]
+        found = next((p for p in reversed(before) if items[p].data.prep == "first"), None)
+    over = course.over if course is not None else None
+    if found is None and over is None:
+        return
+    length = over or items[found or 0].data
+    verbs = [p for p in range(max(first, place - 3), after) if items[p].is_a("verb", "increase")]
+    places = [*inside, *verbs, *([found] if found is not None else [])]
+    board.note(Warmup("warmup", "lr", None, 0, 0, length=length, peak=peak, course=course), places)

@@ -1,0 +1,46 @@
+"""The order of a recipe's fields: data, model, the learning rate, the rest of SGD, groups, training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+_TABLES = ("data", "model", "sgd.lr", "sgd", "", "groups", "train")
+"""A recipe's tables in their order; "" stands for those of other optimizers."""
+
+_KEYS = (
+    "name", "match", "batch_size", "lr", "schedule", "start", "initial", "peak", "factor", "rate", "gamma", "every",
+    "milestones", "boundaries", "values", "final", "duration", "power", "staircase", "unit", "momentum", "nesterov",
+    "dampening", "weight_decay", "decay", "lr_in_velocity", "epochs", "steps",
+)  # fmt: skip
+
+
+def in_order(paths: Iterable[str]) -> list[str]:
+    """Return the paths of fields in the order of a recipe.
+
+    Example:
+        >>> in_order(["train.epochs", "sgd.momentum", "sgd.lr.initial", "data.batch_size"])
+        ['data.batch_size', 'sgd.lr.initial', 'sgd.momentum', 'train.epochs']
+    """
+
+    def rank(path: str) -> tuple[Any, ...]:
+        table = "sgd.lr" if path == "sgd.lr" or path.startswith("sgd.lr.") else path.partition(".")[0]
+        parents, _, key = path.rpartition(".")
+        place = _TABLES.index(table) if table in _TABLES else _TABLES.index("")
+        return place, parents, _KEYS.index(key) if key in _KEYS else len(_KEYS), key
+
+    return sorted(paths, key=rank)
+
+
+def numbers_of(value: Any) -> list[float]:
+    """Return the numbers in a field's value: itself, or those of a list or of the tables in it.
+
+    Example:
+        >>> numbers_of([0.1, {"schedule": "linear", "final": 0.0}]), numbers_of("epoch"), numbers_of(True)
+        ([0.1, 0.0], [], [])
+    """
+    if isinstance(value, dict):
+        value = list(value.values())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, list | tuple):
+        return [number for one in value for number in numbers_of(one)]  # pyright: ignore[reportUnknownVariableType]
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []

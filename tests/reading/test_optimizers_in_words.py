@@ -1,0 +1,99 @@
+"""Optimizers and Adam's betas in all writings; of two optimizers each has its own values, and others' trainings none."""
+
+from __future__ import annotations
+
+import pytest
+
+from reading.rows import unlike
+
+NAMED = [
+    (
+        "Adam with β1 = 0.9, β2 = 0.999 and lr 1e-3",
+        {"optimizer": "adam", "adam.beta1": 0.9, "adam.beta2": 0.999, "sgd.lr": 0.001},
+    ),
+    (
+        "Adam with betas (0.9, 0.999), eps 1e-8, lr 1e-3",
+        {"adam.beta1": 0.9, "adam.beta2": 0.999, "adam.eps": 1e-08, "sgd.lr": 0.001},
+    ),
+    ("Adam, (β1, β2) = (0.5, 0.999), lr 2e-4", {"adam.beta1": 0.5, "adam.beta2": 0.999, "sgd.lr": 0.0002}),
+    ("Adam with betas=(0.9, 0.98) and lr 1e-3", {"adam.beta1": 0.9, "adam.beta2": 0.98}),
+    ("Adam with β_1 = 0.9 and β_2 = 0.98, ε = 1e-9", {"adam.beta1": 0.9, "adam.beta2": 0.98, "adam.eps": 1e-09}),
+    ("Adam ($\\beta_{1}=0.9$, $\\beta_{2}=0.999$)", {"adam.beta1": 0.9, "adam.beta2": 0.999}),
+    ("Adam with β1 and β2 set to 0.9 and 0.999", {"adam.beta1": 0.9, "adam.beta2": 0.999}),
+    (
+        "AdamW，β值设为(0.9, 0.95)，权重衰减0.1",
+        {"optimizer": "adamw", "adam.beta1": 0.9, "adam.beta2": 0.95, "sgd.weight_decay": 0.1},
+    ),
+    ("使用Adam优化器，β1=0.9，β2=0.999，学习率0.001", {"adam.beta1": 0.9, "adam.beta2": 0.999, "sgd.lr": 0.001}),
+    ("Adam with betas of 0.9 and 0.95", {"adam.beta1": 0.9, "adam.beta2": 0.95}),
+    ("SGDM with lr 0.1", {"optimizer": "sgd", "sgd.lr": 0.1}),
+    ("MomentumSGD, lr 0.1, momentum 0.9", {"optimizer": "sgd", "sgd.momentum": 0.9}),
+    ("SGD-M (lr 0.1, momentum 0.9)", {"optimizer": "sgd", "sgd.momentum": 0.9, "sgd.lr": 0.1}),
+    ("NAG with lr 0.1 and momentum 0.9", {"optimizer": "sgd", "sgd.momentum": 0.9, "sgd.nesterov": True}),
+    ("mSGD with momentum 0.9", {"optimizer": "sgd", "sgd.momentum": 0.9}),
+    ("带动量的SGD，动量为0.9，学习率0.1", {"optimizer": "sgd", "sgd.momentum": 0.9, "sgd.lr": 0.1}),
+    ("随机梯度下降（SGD），动量0.9", {"optimizer": "sgd", "sgd.momentum": 0.9}),
+    ("stochastic gradient descent (SGD) with heavy ball momentum 0.9", {"optimizer": "sgd", "sgd.momentum": 0.9}),
+    ("Stochastic Gradient Descent with momentum (0.9)", {"sgd.momentum": 0.9}),
+    ("SGD with Nesterov's momentum of 0.95", {"sgd.momentum": 0.95, "sgd.nesterov": True}),
+    ("采用Nesterov动量0.9的SGD", {"sgd.momentum": 0.9, "sgd.nesterov": True}),
+    (
+        "We used the Adam optimizer [20] with β1 = 0.9, β2 = 0.98 and ϵ = 10−9.",
+        {"adam.beta1": 0.9, "adam.beta2": 0.98, "adam.eps": 1e-09},
+    ),
+    (
+        "we use minibatch SGD and apply the Adam solver, with a learning rate of 0.0002, and momentum parameters β1 = 0.5, β2 = 0.999",
+        {"optimizer": "adam", "sgd.lr": 0.0002, "adam.beta1": 0.5},
+    ),
+    (
+        "判别器和生成器均采用Adam优化器（β1=0，β2=0.9），学习率1e-4",
+        {"optimizer": "adam", "adam.beta1": 0.0, "adam.beta2": 0.9},
+    ),
+]
+
+TWO = [
+    (
+        "Adam with lr 1e-4 for the generator, SGD with lr 0.1 and momentum 0.9 for the discriminator",
+        {"sgd.lr": 0.0001, "sgd.momentum": None, "optimizer": "adam"},
+    ),
+    (
+        "SGD with lr 0.1 and momentum 0.9 for the weights. We use Adam for α with lr 3e-4 and weight decay 1e-3.",
+        {"sgd.lr": 0.1, "sgd.momentum": 0.9, "sgd.weight_decay": None, "optimizer": "sgd"},
+    ),
+    (
+        "SGD with momentum 0.9, learning rate 0.1, instead of Adam with weight decay 0.01",
+        {"sgd.lr": 0.1, "sgd.weight_decay": None},
+    ),
+    (
+        "Instead of Adam we use SGD, learning rate 0.1, momentum 0.9",
+        {"optimizer": "sgd", "sgd.lr": 0.1, "sgd.momentum": 0.9},
+    ),
+    ("SGD with lr 0.1 beats Adam (lr 0.001, weight decay 0.05)", {"sgd.lr": 0.1, "sgd.weight_decay": None}),
+    (
+        "生成器使用SGD，学习率0.1，判别器使用Adam，学习率1e-4，权重衰减1e-5",
+        {"optimizer": "sgd", "sgd.lr": 0.1, "sgd.weight_decay": None},
+    ),
+    (
+        "He et al. used SGD with lr 0.1 and weight decay 1e-4. We use SGD with lr 0.05.",
+        {"sgd.lr": 0.05, "sgd.weight_decay": None},
+    ),
+    (
+        "MSCNN used an lr of 0.001 and momentum 0.95. A learning rate of 0.01 is used, batch size 100.",
+        {"sgd.lr": 0.01, "sgd.momentum": None, "data.batch_size": 100},
+    ),
+    ("Following He et al. [7], we use lr 0.1 and momentum 0.9", {"sgd.lr": 0.1, "sgd.momentum": 0.9}),
+    ("He et al. used SGD with lr 0.1", {"sgd.lr": 0.1}),
+    ("原论文使用的学习率为0.1，动量0.9。我们的学习率为0.01。", {"sgd.lr": 0.01, "sgd.momentum": None}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), NAMED, ids=[text for text, _ in NAMED])
+def test_an_optimizer_and_its_settings_are_read(text, expected):
+    """Whatever it is called, and however its numbers are written."""
+    assert unlike(text, expected) == []
+
+
+@pytest.mark.parametrize(("text", "expected"), TWO, ids=[text for text, _ in TWO])
+def test_whose_value_it_is(text, expected):
+    """A value that is told of another optimizer, or of somebody else's training, is left out."""
+    assert unlike(text, expected) == []
