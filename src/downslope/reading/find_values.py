@@ -162,6 +162,12 @@ _CHOSEN = re.compile(
 _REFUSED = re.compile(r"[^.;\d]{0,30}?(?:\btoo (?:high|large|low|small|big)\b|\bdiverge|太大|太小|过大|过小|过高|发散)")
 """What a sentence says of a value that is not used: "a rate of 0.001 is too high, we use 0.0002"."""
 
+_THEIRS = re.compile(
+    r"\bunlike\b|\b(?:paper|authors?|baseline)\b[^.;]{0,20}\b(?:uses?d?|has|had|says?|sets?)\b|原论文|原文|不同于|与.{1,12}不同"
+)
+_OURS = re.compile(r"[^.;]{0,60}?(?:\b(?:but|we|however)\b|但|我们|本文)")
+"""Words before a value that say that it is others', and after it that the text's own follows."""
+
 _FORMULA = re.compile(r"\s?\*?\s?[(\[]\s?(?:1\s?[-+]|cos|\\cos)")
 """What follows a number within a formula: 0.5(1 + cos(...))."""
 
@@ -176,7 +182,8 @@ def _is_offered(board: Board, concept: int, number: int, first: int) -> bool:
     before = plain[items[number - 1].start : items[number - 1].end] if number else ""
     if _FORMULA.match(plain, items[number].end) or before in {"between", "介于"}:
         return True
-    if _REFUSED.match(plain, items[number].end):
+    theirs = _THEIRS.search(plain, items[first].start, items[number].start)
+    if _REFUSED.match(plain, items[number].end) or (theirs and _OURS.match(plain, items[number].end)):
         return True
     if items[concept].key == "lr" and items[number].value >= 2 and items[number - 1].kind == "at":
         return True

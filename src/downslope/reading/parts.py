@@ -226,9 +226,9 @@ def tell(text: str) -> str:
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
     found = _python(text)
-    if found or not _SCRIPT.search(head):
+    if found or not _SCRIPT.search(head) or "```" in text:
         return found or told
-    from downslope.reading.code import looks_like_python as looks_like_pieces
+    from downslope.reading.code.looks import looks_like_python as looks_like_pieces
 
     return "python" if looks_like_pieces(text) else told
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +10,7 @@ from dataclasses import replace
 from downslope.reading.code.calls import FRAMEWORKS
 from downslope.reading.code.gather import Gathering
 from downslope.reading.code.interpreter import Interpreter
+from downslope.reading.code.looks import looks_like_python
 from downslope.reading.code.notebook import Notebook, is_notebook
 from downslope.reading.code.options import plain_name
 from downslope.reading.code.pieces import LONGEST, Program, parse_program
@@ -83,38 +83,3 @@ def _framework(program: Program) -> str:
     counts = Counter({name: sum(text.count(mark) for mark in marks) for name, marks in FRAMEWORKS})
     best, times = counts.most_common(1)[0]
     return best if times else ""
-
-
-_TELLING = (
-    ast.Import,
-    ast.ImportFrom,
-    ast.FunctionDef,
-    ast.ClassDef,
-    ast.For,
-    ast.While,
-    ast.With,
-    ast.Try,
-    ast.AugAssign,
-)
-_WORDS = re.compile(r"[=(\[]|\b(?:import|def|class|for|return)\b")
-
-
-def looks_like_python(text: str) -> bool:
-    """Return whether a text is a program, or a piece of one, rather than prose or a configuration.
-
-    Example:
-        >>> looks_like_python("opt = SGD(net.parameters(), lr=0.1)"), looks_like_python("SGD with lr = 0.1")
-        (True, False)
-    """
-    if not _WORDS.search(text[:LONGEST]):
-        return False
-    program = parse_program(text)
-    lost = sum(end - start for start, end in program.lost)
-    if lost * 5 > len(text.strip()):
-        return False
-    telling = 0
-    for node in program.body:
-        value = node.value if isinstance(node, ast.Assign | ast.Expr | ast.Return) else None
-        is_call = isinstance(value, ast.Call) and getattr(value.func, "id", "") not in {"dict", "list", "tuple"}
-        telling += isinstance(node, _TELLING) or is_call
-    return telling > 0 and telling * 12 >= len(program.body)

@@ -27,7 +27,7 @@ _WRAPPERS = frozenset(
     }
 )
 _OTHER = re.compile(r"LR$|[Ss]chedule|[Ww]armup")
-_SCHEDULER = re.compile(r"^(?:lr|learning_?rate)_?sched", re.IGNORECASE)
+_SCHEDULER = re.compile(r"^(?!LearningRateSchedule)(?:lr|learning_?rate)_?sched", re.IGNORECASE)
 _TELLING = ("lr", "learning_rate", "schedule", "decay", "warmup", "adjust")
 
 
