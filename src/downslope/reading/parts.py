@@ -65,7 +65,7 @@ _FORMATS = {
     "jsonnet": "json", "libsonnet": "json", "ini": "ini", "conf": "ini", "properties": "ini", "env": "ini",
     "cfg": "ini", "prototxt": "prototxt", "pbtxt": "prototxt", "textproto": "prototxt", "config": "prototxt",
     "sh": "shell", "bash": "shell", "zsh": "shell", "shell": "shell", "console": "shell", "bat": "shell",
-    "slurm": "shell", "sbatch": "shell", "cmd": "shell", "shell-session": "shell", "powershell": "shell",
+    "lua": "lua", "slurm": "shell", "sbatch": "shell", "cmd": "shell", "shell-session": "shell", "powershell": "shell",
 }  # fmt: skip
 """The ending of a file's name, or the name of a fenced block's language -> its format."""
 
@@ -123,6 +123,10 @@ _APART = re.compile(
     rf"(?P<pairs>(?<![\w.\-]){_PAIR}(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}(?:(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}){{0,60}})"
 )
 """What stands in a sentence and is none: quoted commands, runs of flags, calls, runs of pairs."""
+
+_LUA_OPTION = re.compile(r"^[ \t]*\w+:option\([ \t]*[\"']-", re.MULTILINE)
+_JSON_LINE = re.compile(r"\s*(?:\"[\w.$ /-]{1,80}\"\s*:\s?\S.*|[\[\]{}, ]+|(?:\"[^\"]*\"|[\d.eE+-]+),?)\s*")
+"""A line of JSON, of which the beginning may be missing."""
 
 _SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]+_[A-Za-z]")
 _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
@@ -212,6 +216,8 @@ def tell(text: str) -> str:
         lines.pop()
     if _is_script(head, lines):
         return "shell"
+    if _LUA_OPTION.search(head):
+        return "lua"
     if _SOLVER.search(head) and all(map(_of_solver, lines)):
         return "prototxt"
     if _DARKNET.search(head) and all(_COMMENT.match(one) or _SECTION.match(one) or _assigned(one) for one in lines):
@@ -226,6 +232,8 @@ def tell(text: str) -> str:
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
     found = _python(text)
+    if not found and first == '"' and all(map(_JSON_LINE.fullmatch, lines)):
+        return "json"
     if found or not _SCRIPT.search(head) or "```" in text:
         return found or told
     from downslope.reading.code.looks import looks_like_python as looks_like_pieces
@@ -290,7 +298,8 @@ def _is_script(head: str, lines: list[str]) -> bool:
         return True
     joined = re.sub(r"\\[ \t]*\n", " ", head)
     commands = shell = 0
-    told = [line[:_WIDEST] for line in joined.splitlines() if line.strip() and not _COMMENT.match(line)]
+    lines_of_it = [line[:_WIDEST] for line in joined.splitlines() if line.strip()]
+    told = [line for line in lines_of_it if not _COMMENT.match(line)] or list(filter(_is_command, lines_of_it))
     for line in told:
         if _is_command(line) or (_FLAGS_ALONE.match(line) and (commands or not _PROSE_AFTER.search(line))):
             commands += 1

@@ -18,7 +18,7 @@ from downslope.reading.code.tree import ADJUSTS
 from downslope.reading.code.values import Made, PerEpoch, Value, is_number, number, numbers, words_of
 from downslope.reading.code.warmups import Schedules
 from downslope.reading.parts import Found
-from downslope.reading.reading import Field
+from downslope.reading.reading import ADAMS, Field
 from downslope.reading.remarks import shown
 
 _LONGEST_WORDS = 200
@@ -191,7 +191,7 @@ class Gathering:
             self.found.remarks.append(("another", {"path": "sgd.lr", "words": words}))
         if self.found.optimizer not in {"sgd", ""}:
             for name in ("beta1", "beta2", "eps"):
-                self.put(f"{one.name}.{name}", one.settings.get(name))
+                self.put(f"{'adam' if one.name in ADAMS else one.name}.{name}", one.settings.get(name))
             if one.name == "rmsprop":
                 self.put("rmsprop.decay", one.settings.get("rho"))
         self._decay(one)
