@@ -52,7 +52,7 @@ def read_lines(text: str) -> list[Entry]:
 
 
 def read_options(text: str) -> list[Entry]:
-    """Return the options that a Lua program declares with their defaults, and the fields that it gives numbers.
+    r"""Return the options that a Lua program declares with their defaults, and the fields that it gives numbers.
 
     Example:
         >>> [(one.path, one.value) for one in read_options("cmd:option('-LR', 0.1, 'rate of 1')\nx = {wd = 1e-4} -- 5")]
