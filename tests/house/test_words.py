@@ -17,9 +17,18 @@ WRITTEN = [
 ROOMS = [ROOT, PACKAGE, *(ROOT / room for room in ("tests", "csrc", "benchmarks", "docs"))]
 FOREIGN = (
     *("apex/", "bitsandbytes/", "composer/", "heavyball/", "mindspore/", "tensorflow/", "timm/", "tinygrad/"),
-    *("python/mlx/", "python/paddle/", "Source/Math/", "src/caffe/", "src/operator/", "tensorflow_addons/"),
+    *(
+        "python/mlx/",
+        "python/paddle/",
+        "Source/Math/",
+        "src/caffe/",
+        "src/operator/",
+        "tensorflow_addons/",
+        "tools/",
+        "./",
+    ),
 )
-"""Folders of other projects, whose files we name as the source of what we say."""
+"""Folders of other projects, whose files we name as the source of what we say, or in what is read."""
 
 _PATH = re.compile(r"(?<![\w/.~{}<>-])((?:[\w*.-]+/)+[\w*-]+\.(?:py|cpp|h))\b")
 _FILE = re.compile(r"[`(](\w+\.py)\b")

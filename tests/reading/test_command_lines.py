@@ -3,7 +3,7 @@
 import pytest
 
 from downslope.reading.configuration import read_configuration, read_flags
-from downslope.reading.parts import Part
+from downslope.reading.findings import Part
 
 CASES = {
     "flags": (

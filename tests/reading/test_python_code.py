@@ -8,7 +8,7 @@ import time
 import pytest
 
 from downslope.reading.code import Notebook, is_notebook, looks_like_python, read_python
-from downslope.reading.parts import Found, Part
+from downslope.reading.findings import Found, Part
 from downslope.reading.reading import Field
 
 

@@ -30,8 +30,9 @@ from downslope.reading.find_others import find_others
 from downslope.reading.find_plateaus import find_plateaus
 from downslope.reading.find_values import find_values
 from downslope.reading.find_warmups import find_warmups
+from downslope.reading.findings import Kind, Part
 from downslope.reading.items import find_items
-from downslope.reading.parts import Kind, Part, split
+from downslope.reading.parts import split
 from downslope.reading.proof import prove
 from downslope.reading.reading import Field, Reading
 from downslope.reading.remarks import Remarks

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from downslope.reading.draft import Draft
-from downslope.reading.parts import Found, Kind
+from downslope.reading.findings import Found, Kind
 from downslope.reading.reading import Field, shown_value
 
 RANKS: dict[Kind, int] = {"command": 0, "configuration": 1, "code": 2, "prose": 3}

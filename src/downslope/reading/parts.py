@@ -1,4 +1,4 @@
-"""The parts of an input by kind (prose, code, configuration, command lines), and what a reader finds in one of them.
+"""The parts of an input by kind: prose, code, configuration, command lines.
 
 What a whole input is, its name and its lines tell; what is mixed (a README with blocks of code, a question with a
 command in it) is cut at the lines where the kind changes.
@@ -10,54 +10,10 @@ import ast
 import re
 import textwrap
 import warnings
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
-from typing import Literal
 
-from downslope.reading.reading import Field
-
-Kind = Literal["prose", "code", "configuration", "command"]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stretch of an input that one reader reads.
-
-    Attributes:
-        kind: Which reader reads it.
-        format: The syntax: "python", "notebook", "yaml", "toml", "json", "ini", "darknet", "prototxt", "dictionary"
-            (Python that only assigns), "pairs" (as `lr=0.1, weight_decay=5e-4` in a sentence) or "shell"; for prose "".
-        text: Its characters.
-        start: Place of its first character in the input that it was cut from.
-        name: Of the file that it was cut from, or "".
-    """
-
-    kind: Kind
-    format: str
-    text: str
-    start: int = 0
-    name: str = ""
-
-
-@dataclass
-class Found:
-    """What one part says.
-
-    Attributes:
-        optimizer: The optimizer that it names, or "".
-        framework: Whose conventions it follows ("torch", "keras", "caffe", "darknet", ...), or "".
-        fields: Dotted path of a recipe -> its field, with the place of its words in the input.
-        remarks: Name of a sentence of `remarks.py` and the values in it.
-        unread: (first place, place after the last) of what holds a number that was not used, in the input.
-    """
-
-    optimizer: str = ""
-    framework: str = ""
-    fields: dict[str, Field] = field(default_factory=dict[str, Field])
-    remarks: list[tuple[str, dict[str, object]]] = field(default_factory=list[tuple[str, dict[str, object]]])
-    unread: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-
+from downslope.reading.findings import Kind, Part
 
 _FORMATS = {
     "py": "python", "python": "python", "pyi": "python", "py3": "python", "pycon": "python", "ipynb": "notebook",

@@ -16,7 +16,7 @@ from downslope.reading.code.options import plain_name
 from downslope.reading.code.pieces import LONGEST, Program, parse_program
 from downslope.reading.code.unused import contradictions, find_unused
 from downslope.reading.code.values import Value
-from downslope.reading.parts import Found, Part
+from downslope.reading.findings import Found, Part
 from downslope.reading.reading import Field
 
 __all__ = ["Notebook", "is_notebook", "looks_like_python", "read_python"]

@@ -17,7 +17,7 @@ from downslope.reading.code.schedules import framework_of, reason
 from downslope.reading.code.tree import ADJUSTS
 from downslope.reading.code.values import Made, PerEpoch, Value, is_number, number, numbers, words_of
 from downslope.reading.code.warmups import Schedules
-from downslope.reading.parts import Found
+from downslope.reading.findings import Found
 from downslope.reading.reading import ADAMS, Field
 from downslope.reading.remarks import shown
 

@@ -6,7 +6,7 @@ import json
 from bisect import bisect_right
 from typing import Any
 
-from downslope.reading.parts import Part
+from downslope.reading.findings import Part
 
 
 def is_notebook(text: str) -> bool:

@@ -16,7 +16,7 @@ from downslope.reading.configuration.rates import put_rate
 from downslope.reading.configuration.settings import find_settings, tell_system
 from downslope.reading.configuration.shell import Command, read_commands
 from downslope.reading.configuration.yaml_files import read_yaml
-from downslope.reading.parts import Found, Part
+from downslope.reading.findings import Found, Part
 
 _PARSERS: dict[str, Callable[[str], list[Entry]]] = {
     "yaml": read_yaml,

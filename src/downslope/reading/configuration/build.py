@@ -9,7 +9,7 @@ from typing import Any
 from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
 from downslope.reading.configuration.keys import OPTIMIZERS
 from downslope.reading.configuration.settings import Setting, Settings
-from downslope.reading.parts import Found, Part
+from downslope.reading.findings import Found, Part
 from downslope.reading.reading import ADAMS, Field, Provenance
 from downslope.reading.remarks import shown
 
