@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calls import NAME_OF
-from downslope.reading.code.library import call_builtin, call_method, call_outside
+from downslope.reading.code.library import PARTIAL, call_builtin, call_method, call_outside
 from downslope.reading.code.pieces import Program
 from downslope.reading.code.values import (
     MOST_ITEMS,
@@ -123,6 +123,7 @@ class Calls:
         self.changes: list[Change] = []
         self.called_changes = 0
         self.loose_rate = Value(1.0, NOWHERE, NOWHERE, literal=True)
+        self.sampled_rate: Value | None = None
         self.reach: dict[str, float] = {}
         self.rounds: dict[str, int] = {}
         self.lengths: list[Length] = []
@@ -212,9 +213,14 @@ class Calls:
             return self.call_function(data, args, kwargs)
         if isinstance(data, Class):
             return self.instantiate(callee, args, kwargs, place)
+        method = find_in_class(data.of, "__call__") if isinstance(data, Instance) else None
+        if method is not None and isinstance(method.data, Function):
+            return self.call_function(
+                Function(method.data.node, method.data.scope, method.data.defaults, owner=callee), args, kwargs
+            )
         if isinstance(data, Builtin):
             return call_builtin(self, data.name, args, kwargs, place)
-        if isinstance(data, Made) and data.name == "partial" and data.args:
+        if isinstance(data, Made) and data.name in PARTIAL and data.args:
             return self.call_value(data.args[0], [*data.args[1:], *args], {**data.kwargs, **kwargs}, place)
         path = data.path if isinstance(data, Ref) else data.hint if isinstance(data, Unknown) else ""
         if isinstance(receiver and receiver.data, Made) and last:

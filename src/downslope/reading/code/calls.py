@@ -180,8 +180,11 @@ NAMES = {
     "max_iterations n_iters",
     "train.clip_norm": "clip_grad_norm max_grad_norm grad_clip gradient_clip_val clip_norm",
     "sgd.nesterov": "nesterov use_nesterov",
-    "lr.factor": "drop_factor decay_factor lr_decay_factor lr_decay_rate lr_decay lr_step_factor gamma lr_gamma "
+    "lr.factor": "drop_factor decay_factor lr_decay_factor lr_decay_rate lr_decay decay_rate lr_step_factor gamma lr_gamma "
     "lr_drop_factor",
+    "lr.warmup_epochs": "warmup_epochs warmup_epoch num_warmup_epochs n_warmup_epochs",
+    "lr.warmup_steps": "warmup_steps warmup_iters num_warmup_steps n_warmup_steps",
+    "lr.warmup_start": "warmup_lr_init warmup_start_lr warmup_init_lr",
     "lr.milestones": "milestones drop_epochs decay_epochs lr_milestones lr_steps lr_decay_epochs lr_drop_epochs",
 }
 """A field -> variables, options and keywords whose name alone says it."""

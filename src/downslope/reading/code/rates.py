@@ -350,15 +350,20 @@ def _within_epochs(
 
 def _alone(on: Interpreter, base: Value | None, length: float | None) -> Plan | None:
     """Return what a function gives, or sets, that the program defines and does not call in a loop."""
-    functions: list[Function] = []
+    functions: list[tuple[str, Function]] = []
     for value in on.globals.names.values():
-        if isinstance(value.data, Function):
-            functions.append(value.data)
-        elif isinstance(value.data, Class):
-            functions += [method.data for method in value.data.attributes.values() if isinstance(method.data, Function)]
-    for function in functions:
+        data = value.data
+        if isinstance(data, Function):
+            functions.append((data.name, data))
+        elif isinstance(data, Class):
+            methods = [one.data for one in data.attributes.values() if isinstance(one.data, Function)]
+            functions += [
+                (f"{data.name}.{one.name}", Function(one.node, one.scope, one.defaults, owner=data.instance))
+                for one in methods
+            ]
+    for told, function in functions:
         name, unit = time_parameter(function)
-        if not name or not any(word in function.name.lower() for word in _TELLING):
+        if not name or not any(word in told.lower() for word in _TELLING):
             continue
         plan = sample_function(on, function, unit or "epoch", length if unit == "epoch" else _steps(on), base)
         if plan is not None and plan.kind != "constant":

@@ -92,7 +92,9 @@ def sample_function(
                     arguments[parameter.arg] = before
                 elif base is not None and ("base" in lowered or "init" in lowered) and "lr" in lowered:
                     arguments[parameter.arg] = base
-        found = on.call_function(function, [], arguments)
+        on.sampled_rate = base or Value(1.0, NOWHERE, NOWHERE, literal=True)
+        found = on.loosened(on.call_function(function, [], arguments))
+        on.sampled_rate = None
         if isinstance(found.data, list | tuple) and found.data:
             found = found.data[0]
         if is_number(found.data) and factor:
