@@ -130,9 +130,25 @@ def split(text: str, name: str = "") -> list[Part]:
         return []
     ending = name.lower().rpartition(".")[2] if "." in name else ""
     whole = _by_name(text, ending) if ending in _FORMATS else tell(text)
+    cut = _next_file(text, whole)
+    if cut:
+        return [*_parts(whole, text[:cut], 0, name), *_parts(tell(text[cut:]), text[cut:], cut, name)]
+    return _parts(whole, text, 0, name)
+
+
+def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
+    """Return the parts of a text that is of one kind, or mixed."""
     if whole == "shell":
-        return [part for one in _heredocs(Part("command", "shell", text, 0, name)) for part in one]
-    return [_part(whole, text, 0, name)] if whole else _mixed(text, 0, name)
+        return [part for one in _heredocs(Part("command", "shell", text, start, name)) for part in one]
+    return [_part(whole, text, start, name)] if whole else _mixed(text, start, name)
+
+
+def _next_file(text: str, whole: str) -> int:
+    """Return where a script or a program begins that stands behind another in one input; 0 where none does."""
+    if whole not in {"shell", "python"} or _HEREDOC.search(text[:_PARSED]):
+        return 0
+    mark = re.compile(r"^#!" if whole == "python" else r"^(?:#!|(?:import|from) \w)", re.MULTILINE).search(text, 2)
+    return mark.start() if mark and (whole == "python" or _python(text[mark.start() :])) else 0
 
 
 def _part(form: str, text: str, start: int, name: str = "") -> Part:

@@ -92,6 +92,7 @@ def sample_function(
                     arguments[parameter.arg] = before
                 elif base is not None and ("base" in lowered or "init" in lowered) and "lr" in lowered:
                     arguments[parameter.arg] = base
+        known = len(on.changes)
         on.sampled_rate = base or Value(1.0, NOWHERE, NOWHERE, literal=True)
         found = on.loosened(on.call_function(function, [], arguments))
         on.sampled_rate = None
@@ -101,6 +102,8 @@ def sample_function(
             times = base.data if base is not None and is_number(base.data) else 1.0
             return Value(found.data * times, found.start, found.end, sources=found.sources)
         set_instead = found.data is None or isinstance(found.data, Made)
+        if set_instead and fake.notes["lr"] is before and on.changes[known:]:
+            return on.changes[-1].value  # of an optimizer that an object holds
         return fake.notes["lr"] if set_instead and not factor else found
 
     return _sampled(on, at, function.node, unit, length, base or Value(1.0, NOWHERE, NOWHERE, literal=True))
