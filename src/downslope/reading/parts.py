@@ -132,7 +132,7 @@ def split(text: str, name: str = "") -> list[Part]:
     whole = _by_name(text, ending) if ending in _FORMATS else tell(text)
     cut = _next_file(text, whole)
     if cut:
-        return [*_parts(whole, text[:cut], 0, name), *_parts(tell(text[cut:]), text[cut:], cut, name)]
+        return [*_parts(whole or "python", text[:cut], 0, name), *_parts(tell(text[cut:]), text[cut:], cut, name)]
     return _parts(whole, text, 0, name)
 
 
@@ -145,10 +145,13 @@ def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
 
 def _next_file(text: str, whole: str) -> int:
     """Return where a script or a program begins that stands behind another in one input; 0 where none does."""
-    if whole not in {"shell", "python"} or _HEREDOC.search(text[:_PARSED]):
+    if _HEREDOC.search(text[:_PARSED]):
         return 0
-    mark = re.compile(r"^#!" if whole == "python" else r"^(?:#!|(?:import|from) \w)", re.MULTILINE).search(text, 2)
-    return mark.start() if mark and (whole == "python" or _python(text[mark.start() :])) else 0
+    if whole == "shell":
+        mark = re.compile(r"^(?:#!|(?:import|from) \w)", re.MULTILINE).search(text, 2)
+        return mark.start() if mark and _python(text[mark.start() :]) else 0
+    mark = re.compile(r"^#!", re.MULTILINE).search(text, 2) if whole in {"python", ""} else None
+    return mark.start() if mark and (whole or _python(text[: mark.start()])) else 0
 
 
 def _part(form: str, text: str, start: int, name: str = "") -> Part:

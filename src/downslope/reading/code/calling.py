@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
-from downslope.reading.code.calls import NAME_OF
+from downslope.reading.code.calls import NAME_OF, OPTIMIZERS
 from downslope.reading.code.library import PARTIAL, call_builtin, call_method, call_outside
 from downslope.reading.code.pieces import Program
 from downslope.reading.code.values import (
@@ -28,6 +28,7 @@ from downslope.reading.code.values import (
     all_fields,
     find_in_class,
     is_known,
+    is_number,
     words_of,
 )
 
@@ -132,6 +133,7 @@ class Calls:
         self.depth = 0
         self.doubt = 0
         self.unsure = 0
+        self.timed = 0
         self.called: set[int] = set()
         self.inner: list[Value] = []
         self.tests: list[str] = []
@@ -238,7 +240,10 @@ class Calls:
             made.notes["pattern"] = self.tests[-1]
         if len(self.made) < _MOST_MADE and not beyond:
             self.made.append(made)
-        return Value(made, made.start, made.end)
+        value = Value(made, made.start, made.end)
+        if self.loops and made.name.lower() in OPTIMIZERS and is_number(self.rate(value).data):
+            self.change(value, self.rate(value))  # an optimizer that is made anew each epoch
+        return value
 
     def call_function(self, function: Function, args: list[Value], kwargs: dict[str, Value]) -> Value:
         """Evaluate a function of the program for these arguments; what is missing is its default or unknown."""
@@ -351,6 +356,10 @@ class Calls:
 
     def get(self, of: Value, name: str) -> Value:
         """Return an attribute of a value."""
+        raise NotImplementedError
+
+    def rate(self, optimizer: Value) -> Value:
+        """Return the learning rate that an optimizer has now."""
         raise NotImplementedError
 
     def note(self, name: str, value: Value) -> None:

@@ -226,15 +226,18 @@ class Interpreter(Expressions):
         test = self.evaluate(node.test, scope)
         truth = self.truth(test)
         self.control.append(test.sources)
+        timed = tells_time(node.test)
+        self.timed += timed
         try:
             if truth is not None:
                 small = not self.loops or _is_setting(node)
-                if not truth and small and not tells_time(node.test) and self.changes_rate(tuple(node.body)):
+                if not truth and small and not timed and self.changes_rate(tuple(node.body)):
                     self.skipped.setdefault(node.lineno, node)
                 signal = self.run(node.body if truth else node.orelse, scope, frame)
                 return "" if signal == "raise" else signal  # another setting than the default is asked for
             return self._both(node.body, node.orelse, scope, frame, pattern_of(node.test))
         finally:
+            self.timed -= timed
             self.control.pop()
 
     def _both(self, one: list[ast.stmt], two: list[ast.stmt], scope: Scope, frame: Frame, pattern: str = "") -> str:

@@ -99,8 +99,9 @@ def sample_function(
         if isinstance(found.data, list | tuple) and found.data:
             found = found.data[0]
         if is_number(found.data) and factor:
-            times = base.data if base is not None and is_number(base.data) else 1.0
-            return Value(found.data * times, found.start, found.end, sources=found.sources)
+            if base is None or not is_number(base.data):
+                return found.also({NOWHERE: Value(1.0, NOWHERE, NOWHERE)})
+            return Value(found.data * base.data, found.start, found.end, sources=found.sources)
         set_instead = found.data is None or isinstance(found.data, Made)
         if set_instead and fake.notes["lr"] is before and on.changes[known:]:
             return on.changes[-1].value  # of an optimizer that an object holds

@@ -187,7 +187,8 @@ class BasicSchedules:
         ):
             fields["initial"] = base
         if plan.kind == "exponential":
-            fields.setdefault("every", reason(1, "once per call"))
+            if not given.keys() & set(FIELD_OF["every"].split()):  # else it is given, but not known
+                fields.setdefault("every", reason(1, "once per call"))
             if made.name in _STAIRS:
                 fields["staircase"] = reason(True, "torch's schedulers change at their calls")
         alpha, initial = number(given.get("alpha")), number(plan.value("initial"))
