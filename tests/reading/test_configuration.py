@@ -122,6 +122,32 @@ CASES = {
         {"sgd.lr": 0.2, "train.epochs": 90, "data.batch_size": 64, "sgd.weight_decay": 1e-3, "sgd.momentum": 0.7,
          "sgd.nesterov": True},
     ),
+    "rates by time, in pairs": (
+        "a.json",
+        '{"lr_schedule": [[0, 0.2], [30, 0.02]], "epochs": 40}',
+        {**multistep(0.2, [30], 0.1), "train.epochs": 40},
+    ),
+    "rates by time, after the first": (
+        "",
+        "lr: 0.4\nepochs: 90\nlr_schedule:\n  30: 0.2\n  60: 0.1\n",
+        {**multistep(0.4, [30, 60], 0.5), "train.epochs": 90},
+    ),
+    "detectron2's keys, counted in epochs": (
+        "a.yaml",
+        "SOLVER:\n  BASE_LR: 0.01\n  MAX_EPOCHS: 50\n  STEPS: [20, 40]\n  MOMENTUM: 0.9\n",
+        {**multistep(0.01, [20, 40], 0.1), "train.epochs": 50, "sgd.momentum": 0.9},
+    ),
+    "factors on a rate that is not said": (
+        "a.yaml",
+        "learning_rate:\n  name: stepwise\n  boundaries: [30, 60]\n  multipliers: [1.0, 0.2, 0.04]\nepochs: 90\n",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.factor": 0.2, "sgd.lr.milestones": [30, 60], "sgd.lr.unit": "epoch",
+         "train.epochs": 90},
+    ),
+    "torch's flags": (
+        "",
+        "th main.lua -LR 0.2 -nEpochs 60 -batchSize 32",
+        {"sgd.lr": 0.2, "train.epochs": 60, "data.batch_size": 32},
+    ),
     "a command in a comment, a flag given twice": (
         "",
         "# python train.py --lr 0.5 --epochs 10 \\\n#   --wd 1e-3 --task A --lr 0.2",

@@ -307,9 +307,9 @@ class BasicSchedules:
         shared = {"unit": plan.fields["unit"]}
         if len(set(factors)) == 1:
             factor = next(iter(table.data.values()))
-            first = {"initial": initial} if told else {}
+            first: dict[str, Value | Plan] = {"initial": initial} if told and initial is not None else {}
             return Plan("multistep", {**first, "factor": factor, "milestones": plan.fields["boundaries"], **shared})
-        level, levels = initial.data, [initial]
+        level, levels = (initial.data, [initial]) if initial is not None else (1.0, [])
         for one in factors:
             level *= one or 1.0
             levels.append(Value(nice(level)))

@@ -26,7 +26,7 @@ GENERIC: dict[str, str] = {
     "momentum": "momentum mom sgdmomentum momentumrate optimizermomentum optmomentum optimmomentum momentumvalue",
     "weight_decay": "weightdecay wd l2reg optimizerweightdecay optweightdecay wdecay decayweight weightdecayrate "
     "weightdecayvalue regularizer.coeff regularizer.factor regularizerparams.scale l2decay l2regularizer.weight wtdecay "
-    "optimwd optimwdecay",
+    "optimwd optimwdecay l2regularizer",
     "batch": "batchsize batch bs batchsz trainbatchsize imsperbatch minibatchsize globalbatchsize trainbatch batchtrain "
     "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize",
     "device_batch": "samplespergpu imspergpu imgspergpu batchsizepergpu perdevicetrainbatchsize batchpergpu imagespergpu "
@@ -37,7 +37,7 @@ GENERIC: dict[str, str] = {
     "accumulate": "gradientaccumulationsteps accumgradbatches accumulategradbatches accumulationsteps itersize gradaccum "
     "gradaccumsteps accumiter accumsteps gradaccumulation updatefreq accumulatesteps gradientaccumulation accumulate naccumulate",
     "epochs": "epochs maxepochs numepochs nepochs totalepochs nepoch trainepochs maxepoch numtrainepochs trainingepochs "
-    "epochsnum epochnum epochmax numepoch epochcount endepoch trainer.maxepochs",
+    "epochsnum epochnum epochmax numepoch epochcount endepoch nbepoch nbepochs trainer.maxepochs",
     "epochs_flag": "epoch",
     "steps": "maxiter maxsteps totalsteps iterations numsteps trainsteps maxiters maxupdate maxupdates numiterations niter "
     "totaliters numtrainsteps trainingsteps totaliterations nsteps iters numiters maxiteration maxiterations trainiters "
@@ -57,7 +57,7 @@ GENERIC: dict[str, str] = {
     "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult "
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
     "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay",
-    "scales": "scales lrs relativelrs decayrates",
+    "scales": "scales lrs relativelrs decayrates multipliers",
     "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels",
     "times": "step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
     "learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters lrstepsepochs lrepochs decayiters lradjustepochs "
@@ -110,6 +110,11 @@ GENERIC: dict[str, str] = {
     "strength": "lambda reglambda regweight regcoeff regularization regularizationstrength weightreg",
 }
 """A concept -> the keys that mean it anywhere."""
+
+LEVELS = _words(
+    "lrschedule schedule lrsteps learningrateschedule lrscheduler lrdecay lrmap lrlevels learningrates lrs lr"
+)
+"""Keys whose pairs, or whose numbers with their values, are times and the rates from then on."""
 
 NAMING = frozenset(["type", "name", "target", "classpath", "class", "cls", "kind", "classname", "method"])
 """Keys that name what their table is."""

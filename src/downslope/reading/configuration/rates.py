@@ -66,8 +66,8 @@ def _lr(build: Build) -> tuple[float, Setting] | None:
     """Return the initial or peak learning rate; of a list of one number that number, and of a longer list none."""
     settings = build.settings
     setting = settings.first("lr")
-    parts = [settings.by_concept.get(concept, [None])[0] for concept in ("head_lr", "backbone_lr")]
-    if setting is None and None not in parts and parts[0].value == parts[1].value:  # of all parts, each by itself
+    parts = [one[0].value for name in ("head_lr", "backbone_lr") if (one := settings.by_concept.get(name))]
+    if setting is None and len(parts) == 2 and parts[0] == parts[1]:  # of all parts, each by itself
         setting = settings.first("head_lr")
     if setting is None:
         scaled = settings.first("scaled_lr")
@@ -380,6 +380,8 @@ def _unit(build: Build, root: str, setting: Setting | None, main: Settings) -> s
         unit, why = ("epoch" if by_epoch.value else "step"), build.words(by_epoch.entry)
     elif build.settings.system.unit:
         unit, why = build.settings.system.unit, ""
+        if total is not None and lengths == {"train.epochs"} and 0 < max(_times(setting), default=0) <= total[0]:
+            unit = "epoch"  # whatever is usual there: this one counts epochs
         if (
             build.settings.system.name in {"openmmlab", "lightning"}
             and lengths == {"train.steps"}
@@ -462,11 +464,9 @@ def _put_scaled(
     lr: Any,
 ) -> str:
     """Put steps by factors that differ: Darknet's factors in a row, or rates relative to the first."""
-    if lr is None:
-        return ""
     relative = len(scales.value) == len(milestones) + 1
     factors = scales.value if relative else [*accumulate([1.0, *scales.value[: len(milestones)]], lambda a, b: a * b)]
-    levels = [float(f"{lr[0] * factor:.12g}") for factor in factors]
+    levels = [float(f"{(lr[0] if lr else 1.0) * factor:.12g}") for factor in factors]
     ratios = {float(f"{b / a:.9g}") for a, b in pairwise(levels) if a}
     if len(ratios) == 1:
         _name(build, root, "multistep", policy or times)
@@ -475,6 +475,8 @@ def _put_scaled(
         build.state(f"{root}.milestones", times, [_whole(one) for one in milestones])
         _unit(build, root, times, main)
         return "multistep"
+    if lr is None:
+        return ""
     _put_sequence(build, main, root, levels, milestones, times, scales, worked_out=True)
     build.settings.taken.add(lr[1].entry.place)
     return "sequence"
@@ -502,7 +504,9 @@ def _put_levels(build: Build, main: Settings, root: str, times: Setting | None, 
         _put_sequence(build, main, root, levels, milestones, times, values, worked_out=False)
         return "sequence"
     _name(build, root, "multistep", policy or values)
-    build.put(f"{root}.initial", levels[0], "stated", "", values.entry)
+    first = next((one for one in main.by_concept.get("lr", ()) if one.value == levels[0]), values)
+    build.settings.taken.add(first.entry.place)
+    build.put(f"{root}.initial", levels[0], "stated", "", first.entry)
     build.imply(f"{root}.factor", ratios.pop(), values)
     if times is not None:
         _put_milestones(build, root, times, milestones)
