@@ -201,6 +201,7 @@ def cases(check: Check) -> Found:
         check.expect(worst <= bound, f"cases in {name}: {worst:.1f} ulp in {worst_case}")
         say(f"    {name}: {len(chosen)} cases, at most {worst:.1f} ulp ({worst_case})")
     found["steps"] = counts
+    check.expect(check.is_host or counts["device"] > counts["other"], f"cases: steps went {counts}")
     return found
 
 

@@ -11,14 +11,17 @@ import math
 
 import pytest
 import torch
+from test_conformance_torch import DTYPES, PARAM_BOUND_ULP, run_ours
 from torch_runs import assert_close, make_params, run, values, velocities
 
+from cases import CASES
 from downslope import Settings
 from downslope.core.errors import NonFiniteGradientError
 from downslope.schedules import Cosine
 from downslope.torch import SGD, GradScaler, on_device
 from downslope.torch.on_device import FusedForm, fused_form
 from downslope.torch.update import in_place_step
+from reference import reference_of, ulp_error
 
 RULES = [
     {"momentum": momentum, "dampening": dampening, "nesterov": nesterov, "weight_decay": decay, "decay": way,
@@ -73,6 +76,19 @@ def test_every_form_of_the_rule(dtype, clip, steps, monkeypatch):
             assert optimizer.grad_norm == pytest.approx(usual.grad_norm, rel=1e-6)
 
 
+@pytest.mark.parametrize("dtype", PARAM_BOUND_ULP)
+def test_the_cases_of_the_table(dtype, steps):
+    """Within the bound that the usual way has, against the rule in float64; no case needs another way."""
+    for case in CASES[::4]:
+        model, _ = run_ours(case, DTYPES[dtype])
+        answer = reference_of(case.name)
+        for name, param in model.named_parameters():
+            value, right = param.detach().numpy(), answer.params[-1][name]
+            error = ulp_error(value, right, magnitude=answer.magnitudes[name])
+            assert error <= PARAM_BOUND_ULP[dtype], f"{case}: {name} is {error:.1f} ulp away"
+    assert all(steps)
+
+
 @pytest.mark.parametrize("dtype", BOUNDS, ids=str)
 def test_gradients_are_never_written_to(dtype, steps):
     """Not where they are clipped, nor where the loss was scaled."""
@@ -92,7 +108,8 @@ def test_most_settings_are_one_pass():
 
     plain = form(momentum=0.9, weight_decay=0.01)
     assert plain == FusedForm(pytest.approx(0.1), 0.9, 0.0, pytest.approx(0.01), nesterov=False)
-    assert form(momentum=0.9, weight_decay=0.01, decay="decoupled").keep == pytest.approx(0.999)
+    assert form(momentum=0.9, weight_decay=0.01, decay="decoupled").beside == pytest.approx(-0.001)
+    assert form(momentum=0.9, weight_decay=1e-5, decay="decoupled") is None  # rounded by itself it would be another
     assert form(momentum=0.9, nesterov=True, weight_decay=0.01).nesterov
     assert form(momentum=0.9, nesterov=True, lr_in_velocity=True) is None
     assert form(torch.bfloat16, momentum=0.9, weight_decay=0.01, decay="decoupled") is None
@@ -194,9 +211,42 @@ def test_what_needs_another_way_goes_it(steps):
         ours, _ = trained(torch.float32, momentum=0.9, dampening=0.5, **options)
         usual, _ = trained(torch.float32, momentum=0.9, dampening=0.5)
         assert_close(ours, usual, 1e-5)
+    for options in ({"foreach": True}, {"fused": False}, {"fused": True}):  # by multi-tensor operations, or insisting
+        steps.clear()
+        ours, _ = trained(torch.float32, momentum=0.9, dampening=0.5, **options)
+        assert_close(ours, usual, 1e-5)
+        assert all(steps), options
     steps.clear()
     trained(torch.bfloat16, momentum=0.9, rounding="stochastic")
     assert steps == []
+
+
+def test_a_parameter_without_elements_is_no_hindrance(steps):
+    """It has nothing to step, and nothing in it that could not be finite."""
+    params = make_params(((0, 3), (2,)), torch.float32)
+    optimizer = SGD([("empty", params[0]), ("full", params[1])], lr=0.1, momentum=0.9, on_nonfinite="raise")
+    optimizer.hold_nonfinite()
+    run(optimizer, params, 3)
+    params[1].grad.fill_(math.nan)
+    optimizer.step()
+    with pytest.raises(NonFiniteGradientError, match="`full` holds inf or NaN at step 3"):
+        optimizer.raise_held()
+    assert all(steps)
+
+
+def test_strides_of_dimensions_of_one_mean_nothing(steps):
+    """Autograd gives a 1x1 convolution with channels last gradients with other numbers for the same order."""
+    ends = []
+    for stride in (None, (4, 1, 1, 1), (4, 1, 4, 4)):
+        param = torch.nn.Parameter(torch.ones(8, 4, 1, 1).contiguous(memory_format=torch.channels_last))
+        optimizer = SGD([param], lr=0.1, momentum=0.9)
+        for _ in range(3):
+            grad = torch.arange(32.0)
+            param.grad = grad.view(8, 4, 1, 1) if stride is None else grad.as_strided((8, 4, 1, 1), stride)
+            optimizer.step()
+        ends.append(param.detach().flatten())
+    assert all(torch.equal(end, ends[0]) for end in ends)
+    assert all(steps)
 
 
 def test_a_plan_is_made_anew_when_something_is_another(steps):

@@ -74,7 +74,7 @@ def main(*overrides: str) -> None:
     door.is_watched = lambda: False  # it is fake tensors that watch, which is the point
     on_device.is_plain = lambda _: True
     on_device.mark_shared_memory = lambda _, entries, __: entries
-    on_device.DevicePlan.fits = lambda self, grads: self._forms_of(grads) == self._forms  # whatever their type
+    on_device.DevicePlan.fits = lambda self, grads: self._forms_of(grads) == self._forms  # whatever their type is
     on_device.fused_kernel = lambda *_: look
     pairs = [tuple(override.split("=", 1)) for override in overrides]
     recipe = load_recipe(overrides=[("train.log_every", "1000"), ("train.measure_every", "0"), *pairs])

@@ -98,7 +98,7 @@ def _of_sentence(text: str, overrides: tuple[Override, ...], lang: str) -> Subje
     """Return what the most plausible reading of a sentence says, and of its sizes only what it or an override says."""
     from downslope.reading import read  # its word lists are loaded for a sentence only
 
-    readings = read(text, language=lang)
+    readings = read(text, language="zh" if lang == "zh" else "en")
     recipe: Recipe = first_recipe(text, readings)
     if overrides:
         recipe = parse_recipe(to_toml(recipe), "the sentence", overrides)

@@ -34,22 +34,25 @@ _CLOSE = 1e-12
 _FINE = 1e-9
 """How well 1 - (1 - x) must give back x for float32 and narrower; for float64 it must be x."""
 
+_LOST = {torch.float32: 2.0**-17, torch.float64: 2.0**-46}
+"""Share of a parameter below which a decay would be lost, or become another, if it were added and rounded by itself: 64
+units in the last place. A smaller one is added to the rest of the step first; so is any to a narrow parameter."""
 _AT_ONCE = 1 << 26
-"""Elements of narrow parameters that are computed in float32 at a time."""
+"""Elements that are copied, or computed in float32, at a time."""
 
 _get_device, _get_dtype, _get_stride = attrgetter("device"), attrgetter("dtype"), methodcaller("stride")
 
 
 @dataclass(frozen=True, slots=True)
 class FusedForm:
-    """One step as arguments of torch's fused kernel, after every parameter was multiplied by `keep`."""
+    """One step as arguments of torch's fused kernel, after `beside` times every parameter was added to it."""
 
     lr: float
     momentum: float
     dampening: float
     weight_decay: float
     nesterov: bool
-    keep: float = 1.0
+    beside: float = 0.0
 
 
 def fused_form(step: InPlaceStep, dtype: torch.dtype, *, has_velocity: bool) -> FusedForm | None:
@@ -66,14 +69,14 @@ def fused_form(step: InPlaceStep, dtype: torch.dtype, *, has_velocity: bool) -> 
         return None
     dampening, decay = 1.0 - share, step.from_param / share
     lr = -step.delta_grad if nesterov else -step.delta_velocity
-    keep = 1.0 if decay else 1.0 + step.delta_param
+    beside = 0.0 if decay else step.delta_param
     is_its = (
         abs(1.0 - dampening - share) <= (0.0 if dtype == torch.float64 else _FINE * abs(share))
         and (not nesterov or _is_close(step.delta_velocity, -lr * step.from_velocity))
         and (not decay or _is_close(step.delta_param, -lr * decay if nesterov else 0.0))
-        and (keep == 1.0 or dtype in _WIDE)  # a narrow parameter would be rounded twice
+        and (not beside or abs(beside) >= _LOST.get(dtype, math.inf))
     )
-    return FusedForm(lr, step.from_velocity, dampening, decay, nesterov, keep) if is_its else None
+    return FusedForm(lr, step.from_velocity, dampening, decay, nesterov, beside) if is_its else None
 
 
 def _is_close(value: float, wanted: float) -> bool:
@@ -113,6 +116,8 @@ class DevicePlan:
         self._forms = self._forms_of(self.params)
         buckets: dict[tuple[Any, ...], Bucket] = {}
         for place, entry in enumerate(entries):
+            if not entry.param.numel():
+                continue
             key = (entry.group, entry.is_undampened, entry.param.dtype, entry.velocity is None)
             bucket = buckets.setdefault(key, Bucket(*key[:3]))
             bucket.places.append(place)
@@ -120,7 +125,9 @@ class DevicePlan:
             if entry.velocity is not None:
                 bucket.velocities.append(entry.velocity)
         self.buckets = list(buckets.values())
-        self.fused = fused_kernel(self.device, tuple({bucket.dtype for bucket in self.buckets}))
+        formats = tuple(dict.fromkeys(bucket.dtype for bucket in self.buckets))
+        unwanted = any(group["fused"] is False or group["foreach"] for group in groups)
+        self.fused = None if unwanted else fused_kernel(self.device, formats)
         # at a first gradient with momentum the scalars are another step's, and the next plan has none such
         self.lasts = not any(entry.is_undampened and entry.velocity is not None for entry in entries)
 
@@ -138,7 +145,9 @@ class DevicePlan:
         """Whether gradients are as the parameters are: in format, device and layout."""
         return (
             all(type(grad) is Tensor for grad in grads)
-            and self._forms_of(grads) == self._forms
+            and list(map(_get_dtype, grads)) == self._forms[1]
+            and list(map(_get_device, grads)) == self._forms[0]
+            and all(map(_laid_out_as, grads, self.params))
             and not any(grad.is_neg() or grad._is_zerotensor() for grad in grads)
         )
 
@@ -149,7 +158,7 @@ class DevicePlan:
 
 def is_elsewhere(tensor: Tensor) -> bool:
     """Whether a tensor is on a device: what is asked of it then need not be there when the call returns."""
-    return not tensor.is_cpu
+    return not tensor.is_cpu and not tensor.is_meta
 
 
 def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | None:
@@ -158,7 +167,8 @@ def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | No
     fit = (
         all(is_plain(tensor) for tensor in tensors)
         and len({tensor.device for tensor in tensors}) == 1
-        and all(entry.param.dtype in _FORMATS and entry.param.numel() for entry in entries)
+        and all(entry.param.dtype in _FORMATS for entry in entries)
+        and any(entry.param.numel() for entry in entries)
         and all(entry.velocity is None or _alike(entry.velocity, entry.param) for entry in entries)
         and all(entry.rounding == "nearest" for entry in entries)
         and all(groups[entry.group]["foreach"] in {None, True} for entry in entries)
@@ -166,7 +176,9 @@ def plan_for_device(groups: Groups, entries: Sequence[Entry]) -> DevicePlan | No
     )
     if not fit or any(e.shares_memory for e in mark_shared_memory(groups, entries, grads_of(e.param for e in entries))):
         return None
-    return DevicePlan(groups, entries)
+    plan = DevicePlan(groups, entries)
+    insists = any(groups[entry.group]["fused"] for entry in entries)
+    return None if insists and plan.fused is None else plan
 
 
 def forget_new_velocities(state: State, entries: Sequence[Entry]) -> None:
@@ -177,7 +189,14 @@ def forget_new_velocities(state: State, entries: Sequence[Entry]) -> None:
 
 
 def _alike(velocity: Tensor, param: Tensor) -> bool:
-    return velocity.dtype == param.dtype and velocity.stride() == param.stride()
+    return velocity.dtype == param.dtype and _laid_out_as(velocity, param)
+
+
+def _laid_out_as(tensor: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one shape have their elements in one order; strides of dimensions of 1 mean nothing."""
+    if tensor.stride() == other.stride() or not tensor.numel():
+        return True
+    return all(a == b or size == 1 for a, b, size in zip(tensor.stride(), other.stride(), tensor.shape, strict=True))
 
 
 @cache
@@ -398,7 +417,7 @@ def _apply(
     params, velocities = bucket.params, bucket.velocities
     if form is None:
         return
-    if bucket.dtype in _WIDE or (isinstance(form, FusedForm) and form.keep == 1.0):
+    if bucket.dtype in _WIDE or (isinstance(form, FusedForm) and not form.beside):
         _apply_to(plan, form, params, grads, velocities, factor, found)
         return
     for part in _chunks(params):  # computed in float32 and rounded once, some of the parameters at a time
@@ -428,12 +447,14 @@ def _apply_to(
     if factor is not None and dtype not in _WIDE:
         # a factor of 8 bits would be none; the kernel divides in float32, and writes into what it reads: copies
         grads, divisor = list(torch._foreach_mul(grads, 1.0)), factor.reciprocal().float()
-    if form.keep != 1.0:
-        keep: Any = form.keep
-        if found is not None:
-            keep = torch.where(found > 0, 1.0, form.keep).to(dtype)
-        torch._foreach_mul_(params, keep)
-    plan.fused(
+    if form.beside and found is None:
+        torch._foreach_add_(params, params, alpha=form.beside)
+    elif form.beside and found is not None:
+        share = torch.where(found > 0, 0.0, form.beside).to(dtype)
+        for part in _chunks(params):
+            torch._foreach_add_(params[part], torch._foreach_mul(params[part], share))
+    kernel: Any = plan.fused
+    kernel(
         params,
         grads,
         velocities,
@@ -472,5 +493,6 @@ def _chunks(params: Sequence[Tensor]) -> Iterator[slice]:
 def begin_to_hold(groups: Groups, plan: DevicePlan) -> Held:
     """Return what holds the news of gradients that are not finite from this step on."""
     zero = torch.zeros((), device=plan.device)
-    norms = torch.zeros(len(plan.params), device=plan.device, dtype=_widest(plan.device))
-    return Held(zero, zero.clone(), norms, names_of(groups, plan), plan.params, groups[0]["step"])
+    names = names_of(groups, plan)
+    norms = torch.zeros(len(names), device=plan.device, dtype=_widest(plan.device))
+    return Held(zero, zero.clone(), norms, names, plan.params, groups[0]["step"])

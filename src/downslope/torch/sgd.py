@@ -78,7 +78,7 @@ class SGD(SteppingInBackward):
             kernel. None for the kernel where it can, else multi-tensor.
         differentiable: Whether autograd runs through the step, for example to lr as a tensor.
         fused: None for the compiled kernel wherever it can take a parameter, True to insist on it, False to do
-            without it.
+            without it; for parameters on a device, torch's own fused kernel.
         capturable: False; True is refused, see Raises.
         settings: All hyperparameters at once, instead of one by one.
         groups: Settings that differ by name pattern; needs names.
