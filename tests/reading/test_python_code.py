@@ -99,6 +99,27 @@ PROGRAMS = {
         "for epoch in range(100):\n    train(epoch)\n",
         {"sgd.lr.schedule": "multistep", "sgd.lr.initial": 0.1, "sgd.lr.factor": 0.1, "sgd.lr.milestones": [60]},
     ),
+    "optimizers made anew, of which the first is not known": (
+        "lr = 0.1\nfor epoch in range(100):\n    if epoch == 50 or epoch == 75:\n        lr = lr * 0.1\n"
+        "        optimizer = SGD(net.parameters(), lr=lr)\n    train(epoch)\n",
+        {"sgd.lr.schedule": None, "sgd.lr.milestones": None},
+    ),
+    "a function's own default is its length, not the training's": (
+        "def poly_lr(optimizer, init_lr, it, max_iter=100, power=0.9):\n    optimizer.param_groups[0]['lr'] = init_lr * (1 - it / max_iter) ** power\n",
+        {"sgd.lr.schedule": "polynomial", "sgd.lr.duration": 100, "sgd.lr.power": 0.9, "sgd.lr.unit": "step", "train.steps": None},
+    ),
+    "a function of the first rate": (
+        "def learning_rate(init, epoch):\n    n = 2 if epoch >= 90 else 1 if epoch >= 60 else 0\n    return init * math.pow(0.2, n)\n",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.factor": 0.2, "sgd.lr.milestones": [60, 90], "sgd.lr.initial": None},
+    ),
+    "a table of settings that is used by its names": (
+        "hparams = {'learning_rate': 0.02, 'momentum': 0.8}\nopt = SGD(self.parameters(), lr=self.hparams['learning_rate'], momentum=h['momentum'])",
+        {"sgd.lr": 0.02, "sgd.momentum": 0.8},
+    ),
+    "milestones by name, the factor not said": (
+        "class Config:\n    lr = 0.02\n    lr_steps = [30, 50]\n    epochs = 60\n",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.initial": 0.02, "sgd.lr.milestones": [30, 50], "sgd.lr.factor": None, "train.epochs": 60},
+    ),
     "a rate of one stretch of the run": ("if epoch == 50:\n    learning_rate = 0.01\n", {"sgd.lr": None}),
     "a length that is not known": (
         "opt = SGD(p, lr=0.1)\ns = optim.lr_scheduler.StepLR(opt, step_size=N, gamma=0.5)",

@@ -34,14 +34,8 @@ from downslope.reading.code.values import (
 
 BUDGET = 120_000
 """Expressions and statements that are looked at, all loops and calls together."""
-_DEEPEST = 90
 _MOST_CALLS_INSIDE = 14
 _MOST_MADE = 4000
-_CONFIGURATIONS = words_of(
-    "args opt opts flags params hparams hps cfg config conf options arguments hyperparams hp parser flag argv "
-    "training_args "
-    "train_args model_args c p settings configs _c hyperparameters hyp parsed_args cmd_args cli_args param hyper_params"
-)
 _SILENT = words_of(
     "print info debug warning warn error write add_scalar log_metric add_graph flush zero_grad train eval cuda "
     "manual_seed "
@@ -49,11 +43,12 @@ _SILENT = words_of(
 )
 
 
-_LAYER = re.compile(r"norm|bn|ema|moco|meter|option|add_argument|average", re.IGNORECASE)
+LAYER = re.compile(r"norm|bn|ema|moco|meter|option|add_argument|average", re.IGNORECASE)
+"""Names of layers, averages and options, whose settings are not the optimizer's."""
 
 
-_CONSTANTS = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": 1e300, "Inf": 1e300, "infty": 1e300}
-_OF_RATE = re.compile(r"LR$|sched|decay|warmup", re.IGNORECASE)
+OF_RATE = re.compile(r"LR$|lr_|_lr|learning_?rate|sched|decay|warmup", re.IGNORECASE)
+"""Calls and functions about a learning rate, whose lengths need not be the training's."""
 
 
 @dataclass
@@ -188,8 +183,8 @@ class Calls:
                 of_loader = keyword.arg == "batch_size" and value.literal
                 if (
                     not of_loader
-                    and not _LAYER.search(last)
-                    and not (_OF_RATE.search(last) and NAME_OF.get(keyword.arg, "").startswith("train."))
+                    and not LAYER.search(last)
+                    and not (OF_RATE.search(last) and NAME_OF.get(keyword.arg, "").startswith("train."))
                 ):
                     self.note(keyword.arg, kwargs[keyword.arg])
             elif isinstance(value.data, dict):

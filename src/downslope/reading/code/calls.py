@@ -188,7 +188,8 @@ NAMES = {
     "lr.warmup_epochs": "warmup_epochs warmup_epoch num_warmup_epochs n_warmup_epochs",
     "lr.warmup_steps": "warmup_steps warmup_iters num_warmup_steps n_warmup_steps",
     "lr.warmup_start": "warmup_lr_init warmup_start_lr warmup_init_lr",
-    "lr.milestones": "milestones drop_epochs decay_epochs lr_milestones lr_steps lr_decay_epochs lr_drop_epochs",
+    "lr.milestones": "milestones drop_epochs decay_epochs lr_milestones lr_steps lr_step lr_decay_epochs "
+    "lr_drop_epochs",
 }
 """A field -> variables, options and keywords whose name alone says it."""
 

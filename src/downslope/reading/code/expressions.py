@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable
 from typing import Any
 
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
-from downslope.reading.code.calling import Calls, either
+from downslope.reading.code.calling import LAYER, OF_RATE, Calls, either
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.library import is_builtin
 from downslope.reading.code.values import (
@@ -34,30 +33,15 @@ from downslope.reading.code.values import (
 )
 from downslope.reading.code.written import items_of
 
-BUDGET = 120_000
-"""Expressions and statements that are looked at, all loops and calls together."""
 MOST_INNER = 100
 """Functions inside of others that are gone through although nobody calls them."""
 _DEEPEST = 90
-_MOST_CALLS_INSIDE = 14
-_MOST_MADE = 4000
 _CONFIGURATIONS = words_of(
     "args opt opts flags params hparams hps cfg config conf options arguments hyperparams hp parser flag argv "
     "training_args "
     "train_args model_args c p settings configs _c hyperparameters hyp parsed_args cmd_args cli_args param hyper_params"
 )
-_SILENT = words_of(
-    "print info debug warning warn error write add_scalar log_metric add_graph flush zero_grad train eval cuda "
-    "manual_seed "
-    "backward_hook save makedirs"
-)
-
-
-_LAYER = re.compile(r"norm|bn|ema|moco|meter|option|add_argument|average", re.IGNORECASE)
-
-
 _CONSTANTS = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": 1e300, "Inf": 1e300, "infty": 1e300}
-_OF_RATE = re.compile(r"LR$|sched|decay|warmup", re.IGNORECASE)
 
 
 class Expressions(Calls):
@@ -401,7 +385,9 @@ class Expressions(Calls):
             if default is not None:
                 place = self.program.place(parameter)[0], self.program.place(default)[1]
                 defaults[parameter.arg] = self.evaluate(default, scope).within(*place)
-                self.note(parameter.arg, defaults[parameter.arg])
+                of_rate = OF_RATE.search(getattr(node, "name", ""))
+                if not (of_rate and NAME_OF.get(parameter.arg.lower(), "").startswith("train.")):
+                    self.note(parameter.arg, defaults[parameter.arg])
         found = Value(Function(node, scope, defaults))
         if isinstance(node, ast.Lambda) and isinstance(node.body, ast.Call) and len(self.inner) < MOST_INNER:
             self.inner.append(found)  # `"optimizer": lambda params: SGD(params, lr=0.1)`
@@ -419,11 +405,11 @@ def names_in(tests: list[ast.expr], scope: Scope) -> str:
             words.append(str(node.value))
         elif value is not None and isinstance(value.data, list | tuple):
             words += [str(item.data) for item in value.data]
-    if not any("bias" in word or _LAYER.search(word) for word in words):
+    if not any("bias" in word or LAYER.search(word) for word in words):
         return ""
     if denied:
         return "decay"
-    return "no_decay" if any(_LAYER.search(word) for word in words) else "bias"
+    return "no_decay" if any(LAYER.search(word) for word in words) else "bias"
 
 
 _EXPRESSIONS: dict[type, Callable[[Any, Any, Scope], Value]] = {

@@ -15,7 +15,7 @@ from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan
 from downslope.reading.code.schedules import framework_of, reason
 from downslope.reading.code.tree import ADJUSTS
-from downslope.reading.code.values import Made, PerEpoch, Value, is_number, number, numbers, words_of
+from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, is_number, number, numbers, words_of
 from downslope.reading.code.warmups import Schedules
 from downslope.reading.findings import Found
 from downslope.reading.reading import ADAMS, Field
@@ -181,6 +181,10 @@ class Gathering:
         plain = [one for one in first if one.name in {"sgd", "sgdw"}]
         one = plain[0] if plain and (least or plain[0] is first[0] or len(first) > 1) else first[0]
         chain_settings(one, self.on)
+        for name in ("lr", "momentum", "weight_decay", "nesterov"):
+            told, given = self.named.get(f"sgd.{name}"), one.settings.get(name)
+            if told is not None and given is not None and isinstance(given.data, Unknown | Ref):
+                one.settings[name] = Value(told.data, told.start, told.end)  # of that name, though not seen to be it
         names = list(dict.fromkeys(other.name for other in [one, *first]))
         if len(names) > 1:
             self.found.remarks.append(("two_optimizers", {"names": ", ".join(names)}))
@@ -388,14 +392,14 @@ class Gathering:
         times, factor = self.named.get("lr.milestones"), self.named.get("lr.factor")
         first: dict[str, Value | Plan] = {"initial": lr} if lr is not None else {}
         plan = None
-        if factor is not None and times is not None:
+        if times is not None:
             known = numbers(times)
             late = min(known or [0]) >= _STEPS
             unit = reason("step", "it counts optimizer steps") if late else reason("epoch", "counted in epochs")
             if known:
-                fields = {"factor": factor, "milestones": times, "unit": unit}
+                fields = {"milestones": times, "unit": unit, **({"factor": factor} if factor is not None else {})}
                 plan = Plan("multistep", {**first, **fields}, times.start, times.end)
-            elif is_number(times.data) and "epochs" in self.words(times)[0].lower():
+            elif factor is not None and is_number(times.data) and "epochs" in self.words(times)[0].lower():
                 drops = reason(True, "it drops at once")
                 fields = {"rate": factor, "every": times, "unit": unit, "staircase": drops}
                 plan = Plan("exponential", {**first, **fields}, times.start, times.end)

@@ -234,6 +234,9 @@ def _changed(
         levels = [one.value for one in called if is_number(one.value.data) and NOWHERE not in one.value.sources]
         return Plan("constant", {"value": levels[-1]}, levels[-1].start, levels[-1].end) if levels else None
     place = timed[-1].value.start, timed[-1].value.end
+    if one is not None and one.made.inside == "epoch" and timed[0].epoch not in {0, 1}:
+        schedules.not_recognised(*place)  # what came before the first that is made is not known
+        return None
     if any(change.epoch is not None and change.batch is not None for change in timed):
         plan = _within_epochs(on, one, base, length, place)
     else:
