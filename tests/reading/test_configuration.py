@@ -143,6 +143,16 @@ CASES = {
         {"sgd.lr.schedule": "multistep", "sgd.lr.factor": 0.2, "sgd.lr.milestones": [30, 60], "sgd.lr.unit": "epoch",
          "train.epochs": 90},
     ),
+    "a command that tests says nothing of training": (
+        "run.sh",
+        "python train.py --lr 0.3 --epochs 9\npython tools/test_net.py --lr 0.5 --batch-size 5\n",
+        {"sgd.lr": 0.3, "train.epochs": 9},
+    ),
+    "lines of a dictionary": (
+        "",
+        '"learning_rate": 0.3,\n"momentum": 0.8,\n"epochs": 12\n',
+        {"sgd.lr": 0.3, "sgd.momentum": 0.8, "train.epochs": 12},
+    ),
     "torch's flags": (
         "",
         "th main.lua -LR 0.2 -nEpochs 60 -batchSize 32",

@@ -276,7 +276,7 @@ def _is_script(head: str, lines: list[str]) -> bool:
     lines_of_it = [line[:_WIDEST] for line in joined.splitlines() if line.strip()]
     told = [line for line in lines_of_it if not _COMMENT.match(line)] or list(filter(_is_command, lines_of_it))
     for line in told:
-        if _is_command(line) or (_FLAGS_ALONE.match(line) and (commands or not _PROSE_AFTER.search(line))):
+        if _is_command(line.rpartition(" do ")[2]) or (_FLAGS_ALONE.match(line) and (commands or not _PROSE_AFTER.search(line))):
             commands += 1
         elif _SHELL.match(line):
             shell += 1

@@ -126,4 +126,6 @@ def _last(node: Any) -> int:
 
 
 def _plain(node: Any) -> Any:
-    return scalar(node.value) if not node.style or node.style in "'\"" else node.value[:4000]
+    if not node.style:
+        return scalar(node.value.removesuffix(","))  # as lines of a dictionary end
+    return scalar(node.value) if node.style in "'\"" else node.value[:4000]
