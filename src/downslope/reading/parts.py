@@ -145,13 +145,12 @@ def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
 
 def _next_file(text: str, whole: str) -> int:
     """Return where a script or a program begins that stands behind another in one input; 0 where none does."""
-    if _HEREDOC.search(text[:_PARSED]):
+    begins = {"shell": r"^(?:#!|(?:import|from) \w)", "python": r"^#!", "": r"^#!"}.get(whole)
+    mark = re.compile(begins, re.MULTILINE).search(text, 2) if begins else None
+    if mark is None or (whole == "shell" and "<<" in text[: mark.start()]):  # a file that the script writes
         return 0
-    if whole == "shell":
-        mark = re.compile(r"^(?:#!|(?:import|from) \w)", re.MULTILINE).search(text, 2)
-        return mark.start() if mark and _python(text[mark.start() :]) else 0
-    mark = re.compile(r"^#!", re.MULTILINE).search(text, 2) if whole in {"python", ""} else None
-    return mark.start() if mark and (whole or _python(text[: mark.start()])) else 0
+    told = whole == "python" or _python(text[mark.start() :] if whole else text[: mark.start()])
+    return mark.start() if told else 0
 
 
 def _part(form: str, text: str, start: int, name: str = "") -> Part:
@@ -276,7 +275,8 @@ def _is_script(head: str, lines: list[str]) -> bool:
     lines_of_it = [line[:_WIDEST] for line in joined.splitlines() if line.strip()]
     told = [line for line in lines_of_it if not _COMMENT.match(line)] or list(filter(_is_command, lines_of_it))
     for line in told:
-        if _is_command(line.rpartition(" do ")[2]) or (_FLAGS_ALONE.match(line) and (commands or not _PROSE_AFTER.search(line))):
+        plain = line.rpartition(" do ")[2]  # of a loop on one line
+        if _is_command(plain) or (_FLAGS_ALONE.match(line) and (commands or not _PROSE_AFTER.search(line))):
             commands += 1
         elif _SHELL.match(line):
             shell += 1

@@ -212,6 +212,10 @@ def _referred(entry: Entry, by_path: dict[tuple[str, ...], Entry]) -> Entry:
     return entry if target is None else replace(target, path=entry.path)
 
 
+_MOST_LEVELS = 60
+"""Rates that a table of times is read with; a longer one is data."""
+
+
 def _add_levels(settings: Settings) -> None:
     """Add `lr_schedule: [[0, 0.1], [30, 0.01]]` and `lr_schedule: {0: 0.1, 30: 0.01}` as lists of rates and times."""
     tables: dict[tuple[str, ...], list[tuple[float, float, Entry]]] = {}
@@ -227,7 +231,7 @@ def _add_levels(settings: Settings) -> None:
         first = next((one for one in settings.by_concept.get("lr", []) if is_number(one.value)), None)
         if times[0] > 1 and first is not None:
             rates = (first.value, *rates)
-        if len(rates) < 2 or words_of(path[:-1]) & (FOREIGN | STRUCTURE):
+        if not 2 <= len(rates) <= _MOST_LEVELS or words_of(path[:-1]) & (FOREIGN | STRUCTURE):
             continue
         start, end = min(one.start for one in entries), max(one.end for one in entries)
         for concept, found in (("values", rates), ("times", times[len(times) + 1 - len(rates) :])):
