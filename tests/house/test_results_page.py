@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from downslope.training.data import DATA_SETS, images, mnist1d, table
+from downslope.training.data import DATA_SETS, cifar, hf, idx, images, mnist1d, npz, table
 from downslope.training.models import MODELS, convnet, gru
 from house.source_tree import ROOT
 
@@ -80,11 +80,18 @@ def test_the_loss_of_an_epoch_weighs_a_smaller_last_batch(tmp_path):
     assert results.epoch_loss(tmp_path) == 2.0
 
 
-@pytest.mark.parametrize("module", [table, images, mnist1d, convnet, gru], ids=lambda module: module.__name__)
-def test_every_option_is_documented(module):
+OPTIONS = [
+    *(module.Options for module in (table, images, mnist1d, convnet, gru, idx, npz, hf)),
+    cifar.Options10,
+    cifar.Options100,
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_every_option_is_documented(options):
     """docs/data.md has each option of data sets and models, and each name that a recipe may use."""
     text = (ROOT / "docs/data.md").read_text(encoding="utf-8")
     words = set(re.findall(r"`(\w+)`", text))
-    assert {field.name for field in fields(module.Options)} <= words
-    assert {"table", "images", "mnist1d", "quadratic_deep"} <= set(DATA_SETS)
+    assert {field.name for field in fields(options)} <= words
+    assert {"table", "images", "mnist1d", "quadratic_deep", "idx", "cifar10", "cifar100", "npz"} <= set(DATA_SETS)
     assert {"mlp", "convnet", "gru", "quadratic_deep"} <= set(MODELS)

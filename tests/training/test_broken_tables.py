@@ -163,7 +163,7 @@ OPTIONS = {
     "no path": (
         'target = "price"',
         "mse",
-        ("recipe, [data.options]: the key `path` is missing. Add it, or give --data.options.path on the command line."),
+        ("recipe, [data.options]: the key `path` is missing. Add it, or give --data.path on the command line."),
     ),
     "no such file": (
         'path = "u.csv", target = "price"',
@@ -173,7 +173,10 @@ OPTIONS = {
     "a folder": (
         'path = ".", target = "price"',
         "mse",
-        ("data.options.path = '.': is a folder; a table is a file that ends in .csv, .tsv, .parquet, .npy, .npz."),
+        (
+            "data.options.path = '.': is a folder; a table is a file that ends in .csv, .tsv, .parquet, "
+            ".feather, .arrow, .npy, .npz."
+        ),
     ),
     "spreadsheet": (
         'path = "t.xlsx", target = "price"',

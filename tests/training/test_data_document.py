@@ -1,10 +1,12 @@
 """docs/data.md: each of its recipes runs as it is printed, on small data made here, and its message is the real one."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from array_files import bars, write_mnist
 from PIL import Image
 from training_runs import run
 
@@ -45,6 +47,14 @@ def write_data():
             Path("pictures", kind).mkdir(parents=True, exist_ok=True)
             pixels = draw.integers(low, low + 100, (40, 30, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(f"pictures/{kind}/{number}.png")
+    write_mnist("mnist")
+    if find_spec("datasets") is not None:
+        import datasets
+
+        images, labels = bars(60, size=8)
+        features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"])})
+        rows = {"image": [Image.fromarray(one) for one in images], "label": labels.tolist()}
+        datasets.Dataset.from_dict(rows, features=features).save_to_disk("flowers")
 
 
 @pytest.mark.parametrize("block", RECIPES, ids=str)

@@ -13,7 +13,7 @@ from PIL import Image
 from downslope.core.errors import DownslopeError
 from downslope.training.data import image_files, numpy_files
 from downslope.training.data.image_files import FORMATS, SUFFIXES, read_image
-from downslope.training.data.images import Options, _read_all
+from downslope.training.data.image_reader import Options, read_all
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
@@ -107,8 +107,8 @@ def test_all_images_together_have_to_fit(monkeypatch):
     files = [Path("a.png")] * 1000
     for options in (Options(path="."), Options(path=".", size=(2, 2))):
         with pytest.raises(DownslopeError, match="needs 48,000 bytes for 1,000 images 2 pixels high and 2 wide"):
-            _read_all(files, options, None)
-    assert _read_all(files[:100], Options(path="."), None).shape == (100, 3, 2, 2)
+            read_all(files, options, None)
+    assert read_all(files[:100], Options(path="."), None).shape == (100, 3, 2, 2)
 
 
 def test_what_pillow_says_of_a_file_is_a_note():

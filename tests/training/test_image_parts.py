@@ -63,9 +63,11 @@ def test_of_validation_and_test_the_former_is_held_out_and_that_is_said():
     data = load()
     greys = sorted((data.held_out_inputs[:, 0, 0, 0] * 255).round().int().tolist())
     assert greys == [20, 21, 30, 31]
-    assert data.notes == (
-        "of p, `train` is learned from and `Valid` held out; `test` is left alone, to be used once at the end",
+    note = (
+        "of p, `train` is learned from and `Valid` held out; `test` is left alone, to be used once at the end: "
+        "downslope evaluate RUN --split test"
     )
+    assert data.notes == (note,)
 
 
 def test_a_part_may_be_named_outright():

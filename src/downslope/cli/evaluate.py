@@ -18,26 +18,35 @@ def execute(words: Sequence[str]) -> int:
     parser = CommandParser(
         "evaluate",
         summary=(
-            "Print how good a run's model is on the held-out examples, or on those of a file with what is right:\n"
-            "loss, and accuracy with the rates of each class, errors of numbers, or rates of wrong sequences. A run\n"
-            "on a table takes a table with the target in it; one on images a folder with a sub-folder for\n"
-            "each class; one on sequences lines of an input, a tab and a right answer; others an .npz file with the\n"
-            "arrays `inputs` and `targets`. Exit code 1 says that some examples could not be rated, or that the\n"
-            "loss or another number is not finite."
+            "Print how good a run's model is on the held-out examples, on another part of its data (--split), or on\n"
+            "those of a file with what is right: loss, and accuracy with the rates of each class, errors of numbers,\n"
+            "or rates of wrong sequences. A run on a table takes a table with the target in it; one on images a\n"
+            "folder with a sub-folder for each class; one on IDX files, CIFAR or a data set of Hugging Face's such\n"
+            "files; one on sequences lines of an input, a tab and a right answer; all but these an .npz file with\n"
+            "the arrays `inputs` and `targets`. Exit code 1 says that some examples could not be rated, or that\n"
+            "the loss or another number is not finite."
         ),
         example="downslope evaluate runs/digits --checkpoint best",
     )
     parser.add_argument("run", metavar="RUN", help="run folder, finished or not")
     parser.add_argument("--input", metavar="FILE", help="examples with what is right, in place of the held-out ones")
+    parser.add_argument(
+        "--split",
+        choices=_SPLITS,
+        help="which of the run's own examples: held_out (the default), train, or test where the data bring such a part",
+    )
     add_checkpoint_option(parser)
     add_device_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     add_trust_option(parser)
     arguments = parser.read(words)
+    if arguments.split is not None and arguments.input is not None:
+        parser.error("--split is a part of the run's own data, and --input a file of yours. Give one")
     run = find_trusted_run(arguments.run, trust=arguments.trust)
     from downslope.training.use.evaluate import evaluate_run
 
-    result = evaluate_run(run, arguments.checkpoint, arguments.input, device=arguments.device)
+    split = arguments.split or "held_out"
+    result = evaluate_run(run, arguments.checkpoint, arguments.input, split=split, device=arguments.device)
     from downslope.training.run.remarks import not_finite
 
     code = 1 if result["refused"] or not_finite(result) else 0
@@ -45,7 +54,7 @@ def execute(words: Sequence[str]) -> int:
         print_json(result)
         return code
     print_notes(result["notes"])
-    what = "held-out example" if arguments.input is None else "example"
+    what = f"{_SPLITS[result['split']]} example" if arguments.input is None else "example"
     where = "" if arguments.input is None else f" of {shown(arguments.input)}"
     print(f"{shown(result['checkpoint'])}{after(result['step'])}, on {count_of(result['examples'], what)}{where}:")
     for prefix, title in (("", ""), ("ema_", "  (average of the weights)")):
@@ -64,6 +73,9 @@ def add_device_option(parser: CommandParser) -> None:
         "--device", metavar="NAME", help="what computes: auto, cpu, cuda, cuda:1, mps, xpu (default: the run's own)"
     )
 
+
+_SPLITS = {"train": "training", "held_out": "held-out", "test": "test"}
+"""Parts of a run's data, and what they are called."""
 
 _FEW_ROWS, _FEW_COLUMNS = 50, 12
 

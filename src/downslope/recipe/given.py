@@ -19,7 +19,7 @@ from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.recipe.known import known_recipes
 
-TABLES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
+TABLES = (".csv", ".tsv", ".parquet", ".feather", ".arrow", ".npy", ".npz")
 """What the name of a table ends in that `data.name = "table"` reads."""
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
@@ -162,14 +162,30 @@ def refuse_data(given: str | os.PathLike[str]) -> None:
         )
 
 
+_SETS = {
+    "data_batch_1.bin": "cifar10",
+    "cifar-10-batches-bin": "cifar10",
+    "train.bin": "cifar100",
+    "cifar-100-binary": "cifar100",
+    "train-images-idx3-ubyte": "idx",
+    "train-images-idx3-ubyte.gz": "idx",
+    "train-images.idx3-ubyte": "idx",
+}
+"""What lies in the folder of a data set that people know -> its `data.name`."""
+
+
 def options_for_folder(path: str) -> str:
-    """Return the options of a command line that learn from a folder of images.
+    """Return the options of a command line that learn from a folder: of images, or of a data set that people know.
 
     Example:
         >>> print(options_for_folder("my pictures"))
         --data images --data.options.path '"my pictures"'
     """
-    return f"--data images --data.options.path {_quoted(path)}"
+    inside = {entry.name for entry in _first_entries(Path(path))}
+    if inside & {"dataset_dict.json", "state.json"}:
+        return f"--data {_quoted(f'hf:{path}')}"
+    name = next((name for file, name in _SETS.items() if file in inside), "images")
+    return f"--data {name} --data.options.path {_quoted(path)}"
 
 
 def options_for_table(path: str) -> str:
@@ -219,7 +235,10 @@ def _of_folder(text: str, path: Path) -> str:
     tables = [inside[entry] for entry in entries if entry.suffix.lower() in TABLES]
     if tables:
         return f"It holds data. {_learn_from_table(tables[0])}"
-    return f"If it holds images, a sub-folder for each class, it is data. {_learn_from_images(text)}"
+    command = _learn_from_images(text)
+    if "--data images" not in command:
+        return f"It holds data. {command}"
+    return f"If it holds images, a sub-folder for each class, it is data. {command}"
 
 
 def _first_entries(folder: Path, most: int = 1000) -> list[Path]:

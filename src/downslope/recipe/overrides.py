@@ -18,7 +18,7 @@ from typing import Any, cast, get_args, get_type_hints
 from downslope.core.errors import RecipeError
 from downslope.core.schedules import Schedule
 from downslope.core.tables import expand_names
-from downslope.recipe.schema import Recipe, Train
+from downslope.recipe.schema import Data, Recipe, Train
 
 Override = tuple[str, str]
 """A dotted path and a TOML value as text, e.g. ("sgd.lr", "0.05")."""
@@ -118,9 +118,16 @@ def _check_pair(path: str, earlier: list[str]) -> None:
             f"command line, --{path}: replaces the whole table and so undoes --{undone} before it. "
             f"Give --{path} first, or only one of the two."
         )
-    lengths = {f"train.{name}" for name in Train.EXCLUSIVE}
-    if path in lengths and (both := lengths.intersection(earlier)):
-        raise RecipeError(f"command line, --{path}: excludes --{both.pop()}. Give only one of the two.")
+    for pair in _PAIRS:
+        if path in pair and (both := pair.intersection(earlier)):
+            raise RecipeError(f"command line, --{path}: excludes --{next(iter(both))}. Give only one of the two.")
+
+
+_PAIRS = tuple(
+    frozenset(f"{table}.{name}" for name in names)
+    for table, names in (("train", Train.EXCLUSIVE), ("data", Data.PATHS))
+)
+"""Paths of which a recipe has one: an override of either takes the place of both."""
 
 
 def _advice(text: str) -> str:
@@ -152,10 +159,19 @@ def _set(table: dict[str, Any], path: str, value: Any) -> None:
     if isinstance(place, list):
         place[_index(place, path, walked, key)] = value
         return
-    if walked == ["train"] and key in Train.EXCLUSIVE:
-        for other in Train.EXCLUSIVE:
-            place.pop(other, None)
+    for pair in _PAIRS:
+        for other in pair if path in pair else ():
+            _remove(table, other)
     place[key] = value
+
+
+def _remove(table: dict[str, Any], path: str) -> None:
+    *parents, key = path.split(".")
+    place: Any = table
+    for part in parents:
+        place = place.get(part) if isinstance(place, dict) else None
+    if isinstance(place, dict):
+        cast("dict[str, Any]", place).pop(key, None)
 
 
 def _index(items: list[Any], path: str, walked: list[str], part: str) -> int:

@@ -95,28 +95,51 @@ class Data:
     Attributes:
         name: A built-in data set such as "digits" (scikit-learn's 1797 scanned digits) or "cmudict", or
             "package.module:function" of your own.
+        path: The file or folder of a data set that lies in one; short for `options.path`. Your own function gets it as
+            the keyword argument `path`.
         batch_size: Examples per batch; the last batch of an epoch may be smaller.
         held_out: Fraction of the examples held out for evaluation, where the data does not bring its own split.
+        loaders: How many threads or processes read examples ahead, where they are read when needed; 0 to read them in
+            the training process. Changes no bit.
+        loader_timeout: Seconds after which an example that a loader has not read ends the run; 0 for never.
+        in_memory: Whether all examples are read at the start and held in memory, or each is read when it is needed;
+            None for what the data set does with data of this size.
         normalize: How images are shifted and scaled by channel as the model's first act: "measured" (by the mean and
             deviation of those to learn from), a table of `mean` and `deviation`, or None for not at all.
         augment: How images are changed at random before each step, or None.
         options: What the data set lets one choose, or keyword arguments for your own function.
     """
 
+    PATHS: ClassVar[tuple[str, str]] = ("path", "options.path")
+    """The two keys of one thing: of those in a file and on a command line, the latter replaces both."""
+
     name: str = "digits"
+    path: str | None = None
     batch_size: int = 64
     held_out: float = 0.2
+    loaders: int = 0
+    loader_timeout: float = 300.0
+    in_memory: bool | None = None
     normalize: Literal["measured"] | Mapping[str, tuple[float, ...]] | None = None
     augment: Augment | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check the ranges, and that there is one path."""
         _at_least("batch_size", self.batch_size, 1)
+        _at_least("loaders", self.loaders, 0)
+        _at_least("loader_timeout", self.loader_timeout, 0)
         if not 0 < self.held_out < 1:
             raise RecipeError(f"`held_out` must be a fraction in (0, 1) such as 0.2; got {self.held_out!r}.")
+        if self.path is not None and (other := self.options.get("path", self.path)) != self.path:
+            raise RecipeError(f"`path` is {self.path!r}, and options.path is {other!r}: they are one thing. Give one.")
+
         if isinstance(self.normalize, Mapping):
             self._check_normalize(self.normalize)
+
+    def with_path(self) -> Data:
+        """Return the same with its path among the options, where data sets look for it."""
+        return self if self.path is None else replace(self, path=None, options={**self.options, "path": self.path})
 
     def _check_normalize(self, given: Mapping[str, tuple[float, ...]]) -> None:
         """Raise `RecipeError` unless there are as many means as deviations, one or one for each channel."""

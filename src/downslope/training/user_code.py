@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from downslope.core.errors import DataError, did_you_mean
+from downslope.core.errors import DataError, RecipeError, did_you_mean
 from downslope.core.shown import shown
 from downslope.core.tables import Source, decode
 from downslope.recipe.schema import Recipe
@@ -211,7 +211,10 @@ def read_options(kind: type[Options], options: Mapping[str, Any], table: str) ->
         >>> read_options(Noise, {"level": 0.5}, "data")
         Noise(level=0.5)
     """
-    return decode(kind, dict(options), Source("recipe"), (table, "options"))
+    try:
+        return decode(kind, dict(options), Source("recipe"), (table, "options"))
+    except RecipeError as error:
+        raise RecipeError(str(error).replace("--data.options.path", "--data.path")) from None  # the short way to say it
 
 
 def refuse_hidden(name: str, hidden: tuple[int, ...] | None, instead: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 DEEPEST = 40
@@ -64,6 +65,7 @@ def scalar(word: str) -> Any:
     return _WORDS.get(lower, None if lower in _NOTHING else word)
 
 
+@lru_cache(maxsize=1024)  # each value of a configuration or flag is asked for several times
 def as_number(word: str) -> int | float | None:
     """Return the number that a whole word is, or None."""
     if not _NUMBER.fullmatch(word):
@@ -82,6 +84,8 @@ def listed(word: str) -> Any:
         >>> listed("30,60,90"), listed(".1 .1"), listed("a,b")
         ([30, 60, 90], [0.1, 0.1], 'a,b')
     """
+    if (number := as_number(word.strip())) is not None:
+        return number
     bare = word.strip().strip("[]()").strip()
     parts = [part for part in re.split(r"[,;]\s*|\s+", bare[:4000]) if part]
     numbers = [as_number(part) for part in parts]

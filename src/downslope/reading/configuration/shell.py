@@ -16,6 +16,7 @@ _WORD = re.compile(
 _ALIVE = re.compile(r"^[ \t]*[^\s#]", re.MULTILINE)
 _HASHES = re.compile(r"^[ \t]*#+", re.MULTILINE)
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::?[-=](?P<default>[^}]*))?\}|\$(?P<bare>\w+)|%(?P<batch>\w+)%")
+_QUOTED = re.compile(r"([\"'])(.*?)\1", re.DOTALL)
 _ASSIGNS = re.compile(r"(?P<name>[A-Za-z_]\w*)\+?=(?P<value>.*)", re.DOTALL)
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z](?:[\w.\-]|\[\w*\])*|/[A-Za-z]\w+(?==|$))(?:=(?P<value>.*))?", re.DOTALL)
 _OVERRIDE = re.compile(r"[+~]{0,2}(?P<key>[A-Za-z_][\w.@/\-]*)=(?P<value>.+)", re.DOTALL)
@@ -112,7 +113,9 @@ def _goes_on(text: str, match: re.Match[str]) -> bool:
 
 
 def _bare(word: str) -> str:
-    return re.sub(r"([\"'])(.*?)\1", r"\2", word, flags=re.DOTALL).replace("\\\n", " ")
+    if '"' in word or "'" in word:
+        word = _QUOTED.sub(r"\2", word)
+    return word.replace("\\\n", " ")
 
 
 def _after_variables(words: list[_Word], variables: dict[str, _Value]) -> list[_Word]:

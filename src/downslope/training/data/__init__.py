@@ -1,27 +1,36 @@
-"""Data: from a recipe to examples in memory, split and checked; the built-in data sets have a file each."""
+"""Data: from a recipe to examples, in memory or read when needed; the built-in data sets have a file each."""
 
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
 from downslope.recipe.given import options_for_folder, options_for_table
-from downslope.training.data.dataset import PARTS, Dataset
+from downslope.training.data.dataset import PARTS, Dataset, is_lazy
+from downslope.training.data.part_names import HUGGING_FACE
 from downslope.training.user_code import is_import_path
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Recipe
+    from downslope.recipe.schema import Data, Recipe
 
 __all__ = ["DATA_SETS", "PARTS", "Dataset", "load_data"]
 
 DATA_SETS = {
+    "cifar10": "downslope.training.data.arrays",
+    "cifar100": "downslope.training.data.arrays",
     "cmudict": "downslope.training.data.cmudict",
     "digits": "downslope.training.data.digits",
+    "idx": "downslope.training.data.arrays",
     "images": "downslope.training.data.images",
     "mnist1d": "downslope.training.data.mnist1d",
+    "npz": "downslope.training.data.arrays",
     "quadratic_deep": "downslope.training.data.quadratic_deep",
     "rearranged": "downslope.training.data.rearranged",
     "table": "downslope.training.data.table",
@@ -29,8 +38,13 @@ DATA_SETS = {
 """Name -> the module whose `load(recipe)` returns the data set."""
 
 
-def load_data(recipe: Recipe) -> Dataset:
+def load_data(recipe: Recipe, known: str | None = None) -> Dataset:
     """Return the recipe's data.
+
+    Args:
+        recipe: The recipe.
+        known: The fingerprint of the data of a run that has begun: where the recipe leaves it open, the data are held
+            in memory, or read when needed, as they were then. None for a run that begins.
 
     Raises:
         DataError: If the data cannot be loaded, or are inconsistent; the message says what.
@@ -42,21 +56,57 @@ def load_data(recipe: Recipe) -> Dataset:
         >>> len(data.train_inputs), len(data.held_out_inputs), data.classes, data.image_shape
         (1437, 360, 10, (8, 8))
     """
-    name = recipe.data.name
+    name, data = recipe.data.name, recipe.data
+    recipe = replace(recipe, data=data.with_path())
+    if known is not None and data.in_memory is None:
+        recipe = replace(recipe, data=replace(recipe.data, in_memory=not is_lazy(known)))
     if name in DATA_SETS:
-        return import_module(DATA_SETS[name]).load(recipe)
+        return _check_how(data, import_module(DATA_SETS[name]).load(recipe))
+    if name.startswith(HUGGING_FACE):
+        return _check_how(data, import_module("downslope.training.data.arrays").load(recipe))
     if is_import_path(name):
-        return import_module("downslope.training.data.own").load(recipe)
+        return _check_how(data, import_module("downslope.training.data.own").load(recipe))
+    near = _if_known(name) or did_you_mean(name, DATA_SETS)
     raise DataError(
-        f"data.name = '{shown(name)}': there is no such data set.{did_you_mean(name, DATA_SETS)}{_if_path(name)} "
-        f'Use {", ".join(DATA_SETS)}, or your own function as "package.module:function".'
+        f"data.name = '{shown(name)}': there is no such data set.{near}{_if_path(name)} "
+        f'Use {", ".join(DATA_SETS)}, "{HUGGING_FACE}FOLDER", or your own function as "package.module:function".'
     )
+
+
+def _check_how(data: Data, dataset: Dataset) -> Dataset:
+    """Return the data, after checking that what the recipe says of how they are read has a meaning for them."""
+    if not isinstance(dataset.train_inputs, Tensor):
+        return dataset
+    if data.in_memory is False:
+        raise DataError(
+            f"data.in_memory = false: data.name = '{shown(data.name)}' gives arrays, which are in memory. Images, "
+            "tables and Datasets can be read when they are needed; leave it out for all else."
+        )
+    if data.loaders and data.name not in {"images", "table"}:
+        raise DataError(
+            f"data.loaders = {data.loaders}: data.name = '{shown(data.name)}' is in memory, and there is nothing to "
+            "read ahead. Loaders read images, tables and Datasets that are read when they are needed; leave it out."
+        )
+    if data.loaders:
+        note = "data.loaders has nothing to do: the data fit into memory, and are read once at the start"
+        return replace(dataset, notes=(*dataset.notes, note))
+    return dataset
+
+
+_CALLED = {"mnist": "idx", "fashionmnist": "idx", "kmnist": "idx", "emnist": "idx", "qmnist": "idx", "medmnist": "npz"}
+"""What people call data that lie in files -> the `data.name` that reads them."""
+
+
+def _if_known(name: str) -> str:
+    """Return how to read data that many people have, by what they call them."""
+    found = _CALLED.get(re.sub(r"[\W_]", "", name.lower()))
+    return "" if found is None else f' Its files are read by data.name = "{found}", with data.path.'
 
 
 def _if_path(name: str) -> str:
     """Return how to learn from a file or folder of one's own, where its path was given as the name."""
     if os.path.isdir(name):  # noqa: PTH112  # unlike Path, it takes a name of any length
-        return f" To learn from a folder of images, say {options_for_folder(name)}."
+        return f" To learn from a folder, say {options_for_folder(name)}."
     if os.path.isfile(name):  # noqa: PTH113
         return f" To learn from a table, say {options_for_table(name)}."
     return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -12,11 +12,14 @@ import torch
 from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.core.shown import shown
 from downslope.recipe.schema import FITTING, Data
-from downslope.training.data.dataset import PARTS, Dataset
+from downslope.training.data.dataset import PARTS, Dataset, Examples
+from downslope.training.data.rows import Inputs, Rows
 from downslope.training.run.randomness import permutation
 
+_TEST = ("test_inputs", "test_targets")
 
-def split(data: Data, seed: int, inputs: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.Tensor]:
+
+def split(data: Data, seed: int, inputs: Inputs, targets: torch.Tensor) -> dict[str, Any]:
     """Return examples in four parts: `data.held_out` of them are held out, chosen by the seed alone.
 
     Raises:
@@ -38,38 +41,48 @@ def check(name: str, loss: str, table: Mapping[str, Any], *, image_shape: tuple[
     Args:
         name: The recipe's `data.name`.
         loss: Its `train.loss`.
-        table: `train_inputs`, `train_targets`, `held_out_inputs`, `held_out_targets`, and perhaps `classes`.
+        table: `train_inputs`, `train_targets`, `held_out_inputs`, `held_out_targets`, and perhaps `classes`, or
+            `test_inputs` and `test_targets`.
         image_shape: As in `Dataset`.
     """
-    allowed = (*PARTS, "classes")
+    allowed = (*PARTS, *_TEST, "classes")
     for key in table:
         if key not in allowed:
             guess = did_you_mean(str(key), allowed)
             raise bad_data(name, f"unknown key '{shown(key, 60)}'.{guess} Use {one_of(allowed)}.")
-    missing = [part for part in PARTS if part not in table]
+    tests = _TEST if any(part in table for part in _TEST) else ()
+    missing = [part for part in (*PARTS, *tests) if part not in table]
     if missing:
         raise bad_data(name, f"the dict lacks {', '.join(missing)}.")
-    parts = {part: to_tensor(name, part, table[part]) for part in PARTS}
-    for side in ("train", "held_out"):
+    parts = {part: to_tensor(name, part, table[part]) for part in (*PARTS, *tests)}
+    for side in ("train", "held_out", *(["test"] if tests else [])):
         inputs, targets = parts[f"{side}_inputs"], parts[f"{side}_targets"]
         if len(inputs) != len(targets):
             both = f"{len(inputs)} and {len(targets)}"
             raise bad_data(name, f"{side}_inputs and {side}_targets differ in length: {both}.")
-    for what in ("inputs", "targets"):
-        train, held_out = parts[f"train_{what}"], parts[f"held_out_{what}"]
-        if train.shape[1:] != held_out.shape[1:] or train.dtype != held_out.dtype:
+    for part in (*PARTS[2:], *tests):
+        like = f"train_{part.rpartition('_')[2]}"
+        train, other = parts[like], parts[part]
+        if train.shape[1:] != other.shape[1:] or train.dtype != other.dtype:
             raise bad_data(
                 name,
-                f"train_{what} and held_out_{what} must agree in dtype and in the shape of one example; got "
-                f"{train.dtype} {tuple(train.shape[1:])} and {held_out.dtype} {tuple(held_out.shape[1:])}.",
+                f"{like} and {part} must agree in dtype and in the shape of one example; got "
+                f"{train.dtype} {tuple(train.shape[1:])} and {other.dtype} {tuple(other.shape[1:])}.",
             )
     classes = _count_classes(name, loss, parts, table.get("classes"))
-    tensors: dict[str, Any] = dict(parts)  # as keyword arguments they would be checked against every field
-    return Dataset(name=name, **tensors, classes=classes, image_shape=image_shape)
+    tensors: dict[str, Any] = {part: parts[part] for part in PARTS}  # or they would be checked against every field
+    test = _examples_later(parts["test_inputs"], parts["test_targets"]) if tests else None
+    return Dataset(name=name, **tensors, classes=classes, image_shape=image_shape, test=test)
+
+
+def _examples_later(inputs: torch.Tensor, targets: torch.Tensor) -> Callable[[], Examples]:
+    return lambda: Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs)))
 
 
 def to_tensor(name: str, what: str, value: Any) -> torch.Tensor:
     """Return an array or tensor as a tensor on the CPU, checked; NumPy's float64 becomes torch's default dtype.
+
+    `Rows` are taken as they are: what is read is checked when it is read.
 
     Args:
         name: The recipe's `data.name`.
@@ -79,6 +92,8 @@ def to_tensor(name: str, what: str, value: Any) -> torch.Tensor:
     Raises:
         DataError: If it is anything else, complex, or holds inf or NaN.
     """
+    if isinstance(value, Rows):
+        return cast("torch.Tensor", value)
     if isinstance(value, tuple | list):
         value = _from_list(name, what, cast("list[Any]", value))
     if isinstance(value, np.ndarray):
@@ -136,7 +151,7 @@ def _describe(value: Any) -> str:
 
 def _count_classes(name: str, loss: str, parts: Mapping[str, torch.Tensor], given: Any) -> int | None:
     """Return how many classes integer targets name, `given` or as many as occur; None where targets are numbers."""
-    targets = (parts["train_targets"], parts["held_out_targets"])
+    targets = [tensor for part, tensor in parts.items() if part.endswith("_targets")]
     if targets[0].dtype.is_floating_point:
         if loss == "cross_entropy":
             raise bad_data(
@@ -163,6 +178,15 @@ def _count_classes(name: str, loss: str, parts: Mapping[str, torch.Tensor], give
     if high >= given:
         raise bad_data(name, f"`classes` is {given}, so targets go from 0 to {given - 1}; the largest is {high}.")
     return given
+
+
+def no_test(name: str, where: str) -> DataError:
+    """Return an error of data that bring no test part, and where one would be: a clause."""
+    return bad_data(
+        name,
+        f"brings no test part; {where}. `--split held_out` rates by the examples held out, and `--input` by a file of "
+        "yours.",
+    )
 
 
 def bad_data(name: str, message: str) -> DataError:

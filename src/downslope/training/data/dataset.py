@@ -1,21 +1,32 @@
-"""Examples in memory: what every data set becomes, whatever it was read from."""
+"""Examples to learn from and held out: what every data set becomes, in memory or read when they are needed."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import torch
 
+from downslope.core.errors import DataError
+from downslope.core.shown import shown
+from downslope.training.data.rows import Inputs, Rows, in_memory
 from downslope.training.sequences.symbols import Sequences, lengths, trim
 
 if TYPE_CHECKING:
     from downslope.recipe.schema import Data, Metric
 
+_LAZY = "read when needed "
+"""What the fingerprint of data begins with that are not held in memory."""
+
+LARGE = 2**29
+"""How many bytes of inputs are held in memory, where the recipe leaves it open; more are read when needed."""
+
 PARTS = ("train_inputs", "train_targets", "held_out_inputs", "held_out_targets")
+Part = Literal["train", "held_out", "test"]
+"""What is learned from; what is evaluated while training; what is looked at once, at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +47,7 @@ class Examples:
         target_name: What the file calls them.
     """
 
-    inputs: torch.Tensor
+    inputs: Inputs
     total: int | None = None
     rows: torch.Tensor | None = None
     refused: Mapping[int, str] = field(default_factory=dict[int, str])
@@ -99,8 +110,12 @@ class ExampleReader(Protocol):
         """
         ...
 
-    def held_out(self, data: Data, seed: int) -> Examples:
-        """Return the examples that the recipe's own files hold out now, read as the run read them then."""
+    def part(self, part: Part, data: Data, seed: int) -> Examples:
+        """Return the examples of a part of the recipe's own files now, read as the run read them then.
+
+        Raises:
+            DataError: If they cannot be read, or bring no such part.
+        """
         ...
 
     def kept(self) -> Any:
@@ -110,7 +125,7 @@ class ExampleReader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Examples to learn from and examples held out, in memory.
+    """Examples to learn from and examples held out. Inputs are in memory, or `Rows`; targets always are in memory.
 
     Attributes:
         name: The recipe's `data.name`.
@@ -126,14 +141,17 @@ class Dataset:
         target_scale: (mean, standard deviation) by which targets that are numbers were standardised.
         class_weights: What an example of each class counts in the loss; None where all count alike.
         input_range: Smallest and largest number among the inputs learned from, where they are not at hand any more.
+        test: Reads the examples for one look at the end, where data without a reader bring some.
         model_config: The configuration of a model of transformers that a run was made with; "" before there is a run.
         notes: What a person should know of how they were read.
+        checksum: What `fingerprint` returns where not all examples are at hand: a data set's own way to tell whether
+            its examples have changed.
     """
 
     name: str
-    train_inputs: torch.Tensor = field(repr=False)
+    train_inputs: Inputs = field(repr=False)
     train_targets: torch.Tensor = field(repr=False)
-    held_out_inputs: torch.Tensor = field(repr=False)
+    held_out_inputs: Inputs = field(repr=False)
     held_out_targets: torch.Tensor = field(repr=False)
     classes: int | None = None
     image_shape: tuple[int, int] | None = None
@@ -143,14 +161,48 @@ class Dataset:
     target_scale: tuple[float, float] | None = None
     class_weights: tuple[float, ...] | None = None
     input_range: tuple[float, float] | None = None
+    test: Callable[[], Examples] | None = field(default=None, repr=False, compare=False)
     model_config: str = field(default="", repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
+    checksum: str | None = None
 
-    def take(self, examples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return inputs and targets of training examples by index; sequences as long as the longest of these."""
+    def take(self, examples: torch.Tensor, epoch: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return inputs and targets of training examples by index, as they are in an epoch.
+
+        Sequences are as long as the longest of these. Where inputs are read when needed, what reads them may give the
+        targets too: those of an epoch.
+        """
+        if not isinstance(self.train_inputs, torch.Tensor):
+            read = self.train_inputs.take(examples, epoch)
+            return read.inputs, self.train_targets[examples] if read.targets is None else self._known(read.targets)
         # index_select copies rows; indexing by a tensor is general, and takes two to four times as long
         inputs, targets = self.train_inputs.index_select(0, examples), self.train_targets.index_select(0, examples)
         return (inputs, targets) if self.sequences is None else (trim(inputs), trim(targets))
+
+    def _known(self, targets: torch.Tensor) -> torch.Tensor:
+        """Return targets that were read, after checking that they are of the kind that was there at the start."""
+        form = self.train_targets
+        if targets.dtype != form.dtype or targets.shape[1:] != form.shape[1:]:
+            raise DataError(
+                f"data.name = '{shown(self.name)}': a target is {targets.dtype} of shape {tuple(targets.shape[1:])} "
+                f"now; at the start all were {form.dtype} of shape {tuple(form.shape[1:])}."
+            )
+        if (
+            self.classes is not None
+            and len(targets)
+            and not 0 <= int(targets.min()) <= int(targets.max()) < self.classes
+        ):
+            raise DataError(
+                f"data.name = '{shown(self.name)}': a target is class {int(targets.max())} now; at the start there "
+                f"were {self.classes} classes."
+            )
+        return targets
+
+    def close(self) -> None:
+        """End what reads ahead; the data are not to be used any more."""
+        for inputs in (self.train_inputs, self.held_out_inputs):
+            if isinstance(inputs, Rows):
+                inputs.loaders.close()
 
     def sizes(self) -> torch.Tensor | None:
         """Return how long each training example is, where they differ: int64 of shape (examples,); otherwise None.
@@ -160,13 +212,14 @@ class Dataset:
         if self.sequences is None:
             return None
         widest = self.train_targets.shape[1] + 1
-        return lengths(self.train_inputs) * widest + lengths(self.train_targets)
+        return lengths(in_memory(self.train_inputs)) * widest + lengths(self.train_targets)
 
     def range_of_inputs(self) -> tuple[float, float]:
         """Return the smallest and the largest number among the inputs learned from."""
         if self.input_range is not None:
             return self.input_range
-        return float(self.train_inputs.min()), float(self.train_inputs.max())
+        inputs = in_memory(self.train_inputs)
+        return float(inputs.min()), float(inputs.max())
 
     def metrics(self, loss: str = "mse") -> tuple[Metric, ...]:
         """Return what an evaluation gives, the most telling first; a loss that is the output has no answers."""
@@ -178,6 +231,8 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """Return a checksum of all examples, by which a resumed run knows that its data are still the same."""
+        if self.checksum is not None:
+            return self.checksum
         digest = hashlib.blake2b(digest_size=16)
         for part in PARTS:
             tensor: torch.Tensor = getattr(self, part)
@@ -190,7 +245,19 @@ class Dataset:
         return digest.hexdigest()
 
 
+def is_lazy(fingerprint: str) -> bool:
+    """Return whether data with this fingerprint were read when needed."""
+    return fingerprint.startswith(_LAZY)
+
+
+def lazy_checksum(digest: Any) -> str:
+    """Return the fingerprint of data that are read when needed."""
+    return _LAZY + digest.hexdigest()
+
+
 def take_held_out(dataset: Dataset, count: int | None) -> Examples:
     """Return held-out examples, the first so many; all if count is None."""
-    inputs, targets = dataset.held_out_inputs[:count], dataset.held_out_targets[:count]
+    inputs, targets = dataset.held_out_inputs, dataset.held_out_targets
+    if count is not None:
+        inputs, targets = inputs[:count], targets[:count]
     return Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs)))

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from downslope.core.errors import DataError
 from downslope.core.shown import shown
 from downslope.training.data.class_names import show_names
 from downslope.training.data.image_files import sorted_entries
-
-_TRAIN = frozenset({"train", "training", "trn", "训练", "訓練"})
-
-_HELD_OUT = (
-    frozenset({"heldout", "holdout", "留出"}),
-    frozenset({"val", "valid", "validation", "validate", "dev", "development", "eval", "evaluation", "验证", "驗證"}),
-    frozenset({"test", "testing", "tst", "tests", "测试", "測試"}),
-)
-"""Names of what is held out, in small letters without signs. Of several kinds the first is held out: what a test is for
-should not be looked at while training."""
+from downslope.training.data.part_names import KINDS, Kind, choose_roles, kind_of_part
 
 _SHARED = 2
 """Sub-folders of one name in two folders from which on these look like parts: a class each, in both."""
@@ -33,31 +25,36 @@ class Parts:
     Attributes:
         train: The folder of the classes to learn from.
         held_out: That of the classes held out; None to split the other.
+        test: That of the classes for one look at the end, which may be what is held out; None if there is none.
         note: What a person should know of the choice, or nothing.
     """
 
     train: Path
     held_out: Path | None = None
+    test: Path | None = None
     note: str = ""
 
 
-def find_parts(folder: Path, *, split: bool | None) -> Parts:
-    """Return which sub-folders are parts.
+def find_parts(folder: Path, *, split: bool | None, held_out_from: Literal["train", "test"] | None = None) -> Parts:
+    """Return which sub-folders are parts; `held_out_from` as in `choose_roles`.
 
     Raises:
         DataError: If that is not certain; the message says what to do.
     """
+    found: dict[Kind, list[str]] = {}
+    names = [entry.name for entry in sorted_entries(folder) if entry.is_dir()]
+    for name in names if split is not False else ():
+        if (kind := kind_of_part(name)) is not None:
+            found.setdefault(kind, []).append(name)
+    if "train" in found and len(found) > 1:
+        return _choose(folder, names, found, held_out_from)
+    if held_out_from is not None:
+        choose_roles({"train": folder.name}, held_out_from, shown(folder))
     if split is False:
         return Parts(folder)
-    names = [entry.name for entry in sorted_entries(folder) if entry.is_dir()]
-    train = [name for name in names if _plain(name) in _TRAIN]
-    held_out = [[name for name in names if _plain(name) in kind] for kind in _HELD_OUT]
-    parts = [name for kind in held_out for name in kind]
-    if train and parts:
-        return _choose(folder, names, train, held_out)
     alone = names[0] if len(names) == 1 else ""
-    if alone and (train or parts) and _class_folders(folder / alone):
-        return _of_one(folder, alone, is_train=bool(train))
+    if alone and found and _class_folders(folder / alone):
+        return _of_one(folder, alone, is_train="train" in found)
     _check_classes(folder, names)
     return Parts(folder)
 
@@ -77,27 +74,28 @@ def _of_one(folder: Path, name: str, *, is_train: bool) -> Parts:
     )
 
 
-def _choose(folder: Path, names: Sequence[str], train: Sequence[str], held_out: Sequence[Sequence[str]]) -> Parts:
-    parts = [name for kind in held_out for name in kind]
-    others = [name for name in names if name not in {*train, *parts}]
+def _choose(
+    folder: Path,
+    names: Sequence[str],
+    found: Mapping[Kind, Sequence[str]],
+    held_out_from: Literal["train", "test"] | None,
+) -> Parts:
+    parts = [name for kind in KINDS for name in found.get(kind, ())]
+    others = [name for name in names if name not in parts]
     place = shown(folder)
     if others:
+        first = next(name for name in parts if name not in found["train"])
         raise DataError(
-            f"{place}: has {show_names([train[0], parts[0]], last=' and ')}, which bring a split, but also "
+            f"{place}: has {show_names([found['train'][0], first], last=' and ')}, which bring a split, but also "
             f"{show_names(others)}. Remove what is no part, or give the folder of the classes alone. {_paths(folder)}"
         )
-    chosen = next(kind for kind in held_out if kind)
-    if len(train) > 1 or len(chosen) > 1:
-        twice = train if len(train) > 1 else chosen
+    there: dict[Kind, str] = {kind: found[kind][0] for kind in KINDS if kind in found}
+    roles = choose_roles({kind: shown(name) for kind, name in there.items()}, held_out_from, place)
+    twice = next((found[kind] for kind in ("train", roles.held_out, roles.test) if kind and len(found[kind]) > 1), None)
+    if twice is not None:
         raise DataError(f"{place}: has {show_names(twice)}, of which only one can be meant. {_paths(folder)}")
-    rest = [name for name in parts if name != chosen[0]]
-    note = ""
-    if rest:
-        note = (
-            f"of {place}, `{shown(train[0])}` is learned from and `{shown(chosen[0])}` held out; {show_names(rest)} is "
-            "left alone, to be used once at the end"
-        )
-    return Parts(folder / train[0], folder / chosen[0], note)
+    held_out, test = (kind and folder / there[kind] for kind in (roles.held_out, roles.test))
+    return Parts(folder / there["train"], held_out, test, roles.note)
 
 
 def _check_classes(folder: Path, names: Sequence[str]) -> None:
@@ -124,8 +122,8 @@ def _check_classes(folder: Path, names: Sequence[str]) -> None:
 
 def _order(name: str) -> tuple[bool, bool, str]:
     """Return by what two folders are put in order, the one to learn from first, as far as their names tell."""
-    letters = re.sub(r"[\d]+", "", _plain(name))
-    return letters not in _TRAIN, any(letters in kind for kind in _HELD_OUT), name
+    kind = kind_of_part(re.sub(r"\d+", "", name))
+    return kind != "train", kind is not None, name
 
 
 def _class_folders(folder: Path) -> frozenset[str]:
@@ -139,14 +137,3 @@ def _paths(folder: Path, train: str = "TRAIN", held_out: str = "HELD_OUT") -> st
         f'Say which: data.options.path = "{shown(folder / train)}" and data.options.held_out_path = '
         f'"{shown(folder / held_out)}".'
     )
-
-
-def _plain(name: str) -> str:
-    """Return a name without case, signs and numbers, by which parts are compared.
-
-    Example:
-        >>> _plain("Held-Out_Set"), _plain("TEST")
-        ('heldout', 'test')
-    """
-    letters = re.sub(r"[\W_]+", "", name.casefold())
-    return re.sub(r"(images|imgs|data|set|split|集|集合|数据|数据集|數據|數據集)$", "", letters)

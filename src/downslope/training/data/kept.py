@@ -17,8 +17,10 @@ from downslope.core.errors import CheckpointError
 from downslope.core.files import MIB, read_regular
 from downslope.core.shown import shown
 from downslope.core.strict_json import decode_json
+from downslope.training.data.array_reader import KeptArrays
 from downslope.training.data.dataset import Dataset
-from downslope.training.data.images import KeptImages
+from downslope.training.data.image_reader import KeptImages
+from downslope.training.data.rows import Inputs
 from downslope.training.data.table_reader import KeptTable
 from downslope.training.folder.names import INPUTS
 from downslope.training.sequences.symbols import Sequences, Symbols
@@ -92,6 +94,7 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
         highest: The largest.
         table: How rows become inputs, for a table.
         images: How images become inputs, for a folder of images.
+        arrays: How arrays become inputs, for files of arrays.
         sequences: How text becomes sequences.
         model_config: The configuration that a model of transformers was made from, or "".
     """
@@ -111,6 +114,7 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
     table: KeptTable | None
     images: KeptImages | None
     sequences: KeptSequences | None
+    arrays: KeptArrays | None = None
     model_config: str = ""
 
     def __post_init__(self) -> None:
@@ -119,6 +123,8 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
             raise ValueError("there must be a name for each class")
         if self.class_weights is not None and len(self.class_weights) != self.classes:
             raise ValueError("there must be a weight for each class")
+        if self.arrays is not None and self.arrays.labels and len(self.arrays.labels) != self.classes:
+            raise ValueError("there must be a label for each class")
         if self.target_scale is not None and not self.target_scale[1] > 0:
             raise ValueError("a deviation must be above 0")
 
@@ -129,6 +135,8 @@ class KeptInputs(_Strict, frozen=True, kw_only=True):
             reader = self.table.reader(self.class_names, self.target_scale)
         elif self.images is not None:
             reader = self.images.reader(self.class_names)
+        elif self.arrays is not None:
+            reader = self.arrays.reader(self.data, self.class_names, self.target_scale)
         kept = self.sequences
         sequences = None
         if kept is not None:
@@ -180,6 +188,7 @@ def keep_inputs(dataset: Dataset, fingerprint: str, model: nn.Module | None = No
         target_scale=dataset.target_scale,
         table=found if isinstance(found, KeptTable) else None,
         images=found if isinstance(found, KeptImages) else None,
+        arrays=found if isinstance(found, KeptArrays) else None,
         sequences=None if dataset.sequences is None else _kept_sequences(dataset.sequences),
         model_config=getattr(model, "config_text", ""),
     )
@@ -212,7 +221,7 @@ def read_inputs_kept(folder: Path) -> KeptInputs | None:
     return decode_json(data, KeptInputs, path, CheckpointError)
 
 
-def _form(tensor: torch.Tensor) -> ArrayForm:
+def _form(tensor: Inputs) -> ArrayForm:
     return ArrayForm(tuple(tensor.shape[1:]), str(tensor.dtype).removeprefix("torch."))
 
 

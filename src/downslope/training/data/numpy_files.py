@@ -14,8 +14,9 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Container
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from downslope.core.files import open_regular
 from downslope.core.shown import shown
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_Found = TypeVar("_Found")
 
 _MOST_MEMBERS = 100_000
 _MOST_HEADER = 100_000
@@ -61,16 +63,51 @@ def read_npy(path: Path) -> Array:
         raise DataError(f"{place}: cannot be read as NumPy's: {error.strerror or error}.") from None
 
 
-def read_npz(path: Path) -> dict[str, Array]:
+def map_npy(path: Path) -> Array:
+    """Return the array of a .npy file, read only where it is looked at; raises as `read_npy` does."""
+    place = shown(path)
+    try:
+        with open_regular(path, DataError) as file:
+            size = os.fstat(file.fileno()).st_size
+            start = io.BytesIO(file.read(min(size, 1 << 17)))
+            shape, fortran, dtype = _check_header(start, size, place)
+            begin = start.tell()
+            if not math.prod(shape):
+                return np.empty(shape, dtype)
+            mapped: Any = np.memmap(file, dtype, "r", begin, shape, "F" if fortran else "C")
+            return mapped
+    except OSError as error:
+        raise DataError(f"{place}: cannot be read as NumPy's: {error.strerror or error}.") from None
+
+
+def names_in_npz(path: Path) -> list[str]:
+    """Return what the arrays of an .npz file are called, in its order.
+
+    Raises:
+        DataError: If it is no such file, or a member is no array.
+    """
+    return _open_npz(path, lambda archive, place: list(_members(archive, place)))
+
+
+def read_npz(path: Path, only: Container[str] | None = None) -> dict[str, Array]:
     """Return the arrays of an .npz file by name.
+
+    Args:
+        path: The file.
+        only: The names of those to read; None for all.
 
     Raises:
         DataError: If it is no such file, a member is no array, or it would unpack to more than fits.
     """
+    return _open_npz(path, lambda archive, place: _unpack(archive, place, only))
+
+
+def _open_npz(path: Path, use: Callable[[zipfile.ZipFile, str], _Found]) -> _Found:
+    """Return what is made of an .npz file that is opened."""
     place = shown(path)
     try:
         with open_regular(path, DataError) as file, zipfile.ZipFile(file) as archive:
-            return _unpack(archive, place)
+            return use(archive, place)
     except DataError:
         raise
     except OSError as error:
@@ -79,22 +116,31 @@ def read_npz(path: Path) -> dict[str, Array]:
         raise DataError(f"{place}: cannot be read as NumPy's: {first_line(error)}.") from None
 
 
-def _unpack(archive: zipfile.ZipFile, place: str) -> dict[str, Array]:
+def _members(archive: zipfile.ZipFile, place: str) -> dict[str, zipfile.ZipInfo]:
+    """Return the members of an archive by the names of their arrays."""
     members = archive.infolist()
     if len(members) > _MOST_MEMBERS:
         raise DataError(f"{place}: has {len(members):,} members; at most {_MOST_MEMBERS:,} are read.")
-    check_memory(place, sum(member.file_size for member in members), "when it is unpacked")
+    found: dict[str, zipfile.ZipInfo] = {}
     for member in members:
         if not member.filename.endswith(".npy"):
             raise DataError(
                 f"{place}: its member `{shown(member.filename)}` is no array; each must end in .npy. Write the file by "
                 "numpy.savez."
             )
-    arrays: dict[str, Array] = {}
-    for member in members:
         name = member.filename.removesuffix(".npy")
-        if name in arrays:
+        if name in found:
             raise DataError(f"{place}: has two members called `{shown(name)}`.")
+        found[name] = member
+    return found
+
+
+def _unpack(archive: zipfile.ZipFile, place: str, only: Container[str] | None) -> dict[str, Array]:
+    members = _members(archive, place)
+    wanted = {name: member for name, member in members.items() if only is None or name in only}
+    check_memory(place, sum(member.file_size for member in wanted.values()), "when it is unpacked")
+    arrays: dict[str, Array] = {}
+    for name, member in wanted.items():
         with archive.open(member) as file:
             arrays[name] = _read_array(file, member.file_size, f"{place}, `{shown(name)}`")
     return arrays
@@ -103,6 +149,20 @@ def _unpack(archive: zipfile.ZipFile, place: str) -> dict[str, Array]:
 def _read_array(file: IO[bytes], size: int, place: str) -> Array:
     """Return the one array of a file of so many bytes."""
     start = io.BytesIO(file.read(min(size, 1 << 17)))  # NumPy's own headers have some hundred bytes
+    shape, fortran, dtype = _check_header(start, size, place)
+    count = math.prod(shape)
+    needed = count * dtype.itemsize
+    check_memory(place, needed, "for its array")
+    data = bytearray(start.read())
+    while len(data) < needed and (chunk := file.read(min(_CHUNK, needed - len(data)))):
+        data += chunk
+    if len(data) != needed:
+        raise DataError(f"{place}: cannot be read as NumPy's: it ends before its array does. Is it damaged?")
+    return np.frombuffer(data, dtype=dtype, count=count).reshape(shape, order="F" if fortran else "C")
+
+
+def _check_header(start: io.BytesIO, size: int, place: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, order and dtype by the header of a file of so many bytes, compared with what is there."""
     try:
         shape, fortran, dtype = _read_header(start)
     except Exception as error:  # noqa: BLE001  # a header is Python's own syntax, whose parsers raise nearly anything
@@ -118,13 +178,7 @@ def _read_array(file: IO[bytes], size: int, place: str) -> Array:
             f"{place}: cannot be read as NumPy's: an array of shape {shape} and dtype {shown(dtype)} has {needed:,} "
             f"bytes, but {held:,} follow its header. Is it damaged?"
         )
-    check_memory(place, needed, "for its array")
-    data = bytearray(start.read())
-    while len(data) < needed and (chunk := file.read(min(_CHUNK, needed - len(data)))):
-        data += chunk
-    if len(data) != needed:
-        raise DataError(f"{place}: cannot be read as NumPy's: it ends before its array does. Is it damaged?")
-    return np.frombuffer(data, dtype=dtype, count=count).reshape(shape, order="F" if fortran else "C")
+    return shape, fortran, dtype
 
 
 def _read_header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -8,7 +8,7 @@ here. `table_reader.py` takes further rows the same way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +19,18 @@ from downslope.core.errors import DataError
 from downslope.core.shown import shown
 from downslope.core.tables import toml_line
 from downslope.recipe.schema import FITTING
+from downslope.training.data import table_large
 from downslope.training.data.checking import check, place_of, split
 from downslope.training.data.class_names import check_classes
 from downslope.training.data.dataset import Dataset
-from downslope.training.data.table_columns import Columns, TableFile, Unnamed
+from downslope.training.data.table_columns import Columns, TableFile, Unnamed, Wanted
 from downslope.training.data.table_encoding import learn_encoding, want_features
 from downslope.training.data.table_files import open_table
 from downslope.training.data.table_numbers import may_be_missing
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import KEY, TableError, advise, quoted
 from downslope.training.data.table_reader import TableReader
+from downslope.training.data.table_split import RowParts
 from downslope.training.data.table_target import learn_target, scales_target, target_is_class, want_target
 from downslope.training.user_code import read_options
 
@@ -71,21 +73,14 @@ def _load(recipe: Recipe) -> Dataset:
     notes = list(file.remarks)
     features = _choose_features(file, options, notes)
     wanted = {**want_features(features, options), options.target: want_target(is_class)}
+    if options.split_column is not None:
+        wanted[options.split_column] = Wanted("word")
+    if table_large.is_large(recipe.data, file, features):
+        return _load_large(recipe, options, file, features, wanted, notes)
     columns = _without_missing(file.read(wanted), wanted, options, notes)
     notes += columns.notes
     notes += _doubtful_words(columns)
-    if options.held_out_path is None:
-        rows = torch.arange(len(columns.lines))
-        parts = split(recipe.data, recipe.seed, rows, rows)
-        train, held_out = parts["train_inputs"].numpy(), columns.take(parts["held_out_inputs"].numpy())
-    else:
-        train = np.arange(len(columns.lines))
-        like = None if file.is_named else Unnamed(file.names)
-        other = open_table(options.held_out_path, options, f"{KEY}.held_out_path", unnamed=like)
-        other.check_names(wanted, f"its columns must be those of {KEY}.path")
-        held_out = _without_missing(other.read(wanted), wanted, options, notes)
-        if other.path.resolve() == file.path.resolve():
-            notes.append(f"{KEY}.held_out_path is {KEY}.path: what is held out has been learned from")
+    columns, train, held_out = _divide(recipe, options, file, columns, wanted, notes)
     encoding = learn_encoding(columns, train, features, standardize=options.standardize, fill=options.missing == "mean")
     learned = columns.take(train)
     target, hint = learn_target(columns, learned, options, is_class=is_class)
@@ -109,14 +104,107 @@ def _load(recipe: Recipe) -> Dataset:
     )
 
 
+def _divide(
+    recipe: Recipe,
+    options: Options,
+    file: TableFile,
+    columns: Columns,
+    wanted: Mapping[str, Wanted],
+    notes: list[str],
+) -> tuple[Columns, np.ndarray[Any, np.dtype[np.int64]], Columns]:
+    """Return the columns to learn from and to hold out, which of their rows are learned from, and those held out."""
+    count, data, seed = np.arange(len(columns.lines)), recipe.data, recipe.seed
+    if options.split_column is not None:
+        name = options.split_column
+        parts = RowParts(columns.words[name], lambda row: columns.place(row, name), columns.file, options)
+        notes += [parts.roles.note] if parts.roles.note else []
+        train, held_out = (parts.of(part, data, seed, count) for part in ("train", "held_out"))
+        both = np.sort(np.concatenate([train, held_out]))  # what a test is for is not even looked at
+        return columns.take(both), np.searchsorted(both, train), columns.take(held_out)
+    if options.held_out_path is None:
+        rows = split(data, seed, *[torch.from_numpy(count)] * 2)
+        return columns, rows["train_inputs"].numpy(), columns.take(rows["held_out_inputs"].numpy())
+    like = None if file.is_named else Unnamed(file.names)
+    other = open_table(options.held_out_path, options, f"{KEY}.held_out_path", unnamed=like)
+    other.check_names(wanted, f"its columns must be those of {KEY}.path")
+    found = _without_missing(other.read(wanted), wanted, options, notes)
+    if other.path.resolve() == file.path.resolve():
+        notes.append(f"{KEY}.held_out_path is {KEY}.path: what is held out has been learned from")
+    return columns, count, found
+
+
+def _load_large(
+    recipe: Recipe,
+    options: Options,
+    file: TableFile,
+    features: tuple[str, ...],
+    wanted: Mapping[str, Wanted],
+    notes: list[str],
+) -> Dataset:
+    """Return the examples of a table that is read part by part."""
+    data, is_class = recipe.data, wanted[options.target].kind == "word"
+    if options.split_column is not None:
+        raise DataError(
+            f"{KEY}.split_column: needs the table in memory, and this one is read part by part. Set data.in_memory = "
+            f"true, or write its parts into files of their own: {KEY}.held_out_path and {KEY}.test_path."
+        )
+    usable = table_large.choose_usable(options, _describe_missing, wanted)
+    surveys = [table_large.survey(file, wanted, options.target, usable)]
+    if options.held_out_path is None:
+        rows = torch.arange(surveys[0].rows)
+        parts = split(data, recipe.seed, rows, rows)
+        train, held_out = parts["train_inputs"], parts["held_out_inputs"]
+    else:
+        train = torch.arange(surveys[0].rows)
+        like = None if file.is_named else Unnamed(file.names)
+        other = open_table(options.held_out_path, options, f"{KEY}.held_out_path", unnamed=like)
+        other.check_names(wanted, f"its columns must be those of {KEY}.path")
+        if not table_large.is_large(replace(data, in_memory=False), other, features):
+            raise DataError(f"{shown(other.path)}: must be read part by part as {KEY}.path is.")
+        surveys.append(table_large.survey(other, wanted, options.target, usable))
+        held_out = torch.arange(surveys[0].rows, surveys[0].rows + surveys[1].rows)
+    for seen in surveys:
+        notes += table_large.notes_of(seen)
+    all_targets = surveys[0].target_columns(options.target)
+    learned = all_targets if is_class else all_targets.take(train.numpy())
+    target, hint = learn_target(all_targets, learned, options, is_class=is_class)
+    encoding = table_large.learn_encoding(surveys[0], wanted, features, train.numpy(), options, usable)
+    inputs, digest, ends = table_large.write_inputs(surveys, wanted, encoding, data, usable)
+    targets = [seen.encode(target) for seen in surveys]
+    every = torch.from_numpy(np.concatenate(targets))
+    table: dict[str, Any] = {
+        "train_inputs": inputs[train],
+        "train_targets": every[train],
+        "held_out_inputs": inputs[held_out],
+        "held_out_targets": every[held_out],
+    }
+    if is_class:
+        origin = f"{place_of(data.name)}: column `{shown(options.target)}`"
+        check_classes(target.names, table["train_targets"].unique().numpy(), origin, hint)
+        table["classes"] = len(target.names)
+    notes.append(table_large.how_note(data, len(inputs)))
+    return replace(
+        check(data.name, recipe.train.loss, table),
+        class_names=target.names,
+        target_scale=target.scale if options.standardize_target else None,
+        reader=TableReader(encoding, target, options, file.names, named=file.is_named),
+        notes=tuple(notes),
+        input_range=ends,
+        checksum=table_large.checksum(digest, targets, target),
+    )
+
+
 def _choose_features(file: TableFile, options: Options, notes: list[str]) -> tuple[str, ...]:
     """Return the columns to learn from, and note those that are left out since they have no name."""
-    ignored = {options.target, *options.ignore}
+    ignored = {options.target, *options.ignore} | (
+        {options.split_column} if options.split_column is not None else set()
+    )
     left_out = _leave_out(file, ignored, notes) if options.features is None else set[str]()
     present = {*file.places, *file.repeated, *(file.names[place] for place in file.nameless)}
     absent = [name for name in options.ignore if name not in present]
     asked = {"features": options.features or (), "ignore": absent, "categories": options.categories}
-    for key, names in {**asked, "target": (options.target,)}.items():
+    parts = () if options.split_column is None else (options.split_column,)
+    for key, names in {**asked, "target": (options.target,), "split_column": parts}.items():
         file.check_names(names, f"{KEY}.{key} names it")
     features = options.features
     if features is None:

@@ -127,10 +127,12 @@ class TableFile(ABC):
         is_named: Whether it says so itself.
         has_empty_name: Whether a name without letters stands in the file, rather than being missing there.
         hint: What to do if a name is not among them.
+        rows: How many rows it has, where `chunks` can read it part by part; otherwise None.
         remarks: What a person should know of how the names were read.
     """
 
     has_empty_name = True
+    rows: int | None = None
     remarks: tuple[str, ...] = ()
 
     def __init__(self, path: Path, names: Sequence[str], *, is_named: bool = True, hint: str = "") -> None:
@@ -185,6 +187,18 @@ class TableFile(ABC):
     @abstractmethod
     def read(self, wanted: Mapping[str, Wanted]) -> Columns:
         """Return columns by name, all of them among `names`, and what the cells of each are to be."""
+
+    def chunks(self, wanted: Mapping[str, Wanted]) -> Iterator[Columns]:
+        """Yield the rows in order, part by part, in memory that does not grow with the file; as `read` returns them.
+
+        Only where `rows` says how many there are.
+        """
+        raise NotImplementedError
+
+
+def rows_at_once(columns: int) -> int:
+    """Return how many rows of so many columns are in memory at once: some tens of megabytes."""
+    return max(256, min(65_536, 2**23 // max(columns, 1)))
 
 
 def check_count(path: Path, count: int) -> None:

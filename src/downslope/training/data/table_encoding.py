@@ -144,7 +144,7 @@ def learn_encoding(
     centres = _learn_centres(learned, [name for name in features if name not in words], useless)
     if useless:
         raise TableError(
-            [f"{columns.file}, column `{shown(name)}`: {why} {_leave_out(name)}" for name, why in useless.items()],
+            [f"{columns.file}, column `{shown(name)}`: {why} {to_leave_out(name)}" for name, why in useless.items()],
             {"ignore": list(useless)},
         )
     if not standardize:
@@ -189,7 +189,8 @@ def _learn_centres(learned: Columns, names: Sequence[str], useless: dict[str, st
     return {name: centres[name] for name in names if name in centres}
 
 
-def _leave_out(name: str) -> str:
+def to_leave_out(name: str) -> str:
+    """Return what to do about a column of which nothing can be learned."""
     return f"Nothing can be learned from it; leave it out: {KEY}.ignore = {toml_line([name])}."
 
 

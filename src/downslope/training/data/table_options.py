@@ -30,6 +30,10 @@ class Options:
         ignore: Columns to leave out.
         categories: Columns whose cells are words; each word becomes an input of its own, 0 or 1.
         held_out_path: A table with the examples to hold out; None to split the one by `data.held_out`.
+        split_column: A column that says which part a row belongs to: train, validation or test; None where none does.
+        held_out_from: Where that has rows to learn from and to test by, but none to hold out: "test" to hold out the
+            latter, which None does too, or "train" to hold out `data.held_out` of the former.
+        test_path: A table with the examples for `downslope evaluate --split test`, which training never reads.
         standardize: Whether numbers get mean 0 and standard deviation 1, those of the examples to learn from.
         standardize_target: The same for a target that is a number; predictions are given in its own unit. None for
             what goes with `train.loss`: true for "mse", "mae" and "huber".
@@ -52,6 +56,9 @@ class Options:
     ignore: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     held_out_path: str | None = None
+    test_path: str | None = None
+    split_column: str | None = None
+    held_out_from: Literal["train", "test"] | None = None
     standardize: bool = True
     standardize_target: bool | None = None
     missing: Literal["error", "drop", "mean"] = "error"
@@ -76,6 +83,7 @@ class Options:
                 f"`{given[0]}` is for tables that are text, .csv or .tsv; '{shown(self.path)}' says itself what is in "
                 f"it. Leave `{given[0]}` out."
             )
+        self._check_split()
         if self.features is not None and self.ignore:
             raise DataError("`ignore` says what to leave out of all columns; with `features`, leave it out there.")
         if self.features is not None and not self.features:
@@ -88,6 +96,24 @@ class Options:
                 known.add(column)
             if self.target in known:
                 raise DataError(f"`{name}` names the target, '{shown(self.target)}'.")
+
+    def _check_split(self) -> None:
+        """Check what says which rows are held out, and which are for a test."""
+        column = self.split_column
+        if column is None:
+            if self.held_out_from is not None:
+                raise DataError("`held_out_from` chooses among the parts that `split_column` tells of. Leave it out.")
+            return
+        for name in ("held_out_path", "test_path"):
+            if getattr(self, name) is not None:
+                raise DataError(
+                    f"`{name}` names a table with a part, and `split_column` tells the parts of one. Give one."
+                )
+        if column == self.target:
+            raise DataError(f"`split_column` names the target, '{shown(column)}'.")
+        for name in ("features", "ignore", "categories"):
+            if column in (getattr(self, name) or ()):
+                raise DataError(f"`{name}` names '{shown(column)}', which `split_column` says is no feature.")
 
     def _check_text(self) -> None:
         """Check how a table that is text is written."""

@@ -15,12 +15,14 @@ from downslope.core.errors import DataError
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
 from downslope.recipe.schema import Data
-from downslope.training.data.checking import split
-from downslope.training.data.dataset import Examples
+from downslope.training.data.checking import no_test, split
+from downslope.training.data.dataset import Examples, Part
 from downslope.training.data.table_columns import Columns, TableFile, Unnamed, Wanted, shorten
 from downslope.training.data.table_encoding import Encoding, want_features
 from downslope.training.data.table_files import open_table
 from downslope.training.data.table_options import Options
+from downslope.training.data.table_problems import KEY
+from downslope.training.data.table_split import RowParts
 from downslope.training.data.table_target import Target, want_target
 from downslope.training.user_code import read_options
 
@@ -103,13 +105,34 @@ class TableReader:
         """
         return self._read(given, "--input", identify=identify, rated=rated)
 
-    def held_out(self, data: Data, seed: int) -> Examples:
-        """Return the rows that the recipe's own table holds out now; a class that is not known is no target."""
+    def part(self, part: Part, data: Data, seed: int) -> Examples:
+        """Return the rows of a part of the recipe's own tables now; a class that is not known is no target."""
+        if part == "test" and self._options.split_column is None:
+            if self._options.test_path is None:
+                raise no_test(
+                    "table", f"{KEY}.test_path names a table of its own, {KEY}.split_column a column that tells"
+                )
+            return self._read(self._options.test_path, f"{KEY}.test_path", any_class=True)
+        if part == "held_out" and self._options.held_out_path is not None:
+            return self._read(self._options.held_out_path, f"{KEY}.held_out_path", any_class=True)
+        found = self._read(self._options.path, f"{KEY}.path", any_class=True)
+        if self._options.split_column is not None:
+            return self._of_part(found, part, data, seed)
         if self._options.held_out_path is not None:
-            return self._read(self._options.held_out_path, "data.options.held_out_path", any_class=True)
-        found = self._read(self._options.path, "data.options.path", any_class=True)
+            return found
         usable = torch.tensor(found.places())
-        return found.take(split(data, seed, usable, usable)["held_out_inputs"].tolist())
+        return found.take(split(data, seed, usable, usable)[f"{part}_inputs"].tolist())
+
+    def _of_part(self, found: Examples, part: Part, data: Data, seed: int) -> Examples:
+        """Return those examples of the run's own table whose row says that they belong to a part."""
+        name = self._options.split_column or ""
+        file = open_table(self._options.path, self._options, f"{KEY}.path", unnamed=Unnamed(self._columns), fixed=True)
+        file.check_names((name,), f"{KEY}.split_column names it")
+        rows = file.read({name: Wanted("word")})
+        parts = RowParts(rows.words[name], lambda row: rows.place(row, name), rows.file, self._options)
+        usable = np.array(found.places(), dtype=np.int64)
+        chosen, notes = parts.asked_for(part, data, seed, usable)
+        return replace(found.take(chosen.tolist()), notes=(*found.notes, *notes))
 
     def _read(
         self,

@@ -267,6 +267,11 @@ def _pictures(pixels: Any, truth: Any, prediction: Any, confidence: Any, order: 
 
 def _as_pictures(dataset: Any, examples: Any) -> Any:
     """Return images as `summarise` takes them, or None if the inputs are no images."""
+    from downslope.training.data.rows import Rows
+
+    if isinstance(examples, Rows):
+        colour = len(examples.shape) == 4 and examples.shape[1] == 3 and dataset.name == "images"
+        return _FewPictures(dataset, examples) if colour or dataset.image_shape is not None else None
     inputs = examples.numpy()
     if inputs.ndim == 4 and inputs.shape[1] == 3 and dataset.name == "images":
         return inputs.transpose(0, 2, 3, 1)
@@ -275,6 +280,28 @@ def _as_pictures(dataset: Any, examples: Any) -> Any:
     height, width = dataset.image_shape
     drawn = inputs.reshape(len(inputs), height, width)
     return drawn if inputs.ndim == 2 else drawn.max() - drawn  # a photograph's light is high, where ink is
+
+
+class _FewPictures:
+    """What `summarise` asks of images, of examples that are read when needed: those that it shows alone."""
+
+    def __init__(self, dataset: Any, rows: Any) -> None:
+        self._dataset, self._rows = dataset, rows
+        self._low, self._high = dataset.range_of_inputs()
+        self._is_drawn = rows.shape[1] != 3 and len(rows.shape) > 2
+
+    def min(self) -> float:
+        return 0.0 if self._is_drawn else self._low
+
+    def max(self) -> float:
+        return self._high - self._low if self._is_drawn else self._high
+
+    def __getitem__(self, place: Any) -> Any:
+        pixels = self._rows[int(place)].numpy()
+        if pixels.ndim == 3 and len(pixels) == 3:
+            return pixels.transpose(1, 2, 0)
+        pixels = pixels.reshape(self._dataset.image_shape)
+        return self._high - pixels if self._is_drawn else pixels
 
 
 def _png(pixels: Any, low: float, high: float) -> str:

@@ -179,19 +179,20 @@ def advise_on_divergence(loss: str, data: Data, dataset: Dataset) -> str:
     Every remedy is a key of the recipe, by its whole path.
     """
     said = ""
-    targets, inputs = dataset.train_targets, dataset.train_inputs
+    targets = dataset.train_targets
+    ends = dataset.range_of_inputs() if dataset.sequences is None else (0.0, 0.0)
     if dataset.classes is None and loss in FITTING and _size(targets) > _LARGE:
         remedy = "subtract their mean and divide by their standard deviation in your data function."
         if data.name == "table":
             remedy = "set data.options.standardize_target = true, and predictions keep the unit of the column."
         said += f"The targets go from {_ends(targets)}, and the gradients of a squared error grow with them: {remedy} "
-    if inputs.is_floating_point() and _size(inputs) > _LARGE:
+    if dataset.train_inputs.dtype.is_floating_point and max(-ends[0], ends[1]) > _LARGE:
         remedy = "scale them to about -1 to 1 in your data function."
         if data.name in {"table", "images"}:
             remedy = "set data.options.standardize = true."
             if data.options.get("standardize", data.name == "table"):
                 remedy = "some are far from all others; look at them."
-        said += f"The inputs go from {_ends(inputs)}: {remedy} "
+        said += f"The inputs go from {ends[0]:,.6g} to {ends[1]:,.6g}: {remedy} "
     said = said or "Among settings, the learning rate helps most: try a third of sgd.lr, or train.clip_norm = 1.0. "
     return f'{said}To leave such steps out, set train.on_nonfinite = "skip", or "rewind" to go back before them.'
 

@@ -55,7 +55,7 @@ class Feed:
     def take(self, step: int, leaf: Leaf) -> Fed:
         """Return the examples of a leaf."""
         if self._is_plain:
-            inputs, targets = self._dataset.take(leaf.examples)
+            inputs, targets = self._dataset.take(leaf.examples, leaf.epoch)
             return Fed(inputs, targets, self._objective.weigh(targets))
         copied, terms = self._coming.pop((step, leaf.index), None) or self._begin(leaf)
         inputs, targets = copied.take()
@@ -63,11 +63,10 @@ class Feed:
 
     def _begin(self, leaf: Leaf) -> tuple[Copied, int]:
         dataset, copier = self._dataset, self._copier
-        if type(dataset) is Dataset and dataset.sequences is None:
-            inputs, targets = (
-                copier.rows(part, leaf.examples) for part in (dataset.train_inputs, dataset.train_targets)
-            )
+        held = dataset.train_inputs
+        if type(dataset) is Dataset and dataset.sequences is None and isinstance(held, Tensor):
+            inputs, targets = (copier.rows(part, leaf.examples) for part in (held, dataset.train_targets))
         else:
-            inputs, targets = dataset.take(leaf.examples)
+            inputs, targets = dataset.take(leaf.examples, leaf.epoch)
         terms = self._objective.weigh(targets)  # told on the host, so that nothing waits for the device
         return copier.begin((inputs, targets), channels_last=self._channels_last), terms

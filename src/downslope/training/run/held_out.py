@@ -6,13 +6,14 @@ workers changes no bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from downslope.core.errors import DataError, DownslopeError
+from downslope.training.data.rows import Inputs, batches_of, rows_at_once
 from downslope.training.device import HOST, Copied, Copier, device_of, is_channels_last, is_host
 from downslope.training.run.objective import Answers, Objective, Rates
 from downslope.training.run.randomness import reseed
@@ -20,13 +21,11 @@ from downslope.training.run.remarks import NONFINITE
 from downslope.training.user_code import FAILURES, describe
 from downslope.training.workers.workers import ALONE, Workers
 
-BATCH = 1024
-
 
 def measure(
     model: nn.Module,
     objective: Objective,
-    inputs: Tensor,
+    inputs: Inputs,
     targets: Tensor,
     *,
     seed: int = 0,
@@ -57,18 +56,19 @@ def measure(
     """
     training = model.training
     model.eval()
-    batches = list(zip(inputs.split(BATCH), targets.split(BATCH), strict=True))
-    feed = _Feed(model, objective, batches)
+    targets_of = targets.split(rows_at_once(inputs))
+    places = workers.indices(len(targets_of))
+    feed = _Feed(model, objective)
     found: list[tuple[Answers, int]] = []
     outputs: list[Tensor] = []
     try:
         with torch.no_grad():
-            for place in workers.indices(len(batches)):
+            for place, batch in feed.take(inputs, targets_of, places):
                 reseed(seed, step, f"evaluation {place}", device=feed.device)
-                answers = objective.answer(model, *feed.take(place), step=None)
+                answers = objective.answer(model, *batch, step=None)
                 if keep_outputs and answers.outputs is not None:
                     outputs.append(answers.outputs)
-                found.append((answers._replace(outputs=None), objective.weigh(batches[place][1])))
+                found.append((answers._replace(outputs=None), objective.weigh(targets_of[place])))
             own = [_as_numbers(answers, terms) for answers, terms in found]  # only now is a device waited for
             reseed(seed, step, "evaluation", device=feed.device)
             rates = objective.rate_held_out(model, workers)
@@ -92,7 +92,7 @@ def measure(
     result = {"loss": total / weight}
     if counts:
         result["accuracy"] = correct / asked
-    if len(errors) == len(batches):
+    if len(errors) == len(targets_of):
         sums = [torch.tensor(one, dtype=torch.float64) for one in errors]
         result |= objective.rate_errors(sum(sums[1:], sums[0]), targets)
     if nonfinite:
@@ -108,23 +108,30 @@ are no finite numbers, and sums of squared and absolute errors or None."""
 class _Feed:
     """Held-out batches where the model is; on a device, the next one on its way while one is measured."""
 
-    def __init__(self, model: nn.Module, objective: Objective, batches: Sequence[tuple[Tensor, Tensor]]) -> None:
+    def __init__(self, model: nn.Module, objective: Objective) -> None:
         device = device_of(model)
         self.device = HOST if is_host(device) else device
-        self._objective, self._batches = objective, batches
+        self._objective = objective
         self._copier, self._channels_last = Copier(self.device), is_channels_last(model)
-        self._coming: dict[int, Copied] = {}
 
-    def take(self, place: int) -> tuple[Tensor, ...]:
-        """Return the inputs and targets of a batch."""
-        copied = self._coming.pop(place, None) or self._begin(place)
-        if not is_host(self.device) and place + 1 < len(self._batches):
-            self._coming = {place + 1: self._begin(place + 1)}
-        return copied.take()
+    def take(
+        self, inputs: Inputs, targets: Sequence[Tensor], places: Sequence[int]
+    ) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
+        """Yield the inputs and targets of the batches at these places."""
+        last: tuple[int, Copied] | None = None
+        for place, batch in zip(places, batches_of(inputs, places), strict=True):
+            begun = place, self._begin(batch, targets[place])
+            if is_host(self.device):
+                yield place, begun[1].take()
+                continue
+            if last is not None:
+                yield last[0], last[1].take()
+            last = begun
+        if last is not None:
+            yield last[0], last[1].take()
 
-    def _begin(self, place: int) -> Copied:
-        pair = self._objective.prepare(*self._batches[place])
-        return self._copier.begin(pair, channels_last=self._channels_last)
+    def _begin(self, inputs: Tensor, targets: Tensor) -> Copied:
+        return self._copier.begin(self._objective.prepare(inputs, targets), channels_last=self._channels_last)
 
 
 def _as_numbers(answers: Answers, weight: int) -> _Measured:

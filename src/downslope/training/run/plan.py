@@ -17,7 +17,8 @@ from downslope.core.errors import CheckpointError, RecipeError
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
-from downslope.recipe.schema import Recipe, settle
+from downslope.recipe.schema import Data, Recipe, settle
+from downslope.training.data.part_names import HUGGING_FACE
 from downslope.training.folder.checkpoint import (
     FOLDER,
     Checkpoint,
@@ -41,8 +42,12 @@ _FIXED = ("seed", "data", "model", "train.loss", "train.class_weights", "train.a
 _NEWER = {"device": "auto", "tf32": False}
 """Settings of training that recipes of earlier versions do not state, and what they are by default."""
 
-_WHERE = frozenset({"data.options.path", "data.options.held_out_path"})
+_WHERE = frozenset({"data.path", "data.options.path", "data.options.held_out_path", "data.options.test_path"})
 """Where the data lie. They may be moved: whether they are still the same, their checksum says when they are read."""
+
+
+_HOW = frozenset({"data.loaders", "data.loader_timeout", "data.options.scan"})
+"""How the data are read, which changes none of their numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +249,10 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
     """
     then = checkpoint.manifest["recipe"]
     changes = _changes(_settled(then, recipe), plain_recipe(settle(recipe, then)))
-    fixed = [f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path) and path not in _WHERE]
+    free = _WHERE | _HOW
+    if all(name.startswith(HUGGING_FACE) for name in (then["data"]["name"], recipe.data.name)):
+        free |= {"data.name"}  # which is where they lie
+    fixed = [f"{shown(path)} {change}" for path, change in changes.items() if _is_fixed(path) and path not in free]
     if fixed:
         raise CheckpointError(
             f"{checkpoint.run_folder}: was trained under another recipe, and this decides all of a run's numbers: "
@@ -264,7 +272,9 @@ def _settled(then: Mapping[str, Any], now: Recipe) -> Mapping[str, Any]:
     data = then["data"]
     stated = settle(replace(now, data=replace(now.data, options=data["options"])), then).data.options
     # Of settings that are newer than the run, it had what is now the default.
-    return {**then, "data": {**data, "options": dict(stated)}, "train": {**_NEWER, **then["train"]}}
+    new = {key: value for key, value in to_table(Data()).items() if key in {"loaders", "loader_timeout"}}
+    told = {**new, **data, "options": dict(stated)}
+    return {**then, "data": told, "train": {**_NEWER, **then["train"]}}
 
 
 def _is_fixed(path: str) -> bool:

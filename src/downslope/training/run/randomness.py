@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -107,3 +109,30 @@ _KEPT = 64
 def _shard_seeds(seed: int, block: int, shard: int) -> tuple[int, ...]:
     """Return a shard's seeds in the `_AHEAD` steps of a block."""
     return tuple(derive_seed(seed, "shard", step, shard) for step in range(block * _AHEAD, (block + 1) * _AHEAD))
+
+
+def reseed_example(seed: int, purpose: str, epoch: int, *indices: int) -> None:
+    """Seed the global generators of torch, NumPy and random for what a person's own Dataset draws for an example.
+
+    Args:
+        seed: The recipe's seed.
+        purpose: What is read: the part of the data, and whether an item or a batch of them.
+        epoch: Epoch, 0-based.
+        *indices: The example's index, or those of a batch.
+    """
+    value = derive_seed(seed, "example", purpose, epoch, *indices)
+    torch.default_generator.manual_seed(value)
+    np.random.seed(value & 0xFFFFFFFF)  # noqa: NPY002  the global generator, for data that draw from it
+    random.seed(value)
+
+
+@contextmanager
+def keep_generators() -> Iterator[None]:
+    """Leave the global generators of torch, NumPy and random as they were, whatever is drawn meanwhile."""
+    kept = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        torch.set_rng_state(kept[0])
+        np.random.set_state(kept[1])  # noqa: NPY002
+        random.setstate(kept[2])

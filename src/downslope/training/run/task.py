@@ -156,14 +156,16 @@ def _most_frequent(data: Dataset) -> dict[str, float]:
     return {"most_frequent": int(targets.bincount().max()) / len(targets)}
 
 
-def build_task(recipe: Recipe, workers: Workers = ALONE, device: torch.device = HOST) -> Task:
-    """Return what a recipe's run is made of, before its first step, its model on a device.
+def build_task(
+    recipe: Recipe, workers: Workers = ALONE, device: torch.device = HOST, *, known: str | None = None
+) -> Task:
+    """Return what a recipe's run is made of, before its first step, its model on a device; `known` as in `load_data`.
 
     Raises:
         DownslopeError: If something in it cannot be had, or does not fit together.
     """
     train = recipe.train
-    dataset = weigh_classes(train, load_data(recipe))
+    dataset = weigh_classes(train, load_data(recipe, known))
     model = build_model(recipe, dataset)
     last = train.channels_last
     if last is None:

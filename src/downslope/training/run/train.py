@@ -34,6 +34,7 @@ from downslope.training.folder.log import Log
 from downslope.training.folder.names import INPUTS
 from downslope.training.folder.trust import seal_of, state_folder
 from downslope.training.measuring import Measurements
+from downslope.training.run.ahead import Ahead
 from downslope.training.run.bad_steps import BadSteps, advise_on_divergence
 from downslope.training.run.environment import deterministic, fitting_threads, unfilled
 from downslope.training.run.evaluation import evaluate
@@ -131,7 +132,9 @@ def train(
     with deterministic(device, tf32=recipe.train.tf32), Signals() as signals, ExitStack() as stack:
         workers.watch(signals)
         # Data, model, optimizer, and the state of the checkpoint, the same in all workers.
-        task = build_task(recipe, workers, device)
+        known = None if plan.checkpoint is None else plan.checkpoint.manifest["data"]
+        task = build_task(recipe, workers, device, known=known)
+        stack.callback(task.dataset.close)
         if task.sharding is not None and plan.checkpoint is not None:
             plan = replace(plan, checkpoint=task.sharding.cut(plan.checkpoint, task.state.model))
         parameters = sum(p.numel() for p in task.state.model.parameters())
@@ -237,6 +240,7 @@ class Trainer:
             say=console.say,
             read=self._read_checkpoint,
         )
+        self._ahead = Ahead(task, workers)
         self._measurements = Measurements(task)
         self._weight_norm = GlobalNorm(self._params)
         self._last_fields: dict[str, float] = {}
@@ -317,7 +321,7 @@ class Trainer:
             self._record("sharpness", step, epoch=epoch, **sharpness)
 
         # Batch: the examples of this step, cut into leaves. A leaf is one shard of one accumulated batch.
-        leaves = task.batches.leaves(step)
+        leaves = self._ahead.leaves(step)
 
         # Loss and gradients: a forward and backward pass for each leaf, shared among the workers, and their sum over
         # all leaves of all workers in a fixed tree. Each parameter's grad is then the mean over all examples.

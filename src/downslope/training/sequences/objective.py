@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from downslope.core.errors import DataError
 from downslope.core.schedules import Schedule
+from downslope.training.data.rows import in_memory
 from downslope.training.device import device_of
 from downslope.training.models.seq2seq import Seq2Seq
 from downslope.training.run.losses import choose
@@ -119,7 +120,7 @@ def build_sequence_objective(recipe: Recipe, dataset: Dataset) -> SequenceToSequ
             f"{recipe.model.name!r}."
         )
     forcing = 1.0 if recipe.train.teacher_forcing is None else recipe.train.teacher_forcing
-    return SequenceToSequence(dataset.sequences, forcing, dataset.held_out_inputs)
+    return SequenceToSequence(dataset.sequences, forcing, in_memory(dataset.held_out_inputs))
 
 
 def answer_all(model: Seq2Seq, inputs: Tensor, workers: Workers = ALONE) -> list[tuple[int, ...]]:

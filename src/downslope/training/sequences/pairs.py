@@ -18,6 +18,7 @@ from downslope.core.files import read_text
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.training.data.dataset import Dataset, Examples
+from downslope.training.data.rows import in_memory
 from downslope.training.sequences.symbols import Sequences, Symbols, pad, trim
 
 Numbers = tuple[int, ...]
@@ -106,7 +107,8 @@ def respell(found: Dataset, form: Dataset) -> Dataset:
     """Return the held-out examples of data in the symbols of a run (`form`) that learned from other data."""
     now, then = cast("Sequences", found.sequences), cast("Sequences", form.sequences)
     lines = Lines(total=len(found.held_out_inputs))
-    for number, (row, references) in enumerate(zip(found.held_out_inputs.tolist(), now.references, strict=True)):
+    rows = in_memory(found.held_out_inputs).tolist()
+    for number, (row, references) in enumerate(zip(rows, now.references, strict=True)):
         try:
             lines.inputs[number] = then.inputs.read(now.inputs.text(row), "a held-out input")
             lines.answers[number] = _answers([now.targets.text(one) for one in references], then.targets, "its answer")

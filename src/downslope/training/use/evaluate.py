@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
-from downslope.core.errors import DataError, DownslopeError
+from downslope.core.errors import DataError, DownslopeError, one_of
 from downslope.core.shown import shown
 from downslope.recipe.schema import Recipe
 from downslope.training.data import Dataset, load_data
-from downslope.training.data.dataset import Examples, take_held_out
+from downslope.training.data.checking import no_test
+from downslope.training.data.dataset import Examples, Part, take_held_out
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
+from downslope.training.data.rows import Inputs
 from downslope.training.device import HOST, find_device, place_model
 from downslope.training.folder.run_folder import RunFolder
 from downslope.training.measuring.class_rates import ClassRates, rate_classes
@@ -36,6 +38,7 @@ CHANGED = (
     "the data have changed since the run was trained: these are not its held-out examples, and it may have learned "
     "from some of them"
 )
+CHANGED_TRAIN = "the data have changed since the run was trained: these are not the examples that it learned from"
 NOT_KEPT = (
     "the run is of an earlier version and keeps nothing of its inputs, so its training data were read for it. Going on "
     "with it writes down what is missing: downslope resume"
@@ -62,6 +65,44 @@ class TrainedRun:
     model: nn.Module
     notes: tuple[str, ...]
 
+    def part(self, part: Part) -> tuple[Dataset, Examples, tuple[str, ...]]:
+        """Return data with the examples of a part in them, these examples, and notes.
+
+        The test part is read as the run reads any input, and what was learned from is not read for it, where the run
+        keeps how.
+
+        Raises:
+            DataError: If they cannot be read, or the data bring no such part.
+        """
+        if part == "held_out":
+            return self.held_out()
+        if self.dataset.sequences is not None:
+            raise DataError(
+                f"--split {part}: runs that write sequences are rated on those held out, or on a file: --input."
+            )
+        reader = self.dataset.reader
+        if part == "test" and reader is not None:
+            found = reader.part(part, self.recipe.data, self.recipe.seed)
+            return self.dataset, found, found.notes
+        data = self.dataset if self.kept is None else load_data(self.recipe, self.kept.fingerprint)
+        if part == "test":
+            if data.test is None:
+                raise no_test(data.name, "it has a part to learn from and one to hold out")
+            examples = data.test()
+            _check_form(self.dataset, data)
+            _check_test(self.dataset, examples)
+            return self.dataset, examples, ()
+        if self.kept is None or data.fingerprint() == self.kept.fingerprint:
+            inputs, targets = data.train_inputs, data.train_targets
+            return self.dataset, Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs))), ()
+        if reader is None:
+            raise DataError(
+                "--split train: the data have changed since the run was trained, so that what it learned from cannot "
+                "be had any more. Put them back, or give examples with --input."
+            )
+        found = reader.part(part, self.recipe.data, self.recipe.seed)
+        return self.dataset, found, (CHANGED_TRAIN, *found.notes)
+
     def held_out(self, data: Dataset | None = None) -> tuple[Dataset, Examples, tuple[str, ...]]:
         """Return data with the held-out examples in them, these examples, and notes.
 
@@ -78,14 +119,15 @@ class TrainedRun:
             return self.dataset, take_held_out(self.dataset, None), ()
         reader, examples, why = self.dataset.reader, None, ""
         try:
-            found = load_data(self.recipe) if data is None else data
+            found = load_data(self.recipe, self.kept.fingerprint) if data is None else data
             if found.fingerprint() == self.kept.fingerprint:
                 return replace(found, class_weights=self.kept.class_weights), take_held_out(found, None), ()
             examples = None if reader is not None else _held_out_alike(self.dataset, found)
         except DownslopeError as error:
             why = str(error)
         try:  # they may be no data to learn from any more, and yet some to read
-            examples = reader.held_out(self.recipe.data, self.recipe.seed) if reader is not None else examples
+            if reader is not None:
+                examples = reader.part("held_out", self.recipe.data, self.recipe.seed)
         except DownslopeError as error:
             why = why or str(error)
         if examples is None:
@@ -98,7 +140,7 @@ class TrainedRun:
         return self.dataset, examples, (CHANGED, *examples.notes)
 
     def rate(
-        self, dataset: Dataset, inputs: Tensor, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
+        self, dataset: Dataset, inputs: Inputs, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
     ) -> Rates:
         """Return how good the model is on examples."""
         return measure(
@@ -113,19 +155,26 @@ class TrainedRun:
 
 
 def evaluate_run(
-    run: str | Path, checkpoint: str = "last", source: str | Path | None = None, *, device: str | None = None
+    run: str | Path,
+    checkpoint: str = "last",
+    source: str | Path | None = None,
+    *,
+    split: Part = "held_out",
+    device: str | None = None,
 ) -> dict[str, Any]:
-    """Return how good a run's model is on its held-out examples, or on those of a file.
+    """Return how good a run's model is on its held-out examples, on another part of its data, or on a file's.
 
     Args:
         run: The run folder.
         checkpoint: "last", "best", the folder of a checkpoint, or a safetensors file.
-        source: A file or folder that holds inputs and targets, as `predict_run` takes it; None for the held-out
-            examples.
+        source: A file or folder that holds inputs and targets, as `predict_run` takes it; None for a part of the run's
+            own data.
+        split: Which part: "held_out", "train", or "test" where the data bring one.
         device: What computes, as `train.device`; None for what the recipe says.
 
     Returns:
-        "run", "checkpoint" (where the weights came from), "step" (updates done, or None), "examples", "loss",
+        "run", "checkpoint" (where the weights came from), "step" (updates done, or None), "split" if it is of the run's
+        own data, "examples", "loss",
         "accuracy" in [0, 1] where there are classes, "rmse", "mae" and "r2" where targets are numbers, in their own
         unit, error rates where sequences are written, "nonfinite_outputs" where some outputs are no finite numbers, the
         same with "ema_" before them where there is an average, and "notes". Where one class is to be told, "classes":
@@ -137,12 +186,16 @@ def evaluate_run(
 
     Raises:
         CheckpointError: If the run or its weights are missing, damaged, or of another model.
-        DataError: If the examples cannot be read.
+        DataError: If the examples cannot be read, or the data bring no such part.
     """
+    if split not in get_args(Part):
+        raise DataError(f"split must be {one_of(get_args(Part))}; got {shown(repr(split), 60)}.")
+    if source is not None and split != "held_out":
+        raise DataError(f"--split {split} is a part of the run's own data, and --input a file of yours. Give one.")
     opened = open_run(run, checkpoint, device)
     weights = opened.weights
     if source is None:
-        dataset, examples, notes = opened.held_out()
+        dataset, examples, notes = opened.part(split)
     else:
         dataset, examples = read_rated(opened, source)
         notes = examples.notes
@@ -171,6 +224,7 @@ def evaluate_run(
         "run": str(run),
         "checkpoint": str(weights.origin),
         "step": weights.step,
+        **({"split": split} if source is None else {}),
         "examples": len(inputs),
         **found,
         "refused": len(examples.refused),
@@ -202,7 +256,7 @@ def read_rated(opened: TrainedRun, source: str | Path) -> tuple[Dataset, Example
     return dataset, read_examples(source, dataset, rated=True)
 
 
-def _rated(examples: Examples) -> tuple[Tensor, Tensor, list[str]]:
+def _rated(examples: Examples) -> tuple[Inputs, Tensor, list[str]]:
     """Return the inputs that have a target, these targets, and a note on those that are left out."""
     targets, known = examples.targets, examples.known
     if targets is None or known is None or len(known) == 0:
@@ -229,6 +283,33 @@ def _held_out_alike(form: Dataset, found: Dataset) -> Dataset:
         from downslope.training.sequences.pairs import respell
 
         return respell(found, form)
+    _check_form(form, found)
+    return replace(form, held_out_inputs=found.held_out_inputs, held_out_targets=found.held_out_targets)
+
+
+def _check_test(form: Dataset, found: Examples) -> None:
+    """Raise DataError unless examples of a test are such as the run's."""
+    inputs, targets = found.inputs, found.targets
+    for what, now, then in (("inputs", inputs, form.train_inputs), ("targets", targets, form.train_targets)):
+        if now is None or (now.shape[1:], now.dtype) != (then.shape[1:], then.dtype):
+            got = "none" if now is None else f"{now.dtype} of shape {tuple(now.shape[1:])}"
+            raise DataError(
+                f"data.name = '{shown(form.name)}': the {what} of its test part are {got}; the run's are {then.dtype} "
+                f"of shape {tuple(then.shape[1:])}."
+            )
+    if (
+        form.classes is not None
+        and targets is not None
+        and not 0 <= int(targets.min()) <= int(targets.max()) < form.classes
+    ):
+        raise DataError(
+            f"data.name = '{shown(form.name)}': the targets of its test part go from {int(targets.min())} to "
+            f"{int(targets.max())}; the run learned {form.classes} classes."
+        )
+
+
+def _check_form(form: Dataset, found: Dataset) -> None:
+    """Raise DataError unless data have inputs, targets and classes as a run has."""
     for part in ("inputs", "targets"):
         then, now = (getattr(data, f"train_{part}") for data in (form, found))
         if (then.shape[1:], then.dtype) != (now.shape[1:], now.dtype):
@@ -238,7 +319,6 @@ def _held_out_alike(form: Dataset, found: Dataset) -> Dataset:
             )
     if form.classes is not None and found.classes != form.classes:
         raise DataError(f"it has {found.classes} classes now; the run learned {form.classes}.")
-    return replace(form, held_out_inputs=found.held_out_inputs, held_out_targets=found.held_out_targets)
 
 
 def _as_table(rated: LengthRates) -> dict[str, Any]:
@@ -280,7 +360,7 @@ def _what_is_known(recipe: Recipe, kept: KeptInputs | None) -> tuple[Dataset, tu
         return form, ()
     # A function of one's own may look at the examples, and keep what it saw where no checkpoint does.
     try:
-        found = load_data(recipe)
+        found = load_data(recipe, kept.fingerprint)
         why = "" if found.fingerprint() == kept.fingerprint else "they have changed since"
     except DownslopeError as error:
         found, why = form, str(error).rstrip(".")

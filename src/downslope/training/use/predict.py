@@ -13,8 +13,8 @@ from torch import Tensor
 from downslope.core.errors import DataError
 from downslope.training.data import Dataset
 from downslope.training.data.dataset import Examples
+from downslope.training.data.rows import Inputs, batches_of, in_memory, rows_at_once
 from downslope.training.device import device_of
-from downslope.training.run.held_out import BATCH
 from downslope.training.run.losses import choose, kind_of
 from downslope.training.run.randomness import reseed
 from downslope.training.use.evaluate import TrainedRun, open_run
@@ -86,7 +86,7 @@ def predict_run(
         metrics = _measure(opened, examples)
         notes += _target_notes(examples)
         if dataset.reader is None:
-            notes += _range_notes(examples.inputs, dataset)
+            notes += _range_notes(in_memory(examples.inputs), dataset)
     predictions = _predict(opened, examples)
     _add_labels(predictions, dataset, examples.names, examples.ids)
     return _result(run, opened, notes, predictions) | ({} if metrics is None else {"metrics": metrics})
@@ -164,7 +164,7 @@ def _flat(value: Any) -> list[float]:
     return [number for item in value for number in _flat(item)] if isinstance(value, list) else [float(value)]
 
 
-def _why_not_finite(inputs: Tensor, dataset: Dataset) -> Any:
+def _why_not_finite(inputs: Inputs, dataset: Dataset) -> Any:
     """Return what says, of an input and its place among all, why its outputs are no finite numbers."""
     low, high = dataset.range_of_inputs() if dataset.sequences is None else (0.0, 0.0)
 
@@ -212,12 +212,12 @@ def _result(
     }
 
 
-def _outputs(opened: TrainedRun, inputs: Tensor) -> Tensor:
+def _outputs(opened: TrainedRun, inputs: Inputs) -> Tensor:
     parts: list[Tensor] = []
     device = device_of(opened.model)
     reseed(opened.recipe.seed, opened.weights.step or 0, "evaluation", device=device)
     with torch.no_grad():
-        for part in inputs.split(BATCH):
+        for part in batches_of(inputs, range(-(-len(inputs) // rows_at_once(inputs)))):
             try:
                 parts.append(opened.model(part.to(device)))
             except FAILURES as error:

@@ -1,0 +1,104 @@
+"""Recipes for data given by path, by name and through the command line: on small data of the same form, made here."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli.command_line import fail, succeed
+from downslope import load_recipe
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+def make_cifar():
+    """Write random images in the layout of CIFAR-10's binary version."""
+    draw = np.random.default_rng(0)
+    for name in (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"):
+        records = draw.integers(0, 256, (10, 3073), dtype=np.uint8)
+        records[:, 0] = np.arange(10)
+        Path("cifar", name).write_bytes(records.tobytes())
+
+
+def make_photographs():
+    """Write a folder of images of two classes, as ImageNet's lie in train and val."""
+    draw = np.random.default_rng(0)
+    for part, count in (("train", 6), ("val", 2)):
+        for kind in ("cat", "dog"):
+            Path("photographs", part, kind).mkdir(parents=True)
+            for number in range(count):
+                pixels = draw.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(f"photographs/{part}/{kind}/{number}.png")
+
+
+def make_table(path, target):
+    """Write a table of two features and a target."""
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(200, 2))
+    with Path(path).open("w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["a", "b", "answer"])
+        rows.writerows([*feature, target(*feature)] for feature in features)
+
+
+def train(capsys, *words):
+    """Train by a recipe's name and return the last evaluation."""
+    succeed(["train", *words, "--out", "run"], capsys)
+    lines = [json.loads(line) for line in Path("run/log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line["kind"] == "evaluation"][-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cifar10-resnet20", "cifar10-resnet56", "cifar10-wrn-28-10"])
+def test_cifar(name, capsys):
+    """Two steps of a small batch; every option of the recipe but length and batch is its own."""
+    Path("cifar").mkdir()
+    make_cifar()
+    smaller = ["--model.options.blocks", "1"] if name == "cifar10-wrn-28-10" else []
+    words = ["--data.path", "cifar", "--data.batch_size", "4", "--train.steps", "2", *smaller]
+    found = train(capsys, name, *words)
+    assert 0 <= found["accuracy"] <= 1
+    assert "no such" in fail(["train", name, "--data.path", "nowhere", "--out", "other"], capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["imagenet-resnet50-goyal", "imagenet-resnet50-torchvision"])
+def test_imagenet(name, capsys):
+    """One step on folders of photographs, in two shards."""
+    make_photographs()
+    words = ["--data.path", "photographs", "--data.options.size", "[256, 256]", "--data.batch_size", "4"]
+    found = train(capsys, name, *words, "--train.shards", "2", "--train.steps", "1")
+    assert 0 <= found["accuracy"] <= 1
+
+
+def test_rare_classes(capsys):
+    """One in ten: with balanced weights the rare class is found."""
+    make_table("rare.csv", lambda a, b: "rare" if a + b > 1.8 else "usual")
+    found = train(capsys, "table-imbalanced", "--data.path", "rare.csv", "--data.options.target", "answer")
+    assert found["accuracy"] > 0.9
+
+
+def test_prices(capsys):
+    """A price with outliers is learned, and rated in its own unit."""
+    make_table("prices.csv", lambda a, b: 200_000 + 50_000 * a - 30_000 * b)
+    found = train(capsys, "table-prices", "--data.path", "prices.csv", "--data.options.target", "answer")
+    assert found["r2"] > 0.9
+    assert found["rmse"] > 100
+
+
+def test_what_the_papers_say():
+    """lr at chosen steps, worked out from the papers' words."""
+    resnet = load_recipe("cifar10-resnet20").sgd
+    assert [resnet.at(step).lr for step in (0, 31_999, 32_000, 48_000)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
+    goyal = load_recipe("imagenet-resnet50-goyal").in_steps(100).sgd
+    steps = (0, 250, 500, 2_999, 3_000, 6_000, 8_000)
+    assert [goyal.at(step).lr for step in steps] == pytest.approx([0.1, 1.65, 3.2, 3.2, 0.32, 0.032, 0.0032])
+    wide = load_recipe("cifar10-wrn-28-10").in_steps(10).sgd
+    assert [wide.at(step).lr for step in (0, 600, 1200, 1600)] == pytest.approx([0.1, 0.02, 0.004, 0.0008])
