@@ -55,6 +55,119 @@ CASES = {
         'layer { name: "c" param { lr_mult: 1 decay_mult: 1 } param { lr_mult: 2 decay_mult: 0 } num_output: 96 }\n',
         {"data.batch_size": 32, "groups.0.match": "*.bias", "groups.0.weight_decay": 0.0},
     ),
+    "paddleclas, the last boundary ends the last level": (
+        "a.yaml",
+        "Optimizer:\n  name: Momentum\n  momentum: 0.9\n  lr:\n    name: Piecewise\n    decay_epochs: [10, 20, 30]\n"
+        "    values: [0.2, 0.02, 0.002]\n",
+        {**multistep(0.2, [10, 20], 0.1), "sgd.momentum": 0.9},
+    ),
+    "gluoncv on torch": (
+        "a.yaml",
+        "DDP_CONFIG:\n  WORLD_SIZE: 1\n  GPU_WORLD_SIZE: 4\nCONFIG:\n  TRAIN:\n    EPOCH_NUM: 60\n    BATCH_SIZE: 16\n    LR: 0.05\n"
+        "    W_DECAY: 1e-5\n    LR_POLICY: 'Step'\n    LR_MILESTONE: [20, 40]\n    STEP: 0.2\n",
+        {**multistep(0.05, [20, 40], 0.2), "train.epochs": 60, "data.batch_size": 64, "sgd.weight_decay": 1e-5},
+    ),
+    "mindspore": (
+        "a.yaml",
+        "epoch_size: 60\ndataset_sink_mode: True\nscheduler: 'multi_step_decay'\nlr: 0.4\ndecay_rate: 0.2\n"
+        "multi_step_decay_milestones: [20, 40]\nopt: 'momentum'\nmomentum: 0.9\n",
+        {**multistep(0.4, [20, 40], 0.2), "train.epochs": 60, "sgd.momentum": 0.9},
+    ),
+    "mindspore, a rate from start to peak": (
+        "a.yaml",
+        "epoch_size: 45\nlr_init: 0.001\nlr_max: 0.3\nlr_end: 0.0\nwarmup_epochs: 5\nlr_decay_mode: 'cosine'\nmomentum: 0.9\n",
+        {**warmup(5, "epoch", start=0.001), **ramp("cosine", 0.3, 0.0, 40, root="sgd.lr.then"), "train.epochs": 45,
+         "sgd.momentum": 0.9},
+    ),
+    "one rate for encoder and decoder": (
+        "a.yaml",
+        "TRAIN:\n  num_epoch: 30\n  optim: SGD\n  lr_encoder: 0.04\n  lr_decoder: 0.04\n  lr_pow: 0.8\n",
+        {**ramp("polynomial", 0.04, 0.0, 30, power=0.8), "train.epochs": 30},
+    ),
+    "milestones of which the last lies after the end": (
+        "a.yaml",
+        "max_epoch: 100\nlr: 0.1\nscheduler:\n  name: multi_step\n  milestones: [60, 120]\n  gamma: 0.1\n",
+        {**multistep(0.1, [60, 120], 0.1), "train.epochs": 100},
+    ),
+    "milestones that count steps": (
+        "a.yaml",
+        "trainer:\n  max_epochs: 100\noptimizer:\n  lr: 0.1\nscheduler:\n  milestones: [30000, 60000]\n  gamma: 0.1\n",
+        {**multistep(0.1, [30000, 60000], 0.1, "step"), "train.epochs": 100},
+    ),
+    "yaml pasted from its middle on": (
+        "a.yaml",
+        "      max_epochs: 20\n      batch_size: 16\n  lr_scheduler:\n    class_path: MultiStepLR\n    init_args:\n      milestones:\n"
+        "        - 5\n        - 15\n      gamma: 0.3\n  lr: 0.2\n",
+        {**multistep(0.2, [5, 15], 0.3), "train.epochs": 20, "data.batch_size": 16},
+    ),
+    "slowfast, normalisation layers without decay": (
+        "a.yaml",
+        "BN:\n  WEIGHT_DECAY: 0.0\nSOLVER:\n  BASE_LR: 0.1\n  LR_POLICY: cosine\n  MAX_EPOCH: 50\n  WEIGHT_DECAY: 1e-4\n",
+        {**ramp("cosine", 0.1, 0.0, 50), "train.epochs": 50, "sgd.nesterov": True, "sgd.weight_decay": 1e-4,
+         "groups.0.match": "@bias_and_norm", "groups.0.weight_decay": 0.0},
+    ),
+    "classyvision, a fragment without the length": (
+        "",
+        '  "optimizer": {\n    "name": "sgd",\n    "param_schedulers": {\n      "lr": {\n        "name": "composite",\n'
+        '        "schedulers": [\n          {"name": "linear", "start_value": 0.01, "end_value": 0.5},\n'
+        '          {"name": "cosine", "start_value": 0.5, "end_value": 0.001}\n        ],\n        "lengths": [0.1, 0.9]\n'
+        '      }\n    },\n    "momentum": 0.8\n  }\n}\n',
+        {"sgd.lr.schedule": "warmup", "sgd.lr.start": 0.01, "sgd.lr.then.schedule": "cosine", "sgd.lr.then.initial": 0.5,
+         "sgd.lr.then.final": 0.001, "sgd.momentum": 0.8},
+    ),
+    "a lua program's options": (
+        "opts.lua",
+        "local cmd = torch.CmdLine()\ncmd:option('-nEpochs', 90, 'epochs, not 7') -- 8\ncmd:option('-batchSize', 64, '(1 = pure)')\n"
+        "cmd:option('-LR', 0.2, 'rate')\ncmd:option('-weightDecay', 1e-3)\nlocal s = { momentum = 0.7, nesterov = true }\n",
+        {"sgd.lr": 0.2, "train.epochs": 90, "data.batch_size": 64, "sgd.weight_decay": 1e-3, "sgd.momentum": 0.7,
+         "sgd.nesterov": True},
+    ),
+    "rates by time, in pairs": (
+        "a.json",
+        '{"lr_schedule": [[0, 0.2], [30, 0.02]], "epochs": 40}',
+        {**multistep(0.2, [30], 0.1), "train.epochs": 40},
+    ),
+    "rates by time, after the first": (
+        "",
+        "lr: 0.4\nepochs: 90\nlr_schedule:\n  30: 0.2\n  60: 0.1\n",
+        {**multistep(0.4, [30, 60], 0.5), "train.epochs": 90},
+    ),
+    "detectron2's keys, counted in epochs": (
+        "a.yaml",
+        "SOLVER:\n  BASE_LR: 0.01\n  MAX_EPOCHS: 50\n  STEPS: [20, 40]\n  MOMENTUM: 0.9\n",
+        {**multistep(0.01, [20, 40], 0.1), "train.epochs": 50, "sgd.momentum": 0.9},
+    ),
+    "factors on a rate that is not said": (
+        "a.yaml",
+        "learning_rate:\n  name: stepwise\n  boundaries: [30, 60]\n  multipliers: [1.0, 0.2, 0.04]\nepochs: 90\n",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.factor": 0.2, "sgd.lr.milestones": [30, 60], "sgd.lr.unit": "epoch",
+         "train.epochs": 90},
+    ),
+    "a command that tests says nothing of training": (
+        "run.sh",
+        "python train.py --lr 0.3 --epochs 9\npython tools/test_net.py --lr 0.5 --batch-size 5\n",
+        {"sgd.lr": 0.3, "train.epochs": 9},
+    ),
+    "lines of a dictionary": (
+        "",
+        '"learning_rate": 0.3,\n"momentum": 0.8,\n"epochs": 12\n',
+        {"sgd.lr": 0.3, "sgd.momentum": 0.8, "train.epochs": 12},
+    ),
+    "torch's flags": (
+        "",
+        "th main.lua -LR 0.2 -nEpochs 60 -batchSize 32",
+        {"sgd.lr": 0.2, "train.epochs": 60, "data.batch_size": 32},
+    ),
+    "a command in a comment, a flag given twice": (
+        "",
+        "# python train.py --lr 0.5 --epochs 10 \\\n#   --wd 1e-3 --task A --lr 0.2",
+        {"sgd.lr": 0.2, "train.epochs": 10, "sgd.weight_decay": 1e-3},
+    ),
+    "a command in a comment of a script counts for nothing": (
+        "",
+        "#!/bin/bash\n# python train.py --lr 0.5 --epochs 10\npython train.py --lr 0.1 --epochs 90\n",
+        {"sgd.lr": 0.1, "train.epochs": 90},
+    ),
     "darknet": (
         "yolo.cfg",
         "[net]\n# Testing\n#batch=1\n# Training\nbatch=32\nsubdivisions=8\nmomentum=0.9\ndecay=0.0004\nlearning_rate=0.002\n"

@@ -145,3 +145,13 @@ IN_SENTENCES = {
 def test_what_stands_in_a_sentence_and_is_none(text):
     """Flags, calls and pairs whose names no sentence has."""
     assert [part.text for part in split(text) if part.kind != "prose"] == IN_SENTENCES[text]
+
+
+def test_a_script_and_a_program_in_one_input_are_two_parts():
+    """Whichever comes first."""
+    script, program = "#!/bin/sh\npython train.py --lr 0.5\n", "import torch\nopt = torch.optim.SGD(p, lr=0.1)\n"
+    for text, formats in ((script + program, ["shell", "python"]), (program + script, ["python", "shell"])):
+        parts = split(text)
+        assert [part.format for part in parts] == formats
+        assert "".join(part.text for part in parts) == text
+        assert all(text[part.start :].startswith(part.text) for part in parts)

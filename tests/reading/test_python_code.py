@@ -38,6 +38,106 @@ PROGRAMS = {
         "from torch.optim import SGD as Descent\nsettings = dict(lr=0.2, momentum=0.8)\nopt = Descent(p, **settings, weight_decay=5e-4)",
         {"sgd.lr": 0.2, "sgd.momentum": 0.8, "sgd.weight_decay": 5e-4},
     ),
+    "optax, boundaries in a comprehension": (
+        "s = optax.piecewise_constant_schedule(0.2, {int(b * steps_per_epoch): 0.1 for b in (30, 60)})\ntx = optax.sgd(s, 0.9)",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.initial": 0.2, "sgd.lr.factor": 0.1, "sgd.lr.milestones": [30, 60], "sgd.lr.unit": "epoch"},
+    ),
+    "optax, boundaries in a dictionary of pairs, the start unknown": (
+        "s = optax.piecewise_constant_schedule(LR, boundaries_and_scales=dict(zip([1000, 2000], [0.5, 0.5])))\ntx = optax.sgd(s)",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.initial": None, "sgd.lr.factor": 0.5, "sgd.lr.milestones": [1000, 2000], "sgd.lr.unit": "step"},
+    ),
+    "examples by batch are an epoch's steps": (
+        "steps = len(train_ds) // 128\ntx = optax.sgd(optax.cosine_decay_schedule(0.1, 90 * steps))",
+        {"sgd.lr.schedule": "cosine", "sgd.lr.duration": 90, "sgd.lr.unit": "epoch"},
+    ),
+    "a function alone, of a rate that is not said": (
+        "def adjust_learning_rate(optimizer, epoch, args):\n    lr = args.lr * 0.1 ** (epoch // 3)\n"
+        "    for g in optimizer.param_groups:\n        g['lr'] = lr\n",
+        {"sgd.lr.schedule": "exponential", "sgd.lr.rate": 0.1, "sgd.lr.every": 3, "sgd.lr.unit": "epoch", "sgd.lr.initial": None},
+    ),
+    "a class alone": (
+        "class StepLR:\n    def __init__(self, optimizer, learning_rate):\n        self.optimizer, self.base = optimizer, learning_rate\n"
+        "    def __call__(self, epoch):\n        lr = self.base if epoch < 40 else self.base * 0.2\n"
+        "        for g in self.optimizer.param_groups:\n            g['lr'] = lr\n",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.factor": 0.2, "sgd.lr.milestones": [40], "sgd.lr.unit": "epoch", "sgd.lr.initial": None},
+    ),
+    "a class that is called": (
+        "class Drop:\n    def __init__(self, optimizer, rate, total):\n        self.o, self.rate, self.total = optimizer, rate, total\n"
+        "    def __call__(self, epoch):\n        lr = self.rate if epoch < self.total / 2 else self.rate * 0.2\n"
+        "        for g in self.o.param_groups:\n            g['lr'] = lr\n"
+        "opt = SGD(net.parameters(), lr=0.3)\ndrop = Drop(opt, 0.3, 60)\nfor epoch in range(60):\n    drop(epoch)\n    train()\n",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.initial": 0.3, "sgd.lr.factor": 0.2, "sgd.lr.milestones": [30], "train.epochs": 60},
+    ),
+    **{
+        f"milestones counted by {count}": (
+            "steps = [30, 60]\nopt = SGD(net.parameters(), lr=0.1)\nfor epoch in range(90):\n"
+            f"    lr = 0.1 * 0.2 ** {count}\n    for g in opt.param_groups:\n        g['lr'] = lr\n    train(epoch)\n",
+            {"sgd.lr.schedule": "multistep", "sgd.lr.initial": 0.1, "sgd.lr.factor": 0.2, "sgd.lr.milestones": [30, 60]},
+        )
+        for count in ("int(np.sum(np.array(steps) <= epoch))", "(epoch >= np.array(steps)).sum()", "sum(epoch >= s for s in steps)",
+                      "bisect.bisect_right(steps, epoch)", "np.searchsorted(steps, epoch, side='right')")
+    },
+    "functions in a table": (
+        "RATE = 0.05\nTABLE = {\n    'optimizer': lambda p: SGD(p, lr=RATE, momentum=0.9),\n"
+        "    'scheduler': lambda o: CosineAnnealingLR(o, 30, 0.1 * RATE),\n}\n",
+        {"sgd.lr.schedule": "cosine", "sgd.lr.initial": 0.05, "sgd.lr.final": 0.005, "sgd.lr.duration": 30, "sgd.momentum": 0.9},
+    ),
+    "classes in configurations": (
+        "c = Table(o=Config(module=torch.optim.SGD, lr=0.2), s=Config(module=torch.optim.lr_scheduler.StepLR, step_size=9, gamma=0.5))",
+        {"sgd.lr.schedule": "exponential", "sgd.lr.initial": 0.2, "sgd.lr.rate": 0.5, "sgd.lr.every": 9},
+    ),
+    "lazy calls": (
+        "opt = L(torch.optim.SGD)(params=L(get_params)(), lr=0.02, weight_decay=1e-4)",
+        {"sgd.lr": 0.02, "sgd.weight_decay": 1e-4},
+    ),
+    "names alone, with a warmup": (
+        "c = ConfigDict()\nc.learning_rate = 0.2\nc.warmup_epochs = 4.0\nc.num_epochs = 50\n",
+        {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 4, "sgd.lr.unit": "epoch", "sgd.lr.then": 0.2, "train.epochs": 50},
+    ),
+    "an optimizer made anew each epoch": (
+        "def train(epoch):\n    lr = 0.1\n    if epoch >= 60: lr = lr / 10\n    optimizer = SGD(net.parameters(), lr=lr, momentum=0.9)\n"
+        "for epoch in range(100):\n    train(epoch)\n",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.initial": 0.1, "sgd.lr.factor": 0.1, "sgd.lr.milestones": [60]},
+    ),
+    "optimizers made anew, of which the first is not known": (
+        "lr = 0.1\nfor epoch in range(100):\n    if epoch == 50 or epoch == 75:\n        lr = lr * 0.1\n"
+        "        optimizer = SGD(net.parameters(), lr=lr)\n    train(epoch)\n",
+        {"sgd.lr.schedule": None, "sgd.lr.milestones": None},
+    ),
+    "a function's own default is its length, not the training's": (
+        "def poly_lr(optimizer, init_lr, it, max_iter=100, power=0.9):\n    optimizer.param_groups[0]['lr'] = init_lr * (1 - it / max_iter) ** power\n",
+        {"sgd.lr.schedule": "polynomial", "sgd.lr.duration": 100, "sgd.lr.power": 0.9, "sgd.lr.unit": "step", "train.steps": None},
+    ),
+    "a function of the first rate": (
+        "def learning_rate(init, epoch):\n    n = 2 if epoch >= 90 else 1 if epoch >= 60 else 0\n    return init * math.pow(0.2, n)\n",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.factor": 0.2, "sgd.lr.milestones": [60, 90], "sgd.lr.initial": None},
+    ),
+    "a table of settings that is used by its names": (
+        "hparams = {'learning_rate': 0.02, 'momentum': 0.8}\nopt = SGD(self.parameters(), lr=self.hparams['learning_rate'], momentum=h['momentum'])",
+        {"sgd.lr": 0.02, "sgd.momentum": 0.8},
+    ),
+    "milestones by name, the factor not said": (
+        "class Config:\n    lr = 0.02\n    lr_steps = [30, 50]\n    epochs = 60\n",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.initial": 0.02, "sgd.lr.milestones": [30, 50], "sgd.lr.factor": None, "train.epochs": 60},
+    ),
+    "a rate of one stretch of the run": ("if epoch == 50:\n    learning_rate = 0.01\n", {"sgd.lr": None}),
+    "a length that is not known": (
+        "opt = SGD(p, lr=0.1)\ns = optim.lr_scheduler.StepLR(opt, step_size=N, gamma=0.5)",
+        {"sgd.lr.schedule": "exponential", "sgd.lr.rate": 0.5, "sgd.lr.every": None},
+    ),
+    "factors on a rate that is not known": (
+        "s = optim.lr_scheduler.LambdaLR(opt, lr_lambda=lambda epoch: 0.95 ** epoch)",
+        {"sgd.lr.schedule": "exponential", "sgd.lr.rate": 0.95, "sgd.lr.initial": None},
+    ),
+    "jax": (
+        "from jax.experimental import optimizers\ninit, update, get = optimizers.momentum(step_size=0.01, mass=0.8)",
+        {"sgd.lr": 0.01, "sgd.momentum": 0.8},
+    ),
+    "numbered options": (
+        "DEFINE_float('init_lr', 0.2, '')\nDEFINE_float('lr_decay_factor', 0.5, '')\nDEFINE_integer('decay_step0', 2000, '')\n"
+        "DEFINE_integer('decay_step1', 3000, '')\n",
+        {"sgd.lr.schedule": "multistep", "sgd.lr.initial": 0.2, "sgd.lr.factor": 0.5, "sgd.lr.milestones": [2000, 3000], "sgd.lr.unit": "step"},
+    ),
     "old Keras": (
         "from keras.optimizers import SGD\nm.compile(optimizer=SGD(lr=0.05, decay=1e-6, momentum=0.9, nesterov=True))\nm.fit(x, y, batch_size=32, nb_epoch=40)",
         {"sgd.lr.schedule": "inverse", "sgd.lr.initial": 0.05, "sgd.lr.gamma": 1e-6, "sgd.nesterov": True, "train.epochs": 40, "data.batch_size": 32},
@@ -115,7 +215,7 @@ def test_calls_of_each_framework(name):
     program, expected = PROGRAMS[name]
     found = values_of(program)
     assert {path: found.get(path) for path in expected} == expected, found
-    assert found_in(program).optimizer == "sgd"
+    assert found_in(program).optimizer in {"", "sgd"}
 
 
 OPTIONS = {

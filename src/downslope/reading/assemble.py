@@ -10,6 +10,7 @@ from downslope.reading.assemble_schedule import put_learning_rate
 from downslope.reading.draft import Draft
 from downslope.reading.facts import Board, Fact
 from downslope.reading.numbers import numbers_of
+from downslope.reading.reading import ADAMS
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Change
 
@@ -30,7 +31,6 @@ _MATCHES = {
 
 _BASES = ("sgd.lr", "sgd.lr.initial", "sgd.lr.peak", "sgd.lr.then.initial", "sgd.lr.then")
 _PATHS = {"eps": "eps", "beta1": "beta1", "beta2": "beta2", "rho": "decay"}
-_ADAMS = frozenset({"adam", "adamw", "nadam", "radam", "adamax"})
 
 
 def assemble(draft: Draft, board: Board) -> None:
@@ -90,7 +90,7 @@ def _put_optimizer(draft: Draft) -> None:
         draft.put("sgd.decay", "decoupled", "implied", "SGDW decays apart from the gradient")
     if draft.optimizer != "sgd":
         draft.remarks.say("not_sgd", optimizer=_title(draft.optimizer))
-        table = "adam" if draft.optimizer in _ADAMS else draft.optimizer
+        table = "adam" if draft.optimizer in ADAMS else draft.optimizer
         for concept, name in _PATHS.items():
             for fact in draft.values(concept):
                 draft.put(f"{table}.{name}", float(fact.value), "stated", draft.words(fact))

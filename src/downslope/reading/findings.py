@@ -16,8 +16,9 @@ class Part:
 
     Attributes:
         kind: Which reader reads it.
-        format: The syntax: "python", "notebook", "yaml", "toml", "json", "ini", "darknet", "prototxt", "dictionary"
-            (Python that only assigns), "pairs" (as `lr=0.1, weight_decay=5e-4` in a sentence) or "shell"; for prose "".
+        format: The syntax: "python", "notebook", "yaml", "toml", "json", "ini", "darknet", "prototxt", "lua",
+            "dictionary" (Python that only assigns), "pairs" (as `lr=0.1, weight_decay=5e-4` in a sentence) or "shell";
+            for prose "".
         text: Its characters.
         start: Place of its first character in the input that it was cut from.
         name: Of the file that it was cut from, or "".

@@ -21,13 +21,13 @@ _FORMATS = {
     "jsonnet": "json", "libsonnet": "json", "ini": "ini", "conf": "ini", "properties": "ini", "env": "ini",
     "cfg": "ini", "prototxt": "prototxt", "pbtxt": "prototxt", "textproto": "prototxt", "config": "prototxt",
     "sh": "shell", "bash": "shell", "zsh": "shell", "shell": "shell", "console": "shell", "bat": "shell",
-    "slurm": "shell", "sbatch": "shell", "cmd": "shell", "shell-session": "shell", "powershell": "shell",
+    "lua": "lua", "slurm": "shell", "sbatch": "shell", "cmd": "shell", "shell-session": "shell", "powershell": "shell",
 }  # fmt: skip
 """The ending of a file's name, or the name of a fenced block's language -> its format."""
 
 _LAUNCHERS = (
     r"(?:python[\d.]*|ipython|torchrun|accelerate|deepspeed|horovodrun|mpirun|srun|sbatch|bash|sh|uv|poetry|pipenv|"
-    r"conda|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
+    r"conda|th|qlua|fairseq-train|fairseq-hydra-train|caffe|darknet|yolo|lightning|paddle|paddlenlp|mim|onmt_train|allennlp|"
     r"spacy|nohup|sudo|time|env|exec|xvfb-run|composer|tune|[\w./~-]*\.(?:sh|py|exe)|\.{0,2}/[\w./-]+|[\w/.-]+/(?:train|caffe|darknet))"
 )
 _VARIABLES = r"(?:(?:export|set|env)\s+)?(?:[A-Z_]\w*=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"']*)\s+){0,20}"
@@ -49,7 +49,7 @@ _ASSIGNED = re.compile(r"\s*[\"']?[A-Za-z_][\w.-]*[\"']?\s*=(?!=)\s*(?P<value>\S
 _SECTION = re.compile(r"\s*\[\[?[\w.\- :\"']+\]\]?\s*(?:[#;].*)?$")
 _BLOCK = re.compile(r"\s*[A-Za-z_]\w*\s*(?P<colon>:)?\s*\{")
 _COMMENT = re.compile(r"\s*(?:#(?!\s*#)|;|//)(?!\w+/)|\s*#+\s*$")
-_ITEM = re.compile(r"\s*-\s+\S|\s*[\]})]+[,;]?\s*$|\s*\}[\s}]*\w+:\s")
+_ITEM = re.compile(r"\s*-\s+\S|\s+\d{1,9}\s?:\s+\S|\s*[\]})]+[,;]?\s*$|\s*\}[\s}]*\w+:\s")
 _CODE = re.compile(
     r"\s*(?:(?:import|from)\s+[\w.]+|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|"
     r"(?:if|for|while|with|elif)\s.{1,200}:\s*(?:#.*)?$|"
@@ -79,6 +79,10 @@ _APART = re.compile(
     rf"(?P<pairs>(?<![\w.\-]){_PAIR}(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}(?:(?:\s*[,;，；]\s*(?:and\s+)?|\s+and\s+){_PAIR}){{0,60}})"
 )
 """What stands in a sentence and is none: quoted commands, runs of flags, calls, runs of pairs."""
+
+_LUA_OPTION = re.compile(r"^[ \t]*\w+:option\([ \t]*[\"']-", re.MULTILINE)
+_JSON_LINE = re.compile(r"\s*(?:\"[\w.$ /-]{1,80}\"\s*:\s?\S.*|[\[\]{}, ]+|(?:\"[^\"]*\"|[\d.eE+-]+),?)\s*")
+"""A line of JSON, of which the beginning may be missing."""
 
 _SNAKE = re.compile(r"[A-Za-z]_[A-Za-z]+_[A-Za-z]")
 _SURE_FLAG = re.compile(r"(?:^|\s)(?:--[A-Za-z]{2}|-(?:b|lr|wd|bs)\s+[\d.])")
@@ -126,9 +130,27 @@ def split(text: str, name: str = "") -> list[Part]:
         return []
     ending = name.lower().rpartition(".")[2] if "." in name else ""
     whole = _by_name(text, ending) if ending in _FORMATS else tell(text)
+    cut = _next_file(text, whole)
+    if cut:
+        return [*_parts(whole or "python", text[:cut], 0, name), *_parts(tell(text[cut:]), text[cut:], cut, name)]
+    return _parts(whole, text, 0, name)
+
+
+def _parts(whole: str, text: str, start: int, name: str) -> list[Part]:
+    """Return the parts of a text that is of one kind, or mixed."""
     if whole == "shell":
-        return [part for one in _heredocs(Part("command", "shell", text, 0, name)) for part in one]
-    return [_part(whole, text, 0, name)] if whole else _mixed(text, 0, name)
+        return [part for one in _heredocs(Part("command", "shell", text, start, name)) for part in one]
+    return [_part(whole, text, start, name)] if whole else _mixed(text, start, name)
+
+
+def _next_file(text: str, whole: str) -> int:
+    """Return where a script or a program begins that stands behind another in one input; 0 where none does."""
+    begins = {"shell": r"^(?:#!|(?:import|from) \w)", "python": r"^#!", "": r"^#!"}.get(whole)
+    mark = re.compile(begins, re.MULTILINE).search(text, 2) if begins else None
+    if mark is None or (whole == "shell" and "<<" in text[: mark.start()]):  # a file that the script writes
+        return 0
+    told = whole == "python" or _python(text[mark.start() :] if whole else text[: mark.start()])
+    return mark.start() if told else 0
 
 
 def _part(form: str, text: str, start: int, name: str = "") -> Part:
@@ -168,6 +190,8 @@ def tell(text: str) -> str:
         lines.pop()
     if _is_script(head, lines):
         return "shell"
+    if _LUA_OPTION.search(head):
+        return "lua"
     if _SOLVER.search(head) and all(map(_of_solver, lines)):
         return "prototxt"
     if _DARKNET.search(head) and all(_COMMENT.match(one) or _SECTION.match(one) or _assigned(one) for one in lines):
@@ -182,6 +206,8 @@ def tell(text: str) -> str:
     if told in {"toml", "ini", "yaml", "prototxt"} and not (told == "toml" and not any(map(_SECTION.match, lines))):
         return told
     found = _python(text)
+    if not found and first == '"' and all(map(_JSON_LINE.fullmatch, lines)):
+        return "json"
     if found or not _SCRIPT.search(head) or "```" in text:
         return found or told
     from downslope.reading.code.looks import looks_like_python as looks_like_pieces
@@ -246,9 +272,11 @@ def _is_script(head: str, lines: list[str]) -> bool:
         return True
     joined = re.sub(r"\\[ \t]*\n", " ", head)
     commands = shell = 0
-    told = [line[:_WIDEST] for line in joined.splitlines() if line.strip() and not _COMMENT.match(line)]
+    lines_of_it = [line[:_WIDEST] for line in joined.splitlines() if line.strip()]
+    told = [line for line in lines_of_it if not _COMMENT.match(line)] or list(filter(_is_command, lines_of_it))
     for line in told:
-        if _is_command(line) or (_FLAGS_ALONE.match(line) and (commands or not _PROSE_AFTER.search(line))):
+        plain = line.rpartition(" do ")[2]  # of a loop on one line
+        if _is_command(plain) or (_FLAGS_ALONE.match(line) and (commands or not _PROSE_AFTER.search(line))):
             commands += 1
         elif _SHELL.match(line):
             shell += 1

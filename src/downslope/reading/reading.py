@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 Provenance = Literal["stated", "implied", "assumed"]
+ADAMS = frozenset({"adam", "adamw", "nadam", "radam", "adamax"})
+"""Optimizers whose settings stand in a recipe's table `adam`."""
 
 
 @dataclass(frozen=True)

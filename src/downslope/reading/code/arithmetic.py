@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -62,15 +63,14 @@ _COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.Is: operator.eq,
     ast.IsNot: operator.ne,
 }
+_SMALLEST_BATCH = 8
 _EXAMPLES = words_of("num_examples num_train n_train train_size dataset_size num_samples num_images n_samples")
-_STEPS = words_of(
-    "steps_per_epoch num_batches iters_per_epoch batches_per_epoch iter_per_epoch batch_per_epoch "
-    "num_batches_per_epoch "
-    "epoch_size iterations_per_epoch step_per_epoch steps_per_epochs n_batches epoch_iters it_per_epoch niter_per_ep "
-    "num_iters_per_epoch iter_per_ep num_steps_per_epoch batch_num nbatch nbatches train_steps_per_epoch "
-    "updates_per_epoch "
-    "num_iter_per_epoch batches_in_epoch max_iters_per_epoch niters_per_epoch"
+_STEPS = words_of("num_batches epoch_size n_batches epoch_iters niter_per_ep batch_num nbatch nbatches")
+_OF_EPOCH = re.compile(
+    r"(?:n|num|max|train)?_?n?(?:steps?|it|iters?|iterations|batch(?:es)?|updates?)_(?:per|in|an|each|every)_?(?:train_)?ep(?:ochs?)?|"
+    r"epoch_(?:steps?|len|length|iterations|batches)"
 )
+"""Names of the steps of an epoch."""
 _LOADER = ("loader", "iter", "dataloader", "train_ds", "batches", "train_dl", "train_data", "generator", "_gen")
 _DATA = ("dataset", "x_train", "train_set", "trainset", "train_x", "data", "images", "labels", "examples", "y_train")
 _WORLD = (
@@ -94,7 +94,7 @@ def is_devices(data: Any) -> bool:
 
 def hinted(name: str) -> Any:
     """Return what a name that is bound nowhere stands for: the steps of an epoch, or something unknown."""
-    return PerEpoch(1) if name.lower() in _STEPS else Unknown(name)
+    return PerEpoch(1) if name.lower() in _STEPS or _OF_EPOCH.fullmatch(name.lower()) else Unknown(name)
 
 
 def length(data: Any) -> Any:
@@ -191,6 +191,8 @@ def _per_epoch(op: ast.operator, left: Any, right: Any) -> Any:
         many, times = (one, two.steps) if one.epochs else (two, one.steps)
         return PerEpoch(_whole(many.epochs * times), many.steps * times)
     if isinstance(op, ast.Div | ast.FloorDiv):
+        if one == PerEpoch(1) and not two.epochs and two.steps >= _SMALLEST_BATCH:
+            return one  # it was the number of examples
         if not two.epochs and two.steps:
             return PerEpoch(_whole(one.epochs / two.steps), one.steps / two.steps)
         if two.epochs and one.epochs and not (one.steps or two.steps):
@@ -202,8 +204,15 @@ def _whole(value: float) -> float:
     return int(value) if abs(value) < LONGEST_INTEGER and float(value).is_integer() else value
 
 
-def compare(op: ast.cmpop, left: Value, right: Value, steps: int | None) -> bool | Unknown:
-    """Return whether a comparison holds, or that it is unknown."""
+def compare(op: ast.cmpop, left: Value, right: Value, steps: int | None) -> Any:
+    """Return whether a comparison holds, or that it is unknown; of a list with a number, 1 or 0 for each item."""
+    if isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE) and isinstance(left.data, list) != isinstance(
+        right.data, list
+    ):
+        items = left.data if isinstance(left.data, list) else right.data
+        pairs = [(item, right) if items is left.data else (left, item) for item in items]
+        answers = [compare(op, *pair, steps) for pair in pairs]
+        return [Value(int(one)) for one in answers] if all(isinstance(one, bool) for one in answers) else UNKNOWN
     one, two = concrete(left.data, steps), concrete(right.data, steps)
     if isinstance(op, ast.In | ast.NotIn):
         found = _contains(one, two, steps)

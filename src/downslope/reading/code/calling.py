@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
-from downslope.reading.code.calls import NAME_OF
-from downslope.reading.code.library import call_builtin, call_method, call_outside
+from downslope.reading.code.calls import NAME_OF, OPTIMIZERS
+from downslope.reading.code.library import PARTIAL, call_builtin, call_method, call_outside
 from downslope.reading.code.pieces import Program
 from downslope.reading.code.values import (
     MOST_ITEMS,
@@ -28,19 +28,14 @@ from downslope.reading.code.values import (
     all_fields,
     find_in_class,
     is_known,
+    is_number,
     words_of,
 )
 
 BUDGET = 120_000
 """Expressions and statements that are looked at, all loops and calls together."""
-_DEEPEST = 90
 _MOST_CALLS_INSIDE = 14
 _MOST_MADE = 4000
-_CONFIGURATIONS = words_of(
-    "args opt opts flags params hparams hps cfg config conf options arguments hyperparams hp parser flag argv "
-    "training_args "
-    "train_args model_args c p settings configs _c hyperparameters hyp parsed_args cmd_args cli_args param hyper_params"
-)
 _SILENT = words_of(
     "print info debug warning warn error write add_scalar log_metric add_graph flush zero_grad train eval cuda "
     "manual_seed "
@@ -48,11 +43,12 @@ _SILENT = words_of(
 )
 
 
-_LAYER = re.compile(r"norm|bn|ema|moco|meter|option|add_argument|average", re.IGNORECASE)
+LAYER = re.compile(r"norm|bn|ema|moco|meter|option|add_argument|average", re.IGNORECASE)
+"""Names of layers, averages and options, whose settings are not the optimizer's."""
 
 
-_CONSTANTS = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": 1e300, "Inf": 1e300, "infty": 1e300}
-_OF_RATE = re.compile(r"LR$|sched|decay|warmup", re.IGNORECASE)
+OF_RATE = re.compile(r"LR$|lr_|_lr|learning_?rate|sched|decay|warmup", re.IGNORECASE)
+"""Calls and functions about a learning rate, whose lengths need not be the training's."""
 
 
 @dataclass
@@ -123,6 +119,7 @@ class Calls:
         self.changes: list[Change] = []
         self.called_changes = 0
         self.loose_rate = Value(1.0, NOWHERE, NOWHERE, literal=True)
+        self.sampled_rate: Value | None = None
         self.reach: dict[str, float] = {}
         self.rounds: dict[str, int] = {}
         self.lengths: list[Length] = []
@@ -131,6 +128,7 @@ class Calls:
         self.depth = 0
         self.doubt = 0
         self.unsure = 0
+        self.timed = 0
         self.called: set[int] = set()
         self.inner: list[Value] = []
         self.tests: list[str] = []
@@ -185,8 +183,8 @@ class Calls:
                 of_loader = keyword.arg == "batch_size" and value.literal
                 if (
                     not of_loader
-                    and not _LAYER.search(last)
-                    and not (_OF_RATE.search(last) and NAME_OF.get(keyword.arg, "").startswith("train."))
+                    and not LAYER.search(last)
+                    and not (OF_RATE.search(last) and NAME_OF.get(keyword.arg, "").startswith("train."))
                 ):
                     self.note(keyword.arg, kwargs[keyword.arg])
             elif isinstance(value.data, dict):
@@ -212,9 +210,14 @@ class Calls:
             return self.call_function(data, args, kwargs)
         if isinstance(data, Class):
             return self.instantiate(callee, args, kwargs, place)
+        method = find_in_class(data.of, "__call__") if isinstance(data, Instance) else None
+        if method is not None and isinstance(method.data, Function):
+            return self.call_function(
+                Function(method.data.node, method.data.scope, method.data.defaults, owner=callee), args, kwargs
+            )
         if isinstance(data, Builtin):
             return call_builtin(self, data.name, args, kwargs, place)
-        if isinstance(data, Made) and data.name == "partial" and data.args:
+        if isinstance(data, Made) and data.name in PARTIAL and data.args:
             return self.call_value(data.args[0], [*data.args[1:], *args], {**data.kwargs, **kwargs}, place)
         path = data.path if isinstance(data, Ref) else data.hint if isinstance(data, Unknown) else ""
         if isinstance(receiver and receiver.data, Made) and last:
@@ -232,7 +235,10 @@ class Calls:
             made.notes["pattern"] = self.tests[-1]
         if len(self.made) < _MOST_MADE and not beyond:
             self.made.append(made)
-        return Value(made, made.start, made.end)
+        value = Value(made, made.start, made.end)
+        if self.loops and made.name.lower() in OPTIMIZERS and is_number(self.rate(value).data):
+            self.change(value, self.rate(value))  # an optimizer that is made anew each epoch
+        return value
 
     def call_function(self, function: Function, args: list[Value], kwargs: dict[str, Value]) -> Value:
         """Evaluate a function of the program for these arguments; what is missing is its default or unknown."""
@@ -345,6 +351,10 @@ class Calls:
 
     def get(self, of: Value, name: str) -> Value:
         """Return an attribute of a value."""
+        raise NotImplementedError
+
+    def rate(self, optimizer: Value) -> Value:
+        """Return the learning rate that an optimizer has now."""
         raise NotImplementedError
 
     def note(self, name: str, value: Value) -> None:

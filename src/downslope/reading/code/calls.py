@@ -27,8 +27,8 @@ NESTEROV = frozenset({"nesterovag", "nag", "nesterov_momentum"})
 """Optimizers whose name means Nesterov's form."""
 
 SETTINGS = {
-    "lr": "lr learning_rate base_lr base_learning_rate eta",
-    "momentum": "momentum mom mu beta sgd_momentum",
+    "lr": "lr learning_rate base_lr base_learning_rate eta step_size",
+    "momentum": "momentum mom mu beta mass sgd_momentum",
     "weight_decay": "weight_decay wd weight_decay_rate",
     "nesterov": "nesterov use_nesterov",
     "dampening": "dampening",
@@ -62,6 +62,8 @@ SIGNATURES = {
     "mindspore.momentum": "params lr momentum weight_decay loss_scale nesterov",
     "flax.momentum": "lr beta weight_decay nesterov",
     "momentum": "params lr momentum weight_decay",
+    "jax.sgd": "lr",
+    "jax.momentum": "lr momentum",
     "momentumoptimizer": "lr momentum use_locking name nesterov",
     "gradientdescentoptimizer": "lr",
     "momentumsgd": "lr momentum",
@@ -82,7 +84,8 @@ SIGNATURES = {
 """An optimizer, or "framework.optimizer" -> its arguments in order."""
 
 FRAMEWORKS = (
-    ("keras", ("keras",)), ("optax", ("optax",)), ("flax", ("flax",)), ("paddle", ("paddle", "fluid")),
+    ("keras", ("keras",)), ("optax", ("optax",)), ("flax", ("flax",)), ("jax", ("jax",)),
+    ("paddle", ("paddle", "fluid")),
     ("mindspore", ("mindspore", "nn.momentum", "nn.optim.", "nn.sgd")), ("mxnet", ("mxnet", "mx.", "gluon")),
     ("chainer", ("chainer",)), ("lasagne", ("lasagne",)), ("tensorflow", ("tensorflow", "tf.", "slim.", "tensorpack")),
     ("timm", ("timm",)), ("transformers", ("transformers",)), ("torch", ("torch", "optim.", "lr_scheduler", "apex")),
@@ -175,14 +178,18 @@ NAMES = {
     "minibatch_size",
     "train.epochs": "epochs num_epochs n_epochs max_epochs total_epochs nepochs nb_epoch max_epoch epoch_num "
     "num_epoch train_epochs "
-    "num_train_epochs n_epoch nb_epochs training_epochs epochs_num",
+    "num_train_epochs number_epochs number_of_epochs num_of_epochs n_epoch nb_epochs training_epochs epochs_num",
     "train.steps": "max_iter max_steps total_steps num_steps train_steps max_iters num_iterations total_iters "
     "max_iterations n_iters",
     "train.clip_norm": "clip_grad_norm max_grad_norm grad_clip gradient_clip_val clip_norm",
     "sgd.nesterov": "nesterov use_nesterov",
-    "lr.factor": "drop_factor decay_factor lr_decay_factor lr_decay_rate lr_decay lr_step_factor gamma lr_gamma "
-    "lr_drop_factor",
-    "lr.milestones": "milestones drop_epochs decay_epochs lr_milestones lr_steps lr_decay_epochs lr_drop_epochs",
+    "lr.factor": "drop_factor decay_factor lr_decay_factor lr_decay_rate lr_decay decay_rate lr_step_factor gamma "
+    "lr_gamma lr_drop_factor",
+    "lr.warmup_epochs": "warmup_epochs warmup_epoch num_warmup_epochs n_warmup_epochs",
+    "lr.warmup_steps": "warmup_steps warmup_iters num_warmup_steps n_warmup_steps",
+    "lr.warmup_start": "warmup_lr_init warmup_start_lr warmup_init_lr",
+    "lr.milestones": "milestones drop_epochs decay_epochs lr_milestones lr_steps lr_step lr_decay_epochs "
+    "lr_drop_epochs",
 }
 """A field -> variables, options and keywords whose name alone says it."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable
 from typing import Any
 
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
-from downslope.reading.code.calling import Calls, either
+from downslope.reading.code.calling import LAYER, OF_RATE, Calls, either
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.library import is_builtin
 from downslope.reading.code.values import (
@@ -34,28 +33,15 @@ from downslope.reading.code.values import (
 )
 from downslope.reading.code.written import items_of
 
-BUDGET = 120_000
-"""Expressions and statements that are looked at, all loops and calls together."""
+MOST_INNER = 100
+"""Functions inside of others that are gone through although nobody calls them."""
 _DEEPEST = 90
-_MOST_CALLS_INSIDE = 14
-_MOST_MADE = 4000
 _CONFIGURATIONS = words_of(
     "args opt opts flags params hparams hps cfg config conf options arguments hyperparams hp parser flag argv "
     "training_args "
     "train_args model_args c p settings configs _c hyperparameters hyp parsed_args cmd_args cli_args param hyper_params"
 )
-_SILENT = words_of(
-    "print info debug warning warn error write add_scalar log_metric add_graph flush zero_grad train eval cuda "
-    "manual_seed "
-    "backward_hook save makedirs"
-)
-
-
-_LAYER = re.compile(r"norm|bn|ema|moco|meter|option|add_argument|average", re.IGNORECASE)
-
-
 _CONSTANTS = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": 1e300, "Inf": 1e300, "infty": 1e300}
-_OF_RATE = re.compile(r"LR$|sched|decay|warmup", re.IGNORECASE)
 
 
 class Expressions(Calls):
@@ -172,6 +158,8 @@ class Expressions(Calls):
     def note(self, name: str, value: Value) -> None:
         """Note a literal that a telling name is given, for where nothing else says as much."""
         path = NAME_OF.get(name.lower())
+        if self.timed and path == "sgd.lr":
+            return  # of one stretch of the run
         if path is not None and value.literal and value.data is not None and not isinstance(value.data, str | dict):
             self.named.setdefault(path, value)
 
@@ -219,6 +207,7 @@ class Expressions(Calls):
 
     def operate(self, op: ast.operator, left: Value, right: Value, node: ast.AST) -> Value:
         """Return the result of an operator, whose words are the whole expression."""
+        left, right = self.loosened(left), self.loosened(right)
         start, end = self.program.place(node)
         data = arithmetic.binary(op, left.data, right.data, self.steps)
         if isinstance(data, Unknown) and (isinstance(left.data, Groups) or isinstance(right.data, Groups)):
@@ -235,6 +224,14 @@ class Expressions(Calls):
         elif data == left.data and is_number(data) and left.literal:  # x * 1
             return left
         return found
+
+    def loosened(self, value: Value) -> Value:
+        """Return the rate that a function is sampled with for a learning rate that the program does not say."""
+        data = value.data
+        if self.sampled_rate is None or not isinstance(data, Unknown | Ref):
+            return value
+        name = (data.hint if isinstance(data, Unknown) else data.path).rsplit(".", 1)[-1].lower()
+        return self.sampled_rate if NAME_OF.get(name) == "sgd.lr" else value
 
     def unary(self, node: ast.UnaryOp, scope: Scope) -> Value:
         """A sign, or `not`."""
@@ -279,6 +276,8 @@ class Expressions(Calls):
             sources.append(right.sources)
             answers.append(arithmetic.compare(op, left, right, self.steps))
             left = right
+        if len(answers) == 1 and isinstance(answers[0], list):
+            return Value(answers[0], sources=join_sources(sources))
         if any(answer is False for answer in answers):
             return Value(False, sources=join_sources(sources))
         return Value(all(answers) if all(a is True for a in answers) else UNKNOWN, sources=join_sources(sources))
@@ -352,12 +351,13 @@ class Expressions(Calls):
                 continue
             if isinstance(node, ast.DictComp):
                 key = self.evaluate(node.key, inner).data
-                if isinstance(key, str | int | float):
+                if isinstance(key, str | int | float | PerEpoch):
                     pairs[key] = self.evaluate(node.value, inner)
             else:
                 items.append(self.evaluate(node.elt, inner))
         if isinstance(node, ast.DictComp):
-            return Value(pairs)
+            written = self.evaluate(first.iter, scope)
+            return Value(pairs, *self.program.place(node), sources=written.sources)
         if not known:
             return Value(Unknown(names_in(first.ifs, scope) or "list"))
         sources = join_sources(item.sources for item in items)
@@ -385,8 +385,13 @@ class Expressions(Calls):
             if default is not None:
                 place = self.program.place(parameter)[0], self.program.place(default)[1]
                 defaults[parameter.arg] = self.evaluate(default, scope).within(*place)
-                self.note(parameter.arg, defaults[parameter.arg])
-        return Value(Function(node, scope, defaults))
+                of_rate = OF_RATE.search(getattr(node, "name", ""))
+                if not (of_rate and NAME_OF.get(parameter.arg.lower(), "").startswith("train.")):
+                    self.note(parameter.arg, defaults[parameter.arg])
+        found = Value(Function(node, scope, defaults))
+        if isinstance(node, ast.Lambda) and isinstance(node.body, ast.Call) and len(self.inner) < MOST_INNER:
+            self.inner.append(found)  # `"optimizer": lambda params: SGD(params, lr=0.1)`
+        return found
 
 
 def names_in(tests: list[ast.expr], scope: Scope) -> str:
@@ -400,11 +405,11 @@ def names_in(tests: list[ast.expr], scope: Scope) -> str:
             words.append(str(node.value))
         elif value is not None and isinstance(value.data, list | tuple):
             words += [str(item.data) for item in value.data]
-    if not any("bias" in word or _LAYER.search(word) for word in words):
+    if not any("bias" in word or LAYER.search(word) for word in words):
         return ""
     if denied:
         return "decay"
-    return "no_decay" if any(_LAYER.search(word) for word in words) else "bias"
+    return "no_decay" if any(LAYER.search(word) for word in words) else "bias"
 
 
 _EXPRESSIONS: dict[type, Callable[[Any, Any, Scope], Value]] = {

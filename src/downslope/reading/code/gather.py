@@ -15,13 +15,16 @@ from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan
 from downslope.reading.code.schedules import framework_of, reason
 from downslope.reading.code.tree import ADJUSTS
-from downslope.reading.code.values import Made, PerEpoch, Value, is_number, number, numbers, words_of
+from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, is_number, number, numbers, words_of
 from downslope.reading.code.warmups import Schedules
 from downslope.reading.findings import Found
-from downslope.reading.reading import Field
+from downslope.reading.reading import ADAMS, Field
 from downslope.reading.remarks import shown
 
 _LONGEST_WORDS = 200
+_STEPS = 1000
+"""The first milestone that counts steps where nothing says what is counted."""
+_NUMBERED = re.compile(r"(?:lr_?)?(?:decay|drop|milestone|boundary)_?(?:step|epoch|iter)?_?\d|lr_?(?:step|epoch)_?\d")
 _RANGES = {
     "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.weight_decay": (0.0, 1e3),
     "data.batch_size": (1, 1e8),
@@ -68,6 +71,11 @@ class Gathering:
         for name, value in {**on.options, **on.parsed.attributes}.items():
             if name in NAME_OF and _fits(NAME_OF[name], value):
                 self.named.setdefault(NAME_OF[name], value)
+        numbered = sorted((name, value) for name, value in on.options.items() if _NUMBERED.fullmatch(name))
+        times = [value for _, value in numbered]
+        if len(times) > 1 and all(is_number(one.data) for one in times):
+            start, end = min(one.start for one in times), max(one.end for one in times)
+            self.named.setdefault("lr.milestones", Value(times, start, end, literal=True))
 
     def go(self) -> Found:
         """Return what the program says."""
@@ -173,6 +181,10 @@ class Gathering:
         plain = [one for one in first if one.name in {"sgd", "sgdw"}]
         one = plain[0] if plain and (least or plain[0] is first[0] or len(first) > 1) else first[0]
         chain_settings(one, self.on)
+        for name in ("lr", "momentum", "weight_decay", "nesterov"):
+            told, given = self.named.get(f"sgd.{name}"), one.settings.get(name)
+            if told is not None and given is not None and isinstance(given.data, Unknown | Ref):
+                one.settings[name] = Value(told.data, told.start, told.end)  # of that name, though not seen to be it
         names = list(dict.fromkeys(other.name for other in [one, *first]))
         if len(names) > 1:
             self.found.remarks.append(("two_optimizers", {"names": ", ".join(names)}))
@@ -191,7 +203,7 @@ class Gathering:
             self.found.remarks.append(("another", {"path": "sgd.lr", "words": words}))
         if self.found.optimizer not in {"sgd", ""}:
             for name in ("beta1", "beta2", "eps"):
-                self.put(f"{one.name}.{name}", one.settings.get(name))
+                self.put(f"{'adam' if one.name in ADAMS else one.name}.{name}", one.settings.get(name))
             if one.name == "rmsprop":
                 self.put("rmsprop.decay", one.settings.get("rho"))
         self._decay(one)
@@ -377,19 +389,38 @@ class Gathering:
     def _named_plan(self, one: Optimizer | None) -> Plan | None:
         """Return the schedule that names of variables and keywords say, where nothing else tells of the rate."""
         lr = self.named.get("sgd.lr")
-        milestones, factor = self.named.get("lr.milestones"), self.named.get("lr.factor")
-        if numbers(milestones) and factor is not None and milestones is not None:
-            fields: dict[str, Value | Plan] = {
-                "factor": factor,
-                "milestones": milestones,
-                "unit": reason("epoch", "counted in epochs"),
-            }
-            return Plan(
-                "multistep", {**({"initial": lr} if lr is not None else {}), **fields}, milestones.start, milestones.end
-            )
-        if lr is not None and (one is None or "lr" not in one.settings or not is_number(one.settings["lr"].data)):
-            return Plan("constant", {"value": lr}, lr.start, lr.end)
-        return None
+        times, factor = self.named.get("lr.milestones"), self.named.get("lr.factor")
+        first: dict[str, Value | Plan] = {"initial": lr} if lr is not None else {}
+        plan = None
+        if times is not None:
+            known = numbers(times)
+            late = min(known or [0]) >= _STEPS
+            unit = reason("step", "it counts optimizer steps") if late else reason("epoch", "counted in epochs")
+            if known:
+                fields = {"milestones": times, "unit": unit, **({"factor": factor} if factor is not None else {})}
+                plan = Plan("multistep", {**first, **fields}, times.start, times.end)
+            elif factor is not None and is_number(times.data) and "epochs" in self.words(times)[0].lower():
+                drops = reason(True, "it drops at once")
+                fields = {"rate": factor, "every": times, "unit": unit, "staircase": drops}
+                plan = Plan("exponential", {**first, **fields}, times.start, times.end)
+        if (
+            plan is None
+            and lr is not None
+            and (one is None or not is_number(getattr(one.settings.get("lr"), "data", None)))
+        ):
+            plan = Plan("constant", {"value": lr}, lr.start, lr.end)
+        for name, unit in (("epochs", "epoch"), ("steps", "step")):
+            duration = self.named.get(f"lr.warmup_{name}")
+            if plan is not None and number(duration) and duration is not None:
+                begun = {"start": self.named["lr.warmup_start"]} if "lr.warmup_start" in self.named else {}
+                fields = {
+                    "duration": duration,
+                    "unit": Value(unit, duration.start, duration.end),
+                    **begun,
+                    "then": plan,
+                }
+                return Plan("warmup", fields, duration.start, duration.end)
+        return plan
 
     def _names_alone(self, one: Optimizer | None) -> None:
         """Put what only a variable's name says."""

@@ -11,7 +11,7 @@ from typing import Any
 from downslope.reading.code.arithmetic import compare, concrete
 from downslope.reading.code.calling import Change, Frame, Length, Loop, either
 from downslope.reading.code.calls import OPTIMIZERS
-from downslope.reading.code.expressions import Expressions
+from downslope.reading.code.expressions import MOST_INNER, Expressions
 from downslope.reading.code.options import declared_defaults
 from downslope.reading.code.pieces import Program
 from downslope.reading.code.tree import (
@@ -45,7 +45,6 @@ from downslope.reading.code.values import (
 )
 
 _MOST_ROUNDS = 80
-_MOST_INNER = 100
 _MOST_EPOCHS = 400
 _GROWTH = 1.5
 _NO_RATE = re.compile(r"test|valid|eval|save|checkpoint|accura|load|log|plot", re.IGNORECASE)
@@ -71,7 +70,7 @@ class Interpreter(Expressions):
             self.doubt += 1
             self.called_changes = len(self.changes)
             for value in [*self.globals.names.values(), *self.inner]:
-                if isinstance(value.data, Function) and id(value.data.node) not in self.called and value.data.name:
+                if isinstance(value.data, Function) and id(value.data.node) not in self.called:
                     self.call_function(value.data, [], self._flags_for(value.data))
                 elif isinstance(value.data, Class) and value.data.name:
                     self._go_through_class(value)
@@ -206,6 +205,7 @@ class Interpreter(Expressions):
 
     def change(self, optimizer: Value, value: Value, key: str = "lr") -> None:
         """Note that something sets the learning rate, or another setting, of an optimizer."""
+        value = self.loosened(value)
         value = value.also(join_sources(self.control)) if self.control else value
         epoch = next((loop for loop in reversed(self.loops) if loop.kind == "epoch"), None)
         batch = next((loop for loop in reversed(self.loops) if loop.kind == "step"), None)
@@ -226,15 +226,18 @@ class Interpreter(Expressions):
         test = self.evaluate(node.test, scope)
         truth = self.truth(test)
         self.control.append(test.sources)
+        timed = tells_time(node.test)
+        self.timed += timed
         try:
             if truth is not None:
                 small = not self.loops or _is_setting(node)
-                if not truth and small and not tells_time(node.test) and self.changes_rate(tuple(node.body)):
+                if not truth and small and not timed and self.changes_rate(tuple(node.body)):
                     self.skipped.setdefault(node.lineno, node)
                 signal = self.run(node.body if truth else node.orelse, scope, frame)
                 return "" if signal == "raise" else signal  # another setting than the default is asked for
             return self._both(node.body, node.orelse, scope, frame, pattern_of(node.test))
         finally:
+            self.timed -= timed
             self.control.pop()
 
     def _both(self, one: list[ast.stmt], two: list[ast.stmt], scope: Scope, frame: Frame, pattern: str = "") -> str:
@@ -325,7 +328,7 @@ class Interpreter(Expressions):
         """`def`: what its decorators say of its parameters are their defaults."""
         value = self.function(node, scope)
         value.data.defaults.update(declared_defaults(self, node, scope))
-        if self.calls and self.calls[-1].function is not None and len(self.inner) < _MOST_INNER:
+        if self.calls and self.calls[-1].function is not None and len(self.inner) < MOST_INNER:
             self.inner.append(value)
         scope.put(node.name, value)
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,17 @@ _GIVES_FIRST = words_of(
     "track list mit prefetch_to_device shard wraps inject_hyperparams to parallel prefetch shuffle repeat cache map "
     "MultiSteps Lookahead scale_loss create setup use_cleargrads take"
 )
+PARTIAL = frozenset({"partial", "LazyCall", "L"})
+"""Calls that only remember a class, and arguments for it."""
+_CLASSES = ("module", "_target_", "cls", "class_", "target", "type", "fn", "func", "optimizer_cls", "scheduler_cls")
+_MAKES = re.compile(r"(?:^|\.)(?:SGD|Adam\w{0,4}|RMSprop|Momentum\w{0,9}|\w{1,30}LR|CosineAnnealingWarmRestarts)$")
+_PLACES = {
+    "bisect": "right",
+    "bisect_right": "right",
+    "bisect_left": "left",
+    "searchsorted": "left",
+    "digitize": "right",
+}
 _GIVES_ALL = frozenset({"prepare", "initialize"})
 _FILTERED = frozenset({"filter", "compress"})
 
@@ -107,6 +119,7 @@ def _extreme(
     on: Calls, name: str, items: list[Value] | None, sources: dict[int, Value], place: tuple[int, int]
 ) -> Value:
     data = [concrete(item.data, on.steps) for item in items or []]
+    data = [int(one) if isinstance(one, bool) and name == "sum" else one for one in data]
     if not data or not all(is_number(one) for one in data):
         known = [one for one, item in zip(items or [], data, strict=False) if is_number(item)]
         return known[0] if name != "sum" and len(known) == 1 and len(data) == 2 else Value(UNKNOWN)
@@ -208,7 +221,7 @@ def _dict(call: Call) -> Value:
     found = dict(call.args[0].data) if call.args and isinstance(call.args[0].data, dict) else {}
     for item in (items_of(call.args[0]) or []) if call.args and not found else []:
         pair = items_of(item) or []
-        if len(pair) == 2 and isinstance(pair[0].data, str):
+        if len(pair) == 2 and isinstance(pair[0].data, str | int | float | PerEpoch):
             found[pair[0].data] = pair[1]
     return Value({**found, **call.kwargs}, *call.place, sources={})
 
@@ -283,6 +296,8 @@ def call_method(on: Calls, of: Value, name: str, args: list[Value], kwargs: dict
             return Value(places[0] if places else UNKNOWN)
         elif name in {"copy", "sort"}:
             return of
+        elif name == "sum":
+            return _extreme(on, name, data, of.sources, (of.start, of.end))
         return Value(None)
     return of if name in CASTS else Value(UNKNOWN)
 
@@ -378,6 +393,8 @@ def call_outside(
         return kwargs["initializer"]
     if name == "assign" and args and receiver is not None:
         return args[0]
+    path, args, kwargs = _configured(path, args, kwargs)
+    name = path.rsplit(".", 1)[-1]
     made = Made(path, name, args, kwargs, *place, receiver=receiver)
     if name in {"step", "backward"}:
         _note_step(on, name, receiver)
@@ -388,6 +405,16 @@ def call_outside(
     if name in _GIVES_ALL and args:
         return Value(list(args)) if len(args) > 1 else args[0]
     return value
+
+
+def _configured(path: str, args: list[Value], kwargs: dict[str, Value]) -> tuple[str, list[Value], dict[str, Value]]:
+    """Return what a call configures that is given a class: `Config(SGD, lr=0.1)`, `Config(module=SGD, lr=0.1)`."""
+    key = next((key for key in _CLASSES if key in kwargs), "")
+    given = kwargs.get(key) or next(iter(args), None)
+    target = getattr(given.data, "path", given.data) if given is not None and isinstance(given.data, Ref | str) else ""
+    if path.rsplit(".", 1)[-1] in PARTIAL or not kwargs.keys() - {key} or not _MAKES.search(str(target)):
+        return path, args, kwargs
+    return str(target), args if key else args[1:], {name: value for name, value in kwargs.items() if name != key}
 
 
 def _set_rate(on: Calls, args: list[Value]) -> None:
@@ -409,6 +436,13 @@ def _computed(
     """Return the result of a function of numbers, or None if it is none."""
     if name in {"maximum", "minimum"} and len(args) == 2:
         return _extreme(on, name[:3], args, sources, place)
+    if name in {"sum", "count_nonzero"} and args and isinstance(args[0].data, list):
+        return _extreme(on, "sum", args[0].data, sources, place)
+    if name in _PLACES and len(args) == 2:
+        many, one = args if isinstance(args[0].data, list) else args[::-1]
+        op = ast.Lt() if kwargs.get("side", Value(_PLACES[name])).data == "left" else ast.LtE()
+        below = arithmetic.compare(op, many, one, on.steps) if isinstance(many.data, list) else UNKNOWN
+        return _extreme(on, "sum", below if isinstance(below, list) else None, sources, place)
     if name in NUMERIC and args and all(is_number(concrete(arg.data, on.steps)) for arg in args):
         return Value(apply(NUMERIC[name], [arg.data for arg in args], on.steps), *place, sources=sources)
     if name in {"ceil", "floor"} and args and isinstance(args[0].data, PerEpoch):

@@ -11,7 +11,7 @@ from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import framework_of, reason
 from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, is_known, is_number, number
 
-_LOWER = frozenset({"optax", "lasagne", "mxnet", "paddle"})
+_LOWER = frozenset({"optax", "jax", "lasagne", "mxnet", "paddle"})
 _BIASES = re.compile(r"(?:^|_)(?:no_?decay|no_?wd|nodecay|norm|bn|nd|without_decay|wo_decay)", re.IGNORECASE)
 
 _REST = re.compile(r"(?:\w*_)?(?:decay|decayed|wd)(?:_params|_parameters)?|weights?(?:_params)?|pg1|others?|rest")
@@ -60,7 +60,7 @@ def _optimizer(made: Made, framework: str) -> Optimizer | None:
     name = OPTIMIZERS.get(lowered)
     if not name or (made.name.islower() and own not in _LOWER and not (made.kwargs.keys() & SETTING_OF.keys())):
         return None
-    if made.name.islower() and lowered == "momentum" and own not in _LOWER:
+    if made.name.islower() and lowered == "momentum" and own not in _LOWER and "mass" not in made.kwargs:
         return None
     if not own and ("decay" in made.kwargs or "learning_rate" in made.kwargs) and lowered == "sgd":
         own = "keras"

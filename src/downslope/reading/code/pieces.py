@@ -77,7 +77,7 @@ def parse_program(text: str) -> Program:
     Example:
         >>> program = parse_program("We train so:\n\n    opt = SGD(lr=0.1)\n    print 'ok'")
         >>> [ast.unparse(statement) for statement in program.body], program.lost
-        (["opt = SGD(lr=0.1)", 'pass'], [(0, 12)])
+        (['opt = SGD(lr=0.1)', 'pass'], [(0, 12)])
     """
     end = len(text) if len(text) <= LONGEST else text.rfind("\n", 0, LONGEST) + 1 or LONGEST
     program = Program(text[:end])

@@ -234,6 +234,9 @@ def _changed(
         levels = [one.value for one in called if is_number(one.value.data) and NOWHERE not in one.value.sources]
         return Plan("constant", {"value": levels[-1]}, levels[-1].start, levels[-1].end) if levels else None
     place = timed[-1].value.start, timed[-1].value.end
+    if one is not None and one.made.inside == "epoch" and timed[0].epoch not in {0, 1}:
+        schedules.not_recognised(*place)  # what came before the first that is made is not known
+        return None
     if any(change.epoch is not None and change.batch is not None for change in timed):
         plan = _within_epochs(on, one, base, length, place)
     else:
@@ -350,15 +353,20 @@ def _within_epochs(
 
 def _alone(on: Interpreter, base: Value | None, length: float | None) -> Plan | None:
     """Return what a function gives, or sets, that the program defines and does not call in a loop."""
-    functions: list[Function] = []
+    functions: list[tuple[str, Function]] = []
     for value in on.globals.names.values():
-        if isinstance(value.data, Function):
-            functions.append(value.data)
-        elif isinstance(value.data, Class):
-            functions += [method.data for method in value.data.attributes.values() if isinstance(method.data, Function)]
-    for function in functions:
+        data = value.data
+        if isinstance(data, Function):
+            functions.append((data.name, data))
+        elif isinstance(data, Class):
+            methods = [one.data for one in data.attributes.values() if isinstance(one.data, Function)]
+            functions += [
+                (f"{data.name}.{one.name}", Function(one.node, one.scope, one.defaults, owner=data.instance))
+                for one in methods
+            ]
+    for told, function in functions:
         name, unit = time_parameter(function)
-        if not name or not any(word in function.name.lower() for word in _TELLING):
+        if not name or not any(word in told.lower() for word in _TELLING):
             continue
         plan = sample_function(on, function, unit or "epoch", length if unit == "epoch" else _steps(on), base)
         if plan is not None and plan.kind != "constant":

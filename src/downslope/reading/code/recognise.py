@@ -127,7 +127,7 @@ def _levels(samples: Samples, end: float) -> Shape | None:
     ]
     inside = [change for change in changes if change[0] < end]
     changes = changes if inside or len(changes) <= 4 else []
-    if not changes or len(inside) > _MOST_LEVELS or len(changes) * 2 > len(samples):
+    if not changes or len(changes) * 2 > len(samples):
         return None
     if any(gap > 1 + 1e-9 for _, gap, _, _ in changes):
         return None  # somewhere between two times that were looked at
@@ -148,6 +148,8 @@ def _levels(samples: Samples, end: float) -> Shape | None:
             return Shape("exponential", {**fields, "early": True})
         if periodic and len(changes) > 3 and any(after[0] - before[0] > 1 for before, after in pairwise(samples)):
             return None  # it may go on between the times that were looked at
+    if len(inside) > _MOST_LEVELS:
+        return None
     if not one_ratio and (found := _floored(samples, changes, first)) is not None:
         return found
     ratios = ratios[: len(inside)] if inside else ratios

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.interpreter import Interpreter, telling_times
 from downslope.reading.code.recognise import Samples, Shape, recognise
 from downslope.reading.code.tree import unit_of
@@ -78,6 +79,9 @@ def sample_function(
     name, _ = time_parameter(function)
     if not name:
         return None
+    if length is None:  # as its own defaults say
+        told = [one.data for key, one in function.defaults.items() if NAME_OF.get(key.lower(), "").startswith("train.")]
+        length = next((one for one in told if is_number(one)), None)
 
     def at(time: float, before: Value) -> Value:
         fake = Made("optimizer", "SGD", [], {"lr": before}, -1, -1)
@@ -90,15 +94,21 @@ def sample_function(
                     arguments[parameter.arg] = Value(fake)
                 elif lowered in {"lr", "current_lr", "learning_rate", "old_lr", "cur_lr"}:
                     arguments[parameter.arg] = before
-                elif base is not None and ("base" in lowered or "init" in lowered) and "lr" in lowered:
-                    arguments[parameter.arg] = base
-        found = on.call_function(function, [], arguments)
+                elif NAME_OF.get(lowered) == "sgd.lr" or lowered in {"init", "base", "initial"}:
+                    arguments[parameter.arg] = base or Value(1.0, NOWHERE, NOWHERE, literal=True)
+        known = len(on.changes)
+        on.sampled_rate = base or Value(1.0, NOWHERE, NOWHERE, literal=True)
+        found = on.loosened(on.call_function(function, [], arguments))
+        on.sampled_rate = None
         if isinstance(found.data, list | tuple) and found.data:
             found = found.data[0]
         if is_number(found.data) and factor:
-            times = base.data if base is not None and is_number(base.data) else 1.0
-            return Value(found.data * times, found.start, found.end, sources=found.sources)
+            if base is None or not is_number(base.data):
+                return found.also({NOWHERE: Value(1.0, NOWHERE, NOWHERE)})
+            return Value(found.data * base.data, found.start, found.end, sources=found.sources)
         set_instead = found.data is None or isinstance(found.data, Made)
+        if set_instead and fake.notes["lr"] is before and on.changes[known:]:
+            return on.changes[-1].value  # of an optimizer that an object holds
         return fake.notes["lr"] if set_instead and not factor else found
 
     return _sampled(on, at, function.node, unit, length, base or Value(1.0, NOWHERE, NOWHERE, literal=True))

@@ -187,7 +187,8 @@ class BasicSchedules:
         ):
             fields["initial"] = base
         if plan.kind == "exponential":
-            fields.setdefault("every", reason(1, "once per call"))
+            if not given.keys() & set(FIELD_OF["every"].split()):  # else it is given, but not known
+                fields.setdefault("every", reason(1, "once per call"))
             if made.name in _STAIRS:
                 fields["staircase"] = reason(True, "torch's schedulers change at their calls")
         alpha, initial = number(given.get("alpha")), number(plan.value("initial"))
@@ -293,22 +294,22 @@ class BasicSchedules:
         """Read optax's piecewise_constant_schedule: a start, and factors by step."""
         given = self.arguments(made, ["init_value", "boundaries_and_scales"])
         table, initial = given.get("boundaries_and_scales"), given.get("init_value")
-        if initial is None or table is None or not isinstance(table.data, dict) or not table.data:
+        if table is None or not isinstance(table.data, dict) or not table.data:
             return None
         factors = [number(one) for one in table.data.values()]
         times = Value(
             [Value(key) for key in table.data], table.start, table.end, literal=table.literal, sources=table.sources
         )
         plan = self.in_unit(Plan("sequence", {"boundaries": times}), made)
-        if None in factors or not is_number(initial.data) or plan.value("boundaries") is None:
+        told = initial is not None and is_number(initial.data)
+        if None in factors or plan.value("boundaries") is None or not (told or len(set(factors)) == 1):
             return None
         shared = {"unit": plan.fields["unit"]}
         if len(set(factors)) == 1:
             factor = next(iter(table.data.values()))
-            return Plan(
-                "multistep", {"initial": initial, "factor": factor, "milestones": plan.fields["boundaries"], **shared}
-            )
-        level, levels = initial.data, [Value(initial.data)]
+            first: dict[str, Value | Plan] = {"initial": initial} if told and initial is not None else {}
+            return Plan("multistep", {**first, "factor": factor, "milestones": plan.fields["boundaries"], **shared})
+        level, levels = (initial.data, [initial]) if initial is not None else (1.0, [])
         for one in factors:
             level *= one or 1.0
             levels.append(Value(nice(level)))

@@ -143,4 +143,8 @@ def changing_functions(body: list[ast.stmt]) -> frozenset[str]:
         if not more:
             break
         found |= more
+    if "__call__" in found:  # an object that is called: `scheduler(epoch)`
+        classes = {top.name for top in body if isinstance(top, ast.ClassDef)}
+        made = [node for top in body for node in ast.walk(top) if isinstance(node, ast.Assign)]
+        found |= {name_of(node.targets[0]) for node in made if _called(node.value) & classes}
     return frozenset(found)

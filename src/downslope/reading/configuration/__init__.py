@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from downslope.reading.configuration.build import Build, leave_unread, put_conventions, put_groups, put_values
 from downslope.reading.configuration.dictionaries import read_dictionaries
 from downslope.reading.configuration.entries import Entry
-from downslope.reading.configuration.lines import read_lines, read_pairs
+from downslope.reading.configuration.lines import read_lines, read_options, read_pairs
 from downslope.reading.configuration.literals import read_literals
 from downslope.reading.configuration.prototxt import read_prototxt
 from downslope.reading.configuration.rates import put_rate
@@ -26,9 +27,13 @@ _PARSERS: dict[str, Callable[[str], list[Entry]]] = {
     "darknet": read_lines,
     "prototxt": read_prototxt,
     "pairs": read_pairs,
+    "lua": read_options,
     "dictionary": read_dictionaries,
 }
 
+
+_HELD_OUT = re.compile(r"(?:^|[\s/_-])(?:test|eval(?:uate)?|infer(?:ence)?|predict|demo)\w{0,12}\.py")
+"""Programs that do not train."""
 
 LONGEST = 100_000
 """Characters of one configuration that are read."""
@@ -87,11 +92,12 @@ def _darknet_path(text: str, entry: Entry) -> tuple[str, ...]:
 
 def _joined(commands: list[Command]) -> list[Entry]:
     """Return the entries of several commands; those of later ones stand in lists, so that they rival the first."""
-    return [
-        one if not place else replace(one, path=(f"#{place}", *one.path))
-        for place, command in enumerate(commands)
-        for one in command.entries
-    ]
+    found: list[Entry] = []
+    for place, command in enumerate(commands):
+        tested = len(commands) > 1 and _HELD_OUT.search(" ".join(command.program))
+        before = ("test",) if tested else (f"#{place}",) if place else ()
+        found += [replace(one, path=(*before, *one.path)) for one in command.entries]
+    return found
 
 
 def read_flags(part: Part) -> dict[str, tuple[Any, int, int]]:

@@ -10,7 +10,7 @@ from downslope.reading.configuration.entries import Entry, holds_number, is_numb
 from downslope.reading.configuration.keys import OPTIMIZERS
 from downslope.reading.configuration.settings import Setting, Settings
 from downslope.reading.findings import Found, Part
-from downslope.reading.reading import Field, Provenance
+from downslope.reading.reading import ADAMS, Field, Provenance
 from downslope.reading.remarks import shown
 
 NORMS = "@bias_and_norm"
@@ -169,14 +169,15 @@ def _put_optimizer(build: Build) -> None:
             build.imply("sgd.momentum", 0.9, None, "timm's default")
     if found.optimizer in {"", "sgd"}:
         return
+    table = "adam" if found.optimizer in ADAMS else found.optimizer
     for concept, name in (("beta1", "beta1"), ("beta2", "beta2"), ("eps", "eps"), ("rho", "decay")):
         setting = settings.first(concept)
         if setting is not None:
-            build.state(f"{found.optimizer}.{name}", setting, _float(setting.value))
+            build.state(f"{table}.{name}", setting, _float(setting.value))
     betas = settings.first("betas")
     if betas is not None:
-        build.state(f"{found.optimizer}.beta1", betas, betas.value[0])
-        build.state(f"{found.optimizer}.beta2", betas, betas.value[1])
+        build.state(f"{table}.beta1", betas, betas.value[0])
+        build.state(f"{table}.beta2", betas, betas.value[1])
 
 
 def _optimizer_of(name: str) -> str:
@@ -278,7 +279,8 @@ def put_groups(build: Build, lr: float | None) -> None:
         ("head_lr", "*head*", "lr", None),
     ):
         setting = settings.first(concept)
-        if setting is None or (concept in {"norm_decay", "bias_decay"} and setting.value == decay):
+        usual = {"norm_decay": decay, "bias_decay": decay, "backbone_lr": lr, "head_lr": lr}
+        if setting is None or (concept in usual and setting.value == usual[concept]):
             continue
         multiplied = concept.endswith("_mult")
         if multiplied and (setting.value == 1 or (base is None and setting.value)):

@@ -26,7 +26,7 @@ GENERIC: dict[str, str] = {
     "momentum": "momentum mom sgdmomentum momentumrate optimizermomentum optmomentum optimmomentum momentumvalue",
     "weight_decay": "weightdecay wd l2reg optimizerweightdecay optweightdecay wdecay decayweight weightdecayrate "
     "weightdecayvalue regularizer.coeff regularizer.factor regularizerparams.scale l2decay l2regularizer.weight wtdecay "
-    "optimwd optimwdecay",
+    "optimwd optimwdecay l2regularizer",
     "batch": "batchsize batch bs batchsz trainbatchsize imsperbatch minibatchsize globalbatchsize trainbatch batchtrain "
     "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize",
     "device_batch": "samplespergpu imspergpu imgspergpu batchsizepergpu perdevicetrainbatchsize batchpergpu imagespergpu "
@@ -37,7 +37,7 @@ GENERIC: dict[str, str] = {
     "accumulate": "gradientaccumulationsteps accumgradbatches accumulategradbatches accumulationsteps itersize gradaccum "
     "gradaccumsteps accumiter accumsteps gradaccumulation updatefreq accumulatesteps gradientaccumulation accumulate naccumulate",
     "epochs": "epochs maxepochs numepochs nepochs totalepochs nepoch trainepochs maxepoch numtrainepochs trainingepochs "
-    "epochsnum epochnum epochmax numepoch epochcount trainer.maxepochs",
+    "epochsnum epochnum epochmax numepoch epochcount endepoch nbepoch nbepochs trainer.maxepochs",
     "epochs_flag": "epoch",
     "steps": "maxiter maxsteps totalsteps iterations numsteps trainsteps maxiters maxupdate maxupdates numiterations niter "
     "totaliters numtrainsteps trainingsteps totaliterations nsteps iters numiters maxiteration maxiterations trainiters "
@@ -57,14 +57,15 @@ GENERIC: dict[str, str] = {
     "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult "
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
     "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay",
-    "scales": "scales lrs relativelrs decayrates",
+    "scales": "scales lrs relativelrs decayrates multipliers",
     "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels",
     "times": "step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
     "learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters lrstepsepochs lrepochs decayiters lradjustepochs "
     "stepepochs decaystep epochstep lrdrop lrdecay decayepochs adjustepochs lrstepepochs lrdecayat decayat droplr epochdecay "
     "lrdropepochs lrdropepoch dropepochs dropepoch epochdrop lrdecayiter steplist schedule.step lrstepiters epochlist",
     "milestones": "milestones stepvalue lrmilestones multisteps lrdrops lrdecaymilestones milestone decaymilestones "
-    "schedulermilestones lrstepvalues lrschedulermilestones stepmilestones",
+    "schedulermilestones lrstepvalues lrschedulermilestones stepmilestones lrmilestone multistepdecaymilestones "
+    "lrmultisteps stepsmilestones",
     "every": "stepsize lrstepsize lrdropevery lrdecayevery lrstepperiod decayepochs numepochsperdecay epochsperdecay "
     "lrdecayperiod lrdecayinterval decayperiod decayinterval epochstep lrdrop decaystep decayevery lrdecaystepsize "
     "schedulerstepsize lrdecayfreq lrstepinterval lrupdateinterval lrconfig.step scheduler.step lrscheduler.step lrdecaysteps lrdecaystep decaysteps lrdecayiters "
@@ -72,7 +73,7 @@ GENERIC: dict[str, str] = {
     "every_flag": "step",
     "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps "
     "lrscheduler.maxepochs lrschedulertmax totalnumupdate",
-    "power": "power lrpower polypower polylrpower",
+    "power": "power lrpower polypower polylrpower lrpow polypow lrpolypower",
     "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen",
     "warmup_epochs": "warmupepochs warmupepoch lrwarmupepochs warmepochs numwarmupepochs warmupnumepochs nwarmupepochs "
     "warmepoch schedulerwarmupepochs lrcosinewarmupepochs warmupepochnum lrwarmupepoch",
@@ -104,11 +105,16 @@ GENERIC: dict[str, str] = {
     "bias_lr_mult": "biaslrmult biaslrfactor biasfactor",
     "backbone_lr_mult": "backbonelrmult backbonelrratio backbonelrfactor backbonemultiplier",
     "head_lr_mult": "headlrmult headlrfactor headlrratio lrheadmult classifierlrmult headlrmultiplier",
-    "backbone_lr": "backbonelr lrbackbone",
-    "head_lr": "headlr lrhead classifierlr lrclassifier fclr lrfc",
+    "backbone_lr": "backbonelr lrbackbone lrencoder encoderlr",
+    "head_lr": "headlr lrhead classifierlr lrclassifier fclr lrfc lrdecoder decoderlr",
     "strength": "lambda reglambda regweight regcoeff regularization regularizationstrength weightreg",
 }
 """A concept -> the keys that mean it anywhere."""
+
+LEVELS = _words(
+    "lrschedule schedule lrsteps learningrateschedule lrscheduler lrdecay lrmap lrlevels learningrates lrs lr"
+)
+"""Keys whose pairs, or whose numbers with their values, are times and the rates from then on."""
 
 NAMING = frozenset(["type", "name", "target", "classpath", "class", "cls", "kind", "classname", "method"])
 """Keys that name what their table is."""
@@ -356,6 +362,32 @@ SYSTEMS: tuple[System, ...] = (
         defaults={"gamma": 0.1},
         per_device=True,
         framework="mxnet",
+    ),
+    System(
+        "gluoncv on torch",
+        ("train.lrmilestone", "train.lrpolicy train.wdecay"),
+        {
+            "gamma": "train.step",
+            "device_batch": "train.batchsize",
+            "devices": "gpuworldsize",
+            "": "ddpconfig.worldsize",
+        },
+        unit="epoch",
+        defaults={"gamma": 0.1},
+        per_device=True,
+    ),
+    System(
+        "mindspore",
+        (
+            "datasetsinkmode",
+            "multistepdecaymilestones",
+            *(
+                f"epochsize {key}"
+                for key in ("lrmax", "lrinit", "lrend", "lrdecaymode", "lossscale", "keepcheckpointmax")
+            ),
+        ),
+        {"epochs": "epochsize", "lr": "lrmax", "warmup_start": "lrinit"},
+        unit="epoch",
     ),
     System(
         "torchvision",

@@ -12,6 +12,10 @@ _LINE = re.compile(
     r"(?P<indent>[ \t]*)(?P<item>(?:-[ \t]+)*)(?P<key>[\"']?[A-Za-z_][\w. /\-]{0,80}?[\"']?)[ \t]*"
     r"(?P<sign>:=?|=)(?!=)[ \t]*"
 )
+_OPTION = re.compile(
+    r"(?:\b\w{1,30}:option\(\s*[\"']-{0,2}(?P<option>\w+)[\"']\s*,\s*|\b(?P<key>\w{1,60})\s?=\s?)"
+    r"(?P<value>[\"'][^\"'\n]{0,200}[\"']|[+-]?[\d.][\w.+-]*|true\b|false\b)"
+)
 _COMMENT = re.compile(r"\s+[#;]|\s//")
 
 
@@ -47,6 +51,21 @@ def read_lines(text: str) -> list[Entry]:
     return entries
 
 
+def read_options(text: str) -> list[Entry]:
+    r"""Return the options that a Lua program declares with their defaults, and the fields that it gives numbers.
+
+    Example:
+        >>> [(one.path, one.value) for one in read_options("cmd:option('-LR', 0.1, 'rate of 1')\nx = {wd = 1e-4} -- 5")]
+        [(('--LR',), 0.1), (('wd',), 0.0001)]
+    """
+    text = re.sub(r"--[^\n]*", lambda match: " " * len(match.group()), text)
+    return [
+        Entry((f"--{match['option']}" if match["option"] else match["key"],), listed(match["value"].strip("\"'")),
+              match.start(), match.end("value"))
+        for match in _OPTION.finditer(text)
+    ]  # fmt: skip
+
+
 def read_pairs(text: str) -> list[Entry]:
     """Return the entries of pairs that follow one another in a sentence.
 
@@ -60,7 +79,7 @@ def read_pairs(text: str) -> list[Entry]:
     ]
 
 
-_PAIR = re.compile(r"(?P<key>[A-Za-z]\w*)(?:\s?[=:]\s?|\s)(?P<value>\[[^\]]*\]|[^\s,;，；]+(?:,\s?[\d.]+)*)")
+_PAIR = re.compile(r"\b(?P<key>(?!and\b)[A-Za-z]\w*)(?:\s?[=:]\s?|\s)(?P<value>\[[^\]]*\]|[^\s,;，；]+(?:,\s?[\d.]+)*)")
 
 
 def _value(text: str, start: int, end: int, path: tuple[str, ...], key: int, entries: list[Entry]) -> int:

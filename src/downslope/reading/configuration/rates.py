@@ -66,6 +66,9 @@ def _lr(build: Build) -> tuple[float, Setting] | None:
     """Return the initial or peak learning rate; of a list of one number that number, and of a longer list none."""
     settings = build.settings
     setting = settings.first("lr")
+    parts = [one[0].value for name in ("head_lr", "backbone_lr") if (one := settings.by_concept.get(name))]
+    if setting is None and len(parts) == 2 and parts[0] == parts[1]:  # of all parts, each by itself
+        setting = settings.first("head_lr")
     if setting is None:
         scaled = settings.first("scaled_lr")
         if scaled is None or not is_number(scaled.value):
@@ -203,11 +206,12 @@ def _by_length(build: Build, path: tuple[str, ...], start: Entry | None) -> Warm
         one for one in build.settings.entries if one.path[:-1] == path[:-2] and squeezed(one.path[-1]) == "lengths"
     ]
     total = _total(build)
-    if not beside or total is None or start is None or not _fractions(beside[0].value):
+    if not beside or start is None or not _fractions(beside[0].value):
         return None
     build.settings.taken.add(beside[0].place)
-    duration = _whole(round(beside[0].value[0] * total[0], 9))
-    return Warmup(duration, total[1], Setting("lengths", None, beside[0]), True, float(start.value), _start(start))
+    duration = _whole(round(beside[0].value[0] * total[0], 9)) if total is not None else None
+    unit = total[1] if total is not None else ""
+    return Warmup(duration, unit, Setting("lengths", None, beside[0]), True, float(start.value), _start(start))
 
 
 # A warmup that keys tell
@@ -340,8 +344,9 @@ def _put_schedule(build: Build, main: Settings, root: str, lr: Any, warmup: Warm
     every = main.first("every") or (main.first("every_flag") if main.by_concept.get("gamma") else None)
     if kind in {"step", "exponential", "multistep"} or (kind is None and every is not None):
         return _put_stairs(build, main, root, kind, every, policy, lr)
-    if kind is None and policy is None and main.first("power") and system.name in {"", "caffe"} and _total(build):
-        return ""
+    power = main.by_concept.get("power", [None])[0]
+    if kind is None and power is not None and squeezed(power.entry.path[-1]) != "power" and _total(build):
+        return _put_ramp(build, main, root, "polynomial", power, lr, warmup)
     gamma = main.first("gamma")
     if gamma is not None and kind is None:
         build.settings.taken.discard(gamma.entry.place)
@@ -367,10 +372,16 @@ def _unit(build: Build, root: str, setting: Setting | None, main: Settings) -> s
     if setting is not None and setting.unit:
         build.put(f"{root}.unit", setting.unit, "stated", "", setting.entry)
         return setting.unit
+    longer = total is not None and total[1] == "epoch" and min(_times(setting), default=0) > total[0]
+    if by_epoch is None and longer and lengths == {"train.epochs"}:
+        build.assume(f"{root}.unit", "step", f"longer than {total[2]}", "unit")  # type: ignore[index]
+        return "step"
     if by_epoch is not None:
         unit, why = ("epoch" if by_epoch.value else "step"), build.words(by_epoch.entry)
     elif build.settings.system.unit:
         unit, why = build.settings.system.unit, ""
+        if total is not None and lengths == {"train.epochs"} and 0 < max(_times(setting), default=0) <= total[0]:
+            unit = "epoch"  # whatever is usual there: this one counts epochs
         if (
             build.settings.system.name in {"openmmlab", "lightning"}
             and lengths == {"train.steps"}
@@ -380,9 +391,6 @@ def _unit(build: Build, root: str, setting: Setting | None, main: Settings) -> s
             unit = "step" if total is not None and largest >= 1000 else unit
     elif total is not None and len(lengths) == 1:
         unit, why = total[1], "the unit of the training's length"
-        if max(_times(setting), default=0) > total[0] and unit == "epoch":
-            build.assume(f"{root}.unit", "step", f"longer than {total[2]}", "unit")
-            return "step"
     else:
         unit = "step" if max(_times(setting), default=0) >= 1000 else "epoch"
         build.assume(f"{root}.unit", unit, "not stated", "unit")
@@ -419,10 +427,7 @@ def _put_multistep(build: Build, main: Settings, root: str, times: Setting, poli
         build.imply(f"{root}.milestones", [_whole(round(one * total[0], 9)) for one in milestones], times)
         build.imply(f"{root}.unit", total[1], None, "the unit of the training's length")
     else:
-        if len(milestones) == len(_times(times)):
-            build.state(f"{root}.milestones", times, [_whole(one) for one in milestones])
-        else:
-            build.imply(f"{root}.milestones", [_whole(one) for one in milestones], times)
+        _put_milestones(build, root, times, milestones)
         _unit(build, root, times, main)
     gamma = main.first("gamma")
     if scales is not None and scales.value:
@@ -439,6 +444,15 @@ def _put_multistep(build: Build, main: Settings, root: str, times: Setting, poli
     return "multistep"
 
 
+def _put_milestones(build: Build, root: str, times: Setting, milestones: list[float]) -> None:
+    """Put milestones, which are stated where all that are written count."""
+    whole = [_whole(one) for one in milestones]
+    if len(whole) == len(_times(times)):
+        build.state(f"{root}.milestones", times, whole)
+    else:
+        build.imply(f"{root}.milestones", whole, times)
+
+
 def _put_scaled(
     build: Build,
     main: Settings,
@@ -450,11 +464,9 @@ def _put_scaled(
     lr: Any,
 ) -> str:
     """Put steps by factors that differ: Darknet's factors in a row, or rates relative to the first."""
-    if lr is None:
-        return ""
     relative = len(scales.value) == len(milestones) + 1
     factors = scales.value if relative else [*accumulate([1.0, *scales.value[: len(milestones)]], lambda a, b: a * b)]
-    levels = [float(f"{lr[0] * factor:.12g}") for factor in factors]
+    levels = [float(f"{(lr[0] if lr else 1.0) * factor:.12g}") for factor in factors]
     ratios = {float(f"{b / a:.9g}") for a, b in pairwise(levels) if a}
     if len(ratios) == 1:
         _name(build, root, "multistep", policy or times)
@@ -463,6 +475,8 @@ def _put_scaled(
         build.state(f"{root}.milestones", times, [_whole(one) for one in milestones])
         _unit(build, root, times, main)
         return "multistep"
+    if lr is None:
+        return ""
     _put_sequence(build, main, root, levels, milestones, times, scales, worked_out=True)
     build.settings.taken.add(lr[1].entry.place)
     return "sequence"
@@ -480,7 +494,9 @@ def _put_levels(build: Build, main: Settings, root: str, times: Setting | None, 
         milestones = [_whole(total[0] * place / len(levels)) for place in range(1, len(levels))]
     if milestones and milestones[0] == 0:
         milestones = milestones[1:]
-    if len(levels) != len(milestones) + 1 or not all(a < b for a, b in pairwise(milestones)):
+    if times is not None and len(levels) == len(milestones) and "lr" not in build.settings.by_concept:
+        milestones = milestones[:-1]  # the end of the last level: nothing follows it
+    if not milestones or len(levels) != len(milestones) + 1 or not all(a < b for a, b in pairwise(milestones)):
         build.settings.taken.discard(values.entry.place)
         return ""
     ratios = {float(f"{b / a:.9g}") for a, b in pairwise(levels) if a}
@@ -488,10 +504,12 @@ def _put_levels(build: Build, main: Settings, root: str, times: Setting | None, 
         _put_sequence(build, main, root, levels, milestones, times, values, worked_out=False)
         return "sequence"
     _name(build, root, "multistep", policy or values)
-    build.put(f"{root}.initial", levels[0], "stated", "", values.entry)
+    first = next((one for one in main.by_concept.get("lr", ()) if one.value == levels[0]), values)
+    build.settings.taken.add(first.entry.place)
+    build.put(f"{root}.initial", levels[0], "stated", "", first.entry)
     build.imply(f"{root}.factor", ratios.pop(), values)
     if times is not None:
-        build.state(f"{root}.milestones", times, [_whole(one) for one in milestones])
+        _put_milestones(build, root, times, milestones)
         _unit(build, root, times, main)
     elif total is not None:
         build.imply(f"{root}.milestones", milestones, None, f"equal parts of the training: {total[2]}")
@@ -548,7 +566,7 @@ def _put_stairs(
 def _put_ramp(
     build: Build, main: Settings, root: str, kind: str, policy: Setting | None, lr: Any, warmup: Warmup | None
 ) -> str:
-    _name(build, root, kind, policy)
+    _name(build, root, kind, policy, stated=policy is None or policy.concept == "policy")
     _base(build, root, lr)
     final, fraction = main.first("final"), main.first("final_fraction")
     if final is not None and is_number(final.value):

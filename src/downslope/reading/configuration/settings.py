@@ -13,6 +13,7 @@ from downslope.reading.configuration.keys import (
     ANY,
     FOREIGN,
     GENERIC,
+    LEVELS,
     NAMING,
     OPTIMIZERS,
     OPTIMIZING,
@@ -194,6 +195,7 @@ def find_settings(entries: list[Entry], system: System) -> Settings:
             settings.by_concept.setdefault(setting.concept, []).append(setting)
     if system.name == "tensorflow":
         _add_tensorflow(settings)
+    _add_levels(settings)
     for found in settings.by_concept.values():
         _last_wins(found)
         found.sort(key=lambda one: one.rank)
@@ -208,6 +210,34 @@ def _referred(entry: Entry, by_path: dict[tuple[str, ...], Entry]) -> Entry:
     match = _REFERENCE.fullmatch(entry.value) if isinstance(entry.value, str) else None
     target = by_path.get(tuple(match.group(1).split("."))) if match else None
     return entry if target is None else replace(target, path=entry.path)
+
+
+_MOST_LEVELS = 60
+"""Rates that a table of times is read with; a longer one is data."""
+
+
+def _add_levels(settings: Settings) -> None:
+    """Add `lr_schedule: [[0, 0.1], [30, 0.01]]` and `lr_schedule: {0: 0.1, 30: 0.01}` as lists of rates and times."""
+    tables: dict[tuple[str, ...], list[tuple[float, float, Entry]]] = {}
+    for entry in settings.entries:
+        key = squeezed(entry.path[-1])
+        value: Any = entry.value
+        if key in LEVELS and isinstance(value, list) and all(_numbers(row) and len(row) == 2 for row in value):
+            tables.setdefault(entry.path, []).extend((*row, entry) for row in value)
+        elif len(entry.path) > 1 and key.isdigit() and squeezed(entry.path[-2]) in LEVELS and is_number(value):
+            tables.setdefault(entry.path[:-1], []).append((float(key), entry.value, entry))
+    for path, rows in tables.items():
+        times, rates, entries = zip(*sorted(rows, key=lambda row: row[0]), strict=True)
+        first = next((one for one in settings.by_concept.get("lr", []) if is_number(one.value)), None)
+        if times[0] > 1 and first is not None:
+            rates = (first.value, *rates)
+        if not 2 <= len(rates) <= _MOST_LEVELS or words_of(path[:-1]) & (FOREIGN | STRUCTURE):
+            continue
+        start, end = min(one.start for one in entries), max(one.end for one in entries)
+        for concept, found in (("values", rates), ("times", times[len(times) + 1 - len(rates) :])):
+            joined = Setting(concept, list(found), Entry(path, list(found), start, end), rank=0)
+            settings.by_concept.setdefault(concept, []).append(joined)
+        settings.taken |= {one.place for one in entries}
 
 
 def _add_tensorflow(settings: Settings) -> None:
@@ -319,7 +349,7 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
     optimizing = any(_optimizes(key) or _schedules(key) for key in inner[last_structure + 1 :])
 
     def rank(concept: str) -> int | None:
-        if words & FOREIGN or any(map(_about_momentum, ancestors)):
+        if (words & FOREIGN and concept != "norm_decay") or any(map(_about_momentum, ancestors)):
             return None
         if last_structure >= 0 and not optimizing:
             of_data = words & {

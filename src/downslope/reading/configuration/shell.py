@@ -13,6 +13,8 @@ _WORD = re.compile(
     r"(?P<word>(?:\"(?:[^\"\\]|\\.|\\\n)*\"|'[^']*'|\$\([^()\n]*\)|\$\{[^}\n]*\}|\\.|[^\s\"';|&\\])+|[\"'\\])",
     re.DOTALL,
 )
+_ALIVE = re.compile(r"^[ \t]*[^\s#]", re.MULTILINE)
+_HASHES = re.compile(r"^[ \t]*#+", re.MULTILINE)
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::?[-=](?P<default>[^}]*))?\}|\$(?P<bare>\w+)|%(?P<batch>\w+)%")
 _QUOTED = re.compile(r"([\"'])(.*?)\1", re.DOTALL)
 _ASSIGNS = re.compile(r"(?P<name>[A-Za-z_]\w*)\+?=(?P<value>.*)", re.DOTALL)
@@ -68,6 +70,8 @@ def read_commands(text: str) -> list[Command]:
     """
     variables: dict[str, _Value] = {}
     commands: list[Command] = []
+    if not _ALIVE.search(text):  # nothing but comments: a command that is noted in one
+        text = _HASHES.sub(lambda match: " " * len(match.group()), text)
     for words in _lines(text):
         plain = _after_variables(words, variables)
         if plain and len(commands) < 2000:

@@ -41,11 +41,26 @@ def _document(text: str) -> list[Entry]:
     try:
         root = yaml.compose(text, loader)
     except (yaml.YAMLError, RecursionError, ValueError):
-        return read_lines(text)
+        pieces = _pieces(text)
+        if len(pieces) == 1:
+            return read_lines(text)
+        return [one.moved(start) for start, piece in pieces for one in _document(piece)]
     reader = _Walk()
     if root is not None:
         reader.walk(root, (), None, 0)
     return reader.entries or read_lines(text)
+
+
+def _pieces(text: str) -> list[tuple[int, str]]:
+    """Return a text cut where a line stands further out than all before it, as one pasted half indented does."""
+    cuts, least, place = [0], 10_000, 0
+    for line in text.splitlines(keepends=True):
+        bare = line.lstrip()
+        if bare and not bare.startswith("#") and len(line) - len(bare) < least:
+            cuts += [place] if least < 10_000 else []
+            least = len(line) - len(bare)
+        place += len(line)
+    return [(start, text[start:end]) for start, end in pairwise([*cuts, len(text)])]
 
 
 def _too_deep(text: str) -> bool:
@@ -111,4 +126,6 @@ def _last(node: Any) -> int:
 
 
 def _plain(node: Any) -> Any:
-    return scalar(node.value) if not node.style or node.style in "'\"" else node.value[:4000]
+    if not node.style:
+        return scalar(node.value.removesuffix(","))  # as lines of a dictionary end
+    return scalar(node.value) if node.style in "'\"" else node.value[:4000]
