@@ -25,8 +25,8 @@ def piped(first, second):
 
 
 def test_the_founding_question_through_a_pipe():
-    """`read ... --to toml | export - --to keras` prints a program, whose names Python knows."""
-    done = piped(["read", FOUNDING, "--to", "toml"], ["export", "-", "--to", "keras"])
+    """`read ... --to toml | export - --to keras` prints a program that Python can parse; SGD is assumed."""
+    done = piped(["read", FOUNDING, "--to", "toml", "--accept", "optimizer"], ["export", "-", "--to", "keras"])
     assert (done.returncode, done.stderr) == (0, "")
     assert "keras.optimizers.schedules.ExponentialDecay(" in done.stdout
     ast.parse(done.stdout)

@@ -206,7 +206,8 @@ _OTHER_WORDS: Mapping[str, str] = MappingProxyType(
 def suggest(name: str, options: Iterable[str], paths: Iterable[str]) -> list[str]:
     """Return what an unknown option may have meant, as it is to be written; empty if nothing is close.
 
-    `options` are the command's own, `paths` the dotted paths of a recipe; a path's last part means the path.
+    `options` are the command's own, which come first, `paths` the dotted paths of a recipe; the last part of one means
+    the whole.
 
     Example:
         >>> suggest("--lr", ["--out"], ["sgd.lr", "train.epochs"])
@@ -215,10 +216,12 @@ def suggest(name: str, options: Iterable[str], paths: Iterable[str]) -> list[str
     meant: dict[str, list[str]] = {}
     for option in options:
         meant.setdefault(option.lstrip("-").replace("-", "_"), []).append(option)
+    own = list(meant)
     for path in paths:
         meant.setdefault(path.rsplit(".", 1)[-1], []).append(f"--{path}")
     word = name.lstrip("-").replace("-", "_").lower()
-    close = nearest(_OTHER_WORDS.get(word, word), meant)
+    word = _OTHER_WORDS.get(word, word)
+    close = nearest(word, own) or nearest(word, meant)
     return [] if close is None else meant[close]
 
 

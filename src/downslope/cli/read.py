@@ -106,9 +106,7 @@ def _refuse_marked(reading: Reading, accepted: list[str], *, force: bool) -> Non
         raise RecipeError(f"read: --accept {unknown[0]}: no such field was read. Marked fields: {known}.")
     left = {path: found for path, found in marked.items() if path not in accepted}
     if left and not force:
-        why = "; ".join(
-            f"`{path}` = {shown(found.value)}: {marks_of(found, reading.language)}" for path, found in left.items()
-        )
+        why = "; ".join(f"`{path}` = {shown(found.value)}: {marks_of(found, 'en')}" for path, found in left.items())
         options = " ".join(f"--accept {path}" for path in left)
         raise RecipeError(f"read: look at this before it is used: {why}. If it is meant, add {options}, or --force.")
 
