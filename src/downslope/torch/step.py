@@ -121,12 +121,15 @@ class StepPlan:
         self._coefficients: tuple[list[StepScalars], list[float]] = ([], [])
         self._is_constant = False  # whether the next step's coefficients are the last one's, if nothing is replaced
         self._native: Any = None
+        self._is_current = True
         if native is not None:
             rows = [_row(entry, self._kinds.index((entry.group, entry.is_undampened)), state) for entry in in_kernel]
             rows += [_row(entry, None, state) for entry in self.rest if may_be_kept and _is_known(entry)]
             self._native = native.Plan(rows, EXCHANGE, Tensor, _NAMES)
             self._native.watch(groups, state, _WATCHED, torch._C._increment_version, _written(in_kernel))
-            self._native.refresh()
+            self._is_current = self._native.refresh()
+            if not self._is_current:  # another thread has replaced a tensor since: torch's operations take this step
+                self.state = ONCE
         self._is_large = self._native is not None and self._native.elements() > _WORTH_THREADS
         # parameters whose gradient must still be there, or still be missing, and that the kernel does not ask itself
         live = {id(entry.param) for entry in self.rest}
@@ -177,7 +180,7 @@ class StepPlan:
         self, groups: Groups, state: State, options: StepOptions, scalars: list[StepScalars], factor: float
     ) -> None:
         """Take the step of a plan that was just made or checked, with a factor on every gradient."""
-        if factor < _SMALL_FACTOR:
+        if factor < _SMALL_FACTOR or not self._is_current:
             step_by_torch(groups, state, options, self.entries, self.grads(), scalars, factor)
             return
         both = scaled(groups, scalars, factor)
@@ -211,7 +214,7 @@ class StepPlan:
 
     def sum_of_squares(self) -> tuple[float, bool] | None:
         """Return the gradients' sum of squares and whether all are finite; None if the kernel has not got them all."""
-        if self._native is None or self.rest or not self._is_whole:
+        if self._native is None or self.rest or not (self._is_whole and self._is_current):
             return None
         use_threads()
         return self._native.sum_of_squares()
