@@ -1,4 +1,4 @@
-"""A state that another thread replaces between a step's look at it and the step: the step is taken, without an error."""
+"""A state that another thread replaces between a step's look at it and the step: it is taken, without an error."""
 
 import torch
 from torch.nn import Parameter
