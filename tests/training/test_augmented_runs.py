@@ -1,6 +1,7 @@
 """Runs that change their images: exact, resumable, the same for any number of shards' workers; and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,16 +116,35 @@ def test_mixed_targets_are_mixed_losses():
     assert found.item() == pytest.approx(functional.cross_entropy(logits, shares).item(), rel=1e-6)
 
 
-def test_cutmix_mixes_labels_by_area():
-    """The share is the part of the places that are the first image's."""
-    change, data = augmenter("cutmix = 1.0", normalize=None)
-    batches = Batches(count=len(data.train_inputs), batch_size=8, accumulate=1, shards=1, seed=0)
+@pytest.mark.parametrize("flat", [False, True])
+def test_cutmix_mixes_labels_by_area(flat):
+    """The share is the part of the places that are the first image's; of an image laid out flat as well."""
+    change, examples = augmenter("cutmix = 1.0", normalize=None)
+    if flat:
+        grey = examples.train_inputs[:, 0].flatten(1)
+        examples = replace(examples, train_inputs=grey, image_shape=(12, 10))
+        change = Augmenter(recipe("cutmix = 1.0").data.augment, examples, "cross_entropy", 0)
+    batches = Batches(count=len(examples.train_inputs), batch_size=8, accumulate=1, shards=1, seed=0)
+    shares = []
     for step in range(6):
         leaf = batches.leaves(step)[0]
-        inputs, targets = data.take(leaf.examples)
+        inputs, targets = examples.take(leaf.examples)
         images, mixed = change(leaf, inputs, targets, step)
-        kept = (images == inputs).all(1).flatten(1).float().mean(1)
-        assert kept.min().item() == pytest.approx(mixed.share, abs=1e-6)
+        same = (images == inputs).reshape(len(inputs), -1, 120).all(1)
+        assert same.float().mean(1).min().item() == pytest.approx(mixed.share, abs=1e-6)
+        shares.append(mixed.share)
+    assert min(shares) < 0.95
+
+
+def test_cutmix_after_windows_of_another_size():
+    """The box lies in the windows that a step learns from."""
+    change, examples = augmenter("resized_crop = [0.3, 1.0], size = 8, cutmix = 1.0", normalize=None, data="squares")
+    leaf = Batches(count=len(examples.train_inputs), batch_size=8, accumulate=1, shards=1, seed=0).leaves(0)[0]
+    inputs, targets = examples.take(leaf.examples)
+    images, mixed = change(leaf, inputs, targets, 0)
+    assert images.shape == (8, 1, 8, 8)
+    windows = change.change(inputs, leaf.examples, leaf.epoch)
+    assert (images == windows).float().mean((1, 2, 3)).min().item() == pytest.approx(mixed.share, abs=1e-6)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])

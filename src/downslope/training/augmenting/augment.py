@@ -115,10 +115,9 @@ class Augmenter:
         partners = partners.to(images.device, non_blocking=True)
         both = augment.mixup > 0 and augment.cutmix > 0
         if augment.cutmix and (not both or _uniform(stream) < 0.5):
-            share, box = _draw_box(stream, augment.cutmix, images.shape[-2:], self._form[1:])
-            mixed = images.reshape(-1, *self._form).clone()
-            others = images.reshape(-1, *self._form)[partners]
-            mixed[:, :, box[0], box[1]] = others[:, :, box[0], box[1]]
+            mixed = (images if images.ndim == 4 else images.reshape(-1, *self._form)).clone()
+            share, (rows, columns) = _draw_box(stream, augment.cutmix, mixed.shape[2], mixed.shape[3])
+            mixed[:, :, rows, columns] = mixed[partners][:, :, rows, columns]
             return mixed.reshape(images.shape), Mixed(targets, targets[partners], share)
         share = draw_beta(stream, augment.mixup)
         return share * images + (1 - share) * images[partners], Mixed(targets, targets[partners], share)
@@ -143,11 +142,8 @@ def draw_beta(stream: np.random.Philox, alpha: float) -> float:
             return math.exp(first - total)
 
 
-def _draw_box(
-    stream: np.random.Philox, alpha: float, shape: Any, form: tuple[int, ...]
-) -> tuple[float, tuple[slice, slice]]:
+def _draw_box(stream: np.random.Philox, alpha: float, height: int, width: int) -> tuple[float, tuple[slice, slice]]:
     """Return what is left of an image's area outside a box, and the box's rows and columns."""
-    height, width = shape if len(shape) == 2 and shape[0] > 1 else form
     side = math.sqrt(1 - draw_beta(stream, alpha))
     middle = _uniform(stream) * height, _uniform(stream) * width
     spans = [
