@@ -7,6 +7,7 @@ from typing import Any
 
 from downslope.reading.facts import Board
 from downslope.reading.patterns import Match, Pattern, encode, runs
+from downslope.reading.times import Time
 
 _VALUED = (
     "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
@@ -68,7 +69,7 @@ def find_values(board: Board) -> None:
                 _value(board, concept, number, [concept, *between, number], first)
     for match in board.matches(_COUNTED):
         concept, time = board.items[match["concept"]], board.items[match["time"]].data
-        if match["time"] not in board.used:
+        if match["time"] not in board.used and _may_count(concept.key, time):
             board.add("value", concept.key, time.values[0], [match["concept"], match["time"]], unit=time.unit)
     for first, last, match in _matches(board, _LEFT):
         _leftwards(board, match["number"], match["concept"], first, last)
@@ -79,6 +80,11 @@ def find_values(board: Board) -> None:
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
             board.add("value", "nesterov", True, [place])
+
+
+def _may_count(key: str, time: Time) -> bool:
+    """Whether a time may be what a concept counts: of a period in examples nobody can know it, nor of a part."""
+    return not (time.percent or time.unit == "example" or (time.prep == "every" and key != "lr_every"))
 
 
 def _matches(board: Board, pattern: Pattern) -> list[tuple[int, int, Match]]:
