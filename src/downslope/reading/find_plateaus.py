@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from downslope.reading.facts import Board
 from downslope.reading.patterns import Rules
-from downslope.reading.schedule_facts import Plateau
+from downslope.reading.schedule_facts import Plateau, whole_patience
 
 _PATIENCE = Rules(
     {
@@ -29,9 +29,10 @@ def find_plateaus(board: Board) -> None:
         for match in _PATIENCE.find(code, first, last):
             patience = None
             if "span" in match:
-                patience = int(board.items[match["span"]].data.values[0])
+                time = board.items[match["span"]].data
+                patience = None if time.percent else whole_patience(time.values[0])
             elif "number" in match:
-                patience = int(board.items[match["number"]].value)
+                patience = whole_patience(board.items[match["number"]].value)
             changed = any(item.is_a("verb", *_CHANGES) for item in board.items[first:last])
             stops = not changed and any(item.kind == "end" for item in board.items[first:last])
             near = range(max(first, match.first - 6), min(last, match.after + 5))
