@@ -365,7 +365,7 @@ def _untimed(
         draft.put(f"{root}.every", whole(told.value), "stated", words)
         draft.put(
             f"{root}.unit",
-            told.extra.get("unit") or ("step" if steps else "epoch"),
+            told.unit or ("step" if steps else "epoch"),
             "stated" if named else "implied",
             words,
         )

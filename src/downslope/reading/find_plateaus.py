@@ -24,7 +24,7 @@ def find_plateaus(board: Board) -> None:
     """Add a fact for every plateau; the times within it are its patience and nothing else's."""
     code = board.code()
     for match in _STOPPED_PATIENCE.find(code):
-        board.note(Plateau("plateau", "stop", None, 0, 0, stops=True), range(match.first, match.after))
+        board.note(Plateau("plateau", "stop", None, stops=True), range(match.first, match.after))
     for first, last in board.sentences():
         for match in _PATIENCE.find(code, first, last):
             patience = None
@@ -40,4 +40,4 @@ def find_plateaus(board: Board) -> None:
             metric = min(metrics, key=lambda p: min(abs(p - match.first), abs(p - match.after)), default=None)
             places = [*range(match.first, match.after), *([metric] if metric is not None else [])]
             key = "" if metric is None else board.items[metric].key.removeprefix("metric_")
-            board.note(Plateau("plateau", "lr", None, 0, 0, metric=key, patience=patience, stops=stops), places)
+            board.note(Plateau("plateau", "lr", None, metric=key, patience=patience, stops=stops), places)
