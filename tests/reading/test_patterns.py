@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 
-from downslope.reading import patterns
+from downslope.reading import items, patterns
 from downslope.reading.items import find_items
 from downslope.reading.lexicon.chinese import CHINESE
 from downslope.reading.lexicon.english import ENGLISH
@@ -92,3 +93,16 @@ def test_patterns_ask_for_keys_that_items_have() -> None:
     kinds = {kind for kind, _ in known}
     assert len(ASKED_FOR) > 100
     assert {(kind, key) for kind, key in ASKED_FOR if kind in kinds} <= known
+
+
+def test_no_phrase_is_known_twice() -> None:
+    """The first meaning of a phrase counts, so a second one, or the same words joined otherwise, does nothing."""
+    phrases = [
+        tuple(token for token, _, _ in items._tokens(phrase) if token not in "-_")
+        for lexicon in (ENGLISH, CHINESE)
+        for keys in lexicon.values()
+        for several in keys.values()
+        for phrase in several.split("|")
+    ]
+    assert all(phrases)
+    assert sorted(phrase for phrase, times in Counter(phrases).items() if times > 1) == []
