@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from downslope.reading.facts import Board
-from downslope.reading.patterns import Rules
+from downslope.reading.patterns import Pattern, Rules
 from downslope.reading.schedule_facts import Plateau, whole_patience
 
 _PATIENCE = Rules(
@@ -15,9 +15,7 @@ _PATIENCE = Rules(
     }
 )
 _CHANGES = ("divide", "multiply", "reduce", "halve", "decimate")
-_STOPPED_PATIENCE = Rules(
-    {"early": "end:early (with|is|word|open|at|for){0,4} concept:patience is{0,2} span=(number|time)"}
-)
+_STOPPED_PATIENCE = Pattern("end:early (with|is|word|open|at|for){0,4} concept:patience is{0,2} (number|time)")
 
 
 def find_plateaus(board: Board) -> None:
