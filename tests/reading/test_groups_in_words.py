@@ -101,6 +101,14 @@ GROUPS = [
 ]
 
 NONE = [
+    (
+        "SGD, lr 0.1. The weight decay of weights and biases is 1e-4.",
+        {"sgd.weight_decay": 1e-4, "groups.0.match": None, "groups.0.weight_decay": None},
+    ),
+    (
+        "SGD, lr 0.1. L2 regularization of kernels and biases was set to 5e-4.",
+        {"sgd.weight_decay": 5e-4, "groups.0.match": None, "groups.0.weight_decay": None},
+    ),
     ("lr 0.001 (0.01 for the last layer)", {"sgd.lr": 0.001, "groups.0.lr": None, "groups.0.match": None}),
     ("lr 0.001, 10 times larger for the last layer", {"sgd.lr": 0.001, "groups.0.lr": None}),
     (

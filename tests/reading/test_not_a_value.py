@@ -37,6 +37,14 @@ OTHERS = [
     ("linear probing with SGD, lr 30, batch size 256", {"sgd.lr": 30, "sgd.lr.schedule": None}),
 ]
 
+UNCOUNTED = [
+    ("SGD, lr 0.1, number of epochs: every 50000 samples", {"train.epochs": None, "sgd.lr": 0.1}),
+    ("SGD, lr 0.1, maximum iterations per 1024 images", {"train.steps": None, "train.epochs": None}),
+    ("SGD, lr 0.1, number of training epochs over 50% of the training", {"train.epochs": None}),
+    ("SGD, lr 0.1, decay steps every 50000 images, decay rate 0.9", {"sgd.lr.rate": 0.9, "sgd.lr.every": 1}),
+]
+"""Periods and parts of the whole beside a concept that counts epochs or steps."""
+
 SEVERAL = [
     ("we tried learning rates in {0.1, 0.01}", {"sgd.lr": None, "sgd.lr.initial": None}),
     ("learning rate in {0.1, 0.01, 0.001}, momentum 0.9", {"sgd.lr": None, "sgd.momentum": 0.9}),
@@ -124,6 +132,12 @@ ODD = [
 @pytest.mark.parametrize(("text", "expected"), OTHERS, ids=[text for text, _ in OTHERS])
 def test_another_concepts_number_is_not_taken(text, expected):
     """Batch normalisation, a teacher, dropout and the like keep theirs."""
+    assert unlike(text, expected) == []
+
+
+@pytest.mark.parametrize(("text", "expected"), UNCOUNTED, ids=[text for text, _ in UNCOUNTED])
+def test_no_length_is_counted_in_examples_or_parts(text, expected):
+    """What counts epochs or steps takes no period in examples and no percentage; nothing is raised."""
     assert unlike(text, expected) == []
 
 

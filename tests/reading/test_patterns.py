@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 
+from downslope.reading import items, patterns
 from downslope.reading.items import find_items
+from downslope.reading.lexicon.chinese import CHINESE
+from downslope.reading.lexicon.english import ENGLISH
 from downslope.reading.patterns import Pattern, Rules, encode, runs
 from downslope.reading.times import find_times
+
+ASKED_FOR = {*patterns._KEYS}
+"""Every (kind, key) that a pattern of the reader asks for, before this file's own are compiled."""
 
 
 def code(text: str) -> str:
@@ -77,3 +84,25 @@ def test_matching_is_linear() -> None:
     began = time.process_time()
     assert [*pattern.find(text)] == []
     assert time.process_time() - began < 20
+
+
+def test_patterns_ask_for_keys_that_items_have() -> None:
+    """A key that no lexicon and no later pass gives can never match, so a pattern that names it is misspelt."""
+    known = {(kind, key) for lexicon in (ENGLISH, CHINESE) for kind, keys in lexicon.items() for key in keys}
+    known.add(("concept", "decay"))  # which `resolve_owners` gives
+    kinds = {kind for kind, _ in known}
+    assert len(ASKED_FOR) > 100
+    assert {(kind, key) for kind, key in ASKED_FOR if kind in kinds} <= known
+
+
+def test_no_phrase_is_known_twice() -> None:
+    """The first meaning of a phrase counts, so a second one, or the same words joined otherwise, does nothing."""
+    phrases = [
+        tuple(token for token, _, _ in items._tokens(phrase) if token not in "-_")
+        for lexicon in (ENGLISH, CHINESE)
+        for keys in lexicon.values()
+        for several in keys.values()
+        for phrase in several.split("|")
+    ]
+    assert all(phrases)
+    assert sorted(phrase for phrase, times in Counter(phrases).items() if times > 1) == []

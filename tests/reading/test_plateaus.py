@@ -2,6 +2,7 @@
 
 import pytest
 
+from downslope import read
 from reading.neighbours import faults, plateau
 
 PLATEAUS = [
@@ -33,6 +34,20 @@ PLATEAUS = [
 def test_plateaus(text, expected):
     """Each number is what it is to the plateau; the learning rate stays a constant."""
     assert faults(text, expected) == []
+
+
+BROKEN = [
+    ("lr 0.1, divided by 10 when the validation loss plateaus for half an epoch", plateau(0.1, 0.1, 10, "loss")),
+    ("lr 0.1, halved when the loss does not improve for 10% of the training", plateau(0.1, 0.5, 10, "loss")),
+    ("learning rate 0.1, divided by 10 on plateau with a patience of 0.5", plateau(0.1, 0.1, 10)),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), BROKEN, ids=[text for text, _ in BROKEN])
+def test_patience_is_whole(text, expected):
+    """Half an epoch and a part of the training are no number of evaluations: the usual one is assumed."""
+    assert faults(text, expected) == []
+    assert read(text)[0].fields["train.plateau.patience"].provenance == "assumed"
 
 
 EARLY = [

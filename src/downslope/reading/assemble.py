@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
 
+from downslope.reading.assemble_rates import is_written
 from downslope.reading.assemble_schedule import put_learning_rate
-from downslope.reading.draft import Draft
-from downslope.reading.facts import Board, Fact
+from downslope.reading.draft import Draft, whole
+from downslope.reading.facts import Board, Fact, Group, Mention, Value
 from downslope.reading.numbers import numbers_of
 from downslope.reading.reading import ADAMS
 from downslope.reading.remarks import shown
@@ -57,7 +57,7 @@ def _decide_decay(draft: Draft) -> None:
     factors = any(not change.noun and (change.value is not None or change.at) for change in draft.every(Change))
     if "rmsprop" in named and factors and not list(draft.values("rho")):
         for fact in [f for f in draft.every(Change) if f.noun and not (f.at or f.every)][:1]:
-            draft.facts[draft.facts.index(fact)] = Fact("value", "rho", fact.value, fact.start, fact.end)
+            draft.facts[draft.facts.index(fact)] = Value("value", "rho", fact.value, fact.start, fact.end)
     has_decay = bool(list(draft.values("weight_decay", "l2")))
     for fact in draft.values("decay"):
         if named & {"rmsprop"} and 0.5 <= fact.value < 1:
@@ -66,13 +66,13 @@ def _decide_decay(draft: Draft) -> None:
             fact.key = "weight_decay"
         elif 0.5 <= fact.value < 1 and list(draft.values("momentum")) and not named & {"sgd"}:
             fact.key = "rho"
-            draft.facts.append(Fact("optimizer", "rmsprop", None, fact.start, fact.end, {"implied": True}))
+            draft.facts.append(Mention("optimizer", "rmsprop", None, fact.start, fact.end))
         elif 0 < fact.value < 1:
             fact.key = "lr_decay"
 
 
 def _put_optimizer(draft: Draft) -> None:
-    mentions = [fact for fact in draft.of("optimizer") if not fact.extra.get("denied")]
+    mentions = [fact for fact in draft.every(Mention) if not fact.denied]
     others = [fact.key for fact in mentions if fact.key not in {"sgd", "sgdw"}]
     plain = [fact for fact in mentions if fact.key in {"sgd", "sgdw"}]
     if others and not plain:
@@ -96,13 +96,13 @@ def _put_optimizer(draft: Draft) -> None:
                 draft.put(f"{table}.{name}", float(fact.value), "stated", draft.words(fact))
         for fact in draft.values("betas"):
             draft.put(f"{table}.beta1", float(fact.value), "stated", draft.words(fact))
-            if "second" in fact.extra:
-                draft.put(f"{table}.beta2", float(fact.extra["second"]), "stated", draft.words(fact))
+            if fact.second is not None:
+                draft.put(f"{table}.beta2", float(fact.second), "stated", draft.words(fact))
 
 
 def _leave_out_others(draft: Draft) -> None:
     """Leave out the values that are told of another optimizer than that of the reading."""
-    mentions = [fact for fact in draft.of("optimizer") if "reach" in fact.extra]
+    mentions = [fact for fact in draft.every(Mention) if fact.reach]
     own = {draft.optimizer, *({"sgd", "sgdw"} if draft.optimizer == "sgd" else ())}
     kept: list[Fact] = []
     place = 0
@@ -110,7 +110,7 @@ def _leave_out_others(draft: Draft) -> None:
         while place < len(mentions) and mentions[place].start <= fact.start:
             place += 1
         mention = mentions[place - 1] if place else None
-        theirs = mention is not None and fact.start < mention.extra["reach"] and mention.key not in own
+        theirs = mention is not None and fact.start < mention.reach and mention.key not in own
         if (
             mention is not None
             and theirs
@@ -133,12 +133,12 @@ def _mark_odd(draft: Draft) -> None:
                 draft.remarks.say(number.odd, words=words, value=shown(number.value))
 
 
-def _only_named(draft: Draft, mentions: list[Fact]) -> bool:
+def _only_named(draft: Draft, mentions: list[Mention]) -> bool:
     """Whether these mentions of optimizers, each with where its words end, are followed by no setting of theirs."""
-    settings = [f for f in draft.of("value") if f.key not in {"batch", "epochs_total", "steps_total", "other"}]
-    if any(not any(m.start <= f.start < m.extra.get("reach", 0) for m in draft.of("optimizer")) for f in settings):
+    settings = [f for f in draft.every(Value) if f.key not in {"batch", "epochs_total", "steps_total", "other"}]
+    if any(not any(m.start <= f.start < m.reach for m in draft.every(Mention)) for f in settings):
         return False
-    return not any(m.start <= f.start < m.extra.get("reach", 0) for m in mentions for f in settings)
+    return not any(m.start <= f.start < m.reach for m in mentions for f in settings)
 
 
 def _title(optimizer: str) -> str:
@@ -149,13 +149,14 @@ def _title(optimizer: str) -> str:
 def _put_batch(draft: Draft) -> None:
     """Put the batch size of all devices, told or computed; that of one device where nothing tells how many."""
     facts = [fact for fact in draft.values("batch") if float(fact.value).is_integer() and 1 <= fact.value < 1e8]
-    totals = [fact for fact in facts if not fact.extra.get("per_device")]
-    totals.sort(key=lambda fact: fact.extra.get("role") != "total")
-    shares = [fact for fact in facts if fact.extra.get("per_device")]
+    totals = [fact for fact in facts if not fact.per_device]
+    totals.sort(key=lambda fact: fact.role != "total")
+    shares = [fact for fact in facts if fact.per_device]
     for fact in totals:
         if "data.batch_size" in draft.fields and draft.value("data.batch_size") != int(fact.value):
             draft.remarks.say("another", path="data.batch_size", words=draft.words(fact))
-        _state_or_imply(draft, "data.batch_size", int(fact.value), fact)
+        computed = fact.product and not is_written(draft, fact)
+        draft.put("data.batch_size", int(fact.value), "implied" if computed else "stated", draft.words(fact))
     if not shares or totals:
         return
     share, devices = shares[0], draft.of("devices")
@@ -171,10 +172,10 @@ def _put_batch(draft: Draft) -> None:
 def _put_length(draft: Draft, board: Board) -> None:
     for key, unit, path in (("epochs_total", "epoch", "train.epochs"), ("steps_total", "step", "train.steps")):
         for fact in draft.values(key):
-            unit_said = fact.extra.get("unit") or unit
+            unit_said = fact.unit or unit
             where = path if unit_said == unit else {"epoch": "train.epochs", "step": "train.steps"}[unit_said]
             if 0 < fact.value < 1e12:
-                draft.state(where, _whole(fact.value), fact)
+                draft.state(where, whole(fact.value), fact)
     ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
     candidates: list[tuple[int, int]] = []
     for place, item in enumerate(board.items):
@@ -207,7 +208,7 @@ def _put_length(draft: Draft, board: Board) -> None:
             continue
         board.used.add(place)
         words = draft.text.words(board.items[place].start, board.items[place].end)
-        draft.put(path, _whole(time.values[0]), "stated", words)
+        draft.put(path, whole(time.values[0]), "stated", words)
         if len(time.values) > 1:
             draft.remarks.say("another", path=path, words=words)
     for place, item in enumerate(board.items):  # "total of 200", without a unit
@@ -224,7 +225,7 @@ def _put_length(draft: Draft, board: Board) -> None:
                 board.used.add(after)
                 unit = _unit_of_changes(draft)
                 words = draft.text.words(item.start, board.items[after].end)
-                draft.put("train.epochs" if unit == "epoch" else "train.steps", _whole(number.value), "stated", words)
+                draft.put("train.epochs" if unit == "epoch" else "train.steps", whole(number.value), "stated", words)
     if "train.epochs" in draft.fields and "train.steps" in draft.fields:
         draft.remarks.say("both_lengths")
 
@@ -255,17 +256,12 @@ def _in_range(draft: Draft, path: str, fact: Fact, low: float, high: float) -> b
     return False
 
 
-def _state_or_imply(draft: Draft, path: str, value: Any, fact: Fact) -> None:
-    why = fact.extra.get("implied")
-    draft.put(path, value, "implied" if why else "stated", why or draft.words(fact))
-
-
 def _put_momentum(draft: Draft) -> None:
     facts = [*draft.values("momentum", "nesterov")]
     facts.sort(key=lambda fact: not _beside_optimizer(draft, fact))  # before the momentum of an encoder or a queue
     for fact in facts:
         if fact.key == "nesterov" and isinstance(fact.value, bool):
-            _state_or_imply(draft, "sgd.nesterov", fact.value, fact)
+            draft.state("sgd.nesterov", fact.value, fact)
         elif fact.key == "nesterov":
             draft.state("sgd.nesterov", True, fact)
             if _in_range(draft, "sgd.momentum", fact, 0, 1):
@@ -274,7 +270,7 @@ def _put_momentum(draft: Draft) -> None:
             earlier = draft.value("sgd.momentum")
             if earlier is not None and earlier != float(fact.value):
                 draft.remarks.say("another", path="sgd.momentum", words=draft.words(fact))
-            _state_or_imply(draft, "sgd.momentum", float(fact.value), fact)
+            draft.state("sgd.momentum", float(fact.value), fact)
     for fact in draft.of("off"):
         if fact.key == "momentum":
             draft.state("sgd.momentum", 0.0, fact)
@@ -290,19 +286,13 @@ def _put_momentum(draft: Draft) -> None:
 
 
 def _beside_optimizer(draft: Draft, fact: Fact) -> bool:
-    return any(named.start <= fact.start < named.extra.get("reach", 0) for named in draft.of("optimizer"))
+    return any(named.start <= fact.start < named.reach for named in draft.every(Mention))
 
 
 def _put_weight_decay(draft: Draft) -> None:
-    facts = [f for f in draft.values("weight_decay", "l2", "keras_l2") if 0 <= f.value < 1e3]
     for fact in draft.values("weight_decay", "l2"):
         if not 0 <= fact.value < 1e3:
             draft.remarks.say("out_of_range", path="sgd.weight_decay", value=shown(fact.value))
-    for fact in facts:
-        if fact.key == "keras_l2":
-            doubled = float(f"{2 * fact.value:.12g}")
-            draft.put("sgd.weight_decay", doubled, "implied", draft.words(fact))
-            draft.remarks.say("keras_l2", value=shown(fact.value), doubled=shown(doubled))
             continue
         earlier = draft.value("sgd.weight_decay")
         if earlier is not None and earlier != float(fact.value):
@@ -314,10 +304,7 @@ def _put_weight_decay(draft: Draft) -> None:
         draft.state("sgd.weight_decay", 0.0, fact)
     if "sgd.weight_decay" not in draft.fields or draft.optimizer not in {"sgd", "lars"}:
         return
-    if facts and facts[0].extra.get("call") == "keras":
-        draft.put("sgd.decay", "decoupled", "implied", "the weight_decay of Keras's optimizers is decoupled")
-        draft.remarks.say("keras_decoupled")
-    elif "decoupled" in draft.text.plain or "解耦" in draft.text.plain:
+    if "decoupled" in draft.text.plain or "解耦" in draft.text.plain:
         place = next(p for p in (draft.text.plain.find("decoupled"), draft.text.plain.find("解耦")) if p >= 0)
         draft.put("sgd.decay", "decoupled", "stated", draft.text.words(place, min(place + 22, len(draft.text.plain))))
     elif draft.value("sgd.weight_decay") != 0:
@@ -333,7 +320,7 @@ def _put_clip(draft: Draft) -> None:
     for fact in draft.values("clip"):
         if 0 < fact.value < 1e6:
             draft.state("train.clip_norm", float(fact.value), fact)
-            if fact.extra.get("per") == "sample":
+            if fact.per == "sample":
                 draft.remarks.say("clip_per_sample", value=shown(fact.value))
     for fact in draft.values("ema"):
         if 0.5 <= fact.value < 1:
@@ -345,17 +332,17 @@ def _put_groups(draft: Draft) -> None:
     """Put the groups, one for each pattern of names; where the names cannot be known, the value goes into a remark."""
     groups: dict[str, int] = {}
     base = next((path for path in _BASES if draft.value(path) is not None), None)
-    for fact in draft.of("group"):
-        match, what, words = _MATCHES.get(fact.key), fact.extra["what"], draft.words(fact)
-        if match is None or (fact.extra.get("factor") and base is None):
+    for fact in draft.every(Group):
+        match, words = _MATCHES.get(fact.key), draft.words(fact)
+        if match is None or (fact.factor and base is None):
             draft.remarks.say("unknown_group", words=words)
             continue
         path = f"groups.{groups.setdefault(match, len(groups))}"
         draft.put(f"{path}.match", match, "implied", words)
-        if fact.extra.get("factor") and base is not None:
-            draft.put(f"{path}.{what}", float(f"{draft.value(base) * fact.value:.12g}"), "implied", words)
+        if fact.factor and base is not None:
+            draft.put(f"{path}.{fact.what}", float(f"{draft.value(base) * fact.value:.12g}"), "implied", words)
         else:
-            draft.put(f"{path}.{what}", fact.value, "stated", words)
+            draft.put(f"{path}.{fact.what}", fact.value, "stated", words)
         draft.remarks.say("group" if fact.value == 0 else "own_group", match=match)
 
 
@@ -364,7 +351,3 @@ def _put_conventions(draft: Draft) -> None:
         if fact.key == "lr_in_velocity" and fact.value:
             draft.put("sgd.lr_in_velocity", True, "implied", draft.words(fact))
             draft.remarks.say("inside")
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if float(value).is_integer() else float(value)

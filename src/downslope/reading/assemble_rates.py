@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from downslope.reading.draft import Draft
-from downslope.reading.facts import Fact
-from downslope.reading.numbers import number_at
+from downslope.reading.facts import Value
+from downslope.reading.numbers import numbers_of
 from downslope.reading.reading import Provenance
 from downslope.reading.remarks import shown
 from downslope.reading.schedule_facts import Course, Warmup
@@ -34,57 +34,44 @@ class Rate:
 
 def find_rate(draft: Draft) -> Rate | None:
     """Return the initial (or peak) learning rate, or None where none is stated."""
-    facts = [fact for fact in draft.values("lr") if fact.extra.get("role") != "final" and 0 <= fact.value < _LARGEST]
+    facts = [fact for fact in draft.values("lr") if fact.role != "final" and 0 <= fact.value < _LARGEST]
     for fact in draft.values("lr"):
         if not 0 <= fact.value < _LARGEST:
             draft.remarks.say("out_of_range", path="sgd.lr", value=shown(fact.value))
-    scaled = next((fact for fact in facts if fact.extra.get("per_batch")), None)
-    plain = [fact for fact in facts if not fact.extra.get("per_batch")]
-    if scaled is not None:
-        found = _scaled(draft, scaled, plain)
+    scaled = next((fact for fact in facts if fact.per_batch), None)
+    plain = [fact for fact in facts if not fact.per_batch]
+    if scaled is not None and scaled.per_batch is not None:
+        found = _scaled(draft, scaled, *scaled.per_batch, plain)
         if found is not None:
             return found
     linear = _linear_scaling(draft, plain)
     if linear is not None:
         return linear
     warmed = _warmed(draft)
-    fact = next((f for f in plain if f.extra.get("role") in {"initial", "peak", "base"}), None) or next(
-        iter(plain), None
-    )
+    fact = next((f for f in plain if f.role in {"initial", "peak", "base"}), None) or next(iter(plain), None)
     if warmed is not None and (fact is None or fact.value != warmed.value):
         return warmed
     if fact is None:
         return _first_of_range(draft)
-    if fact.extra.get("product"):
-        written = any(abs(fact.value - other) < 1e-12 for other in _written(draft, fact))
-        return Rate(float(fact.value), "stated" if written else "implied", draft.words(fact))
+    if fact.product:
+        return Rate(float(fact.value), "stated" if is_written(draft, fact) else "implied", draft.words(fact))
     for other in plain:
         if other.value != fact.value:
             draft.remarks.say("another", path="sgd.lr", words=draft.words(other))
-    per = fact.extra.get("per")
-    if per == "sample":
+    if fact.per == "sample":
         return _per_sample(draft, fact)
-    if isinstance(per, int | float):
-        return _per_examples(draft, fact, per)
+    if isinstance(fact.per, int | float):
+        return _per_examples(draft, fact, fact.per)
     return Rate(float(fact.value), "stated", draft.words(fact))
 
 
-def _written(draft: Draft, fact: Fact) -> list[float]:
-    """Return the numbers that stand in a fact's words."""
-    found: list[float] = []
-    place = fact.start
-    while place < fact.end:
-        number = number_at(draft.text.plain, place) if draft.text.plain[place].isdigit() else None
-        if number is not None:
-            found.append(number.value)
-            place = number.end
-        else:
-            place += 1
-    return found
+def is_written(draft: Draft, fact: Value) -> bool:
+    """Whether the value of a product stands in its words: "0.1 x 1024/256 = 0.4"."""
+    written = (n.value for n in numbers_of(draft.text.plain) if fact.start <= n.start < fact.end)
+    return any(abs(fact.value - value) < 1e-12 for value in written)
 
 
-def _scaled(draft: Draft, fact: Fact, plain: list[Fact]) -> Rate | None:
-    reference, _, end = fact.extra["per_batch"]
+def _scaled(draft: Draft, fact: Value, reference: float, end: int, plain: list[Value]) -> Rate | None:
     batch = draft.value("data.batch_size")
     words = draft.text.words(fact.start, end)
     draft.remarks.say("scaled", base=shown(fact.value), reference=shown(reference))
@@ -114,7 +101,7 @@ _LINEAR = (
 )
 
 
-def _linear_scaling(draft: Draft, plain: list[Fact]) -> Rate | None:
+def _linear_scaling(draft: Draft, plain: list[Value]) -> Rate | None:
     """Return "0.1 for a batch size of 256, scaled linearly" at the batch size that is used, where both are told."""
     batches = sorted(draft.values("batch"), key=lambda fact: fact.start)
     if (
@@ -160,7 +147,7 @@ def courses(draft: Draft) -> list[Course]:
     return [fact for fact in draft.every(Course) if fact.key == "lr"]
 
 
-def _per_sample(draft: Draft, fact: Fact) -> Rate | None:
+def _per_sample(draft: Draft, fact: Value) -> Rate | None:
     batch = draft.value("data.batch_size")
     chinese = draft.remarks.language == "zh"
     if batch is None:
@@ -171,7 +158,7 @@ def _per_sample(draft: Draft, fact: Fact) -> Rate | None:
     return Rate(product, "implied", draft.words(fact))
 
 
-def _per_examples(draft: Draft, fact: Fact, examples: float) -> Rate | None:
+def _per_examples(draft: Draft, fact: Value, examples: float) -> Rate | None:
     """Return airbench's "lr per 1024 examples" for a mean loss: lr * batch / (1024 * (1 + 1 / (1 - momentum)))."""
     batch, momentum = draft.value("data.batch_size"), draft.value("sgd.momentum")
     if not batch or not examples or momentum is None or momentum >= 1:
@@ -200,9 +187,9 @@ def put_initial(draft: Draft, root: str, rate: Rate | None, name: str = "initial
         draft.put(f"{root}.{name}", rate.value, rate.provenance, rate.words)
 
 
-def final_of(draft: Draft) -> Fact | None:
+def final_of(draft: Draft) -> Value | None:
     """Return the value that the learning rate is said to end at."""
-    finals = [fact for fact in draft.values("lr") if fact.extra.get("role") == "final"]
+    finals = [fact for fact in draft.values("lr") if fact.role == "final"]
     return next(iter([*finals, *draft.values("final")]), None)
 
 

@@ -9,7 +9,7 @@ from downslope.reading.assemble_rates import Rate, courses, final_of, find_rate,
 from downslope.reading.assemble_steps import put_knots, put_levels, put_steps
 from downslope.reading.draft import Draft, whole
 from downslope.reading.facts import Fact
-from downslope.reading.schedule_facts import Change, Course, Knots, Shape, Warmup
+from downslope.reading.schedule_facts import Change, Course, Knots, Shape, Warmup, whole_patience
 from downslope.reading.times import Time
 
 _RAMPS = frozenset({"cosine", "linear", "polynomial"})
@@ -302,7 +302,7 @@ def _put_plateau(draft: Draft, changes: list[Change]) -> None:
     draft.put("train.plateau.factor", change.value, "stated", words)
     if plateau.metric:
         draft.put("train.plateau.metric", plateau.metric, "stated", words)
-    told = next(draft.values("patience"), None)
+    told = next((fact for fact in draft.values("patience") if whole_patience(fact.value) is not None), None)
     if plateau.patience is not None:
         draft.put("train.plateau.patience", plateau.patience, "stated", words)
     elif told is not None:
@@ -365,7 +365,7 @@ def _untimed(
         draft.put(f"{root}.every", whole(told.value), "stated", words)
         draft.put(
             f"{root}.unit",
-            told.extra.get("unit") or ("step" if steps else "epoch"),
+            told.unit or ("step" if steps else "epoch"),
             "stated" if named else "implied",
             words,
         )

@@ -141,7 +141,7 @@ def _milestones(draft: Draft, root: str, rate: Rate | None, changes: list[Change
 def _factor_from_elsewhere(draft: Draft, root: str, changes: list[Change], targets: list[float]) -> None:
     """Put the factor that other words state; where none do, a tenth is assumed of a fall, and the remark says so."""
     gammas = [gamma for gamma in draft.values("lr_decay", "gamma") if gamma.value > 0]
-    rates = {fact.value for fact in draft.values("lr") if fact.extra.get("role") != "final"}
+    rates = {fact.value for fact in draft.values("lr") if fact.role != "final"}
     falls = any(c.key in {"reduce", "divide"} and not c.listed for c in changes)
     if len({gamma.value for gamma in gammas}) == 1:
         draft.put(f"{root}.factor", float(gammas[0].value), "stated", draft.words(gammas[0]))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from downslope.reading.facts import Fact, FactT
+from downslope.reading.facts import Fact, FactT, Value
 from downslope.reading.reading import Field, Provenance
 from downslope.reading.remarks import Remarks
 from downslope.reading.text import Text, Words
@@ -64,9 +64,9 @@ class Draft:
         """Return the facts of a class."""
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
-    def values(self, *keys: str) -> Iterator[Fact]:
+    def values(self, *keys: str) -> Iterator[Value]:
         """Yield the facts that give a value to one of these concepts."""
-        yield from self.of("value", *keys)
+        yield from (fact for fact in self.every(Value) if fact.key in keys)
 
     def value(self, path: str) -> Any:
         """Return a field's value, or None."""

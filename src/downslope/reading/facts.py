@@ -18,20 +18,68 @@ class Fact:
     """One thing that the text says.
 
     Attributes:
-        kind: "value", "change", "range", "knots", "shape", "warmup", "off", "group", "optimizer", "call".
+        kind: "value", "change", "plateau", "range", "knots", "levels", "shape", "warmup", "off", "group",
+            "optimizer", "another", "devices" or "convention".
         key: Which concept, schedule or optimizer.
         value: The number, or whatever the kind has.
         start: Place of its first character in the normalised text.
         end: Place after its last.
-        extra: What else is known of it.
     """
 
     kind: str
     key: str
     value: Any
-    start: int
-    end: int
-    extra: dict[str, Any] = field(default_factory=dict[str, Any])
+    start: int = 0
+    end: int = 0
+
+
+@dataclass
+class Value(Fact):
+    """The value of a concept, which is its `key`.
+
+    Attributes:
+        role: Of a learning rate "initial", "peak", "final" or "base", of a batch size "total", or "".
+        unit: Of a length or a period: "epoch", "step" or "".
+        second: The other of two betas.
+        per: What a rate or a threshold is for: "sample", so many examples, or None for the mean.
+        per_batch: The batch size that a rate is scaled by, and the place after its words.
+        per_device: Whether it is that of one device.
+        product: Whether a product is written in its place.
+    """
+
+    role: str = ""
+    unit: str = ""
+    second: float | None = None
+    per: float | str | None = None
+    per_batch: tuple[float, int] | None = None
+    per_device: bool = False
+    product: bool = False
+
+
+@dataclass
+class Mention(Fact):
+    """An optimizer that is named; `key` is which.
+
+    Attributes:
+        denied: Whether it is said not to be used.
+        reach: Place after the words that speak of it.
+    """
+
+    denied: bool = False
+    reach: int = 0
+
+
+@dataclass
+class Group(Fact):
+    """A setting of some parameters alone; `key` is which.
+
+    Attributes:
+        what: "lr" or "weight_decay".
+        factor: Whether the value multiplies that of all others.
+    """
+
+    what: str = "lr"
+    factor: bool = False
 
 
 FactT = TypeVar("FactT", bound=Fact)
@@ -61,9 +109,9 @@ class Board:
     _of: dict[tuple[str, str], list[Fact]] = field(default_factory=dict[tuple[str, str], list[Fact]])
     _by_class: dict[type[Fact], list[Fact]] = field(default_factory=dict[type[Fact], list[Fact]])
 
-    def add(self, kind: str, key: str, value: Any, places: Iterable[int], **extra: Any) -> Fact:
-        """Add a fact that uses the items at these places."""
-        return self.note(Fact(kind, key, value, 0, 0, extra), places)
+    def add(self, kind: str, key: str, value: Any, places: Iterable[int]) -> None:
+        """Add a plain fact that uses the items at these places."""
+        self.note(Fact(kind, key, value), places)
 
     def note(self, fact: FactT, places: Iterable[int]) -> FactT:
         """Add a fact that uses the items at these places; where it starts and ends is theirs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from downslope.reading.facts import Board, Fact
+from downslope.reading.facts import Board, Fact, Value
 from downslope.reading.patterns import Match, Pattern
 
 _DEVICES = ("gpu", "tpu", "machine", "worker", "node", "replica", "device", "cpu", "core", "chip", "卡", "节点", "台")
@@ -46,26 +46,29 @@ _LETTER = Pattern("word:b is number=number")
 
 def find_batches(board: Board) -> None:
     """Add a fact for every batch size told by devices or examples, per device or in total, and how many devices are."""
+    shared = False
     for pattern in _PER_DEVICE:
         for match in board.matches(pattern):
             fresh = not board.used.intersection(_places(match))
             if fresh and _is_device(board, match["device"]) and _may_be(board, match["number"]):
-                board.add("value", "batch", board.items[match["number"]].value, _places(match), per_device=True)
+                board.note(Value("value", "batch", board.items[match["number"]].value, per_device=True), _places(match))
+                shared = True
     for match in board.matches(_COUNT):
         number, device = board.items[match["number"]], board.items[match["device"]]
         if _is_device(board, match["device"]) and 1 <= number.value < 1e5:
             board.facts.append(Fact("devices", "", number.value, number.start, device.end))
-    if any(fact.extra.get("per_device") for fact in board.of("value", "batch")):
+    if shared:
         for pattern in _TOTAL:
             for match in board.matches(pattern):
                 if _may_be(board, match["number"]):
-                    board.add("value", "batch", board.items[match["number"]].value, _places(match), role="total")
+                    total = Value("value", "batch", board.items[match["number"]].value, role="total")
+                    board.note(total, _places(match))
     for pattern in (*_TOLD, *([_LETTER] if "batch" in board.text.plain else [])):
         for match in board.matches(pattern):
             words = board.text.plain[board.items[match.first].start : board.items[match.after - 1].end]
             least = 2 if pattern is _LETTER else 1
             if _may_be(board, match["number"], least) and (pattern is _LETTER or "batch" in words or "批" in words):
-                board.add("value", "batch", board.items[match["number"]].value, _places(match), role="")
+                board.note(Value("value", "batch", board.items[match["number"]].value), _places(match))
 
 
 def _places(match: Match) -> range:

@@ -109,7 +109,7 @@ def find_changes(board: Board) -> None:
             if head.rule == "verb" and not _is_about_lr(board, first, place, last):
                 others |= {p for p in _clause(board, place) if p > place and board.items[p].kind == "time"}
                 continue
-            change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None, 0, 0)
+            change = Change("change", _SIGNS.get(item.kind, item.key if head.rule == "verb" else "reduce"), None)
             change.shape = item.key if head.rule == "stepped" else ""
             frame = _Frame(change, {place}, noun=head.rule == "noun")
             if head.rule == "verb":
@@ -380,7 +380,7 @@ def _reduce_on_plateau(board: Board) -> None:
                 value = board.items[match["value"]].value
                 if not 0.001 <= value < 1:
                     continue
-                change = Change("change", "multiply", value, 0, 0, plateau=plateau)
+                change = Change("change", "multiply", value, plateau=plateau)
                 board.note(change, range(match.first, match.after))
                 break
 
@@ -399,7 +399,7 @@ def _spread(board: Board, refused: set[int]) -> None:
             untimed[0].at.append(item.data)
             untimed[0].noun = False
         else:
-            board.note(Change("change", "reduce", None, 0, 0, at=[item.data], listed=True), [place])
+            board.note(Change("change", "reduce", None, at=[item.data], listed=True), [place])
 
 
 def _may_be_milestones(board: Board, place: int) -> bool:

@@ -59,7 +59,7 @@ def find_shapes(board: Board) -> None:
         if item.kind != "schedule" or place in board.used or _is_denied(code, place):
             continue
         target, length = _TARGET.at(code, place), _LENGTH.at(code, place)
-        places, shape = [place], Shape("shape", item.key, None, 0, 0)
+        places, shape = [place], Shape("shape", item.key, None)
         if target is not None:
             shape.final = board.items[target["final"]].value
             places += [target["final"]]
@@ -101,7 +101,6 @@ def subject_of(board: Board, first: int, place: int) -> str:
 def _course(board: Board, match: Match, first: int, last: int) -> None:
     items = board.items
     low, high = items[match["low"]], items[match["high"]]
-    assert low.number is not None, high.number is not None  # noqa: S101 - the pattern has looked
     after = match["high"] + 1
     part = high.number and high.number.fraction and not high.number.percent
     if part and after < last and items[after].is_a("of_it"):
@@ -123,4 +122,4 @@ def _course(board: Board, match: Match, first: int, last: int) -> None:
         following = range(match.after, min(last, match.after + 5))
         end = next((p for p in following if items[p].kind in {"comma", "concept"}), min(last, match.after + 5))
         places += [p for p in range(match.after, end) if items[p].kind in {"schedule", "time"}]
-    board.note(Course("range", key, None, 0, 0, first=low.value, last=high.value, shape=shape, over=over), places)
+    board.note(Course("range", key, None, first=low.value, last=high.value, shape=shape, over=over), places)

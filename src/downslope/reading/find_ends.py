@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from downslope.reading.facts import Board
-from downslope.reading.patterns import Pattern, Rules
+from downslope.reading.facts import Board, Value
+from downslope.reading.patterns import Rules
 
 _TOTALS = {"epoch": "epochs_total", "step": "steps_total"}
 _ENDS = Rules(
@@ -22,7 +22,6 @@ _ENDS = Rules(
     },
     any="time:at,after,for,total,until,bare",
 )
-_CLAUSE = Pattern("(comma|break|open|and)")
 
 
 def find_ends(board: Board) -> None:
@@ -40,13 +39,8 @@ def find_ends(board: Board) -> None:
             ]
             unit = next((unit for unit in reversed(before) if unit), "")
             if unit and board.items[match["value"]].value >= 1:
-                board.add(
-                    "value",
-                    _TOTALS[unit],
-                    board.items[match["value"]].value,
-                    [match["value"], match["total"]],
-                    unit=unit,
-                )
+                total = Value("value", _TOTALS[unit], board.items[match["value"]].value, unit=unit)
+                board.note(total, [match["value"], match["total"]])
             continue
         if "value" in match:
             row = "left" in match
@@ -55,12 +49,13 @@ def find_ends(board: Board) -> None:
             value = board.items[match["value"]].value
             begins = before is None or before.kind in {"comma", "break", "open", "and", "is"}
             if value >= 1 and begins and (all(bars) or not row):
-                places = [*range(match.first, match.after)]
-                board.add("value", "epochs_total", value, places, unit=board.items[match["unit"]].key)
+                unit = board.items[match["unit"]].key
+                board.note(Value("value", "epochs_total", value, unit=unit), range(match.first, match.after))
             continue
         time = board.items[match["when"]].data
         if time.unit and not time.percent:
-            board.add("value", _TOTALS[time.unit], time.values[0], range(match.first, match.after), unit=time.unit)
+            total = Value("value", _TOTALS[time.unit], time.values[0], unit=time.unit)
+            board.note(total, range(match.first, match.after))
 
 
 def _is_early(board: Board, first: int, after: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from downslope.reading.facts import Board, Fact
+from downslope.reading.facts import Board, Value
 from downslope.reading.schedule_facts import Change
 
 _FALLS = frozenset({"reduce", "divide", "multiply"})
@@ -75,9 +75,9 @@ def pair_factors(board: Board) -> None:
             fact.disputed = bool(values)
         return
     for fact in free:
-        board.facts[board.facts.index(fact)] = Fact("value", "lr_decay", fact.value, fact.start, fact.end)
+        board.facts[board.facts.index(fact)] = Value("value", "lr_decay", fact.value, fact.start, fact.end)
     for place in bare:
-        board.add("value", "lr_decay", board.items[place].value, [*range(_factor_head(board, place), place + 1)])
+        board.note(Value("value", "lr_decay", board.items[place].value), range(_factor_head(board, place), place + 1))
 
 
 def _bare_factors(board: Board) -> list[int]:

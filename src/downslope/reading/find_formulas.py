@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from downslope.reading.facts import Fact
+from downslope.reading.facts import Fact, Value
 from downslope.reading.numbers import number_at
 
 _UPDATE = re.compile(
@@ -30,8 +30,6 @@ def find_formulas(plain: str) -> tuple[list[Fact], str]:
     for match in _UPDATE.finditer(plain):
         found = _terms(plain, match.start("right"), match.end("right"))
         if {fact.key for fact in found} >= {"lr_in_velocity"}:
-            for fact in found:
-                fact.extra["place"] = (match.start(), match.end())
             facts += found
             left = left[: match.start()] + "," + " " * (match.end() - match.start() - 1) + left[match.end() :]
     return facts, left
@@ -51,9 +49,9 @@ def _terms(plain: str, start: int, end: int) -> list[Fact]:
             (n for place in range(first, last) if plain[place].isdigit() and (n := number_at(plain, place))), None
         )
         if kinds == {"velocity"} and number:
-            found.append(Fact("value", "momentum", number.value, number.start, number.end))
+            found.append(Value("value", "momentum", number.value, number.start, number.end))
         elif "grad" in kinds and not kinds & {"velocity"}:
             found.append(Fact("convention", "lr_in_velocity", "lr" in kinds, first, last))
         elif "param" in kinds and number and not kinds & {"velocity", "grad"}:
-            found.append(Fact("value", "weight_decay", number.value, number.start, number.end))
+            found.append(Value("value", "weight_decay", number.value, number.start, number.end))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from downslope.reading.facts import Board
+from downslope.reading.facts import Board, Group, Value
 from downslope.reading.patterns import Match, Pattern
 
 _PARTS = {
@@ -118,7 +118,7 @@ def _multiplied(board: Board, match: Match, first: int, last: int, code: str) ->
     if number is not None and (smaller or texts.intersection(_SMALLER)) and factor > 1:
         factor = float(f"{1 / factor:.12g}")
     if 0 < factor <= 1e4:
-        board.add("group", items[match["target"]].key, factor, [*places], what="lr", factor=True)
+        board.note(Group("group", items[match["target"]].key, factor, factor=True), places)
 
 
 def _own_values(board: Board, first: int, last: int, code: str) -> None:
@@ -136,20 +136,20 @@ def _own_values(board: Board, first: int, last: int, code: str) -> None:
         value, target = float(board.items[place].value), board.items[match.after - 1].key
         weights = siblings[0] + 2 < last and board.items[siblings[0] + 2].is_a("word", "weights", "weight")
         if owner == "lr" and weights and board.items[siblings[0]].value == 1 and value > 1:
-            board.add("group", target, value, [siblings[0], *range(match.first, match.after)], what="lr", factor=True)
+            board.note(Group("group", target, value, factor=True), [siblings[0], *range(match.first, match.after)])
         elif rest or place != siblings[0]:
             what = "lr" if owner == "lr" else "weight_decay"
-            board.add("group", target, value, range(match.first, match.after), what=what)
+            board.note(Group("group", target, value, what=what), range(match.first, match.after))
             if rest and place == siblings[0] and place < rest[0]:
                 key = next(p for p in range(place - 1, first - 1, -1) if board.items[p].kind == "concept")
-                board.add("value", board.items[key].key, board.items[rest[0]].value, [rest[0]], number=rest[0])
+                board.note(Value("value", board.items[key].key, board.items[rest[0]].value), rest[:1])
     for match in _NAMED.find(code, first, last):
         others = [
             p for p in range(len(code)) if board.items[p].is_a("concept", "lr") and not match.first <= p < match.after
         ]
         if board.free_number(match["value"]) and any(_OTHERS_LR.at(code, p) for p in others[:50]):
             value, places = float(board.items[match["value"]].value), range(match.first, match.after)
-            board.add("group", board.items[match["target"]].key, value, places, what="lr")
+            board.note(Group("group", board.items[match["target"]].key, value), places)
 
 
 def _is_own(board: Board, place: int, owner: str) -> bool:
@@ -183,7 +183,7 @@ def find_switched_off(board: Board, first: int, last: int) -> None:
             if not target and (before := _FOR_TARGET.at(code, max(first, place - 8), place + 1)):
                 target = items[before["target"]].key
             if item.key in {"weight_decay", "l2"} and target:
-                board.add("group", target, 0.0, [place, right, *targets], what="weight_decay")
+                board.note(Group("group", target, 0.0, what="weight_decay"), [place, right, *targets])
             elif item.key != "batch":
                 board.add("off", item.key, 0.0, [place, right])
                 _also_off(board, right, last)
@@ -240,7 +240,7 @@ def _not_applied(board: Board, place: int, first: int, last: int) -> None:
     decays = any(items[p].is_a("concept", "weight_decay", "l2") for p in around)
     strong = board.text.plain[items[place].start : items[place].end] in _STRONG
     if strong and near and decays:
-        board.add("group", _target({items[p].key for p in near}), 0.0, [place, *near], what="weight_decay")
+        board.note(Group("group", _target({items[p].key for p in near}), 0.0, what="weight_decay"), [place, *near])
 
 
 def _find_spared(board: Board, first: int, last: int) -> None:
@@ -251,4 +251,4 @@ def _find_spared(board: Board, first: int, last: int) -> None:
         if zero and board.items[place + 1].is_a("for"):
             target, targets = _target_after(board, place + 1, last)
             if target:
-                board.add("group", target, 0.0, [place, *targets], what="weight_decay")
+                board.note(Group("group", target, 0.0, what="weight_decay"), [place, *targets])

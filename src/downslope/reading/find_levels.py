@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from downslope.reading.facts import Board
+from downslope.reading.facts import Board, Value
 from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, Rules, runs
 from downslope.reading.schedule_facts import Knots, Levels, Shape
@@ -82,7 +82,7 @@ def find_knots(board: Board) -> None:
             knots.append((board.items[match["value"]].value, when.data or Time("at", (when.value,), "")))
         if knots[0][0] < knots[1][0] > knots[-1][0] and _is_lr(board, [Match(first, run[-1].after, {})], set()):
             board.note(
-                Knots("knots", "lr", None, 0, 0, points=knots),
+                Knots("knots", "lr", None, points=knots),
                 [first, *(p for match in run for p in range(match.first, match.after))],
             )
 
@@ -97,10 +97,10 @@ def _find_maps(board: Board, code: str) -> None:
         if not (rising and colons and 0 < max(rates) < 2 and _is_lr(board, [match], set())):
             continue
         begins = times[0] in {0, 1}
-        fact = Levels("levels", "lr", None, 0, 0, rates=rates, changes=times[begins:], begins=begins, unit="epoch")
+        fact = Levels("levels", "lr", None, rates=rates, changes=times[begins:], begins=begins, unit="epoch")
         board.note(fact, range(match.first, match.after))
         if begins:
-            board.add("value", "lr", rates[0], [places[1]], role="initial", number=places[1])
+            board.note(Value("value", "lr", rates[0], role="initial"), places[1:2])
 
 
 def find_levels(board: Board) -> None:
@@ -213,7 +213,7 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
         return
     if told is None or len(units) > 1 or len(percents) > 1 or (timed and len(told[0]) != len(levels) - begins):
         return
-    fact = Levels("levels", "lr", None, 0, 0, rates=[level.value for level in levels], changes=told[0], begins=begins)
+    fact = Levels("levels", "lr", None, rates=[level.value for level in levels], changes=told[0], begins=begins)
     fact.unit, fact.percent = "".join(units), True in percents
     fact.total = None if fact.percent else told[1]
     board.note(fact, [place for match in run for place in range(match.first, match.after)])
@@ -221,7 +221,7 @@ def _add(board: Board, code: str, run: list[Match], stated: set[float]) -> None:
         place = first.place
         named = _NAMED.at(code, max(0, place - 3), place + 1) or _NAMED.at(code, max(0, place - 2), place + 1)
         places = [named.first if named else place, place]
-        board.add("value", "lr", first.value, places, role="initial", number=place)
+        board.note(Value("value", "lr", first.value, role="initial"), places)
 
 
 def _timeline(levels: list[Level], *, begins: bool) -> tuple[list[float], float | None] | None:
@@ -251,7 +251,7 @@ def _hold(board: Board, code: str, match: Match) -> None:
     later = any(item.kind in {"for", "after"} for item in board.items[ramp.first : ramp.after])
     held = span.prep in {"first", "until"} or (span.prep == "for" and later)  # "for 200 epochs, cosine" is the whole
     if held and _is_lr(board, [match], set()):
-        board.note(Shape("shape", "constant", None, 0, 0, over=span), [match["span"]])
+        board.note(Shape("shape", "constant", None, over=span), [match["span"]])
 
 
 def _counts(board: Board, match: Match) -> bool:

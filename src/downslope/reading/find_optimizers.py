@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from downslope.reading.facts import Board, Fact
+from downslope.reading.facts import Board, Mention
 from downslope.reading.items import Item
 from downslope.reading.patterns import Pattern, encode
 
@@ -19,7 +19,7 @@ def find_optimizers(board: Board) -> None:
     """
     denied = {match["optimizer"] for match in _DENIED.find(board.code())}
     for first, last in board.sentences():
-        named: list[Fact] = []
+        named: list[Mention] = []
         opened = depth = 0
         for place in range(first, last):
             item = board.items[place]
@@ -29,12 +29,13 @@ def find_optimizers(board: Board) -> None:
                 told = after is not None and after.kind in {"with", "open", "concept", "number"}
                 silent = place in denied and not told
                 reach = item.end if silent else board.items[last - 1].end
-                named.append(board.add("optimizer", item.key, None, [place], denied=place in denied, reach=reach))
+                mention = Mention("optimizer", item.key, None, denied=place in denied, reach=reach)
+                named.append(board.note(mention, [place]))
                 for fact in named[:-1]:
-                    fact.extra["reach"] = min(fact.extra["reach"], item.start)
+                    fact.reach = min(fact.reach, item.start)
                 named, depth = named[-1:], opened
             elif item.kind == "close" and named and depth > opened:
-                named.pop().extra["reach"] = item.end
+                named.pop().reach = item.end
 
 
 # The word "decay" standing alone: a verb, or the decay of the schedule, of momentum, of a moving average or of the

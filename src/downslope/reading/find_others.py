@@ -109,7 +109,7 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
 
 def _begins(board: Board, place: int, first: int) -> bool:
     """Whether a place is where a clause begins, but for "in", "that", "note" and the like."""
-    while place > first and board.items[place - 1].kind in {"word", "at", "instead"}:
+    while place > first and board.items[place - 1].kind in {"word", "at"}:
         place -= 1
     return place == first or board.items[place - 1].kind in {"comma", "break", "open", "star"}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from downslope.reading.facts import Board
-from downslope.reading.patterns import Rules
-from downslope.reading.schedule_facts import Plateau
+from downslope.reading.patterns import Pattern, Rules
+from downslope.reading.schedule_facts import Plateau, whole_patience
 
 _PATIENCE = Rules(
     {
@@ -15,23 +15,22 @@ _PATIENCE = Rules(
     }
 )
 _CHANGES = ("divide", "multiply", "reduce", "halve", "decimate")
-_STOPPED_PATIENCE = Rules(
-    {"early": "end:early (with|is|word|open|at|for){0,4} concept:patience is{0,2} span=(number|time)"}
-)
+_STOPPED_PATIENCE = Pattern("end:early (with|is|word|open|at|for){0,4} concept:patience is{0,2} (number|time)")
 
 
 def find_plateaus(board: Board) -> None:
     """Add a fact for every plateau; the times within it are its patience and nothing else's."""
     code = board.code()
     for match in _STOPPED_PATIENCE.find(code):
-        board.note(Plateau("plateau", "stop", None, 0, 0, stops=True), range(match.first, match.after))
+        board.note(Plateau("plateau", "stop", None, stops=True), range(match.first, match.after))
     for first, last in board.sentences():
         for match in _PATIENCE.find(code, first, last):
             patience = None
             if "span" in match:
-                patience = int(board.items[match["span"]].data.values[0])
+                time = board.items[match["span"]].data
+                patience = None if time.percent else whole_patience(time.values[0])
             elif "number" in match:
-                patience = int(board.items[match["number"]].value)
+                patience = whole_patience(board.items[match["number"]].value)
             changed = any(item.is_a("verb", *_CHANGES) for item in board.items[first:last])
             stops = not changed and any(item.kind == "end" for item in board.items[first:last])
             near = range(max(first, match.first - 6), min(last, match.after + 5))
@@ -39,4 +38,4 @@ def find_plateaus(board: Board) -> None:
             metric = min(metrics, key=lambda p: min(abs(p - match.first), abs(p - match.after)), default=None)
             places = [*range(match.first, match.after), *([metric] if metric is not None else [])]
             key = "" if metric is None else board.items[metric].key.removeprefix("metric_")
-            board.note(Plateau("plateau", "lr", None, 0, 0, metric=key, patience=patience, stops=stops), places)
+            board.note(Plateau("plateau", "lr", None, metric=key, patience=patience, stops=stops), places)

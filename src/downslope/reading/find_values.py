@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from downslope.reading.facts import Board
+from downslope.reading.facts import Board, Value
 from downslope.reading.patterns import Match, Pattern, encode, runs
+from downslope.reading.times import Time
 
 _VALUED = (
     "lr,momentum,nesterov,weight_decay,l2,batch,clip,dampening,ema,eps,beta1,beta2,betas,rho,power,gamma,patience,"
@@ -30,7 +30,7 @@ _RIGHT = [
         "concept=concept:nesterov,ema soft{0,4} (said (soft|said){0,8})? number=number",
         "concept=concept:momentum (soft|concept:momentum){0,4} (said (soft|said|concept:momentum){0,8})? number=number",
         "concept=concept:lr (soft|slash|each){0,4} ((said|at) (soft|said|at){0,8})? number=number",
-        "concept=concept:lr,batch,momentum,decays is (and|word|target|of_it|mod){1,10} is number=number",
+        "concept=concept:lr,batch,momentum,weight_decay,l2 is (and|word|target|of_it|mod){1,10} is number=number",
         "concept=concept:lr for (word|unit|and|of_it){1,6} (to|is) number=number",
         "concept=concept:power,batch (soft|at){0,4} ((said|at) (soft|said|at){0,8})? number=number",
         "concept=concept:other,teacher,decay (word|mod|is|open|with|target|concept:gamma){0,8} number=number",
@@ -68,8 +68,9 @@ def find_values(board: Board) -> None:
                 _value(board, concept, number, [concept, *between, number], first)
     for match in board.matches(_COUNTED):
         concept, time = board.items[match["concept"]], board.items[match["time"]].data
-        if match["time"] not in board.used:
-            board.add("value", concept.key, time.values[0], [match["concept"], match["time"]], unit=time.unit)
+        if match["time"] not in board.used and _may_count(concept.key, time):
+            fact = Value("value", concept.key, time.values[0], unit=time.unit)
+            board.note(fact, [match["concept"], match["time"]])
     for first, last, match in _matches(board, _LEFT):
         _leftwards(board, match["number"], match["concept"], first, last)
     for first, last in board.sentences():
@@ -78,7 +79,12 @@ def find_values(board: Board) -> None:
     find_floors(board)
     for place, item in enumerate(board.items):
         if item.is_a("concept", "nesterov") and place not in board.used:
-            board.add("value", "nesterov", True, [place])
+            board.note(Value("value", "nesterov", True), [place])
+
+
+def _may_count(key: str, time: Time) -> bool:
+    """Whether a time may be what a concept counts: of a period in examples nobody can know it, nor of a part."""
+    return not (time.percent or time.unit == "example" or (time.prep == "every" and key != "lr_every"))
 
 
 def _matches(board: Board, pattern: Pattern) -> list[tuple[int, int, Match]]:
@@ -92,11 +98,11 @@ def _pairs(board: Board) -> None:
     for match in board.matches(_PAIR):
         one, two = match["one"], match["two"]
         if all(0 <= board.items[place].value < 1 for place in (one, two)):
-            places = range(match.first, match.after)
-            board.add("value", "betas", board.items[one].value, places, second=board.items[two].value, number=one)
+            betas = Value("value", "betas", board.items[one].value, second=board.items[two].value)
+            board.note(betas, range(match.first, match.after))
     for match in board.matches(_EQUAL):
         value = board.items[match["number"]].value
-        board.add("value", "betas", value, range(match.first, match.after), second=value, number=match["number"])
+        board.note(Value("value", "betas", value, second=value), range(match.first, match.after))
 
 
 def _coordinated(board: Board) -> None:
@@ -231,21 +237,17 @@ def _value(board: Board, concept: int, number: int, places: list[int], first: in
         return
     if key == "lr" and named.startswith(("step", "步长")) and amount.value >= 2 and float(amount.value).is_integer():
         key = "lr_every"  # "step size = 30, gamma = 0.1"
-    extra: dict[str, Any] = {"role": _role(board, concept, first, number), "percent": amount.percent, "number": number}
-    if amount.odd:
-        extra["odd"] = amount.odd
     if key in {"lr", "batch"} and (product := product_at(board, number)) is not None:
         value, last = product
-        given = items[last].value == value
-        why = {} if given or key == "lr" else {"implied": board.text.words(item.start, items[last].end)}
-        board.add("value", key, value, [*places, last], role="", product=True, **why)
+        board.note(Value("value", key, value, product=True), [*places, last])
         board.used.update(range(number, last + 1))
         return
+    fact = Value("value", key, amount.value, role=_role(board, concept, first, number))
     if key == "lr":
-        extra["per_batch"] = scaled_per_batch(board, number)
+        fact.per_batch = scaled_per_batch(board, number)
     if key in {"lr", "clip"}:
-        extra["per"] = rate_per(board, number, concept)
-    board.add("value", key, amount.value, places, **extra)
+        fact.per = rate_per(board, number, concept)
+    board.note(fact, places)
 
 
 _LOSS = re.compile(r"loss|损失|(?<!正则)权重系数|objective|balanc|trade-?off|平衡")
@@ -262,7 +264,7 @@ def _is_of_a_loss(board: Board, key: str, named: str, value: float, first: int, 
 
 
 def _role(board: Board, place: int, first: int, number: int) -> str:
-    """Return "initial", "peak", "final", "base" or "default" where a word near the concept says so."""
+    """Return "initial", "peak", "final" or "base" where a word near the concept says so."""
     items = board.items
     own = [*range(place + 1, number)]
     for near in range(place - 1, max(first - 1, place - 4), -1):
@@ -297,7 +299,7 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
         if not float(number.value).is_integer() or number.value < 1:
             return
     if key == "nesterov" and right + 1 < last and items[right + 1].is_a("concept", "momentum"):
-        board.add("value", "nesterov", True, [right])
+        board.note(Value("value", "nesterov", True), [right])
         right += 1
     _value(board, right, place, [place, right], first)
 
@@ -336,18 +338,18 @@ _SCALED = re.compile(
 )
 
 
-def scaled_per_batch(board: Board, number: int) -> tuple[float, int, int] | None:
-    """Return the batch size that a rate is scaled by: "0.1 kn/256", "0.3 x BatchSize/256"."""
+def scaled_per_batch(board: Board, number: int) -> tuple[float, int] | None:
+    """Return the batch size that a rate is scaled by, and its end: "0.1 kn/256", "0.3 x BatchSize/256"."""
     match = _SCALED.match(board.text.plain, board.items[number].end)
     if match is None or not int(match.group(1)):
         return None
     for place in range(number, min(number + 8, len(board.items))):
         if match.start() <= board.items[place].start < match.end():
             board.used.add(place)
-    return float(match.group(1)), match.start(), match.end()
+    return float(match.group(1)), match.end()
 
 
-def rate_per(board: Board, number: int, concept: int) -> Any:
+def rate_per(board: Board, number: int, concept: int) -> float | str | None:
     """Return what a rate is per: "sample", or a number of examples ("per 1024 examples")."""
     items = board.items
     if number + 2 < len(items) and items[number + 1].is_a("each"):
@@ -382,7 +384,7 @@ def find_starts(board: Board, first: int, last: int) -> None:
         said = said or (before.is_a("is") and place - 2 >= first and board.items[place - 2].is_a("mod", "initial"))
         counted = place + 1 < last and board.items[place + 1].kind == "unit"
         if (changed or text.startswith("rate of")) and said and board.free_number(place) and not counted:
-            board.add("value", "lr", board.items[place].value, [place - 1, place], role="initial", number=place)
+            board.note(Value("value", "lr", board.items[place].value, role="initial"), [place - 1, place])
             return
 
 
@@ -398,7 +400,7 @@ def find_thresholds(board: Board, first: int, last: int) -> None:
     for place in range(heads[0] + 1, last):
         before = [board.text.plain[item.start : item.end] for item in items[max(first, place - 3) : place]]
         if board.free_number(place) and any(text.startswith(marks) for text in before):
-            board.add("value", "clip", items[place].value, [heads[0], place], role="")
+            board.note(Value("value", "clip", items[place].value), [heads[0], place])
             return
 
 
@@ -411,5 +413,5 @@ def find_floors(board: Board) -> None:
         before = board.items[match.first - 1] if match.first > first else None
         alone = before is None or before.kind in {"comma", "and", "open"}
         if alone and board.items[match["number"]].value < 1:
-            value = board.items[match["number"]].value
-            board.add("value", "final", value, [match.first, match["number"]], role="final")
+            value = Value("value", "final", board.items[match["number"]].value)
+            board.note(value, [match.first, match["number"]])

@@ -62,7 +62,7 @@ def find_warmups(board: Board) -> None:
 def _named(board: Board, heads: list[int], first: int, last: int) -> None:
     """Add a warmup that is called one."""
     code = board.code()
-    fact, places = Warmup("warmup", "lr", None, 0, 0), [*heads]
+    fact, places = Warmup("warmup", "lr", None), [*heads]
     for match in _LENGTHS.find(code, first, last):
         fact.length = _length(board, match)
         if fact.length is not None:
@@ -181,7 +181,7 @@ def _from_start(board: Board, first: int, place: int, after: int, peak: Amount) 
         if items[start].kind == "is" and _starts(board, items[start]) and number.number and number.value < peak.value:
             begin = Amount(number.value, number.start, number.end)
             verbs = [p for p in range(place, after) if items[p].kind in {"verb", "number"}]
-            board.note(Warmup("warmup", "lr", None, 0, 0, begin=begin, peak=peak), [start + 1, *verbs])
+            board.note(Warmup("warmup", "lr", None, begin=begin, peak=peak), [start + 1, *verbs])
             return
 
 
@@ -196,7 +196,7 @@ def _rising(board: Board, first: int, last: int) -> None:
         if (risen := next(_RISEN.find(code, first, last), None)) is not None and _is_risen(board, risen, first):
             peak = Amount(items[risen["peak"]].value, items[risen["peak"]].start, items[risen["peak"]].end)
             length = items[risen["length"]].data
-            board.note(Warmup("warmup", "lr", None, 0, 0, length=length, peak=peak), [risen["length"], risen["peak"]])
+            board.note(Warmup("warmup", "lr", None, length=length, peak=peak), [risen["length"], risen["peak"]])
             return
         match = next((m for m in _RISING.find(code, first, last) if subject_of(board, first, m.first) == "lr"), None)
         if match is None:
@@ -217,4 +217,4 @@ def _rising(board: Board, first: int, last: int) -> None:
     length = over or items[found or 0].data
     verbs = [p for p in range(max(first, place - 3), after) if items[p].is_a("verb", "increase")]
     places = [*inside, *verbs, *([found] if found is not None else [])]
-    board.note(Warmup("warmup", "lr", None, 0, 0, length=length, peak=peak, course=course), places)
+    board.note(Warmup("warmup", "lr", None, length=length, peak=peak, course=course), places)

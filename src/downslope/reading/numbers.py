@@ -130,8 +130,8 @@ def number_at(plain: str, start: int) -> Number | None:
         if not product and (not factor or match.group("digits") in {"0", "1"}):
             return None
     value, end, odd = _exact(plain, match)
-    if _HEAD.search(plain, max(0, start - 8), start) or (end < len(plain) and (cut := _CUT.match(plain, end))):
-        cut = _CUT.match(plain, end)
+    cut = _CUT.match(plain, end)
+    if cut or _HEAD.search(plain, max(0, start - 8), start):
         return Number(math.inf, start, cut.end() if cut else end)
     fraction = False
     if value.denominator == 1 and 0 < value <= 10 and (over := _FRACTION.match(plain, end)) and int(over.group(1)):

@@ -25,6 +25,11 @@ class Plateau(Fact):
     taken: bool = False
 
 
+def whole_patience(value: float) -> int | None:
+    """Return a patience, or None where it is no whole number: nothing is evaluated half a time."""
+    return int(value) if float(value).is_integer() else None
+
+
 @dataclass
 class Change(Fact):
     """A change at once, by the factor `value`; `key` is its verb.

@@ -16,7 +16,7 @@ ENGLISH = {
         "weight decay term|weight decay constant|weight decay hyperparameter",
         "l2": "l2|l2 penalty|l2 regularization|l2 regularisation|l2 regularizer|l2 weight decay|l2 penalty multiplier|"
         "l2 norm penalty|l2 regularization coefficient|weight regularization|l2 loss|ridge penalty|weight penalty|"
-        "l2 weight regularization|l 2 penalty|l 2 regularization|ℓ2|ℓ2 regularization|ℓ2 penalty|squared l2 norm",
+        "l2 weight regularization|ℓ2|ℓ2 regularization|ℓ2 penalty|squared l2 norm",
         "batch": "batch size|minibatches|mini batches|batchsize|mini batch size|minibatch size|minibatch|mini batch|batch|bs|total batch size|"
         "global batch size|effective batch size|imgs per batch|batch sizes|examples per batch",
         "clip": "clip|clipped|clipping|gradient clipping|gradient norm clipping|clip norm|norm constraint|rescale|"
@@ -27,8 +27,8 @@ ENGLISH = {
         "ema": "exponential moving average|moving average|ema|polyak averaging|moving averages|polyak average|"
         "weight averaging|running average|averaging of the weights|exponential moving averages",
         "eps": "epsilon|eps|ε",
-        "beta1": "beta1|beta 1|β1|beta_1|β 1",
-        "beta2": "beta2|beta 2|β2|beta_2|β 2",
+        "beta1": "beta1|β1",
+        "beta2": "beta2|β2",
         "betas": "betas",
         "rho": "rho|ρ",
         "power": "power|exponent",
@@ -103,7 +103,7 @@ ENGLISH = {
         "constant": "constant|fixed|kept constant|held constant|kept fixed",
         "inverse": "inverse time decay|inverse time|1 t decay|inverse decay|inv policy",
         "inverse_sqrt": "inverse square root|inverse sqrt|noam",
-        "onecycle": "one cycle|onecycle|1cycle|super convergence|one cycle policy|1 cycle",
+        "onecycle": "one cycle|onecycle|1cycle|super convergence|one cycle policy",
         "cyclic": "cyclical learning rate|cyclic learning rate|clr|warm restarts|cosine annealing with warm restarts|"
         "cyclical|triangular",
         "piecewise": "piecewise linear|lr piecewise|piecewise",
@@ -184,7 +184,7 @@ ENGLISH = {
         "for a duration of|for a maximum of",
         "first": "first|for the first|in the first|over the first|during the first|the beginning|for the beginning|"
         "for the initial|in the initial|within the first",
-        "next": "next|for the next|then|the remaining|remaining|for the remaining|following|another|last|for the last|afterwards|thereafter|after that|from then on|after which|"
+        "next": "next|for the next|then|the remaining|remaining|for the remaining|another|last|for the last|afterwards|thereafter|after that|from then on|after which|"
         "and then|over the remaining|the rest|for another|for the following|the last|the next|additional|subsequent",
         "until": "until|till|up until",
     },
@@ -206,7 +206,7 @@ ENGLISH = {
     "unit": {
         "epoch": "cycles through the training set|cycles through the data|cycle|cycles|epoch|epochs|pass|passes over the data|passes through the data|passes|ep",
         "step": "iteration|iterations|step|steps|update|updates|iter|iters|gradient steps|sgd steps|parameter updates|"
-        "weight updates|training iterations|gradient updates|sgd updates|optimization steps|steps of training|"
+        "weight updates|gradient updates|sgd updates|optimization steps|steps of training|"
         "sgd iterations|optimizer steps|gradient descent steps|optimisation steps",
         "batches": "batches",
         "example": "example|examples|image|images|sample|samples|sentence|sentences|sequence|sequences|instances|"
@@ -214,9 +214,9 @@ ENGLISH = {
         "training cases|training images|rois",
         "times": "times|time",
         "ignored": "gpu|gpus|device|devices|layer|layers|machine|machines|worker|workers|hours|hour|days|day|weeks|minutes|seconds|"
-        "pixels|px|classes|categories|parameters|units|hidden units|filters|channels|blocks|seeds|runs|crops|"
+        "pixels|px|classes|categories|parameters|units|filters|channels|blocks|seeds|runs|crops|"
         "nodes|tpus|cores|million parameters|gb|ms|hidden|dimensions|dimensional|bits|models|networks|"
-        "replicas|tpu cores|neurons|feature maps|heads|fold|folds|scales|words|m parameters|tpu|cpus|chips|"
+        "replicas|tpu cores|neurons|feature maps|heads|fold|folds|words|m parameters|tpu|cpus|chips|"
         "residual blocks|stages|trials|random seeds|views|augmentations",
     },
     "no": {
