@@ -202,6 +202,20 @@ PROGRAMS = {
         "rate = keras.optimizers.schedules.PiecewiseConstantDecay([100, 250], [0.1, 0.05, 0.001])\nopt = keras.optimizers.SGD(rate, 0.9)",
         {"sgd.lr.schedule": "sequence", "sgd.lr.schedules": [0.1, 0.05, 0.001], "sgd.lr.boundaries": [101, 251], "sgd.momentum": 0.9},
     ),
+    "optax, an exponential with a floor": (
+        "s = optax.exponential_decay(0.1, 200, 0.5, staircase=True, end_value=0.002)\ntx = optax.sgd(s, 0.9)",
+        {"sgd.lr.schedule": "exponential", "sgd.lr.rate": 0.5, "sgd.lr.every": 200, "sgd.lr.staircase": True, "sgd.lr.end": 0.002},
+    ),
+    "optax, a warmup and an exponential with a floor": (
+        "tx = optax.sgd(optax.warmup_exponential_decay_schedule(0.0, 0.4, 50, 200, 0.5, 0, True, 0.002))",
+        {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 50, "sgd.lr.then.schedule": "exponential", "sgd.lr.then.every": 200,
+         "sgd.lr.then.staircase": True, "sgd.lr.then.end": 0.002},
+    ),
+    "MXNet, a floor": (
+        "s = mx.lr_scheduler.FactorScheduler(step=400, factor=0.5, stop_factor_lr=0.003)\n"
+        "t = gluon.Trainer(net.collect_params(), 'sgd', {'learning_rate': 0.2, 'lr_scheduler': s})",
+        {"sgd.lr.schedule": "exponential", "sgd.lr.initial": 0.2, "sgd.lr.rate": 0.5, "sgd.lr.every": 400, "sgd.lr.end": 0.003},
+    ),
     "transformers": (
         "opt = SGD(p, lr=0.01)\ns = get_cosine_schedule_with_warmup(opt, num_warmup_steps=100, num_training_steps=1000)",
         {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 100, "sgd.lr.then.schedule": "cosine", "sgd.lr.then.duration": 900, "sgd.lr.then.initial": 0.01},

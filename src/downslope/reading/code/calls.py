@@ -137,6 +137,8 @@ FIELD_OF = {
     "every": "step_size decay_steps transition_steps step decay_t decay_epochs",
     "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps",
     "rate": "gamma decay_rate factor",
+    "factor": "factor gamma decay_rate",
+    "end": "end_value stop_factor_lr",
     "final": "eta_min end_learning_rate end_lr end_value final_lr lr_min min_lr lr_end",
     "power": "power pwr",
     "staircase": "staircase is_stair",

@@ -166,8 +166,7 @@ class BasicSchedules:
             given.setdefault(name, reason(data, f"the default of {made.name}"))
         plan = Plan(kind)
         for field in KINDS.get(kind, "").split():
-            named = f"{FIELD_OF.get(field, '')} {'factor gamma decay_rate' if field == 'factor' else ''}".split()
-            found = next((given[name] for name in named if name in given), None)
+            found = next((given[name] for name in FIELD_OF.get(field, "").split() if name in given), None)
             if (
                 found is not None
                 and (is_known(found.data) or isinstance(found.data, PerEpoch))

@@ -35,7 +35,10 @@ class Schedules(BasicSchedules):
 
     def _optax_warmup(self, made: Made, base: Value | None) -> Plan | None:
         names = ["init_value", "peak_value", "warmup_steps"]
-        names += ["decay_steps", "end_value"] if "cosine" in made.name else ["transition_steps", "decay_rate"]
+        if "cosine" in made.name:
+            names += ["decay_steps", "end_value"]
+        else:
+            names += ["transition_steps", "decay_rate", "transition_begin", "staircase", "end_value"]
         given = self.arguments(made, names)
         peak, warm = given.get("peak_value"), given.get("warmup_steps")
         if peak is None or not is_number(peak.data):
@@ -46,7 +49,12 @@ class Schedules(BasicSchedules):
             rest = self.less(given.get("decay_steps"), warm)
             then = Plan("cosine", {**fields, **({"duration": rest} if rest else {})})
         else:
-            more = {"every": given.get("transition_steps"), "rate": given.get("decay_rate")}
+            more = {
+                "every": given.get("transition_steps"),
+                "rate": given.get("decay_rate"),
+                "staircase": given.get("staircase"),
+                "end": given.get("end_value"),
+            }
             then = Plan("exponential", {**fields, **{k: v for k, v in more.items() if v is not None}})
         return self.warmup(self.in_unit(then, made), warm, given.get("init_value"), None, restart=True)
 
