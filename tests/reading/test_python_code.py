@@ -444,6 +444,27 @@ def test_a_rate_that_is_not_recognised_is_marked():
     assert (field.value, field.provenance, field.marks) == (0.1, "implied", ("rate_unrecognised",))
 
 
+@pytest.mark.parametrize(
+    ("call", "more", "less"),
+    [
+        ("tf.keras.optimizers.schedules.PolynomialDecay(0.1, 900, 0.01, 2.0{})", ", cycle=True", ", cycle=False"),
+        ("tf.train.polynomial_decay(0.1, step, 900, 0.01, 2.0{})", ", True", ", False"),
+        ("tf.train.inverse_time_decay(0.1, step, 900, 0.5{})", ", staircase=True", ""),
+        ("keras.optimizers.schedules.InverseTimeDecay(0.1, 900, 0.5{})", ", True", ", False"),
+        ("optax.exponential_decay(0.1, 900, 0.5{})", ", 300", ", 0"),
+        ("optax.linear_schedule(0.1, 0.0, 900{})", ", transition_begin=300", ""),
+        ("optax.cosine_decay_schedule(0.1, 900, 0.0{})", ", 2.0", ", 1.0"),
+        ("optax.warmup_cosine_decay_schedule(0.0, 0.1, 50, 900{})", ", exponent=2.0", ", exponent=1.0"),
+    ],
+)
+def test_an_argument_that_makes_another_schedule(call, more, less):
+    """One that cycles, begins later or takes steps is not told as the one that does not."""
+    program = f"opt = optax.sgd({call.format(more)})"
+    assert not [path for path in values_of(program) if path.startswith("sgd.lr")]
+    assert "rate_unrecognised" in remarks_of(program)
+    assert "sgd.lr.schedule" in values_of(f"opt = optax.sgd({call.format(less)})")
+
+
 def test_another_setting_than_the_default_is_a_remark():
     """The default path holds, and the condition is told."""
     program = (

@@ -365,7 +365,8 @@ TABLE: tuple[Counterpart, ...] = (
     ),
     # optax
     _row(
-        "optax", "exponential_decay", s.Exponential, "init_value transition_steps decay_rate end_value",
+        "optax", "exponential_decay", s.Exponential,
+        "init_value transition_steps decay_rate transition_begin staircase end_value",
         # Its end is a floor where the rate is below 1, whatever the sign: of a value below 0 it is none.
         lambda one: {"init_value": one.initial, "transition_steps": one.every, "decay_rate": one.rate,
                      **({} if one.end is None else {"end_value": one.end})}
@@ -373,13 +374,13 @@ TABLE: tuple[Counterpart, ...] = (
         by_place=3,
     ),
     _row(
-        "optax", "cosine_decay_schedule", s.Cosine, "init_value decay_steps alpha",
+        "optax", "cosine_decay_schedule", s.Cosine, "init_value decay_steps alpha exponent",
         lambda one: {"init_value": one.initial, "decay_steps": one.duration, "alpha": one.final / one.initial}
         if one.unit == "step" and one.initial else None,
         by_place=2,
     ),
     _row(
-        "optax", "linear_schedule", s.Linear, "init_value end_value transition_steps",
+        "optax", "linear_schedule", s.Linear, "init_value end_value transition_steps transition_begin",
         lambda one: {"init_value": one.initial, "end_value": one.final, "transition_steps": one.duration}
         if one.unit == "step" else None,
         by_place=3,

@@ -95,23 +95,22 @@ FRAMEWORKS = (
 ROWS = {
     "CosineAnnealingWarmRestarts": ("cosine", "optimizer T_0 T_mult eta_min=0.0"),
     "exponential_decay": ("exponential", "learning_rate global_step decay_steps decay_rate staircase=False"),
-    "polynomial_decay": ("polynomial", "learning_rate global_step decay_steps end_learning_rate=0.0001 power=1.0"),
-    "cosine_decay": ("cosine", "learning_rate global_step decay_steps alpha=0.0"),
-    "inverse_time_decay": ("inverse", "learning_rate global_step decay_steps decay_rate"),
-    "optax.exponential_decay": (
-        "exponential",
-        "init_value transition_steps decay_rate transition_begin staircase end_value",
+    "polynomial_decay": (
+        "polynomial",
+        "learning_rate global_step decay_steps end_learning_rate=0.0001 power=1.0 cycle",
     ),
-    "optax.polynomial_schedule": ("polynomial", "init_value end_value power transition_steps"),
+    "cosine_decay": ("cosine", "learning_rate global_step decay_steps alpha=0.0"),
+    "inverse_time_decay": ("inverse", "learning_rate global_step decay_steps decay_rate staircase"),
+    "optax.polynomial_schedule": ("polynomial", "init_value end_value power transition_steps transition_begin"),
     "optax.constant_schedule": ("constant", "value"),
     "optax.cosine_onecycle_schedule": ("onecycle", "transition_steps peak_value pct_start div_factor final_div_factor"),
     "paddle.StepDecay": ("exponential", "learning_rate step_size gamma=0.1"),
     "paddle.MultiStepDecay": ("multistep", "learning_rate milestones gamma=0.1"),
     "paddle.CosineAnnealingDecay": ("cosine", "learning_rate T_max eta_min=0.0"),
     "paddle.ExponentialDecay": ("exponential", "learning_rate gamma"),
-    "paddle.PolynomialDecay": ("polynomial", "learning_rate decay_steps end_lr=0.0001 power=1.0"),
+    "paddle.PolynomialDecay": ("polynomial", "learning_rate decay_steps end_lr=0.0001 power=1.0 cycle"),
     "paddle.exponential_decay": ("exponential", "learning_rate decay_steps decay_rate staircase"),
-    "paddle.polynomial_decay": ("polynomial", "learning_rate decay_steps end_learning_rate=0.0001 power=1.0"),
+    "paddle.polynomial_decay": ("polynomial", "learning_rate decay_steps end_learning_rate=0.0001 power=1.0 cycle"),
     "paddle.InverseTimeDecay": ("inverse", "learning_rate gamma"),
     "mindspore.ExponentialDecayLR": ("exponential", "learning_rate decay_rate decay_steps is_stair=False"),
     "mindspore.CosineDecayLR": ("cosine", "min_lr max_lr decay_steps"),
@@ -162,6 +161,9 @@ KINDS = {
     "constant": "value",
 }
 """A schedule -> its fields."""
+
+OFF = {"cycle": False, "transition_begin": 0, "exponent": 1}
+"""Arguments that make a schedule none of ours -> what they are where they do not."""
 
 TORCH_DEFAULTS = {
     "StepLR.gamma": 0.1,

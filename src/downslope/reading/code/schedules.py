@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from downslope.reading.code.arithmetic import binary
-from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, ROWS, TORCH_DEFAULTS
+from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS, TORCH_DEFAULTS
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan, sample_function
@@ -155,6 +155,14 @@ class BasicSchedules:
             names = [name for name in names if name != "global_step"]
         return {**dict(zip(names, args, strict=False)), **made.kwargs}
 
+    def is_other(self, made: Made, kind: str, given: dict[str, Value]) -> bool:
+        """Return whether an argument makes it a schedule that is none of ours, and note so."""
+        off = OFF | ({"staircase": False} if kind == "inverse" else {})
+        other = any(name in given and is_known(given[name].data) and given[name].data != off[name] for name in off)
+        if other:
+            self.not_recognised(made.start, made.end)
+        return other
+
     def by_row(self, made: Made, base: Value | None, framework: str) -> Plan | None:
         """Return the schedule that the table says a call makes."""
         row = self.row_of(made, framework)
@@ -162,6 +170,8 @@ class BasicSchedules:
             return None
         kind, names, defaults = row
         given = self.arguments(made, names)
+        if self.is_other(made, kind, given):
+            return None
         for name, data in defaults.items():
             given.setdefault(name, reason(data, f"the default of {made.name}"))
         plan = Plan(kind)

@@ -36,12 +36,12 @@ class Schedules(BasicSchedules):
     def _optax_warmup(self, made: Made, base: Value | None) -> Plan | None:
         names = ["init_value", "peak_value", "warmup_steps"]
         if "cosine" in made.name:
-            names += ["decay_steps", "end_value"]
+            names += ["decay_steps", "end_value", "exponent"]
         else:
             names += ["transition_steps", "decay_rate", "transition_begin", "staircase", "end_value"]
         given = self.arguments(made, names)
         peak, warm = given.get("peak_value"), given.get("warmup_steps")
-        if peak is None or not is_number(peak.data):
+        if peak is None or not is_number(peak.data) or self.is_other(made, "", given):
             return None
         fields: dict[str, Value | Plan] = {"initial": peak}
         if "cosine" in made.name:
