@@ -165,14 +165,6 @@ KINDS = {
 OFF = {"cycle": False, "transition_begin": 0, "exponent": 1}
 """Arguments that make a schedule none of ours -> what they are where they do not."""
 
-TORCH_DEFAULTS = {
-    "StepLR.gamma": 0.1,
-    "MultiStepLR.gamma": 0.1,
-    "CosineAnnealingLR.eta_min": 0.0,
-    "PolynomialLR.power": 1.0,
-}
-"""What torch takes where an argument is not given."""
-
 NAMES = {
     "sgd.lr": "lr learning_rate base_lr init_lr initial_lr lr0 initial_learning_rate base_learning_rate start_lr "
     "learningrate",

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from downslope.reading.code.arithmetic import binary
-from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS, TORCH_DEFAULTS
+from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan, sample_function
@@ -130,15 +130,12 @@ class BasicSchedules:
                 row = rows.get(made.name)
                 if row is not None and framework in _SYSTEMS[system]:
                     names = [*(["optimizer"] if system == "torch" else []), *row.arguments]
-                    defaults = dict(row.defaults) | {
-                        key.partition(".")[2]: v for key, v in TORCH_DEFAULTS.items() if key.startswith(f"{made.name}.")
-                    }
-                    return row.kind.name, names, defaults
+                    return row.kind.name, names, dict(row.defaults)
             found = ROWS.get(made.name)
         if found is None:
             return None
         words = [word.partition("=") for word in found[1].split()]
-        return found[0], [word[0] for word in words], {word[0]: _plain(word[2]) for word in words if word[2]}
+        return found[0], [word[0] for word in words], {word[0]: ast.literal_eval(word[2]) for word in words if word[2]}
 
     def arguments(self, made: Made, names: list[str]) -> dict[str, Value]:
         """Return a call's arguments by name."""
@@ -504,7 +501,3 @@ class BasicSchedules:
             return None
         unit = "step" if made.notes.get("stepped") == "step" else "epoch"
         return sample_function(self.on, function.data, unit, self.epochs, base, factor=True)
-
-
-def _plain(words: str) -> Any:
-    return words == "True" if words in {"True", "False"} else float(words) if "." in words else int(words)
