@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -98,7 +99,7 @@ class Length:
     start: float = 0
 
 
-class Calls:
+class Calls(ABC):
     """What is known of a program so far, and what its calls are worth; expressions are in `Expressions`.
 
     Attributes:
@@ -323,43 +324,43 @@ class Calls:
                 self.call_function(function, args if name == "__init__" else [], kwargs if name == "__init__" else {})
         return value
 
-    # in Interpreter
+    # what calls need of expressions and of statements
 
+    @abstractmethod
     def passes_over(self, function: Function) -> bool:
         """Return whether a call need not be gone through again."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, body: list[ast.stmt], scope: Scope, frame: Frame) -> str:
         """Go through statements."""
-        raise NotImplementedError
 
+    @abstractmethod
     def assign(self, target: ast.expr, value: Value, scope: Scope) -> None:
         """Bind a target."""
-        raise NotImplementedError
 
+    @abstractmethod
     def change(self, optimizer: Value, value: Value, key: str = "lr") -> None:
         """Note that something sets the learning rate of an optimizer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def evaluate(self, node: ast.expr | None, scope: Scope) -> Value:
         """Return what an expression is worth."""
-        raise NotImplementedError
 
+    @abstractmethod
     def truth(self, value: Value) -> bool | None:
         """Return whether a value counts as true, or None if that is unknown."""
-        raise NotImplementedError
 
+    @abstractmethod
     def get(self, of: Value, name: str) -> Value:
         """Return an attribute of a value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rate(self, optimizer: Value) -> Value:
         """Return the learning rate that an optimizer has now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def note(self, name: str, value: Value) -> None:
         """Note a literal that a telling name is given."""
-        raise NotImplementedError
 
 
 def either(one: Value, two: Value) -> Value:
