@@ -313,7 +313,6 @@ class Calls(ABC):
                 value.data.attributes[name] = self.flags.get(name) or default
         value.data.attributes.update(zip(fields, args, strict=False))
         value.data.attributes.update({key: item for key, item in kwargs.items() if key in fields})
-        found = find_in_class(kind, "__init__")
         for name in ("__init__", "__post_init__"):
             found = find_in_class(kind, name)
             if found is not None and isinstance(found.data, Function):

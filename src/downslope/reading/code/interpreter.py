@@ -392,7 +392,7 @@ class Interpreter(Expressions):
                 if signal:
                     return signal if signal != "break" else ""
             return ""
-        rounds = _Rounds(self, node, value, counted, name_of(target) or name_of(index_target))
+        rounds = _Rounds(self, node, value, name_of(target) or name_of(index_target))
         self._bind_batch(target if not isinstance(value.data, Span) else None, scope)
         return rounds.go(index_target if not isinstance(value.data, Span) else target, scope, frame)
 
@@ -433,7 +433,7 @@ class Interpreter(Expressions):
 class _Rounds:
     """A loop over epochs or batches: how long it goes on, and what is gone through of it."""
 
-    def __init__(self, on: Interpreter, node: ast.For | ast.AsyncFor, value: Value, counted: bool, name: str) -> None:  # noqa: FBT001
+    def __init__(self, on: Interpreter, node: ast.For | ast.AsyncFor, value: Value, name: str) -> None:
         self.on, self.node, self.value = on, node, value
         self.changes = on.changes_rate(node)
         span = value.data if isinstance(value.data, Span) else None

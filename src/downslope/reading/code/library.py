@@ -58,7 +58,6 @@ _PLACES = {
     "digitize": "right",
 }
 _GIVES_ALL = frozenset({"prepare", "initialize"})
-_FILTERED = frozenset({"filter", "compress"})
 
 
 @dataclass(frozen=True)

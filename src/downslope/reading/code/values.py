@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
@@ -232,11 +232,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Builtin:
-    """A function that the reader knows, with what it is bound to."""
+    """A function of Python's that the reader knows."""
 
     name: str
-    owner: Value | None = None
-    call: Callable[..., Any] | None = None
 
 
 def is_number(data: Any) -> TypeGuard[float]:
@@ -247,16 +245,6 @@ def is_number(data: Any) -> TypeGuard[float]:
 def is_known(data: Any) -> bool:
     """Return whether this is plain data: no unknown, no object."""
     return data is None or isinstance(data, int | float | str | bool | list | tuple | dict)
-
-
-def plain(value: Value) -> Any:
-    """Return data without the values around its items; what is unknown in it becomes None."""
-    data = value.data
-    if isinstance(data, list | tuple):
-        return [plain(item) for item in data[:MOST_ITEMS]]
-    if isinstance(data, dict):
-        return {key: plain(item) for key, item in data.items()}
-    return data if is_known(data) else None
 
 
 def numbers(value: Value | None) -> list[float] | None:
