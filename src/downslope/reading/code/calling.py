@@ -213,9 +213,7 @@ class Calls(ABC):
             return self.instantiate(callee, args, kwargs, place)
         method = find_in_class(data.of, "__call__") if isinstance(data, Instance) else None
         if method is not None and isinstance(method.data, Function):
-            return self.call_function(
-                Function(method.data.node, method.data.scope, method.data.defaults, owner=callee), args, kwargs
-            )
+            return self.call_function(method.data.bound_to(callee), args, kwargs)
         if isinstance(data, Builtin):
             return call_builtin(self, data.name, args, kwargs, place)
         if isinstance(data, Made) and data.name in PARTIAL and data.args:
@@ -316,7 +314,7 @@ class Calls(ABC):
         for name in ("__init__", "__post_init__"):
             found = find_in_class(kind, name)
             if found is not None and isinstance(found.data, Function):
-                function = Function(found.data.node, found.data.scope, found.data.defaults, owner=value)
+                function = found.data.bound_to(value)
                 if name == "__init__":
                     given = self._bind(function, args, kwargs)
                     value.data.attributes["__given__"] = Value(Namespace(given))

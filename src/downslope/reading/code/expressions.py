@@ -136,7 +136,7 @@ class Expressions(Calls):
                 )
             return Value(arithmetic.hinted(name))
         if isinstance(found.data, Function):
-            bound = Function(found.data.node, found.data.scope, found.data.defaults, owner=of)
+            bound = found.data.bound_to(of)
             if any(
                 isinstance(one, ast.Name) and one.id == "property" for one in getattr(bound.node, "decorator_list", [])
             ):

@@ -85,8 +85,7 @@ class Interpreter(Expressions):
         made = kind.instance or self.instantiate(value, [], {})
         for method in list(kind.attributes.values()):
             if isinstance(method.data, Function) and id(method.data.node) not in self.called and self._matters(method):
-                bound = Function(method.data.node, method.data.scope, method.data.defaults, owner=made)
-                self.call_function(bound, [], {})
+                self.call_function(method.data.bound_to(made), [], {})
 
     def _matters(self, method: Value) -> bool:
         return not method.data.name.startswith("__") and method.data.name not in {"forward", "call"}

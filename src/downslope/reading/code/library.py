@@ -475,9 +475,7 @@ def _call_super(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value
     for base in owner.data.of.bases:
         found = find_in_class(base.data, name) if isinstance(base.data, Class) else None
         if found is not None and isinstance(found.data, Function):
-            return on.call_function(
-                Function(found.data.node, found.data.scope, found.data.defaults, owner), args, kwargs
-            )
+            return on.call_function(found.data.bound_to(owner), args, kwargs)
     return Value(UNKNOWN)
 
 

@@ -360,10 +360,7 @@ def _alone(on: Interpreter, base: Value | None, length: float | None) -> Plan | 
             functions.append((data.name, data))
         elif isinstance(data, Class):
             methods = [one.data for one in data.attributes.values() if isinstance(one.data, Function)]
-            functions += [
-                (f"{data.name}.{one.name}", Function(one.node, one.scope, one.defaults, owner=data.instance))
-                for one in methods
-            ]
+            functions += [(f"{data.name}.{one.name}", one.bound_to(data.instance)) for one in methods]
     for told, function in functions:
         name, unit = time_parameter(function)
         if not name or not any(word in told.lower() for word in _TELLING):

@@ -98,8 +98,7 @@ class BasicSchedules:
         if isinstance(value.data, Instance):
             call = find_in_class(value.data.of, "__call__")
             if call is not None and isinstance(call.data, Function):
-                function = Function(call.data.node, call.data.scope, call.data.defaults, owner=value)
-                return sample_function(self.on, function, "step", None, None)
+                return sample_function(self.on, call.data.bound_to(value), "step", None, None)
         if isinstance(value.data, Made):
             return self.made(value.data, base)
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 
@@ -186,6 +186,10 @@ class Function:
     def name(self) -> str:
         """Its name; "" for a lambda."""
         return getattr(self.node, "name", "")
+
+    def bound_to(self, owner: Value | None) -> Function:
+        """Return it as a method of an object."""
+        return replace(self, owner=owner)
 
 
 @dataclass(eq=False)
