@@ -13,6 +13,7 @@ from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calls import NAME_OF, OPTIMIZERS
 from downslope.reading.code.library import PARTIAL, call_builtin, call_method, call_outside
 from downslope.reading.code.pieces import Program
+from downslope.reading.code.tree import name_of
 from downslope.reading.code.values import (
     MOST_ITEMS,
     NOWHERE,
@@ -145,7 +146,7 @@ class Calls(ABC):
     def call(self, node: ast.Call, scope: Scope) -> Value:
         """A call: of a function of the program, of one that is known, or of another module's."""
         func = node.func
-        last = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        last = name_of(func)
         if last in _SILENT and not (last == "train" and (node.args or node.keywords)):
             return Value(None) if last == "print" else self._silent(func, scope)
         receiver = None
@@ -170,7 +171,7 @@ class Calls(ABC):
         """Return the arguments of a call, those behind `*` and `**` among them where they are known."""
         args: list[Value] = []
         kwargs: dict[str, Value] = {}
-        last = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        last = name_of(node.func)
         for argument in node.args[:MOST_ITEMS]:
             if isinstance(argument, ast.Starred):
                 data = self.evaluate(argument.value, scope).data

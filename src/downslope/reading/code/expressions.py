@@ -11,6 +11,7 @@ from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calling import LAYER, OF_RATE, Calls, either
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.library import is_builtin
+from downslope.reading.code.tree import defaults_of
 from downslope.reading.code.values import (
     MOST_ITEMS,
     Builtin,
@@ -374,20 +375,13 @@ class Expressions(Calls):
 
     def function(self, node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Value:
         """A function, with what its parameters default to."""
-        parameters = node.args
         defaults: dict[str, Value] = {}
-        placed = [*parameters.posonlyargs, *parameters.args]
-        pairs = [
-            *zip(placed[len(placed) - len(parameters.defaults) :], parameters.defaults, strict=True),
-            *zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True),
-        ]
-        for parameter, default in pairs:
-            if default is not None:
-                place = self.program.place(parameter)[0], self.program.place(default)[1]
-                defaults[parameter.arg] = self.evaluate(default, scope).within(*place)
-                of_rate = OF_RATE.search(getattr(node, "name", ""))
-                if not (of_rate and NAME_OF.get(parameter.arg.lower(), "").startswith("train.")):
-                    self.note(parameter.arg, defaults[parameter.arg])
+        of_rate = OF_RATE.search(getattr(node, "name", ""))
+        for parameter, default in defaults_of(node.args):
+            place = self.program.place(parameter)[0], self.program.place(default)[1]
+            defaults[parameter.arg] = self.evaluate(default, scope).within(*place)
+            if not (of_rate and NAME_OF.get(parameter.arg.lower(), "").startswith("train.")):
+                self.note(parameter.arg, defaults[parameter.arg])
         found = Value(Function(node, scope, defaults))
         if isinstance(node, ast.Lambda) and isinstance(node.body, ast.Call) and len(self.inner) < MOST_INNER:
             self.inner.append(found)  # `"optimizer": lambda params: SGD(params, lr=0.1)`
