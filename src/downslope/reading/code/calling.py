@@ -16,7 +16,6 @@ from downslope.reading.code.pieces import Program
 from downslope.reading.code.tree import name_of
 from downslope.reading.code.values import (
     MOST_ITEMS,
-    NOWHERE,
     Builtin,
     Class,
     Function,
@@ -31,6 +30,7 @@ from downslope.reading.code.values import (
     find_in_class,
     is_known,
     is_number,
+    pretended_rate,
     words_of,
 )
 
@@ -120,7 +120,7 @@ class Calls(ABC):
         self.made: list[Made] = []
         self.changes: list[Change] = []
         self.called_changes = 0
-        self.loose_rate = Value(1.0, NOWHERE, NOWHERE, literal=True)
+        self.loose_rate = pretended_rate()
         self.sampled_rate: Value | None = None
         self.reach: dict[str, float] = {}
         self.rounds: dict[str, int] = {}

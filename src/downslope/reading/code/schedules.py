@@ -351,10 +351,9 @@ class BasicSchedules:
 
     def _line(self, made: Made, base: Value | None) -> Plan | None:
         """Read torch's LinearLR or ConstantLR alone: a warmup of the constant that the optimizer has."""
-        default = "end_factor" if made.name == "LinearLR" else ""
         given = self.arguments(made, ["optimizer", "start_factor", "end_factor", "total_iters"])
         if (
-            default
+            made.name == "LinearLR"
             and (end := number(given.get("end_factor"))) is not None
             and end != 1
             and base is not None

@@ -264,6 +264,11 @@ def number(value: Value | None) -> float | None:
     return value.data if value is not None and is_number(value.data) else None
 
 
+def pretended_rate() -> Value:
+    """Return the 1 that stands for a learning rate that is not known."""
+    return Value(1.0, NOWHERE, NOWHERE, literal=True)
+
+
 def find_in_class(kind: Class, name: str, depth: int = 8) -> Value | None:
     """Return an attribute of a class or of those that it is made from."""
     if name in kind.attributes:

@@ -65,19 +65,7 @@ class Schedules(BasicSchedules):
         given = self.arguments(made, names)
         said = given.get("name")
         name = str(said.data) if said is not None and isinstance(said.data, str) else made.name
-        kind = next(
-            (
-                k
-                for word, k in (
-                    ("cosine", "cosine"),
-                    ("linear", "linear"),
-                    ("polynomial", "polynomial"),
-                    ("constant", "constant"),
-                )
-                if word in name
-            ),
-            "",
-        )
+        kind = next((one for one in ("cosine", "linear", "polynomial", "constant") if one in name), "")
         if not kind:
             return None
         warm = given.get("num_warmup_steps")
