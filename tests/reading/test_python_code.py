@@ -211,6 +211,20 @@ PROGRAMS = {
         {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 50, "sgd.lr.then.schedule": "exponential", "sgd.lr.then.every": 200,
          "sgd.lr.then.staircase": True, "sgd.lr.then.end": 0.002},
     ),
+    "one cycle, all by place": (
+        "opt = SGD(p, lr=0.1)\ns = OneCycleLR(opt, 0.4, 300, None, None, 0.2, 'linear', True, 0.8, 0.9, 10, 100)",
+        {"sgd.lr.schedule": "onecycle", "sgd.lr.peak": 0.4, "sgd.lr.duration": 300, "sgd.lr.pct_start": 0.2, "sgd.lr.shape": "linear",
+         "sgd.lr.div_factor": 10, "sgd.lr.final_div_factor": 100},
+    ),
+    "transformers, a power by place": (
+        "opt = SGD(p, lr=0.1)\ns = get_polynomial_decay_schedule_with_warmup(opt, 10, 300, 1e-3, 2.0)",
+        {"sgd.lr.schedule": "warmup", "sgd.lr.then.schedule": "polynomial", "sgd.lr.then.final": 1e-3, "sgd.lr.then.power": 2,
+         "sgd.lr.then.duration": 290},
+    ),
+    "timm, a warmup that comes before": (
+        "opt = SGD(p, lr=0.1)\ns = timm.scheduler.CosineLRScheduler(opt, t_initial=100, warmup_t=5, warmup_lr_init=1e-3, warmup_prefix=True)",
+        {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 5, "sgd.lr.start": 1e-3, "sgd.lr.restart": True, "sgd.lr.then.duration": 100},
+    ),
     "MXNet, a floor": (
         "s = mx.lr_scheduler.FactorScheduler(step=400, factor=0.5, stop_factor_lr=0.003)\n"
         "t = gluon.Trainer(net.collect_params(), 'sgd', {'learning_rate': 0.2, 'lr_scheduler': s})",
@@ -463,6 +477,20 @@ def test_an_argument_that_makes_another_schedule(call, more, less):
     assert not [path for path in values_of(program) if path.startswith("sgd.lr")]
     assert "rate_unrecognised" in remarks_of(program)
     assert "sgd.lr.schedule" in values_of(f"opt = optax.sgd({call.format(less)})")
+
+
+@pytest.mark.parametrize(
+    ("call", "more", "less"),
+    [
+        ("OneCycleLR(opt, 0.4, total_steps=300{})", ", three_phase=True", ", three_phase=False"),
+        ("get_cosine_schedule_with_warmup(opt, 10, 300{})", ", 2", ", 0.5"),
+    ],
+)
+def test_an_argument_that_makes_another_scheduler(call, more, less):
+    """A third phase, or more waves than half of one, leave a rate that changes in a way that is not known."""
+    program = "opt = torch.optim.SGD(p, lr=0.1)\ns = {}\nfor batch in loader:\n    train(batch)\n    s.step()"
+    assert found_in(program.format(call.format(more))).fields["sgd.lr"].marks == ("rate_unrecognised",)
+    assert "sgd.lr.schedule" in values_of(program.format(call.format(less)))
 
 
 def test_another_setting_than_the_default_is_a_remark():

@@ -162,7 +162,7 @@ KINDS = {
 }
 """A schedule -> its fields."""
 
-OFF = {"cycle": False, "transition_begin": 0, "exponent": 1}
+OFF = {"cycle": False, "transition_begin": 0, "exponent": 1, "three_phase": False, "num_cycles": 0.5}
 """Arguments that make a schedule none of ours -> what they are where they do not."""
 
 NAMES = {

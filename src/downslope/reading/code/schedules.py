@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -136,7 +137,7 @@ class BasicSchedules:
         words = [word.partition("=") for word in found[1].split()]
         return found[0], [word[0] for word in words], {word[0]: ast.literal_eval(word[2]) for word in words if word[2]}
 
-    def arguments(self, made: Made, names: list[str]) -> dict[str, Value]:
+    def arguments(self, made: Made, names: Sequence[str]) -> dict[str, Value]:
         """Return a call's arguments by name."""
         args = list(made.args)
         if names[0] == "optimizer" and args and is_known(args[0].data):
@@ -463,10 +464,12 @@ class BasicSchedules:
         return Value(data, total.start, total.end, sources=total.sources) if known else None
 
     def _one_cycle(self, made: Made, base: Value | None) -> Plan | None:
-        given = self.arguments(
-            made, ["optimizer", "max_lr", "total_steps", "epochs", "steps_per_epoch", "pct_start", "anneal_strategy"]
-        )
+        names = "optimizer max_lr total_steps epochs steps_per_epoch pct_start anneal_strategy cycle_momentum "
+        names += "base_momentum max_momentum div_factor final_div_factor three_phase"
+        given = self.arguments(made, names.split())
         plan = Plan("onecycle")
+        if self.is_other(made, plan.kind, given):
+            return None
         peak, total, epochs = given.get("max_lr"), given.get("total_steps"), given.get("epochs")
         if peak is not None and is_number(peak.data):
             plan.fields["peak"] = peak

@@ -62,11 +62,15 @@ class Schedules(BasicSchedules):
         names = ["optimizer", "num_warmup_steps", "num_training_steps"]
         if made.name == "get_scheduler":
             names = ["name", *names]
+        if "cosine" in made.name:
+            names.append("num_cycles")
+        elif "polynomial" in made.name:
+            names += ["lr_end", "power"]
         given = self.arguments(made, names)
         said = given.get("name")
         name = str(said.data) if said is not None and isinstance(said.data, str) else made.name
         kind = next((one for one in ("cosine", "linear", "polynomial", "constant") if one in name), "")
-        if not kind:
+        if not kind or self.is_other(made, kind, given):
             return None
         warm = given.get("num_warmup_steps")
         if kind == "constant":
@@ -230,7 +234,9 @@ class Schedules(BasicSchedules):
         given = self.arguments(made, row[1])
         if plan.kind == "multistep" and "decay_t" in given:
             plan.fields["milestones"] = given["decay_t"]
-        return self.warmup(plan, given.get("warmup_t"), given.get("warmup_lr_init"), plan.fields["unit"], restart=False)
+        own_clock = "warmup_prefix" in given and given["warmup_prefix"].data is True
+        start = given.get("warmup_lr_init")
+        return self.warmup(plan, given.get("warmup_t"), start, plan.fields["unit"], restart=own_clock)
 
     def _timm_by_word(self, made: Made, base: Value | None) -> Plan | None:
         """Read timm's create_scheduler: the options say which schedule."""
