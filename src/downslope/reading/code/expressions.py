@@ -180,13 +180,11 @@ class Expressions(Calls):
         """`a[b]`."""
         of, data = (found := self.evaluate(node.value, scope)), found.data
         if isinstance(node.slice, ast.Slice):
-            bounds = [
-                self.evaluate(part, scope).data if part else None for part in (node.slice.lower, node.slice.upper)
-            ]
-            if isinstance(data, list | tuple | str) and all(
-                bound is None or isinstance(bound, int) for bound in bounds
-            ):
-                return Value(data[bounds[0] : bounds[1]], sources=of.sources)
+            parts = (node.slice.lower, node.slice.upper, node.slice.step)
+            bounds = [self.evaluate(part, scope).data if part else None for part in parts]
+            whole = all(bound is None or isinstance(bound, int) for bound in bounds) and bounds[2] != 0
+            if isinstance(data, list | tuple | str) and whole:
+                return Value(data[slice(*bounds)], sources=of.sources)
             return Value(data if isinstance(data, Groups) else UNKNOWN)
         key = self.evaluate(node.slice, scope).data
         if isinstance(data, Groups):
