@@ -451,6 +451,24 @@ def test_a_rate_that_depends_on_what_is_measured_is_no_schedule():
     assert "rate_if_measured" in remarks_of(program)
 
 
+def test_cases_of_an_unknown_subject_are_conditions():
+    """Which case holds is as unknown as the side of an `if`; of a known subject the case is the value's."""
+    cases = "match mode:\n        case 'a' | 'c':\n            lr = 0.1\n        case 'b':\n            lr = 0.3\n        case _:\n            lr = 0.2"
+    program = f"def rate(mode):\n    {cases}\n    return lr\nopt = SGD(p, lr=rate({{}}))"
+    assert found_in(program.format("x")).fields["sgd.lr"].marks == ("conditional",)
+    for mode, rate in (("c", 0.1), ("b", 0.3), ("other", 0.2)):
+        field = found_in(program.format(repr(mode))).fields["sgd.lr"]
+        assert (field.value, field.marks) == (rate, ())
+
+
+@pytest.mark.parametrize(
+    ("part", "rate"), [("[::2][1]", 0.3), ("[::-1][0]", 0.4), ("[1:][0]", 0.2), ("[::0][0]", None)]
+)
+def test_a_slice_takes_its_step(part, rate):
+    """Every second item, or the list from its end; a step of 0 is refused by Python."""
+    assert values_of(f"rates = [0.1, 0.2, 0.3, 0.4]\nopt = SGD(p, lr=rates{part})").get("sgd.lr") == rate
+
+
 def test_a_rate_that_is_not_recognised_is_marked():
     """A scheduler from elsewhere changes it in a way that is not known."""
     program = "opt = SGD(p, lr=0.1)\ns = MyOwnLR(opt, 30)\nfor epoch in range(9):\n    train(epoch)\n    s.step()"

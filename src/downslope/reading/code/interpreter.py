@@ -307,9 +307,9 @@ class Interpreter(Expressions):
         return self.run(node.body, scope, frame)
 
     def matching(self, node: ast.Match, scope: Scope, frame: Frame) -> str:
-        """`match`: the first case whose value is the subject's."""
+        """`match`: the first case whose value is the subject's; where that is unknown, each case or those after it."""
         subject = self.evaluate(node.subject, scope)
-        for case in node.cases:
+        for place, case in enumerate(node.cases, 1):
             patterns = case.pattern.patterns if isinstance(case.pattern, ast.MatchOr) else [case.pattern]
             wild = isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None
             same = [
@@ -320,7 +320,8 @@ class Interpreter(Expressions):
             if wild or True in same:
                 return self.run(case.body, scope, frame)
             if not is_known(subject.data):
-                self._both(case.body, [], scope, frame)
+                rest = [ast.Match(node.subject, node.cases[place:])] if node.cases[place:] else []
+                return self._both(case.body, list[ast.stmt](rest), scope, frame)
         return ""
 
     def definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope, frame: Frame) -> str:
