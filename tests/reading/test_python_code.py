@@ -469,6 +469,26 @@ def test_a_slice_takes_its_step(part, rate):
     assert values_of(f"rates = [0.1, 0.2, 0.3, 0.4]\nopt = SGD(p, lr=rates{part})").get("sgd.lr") == rate
 
 
+@pytest.mark.parametrize(
+    ("words", "rate"),
+    [
+        ("rate = sorted(rates, reverse=True)[0]", 0.3),
+        ("rate = sorted(rates)[0]", 0.1),
+        ("rate = sorted(rates, key=score)[0]", None),
+        ("rate = list(reversed(rates))[0]", 0.1),
+        ("rates.reverse()\nrate = rates[0]", 0.1),
+        ("rates.sort()\nrate = rates[1]", 0.2),
+        ("rates.sort(reverse=True)\nrate = rates[1]", 0.2),
+        ("rates.sort(key=score)\nrate = rates[0]", None),
+        ("rates.insert(0, 0.5)\nrate = rates[0]", 0.5),
+        ("rate = max(rates, key=score)", None),
+    ],
+)
+def test_order_of_a_list(words, rate):
+    """A list is in the order that the program puts it in; by a function that is not known, in none."""
+    assert values_of(f"rates = [0.3, 0.2, 0.1]\n{words}\nopt = SGD(p, lr=rate)").get("sgd.lr") == rate
+
+
 def test_a_rate_that_is_not_recognised_is_marked():
     """A scheduler from elsewhere changes it in a way that is not known."""
     program = "opt = SGD(p, lr=0.1)\ns = MyOwnLR(opt, 30)\nfor epoch in range(9):\n    train(epoch)\n    s.step()"
