@@ -202,6 +202,34 @@ PROGRAMS = {
         "rate = keras.optimizers.schedules.PiecewiseConstantDecay([100, 250], [0.1, 0.05, 0.001])\nopt = keras.optimizers.SGD(rate, 0.9)",
         {"sgd.lr.schedule": "sequence", "sgd.lr.schedules": [0.1, 0.05, 0.001], "sgd.lr.boundaries": [101, 251], "sgd.momentum": 0.9},
     ),
+    "optax, an exponential with a floor": (
+        "s = optax.exponential_decay(0.1, 200, 0.5, staircase=True, end_value=0.002)\ntx = optax.sgd(s, 0.9)",
+        {"sgd.lr.schedule": "exponential", "sgd.lr.rate": 0.5, "sgd.lr.every": 200, "sgd.lr.staircase": True, "sgd.lr.end": 0.002},
+    ),
+    "optax, a warmup and an exponential with a floor": (
+        "tx = optax.sgd(optax.warmup_exponential_decay_schedule(0.0, 0.4, 50, 200, 0.5, 0, True, 0.002))",
+        {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 50, "sgd.lr.then.schedule": "exponential", "sgd.lr.then.every": 200,
+         "sgd.lr.then.staircase": True, "sgd.lr.then.end": 0.002},
+    ),
+    "one cycle, all by place": (
+        "opt = SGD(p, lr=0.1)\ns = OneCycleLR(opt, 0.4, 300, None, None, 0.2, 'linear', True, 0.8, 0.9, 10, 100)",
+        {"sgd.lr.schedule": "onecycle", "sgd.lr.peak": 0.4, "sgd.lr.duration": 300, "sgd.lr.pct_start": 0.2, "sgd.lr.shape": "linear",
+         "sgd.lr.div_factor": 10, "sgd.lr.final_div_factor": 100},
+    ),
+    "transformers, a power by place": (
+        "opt = SGD(p, lr=0.1)\ns = get_polynomial_decay_schedule_with_warmup(opt, 10, 300, 1e-3, 2.0)",
+        {"sgd.lr.schedule": "warmup", "sgd.lr.then.schedule": "polynomial", "sgd.lr.then.final": 1e-3, "sgd.lr.then.power": 2,
+         "sgd.lr.then.duration": 290},
+    ),
+    "timm, a warmup that comes before": (
+        "opt = SGD(p, lr=0.1)\ns = timm.scheduler.CosineLRScheduler(opt, t_initial=100, warmup_t=5, warmup_lr_init=1e-3, warmup_prefix=True)",
+        {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 5, "sgd.lr.start": 1e-3, "sgd.lr.restart": True, "sgd.lr.then.duration": 100},
+    ),
+    "MXNet, a floor": (
+        "s = mx.lr_scheduler.FactorScheduler(step=400, factor=0.5, stop_factor_lr=0.003)\n"
+        "t = gluon.Trainer(net.collect_params(), 'sgd', {'learning_rate': 0.2, 'lr_scheduler': s})",
+        {"sgd.lr.schedule": "exponential", "sgd.lr.initial": 0.2, "sgd.lr.rate": 0.5, "sgd.lr.every": 400, "sgd.lr.end": 0.003},
+    ),
     "transformers": (
         "opt = SGD(p, lr=0.01)\ns = get_cosine_schedule_with_warmup(opt, num_warmup_steps=100, num_training_steps=1000)",
         {"sgd.lr.schedule": "warmup", "sgd.lr.duration": 100, "sgd.lr.then.schedule": "cosine", "sgd.lr.then.duration": 900, "sgd.lr.then.initial": 0.01},
@@ -423,11 +451,84 @@ def test_a_rate_that_depends_on_what_is_measured_is_no_schedule():
     assert "rate_if_measured" in remarks_of(program)
 
 
+def test_cases_of_an_unknown_subject_are_conditions():
+    """Which case holds is as unknown as the side of an `if`; of a known subject the case is the value's."""
+    cases = "match mode:\n        case 'a' | 'c':\n            lr = 0.1\n        case 'b':\n            lr = 0.3\n        case _:\n            lr = 0.2"
+    program = f"def rate(mode):\n    {cases}\n    return lr\nopt = SGD(p, lr=rate({{}}))"
+    assert found_in(program.format("x")).fields["sgd.lr"].marks == ("conditional",)
+    for mode, rate in (("c", 0.1), ("b", 0.3), ("other", 0.2)):
+        field = found_in(program.format(repr(mode))).fields["sgd.lr"]
+        assert (field.value, field.marks) == (rate, ())
+
+
+@pytest.mark.parametrize(
+    ("part", "rate"), [("[::2][1]", 0.3), ("[::-1][0]", 0.4), ("[1:][0]", 0.2), ("[::0][0]", None)]
+)
+def test_a_slice_takes_its_step(part, rate):
+    """Every second item, or the list from its end; a step of 0 is refused by Python."""
+    assert values_of(f"rates = [0.1, 0.2, 0.3, 0.4]\nopt = SGD(p, lr=rates{part})").get("sgd.lr") == rate
+
+
+@pytest.mark.parametrize(
+    ("words", "rate"),
+    [
+        ("rate = sorted(rates, reverse=True)[0]", 0.3),
+        ("rate = sorted(rates)[0]", 0.1),
+        ("rate = sorted(rates, key=score)[0]", None),
+        ("rate = list(reversed(rates))[0]", 0.1),
+        ("rates.reverse()\nrate = rates[0]", 0.1),
+        ("rates.sort()\nrate = rates[1]", 0.2),
+        ("rates.sort(reverse=True)\nrate = rates[1]", 0.2),
+        ("rates.sort(key=score)\nrate = rates[0]", None),
+        ("rates.insert(0, 0.5)\nrate = rates[0]", 0.5),
+        ("rate = max(rates, key=score)", None),
+    ],
+)
+def test_order_of_a_list(words, rate):
+    """A list is in the order that the program puts it in; by a function that is not known, in none."""
+    assert values_of(f"rates = [0.3, 0.2, 0.1]\n{words}\nopt = SGD(p, lr=rate)").get("sgd.lr") == rate
+
+
 def test_a_rate_that_is_not_recognised_is_marked():
     """A scheduler from elsewhere changes it in a way that is not known."""
     program = "opt = SGD(p, lr=0.1)\ns = MyOwnLR(opt, 30)\nfor epoch in range(9):\n    train(epoch)\n    s.step()"
     field = found_in(program).fields["sgd.lr"]
     assert (field.value, field.provenance, field.marks) == (0.1, "implied", ("rate_unrecognised",))
+
+
+@pytest.mark.parametrize(
+    ("call", "more", "less"),
+    [
+        ("tf.keras.optimizers.schedules.PolynomialDecay(0.1, 900, 0.01, 2.0{})", ", cycle=True", ", cycle=False"),
+        ("tf.train.polynomial_decay(0.1, step, 900, 0.01, 2.0{})", ", True", ", False"),
+        ("tf.train.inverse_time_decay(0.1, step, 900, 0.5{})", ", staircase=True", ""),
+        ("keras.optimizers.schedules.InverseTimeDecay(0.1, 900, 0.5{})", ", True", ", False"),
+        ("optax.exponential_decay(0.1, 900, 0.5{})", ", 300", ", 0"),
+        ("optax.linear_schedule(0.1, 0.0, 900{})", ", transition_begin=300", ""),
+        ("optax.cosine_decay_schedule(0.1, 900, 0.0{})", ", 2.0", ", 1.0"),
+        ("optax.warmup_cosine_decay_schedule(0.0, 0.1, 50, 900{})", ", exponent=2.0", ", exponent=1.0"),
+    ],
+)
+def test_an_argument_that_makes_another_schedule(call, more, less):
+    """One that cycles, begins later or takes steps is not told as the one that does not."""
+    program = f"opt = optax.sgd({call.format(more)})"
+    assert not [path for path in values_of(program) if path.startswith("sgd.lr")]
+    assert "rate_unrecognised" in remarks_of(program)
+    assert "sgd.lr.schedule" in values_of(f"opt = optax.sgd({call.format(less)})")
+
+
+@pytest.mark.parametrize(
+    ("call", "more", "less"),
+    [
+        ("OneCycleLR(opt, 0.4, total_steps=300{})", ", three_phase=True", ", three_phase=False"),
+        ("get_cosine_schedule_with_warmup(opt, 10, 300{})", ", 2", ", 0.5"),
+    ],
+)
+def test_an_argument_that_makes_another_scheduler(call, more, less):
+    """A third phase, or more waves than half of one, leave a rate that changes in a way that is not known."""
+    program = "opt = torch.optim.SGD(p, lr=0.1)\ns = {}\nfor batch in loader:\n    train(batch)\n    s.step()"
+    assert found_in(program.format(call.format(more))).fields["sgd.lr"].marks == ("rate_unrecognised",)
+    assert "sgd.lr.schedule" in values_of(program.format(call.format(less)))
 
 
 def test_another_setting_than_the_default_is_a_remark():

@@ -263,6 +263,7 @@ TABLE: tuple[Counterpart, ...] = (
         "torch", "StepLR", s.Exponential, "step_size gamma",
         lambda one: {"lr": one.initial, "step_size": one.every, "gamma": one.rate}
         if one.staircase and one.end is None and isinstance(one.every, int) else None,
+        defaults={"gamma": 0.1},
     ),
     _row(
         "torch", "ExponentialLR", s.Exponential, "gamma",
@@ -274,18 +275,21 @@ TABLE: tuple[Counterpart, ...] = (
         # By equality with the count. One within an epoch is at none of its ends.
         lambda one: {"lr": one.initial, "milestones": _whole(one.milestones), "gamma": one.factor}
         if one.unit == "step" or all(isinstance(milestone, int) for milestone in one.milestones) else None,
+        defaults={"gamma": 0.1},
         by_place=1,
     ),
     # Those of torch are constant within an epoch where they are stepped once an epoch; ours are not.
     _row(
         "torch", "CosineAnnealingLR", s.Cosine, "T_max eta_min",
         lambda one: {"lr": one.initial, "T_max": one.duration, "eta_min": one.final} if one.unit == "step" else None,
+        defaults={"eta_min": 0.0},
         note=", and no further than T_max, where torch's rises again",
     ),
     _row(
         "torch", "PolynomialLR", s.Polynomial, "total_iters power",
         lambda one: {"lr": one.initial, "total_iters": one.duration, "power": one.power}
         if one.unit == "step" and one.final == 0 and isinstance(one.duration, int) else None,
+        defaults={"power": 1.0},
     ),
     _row(
         "torch", "LinearLR", s.Linear, "start_factor end_factor total_iters",
@@ -365,7 +369,8 @@ TABLE: tuple[Counterpart, ...] = (
     ),
     # optax
     _row(
-        "optax", "exponential_decay", s.Exponential, "init_value transition_steps decay_rate end_value",
+        "optax", "exponential_decay", s.Exponential,
+        "init_value transition_steps decay_rate transition_begin staircase end_value",
         # Its end is a floor where the rate is below 1, whatever the sign: of a value below 0 it is none.
         lambda one: {"init_value": one.initial, "transition_steps": one.every, "decay_rate": one.rate,
                      **({} if one.end is None else {"end_value": one.end})}
@@ -373,13 +378,13 @@ TABLE: tuple[Counterpart, ...] = (
         by_place=3,
     ),
     _row(
-        "optax", "cosine_decay_schedule", s.Cosine, "init_value decay_steps alpha",
+        "optax", "cosine_decay_schedule", s.Cosine, "init_value decay_steps alpha exponent",
         lambda one: {"init_value": one.initial, "decay_steps": one.duration, "alpha": one.final / one.initial}
         if one.unit == "step" and one.initial else None,
         by_place=2,
     ),
     _row(
-        "optax", "linear_schedule", s.Linear, "init_value end_value transition_steps",
+        "optax", "linear_schedule", s.Linear, "init_value end_value transition_steps transition_begin",
         lambda one: {"init_value": one.initial, "end_value": one.final, "transition_steps": one.duration}
         if one.unit == "step" else None,
         by_place=3,

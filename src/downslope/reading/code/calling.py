@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,9 +13,9 @@ from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calls import NAME_OF, OPTIMIZERS
 from downslope.reading.code.library import PARTIAL, call_builtin, call_method, call_outside
 from downslope.reading.code.pieces import Program
+from downslope.reading.code.tree import name_of
 from downslope.reading.code.values import (
     MOST_ITEMS,
-    NOWHERE,
     Builtin,
     Class,
     Function,
@@ -29,6 +30,7 @@ from downslope.reading.code.values import (
     find_in_class,
     is_known,
     is_number,
+    pretended_rate,
     words_of,
 )
 
@@ -98,7 +100,7 @@ class Length:
     start: float = 0
 
 
-class Calls:
+class Calls(ABC):
     """What is known of a program so far, and what its calls are worth; expressions are in `Expressions`.
 
     Attributes:
@@ -118,7 +120,7 @@ class Calls:
         self.made: list[Made] = []
         self.changes: list[Change] = []
         self.called_changes = 0
-        self.loose_rate = Value(1.0, NOWHERE, NOWHERE, literal=True)
+        self.loose_rate = pretended_rate()
         self.sampled_rate: Value | None = None
         self.reach: dict[str, float] = {}
         self.rounds: dict[str, int] = {}
@@ -144,7 +146,7 @@ class Calls:
     def call(self, node: ast.Call, scope: Scope) -> Value:
         """A call: of a function of the program, of one that is known, or of another module's."""
         func = node.func
-        last = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        last = name_of(func)
         if last in _SILENT and not (last == "train" and (node.args or node.keywords)):
             return Value(None) if last == "print" else self._silent(func, scope)
         receiver = None
@@ -169,7 +171,7 @@ class Calls:
         """Return the arguments of a call, those behind `*` and `**` among them where they are known."""
         args: list[Value] = []
         kwargs: dict[str, Value] = {}
-        last = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        last = name_of(node.func)
         for argument in node.args[:MOST_ITEMS]:
             if isinstance(argument, ast.Starred):
                 data = self.evaluate(argument.value, scope).data
@@ -212,9 +214,7 @@ class Calls:
             return self.instantiate(callee, args, kwargs, place)
         method = find_in_class(data.of, "__call__") if isinstance(data, Instance) else None
         if method is not None and isinstance(method.data, Function):
-            return self.call_function(
-                Function(method.data.node, method.data.scope, method.data.defaults, owner=callee), args, kwargs
-            )
+            return self.call_function(method.data.bound_to(callee), args, kwargs)
         if isinstance(data, Builtin):
             return call_builtin(self, data.name, args, kwargs, place)
         if isinstance(data, Made) and data.name in PARTIAL and data.args:
@@ -312,54 +312,53 @@ class Calls:
                 value.data.attributes[name] = self.flags.get(name) or default
         value.data.attributes.update(zip(fields, args, strict=False))
         value.data.attributes.update({key: item for key, item in kwargs.items() if key in fields})
-        found = find_in_class(kind, "__init__")
         for name in ("__init__", "__post_init__"):
             found = find_in_class(kind, name)
             if found is not None and isinstance(found.data, Function):
-                function = Function(found.data.node, found.data.scope, found.data.defaults, owner=value)
+                function = found.data.bound_to(value)
                 if name == "__init__":
                     given = self._bind(function, args, kwargs)
                     value.data.attributes["__given__"] = Value(Namespace(given))
                 self.call_function(function, args if name == "__init__" else [], kwargs if name == "__init__" else {})
         return value
 
-    # in Interpreter
+    # what calls need of expressions and of statements
 
+    @abstractmethod
     def passes_over(self, function: Function) -> bool:
         """Return whether a call need not be gone through again."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, body: list[ast.stmt], scope: Scope, frame: Frame) -> str:
         """Go through statements."""
-        raise NotImplementedError
 
+    @abstractmethod
     def assign(self, target: ast.expr, value: Value, scope: Scope) -> None:
         """Bind a target."""
-        raise NotImplementedError
 
+    @abstractmethod
     def change(self, optimizer: Value, value: Value, key: str = "lr") -> None:
         """Note that something sets the learning rate of an optimizer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def evaluate(self, node: ast.expr | None, scope: Scope) -> Value:
         """Return what an expression is worth."""
-        raise NotImplementedError
 
+    @abstractmethod
     def truth(self, value: Value) -> bool | None:
         """Return whether a value counts as true, or None if that is unknown."""
-        raise NotImplementedError
 
+    @abstractmethod
     def get(self, of: Value, name: str) -> Value:
         """Return an attribute of a value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rate(self, optimizer: Value) -> Value:
         """Return the learning rate that an optimizer has now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def note(self, name: str, value: Value) -> None:
         """Note a literal that a telling name is given."""
-        raise NotImplementedError
 
 
 def either(one: Value, two: Value) -> Value:

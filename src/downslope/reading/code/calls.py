@@ -95,23 +95,22 @@ FRAMEWORKS = (
 ROWS = {
     "CosineAnnealingWarmRestarts": ("cosine", "optimizer T_0 T_mult eta_min=0.0"),
     "exponential_decay": ("exponential", "learning_rate global_step decay_steps decay_rate staircase=False"),
-    "polynomial_decay": ("polynomial", "learning_rate global_step decay_steps end_learning_rate=0.0001 power=1.0"),
-    "cosine_decay": ("cosine", "learning_rate global_step decay_steps alpha=0.0"),
-    "inverse_time_decay": ("inverse", "learning_rate global_step decay_steps decay_rate"),
-    "optax.exponential_decay": (
-        "exponential",
-        "init_value transition_steps decay_rate transition_begin staircase end_value",
+    "polynomial_decay": (
+        "polynomial",
+        "learning_rate global_step decay_steps end_learning_rate=0.0001 power=1.0 cycle",
     ),
-    "optax.polynomial_schedule": ("polynomial", "init_value end_value power transition_steps"),
+    "cosine_decay": ("cosine", "learning_rate global_step decay_steps alpha=0.0"),
+    "inverse_time_decay": ("inverse", "learning_rate global_step decay_steps decay_rate staircase"),
+    "optax.polynomial_schedule": ("polynomial", "init_value end_value power transition_steps transition_begin"),
     "optax.constant_schedule": ("constant", "value"),
     "optax.cosine_onecycle_schedule": ("onecycle", "transition_steps peak_value pct_start div_factor final_div_factor"),
     "paddle.StepDecay": ("exponential", "learning_rate step_size gamma=0.1"),
     "paddle.MultiStepDecay": ("multistep", "learning_rate milestones gamma=0.1"),
     "paddle.CosineAnnealingDecay": ("cosine", "learning_rate T_max eta_min=0.0"),
     "paddle.ExponentialDecay": ("exponential", "learning_rate gamma"),
-    "paddle.PolynomialDecay": ("polynomial", "learning_rate decay_steps end_lr=0.0001 power=1.0"),
+    "paddle.PolynomialDecay": ("polynomial", "learning_rate decay_steps end_lr=0.0001 power=1.0 cycle"),
     "paddle.exponential_decay": ("exponential", "learning_rate decay_steps decay_rate staircase"),
-    "paddle.polynomial_decay": ("polynomial", "learning_rate decay_steps end_learning_rate=0.0001 power=1.0"),
+    "paddle.polynomial_decay": ("polynomial", "learning_rate decay_steps end_learning_rate=0.0001 power=1.0 cycle"),
     "paddle.InverseTimeDecay": ("inverse", "learning_rate gamma"),
     "mindspore.ExponentialDecayLR": ("exponential", "learning_rate decay_rate decay_steps is_stair=False"),
     "mindspore.CosineDecayLR": ("cosine", "min_lr max_lr decay_steps"),
@@ -137,6 +136,8 @@ FIELD_OF = {
     "every": "step_size decay_steps transition_steps step decay_t decay_epochs",
     "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps",
     "rate": "gamma decay_rate factor",
+    "factor": "factor gamma decay_rate",
+    "end": "end_value stop_factor_lr",
     "final": "eta_min end_learning_rate end_lr end_value final_lr lr_min min_lr lr_end",
     "power": "power pwr",
     "staircase": "staircase is_stair",
@@ -161,13 +162,8 @@ KINDS = {
 }
 """A schedule -> its fields."""
 
-TORCH_DEFAULTS = {
-    "StepLR.gamma": 0.1,
-    "MultiStepLR.gamma": 0.1,
-    "CosineAnnealingLR.eta_min": 0.0,
-    "PolynomialLR.power": 1.0,
-}
-"""What torch takes where an argument is not given."""
+OFF = {"cycle": False, "transition_begin": 0, "exponent": 1, "three_phase": False, "num_cycles": 0.5}
+"""Arguments that make a schedule none of ours -> what they are where they do not."""
 
 NAMES = {
     "sgd.lr": "lr learning_rate base_lr init_lr initial_lr lr0 initial_learning_rate base_learning_rate start_lr "

@@ -11,6 +11,7 @@ from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calling import LAYER, OF_RATE, Calls, either
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.library import is_builtin
+from downslope.reading.code.tree import defaults_of
 from downslope.reading.code.values import (
     MOST_ITEMS,
     Builtin,
@@ -136,7 +137,7 @@ class Expressions(Calls):
                 )
             return Value(arithmetic.hinted(name))
         if isinstance(found.data, Function):
-            bound = Function(found.data.node, found.data.scope, found.data.defaults, owner=of)
+            bound = found.data.bound_to(of)
             if any(
                 isinstance(one, ast.Name) and one.id == "property" for one in getattr(bound.node, "decorator_list", [])
             ):
@@ -179,13 +180,11 @@ class Expressions(Calls):
         """`a[b]`."""
         of, data = (found := self.evaluate(node.value, scope)), found.data
         if isinstance(node.slice, ast.Slice):
-            bounds = [
-                self.evaluate(part, scope).data if part else None for part in (node.slice.lower, node.slice.upper)
-            ]
-            if isinstance(data, list | tuple | str) and all(
-                bound is None or isinstance(bound, int) for bound in bounds
-            ):
-                return Value(data[bounds[0] : bounds[1]], sources=of.sources)
+            parts = (node.slice.lower, node.slice.upper, node.slice.step)
+            bounds = [self.evaluate(part, scope).data if part else None for part in parts]
+            whole = all(bound is None or isinstance(bound, int) for bound in bounds) and bounds[2] != 0
+            if isinstance(data, list | tuple | str) and whole:
+                return Value(data[slice(*bounds)], sources=of.sources)
             return Value(data if isinstance(data, Groups) else UNKNOWN)
         key = self.evaluate(node.slice, scope).data
         if isinstance(data, Groups):
@@ -374,20 +373,13 @@ class Expressions(Calls):
 
     def function(self, node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Value:
         """A function, with what its parameters default to."""
-        parameters = node.args
         defaults: dict[str, Value] = {}
-        placed = [*parameters.posonlyargs, *parameters.args]
-        pairs = [
-            *zip(placed[len(placed) - len(parameters.defaults) :], parameters.defaults, strict=True),
-            *zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True),
-        ]
-        for parameter, default in pairs:
-            if default is not None:
-                place = self.program.place(parameter)[0], self.program.place(default)[1]
-                defaults[parameter.arg] = self.evaluate(default, scope).within(*place)
-                of_rate = OF_RATE.search(getattr(node, "name", ""))
-                if not (of_rate and NAME_OF.get(parameter.arg.lower(), "").startswith("train.")):
-                    self.note(parameter.arg, defaults[parameter.arg])
+        of_rate = OF_RATE.search(getattr(node, "name", ""))
+        for parameter, default in defaults_of(node.args):
+            place = self.program.place(parameter)[0], self.program.place(default)[1]
+            defaults[parameter.arg] = self.evaluate(default, scope).within(*place)
+            if not (of_rate and NAME_OF.get(parameter.arg.lower(), "").startswith("train.")):
+                self.note(parameter.arg, defaults[parameter.arg])
         found = Value(Function(node, scope, defaults))
         if isinstance(node, ast.Lambda) and isinstance(node.body, ast.Call) and len(self.inner) < MOST_INNER:
             self.inner.append(found)  # `"optimizer": lambda params: SGD(params, lr=0.1)`

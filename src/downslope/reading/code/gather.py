@@ -44,8 +44,6 @@ _FITS = {
     "epochs": "train.epochs", "nb_epoch": "train.epochs", "max_epochs": "train.epochs", "num_epoch": "train.epochs",
     "num_train_epochs": "train.epochs", "n_epochs": "train.epochs", "max_steps": "train.steps",
     "num_epochs": "train.epochs",
-    "gradient_clip_val": "train.clip_norm", "max_grad_norm": "train.clip_norm",
-    "per_device_train_batch_size": "data.batch_size", "per_gpu_train_batch_size": "data.batch_size",
 }  # fmt: skip
 _FITTING = words_of(
     "fit fit_generator fit_one_cycle Trainer TrainingArguments Seq2SeqTrainingArguments train TrainSpec "
@@ -82,7 +80,7 @@ class Gathering:
         one = self._optimizer()
         self._length()
         self._batch()
-        self._clip(one)
+        self._clip()
         epochs = self.found.fields.get("train.epochs")
         schedules = Schedules(self.on, self.found.framework, epochs.value if epochs else None)
         plan = plan_rate(self.on, one, schedules, self.named.get("sgd.lr"), epochs.value if epochs else None)
@@ -275,7 +273,7 @@ class Gathering:
         if made.name == "train" and "steps" in made.kwargs:
             found.append(("train.steps", made.kwargs["steps"]))
         for name, path in _FITS.items():
-            if name in made.kwargs and path.startswith("train.") and path != "train.clip_norm":
+            if name in made.kwargs:
                 found.append((path, made.kwargs[name]))
         return [(path, value) for path, value in found if is_number(value.data) and value.data > 0]
 
@@ -317,7 +315,7 @@ class Gathering:
             return made.args[1], ()
         return None, ()
 
-    def _clip(self, one: Optimizer | None) -> None:
+    def _clip(self) -> None:
         for made in self.on.made:
             if made.name in _CLIPS:
                 place, names = _CLIPS[made.name]
@@ -356,7 +354,7 @@ class Gathering:
             return
 
     def _groups(self, one: Optimizer) -> None:
-        groups = [*one.groups, *self._rules(one)]
+        groups = [*one.groups, *self._rules()]
         index = 0
         for pattern, own, value in groups:
             words, start, end = self.words(Value(None, value.start, value.end))
@@ -369,7 +367,7 @@ class Gathering:
             self.found.remarks.append(("group_names", {"match": pattern}))
             index += 1
 
-    def _rules(self, one: Optimizer) -> list[tuple[str, dict[str, Value], Value]]:
+    def _rules(self) -> list[tuple[str, dict[str, Value], Value]]:
         """Return Chainer's rules for single parameters."""
         found: list[tuple[str, dict[str, Value], Value]] = []
         for made in self.on.made:

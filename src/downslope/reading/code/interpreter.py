@@ -85,8 +85,7 @@ class Interpreter(Expressions):
         made = kind.instance or self.instantiate(value, [], {})
         for method in list(kind.attributes.values()):
             if isinstance(method.data, Function) and id(method.data.node) not in self.called and self._matters(method):
-                bound = Function(method.data.node, method.data.scope, method.data.defaults, owner=made)
-                self.call_function(bound, [], {})
+                self.call_function(method.data.bound_to(made), [], {})
 
     def _matters(self, method: Value) -> bool:
         return not method.data.name.startswith("__") and method.data.name not in {"forward", "call"}
@@ -308,9 +307,9 @@ class Interpreter(Expressions):
         return self.run(node.body, scope, frame)
 
     def matching(self, node: ast.Match, scope: Scope, frame: Frame) -> str:
-        """`match`: the first case whose value is the subject's."""
+        """`match`: the first case whose value is the subject's; where that is unknown, each case or those after it."""
         subject = self.evaluate(node.subject, scope)
-        for case in node.cases:
+        for place, case in enumerate(node.cases, 1):
             patterns = case.pattern.patterns if isinstance(case.pattern, ast.MatchOr) else [case.pattern]
             wild = isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None
             same = [
@@ -321,7 +320,8 @@ class Interpreter(Expressions):
             if wild or True in same:
                 return self.run(case.body, scope, frame)
             if not is_known(subject.data):
-                self._both(case.body, [], scope, frame)
+                rest = [ast.Match(node.subject, node.cases[place:])] if node.cases[place:] else []
+                return self._both(case.body, list[ast.stmt](rest), scope, frame)
         return ""
 
     def definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope, frame: Frame) -> str:
@@ -392,7 +392,7 @@ class Interpreter(Expressions):
                 if signal:
                     return signal if signal != "break" else ""
             return ""
-        rounds = _Rounds(self, node, value, counted, name_of(target) or name_of(index_target))
+        rounds = _Rounds(self, node, value, name_of(target) or name_of(index_target))
         self._bind_batch(target if not isinstance(value.data, Span) else None, scope)
         return rounds.go(index_target if not isinstance(value.data, Span) else target, scope, frame)
 
@@ -433,7 +433,7 @@ class Interpreter(Expressions):
 class _Rounds:
     """A loop over epochs or batches: how long it goes on, and what is gone through of it."""
 
-    def __init__(self, on: Interpreter, node: ast.For | ast.AsyncFor, value: Value, counted: bool, name: str) -> None:  # noqa: FBT001
+    def __init__(self, on: Interpreter, node: ast.For | ast.AsyncFor, value: Value, name: str) -> None:
         self.on, self.node, self.value = on, node, value
         self.changes = on.changes_rate(node)
         span = value.data if isinstance(value.data, Span) else None

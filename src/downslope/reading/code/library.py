@@ -58,7 +58,6 @@ _PLACES = {
     "digitize": "right",
 }
 _GIVES_ALL = frozenset({"prepare", "initialize"})
-_FILTERED = frozenset({"filter", "compress"})
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,8 @@ def call_builtin(on: Calls, name: str, args: list[Value], kwargs: dict[str, Valu
     first = args[0] if args else Value(UNKNOWN)
     if name in {"int", "float", "round", "abs", "pow"} and args:
         return _number(on, name, args, sources, place)
+    if name in {"min", "max"} and "key" in kwargs:
+        return Value(UNKNOWN)
     if name in {"min", "max", "sum"}:
         items = items_of(first, on.steps) if len(args) == 1 else args
         return _extreme(on, name, items, sources, place)
@@ -147,12 +148,24 @@ def _listed(call: Call) -> Value:
 
 
 def _sorted(call: Call) -> Value:
-    items = items_of(call.args[0], call.on.steps)
-    if items is None or call.kwargs or not all(is_number(item.data) for item in items):
-        return call.args[0]
-    return Value(
-        sorted(items, key=lambda item: item.data), call.args[0].start, call.args[0].end, sources=call.args[0].sources
-    )
+    of, items = call.args[0], items_of(call.args[0], call.on.steps)
+    if items is None or not all(is_number(item.data) for item in items):
+        return of
+    found = _in_order(items, call.kwargs)
+    return Value(UNKNOWN if found is None else found, of.start, of.end, sources=of.sources)
+
+
+def _in_order(items: list[Value], kwargs: dict[str, Value]) -> list[Value] | None:
+    """Return numbers by size, or None where something else orders them."""
+    falling = kwargs.get("reverse", Value(False)).data
+    if kwargs.keys() - {"reverse"} or not isinstance(falling, bool):
+        return None
+    return sorted(items, key=lambda item: item.data, reverse=falling)
+
+
+def _reversed(call: Call) -> Value:
+    of, items = call.args[0], items_of(call.args[0], call.on.steps)
+    return of if items is None else Value(items[::-1], of.start, of.end, sources=of.sources)
 
 
 def _zip(call: Call) -> Value:
@@ -268,7 +281,7 @@ _CALLS = {
     "len": _len, "range": _range, "list": _listed, "tuple": _listed, "set": _listed, "sorted": _sorted, "zip": _zip,
     "enumerate": _enumerate, "map": _map, "filter": _filter, "getattr": _getattr, "setattr": _setattr,
     "hasattr": _hasattr, "vars": _vars, "eval": _evaluated, "dict": _dict, "isinstance": _isinstance, "super": _super,
-    "reversed": _first, "iter": _first, "next": _first, "any": _any, "all": _all, "str": _words, "bool": _flag,
+    "reversed": _reversed, "iter": _first, "next": _first, "any": _any, "all": _all, "str": _words, "bool": _flag,
 }  # fmt: skip
 
 
@@ -294,7 +307,13 @@ def call_method(on: Calls, of: Value, name: str, args: list[Value], kwargs: dict
         elif name == "index" and args:
             places = [i for i, item in enumerate(data) if is_known(item.data) and item.data == args[0].data]
             return Value(places[0] if places else UNKNOWN)
-        elif name in {"copy", "sort"}:
+        elif name == "insert" and len(args) == 2 and isinstance(args[0].data, int) and len(data) < MOST_ITEMS:
+            data.insert(args[0].data, args[1])
+        elif name == "reverse":
+            data.reverse()
+        elif name == "sort" and all(is_number(item.data) for item in data):
+            data[:] = _in_order(data, kwargs) or [Value(UNKNOWN)] * len(data)
+        elif name == "copy":
             return of
         elif name == "sum":
             return _extreme(on, name, data, of.sources, (of.start, of.end))
@@ -476,9 +495,7 @@ def _call_super(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value
     for base in owner.data.of.bases:
         found = find_in_class(base.data, name) if isinstance(base.data, Class) else None
         if found is not None and isinstance(found.data, Function):
-            return on.call_function(
-                Function(found.data.node, found.data.scope, found.data.defaults, owner), args, kwargs
-            )
+            return on.call_function(found.data.bound_to(owner), args, kwargs)
     return Value(UNKNOWN)
 
 

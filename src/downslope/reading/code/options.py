@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
+from downslope.reading.code.tree import defaults_of, name_of
 from downslope.reading.code.values import (
     Builtin,
     Class,
@@ -165,9 +166,7 @@ def declared_defaults(on: Calls, node: ast.FunctionDef | ast.AsyncFunctionDef, s
     for decorator in node.decorator_list:
         if not isinstance(decorator, ast.Call):
             continue
-        func = decorator.func
-        name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-        if name not in {"option", "argument"}:
+        if name_of(decorator.func) not in {"option", "argument"}:
             continue
         args, kwargs = on.arguments(decorator, scope)
         names = [arg.data for arg in args if isinstance(arg.data, str)]
@@ -178,20 +177,11 @@ def declared_defaults(on: Calls, node: ast.FunctionDef | ast.AsyncFunctionDef, s
             value = value.within(args[0].start, value.end)
         key = plain_name(long.partition("/")[0])
         found[key] = on.flags.get(key) or value
-    for parameter, default in _pairs(node.args):
-        if isinstance(default, ast.Call) and getattr(default.func, "attr", getattr(default.func, "id", "")) in {
-            "Option",
-            "Argument",
-        }:
+    for parameter, default in defaults_of(node.args):
+        if isinstance(default, ast.Call) and name_of(default.func) in {"Option", "Argument"}:
             args, kwargs = on.arguments(default, scope)
             first = kwargs.get("default") or (args[0] if args else None)
             if first is not None:
                 value = first.within(on.program.place(parameter)[0], first.end)
                 found[parameter.arg] = on.flags.get(parameter.arg) or value
     return found
-
-
-def _pairs(parameters: ast.arguments) -> list[tuple[ast.arg, ast.expr]]:
-    placed = [*parameters.posonlyargs, *parameters.args]
-    found = list(zip(placed[len(placed) - len(parameters.defaults) :], parameters.defaults, strict=True))
-    return [*found, *((one, d) for one, d in zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True) if d)]

@@ -9,12 +9,19 @@ from downslope.reading.code.calling import Change
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
 from downslope.reading.code.recognise import Shape, recognise
-from downslope.reading.code.sampling import Plan, alike, relative, sample_function, time_parameter, with_words
+from downslope.reading.code.sampling import (
+    PRETENDED,
+    Plan,
+    alike,
+    relative,
+    sample_function,
+    time_parameter,
+    with_words,
+)
 from downslope.reading.code.schedules import reason
 from downslope.reading.code.values import NOWHERE, Class, Function, Made, Ref, Value, is_known, is_number, join_sources
 from downslope.reading.code.warmups import Schedules
 
-_PRETENDED = (10, 7)
 _WRAPPERS = frozenset(
     {
         "SequentialLR",
@@ -319,7 +326,7 @@ def _within_epochs(
     """Return the plan of changes batch by batch, where two pretended lengths of an epoch agree on it."""
     shapes: list[Shape] = []
     sources: dict[int, Value] = {}
-    for steps in _PRETENDED:
+    for steps in PRETENDED:
         again = Interpreter(on.program, on.flags, steps)
         again.go()
         again_one = Optimizer(
@@ -339,11 +346,11 @@ def _within_epochs(
         shape, sources = _recognised(changes, base, length, (again.reach.get("epoch", -1), 0), steps)
         if shape is not None:
             shapes.append(shape)
-    if len(shapes) == len(_PRETENDED) and not alike(*shapes):
-        starts = [shape.fields.pop("start", 0.0) * steps for shape, steps in zip(shapes, _PRETENDED, strict=True)]
+    if len(shapes) == len(PRETENDED) and not alike(*shapes):
+        starts = [shape.fields.pop("start", 0.0) * steps for shape, steps in zip(shapes, PRETENDED, strict=True)]
         if abs(starts[0] - starts[1]) > 1e-6 * abs(starts[0]):  # one step above 0 is as good as 0
             return None
-    if len(shapes) != len(_PRETENDED) or not alike(*shapes):
+    if len(shapes) != len(PRETENDED) or not alike(*shapes):
         return None
     return with_words(shapes[0], "epoch", sources, base, place)
 
@@ -360,10 +367,7 @@ def _alone(on: Interpreter, base: Value | None, length: float | None) -> Plan | 
             functions.append((data.name, data))
         elif isinstance(data, Class):
             methods = [one.data for one in data.attributes.values() if isinstance(one.data, Function)]
-            functions += [
-                (f"{data.name}.{one.name}", Function(one.node, one.scope, one.defaults, owner=data.instance))
-                for one in methods
-            ]
+            functions += [(f"{data.name}.{one.name}", one.bound_to(data.instance)) for one in methods]
     for told, function in functions:
         name, unit = time_parameter(function)
         if not name or not any(word in told.lower() for word in _TELLING):

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.interpreter import Interpreter, telling_times
-from downslope.reading.code.recognise import Samples, Shape, recognise
+from downslope.reading.code.recognise import Samples, Shape, nice, recognise
 from downslope.reading.code.tree import unit_of
-from downslope.reading.code.values import NOWHERE, Function, Made, Value, is_number, join_sources
+from downslope.reading.code.values import NOWHERE, Function, Made, Value, is_number, join_sources, pretended_rate
 
 _MOST_EPOCHS = 400
 _UNKNOWN_LENGTH = 200
-_PRETENDED = (10, 7)
+PRETENDED = (10, 7)
 """Steps of an epoch that are pretended, where a program does not say how many there are."""
 _SAMPLE_BUDGET = 60_000
 
@@ -95,9 +95,9 @@ def sample_function(
                 elif lowered in {"lr", "current_lr", "learning_rate", "old_lr", "cur_lr"}:
                     arguments[parameter.arg] = before
                 elif NAME_OF.get(lowered) == "sgd.lr" or lowered in {"init", "base", "initial"}:
-                    arguments[parameter.arg] = base or Value(1.0, NOWHERE, NOWHERE, literal=True)
+                    arguments[parameter.arg] = base or pretended_rate()
         known = len(on.changes)
-        on.sampled_rate = base or Value(1.0, NOWHERE, NOWHERE, literal=True)
+        on.sampled_rate = base or pretended_rate()
         found = on.loosened(on.call_function(function, [], arguments))
         on.sampled_rate = None
         if isinstance(found.data, list | tuple) and found.data:
@@ -111,7 +111,7 @@ def sample_function(
             return on.changes[-1].value  # of an optimizer that an object holds
         return fake.notes["lr"] if set_instead and not factor else found
 
-    return _sampled(on, at, function.node, unit, length, base or Value(1.0, NOWHERE, NOWHERE, literal=True))
+    return _sampled(on, at, function.node, unit, length, base or pretended_rate())
 
 
 def _sampled(
@@ -126,7 +126,7 @@ def _sampled(
     steps, on.steps = on.steps, None
     place = on.program.place(node)
     try:
-        for pretended in ((None,), _PRETENDED):
+        for pretended in ((None,), PRETENDED):
             shapes: list[Shape] = []
             sources: dict[int, Value] = {}
             for per_epoch in pretended:
@@ -177,7 +177,7 @@ def _merged(
     if len(shapes) == 1:
         return with_words(shapes[0], unit, sources, base, place)
     one, two = shapes
-    if alike(in_epochs := _in_epochs(one, _PRETENDED[0]), _in_epochs(two, _PRETENDED[1])):
+    if alike(in_epochs := _in_epochs(one, PRETENDED[0]), _in_epochs(two, PRETENDED[1])):
         return with_words(in_epochs, "epoch", sources, base, place)
     return with_words(one, unit, sources, base, place) if alike(one, two) else None
 
@@ -204,8 +204,6 @@ _LENGTHS = frozenset({"every", "duration", "milestones", "boundaries"})
 
 
 def _in_epochs(shape: Shape, steps: int) -> Shape:
-    from downslope.reading.code.recognise import nice
-
     fields: dict[str, object] = {}
     for name, value in shape.fields.items():
         if isinstance(value, Shape):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
 from downslope.reading.code.arithmetic import binary
-from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, ROWS, TORCH_DEFAULTS
+from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan, sample_function
@@ -98,8 +99,7 @@ class BasicSchedules:
         if isinstance(value.data, Instance):
             call = find_in_class(value.data.of, "__call__")
             if call is not None and isinstance(call.data, Function):
-                function = Function(call.data.node, call.data.scope, call.data.defaults, owner=value)
-                return sample_function(self.on, function, "step", None, None)
+                return sample_function(self.on, call.data.bound_to(value), "step", None, None)
         if isinstance(value.data, Made):
             return self.made(value.data, base)
         return None
@@ -130,17 +130,14 @@ class BasicSchedules:
                 row = rows.get(made.name)
                 if row is not None and framework in _SYSTEMS[system]:
                     names = [*(["optimizer"] if system == "torch" else []), *row.arguments]
-                    defaults = dict(row.defaults) | {
-                        key.partition(".")[2]: v for key, v in TORCH_DEFAULTS.items() if key.startswith(f"{made.name}.")
-                    }
-                    return row.kind.name, names, defaults
+                    return row.kind.name, names, dict(row.defaults)
             found = ROWS.get(made.name)
         if found is None:
             return None
         words = [word.partition("=") for word in found[1].split()]
-        return found[0], [word[0] for word in words], {word[0]: _plain(word[2]) for word in words if word[2]}
+        return found[0], [word[0] for word in words], {word[0]: ast.literal_eval(word[2]) for word in words if word[2]}
 
-    def arguments(self, made: Made, names: list[str]) -> dict[str, Value]:
+    def arguments(self, made: Made, names: Sequence[str]) -> dict[str, Value]:
         """Return a call's arguments by name."""
         args = list(made.args)
         if names[0] == "optimizer" and args and is_known(args[0].data):
@@ -155,6 +152,14 @@ class BasicSchedules:
             names = [name for name in names if name != "global_step"]
         return {**dict(zip(names, args, strict=False)), **made.kwargs}
 
+    def is_other(self, made: Made, kind: str, given: dict[str, Value]) -> bool:
+        """Return whether an argument makes it a schedule that is none of ours, and note so."""
+        off = OFF | ({"staircase": False} if kind == "inverse" else {})
+        other = any(name in given and is_known(given[name].data) and given[name].data != off[name] for name in off)
+        if other:
+            self.not_recognised(made.start, made.end)
+        return other
+
     def by_row(self, made: Made, base: Value | None, framework: str) -> Plan | None:
         """Return the schedule that the table says a call makes."""
         row = self.row_of(made, framework)
@@ -162,12 +167,13 @@ class BasicSchedules:
             return None
         kind, names, defaults = row
         given = self.arguments(made, names)
+        if self.is_other(made, kind, given):
+            return None
         for name, data in defaults.items():
             given.setdefault(name, reason(data, f"the default of {made.name}"))
         plan = Plan(kind)
         for field in KINDS.get(kind, "").split():
-            named = f"{FIELD_OF.get(field, '')} {'factor gamma decay_rate' if field == 'factor' else ''}".split()
-            found = next((given[name] for name in named if name in given), None)
+            found = next((given[name] for name in FIELD_OF.get(field, "").split() if name in given), None)
             if (
                 found is not None
                 and (is_known(found.data) or isinstance(found.data, PerEpoch))
@@ -346,10 +352,9 @@ class BasicSchedules:
 
     def _line(self, made: Made, base: Value | None) -> Plan | None:
         """Read torch's LinearLR or ConstantLR alone: a warmup of the constant that the optimizer has."""
-        default = "end_factor" if made.name == "LinearLR" else ""
         given = self.arguments(made, ["optimizer", "start_factor", "end_factor", "total_iters"])
         if (
-            default
+            made.name == "LinearLR"
             and (end := number(given.get("end_factor"))) is not None
             and end != 1
             and base is not None
@@ -459,10 +464,12 @@ class BasicSchedules:
         return Value(data, total.start, total.end, sources=total.sources) if known else None
 
     def _one_cycle(self, made: Made, base: Value | None) -> Plan | None:
-        given = self.arguments(
-            made, ["optimizer", "max_lr", "total_steps", "epochs", "steps_per_epoch", "pct_start", "anneal_strategy"]
-        )
+        names = "optimizer max_lr total_steps epochs steps_per_epoch pct_start anneal_strategy cycle_momentum "
+        names += "base_momentum max_momentum div_factor final_div_factor three_phase"
+        given = self.arguments(made, names.split())
         plan = Plan("onecycle")
+        if self.is_other(made, plan.kind, given):
+            return None
         peak, total, epochs = given.get("max_lr"), given.get("total_steps"), given.get("epochs")
         if peak is not None and is_number(peak.data):
             plan.fields["peak"] = peak
@@ -495,7 +502,3 @@ class BasicSchedules:
             return None
         unit = "step" if made.notes.get("stepped") == "step" else "epoch"
         return sample_function(self.on, function.data, unit, self.epochs, base, factor=True)
-
-
-def _plain(words: str) -> Any:
-    return words == "True" if words in {"True", "False"} else float(words) if "." in words else int(words)

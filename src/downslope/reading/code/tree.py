@@ -39,6 +39,13 @@ def name_of(node: Any) -> str:
     return node.attr if isinstance(node, ast.Attribute) else ""
 
 
+def defaults_of(parameters: ast.arguments) -> list[tuple[ast.arg, ast.expr]]:
+    """Return the parameters that have a default, each with it."""
+    placed = [*parameters.posonlyargs, *parameters.args]
+    found = list(zip(placed[len(placed) - len(parameters.defaults) :], parameters.defaults, strict=True))
+    return [*found, *((one, d) for one, d in zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True) if d)]
+
+
 def pattern_of(test: ast.expr) -> str:
     """Return which names a condition on a parameter's name picks out, or "".
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 
@@ -187,6 +187,10 @@ class Function:
         """Its name; "" for a lambda."""
         return getattr(self.node, "name", "")
 
+    def bound_to(self, owner: Value | None) -> Function:
+        """Return it as a method of an object."""
+        return replace(self, owner=owner)
+
 
 @dataclass(eq=False)
 class Class:
@@ -232,11 +236,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Builtin:
-    """A function that the reader knows, with what it is bound to."""
+    """A function of Python's that the reader knows."""
 
     name: str
-    owner: Value | None = None
-    call: Callable[..., Any] | None = None
 
 
 def is_number(data: Any) -> TypeGuard[float]:
@@ -247,16 +249,6 @@ def is_number(data: Any) -> TypeGuard[float]:
 def is_known(data: Any) -> bool:
     """Return whether this is plain data: no unknown, no object."""
     return data is None or isinstance(data, int | float | str | bool | list | tuple | dict)
-
-
-def plain(value: Value) -> Any:
-    """Return data without the values around its items; what is unknown in it becomes None."""
-    data = value.data
-    if isinstance(data, list | tuple):
-        return [plain(item) for item in data[:MOST_ITEMS]]
-    if isinstance(data, dict):
-        return {key: plain(item) for key, item in data.items()}
-    return data if is_known(data) else None
 
 
 def numbers(value: Value | None) -> list[float] | None:
@@ -270,6 +262,11 @@ def numbers(value: Value | None) -> list[float] | None:
 def number(value: Value | None) -> float | None:
     """Return a number, or None if it is anything else."""
     return value.data if value is not None and is_number(value.data) else None
+
+
+def pretended_rate() -> Value:
+    """Return the 1 that stands for a learning rate that is not known."""
+    return Value(1.0, NOWHERE, NOWHERE, literal=True)
 
 
 def find_in_class(kind: Class, name: str, depth: int = 8) -> Value | None:

@@ -35,10 +35,13 @@ class Schedules(BasicSchedules):
 
     def _optax_warmup(self, made: Made, base: Value | None) -> Plan | None:
         names = ["init_value", "peak_value", "warmup_steps"]
-        names += ["decay_steps", "end_value"] if "cosine" in made.name else ["transition_steps", "decay_rate"]
+        if "cosine" in made.name:
+            names += ["decay_steps", "end_value", "exponent"]
+        else:
+            names += ["transition_steps", "decay_rate", "transition_begin", "staircase", "end_value"]
         given = self.arguments(made, names)
         peak, warm = given.get("peak_value"), given.get("warmup_steps")
-        if peak is None or not is_number(peak.data):
+        if peak is None or not is_number(peak.data) or self.is_other(made, "", given):
             return None
         fields: dict[str, Value | Plan] = {"initial": peak}
         if "cosine" in made.name:
@@ -46,7 +49,12 @@ class Schedules(BasicSchedules):
             rest = self.less(given.get("decay_steps"), warm)
             then = Plan("cosine", {**fields, **({"duration": rest} if rest else {})})
         else:
-            more = {"every": given.get("transition_steps"), "rate": given.get("decay_rate")}
+            more = {
+                "every": given.get("transition_steps"),
+                "rate": given.get("decay_rate"),
+                "staircase": given.get("staircase"),
+                "end": given.get("end_value"),
+            }
             then = Plan("exponential", {**fields, **{k: v for k, v in more.items() if v is not None}})
         return self.warmup(self.in_unit(then, made), warm, given.get("init_value"), None, restart=True)
 
@@ -54,23 +62,15 @@ class Schedules(BasicSchedules):
         names = ["optimizer", "num_warmup_steps", "num_training_steps"]
         if made.name == "get_scheduler":
             names = ["name", *names]
+        if "cosine" in made.name:
+            names.append("num_cycles")
+        elif "polynomial" in made.name:
+            names += ["lr_end", "power"]
         given = self.arguments(made, names)
         said = given.get("name")
         name = str(said.data) if said is not None and isinstance(said.data, str) else made.name
-        kind = next(
-            (
-                k
-                for word, k in (
-                    ("cosine", "cosine"),
-                    ("linear", "linear"),
-                    ("polynomial", "polynomial"),
-                    ("constant", "constant"),
-                )
-                if word in name
-            ),
-            "",
-        )
-        if not kind:
+        kind = next((one for one in ("cosine", "linear", "polynomial", "constant") if one in name), "")
+        if not kind or self.is_other(made, kind, given):
             return None
         warm = given.get("num_warmup_steps")
         if kind == "constant":
@@ -234,7 +234,9 @@ class Schedules(BasicSchedules):
         given = self.arguments(made, row[1])
         if plan.kind == "multistep" and "decay_t" in given:
             plan.fields["milestones"] = given["decay_t"]
-        return self.warmup(plan, given.get("warmup_t"), given.get("warmup_lr_init"), plan.fields["unit"], restart=False)
+        own_clock = "warmup_prefix" in given and given["warmup_prefix"].data is True
+        start = given.get("warmup_lr_init")
+        return self.warmup(plan, given.get("warmup_t"), start, plan.fields["unit"], restart=own_clock)
 
     def _timm_by_word(self, made: Made, base: Value | None) -> Plan | None:
         """Read timm's create_scheduler: the options say which schedule."""
