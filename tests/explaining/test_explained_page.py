@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import shutil
-import subprocess
 
 import pytest
 
 import downslope
+from browser import CHROMIUM, measure
 from downslope import Settings
 from downslope.core.errors import SettingsError
 from downslope.core.rule import sgd_rule
@@ -24,8 +23,6 @@ pytest.importorskip("jinja2")
 
 from downslope.explaining.page import render, write_page
 from downslope.explaining.plots import CURVATURES, MINIMUM, START, STEPS, STRONG, regime_edges, walks_of
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 
@@ -178,27 +175,14 @@ def test_in_a_browser_nothing_overflows(lang, tmp_path):
     """At 1280 and at 420 pixels nothing is wider than the window, in either language, and nothing is asked for."""
     write_page(downslope.explain(ROOT / "recipes/digits-nesterov-decoupled.toml", curvature=[0.5, 20]),
                tmp_path / "page.html", lang=lang)  # fmt: skip
-    frames = "".join(
-        f'<iframe id="w{width}" src="page.html" width="{width}" height="900"></iframe>' for width in (1280, 420)
-    )
-    (tmp_path / "frames.html").write_text(
-        f"<body>{frames}<pre id=found></pre><script>onload = () => {{"
-        "found.textContent = [...document.querySelectorAll('iframe')].map(f => {"
-        "const page = f.contentDocument.documentElement;"
-        "const texts = [...f.contentDocument.querySelectorAll('p, h1, h2, figcaption, svg.plot, li')]"
+    measured = measure(
+        tmp_path / "page.html",
+        (1280, 420),
+        "const texts = [...page.querySelectorAll('p, h1, h2, figcaption, svg.plot, li')]"
         ".map(e => e.getBoundingClientRect()).filter(r => r.right > f.width || r.left < 0);"
-        "return f.id + ':' + page.scrollWidth + ':' + texts.length + ':' "
-        "+ f.contentWindow.performance.getEntriesByType('resource').length; }).join(' ') }</script>",
-        encoding="utf-8",
+        "return [page.documentElement.scrollWidth, texts.length,"
+        "f.contentWindow.performance.getEntriesByType('resource').length];",
     )
-    done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         "--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000",
-         "--dump-dom", (tmp_path / "frames.html").as_uri()],
-        capture_output=True, text=True, check=True, timeout=120, encoding="utf-8",
-    )  # fmt: skip
-    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout)[1].split()
-    measured = [list(map(int, one.removeprefix("w").split(":"))) for one in found]
     assert [width for width, *_ in measured] == [1280, 420]
     for width, scroll, outside, requests in measured:
         assert scroll <= width

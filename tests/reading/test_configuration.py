@@ -530,3 +530,13 @@ def test_hostile_configurations_are_read_in_bounded_time(text):
         for part in split(text, name):
             if part.kind in {"configuration", "command"}:
                 read_configuration(part)
+
+
+@pytest.mark.parametrize(
+    ("named", "nesterov"), [("sgd", True), ("nesterov", True), ("momentum", None), ("fusedmomentum", None)]
+)
+def test_timm_has_a_name_for_momentum_alone(named, nesterov):
+    """`create_optimizer` passes nesterov=True for sgd, and False for momentum."""
+    fields = found_in("run.sh", f"python train.py --lr 0.4 --sched cosine --opt {named} --epochs 90\n").fields
+    assert (fields["sgd.nesterov"].value if "sgd.nesterov" in fields else None) is nesterov
+    assert fields["sgd.momentum"].value == 0.9

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from browser import CHROMIUM, measure
 from downslope import read
 from downslope.core.errors import DownslopeError
 from downslope.reading.html_page import render, write_page
@@ -18,7 +17,6 @@ from draws import draws
 from reading.first_corpus import FIRST, FOUNDING
 from reading.second_corpus import SECOND
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TEXT = "We use SGD with momentum 0.9; lr 15, divided by 10 every 30 epochs, dropout of 0.5 <b>&amp;</b>, for 90 epochs."
 
 
@@ -140,27 +138,17 @@ def test_a_folder_is_no_page(tmp_path):
 def test_in_a_browser(text, tmp_path):
     """At 1280 and 360 pixels nothing is wider than the window; links can be focused; hovering shows the other side."""
     write_page(read(text), [("", text)], tmp_path / "page.html")
-    frames = "".join(f'<iframe id="w{w}" src="page.html" width="{w}" height="900"></iframe>' for w in (1280, 360))
-    (tmp_path / "frames.html").write_text(
-        f"<body>{frames}<pre id=found></pre><script>onload = () => {{"
-        "found.textContent = [...document.querySelectorAll('iframe')].map(f => {"
-        "const page = f.contentDocument, link = page.querySelector('.values a');"
+    measured = measure(
+        tmp_path / "page.html",
+        (1280, 360),
+        "const link = page.querySelector('.values a');"
         "const outside = [...page.querySelectorAll('td, th, .text, h1, h2, li, summary')]"
         ".filter(e => e.getBoundingClientRect().right > f.width + 0.5).length;"
-        "link.focus(); const row = link.closest('tr'), on = page.querySelectorAll('.on').length;"
+        "link.focus(); const on = page.querySelectorAll('.on').length;"
         "const there = page.getElementById(link.getAttribute('href').slice(1)) ? 1 : 0;"
-        "return [f.id, page.documentElement.scrollWidth, outside, page.activeElement === link ? 1 : 0, on, there,"
-        "f.contentWindow.performance.getEntriesByType('resource').length].join(':'); }).join(' ') }</script>",
-        encoding="utf-8",
+        "return [page.documentElement.scrollWidth, outside, page.activeElement === link ? 1 : 0, on, there,"
+        "f.contentWindow.performance.getEntriesByType('resource').length];",
     )
-    done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         "--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000",
-         "--dump-dom", (tmp_path / "frames.html").as_uri()],
-        capture_output=True, text=True, check=True, timeout=120, encoding="utf-8",
-    )  # fmt: skip
-    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout)[1].split()
-    measured = [list(map(int, one.removeprefix("w").split(":"))) for one in found]
     assert [row[0] for row in measured] == [1280, 360]
     for width, scroll, outside, focused, on, there, requests in measured:
         assert scroll <= width

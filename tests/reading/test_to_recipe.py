@@ -96,3 +96,16 @@ def test_schedules(text, lr, epochs):
     recipe = read(text)[0].recipe()
     assert recipe.sgd.lr == lr
     assert recipe.train.epochs == epochs
+
+
+def test_a_recipe_out_of_chinese_words_speaks_chinese():
+    """Head, provenance and reasons are in the language of the remarks; the words of the text stay as they are."""
+    text = "用SGD训练，学习率0.1，在第30和60轮乘以0.1，动量0.9"
+    from downslope.reading.reading import write_toml
+
+    printed = write_toml(read(text)[0], text)
+    assert "epochs = 90  # 假定：没有说明；取最后一个里程碑之后的一个周期" in printed.splitlines()
+    assert 'momentum = 0.9  # 明示："动量0.9"' in printed.splitlines()
+    comments = " ".join(line.partition("#")[2] for line in printed.splitlines())
+    assert re.findall(r"[A-Za-z_.]{2,}", comments.replace("SGD", "")) == ["data.batch_size"]
+    assert write_toml(read(text, language="en")[0], text).count("明示") == 0

@@ -8,9 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-from downslope.cli.arguments import CommandParser, count, written_file
+from downslope.cli.arguments import CommandParser, count, file_path, written_file
 from downslope.core.errors import RecipeError
 from downslope.core.shown import shown
 from downslope.reading import read
@@ -42,12 +41,14 @@ def execute(words: Sequence[str]) -> int:
         "text", metavar="SENTENCE", nargs="*", help="the words, or files with them; `-` or nothing for standard input"
     )
     parser.add_argument("--to", choices=["toml"], help="print a recipe that runs instead")
-    parser.add_argument("--reading", metavar="N", type=count, default=1, help="which reading (default: 1)")
+    parser.add_argument("--reading", metavar="N", type=count, help="which reading to write or check (default: 1)")
     parser.add_argument(
         "--accept", metavar="FIELD", action="append", default=[], help="write a marked value, such as sgd.lr, too"
     )
     parser.add_argument("--force", action="store_true", help="write every marked value")
-    parser.add_argument("--check", metavar="RECIPE", help="compare a recipe file with the words, value by value")
+    parser.add_argument(
+        "--check", metavar="RECIPE", type=file_path, help="compare a recipe file with the words, value by value"
+    )
     parser.add_argument("--html", metavar="FILE", type=written_file, help="write a page with the text to FILE")
     parser.add_argument("--json", action="store_true", help="print all readings as JSON")
     parser.add_argument("--lang", choices=["en", "zh"], help="language (default: that of the text)")
@@ -62,11 +63,14 @@ def execute(words: Sequence[str]) -> int:
 
 def _print(pairs: list[tuple[str, str]], arguments: argparse.Namespace) -> int:
     readings = read(pairs, language=arguments.lang)
-    if arguments.reading > len(readings):
+    number = arguments.reading or 1
+    if number > len(readings):
         raise RecipeError(
-            f"read: --reading {arguments.reading}: there are {len(readings)}. Give a number from 1 to {len(readings)}."
+            f"read: --reading {number}: there are {len(readings)}. Give a number from 1 to {len(readings)}."
         )
-    chosen = readings[arguments.reading - 1]
+    if arguments.reading and not (arguments.to or arguments.check):
+        raise RecipeError("read: --reading belongs to --to toml and --check: without them every reading is shown.")
+    chosen = readings[number - 1]
     if arguments.check:
         return _check(chosen, arguments)
     text = "\n\n".join(text for _, text in pairs)
@@ -114,7 +118,7 @@ def _refuse_marked(reading: Reading, accepted: list[str], *, force: bool) -> Non
 def _check(reading: Reading, arguments: argparse.Namespace) -> int:
     from downslope.reading.verdicts import compare_reading, describe_verdicts
 
-    verdicts = compare_reading(reading, Path(arguments.check))
+    verdicts = compare_reading(reading, arguments.check)
     print(describe_verdicts(verdicts, reading.language, width=_width()))
     return 0 if all(verdict.holds for verdict in verdicts) else 1
 

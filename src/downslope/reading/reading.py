@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from downslope.core.errors import RecipeError, SettingsError
 from downslope.reading.order import in_order
-from downslope.reading.remarks import MARKS
+from downslope.reading.remarks import MARKS, WORDS, explain
 
 if TYPE_CHECKING:
     from downslope.recipe.schema import Recipe
@@ -279,17 +279,19 @@ def write_toml(reading: Reading, source: str = "") -> str:
     """
     known = complete(reading)
     make_recipe(reading)
+    words = {key: pair[reading.language == "zh"] for key, pair in WORDS.items()}
     files = list(dict.fromkeys(found.file for found in reading.fields.values() if found.file))
-    words = [f"# A recipe read from {_one_line(', '.join(files))}."] if files else ["# A recipe read from words."]
+    lines = [
+        f"# {words['from_files'].format(files=_one_line(', '.join(files)))}" if files else f"# {words['from_words']}"
+    ]
     if source and not files:
-        words = ["# A recipe read from these words:", *(f"#     {line}" for line in _wrapped(source))]
-    lines = words
-    lines += ["#", "# stated: the words say so; implied: a convention or several statements; assumed: nothing is said."]
+        lines = [f"# {words['from_these']}", *(f"#     {line}" for line in _wrapped(source))]
+    lines += ["#", f"# {words['legend']}"]
     for remark in reading.remarks:
         lines += [f"# {'- ' if first else '  '}{part}" for first, part in _parts(remark)]
     lines.append("")
     if "data.batch_size" not in known:
-        lines += ["# assumed: data.batch_size is the recipe's default, 64"]
+        lines += [f"# {words['usual_batch']}"]
     lines += _tables(known, reading.language)
     return "\n".join(lines) + "\n"
 
@@ -299,9 +301,7 @@ def _tables(known: dict[str, Field], language: str) -> list[str]:
     for path in in_order(known):
         found = known[path]
         table, _, key = path.rpartition(".")
-        rows.setdefault(table, []).append(
-            f"{key} = {shown_value(found.value)}  # {found.provenance}{_because(found, language)}"
-        )
+        rows.setdefault(table, []).append(f"{key} = {shown_value(found.value)}  # {_comment(found, language)}")
     lines: list[str] = []
     order = [
         *("data", "sgd", "sgd.lr", "sgd.lr.then"),
@@ -329,13 +329,16 @@ def shown_value(value: Any) -> str:
     return repr(value)
 
 
-def _because(found: Field, language: str) -> str:
-    words = _one_line(found.words)
+def _comment(found: Field, language: str) -> str:
+    chinese = language == "zh"
+    words = _one_line(found.words if found.provenance == "stated" else explain(found.words, language))
     if len(words) > _WIDEST_COMMENT:
         words = words[: _WIDEST_COMMENT - 3] + "..."
-    marks = "; ".join(MARKS[mark][language == "zh"] for mark in found.marks if mark in MARKS)
-    because = "" if not words else f': "{words}"' if found.provenance == "stated" else f": {words}"
-    return f"{because} ! {marks}" if marks else because
+    marks = "; ".join(MARKS[mark][chinese] for mark in found.marks if mark in MARKS)
+    comment = WORDS[found.provenance][chinese]
+    if words:
+        comment += WORDS["colon"][chinese] + (f'"{words}"' if found.provenance == "stated" else words)
+    return f"{comment} ! {marks}" if marks else comment
 
 
 def _one_line(text: str) -> str:

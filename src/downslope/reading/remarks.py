@@ -323,6 +323,17 @@ WORDS: dict[str, tuple[str, str]] = {
     "open": (" (", "（"),
     "close": (")", "）"),
     "stop": (".", "。"),
+    "from_files": ("A recipe read from {files}.", "由 {files} 读出的配方。"),
+    "from_words": ("A recipe read from words.", "由文字读出的配方。"),
+    "from_these": ("A recipe read from these words:", "由以下文字读出的配方："),
+    "legend": (
+        "stated: the words say so; implied: a convention or several statements; assumed: nothing is said.",
+        "明示：文中写明；推得：由惯例或几处说法得出；假定：文中没有说。",
+    ),
+    "usual_batch": (
+        "assumed: data.batch_size is the recipe's default, 64",
+        "假定：data.batch_size 取配方的默认值 64",
+    ),
 }
 """The headings of a reading -> (English, Chinese)."""
 
@@ -350,6 +361,7 @@ PARTS: dict[str, tuple[str, str]] = {
 """The kinds of parts -> what they are called in English and Chinese."""
 
 EXPLANATIONS: dict[str, str] = {
+    "not stated; to the end of the schedule": "没有说明；到调度结束",
     "weight decay with SGD is an L2 penalty unless said otherwise": "SGD 的权重衰减即 L2 惩罚，除非另有说明",
     "a fraction of the weights kept per step does not depend on lr": "每步保留的比例与学习率无关",
     "an L2 penalty enters the gradient": "L2 惩罚进入梯度",
@@ -375,6 +387,10 @@ EXPLANATIONS: dict[str, str] = {
     "the default of": "默认值：",
     "the unit of the training's length": "与训练长度同单位",
     "not stated; a tenth is usual": "没有说明；通常取十分之一",
+    "not stated; one period after the last milestone": "没有说明；取最后一个里程碑之后的一个周期",
+    "not stated; three periods of the schedule": "没有说明；取调度的三个周期",
+    "not stated; as in the embedded default recipe": "没有说明；与内置的默认配方相同",
+    "the batch that the learning rate is for": "学习率所对应的批大小",
     "not stated": "没有说明",
     "counted in epochs": "按轮计",
     "once per call": "每次调用一次",

@@ -164,7 +164,8 @@ def _put_optimizer(build: Build) -> None:
     if len(names) > 1:
         build.say("two_optimizers", names=", ".join(names))
     if settings.system.name == "timm" and found.optimizer == "sgd" and settings.first("optimizer", "momentum"):
-        build.imply("sgd.nesterov", True, None, "timm's name sgd means Nesterov momentum")
+        if not (named and "momentum" in squeezed(named[0].value)):  # timm's own name for SGD without it
+            build.imply("sgd.nesterov", True, None, "timm's name sgd means Nesterov momentum")
         if not settings.by_concept.get("momentum"):
             build.imply("sgd.momentum", 0.9, None, "timm's default")
     if found.optimizer in {"", "sgd"}:

@@ -47,7 +47,6 @@ GENERIC: dict[str, str] = {
     "clip": "clipnorm clip gradclip maxgradnorm clipgrad clipgradnorm gradclipnorm globalclipnorm gradientclipval "
     "clipgradients gradientclipping gradclip.maxnorm clipmaxnorm gradientclip gradnormclip gradientclippingbynorm clipgrads "
     "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm",
-    "clip_value": "clipvalue gradclip.clipvalue clipgradvalue",
     "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay",
     "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype optimmethod optimizermethod solvername",
     "policy": "lrpolicy sched schedule lrscheduler lrschedule scheduler lrschedulertype lrsched learningratedecaytype policy lrmode "
@@ -172,7 +171,8 @@ OPTIMIZERS: dict[str, str] = {
     "sgd": "sgd", "momentum": "sgd", "nesterov": "sgd", "nag": "sgd", "msgd": "sgd", "sgdm": "sgd", "adam": "adam",
     "adamw": "adamw", "rmsprop": "rmsprop", "lars": "lars", "lamb": "lamb", "adagrad": "adagrad", "adadelta": "adadelta",
     "sgdw": "sgd", "rmsproptf": "rmsprop", "lion": "lion", "momentumoptimizer": "sgd", "nesterovsgd": "sgd",
-    "adamoptimizer": "adam", "rmspropoptimizer": "rmsprop", "momentumsgd": "sgd", "fusedsgd": "sgd", "adamax": "adamax",
+    "adamoptimizer": "adam", "rmspropoptimizer": "rmsprop", "momentumsgd": "sgd", "fusedsgd": "sgd", "fusedmomentum": "sgd",
+    "adamax": "adamax",
     "radam": "radam", "nadam": "nadam", "fusedadam": "adam", "fusedlamb": "lamb", "adafactor": "adafactor", "sam": "sgd",
     "gradientdescent": "sgd", "decentralizedsgd": "sgd", "adamwtorch": "adamw", "adabelief": "adabelief", "sgdnesterov": "sgd",
     "rmspropoptimizerv2": "rmsprop", "larsmomentum": "lars", "adan": "adan", "adamp": "adamp", "gradientdescentoptimizer": "sgd",
@@ -232,7 +232,7 @@ SYSTEMS: tuple[System, ...] = (
         ("solver.baselr",),
         {"times": "solver.steps", "warmup_steps": "solver.warmupiters", "batch": "solver.imsperbatch"},
         unit="step",
-        defaults={"gamma": 0.1, "momentum": 0.9, "optimizer": "sgd"},
+        defaults={"gamma": 0.1, "momentum": 0.9},
         restart=False,
     ),
     System(
@@ -264,7 +264,6 @@ SYSTEMS: tuple[System, ...] = (
             "": "subdivisions sgdrcycle sgdrmult",
         },
         unit="step",
-        defaults={"burn_in_power": 4},
         restart=False,
         framework="darknet",
     ),

@@ -9,14 +9,18 @@ from downslope.reading.configuration.literals import bracket_end, read_literals
 
 _SECTION = re.compile(r"[ \t]*\[\[?[ \t]*([^\[\]\n]{1,200}?)[ \t]*\]\]?[ \t]*(?:[#;][^\n]*)?$", re.MULTILINE)
 _LINE = re.compile(
-    r"(?P<indent>[ \t]*)(?P<item>(?:-[ \t]+)*)(?P<key>[\"']?[A-Za-z_][\w. /\-]{0,80}?[\"']?)[ \t]*"
-    r"(?P<sign>:=?|=)(?!=)[ \t]*"
+    r"(?P<indent>[ \t]*)(?P<item>(?:-[ \t]+)*)"
+    r"(?P<key>[\"']?[A-Za-z_][\w. /\-]{0,80}?[\"']?(?:[ \t]?\.[ \t]?(?:[\"'][^\"'\n]{1,80}[\"']|[\w\-]{1,80})){0,9}|"
+    r"[\"']?\d[\w\-]{0,80}[\"']?(?=[ \t]*=))"
+    r"[ \t]*(?P<sign>:=?|=)(?!=)[ \t]*"
 )
 _OPTION = re.compile(
     r"(?:\b\w{1,30}:option\(\s*[\"']-{0,2}(?P<option>\w+)[\"']\s*,\s*|\b(?P<key>\w{1,60})\s?=\s?)"
     r"(?P<value>[\"'][^\"'\n]{0,200}[\"']|[+-]?[\d.][\w.+-]*|true\b|false\b)"
 )
-_COMMENT = re.compile(r"\s+[#;]|\s//")
+_COMMENT = re.compile(r"\s+[#;]|\s//|(?<=\w)#")
+_STRING = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"(?=[ \t]*(?:#|$))|'[^'\n]*'(?=[ \t]*(?:#|$))", re.MULTILINE)
+_LONG_STRINGS = ('"""', "'''")
 
 
 def read_lines(text: str) -> list[Entry]:
@@ -28,6 +32,7 @@ def read_lines(text: str) -> list[Entry]:
     """
     entries: list[Entry] = []
     section: tuple[str, ...] = ()
+    counts: dict[tuple[str, ...], int] = {}
     parents: list[tuple[int, str]] = []
     place = 0
     while place < len(text) and len(entries) < MOST:
@@ -36,19 +41,36 @@ def read_lines(text: str) -> list[Entry]:
         heading = _SECTION.match(text, place)
         match = None if heading else _LINE.match(text, place, end)
         if heading:
-            section = tuple(part.strip(" \"'") for part in heading.group(1).split("."))
+            section = _section(heading.group(1), counts, listed_table=text.startswith("[[", heading.start(1) - 2))
             parents = []
         elif match:
             indent = len(match["indent"]) + len(match["item"])
             while parents and parents[-1][0] >= indent:
                 parents.pop()
             key = match["key"].strip("\"' ")
-            path = (*section, *(name for _, name in parents[-20:]), *key.split("."))
+            path = (*section, *(name for _, name in parents[-20:]), *_keys(key))
             end = _value(text, match.end(), end, path, match.start("key"), entries)
             if match.end() >= end:
                 parents.append((indent, key))
         place = end + 1
     return entries
+
+
+def _keys(words: str) -> list[str]:
+    return [key.strip(" \t\"'") for key in words.split(".")]
+
+
+def _section(words: str, counts: dict[tuple[str, ...], int], *, listed_table: bool) -> tuple[str, ...]:
+    """Return the path of a section, with the places of the tables of lists that it stands in; `[[a]]` begins one."""
+    keys = tuple(_keys(words))
+    if listed_table:
+        counts[keys] = counts.get(keys, -1) + 1
+    path: list[str] = []
+    for depth, key in enumerate(keys, start=1):
+        path.append(key)
+        if keys[:depth] in counts:
+            path.append(f"#{counts[keys[:depth]]}")
+    return tuple(path)
 
 
 def read_options(text: str) -> list[Entry]:
@@ -93,6 +115,15 @@ def _value(text: str, start: int, end: int, path: tuple[str, ...], key: int, ent
             entries.append(Entry((*path, *one.path[1:]), one.value, key if whole else moved.start, moved.end))
         newline = text.find("\n", closing)
         return len(text) if newline < 0 else newline
+    if text.startswith(_LONG_STRINGS, start):  # what stands in it is no key
+        closing = text.find(text[start : start + 3], start + 3)
+        while text[start] == '"' and text[closing - 1] == "\\" and closing > 0:
+            closing = text.find('"""', closing + 1)
+        newline = text.find("\n", closing + 3)
+        return len(text) if newline < 0 else newline
+    if string := _STRING.match(text, start, end):
+        entries.append(Entry(path, listed(string.group()[1:-1]), key, string.end()))
+        return end
     value = text[start:end]
     comment = _COMMENT.search(value)
     value = value[: comment.start()] if comment else value

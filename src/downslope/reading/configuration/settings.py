@@ -71,11 +71,6 @@ class Settings:
                 return setting
         return None
 
-    def value(self, concept: str) -> Any:
-        """Return the value of a concept, or the system's default, or None."""
-        found = self.first(concept)
-        return self.system.defaults.get(concept) if found is None else found.value
-
     def rivals(self, setting: Setting) -> list[Setting]:
         """Return the other settings of its concept that have another value."""
         same = [one for one in self.by_concept.get(setting.concept, ()) if one.scheduler == setting.scheduler]
@@ -119,7 +114,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["weight_decay", "norm_decay", "bias_decay", "strength"], _within(0, 1)),
     **dict.fromkeys(["batch", "device_batch", "devices", "accumulate", "lr_batch"], _count),
     **dict.fromkeys(["epochs", "epochs_flag", "steps", "duration", "every", "every_flag"], _positive),
-    **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip", "clip_value"], _positive),
+    **dict.fromkeys(["power", "patience", "div_factor", "final_div_factor", "clip"], _positive),
     **dict.fromkeys(["warmup_epochs", "warmup_steps"], lambda value: is_number(value) and 0 <= value < 1e12),
     **dict.fromkeys(["nesterov", "by_epoch", "staircase", "warmup_by_epoch"], lambda value: isinstance(value, bool)),
     **dict.fromkeys(["optimizer", "policy", "warmup_method"], _name),
