@@ -145,9 +145,9 @@ class LossScale:
 
 def checked_grad_scale(grad_scale: Any) -> Any:
     """Return `grad_scale` if it is a finite number above 0, or a `LossScale`, else raise `SettingsError`."""
-    if isinstance(grad_scale, LossScale):
-        return grad_scale
     if type(grad_scale) is float and 0 < grad_scale < inf:
+        return grad_scale
+    if isinstance(grad_scale, LossScale):
         return grad_scale
     if not _is_above_0(grad_scale):
         raise SettingsError(
