@@ -204,6 +204,24 @@ def test_scaled_losses(clip, schedule, steps):
     assert_close(ends[0][0], ends[1][0], 1e-5)
 
 
+def test_a_loss_scale_of_0_is_said_where_the_host_comes_to_know_it(steps):
+    """As for parameters on the host; those in float64 need its way for a scaled loss."""
+    for dtype in (torch.float32, torch.float64):
+        params = make_params(((3, 4),), dtype)
+        optimizer, scaler = SGD(params, lr=0.1), GradScaler("cpu")
+        before = values(params)
+        scaler.scale(torch.ones(()))
+        scaler._scale.fill_(0.0)
+        params[0].grad = torch.full_like(params[0], math.nan)
+        if dtype == torch.float64:
+            with pytest.raises(NonFiniteGradientError, match="the loss scale has become 0"):
+                scaler.step(optimizer)
+        else:
+            scaler.step(optimizer)
+            assert optimizer.skipped_steps == 1
+        assert torch.equal(params[0], before[0])
+
+
 def test_what_needs_another_way_goes_it(steps):
     """One tensor at a time where that is asked for, a velocity of another format, or a rounding of its own."""
     for options in ({"foreach": False}, {"velocity_dtype": torch.float64}):
