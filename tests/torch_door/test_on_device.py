@@ -222,6 +222,16 @@ def test_a_loss_scale_of_0_is_said_where_the_host_comes_to_know_it(steps):
         assert torch.equal(params[0], before[0])
 
 
+def test_a_gradient_clipped_to_nothing(steps):
+    """A factor of 1e-200 / 1e130 is 0 in float64; it is not taken for none, by which the step would be one of 1e130."""
+    param = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = SGD([param], lr=1.0, clip_norm=1e-200, on_nonfinite="skip")
+    param.grad = torch.full_like(param, 1e130)
+    optimizer.step()
+    assert param.item() == 0
+    assert steps == [False]
+
+
 def test_what_needs_another_way_goes_it(steps):
     """One tensor at a time where that is asked for, a velocity of another format, or a rounding of its own."""
     for options in ({"foreach": False}, {"velocity_dtype": torch.float64}):

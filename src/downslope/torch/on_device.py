@@ -23,7 +23,7 @@ from downslope.core.rule import StepScalars
 from downslope.torch import group_values
 from downslope.torch.gradients import nonfinite
 from downslope.torch.options import LossScale, StepOptions
-from downslope.torch.step import Groups, State, choices_of, grads_of, mark_shared_memory, scaled
+from downslope.torch.step import SMALL_FACTOR, Groups, State, choices_of, grads_of, mark_shared_memory, scaled
 from downslope.torch.tensors import is_plain, repeated
 from downslope.torch.update import VELOCITY, Entry, InPlaceStep, apply_multi_tensor, in_place_step
 
@@ -324,12 +324,15 @@ def step_on_device(
     stops = held is not None or is_scaled
     waits = options.asks and options.on_nonfinite != "ignore" and not stops
     multiplied = is_scaled or (options.clip_norm is not None and not waits)
-    own_factor: float | None = 1.0 if multiplied or isinstance(grad_scale, LossScale) else grad_scale
+    own_factor = 1.0 if multiplied or isinstance(grad_scale, LossScale) else grad_scale
     if waits and not isinstance(grad_scale, LossScale):
-        own_factor = _factor_known_here(plan, grads, options, shared, grad_scale)
-        if own_factor is None:
+        known = _factor_known_here(plan, grads, options, shared, grad_scale)
+        if known is None:
             return False
-    own = scaled(groups, scalars, own_factor or 1.0)
+        own_factor = known
+    if own_factor < SMALL_FACTOR:  # more than coefficients can carry
+        return False
+    own = scaled(groups, scalars, own_factor)
     forms = [_form(plan, bucket, own, stops=stops) for bucket in plan.buckets]
     if any(form is None for form in forms) or (stops and not _can_stop(plan)):
         return False
