@@ -154,6 +154,19 @@ def test_what_is_held_follows_the_parameters(steps):
         optimizer.raise_held()
 
 
+def test_a_name_is_right_though_parameters_are_stepped_together_that_were_not(steps):
+    """One that has no velocity yet is stepped apart from the others, and with them from the next step on."""
+    params, optimizer = trained(torch.float32, 2, momentum=0.9, on_nonfinite="raise")
+    del optimizer.state[params[1]]["momentum_buffer"]
+    optimizer.hold_nonfinite()
+    run(optimizer, params, 2)
+    params[1].grad.fill_(math.nan)
+    optimizer.step()
+    with pytest.raises(NonFiniteGradientError, match="the gradient of `p1` holds inf or NaN at step 4"):
+        optimizer.raise_held()
+    assert all(steps)
+
+
 @pytest.mark.parametrize("on_nonfinite", ["raise", "skip"])
 def test_at_once_where_it_is_not_held(on_nonfinite, steps):
     """Whether the step counts is then known when it returns."""

@@ -125,7 +125,13 @@ class DevicePlan:
             if entry.velocity is not None:
                 bucket.velocities.append(entry.velocity)
         self.buckets = list(buckets.values())
-        formats = tuple(dict.fromkeys(bucket.dtype for bucket in self.buckets))
+        by_dtype: defaultdict[torch.dtype, list[int]] = defaultdict(list)
+        for place, param in enumerate(self.params):
+            if param.numel():
+                by_dtype[param.dtype].append(place)
+        # the same for the same parameters, however their buckets change
+        self.places_by_dtype = list(by_dtype.values())
+        formats = tuple(by_dtype)
         unwanted = any(group["fused"] is False or group["foreach"] for group in groups)
         self.fused = None if unwanted else fused_kernel(self.device, formats)
         # at a first gradient with momentum the scalars are another step's, and the next plan has none such
@@ -261,12 +267,10 @@ class Held:
 
 
 def norms_of(plan: DevicePlan, grads: Sequence[Tensor]) -> Tensor:
-    """Return the norm of each gradient, in the order of the plan's buckets, in float64 where the device has it."""
+    """Return the norm of each gradient, by `places_by_dtype`, in float64 where the device has it."""
     wide = _widest(plan.device)
-    by_dtype: defaultdict[torch.dtype, list[Tensor]] = defaultdict(list)
-    for bucket in plan.buckets:
-        by_dtype[bucket.dtype] += [grads[place] for place in bucket.places]
-    return torch.stack([norm for same in by_dtype.values() for norm in torch._foreach_norm(same, 2.0, dtype=wide)])
+    by_dtype = [[grads[place] for place in places] for places in plan.places_by_dtype]
+    return torch.stack([norm for same in by_dtype for norm in torch._foreach_norm(same, 2.0, dtype=wide)])
 
 
 def names_of(groups: Groups, plan: DevicePlan) -> list[str]:
@@ -276,10 +280,7 @@ def names_of(groups: Groups, plan: DevicePlan) -> list[str]:
         for i, group in enumerate(groups)
         for j, param in enumerate(group["params"])
     }
-    by_dtype: defaultdict[torch.dtype, list[str]] = defaultdict(list)
-    for bucket in plan.buckets:
-        by_dtype[bucket.dtype] += [known[id(param)] for param in bucket.params]
-    return [name for same in by_dtype.values() for name in same]
+    return [known[id(plan.params[place])] for places in plan.places_by_dtype for place in places]
 
 
 @cache
