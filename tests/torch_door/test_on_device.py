@@ -167,6 +167,40 @@ def test_a_name_is_right_though_parameters_are_stepped_together_that_were_not(st
     assert all(steps)
 
 
+def test_another_way_for_one_step(steps):
+    """Gradients in another order are stepped by another way, and only they; not past one that is not finite."""
+    params, optimizer = trained(torch.float32, 2, momentum=0.9, on_nonfinite="raise")
+    optimizer.hold_nonfinite()
+    for number in range(4):
+        params[0].grad = torch.ones(4, 3).t() if number == 1 else torch.ones(3, 4)
+        optimizer.step()
+    assert steps == [True, True, True, False, True, True]
+    params[1].grad.fill_(math.nan)
+    optimizer.step()
+    kept = values(params)
+    params[0].grad, params[1].grad = torch.ones(4, 3).t(), torch.ones(5)
+    with pytest.raises(NonFiniteGradientError, match="`p1` holds inf or NaN at step 6"):
+        optimizer.step()
+    assert all(torch.equal(one, two) for one, two in zip(params, kept, strict=True))
+
+
+def test_a_loaded_state_has_nothing_of_what_was_before_it(steps):
+    """Neither a gradient that is not finite, nor a step that only the device knows to be skipped."""
+    params, optimizer = trained(torch.float32, 2, momentum=0.9, on_nonfinite="raise")
+    saved = optimizer.state_dict()
+    optimizer.hold_nonfinite()
+    params[1].grad.fill_(math.nan)
+    optimizer.step()
+    optimizer.load_state_dict(saved)
+    optimizer.raise_held()
+    scaler = GradScaler("cpu")
+    scaler.scale(torch.ones(()))
+    scaler.step(optimizer)
+    optimizer.load_state_dict(saved)
+    assert (optimizer.step_count, optimizer.skipped_steps) == (2, 0)
+    assert all(steps)
+
+
 @pytest.mark.parametrize("on_nonfinite", ["raise", "skip"])
 def test_at_once_where_it_is_not_held(on_nonfinite, steps):
     """Whether the step counts is then known when it returns."""
