@@ -200,6 +200,8 @@ def cases(check: Check) -> Found:
         found[name] = {"cases": len(chosen), "worst_ulp": worst, "worst_case": worst_case, "bound_ulp": bound}
         check.expect(worst <= bound, f"cases in {name}: {worst:.1f} ulp in {worst_case}")
         say(f"    {name}: {len(chosen)} cases, at most {worst:.1f} ulp ({worst_case})")
+    fused = on_device.fused_kernel(torch.ones((), device=check.device).device, (torch.float32,))
+    check.expect(check.device.type != "cuda" or fused is not None, "cases: torch's fused kernel was refused")
     found["steps"] = counts
     check.expect(check.is_host or counts["device"] > counts["other"], f"cases: steps went {counts}")
     return found

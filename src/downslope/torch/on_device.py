@@ -218,7 +218,7 @@ def fused_kernel(device: torch.device, dtypes: tuple[torch.dtype, ...]) -> Any:
             numbers = {"weight_decay": 0.0, "momentum": 0.5, "lr": 0.0, "dampening": 0.0}
             flags = {"nesterov": False, "maximize": False, "is_first_step": False}
             kernel([param], [grad], [velocity], **numbers, **flags, grad_scale=None, found_inf=found)
-    except (RuntimeError, NotImplementedError, TypeError, AssertionError):
+    except (RuntimeError, TypeError):  # none for this device or format; or, in another torch, with other arguments
         return None
     return kernel
 
@@ -334,8 +334,8 @@ def step_on_device(
     if own_factor < SMALL_FACTOR:  # more than coefficients can carry
         return False
     own = scaled(groups, scalars, own_factor)
-    forms = [_form(plan, bucket, own, stops=stops) for bucket in plan.buckets]
-    if any(form is None for form in forms) or (stops and not _can_stop(plan)):
+    forms = [form for bucket in plan.buckets if (form := _form(plan, bucket, own, stops=stops)) is not None]
+    if len(forms) < len(plan.buckets) or (stops and not _can_stop(plan)):
         return False
     factor = found = None
     if is_scaled or (options.asks and not waits):
@@ -413,14 +413,12 @@ def _form(
 def _apply(
     plan: DevicePlan,
     bucket: Bucket,
-    form: FusedForm | InPlaceStep | None,
+    form: FusedForm | InPlaceStep,
     grads: list[Tensor],
     factor: Tensor | None,
     found: Tensor | None,
 ) -> None:
     params, velocities = bucket.params, bucket.velocities
-    if form is None:
-        return
     if bucket.dtype in _WIDE or (isinstance(form, FusedForm) and not form.beside):
         _apply_to(plan, form, params, grads, velocities, factor, found)
         return
