@@ -154,6 +154,53 @@ def test_what_is_held_follows_the_parameters(steps):
         optimizer.raise_held()
 
 
+def test_a_name_is_right_though_parameters_are_stepped_together_that_were_not(steps):
+    """One that has no velocity yet is stepped apart from the others, and with them from the next step on."""
+    params, optimizer = trained(torch.float32, 2, momentum=0.9, on_nonfinite="raise")
+    del optimizer.state[params[1]]["momentum_buffer"]
+    optimizer.hold_nonfinite()
+    run(optimizer, params, 2)
+    params[1].grad.fill_(math.nan)
+    optimizer.step()
+    with pytest.raises(NonFiniteGradientError, match="the gradient of `p1` holds inf or NaN at step 4"):
+        optimizer.raise_held()
+    assert all(steps)
+
+
+def test_another_way_for_one_step(steps):
+    """Gradients in another order are stepped by another way, and only they; not past one that is not finite."""
+    params, optimizer = trained(torch.float32, 2, momentum=0.9, on_nonfinite="raise")
+    optimizer.hold_nonfinite()
+    for number in range(4):
+        params[0].grad = torch.ones(4, 3).t() if number == 1 else torch.ones(3, 4)
+        optimizer.step()
+    assert steps == [True, True, True, False, True, True]
+    params[1].grad.fill_(math.nan)
+    optimizer.step()
+    kept = values(params)
+    params[0].grad, params[1].grad = torch.ones(4, 3).t(), torch.ones(5)
+    with pytest.raises(NonFiniteGradientError, match="`p1` holds inf or NaN at step 6"):
+        optimizer.step()
+    assert all(torch.equal(one, two) for one, two in zip(params, kept, strict=True))
+
+
+def test_a_loaded_state_has_nothing_of_what_was_before_it(steps):
+    """Neither a gradient that is not finite, nor a step that only the device knows to be skipped."""
+    params, optimizer = trained(torch.float32, 2, momentum=0.9, on_nonfinite="raise")
+    saved = optimizer.state_dict()
+    optimizer.hold_nonfinite()
+    params[1].grad.fill_(math.nan)
+    optimizer.step()
+    optimizer.load_state_dict(saved)
+    optimizer.raise_held()
+    scaler = GradScaler("cpu")
+    scaler.scale(torch.ones(()))
+    scaler.step(optimizer)
+    optimizer.load_state_dict(saved)
+    assert (optimizer.step_count, optimizer.skipped_steps) == (2, 0)
+    assert all(steps)
+
+
 @pytest.mark.parametrize("on_nonfinite", ["raise", "skip"])
 def test_at_once_where_it_is_not_held(on_nonfinite, steps):
     """Whether the step counts is then known when it returns."""
@@ -202,6 +249,34 @@ def test_scaled_losses(clip, schedule, steps):
             assert optimizer.state_dict()["param_groups"][0]["skipped"] == 1
     assert ends[0][1] == ends[1][1]
     assert_close(ends[0][0], ends[1][0], 1e-5)
+
+
+def test_a_loss_scale_of_0_is_said_where_the_host_comes_to_know_it(steps):
+    """As for parameters on the host; those in float64 need its way for a scaled loss."""
+    for dtype in (torch.float32, torch.float64):
+        params = make_params(((3, 4),), dtype)
+        optimizer, scaler = SGD(params, lr=0.1), GradScaler("cpu")
+        before = values(params)
+        scaler.scale(torch.ones(()))
+        scaler._scale.fill_(0.0)
+        params[0].grad = torch.full_like(params[0], math.nan)
+        if dtype == torch.float64:
+            with pytest.raises(NonFiniteGradientError, match="the loss scale has become 0"):
+                scaler.step(optimizer)
+        else:
+            scaler.step(optimizer)
+            assert optimizer.skipped_steps == 1
+        assert torch.equal(params[0], before[0])
+
+
+def test_a_gradient_clipped_to_nothing(steps):
+    """A factor of 1e-200 / 1e130 is 0 in float64; it is not taken for none, by which the step would be one of 1e130."""
+    param = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = SGD([param], lr=1.0, clip_norm=1e-200, on_nonfinite="skip")
+    param.grad = torch.full_like(param, 1e130)
+    optimizer.step()
+    assert param.item() == 0
+    assert steps == [False]
 
 
 def test_what_needs_another_way_goes_it(steps):

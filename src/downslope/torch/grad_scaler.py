@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.amp.grad_scaler import OptState
 
-from downslope.core.errors import NonFiniteGradientError
 from downslope.torch.group_values import has_schedule
 from downslope.torch.on_device import is_elsewhere
 from downslope.torch.options import LossScale, StepOptions
@@ -65,13 +64,9 @@ class GradScaler(torch.amp.GradScaler):
             return super().step(optimizer)
         scale, _ = self._check_scale_growth_tracker("step")
         may_wait = is_elsewhere(scale) and not any(map(has_schedule, optimizer.param_groups))
-        if not may_wait and scale.item() == 0:
-            raise NonFiniteGradientError(
-                "the loss scale has become 0: it was halved for step after step whose gradients were not finite. "
-                "Nothing was moved. Look for what makes the unscaled loss inf or NaN, and lower lr."
-            )
         # whether a step counts decides what schedules say next; without any, nobody has to wait for that
-        factor: Any = LossScale(scale) if may_wait else 1.0 / scale.item()
+        there = LossScale(scale)
+        factor: Any = there if may_wait else there.on_host()
         shared, skipped = optimizer.shared, optimizer.param_groups[0]["skipped"]
         chosen: StepOptions = shared["options"]
         shared["options"] = skipping = _skipping(chosen)
@@ -82,7 +77,7 @@ class GradScaler(torch.amp.GradScaler):
                 shared["options"] = chosen
             else:  # a hook has set another option
                 optimizer.on_nonfinite = chosen.on_nonfinite
-        found = factor.found if may_wait else None
+        found = there.found
         if found is None:
             found = torch.full((), float(optimizer.param_groups[0]["skipped"] != skipped), device=scale.device)
         state["found_inf_per_device"] = {scale.device: found}

@@ -23,7 +23,7 @@ from downslope.core.rule import StepScalars
 from downslope.torch import group_values
 from downslope.torch.gradients import nonfinite
 from downslope.torch.options import LossScale, StepOptions
-from downslope.torch.step import Groups, State, choices_of, grads_of, mark_shared_memory, scaled
+from downslope.torch.step import SMALL_FACTOR, Groups, State, choices_of, grads_of, mark_shared_memory, scaled
 from downslope.torch.tensors import is_plain, repeated
 from downslope.torch.update import VELOCITY, Entry, InPlaceStep, apply_multi_tensor, in_place_step
 
@@ -125,7 +125,13 @@ class DevicePlan:
             if entry.velocity is not None:
                 bucket.velocities.append(entry.velocity)
         self.buckets = list(buckets.values())
-        formats = tuple(dict.fromkeys(bucket.dtype for bucket in self.buckets))
+        by_dtype: defaultdict[torch.dtype, list[int]] = defaultdict(list)
+        for place, param in enumerate(self.params):
+            if param.numel():
+                by_dtype[param.dtype].append(place)
+        # the same for the same parameters, however their buckets change
+        self.places_by_dtype = list(by_dtype.values())
+        formats = tuple(by_dtype)
         unwanted = any(group["fused"] is False or group["foreach"] for group in groups)
         self.fused = None if unwanted else fused_kernel(self.device, formats)
         # at a first gradient with momentum the scalars are another step's, and the next plan has none such
@@ -212,7 +218,7 @@ def fused_kernel(device: torch.device, dtypes: tuple[torch.dtype, ...]) -> Any:
             numbers = {"weight_decay": 0.0, "momentum": 0.5, "lr": 0.0, "dampening": 0.0}
             flags = {"nesterov": False, "maximize": False, "is_first_step": False}
             kernel([param], [grad], [velocity], **numbers, **flags, grad_scale=None, found_inf=found)
-    except (RuntimeError, NotImplementedError, TypeError, AssertionError):
+    except (RuntimeError, TypeError):  # none for this device or format; or, in another torch, with other arguments
         return None
     return kernel
 
@@ -261,12 +267,10 @@ class Held:
 
 
 def norms_of(plan: DevicePlan, grads: Sequence[Tensor]) -> Tensor:
-    """Return the norm of each gradient, in the order of the plan's buckets, in float64 where the device has it."""
+    """Return the norm of each gradient, by `places_by_dtype`, in float64 where the device has it."""
     wide = _widest(plan.device)
-    by_dtype: defaultdict[torch.dtype, list[Tensor]] = defaultdict(list)
-    for bucket in plan.buckets:
-        by_dtype[bucket.dtype] += [grads[place] for place in bucket.places]
-    return torch.stack([norm for same in by_dtype.values() for norm in torch._foreach_norm(same, 2.0, dtype=wide)])
+    by_dtype = [[grads[place] for place in places] for places in plan.places_by_dtype]
+    return torch.stack([norm for same in by_dtype for norm in torch._foreach_norm(same, 2.0, dtype=wide)])
 
 
 def names_of(groups: Groups, plan: DevicePlan) -> list[str]:
@@ -276,10 +280,7 @@ def names_of(groups: Groups, plan: DevicePlan) -> list[str]:
         for i, group in enumerate(groups)
         for j, param in enumerate(group["params"])
     }
-    by_dtype: defaultdict[torch.dtype, list[str]] = defaultdict(list)
-    for bucket in plan.buckets:
-        by_dtype[bucket.dtype] += [known[id(param)] for param in bucket.params]
-    return [name for same in by_dtype.values() for name in same]
+    return [known[id(plan.params[place])] for places in plan.places_by_dtype for place in places]
 
 
 @cache
@@ -324,14 +325,17 @@ def step_on_device(
     stops = held is not None or is_scaled
     waits = options.asks and options.on_nonfinite != "ignore" and not stops
     multiplied = is_scaled or (options.clip_norm is not None and not waits)
-    own_factor: float | None = 1.0 if multiplied or isinstance(grad_scale, LossScale) else grad_scale
+    own_factor = 1.0 if multiplied or isinstance(grad_scale, LossScale) else grad_scale
     if waits and not isinstance(grad_scale, LossScale):
-        own_factor = _factor_known_here(plan, grads, options, shared, grad_scale)
-        if own_factor is None:
+        known = _factor_known_here(plan, grads, options, shared, grad_scale)
+        if known is None:
             return False
-    own = scaled(groups, scalars, own_factor or 1.0)
-    forms = [_form(plan, bucket, own, stops=stops) for bucket in plan.buckets]
-    if any(form is None for form in forms) or (stops and not _can_stop(plan)):
+        own_factor = known
+    if own_factor < SMALL_FACTOR:  # more than coefficients can carry
+        return False
+    own = scaled(groups, scalars, own_factor)
+    forms = [form for bucket in plan.buckets if (form := _form(plan, bucket, own, stops=stops)) is not None]
+    if len(forms) < len(plan.buckets) or (stops and not _can_stop(plan)):
         return False
     factor = found = None
     if is_scaled or (options.asks and not waits):
@@ -409,14 +413,12 @@ def _form(
 def _apply(
     plan: DevicePlan,
     bucket: Bucket,
-    form: FusedForm | InPlaceStep | None,
+    form: FusedForm | InPlaceStep,
     grads: list[Tensor],
     factor: Tensor | None,
     found: Tensor | None,
 ) -> None:
     params, velocities = bucket.params, bucket.velocities
-    if form is None:
-        return
     if bucket.dtype in _WIDE or (isinstance(form, FusedForm) and not form.beside):
         _apply_to(plan, form, params, grads, velocities, factor, found)
         return

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from downslope.core.errors import ImplementationError, SettingsError, did_you_mean, one_of
+from downslope.core.errors import ImplementationError, NonFiniteGradientError, SettingsError, did_you_mean, one_of
 from downslope.kernel import backend, load_native
 
 OnNonfinite = Literal["raise", "skip", "ignore"]
@@ -139,15 +139,25 @@ class LossScale:
         self.found: Tensor | None
 
     def on_host(self) -> float:
-        """Return the factor on the gradients, which waits for the device."""
-        return checked_grad_scale(1.0 / self.value.item())
+        """Return the factor on the gradients, which waits for the device.
+
+        Raises:
+            NonFiniteGradientError: If the scale has become 0.
+        """
+        scale = self.value.item()
+        if scale == 0:
+            raise NonFiniteGradientError(
+                "the loss scale has become 0: it was halved for step after step whose gradients were not finite. "
+                "Nothing was moved. Look for what makes the unscaled loss inf or NaN, and lower lr."
+            )
+        return checked_grad_scale(1.0 / scale)
 
 
 def checked_grad_scale(grad_scale: Any) -> Any:
     """Return `grad_scale` if it is a finite number above 0, or a `LossScale`, else raise `SettingsError`."""
-    if isinstance(grad_scale, LossScale):
-        return grad_scale
     if type(grad_scale) is float and 0 < grad_scale < inf:
+        return grad_scale
+    if isinstance(grad_scale, LossScale):
         return grad_scale
     if not _is_above_0(grad_scale):
         raise SettingsError(

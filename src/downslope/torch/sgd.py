@@ -221,6 +221,11 @@ class SGD(SteppingInBackward):
         if (held := self.shared.get("held")) is not None:
             held.check()
 
+    def _settle_held(self) -> None:
+        """Raise what is held back, or hold nothing from here on."""
+        self.raise_held()
+        self.shared.pop("held", None)
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; hyperparameters that it does not state are the optimizer's defaults.
 
@@ -316,7 +321,7 @@ class SGD(SteppingInBackward):
                     for group in groups:  # by hand: `count_step`, without a call
                         group["step"] += 1
                     return
-            if plan is None and self._step_on_device(grad_scale):
+            if (plan is None or self._device_plan is not None) and self._step_on_device(grad_scale):
                 return
             if isinstance(grad_scale, LossScale):
                 grad_scale = grad_scale.on_host()
@@ -339,6 +344,13 @@ class SGD(SteppingInBackward):
 
     def _step_on_device(self, grad_scale: float | LossScale) -> bool:
         """Take one step of parameters on a device; False if there are others, or they need another way."""
+        if self._try_on_device(grad_scale):
+            self._plan = None
+            return True
+        self._settle_held()  # another way would move what is to stay
+        return False
+
+    def _try_on_device(self, grad_scale: float | LossScale) -> bool:
         groups, state, options = self.param_groups, self.state, self.shared["options"]
         first = next((param for group in groups for param in group["params"]), None)
         if first is None or not is_elsewhere(first) or options.differentiable or is_watched():
@@ -356,12 +368,12 @@ class SGD(SteppingInBackward):
                 return False
             held = self.shared.get("held")
             if held is not None and not (len(held.params) == len(params) and all(map(is_, held.params, plan.params))):
-                held.check()  # of the parameters that had gradients until now
-                del self.shared["held"]
+                self._settle_held()  # of the parameters that had gradients until now
         if self.shared.get("holds") and "held" not in self.shared and options.on_nonfinite == "raise":
             self.shared["held"] = begin_to_hold(groups, plan)
         if not step_on_device(plan, groups, options, self.shared, self.step_scalars(), grad_scale):
             forget_new_velocities(state, plan.entries)
+            self._device_plan = plan  # it was this step's gradients that it could not take
             return False
         self._device_plan = plan if plan.lasts else None
         self.count_step()
@@ -482,11 +494,13 @@ class SGD(SteppingInBackward):
         Raises:
             StateError: If something does not fit; the message lists all of it.
         """
+        self._count_pending()  # of steps that were before, as is what is held
         load_into(self, state_dict, strict=strict, hyperparameters=hyperparameters)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take up what `__getstate__` or loading gives; plans are made anew."""
         self._begin()
+        self.shared.pop("held", None)
         super().__setstate__(state)
         self._param_lists[:] = param_lists(self)
 

@@ -70,7 +70,7 @@ _WATCHED: list[tuple[str, str | None]] = [
 schedule, a plan holds; and where there are no schedules, a step's coefficients are those of the last one."""
 _WORTH_THREADS = 1 << 17
 """Elements below which a step is done by one thread, and need not know how many there are."""
-_SMALL_FACTOR = 2.0**-64
+SMALL_FACTOR = 2.0**-64
 """Factor on the gradients below which they are multiplied first: times lr it could leave float32's range; and a factor
 of 0, from a norm of inf, must make NaN of inf."""
 
@@ -180,7 +180,7 @@ class StepPlan:
         self, groups: Groups, state: State, options: StepOptions, scalars: list[StepScalars], factor: float
     ) -> None:
         """Take the step of a plan that was just made or checked, with a factor on every gradient."""
-        if factor < _SMALL_FACTOR or not self._is_current:
+        if factor < SMALL_FACTOR or not self._is_current:
             step_by_torch(groups, state, options, self.entries, self.grads(), scalars, factor)
             return
         both = scaled(groups, scalars, factor)
@@ -245,7 +245,7 @@ def scaled(groups: Groups, scalars: list[StepScalars], factor: float) -> Scalars
 
 def multiplied(grads: Sequence[Tensor], factor: float) -> tuple[Sequence[Tensor], float]:
     """Return gradients and the factor on them; one that is too small for coefficients is multiplied in here."""
-    return ([grad * factor for grad in grads], 1.0) if factor < _SMALL_FACTOR else (grads, factor)
+    return ([grad * factor for grad in grads], 1.0) if factor < SMALL_FACTOR else (grads, factor)
 
 
 def step_by_torch(

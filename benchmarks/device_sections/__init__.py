@@ -1,0 +1,1 @@
+"""The sections of device_check.py, and what they share."""
