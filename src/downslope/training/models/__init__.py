@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from downslope.core.errors import DataError, did_you_mean
+from downslope.training.models.papers import PAPERS
 from downslope.training.run.randomness import reseed
 from downslope.training.user_code import LIBRARIES, is_import_path
 
@@ -18,13 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["MODELS", "build_model"]
 
 _CONVNET = "downslope.training.models.convnet"
-_PAPERS = (
-    *("resnet20", "resnet32", "resnet56", "resnet110", "wrn-28-10"),
-    *("resnet18", "resnet50", "resnet50-v1", "vgg16-bn"),
-)
 MODELS = {
     "convnet": _CONVNET,
-    **dict.fromkeys(_PAPERS, _CONVNET),
+    **dict.fromkeys(PAPERS, _CONVNET),
     "gru": "downslope.training.models.gru",
     "mlp": "downslope.training.models.mlp",
     "quadratic_deep": "downslope.training.models.quadratic_deep",
