@@ -27,6 +27,9 @@ def images():
 def squares():
     draw = np.random.default_rng(0)
     return draw.random((40, 1, 12, 12), dtype=np.float32) * 3 - 1, np.arange(40) % 3
+def maps():
+    draw = np.random.default_rng(0)
+    return draw.random((40, 3, 12, 10), dtype=np.float32), draw.integers(0, 3, (40, 12, 10))
 def tokens():
     return np.ones((40, 5)), np.arange(40) % 3
 """
@@ -167,13 +170,14 @@ def test_the_model_normalizes_by_itself(tmp_path, capsys):
 
 
 def test_evaluation_sees_the_middle():
-    """With a size, training sees windows of it and evaluation the middle one."""
+    """With a size, a step sees windows of it; evaluation, and whoever gives whole images, the middle one."""
     made = recipe("resized_crop = [0.2, 1.0], size = 8", data="squares", normalize=None)
     task = build_task(made)
     model, inputs = task.state.model, task.dataset.train_inputs
     leaf = task.batches.leaves(0)[0]
     images, _ = task.augment(leaf, *task.dataset.take(leaf.examples), 0)
     assert images.shape == (8, 1, 8, 8)
+    assert torch.equal(model(inputs), model(inputs[:, :, 2:10, 2:10]))
     model.eval()
     assert torch.equal(model(inputs), model(inputs[:, :, 2:10, 2:10]))
 
@@ -214,6 +218,14 @@ def test_what_the_data_do_not_allow(augment, more, message, capsys):
     with pytest.raises(DataError, match="data") as caught:
         build_task(recipe(augment, **more))
     assert message in str(caught.value)
+
+
+def test_a_class_for_each_place_is_refused():
+    """A model of one's own may learn it; flipped images without flipped targets would be wrong examples."""
+    from downslope.core.errors import DataError
+
+    with pytest.raises(DataError, match="places of the image that would have to move with it"):
+        augmenter("flip = true", data="maps")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ class Augmenter:
         seed: The recipe's seed.
 
     Raises:
-        DataError: If the data are no images, or not of the kind that a change needs.
+        DataError: If the data are no images, if their targets have places, or if they are not of the kind that a change
+            needs.
     """
 
     def __init__(self, augment: Augment, dataset: Dataset, loss: str, seed: int) -> None:
@@ -51,6 +52,12 @@ class Augmenter:
             raise DataError(
                 f"data.augment: changes images, (channels, height, width); an example of data.name = {dataset.name!r} "
                 f"has shape {shape}. Leave it out."
+            )
+        if dataset.train_targets.ndim > 2:
+            raise DataError(
+                f"data.augment: changes images alone; a target of data.name = {dataset.name!r} has shape "
+                f"{tuple(dataset.train_targets.shape[1:])}, places of the image that would have to move with it. Leave "
+                "it out, and change both in a Dataset of your own."
             )
         self._form: tuple[int, ...] = (1, *dataset.image_shape) if flat and dataset.image_shape is not None else shape
         _, height, width = cast("tuple[int, int, int]", self._form)
@@ -166,7 +173,7 @@ _MEAN, _DEVIATION = "input_mean", "input_deviation"
 def prepare_model(model: nn.Module, data: Data, dataset: Dataset) -> nn.Module:
     """Let a model begin with what the recipe says of all images, in training and after it.
 
-    In evaluation the middle window of `data.augment.size` is taken. With `data.normalize` the model subtracts the mean
+    Of images larger than `data.augment.size` it takes the middle window. With `data.normalize` it subtracts the mean
     and divides by the deviation of each channel; both are buffers of its, so that they are saved with its weights.
 
     Raises:
@@ -180,7 +187,7 @@ def prepare_model(model: nn.Module, data: Data, dataset: Dataset) -> nn.Module:
 
     def begin(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         images, *rest = inputs
-        if size is not None and not module.training:
+        if size is not None:  # in a step they have it; whole ones come in evaluation, and where sharpness is measured
             images = crop_centre(images, (size, size))
         if data.normalize is not None:
             images = (images - module.get_buffer(_MEAN)) / module.get_buffer(_DEVIATION)
