@@ -15,7 +15,7 @@ from downslope.training.augmenting.draws import uniforms
 from downslope.training.augmenting.images import crop_centre, crop_padded, crop_resized, erase, flip, jitter
 from downslope.training.augmenting.trivial import augment_trivially
 from downslope.training.data import Dataset
-from downslope.training.data.rows import rows_at_once
+from downslope.training.data.rows import batches_of, rows_at_once
 from downslope.training.run.batches import Leaf
 from downslope.training.run.objective import Mixed
 from downslope.training.run.randomness import derive_seed, permutation
@@ -224,14 +224,13 @@ def measure_channels(dataset: Dataset) -> tuple[Tensor, Tensor]:
     """
     form = tuple(dataset.train_inputs.shape[1:])
     channels = form[0] if len(form) == 3 else 1
-    count, size = len(dataset.train_inputs), rows_at_once(dataset.train_inputs)
-    numbers = count * math.prod(form) // channels
+    inputs = dataset.train_inputs
+    numbers = len(inputs) * math.prod(form) // channels
 
     def total(of: Any) -> Tensor:
         sums = torch.zeros(channels, dtype=torch.float64)
-        for start in range(0, count, size):
-            inputs, _ = dataset.take(torch.arange(start, min(start + size, count)))
-            sums += of(inputs.double().reshape(len(inputs), channels, -1)).sum((0, 2))
+        for batch in batches_of(inputs, range(math.ceil(len(inputs) / rows_at_once(inputs)))):
+            sums += of(batch.double().reshape(len(batch), channels, -1)).sum((0, 2))
         return sums
 
     mean = total(lambda images: images) / numbers
