@@ -170,18 +170,19 @@ def _draw_box(
 _MEAN, _DEVIATION = "input_mean", "input_deviation"
 
 
-def prepare_model(model: nn.Module, data: Data, dataset: Dataset) -> nn.Module:
+def prepare_model(model: nn.Module, data: Data, dataset: Dataset, *, begun: bool = False) -> nn.Module:
     """Let a model begin with what the recipe says of all images, in training and after it.
 
     Of images larger than `data.augment.size` it takes the middle window. With `data.normalize` it subtracts the mean
     and divides by the deviation of each channel; both are buffers of its, so that they are saved with its weights.
+    Where training has `begun`, a checkpoint brings what was measured.
 
     Raises:
         DataError: If the data are no images, or have another number of channels.
     """
     size = None if data.augment is None else data.augment.size
     if data.normalize is not None:
-        _register_normal(model, data, dataset)
+        _register_normal(model, data, dataset, begun=begun)
     if data.normalize is None and size is None:
         return model
 
@@ -197,13 +198,15 @@ def prepare_model(model: nn.Module, data: Data, dataset: Dataset) -> nn.Module:
     return model
 
 
-def _register_normal(model: nn.Module, data: Data, dataset: Dataset) -> None:
+def _register_normal(model: nn.Module, data: Data, dataset: Dataset, *, begun: bool) -> None:
     form = tuple(dataset.train_inputs.shape[1:])
     dtype = dataset.train_inputs.dtype
     if not dtype.is_floating_point:
         raise DataError(f"data.normalize: scales numbers; the inputs of data.name = {dataset.name!r} are {dtype}.")
     channels = form[0] if len(form) == 3 else 1
-    if isinstance(data.normalize, str):
+    if isinstance(data.normalize, str) and begun:
+        mean, deviation = torch.zeros(channels), torch.ones(channels)
+    elif isinstance(data.normalize, str):
         mean, deviation = measure_channels(dataset)
     else:
         given = data.normalize or {}

@@ -33,8 +33,13 @@ _OWN_LOSS = frozenset({"quadratic_deep"})
 """Models whose output is the loss itself."""
 
 
-def build_model(recipe: Recipe, dataset: Dataset) -> nn.Module:
+def build_model(recipe: Recipe, dataset: Dataset, *, begun: bool = False) -> nn.Module:
     """Return the recipe's model for the data, in training mode, its initial weights drawn by the seed alone.
+
+    Args:
+        recipe: The recipe.
+        dataset: Its data.
+        begun: Whether a checkpoint is going to take the place of all weights, so that none is measured on the data.
 
     Raises:
         DataError: If there is no such model, or it does not fit the data.
@@ -65,5 +70,6 @@ def build_model(recipe: Recipe, dataset: Dataset) -> nn.Module:
             'Use train.loss = "output".'
         )
     if recipe.data.normalize is not None or recipe.data.augment is not None:
-        model = import_module("downslope.training.augmenting.augment").prepare_model(model, recipe.data, dataset)
+        prepare = import_module("downslope.training.augmenting.augment").prepare_model
+        model = prepare(model, recipe.data, dataset, begun=begun)
     return model.train()
