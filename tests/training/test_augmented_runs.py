@@ -152,7 +152,7 @@ def test_measured_channels_are_numpys():
 
 
 def test_the_model_normalizes_by_itself(tmp_path, capsys):
-    """Its weights hold mean and deviation: evaluate and predict need nothing else, and the numbers are right."""
+    """Its weights hold mean and deviation: evaluate needs no data to measure, and the numbers are right."""
     given = recipe("", normalize="{ mean = [0.5, 0.25, 0], deviation = [2, 0.5, 1] }")
     data = load_data(given)
     model = build_model(given, data)
@@ -163,11 +163,12 @@ def test_the_model_normalizes_by_itself(tmp_path, capsys):
     assert torch.allclose(model(data.train_inputs), plain(by_hand), atol=1e-6)
     assert {"input_mean", "input_deviation"} <= set(model.state_dict())
     run(recipe(""), tmp_path / "run")
-    before = json.loads(succeed(["evaluate", tmp_path / "run", "--json"], capsys))
-    Path("image_task.py").write_text(
-        TASK.replace("(40, 3, 12, 10), dtype=np.float32)", "(40, 3, 12, 10), dtype=np.float32) * 1.0")
-    )
-    assert json.loads(succeed(["evaluate", tmp_path / "run", "--json"], capsys)) == before
+    np.savez("held_out.npz", inputs=data.held_out_inputs.numpy(), targets=data.held_out_targets.numpy())
+    words = ["evaluate", tmp_path / "run", "--json"]
+    before, gone = json.loads(succeed(words, capsys)), Path("image_task.py")
+    gone.unlink()
+    after = json.loads(succeed([*words, "--input", "held_out.npz", "--trust"], capsys))
+    assert (after["loss"], after["accuracy"]) == (before["loss"], before["accuracy"])
 
 
 def test_evaluation_sees_the_middle():
