@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from command_line import fail, succeed
 from PIL import Image
+from runs_on_data import rate, train
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from array_files import bars, write_cifar10, write_idx, write_mnist
-from training_runs import run
 
 from downslope.cli.main import main
-from downslope.recipe.load import parse_recipe
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
@@ -34,20 +33,6 @@ epochs = 25
 """
 
 
-def train(name, *words, out="run"):
-    """Train on a data set with these overrides, without a report, and return what was said."""
-    overrides = [(path.removeprefix("--"), value) for path, value in zip(words[::2], words[1::2], strict=True)]
-    recipe = parse_recipe(RECIPE.replace("NAME", name), "recipe", overrides)
-    outcome, said = run(recipe, Path(out))
-    assert outcome.finished
-    return "\n".join(said)
-
-
-def rate(*words, capsys):
-    """Return what evaluate says, as JSON."""
-    return json.loads(succeed(["evaluate", "run", "--json", *words], capsys))
-
-
 def predict(*words, capsys):
     """Return what predict says, as JSON."""
     return json.loads(succeed(["predict", "run", "--json", *words], capsys))
@@ -57,7 +42,7 @@ def test_mnist_with_a_part_held_out_and_the_test_at_the_end(capsys):
     """Each part is rated by itself, and further files are predicted as the run read its own."""
     write_mnist("p")
     words = ["--data.path", "p", "--data.options.held_out_from", "train", "--data.options.standardize", "true"]
-    said = train("idx", *words)
+    said = train(RECIPE, "idx", *words)
     assert "24 examples to learn from, 6 held out, 3 classes" in said
     assert "downslope evaluate RUN --split test" in said
     for part, count in (("train", 24), ("held_out", 6), ("test", 9)):
@@ -110,7 +95,7 @@ def test_mnist_with_a_part_held_out_and_the_test_at_the_end(capsys):
 def test_cifar_with_its_test_batch_held_out(capsys):
     """The test batch is what is held out, which is said where it is rated as the test; data may change afterwards."""
     write_cifar10("p", each=3)
-    train("cifar10", "--data.options.path", "p", "--train.epochs", "3")
+    train(RECIPE, "cifar10", "--data.options.path", "p", "--train.epochs", "3")
     found = rate("--split", "train", capsys=capsys)
     assert (found["examples"], found["classes"][1]["name"]) == (15, "automobile")
     found, held_out = rate("--split", "test", capsys=capsys), rate(capsys=capsys)
@@ -137,7 +122,7 @@ def test_npz_of_numbers(capsys):
     inputs = np.linspace(-1, 1, 40)[:, None]
     np.savez("d.npz", x=inputs, y=500 + 1000 * inputs[:, 0], x_test=inputs[:4], y_test=500 + 1000 * inputs[:4, 0])
     words = ["--data.path", "d.npz", "--train.loss", "mse", "--model.hidden", "[]"]
-    train("npz", *words, "--data.options.held_out_from", "train")
+    train(RECIPE, "npz", *words, "--data.options.held_out_from", "train")
     assert rate("--split", "test", capsys=capsys)["rmse"] < 30
     np.savez("more.npz", inputs=np.array([[0.0], [1.0]]), targets=np.array([500.0, 1500.0]))
     assert rate("--input", "more.npz", capsys=capsys)["mae"] < 30
@@ -147,7 +132,7 @@ def test_npz_of_numbers(capsys):
 
 def test_parts_that_are_not_there(capsys):
     """A built-in set has no test part; a part and a file exclude each other."""
-    train("digits", "--train.steps", "2")
+    train(RECIPE, "digits", "--train.steps", "2")
     assert rate("--split", "train", capsys=capsys)["examples"] == 1437
     message = fail(["evaluate", "run", "--split", "test"], capsys)
     assert message.startswith("data.name = 'digits': brings no test part; it has a part to learn from and one to hold")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from command_line import fail, succeed
 from PIL import Image
+from runs_on_data import rate
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from array_files import bars
@@ -41,11 +42,6 @@ def train(options="", model="hidden = [12]"):
     outcome, said = run(parse_recipe(text), Path("run"))
     assert outcome.finished
     return "\n".join(said)
-
-
-def rate(*words, capsys):
-    """Return what evaluate says, as JSON."""
-    return json.loads(succeed(["evaluate", "run", "--json", *words], capsys))
 
 
 def predict(*words, capsys):

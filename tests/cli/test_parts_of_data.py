@@ -1,19 +1,14 @@
 """evaluate --split: what was learned from, what is held out, and a test part that training never reads."""
 
-import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import fail, succeed
+from command_line import fail
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-from training_runs import run
+from runs_on_data import rate, train
 
 from downslope.core.errors import DataError, DownslopeError
-from downslope.recipe.load import parse_recipe
 from downslope.training.use.evaluate import evaluate_run
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
@@ -31,20 +26,6 @@ steps = 5
 """
 
 
-def train(name, *words, out="run"):
-    """Train on a data set with these overrides, without a report, and return what was said."""
-    overrides = [(path.removeprefix("--"), value) for path, value in zip(words[::2], words[1::2], strict=True)]
-    recipe = parse_recipe(RECIPE.replace("NAME", name), "recipe", overrides)
-    outcome, said = run(recipe, Path(out))
-    assert outcome.finished
-    return "\n".join(said)
-
-
-def rate(*words, capsys):
-    """Return what evaluate says, as JSON."""
-    return json.loads(succeed(["evaluate", "run", "--json", *words], capsys))
-
-
 def pictures(folder, *counts):
     """Write that many pictures of each class."""
     for kind, count in zip(("cat", "dog"), counts, strict=True):
@@ -60,7 +41,7 @@ def test_a_folder_of_images_with_three_parts(capsys):
     pictures("p/train", 5, 5)
     pictures("p/validation", 2, 1)
     pictures("p/test", 3, 4)
-    said = train("images", "--data.path", "p")
+    said = train(RECIPE, "images", "--data.path", "p")
     assert "10 examples to learn from, 3 held out" in said
     assert [rate("--split", part, capsys=capsys)["examples"] for part in ("train", "held_out", "test")] == [10, 3, 7]
     assert evaluate_run("run", split="test")["split"] == "test"
@@ -73,11 +54,11 @@ def test_a_folder_of_images_with_a_test_part_alone(capsys):
     """It is held out, and may be rated as the test too; or a part of the others is held out in its place."""
     pictures("p/train", 5, 5)
     pictures("p/test", 3, 4)
-    assert "`test` is what is held out" in train("images", "--data.path", "p")
+    assert "`test` is what is held out" in train(RECIPE, "images", "--data.path", "p")
     found = rate("--split", "test", capsys=capsys)
     assert found["examples"] == 7
     assert found["notes"][0].startswith("the test part is what is held out of these data: it was looked at while")
-    said = train("images", "--data.path", "p", "--data.options.held_out_from", "train", out="b")
+    said = train(RECIPE, "images", "--data.path", "p", "--data.options.held_out_from", "train", out="b")
     assert "8 examples to learn from, 2 held out" in said
     assert [evaluate_run("b", split=part)["examples"] for part in ("train", "held_out", "test")] == [8, 2, 7]
 
@@ -86,14 +67,14 @@ def test_a_folder_of_images_without_parts(capsys):
     """There is no test; one may lie elsewhere."""
     pictures("p", 5, 5)
     pictures("q", 1, 1)
-    train("images", "--data.path", "p")
+    train(RECIPE, "images", "--data.path", "p")
     assert "data.name = 'images': brings no test part; it would be a folder `test`" in fail(
         ["evaluate", "run", "--split", "test"], capsys
     )
-    train("images", "--data.path", "p", "--data.options.test_path", "q", out="b")
+    train(RECIPE, "images", "--data.path", "p", "--data.options.test_path", "q", out="b")
     assert evaluate_run("b", split="test")["examples"] == 2
     with pytest.raises(DataError, match="chooses between a test part .*p brings no test part"):
-        train("images", "--data.path", "p", "--data.options.held_out_from", "train", out="c")
+        train(RECIPE, "images", "--data.path", "p", "--data.options.held_out_from", "train", out="c")
 
 
 def test_a_table_with_a_test_table(capsys):
@@ -102,7 +83,7 @@ def test_a_table_with_a_test_table(capsys):
     Path("t.csv").write_text(f"x,kind\n{rows}")
     Path("u.csv").write_text("kind,x\na,3\nb,4\nc,5\n")
     words = ["--data.path", "t.csv", "--data.options.target", "kind", "--data.options.test_path", "u.csv"]
-    train("table", *words)
+    train(RECIPE, "table", *words)
     found = rate("--split", "test", capsys=capsys)
     assert (found["examples"], found["notes"]) == (2, ["1 of 3 examples have no target that is known"])
     assert rate("--split", "train", capsys=capsys)["examples"] == 16
@@ -119,7 +100,7 @@ def test_a_table_with_a_column_that_tells(capsys):
     """The rows of a test are not looked at before: a class of theirs is none of the run's."""
     write_parts("train", "Train", "val", "train", "test")
     words = ["--data.path", "t.csv", "--data.options.target", "kind", "--data.options.split_column", "part"]
-    said = train("table", *words)
+    said = train(RECIPE, "table", *words)
     assert "18 examples to learn from, 6 held out, 2 classes" in said
     assert "`test` is left alone, to be used once at the end" in said
     assert [rate("--split", part, capsys=capsys)["examples"] for part in ("train", "held_out")] == [18, 6]
@@ -127,16 +108,16 @@ def test_a_table_with_a_column_that_tells(capsys):
     Path("t.csv").write_text(Path("t.csv").read_text().replace(",c,test", ",a,test", 2))
     assert rate("--split", "test", capsys=capsys)["examples"] == 2
     write_parts("train", "train", "tests")
-    train("table", *words, out="b")
+    train(RECIPE, "table", *words, out="b")
     assert "the test part is what is held out" in evaluate_run("b", split="test")["notes"][0]
-    train("table", *words, "--data.options.held_out_from", "train", out="c")
+    train(RECIPE, "table", *words, "--data.options.held_out_from", "train", out="c")
     assert [evaluate_run("c", split=part)["examples"] for part in ("train", "held_out", "test")] == [16, 4, 10]
     write_parts("train", "other")
     with pytest.raises(DataError, match="t.csv, line 3, column `part`: 'other' names no part"):
-        train("table", *words, out="d")
+        train(RECIPE, "table", *words, out="d")
     write_parts("val", "test")
     with pytest.raises(DataError, match="t.csv, column `part`: no row is of the part train"):
-        train("table", *words, out="d")
+        train(RECIPE, "table", *words, out="d")
     for options, words_of in [
         (["--data.options.held_out_from", "train"], "`held_out_from` chooses among the parts that `split_column`"),
         (["--data.options.split_column", "kind"], "`split_column` names the target"),
@@ -147,7 +128,7 @@ def test_a_table_with_a_column_that_tells(capsys):
         (["--data.options.split_column", "parts"], "has no column `parts`"),
     ]:
         with pytest.raises(DownslopeError, match=words_of):
-            train("table", *words[:4], *options, out="d")
+            train(RECIPE, "table", *words[:4], *options, out="d")
 
 
 @pytest.mark.parametrize("more", ["", ", collate=collate"])
@@ -168,11 +149,11 @@ def test_datasets_of_ones_own(more, capsys):
         "def load(classes=2):\n"
         f"    return dict(train=Points(20, 'a'), test=Points(6, 'read', classes){more})\n"
     )
-    train(f"{name}:load")
+    train(RECIPE, f"{name}:load")
     assert not Path("read").exists()
     assert [rate("--split", part, capsys=capsys)["examples"] for part in ("train", "held_out", "test")] == [16, 4, 6]
     assert Path("read").exists()
-    train(f"{name}:load", "--data.options.classes", "3", out="b")
+    train(RECIPE, f"{name}:load", "--data.options.classes", "3", out="b")
     with pytest.raises(DataError, match="the targets of its test part go from 0 to 2; the run learned 2 classes"):
         evaluate_run("b", split="test")
 
@@ -188,11 +169,11 @@ def test_a_function_of_ones_own(capsys):
         "    assert path == 'somewhere'\n"
         "    return dict(list(zip(names, found))[:parts])\n"
     )
-    train("mine:load", "--data.path", "somewhere")
+    train(RECIPE, "mine:load", "--data.path", "somewhere")
     assert [rate("--split", part, capsys=capsys)["examples"] for part in ("train", "held_out", "test")] == [12, 4, 5]
     with pytest.raises(DataError, match="the dict lacks test_targets"):
-        train("mine:load", "--data.path", "somewhere", "--data.options.parts", "5", out="b")
-    train("mine:load", "--data.path", "somewhere", "--data.options.parts", "4", out="b")
+        train(RECIPE, "mine:load", "--data.path", "somewhere", "--data.options.parts", "5", out="b")
+    train(RECIPE, "mine:load", "--data.path", "somewhere", "--data.options.parts", "4", out="b")
     with pytest.raises(DataError, match="data.name = 'mine:load': brings no test part"):
         evaluate_run("b", split="test")
     with pytest.raises(DataError, match="split must be"):

@@ -291,3 +291,20 @@ def test_the_verdict_is_what_a_run_shows(a, data):
         step for step, (x, y) in enumerate(zip(*runs, strict=True)) if not np.isclose(x, y, rtol=1e-11, atol=1e-13)
     ]
     assert found.first_step == (apart[0] if apart else None)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "shown"),
+    [
+        ("train.label_smoothing", "0.1", "train.label_smoothing is 0.0 in the digits, 0.1 in the others"),
+        ("data.augment.flip", "true", "data.augment is None in the digits, { crop = 0, "),
+        ("data.normalize", '"measured"', "data.normalize is None in the digits, 'measured' in the others"),
+        ("train.loss", '"mse"', "train.loss is 'cross_entropy' in the digits, 'mse' in the others"),
+    ],
+)
+def test_what_else_differs_is_said(path, value, shown):
+    """One rule, and yet not the same training."""
+    digits = replace(load_recipe(), title="the digits")
+    found = compare(digits, replace(load_recipe(overrides=[(path, value)]), title="the others"))
+    assert found.same
+    assert any(shown in remark for remark in found.remarks)

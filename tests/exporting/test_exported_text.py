@@ -356,3 +356,13 @@ def test_the_comma_behind_a_chain_counts():
         '"others": optax.chain(\n            optax.add_decayed_weights(0.02), optax.sgd(learning_rate)\n        ),'
         in text
     )
+
+
+@pytest.mark.parametrize("target", ["torch", "keras", "optax"])
+def test_a_program_says_what_it_does_not_do_to_images_and_labels(target):
+    """It has the model and the data, and so would be taken for the whole of the recipe."""
+    paths = ("train.label_smoothing", "data.augment", "data.normalize")
+    given = [("train.label_smoothing", "0.1"), ("data.augment.flip", "true"), ("data.normalize", '"measured"')]
+    whole = export(load_recipe(overrides=given), to=target, with_model=True)
+    plain = export(load_recipe(), to=target, with_model=True)
+    assert [(path in whole, path in plain) for path in paths] == [(True, False)] * 3

@@ -220,6 +220,20 @@ def test_a_recipe_that_cannot_be_trained_is_refused(changes, message):
         build_task(recipe(**changes))
 
 
+def test_labels_are_smoothed_in_training_alone():
+    """By torch's own loss of the symbols that are no padding."""
+    from downslope.training.run.task import build_task
+
+    task = build_task(recipe(train="label_smoothing = 0.2"))
+    inputs, targets = task.objective.prepare(*task.dataset.take(torch.arange(16)))
+    model = task.state.model.eval()
+    places, symbols = model(inputs, targets, 1.0)[targets != 0], targets[targets != 0]
+    for step, smoothing in ((0, 0.2), (None, 0.0)):
+        found = task.objective.answer(model, inputs, targets, step=step).loss
+        wanted = functional.cross_entropy(places, symbols, label_smoothing=smoothing)
+        assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
+
+
 def test_an_input_longer_than_any_is_encoded_too():
     """No length is built in."""
     model = small()

@@ -28,6 +28,9 @@ def images():
 def squares():
     draw = np.random.default_rng(0)
     return draw.random((40, 1, 12, 12), dtype=np.float32) * 3 - 1, np.arange(40) % 3
+def maps():
+    draw = np.random.default_rng(0)
+    return draw.random((40, 3, 12, 10), dtype=np.float32), draw.integers(0, 3, (40, 12, 10))
 def tokens():
     return np.ones((40, 5)), np.arange(40) % 3
 """
@@ -60,10 +63,11 @@ def augmenter(augment, **more):
     return Augmenter(made.data.augment, data, made.train.loss, made.seed), data
 
 
-def test_a_stopped_run_ends_as_one_that_was_not(tmp_path):
-    """Every kind of change at once: the bits of the weights, and of the log."""
+def test_a_stopped_run_ends_as_one_that_was_not(tmp_path, monkeypatch):
+    """Every kind of change at once: the bits of the weights, and of the log. Nothing is measured once more."""
     whole, _ = run(recipe(), tmp_path / "whole")
     run(recipe(), tmp_path / "stopped", at=5)
+    monkeypatch.delattr("downslope.training.augmenting.augment.measure_channels")
     again, _ = run(recipe(), tmp_path / "stopped")
     assert whole.finished
     assert again.finished
@@ -168,7 +172,7 @@ def test_measured_channels_are_numpys():
 
 
 def test_the_model_normalizes_by_itself(tmp_path, capsys):
-    """Its weights hold mean and deviation: evaluate and predict need nothing else, and the numbers are right."""
+    """Its weights hold mean and deviation: evaluate needs no data to measure, and the numbers are right."""
     given = recipe("", normalize="{ mean = [0.5, 0.25, 0], deviation = [2, 0.5, 1] }")
     data = load_data(given)
     model = build_model(given, data)
@@ -179,21 +183,23 @@ def test_the_model_normalizes_by_itself(tmp_path, capsys):
     assert torch.allclose(model(data.train_inputs), plain(by_hand), atol=1e-6)
     assert {"input_mean", "input_deviation"} <= set(model.state_dict())
     run(recipe(""), tmp_path / "run")
-    before = json.loads(succeed(["evaluate", tmp_path / "run", "--json"], capsys))
-    Path("image_task.py").write_text(
-        TASK.replace("(40, 3, 12, 10), dtype=np.float32)", "(40, 3, 12, 10), dtype=np.float32) * 1.0")
-    )
-    assert json.loads(succeed(["evaluate", tmp_path / "run", "--json"], capsys)) == before
+    np.savez("held_out.npz", inputs=data.held_out_inputs.numpy(), targets=data.held_out_targets.numpy())
+    words = ["evaluate", tmp_path / "run", "--json"]
+    before, gone = json.loads(succeed(words, capsys)), Path("image_task.py")
+    gone.unlink()
+    after = json.loads(succeed([*words, "--input", "held_out.npz", "--trust"], capsys))
+    assert (after["loss"], after["accuracy"]) == (before["loss"], before["accuracy"])
 
 
 def test_evaluation_sees_the_middle():
-    """With a size, training sees windows of it and evaluation the middle one."""
+    """With a size, a step sees windows of it; evaluation, and whoever gives whole images, the middle one."""
     made = recipe("resized_crop = [0.2, 1.0], size = 8", data="squares", normalize=None)
     task = build_task(made)
     model, inputs = task.state.model, task.dataset.train_inputs
     leaf = task.batches.leaves(0)[0]
     images, _ = task.augment(leaf, *task.dataset.take(leaf.examples), 0)
     assert images.shape == (8, 1, 8, 8)
+    assert torch.equal(model(inputs), model(inputs[:, :, 2:10, 2:10]))
     model.eval()
     assert torch.equal(model(inputs), model(inputs[:, :, 2:10, 2:10]))
 
@@ -234,6 +240,14 @@ def test_what_the_data_do_not_allow(augment, more, message, capsys):
     with pytest.raises(DataError, match="data") as caught:
         build_task(recipe(augment, **more))
     assert message in str(caught.value)
+
+
+def test_a_class_for_each_place_is_refused():
+    """A model of one's own may learn it; flipped images without flipped targets would be wrong examples."""
+    from downslope.core.errors import DataError
+
+    with pytest.raises(DataError, match="places of the image that would have to move with it"):
+        augmenter("flip = true", data="maps")
 
 
 @pytest.mark.parametrize(

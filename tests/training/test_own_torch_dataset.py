@@ -144,8 +144,9 @@ def test_what_has_no_meaning_is_refused():
 
 
 def test_a_run_of_an_earlier_version_goes_on():
-    """Its recipe says nothing of loaders, which is no change of it."""
+    """Its recipe says nothing of loaders, a device or smoothed labels, which is no change of it."""
     recipe = tiny()
     then = plain_recipe(recipe)
     del then["data"]["loaders"], then["data"]["loader_timeout"]
+    del then["train"]["device"], then["train"]["tf32"], then["train"]["label_smoothing"]
     assert plan._changes(plan._settled(then, recipe), plain_recipe(recipe)) == {}

@@ -5,6 +5,7 @@ The two are understood (`sides`), their rules walked (`core.equivalence`), and a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,6 +15,8 @@ from downslope.core.equivalence import EVERY_STEP, Parting, find_causes, find_pa
 from downslope.core.errors import RecipeError
 from downslope.core.rule import sgd_rule
 from downslope.core.settings import Settings
+from downslope.core.tables import toml_line
+from downslope.recipe.schema import Augment
 
 _SHOWN = 200
 
@@ -169,14 +172,15 @@ def _beside_the_rule(one: Side, two: Side) -> list[str]:
         return []
     found: list[str] = []
     for table, names in (
-        ("data", ("name", "batch_size")),
-        ("train", ("epochs", "steps", "accumulate", "precision", "clip_norm", "ema")),
+        ("data", ("name", "batch_size", "normalize", "augment")),
+        ("train", ("epochs", "steps", "loss", "label_smoothing", "accumulate", "precision", "clip_norm", "ema")),
     ):
         for name in names:
             x, y = (getattr(getattr(side.recipe, table), name) for side in (one, two))
             if x != y:
+                x, y = (toml_line(value) if isinstance(value, Augment | Mapping) else repr(value) for value in (x, y))
                 found.append(
-                    f"not part of the rule, and different: {table}.{name} is {x!r} in {one.name}, {y!r} in {two.name}"
+                    f"not part of the rule, and different: {table}.{name} is {x} in {one.name}, {y} in {two.name}"
                 )
     plateaus = [side.recipe.train.plateau for side in (one, two) if side.recipe is not None]
     if any(plateaus):

@@ -15,7 +15,7 @@ from downslope.training.augmenting.draws import uniforms
 from downslope.training.augmenting.images import crop_centre, crop_padded, crop_resized, erase, flip, jitter
 from downslope.training.augmenting.trivial import augment_trivially
 from downslope.training.data import Dataset
-from downslope.training.data.rows import rows_at_once
+from downslope.training.data.rows import batches_of, rows_at_once
 from downslope.training.run.batches import Leaf
 from downslope.training.run.objective import Mixed
 from downslope.training.run.randomness import derive_seed, permutation
@@ -37,7 +37,8 @@ class Augmenter:
         seed: The recipe's seed.
 
     Raises:
-        DataError: If the data are no images, or not of the kind that a change needs.
+        DataError: If the data are no images, if their targets have places, or if they are not of the kind that a change
+            needs.
     """
 
     def __init__(self, augment: Augment, dataset: Dataset, loss: str, seed: int) -> None:
@@ -51,6 +52,12 @@ class Augmenter:
             raise DataError(
                 f"data.augment: changes images, (channels, height, width); an example of data.name = {dataset.name!r} "
                 f"has shape {shape}. Leave it out."
+            )
+        if dataset.train_targets.ndim > 2:
+            raise DataError(
+                f"data.augment: changes images alone; a target of data.name = {dataset.name!r} has shape "
+                f"{tuple(dataset.train_targets.shape[1:])}, places of the image that would have to move with it. Leave "
+                "it out, and change both in a Dataset of your own."
             )
         self._form: tuple[int, ...] = (1, *dataset.image_shape) if flat and dataset.image_shape is not None else shape
         _, height, width = cast("tuple[int, int, int]", self._form)
@@ -159,24 +166,25 @@ def _draw_box(stream: np.random.Philox, alpha: float, height: int, width: int) -
 _MEAN, _DEVIATION = "input_mean", "input_deviation"
 
 
-def prepare_model(model: nn.Module, data: Data, dataset: Dataset) -> nn.Module:
+def prepare_model(model: nn.Module, data: Data, dataset: Dataset, *, begun: bool = False) -> nn.Module:
     """Let a model begin with what the recipe says of all images, in training and after it.
 
-    In evaluation the middle window of `data.augment.size` is taken. With `data.normalize` the model subtracts the mean
+    Of images larger than `data.augment.size` it takes the middle window. With `data.normalize` it subtracts the mean
     and divides by the deviation of each channel; both are buffers of its, so that they are saved with its weights.
+    Where training has `begun`, a checkpoint brings what was measured.
 
     Raises:
         DataError: If the data are no images, or have another number of channels.
     """
     size = None if data.augment is None else data.augment.size
     if data.normalize is not None:
-        _register_normal(model, data, dataset)
+        _register_normal(model, data, dataset, begun=begun)
     if data.normalize is None and size is None:
         return model
 
     def begin(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         images, *rest = inputs
-        if size is not None and not module.training:
+        if size is not None:  # in a step they have it; whole ones come in evaluation, and where sharpness is measured
             images = crop_centre(images, (size, size))
         if data.normalize is not None:
             images = (images - module.get_buffer(_MEAN)) / module.get_buffer(_DEVIATION)
@@ -186,13 +194,15 @@ def prepare_model(model: nn.Module, data: Data, dataset: Dataset) -> nn.Module:
     return model
 
 
-def _register_normal(model: nn.Module, data: Data, dataset: Dataset) -> None:
+def _register_normal(model: nn.Module, data: Data, dataset: Dataset, *, begun: bool) -> None:
     form = tuple(dataset.train_inputs.shape[1:])
     dtype = dataset.train_inputs.dtype
     if not dtype.is_floating_point:
         raise DataError(f"data.normalize: scales numbers; the inputs of data.name = {dataset.name!r} are {dtype}.")
     channels = form[0] if len(form) == 3 else 1
-    if isinstance(data.normalize, str):
+    if isinstance(data.normalize, str) and begun:
+        mean, deviation = torch.zeros(channels), torch.ones(channels)
+    elif isinstance(data.normalize, str):
         mean, deviation = measure_channels(dataset)
     else:
         given = data.normalize or {}
@@ -213,14 +223,13 @@ def measure_channels(dataset: Dataset) -> tuple[Tensor, Tensor]:
     """
     form = tuple(dataset.train_inputs.shape[1:])
     channels = form[0] if len(form) == 3 else 1
-    count, size = len(dataset.train_inputs), rows_at_once(dataset.train_inputs)
-    numbers = count * math.prod(form) // channels
+    inputs = dataset.train_inputs
+    numbers = len(inputs) * math.prod(form) // channels
 
     def total(of: Any) -> Tensor:
         sums = torch.zeros(channels, dtype=torch.float64)
-        for start in range(0, count, size):
-            inputs, _ = dataset.take(torch.arange(start, min(start + size, count)))
-            sums += of(inputs.double().reshape(len(inputs), channels, -1)).sum((0, 2))
+        for batch in batches_of(inputs, range(math.ceil(len(inputs) / rows_at_once(inputs)))):
+            sums += of(batch.double().reshape(len(batch), channels, -1)).sum((0, 2))
         return sums
 
     mean = total(lambda images: images) / numbers

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from downslope.core.errors import DataError, did_you_mean
+from downslope.training.models.papers import PAPERS
 from downslope.training.run.randomness import reseed
 from downslope.training.user_code import LIBRARIES, is_import_path
 
@@ -18,13 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["MODELS", "build_model"]
 
 _CONVNET = "downslope.training.models.convnet"
-_PAPERS = (
-    *("resnet20", "resnet32", "resnet56", "resnet110", "wrn-28-10"),
-    *("resnet18", "resnet50", "resnet50-v1", "vgg16-bn"),
-)
 MODELS = {
     "convnet": _CONVNET,
-    **dict.fromkeys(_PAPERS, _CONVNET),
+    **dict.fromkeys(PAPERS, _CONVNET),
     "gru": "downslope.training.models.gru",
     "mlp": "downslope.training.models.mlp",
     "quadratic_deep": "downslope.training.models.quadratic_deep",
@@ -36,8 +33,13 @@ _OWN_LOSS = frozenset({"quadratic_deep"})
 """Models whose output is the loss itself."""
 
 
-def build_model(recipe: Recipe, dataset: Dataset) -> nn.Module:
+def build_model(recipe: Recipe, dataset: Dataset, *, begun: bool = False) -> nn.Module:
     """Return the recipe's model for the data, in training mode, its initial weights drawn by the seed alone.
+
+    Args:
+        recipe: The recipe.
+        dataset: Its data.
+        begun: Whether a checkpoint is going to take the place of all weights, so that none is measured on the data.
 
     Raises:
         DataError: If there is no such model, or it does not fit the data.
@@ -68,5 +70,6 @@ def build_model(recipe: Recipe, dataset: Dataset) -> nn.Module:
             'Use train.loss = "output".'
         )
     if recipe.data.normalize is not None or recipe.data.augment is not None:
-        model = import_module("downslope.training.augmenting.augment").prepare_model(model, recipe.data, dataset)
+        prepare = import_module("downslope.training.augmenting.augment").prepare_model
+        model = prepare(model, recipe.data, dataset, begun=begun)
     return model.train()

@@ -1,7 +1,7 @@
 """Convolutional networks over signals or images: plain and residual, from a small one to those that papers train.
 
 A first convolution, then stages of blocks, each stage but the first at half the resolution, then the mean over all
-places and dense layers. The networks of the papers are rows of one table, `PAPERS`: options of the same network.
+places and dense layers. The networks of the papers are this one with the options of `papers.PAPERS`.
 
 References:
     K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR 2016: shortcuts padded with
@@ -16,16 +16,16 @@ References:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from downslope.core.errors import DataError
 from downslope.training.models.heads import build_head, check_inputs
+from downslope.training.models.papers import PAPERS
 from downslope.training.user_code import read_options, refuse_hidden
 
 if TYPE_CHECKING:
@@ -142,50 +142,6 @@ def _find_unused(options: Options) -> str:
         "first_channels": options.first == "none" and options.first_channels is not None,
     }
     return next((name for name, is_unused in unused.items() if is_unused), "")
-
-
-def _small(blocks: int) -> dict[str, Any]:
-    """Return the options of He et al.'s network of 6 * blocks + 2 layers for images of 32x32."""
-    return {"blocks": blocks, "shortcut": "padded", "initial": "he"}
-
-
-def _large(block: str, blocks: list[int], **more: Any) -> dict[str, Any]:
-    """Return the options of one of He et al.'s networks for images of 224x224."""
-    channels = [64, 128, 256, 512]
-    return {"channels": channels, "blocks": blocks, "block": block, "first": "large", "initial": "he", **more}
-
-
-PAPERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "resnet20": _small(3),
-        "resnet32": _small(5),
-        "resnet56": _small(9),
-        "resnet110": _small(18),
-        "wrn-28-10": {
-            "channels": [160, 320, 640],
-            "blocks": 4,
-            "block": "preactivation",
-            "first_channels": 16,
-            "initial": "he",
-        },
-        "resnet18": _large("basic", [2, 2, 2, 2]),
-        "resnet50": _large("bottleneck", [3, 4, 6, 3]),
-        "resnet50-v1": _large("bottleneck", [3, 4, 6, 3], stride_at="first"),
-        "vgg16-bn": {
-            "channels": [64, 128, 256, 512, 512],
-            "blocks": [2, 2, 3, 3, 3],
-            "block": "plain",
-            "first": "none",
-            "halve": "pool",
-            "bias": True,
-            "dense": [4096, 4096],
-            "dropout": 0.5,
-            "places": 7,
-            "initial": "he",
-        },
-    }
-)
-"""A paper's network -> its options, over which `model.options` are laid."""
 
 
 class Block(nn.Module):

@@ -17,7 +17,7 @@ from downslope.core.errors import CheckpointError, RecipeError
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
-from downslope.recipe.schema import Data, Recipe, settle
+from downslope.recipe.schema import Data, Recipe, Train, settle
 from downslope.training.data.part_names import HUGGING_FACE
 from downslope.training.folder.checkpoint import (
     FOLDER,
@@ -38,9 +38,6 @@ RUNS = Path("runs")
 
 _FIXED = ("seed", "data", "model", "train.loss", "train.class_weights", "train.accumulate", "train.shards")
 """Paths of a recipe that decide a run's numbers from its first step on."""
-
-_NEWER = {"device": "auto", "tf32": False}
-"""Settings of training that recipes of earlier versions do not state, and what they are by default."""
 
 _WHERE = frozenset({"data.path", "data.options.path", "data.options.held_out_path", "data.options.test_path"})
 """Where the data lie. They may be moved: whether they are still the same, their checksum says when they are read."""
@@ -271,10 +268,10 @@ def _settled(then: Mapping[str, Any], now: Recipe) -> Mapping[str, Any]:
     """Return a run's recipe with the options stated that the same recipe would have stated now."""
     data = then["data"]
     stated = settle(replace(now, data=replace(now.data, options=data["options"])), then).data.options
-    # Of settings that are newer than the run, it had what is now the default.
-    new = {key: value for key, value in to_table(Data()).items() if key in {"loaders", "loader_timeout"}}
-    told = {**new, **data, "options": dict(stated)}
-    return {**then, "data": told, "train": {**_NEWER, **then["train"]}}
+    # Of settings that are newer than the run, it had what is now the default; all others are stated.
+    train = {key: value for key, value in to_table(Train(steps=1)).items() if key != "steps"}
+    told = {**to_table(Data()), **data, "options": dict(stated)}
+    return {**then, "data": told, "train": {**train, **then["train"]}}
 
 
 def _is_fixed(path: str) -> bool:

@@ -166,7 +166,7 @@ def build_task(
     """
     train = recipe.train
     dataset = weigh_classes(train, load_data(recipe, known))
-    model = build_model(recipe, dataset)
+    model = build_model(recipe, dataset, begun=known is not None)
     last = train.channels_last
     if last is None:
         last = recipe.model.name in MODELS and prefers_channels_last(device, model)

@@ -35,12 +35,21 @@ class SequenceToSequence(Objective):
         sequences: The symbols and right answers.
         teacher_forcing: Probability of showing the true symbol, a number or a schedule in steps.
         held_out: The held-out inputs, which the right answers belong to.
+        label_smoothing: Share of each symbol that is spread over all symbols alike, in training.
     """
 
-    def __init__(self, sequences: Sequences, teacher_forcing: float | Schedule, held_out: Tensor) -> None:
+    def __init__(
+        self,
+        sequences: Sequences,
+        teacher_forcing: float | Schedule,
+        held_out: Tensor,
+        *,
+        label_smoothing: float = 0.0,
+    ) -> None:
         self._sequences = sequences
         self._teacher_forcing = teacher_forcing
         self._held_out = held_out
+        self._label_smoothing = label_smoothing
 
     def weigh(self, targets: Tensor) -> int:
         """Return the number of symbols, END included, that are no padding."""
@@ -61,7 +70,10 @@ class SequenceToSequence(Objective):
         if inputs.is_cpu:  # on a device that would wait for it, and `prepare` has done it
             inputs, targets = self.prepare(inputs, targets)
         logits = cast("Seq2Seq", model)(inputs, targets, self._forcing(step))
-        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD)
+        smoothing = 0.0 if step is None else self._label_smoothing
+        loss = functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=PAD, label_smoothing=smoothing
+        )
         asked = targets != PAD
         found = Answers(loss, None, int(asked.sum()) if asked.is_cpu else asked.sum())
         if not counts:
@@ -120,7 +132,12 @@ def build_sequence_objective(recipe: Recipe, dataset: Dataset) -> SequenceToSequ
             f"{recipe.model.name!r}."
         )
     forcing = 1.0 if recipe.train.teacher_forcing is None else recipe.train.teacher_forcing
-    return SequenceToSequence(dataset.sequences, forcing, in_memory(dataset.held_out_inputs))
+    return SequenceToSequence(
+        dataset.sequences,
+        forcing,
+        in_memory(dataset.held_out_inputs),
+        label_smoothing=recipe.train.label_smoothing,
+    )
 
 
 def answer_all(model: Seq2Seq, inputs: Tensor, workers: Workers = ALONE) -> list[tuple[int, ...]]:
