@@ -134,6 +134,11 @@ def test_what_cannot_be_resumed_is_refused(trained, capsys, tmp_path, words, mes
         (["--data.name", "digit"], 2, "data.name = 'digit': there is no such data set. Did you mean `digits`?"),
         (["--model.name", "mpl"], 2, "model.name = 'mpl': there is no such model. Did you mean `mlp`?"),
         (["--train.loss", "cross_entropi"], 2, "train.loss = 'cross_entropi': there is no such loss. Did you mean"),
+        (
+            ["--data", "table", "--data.options.path", "t.csv", "--data.options.target", "y", "--train.loss", "hubber"],
+            2,
+            "train.loss = 'hubber': there is no such loss. Did you mean `huber`?",
+        ),
         (["--data.name", "nowhere:load"], 2, "data.name = 'nowhere:load': there is no module `nowhere`."),
         (["--groups", '[{ match = "*.bais", lr = 1 }]'], 2, "group pattern '*.bais' matches no parameter."),
         (["--resume", "nowhere"], 2, "--resume nowhere: no such folder. Give auto"),

@@ -18,6 +18,11 @@ from reading.first_corpus import FIRST, FOUNDING
 from reading.second_corpus import SECOND
 
 TEXT = "We use SGD with momentum 0.9; lr 15, divided by 10 every 30 epochs, dropout of 0.5 <b>&amp;</b>, for 90 epochs."
+SCRIPT = """import torch
+opt = torch.optim.SGD(net.parameters(), lr=0.0123, momentum=0.9, weight_decay=0.0001)
+scheduler = torch.optim.lr_scheduler.StepLR(optimizer=opt, step_size=30, gamma=0.1)
+schedulers = torch.optim.lr_scheduler.LRScheduler(opt)
+"""
 
 
 class Page(HTMLParser):
@@ -134,9 +139,13 @@ def test_a_folder_is_no_page(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here to look at the page with")
-@pytest.mark.parametrize("text", [TEXT, FOUNDING, SECOND[0].text * 3, "lr: 0.1\n" + "x" * 300 + ": 7\nmomentum: 0.9\n"])
+@pytest.mark.parametrize(
+    "text",
+    [TEXT, FOUNDING, SECOND[0].text * 3, "lr: 0.1\n" + "x" * 300 + ": 7\nmomentum: 0.9\n", SCRIPT],
+    ids=["short", "founding", "long", "wide", "script"],
+)
 def test_in_a_browser(text, tmp_path):
-    """At 1280 and 360 pixels nothing is wider than the window; links can be focused; hovering shows the other side."""
+    """At 1280 and 360 pixels nothing is too wide, no value is broken, links take the focus, hovering shows both sides."""
     write_page(read(text), [("", text)], tmp_path / "page.html")
     measured = measure(
         tmp_path / "page.html",
@@ -144,15 +153,18 @@ def test_in_a_browser(text, tmp_path):
         "const link = page.querySelector('.values a');"
         "const outside = [...page.querySelectorAll('td, th, .text, h1, h2, li, summary')]"
         ".filter(e => e.getBoundingClientRect().right > f.width + 0.5).length;"
+        "const broken = [...page.querySelectorAll('.value')].filter(e => {"
+        "const words = page.createRange(); words.selectNodeContents(e);"
+        "return !e.textContent.includes(' ') && new Set([...words.getClientRects()].map(r => r.top)).size > 1; }).length;"
         "link.focus(); const on = page.querySelectorAll('.on').length;"
         "const there = page.getElementById(link.getAttribute('href').slice(1)) ? 1 : 0;"
-        "return [page.documentElement.scrollWidth, outside, page.activeElement === link ? 1 : 0, on, there,"
+        "return [page.documentElement.scrollWidth, outside, broken, page.activeElement === link ? 1 : 0, on, there,"
         "f.contentWindow.performance.getEntriesByType('resource').length];",
     )
     assert [row[0] for row in measured] == [1280, 360]
-    for width, scroll, outside, focused, on, there, requests in measured:
+    for width, scroll, outside, broken, focused, on, there, requests in measured:
         assert scroll <= width
-        assert outside == 0
+        assert outside == broken == 0
         assert focused == there == 1
         assert on >= 2  # the row and its words
         assert requests == 0

@@ -127,6 +127,7 @@ def test_words_are_told_apart(text, expected):
         ("lr 0.1 after 5 epochs of warmup, divided by 10 when the error plateaus", "the schedule is kept"),
         ("lr 0.1, batch size of 8 per GPU", "how many devices"),
         ("lr 0.1 divided by 10 at epochs 30 and 60, 50 epochs", "ends before the milestone 60"),
+        ("lr 0.1 divided by 10 at epochs 30, 60 and 90, 50 epochs", "ends before the milestone 60"),
         # (1 - 0.9) / (0.1 * 5e-4) = 2000 steps, of 128 of 50,000 examples: 5.12 epochs; with 5e-6 it is 512
         ("CIFAR-10, SGD lr 0.1, momentum 0.9, weight decay 5e-6, batch size 128", "within 512 epochs"),
         ("lr 0.1, momentum 0.9, later momentum 0.5", "Another value of sgd.momentum"),

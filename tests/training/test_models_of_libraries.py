@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,34 @@ def test_weights_of_a_file_are_taken():
     message = message_of("timm:resnet34", dataset(3, 32, 32), 'weights = "theirs.safetensors"')
     assert "does not fit timm:resnet34" in message
     assert "model.options.weights" in message_of("timm:resnet18", dataset(3, 32, 32), 'weights = "nowhere.safetensors"')
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "raise RuntimeError('operator torchvision::nms does not exist')",
+            "cannot be imported: RuntimeError: operator",
+        ),
+        ("import absent_package", "cannot be imported: ModuleNotFoundError: No module named 'absent_package'"),
+    ],
+)
+def test_a_library_that_cannot_be_imported(monkeypatch, code, message):
+    """It is not called missing; the message says what often is the cause, and what shows the rest."""
+    Path("timm.py").write_text(code, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "timm")
+    found = message_of("timm:resnet18", dataset(3, 32, 32))
+    assert message in found
+    assert "torchvision" in found
+    assert 'python -c "import timm"' in found
+
+
+@pytest.mark.usefixtures("here")
+def test_a_library_that_is_not_installed(monkeypatch):
+    """The command that installs it is given."""
+    monkeypatch.setitem(sys.modules, "timm", None)
+    assert 'pip install "downslope[timm]"' in message_of("timm:resnet18", dataset(3, 32, 32))
 
 
 @pytest.mark.usefixtures("here")

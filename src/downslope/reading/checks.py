@@ -96,8 +96,9 @@ def _milestones(draft: Draft) -> None:
     for root in ("sgd.lr", "sgd.lr.then"):
         milestones, unit = draft.value(f"{root}.milestones"), draft.value(f"{root}.unit")
         total = draft.value("train.epochs" if unit == "epoch" else "train.steps")
-        if milestones and total is not None and milestones[-1] >= total:
-            draft.remarks.say("late_milestones", milestone=shown(milestones[-1]))
+        late = next((milestone for milestone in milestones or () if total is not None and milestone >= total), None)
+        if late is not None:
+            draft.remarks.say("late_milestones", milestone=shown(late))
 
 
 def _famous(draft: Draft) -> None:

@@ -1,4 +1,4 @@
-"""Jupyter notebooks: their code cells as one program, their text cells as prose, with places in the file."""
+"""Jupyter notebooks: their code cells as one program, with places in the file; text cells are not read."""
 
 from __future__ import annotations
 
@@ -20,34 +20,27 @@ def is_notebook(text: str) -> bool:
 
 
 class Notebook:
-    """A notebook's program and prose.
+    """A notebook's program.
 
     Attributes:
         code: All code cells, one below the other.
-        prose: Parts with the text cells.
     """
 
     def __init__(self, part: Part) -> None:
         """Take the cells out of a notebook's JSON."""
         self.code = ""
-        self.prose: list[Part] = []
         self._from: list[int] = []
         self._to: list[tuple[int, str]] = []
         here = 0
         for kind, lines in _cells(part.text) or []:
-            first = -1
             for line in lines:
-                at = _find(part.text, line, here)
-                here = max(here, at)
-                first = at if first < 0 else first
+                at, here = _find(part.text, line, here)
                 if kind == "code":
                     self._from.append(len(self.code))
                     self._to.append((part.start + at, line))
                     self.code += line
-            if kind == "code":
-                self.code += "" if self.code.endswith("\n") else "\n"
-            else:
-                self.prose.append(Part("prose", "", "".join(lines), part.start + max(first, 0), part.name))
+            if kind == "code" and not self.code.endswith("\n"):
+                self.code += "\n"
 
     def place(self, offset: int) -> int:
         """Return where a character of the program stands in the file."""
@@ -58,13 +51,14 @@ class Notebook:
         return at + len(json.dumps(words[: offset - self._from[line]], ensure_ascii=False)) - 2
 
 
-def _find(text: str, line: str, here: int) -> int:
-    """Return where a line stands in the JSON text, from a place on."""
-    for escaped in (False, True):
-        at = text.find(json.dumps(line, ensure_ascii=escaped)[1:-1], here)
+def _find(text: str, line: str, here: int) -> tuple[int, int]:
+    """Return where a line begins and ends in the JSON text, from a place on."""
+    for is_ascii in (False, True):
+        written = json.dumps(line, ensure_ascii=is_ascii)[1:-1]
+        at = text.find(written, here)
         if at >= 0:
-            return at
-    return here
+            return at, at + len(written)
+    return here, here
 
 
 def _cells(text: str) -> list[tuple[str, list[str]]] | None:

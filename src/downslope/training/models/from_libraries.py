@@ -166,13 +166,17 @@ def _import(library: str, extra: str) -> Any:
 
     try:
         return import_module(library)
-    except ModuleNotFoundError:
-        raise MissingDependencyError(
-            f"models of {library} need the package {library}, which is not installed. "
-            f'Run: pip install "downslope[{extra}]"'
-        ) from None
     except FAILURES as error:
-        raise DataError(f"the package {library} is installed but cannot be imported: {describe(error)}") from error
+        if isinstance(error, ModuleNotFoundError) and error.name == library:
+            raise MissingDependencyError(
+                f"models of {library} need the package {library}, which is not installed. "
+                f'Run: pip install "downslope[{extra}]"'
+            ) from None
+        raise DataError(
+            f"the package {library} is installed but cannot be imported: {describe(error)}. Often torchvision is "
+            "another build than torch: install both from the same place, as pytorch.org says, and try "
+            f'`python -c "import {library}"`.'
+        ) from error
 
 
 def _make(make: Callable[[], nn.Module], model: Model) -> nn.Module:

@@ -165,6 +165,7 @@ def build_task(
         DownslopeError: If something in it cannot be had, or does not fit together.
     """
     train = recipe.train
+    build_loss(train.loss)  # a name that is none is told before data are read, which go by it
     dataset = weigh_classes(train, load_data(recipe, known))
     model = build_model(recipe, dataset, begun=known is not None)
     last = train.channels_last
