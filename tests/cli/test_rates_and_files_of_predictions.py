@@ -10,6 +10,7 @@ import pytest
 from command_line import fail, succeed
 from PIL import Image
 
+from browser import CHROMIUM, measure
 from downslope.cli.main import main
 
 TABLE = """
@@ -124,6 +125,21 @@ def test_errors_are_in_the_targets_own_unit(rows, trained_on, capsys):
     succeed(["report", "run", "--out", "again.html"], capsys)
     again = Path("again.html").read_text(encoding="utf-8")
     assert "The held-out examples cannot be shown: the held-out examples cannot be read" in again
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here to look at the page with")
+def test_no_plot_fills_a_wide_page(trained_on):
+    """At 1280 pixels the letters of no plot, predicted against true among them, are much larger than drawn."""
+    trained_on("price", "mse", report="with")
+    [[_, *percents]] = measure(
+        Path("run/report.html").resolve(),
+        (1280,),
+        "return [...page.querySelectorAll('svg.plot')]"
+        ".map(e => Math.round(100 * e.getBoundingClientRect().width / e.viewBox.baseVal.width));",
+    )
+    assert len(percents) > 3
+    assert max(percents) < 160
 
 
 def test_every_class_has_its_rates(rows, trained_on, capsys):

@@ -101,8 +101,11 @@ def as_html(figure: Any, key: str, title: str, description: str, size: tuple[int
     body = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', lambda found: _COORDINATE.sub(r"\1", found[0]), body)
     for stand_in, variable in _VARIABLES.items():
         body = body.replace(stand_in, f"var({variable})")
+    # alone on a wide page it would grow until its letters are a headline's
+    widest = f"max-width: {size[0] * 3 // 2}px"
     return (
-        f'<svg class="plot" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-labelledby="{key}-title {key}-about">'
+        f'<svg class="plot" style="{widest}" viewBox="0 0 {size[0]} {size[1]}" role="img" '
+        f'aria-labelledby="{key}-title {key}-about">'
         f'<title id="{key}-title">{escape(title)}</title><desc id="{key}-about">{escape(description)}</desc>{body}'
     )
 
