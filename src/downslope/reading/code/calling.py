@@ -136,6 +136,7 @@ class Calls(ABC):
         self.tests: list[str] = []
         self.named: dict[str, Value] = {}
         self.parsed = Namespace({})
+        self.tables: list[dict[str, Value]] = []
         self.calls: list[Frame] = []
         self.control: list[dict[int, Value]] = []
         self.loops: list[Loop] = []

@@ -16,7 +16,7 @@ OPTIMIZERS = {
     "sgdp": "sgdp", "adamp": "adamp", "rprop": "rprop", "lbfgs": "lbfgs", "asgd": "asgd", "sparseadam": "adam",
     "yogi": "yogi",
     "novograd": "novograd", "ftrl": "ftrl", "ftrloptimizer": "ftrl", "lookahead": "", "adam8bit": "adam",
-    "adamw8bit": "adamw",
+    "adamw8bit": "adamw", "amsgrad": "adam", "polyoptimizer": "sgd",
 }  # fmt: skip
 """An optimizer's name in code, in lower case -> ours."""
 
@@ -74,12 +74,15 @@ SIGNATURES = {
     "keras.adam": "lr beta1 beta2 eps",
     "optax.adam": "lr b1 b2 eps",
     "optax.adamw": "lr b1 b2 eps",
+    "optax.amsgrad": "lr b1 b2 eps",
+    "optax.rmsprop": "lr rho eps",
     "adamw": "params lr betas eps weight_decay",
     "adamoptimizer": "lr beta1 beta2 eps",
     "rmsprop": "params lr rho eps weight_decay momentum",
     "keras.rmsprop": "lr rho momentum eps",
     "rmspropoptimizer": "lr rho momentum eps",
     "lars": "params lr momentum",
+    "polyoptimizer": "params lr weight_decay max_step lr_power",
 }
 """An optimizer, or "framework.optimizer" -> its arguments in order."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,7 @@ _CONFIGURATIONS = words_of(
     "training_args "
     "train_args model_args c p settings configs _c hyperparameters hyp parsed_args cmd_args cli_args param hyper_params"
 )
+_SETTINGS = re.compile(r"config|cfg|arg|option|param|setting", re.IGNORECASE)
 _CONSTANTS = {"pi": 3.141592653589793, "e": 2.718281828459045, "inf": 1e300, "Inf": 1e300, "infty": 1e300}
 
 
@@ -82,7 +84,7 @@ class Expressions(Calls):
         if is_builtin(node.id):
             return Value(Builtin(node.id))
         hinted = arithmetic.hinted(node.id)
-        return Value(hinted if isinstance(hinted, PerEpoch) else Ref(node.id))
+        return Value(Ref(node.id) if isinstance(hinted, Unknown) else hinted)
 
     def attribute(self, node: ast.Attribute, scope: Scope) -> Value:
         """`a.b`."""
@@ -116,12 +118,16 @@ class Expressions(Calls):
         if name == "param_groups":
             return Value(Groups(Value(data)))
         hinted = arithmetic.hinted(name)
-        if isinstance(hinted, PerEpoch):
+        if not isinstance(hinted, Unknown):
             return Value(hinted)
         return Value(Ref(f"{path}.{name}") if isinstance(data, Ref) else Unknown(f"{path}.{name}"))
 
     def _option(self, name: str) -> Value | None:
-        return self.options.get(name)
+        """Return a setting of a configuration that is not known here, from one that the program makes elsewhere."""
+        if name in self.options:
+            return self.options[name]
+        tables = [table for value in self.globals.names.values() if (table := _settings(value)) is not None]
+        return next((table[name] for table in [*tables, *self.tables] if name in table), None)
 
     def _get_of_class(self, of: Value, name: str) -> Value:
         data = of.data
@@ -384,6 +390,14 @@ class Expressions(Calls):
         if isinstance(node, ast.Lambda) and isinstance(node.body, ast.Call) and len(self.inner) < MOST_INNER:
             self.inner.append(found)  # `"optimizer": lambda params: SGD(params, lr=0.1)`
         return found
+
+
+def _settings(value: Value) -> dict[str, Value] | None:
+    """Return the settings that a global name holds, or None if it is no configuration."""
+    data = value.data
+    if isinstance(data, Namespace | Instance) or (isinstance(data, Class) and _SETTINGS.search(data.name)):
+        return data.attributes
+    return data if isinstance(data, dict) else None
 
 
 def names_in(tests: list[ast.expr], scope: Scope) -> str:

@@ -45,6 +45,7 @@ _FITS = {
     "num_train_epochs": "train.epochs", "n_epochs": "train.epochs", "max_steps": "train.steps",
     "num_epochs": "train.epochs",
 }  # fmt: skip
+_BEGINNING = words_of("multistep exponential cosine polynomial linear inverse")
 _FITTING = words_of(
     "fit fit_generator fit_one_cycle Trainer TrainingArguments Seq2SeqTrainingArguments train TrainSpec "
     "StandardUpdater fit_dataloader "
@@ -101,6 +102,8 @@ class Gathering:
                 self.found.remarks.append(
                     ("rate_unrecognised", {"words": self.on.program.text[outside.start : outside.end][:120]})
                 )
+        if plan is not None:
+            self._begin(plan)
         if plan is not None and plan.kind == "constant" and schedules.unrecognised:
             self.put("sgd.lr", plan.value("value"), "implied", marks=("rate_unrecognised",))
         elif (
@@ -113,10 +116,18 @@ class Gathering:
             self._put_plan("sgd.lr", plan)
         self._plateau()
         if one is not None:
-            self._groups(one)
+            self._groups(one, schedules)
         self._names_alone(one)
         self._conditions()
         return self.found
+
+    def _begin(self, plan: Plan) -> None:
+        """Let a schedule begin at the rate that a name says, where it is not seen what it begins with."""
+        lr, last = self.named.get("sgd.lr"), plan
+        while isinstance(then := last.fields.get("then"), Plan):
+            last = then
+        if lr is not None and lr.literal and last.kind in _BEGINNING and "initial" not in last.fields:
+            last.fields["initial"] = Value(lr.data, lr.start, lr.end)
 
     # putting
 
@@ -286,7 +297,9 @@ class Gathering:
             first = self.on.program.text[made.start : made.end][:400]
             around = f"{made.bound} {first}"
             rank = 0 if _FOR_TRAINING.search(around) else 1
-            if _HELD_OUT.search(made.bound) or (rank and _HELD_OUT.search(around)):
+            if made.name in _FITTING:
+                rank = 0
+            elif _HELD_OUT.search(made.bound) or (rank and _HELD_OUT.search(around)):
                 rank = 5
             choices.append((rank + made.doubt, order, value, marks))
         for rank, _, value, marks in sorted(choices, key=lambda choice: choice[:2]):
@@ -333,7 +346,7 @@ class Gathering:
 
     def _plateau(self) -> None:
         for made in self.on.made:
-            if made.name not in {"ReduceLROnPlateau", "ReduceOnPlateau"}:
+            if made.name not in {"ReduceLROnPlateau", "ReduceOnPlateau", "reduce_on_plateau"}:
                 continue
             keras = "monitor" in made.kwargs or self.found.framework == "keras"
             names = ["monitor", "factor", "patience"] if keras else ["optimizer", "mode", "factor", "patience"]
@@ -353,7 +366,7 @@ class Gathering:
             self.found.remarks.append(("plateau", {}))
             return
 
-    def _groups(self, one: Optimizer) -> None:
+    def _groups(self, one: Optimizer, schedules: Schedules) -> None:
         groups = [*one.groups, *self._rules()]
         index = 0
         for pattern, own, value in groups:
@@ -363,7 +376,10 @@ class Gathering:
                 continue
             self.found.fields[f"groups.{index}.match"] = Field(pattern, "implied", words, start, end)
             for name, setting in own.items():
-                self.put(f"groups.{index}.{name}", setting)
+                plan = schedules.of(setting) if isinstance(setting.data, Made) else None
+                begun = (plan.value("initial") or plan.value("value")) if plan is not None else setting
+                changes = plan is not None and plan.kind != "constant"
+                self.put(f"groups.{index}.{name}", begun, marks=("constant_group",) if changes else ())
             self.found.remarks.append(("group_names", {"match": pattern}))
             index += 1
 
@@ -409,7 +425,7 @@ class Gathering:
             plan = Plan("constant", {"value": lr}, lr.start, lr.end)
         for name, unit in (("epochs", "epoch"), ("steps", "step")):
             duration = self.named.get(f"lr.warmup_{name}")
-            if plan is not None and number(duration) and duration is not None:
+            if plan is not None and duration is not None and (number(duration) or 0) > 0:
                 begun = {"start": self.named["lr.warmup_start"]} if "lr.warmup_start" in self.named else {}
                 fields = {
                     "duration": duration,

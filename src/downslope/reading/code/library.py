@@ -385,6 +385,7 @@ def call_outside(
         return computed
     table = make_namespace(name, args, kwargs)
     if table is not None:
+        on.tables.append(table.data.attributes)
         return table
     if name in _RUNS:
         target = next((arg for arg in args if isinstance(arg.data, Function | Class)), None)

@@ -14,7 +14,14 @@ from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, 
 _LOWER = frozenset({"optax", "jax", "lasagne", "mxnet", "paddle"})
 _BIASES = re.compile(r"(?:^|_)(?:no_?decay|no_?wd|nodecay|norm|bn|nd|without_decay|wo_decay)", re.IGNORECASE)
 
-_REST = re.compile(r"(?:\w*_)?(?:decay|decayed|wd)(?:_params|_parameters)?|weights?(?:_params)?|pg1|others?|rest")
+_REST = re.compile(
+    r"(?:\w*_)?(?:decay|decayed|wd)(?:_params|_parameters)?|weights?(?:_params)?|pg1|(?:others?|rest|remaining)(?:_?params|_?parameters)?|"
+    r"base_?param\w*|(?:not|non|no|without|except)_(?!decay|wd|bias|norm|bn|grad)\w+"
+)
+_MODULE = re.compile(
+    r"(backbone|head|encoder|decoder|classifier|classification_head|fc|neck|embeddings?|transformer|features|aux\w*|"
+    r"resnet|bert|vit|cnn|trunk|stem|projector|predictor)(?:_?layers?)?_?(?:params|parameters|weights|vars)?"
+)
 
 
 @dataclass
@@ -187,16 +194,17 @@ def _take_groups(one: Optimizer, parameters: Value) -> None:
         own = {
             key: value
             for key, value in own.items()
-            if key in {"lr", "weight_decay", "momentum"} and is_number(value.data)
+            if key in {"lr", "weight_decay", "momentum"}
+            and (is_number(value.data) or (key == "lr" and isinstance(value.data, Made)))
         }
         pattern, main = _by_name(table["params_name"].data) if "params_name" in table else ("", False)
         if not pattern and not main:
             pattern, main = _pattern(table["params"])
         if "pattern" in table and table["pattern"].data:
             pattern, main = table["pattern"].data, table["pattern"].data.startswith("!")
-        if main:
+        if main and not any(key in usual and number(usual[key]) not in {0, number(own[key])} for key in own):
             for key, value in own.items():
-                if number(usual.get(key)) in {None, 0}:
+                if key not in usual or number(usual[key]) == 0:
                     one.settings[key] = usual[key] = value
             continue
         differ = {key: value for key, value in own.items() if key not in usual or value.data != usual[key].data}
@@ -226,7 +234,8 @@ def _by_name(name: str) -> tuple[str, bool]:
         return "@bias_and_norm", False
     if "bias" in name.lower():
         return "*.bias", False
-    return "", bool(_REST.fullmatch(name))
+    module = _MODULE.fullmatch(name.lower())
+    return (f"{module.group(1)}.*", False) if module else ("", bool(_REST.fullmatch(name.lower())))
 
 
 def chain_settings(one: Optimizer, on: Interpreter) -> None:

@@ -18,7 +18,7 @@ from downslope.reading.code.sampling import (
     time_parameter,
     with_words,
 )
-from downslope.reading.code.schedules import reason
+from downslope.reading.code.schedules import PER_STEP, reason
 from downslope.reading.code.values import NOWHERE, Class, Function, Made, Ref, Value, is_known, is_number, join_sources
 from downslope.reading.code.warmups import Schedules
 
@@ -63,6 +63,7 @@ def plan_rate(
         _of_trainer(one, base, schedules),
         _changed(on, one, base, length, schedules),
         _old_decay(one, base),
+        _to_power(one, base),
     ):
         if plan is not None:
             return plan
@@ -215,6 +216,18 @@ def _old_decay(one: Optimizer | None, base: Value | None) -> Plan | None:
         "unit": reason("step", "it counts optimizer steps"),
     }
     return Plan("inverse", {**({"initial": base} if base is not None else {}), **fields}, decay.start, decay.end)
+
+
+def _to_power(one: Optimizer | None, base: Value | None) -> Plan | None:
+    """Return what an optimizer does that lowers its own rate by a power: PolyOptimizer."""
+    if one is None or one.made.name != "PolyOptimizer":
+        return None
+    fields: dict[str, Value | Plan] = {"final": reason(0.0, "it ends at 0"), "unit": reason("step", PER_STEP)}
+    for name, keys in (("duration", ("max_step", "max_iter")), ("power", ("lr_power", "power", "momentum"))):
+        given = next((one.settings[key] for key in keys if key in one.settings), None)
+        fields.update({name: given} if given is not None and is_number(given.data) else {})
+    start, end = one.made.start, one.made.end
+    return Plan("polynomial", {**({"initial": base} if base is not None else {}), **fields}, start, end)
 
 
 # Changes in loops

@@ -134,7 +134,9 @@ def _sampled(
                 end = length if length is not None else float(_UNKNOWN_LENGTH)
                 if per_epoch is not None and unit == "step" and length is not None and length < 1000:
                     end = length * per_epoch
-                samples, sources = _values(on, at, end, base)
+                samples, sources, end = _values(on, at, end, base)
+                if unit == "step" and length is None and samples and (largest := _largest(sources)) >= end:
+                    samples, sources, end = _values(on, at, 1.5 * largest, base)
                 shape = recognise(samples, end) if samples else None
                 if shape is not None and length is None and _longest(shape) >= end - 1:
                     shape = None  # a way to the end of a run whose length is not known
@@ -152,8 +154,8 @@ def _sampled(
 
 def _values(
     on: Interpreter, at: Callable[[float, Value], Value], end: float, base: Value
-) -> tuple[Samples, dict[int, Value]]:
-    """Return the values at all epochs of the run and some after it, and what they are made of."""
+) -> tuple[Samples, dict[int, Value], float]:
+    """Return the values at all epochs of the run and some after it, what they are made of, and the end of the run."""
     times = range(int(end * 1.5) + 3) if end <= _MOST_EPOCHS else telling_times(end, on)
     samples: list[tuple[float, float]] = []
     sources: list[dict[int, Value]] = []
@@ -161,13 +163,20 @@ def _values(
     for time in times:
         found = at(time, before)
         if not is_number(found.data):
-            if time < end:
-                return [], {}
+            if time < end and (found.data is not None or not samples):
+                return [], {}, end
+            end = min(time, end)
             break
         samples.append((time, found.data))
         sources.append(found.sources)
         before = found
-    return samples, join_sources(sources)
+    return samples, join_sources(sources), end
+
+
+def _largest(sources: dict[int, Value]) -> float:
+    """Return the largest whole number among literals: they may be steps."""
+    found = [item for one in sources.values() for item in (one.data if isinstance(one.data, list) else [one])]
+    return max((one.data for one in found if is_number(one.data) and one.data < 1e7), default=0)
 
 
 def _merged(
@@ -237,6 +246,8 @@ def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value |
     for name, data in shape.fields.items():
         if name == "early":
             continue
+        if name in {"milestones", "boundaries"} and unit == "step":
+            data = _as_written(data, sources)
         if isinstance(data, Shape):
             plan.fields[name] = with_words(data, unit, sources, base, place)
         elif name in {"initial", "value"} and base is not None and base.data == data and base.start in sources:
@@ -247,6 +258,12 @@ def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value |
     if shape.kind != "constant":
         plan.fields["unit"] = Value(unit, *place)
     return plan
+
+
+def _as_written(times: list[float], sources: dict[int, Value]) -> list[float]:
+    """Return the steps after which the rate changes, where they are written and not those at which it has changed."""
+    items = [item.data for one in sources.values() for item in (one.data if isinstance(one.data, list) else [one])]
+    return [time - 1 for time in times] if all(time not in items and time - 1 in items for time in times) else times
 
 
 def _with_source(

@@ -278,9 +278,8 @@ class BasicSchedules:
         unit = plan.fields["unit"]
         if made.name == "PiecewiseConstantDecay" and getattr(unit, "data", "") == "step" and numbers(boundaries):
             words = self.on.program.text[boundaries.start : boundaries.end]
-            later = [Value(one.data + 1) for one in boundaries.data]
             why = f"{words}: Keras changes one step after each"
-            boundaries = Value(later, boundaries.start, boundaries.end, words=why)
+            boundaries = Value(boundaries.data, boundaries.start, boundaries.end, words=why)
         return self.of_levels(boundaries, values, unit)
 
     def of_levels(self, boundaries: Value, values: Value, unit: Value | Plan) -> Plan | None:

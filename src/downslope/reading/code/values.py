@@ -102,10 +102,14 @@ class Ref:
 
 @dataclass(frozen=True)
 class PerEpoch:
-    """A number of steps that depends on the steps of an epoch: `epochs` times them, and `steps` more."""
+    """A number of steps that depends on the steps of an epoch: `epochs` times them, and `steps` more.
+
+    With `examples`, an epoch's examples are counted, which a batch size makes steps of.
+    """
 
     epochs: float
     steps: float = 0.0
+    examples: bool = False
 
 
 @dataclass(eq=False)
