@@ -81,7 +81,9 @@ _APART = re.compile(
 """What stands in a sentence and is none: quoted commands, runs of flags, calls, runs of pairs."""
 
 _LUA_OPTION = re.compile(r"^[ \t]*\w+:option\([ \t]*[\"']-", re.MULTILINE)
-_PARAMETER = re.compile(r"\s*\w{1,40}\s?:\s?[A-Za-z][\w.]{0,40}(?:\[[^\n=]{0,60}\])?(?: \| None)?\s?=\s?\S.*[,)]\s*(?:#.*)?$")
+_PARAMETER = re.compile(
+    r"\s*\w{1,40}\s?:\s?[A-Za-z][\w.]{0,40}(?:\[[^\n=]{0,60}\])?(?: \| None)?\s?=\s?\S.*[,)]\s*(?:#.*)?$"
+)
 """A parameter of a function, with its type and its default."""
 
 _JSON_LINE = re.compile(r"\s*(?:\"[\w.$ /-]{1,80}\"\s*:\s?\S.*|[\[\]{}, ]+|(?:\"[^\"]*\"|[\d.eE+-]+),?)\s*")

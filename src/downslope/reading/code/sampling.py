@@ -246,15 +246,14 @@ def with_words(shape: Shape, unit: str, sources: dict[int, Value], base: Value |
     for name, data in shape.fields.items():
         if name == "early":
             continue
-        if name in {"milestones", "boundaries"} and unit == "step":
-            data = _as_written(data, sources)
         if isinstance(data, Shape):
             plan.fields[name] = with_words(data, unit, sources, base, place)
         elif name in {"initial", "value"} and base is not None and base.data == data and base.start in sources:
             plan.fields[name] = base
             used |= {base.start, *base.sources}
         else:
-            plan.fields[name] = _with_source(data, sources, used, place, base if name in {"initial", "value"} else None)
+            told = _as_written(data, sources) if name in {"milestones", "boundaries"} and unit == "step" else data
+            plan.fields[name] = _with_source(told, sources, used, place, base if name in {"initial", "value"} else None)
     if shape.kind != "constant":
         plan.fields["unit"] = Value(unit, *place)
     return plan

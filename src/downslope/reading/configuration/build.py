@@ -8,7 +8,7 @@ from typing import Any
 
 from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
 from downslope.reading.configuration.keys import OPTIMIZERS
-from downslope.reading.configuration.settings import Setting, Settings
+from downslope.reading.configuration.settings import Setting, Settings, selected
 from downslope.reading.findings import Found, Part
 from downslope.reading.reading import ADAMS, Field, Provenance
 from downslope.reading.remarks import shown
@@ -269,6 +269,7 @@ def put_groups(build: Build, lr: float | None) -> None:
 
     for concept, match, name, base in (
         ("no_bias_and_norm_decay", NORMS, "weight_decay", 0.0),
+        ("no_decay_names", NORMS, "weight_decay", 0.0),
         ("norm_decay", NORMS, "weight_decay", None),
         ("bias_decay", "*.bias", "weight_decay", None),
         ("norm_decay_mult", NORMS, "weight_decay", decay),
@@ -293,7 +294,7 @@ def put_groups(build: Build, lr: float | None) -> None:
             if multiplied
             else setting.value
         )
-        add(match, name, float(value), setting)
+        add(selected(setting.value) if concept == "no_decay_names" else match, name, float(value), setting)
     for key, name, setting in _custom_keys(settings):
         base = lr if name == "lr" else decay
         if base is not None and setting.value != 1:
@@ -337,21 +338,18 @@ def _merge_biases(groups: list[tuple[str, dict[str, tuple[Any, Setting]]]]) -> N
         groups[:] = [one for one in groups if one[0] != "*.bias"]
 
 
+_CUSTOM = frozenset({"custom_keys", "paramwise_options"})
+
+
 def _custom_keys(settings: Settings) -> list[tuple[str, str, Setting]]:
     """Return (part of a parameter's name, "lr" or "weight_decay", its multiplier) of an OpenMMLab configuration."""
     found: list[tuple[str, str, Setting]] = []
     for entry in settings.entries:
         path = entry.path
-        if (
-            len(path) < 3
-            or "custom_keys" not in path
-            or isinstance(entry.value, bool)
-            or not isinstance(entry.value, int | float)
-        ):
-            continue
+        table = next((place for place, key in enumerate(path) if key in _CUSTOM), len(path))
         name = {"lr_mult": "lr", "decay_mult": "weight_decay"}.get(path[-1])
-        if name and path.index("custom_keys") < len(path) - 2:
-            key = ".".join(path[path.index("custom_keys") + 1 : -1])
+        if name and table < len(path) - 2 and is_number(entry.value):
+            key = ".".join(path[table + 1 : -1]).replace("\\A", "").strip("^$.\\")
             settings.taken.add(entry.place)
             found.append((key, name, Setting("custom", entry.value, entry)))
     return found

@@ -26,9 +26,10 @@ GENERIC: dict[str, str] = {
     "momentum": "momentum mom sgdmomentum momentumrate optimizermomentum optmomentum optimmomentum momentumvalue",
     "weight_decay": "weightdecay wd l2reg optimizerweightdecay optweightdecay wdecay decayweight weightdecayrate "
     "weightdecayvalue regularizer.coeff regularizer.factor regularizerparams.scale l2decay l2regularizer.weight wtdecay "
-    "optimwd optimwdecay l2regularizer",
+    "optimwd optimwdecay l2regularizer l2weightdecay weightdecayl2 l2wd l2decayrate l2regweight l2regularization l2coeff "
+    "l2lambda l2penalty wdrate regl2 weightl2",
     "batch": "batchsize batch bs batchsz trainbatchsize imsperbatch minibatchsize globalbatchsize trainbatch batchtrain "
-    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize",
+    "totalbatchsize mbsize trainbs batchesize trainingbatchsize bsz batchsizetotal tbatchsize totalbatch sizebatch effectivebatchsize bstrn bstrain batchsz nbatch batchsizetrn trnbatchsize sizeofbatch",
     "device_batch": "samplespergpu imspergpu imgspergpu batchsizepergpu perdevicetrainbatchsize batchpergpu imagespergpu "
     "microbatchsize bspergpu perdevicebatchsize batchsizeperdevice batchsizepercard trainbatchsizepergpu localbatchsize "
     "trainmicrobatchsizepergpu traindataloader.batchsize batchsizeperreplica batchperdevice pergpubatchsize "
@@ -47,7 +48,8 @@ GENERIC: dict[str, str] = {
     "clip": "clipnorm clip gradclip maxgradnorm clipgrad clipgradnorm gradclipnorm globalclipnorm gradientclipval "
     "clipgradients gradientclipping gradclip.maxnorm clipmaxnorm gradientclip gradnormclip gradientclippingbynorm clipgrads "
     "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm",
-    "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay",
+    "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay emamodel.decay "
+    "emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay weightema.decay emaalpha",
     "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype optimmethod optimizermethod solvername",
     "policy": "lrpolicy sched schedule lrscheduler lrschedule scheduler lrschedulertype lrsched learningratedecaytype policy lrmode "
     "lrschedulername lrdecaystyle scheduletype schedulertype lrstrategy lrdecaytype learningrateschedule lrdecaypolicy "
@@ -57,7 +59,8 @@ GENERIC: dict[str, str] = {
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
     "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay",
     "scales": "scales lrs relativelrs decayrates multipliers",
-    "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels",
+    "values": "values lrvalues learningrates lrdecayvalues lrlist lrlevels learningratelevels learningratevalues "
+    "piecewisevalues steplrs lrstepvalues",
     "times": "step steps lrsteps lrstep schedule lrdecayepochs lrdecayepoch lrschedule decayepoch boundaries decaymilestones "
     "learningratesteps decaysteps lrdecaysteps lrdecaystep lrdecayiters lrstepsepochs lrepochs decayiters lradjustepochs "
     "stepepochs decaystep epochstep lrdrop lrdecay decayepochs adjustepochs lrstepepochs lrdecayat decayat droplr epochdecay "
@@ -72,7 +75,7 @@ GENERIC: dict[str, str] = {
     "every_flag": "step",
     "duration": "tmax totaliters cosinesteps lrdecaysteps totalsteps decaysteps schedulertmax tinitial maxdecaysteps "
     "lrscheduler.maxepochs lrschedulertmax totalnumupdate",
-    "power": "power lrpower polypower polylrpower lrpow polypow lrpolypower",
+    "power": "power lrpower polypower polylrpower lrpow polypow lrpolypower polyexp polyexponent lrpolyexp polydecaypower",
     "warmup": "warmup warmuplength warmupperiod lrwarmup warmupduration warmupt linearwarmup warmuplen",
     "warmup_epochs": "warmupepochs warmupepoch lrwarmupepochs warmepochs numwarmupepochs warmupnumepochs nwarmupepochs "
     "warmepoch schedulerwarmupepochs lrcosinewarmupepochs warmupepochnum lrwarmupepoch",
@@ -81,6 +84,8 @@ GENERIC: dict[str, str] = {
     "schedulerwarmupsteps",
     "warmup_start": "warmuplr warmupinitlr warmupstartlr lrwarmupstart warmupstartlearningrate warmuplearningrate "
     "warmupbaselr warmupinitiallr initwarmuplr startwarmuplr lrwarmupinit warmuplrinit warmupminlr warmupbeginlr",
+    "warmup_end": "warmupendlr warmuptargetlr warmupendlearningrate warmuptolr warmuplrend warmupfinallr warmuppeaklr "
+    "lrwarmupend warmupmaxlr endwarmuplr",
     "warmup_factor": "warmupfactor lrwarmupdecay warmupstartfactor startfactor warmupdecay warmupmultiplierstart lrwarmupfactor",
     "warmup_ratio": "warmupratio warmupproportion warmupfraction warmuppct warmuppercent warmupfrac lrwarmupfraction",
     "warmup_method": "warmupmethod lrwarmupmethod warmupmode warmuptype warmuppolicy warmupstrategy warmupstyle",
@@ -96,7 +101,9 @@ GENERIC: dict[str, str] = {
     "div_factor": "divfactor",
     "final_div_factor": "finaldivfactor",
     "no_bias_and_norm_decay": "nowd nobiasdecay nobiasbnwd nobndecay nobiasbndecay nonormdecay nowdbn nowdbias "
-    "nobnwd biasbnnodecay nodecaybnfilterbias filterbiasandbn skipbnbiasdecay noweightdecaybn",
+    "onedimparamnoweightdecay nobnwd biasbnnodecay nodecaybnfilterbias filterbiasandbn skipbnbiasdecay noweightdecaybn",
+    "no_decay_names": "noweightdecayname noweightdecaynames noweightdecay skipweightdecay noweightdecaylist nodecaykeys "
+    "nodecay excludefromweightdecay weightdecayexclude skipkeywords noweightdecaykeys",
     "norm_decay": "normweightdecay bnweightdecay weightdecaynorm bn.weightdecay bnwd wdbn",
     "bias_decay": "biasweightdecay weightdecaybias wdbias",
     "norm_decay_mult": "normdecaymult bndecaymult",
@@ -132,7 +139,7 @@ SCHEDULING = _words(
 """Tables about a schedule of the learning rate."""
 
 PASSED_OVER = _words(
-    "initargs params kwargs args arguments hparams hyperparameters hyperparams hyp cfg config conf parameters optimargs value"
+    "initargs params kwargs args arguments hparams hyperparameters hyperparams hyp cfg config conf parameters optimargs optkwargs optimizerkwargs optimizerargs optargs schedulerkwargs schedargs optimparams lrargs lrkwargs optimkwargs value"
 )
 """Tables that only hold arguments of the one around them."""
 
@@ -141,7 +148,7 @@ FOREIGN = _words(
     "preprocess preprocessing anchor anchors bn batchnorm norm normalization loss losses criterion dropout val valid validation "
     "test eval evaluation inference infer mixup cutmix swa moco memory checkpoint logger logging log callbacks callback hooks "
     "hook prune pruning quantization distillation distill randaugment autoaugment crop sampler visualizer vis profiler "
-    "early stopping deploy export postprocess nms tracker swag lookahead"
+    "early stopping deploy finder export postprocess nms tracker swag lookahead"
 )
 """Words of keys whose tables are about something else than the training of the model."""
 
@@ -245,7 +252,7 @@ SYSTEMS: tuple[System, ...] = (
             "testiter baselr",
             "baselr iterssize",
         ),
-        {"optimizer": "type", "milestones": "stepvalue", "every": "stepsize"},
+        {"optimizer": "type", "milestones": "stepvalue", "every": "stepsize", "rho": "rmsdecay", "beta2": "momentum2", "eps": "delta"},
         unit="step",
         restart=False,
         framework="caffe",
@@ -341,7 +348,7 @@ SYSTEMS: tuple[System, ...] = (
     ),
     System(
         "fairseq",
-        ("$fairseq-train", "$fairseq-hydra-train", "maxupdate lr", "lrshrink lr", "optimization.lr", "warmupupdates"),
+        ("$fairseq-train", "$fairseq-hydra-train", "maxupdate lr", "lrshrink lr", "optimization.lr", "warmupupdates", "maxtokens lr", "criterion arch task"),
         {"": "minlr minlossscale", "times": "", "clip": "clipnorm"},
         unit="epoch",
         defaults={"power": 1.0},

@@ -65,7 +65,7 @@ def put_rate(build: Build) -> float | None:
 def _lr(build: Build) -> tuple[float, Setting] | None:
     """Return the initial or peak learning rate; of a list of one number that number, and of a longer list none."""
     settings = build.settings
-    setting = settings.first("lr")
+    setting = settings.first("warmup_end", "lr")
     parts = [one[0].value for name in ("head_lr", "backbone_lr") if (one := settings.by_concept.get(name))]
     if setting is None and len(parts) == 2 and parts[0] == parts[1]:  # of all parts, each by itself
         setting = settings.first("head_lr")
@@ -76,6 +76,9 @@ def _lr(build: Build) -> tuple[float, Setting] | None:
         build.say("base_lr", value=scaled.value)  # and how large the batch of all devices is, is not known
         return float(scaled.value), scaled
     if isinstance(setting.value, list):
+        if settings.system.name == "fairseq":  # a rate for each epoch; the last stays
+            build.say("constant_lr")
+            return float(setting.value[0]), setting
         if len(setting.value) != 1:
             settings.taken.discard(setting.entry.place)
             return None
@@ -91,6 +94,9 @@ def _shape(build: Build) -> tuple[str, ...]:
     """Return the marks of a rate that is told to change in a way that cannot be told here."""
     if not build.settings.by_concept.get("lr") and build.settings.by_concept.get("scaled_lr"):
         return ("per_device",)
+    first = build.settings.by_concept.get("lr", ())
+    if first and isinstance(first[0].value, list) and len(first[0].value) > 1:
+        return ("shape",)
     unclear = [
         one for concept in ("times", "milestones", "values") for one in build.settings.by_concept.get(concept, ())
     ]
@@ -246,6 +252,9 @@ def _warmup(build: Build, settings: Settings, lr: Any) -> Warmup | None:
     if method is not None and kind_of(method.value) not in {None, "linear"}:
         build.say("warmup_shape", words=build.words(method.entry))
     start = settings.first("warmup_start")
+    if start is None and lr is not None and lr[1].concept == "warmup_end":
+        start = settings.first("lr")
+        start = start if start is not None and start.value != lr[0] else None
     factor = settings.first("warmup_factor") or (settings.first("warmup_ratio") if fraction is None else None)
     if start is not None and is_number(start.value):
         return Warmup(duration, unit, setting, worked_out, float(start.value), start, own.restart)
@@ -312,7 +321,7 @@ def _put_schedule(build: Build, main: Settings, root: str, lr: Any, warmup: Warm
     system = build.settings.system
     times = main.first("milestones", "times")
     if main.by_concept.get("values") and (kind in {None, "multistep", "step"}):
-        return _put_levels(build, main, root, times, policy)
+        return _put_levels(build, main, root, times, policy, lr)
     if policy is not None and not kind and kind is not None:
         build.say("no_word", words=build.words(policy.entry))
         return ""
@@ -408,6 +417,8 @@ def _times(setting: Setting | None) -> list[float]:
 def _put_multistep(build: Build, main: Settings, root: str, times: Setting, policy: Setting | None, lr: Any) -> str:
     milestones = _times(times)
     scales = main.first("scales")
+    if scales is not None and milestones and milestones[0] == 0 and scales.value[0] == 1:
+        scales = replace(scales, value=scales.value[: len(milestones)])  # each relative to the base rate
     if scales is not None and scales.entry.path[-1] == "decay_rates" and len(scales.value) == len(milestones):
         scales = replace(scales, value=[1, *scales.value])  # each relative to the first rate
     if milestones and milestones[0] == 0:  # where each stage begins, the first too
@@ -482,7 +493,9 @@ def _put_scaled(
     return "sequence"
 
 
-def _put_levels(build: Build, main: Settings, root: str, times: Setting | None, policy: Setting | None) -> str:
+def _put_levels(
+    build: Build, main: Settings, root: str, times: Setting | None, policy: Setting | None, lr: Any
+) -> str:
     """Put a schedule whose rates are listed one after the other."""
     values = main.first("values")
     total = _total(build)
@@ -490,6 +503,8 @@ def _put_levels(build: Build, main: Settings, root: str, times: Setting | None, 
         return ""
     levels = [float(one) for one in values.value]
     milestones = _times(times)
+    if len(levels) == len(milestones) and milestones[0] > 0 and lr is not None and lr[0] > levels[0]:
+        levels = [lr[0], *levels]
     if times is None and total is not None and len(levels) > 1:
         milestones = [_whole(total[0] * place / len(levels)) for place in range(1, len(levels))]
     if milestones and milestones[0] == 0:

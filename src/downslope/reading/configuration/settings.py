@@ -107,8 +107,18 @@ def _count(value: Any) -> bool:
     return is_number(value) and 1 <= value < 1e8 and float(value).is_integer()
 
 
+def selected(value: Any) -> str:
+    """Return which parameters are named whose weights do not decay: a pattern, or ""."""
+    words = words_of(value if isinstance(value, list) and all(isinstance(one, str) for one in value) else [str(value)])
+    if words & {"bn", "norm", "batchnorm", "layernorm", "batch_norm"}:
+        return "@bias_and_norm"
+    return "*.bias" if words & {"bias", "biases"} else ""
+
+
 _FITS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(["lr", "scaled_lr", "warmup_start", "final"], lambda v: _within(0, 1e4)(v) or _numbers(v)),
+    **dict.fromkeys(
+        ["lr", "scaled_lr", "warmup_start", "warmup_end", "final"], lambda v: _within(0, 1e4)(v) or _numbers(v)
+    ),
     **dict.fromkeys(["head_lr", "backbone_lr"], _within(0, 1e4)),
     **dict.fromkeys(["momentum", "beta1", "beta2", "rho"], _within(0, 1)),
     **dict.fromkeys(["weight_decay", "norm_decay", "bias_decay", "strength"], _within(0, 1)),
@@ -128,6 +138,7 @@ _FITS: dict[str, Callable[[Any], bool]] = {
     "warmup": lambda value: is_number(value) and 0 < value < 1e12,
     "fraction": _within(0, 1),
     **dict.fromkeys(["final_fraction", "warmup_factor", "warmup_ratio", "pct_start"], _within(0, 1.0000001)),
+    "no_decay_names": lambda value: isinstance(value, str | list) and bool(selected(value)),
     "no_bias_and_norm_decay": lambda value: value is True or value == 1,
     **dict.fromkeys(["norm_decay_mult", "bias_decay_mult"], _within(0, 1e4)),
     **dict.fromkeys(["bias_lr_mult", "backbone_lr_mult", "head_lr_mult"], _within(0, 1e4)),
@@ -344,7 +355,7 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
     optimizing = any(_optimizes(key) or _schedules(key) for key in inner[last_structure + 1 :])
 
     def rank(concept: str) -> int | None:
-        if (words & FOREIGN and concept != "norm_decay") or any(map(_about_momentum, ancestors)):
+        if (words & FOREIGN and concept not in {"norm_decay", "ema"}) or any(map(_about_momentum, ancestors)):
             return None
         if last_structure >= 0 and not optimizing:
             of_data = words & {
