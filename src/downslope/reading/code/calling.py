@@ -107,15 +107,22 @@ class Calls(ABC):
         program: The program.
         flags: Options that a command line sets, by name.
         steps: Steps of an epoch, where they are pretended to be known; else None.
+        beside: What other modules that are given, or the end of this text, name.
         options: Options that the program declares, by name, with their defaults or flags.
         made: What calls of other modules returned, in order.
         changes: New learning rates, in order.
         lengths: How long loops go on, in order.
     """
 
-    def __init__(self, program: Program, flags: Mapping[str, Value], steps: int | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        flags: Mapping[str, Value],
+        steps: int | None = None,
+        beside: Mapping[str, Value] | None = None,
+    ) -> None:
         """Begin with nothing known."""
-        self.program, self.flags, self.steps = program, flags, steps
+        self.program, self.flags, self.steps, self.beside = program, flags, steps, beside or {}
         self.options: dict[str, Value] = {}
         self.made: list[Made] = []
         self.changes: list[Change] = []

@@ -194,3 +194,12 @@ NAMES = {
 
 NAME_OF = {name: path for path, names in NAMES.items() for name in names.split()}
 """A variable's name -> the field."""
+
+
+def is_foreign(path: str) -> bool:
+    """Return whether a dotted path is a framework's or a well-known module's."""
+    known = any(mark in path.lower() for _, marks in FRAMEWORKS for mark in marks)
+    return known or path.partition(".")[0] in _FOREIGN
+
+
+_FOREIGN = frozenset(["numpy", "np", "os", "sys", "math", "nn", "optim", "tf", "mx", "F", "random", "time", "json"])

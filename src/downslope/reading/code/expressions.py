@@ -10,7 +10,7 @@ from typing import Any
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
 from downslope.reading.code.calling import LAYER, OF_RATE, Calls, either
-from downslope.reading.code.calls import NAME_OF
+from downslope.reading.code.calls import NAME_OF, is_foreign
 from downslope.reading.code.library import is_builtin
 from downslope.reading.code.tree import defaults_of
 from downslope.reading.code.values import (
@@ -111,6 +111,8 @@ class Expressions(Calls):
         path = data.path if isinstance(data, Ref) else data.hint
         if isinstance(data, Ref) and name in _CONSTANTS:
             return Value(_CONSTANTS[name])
+        if isinstance(data, Ref) and name in self.beside and not is_foreign(path):
+            return self.beside[name]
         if path.rsplit(".", 1)[-1].lower() in _CONFIGURATIONS:
             option = self._option(name)
             if option is not None:

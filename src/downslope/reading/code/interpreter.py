@@ -10,7 +10,7 @@ from typing import Any
 
 from downslope.reading.code.arithmetic import compare, concrete
 from downslope.reading.code.calling import Change, Frame, Length, Loop, either
-from downslope.reading.code.calls import OPTIMIZERS
+from downslope.reading.code.calls import OPTIMIZERS, is_foreign
 from downslope.reading.code.expressions import MOST_INNER, Expressions
 from downslope.reading.code.options import declared_defaults
 from downslope.reading.code.pieces import Program
@@ -54,9 +54,15 @@ _LISTED = re.compile(r"\d{1,4}(?:, ?\d{1,4})+")
 class Interpreter(Expressions):
     """Goes through a program."""
 
-    def __init__(self, program: Program, flags: Mapping[str, Value], steps: int | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        flags: Mapping[str, Value],
+        steps: int | None = None,
+        beside: Mapping[str, Value] | None = None,
+    ) -> None:
         """Find which functions change a learning rate."""
-        super().__init__(program, flags, steps)
+        super().__init__(program, flags, steps, beside)
         self.changing = changing_functions(program.body)
         self.trains = cache(lambda node: trains([node]))
         self.changes_rate = cache(lambda node: changes_rate(node, self.changing))
@@ -348,7 +354,10 @@ class Interpreter(Expressions):
         """`import`, `from ... import`."""
         for alias in node.names:
             if isinstance(node, ast.ImportFrom):
-                scope.put(alias.asname or alias.name, Value(Ref(f"{node.module or ''}.{alias.name}")))
+                known = None if is_foreign(node.module or "") else self.beside.get(alias.name)
+                scope.put(alias.asname or alias.name, known or Value(Ref(f"{node.module or ''}.{alias.name}")))
+                if alias.name == "*" and not is_foreign(node.module or ""):
+                    scope.names.update(self.beside)
             else:
                 name = alias.name if alias.asname else alias.name.partition(".")[0]
                 scope.put(alias.asname or name, Value(Ref(name)))
@@ -520,6 +529,15 @@ class _Rounds:
         if signal == "return" and self.kind != "other":
             return ""  # an early end, under a condition on what was measured
         return signal if signal in {"return", "raise"} else ""
+
+
+def constants(program: Program) -> dict[str, Value]:
+    """Return what a module's own assignments and classes name."""
+    on = Interpreter(program, {})
+    kinds = ast.Assign | ast.AnnAssign | ast.AugAssign | ast.ClassDef | ast.Import | ast.ImportFrom
+    on.run([one for one in program.body if isinstance(one, kinds)], on.globals, Frame())
+    names = {name: value for name, value in on.globals.names.items() if not isinstance(value.data, Unknown | Ref)}
+    return {name: value for name, value in names.items() if name != "__name__" and not isinstance(value.data, Made)}
 
 
 def _is_optimizer(made: Made) -> bool:

@@ -340,7 +340,7 @@ def _within_epochs(
     shapes: list[Shape] = []
     sources: dict[int, Value] = {}
     for steps in PRETENDED:
-        again = Interpreter(on.program, on.flags, steps)
+        again = Interpreter(on.program, on.flags, steps, on.beside)
         again.go()
         again_one = Optimizer(
             next(

@@ -74,7 +74,8 @@ def find_entries(part: Part) -> tuple[list[Entry], str]:
     if part.format == "darknet":
         entries = [replace(one, path=_darknet_path(part.text, one)) for one in entries]
         if not any(one.path == ("batch",) for one in entries):  # the values for testing are the only ones
-            entries = [replace(one, path=("batch",)) if one.path == ("test", "batch") else one for one in entries]
+            batch = [replace(one, path=("batch",), derived=True) for one in entries if one.path == ("test", "batch")]
+            entries = [*batch, *(one for one in entries if one.path != ("test", "batch"))]
     elif part.format == "prototxt":
         tested = {one.path[0] for one in entries if one.path[-1] == "phase" and one.value == "TEST"}
         entries = [replace(one, path=("test", *one.path)) if one.path[0] in tested else one for one in entries]

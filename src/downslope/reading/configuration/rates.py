@@ -493,9 +493,7 @@ def _put_scaled(
     return "sequence"
 
 
-def _put_levels(
-    build: Build, main: Settings, root: str, times: Setting | None, policy: Setting | None, lr: Any
-) -> str:
+def _put_levels(build: Build, main: Settings, root: str, times: Setting | None, policy: Setting | None, lr: Any) -> str:
     """Put a schedule whose rates are listed one after the other."""
     values = main.first("values")
     total = _total(build)

@@ -355,7 +355,8 @@ def _rank(ancestors: tuple[str, ...], keys: tuple[str, ...]) -> Callable[[str], 
     optimizing = any(_optimizes(key) or _schedules(key) for key in inner[last_structure + 1 :])
 
     def rank(concept: str) -> int | None:
-        if (words & FOREIGN and concept not in {"norm_decay", "ema"}) or any(map(_about_momentum, ancestors)):
+        foreign = words & FOREIGN - ({"ema"} if concept == "ema" else set())
+        if (foreign and concept != "norm_decay") or any(map(_about_momentum, ancestors)):
             return None
         if last_structure >= 0 and not optimizing:
             of_data = words & {
