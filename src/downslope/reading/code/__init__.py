@@ -16,6 +16,7 @@ from downslope.reading.code.options import plain_name
 from downslope.reading.code.pieces import LONGEST, Program, parse_program
 from downslope.reading.code.unused import contradictions, find_unused
 from downslope.reading.code.values import Class, Instance, Namespace, Value
+from downslope.reading.configuration import build_from
 from downslope.reading.findings import Found, Part
 from downslope.reading.reading import Field
 
@@ -57,8 +58,19 @@ def read_python(part: Part, flags: Mapping[str, Field] | None = None, beside: Se
     for path, field in found.fields.items():
         if field.start >= 0 and not field.file:
             found.fields[path] = replace(field, start=place(field.start), end=place(field.end), file=part.name)
+    if not found.optimizer and notebook is None:
+        _configured(part, interpreter, found)
     found.unread = [(place(start), place(end)) for start, end in found.unread]
     return found
+
+
+def _configured(part: Part, on: Interpreter, found: Found) -> None:
+    """Take what a program sets in the configuration of a system that is known: `cfg.SOLVER.BASE_LR = 0.1`."""
+    build = build_from(part, on.entries)
+    if build.settings.system.name and any(path.startswith("sgd.lr") for path in build.found.fields):
+        kept = {path: field for path, field in found.fields.items() if not path.startswith("sgd.lr")}
+        found.fields = {**kept, **build.found.fields}
+        found.optimizer, found.remarks = build.found.optimizer, build.found.remarks
 
 
 def _moved(value: Value, program: Program, part: Part) -> Value:

@@ -33,6 +33,7 @@ from downslope.reading.code.values import (
     pretended_rate,
     words_of,
 )
+from downslope.reading.configuration.entries import Entry
 
 BUDGET = 120_000
 """Expressions and statements that are looked at, all loops and calls together."""
@@ -143,6 +144,7 @@ class Calls(ABC):
         self.tests: list[str] = []
         self.named: dict[str, Value] = {}
         self.parsed = Namespace({})
+        self.entries: list[Entry] = []
         self.tables: list[dict[str, Value]] = []
         self.calls: list[Frame] = []
         self.control: list[dict[int, Value]] = []
@@ -312,7 +314,7 @@ class Calls(ABC):
         value = Value(Instance(kind), *place)
         kind.instance = kind.instance or value
         if any(isinstance(base.data, Ref) and "Scheduler" in base.data.path for base in kind.bases):
-            self.make(Made(kind.name, kind.name, args, kwargs, *place))
+            self.make(Made(kind.name, kind.name, args, kwargs, *place, notes={"instance": value}))
         fields = all_fields(kind)
         for name in fields:
             default = find_in_class(kind, name)
@@ -343,6 +345,10 @@ class Calls(ABC):
     @abstractmethod
     def assign(self, target: ast.expr, value: Value, scope: Scope) -> None:
         """Bind a target."""
+
+    @abstractmethod
+    def enter(self, path: tuple[str, ...], value: Value) -> None:
+        """Note an entry that a configuration is given."""
 
     @abstractmethod
     def change(self, optimizer: Value, value: Value, key: str = "lr") -> None:

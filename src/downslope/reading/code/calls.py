@@ -118,6 +118,12 @@ ROWS = {
     "mindspore.ExponentialDecayLR": ("exponential", "learning_rate decay_rate decay_steps is_stair=False"),
     "mindspore.CosineDecayLR": ("cosine", "min_lr max_lr decay_steps"),
     "mindspore.PolynomialDecayLR": ("polynomial", "learning_rate end_learning_rate decay_steps power"),
+    "cosine_decay_lr": ("cosine", "min_lr max_lr total_step step_per_epoch decay_epoch"),
+    "polynomial_decay_lr": (
+        "polynomial",
+        "learning_rate end_learning_rate total_step step_per_epoch decay_epoch power",
+    ),
+    "exponential_decay_lr": ("exponential", "learning_rate decay_rate total_step step_per_epoch decay_epoch is_stair"),
     "FactorScheduler": ("exponential", "step factor stop_factor_lr base_lr warmup_steps warmup_begin_lr"),
     "MultiFactorScheduler": ("multistep", "step factor base_lr warmup_steps warmup_begin_lr"),
     "PolyScheduler": ("polynomial", "max_update base_lr pwr=2 final_lr=0.0 warmup_steps warmup_begin_lr"),
@@ -136,8 +142,8 @@ ROWS = {
 
 FIELD_OF = {
     "initial": "learning_rate initial_learning_rate init_value base_lr max_lr base_learning_rate",
-    "every": "step_size decay_steps transition_steps step decay_t decay_epochs",
-    "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps",
+    "every": "step_size decay_steps transition_steps step decay_t decay_epochs decay_epoch",
+    "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps decay_epoch",
     "rate": "gamma decay_rate factor",
     "factor": "factor gamma decay_rate",
     "end": "end_value stop_factor_lr",
@@ -182,6 +188,12 @@ NAMES = {
     "max_iterations n_iters",
     "train.clip_norm": "clip_grad_norm max_grad_norm grad_clip gradient_clip_val clip_norm",
     "sgd.nesterov": "nesterov use_nesterov",
+    "train.label_smoothing": "label_smoothing label_smooth labelsmoothing smoothing",
+    "train.accumulate": "gradient_accumulation_steps accumulation_steps accum_steps grad_accum_steps accumulate_grad_batches "
+    "accum_iter gradient_accumulations",
+    "train.ema": "ema_decay model_ema_decay",
+    "data.augment.mixup": "mixup_alpha",
+    "data.augment.cutmix": "cutmix_alpha",
     "lr.factor": "drop_factor decay_factor lr_decay_factor lr_decay_rate lr_decay decay_rate lr_step_factor gamma "
     "lr_gamma lr_drop_factor",
     "lr.warmup_epochs": "warmup_epochs warmup_epoch num_warmup_epochs n_warmup_epochs",

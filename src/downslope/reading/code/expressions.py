@@ -347,7 +347,8 @@ class Expressions(Calls):
     def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp, scope: Scope) -> Value:
         """A comprehension of one `for` over a known list; of the rest, one item."""
         first = node.generators[0]
-        data = self.iterable(self.evaluate(first.iter, scope))
+        source = self.evaluate(first.iter, scope)
+        data = [source] if isinstance(source.data, Groups) else self.iterable(source)
         known = isinstance(data, list) and len(node.generators) == 1
         inner = Scope({}, scope)
         items: list[Value] = []

@@ -10,6 +10,7 @@ from typing import Any
 from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer, chain_settings, find_optimizers, from_parts
+from downslope.reading.code.others import find_others
 from downslope.reading.code.rates import plan_rate
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan
@@ -28,8 +29,13 @@ _NUMBERED = re.compile(r"(?:lr_?)?(?:decay|drop|milestone|boundary)_?(?:step|epo
 _RANGES = {
     "sgd.momentum": (0.0, 1.0), "sgd.dampening": (0.0, 1.0000001), "sgd.weight_decay": (0.0, 1e3),
     "data.batch_size": (1, 1e8),
+    "train.label_smoothing": (1e-9, 1.0), "train.ema": (0.5, 1.0), "train.accumulate": (2, 1e6),
+    "data.augment.mixup": (1e-9, 1e3), "data.augment.cutmix": (1e-9, 1e3), "data.augment.erase": (1e-9, 1.0000001),
+    "data.augment.crop": (1, 1e4), "data.augment.size": (1, 1e5),
     "train.epochs": (1e-9, 1e12), "train.steps": (1, 1e15), "train.clip_norm": (1e-12, 1e9),
 }  # fmt: skip
+_BESIDE = ("data.augment.", "train.label_smoothing", "train.accumulate")
+"""Fields that follow from names and calls which are nearly, not always, what a recipe calls so."""
 _HELD_OUT = re.compile(r"test|val(?!ue)|valid|eval|dev_", re.IGNORECASE)
 _FOR_TRAINING = re.compile(r"train", re.IGNORECASE)
 _CLIPS = {
@@ -51,7 +57,7 @@ _FITTING = words_of(
     "StandardUpdater fit_dataloader "
     "TrainingConfig EpochBasedTrainLoop IterBasedTrainLoop"
 )
-_BY_PLACE = {"fit_one_cycle": "train.epochs"}
+_BY_PLACE = {"fit_one_cycle": "train.epochs", "fine_tune": "train.epochs"}
 
 
 class Gathering:
@@ -118,6 +124,7 @@ class Gathering:
         if one is not None:
             self._groups(one, schedules)
         self._names_alone(one)
+        self._others(one)
         self._conditions()
         return self.found
 
@@ -314,6 +321,8 @@ class Gathering:
         for name in ("per_device_train_batch_size", "per_gpu_train_batch_size"):
             if name in made.kwargs:
                 return made.kwargs[name], ("per_device",)
+        if made.name in {"train", "fit"} and "batch" in made.kwargs:
+            return made.kwargs["batch"], ()
         if "batch_size" in made.kwargs and not lowered.startswith(("predict", "evaluate")):
             return made.kwargs["batch_size"], ()
         if lowered in {"dataloader", "serialiterator", "multiprocessiterator", "multithreaditerator"}:
@@ -450,7 +459,15 @@ class Gathering:
             if path == "train.clip_norm" and (one is not None or path in self.found.fields):
                 continue
             if _fits(path, value):
-                self.put(path, value)
+                self.put(path, value, "implied" if path.startswith(_BESIDE) else "")
+
+    def _others(self, one: Optimizer | None) -> None:
+        """Put what calls say of data and training beside the optimizer."""
+        doubt = one.made.doubt if one is not None else min((made.doubt for made in self.on.made), default=0)
+        augmented = {path for path, _ in find_others(self.on, doubt)}
+        for path, value in find_others(self.on, doubt):
+            if not (path == "data.augment.crop" and "data.augment.resized_crop" in augmented):
+                self.put(path, value, "" if path == "train.ema" else "implied")
 
     def _conditions(self) -> None:
         """Remark on what holds under another setting than the default."""
@@ -475,11 +492,11 @@ def _fits(path: str, value: Value) -> bool:
     """Return whether a value is of the field's type and in its range."""
     data = value.data
     name = path.rsplit(".", 1)[-1]
-    if name in {"milestones", "boundaries", "schedules"}:
+    if name in {"milestones", "boundaries", "schedules", "mean", "deviation", "resized_crop"}:
         return numbers(value) is not None
-    if name in {"nesterov", "staircase", "restart"}:
+    if name in {"nesterov", "staircase", "restart", "flip", "trivial"}:
         return isinstance(data, bool)
-    if name in {"schedule", "unit", "shape", "decay", "metric"} and isinstance(data, str):
+    if name in {"schedule", "unit", "shape", "decay", "metric", "precision"} and isinstance(data, str):
         return True
     if not is_number(data) or not math.isfinite(data):
         return False
@@ -489,7 +506,7 @@ def _fits(path: str, value: Value) -> bool:
     return low <= data < high and (name not in {"lr", "initial", "final", "start", "peak"} or 0 <= data < 1e9)
 
 
-_COUNTS = frozenset({"batch_size", "steps", "patience"})
+_COUNTS = frozenset({"batch_size", "steps", "patience", "crop", "size", "accumulate"})
 
 
 def _plain(path: str, value: Value) -> Any:

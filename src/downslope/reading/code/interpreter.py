@@ -27,6 +27,7 @@ from downslope.reading.code.tree import (
     unwrapped,
 )
 from downslope.reading.code.values import (
+    MOST_ITEMS,
     Class,
     Function,
     Groups,
@@ -43,6 +44,8 @@ from downslope.reading.code.values import (
     is_number,
     join_sources,
 )
+from downslope.reading.configuration.dictionaries import path_of
+from downslope.reading.configuration.entries import Entry
 
 _MOST_ROUNDS = 80
 _MOST_EPOCHS = 400
@@ -164,11 +167,19 @@ class Interpreter(Expressions):
                 )
                 self.assign(one, item, scope)
         elif isinstance(target, ast.Attribute):
+            self.enter(path_of(target)[1:], value)
             self.note(target.attr, value)
             self._set(self.evaluate(target.value, scope), target.attr, value)
         elif isinstance(target, ast.Subscript):
+            self.enter(path_of(target)[1:], value)
             of = self.evaluate(target.value, scope)
             self._set_item(of, self.evaluate(target.slice, scope).data, value)
+
+    def enter(self, path: tuple[str, ...], value: Value) -> None:
+        """Note an entry that a configuration is given: `cfg.SOLVER.BASE_LR = 0.1`."""
+        if path and value.literal and value.start >= 0 and not value.file and len(self.entries) < MOST_ITEMS:
+            data = [item.data for item in value.data] if isinstance(value.data, list | tuple) else value.data
+            self.entries.append(Entry(path, data, value.start, value.end))
 
     def _set(self, of: Value, name: str, value: Value) -> None:
         data = of.data
@@ -393,6 +404,7 @@ class Interpreter(Expressions):
             return self._round(node, scope, frame)
         items = None if isinstance(value.data, Span) else self.iterable(value)
         if items is not None:
+            known = len(self.lengths)
             for place, item in enumerate(items[:_MOST_ROUNDS]):
                 if index_target is not None:
                     self.assign(index_target, Value(place), scope)
@@ -400,10 +412,18 @@ class Interpreter(Expressions):
                 signal = self._round(node, scope, frame)
                 if signal:
                     return signal if signal != "break" else ""
+            self._add_up(known)
             return ""
         rounds = _Rounds(self, node, value, name_of(target) or name_of(index_target))
         self._bind_batch(target if not isinstance(value.data, Span) else None, scope)
         return rounds.go(index_target if not isinstance(value.data, Span) else target, scope, frame)
+
+    def _add_up(self, known: int) -> None:
+        """Let loops over epochs that one after the other stand in a loop count together."""
+        inner = self.lengths[known:]
+        if len(inner) > 1 and all(one.unit == "epoch" and is_number(one.value.data) for one in inner):
+            total = Value(sum(one.value.data for one in inner), inner[0].value.start, inner[-1].value.end)
+            self.lengths[known:] = [Length("epoch", total, inner[0].doubt)]
 
     def _bind_batch(self, target: ast.expr | None, scope: Scope) -> None:
         if target is not None:

@@ -420,6 +420,9 @@ def call_outside(
         _note_step(on, name, receiver)
         return Value(UNKNOWN)
     value = on.make(made)
+    if name == "merge_from_list" and args and isinstance(args[0].data, list):
+        for key, item in zip(args[0].data[::2], args[0].data[1::2], strict=False):
+            on.enter(tuple(str(key.data).split(".")), item)
     if name in _GIVES_FIRST:
         return receiver if receiver is not None and isinstance(receiver.data, Made) else args[0] if args else value
     if name in _GIVES_ALL and args:
@@ -494,6 +497,10 @@ def _call_super(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value
     if owner is None or not isinstance(owner.data, Instance):
         return Value(UNKNOWN)
     for base in owner.data.of.bases:
+        if isinstance(base.data, Ref) and name == "__init__" and (args or kwargs):
+            return on.make(
+                Made(base.data.path, base.data.path.rpartition(".")[2], args, kwargs, owner.start, owner.end)
+            )
         found = find_in_class(base.data, name) if isinstance(base.data, Class) else None
         if found is not None and isinstance(found.data, Function):
             return on.call_function(found.data.bound_to(owner), args, kwargs)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from downslope.reading.code.calls import DEFAULTS, NAMED_BY_WORD, NESTEROV, OPTIMIZERS, SETTING_OF, SIGNATURES
 from downslope.reading.code.interpreter import Interpreter
+from downslope.reading.code.library import PARTIAL
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.schedules import framework_of, reason
 from downslope.reading.code.values import Made, Namespace, Ref, Unknown, Value, is_known, is_number, number
@@ -64,6 +65,10 @@ def _optimizer(made: Made, framework: str) -> Optimizer | None:
     own = framework_of(made.path) or framework
     if lowered in NAMED_BY_WORD or made.name in {"fit", "compile", "TrainingArguments", "Seq2SeqTrainingArguments"}:
         return _by_word(made, own)
+    if made.name in PARTIAL and made.args and made.kwargs and isinstance(made.args[0].data, Ref):
+        path = made.args[0].data.path
+        made = replace(made, path=path, name=path.rpartition(".")[2], args=made.args[1:], doubt=made.doubt + 1)
+        lowered = made.name.lower()
     name = OPTIMIZERS.get(lowered)
     if not name or (made.name.islower() and own not in _LOWER and not (made.kwargs.keys() & SETTING_OF.keys())):
         return None

@@ -8,7 +8,7 @@ from itertools import pairwise
 from downslope.reading.code.calling import Change
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.optimizers import Optimizer
-from downslope.reading.code.recognise import Shape, recognise
+from downslope.reading.code.recognise import Shape, nice, recognise
 from downslope.reading.code.sampling import (
     PRETENDED,
     Plan,
@@ -19,7 +19,18 @@ from downslope.reading.code.sampling import (
     with_words,
 )
 from downslope.reading.code.schedules import PER_STEP, reason
-from downslope.reading.code.values import NOWHERE, Class, Function, Made, Ref, Value, is_known, is_number, join_sources
+from downslope.reading.code.values import (
+    NOWHERE,
+    Class,
+    Function,
+    Made,
+    Ref,
+    Unknown,
+    Value,
+    is_known,
+    is_number,
+    join_sources,
+)
 from downslope.reading.code.warmups import Schedules
 
 _WRAPPERS = frozenset(
@@ -112,11 +123,19 @@ def _scheduled(on: Interpreter, one: Optimizer | None, schedules: Schedules, bas
 
 def _is_scheduler(made: Made) -> bool:
     """Return whether a schedule works on an optimizer, and is not the learning rate that one is given."""
-    return made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup")) or made.name in _WRAPPERS | {
-        "get_scheduler",
-        "create_scheduler",
-        "create_scheduler_v2",
-    }
+    own = "instance" in made.notes
+    return (
+        own
+        or made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup"))
+        or made.name
+        in _WRAPPERS
+        | {
+            "get_scheduler",
+            "fit_one_cycle",
+            "create_scheduler",
+            "create_scheduler_v2",
+        }
+    )
 
 
 def _parts(made: Made) -> list[Value]:
@@ -175,7 +194,17 @@ def _of_trainer(one: Optimizer | None, base: Value | None, schedules: Schedules)
     if str(kind.data) in {"linear", "cosine"}:
         final = reason(0.0, "schedules end at 0 unless said otherwise")
         then = Plan(str(kind.data), {"initial": base, "final": final, "unit": unit}, kind.start, kind.end)
-    warm = given.get("warmup_steps")
+    warm, ratio = given.get("warmup_steps"), given.get("warmup_ratio")
+    if warm is None and ratio is not None and is_number(ratio.data) and ratio.data:
+        epochs = {"data": nice(ratio.data * schedules.epochs)} if schedules.epochs else {"data": None}
+        part = Value(epochs["data"], ratio.start, ratio.end)
+        return schedules.warmup(
+            then,
+            part if schedules.epochs else Value(Unknown("ratio")),
+            reason(0.0, "it begins at 0"),
+            reason("epoch", "a part of the training"),
+            restart=True,
+        )
     return schedules.warmup(then, warm, reason(0.0, "it begins at 0"), unit, restart=True) if warm is not None else then
 
 

@@ -10,7 +10,16 @@ from downslope.reading.code.calls import NAME_OF
 from downslope.reading.code.interpreter import Interpreter, telling_times
 from downslope.reading.code.recognise import Samples, Shape, nice, recognise
 from downslope.reading.code.tree import unit_of
-from downslope.reading.code.values import NOWHERE, Function, Made, Value, is_number, join_sources, pretended_rate
+from downslope.reading.code.values import (
+    NOWHERE,
+    Function,
+    Made,
+    Value,
+    find_in_class,
+    is_number,
+    join_sources,
+    pretended_rate,
+)
 
 _MOST_EPOCHS = 400
 _UNKNOWN_LENGTH = 200
@@ -112,6 +121,26 @@ def sample_function(
         return fake.notes["lr"] if set_instead and not factor else found
 
     return _sampled(on, at, function.node, unit, length, base or pretended_rate())
+
+
+def sample_scheduler(
+    on: Interpreter, scheduler: Value, unit: str, length: float | None, base: Value | None
+) -> Plan | None:
+    """Return the schedule that the `get_lr` of a scheduler's object gives, epoch by epoch or step by step."""
+    method = find_in_class(scheduler.data.of, "get_lr")
+    if method is None or not isinstance(method.data, Function):
+        return None
+    begun = base or pretended_rate()
+
+    def at(time: float, before: Value) -> Value:
+        optimizer = Made("optimizer", "SGD", [], {"lr": begun}, -1, -1, notes={"lr": before})
+        scheduler.data.attributes.update(
+            last_epoch=Value(int(time)), base_lrs=Value([begun]), optimizer=Value(optimizer)
+        )
+        found = on.call_function(method.data.bound_to(scheduler), [], {})
+        return found.data[0] if isinstance(found.data, list | tuple) and found.data else found
+
+    return _sampled(on, at, method.data.node, unit, length, begun)
 
 
 def _sampled(

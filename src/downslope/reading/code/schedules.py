@@ -11,7 +11,7 @@ from downslope.reading.code.arithmetic import binary
 from downslope.reading.code.calls import FIELD_OF, FRAMEWORKS, KINDS, OFF, ROWS
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.recognise import nice
-from downslope.reading.code.sampling import Plan, sample_function
+from downslope.reading.code.sampling import Plan, sample_function, sample_scheduler
 from downslope.reading.code.values import (
     Function,
     Instance,
@@ -40,7 +40,9 @@ _PIECEWISE = words_of(
 _STAIRS = frozenset({"StepLR", "ExponentialLR", "StepDecay", "FactorScheduler", "StepLRScheduler", "MultiStepDecay"})
 PER_EPOCH = "torch's schedulers are usually stepped once per epoch"
 PER_STEP = "it counts optimizer steps"
-_BY_EPOCH = frozenset({"CosineLRScheduler", "StepLRScheduler", "MultiStepLRScheduler"})
+_BY_EPOCH = words_of(
+    "CosineLRScheduler StepLRScheduler MultiStepLRScheduler cosine_decay_lr polynomial_decay_lr exponential_decay_lr"
+)
 _CYCLES = frozenset(
     {"CyclicLR", "sgdr_schedule", "CosineDecayRestarts", "cosine_decay_restarts", "CosineAnnealingWarmRestarts"}
 )
@@ -108,6 +110,11 @@ class BasicSchedules:
         """Return the schedule that a call makes; `base` is the optimizer's learning rate, if that is what changes."""
         framework = framework_of(made.path) or self.framework
         special = self.methods.get(made.name)
+        if "instance" in made.notes:
+            unit = "step" if made.notes.get("stepped") == "step" else "epoch"
+            own = sample_scheduler(self.on, made.notes["instance"], unit, self.epochs, base)
+            if own is not None:
+                return own
         plan = getattr(self, special)(made, base) if special else self.by_row(made, base, framework)
         if plan is None:
             return None
@@ -118,6 +125,8 @@ class BasicSchedules:
 
     def knows(self, made: Made) -> bool:
         """Return whether a call makes a schedule."""
+        if "instance" in made.notes and find_in_class(made.notes["instance"].data.of, "get_lr") is not None:
+            return True
         return made.name in self.methods or self.row_of(made, framework_of(made.path) or self.framework) is not None
 
     # by the table

@@ -23,6 +23,7 @@ class Schedules(BasicSchedules):
         **dict.fromkeys(["warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule"], "_optax_warmup"),
         **dict.fromkeys(_OF_TRANSFORMERS, "_transformers"),
         "CosineDecay": "_keras_cosine",
+        "fit_one_cycle": "_fit_one_cycle",
         **dict.fromkeys(["LinearWarmup", "linear_lr_warmup"], "_paddle_warmup"),
         **dict.fromkeys(["FactorScheduler", "MultiFactorScheduler", "PolyScheduler", "CosineScheduler"], "_mxnet"),
         "LRScheduler": "_gluoncv",
@@ -41,9 +42,9 @@ class Schedules(BasicSchedules):
             names += ["transition_steps", "decay_rate", "transition_begin", "staircase", "end_value"]
         given = self.arguments(made, names)
         peak, warm = given.get("peak_value"), given.get("warmup_steps")
-        if peak is None or not is_number(peak.data) or self.is_other(made, "", given):
+        if self.is_other(made, "", given):
             return None
-        fields: dict[str, Value | Plan] = {"initial": peak}
+        fields: dict[str, Value | Plan] = {"initial": peak} if peak is not None and is_number(peak.data) else {}
         if "cosine" in made.name:
             fields["final"] = given.get("end_value") or reason(0.0, "schedules end at 0 unless said otherwise")
             rest = self.less(given.get("decay_steps"), warm)
@@ -94,6 +95,15 @@ class Schedules(BasicSchedules):
             if getattr(then.fields["unit"], "words", "") == PER_EPOCH:
                 then.fields["unit"] = reason("step", PER_STEP)
         return self.warmup(then, warm, reason(0.0, "it begins at 0"), None, restart=True)
+
+    def _fit_one_cycle(self, made: Made, base: Value | None) -> Plan | None:
+        given = self.arguments(made, ["n_epoch", "lr_max", "div", "div_final", "pct_start"])
+        names = {"peak": ("lr_max", "max_lr"), "duration": ("n_epoch", "cyc_len"), "pct_start": ("pct_start",)}
+        fields: dict[str, Value | Plan] = {"unit": reason("epoch", "counted in epochs")}
+        for name, keys in names.items():
+            value = next((given[key] for key in keys if key in given), None)
+            fields.update({name: value} if value is not None and is_number(value.data) else {})
+        return Plan("onecycle", fields)
 
     def _keras_cosine(self, made: Made, base: Value | None) -> Plan | None:
         plan = self.by_row(made, base, "keras")

@@ -52,17 +52,22 @@ def read_configuration(part: Part) -> Found:
     """
     shortened = len(part.text) > LONGEST
     entries, program = find_entries(replace(part, text=part.text[:LONGEST]) if shortened else part)
+    build = build_from(part, entries, program)
+    if shortened:
+        build.say("long", length=len(part.text), read=LONGEST)
+    return build.found
+
+
+def build_from(part: Part, entries: list[Entry], program: str = "") -> Build:
+    """Return what the entries of a part say, put together."""
     system = tell_system(entries, program)
-    settings = find_settings(entries, system)
-    build = Build(settings, part, Found(framework=system.framework))
+    build = Build(find_settings(entries, system), part, Found(framework=system.framework))
     put_values(build)
     lr = put_rate(build)
     put_groups(build, lr)
     put_conventions(build)
     leave_unread(build)
-    if shortened:
-        build.say("long", length=len(part.text), read=LONGEST)
-    return build.found
+    return build
 
 
 def find_entries(part: Part) -> tuple[list[Entry], str]:
