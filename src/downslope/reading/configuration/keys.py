@@ -47,15 +47,21 @@ GENERIC: dict[str, str] = {
     "dampening": "dampening optimizerdampening",
     "clip": "clipnorm clip gradclip maxgradnorm clipgrad clipgradnorm gradclipnorm globalclipnorm gradientclipval "
     "clipgradients gradientclipping gradclip.maxnorm clipmaxnorm gradientclip gradnormclip gradientclippingbynorm clipgrads "
-    "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm",
+    "clipgrad.maxnorm gradientclipnorm maxgradientnorm maxnormgrad gradclip.clipnorm clipl2norm gradnorm trainer.gradnorm",
     "ema": "emadecay modelemadecay movingaveragedecay emarate weightemadecay ema.decay modelema.decay emamodel.decay "
     "emaparams.decay emaconfig.decay emakwargs.decay exponentialmovingaverage.decay useema.decay weightema.decay emaalpha",
+    "smoothing": "labelsmoothing smoothing labelsmooth labelsmoothingfactor smoothlabels labelsmootheps labelsmoothepsilon",
+    "precision": "amp fp16 useamp usefp16 mixedprecision halfprecision nativeamp fp16.enabled amp.enabled amp.useamp "
+    "enableamp precision bf16 usebf16 bf16.enabled useautocast autocast",
+    "mixup": "mixup mixupalpha",
+    "cutmix": "cutmix cutmixalpha",
+    "erase": "randomerase reprob randomerasing randomerasingprob randomeraseprob",
     "optimizer": "optimizer opt optim solvertype optimizername optimizertype optimizingmethod optname optimtype optimmethod optimizermethod solvername",
     "policy": "lrpolicy sched schedule lrscheduler lrschedule scheduler lrschedulertype lrsched learningratedecaytype policy lrmode "
     "lrschedulername lrdecaystyle scheduletype schedulertype lrstrategy lrdecaytype learningrateschedule lrdecaypolicy "
     "schedulername lrdecay lrdecaymode lrdecaymethod lrdecayscheduler lradjust lradj lrtype learningpolicy lrscheduletype",
     "gamma": "gamma lrgamma lrdecay lrdecayrate learningratedecayfactor decayrate lrdecayfactor learningratedecay "
-    "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult "
+    "lrdecayratio learningratedecayratio lrshrink lrfactor lrdropfactor lrdroprate stepgamma lrstepgamma dropfactor decayfactor lrmult learningratescheduler.factor "
     "lrdecaygamma scheduler.factor lrscheduler.factor gammalr lrreductionfactor decaygamma lrdrop.factor droprate.lr "
     "lrratio schedulergamma schedgamma lrreducefactor lrschedulergamma lrmultiplier stepdecay",
     "scales": "scales lrs relativelrs decayrates multipliers",
@@ -94,7 +100,7 @@ GENERIC: dict[str, str] = {
     "betas": "betas adambetas optbetas",
     "eps": "adamepsilon opteps optimizer.eps optimizer.epsilon adameps",
     "rho": "rmspropdecay optimizer.alpha optimizer.rho",
-    "patience": "scheduler.patience lrscheduler.patience lrpatience patiencelr lrschedulerpatience plateaupatience",
+    "patience": "scheduler.patience learningratescheduler.patience lrscheduler.patience lrpatience patiencelr lrschedulerpatience plateaupatience",
     "by_epoch": "byepoch",
     "staircase": "staircase",
     "pct_start": "pctstart",

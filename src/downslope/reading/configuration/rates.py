@@ -7,9 +7,9 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from downslope.reading.configuration.build import Build
-from downslope.reading.configuration.entries import Entry, is_number, squeezed
+from downslope.reading.configuration.entries import Entry, holds_number, is_number, squeezed
 from downslope.reading.configuration.keys import POLICIES
-from downslope.reading.configuration.settings import Setting, Settings
+from downslope.reading.configuration.settings import Setting, Settings, bare_path, schedules
 
 _RAMPS = frozenset({"cosine", "linear", "polynomial"})
 _PER_STEP = "it counts iterations"
@@ -100,7 +100,15 @@ def _shape(build: Build) -> tuple[str, ...]:
     unclear = [
         one for concept in ("times", "milestones", "values") for one in build.settings.by_concept.get(concept, ())
     ]
-    if unclear and any(one.entry.place not in build.settings.taken for one in unclear):
+    tabled = [
+        one
+        for one in build.settings.entries
+        if holds_number(one.value) and any(map(schedules, bare_path(one.path)[:-1]))
+    ]
+    if any(one.entry.place not in build.settings.taken for one in unclear) or any(
+        one.place not in build.settings.taken and squeezed(one.path[-1]) not in {"lastepoch", "warmupmomentum"}
+        for one in tabled
+    ):
         build.say("constant_lr")
         return ("shape",)
     return ("shape",) if any(name == "no_word" for name, _ in build.found.remarks) else ()
