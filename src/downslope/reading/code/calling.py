@@ -351,6 +351,10 @@ class Calls(ABC):
         """Note an entry that a configuration is given."""
 
     @abstractmethod
+    def penalize(self, one: Value, two: Value) -> None:
+        """Note a number that a norm of the weights is multiplied by."""
+
+    @abstractmethod
     def change(self, optimizer: Value, value: Value, key: str = "lr") -> None:
         """Note that something sets the learning rate of an optimizer."""
 
@@ -384,7 +388,7 @@ def either(one: Value, two: Value) -> Value:
     if (
         isinstance(one.data, list)
         and isinstance(two.data, list)
-        and any(isinstance(item.data, dict) for item in one.data)
+        and any(isinstance(item.data, dict) for item in [*one.data, *two.data])
     ):
         more = [item for item in two.data if not any(item is other for other in one.data)]
         return Value([*one.data, *more], one.start, one.end)

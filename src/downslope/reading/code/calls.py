@@ -20,17 +20,18 @@ OPTIMIZERS = {
 }  # fmt: skip
 """An optimizer's name in code, in lower case -> ours."""
 
-NAMED_BY_WORD = frozenset({"trainer", "create_optimizer", "create_optimizer_v2", "create", "init_optimizer", "get"})
+NAMED_BY_WORD = frozenset({"trainer", "create_optimizer", "create_optimizer_v2", "create", "init_optimizer", "get",
+                            "mlpclassifier", "mlpregressor", "neuralnet", "neuralnetclassifier", "neuralnetregressor"})  # fmt: skip
 """Calls that are told by a word which optimizer to make."""
 
 NESTEROV = frozenset({"nesterovag", "nag", "nesterov_momentum"})
 """Optimizers whose name means Nesterov's form."""
 
 SETTINGS = {
-    "lr": "lr learning_rate base_lr base_learning_rate eta step_size",
+    "lr": "lr learning_rate learning_rate_init base_lr base_learning_rate eta step_size",
     "momentum": "momentum mom mu beta mass sgd_momentum",
     "weight_decay": "weight_decay wd weight_decay_rate",
-    "nesterov": "nesterov use_nesterov",
+    "nesterov": "nesterov use_nesterov nesterovs_momentum",
     "dampening": "dampening",
     "beta1": "beta1 beta_1 b1 adam_beta1",
     "beta2": "beta2 beta_2 b2 adam_beta2",

@@ -216,6 +216,8 @@ class Expressions(Calls):
         """Return the result of an operator, whose words are the whole expression."""
         left, right = self.loosened(left), self.loosened(right)
         start, end = self.program.place(node)
+        if isinstance(op, ast.Mult):
+            self.penalize(left, right)
         data = arithmetic.binary(op, left.data, right.data, self.steps)
         if isinstance(data, Unknown) and (isinstance(left.data, Groups) or isinstance(right.data, Groups)):
             return Value(data)
@@ -231,6 +233,12 @@ class Expressions(Calls):
         elif data == left.data and is_number(data) and left.literal:  # x * 1
             return left
         return found
+
+    def penalize(self, one: Value, two: Value) -> None:
+        """Note a number that TensorFlow's `l2_loss` is multiplied by: the weight decay."""
+        number, other = (one, two) if is_number(one.data) else (two, one)
+        if is_number(number.data) and number.data > 0 and isinstance(other.data, Made) and _holds(other, "l2_loss"):
+            self.named.setdefault("sgd.weight_decay", number)
 
     def loosened(self, value: Value) -> Value:
         """Return the rate that a function is sampled with for a learning rate that the program does not say."""
@@ -367,7 +375,8 @@ class Expressions(Calls):
             written = self.evaluate(first.iter, scope)
             return Value(pairs, *self.program.place(node), sources=written.sources)
         if not known:
-            return Value(Unknown(names_in(first.ifs, scope) or "list"))
+            norms = items and _holds(items[0], "l2_loss", 0)
+            return Value(Unknown("l2_loss" if norms else names_in(first.ifs, scope) or "list"))
         sources = join_sources(item.sources for item in items)
         if items and all(item.literal and (item.start, item.end) == (items[0].start, items[0].end) for item in items):
             first = items[0]  # numbers out of one text
@@ -401,6 +410,19 @@ def _settings(value: Value) -> dict[str, Value] | None:
     if isinstance(data, Namespace | Instance) or (isinstance(data, Class) and _SETTINGS.search(data.name)):
         return data.attributes
     return data if isinstance(data, dict) else None
+
+
+def _holds(value: Value, name: str, depth: int = 4) -> bool:
+    """Return whether a call, or one in its arguments, is of this name."""
+    data = value.data
+    if isinstance(data, Ref):
+        return data.path.endswith(name)
+    if isinstance(data, list | tuple):
+        return depth > 0 and any(_holds(item, name, depth - 1) for item in data[:8])
+    if not isinstance(data, Made):
+        return isinstance(data, Unknown) and name in data.hint
+    inner = [*data.args[:4], *data.kwargs.values()]
+    return data.name == name or (depth > 0 and any(_holds(item, name, depth - 1) for item in inner))
 
 
 def names_in(tests: list[ast.expr], scope: Scope) -> str:

@@ -15,7 +15,7 @@ from downslope.reading.code.rates import plan_rate
 from downslope.reading.code.recognise import nice
 from downslope.reading.code.sampling import Plan
 from downslope.reading.code.schedules import framework_of, reason
-from downslope.reading.code.tree import ADJUSTS
+from downslope.reading.code.tree import ADJUSTS, falls_if_measured
 from downslope.reading.code.values import Made, PerEpoch, Ref, Unknown, Value, is_number, number, numbers, words_of
 from downslope.reading.code.warmups import Schedules
 from downslope.reading.findings import Found
@@ -49,12 +49,13 @@ _CLIPS = {
 _FITS = {
     "epochs": "train.epochs", "nb_epoch": "train.epochs", "max_epochs": "train.epochs", "num_epoch": "train.epochs",
     "num_train_epochs": "train.epochs", "n_epochs": "train.epochs", "max_steps": "train.steps",
-    "num_epochs": "train.epochs",
+    "num_epochs": "train.epochs", "max_iter": "train.epochs",
 }  # fmt: skip
 _BEGINNING = words_of("multistep exponential cosine polynomial linear inverse")
 _FITTING = words_of(
     "fit fit_generator fit_one_cycle Trainer TrainingArguments Seq2SeqTrainingArguments train TrainSpec "
     "StandardUpdater fit_dataloader "
+    "MLPClassifier MLPRegressor SGDClassifier SGDRegressor NeuralNetClassifier NeuralNetRegressor "
     "TrainingConfig EpochBasedTrainLoop IterBasedTrainLoop"
 )
 _BY_PLACE = {"fit_one_cycle": "train.epochs", "fine_tune": "train.epochs"}
@@ -88,9 +89,10 @@ class Gathering:
         self._length()
         self._batch()
         self._clip()
-        epochs = self.found.fields.get("train.epochs")
-        schedules = Schedules(self.on, self.found.framework, epochs.value if epochs else None)
-        plan = plan_rate(self.on, one, schedules, self.named.get("sgd.lr"), epochs.value if epochs else None)
+        found = self.found.fields.get("train.epochs")
+        epochs = found.value if found is not None else number(self.named.get("train.epochs"))
+        schedules = Schedules(self.on, self.found.framework, epochs)
+        plan = plan_rate(self.on, one, schedules, self.named.get("sgd.lr"), epochs)
         self.found.remarks += [remark for remark in schedules.remarks if remark not in self.found.remarks]
         given = one.settings.get("lr") if one is not None else None
         if plan is None:
@@ -247,6 +249,10 @@ class Gathering:
         """Put the weight decay of penalties in the model or the loss, where the optimizer is given none."""
         if "sgd.weight_decay" in self.found.fields:
             return
+        for made in self.on.made:  # TensorFlow's own is half the squared norm, as a weight decay is
+            coefficient = made.argument("scale", 0) if made.name == "l2_regularizer" else None
+            if coefficient is not None and is_number(coefficient.data):
+                self.put("sgd.weight_decay", coefficient)
         penalties = [made for made in self.on.made if made.name in {"l2", "L2"} and (made.args or made.kwargs)]
         values = [next(iter([*made.args, *made.kwargs.values()])) for made in penalties]
         values = [value for value in values if is_number(value.data)]
@@ -291,7 +297,7 @@ class Gathering:
         if made.name == "train" and "steps" in made.kwargs:
             found.append(("train.steps", made.kwargs["steps"]))
         for name, path in _FITS.items():
-            if name in made.kwargs:
+            if name in made.kwargs and not (name == "max_iter" and made.name.startswith("Neural")):
                 found.append((path, made.kwargs[name]))
         return [(path, value) for path, value in found if is_number(value.data) and value.data > 0]
 
@@ -374,6 +380,16 @@ class Gathering:
             self.put("train.plateau.min_lr", given.get("min_lr"))
             self.found.remarks.append(("plateau", {}))
             return
+        falls = falls_if_measured(self.on.program.body)
+        if falls is not None:
+            change, metric = falls
+            by = self.on.evaluate(change.value if isinstance(change, ast.AugAssign) else change.right, self.on.globals)
+            divided = isinstance(change.op, ast.Div)
+            if is_number(by.data) and by.data and 0 < (factor := 1 / by.data if divided else by.data) < 1:
+                start, end = self.on.program.place(change)
+                self.put("train.plateau.factor", Value(nice(factor), start, end))
+                self.put("train.plateau.metric", Value(metric, start, end) if metric else None)
+                self.found.remarks.append(("plateau", {}))
 
     def _groups(self, one: Optimizer, schedules: Schedules) -> None:
         groups = [*one.groups, *self._rules()]

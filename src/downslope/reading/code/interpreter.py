@@ -78,7 +78,8 @@ class Interpreter(Expressions):
             self.run(self.program.body, self.globals, frame)
             self.doubt += 1
             self.called_changes = len(self.changes)
-            for value in [*self.globals.names.values(), *self.inner]:
+            named = sorted(self.globals.names.items(), key=lambda item: "config" not in item[0].lower())
+            for value in [*(value for _, value in named), *self.inner]:
                 if isinstance(value.data, Function) and id(value.data.node) not in self.called:
                     self.call_function(value.data, [], self._flags_for(value.data))
                 elif isinstance(value.data, Class) and value.data.name:

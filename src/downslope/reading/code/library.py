@@ -27,6 +27,8 @@ from downslope.reading.code.values import (
     is_known,
     is_number,
     join_sources,
+    number,
+    numbers,
     words_of,
 )
 from downslope.reading.code.written import from_words, items_of, number_in, wrapped
@@ -121,6 +123,8 @@ def _extreme(
 ) -> Value:
     data = [concrete(item.data, on.steps) for item in items or []]
     data = [int(one) if isinstance(one, bool) and name == "sum" else one for one in data]
+    if name == "max" and len(data) == 2 and is_number(data[1]) and isinstance(data[0], PerEpoch):
+        return (items or [])[0]
     if not data or not all(is_number(one) for one in data):
         known = [one for one, item in zip(items or [], data, strict=False) if is_number(item)]
         return known[0] if name != "sum" and len(known) == 1 and len(data) == 2 else Value(UNKNOWN)
@@ -420,6 +424,8 @@ def call_outside(
         _note_step(on, name, receiver)
         return Value(UNKNOWN)
     value = on.make(made)
+    if name == "multiply" and len(args) == 2:
+        on.penalize(*args)
     if name == "merge_from_list" and args and isinstance(args[0].data, list):
         for key, item in zip(args[0].data[::2], args[0].data[1::2], strict=False):
             on.enter(tuple(str(key.data).split(".")), item)
@@ -466,6 +472,8 @@ def _computed(
         op = ast.Lt() if kwargs.get("side", Value(_PLACES[name])).data == "left" else ast.LtE()
         below = arithmetic.compare(op, many, one, on.steps) if isinstance(many.data, list) else UNKNOWN
         return _extreme(on, "sum", below if isinstance(below, list) else None, sources, place)
+    if name == "interp" and len(args) == 3:
+        return _interpolated(*args)
     if name in NUMERIC and args and all(is_number(concrete(arg.data, on.steps)) for arg in args):
         return Value(apply(NUMERIC[name], [arg.data for arg in args], on.steps), *place, sources=sources)
     if name in {"ceil", "floor"} and args and isinstance(args[0].data, PerEpoch):
@@ -488,6 +496,22 @@ def _computed(
         ]()
         return Value(arithmetic.compare(op, args[0], args[1], on.steps), sources=sources)
     return None
+
+
+def _interpolated(at: Value, times: Value, values: Value) -> Value | None:
+    """Return `np.interp(at, times, values)`, which is a line between two of the times."""
+    one = at.data[0] if isinstance(at.data, list) and len(at.data) == 1 else at
+    xs, ys, x = numbers(times), numbers(values), number(one)
+    if xs is None or ys is None or x is None or len(xs) != len(ys) or sorted(xs) != xs:
+        return None
+    place = next((place for place, time in enumerate(xs) if time > x), len(xs))
+    if place in {0, len(xs)}:
+        data = ys[min(place, len(ys) - 1)]
+    else:
+        (a, b), (c, d) = xs[place - 1 : place + 1], ys[place - 1 : place + 1]
+        data = c + (d - c) * (x - a) / (b - a)
+    found = Value(data, sources=join_sources([at.sources, times.sources, values.sources]))
+    return Value([found]) if isinstance(at.data, list) else found
 
 
 def _call_super(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:

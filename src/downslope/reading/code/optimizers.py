@@ -132,7 +132,7 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
     """Return an optimizer that a word names: gluon's Trainer, timm's create_optimizer, `optimizer="sgd"`."""
     words = [
         value
-        for value in [*made.args[:2], *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name"))]
+        for value in [*made.args[:2], *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name", "solver"))]
         if value
     ]
     tables = [
@@ -145,6 +145,8 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
     ]  # fmt: skip
     if made.name.startswith("create_optimizer"):
         words += [table[key] for table in tables for key in ("opt", "optimizer") if key in table]
+    if made.name.startswith("NeuralNet"):  # skorch
+        words += [Value(one.data.path.rpartition(".")[2]) for one in words if isinstance(one.data, Ref)]
     named = next((word for word in words if isinstance(word.data, str) and word.data.lower() in OPTIMIZERS), None)
     if named is None:
         if made.name.endswith("TrainingArguments") and made.kwargs.keys() & {"learning_rate", "weight_decay"}:
@@ -155,7 +157,7 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
     one = Optimizer(
         made, OPTIMIZERS[named.data.lower()], "timm" if made.name.startswith("create_optimizer") else framework
     )
-    given = dict(made.kwargs)
+    given = {key.removeprefix("optimizer__"): value for key, value in made.kwargs.items()}
     for value in [*made.args, made.kwargs.get("optimizer_params")]:
         if value is not None and isinstance(value.data, dict):
             given.update({str(key): item for key, item in value.data.items()})

@@ -403,12 +403,13 @@ def _within_epochs(
 def _alone(on: Interpreter, base: Value | None, length: float | None) -> Plan | None:
     """Return what a function gives, or sets, that the program defines and does not call in a loop."""
     functions: list[tuple[str, Function]] = []
-    for value in on.globals.names.values():
+    for name, value in on.globals.names.items():
         data = value.data
         if isinstance(data, Function):
-            functions.append((data.name, data))
+            functions.append((name, data))
         elif isinstance(data, Class):
             methods = [one.data for one in data.attributes.values() if isinstance(one.data, Function)]
+            methods = [one for one in methods if one.name != "__init__"]
             functions += [(f"{data.name}.{one.name}", one.bound_to(data.instance)) for one in methods]
     for told, function in functions:
         name, unit = time_parameter(function)

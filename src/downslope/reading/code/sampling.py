@@ -57,7 +57,9 @@ def time_parameter(function: Function) -> tuple[str, str]:
     parameters = function.node.args
     names = [one.arg for one in [*parameters.posonlyargs, *parameters.args]]
     counted = [
-        (name, unit_of(name)) for name in names if unit_of(name) and not name.startswith(("num", "n_", "max", "total"))
+        (name, unit_of(name))
+        for name in names
+        if unit_of(name) and not name.startswith(("num", "n_", "max", "total", "warm", "decay")) and name[-1] != "s"
     ]
     if isinstance(function.node, ast.Lambda) and names:
         return names[0], unit_of(names[0])
@@ -164,8 +166,10 @@ def _sampled(
                 if per_epoch is not None and unit == "step" and length is not None and length < 1000:
                     end = length * per_epoch
                 samples, sources, end = _values(on, at, end, base)
-                if unit == "step" and length is None and samples and (largest := _largest(sources)) >= end:
-                    samples, sources, end = _values(on, at, 1.5 * largest, base)
+                for _ in range(3):
+                    largest = _largest(sources, 1e7 if unit == "step" else 2000)
+                    if length is None and samples and largest >= end:
+                        samples, sources, end = _values(on, at, 1.5 * largest, base)
                 shape = recognise(samples, end) if samples else None
                 if shape is not None and length is None and _longest(shape) >= end - 1:
                     shape = None  # a way to the end of a run whose length is not known
@@ -202,10 +206,10 @@ def _values(
     return samples, join_sources(sources), end
 
 
-def _largest(sources: dict[int, Value]) -> float:
-    """Return the largest whole number among literals: they may be steps."""
+def _largest(sources: dict[int, Value], limit: float) -> float:
+    """Return the largest number below a limit among literals: they may be times."""
     found = [item for one in sources.values() for item in (one.data if isinstance(one.data, list) else [one])]
-    return max((one.data for one in found if is_number(one.data) and one.data < 1e7), default=0)
+    return max((one.data for one in found if is_number(one.data) and one.data < limit), default=0)
 
 
 def _merged(

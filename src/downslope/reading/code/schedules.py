@@ -157,6 +157,7 @@ class BasicSchedules:
             and is_number(args[1].data)
             and is_number(args[0].data)
             and args[1].literal
+            and args[1].data
         ):
             names = [name for name in names if name != "global_step"]
         return {**dict(zip(names, args, strict=False)), **made.kwargs}

@@ -140,7 +140,7 @@ class Schedules(BasicSchedules):
         given = self.arguments(made, row[1])
         if "step" in given and plan.kind == "multistep":
             plan.fields["milestones"] = given["step"]
-        plan = self.in_unit(plan, made)
+            plan = self.in_unit(plan, made)
         warm = given.get("warmup_steps")
         if warm is not None and plan.kind in {"cosine", "polynomial"} and plan.value("duration") is not None:
             rest = self.less(given.get("max_update"), warm)
