@@ -38,7 +38,7 @@ def read_python(part: Part, flags: Mapping[str, Field] | None = None, beside: Se
     """
     notebook = Notebook(part) if is_notebook(part.text) else None
     program = parse_program(part.text if notebook is None else notebook.code)
-    named = constants(program)
+    named = {name: value for name, value in constants(program).items() if name.isupper()}
     for other in beside:
         text = parse_program(other.text)
         named.update({name: _moved(value, text, other) for name, value in constants(text).items()})

@@ -111,12 +111,12 @@ class Expressions(Calls):
         path = data.path if isinstance(data, Ref) else data.hint
         if isinstance(data, Ref) and name in _CONSTANTS:
             return Value(_CONSTANTS[name])
-        if isinstance(data, Ref) and name in self.beside and not is_foreign(path):
-            return self.beside[name]
         if path.rsplit(".", 1)[-1].lower() in _CONFIGURATIONS:
             option = self._option(name)
             if option is not None:
                 return option
+        if isinstance(data, Ref) and name in self.beside and not is_foreign(path):
+            return self.beside[name]
         if name == "param_groups":
             return Value(Groups(Value(data)))
         hinted = arithmetic.hinted(name)

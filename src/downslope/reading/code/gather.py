@@ -43,7 +43,7 @@ _CLIPS = {
     "max_norm clip_norm"),
     "GradientClipping": (0, "threshold"), "GradientClipByGlobalNorm": (0, "clip_norm"), "ClipGradByGlobalNorm": (0,
     "clip_norm"),
-    "clip_gradients_by_norm": (1, "clip_norm"), "clip_gradients": (1, "gradient_clip_val"), "clip_global_norm": (1,
+    "clip_gradients_by_norm": (1, "clip_norm"), "clip_gradients": (1, "gradient_clip_val max_norm"), "clip_global_norm": (1,
     "max_norm"),
 }  # fmt: skip
 _FITS = {

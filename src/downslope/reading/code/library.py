@@ -369,12 +369,7 @@ def _of_dictionary(of: Value, name: str, args: list[Value], kwargs: dict[str, Va
 
 
 def call_outside(
-    on: Calls,
-    path: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    place: tuple[int, int],
-    receiver: Value | None,
+    on: Calls, path: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int], receiver: Value | None
 ) -> Value:
     """Call something of another module: what only computes is computed, what is made is noted."""
     name = path.rsplit(".", 1)[-1]
@@ -455,12 +450,7 @@ def _set_rate(on: Calls, args: list[Value]) -> None:
 
 
 def _computed(
-    on: Calls,
-    name: str,
-    args: list[Value],
-    kwargs: dict[str, Value],
-    place: tuple[int, int],
-    sources: dict[int, Value],
+    on: Calls, name: str, args: list[Value], kwargs: dict[str, Value], place: tuple[int, int], sources: dict[int, Value]
 ) -> Value | None:
     """Return the result of a function of numbers, or None if it is none."""
     if name in {"maximum", "minimum"} and len(args) == 2:

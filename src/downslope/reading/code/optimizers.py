@@ -132,7 +132,10 @@ def _by_word(made: Made, framework: str) -> Optimizer | None:
     """Return an optimizer that a word names: gluon's Trainer, timm's create_optimizer, `optimizer="sgd"`."""
     words = [
         value
-        for value in [*made.args[:2], *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name", "solver"))]
+        for value in [
+            *made.args[:2],
+            *(made.kwargs.get(k) for k in ("optimizer", "opt", "optim", "optimizer_name", "solver")),
+        ]
         if value
     ]
     tables = [

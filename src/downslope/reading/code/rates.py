@@ -127,14 +127,7 @@ def _is_scheduler(made: Made) -> bool:
     return (
         own
         or made.name.endswith(("LR", "Scheduler", "Restarts", "_warmup"))
-        or made.name
-        in _WRAPPERS
-        | {
-            "get_scheduler",
-            "fit_one_cycle",
-            "create_scheduler",
-            "create_scheduler_v2",
-        }
+        or made.name in _WRAPPERS | {"get_scheduler", "fit_one_cycle", "create_scheduler", "create_scheduler_v2"}
     )
 
 

@@ -146,12 +146,7 @@ def sample_scheduler(
 
 
 def _sampled(
-    on: Interpreter,
-    at: Callable[[float, Value], Value],
-    node: ast.AST,
-    unit: str,
-    length: float | None,
-    base: Value,
+    on: Interpreter, at: Callable[[float, Value], Value], node: ast.AST, unit: str, length: float | None, base: Value
 ) -> Plan | None:
     changes, lengths, budget = len(on.changes), len(on.lengths), on.budget
     steps, on.steps = on.steps, None

@@ -201,7 +201,8 @@ class System:
 
     Attributes:
         name: Of the system.
-        signs: Each a set of keys, all of which must stand in a configuration, or words of the command ("$fairseq-train").
+        signs: Sets of keys, parted by "|", all of one of which must stand in a configuration, or words of the command
+            ("$fairseq-train").
         rows: Its own keys, by concept; "" for those that mean nothing here.
         unit: Of times that do not say theirs: "step", "epoch" or "".
         defaults: What is relied on where nothing is written, by concept.
@@ -211,7 +212,7 @@ class System:
     """
 
     name: str
-    signs: tuple[str, ...]
+    signs: str
     rows: dict[str, str] = field(default_factory=dict[str, str])
     unit: str = ""
     defaults: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -221,274 +222,89 @@ class System:
 
 
 SYSTEMS: tuple[System, ...] = (
-    System(
-        "slowfast",
-        (
-            "solver.baselr solver.maxepoch",
-            "optim.baselr optim.maxepoch",
-            "solver.lrpolicy solver.baselr",
-            "optim.lrpolicy optim.baselr",
-        ),
-        {
-            "times": "solver.steps optim.steps",
-            "gamma": "optim.lrmult",
-            "scales": "solver.lrs",
-            "final": "optim.minlr",
-            "batch": "train.batchsize",
-        },
-        unit="epoch",
-        defaults={"nesterov": True},
-        restart=False,
-    ),
-    System(
-        "detectron2",
-        ("solver.baselr",),
-        {"times": "solver.steps", "warmup_steps": "solver.warmupiters", "batch": "solver.imsperbatch"},
-        unit="step",
-        defaults={"gamma": 0.1, "momentum": 0.9},
-        restart=False,
-    ),
-    System(
-        "caffe",
-        (
-            "lrpolicy baselr",
-            "solvermode baselr",
-            "baselr maxiter snapshot",
-            "baselr stepsize",
-            "testiter baselr",
-            "baselr iterssize",
-        ),
-        {
-            "optimizer": "type",
-            "milestones": "stepvalue",
-            "every": "stepsize",
-            "rho": "rmsdecay",
-            "beta2": "momentum2",
-            "eps": "delta",
-        },
-        unit="step",
-        restart=False,
-        framework="caffe",
-    ),
-    System(
-        "darknet",
-        ("maxbatches", "burnin", "subdivisions batch", "policy learningrate scales"),
-        {
-            "weight_decay": "decay",
-            "steps": "maxbatches",
-            "batch": "batch",
-            "warmup_steps": "burnin",
-            "milestones": "steps",
-            "every": "step",
-            "gamma": "scale gamma",
-            "": "subdivisions sgdrcycle sgdrmult",
-        },
-        unit="step",
-        restart=False,
-        framework="darknet",
-    ),
-    System(
-        "openmmlab",
-        (
-            "lrconfig.policy",
-            "optimwrapper.optimizer.type",
-            "optimwrapper.optimizer.lr",
-            "paramscheduler.type",
-            "optimizer.paramwisecfg",
-            "optimizer.type lrconfig.step",
-            "traincfg.maxepochs",
-            "runner.maxepochs optimizer.type",
-            "paramwisecfg",
-        ),
-        {
-            "warmup_factor": "lrconfig.warmupratio",
-            "warmup_steps": "lrconfig.warmupiters",
-            "warmup_method": "lrconfig.warmup",
-            "warmup_by_epoch": "lrconfig.warmupbyepoch",
-            "epochs": "runner.maxepochs totalepochs traincfg.maxepochs maxepochs",
-            "steps": "runner.maxiters traincfg.maxiters totaliters",
-            "batch": "",
-            "device_batch": "samplespergpu traindataloader.batchsize imgspergpu videospergpu data.samplespergpu",
-            "": "valinterval interval",
-        },
-        unit="epoch",
-        defaults={"gamma": 0.1, "power": 1.0},
-        restart=False,
-        per_device=True,
-    ),
-    System(
-        "paddledetection",
-        ("learningrate.baselr", "optimizerbuilder.optimizer.type", "optimizerbuilder.optimizer.momentum"),
-        {"epochs": "epoch", "device_batch": "trainreader.batchsize", "steps": "maxiters"},
-        unit="epoch",
-        defaults={"gamma": 0.1},
-        restart=False,
-        per_device=True,
-    ),
-    System(
-        "paddleclas",
-        ("optimizer.lr.name", "optimizer.lr.learningrate", "optimizer.lr.values", "learningrate.params.lr"),
-        {
-            "epochs": "global.epochs epochs",
-            "times": "lr.decayepochs lr.boundaries",
-            "device_batch": "train.sampler.batchsize train.batchsize",
-            "policy": "optimizer.lr.name learningrate.function",
-            "optimizer": "optimizer.name optimizer.function",
-        },
-        unit="epoch",
-        defaults={"warmup_start": 0.0},
-        per_device=True,
-    ),
-    System(
-        "paddleseg",
-        (
-            "iters lrscheduler.type",
-            "iters lrscheduler.learningrate",
-            "lrscheduler.learningrate optimizer.type",
-            "lrscheduler.endlr",
-        ),
-        {"steps": "iters", "duration": "decaysteps"},
-        unit="step",
-        per_device=True,
-    ),
-    System(
-        "yolo",
-        ("lr0 lrf", "lr0 warmupepochs", "lr0 warmupbiaslr"),
-        {"final_fraction": "lrf", "policy": "", "batch": "batch batchsize", "": "warmupmomentum warmupbiaslr patience"},
-        unit="epoch",
-        defaults={"nesterov": True},
-        restart=False,
-    ),
-    System(
-        "fairseq",
-        (
-            "$fairseq-train",
-            "$fairseq-hydra-train",
-            "maxupdate lr",
-            "lrshrink lr",
-            "optimization.lr",
-            "warmupupdates",
-            "maxtokens lr",
-            "criterion arch task",
-        ),
-        {"": "minlr minlossscale", "times": "", "clip": "clipnorm"},
-        unit="epoch",
-        defaults={"power": 1.0},
-    ),
-    System(
-        "gluoncv",
-        ("lrmode numgpus", "lrmode lr", "lrdecayepoch numgpus", "rectrain"),
-        {
-            "milestones": "lrdecayepoch lrdecayepochs",
-            "gamma": "lrdecay",
-            "every": "lrdecayperiod",
-            "warmup_epochs": "warmupepochs lrwarmupepochs",
-            "warmup_steps": "warmupiters",
-            "warmup_start": "warmuplr",
-        },
-        unit="epoch",
-        defaults={"gamma": 0.1},
-        per_device=True,
-        framework="mxnet",
-    ),
-    System(
-        "gluoncv on torch",
-        ("train.lrmilestone", "train.lrpolicy train.wdecay"),
-        {
-            "gamma": "train.step",
-            "device_batch": "train.batchsize",
-            "devices": "gpuworldsize",
-            "": "ddpconfig.worldsize",
-        },
-        unit="epoch",
-        defaults={"gamma": 0.1},
-        per_device=True,
-    ),
-    System(
-        "mindspore",
-        (
-            "datasetsinkmode",
-            "multistepdecaymilestones",
-            *(
-                f"epochsize {key}"
-                for key in ("lrmax", "lrinit", "lrend", "lrdecaymode", "lossscale", "keepcheckpointmax")
-            ),
-        ),
-        {"epochs": "epochsize", "lr": "lrmax", "warmup_start": "lrinit"},
-        unit="epoch",
-    ),
-    System(
-        "torchvision",
-        (
-            "lrstepsize lrgamma",
-            "lrwarmupepochs",
-            "lrwarmupdecay",
-            "normweightdecay",
-            "lrwarmupmethod",
-            "lrstepsize epochs lr",
-        ),
-        unit="epoch",
-        defaults={"gamma": 0.1, "momentum": 0.9},
-        per_device=True,
-    ),
-    System(
-        "timm",
-        ("sched opt", "sched decayepochs", "sched warmuplr", "cooldownepochs", "modelema sched", "sched epochs lr"),
-        {"every": "decayepochs", "milestones": "decaymilestones", "gamma": "decayrate"},
-        unit="epoch",
-        restart=False,
-        per_device=True,
-    ),
-    System(
-        "transformers",
-        ("perdevicetrainbatchsize", "numtrainepochs", "lrschedulertype learningrate", "savestrategy learningrate"),
-        {"fraction": "warmupratio", "policy": "lrschedulertype", "": "lrschedulerkwargs"},
-        unit="step",
-        per_device=True,
-    ),
-    System(
-        "tensorflow",
-        (
-            "trainconfig.batchsize",
-            "momentumoptimizer.momentumoptimizervalue",
-            "manualsteplearningrate.initiallearningrate",
-            "cosinedecaylearningrate.learningratebase",
-            "trainconfig.numsteps",
-        ),
-        {
-            "lr": "constantlearningrate.learningrate initiallearningrate learningratebase",
-            "": "secondstagebatchsize firststageminibatchsize schedule.learningrate schedule.step",
-            "momentum": "momentumoptimizervalue",
-            "every": "exponentialdecaylearningrate.decaysteps",
-            "gamma": "exponentialdecaylearningrate.decayfactor",
-            "duration": "cosinedecaylearningrate.totalsteps",
-            "steps": "trainconfig.numsteps",
-            "rho": "rmspropoptimizer.decay",
-            "eps": "rmspropoptimizer.epsilon",
-        },
-        unit="step",
-        framework="tensorflow",
-    ),
-    System(
-        "openseq2seq",
-        ("lrpolicyparams.learningrate", "optimizerparams.momentum"),
-        {"device_batch": "batchsizepergpu", "duration": "lrpolicyparams.decaysteps"},
-        per_device=True,
-    ),
-    System(
-        "classyvision",
-        ("paramschedulers.lr.name", "paramschedulers.lr.values", "optimizer.paramschedulers.lr"),
+    System("slowfast", "solver.baselr solver.maxepoch | optim.baselr optim.maxepoch | solver.lrpolicy solver.baselr "
+        "| optim.lrpolicy optim.baselr",
+        {"times": "solver.steps optim.steps", "gamma": "optim.lrmult", "scales": "solver.lrs", "final": "optim.minlr",
+        "batch": "train.batchsize"}, unit="epoch", defaults={"nesterov": True}, restart=False),
+    System("detectron2", "solver.baselr",
+        {"times": "solver.steps", "warmup_steps": "solver.warmupiters", "batch": "solver.imsperbatch"}, unit="step",
+        defaults={"gamma": 0.1, "momentum": 0.9}, restart=False),
+    System("caffe", "lrpolicy baselr | solvermode baselr | baselr maxiter snapshot | baselr stepsize | testiter "
+        "baselr | baselr iterssize",
+        {"optimizer": "type", "milestones": "stepvalue", "every": "stepsize", "rho": "rmsdecay", "beta2": "momentum2",
+        "eps": "delta"}, unit="step", restart=False, framework="caffe"),
+    System("darknet", "maxbatches | burnin | subdivisions batch | policy learningrate scales",
+        {"weight_decay": "decay", "steps": "maxbatches", "batch": "batch", "warmup_steps": "burnin",
+        "milestones": "steps", "every": "step", "gamma": "scale gamma", "": "subdivisions sgdrcycle sgdrmult"},
+        unit="step", restart=False, framework="darknet"),
+    System("openmmlab", "lrconfig.policy | optimwrapper.optimizer.type | optimwrapper.optimizer.lr | "
+        "paramscheduler.type | optimizer.paramwisecfg | optimizer.type lrconfig.step | traincfg.maxepochs | "
+        "runner.maxepochs optimizer.type | paramwisecfg",
+        {"warmup_factor": "lrconfig.warmupratio", "warmup_steps": "lrconfig.warmupiters",
+        "warmup_method": "lrconfig.warmup", "warmup_by_epoch": "lrconfig.warmupbyepoch",
+        "epochs": "runner.maxepochs totalepochs traincfg.maxepochs maxepochs",
+        "steps": "runner.maxiters traincfg.maxiters totaliters", "batch": "",
+        "device_batch": "samplespergpu traindataloader.batchsize imgspergpu videospergpu data.samplespergpu",
+        "": "valinterval interval"}, unit="epoch", defaults={"gamma": 0.1, "power": 1.0}, restart=False,
+        per_device=True),
+    System("paddledetection", "learningrate.baselr | optimizerbuilder.optimizer.type | "
+        "optimizerbuilder.optimizer.momentum",
+        {"epochs": "epoch", "device_batch": "trainreader.batchsize", "steps": "maxiters"}, unit="epoch",
+        defaults={"gamma": 0.1}, restart=False, per_device=True),
+    System("paddleclas", "optimizer.lr.name | optimizer.lr.learningrate | optimizer.lr.values | "
+        "learningrate.params.lr",
+        {"epochs": "global.epochs epochs", "times": "lr.decayepochs lr.boundaries",
+        "device_batch": "train.sampler.batchsize train.batchsize",
+        "policy": "optimizer.lr.name learningrate.function", "optimizer": "optimizer.name optimizer.function"},
+        unit="epoch", defaults={"warmup_start": 0.0}, per_device=True),
+    System("paddleseg", "iters lrscheduler.type | iters lrscheduler.learningrate | lrscheduler.learningrate "
+        "optimizer.type | lrscheduler.endlr",
+        {"steps": "iters", "duration": "decaysteps"}, unit="step", per_device=True),
+    System("yolo", "lr0 lrf | lr0 warmupepochs | lr0 warmupbiaslr",
+        {"final_fraction": "lrf", "policy": "", "batch": "batch batchsize",
+        "": "warmupmomentum warmupbiaslr patience"}, unit="epoch", defaults={"nesterov": True}, restart=False),
+    System("fairseq", "$fairseq-train | $fairseq-hydra-train | maxupdate lr | lrshrink lr | optimization.lr | "
+        "warmupupdates | maxtokens lr | criterion arch task",
+        {"": "minlr minlossscale", "times": "", "clip": "clipnorm"}, unit="epoch", defaults={"power": 1.0}),
+    System("gluoncv", "lrmode numgpus | lrmode lr | lrdecayepoch numgpus | rectrain",
+        {"milestones": "lrdecayepoch lrdecayepochs", "gamma": "lrdecay", "every": "lrdecayperiod",
+        "warmup_epochs": "warmupepochs lrwarmupepochs", "warmup_steps": "warmupiters", "warmup_start": "warmuplr"},
+        unit="epoch", defaults={"gamma": 0.1}, per_device=True, framework="mxnet"),
+    System("gluoncv on torch", "train.lrmilestone | train.lrpolicy train.wdecay",
+        {"gamma": "train.step", "device_batch": "train.batchsize", "devices": "gpuworldsize",
+        "": "ddpconfig.worldsize"}, unit="epoch", defaults={"gamma": 0.1}, per_device=True),
+    System("mindspore", "datasetsinkmode | multistepdecaymilestones | epochsize lrmax | epochsize lrinit | "
+        "epochsize lrend | epochsize lrdecaymode | epochsize lossscale | epochsize keepcheckpointmax",
+        {"epochs": "epochsize", "lr": "lrmax", "warmup_start": "lrinit"}, unit="epoch"),
+    System("torchvision", "lrstepsize lrgamma | lrwarmupepochs | lrwarmupdecay | normweightdecay | lrwarmupmethod | "
+        "lrstepsize epochs lr",
+        unit="epoch", defaults={"gamma": 0.1, "momentum": 0.9}, per_device=True),
+    System("timm", "sched opt | sched decayepochs | sched warmuplr | cooldownepochs | modelema sched | sched epochs "
+        "lr",
+        {"every": "decayepochs", "milestones": "decaymilestones", "gamma": "decayrate"}, unit="epoch", restart=False,
+        per_device=True),
+    System("transformers", "perdevicetrainbatchsize | numtrainepochs | lrschedulertype learningrate | savestrategy "
+        "learningrate",
+        {"fraction": "warmupratio", "policy": "lrschedulertype", "": "lrschedulerkwargs"}, unit="step",
+        per_device=True),
+    System("tensorflow", "trainconfig.batchsize | momentumoptimizer.momentumoptimizervalue | "
+        "manualsteplearningrate.initiallearningrate | cosinedecaylearningrate.learningratebase | "
+        "trainconfig.numsteps",
+        {"lr": "constantlearningrate.learningrate initiallearningrate learningratebase",
+        "": "secondstagebatchsize firststageminibatchsize schedule.learningrate schedule.step",
+        "momentum": "momentumoptimizervalue", "every": "exponentialdecaylearningrate.decaysteps",
+        "gamma": "exponentialdecaylearningrate.decayfactor", "duration": "cosinedecaylearningrate.totalsteps",
+        "steps": "trainconfig.numsteps", "rho": "rmspropoptimizer.decay", "eps": "rmspropoptimizer.epsilon"},
+        unit="step", framework="tensorflow"),
+    System("openseq2seq", "lrpolicyparams.learningrate | optimizerparams.momentum",
+        {"device_batch": "batchsizepergpu", "duration": "lrpolicyparams.decaysteps"}, per_device=True),
+    System("classyvision", "paramschedulers.lr.name | paramschedulers.lr.values | optimizer.paramschedulers.lr",
         {"lr": "lr.startvalue lr.value schedulers.startvalue", "final": "lr.endvalue schedulers.endvalue"},
-        unit="epoch",
-    ),
-    System(
-        "lightning",
-        ("trainer.maxepochs", "trainer.maxsteps", "optimizer.classpath"),
-        {"patience": "lrscheduler.patience"},
-        unit="epoch",
-    ),
-)
+        unit="epoch"),
+    System("lightning", "trainer.maxepochs | trainer.maxsteps | optimizer.classpath",
+        {"patience": "lrscheduler.patience"}, unit="epoch"),
+)  # fmt: skip
 """The first whose sign is there decides."""
 
-ANY = System("", ())
+ANY = System("", "")
 """What is said where no system can be told."""

@@ -193,7 +193,7 @@ def tell_system(entries: Iterable[Entry], program: str = "") -> System:
         suffixes |= {".".join(keys[:2]), *keys[:-1]}
     words = set(program.replace("/", " ").split())
     for system in SYSTEMS:
-        for sign in system.signs:
+        for sign in filter(None, system.signs.split("|")):
             if all((one[1:] in words if one.startswith("$") else one in suffixes) for one in sign.split()):
                 return system
     return ANY
