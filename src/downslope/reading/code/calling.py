@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
@@ -101,7 +101,23 @@ class Length:
     start: float = 0
 
 
-class Calls(ABC):
+class _Rest(Protocol):
+    """What calls need of expressions and of statements."""
+
+    def passes_over(self, function: Function) -> bool: ...
+    def run(self, body: list[ast.stmt], scope: Scope, frame: Frame) -> str: ...
+    def assign(self, target: ast.expr, value: Value, scope: Scope) -> None: ...
+    def enter(self, path: tuple[str, ...], value: Value) -> None: ...
+    def penalize(self, one: Value, two: Value) -> None: ...
+    def change(self, optimizer: Value, value: Value, key: str = "lr") -> None: ...
+    def evaluate(self, node: ast.expr | None, scope: Scope) -> Value: ...
+    def truth(self, value: Value) -> bool | None: ...
+    def get(self, of: Value, name: str) -> Value: ...
+    def rate(self, optimizer: Value) -> Value: ...
+    def note(self, name: str, value: Value) -> None: ...
+
+
+class Calls(_Rest):
     """What is known of a program so far, and what its calls are worth; expressions are in `Expressions`.
 
     Attributes:
@@ -332,52 +348,6 @@ class Calls(ABC):
                 self.call_function(function, args if name == "__init__" else [], kwargs if name == "__init__" else {})
         return value
 
-    # what calls need of expressions and of statements
-
-    @abstractmethod
-    def passes_over(self, function: Function) -> bool:
-        """Return whether a call need not be gone through again."""
-
-    @abstractmethod
-    def run(self, body: list[ast.stmt], scope: Scope, frame: Frame) -> str:
-        """Go through statements."""
-
-    @abstractmethod
-    def assign(self, target: ast.expr, value: Value, scope: Scope) -> None:
-        """Bind a target."""
-
-    @abstractmethod
-    def enter(self, path: tuple[str, ...], value: Value) -> None:
-        """Note an entry that a configuration is given."""
-
-    @abstractmethod
-    def penalize(self, one: Value, two: Value) -> None:
-        """Note a number that a norm of the weights is multiplied by."""
-
-    @abstractmethod
-    def change(self, optimizer: Value, value: Value, key: str = "lr") -> None:
-        """Note that something sets the learning rate of an optimizer."""
-
-    @abstractmethod
-    def evaluate(self, node: ast.expr | None, scope: Scope) -> Value:
-        """Return what an expression is worth."""
-
-    @abstractmethod
-    def truth(self, value: Value) -> bool | None:
-        """Return whether a value counts as true, or None if that is unknown."""
-
-    @abstractmethod
-    def get(self, of: Value, name: str) -> Value:
-        """Return an attribute of a value."""
-
-    @abstractmethod
-    def rate(self, optimizer: Value) -> Value:
-        """Return the learning rate that an optimizer has now."""
-
-    @abstractmethod
-    def note(self, name: str, value: Value) -> None:
-        """Note a literal that a telling name is given."""
-
 
 def either(one: Value, two: Value) -> Value:
     """Return what is known of a value that is one or the other: the first, in doubt, where both are known."""
@@ -394,13 +364,4 @@ def either(one: Value, two: Value) -> Value:
         return Value([*one.data, *more], one.start, one.end)
     if is_known(one.data) and is_known(two.data) and arithmetic.compare(ast.Eq(), one, two, None) is True:
         return one
-    return Value(
-        one.data,
-        one.start,
-        one.end,
-        literal=one.literal,
-        sources=one.sources,
-        file=one.file,
-        doubt=True,
-        words=one.words,
-    )
+    return one.but(doubt=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from downslope.reading.code import arithmetic
 from downslope.reading.code.arithmetic import UNKNOWN
@@ -55,7 +55,7 @@ class Expressions(Calls):
     def evaluate(self, node: ast.expr | None, scope: Scope) -> Value:
         """Return what an expression is worth."""
         self.budget -= 1
-        method = _EXPRESSIONS.get(type(node))
+        method = self._methods.get(type(node))
         if node is None or method is None or self.budget < 0 or self.depth > _DEEPEST:
             return Value(UNKNOWN)
         self.depth += 1
@@ -64,8 +64,7 @@ class Expressions(Calls):
         finally:
             self.depth -= 1
 
-    def constant(self, node: ast.Constant, scope: Scope) -> Value:
-        """A literal."""
+    def _constant(self, node: ast.Constant, scope: Scope) -> Value:
         start, end = self.program.place(node)
         data = node.value
         if isinstance(data, complex | bytes) or data is Ellipsis:
@@ -76,8 +75,7 @@ class Expressions(Calls):
             return Value(UNKNOWN)
         return Value(data, start, end, literal=True, sources=None if is_number(data) or data is None else {})
 
-    def name(self, node: ast.Name, scope: Scope) -> Value:
-        """A name."""
+    def _name(self, node: ast.Name, scope: Scope) -> Value:
         found = scope.find(node.id)
         if found is not None:
             return found
@@ -86,8 +84,7 @@ class Expressions(Calls):
         hinted = arithmetic.hinted(node.id)
         return Value(Ref(node.id) if isinstance(hinted, Unknown) else hinted)
 
-    def attribute(self, node: ast.Attribute, scope: Scope) -> Value:
-        """`a.b`."""
+    def _attribute(self, node: ast.Attribute, scope: Scope) -> Value:
         return self.get(self.evaluate(node.value, scope), node.attr)
 
     def get(self, of: Value, name: str) -> Value:
@@ -184,8 +181,7 @@ class Expressions(Calls):
             found = next((one for one in data.args[:2] if is_number(one.data)), None)
         return found or Value(Unknown("lr"))
 
-    def subscript(self, node: ast.Subscript, scope: Scope) -> Value:
-        """`a[b]`."""
+    def _subscript(self, node: ast.Subscript, scope: Scope) -> Value:
         of, data = (found := self.evaluate(node.value, scope)), found.data
         if isinstance(node.slice, ast.Slice):
             parts = (node.slice.lower, node.slice.upper, node.slice.step)
@@ -248,8 +244,7 @@ class Expressions(Calls):
         name = (data.hint if isinstance(data, Unknown) else data.path).rsplit(".", 1)[-1].lower()
         return self.sampled_rate if NAME_OF.get(name) == "sgd.lr" else value
 
-    def unary(self, node: ast.UnaryOp, scope: Scope) -> Value:
-        """A sign, or `not`."""
+    def _unary(self, node: ast.UnaryOp, scope: Scope) -> Value:
         operand = self.evaluate(node.operand, scope)
         if isinstance(node.op, ast.Not):
             truth = self.truth(operand)
@@ -264,8 +259,7 @@ class Expressions(Calls):
             return found
         return operand if isinstance(node.op, ast.UAdd) else Value(UNKNOWN)
 
-    def boolean(self, node: ast.BoolOp, scope: Scope) -> Value:
-        """`and`, `or`: Python's own, as far as the operands are known."""
+    def _boolean(self, node: ast.BoolOp, scope: Scope) -> Value:
         stops = isinstance(node.op, ast.Or)
         found = Value(UNKNOWN)
         unknown = False
@@ -281,8 +275,7 @@ class Expressions(Calls):
             return Value(UNKNOWN, sources=join_sources(sources))
         return found.also(join_sources(sources))
 
-    def comparison(self, node: ast.Compare, scope: Scope) -> Value:
-        """`a < b <= c`."""
+    def _comparison(self, node: ast.Compare, scope: Scope) -> Value:
         left = self.evaluate(node.left, scope)
         answers: list[Any] = []
         sources = [left.sources]
@@ -304,8 +297,7 @@ class Expressions(Calls):
             return None
         return bool(data) if is_known(data) else True
 
-    def choice(self, node: ast.IfExp, scope: Scope) -> Value:
-        """`a if c else b`."""
+    def _choice(self, node: ast.IfExp, scope: Scope) -> Value:
         test = self.evaluate(node.test, scope)
         truth = self.truth(test)
         if truth is not None:
@@ -313,8 +305,7 @@ class Expressions(Calls):
         one, two = self.evaluate(node.body, scope), self.evaluate(node.orelse, scope)
         return either(one, two)
 
-    def sequence(self, node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> Value:
-        """A list, tuple or set."""
+    def _sequence(self, node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> Value:
         items: list[Value] = []
         for one in node.elts[:MOST_ITEMS]:
             if isinstance(one, ast.Starred):
@@ -329,8 +320,7 @@ class Expressions(Calls):
             found.sources = {start: found, **found.sources}
         return found
 
-    def dictionary(self, node: ast.Dict, scope: Scope) -> Value:
-        """A dictionary."""
+    def _dictionary(self, node: ast.Dict, scope: Scope) -> Value:
         found: dict[Any, Value] = {}
         for key_node, value_node in list(zip(node.keys, node.values, strict=True))[:MOST_ITEMS]:
             value = self.evaluate(value_node, scope)
@@ -347,13 +337,11 @@ class Expressions(Calls):
             found["pattern"] = Value(self.tests[-1])
         return Value(found, *self.program.place(node), literal=all(v.literal for v in found.values()), sources={})
 
-    def text(self, node: ast.JoinedStr, scope: Scope) -> Value:
-        """A formatted text, as far as its parts are words."""
+    def _text(self, node: ast.JoinedStr, scope: Scope) -> Value:
         parts = [self.evaluate(p.value if isinstance(p, ast.FormattedValue) else p, scope).data for p in node.values]
         return Value("".join(map(str, parts)) if all(isinstance(p, str | int) for p in parts) else UNKNOWN)
 
-    def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp, scope: Scope) -> Value:
-        """A comprehension of one `for` over a known list; of the rest, one item."""
+    def _comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp, scope: Scope) -> Value:
         first = node.generators[0]
         source = self.evaluate(first.iter, scope)
         data = [source] if isinstance(source.data, Groups) else self.iterable(source)
@@ -380,9 +368,7 @@ class Expressions(Calls):
         sources = join_sources(item.sources for item in items)
         if items and all(item.literal and (item.start, item.end) == (items[0].start, items[0].end) for item in items):
             first = items[0]  # numbers out of one text
-            return Value(
-                items, first.start, first.end, literal=True, sources=sources, file=first.file, words=first.words
-            )
+            return first.but(items, sources=sources)
         return Value(items, *self.program.place(node), sources=sources)
 
     def iterable(self, value: Value) -> list[Value] | None:
@@ -402,6 +388,16 @@ class Expressions(Calls):
         if isinstance(node, ast.Lambda) and isinstance(node.body, ast.Call) and len(self.inner) < MOST_INNER:
             self.inner.append(found)  # `"optimizer": lambda params: SGD(params, lr=0.1)`
         return found
+
+    _methods: ClassVar[dict[type, Callable[[Any, Any, Scope], Value]]] = {
+        ast.Constant: _constant, ast.Name: _name, ast.Attribute: _attribute, ast.Subscript: _subscript,
+        ast.BinOp: binary, ast.UnaryOp: _unary, ast.BoolOp: _boolean, ast.Compare: _comparison, ast.IfExp: _choice,
+        ast.List: _sequence, ast.Tuple: _sequence, ast.Set: _sequence, ast.Dict: _dictionary, ast.JoinedStr: _text,
+        ast.ListComp: _comprehension, ast.GeneratorExp: _comprehension, ast.SetComp: _comprehension,
+        ast.DictComp: _comprehension, ast.Lambda: function, ast.Call: Calls.call,
+        ast.Await: lambda self, node, scope: self.evaluate(node.value, scope),
+        ast.Starred: lambda self, node, scope: self.evaluate(node.value, scope),
+    }  # fmt: skip
 
 
 def _settings(value: Value) -> dict[str, Value] | None:
@@ -441,29 +437,3 @@ def names_in(tests: list[ast.expr], scope: Scope) -> str:
     if denied:
         return "decay"
     return "no_decay" if any(LAYER.search(word) for word in words) else "bias"
-
-
-_EXPRESSIONS: dict[type, Callable[[Any, Any, Scope], Value]] = {
-    ast.Constant: Expressions.constant,
-    ast.Name: Expressions.name,
-    ast.Attribute: Expressions.attribute,
-    ast.Subscript: Expressions.subscript,
-    ast.BinOp: Expressions.binary,
-    ast.UnaryOp: Expressions.unary,
-    ast.BoolOp: Expressions.boolean,
-    ast.Compare: Expressions.comparison,
-    ast.IfExp: Expressions.choice,
-    ast.List: Expressions.sequence,
-    ast.Tuple: Expressions.sequence,
-    ast.Set: Expressions.sequence,
-    ast.Dict: Expressions.dictionary,
-    ast.JoinedStr: Expressions.text,
-    ast.ListComp: Expressions.comprehension,
-    ast.GeneratorExp: Expressions.comprehension,
-    ast.SetComp: Expressions.comprehension,
-    ast.DictComp: Expressions.comprehension,
-    ast.Lambda: Expressions.function,
-    ast.Call: Expressions.call,
-    ast.Await: lambda self, node, scope: self.evaluate(node.value, scope),
-    ast.Starred: lambda self, node, scope: self.evaluate(node.value, scope),
-}

@@ -452,15 +452,21 @@ def _put_multistep(build: Build, main: Settings, root: str, times: Setting, poli
     if scales is not None and scales.value:
         factor = next((one for one in scales.value if one != 1), 1.0)
         build.put(f"{root}.factor", float(factor), "stated", "", scales.entry)
-    elif gamma is not None:
-        build.state(f"{root}.factor", gamma, float(gamma.value))
-    elif "gamma" in build.settings.system.defaults:
-        default = build.settings.system.defaults["gamma"]
-        build.imply(f"{root}.factor", default, None, f"the default of {build.settings.system.name}")
     else:
-        build.assume(f"{root}.factor", 0.1, "not stated; a tenth is usual")
-        build.say("usual_factor", factor=0.1)
+        _put_factor(build, f"{root}.factor", gamma)
     return "multistep"
+
+
+def _put_factor(build: Build, path: str, gamma: Setting | None) -> None:
+    """Put by what the rate is multiplied: what is written, the system's default, or a tenth."""
+    system = build.settings.system
+    if gamma is not None:
+        build.state(path, gamma, float(gamma.value))
+    elif "gamma" in system.defaults:
+        build.imply(path, system.defaults["gamma"], None, f"the default of {system.name}")
+    else:
+        build.assume(path, 0.1, "not stated; a tenth is usual")
+        build.say("usual_factor", factor=0.1)
 
 
 def _put_milestones(build: Build, root: str, times: Setting, milestones: list[float]) -> None:
@@ -554,7 +560,6 @@ def _put_stairs(
     build: Build, main: Settings, root: str, kind: str | None, every: Setting | None, policy: Setting | None, lr: Any
 ) -> str:
     gamma = main.first("gamma")
-    default = build.settings.system.defaults.get("gamma")
     if every is None and kind != "exponential":
         if kind in {"step", "multistep"}:
             build.say("no_milestones")
@@ -563,13 +568,7 @@ def _put_stairs(
         return ""
     _name(build, root, "exponential", policy or every, stated=policy is not None)
     _base(build, root, lr)
-    if gamma is not None:
-        build.state(f"{root}.rate", gamma, float(gamma.value))
-    elif default is not None:
-        build.imply(f"{root}.rate", default, None, f"the default of {build.settings.system.name}")
-    else:
-        build.assume(f"{root}.rate", 0.1, "not stated; a tenth is usual")
-        build.say("usual_factor", factor=0.1)
+    _put_factor(build, f"{root}.rate", gamma)
     staircase = main.first("staircase")
     if every is not None:
         build.state(f"{root}.every", every, _whole(every.value))
@@ -648,13 +647,17 @@ def _put_duration(build: Build, main: Settings, root: str, kind: str, warmup: Wa
     build.imply(f"{root}.unit", unit, None, f"to the end of training: {words}")
 
 
-def _put_onecycle(build: Build, main: Settings, root: str, policy: Setting | None, lr: Any) -> str:
-    _name(build, root, "onecycle", policy)
-    _base(build, root, lr, "peak")
-    for concept in ("pct_start", "div_factor", "final_div_factor"):
+def _put_as_named(build: Build, main: Settings, root: str, *concepts: str) -> None:
+    for concept in concepts:
         setting = main.first(concept)
         if setting is not None:
             build.state(f"{root}.{concept}", setting, float(setting.value))
+
+
+def _put_onecycle(build: Build, main: Settings, root: str, policy: Setting | None, lr: Any) -> str:
+    _name(build, root, "onecycle", policy)
+    _base(build, root, lr, "peak")
+    _put_as_named(build, main, root, "pct_start", "div_factor", "final_div_factor")
     _put_duration(build, main, root, "onecycle", None)
     return "onecycle"
 
@@ -662,10 +665,7 @@ def _put_onecycle(build: Build, main: Settings, root: str, policy: Setting | Non
 def _put_inverse(build: Build, main: Settings, root: str, policy: Setting | None, lr: Any) -> str:
     _name(build, root, "inverse", policy)
     _base(build, root, lr)
-    for concept in ("gamma", "power"):
-        setting = main.first(concept)
-        if setting is not None:
-            build.state(f"{root}.{concept}", setting, float(setting.value))
+    _put_as_named(build, main, root, "gamma", "power")
     build.imply(f"{root}.unit", "step", None, _PER_STEP)
     return "inverse"
 
