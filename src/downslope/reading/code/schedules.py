@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -57,6 +57,17 @@ def framework_of(path: str) -> str:
 def reason(data: Any, why: str) -> Value:
     """Return a value that a convention gives, with the convention for its words."""
     return Value(data, words=why)
+
+
+def chosen(given: Mapping[str, Value], **names: str) -> dict[str, Value | Plan]:
+    """Return, for each field, the first argument of these names that is a number, a number of epochs or numbers."""
+    found: dict[str, Value | Plan] = {}
+    for field, keys in names.items():
+        for key in keys.split():
+            value = given.get(key)
+            if value is not None and (is_number(value.data) or isinstance(value.data, PerEpoch) or numbers(value)):
+                found.setdefault(field, value)
+    return found
 
 
 class BasicSchedules:
@@ -476,25 +487,14 @@ class BasicSchedules:
         names = "optimizer max_lr total_steps epochs steps_per_epoch pct_start anneal_strategy cycle_momentum "
         names += "base_momentum max_momentum div_factor final_div_factor three_phase"
         given = self.arguments(made, names.split())
-        plan = Plan("onecycle")
-        if self.is_other(made, plan.kind, given):
+        if self.is_other(made, "onecycle", given):
             return None
-        peak, total, epochs = given.get("max_lr"), given.get("total_steps"), given.get("epochs")
-        if peak is not None and is_number(peak.data):
-            plan.fields["peak"] = peak
-        per_epoch = number(given.get("steps_per_epoch"))
-        if total is not None and total.data is not None:
-            plan.fields["duration"] = total
-        elif epochs is not None and is_number(epochs.data):
-            steps = nice(epochs.data * per_epoch) if per_epoch is not None else None
-            plan.fields["duration"] = (
-                Value(PerEpoch(epochs.data), epochs.start, epochs.end, sources=epochs.sources)
-                if steps is None
-                else Value(steps, epochs.start, epochs.end)
-            )
-        for name in ("pct_start", "div_factor", "final_div_factor"):
-            if name in given and is_number(given[name].data):
-                plan.fields[name] = given[name]
+        names = {name: name for name in ("pct_start", "div_factor", "final_div_factor")}
+        plan = Plan("onecycle", chosen(given, peak="max_lr", duration="total_steps", **names))
+        epochs, per_epoch = given.get("epochs"), number(given.get("steps_per_epoch"))
+        if "duration" not in plan.fields and epochs is not None and is_number(epochs.data):
+            length = PerEpoch(epochs.data) if per_epoch is None else nice(epochs.data * per_epoch)
+            plan.fields["duration"] = Value(length, epochs.start, epochs.end, sources=epochs.sources)
         if "anneal_strategy" in given and given["anneal_strategy"].data == "linear":
             plan.fields["shape"] = given["anneal_strategy"]
         plan = self.in_unit(plan, made)
