@@ -1,5 +1,9 @@
 """What optimizers and schedules are called in code, and their arguments in order. Data only."""
 
+from __future__ import annotations
+
+from downslope.reading.code.values import words_of
+
 OPTIMIZERS = {
     "sgd": "sgd", "momentum": "sgd", "momentumsgd": "sgd", "correctedmomentumsgd": "sgd", "nesterovag": "sgd",
     "nag": "sgd",
@@ -20,8 +24,10 @@ OPTIMIZERS = {
 }  # fmt: skip
 """An optimizer's name in code, in lower case -> ours."""
 
-NAMED_BY_WORD = frozenset({"trainer", "create_optimizer", "create_optimizer_v2", "create", "init_optimizer", "get",
-                            "mlpclassifier", "mlpregressor", "neuralnet", "neuralnetclassifier", "neuralnetregressor"})  # fmt: skip
+NAMED_BY_WORD = words_of(
+    "trainer create_optimizer create_optimizer_v2 create init_optimizer get mlpclassifier mlpregressor neuralnet "
+    "neuralnetclassifier neuralnetregressor"
+)
 """Calls that are told by a word which optimizer to make."""
 
 NESTEROV = frozenset({"nesterovag", "nag", "nesterov_momentum"})
@@ -144,7 +150,8 @@ ROWS = {
 FIELD_OF = {
     "initial": "learning_rate initial_learning_rate init_value base_lr max_lr base_learning_rate",
     "every": "step_size decay_steps transition_steps step decay_t decay_epochs decay_epoch",
-    "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps decay_epoch",
+    "duration": "T_max T_0 total_iters max_update t_initial max_iters max_decay_steps decay_steps transition_steps "
+    "decay_epoch",
     "rate": "gamma decay_rate factor",
     "factor": "factor gamma decay_rate",
     "end": "end_value stop_factor_lr",
@@ -190,8 +197,8 @@ NAMES = {
     "train.clip_norm": "clip_grad_norm max_grad_norm grad_clip gradient_clip_val clip_norm",
     "sgd.nesterov": "nesterov use_nesterov",
     "train.label_smoothing": "label_smoothing label_smooth labelsmoothing smoothing",
-    "train.accumulate": "gradient_accumulation_steps accumulation_steps accum_steps grad_accum_steps accumulate_grad_batches "
-    "accum_iter gradient_accumulations",
+    "train.accumulate": "gradient_accumulation_steps accumulation_steps accum_steps grad_accum_steps accum_iter "
+    "accumulate_grad_batches gradient_accumulations",
     "train.ema": "ema_decay model_ema_decay",
     "data.augment.mixup": "mixup_alpha",
     "data.augment.cutmix": "cutmix_alpha",

@@ -39,12 +39,10 @@ _BESIDE = ("data.augment.", "train.label_smoothing", "train.accumulate")
 _HELD_OUT = re.compile(r"test|val(?!ue)|valid|eval|dev_", re.IGNORECASE)
 _FOR_TRAINING = re.compile(r"train", re.IGNORECASE)
 _CLIPS = {
-    "clip_grad_norm_": (1, "max_norm"), "clip_grad_norm": (1, "max_norm"), "clip_by_global_norm": (-1,
-    "max_norm clip_norm"),
-    "GradientClipping": (0, "threshold"), "GradientClipByGlobalNorm": (0, "clip_norm"), "ClipGradByGlobalNorm": (0,
-    "clip_norm"),
-    "clip_gradients_by_norm": (1, "clip_norm"), "clip_gradients": (1, "gradient_clip_val max_norm"), "clip_global_norm": (1,
-    "max_norm"),
+    "clip_grad_norm_": (1, "max_norm"), "clip_grad_norm": (1, "max_norm"), "clip_gradients_by_norm": (1, "clip_norm"),
+    "clip_by_global_norm": (-1, "max_norm clip_norm"), "clip_gradients": (1, "gradient_clip_val max_norm"),
+    "GradientClipping": (0, "threshold"), "GradientClipByGlobalNorm": (0, "clip_norm"),
+    "ClipGradByGlobalNorm": (0, "clip_norm"), "clip_global_norm": (1, "max_norm"),
 }  # fmt: skip
 _FITS = {
     "epochs": "train.epochs", "nb_epoch": "train.epochs", "max_epochs": "train.epochs", "num_epoch": "train.epochs",

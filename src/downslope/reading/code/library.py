@@ -254,9 +254,9 @@ _CALLS: dict[str, Callable[[Call], Value]] = {
     "enumerate": _over(lambda items: [Value([Value(i), item]) for i, item in enumerate(items)]),
     "reversed": _over(lambda items: items[::-1]), "filter": lambda call: (*call.args[1:2], Value(UNKNOWN))[0],
     "getattr": _getattr, "setattr": _setattr, "hasattr": _hasattr, "vars": _vars, "dict": _dict,
-    "eval": lambda call: from_words(call.args[0]), "isinstance": _isinstance, "super": lambda _: Value(Unknown("super")),
-    "iter": lambda call: call.args[0], "next": lambda call: call.args[0], "any": _quantified(stops=True),
-    "all": _quantified(stops=False), "str": _words, "bool": _flag,
+    "eval": lambda call: from_words(call.args[0]), "isinstance": _isinstance,
+    "super": lambda _: Value(Unknown("super")), "iter": lambda call: call.args[0], "next": lambda call: call.args[0],
+    "any": _quantified(stops=True), "all": _quantified(stops=False), "str": _words, "bool": _flag,
 }  # fmt: skip
 
 

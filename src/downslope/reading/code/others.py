@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from downslope.reading.code.interpreter import Interpreter
 from downslope.reading.code.values import Made, Ref, Value, is_number, numbers, words_of
 
+_LOSSES = (
+    "CrossEntropyLoss cross_entropy CategoricalCrossentropy SparseCategoricalCrossentropy categorical_crossentropy"
+)
+_SMOOTHED = "LabelSmoothingCrossEntropy LabelSmoothing LabelSmoothingLoss LabelSmoothLoss CrossEntropyLabelSmooth"
+_AVERAGES = "ModelEma ModelEmaV2 ModelEmaV3 ModelEMA ExponentialMovingAverage EMA EMAModel"
 _CALLS = (
-    ("train.label_smoothing", "label_smoothing label_smoothing_factor", -1,
-     "CrossEntropyLoss cross_entropy CategoricalCrossentropy SparseCategoricalCrossentropy softmax_cross_entropy "
-     "categorical_crossentropy TrainingArguments Seq2SeqTrainingArguments SoftmaxCrossEntropyWithLogits"),
-    ("train.label_smoothing", "smoothing label_smoothing epsilon eps smooth_factor", 0,
-     "LabelSmoothingCrossEntropy LabelSmoothing LabelSmoothingLoss LabelSmoothLoss CrossEntropyLabelSmooth"),
+    ("train.label_smoothing", "label_smoothing label_smoothing_factor", -1, f"{_LOSSES} softmax_cross_entropy"),
+    ("train.label_smoothing", "label_smoothing_factor", -1, "TrainingArguments Seq2SeqTrainingArguments"),
+    ("train.label_smoothing", "smoothing label_smoothing epsilon eps smooth_factor", 0, _SMOOTHED),
     ("train.label_smoothing", "alpha", 1, "smooth_labels"),
-    ("train.ema", "decay ema_decay beta ema_momentum", 0, "get_ema_multi_avg_fn get_ema_avg_fn ExponentialMovingAverage EMA"),
-    ("train.ema", "decay ema_decay beta", 1, "ModelEma ModelEmaV2 ModelEmaV3 ModelEMA ExponentialMovingAverage EMA EMAModel"),
-    ("train.accumulate", "gradient_accumulation_steps accumulate_grad_batches", -1,
-     "TrainingArguments Seq2SeqTrainingArguments Trainer Accelerator"),
+    ("train.ema", "decay", 0, "get_ema_multi_avg_fn get_ema_avg_fn ExponentialMovingAverage EMA"),
+    ("train.ema", "decay ema_decay beta", 1, _AVERAGES),
+    ("train.accumulate", "gradient_accumulation_steps", -1, "TrainingArguments Seq2SeqTrainingArguments Accelerator"),
+    ("train.accumulate", "accumulate_grad_batches", -1, "Trainer"),
     ("data.augment.crop", "padding", 1, "RandomCrop"),
     ("data.augment.resized_crop", "scale", 1, "RandomResizedCrop"),
     ("data.augment.size", "size", 0, "RandomResizedCrop"),
@@ -29,11 +33,15 @@ _CALLS = (
     ("data.augment.cutmix", "alpha", -1, "CutMix RandomCutmix RandomCutMix"),
     ("data.normalize.mean", "mean", 0, "Normalize"),
     ("data.normalize.deviation", "std", 1, "Normalize"),
-)  # fmt: skip
+)
 """Our field, the keywords for it, its place among the arguments (-1 for none), the calls that say it."""
 
-_ALWAYS = {"RandomResizedCrop": ("data.augment.resized_crop", [0.08, 1.0]), "RandomHorizontalFlip": ("data.augment.flip", True),
-           "random_flip_left_right": ("data.augment.flip", True), "TrivialAugmentWide": ("data.augment.trivial", True)}  # fmt: skip
+_ALWAYS: dict[str, tuple[str, Any]] = {
+    "RandomResizedCrop": ("data.augment.resized_crop", [0.08, 1.0]),
+    "RandomHorizontalFlip": ("data.augment.flip", True),
+    "random_flip_left_right": ("data.augment.flip", True),
+    "TrivialAugmentWide": ("data.augment.trivial", True),
+}
 """What a call says by itself."""
 
 _HALF = words_of("fp16 float16 O1 O2 mixed_float16 16-mixed 16 16-true half")
@@ -82,24 +90,17 @@ def _precision(made: Made) -> str:
         return ""
     if made.name == "GradScaler":
         return "float16"
-    words = [made.kwargs.get(key) for key in ("dtype", "mixed_precision", "precision", "opt_level")] + made.args[:2]
-    told = [
-        value.data.path.rpartition(".")[2] if isinstance(value.data, Ref) else str(value.data)
-        for value in words
-        if value
-    ]
+    keys = ("dtype", "mixed_precision", "precision", "opt_level")
+    data = [value.data for value in [*(made.kwargs.get(key) for key in keys), *made.args[:2]] if value is not None]
+    told = {one.path.rpartition(".")[2] if isinstance(one, Ref) else str(one) for one in data}
     if made.name == "autocast":
-        return "bfloat16" if _BRAIN & set(told) else "float16"
+        return "bfloat16" if _BRAIN & told else "float16"
     if made.name.endswith("TrainingArguments"):
-        told = [key for key in ("fp16", "bf16") if key in made.kwargs and made.kwargs[key].data is True]
-    elif made.name not in {
-        "Trainer",
-        "Accelerator",
-        "Fabric",
-        "set_global_policy",
-        "set_policy",
-        "initialize",
-        "Policy",
-    }:
+        told = {key for key in ("fp16", "bf16") if key in made.kwargs and made.kwargs[key].data is True}
+    elif made.name not in _CHOOSING:
         return ""
-    return "float16" if _HALF & set(told) else "bfloat16" if _BRAIN & set(told) else ""
+    return "float16" if _HALF & told else "bfloat16" if _BRAIN & told else ""
+
+
+_CHOOSING = words_of("Trainer Accelerator Fabric set_global_policy set_policy initialize Policy")
+"""Calls that are told by a word in which format to compute."""

@@ -76,13 +76,10 @@ def _lr(build: Build) -> tuple[float, Setting] | None:
         build.say("base_lr", value=scaled.value)  # and how large the batch of all devices is, is not known
         return float(scaled.value), scaled
     if isinstance(setting.value, list):
-        if settings.system.name == "fairseq":  # a rate for each epoch; the last stays
-            build.say("constant_lr")
+        if len(setting.value) == 1 or settings.system.name == "fairseq":  # a rate for each epoch; the last stays
             return float(setting.value[0]), setting
-        if len(setting.value) != 1:
-            settings.taken.discard(setting.entry.place)
-            return None
-        return float(setting.value[0]), setting
+        settings.taken.discard(setting.entry.place)
+        return None
     reference, batch = settings.first("lr_batch"), settings.first("batch")
     if reference is not None and batch is not None and squeezed(setting.entry.path[-1]) == "lrbase":
         derived = Entry(setting.entry.path, None, setting.entry.start, setting.entry.end, derived=True)
@@ -96,19 +93,14 @@ def _shape(build: Build) -> tuple[str, ...]:
         return ("per_device",)
     first = build.settings.by_concept.get("lr", ())
     if first and isinstance(first[0].value, list) and len(first[0].value) > 1:
+        build.say("constant_lr")
         return ("shape",)
-    unclear = [
-        one for concept in ("times", "milestones", "values") for one in build.settings.by_concept.get(concept, ())
-    ]
-    tabled = [
-        one
-        for one in build.settings.entries
-        if holds_number(one.value) and any(map(schedules, bare_path(one.path)[:-1]))
-    ]
-    if any(one.entry.place not in build.settings.taken for one in unclear) or any(
-        one.place not in build.settings.taken and squeezed(one.path[-1]) not in {"lastepoch", "warmupmomentum"}
-        for one in tabled
-    ):
+    by_concept = build.settings.by_concept
+    left = [one.entry for concept in ("times", "milestones", "values") for one in by_concept.get(concept, ())]
+    for one in build.settings.entries:
+        tabled = holds_number(one.value) and any(map(schedules, bare_path(one.path)[:-1]))
+        left += [one] if tabled and squeezed(one.path[-1]) not in {"lastepoch", "warmupmomentum"} else []
+    if any(one.place not in build.settings.taken for one in left):
         build.say("constant_lr")
         return ("shape",)
     return ("shape",) if any(name == "no_word" for name, _ in build.found.remarks) else ()
@@ -172,6 +164,11 @@ def _inner(build: Build, path: tuple[str, ...], *names: str) -> Entry | None:
     return None
 
 
+def _beside(build: Build, path: tuple[str, ...], name: str) -> list[Entry]:
+    """Return the entries of a name that stand beside the list that a table is of."""
+    return [one for one in build.settings.entries if one.path[:-1] == path[:-2] and squeezed(one.path[-1]) == name]
+
+
 def _by_epoch(build: Build, own: Settings) -> str:
     by_epoch = own.first("by_epoch")
     if by_epoch is not None:
@@ -194,9 +191,7 @@ def _listed_warmup(build: Build, path: tuple[str, ...], own: Settings, lr: Any) 
         "" if key == "totaliters" else "step" if "step" in key or "iter" in key else "epoch"
     )
     unit = unit or (total[1] if total is not None and duration < total[0] else "step")
-    beside = [
-        one for one in build.settings.entries if one.path[:-1] == path[:-2] and squeezed(one.path[-1]) == "milestones"
-    ]
+    beside = _beside(build, path, "milestones")
     build.settings.taken |= {one.place for one in beside if one.value == [end.value]}
     setting = Setting("warmup", duration, end)
     factor = own.first("warmup_factor")
@@ -216,9 +211,7 @@ def _fractions(value: Any) -> bool:
 
 def _by_length(build: Build, path: tuple[str, ...], start: Entry | None) -> Warmup | None:
     """Return a warmup that lasts its part of the whole, as `lengths: [0.1, 0.9]` beside the list says."""
-    beside = [
-        one for one in build.settings.entries if one.path[:-1] == path[:-2] and squeezed(one.path[-1]) == "lengths"
-    ]
+    beside = _beside(build, path, "lengths")
     total = _total(build)
     if not beside or start is None or not _fractions(beside[0].value):
         return None
@@ -236,14 +229,12 @@ def _warmup(build: Build, settings: Settings, lr: Any) -> Warmup | None:
     ratio = settings.by_concept.get("warmup_ratio")
     setting = settings.first("warmup_epochs") or settings.first("warmup_steps") or settings.first("warmup")
     total = _total(build)
-    duration: float | None
     worked_out = False
     if setting is not None and is_number(setting.value) and setting.value == 0:
         setting = None
     fraction = settings.first("fraction") or (settings.first("warmup_ratio") if ratio and setting is None else None)
     if setting is None and fraction is not None and 0 < fraction.value < 1:
-        known = total is not None
-        duration = _whole(round(fraction.value * total[0], 9)) if known and total else None
+        duration = _whole(round(fraction.value * total[0], 9)) if total else None
         unit, setting, worked_out = (total[1] if total else ""), fraction, True
     elif setting is not None:
         duration, unit = (
@@ -336,12 +327,8 @@ def _put_schedule(build: Build, main: Settings, root: str, lr: Any, warmup: Warm
     if kind == "cyclic":
         build.say("restarts")
         kind = "cosine"
-    if (
-        policy is not None
-        and kind == "linear"
-        and "warmup" in squeezed(policy.value)
-        and "decay" not in squeezed(policy.value)
-    ):
+    word = squeezed(policy.value) if policy is not None else ""
+    if kind == "linear" and "warmup" in word and "decay" not in word:
         kind = None if system.name != "transformers" else "linear"
     if policy is None and system.name == "yolo":
         return _put_yolo(build, main, root, lr, warmup)
@@ -684,20 +671,19 @@ def _put_plateau(build: Build, main: Settings, policy: Setting | None) -> None:
         build.say("patience", patience=10)
     if least is not None and is_number(least.value):
         build.state("train.plateau.min_lr", least, float(least.value))
-    mode = next(
-        (one for one in build.settings.entries if squeezed(one.path[-1]) == "mode" and one.value in {"min", "max"}),
-        None,
-    )
-    if mode is not None and mode.value == "max":
+    mode = _first(build, "mode", "max")
+    if mode is not None:
         build.imply("train.plateau.metric", "accuracy", Setting("mode", "max", mode))
+
+
+def _first(build: Build, name: str, value: object) -> Entry | None:
+    return next((one for one in build.settings.entries if squeezed(one.path[-1]) == name and one.value == value), None)
 
 
 def _put_yolo(build: Build, main: Settings, root: str, lr: Any, warmup: Warmup | None) -> str:
     """Put YOLO's schedule, down to lr0 * lrf: a line unless `cos_lr` asks for a cosine."""
     fraction = main.first("final_fraction")
-    cosine = next(
-        (one for one in build.settings.entries if squeezed(one.path[-1]) == "coslr" and one.value is True), None
-    )
+    cosine = _first(build, "coslr", True)
     if lr is None or fraction is None:
         return ""
     if cosine is not None:

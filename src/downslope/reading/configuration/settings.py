@@ -410,6 +410,7 @@ def _optimizes(key: str) -> bool:
 
 
 def schedules(key: str) -> bool:
+    """Return whether a table of this name is about a schedule of the learning rate."""
     return key in SCHEDULING or key.startswith(("scheduler", "lrscheduler", "lrsched"))
 
 
