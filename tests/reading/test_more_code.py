@@ -1199,7 +1199,81 @@ optimizer = optim.Adam(net.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-9, w
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_said(name):
-    """Each value that is written, followed to where it is used; no value that is not there is called stated."""
+    """Each value that is written, followed to where it is used."""
     text, expected = CASES[name]
     fields = read(text)[0].fields
     assert {path: fields[path].value if path in fields else None for path in expected} == expected
+
+
+SCRIPT = """
+from conf import settings
+from defaults import LR, WD
+opt = torch.optim.SGD(net.parameters(), lr=LR, momentum=settings.MOMENTUM, weight_decay=WD)
+schedule = torch.optim.lr_scheduler.MultiStepLR(opt, milestones=settings.MILESTONES, gamma=0.2)
+for epoch in range(1, settings.EPOCH + 1):
+    train()
+"""
+MODULE = "EPOCH = 200\nMILESTONES = [60, 120, 160]\nMOMENTUM = 0.9\nLR = 0.1\nWD = 5e-4\n"
+SAID = {
+    "sgd.lr.schedule": "multistep", "sgd.lr.initial": 0.1, "sgd.lr.factor": 0.2, "sgd.lr.milestones": [60, 120, 160],
+    "sgd.lr.unit": "epoch", "sgd.momentum": 0.9, "sgd.weight_decay": 5e-4, "train.epochs": 200,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_script_and_the_module_that_it_imports(order):
+    """Names are looked up in the module beside, in whatever order the two are given; words say where they stand."""
+    pairs = [("train.py", SCRIPT), ("conf.py", MODULE)]
+    fields = read(pairs[::order])[0].fields
+    assert {path: fields[path].value for path in SAID} == SAID
+    milestones = fields["sgd.lr.milestones"]
+    assert (milestones.file, MODULE[milestones.start : milestones.end]) == ("conf.py", milestones.words)
+
+
+def test_a_module_pasted_below_its_script():
+    """The names in capitals at the end of a text are known above."""
+    fields = read(SCRIPT.replace("from defaults", "from conf") + MODULE)[0].fields
+    assert {path: fields[path].value for path in SAID} == SAID
+
+
+def test_a_name_is_not_taken_from_below():
+    """A later value of a variable is not an earlier one of an option."""
+    text = "args.lr = 0.1\nargs.n = 512\nlr = args.lr * args.n / 256\nopt = torch.optim.SGD(net.parameters(), lr, momentum=0.9)\n"
+    assert read(text)[0].fields["sgd.lr"].value == 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("lr=0.1,\n    momentum=0.9,\n    weight_decay=5e-4,\n)\ns = torch.optim.lr_scheduler.StepLR(opt, 30)\n", {"sgd.momentum": 0.9}),
+        ("    lr: float = 0.1,\n    momentum: float = 0.9,\n    batch_size: int = 32,\n):\n", {"sgd.lr": 0.1, "data.batch_size": 32}),
+    ],
+)  # fmt: skip
+def test_a_piece_that_begins_inside_of_brackets(text, expected):
+    """The rest of a call's arguments, or of a function's parameters, is read as such."""
+    fields = read(text)[0].fields
+    assert {path: fields[path].value for path in expected} == expected
+
+
+def test_how_images_are_changed_becomes_a_recipe():
+    """What a recipe can hold of it is implied, and stands in the recipe's tables."""
+    text = (
+        "tf = T.Compose([T.RandomResizedCrop(224), T.RandomHorizontalFlip(0.5), T.ColorJitter(0.4, 0.4, 0.4)])\n"
+        "opt = torch.optim.SGD(net.parameters(), lr=0.1)\nfor epoch in range(3):\n    train()\n"
+    )
+    reading = read(text)[0]
+    augment = reading.recipe().data.augment
+    assert augment is not None
+    assert (augment.resized_crop, augment.size, augment.flip, augment.jitter) == ((0.08, 1.0), 224, True, 0.4)
+    assert {found.provenance for path, found in reading.fields.items() if path.startswith("data.augment.")} == {
+        "implied"
+    }
+
+
+def test_what_recipes_cannot_hold_is_left_out():
+    """A flip of another probability, a crop that pads its sides differently, autocast that is switched off."""
+    text = (
+        "tf = T.Compose([T.RandomCrop(32, padding=(4, 2)), T.RandomHorizontalFlip(p=0.3)])\n"
+        "opt = torch.optim.SGD(net.parameters(), lr=0.1)\nwith torch.autocast('cuda', enabled=False):\n    step()\n"
+    )
+    assert not {"data.augment.crop", "data.augment.flip", "train.precision"} & read(text)[0].fields.keys()

@@ -56,7 +56,7 @@ def find_others(on: Interpreter, doubt: int) -> Iterator[tuple[str, Value]]:
         for path, keywords, place, names in _CALLS:
             if made.name in names.split() and (value := _argument(made, keywords.split(), place)) is not None:
                 yield path, value
-        if made.name in _ALWAYS and not (made.args and made.name == "RandomHorizontalFlip"):
+        if made.name in _ALWAYS and not (made.name == "RandomHorizontalFlip" and (made.args or made.kwargs)):
             path, data = _ALWAYS[made.name]
             yield path, Value([Value(one) for one in data] if isinstance(data, list) else data, made.start, made.end)
         elif made.name == "ColorJitter":
