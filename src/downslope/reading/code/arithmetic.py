@@ -137,7 +137,9 @@ def binary(op: ast.operator, left: Any, right: Any, steps: int | None) -> Any:
     """
     left, right = concrete(left, steps), concrete(right, steps)
     if isinstance(left, PerEpoch) or isinstance(right, PerEpoch):
-        return concrete(_per_epoch(op, left, right), steps)
+        found = _per_epoch(op, left, right)
+        bounded = not isinstance(found, PerEpoch) or max(abs(found.epochs), abs(found.steps)) < LONGEST_INTEGER
+        return concrete(found, steps) if bounded else UNKNOWN
     if not (is_known(left) and is_known(right)):
         return _unknown(op, left, right)
     function = _BINARY.get(type(op))

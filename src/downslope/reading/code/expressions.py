@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
+from itertools import chain, islice
 from typing import Any, ClassVar
 
 from downslope.reading.code import arithmetic
@@ -38,6 +39,7 @@ from downslope.reading.code.written import items_of
 MOST_INNER = 100
 """Functions inside of others that are gone through although nobody calls them."""
 _DEEPEST = 90
+_MOST_NAMES = 200
 _CONFIGURATIONS = words_of(
     "args opt opts flags params hparams hps cfg config conf options arguments hyperparams hp parser flag argv "
     "training_args "
@@ -125,8 +127,8 @@ class Expressions(Calls):
         """Return a setting of a configuration that is not known here, from one that the program makes elsewhere."""
         if name in self.options:
             return self.options[name]
-        tables = [table for value in self.globals.names.values() if (table := _settings(value)) is not None]
-        return next((table[name] for table in [*tables, *self.tables] if name in table), None)
+        named = (_settings(value) for value in islice(self.globals.names.values(), _MOST_NAMES))
+        return next((table[name] for table in chain(named, self.tables[:50]) if table and name in table), None)
 
     def _get_of_class(self, of: Value, name: str) -> Value:
         data = of.data
