@@ -93,33 +93,26 @@ class Gathering:
         plan = plan_rate(self.on, one, schedules, self.named.get("sgd.lr"), epochs)
         self.found.remarks += [remark for remark in schedules.remarks if remark not in self.found.remarks]
         given = one.settings.get("lr") if one is not None else None
+        unclear: list[str] = []
         if plan is None:
             plan = self._named_plan(one)
-            if given is not None and given.start >= 0 and plan is not None:
-                schedules.unrecognised = True
-                self.found.remarks.append(("rate_unrecognised", {"words": self.words(given)[0]}))
-        if plan is not None and plan.kind == "constant":
-            for lr in one.again[:1] if one is not None else []:
-                schedules.unrecognised = True
-                self.found.remarks.append(("rate_unrecognised", {"words": self.words(lr)[0] or "lr"}))
+            unclear += [self.words(given)[0]] if given is not None and given.start >= 0 and plan is not None else []
+        constant = plan is not None and plan.kind == "constant"
+        if constant:
+            unclear += [self.words(lr)[0] or "lr" for lr in (one.again[:1] if one is not None else [])]
             outside = next((made for made in self.on.made if made.inside and ADJUSTS.search(made.name)), None)
-            if outside is not None:
-                schedules.unrecognised = True
-                self.found.remarks.append(
-                    ("rate_unrecognised", {"words": self.on.program.text[outside.start : outside.end][:120]})
-                )
+            unclear += [self.on.program.text[outside.start : outside.end][:120]] if outside is not None else []
+        for words in unclear:
+            self.found.remarks.append(("rate_unrecognised", {"words": words}))
+        measured = any(name == "rate_if_measured" for name, _ in self.found.remarks)
         if plan is not None:
             self._begin(plan)
-        if plan is not None and plan.kind == "constant" and schedules.unrecognised:
-            self.put("sgd.lr", plan.value("value"), "implied", marks=("rate_unrecognised",))
-        elif (
-            plan is not None
-            and plan.kind == "constant"
-            and any(name == "rate_if_measured" for name, _ in self.found.remarks)
-        ):
-            self.put("sgd.lr", plan.value("value"), marks=("rate_if_measured",))
-        elif plan is not None:
-            self._put_plan("sgd.lr", plan)
+            if constant and (unclear or schedules.unrecognised):
+                self.put("sgd.lr", plan.value("value"), "implied", marks=("rate_unrecognised",))
+            elif constant and measured:
+                self.put("sgd.lr", plan.value("value"), marks=("rate_if_measured",))
+            else:
+                self._put_plan("sgd.lr", plan)
         self._plateau()
         if one is not None:
             self._groups(one, schedules)
