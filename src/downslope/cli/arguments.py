@@ -6,7 +6,7 @@ What an override's value means is decided by `recipe/overrides.py`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn
@@ -109,6 +109,8 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             UsageError: If an option is unknown, repeated or without its value, or too much or too little is given.
         """
+        if _gathering:
+            raise _GatheredError(self)
         plain, overrides = self._split(list(words))
         arguments, left = self.parse_known_args(plain)
         if left:
@@ -180,6 +182,27 @@ class CommandParser(argparse.ArgumentParser):
         near = suggest(name, (option for option in self._option_string_actions if option.startswith("--")), paths)
         hint = f". Did you mean {' or '.join(near)}?" if near else ""
         raise UsageError(f"{self.command}: unknown option {name}{hint or '.'} See {self.prog} --help.")
+
+
+_gathering: list[bool] = []
+"""Whether parsers are asked for rather than read by; see `parser_of`."""
+
+
+class _GatheredError(Exception):
+    def __init__(self, parser: CommandParser) -> None:
+        self.parser = parser
+
+
+def parser_of(execute: Callable[[list[str]], int]) -> CommandParser:
+    """Return the parser that a command makes, without running the command."""
+    _gathering.append(True)
+    try:
+        execute([])
+    except _GatheredError as gathered:
+        return gathered.parser
+    finally:
+        _gathering.pop()
+    raise TypeError(f"{execute} reads no arguments.")
 
 
 def _usage_of(action: argparse.Action) -> str:
