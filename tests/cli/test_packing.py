@@ -269,7 +269,7 @@ def own(monkeypatch):
 def test_a_model_of_ones_own(own, capsys):
     """It is packed as it is; one that branches on numbers, or draws some, is refused, and nothing is written."""
     own("")
-    rows = np.load_digits() if hasattr(np, "load_digits") else np.linspace(0, 1, 128, dtype=np.float32).reshape(2, 64)
+    rows = np.linspace(0, 1, 128, dtype=np.float32).reshape(2, 64)
     np.save("x.npy", rows)
     right = probabilities(predicted(capsys, "--input", "x.npy"))
     np.testing.assert_allclose(ask_onnx(pack("onnx", capsys), inputs=rows)[0]["probabilities"], right, atol=1e-6)
@@ -305,7 +305,7 @@ def test_without_the_data_it_is_checked_on_made_up_examples(capsys):
 
 def test_what_cannot_be_packed_is_refused(capsys):
     """Sequences, an unknown form, a form that is missing: one message each."""
-    text = '[data]\nname = "rearranged"\nbatch_size = 8\n[model]\nname = "seq2seq"\noptions = { units = 4 }\n'
+    text = '[data]\nname = "rearranged"\nbatch_size = 8\n[model]\nname = "seq2seq"\noptions = { hidden = 4 }\n'
     train(text + "[sgd]\nlr = 0.1\n[train]\nsteps = 1\n", "rearranged")
     assert "symbol by symbol" in fail(["pack", "run", "--to", "onnx"], capsys)
     assert "--to is missing: give one of onnx, export" in fail(["pack", "run"], capsys)

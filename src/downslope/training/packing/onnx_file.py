@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
-from collections.abc import Mapping
-from contextlib import contextmanager
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def write_onnx(program: torch.export.ExportedProgram, raw: tuple[RawInput, ...],
         try:
             made = torch.onnx.export(program, (), dynamo=True, verbose=False, input_names=names)
         except Exception as error:  # the exporter wraps whatever a conversion raises
-            raise PackError(f"--to onnx: torch's exporter cannot write this model: {first_line(error)}") from error
+            raise PackError(f"--to onnx: torch's exporter cannot write this model: {first_line(error)}.") from error
     assert made is not None  # noqa: S101  # it is a program, unless it was told to write a file
     model: Any = made.model_proto
     outputs = [output["name"] for output in facts["outputs"]]
@@ -69,7 +69,7 @@ def write_onnx(program: torch.export.ExportedProgram, raw: tuple[RawInput, ...],
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        raise PackError(f"--to onnx: what torch's exporter wrote is not valid: {first_line(error)}") from error
+        raise PackError(f"--to onnx: what torch's exporter wrote is not valid: {first_line(error)}.") from error
     return model.SerializeToString(deterministic=True)
 
 
@@ -103,7 +103,7 @@ def run_onnx(data: bytes, raw: tuple[RawInput, ...], batches: list[tuple[torch.T
             given = {one.name: _as_given(one, value) for one, value in zip(raw, batch, strict=True)}
             found.append(dict(zip(names, session.run(names, given), strict=True)))
     except Exception as error:  # its errors are made by pybind, and have no common type that is public
-        raise PackError(f"--to onnx: onnxruntime cannot run what was written: {first_line(error)}") from error
+        raise PackError(f"--to onnx: onnxruntime cannot run what was written: {first_line(error)}.") from error
     return found
 
 
@@ -166,11 +166,11 @@ def _take_words(model: Any, raw: RawInput) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what torch's exporters warn of their own inner ways off the terminal."""
+    """Keep what torch's exporters print and warn of their own inner ways off the terminal."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -180,4 +180,4 @@ def quiet() -> Iterator[None]:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error that says something, with its type."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import shlex
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+import downslope
 from downslope.core.errors import DownslopeError
 from downslope.training.data.dataset import Examples
 from downslope.training.data.rows import in_memory
@@ -73,8 +75,7 @@ def pack_run(run: str | Path, to: Target, out: Path | None = None, *, checkpoint
     """
     opened = open_run(run, checkpoint)
     packed = Packed(opened).eval()
-    examples, notes = _examples(opened)
-    inputs = in_memory(examples.inputs)
+    inputs, notes = _examples(opened, packed)
     wanted = _answers(opened, Examples(inputs=inputs))
     # one example and several: whatever the batch, the file must take it
     batches = [tuple(raw[part] for raw in packed.preprocessing.invert(inputs)) for part in _parts(len(inputs))]
@@ -111,23 +112,19 @@ def _parts(count: int) -> list[slice]:
     return [slice(0, 1), slice(1, count)] if count > 2 else [slice(0, count)]
 
 
-def _examples(opened: TrainedRun) -> tuple[Examples, tuple[str, ...]]:
-    """Return held-out examples to check by; where the data are gone, numbers drawn from where theirs lay."""
+def _examples(opened: TrainedRun, packed: Packed) -> tuple[Tensor, tuple[str, ...]]:
+    """Return held-out inputs to check by; where the data are gone, some that are made up."""
     try:
         _, examples, notes = opened.held_out()
-        examples = examples.first(_CHECKED)
-        if len(examples.inputs):
-            return examples, notes
+        inputs = in_memory(examples.first(_CHECKED).inputs)
+        if len(inputs):
+            return inputs, notes
         why = "there is none that the model can be given"
     except DownslopeError as error:
         why = str(error).rstrip(".")
-    form = opened.dataset
     generator = torch.Generator().manual_seed(derive_seed(opened.recipe.seed, "pack") >> 1)
-    low, high = form.range_of_inputs()
-    shape, dtype = (_CHECKED, *form.train_inputs.shape[1:]), form.train_inputs.dtype
-    drawn = low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
-    inputs = (drawn if dtype.is_floating_point else drawn.round()).to(dtype)
-    return Examples(inputs=inputs), (f"checked on made-up examples, since those held out cannot be had: {why}",)
+    raw = packed.preprocessing.make_up(opened.dataset, _CHECKED, generator)
+    return packed.preprocessing(*raw), (f"checked on made-up examples, since those held out cannot be had: {why}",)
 
 
 def _answers(opened: TrainedRun, examples: Examples) -> dict[str, Tensor]:
@@ -149,10 +146,25 @@ def _export(packed: Packed, batch: tuple[Tensor, ...]) -> torch.export.ExportedP
             return torch.export.export(packed, batch, dynamic_shapes={"raw": tuple({0: size} for _ in batch)})
     except Exception as error:
         raise PackError(
-            f"torch.export cannot follow the model: {first_line(error)} A forward pass must be operations on tensors "
+            f"torch.export cannot follow the model: {first_line(error)}{_where(error)} A forward pass must be operations on tensors "
             "for any number of examples: no branch on a tensor's numbers (torch.where chooses among them), no size of "
             "a batch written down, nothing computed by NumPy."
         ) from error
+
+
+def _where(error: BaseException) -> str:
+    """Return the line of a person's own code, or of a library with models, in which torch gave up."""
+    ours = [str(Path(module.__file__ or "").parent) for module in (torch, downslope)]
+    chain: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and found not in chain:
+        chain.append(found)
+        found = found.__cause__ or found.__context__
+    for one in chain:
+        for frame in reversed(traceback.extract_tb(one.__traceback__)):
+            if not frame.filename.startswith((*ours, "<")):
+                return f" ({frame.filename}, line {frame.lineno})."
+    return "."
 
 
 def _save(program: torch.export.ExportedProgram, facts: dict[str, Any]) -> bytes:

@@ -76,6 +76,12 @@ class Preprocessing(nn.Module):
     def invert(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Return raw inputs of which `forward` makes these again, but for rounding."""
 
+    def make_up(self, dataset: Dataset, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Return raw inputs of so many examples, such that the model's lie where those learned from lay."""
+        form, (low, high) = dataset.train_inputs, dataset.range_of_inputs()
+        drawn = torch.rand((count, *form.shape[1:]), generator=generator, dtype=torch.float64) * (high - low) + low
+        return self.invert((drawn if form.dtype.is_floating_point else drawn.round()).to(form.dtype))
+
 
 class AsTheyAre(Preprocessing):
     """Inputs that reach the model unchanged."""
@@ -226,6 +232,13 @@ class TableCells(Preprocessing):
                 words[:, column] = torch.where(found.any(1), codes[mine][found.argmax(1)], _MISSING)
             raw.append(words)
         return tuple(raw)
+
+    def make_up(self, dataset: Dataset, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        mean, deviation, words = (self.get_buffer(name) for name in ("mean", "deviation", "count"))
+        drawn = torch.rand((count, len(mean) + len(words)), generator=generator, dtype=torch.float64)
+        numbers = mean + (4 * drawn[:, : len(mean)] - 2) * deviation
+        raw = (numbers, (drawn[:, len(mean) :] * words).long())
+        return tuple(one for one, there in zip(raw, self._has, strict=True) if there)
 
 
 def build_preprocessing(dataset: Dataset) -> Preprocessing:
