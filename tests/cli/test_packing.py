@@ -202,10 +202,12 @@ def test_images_go_in_as_pixels(colour, mode, capsys):
     write_pictures("pictures", mode, (16, 16))
     train(IMAGES.replace("COLOUR", colour), "images", "--data.options.standardize", "true")
     right = probabilities(predicted(capsys, "--input", "pictures"))
-    pixels = np.stack([
-        np.asarray(Image.open(file).resize((12, 8), Image.Resampling.BILINEAR))
-        for file in sorted(Path("pictures").rglob("*.png"))
-    ])
+    pixels = np.stack(
+        [
+            np.asarray(Image.open(file).resize((12, 8), Image.Resampling.BILINEAR))
+            for file in sorted(Path("pictures").rglob("*.png"))
+        ]
+    )
     pixels = pixels[:, np.newaxis] if mode == "L" else pixels.transpose(0, 3, 1, 2)
     answers, facts = ask_onnx(pack("onnx", capsys), pixels=pixels)
     np.testing.assert_allclose(answers["probabilities"], right, atol=1e-5)

@@ -15,10 +15,11 @@ import torch
 import downslope
 from downslope.core.errors import MissingDependencyError
 from downslope.training.packing.packed import PackError, as_texts
-from downslope.training.packing.preprocessing import RawInput
+from downslope.training.packing.raw_inputs import RawInput
+from downslope.training.packing.table_cells import MISSING
 
-_UNKNOWN, _MISSING = -2, -1
-"""What the graph makes of a word that the run has not seen, and of an empty cell."""
+_UNKNOWN = -2
+"""What the graph makes of a word that the run has not seen."""
 
 _MOST_BYTES = 2**31 - 2**24
 """An ONNX file is one message of protobuf, which ends at 2 GiB; some room for the graph."""
@@ -63,7 +64,7 @@ def write_onnx(program: torch.export.ExportedProgram, raw: tuple[RawInput, ...],
     model.producer_name, model.producer_version = "downslope", downslope.__version__
     model.doc_string = facts["title"]
     versions = {**facts["versions"], "onnx": onnx.__version__}
-    texts = as_texts({**facts, "versions": versions, "inputs": [_facts_of(one) for one in raw]})
+    texts = as_texts({**facts, "versions": versions, "inputs": [one.facts(as_text=True) for one in raw]})
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, texts)
     try:
@@ -71,16 +72,6 @@ def write_onnx(program: torch.export.ExportedProgram, raw: tuple[RawInput, ...],
     except onnx.checker.ValidationError as error:
         raise PackError(f"--to onnx: what torch's exporter wrote is not valid: {first_line(error)}.") from error
     return model.SerializeToString(deterministic=True)
-
-
-def _facts_of(raw: RawInput) -> dict[str, Any]:
-    """Return what is said of an input; one of words is given as words here."""
-    if not raw.words:
-        return raw.facts()
-    meaning = raw.meaning.partition(";")[2].strip()
-    meaning = meaning.replace(f"{_MISSING} for a missing one", "an empty one for a missing cell").replace("number", "word")
-    told = "the cells of these columns, as they stand in the table"
-    return {**raw.facts(), "dtype": "string", "meaning": f"{told}; {meaning}"}
 
 
 def run_onnx(data: bytes, raw: tuple[RawInput, ...], batches: list[tuple[torch.Tensor, ...]]) -> Any:
@@ -146,7 +137,7 @@ def _take_words(model: Any, raw: RawInput) -> None:
         at = f"{raw.name}_column_{place}"
         index = numpy_helper.from_array(np.array([place]), f"{at}_place")
         model.graph.initializer.append(index)
-        table = {"keys_strings": ["", *words], "values_int64s": [_MISSING, *range(len(words))]}
+        table = {"keys_strings": ["", *words], "values_int64s": [MISSING, *range(len(words))]}
         nodes += [
             helper.make_node("Gather", [raw.name, index.name], [at], axis=1),
             helper.make_node(

@@ -94,7 +94,9 @@ def pack_run(run: str | Path, to: Target, out: Path | None = None, *, checkpoint
     apart = 0.0 if found is None else _compare(opened, wanted, found)
     if opened.weights.ema is not None:
         file = opened.weights.origin / EMA if opened.weights.origin.is_dir() else opened.weights.origin.with_name(EMA)
-        averaged = f"packed are the weights that predict takes; for their average: --checkpoint {shlex.quote(str(file))}"
+        averaged = (
+            f"packed are the weights that predict takes; for their average: --checkpoint {shlex.quote(str(file))}"
+        )
         notes = (*notes, averaged)
     write_file(path, data)
     return Written(
@@ -146,9 +148,9 @@ def _export(packed: Packed, batch: tuple[Tensor, ...]) -> torch.export.ExportedP
             return torch.export.export(packed, batch, dynamic_shapes={"raw": tuple({0: size} for _ in batch)})
     except Exception as error:
         raise PackError(
-            f"torch.export cannot follow the model: {first_line(error)}{_where(error)} A forward pass must be operations on tensors "
-            "for any number of examples: no branch on a tensor's numbers (torch.where chooses among them), no size of "
-            "a batch written down, nothing computed by NumPy."
+            f"torch.export cannot follow the model: {first_line(error)}{_where(error)} A forward pass must be "
+            "operations on tensors for any number of examples: no branch on a tensor's numbers (torch.where chooses "
+            "among them), no size of a batch written down, nothing computed by NumPy."
         ) from error
 
 

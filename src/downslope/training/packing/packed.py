@@ -12,7 +12,9 @@ import downslope
 from downslope.core.errors import DownslopeError
 from downslope.core.shown import shown
 from downslope.recipe.load import to_toml
-from downslope.training.packing.preprocessing import Preprocessing, TableCells, build_preprocessing
+from downslope.training.packing.preprocessing import build_preprocessing
+from downslope.training.packing.raw_inputs import Preprocessing
+from downslope.training.packing.table_cells import TableCells
 from downslope.training.use.evaluate import TrainedRun
 
 FORMAT = 1
@@ -115,4 +117,6 @@ def describe(opened: TrainedRun, packed: Packed, answers: dict[str, Tensor]) -> 
 
 def as_texts(facts: dict[str, Any]) -> dict[str, str]:
     """Return facts as texts by key: a text as it is, all else as JSON."""
-    return {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in facts.items()}
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in facts.items()
+    }

@@ -16,7 +16,8 @@ from downslope.core.errors import MissingDependencyError
 from downslope.recipe.schema import Recipe
 from downslope.training.data import Dataset
 from downslope.training.folder.durable import write_file
-from downslope.training.packing.preprocessing import TableCells, build_preprocessing
+from downslope.training.packing.preprocessing import build_preprocessing
+from downslope.training.packing.table_cells import TableCells
 from downslope.training.previewing.examples import COUNT, Seen, is_image, look_ahead
 from downslope.training.report.templates import render_page
 
@@ -74,16 +75,18 @@ def _changes(recipe: Recipe, dataset: Dataset) -> list[tuple[str, str, str]]:
         size = f"{augment.size}x{augment.size}" if augment.size is not None else "the images' own size"
         area = ", ".join(f"{part:g}" for part in augment.resized_crop or ())
         jitter = f"[{1 - augment.jitter:g}, {1 + augment.jitter:g}]"
+        either = "; each step draws this or the other" if augment.mixup and augment.cutmix else ""
         told = {
-            "crop": f"a window of the image's size, moved by up to {augment.crop} places with zeros around",
+            "crop": f"a window of the image's size, out of the image with {augment.crop} zeros on each side",
             "resized_crop": f"a window of such a part of the area and an aspect from 3/4 to 4/3, brought to {size}",
             "size": "the side of what resized_crop gives; evaluation takes the middle window of it",
             "flip": "left and right exchanged in half of the images",
             "trivial": "one of fourteen changes of random strength (TrivialAugment)",
             "jitter": f"brightness, contrast and saturation, each times a number in {jitter}",
             "erase": "probability that a rectangle is replaced by the image's mean",
-            "mixup": "two images and their labels mixed, the share drawn from Beta with this parameter",
-            "cutmix": "a rectangle of another image, its area drawn from Beta with this parameter; labels by area",
+            "mixup": f"two images and their labels mixed, the share drawn from Beta with this parameter{either}",
+            "cutmix": "a rectangle of another image, its area drawn from Beta with this parameter; labels by area"
+            + either,
         }
         for name, words in told.items():
             value = getattr(augment, name)
