@@ -134,6 +134,8 @@ def _answers(opened: TrainedRun, examples: Examples) -> dict[str, Tensor]:
     rows = predict_examples(opened, examples)
     outputs = compute_outputs(opened, examples.inputs)
     key, name = ("value", "values") if opened.dataset.classes is None else ("probabilities", "probabilities")
+    if key not in rows[0]:
+        raise PackError(f"packed are one class or numbers an example; predict answers here with {', '.join(rows[0])}.")
     told = next((row[key] for row in rows if row[key] is not None), float("nan"))
     nothing = torch.full_like(torch.tensor(told, dtype=torch.float64), float("nan"))
     answers = [nothing if row[key] is None else torch.tensor(row[key], dtype=torch.float64) for row in rows]
