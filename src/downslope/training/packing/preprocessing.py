@@ -83,7 +83,8 @@ def build_preprocessing(dataset: Dataset) -> Preprocessing:
         return TableCells(kept)
     if isinstance(kept, KeptImages):
         channels = 1 if kept.options.get("colour") == "grey" else 3
-        scaled = "scaled to this size by bilinear interpolation, as Pillow's `resize` does"
+        reduced = ", a JPEG decoded at a reduced scale first, by `draft`" if kept.options.get("reduced") is True else ""
+        scaled = f"scaled to this size by bilinear interpolation, as Pillow's `resize` does{reduced}"
         before = (
             "before they are given: turned as the camera noted, and what is transparent laid over white",
             *([f"before they are given: {scaled}"] if kept.options.get("size") is not None else []),
