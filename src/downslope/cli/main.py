@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "watch": "see from another terminal how a run goes on",
         "evaluate": "loss and accuracy of a run on its held-out examples",
         "predict": "what a run's model says about examples",
+        "pack": "a trained run as an ONNX file or a torch.export program",
         "report": "lay one run or several over one another on a page",
         "list": "the runs in a folder: how each stands, and its best held-out value",
         "recipes": "list the recipes that come with Downslope, or print one",
