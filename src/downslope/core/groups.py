@@ -5,6 +5,7 @@ How a framework stores its groups is its front door's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
@@ -13,7 +14,7 @@ from typing import Any, cast
 
 from downslope.core.checks import Taken
 from downslope.core.errors import GroupError, SettingsError, UnorderedError, did_you_mean
-from downslope.core.schedules.schedule import Schedule
+from downslope.core.schedules.schedule import Schedule, scaled
 from downslope.core.settings import Decay, Settings
 from downslope.core.synonyms import refuses_unknown_fields
 
@@ -31,6 +32,7 @@ class Group:
         match: A pattern or several. `*` stands for any characters (dots too), `?` for one, `[ab]` for a or b;
             "@bias_and_norm" selects biases and normalisation layers. The first group that matches wins.
         lr: Learning rate or schedule.
+        lr_factor: Factor on the learning rate of all the others, number or schedule; instead of `lr`.
         momentum: Momentum or schedule.
         dampening: Dampening.
         nesterov: Nesterov momentum.
@@ -51,6 +53,7 @@ class Group:
 
     match: Taken[str | list[str] | tuple[str, ...], str | tuple[str, ...]]
     lr: float | Schedule | None = None
+    lr_factor: float | None = None
     momentum: float | Schedule | None = None
     dampening: float | None = None
     nesterov: bool | None = None
@@ -73,6 +76,8 @@ class Group:
         object.__setattr__(self, "match", patterns if several else given)
         if not self.changes():
             raise GroupError(f"the group {self.match!r} changes nothing. Give it a setting such as weight_decay=0.")
+        if self.lr_factor is not None:
+            self._check_factor(self.lr_factor)
         self.apply(Settings(momentum=0.5))  # with which every allowed change is allowed
 
     @property
@@ -95,9 +100,26 @@ class Group:
             GroupError: If the result is not allowed.
         """
         try:
-            return replace(settings, **self.changes())
+            return replace(settings, **self.resolved(settings.lr).changes())
         except SettingsError as error:
             raise GroupError(f"group {self.match!r}: {error}") from None
+
+    def resolved(self, lr: float | Schedule) -> Group:
+        """Return the same group with the learning rate that its factor makes of that of all the others, if it has one.
+
+        Raises:
+            SettingsError: If the product is no learning rate.
+        """
+        return self if self.lr_factor is None else replace(self, lr=scaled(lr, self.lr_factor), lr_factor=None)
+
+    def _check_factor(self, factor: Any) -> None:
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:
+            raise GroupError(
+                f"group {self.match!r}: `lr_factor` must be above 0 and finite, such as 0.1; got {factor!r}. "
+                "lr = 0 keeps parameters from being learned."
+            )
+        if self.lr is not None:
+            raise GroupError(f"group {self.match!r}: `lr` and `lr_factor` both say its learning rate. Give one.")
 
     def in_steps(self, steps_per_epoch: int) -> Group:
         """Return the same group with every schedule in steps.

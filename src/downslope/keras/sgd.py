@@ -220,7 +220,7 @@ class SGD(keras.optimizers.Optimizer):
                 f"`learning_rate` cannot become {value!r} once the optimizer is built: a compiled step would not see "
                 "it. Make a new optimizer with it."
             )
-        with_own = [group.match for group in held.groups if group.lr is not None]
+        with_own = [g.match for g in held.groups if g.lr is not None or g.lr_factor is not None]
         if with_own:
             raise SettingsError(
                 f"`learning_rate` cannot be assigned: the group {with_own[0]!r} has a learning rate of its own, which "

@@ -458,13 +458,14 @@ def follow_schedules(group: dict[str, Any], index: int, step: int) -> None:
         group[name] = value
 
 
-def parameters_of(params: Any, groups: Sequence[Group]) -> tuple[Any, str]:
+def parameters_of(params: Any, groups: Sequence[Group], lr: Any) -> tuple[Any, str]:
     """Return what torch's Optimizer takes (tensors, named tensors, or dictionaries), and what stood before all names.
 
     Parameters are tensors, (name, tensor) pairs or dictionaries, or those of a module. Names come without what wrappers
-    put into them; a pattern may match a name with it or without.
+    put into them; a pattern may match a name with it or without. `lr` is what a group's factor multiplies.
 
     Raises:
+        SettingsError: If that is a tensor, which something outside changes and a product would not follow.
         GroupError: If there are groups, and the parameters have no names or are grouped already.
     """
     norm_names: set[str] = set()
@@ -492,8 +493,13 @@ def parameters_of(params: Any, groups: Sequence[Group]) -> tuple[Any, str]:
     shapes = {name: tuple(p.shape) for name, p in tensors.items()}
     bare_norms = {bare.get(name, name) for name in norm_names}
     assigned = assign_groups(groups, shapes, bare_norms, {own: name for name, own in bare.items()})
+    if isinstance(lr, Tensor) and any(group.lr_factor is not None for group in groups):
+        raise SettingsError("`lr_factor` multiplies a number or a schedule; lr is a tensor. Give the group an lr.")
     return [
-        {"params": [(name, tensors[name]) for name in names], **(groups[i].changes() if i < len(groups) else {})}
+        {
+            "params": [(name, tensors[name]) for name in names],
+            **(groups[i].resolved(lr).changes() if i < len(groups) else {}),
+        }
         for i, names in enumerate(assigned)
         if names
     ], around

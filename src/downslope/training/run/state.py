@@ -277,13 +277,21 @@ def _carry_reduced_lr(
 
 def _lrs(groups: list[dict[str, Any]], table: Mapping[str, Any], *, reached: bool) -> dict[str, Any]:
     """Return each parameter's lr by name: the one in its group, or the one that the recipe states for that group."""
-    own = [group.get("lr", table["sgd"]["lr"]) for group in table["groups"]]  # unmatched parameters come last
+    own = [_stated(group, table["sgd"]["lr"]) for group in table["groups"]]  # unmatched parameters come last
     stated = [*own, table["sgd"]["lr"]][: len(groups)]
     return {
         name: group["lr"] if reached else lr
         for group, lr in zip(groups, stated, strict=True)
         for name in group["param_names"]
     }
+
+
+def _stated(group: Mapping[str, Any], lr: Any) -> Any:
+    """Return the lr of a group in a recipe's table, where `lr` is that of all the others."""
+    factor = group.get("lr_factor")
+    if factor is None:
+        return group.get("lr", lr)
+    return {**lr, "lr_factor": factor} if isinstance(lr, Mapping) else lr * factor
 
 
 def _is_reduced(stated: Any, reached: Any) -> bool:
