@@ -42,6 +42,10 @@ def _groups(task: Task) -> list[str]:
             lines.append("  all alike")
         listed = ", ".join(f"{name} {'x'.join(map(str, shapes[name])) or 'scalar'}" for name in names) or "(none)"
         lines += textwrap.wrap(listed, width=100, initial_indent="    ", subsequent_indent="    ")
+    if task.frozen:
+        lines.append("  frozen: neither learned nor decayed")
+        listed = ", ".join(name for name in shapes if name in task.frozen)
+        lines += textwrap.wrap(listed, width=100, initial_indent="    ", subsequent_indent="    ")
     return lines
 
 

@@ -131,6 +131,29 @@ class Group:
         return replace(self, **{name: value.in_steps(steps_per_epoch) for name, value in schedules.items()})
 
 
+def chosen_by(
+    patterns: Sequence[str], shapes: Mapping[str, tuple[int, ...]], norm_names: Collection[str], where: str
+) -> list[str]:
+    """Return the names that one of the patterns matches, in order; `where` says in errors whose patterns they are.
+
+    Raises:
+        GroupError: If a pattern matches nothing.
+
+    Example:
+        >>> chosen_by(["dense*"], {"dense1.bias": (4,), "logits.bias": (2,)}, (), "train.freeze")
+        ['dense1.bias']
+    """
+    for pattern in patterns:
+        if pattern.startswith("@") and pattern != BIAS_AND_NORM:
+            raise GroupError(f'{where}: has one built-in selector, "{BIAS_AND_NORM}"; got {pattern!r}.')
+        if not any(_matches(pattern, name, shape, norm_names) for name, shape in shapes.items()):
+            raise GroupError(
+                f"{where}: {pattern!r} matches no parameter.{did_you_mean(pattern, shapes)} "
+                f"The parameters are: {', '.join(shapes) or '(none)'}."
+            )
+    return [n for n, shape in shapes.items() if any(_matches(pattern, n, shape, norm_names) for pattern in patterns)]
+
+
 def assign_groups(
     groups: Sequence[Group],
     shapes: Mapping[str, tuple[int, ...]],

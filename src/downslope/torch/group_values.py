@@ -493,16 +493,20 @@ def parameters_of(params: Any, groups: Sequence[Group], lr: Any) -> tuple[Any, s
     shapes = {name: tuple(p.shape) for name, p in tensors.items()}
     bare_norms = {bare.get(name, name) for name in norm_names}
     assigned = assign_groups(groups, shapes, bare_norms, {own: name for name, own in bare.items()})
-    if isinstance(lr, Tensor) and any(group.lr_factor is not None for group in groups):
-        raise SettingsError("`lr_factor` multiplies a number or a schedule; lr is a tensor. Give the group an lr.")
     return [
         {
             "params": [(name, tensors[name]) for name in names],
-            **(groups[i].resolved(lr).changes() if i < len(groups) else {}),
+            **(_changes(groups[i], lr) if i < len(groups) else {}),
         }
         for i, names in enumerate(assigned)
         if names
     ], around
+
+
+def _changes(group: Group, lr: Any) -> dict[str, Any]:
+    if group.lr_factor is not None and isinstance(lr, Tensor):
+        raise SettingsError("`lr_factor` multiplies a number or a schedule; lr is a tensor. Give the group an lr.")
+    return group.resolved(lr).changes()
 
 
 def _listed(item: Any) -> Any:

@@ -24,6 +24,7 @@ from downslope.torch import SGD, GradScaler
 from downslope.training.device import HOST, device_of, is_host
 from downslope.training.folder.checkpoint import Checkpoint, Tensors
 from downslope.training.run.counters import BadStepRecord, Patience, Spikes
+from downslope.training.run.freezing import learned
 
 _VELOCITY = "momentum_buffer"
 
@@ -121,6 +122,7 @@ class TrainingState:
         """
         table, then = checkpoint.manifest["state"], checkpoint.manifest["recipe"]
         same_settings = then["sgd"] == now["sgd"] and then["groups"] == now["groups"]
+        same_settings = same_settings and then["train"].get("freeze", []) == now["train"]["freeze"]
         try:
             self.model.load_state_dict(checkpoint.tensors["model"])
             _restore_optimizer(
@@ -151,7 +153,13 @@ class TrainingState:
 
 
 def build_state(
-    model: nn.Module, sgd: Settings, groups: Sequence[Group], train: Train, *, metrics: Sequence[Metric]
+    model: nn.Module,
+    sgd: Settings,
+    groups: Sequence[Group],
+    train: Train,
+    *,
+    metrics: Sequence[Metric],
+    frozen: frozenset[str] = frozenset(),
 ) -> TrainingState:
     """Return the state before the first step.
 
@@ -161,6 +169,7 @@ def build_state(
         groups: The parameter groups with settings of their own.
         train: The recipe's section.
         metrics: What an evaluation gives, the most telling one first.
+        frozen: Names of the parameters that are not learned.
 
     Raises:
         DataError: If something is watched that an evaluation does not give, or the model holds what no checkpoint can.
@@ -178,9 +187,9 @@ def build_state(
     return TrainingState(
         model=model,
         optimizer=SGD(
-            model,
+            learned(model, frozen, sgd, groups) if frozen else model,
             settings=sgd,
-            groups=groups,
+            groups=() if frozen else groups,
             clip_norm=train.clip_norm,
             on_nonfinite="skip" if train.on_nonfinite == "rewind" else train.on_nonfinite,
         ),
@@ -239,6 +248,8 @@ def _restore_optimizer(optimizer: SGD, groups: list[dict[str, Any]], velocities:
     if keep:  # this optimizer's own groups, which may be split otherwise, with the checkpoint's counts
         counts = {key: groups[0][key] for key in ("step", "skipped")}
         groups = [{**group, **counts} for group in optimizer.state_dict()["param_groups"]]
+        held = set(_names(groups).values())  # what is frozen from now on has no velocity
+        velocities = {name: velocity for name, velocity in velocities.items() if name in held}
     places = {name: index for index, name in _names(groups).items()}
     state: Mapping[int, Any] = {places[name]: {_VELOCITY: velocity} for name, velocity in velocities.items()}
     with warnings.catch_warnings():

@@ -1,0 +1,61 @@
+"""Parts of a model that are not learned: by `train.freeze` they get no gradient, no decay and no velocity.
+
+A normalisation layer all of whose parameters are frozen is in evaluation mode while the rest is trained: it uses its
+running statistics and leaves them alone, as Keras's frozen layers and torchvision's FrozenBatchNorm2d do. Dropout goes
+on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from downslope.core.errors import DataError, GroupError
+from downslope.core.groups import Group, assign_groups, chosen_by
+from downslope.core.settings import Settings
+from downslope.torch.group_values import norm_parameter_names
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
+    """Freeze the parameters that patterns match, and return their names.
+
+    Raises:
+        GroupError: If a pattern matches nothing.
+        DataError: If nothing is left to learn.
+    """
+    if not patterns:
+        return frozenset()
+    named = dict(model.named_parameters())
+    shapes = {name: tuple(parameter.shape) for name, parameter in named.items()}
+    frozen = frozenset(chosen_by(patterns, shapes, norm_parameter_names(model), "train.freeze"))
+    for name in frozen:
+        named[name].requires_grad = False
+    if not any(parameter.requires_grad for parameter in named.values()):
+        raise DataError(f"train.freeze = {list(patterns)!r}: leaves no parameter to learn. Leave one out.")
+    for path, layer in model.named_modules():
+        own = {f"{path}.{name}" if path else name for name, _ in layer.named_parameters(recurse=False)}
+        if own and own <= frozen and getattr(layer, "running_mean", None) is not None:
+            layer.eval()
+    return frozen
+
+
+def learned(model: nn.Module, frozen: frozenset[str], settings: Settings, groups: Sequence[Group]) -> Any:
+    """Return what an optimizer takes of a model: the groups of the parameters that are not frozen.
+
+    Raises:
+        GroupError: If a group matches none of them.
+    """
+    named: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if name not in frozen}
+    shapes = {name: tuple(parameter.shape) for name, parameter in named.items()}
+    try:
+        assigned = assign_groups(groups, shapes, norm_parameter_names(model))
+    except GroupError as error:
+        raise GroupError(f"{error} What train.freeze matches is in no group.") from None
+    changes = [*(group.resolved(settings.lr).changes() for group in groups), {}]
+    return [
+        {"params": [(name, named[name]) for name in names], **changes[index]}
+        for index, names in enumerate(assigned)
+        if names
+    ]
