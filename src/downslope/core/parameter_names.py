@@ -85,22 +85,27 @@ def pair_names(
     mine = dict(zip(without_wrappers(here), here, strict=True))
     theirs = dict(zip(without_wrappers(there), there, strict=True))
     best: dict[str, str] = {}
-    words, most, ways = "", -1, 1
+    fitting: dict[str, str] = {}
+    words, ways = "", 1
     for before_mine, before_theirs in _prefixes(list(mine), list(theirs)):
         bare = {name.removeprefix(before_mine): name for name in mine if name.startswith(before_mine)}
         pairs = {mine[name]: theirs[before_theirs + n] for n, name in bare.items() if before_theirs + n in theirs}
-        fit = sum(fits(a, b) for a, b in pairs.items())
-        if fit > most:
-            best, most, ways = pairs, fit, 1
+        fit = {a: b for a, b in pairs.items() if fits(a, b)}
+        if len(fit) > len(fitting) or not best:
+            best, fitting, ways = pairs, fit, 1
             sides = ((before_mine, "here"), (before_theirs, "there"))
-            words = " and ".join(f"follow `{prefix}` {side}" for prefix, side in sides if prefix)
-            if fit == len(mine):
+            words = " and ".join(f"`{prefix}` {side}" for prefix, side in sides if prefix)
+            if not words and len(fit) == len(mine):
                 break
-        elif words and fit == most and pairs != best:
+        elif words and len(fit) == len(fitting) and fit != fitting:
             ways += 1
-    if words and ways > 1:
-        raise GroupError(f"its names fit in {ways} ways, one of which is that they {words}. Rename those of one side.")
-    return best, words
+    if not best or not words:
+        return best, ""
+    if ways > 1:
+        raise GroupError(
+            f"its names fit in {ways} ways, one of which is that they follow {words}. Rename those of one side."
+        )
+    return best, f"follow {words}"
 
 
 def _prefixes(here: Sequence[str], there: Sequence[str]) -> list[tuple[str, str]]:

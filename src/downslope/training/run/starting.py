@@ -6,6 +6,7 @@ They are read before the first step alone: the checkpoint of step 0 holds them, 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,8 @@ def _take(model: nn.Module, recipe: Recipe, dataset: Dataset, given: str, key: s
     places = {own[name].data_ptr() for name in taken if own[name].numel()}
     tied = {name for name in own if own[name].data_ptr() in places}  # whose other name need not be there
     new = [name for name in own if name not in pairs and name not in without and name not in tied]
-    counts = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    learnable = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    counts = {name: math.prod(shape) for name, shape in learnable.items()}
     learned = sum(counts.get(name, 0) for name in taken)
     if not learned:
         reason = f"`{next(iter(other))}` is {' there, '.join(next(iter(other.values())))} here" if other else ""
@@ -114,7 +116,7 @@ def _take(model: nn.Module, recipe: Recipe, dataset: Dataset, given: str, key: s
         *weights.notes,
         *_note_on_head(model, taken, facts, dataset),
         *_note_on_inputs(model, found, recipe),
-        *_note_on_frozen(chosen_by(recipe.train.freeze, shapes, norms, "train.freeze"), fresh),
+        *_note_on_frozen(chosen_by(recipe.train.freeze, learnable, norms, "train.freeze"), fresh),
     ]
     told = Start(
         origin=shown(weights.origin, 500),
