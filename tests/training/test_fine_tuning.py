@@ -102,7 +102,7 @@ def test_what_cannot_be_begun_with_is_told(source, tmp_path):
         begun("nowhere")
     with pytest.raises(DataError, match=r"neither a run folder nor a checkpoint.*such as .*x\.safetensors"):
         begun(tmp_path)
-    with pytest.raises(DataError, match=r"none of its parameters fits this model. It holds x; the model has dense1\.w"):
+    with pytest.raises(DataError, match=r"none of its weights fits this model. It holds x; the model has dense1\.w"):
         begun(tmp_path / "x.safetensors")
     with pytest.raises(DataError, match=r"none .* fits this model: `dense1.weight` is 8x4 there, 5x4 here"):
         begun(source, model__hidden="[5]", train__start_without='["logits.bias"]')

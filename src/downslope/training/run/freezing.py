@@ -8,6 +8,7 @@ on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import Tensor, nn
@@ -35,8 +36,13 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
     if not any(parameter.requires_grad for parameter in named.values()):
         raise DataError(f"train.freeze = {list(patterns)!r}: leaves no parameter to learn. Leave one out.")
     for path, layer in model.named_modules():
-        own = {f"{path}.{name}" if path else name for name, _ in layer.named_parameters(recurse=False)}
-        if own and own <= frozen and getattr(layer, "running_mean", None) is not None:
+        if getattr(layer, "running_mean", None) is None:
+            continue
+        names = [name for name, _ in layer.named_parameters(recurse=False)] or [
+            "running_mean"
+        ]  # one that learns nothing
+        own = [f"{path}.{name}" if path else name for name in names]
+        if all(name in frozen or any(fnmatchcase(name, pattern) for pattern in patterns) for name in own):
             layer.eval()
     return frozen
 

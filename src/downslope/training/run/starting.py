@@ -82,7 +82,7 @@ def start(model: nn.Module, recipe: Recipe, dataset: Dataset, workers: Workers =
 def _take(model: nn.Module, recipe: Recipe, dataset: Dataset, given: str, key: str) -> tuple[Tensors, Start]:
     where = f"{key} = {shown(given)!r}"
     weights = _read(given, key, where)
-    found = {name: tensor for name, tensor in weights.model.items() if name != _COUNT}
+    found = {name: tensor for name, tensor in sorted(weights.model.items()) if name != _COUNT}
     decided = NORMALIZE if recipe.data.normalize is not None else ()  # by the recipe
     own = {n: t for n, t in model.state_dict().items() if isinstance(t, Tensor) and n not in decided}
     shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
@@ -101,10 +101,11 @@ def _take(model: nn.Module, recipe: Recipe, dataset: Dataset, given: str, key: s
     learnable = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     counts = {name: math.prod(shape) for name, shape in learnable.items()}
     learned = sum(counts.get(name, 0) for name in taken)
-    if not learned:
+    products = [name for name, shape in learnable.items() if len(shape) > 1] or list(learnable)
+    if not any(name in taken for name in products):  # a bias alone, whose length happens to be the same, is nothing
         reason = f"`{next(iter(other))}` is {' there, '.join(next(iter(other.values())))} here" if other else ""
         raise DataError(
-            f"{where}: none of its parameters fits this model{f': {reason}' if reason else ''}. It holds "
+            f"{where}: none of its weights fits this model{f': {reason}' if reason else ''}. It holds "
             f"{_listed(found)}; the model has {_listed(own)}{f', without {_listed(without)}' if without else ''}."
         )
     for name, tensor in taken.items():
@@ -154,7 +155,8 @@ def _read(given: str, key: str, where: str) -> Weights:
             return find_weights(path, str(path))
         return _best_or_last(path)
     except CheckpointError as error:
-        convert = f" Weights that torch.save wrote become such a file by: {_CONVERTING}" if path.is_file() else ""
+        other = path.is_file() and path.suffix != ".safetensors"
+        convert = f" Weights that torch.save wrote become such a file by: {_CONVERTING}" if other else ""
         raise DataError(f"{where}: {error}{convert}") from None
 
 
