@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from downslope.core.errors import DataError, GroupError
-from downslope.core.groups import Group, assign_groups, chosen_by
-from downslope.core.settings import Settings
-from downslope.torch.group_values import norm_parameter_names
+from downslope.core.errors import DataError
+from downslope.core.groups import chosen_by
+from downslope.torch.parameters import norm_parameter_names
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
@@ -45,23 +43,3 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> frozenset[str]:
         if all(name in frozen or any(fnmatchcase(name, pattern) for pattern in patterns) for name in own):
             layer.eval()
     return frozen
-
-
-def learned(model: nn.Module, frozen: frozenset[str], settings: Settings, groups: Sequence[Group]) -> Any:
-    """Return what an optimizer takes of a model: the groups of the parameters that are not frozen.
-
-    Raises:
-        GroupError: If a group matches none of them.
-    """
-    named: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if name not in frozen}
-    shapes = {name: tuple(parameter.shape) for name, parameter in named.items()}
-    try:
-        assigned = assign_groups(groups, shapes, norm_parameter_names(model))
-    except GroupError as error:
-        raise GroupError(f"{error} What train.freeze matches is in no group.") from None
-    changes = [*(group.resolved(settings.lr).changes() for group in groups), {}]
-    return [
-        {"params": [(name, named[name]) for name in names], **changes[index]}
-        for index, names in enumerate(assigned)
-        if names
-    ]

@@ -21,7 +21,7 @@ from downslope.core.groups import chosen_by
 from downslope.core.parameter_names import pair_names
 from downslope.core.paths import expand_home
 from downslope.core.shown import shown
-from downslope.torch.group_values import norm_parameter_names
+from downslope.torch.parameters import norm_parameter_names
 from downslope.training.augmenting.augment import NORMALIZE
 from downslope.training.folder.checkpoint import Tensors, encode_tensors, is_checkpoint_folder
 from downslope.training.folder.manifest import MANIFEST, Start

@@ -17,14 +17,13 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from downslope.core.errors import CheckpointError, DataError, StateError, one_of
+from downslope.core.errors import CheckpointError, DataError, GroupError, StateError, one_of
 from downslope.core.settings import Settings
 from downslope.recipe.schema import Group, Metric, Train
 from downslope.torch import SGD, GradScaler
 from downslope.training.device import HOST, device_of, is_host
 from downslope.training.folder.checkpoint import Checkpoint, Tensors
 from downslope.training.run.counters import BadStepRecord, Patience, Spikes
-from downslope.training.run.freezing import learned
 
 _VELOCITY = "momentum_buffer"
 
@@ -184,15 +183,20 @@ def build_state(
     watched: Any = train.early_stop or train.plateau
     metric: Metric = metrics[0] if watched is None else watched.metric
     early, plateau = train.early_stop, train.plateau
-    return TrainingState(
-        model=model,
-        optimizer=SGD(
-            learned(model, frozen, sgd, groups) if frozen else model,
+    try:
+        optimizer = SGD(
+            [(name, parameter) for name, parameter in model.named_parameters() if name not in frozen],
             settings=sgd,
-            groups=() if frozen else groups,
+            groups=groups,
             clip_norm=train.clip_norm,
             on_nonfinite="skip" if train.on_nonfinite == "rewind" else train.on_nonfinite,
-        ),
+            model=model,
+        )
+    except GroupError as error:
+        raise GroupError(f"{error} What train.freeze matches is in no group.") if frozen else error from None
+    return TrainingState(
+        model=model,
+        optimizer=optimizer,
         averaged=None if train.ema is None else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.ema)),
         best=Patience(metric),
         early_stop=None if early is None else Patience(early.metric, early.min_delta),
