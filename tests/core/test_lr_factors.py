@@ -76,6 +76,20 @@ def test_the_doors_agree():
         downslope.jax.sgd(lambda count: 0.5, groups=groups)
 
 
+def test_keras_multiplies_what_it_knows():
+    """A number; of a schedule of Keras's own only values are known, and no stand-in is multiplied in its place."""
+    keras = pytest.importorskip("keras")
+    from downslope.keras import SGD
+
+    groups = [Group(match="b", lr_factor=0.5)]
+    variables = [keras.Variable(np.ones(2, np.float32), name=name) for name in "ab"]
+    SGD(0.5, groups=groups).apply([keras.ops.ones(2)] * 2, variables)
+    assert [variable.numpy().tolist() for variable in variables] == [[0.5] * 2, [0.75] * 2]
+    theirs = keras.optimizers.schedules.CosineDecay(0.5, 10)
+    with pytest.raises(SettingsError, match="lr_factor"):
+        SGD(theirs, groups=groups)
+
+
 def test_a_recipe_keeps_the_factor():
     """It is printed as it was written, and decoded again."""
     text = '[sgd]\nlr = 0.5\n[[groups]]\nmatch = "logits.*"\nlr_factor = 4.0\n[train]\nsteps = 1\n'
