@@ -18,6 +18,7 @@ from cli.command_line import succeed
 from downslope.core.errors import DataError, GroupError, RecipeError
 from downslope.recipe.load import parse_recipe
 from downslope.training.report import write_report
+from downslope.training.run.freezing import freeze
 from downslope.training.run.plan import plan_run
 from downslope.training.run.starting import lines_of
 from downslope.training.run.task import build_task
@@ -227,6 +228,19 @@ def test_freezing_that_cannot_be(source):
         build_task(tiny(train__freeze='["dense1.*"]', groups='[{ match = "dense1.*", lr_factor = 0.1 }]'))
     with pytest.raises(RecipeError, match="an empty one"):
         tiny(train__freeze='[""]')
+
+
+def test_which_normalisation_is_frozen():
+    """One all of whose parameters are, or that has none and lies where a pattern reaches; half of one is not."""
+    from torch import nn
+
+    def made(*patterns, affine=True):
+        model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, affine=affine), nn.Dropout(), nn.Linear(2, 1)).train()
+        freeze(model, patterns)
+        return [layer.training for layer in model]
+
+    assert made("[01].*") == made("[01].*", affine=False) == made("@bias_and_norm") == [True, False, True, True]
+    assert made("0.*") == made("*.bias") == made("0.*", affine=False) == [True] * 4
 
 
 @pytest.mark.slow

@@ -245,7 +245,8 @@ def lines_of(told: Start) -> list[str]:
     )
     rows += [f"{what}: {_listed(names)}" for what, names in named if names]
     rows += told.notes
-    return [f"start       {rows[0]}", *(f"            {row}" for row in rows[1:])]
+    said = [shown(row, 800) for row in rows]  # a manifest may come from elsewhere
+    return [f"start       {said[0]}", *(f"            {row}" for row in said[1:])]
 
 
 def _listed(names: Sequence[str] | Mapping[str, Tensor], most: int = 6) -> str:
