@@ -99,6 +99,7 @@ def _about_one(run: RunData, data: Dataset | None) -> dict[str, Any]:
         "rewinds": tables.rewinds(run),
         "plateaus": tables.plateaus(run),
         "settings": tables.settings(run),
+        "start": tables.start(run),
         "groups": tables.groups(run),
         "environment": tables.environment(run),
         "checkpoints": tables.checkpoints(run),
