@@ -34,7 +34,7 @@ def maps():
 def tokens():
     return np.ones((40, 5)), np.arange(40) % 3
 """
-ALL = "crop = 2, flip = true, trivial = true, jitter = 0.3, erase = 0.4, mixup = 0.4, cutmix = 1.0"
+ALL = "crop = 2, flip = true, trivial = true, jitter = 0.3, erase = 0.4, cutout = 2, mixup = 0.4, cutmix = 1.0"
 
 
 @pytest.fixture(autouse=True)
