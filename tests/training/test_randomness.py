@@ -47,7 +47,12 @@ def test_reseeding_covers_all_three_generators():
 
 def test_examples_are_seeded_by_all_that_they_are():
     """An item by its index, a batch by its indices; each time anew, whichever came before."""
-    for purpose, epoch, indices in (("train", 3, (17,)), ("train", 3, (1, 7)), ("batch", 0, (17,)), ("train", 3, (17,))):
+    for purpose, epoch, indices in (
+        ("train", 3, (17,)),
+        ("train", 3, (1, 7)),
+        ("batch", 0, (17,)),
+        ("train", 3, (17,)),
+    ):
         reseed_example(5, purpose, epoch, *indices)
         assert torch.initial_seed() == derive_seed(5, "example", purpose, epoch, *indices)
 

@@ -158,7 +158,7 @@ def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int
 def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers: Workers, quiet: bool) -> int:
     from downslope.training.run.plan import plan_run
     from downslope.training.run.train import train
-    from downslope.training.view.console import LiveConsole, make_console
+    from downslope.training.view.console import make_console
     from downslope.training.workers.broadcast import broadcast_plan
     from downslope.training.workers.workers import NullConsole
 
@@ -167,7 +167,7 @@ def _train(recipe: Recipe, *, name: str, out: Path | None, resume: str, workers:
     if not workers.is_first and plan.finished:
         return 0
     console = make_console(quiet=quiet) if workers.is_first else NullConsole()
-    observers: list[Observer] = [console] if isinstance(console, LiveConsole) else []
+    observers: list[Observer] = [] if isinstance(console, NullConsole) else [console]
     if recipe.log.to and workers.is_first and not plan.finished:
         from downslope.training.view.loggers.logger_observer import LoggerObserver
 
