@@ -128,14 +128,14 @@ def _ours(name: str, *, log_every: int) -> Loop:
 
 
 def ours(recipe: Mapping[str, Any]) -> Loop:
-    """Return `downslope train` by a recipe, which returns the last loss of its log."""
+    """Return `downslope train` by a recipe; it returns the last step's loss, if its log has it."""
     from downslope.recipe.load import load_recipe
     from downslope.training.folder.log import read_rows
     from downslope.training.run.plan import plan_run
     from downslope.training.run.train import train
     from downslope.training.view.console import PlainConsole
 
-    def run(steps: int) -> float:
+    def run(steps: int) -> float | None:
         table = {**recipe, "train.steps": steps, "train.evaluate_every": steps, "checkpoint.every_seconds": 0}
         with tempfile.TemporaryDirectory() as folder:
             base = Path(folder) / "recipe.toml"
@@ -144,7 +144,8 @@ def ours(recipe: Mapping[str, Any]) -> Loop:
             silent = PlainConsole(io.StringIO(), io.StringIO())
             plan = plan_run(found, name="loop", out=Path(folder) / "run", resume="never")
             train(plan, found, silent, report=False)
-            return read_rows(plan.folder, "step")[-1]["loss"]
+            last = read_rows(plan.folder, "step")[-1]
+            return last["loss"] if last["step"] == steps - 1 else None
 
     return run
 
