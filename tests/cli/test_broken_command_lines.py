@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from downslope.cli.main import main
+from downslope.cli.main import COMMANDS, main
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
@@ -17,8 +17,7 @@ BROKEN = [
         ["trian"],
         (
             "unknown command `trian`. Did you mean `train`? "
-            "The commands are train, resume, watch, evaluate, predict, report, recipes, read, explain, export, "
-            "compare, convert."
+            f"The commands are {', '.join(COMMANDS)}."
         ),
     ),
     (
