@@ -256,7 +256,7 @@ def resnet_loops(found: dict[str, Any]) -> str:
     )
     facts = found["environment"]
     machine = f"{facts['date']}, {facts['processors']} processors of an {facts['processor']}; {quiet}."
-    return f"{tables.as_markdown((heading, rows))}\n\n{machine}"
+    return f"{tables.as_markdown((heading, rows))}\n\n{machine.replace('%', ' %')}"
 
 
 def models() -> str:
