@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from downslope.training.device import in_float64
-from downslope.training.run.losses import Loss, check_classes, choose, count_correct
+from downslope.training.run.losses import Loss, check_classes, choose, count_correct, cross_entropy
 from downslope.training.workers.workers import ALONE, Workers
 
 
@@ -160,6 +160,7 @@ class Supervised(Objective):
     ) -> None:
         """Take the loss."""
         self._loss, self._held_out_loss = loss, held_out_loss or loss
+        self._is_cross_entropy = getattr(loss, "func", loss) is cross_entropy
         self._classes = classes
         self._unit = unit
         self._shares = None if class_weights is None else torch.tensor(whole_shares(class_weights))
@@ -188,7 +189,10 @@ class Supervised(Objective):
             loss = share * measure(outputs, targets) + (1 - share) * measure(outputs, others)
         else:
             loss = measure(outputs, targets)
-        correct = count_correct(outputs, targets) if counts and self._classes is not None else None
+        correct = None
+        if counts and self._classes is not None:
+            known = loss if host and self._is_cross_entropy else None
+            correct = count_correct(outputs, targets, known)
         found = Answers(loss, correct, targets.numel())
         return found if step is not None or not isinstance(outputs, Tensor) else self._look_at(found, outputs, targets)
 
