@@ -114,7 +114,7 @@ def _leave_out_others(draft: Draft) -> None:
         if (
             mention is not None
             and theirs
-            and fact.kind in {"value", "off", "change", "range", "shape"}
+            and fact.kind in {"value", "off", "change", "range", "shape", "warmup", "levels", "knots"}
             and fact.key != "batch"
         ):
             draft.remarks.say("anothers_value", optimizer=_title(mention.key), words=draft.words(fact))
@@ -187,6 +187,7 @@ def _put_length(draft: Draft, board: Board) -> None:
         trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
         rank = ranks.get(item.data.prep, 9)
         ranged = any(i.kind in {"to", "from"} or i.is_a("word", "-", "~") for i in before[-1:])
+        ranged = ranged or any(i.is_a("word", "between") for i in before[-1:])
         ranged = ranged or (len(before) > 1 and before[-1].kind in {"comma", "slash"} and _is_listed(board, place - 2))
         # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
         denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
@@ -196,7 +197,9 @@ def _put_length(draft: Draft, board: Board) -> None:
         more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
         denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
         if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
-            candidates.append((min(rank, 1) if trained else rank, place))
+            tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
+            earlier = _EARLIER.match(board.text.plain, item.end) is not None
+            candidates.append((8 if earlier else 4 if tuned else min(rank, 1) if trained else rank, place))
     for rank, place in sorted(candidates):
         time = board.items[place].data
         if rank >= 5 and not _trained_near(board, place):
@@ -235,6 +238,10 @@ def _is_listed(board: Board, place: int) -> bool:
     value = board.items[place].value
     return board.free_number(place) and value >= 1 and float(value).is_integer()
 
+
+_TUNED = re.compile(r"fine-?\s?tun|微调|pre-?train|预训练")
+_EARLIER = re.compile(r"\s?(?:的时候|时候|时|之?后|，?还是|发现|左右)")
+"""What follows the time of something seen while training: 训练10个epoch的时候."""
 
 _REPEATED = re.compile(r"重复|运行|独立|实验|测试|采样|平均|尝试|repeat|average|evaluat")
 """What is done some times over, and is no length of training: 重复实验10次."""

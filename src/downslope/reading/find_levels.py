@@ -29,7 +29,7 @@ _LEVEL = Rules(
         "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
-        "followed by": "(by|and)? span=time:bare (with|at) concept:lr? is? value=number",
+        "followed by": "(by|and)? span=time:bare,next (is|word|verb:train){0,3} (with|at) (word|verb){0,2} concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
         "at a time": "span=time:at,after said{0,4} (is|to) value=number",
         "in brackets": "value=number for:for? open low=number (word:-|comma) high=number close",
@@ -52,6 +52,7 @@ _KNOT = Rules(
 )
 _LINK = Pattern("(comma|and|open|close|break|slash|of_it|from|mod|said){0,9}", **_PARTS)
 _RAMPS = ("cosine", "linear", "polynomial", "exponential", "onecycle", "cyclic", "inverse")
+_RISES = Pattern("from number time:at to number time:at")
 _LENGTHS = {"first", "next", "for", "", "total"}
 _LARGEST = 100.0
 
@@ -117,7 +118,7 @@ def _split(board: Board, code: str, run: list[Match]) -> list[list[Match]]:
     """Return the parts of a run that are levels: what is by a factor, or leads along a ramp, is none."""
     parts: list[list[Match]] = [[]]
     for match in run:
-        if _is_level(board, match, parts[-1]):
+        if _is_level(board, code, match, parts[-1]):
             parts[-1].append(match)
         else:
             _hold(board, code, match)
@@ -125,7 +126,7 @@ def _split(board: Board, code: str, run: list[Match]) -> list[list[Match]]:
     return [part for part in parts if part]
 
 
-def _is_level(board: Board, match: Match, before: list[Match]) -> bool:
+def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> bool:
     items, (first, after) = board.items, match.groups["value"]
     left = items[first - 1] if first else None
     by = left is not None and (left.kind in {"by", "star", "slash"} or left.is_a("verb", "divide", "multiply"))
@@ -135,6 +136,9 @@ def _is_level(board: Board, match: Match, before: list[Match]) -> bool:
         return False
     if after < len(items) and items[after].kind in {"unit", "star", "slash"}:
         return False
+    for start in (first, first - 3):  # "from 0.01 at epoch 1 to 0.1 at epoch 5"
+        if start > 0 and _RISES.at(code, start - 1) and items[start].value < items[start + 3].value:
+            return False
     if any(item.is_a("schedule", *_RAMPS) for item in items[max(0, match.first - 3) : match.after + 3]):
         return False
     span = _time(items, match)

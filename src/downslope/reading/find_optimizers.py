@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -24,6 +25,8 @@ def find_optimizers(board: Board) -> None:
         for place in range(first, last):
             item = board.items[place]
             opened += (item.kind == "open") - (item.kind == "close")
+            if item.kind == "optimizer" and named and _is_kind_of(board, named[-1], item):
+                continue
             if item.kind == "optimizer":
                 after = board.items[place + 1] if place + 1 < last else None
                 told = after is not None and after.kind in {"with", "open", "concept", "number"}
@@ -37,6 +40,15 @@ def find_optimizers(board: Board) -> None:
             elif item.kind == "close" and named and depth > opened:
                 named.pop().reach = item.end
 
+
+def _is_kind_of(board: Board, named: Mention, item: Item) -> bool:
+    """Whether "gradient descent" only says what the optimizer named before does: 采用AdaDelta方法进行梯度下降."""
+    general = board.text.plain[item.start : item.end] in {"gradient descent", "stochastic gradient descent", "梯度下降"}
+    between = board.text.plain[named.end : item.start]
+    return general and named.key not in {"sgd", "sgdw"} and _JOINS.search(between) is None and len(between) < 40
+
+
+_JOINS = re.compile(r"[,;]|\b(?:and|or|vs|than|instead)\b|[和与或及]|而")
 
 # The word "decay" standing alone: a verb, or the decay of the schedule, of momentum, of a moving average or of the
 # weights, told apart by what stands around it; and the momentum of batch normalisation and of moving averages

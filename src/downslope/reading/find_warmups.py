@@ -18,10 +18,10 @@ _LENGTHS = Rules(
         "warmup for": "concept:warmup (filler|ramp|concept:warmup|for){0,8} length=time:for,first,bare,after",
         "warmup 10% of the steps": "concept:warmup (is|for){0,2} length=time:at",
         "warmup, in the first": "concept:warmup (filler|ramp|comma|concept:warmup){0,8} length=time:first",
-        "warmup steps 500": "concept:warmup (by:factor|is|for|mod){0,3} (unit=unit:epoch,step is?)? number=number",
+        "warmup steps 500": "concept:warmup (by:factor|is|for|mod){0,3} (unit=unit:epoch,step (word|is){0,4})? number=number",
         "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
         "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:warmup",
-        "5 warmup epochs": "number=number concept:warmup unit=unit:epoch,step?",
+        "5 warmup epochs": "number=number word:个,步? concept:warmup unit=unit:epoch,step?",
     },
     **_PARTS,
 )
@@ -31,6 +31,7 @@ _BEGIN = Rules(
         "with": "by value=number (word|schedule|concept:lr){0,4} concept:warmup",
     }
 )
+_RISES_FROM = Pattern("from number to (mod|concept:lr)")
 _PEAK = Pattern("to (mod|is){0,2} value=number")
 _RISING = Pattern("verb:increase (word|schedule|concept:lr|is|by){0,4} to mod? peak=number", **_PARTS)
 _RISEN = Pattern("length=time:first (word|schedule|concept:lr|is|comma){0,4} to peak=number")
@@ -134,7 +135,7 @@ def _ends(board: Board, fact: Warmup, head: int, first: int, last: int) -> None:
         if (
             begin is not None
             and (begin.rule == "with" or item.kind == "from" or _starts(board, item))
-            and (place > head or begin.rule == "with")
+            and (place > head or begin.rule == "with" or _RISES_FROM.at(code, place, last) is not None)
         ):
             number = items[begin["value"]]
             after = items[begin["value"] + 1] if begin["value"] + 1 < last else None

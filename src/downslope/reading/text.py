@@ -188,9 +188,9 @@ def _normalise(original: str, index: int, length: int, plain: list[str], origin:
             put(written or ("^-" if minus else "^{" if begins else "}" if ends else ""), index)
             index = match.end()
             continue
-        if original.startswith("_._", index):  # 0 _._ 1
-            put(".", index)
-            index += 3
+        if original.startswith("```", index):  # a fence around prose
+            put("   ", index)
+            index += 4 if original[index + 3 : index + 4] == "\n" else 3
             continue
         if character == "_" and (match := _SUBSCRIPT.match(original, index)):
             lowered = match.group(1)[0] in "-\u2212\u2013" and original[index - 2 : index] == "10"
@@ -198,6 +198,9 @@ def _normalise(original: str, index: int, length: int, plain: list[str], origin:
             for place in range(*match.span(1)):
                 put(_one(original[place]), place)
             index = match.end()
+            continue
+        if character == "_" and _is_emphasis(original, index):
+            index += 1
             continue
         if character in "*-+\u2013" and (skip := _markup(original, index)):
             put(";" if skip < 0 else " ", index)
@@ -210,6 +213,14 @@ def _normalise(original: str, index: int, length: int, plain: list[str], origin:
             continue
         put(_one(character), index)
         index += 1
+
+
+def _is_emphasis(original: str, index: int) -> bool:
+    """Whether an underscore begins or ends emphasis, as in "_beta_ 1" and "0 _._ 9", and is no part of a name."""
+    before, after = original[index - 1 : index] if index else " ", original[index + 1 : index + 2]
+    opens = not before.isalnum() and before not in ")}]_" and bool(after.strip()) and after != "_"
+    closes = bool(before.strip()) and not after.isalnum() and after not in {"{", "(", "_"} and before not in ")}_"
+    return opens or closes or before in "\u2212-\u00d7"
 
 
 def _markup(original: str, index: int) -> int:

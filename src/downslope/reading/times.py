@@ -38,7 +38,9 @@ _BARE = Pattern("(is? open)? list=(number ((comma|and){0,2} number){1,11}) close
 _FIRST_ONE = Pattern("word:training,full? unit=unit:epoch")
 _CHAIN = Rules({"slashes": "number (slash number){1,11}", "dashes": "number (word:- number){2,11}"})
 _NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain){1,4}) number=number", **_PARTS)
-_FILLERS = Pattern("word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3}")
+_FILLERS = Pattern(
+    "word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3} (for:next word:的?)?"
+)
 _LISTED = Pattern(
     "number (comma number){1,9} plain (word:时|at)? (comma|word:时|concept:lr|is|each){0,4} changed", **_PARTS
 )
@@ -207,7 +209,9 @@ def _with_unit(
 ) -> tuple[Time, int] | None:
     values = tuple(n.value for n in numbers)
     fillers = _FILLERS.at(code, after)
-    after = fillers.after if fillers is not None else after
+    if fillers is not None:
+        later = any(item.is_a("for", "next") for item in items[after : fillers.after])
+        prep, after = "next" if later and not prep else prep, fillers.after  # "40k subsequent iterations"
     if (
         after < len(items)
         and items[after].is_a("word", "-")
