@@ -8,7 +8,7 @@ from dataclasses import replace
 from downslope.reading.assemble_rates import is_written
 from downslope.reading.assemble_schedule import put_learning_rate
 from downslope.reading.draft import Draft, whole
-from downslope.reading.facts import Board, Fact, Group, Mention, Value
+from downslope.reading.facts import Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
 from downslope.reading.reading import ADAMS
 from downslope.reading.remarks import shown
@@ -47,6 +47,8 @@ def assemble(draft: Draft, board: Board) -> None:
     _put_groups(draft)
     _put_conventions(draft)
     _mark_odd(draft)
+    for fact in draft.every(Setting):
+        _put_setting(draft, fact)
     for fact in draft.of("another"):
         draft.remarks.say("another_training", words=draft.words(fact))
 
@@ -333,6 +335,17 @@ def _put_clip(draft: Draft) -> None:
         if 0.5 <= fact.value < 1:
             draft.state("train.ema", float(fact.value), fact)
             draft.remarks.say("ema", words=draft.words(fact))
+
+
+def _put_setting(draft: Draft, fact: Setting) -> None:
+    """Put a setting that is not the optimizer's; of two ways to crop, the first."""
+    crops = {"data.augment.crop": "data.augment.resized_crop", "data.augment.resized_crop": "data.augment.crop"}
+    earlier = draft.value(fact.key)
+    if crops.get(fact.key) in draft.fields:
+        return
+    if earlier is not None and earlier != fact.value:
+        draft.remarks.say("another", path=fact.key, words=draft.words(fact))
+    draft.put(fact.key, fact.value, "implied" if fact.implied else "stated", draft.words(fact))
 
 
 def _put_groups(draft: Draft) -> None:

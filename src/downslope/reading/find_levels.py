@@ -47,6 +47,7 @@ _NAMED = Pattern("concept:lr (is|mod|word|with){0,2} (number|taken)")
 _KNOT = Rules(
     {
         "at a time": "(comma|and|verb|mod){0,4} to value=number when=time",
+        "at a time, of so many": "(comma|and|verb|mod){0,4} to value=number when=times:at",
         "at a number": "(comma|and|verb|mod){0,4} to value=number at when=number",
     }
 )
@@ -75,7 +76,9 @@ def find_knots(board: Board) -> None:
     code = board.code()
     for run in runs(_KNOT.find(code), code, Pattern("")):
         first = run[0].first - 1
-        if len(run) < 2 or not board.free_number(first):
+        if not board.free_number(first) or _falls(board, run, first) or len(run) < 2:
+            continue
+        if any(match.rule == "at a time, of so many" for match in run):
             continue
         knots: list[tuple[float, Time | None]] = [(board.items[first].value, None)]
         for match in run:
@@ -86,6 +89,27 @@ def find_knots(board: Board) -> None:
                 Knots("knots", "lr", None, points=knots),
                 [first, *(p for match in run for p in range(match.first, match.after))],
             )
+
+
+def _falls(board: Board, run: list[Match], first: int) -> bool:
+    """Add levels for "0.1 -> 0.01 @ 80 -> 0.001 @ 120": falling values, each with its time; False if there are none."""
+    places = [first, *(match["value"] for match in run)]
+    rates = [board.items[place].value for place in places]
+    times = [(item.value,) if item.number else item.data.values for item in (board.items[m["when"]] for m in run)]
+    marks = [time[0] for time in times]
+    units = {unit for m in run if (item := board.items[m["when"]]).data and (unit := item.data.unit)}
+    points = all(board.items[m["when"]].number or board.items[m["when"]].data.prep in {"at", "after"} for m in run)
+    falling = all(one > other > 0 for one, other in pairwise(rates)) and rates[0] < 2 and points
+    rising = all(one < other for one, other in pairwise([1, *marks])) and all(len(time) == 1 for time in times[:-1])
+    if not (falling and rising and len(units) < 2 and _is_lr(board, [Match(first, run[-1].after, {})], set())):
+        return False
+    if (len(run) == 1 and run[0].rule != "at a number") or len(times[-1]) > 2:
+        return False
+    fact = Levels("levels", "lr", None, rates=rates, changes=marks, begins=True, unit="".join(units))
+    fact.total = times[-1][1] if len(times[-1]) > 1 else None  # "@ 60, 90 epochs"
+    board.note(fact, [first, *(p for match in run for p in range(match.first, match.after))])
+    board.note(Value("value", "lr", rates[0], role="initial"), [first])
+    return True
 
 
 def _find_maps(board: Board, code: str) -> None:

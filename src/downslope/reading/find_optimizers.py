@@ -88,6 +88,10 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
             number = result[index + 1].number
             if number is not None and number.times and number.value < 1:  # 每个epoch后衰减为0.95倍
                 result[index] = replace(item, kind="verb", key="reduce")
+        elif item.is_a("to") and item.end - item.start == 3 and 1 < index < len(result) - 1:
+            kept = result[index + 1].value
+            if result[index - 1].kind == "comma" and 0.5 <= kept < 1 and _owner(result, index - 1) == "rho":
+                result[index] = replace(item, kind="concept", key="rho")  # RMSProp优化器，衰减为0.9
     code = encode(result)
     names = {result[match["name"]].key: result[match["concept"]].key for match in _ALIAS.find(code)}
     for index, item in enumerate(result[:-1]):  # a letter that stands for the learning rate

@@ -153,7 +153,7 @@ def _is_stage(items: Sequence[Item]) -> bool:
     return not goes_on and any(i.is_a("concept", "lr") for i in items) and any(i.kind == "number" for i in items)
 
 
-_INITIAL = Pattern("again=mod:initial? concept:lr (is|mod:initial|word|to){0,3} rate=number")
+_INITIAL = Pattern("again=mod:initial? concept:lr (is|mod:initial|word|to|target|of_it){0,6} rate=number")
 
 
 def _begins(board: Board, place: int, first: int) -> bool:

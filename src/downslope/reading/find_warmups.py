@@ -18,7 +18,7 @@ _LENGTHS = Rules(
         "warmup for": "concept:warmup (filler|ramp|concept:warmup|for){0,8} length=time:for,first,bare,after",
         "warmup 10% of the steps": "concept:warmup (is|for){0,2} length=time:at",
         "warmup, in the first": "concept:warmup (filler|ramp|comma|concept:warmup){0,8} length=time:first",
-        "warmup steps 500": "concept:warmup (by:factor|is|for|mod){0,3} (unit=unit:epoch,step (word|is){0,4})? number=number",
+        "warmup steps 500": "concept:warmup (by:factor|is|for|mod|word:的,数,量){0,5} (unit=unit:epoch,step (word|is){0,4})? number=number",
         "first ... warmup": "length=time:first (filler|comma|ramp|by|for|time|with){0,8} concept:warmup",
         "epochs of warmup": "length=time:bare,for,after,next,first of=(is|word:的)? mod? schedule? concept:warmup",
         "5 warmup epochs": "number=number word:个,步? concept:warmup unit=unit:epoch,step?",
@@ -107,7 +107,7 @@ def _length(board: Board, match: Match) -> Time | None:
     )
     if number.percent or (ratio and item.value < 1):
         return Time("for", (item.value,), "", percent=True)
-    if item.value < 1 or (following is not None and following.is_a("concept")):
+    if item.value < 1 or (not unit and following is not None and following.is_a("concept")):
         return None
     said = unit or any(word in text for word in ("length", "period"))
     return Time("for", (item.value,), unit) if said else None

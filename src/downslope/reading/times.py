@@ -189,6 +189,8 @@ def _unit_first(items: Sequence[Item], code: str, prep: str, place: int) -> tupl
     if start >= len(items) or items[start].kind != "number":
         return None
     numbers, after = _list(items, code, start, units=True)
+    if len(numbers) > 1 and _unit(items, after) and items[after - 2].kind == "comma":
+        numbers, after = numbers[:-1], after - 2  # "at epoch 80, 100 epochs"
     zero = prep == "at" and [n.value for n in numbers] == [0]
     if not (zero or _whole(numbers)) or (_unit(items, after) and len(numbers) == 1 and not prep):
         return None
@@ -289,7 +291,8 @@ def _preposition(items: Sequence[Item], index: int) -> tuple[str, int]:
     while index < end:
         item = items[index]
         if item.is_a("each"):
-            prep = "every"
+            apart = index + 1 < len(items) and items[index + 1].start - item.end > 3  # 每个模型训练100轮
+            prep = "" if apart else "every"
         elif item.is_a("after", "after") and _later_phase(items, index):
             prep = "next"
         elif item.is_a("at") or item.is_a("after"):
