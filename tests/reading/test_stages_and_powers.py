@@ -91,7 +91,7 @@ TEXTS = [
         "The learning rate 0.5 is halved if the error falls by less than 0.005 between two epochs.",
         {"lr": 0.5, "epochs": None},
     ),
-    ("We train with Adam at 1e-3 using 1000 rounds of training.", {"lr": 1e-3, "epochs": 1000}),
+    ("We train with Adam at 1e-3 using 1000 rounds of training.", {"lr": None, "epochs": 1000}),
     (
         "The learning rate 0.01 is reduced by a factor of 0.5 every time the validation loss does not improve for 5 epochs until it reaches a minimum of 1e-6.",
         plateau(0.01, 0.5, 5, "loss", **{"plateau.min_lr": 1e-6}),

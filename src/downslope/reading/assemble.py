@@ -12,7 +12,7 @@ from downslope.reading.facts import Board, Fact, Group, Mention, Setting, Value
 from downslope.reading.numbers import numbers_of
 from downslope.reading.reading import ADAMS
 from downslope.reading.remarks import shown
-from downslope.reading.schedule_facts import Change
+from downslope.reading.schedule_facts import Change, Course, Shape, Warmup
 
 _MATCHES = {
     "bias_and_norm": "@bias_and_norm",
@@ -216,6 +216,7 @@ def _put_length(draft: Draft, board: Board) -> None:
         draft.put(path, whole(time.values[0]), "stated", words)
         if len(time.values) > 1:
             draft.remarks.say("another", path=path, words=words)
+    _put_constant_length(draft)
     for place, item in enumerate(board.items):  # "total of 200", without a unit
         if item.is_a("mod", "total") and "train.epochs" not in draft.fields and "train.steps" not in draft.fields:
             after = place + 1
@@ -233,6 +234,16 @@ def _put_length(draft: Draft, board: Board) -> None:
                 draft.put("train.epochs" if unit == "epoch" else "train.steps", whole(number.value), "stated", words)
     if "train.epochs" in draft.fields and "train.steps" in draft.fields:
         draft.remarks.say("both_lengths")
+
+
+def _put_constant_length(draft: Draft) -> None:
+    """Put the length of "a constant learning rate of 0.05 for 40 epochs", where nothing else is told of it."""
+    if {"train.epochs", "train.steps"} & set(draft.fields) or draft.every(Change) or draft.every(Course):
+        return
+    shapes = draft.every(Shape)
+    over = shapes[0].over if len(shapes) == 1 and shapes[0].key == "constant" else None
+    if over is not None and over.prep == "for" and over.unit and not over.percent and not draft.every(Warmup):
+        draft.state("train.epochs" if over.unit == "epoch" else "train.steps", whole(over.values[0]), shapes[0])
 
 
 def _is_listed(board: Board, place: int) -> bool:

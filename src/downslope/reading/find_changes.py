@@ -27,7 +27,7 @@ _HEADS = Rules(
     {
         "verb": "verb",
         "noun": "concept:lr_decay|concept:gamma is? number (comma|and|word)? (time:every|time:at,after|times:at,after)",
-        "stepped": "schedule:multistep,exponential by number",
+        "stepped": "schedule:multistep,exponential (with|is)? by number",
         "sign": "(star|slash|word:x) number (times:at,after|time:at,after,every)",
     },
     **_PARTS,
@@ -69,6 +69,9 @@ _BARE_FACTOR = Pattern("(by:factor|concept:lr_decay,gamma) is? value=number")
 LAX = frozenset({"lr", "lr_decay", "epochs_total", "steps_total", "patience"})
 _OWN_CONCEPTS = LAX | {"gamma", "lr_every", "decay"}
 _RAMPS = ("linear", "cosine", "polynomial")
+_IF = re.compile(r"\b(?:when(?:ever)?|if|once|as soon as|each time|every time)\b|如果|若|当|一旦")
+"""What makes a change wait for a measured value that is no plateau."""
+
 _STARTS = ("初", "start", "begin", "init")
 _NETWORK = re.compile(
     r"backbone|(?:last|final|output|new|fc) layer|classifier|\bhead|encoder|decoder|bias|"
@@ -381,6 +384,11 @@ def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool
     if change.value is not None and not (change.at or change.every or change.plateau or change.count):
         clause = [board.items[p] for p in _clause(board, place)]
         if _NETWORK.search(board.text.plain[clause[0].start : clause[-1].end]):
+            return False
+    if change.value is not None and not (change.at or change.every or change.plateau or noun):
+        after = [board.items[p] for p in range(place, min(last, place + 12))]
+        metric = next((item for item in after if item.kind == "when"), None)
+        if metric is not None and _IF.search(board.text.plain, board.items[place].end, metric.start):
             return False
     if change.value is None and (noun or not (change.targets or change.plateau or change.count or change.shape)):
         if not tells_a_fall(board, change, place, first, last):

@@ -238,6 +238,9 @@ def _not_applied(board: Board, place: int, first: int, last: int) -> None:
     around = range(max(first, place - 14), min(last, place + 10))
     near = [p for p in around if items[p].kind == "target"]
     decays = any(items[p].is_a("concept", "weight_decay", "l2") for p in around)
+    following = items[place + 1] if place + 1 < last else None
+    bare = following is not None and following.is_a("verb", "reduce")
+    decays = decays or (bare and board.text.plain.startswith(("decay", "衰减"), items[place + 1].start))
     strong = board.text.plain[items[place].start : items[place].end] in _STRONG
     if strong and near and decays:
         board.note(Group("group", _target({items[p].key for p in near}), 0.0, what="weight_decay"), [place, *near])

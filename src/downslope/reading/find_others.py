@@ -107,7 +107,7 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
     plain, code = board.text.plain, board.code()
     before: set[str] = set()
     started = 0.0
-    begun = False
+    begun = brief = False
     found: list[tuple[int, int]] = []
     end = 0
     for first, last in board.sentences():
@@ -119,9 +119,10 @@ def _second_recipe(board: Board) -> list[tuple[int, int]]:
         stage = next((p for p in range(first, last) if staged and board.items[p].start >= staged.start()), last)
         if not begun and _is_stage(board.items[stage:last]) and "lr" in before | _told(board.items[first:stage]):
             found.append((stage, last))
-            begun = True
+            begun = brief = True
             continue
         told = _told(items)
+        begun = begun and not (brief and told and not told & before)  # what all stages share
         again = told & before
         tunes = "lr" in again and _TUNING.match(plain, beginning) is not None
         initial = next(_INITIAL.find(code, first, last), None)

@@ -76,7 +76,7 @@ _DENIED = re.compile(
     r"(?:\bno|\bnot|\bwithout|n't|\bneither|\bnor|\binstead of|\brather than|\bdisabled?|\bremov\w+|不使用|不采用|没有使用|未使用|没有|不用|无|未采用|去掉|不加)"
     r"(?:\s|any|use|using|apply|employ|additional|data|augmentation|other|either|\w+ or )*$"
 )
-_OTHERS = re.compile(r"\b(?:et al\.?|they|their|unlike|baselines?|compared?)\b[^.;]*$")
+_OTHERS = re.compile(r"\b(?:et al\.|they\b|their\b|unlike\b|baselines?\b|compared?\b)[^.;]*$")
 
 
 def find_training(board: Board) -> None:

@@ -49,7 +49,7 @@ _LIST = Pattern("number (separator{1,2} number)+", **_PARTS)
 _RANGE = Pattern("number (word:-,~,到,至|to) number")
 _PAIR = Pattern(
     "(concept:betas|concept:momentum? target:norm word:值?|concept:beta1 separator concept:beta2) "
-    "(is|close|open|word:的,values,coefficients|mod){0,5} one=number separator{1,2} two=number close?",
+    "(is|close|open|word:的,values,coefficients|mod){0,5} one=number (separator{1,2}|slash) two=number close?",
     separator="(and|comma)",
 )
 _ALPHA = Pattern("word:α,alpha is? number=number")
