@@ -178,31 +178,7 @@ def _put_length(draft: Draft, board: Board) -> None:
             where = path if unit_said == unit else {"epoch": "train.epochs", "step": "train.steps"}[unit_said]
             if 0 < fact.value < 1e12:
                 draft.state(where, whole(fact.value), fact)
-    ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
-    candidates: list[tuple[int, int]] = []
-    for place, item in enumerate(board.items):
-        if item.kind != "time" or place in board.used or item.data.percent:
-            continue
-        if len(item.data.values) != 1 and item.data.prep != "for":
-            continue
-        before = board.items[max(0, place - 4) : place]
-        trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
-        rank = ranks.get(item.data.prep, 9)
-        ranged = any(i.kind in {"to", "from"} or i.is_a("word", "-", "~") for i in before[-1:])
-        ranged = ranged or any(i.is_a("word", "between") for i in before[-1:])
-        ranged = ranged or (len(before) > 1 and before[-1].kind in {"comma", "slash"} and _is_listed(board, place - 2))
-        # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
-        denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
-        denied = denied or (
-            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
-        )
-        more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
-        denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
-        if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
-            tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
-            earlier = _EARLIER.match(board.text.plain, item.end) is not None
-            candidates.append((8 if earlier else 4 if tuned else min(rank, 1) if trained else rank, place))
-    for rank, place in sorted(candidates):
+    for rank, place in sorted(_lengths(board)):
         time = board.items[place].data
         if rank >= 5 and not _trained_near(board, place):
             continue
@@ -234,6 +210,35 @@ def _put_length(draft: Draft, board: Board) -> None:
                 draft.put("train.epochs" if unit == "epoch" else "train.steps", whole(number.value), "stated", words)
     if "train.epochs" in draft.fields and "train.steps" in draft.fields:
         draft.remarks.say("both_lengths")
+
+
+def _lengths(board: Board) -> list[tuple[int, int]]:
+    """Return the times that may be the length of training, each as (rank, place): the lower, the likelier."""
+    ranks = {"total": 0, "for": 2, "": 3, "until": 5, "after": 5, "first": 9, "next": 9, "at": 9, "every": 9}
+    candidates: list[tuple[int, int]] = []
+    for place, item in enumerate(board.items):
+        if item.kind != "time" or place in board.used or item.data.percent:
+            continue
+        if len(item.data.values) != 1 and item.data.prep != "for":
+            continue
+        before = board.items[max(0, place - 4) : place]
+        trained = any(i.is_a("verb", "train") or i.is_a("mod", "total") for i in before)
+        rank = ranks.get(item.data.prep, 9)
+        ranged = any(i.kind in {"to", "from"} or i.is_a("word", "-", "~") for i in before[-1:])
+        ranged = ranged or any(i.is_a("word", "between") for i in before[-1:])
+        ranged = ranged or (len(before) > 1 and before[-1].kind in {"comma", "slash"} and _is_listed(board, place - 2))
+        # so 51到75轮, 10-20 epochs and "30, 60 epochs" are no length
+        denied = any(near.is_a("no", "instead") for near in before[-2:])  # "200 instead of 90 epochs"
+        denied = denied or (
+            not trained and _REPEATED.search(board.text.plain, max(0, item.start - 12), item.start) is not None
+        )
+        more = next((i for i in board.items[place + 1 : place + 9] if i.kind in {"break", "time"}), None)
+        denied = denied or (item.data.prep == "for" and not trained and more is not None and more.is_a("time", "next"))
+        if item.data.prep in {"for", "", "total", "until", "after"} and not (ranged or denied):
+            tuned = trained and _TUNED.search(board.text.plain, before[0].start, item.start) is not None
+            earlier = _EARLIER.match(board.text.plain, item.end) is not None
+            candidates.append((8 if earlier else 4 if tuned else min(rank, 1) if trained else rank, place))
+    return candidates
 
 
 def _put_constant_length(draft: Draft) -> None:

@@ -13,8 +13,10 @@ _UPDATE = re.compile(
     r"(?<![a-z])v\s?(?:_?\{?\s?[it](?:\s?[+-]\s?1)?\}?)?\s?(?::=|=|<-|←)\s?(?P<right>[^;\n,]{3,160}?)(?=;|,|\n|$|\.\s|\.$|\)|where)"
 )
 _POWER = re.compile(
-    r"(?:(?P<first>\d*\.?\d+(?:e-\d+)?)\s?\*\s?|(?:lr|η|learning[_ ]rate|学习率)[_{ ]{0,2}(?:0|init|initial|base)?\}?\s?[*(]\s?)?"
-    r"(?<![\d.])(?P<rate>0?\.\d{1,6})\)?\s?(?:\^|\*\*)\s?[({\[]{0,2}\s?(?P<floor>floor\s?|⌊|\\lfloor\s?|int)?[({\[]{0,2}\s?"
+    r"(?:(?P<first>\d*\.?\d+(?:e-\d+)?)\s?\*\s?"
+    r"|(?:lr|η|learning[_ ]rate|学习率)[_{ ]{0,2}(?:0|init|initial|base)?\}?\s?[*(]\s?)?"
+    r"(?<![\d.])(?P<rate>0?\.\d{1,6})\)?\s?(?:\^|\*\*)\s?[({\[]{0,2}\s?"
+    r"(?P<floor>floor\s?|⌊|\\lfloor\s?|int)?[({\[]{0,2}\s?"
     r"(?P<unit>epochs?|ep|e|t|iters?|iterations?|steps?|n|i|k|轮数?|轮次|步数)\s?(?:/{1,2}\s?(?P<every>\d{1,7}))?"
     r"(?!\w|\.\d)(?:\s?[)}\]⌋])*"
 )

@@ -29,7 +29,8 @@ _LEVEL = Rules(
         "and the rest": "value=number for:for? rest=(for:next|after|word:以后) (break|comma|and|word|is)",
         "the rest, then told": "rest=(for:next|after) (is|concept:lr|word|with){0,3} value=number (break|comma|close)",
         "trained for": "verb:train word? span=time:bare,total (comma|said){0,5} value=(number and number|number)",
-        "followed by": "(by|and)? span=time:bare,next (is|word|verb:train){0,3} (with|at) (word|verb){0,2} concept:lr? is? value=number",
+        "followed by": "(by|and)? span=time:bare,next (is|word|verb:train){0,3} (with|at) "
+        "(word|verb){0,2} concept:lr? is? value=number",
         "when, then told": "span=span close? (comma|said){0,5} value=(number and number|number)",
         "at a time": "span=time:at,after said{0,4} (is|to) value=number",
         "in brackets": "value=number for:for? open low=number (word:-|comma) high=number close",

@@ -91,7 +91,7 @@ def resolve_owners(items: Sequence[Item]) -> list[Item]:
         elif item.is_a("to") and item.end - item.start == 3 and 1 < index < len(result) - 1:
             kept = result[index + 1].value
             if result[index - 1].kind == "comma" and 0.5 <= kept < 1 and _owner(result, index - 1) == "rho":
-                result[index] = replace(item, kind="concept", key="rho")  # RMSProp优化器，衰减为0.9
+                result[index] = replace(item, kind="concept", key="rho")  # RMSProp, 衰减为0.9
     code = encode(result)
     names = {result[match["name"]].key: result[match["concept"]].key for match in _ALIAS.find(code)}
     for index, item in enumerate(result[:-1]):  # a letter that stands for the learning rate

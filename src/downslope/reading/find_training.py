@@ -1,4 +1,4 @@
-"""How it is trained besides: label smoothing, augmentation, precision, seed, device; by their names and what follows."""
+"""Settings that are no optimizer's: label smoothing, augmentation, precision, seed, by their names and numbers."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ def _named(names: str) -> tuple[str, ...]:
     return (rf"(?:{names})s?{_OF}{_NUMBER}", rf"{_NUMBER}\s(?:{names})")
 
 
+_SEVERAL = r"(?!\d|\.\d|\s?[,/、和]\s?\d|\s?(?:and|to|-|different|runs|seeds|个))"
+_IS = r"(?:is|was|of|=|:|to|set to|fixed to|fixed at|\(|were)"
 _PIXELS = r"(?:\s|-|pixels?|px|zeros?|像素|个|by|of|with|each|on|all|four|sides?)*"
 _ROWS: Mapping[str, tuple[tuple[str, ...], Any]] = {
     "train.label_smoothing": (_named(r"label[- ]?smoothing|label[- ]?smooth|标签平滑"), None),
@@ -46,23 +48,25 @@ _ROWS: Mapping[str, tuple[tuple[str, ...], Any]] = {
     ),
     "data.augment.flip": (
         (
-            r"random(?:ly)? (?:left-?right |horizontal(?:ly)? )?(?:crop\w* and )?(?:horizontal(?:ly)? )?flip\w*|horizontal(?:ly)? flip\w*|"
-            r"flip(?:s|ped|ping)? horizontal(?:ly)?|left-?right flip\w*|mirror(?:ing|ed)|随机(?:水平|左右)?翻转|(?:水平|左右)(?:和垂直)?(?:随机)?翻转",
+            r"random(?:ly)? (?:left-?right |horizontal(?:ly)? )?(?:crop\w* and )?(?:horizontal(?:ly)? )?flip\w*",
+            r"(?:horizontal(?:ly)?|left-?right) flip\w*|flip(?:s|ped|ping)? horizontal(?:ly)?|mirror(?:ing|ed)",
+            r"随机(?:水平|左右)?翻转|(?:水平|左右)(?:和垂直)?(?:随机)?翻转",
         ),
         True,
     ),
     "data.augment.trivial": ((r"trivial-?\s?augment(?:wide)?",), True),
     "train.precision": (
         (
-            r"(?P<bfloat16>bf16|bfloat16)|(?P<float16>fp16|float16|half[- ]precision|半精度)|(?P<float32>fp32|float32|full precision|"
-            r"single precision|单精度)|(?P<mixed>mixed[- ]precision|混合精度|torch\.cuda\.amp|\bamp\b|\bapex\b)",
+            r"(?P<bfloat16>bf16|bfloat16)|(?P<float16>fp16|float16|half[- ]precision|半精度)",
+            r"(?P<float32>fp32|float32|full precision|single precision|单精度)",
+            r"(?P<mixed>mixed[- ]precision|混合精度|torch\.cuda\.amp|\bamp\b|\bapex\b)",
         ),
         None,
     ),
     "seed": (
         (
-            r"(?:random |fixed |manual )?seeds?\s?(?:is|was|of|=|:|to|set to|fixed to|fixed at|\(|were)?\s?(?P<number>\d{1,9})(?!\d|\.\d|\s?[,/、]\s?\d|\s?(?:and|to|-|different|runs|seeds|和|个))",
-            r"(?:随机)?种子(?:数)?(?:固定|设置|设)?(?:为|=|是)?\s?(?P<number>\d{1,9})(?!\d|\.\d|\s?[,/、和]\s?\d|个)",
+            rf"(?:random |fixed |manual )?seeds?\s?{_IS}?\s?(?P<number>\d{{1,9}}){_SEVERAL}",
+            rf"(?:随机)?种子(?:数)?(?:固定|设置|设)?(?:为|=|是)?\s?(?P<number>\d{{1,9}}){_SEVERAL}",
         ),
         None,
     ),
@@ -70,10 +74,13 @@ _ROWS: Mapping[str, tuple[tuple[str, ...], Any]] = {
 """Path of a field -> how it is said, and its value where no number says it."""
 
 _COMPILED = [(path, [re.compile(rf"(?<![a-z]){one}") for one in ways], value) for path, (ways, value) in _ROWS.items()]
-_MOST = {"train.label_smoothing": 0.9, "data.augment.erase": 1.0, "data.augment.jitter": 1.0, "data.augment.mixup": 10.0,
-         "data.augment.cutmix": 10.0}  # fmt: skip
+_MOST = {
+    "train.label_smoothing": 0.9, "data.augment.erase": 1.0, "data.augment.jitter": 1.0, "data.augment.mixup": 10.0,
+    "data.augment.cutmix": 10.0,
+}  # fmt: skip
 _DENIED = re.compile(
-    r"(?:\bno|\bnot|\bwithout|n't|\bneither|\bnor|\binstead of|\brather than|\bdisabled?|\bremov\w+|不使用|不采用|没有使用|未使用|没有|不用|无|未采用|去掉|不加)"
+    r"(?:\bno|\bnot|\bwithout|n't|\bneither|\bnor|\binstead of|\brather than|\bdisabled?|\bremov\w+"
+    r"|不使用|不采用|没有使用|未使用|没有|不用|无|未采用|去掉|不加)"
     r"(?:\s|any|use|using|apply|employ|additional|data|augmentation|other|either|\w+ or )*$"
 )
 _OTHERS = re.compile(r"\b(?:et al\.|they\b|their\b|unlike\b|baselines?\b|compared?\b)[^.;]*$")

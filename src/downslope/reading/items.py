@@ -127,24 +127,10 @@ def _is_named(items: list[Item], number: Number) -> bool:
     )
 
 
-_CITED = frozenset(
-    {
-        "word",
-        "optimizer",
-        "concept",
-        "schedule",
-        "is",
-        "at",
-        "break",
-        "comma",
-        "and",
-        "no",
-        "target",
-        "close",
-        "open",
-        "with",
-    }
-)
+_CITED = frozenset({
+    "word", "optimizer", "concept", "schedule", "is", "at", "break", "comma", "and", "no", "target", "close",
+    "open", "with",
+})  # fmt: skip
 _COUNTED = frozenset(
     {"at", "batch", "epochs_total", "steps_total", "lr_every", "patience", "milestones", "milestone", "boundaries"}
 )

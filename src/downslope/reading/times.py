@@ -39,7 +39,8 @@ _FIRST_ONE = Pattern("word:training,full? unit=unit:epoch")
 _CHAIN = Rules({"slashes": "number (slash number){1,11}", "dashes": "number (word:- number){2,11}"})
 _NEXT = Pattern("between=((comma|and|slash|at|after|word:个,again,then|plain){1,4}) number=number", **_PARTS)
 _FILLERS = Pattern(
-    "word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3} (for:next word:的?)?"
+    "word:个,的,training,full,total,more,additional,separate,further,extra,consecutive,successive{0,3} "
+    "(for:next word:的?)?"
 )
 _LISTED = Pattern(
     "number (comma number){1,9} plain (word:时|at)? (comma|word:时|concept:lr|is|each){0,4} changed", **_PARTS
