@@ -17,7 +17,7 @@ BROKEN = [
         ["trian"],
         (
             "unknown command `trian`. Did you mean `train`? "
-            "The commands are train, resume, watch, evaluate, predict, report, recipes, read, explain, export, "
+            "The commands are train, resume, watch, evaluate, predict, pack, report, recipes, read, explain, export, "
             "compare, convert."
         ),
     ),

@@ -173,14 +173,7 @@ def build_task(
         last = recipe.model.name in MODELS and prefers_channels_last(device, model)
     model = place_model(model, device, channels_last=last)
     sharding = _shard(model, dataset, workers) if train.parallel == "sharded" else None
-    batches = Batches(
-        count=len(dataset.train_inputs),
-        batch_size=recipe.data.batch_size,
-        accumulate=train.accumulate,
-        shards=train.shards,
-        seed=recipe.seed,
-        sizes=dataset.sizes(),
-    )
+    batches = build_batches(recipe, dataset)
     in_steps = recipe.in_steps(batches.steps_per_epoch)
     return Task(
         recipe=recipe,
@@ -189,14 +182,27 @@ def build_task(
         objective=build_objective(in_steps, dataset),
         batches=batches,
         state=build_state(model, in_steps.sgd, in_steps.groups, train, metrics=dataset.metrics(train.loss)),
-        total_steps=_count_steps(train, batches.steps_per_epoch),
+        total_steps=count_steps(train, batches.steps_per_epoch),
         sharding=sharding,
-        augment=_augmenter(recipe, dataset),
+        augment=build_augmenter(recipe, dataset),
         device=device,
     )
 
 
-def _augmenter(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
+def build_batches(recipe: Recipe, dataset: Dataset) -> Batches:
+    """Return which examples each step of a recipe's run takes."""
+    return Batches(
+        count=len(dataset.train_inputs),
+        batch_size=recipe.data.batch_size,
+        accumulate=recipe.train.accumulate,
+        shards=recipe.train.shards,
+        seed=recipe.seed,
+        sizes=dataset.sizes(),
+    )
+
+
+def build_augmenter(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
+    """Return what changes the examples of each step at random, or None."""
     if recipe.data.augment is None:
         return None
     from downslope.training.augmenting.augment import Augmenter
@@ -256,7 +262,8 @@ def _shard(model: nn.Module, dataset: Dataset, workers: Workers) -> Sharding | N
     return Sharding(model, workers)
 
 
-def _count_steps(train: Train, steps_per_epoch: int) -> int:
+def count_steps(train: Train, steps_per_epoch: int) -> int:
+    """Return how many steps a run takes."""
     if train.steps is not None:
         return train.steps
     total = steps_in_epochs(train.epochs or 0, steps_per_epoch)
