@@ -38,8 +38,8 @@ _LARGER = (
 _SMALLER = ("smaller", "lower", "less", "小", "低")
 _STRONG = frozenset([
     "not applied to", "not apply", "not applied on", "is not applied to", "do not apply", "excluding", "exclude",
-    "except", "not decay", "is not", "are not", "not", "does not use", "不施加", "除外", "不应用", "不包括", "不参与", "不",
-    "不使用", "不加",
+    "except", "not decay", "is not", "are not", "not", "does not use", "不施加", "除外", "不应用", "不包括", "不参与",
+    "不", "不使用", "不加",
 ])  # fmt: skip
 """Negations that may follow the weight decay that they deny."""
 
