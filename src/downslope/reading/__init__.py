@@ -28,6 +28,7 @@ from downslope.reading.find_levels import find_knots, find_levels
 from downslope.reading.find_optimizers import find_optimizers, resolve_owners
 from downslope.reading.find_others import find_others
 from downslope.reading.find_plateaus import find_plateaus
+from downslope.reading.find_training import find_training
 from downslope.reading.find_values import find_values
 from downslope.reading.find_warmups import find_warmups
 from downslope.reading.findings import Found, Kind, Part
@@ -169,6 +170,7 @@ def find_facts(text: Text) -> tuple[Board, list[Fact]]:
     board = Board(text, resolve_owners(find_times(find_items(left))))
     find_optimizers(board)
     find_others(board)
+    find_training(board)
     find_groups(board)
     find_plateaus(board)
     find_ends(board)
