@@ -10,6 +10,7 @@ from torch import nn
 from downslope.core.errors import DataError, one_of
 from downslope.training.run.held_out import measure
 from downslope.training.run.remarks import NONFINITE
+from downslope.training.run.state import watched_metrics
 from downslope.training.run.task import Task
 from downslope.training.workers.workers import ALONE, Workers
 
@@ -32,12 +33,12 @@ def evaluate(task: Task, *, done: int, record: Callable[..., None], workers: Wor
     # What follows decides the steps to come: all workers go by the very numbers of the first.
     state.held_out = found = workers.broadcast(lambda: measured)
     record("evaluation", step, epoch=task.batches.epoch(step), **found)
-    for name, watching in (("early_stop", train.early_stop), ("plateau", train.plateau)):
-        if watching is not None and watching.metric not in found:
+    for key, wanted in watched_metrics(train, task.recipe.checkpoint.metric).items():
+        if wanted not in found:
             raise DataError(
-                f'train.{name}.metric = "{watching.metric}": an evaluation of this model on these data gives '
-                f"{one_of(found)}. There is no R2 where all targets are the same, and no errors of numbers where "
-                "outputs have another shape than the targets. Watch one of those that there are."
+                f'{key} = "{wanted}": an evaluation of this model on these data gives {one_of(found)}. There is no R2 '
+                "where all targets are the same, no errors of numbers where outputs have another shape than the "
+                "targets, and no worst recall where no label occurs. Watch one of those that there are."
             )
     usable = dict(found)
     if NONFINITE in found:  # some answers are no numbers: such a model is no improvement, however many others are right

@@ -46,7 +46,8 @@ def measure(
         keep_outputs: Whether to return what the model returned, where it is a tensor; for a worker that is alone.
 
     Returns:
-        As metrics "loss", "accuracy" in [0, 1] where answers are right or wrong, and the objective's further ones;
+        As metrics "loss", "accuracy" in [0, 1] where answers are right or wrong, and the objective's further ones, as
+        `recipe.measures` names them;
         `NONFINITE` where some answers are no finite numbers; and, where the objective has them, those by the length of
         inputs.
 
@@ -81,7 +82,8 @@ def measure(
     total, weight, correct, asked, nonfinite = 0.0, 0, 0, 0, 0
     counts = True
     errors: list[list[list[float]]] = []
-    for loss, terms, right, of, bad, wrong_by in chain.from_iterable(workers.gather(own)):
+    tallies: list[list[int]] = []
+    for loss, terms, right, of, bad, wrong_by, tallied in chain.from_iterable(workers.gather(own)):
         total += loss * terms
         weight += terms
         asked += of
@@ -89,20 +91,23 @@ def measure(
         counts = counts and right is not None
         correct += right or 0
         errors += [] if wrong_by is None else [wrong_by]
+        tallies += [] if tallied is None else [tallied]
     result = {"loss": total / weight}
     if counts:
         result["accuracy"] = correct / asked
     if len(errors) == len(targets_of):
         sums = [torch.tensor(one, dtype=torch.float64) for one in errors]
         result |= objective.rate_errors(sum(sums[1:], sums[0]), targets)
+    if len(tallies) == len(targets_of):
+        result |= objective.rate_tallies(torch.tensor(tallies).sum(0), asked)
     if nonfinite:
         result[NONFINITE] = nonfinite
     return Rates(result | rates.metrics, rates.by_length, torch.cat(outputs).cpu() if outputs else None, asked)
 
 
-_Measured = tuple[float, int, "int | None", int, int, "list[list[float]] | None"]
+_Measured = tuple[float, int, "int | None", int, int, "list[list[float]] | None", "list[int] | None"]
 """Of one batch: mean loss, how many terms it is a mean of, right answers or None, answers asked for, how many of them
-are no finite numbers, and sums of squared and absolute errors or None."""
+are no finite numbers, sums of squared and absolute errors or None, and tallies of classes or None."""
 
 
 class _Feed:
@@ -138,4 +143,5 @@ def _as_numbers(answers: Answers, weight: int) -> _Measured:
     correct = None if answers.correct is None else int(answers.correct)
     nonfinite = 0 if answers.nonfinite is None else int(answers.nonfinite)
     errors = None if answers.errors is None else answers.errors.tolist()
-    return float(answers.loss), weight, correct, int(answers.targets), nonfinite, errors
+    tallies = None if answers.tallies is None else answers.tallies.tolist()
+    return float(answers.loss), weight, correct, int(answers.targets), nonfinite, errors, tallies

@@ -19,7 +19,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from downslope.core.errors import CheckpointError, DataError, StateError, one_of
 from downslope.core.settings import Settings
-from downslope.recipe.schema import Group, Metric, Train
+from downslope.recipe.measures import Metric
+from downslope.recipe.schema import Group, Train
 from downslope.torch import SGD, GradScaler
 from downslope.training.device import HOST, device_of, is_host
 from downslope.training.folder.checkpoint import Checkpoint, Tensors
@@ -151,7 +152,7 @@ class TrainingState:
 
 
 def build_state(
-    model: nn.Module, sgd: Settings, groups: Sequence[Group], train: Train, *, metrics: Sequence[Metric]
+    model: nn.Module, sgd: Settings, groups: Sequence[Group], train: Train, *, metrics: Sequence[Metric], best: Metric | None = None
 ) -> TrainingState:
     """Return the state before the first step.
 
@@ -161,19 +162,17 @@ def build_state(
         groups: The parameter groups with settings of their own.
         train: The recipe's section.
         metrics: What an evaluation gives, the most telling one first.
+        best: By which of them the best checkpoint is told; None for what is watched, or else the most telling.
 
     Raises:
         DataError: If something is watched that an evaluation does not give, or the model holds what no checkpoint can.
     """
-    for name in ("early_stop", "plateau"):
-        watch = getattr(train, name)
-        if watch is not None and watch.metric not in metrics:
-            raise DataError(
-                f'train.{name}.metric = "{watch.metric}": an evaluation of these data gives {one_of(metrics)}.'
-            )
+    for key, wanted in watched_metrics(train, best).items():
+        if wanted not in metrics:
+            raise DataError(f'{key} = "{wanted}": an evaluation of these data gives {one_of(metrics)}.')
     model_tensors(model)
     watched: Any = train.early_stop or train.plateau
-    metric: Metric = metrics[0] if watched is None else watched.metric
+    metric: Metric = best or (metrics[0] if watched is None else watched.metric)
     early, plateau = train.early_stop, train.plateau
     return TrainingState(
         model=model,
@@ -191,6 +190,13 @@ def build_state(
         spikes=None if train.spike is None else Spikes(train.spike.factor, train.spike.window),
         scaler=_scaler() if train.precision == "float16" else None,
     )
+
+
+def watched_metrics(train: Train, best: Metric | None) -> dict[str, Metric]:
+    """Return what a recipe watches, by the key that names it."""
+    watching = {f"train.{name}": getattr(train, name) for name in ("early_stop", "plateau")}
+    found: dict[str, Metric] = {f"{key}.metric": one.metric for key, one in watching.items() if one is not None}
+    return found if best is None else {**found, "checkpoint.metric": best}
 
 
 def _scaler(saved: Mapping[str, Any] = MappingProxyType({})) -> GradScaler:

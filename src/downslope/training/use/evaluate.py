@@ -25,8 +25,9 @@ from downslope.training.device import HOST, find_device, place_model
 from downslope.training.folder.run_folder import RunFolder
 from downslope.training.measuring.class_rates import ClassRates, rate_classes
 from downslope.training.models import build_model
+from downslope.training.run.class_weights import weigh_classes
 from downslope.training.run.held_out import measure
-from downslope.training.run.losses import choose, weigh_classes
+from downslope.training.run.losses import choose
 from downslope.training.run.objective import LengthRates, Rates
 from downslope.training.run.remarks import NONFINITE, not_finite
 from downslope.training.run.task import build_objective
