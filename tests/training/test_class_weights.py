@@ -68,7 +68,11 @@ def test_balanced_weights_even_the_classes_out():
         ("[1, 2, 1e-20]", {}, "the largest at most 1e9 times the smallest"),
         ("[]", {}, "must hold a weight for each class; got none."),
         ('"even"', {}, "`class_weights` must be `balanced` or a list in which each is a number or a table"),
-        ('"balanced"', {"train__loss": '"training_tasks:sometimes_infinite"'}, "a loss of your own weighs its examples itself"),
+        (
+            '"balanced"',
+            {"train__loss": '"training_tasks:sometimes_infinite"'},
+            "a loss of your own weighs its examples itself",
+        ),
     ],
 )
 def test_weights_that_fit_no_classes_are_refused(weights, changes, message):

@@ -254,9 +254,9 @@ class Train:
         epochs: Passes over the training examples; may be fractional. Either this or `steps`.
         steps: Optimizer steps.
         loss: "cross_entropy" (sparse categorical, on logits), or "binary_cross_entropy" (of two classes on one logit,
-            or of labels, of which an example may have several, on one logit each); for targets that are numbers "mse" (squared errors),
-            "mae" (absolute errors) or "huber" (squared up to 1, then absolute; Huber 1964); "output" (what the model
-            returns is its loss), or "package.module:function" of your own.
+            or of labels, of which an example may have several, on one logit each); for targets that are numbers "mse"
+            (squared errors), "mae" (absolute errors) or "huber" (squared up to 1, then absolute; Huber 1964); "output"
+            (what the model returns is its loss), or "package.module:function" of your own.
         label_smoothing: Share of each target in "cross_entropy" that is spread over all classes alike, in [0, 1)
             (Szegedy et al. 2016: 0.1). Evaluations are without.
         class_weights: What an example of each class counts in "cross_entropy" and "binary_cross_entropy": "balanced"
@@ -339,11 +339,6 @@ class Train:
                 _at_least(name, value, 1)
         _at_least("measure_every", self.measure_every, 0)
         _check_weights("class_weights", self.class_weights)
-        if self.threshold is not None and (not 0 < self.threshold < 1 or self.loss != BINARY):
-            raise RecipeError(
-                f'`threshold` must be in (0, 1) such as 0.3, and is for loss = "{BINARY}"; got {self.threshold!r} with '
-                f'loss = "{self.loss}".'
-            )
         self._check_device()
         for name in ("epochs", "clip_norm"):
             value = getattr(self, name)
@@ -363,6 +358,12 @@ class Train:
             raise RecipeError(f"`ema` must be in (0, 1) such as 0.999; got {self.ema!r}.")
 
     def _check_smoothing(self) -> None:
+        """Raise `RecipeError` for a smoothing or a threshold out of range, or with a loss that has none."""
+        if self.threshold is not None and (not 0 < self.threshold < 1 or self.loss != BINARY):
+            raise RecipeError(
+                f'`threshold` must be in (0, 1) such as 0.3, and is for loss = "{BINARY}"; got {self.threshold!r} with '
+                f'loss = "{self.loss}".'
+            )
         if not 0 <= self.label_smoothing < 1:
             raise RecipeError(f"`label_smoothing` must be in [0, 1) such as 0.1; got {self.label_smoothing!r}.")
         if self.label_smoothing and self.loss != "cross_entropy":

@@ -88,5 +88,7 @@ def _stated(wanted: Any, names: Sequence[str], key: str, what: str) -> tuple[flo
         return tuple(float(wanted[name]) for name in names)
     if len(wanted) != len(names):
         plural = "classes" if what == "class" else "labels"
-        raise DataError(f"{key}: must hold a weight for each of {len(names)} {plural}, in their order; got {len(wanted)}.")
+        raise DataError(
+            f"{key}: must hold a weight for each of {len(names)} {plural}, in their order; got {len(wanted)}."
+        )
     return tuple(map(float, wanted))

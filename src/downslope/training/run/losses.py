@@ -39,7 +39,9 @@ _OTHER_LOSSES: Mapping[str, str] = MappingProxyType(
 )
 """Losses that people know, and what computes them; none is another's misspelling."""
 
-_BINARY_NAMES = frozenset({"bce", "bce_with_logits", "binary_crossentropy", "binary_cross_entropy_with_logits", "logistic"})
+_BINARY_NAMES = frozenset(
+    {"bce", "bce_with_logits", "binary_crossentropy", "binary_cross_entropy_with_logits", "logistic"}
+)
 """What others call `BINARY`."""
 
 
@@ -152,8 +154,8 @@ def _check_labels(outputs: Any, targets: Tensor) -> None:
     _check_tensor(BINARY, outputs)
     if outputs.shape != targets.shape:
         raise DataError(
-            f"{BINARY}: a logit for each label, so of shape {tuple(targets.shape)} here; the model's outputs have shape "
-            f"{tuple(outputs.shape)}."
+            f"{BINARY}: a logit for each label, so of shape {tuple(targets.shape)} here; the model's outputs have "
+            f"shape {tuple(outputs.shape)}."
         )
 
 

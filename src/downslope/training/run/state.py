@@ -152,7 +152,13 @@ class TrainingState:
 
 
 def build_state(
-    model: nn.Module, sgd: Settings, groups: Sequence[Group], train: Train, *, metrics: Sequence[Metric], best: Metric | None = None
+    model: nn.Module,
+    sgd: Settings,
+    groups: Sequence[Group],
+    train: Train,
+    *,
+    metrics: Sequence[Metric],
+    best: Metric | None = None,
 ) -> TrainingState:
     """Return the state before the first step.
 

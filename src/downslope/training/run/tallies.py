@@ -49,6 +49,7 @@ def among_first(outputs: Tensor, targets: Tensor, count: int) -> Tensor:
     Args:
         outputs: Logits of shape (examples, classes, ...).
         targets: Class indices of shape (examples, ...).
+        count: How many.
     """
     logits = outputs.detach().movedim(1, -1)
     own = logits.gather(-1, targets[..., None])

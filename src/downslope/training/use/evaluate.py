@@ -17,7 +17,7 @@ from downslope.core.errors import DataError, DownslopeError, one_of
 from downslope.core.shown import shown
 from downslope.recipe.schema import Recipe
 from downslope.training.data import Dataset, load_data
-from downslope.training.data.checking import no_test
+from downslope.training.data.checking import as_binary, no_test
 from downslope.training.data.dataset import Examples, Part, take_held_out
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
 from downslope.training.data.rows import Inputs
@@ -144,6 +144,8 @@ class TrainedRun:
         self, dataset: Dataset, inputs: Inputs, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
     ) -> Rates:
         """Return how good the model is on examples."""
+        if dataset.labels:
+            targets = as_binary(dataset.name, "what is right", targets)
         return measure(
             self.model if model is None else model,
             build_objective(self.recipe, dataset),  # an evaluation never asks for a schedule's value
