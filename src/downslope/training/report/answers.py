@@ -169,12 +169,15 @@ def _open(run: RunData) -> TrainedRun:
 
 
 def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
+    from downslope.training.run.losses import margin_of
     from downslope.training.use.evaluate import CHANGED
 
     opened = _open(run)
     if opened.dataset.sequences is not None:
         return None
     dataset, examples, notes = opened.held_out(data)
+    if dataset.labels:
+        return None
     if examples.targets is None or examples.known is None or not len(examples.known):
         return "No held-out example has a class or number that the run knows any more."
     inputs, targets = examples.inputs[examples.known], examples.targets
@@ -184,7 +187,9 @@ def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
         return _fit(dataset, targets, outputs, rates.metrics, changed=changed)
     if dataset.classes is None or outputs is None or (targets.ndim, outputs.ndim) != (1, 2):
         return None
-    seen = summarise(_as_pictures(dataset, inputs), targets.numpy(), outputs.double().numpy())
+    seen = summarise(
+        _as_pictures(dataset, inputs), targets.numpy(), outputs.double().numpy(), margin_of(run.recipe.train)
+    )
     return replace(seen, changed=changed, names=dataset.class_names)
 
 
@@ -215,7 +220,7 @@ def _fit(dataset: Dataset, targets: Tensor, outputs: Tensor, metrics: Mapping[st
     )
 
 
-def summarise(pixels: Any, truth: Any, logits: Any) -> Examples:
+def summarise(pixels: Any, truth: Any, logits: Any, margin: float = 0.0) -> Examples:
     """Return what the page shows of examples and the logits that a model gives them.
 
     Args:
@@ -223,20 +228,21 @@ def summarise(pixels: Any, truth: Any, logits: Any) -> Examples:
             where inputs are no images.
         truth: Class indices; integer array of shape (examples,).
         logits: float array of shape (examples, classes).
+        margin: Of two classes, how far the second's logit must be above the first's to be answered.
     """
     import torch
 
     from downslope.training.measuring.class_rates import rate_classes
     from downslope.training.run.losses import choose
 
-    chosen, answered = choose(torch.from_numpy(logits))
+    chosen, answered = choose(torch.from_numpy(logits), margin=margin)
     answers = torch.where(answered, chosen, -1)
     classes = max(logits.shape[1], int(truth.max()) + 1)
     by_class = rate_classes(torch.from_numpy(truth), answers, classes)
     prediction, told = answers.numpy(), answered.numpy()
     with np.errstate(invalid="ignore"):
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        confidence = shifted.max(axis=1) / shifted.sum(axis=1)
+        confidence = shifted[np.arange(len(shifted)), chosen.numpy()] / shifted.sum(axis=1)
     wrong = prediction != truth
     shown = np.flatnonzero(told)
     order = shown[np.lexsort((shown, np.where(wrong, -confidence, confidence)[shown], ~wrong[shown]))]
