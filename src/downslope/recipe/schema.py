@@ -518,6 +518,17 @@ class Recipe:
                 f"a batch has an example; got {self.train.shards}."
             )
 
+    @property
+    def watched(self) -> dict[str, Metric]:
+        """The measures of the held-out examples that something goes by, by the key that names each."""
+        early, plateau = self.train.early_stop, self.train.plateau
+        found: dict[str, Metric | None] = {
+            "checkpoint.metric": self.checkpoint.metric,
+            "train.early_stop.metric": None if early is None else early.metric,
+            "train.plateau.metric": None if plateau is None else plateau.metric,
+        }
+        return {key: metric for key, metric in found.items() if metric is not None}
+
     def in_steps(self, steps_per_epoch: int) -> Recipe:
         """Return the same recipe with every schedule in steps."""
         return replace(

@@ -176,13 +176,13 @@ def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
     if opened.dataset.sequences is not None:
         return None
     dataset, examples, notes = opened.held_out(data)
-    if dataset.labels:
-        return None
     if examples.targets is None or examples.known is None or not len(examples.known):
         return "No held-out example has a class or number that the run knows any more."
     inputs, targets = examples.inputs[examples.known], examples.targets
     rates = opened.rate(dataset, inputs, targets, keep=True)
     outputs, changed = rates.outputs, CHANGED in notes or (opened.kept is None and _has_changed(run, dataset))
+    if dataset.labels and outputs is not None:
+        return _labels(dataset, targets, outputs, margin_of(run.recipe.train), changed=changed)
     if dataset.classes is None and outputs is not None and outputs.shape == targets.shape:
         return _fit(dataset, targets, outputs, rates.metrics, changed=changed)
     if dataset.classes is None or outputs is None or (targets.ndim, outputs.ndim) != (1, 2):
@@ -191,6 +191,26 @@ def _look(run: RunData, data: Dataset | None) -> Examples | Fit | str | None:
         _as_pictures(dataset, inputs), targets.numpy(), outputs.double().numpy(), margin_of(run.recipe.train)
     )
     return replace(seen, changed=changed, names=dataset.class_names)
+
+
+def _labels(dataset: Dataset, targets: Tensor, outputs: Tensor, margin: float, *, changed: bool) -> Examples:
+    """Return how good the answers are label by label; a mistake is an example with any label wrong."""
+    from downslope.training.run.losses import has_labels
+    from downslope.training.use.label_rows import rate_labels
+
+    yes, answered = has_labels(outputs, margin)
+    right = ((yes == (targets > 0.5)) & answered).all(1)
+    return Examples(
+        pictures=[],
+        count=len(targets),
+        mistakes=int((~right).sum()),
+        confusion=[],
+        confusions=[],
+        rates=[_rates(row) for row in rate_labels(targets, outputs, margin).table()],
+        unanswered=int((~answered.all(1)).sum()),
+        changed=changed,
+        names=dataset.labels,
+    )
 
 
 def _has_changed(run: RunData, dataset: Dataset) -> bool:

@@ -10,7 +10,6 @@ from torch import nn
 from downslope.core.errors import DataError, one_of
 from downslope.training.run.held_out import measure
 from downslope.training.run.remarks import NONFINITE
-from downslope.training.run.state import watched_metrics
 from downslope.training.run.task import Task
 from downslope.training.workers.workers import ALONE, Workers
 
@@ -33,7 +32,7 @@ def evaluate(task: Task, *, done: int, record: Callable[..., None], workers: Wor
     # What follows decides the steps to come: all workers go by the very numbers of the first.
     state.held_out = found = workers.broadcast(lambda: measured)
     record("evaluation", step, epoch=task.batches.epoch(step), **found)
-    for key, wanted in watched_metrics(train, task.recipe.checkpoint.metric).items():
+    for key, wanted in task.recipe.watched.items():
         if wanted not in found:
             raise DataError(
                 f'{key} = "{wanted}": an evaluation of this model on these data gives {one_of(found)}. There is no R2 '

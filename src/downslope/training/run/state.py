@@ -158,7 +158,7 @@ def build_state(
     train: Train,
     *,
     metrics: Sequence[Metric],
-    best: Metric | None = None,
+    watched: Mapping[str, Metric] = MappingProxyType({}),
 ) -> TrainingState:
     """Return the state before the first step.
 
@@ -168,17 +168,16 @@ def build_state(
         groups: The parameter groups with settings of their own.
         train: The recipe's section.
         metrics: What an evaluation gives, the most telling one first.
-        best: By which of them the best checkpoint is told; None for what is watched, or else the most telling.
+        watched: As in `Recipe`; the first of them, or else the most telling, tells the best checkpoint.
 
     Raises:
         DataError: If something is watched that an evaluation does not give, or the model holds what no checkpoint can.
     """
-    for key, wanted in watched_metrics(train, best).items():
-        if wanted not in metrics:
-            raise DataError(f'{key} = "{wanted}": an evaluation of these data gives {one_of(metrics)}.')
+    for key, metric in watched.items():
+        if metric not in metrics:
+            raise DataError(f'{key} = "{metric}": an evaluation of these data gives {one_of(metrics)}.')
     model_tensors(model)
-    watched: Any = train.early_stop or train.plateau
-    metric: Metric = best or (metrics[0] if watched is None else watched.metric)
+    telling: list[Metric] = [*watched.values(), metrics[0]]
     early, plateau = train.early_stop, train.plateau
     return TrainingState(
         model=model,
@@ -190,19 +189,12 @@ def build_state(
             on_nonfinite="skip" if train.on_nonfinite == "rewind" else train.on_nonfinite,
         ),
         averaged=None if train.ema is None else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.ema)),
-        best=Patience(metric),
+        best=Patience(telling[0]),
         early_stop=None if early is None else Patience(early.metric, early.min_delta),
         plateau=None if plateau is None else Patience(plateau.metric, plateau.min_delta),
         spikes=None if train.spike is None else Spikes(train.spike.factor, train.spike.window),
         scaler=_scaler() if train.precision == "float16" else None,
     )
-
-
-def watched_metrics(train: Train, best: Metric | None) -> dict[str, Metric]:
-    """Return what a recipe watches, by the key that names it."""
-    watching = {f"train.{name}": getattr(train, name) for name in ("early_stop", "plateau")}
-    found: dict[str, Metric] = {f"{key}.metric": one.metric for key, one in watching.items() if one is not None}
-    return found if best is None else {**found, "checkpoint.metric": best}
 
 
 def _scaler(saved: Mapping[str, Any] = MappingProxyType({})) -> GradScaler:

@@ -28,6 +28,7 @@ from downslope.training.run.class_weights import weigh_classes
 from downslope.training.run.environment import describe_environment, differences
 from downslope.training.run.losses import build_loss, margin_of
 from downslope.training.run.objective import Objective, Supervised
+from downslope.training.run.sampling import build_sampler
 from downslope.training.run.state import TrainingState, build_state, checksum_of
 from downslope.training.workers.workers import ALONE, Workers
 
@@ -105,6 +106,7 @@ class Task:
         return [
             f"data        {data.name}: {learned:,} examples to learn from, {held_out:,} held out{kinds}",
             *(f"            {shown(note, 400)}" for note in data.notes),
+            *(["            drawn by class, with replacement"] if self.recipe.data.sampling is not None else []),
             f"model       {self.recipe.model.name}: {count:,} parameters",
             f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
             f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
@@ -183,6 +185,7 @@ def build_task(
         shards=train.shards,
         seed=recipe.seed,
         sizes=dataset.sizes(),
+        sampler=build_sampler(recipe.data, dataset, recipe.seed),
     )
     in_steps = recipe.in_steps(batches.steps_per_epoch)
     return Task(
@@ -197,7 +200,7 @@ def build_task(
             in_steps.groups,
             train,
             metrics=dataset.metrics(train.loss),
-            best=recipe.checkpoint.metric,
+            watched=recipe.watched,
         ),
         total_steps=_count_steps(train, batches.steps_per_epoch),
         sharding=sharding,
