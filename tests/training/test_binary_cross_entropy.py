@@ -109,7 +109,7 @@ def test_a_dataset_resumed_has_the_same_bits(labelled, loaders, tmp_path):
 @pytest.mark.parametrize(
     ("data", "changes", "message"),
     [
-        ("training_tasks:blobs", {}, "tells two classes by one logit; there are 3. Use train.loss = \"cross_entropy\""),
+        ("training_tasks:blobs", {}, 'tells two classes by one logit; there are 3. Use train.loss = "cross_entropy"'),
         ("binary_tasks:fractions", {}, "needs targets that are 0 or 1; train_targets holds 0.5 in example"),
         ("binary_tasks:two", {"model__name": '"binary_tasks:two_logits"', "model__hidden": ""}, "one logit an example"),
         ("binary_tasks:two", {"train__label_smoothing": "0.1"}, '`label_smoothing` is for loss = "cross_entropy"'),

@@ -25,8 +25,8 @@ def shares(weights, epochs=100):
 
 def test_classes_are_drawn_as_often_as_was_asked():
     """Probability of an example as its class's weight: within four standard errors of 10,000 draws."""
-    for weights, expected in (([1 / 90, 1 / 9, 1.0], [1 / 3] * 3), ([1.0, 1.0, 1.0], [0.9, 0.09, 0.01])):
-        expected = torch.tensor(expected)
+    for weights, wanted in (([1 / 90, 1 / 9, 1.0], [1 / 3] * 3), ([1.0, 1.0, 1.0], [0.9, 0.09, 0.01])):
+        expected = torch.tensor(wanted)
         error = (expected * (1 - expected) / 10_000).sqrt()
         assert ((shares(weights) - expected).abs() < 4 * error).all()
     only = ClassSampler(RARE, [1e-9, 1e-9, 1.0], seed=0).draw(0)
@@ -91,7 +91,7 @@ def test_an_example_drawn_twice_is_augmented_twice():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data__sampling": "[1, 2]"}, "data.sampling: must hold a weight for each of 3 classes, in their order; got 2."),
+        ({"data__sampling": "[1, 2]"}, "must hold a weight for each of 3 classes, in their order; got 2."),
         ({"data__sampling": "[1, 0, 1]"}, "`sampling` must be above 0 and finite; got 0.0."),
         ({"data__sampling": "{ 0 = 1, 1 = 2, cat = 1 }"}, "data.sampling: there is no class 'cat'."),
         ({"data__sampling": '"even"'}, "`sampling` must be `balanced` or a list in which each is a number or a table"),
