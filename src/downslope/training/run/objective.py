@@ -103,12 +103,14 @@ class Rates:
         by_length: The same by the length of inputs, ascending; empty unless some are longer than any learned from.
         outputs: What the model returned, where it was asked for.
         asked: How many answers were asked for.
+        by_class: As `list_rates` gives them; empty where there are neither classes nor labels.
     """
 
     metrics: dict[str, float] = field(default_factory=dict[str, float])
     by_length: tuple[LengthRates, ...] = ()
     outputs: Tensor | None = None
     asked: int = 0
+    by_class: dict[str, list[float | None]] = field(default_factory=dict[str, "list[float | None]"])
 
 
 class Objective(ABC):

@@ -89,3 +89,28 @@ def summarise_labels(tallies: Tensor) -> dict[str, float]:
         "micro_f1": float(2 * right.sum() / either.sum().clamp(min=1)),
         **({"worst_recall": float(recalls.min())} if bool(there.any()) else {}),
     }
+
+
+MOST = 100
+"""Of more classes or labels the log does not tell each one's rates."""
+
+
+def list_rates(tallies: Tensor) -> dict[str, list[float | None]]:
+    """Return "examples", "precision", "recall" and "f1" of each class or label, None where it is not defined.
+
+    Args:
+        tallies: As `tally_classes` gives them; of more than `MOST` classes nothing is returned.
+
+    Example:
+        >>> list_rates(torch.tensor([[3, 0], [4, 0], [3, 1]]))
+        {'examples': [3, 1], 'precision': [0.75, None], 'recall': [1.0, 0.0], 'f1': [0.8571428571428571, 0.0]}
+    """
+    if tallies.shape[1] > MOST:
+        return {}
+    each: list[tuple[int, int, int]] = tallies.T.tolist()
+    return {
+        "examples": [there for _, _, there in each],
+        "precision": [right / answers if answers else None for right, answers, _ in each],
+        "recall": [right / there if there else None for right, _, there in each],
+        "f1": [2 * right / (answers + there) if answers + there else None for right, answers, there in each],
+    }
