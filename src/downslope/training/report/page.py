@@ -18,6 +18,7 @@ from downslope.core.rule_text import equations
 from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
 from downslope.plot.svg import COLOURS
+from downslope.recipe.measures import title_of
 from downslope.training.folder.durable import write_file
 from downslope.training.report import tables
 from downslope.training.report.answers import Fit, look_at_examples, look_at_lengths
@@ -76,7 +77,7 @@ def render(runs: Sequence[RunData], data: Dataset | None = None) -> str:
     )
     about = _about_one(runs[0], data) if len(runs) == 1 else _about_several(runs)
     text = environment.get_template("training/report/report.html.j2").render(
-        version=__version__, colours=COLOURS, **about
+        version=__version__, colours=COLOURS, title_of=title_of, **about
     )
     return re.sub(r"\n\s*\n+", "\n", text)
 

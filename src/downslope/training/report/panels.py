@@ -41,7 +41,7 @@ _BEGINNING = 0.1
 _TITLES = {
     "loss": "Loss",
     "accuracy": "Accuracy",
-    "measures": "Measures of classes, held-out",
+    "measures": "Further measures, held-out",
     "rmse": "Root mean square error",
     "mae": "Mean absolute error",
     "r2": "R2",
