@@ -188,6 +188,9 @@ def test_labels_of_a_table(table, capsys):
     assert (lines[1].split(",")[1], lines[3].split(",")[1]) == ("left", "left | right")
     every = json.loads(succeed(["predict", "run", "--input", "new.csv", "--json", "--threshold", "1e-300"], capsys))
     assert [row["labels"] for row in every["predictions"]] == [["left", "right"]] * 3
+    Path("none.csv").write_text("a,b,left,right\n2,-2,,1\n", encoding="utf-8")
+    told = json.loads(succeed(["predict", "run", "--input", "none.csv", "--json"], capsys))
+    assert (told["predictions"][0]["labels"], "metrics" in told) == (["left"], False)
     Path("bad.csv").write_text("a,b,left,right\n2,-2,1,2\n", encoding="utf-8")
     assert "line 2, column `right`: 2 is no label" in fail(["evaluate", "run", "--input", "bad.csv"], capsys)
     Path("bad.csv").write_text("a,b,left\n2,-2,1\n", encoding="utf-8")

@@ -189,7 +189,7 @@ class TableReader:
         known = np.flatnonzero(~missing[usable])
         hint = "" if rated else _WITHOUT
         targets = self._target.encode(rows.take(usable[known]), "the run has learned no class {}", hint)
-        bad = np.flatnonzero(~np.isfinite(targets.reshape(len(targets), -1)).all(axis=1))
+        bad = np.flatnonzero(~np.isfinite(targets) if targets.ndim == 1 else [])  # labels are 0 or 1
         if len(bad):
             place = rows.place(int(usable[known][bad[0]]), column)
             raise DataError(f"{place}: is too large for numbers of 32 bits.{hint}")
