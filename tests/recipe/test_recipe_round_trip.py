@@ -90,6 +90,7 @@ def test_recipe_paths_are_exactly_the_keys_of_a_full_recipe():
         "train.teacher_forcing",
         "train.sharpness_every",
         "train.clip_norm",
+        "train.start_from",
         "train.class_weights",
         "train.threshold",
         "train.channels_last",

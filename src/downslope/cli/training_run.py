@@ -149,7 +149,7 @@ def _preview(recipe: Recipe, *, name: str, out: Path | None, resume: str) -> int
     begun = None if plan.checkpoint is None else plan.checkpoint.manifest
     before = None if begun is None else begun["environment"].get("device", HOST.type)
     device = find_device(recipe.train.device, before=before)
-    task = build_task(settle(recipe, None if begun is None else begun["recipe"]), device=device)
+    task = build_task(settle(recipe, None if begun is None else begun["recipe"]), device=device, begun=begun)
     with fitting_threads(sum(p.numel() for p in task.state.model.parameters()), shards=recipe.train.shards):
         notes = task.restore(plan.checkpoint)  # so that a dry run refuses what training would refuse, and says the same
         print(preview(task, replace(plan, notes=(*plan.notes, *notes))))

@@ -257,6 +257,10 @@ class Train:
             or of labels, of which an example may have several, on one logit each); for targets that are numbers "mse"
             (squared errors), "mae" (absolute errors) or "huber" (squared up to 1, then absolute; Huber 1964); "output"
             (what the model returns is its loss), or "package.module:function" of your own.
+        start_from: Whose weights the run begins with: a run folder (its best checkpoint, or the last where none is), a
+            checkpoint's folder, or a .safetensors file of any model. None to begin with new ones.
+        start_without: Patterns of the model's names that are not taken from there, such as a head for other classes.
+        freeze: Patterns of parameters that are not learned.
         label_smoothing: Share of each target in "cross_entropy" that is spread over all classes alike, in [0, 1)
             (Szegedy et al. 2016: 0.1). Evaluations are without.
         class_weights: What an example of each class counts in "cross_entropy" and "binary_cross_entropy": "balanced"
@@ -297,6 +301,9 @@ class Train:
     epochs: float | None = None
     steps: int | None = None
     loss: str = "cross_entropy"
+    start_from: str | None = None
+    start_without: tuple[str, ...] = ()
+    freeze: tuple[str, ...] = ()
     label_smoothing: float = 0.0
     class_weights: Literal["balanced"] | tuple[float, ...] | Mapping[str, float] | None = None
     threshold: float | None = None
@@ -338,6 +345,7 @@ class Train:
             if (value := getattr(self, name)) is not None:
                 _at_least(name, value, 1)
         _at_least("measure_every", self.measure_every, 0)
+        self._check_patterns()
         _check_weights("class_weights", self.class_weights)
         self._check_device()
         for name in ("epochs", "clip_norm"):
@@ -356,6 +364,14 @@ class Train:
         self._check_smoothing()
         if self.ema is not None and not 0 < self.ema < 1:
             raise RecipeError(f"`ema` must be in (0, 1) such as 0.999; got {self.ema!r}.")
+
+    def _check_patterns(self) -> None:
+        """Raise `RecipeError` if a pattern or a path is empty."""
+        for name in ("start_without", "freeze"):
+            if "" in getattr(self, name):
+                raise RecipeError(f'`{name}` must hold name patterns such as "logits.*"; got an empty one.')
+        if self.start_from == "":
+            raise RecipeError('`start_from` must be a run folder or a .safetensors file; got "". Leave it out.')
 
     def _check_smoothing(self) -> None:
         """Raise `RecipeError` for a smoothing or a threshold out of range, or with a loss that has none."""

@@ -159,7 +159,7 @@ class SGD(SteppingInBackward):
         defaults = group_values.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
-        params, around = parameters_of(params, groups, model)
+        params, around = parameters_of(params, groups, model, lr=values.get("lr", settings.lr))
         super().__init__(params, defaults)
         self._around = around  # for groups to come; those of now have bare names
         check_rounding_has_a_use(self.param_groups)

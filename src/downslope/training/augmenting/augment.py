@@ -163,7 +163,8 @@ def _draw_box(stream: np.random.Philox, alpha: float, height: int, width: int) -
 
 # What a model does first
 
-_MEAN, _DEVIATION = "input_mean", "input_deviation"
+NORMALIZE = _MEAN, _DEVIATION = "input_mean", "input_deviation"
+"""Buffers of a model that shifts and scales its inputs."""
 
 
 def prepare_model(model: nn.Module, data: Data, dataset: Dataset, *, begun: bool = False) -> nn.Module:

@@ -204,7 +204,7 @@ def _panel(name: str, lines: list[Line], run: RunData) -> Panel | None:
     if name == "accuracy" and run.rates:
         notes.append("Of single symbols, the true ones before them given.")
     if name in {"lr", "effective_lr"} and any(
-        {"lr", "momentum", "dampening"} & group.changes().keys() for group in run.recipe.groups
+        {"lr", "lr_factor", "momentum", "dampening"} & group.changes().keys() for group in run.recipe.groups
     ):
         notes.append("Of the parameters that are in no group.")
     window = smoothing_window(len(lines[0].whole))

@@ -132,10 +132,13 @@ def groups(run: RunData) -> list[dict[str, Any]]:
     """Return the parameter groups: match, changes (pairs) and parameters (pairs of name and shape), in order."""
     shapes: Mapping[str, Sequence[int]] = run.facts.get("parameters", {})
     listed: list[Mapping[str, Any]] = run.facts.get("groups") or [{"match": None, "parameters": list(shapes)}]
+    frozen: Sequence[str] = run.facts.get("frozen", ())
+    listed = [*listed, {"match": None, "parameters": frozen, "frozen": True}] if frozen else listed
     changes = [flatten({k: v for k, v in to_table(group).items() if k != "match"}) for group in run.recipe.groups]
     return [
         {
             "match": None if row.get("match") is None else _text(row["match"]),
+            "frozen": row.get("frozen", False),
             "changes": list(changes[index]) if row.get("match") is not None and index < len(changes) else [],
             "parameters": [
                 (name, " \N{MULTIPLICATION SIGN} ".join(map(str, shapes.get(name, ()))) or "scalar")
@@ -144,6 +147,28 @@ def groups(run: RunData) -> list[dict[str, Any]]:
         }
         for index, row in enumerate(listed)
     ]
+
+
+def start(run: RunData) -> list[tuple[str, str]]:
+    """Return what the run took of other weights before its first step, as rows of (what, value); none if nothing."""
+    told: Mapping[str, Any] = run.facts.get("start") or {}
+    if not told:
+        return []
+    steps = "" if told["step"] is None else f", after {whole(told['step'])} steps"
+    taken, parameters, (tensors, numbers) = told["taken"], told["parameters"], told["of"]
+    other = [f"{name} ({there} there, {here} here)" for name, (there, here) in told["other"].items()]
+    rows = [
+        ("weights of", f"{told['origin']}{steps}"),
+        ("checksum", told["checksum"]),
+        ("taken", f"{taken} of {tensors} tensors, {parameters:,} of {numbers:,} parameters"),
+        ("names", told["names"]),
+        ("of another shape, so new", ", ".join(other)),
+        ("not there, so new", ", ".join(told["new"])),
+        ("new by train.start_without", ", ".join(told["without"])),
+        ("there and not here", ", ".join(told["left"])),
+        *(("note", note) for note in told["notes"]),
+    ]
+    return [(name, _text(value)) for name, value in rows if value]
 
 
 def environment(run: RunData) -> list[tuple[str, str]]:

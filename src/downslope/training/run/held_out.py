@@ -56,7 +56,7 @@ def measure(
         DataError: If a person's own model or loss raises, or does not fit the data.
         WorkersLostError: If another worker is lost.
     """
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]  # a frozen part is in evaluation always
     model.eval()
     targets_of = targets.split(rows_at_once(inputs))
     places = workers.indices(len(targets_of))
@@ -79,7 +79,8 @@ def measure(
     except FAILURES as error:
         raise DataError(f"the model or its loss raised {describe(error)} on the held-out examples.") from error
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
     tally = Tally()
     for one in chain.from_iterable(workers.gather(own)):
         tally.add(one)

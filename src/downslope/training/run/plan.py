@@ -36,7 +36,17 @@ from downslope.training.run.environment import describe_environment, differences
 
 RUNS = Path("runs")
 
-_FIXED = ("seed", "data", "model", "train.loss", "train.class_weights", "train.accumulate", "train.shards")
+_FIXED = (
+    "seed",
+    "data",
+    "model",
+    "train.loss",
+    "train.start_from",
+    "train.start_without",
+    "train.class_weights",
+    "train.accumulate",
+    "train.shards",
+)
 """Paths of a recipe that decide a run's numbers from its first step on."""
 
 _WHERE = frozenset({"data.path", "data.options.path", "data.options.held_out_path", "data.options.test_path"})

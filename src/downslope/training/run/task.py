@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import torch
 from torch import nn
 
@@ -21,14 +23,17 @@ from downslope.recipe.schema import Recipe, Train
 from downslope.training.data import Dataset, load_data
 from downslope.training.device import HOST, is_channels_last, is_host, name_of, place_model, prefers_channels_last
 from downslope.training.folder.checkpoint import Checkpoint, plain_recipe
+from downslope.training.folder.manifest import Start
 from downslope.training.folder.names import ANEW
 from downslope.training.models import MODELS, build_model
 from downslope.training.run.batches import Batches
 from downslope.training.run.class_weights import weigh_classes
 from downslope.training.run.environment import describe_environment, differences
+from downslope.training.run.freezing import freeze
 from downslope.training.run.losses import build_loss, margin_of
 from downslope.training.run.objective import Objective, Supervised
 from downslope.training.run.sampling import build_sampler
+from downslope.training.run.starting import lines_of, start
 from downslope.training.run.state import TrainingState, build_state, checksum_of
 from downslope.training.workers.workers import ALONE, Workers
 
@@ -52,6 +57,8 @@ class Task:
         sharding: The model's sharding over several workers, or None.
         augment: Changes the examples of each step at random, or None.
         device: What computes; data and objective stay on the host.
+        start: What the run took of other weights before its first step, or None.
+        frozen: Names of the parameters that are not learned.
     """
 
     recipe: Recipe
@@ -64,6 +71,8 @@ class Task:
     sharding: Sharding | None = None
     augment: Augmenter | None = None
     device: torch.device = HOST
+    start: Start | None = None
+    frozen: frozenset[str] = frozenset()
 
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds: plain facts for those who read the run later."""
@@ -92,6 +101,12 @@ class Task:
                 {"match": match, "parameters": list(group["param_names"])}
                 for match, group in zip([*matches, None][: len(groups)], groups, strict=True)
             ],
+            **({} if self.start is None else {"start": msgspec.to_builtins(self.start)}),
+            **(
+                {"frozen": [name for name, _ in self.state.model.named_parameters() if name in self.frozen]}
+                if self.frozen
+                else {}
+            ),
         }
 
     def lines(self, folder: Path) -> list[str]:
@@ -100,6 +115,8 @@ class Task:
         kinds = "" if data.classes is None else f", {data.classes} classes"
         kinds = f", {len(data.labels)} labels" if data.labels else kinds
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        still = sum(p.numel() for name, p in model.named_parameters() if name in self.frozen)
+        frozen = f" that are learned, {still:,} frozen" if self.frozen else ""
         groups = f", {len(self.recipe.groups)} group(s) with settings of their own" if self.recipe.groups else ""
         per_epoch, per_step = self.batches.steps_per_epoch, self.recipe.data.batch_size * self.recipe.train.accumulate
         learned, held_out = len(data.train_inputs), len(data.held_out_inputs)
@@ -107,7 +124,8 @@ class Task:
             f"data        {data.name}: {learned:,} examples to learn from, {held_out:,} held out{kinds}",
             *(f"            {shown(note, 400)}" for note in data.notes),
             *(["            drawn by class, with replacement"] if self.recipe.data.sampling is not None else []),
-            f"model       {self.recipe.model.name}: {count:,} parameters",
+            f"model       {self.recipe.model.name}: {count:,} parameters{frozen}",
+            *([] if self.start is None else lines_of(self.start)),
             f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
             f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
             f"runs on     {self._runs_on()}",
@@ -162,31 +180,34 @@ def _most_frequent(data: Dataset) -> dict[str, float]:
 
 
 def build_task(
-    recipe: Recipe, workers: Workers = ALONE, device: torch.device = HOST, *, known: str | None = None
+    recipe: Recipe, workers: Workers = ALONE, device: torch.device = HOST, *, begun: Mapping[str, Any] | None = None
 ) -> Task:
-    """Return what a recipe's run is made of, before its first step, its model on a device; `known` as in `load_data`.
+    """Return what a recipe's run is made of, before its first step, its model on a device.
+
+    Args:
+        recipe: The recipe.
+        workers: The workers that share each step.
+        device: What computes.
+        begun: The manifest of the checkpoint that is going to take the place of all weights, if there is one.
 
     Raises:
         DownslopeError: If something in it cannot be had, or does not fit together.
     """
     train = recipe.train
     build_loss(train.loss)  # a name that is none is told before data are read, which go by it
-    dataset = weigh_classes(train, load_data(recipe, known))
-    model = build_model(recipe, dataset, begun=known is not None)
+    dataset = weigh_classes(train, load_data(recipe, None if begun is None else begun["data"]))
+    model = build_model(recipe, dataset, begun=begun is not None)
+    if begun is None:
+        started = start(model, recipe, dataset, workers)
+    else:
+        started = msgspec.convert(begun.get("start"), Start | None)
+    frozen = freeze(model, train.freeze)
     last = train.channels_last
     if last is None:
         last = recipe.model.name in MODELS and prefers_channels_last(device, model)
     model = place_model(model, device, channels_last=last)
     sharding = _shard(model, dataset, workers) if train.parallel == "sharded" else None
-    batches = Batches(
-        count=len(dataset.train_inputs),
-        batch_size=recipe.data.batch_size,
-        accumulate=train.accumulate,
-        shards=train.shards,
-        seed=recipe.seed,
-        sizes=dataset.sizes(),
-        sampler=build_sampler(recipe.data, dataset, recipe.seed),
-    )
+    batches = build_batches(recipe, dataset)
     in_steps = recipe.in_steps(batches.steps_per_epoch)
     return Task(
         recipe=recipe,
@@ -201,15 +222,32 @@ def build_task(
             train,
             metrics=dataset.metrics(train.loss),
             watched=recipe.watched,
+            frozen=frozen,
         ),
-        total_steps=_count_steps(train, batches.steps_per_epoch),
+        total_steps=count_steps(train, batches.steps_per_epoch),
         sharding=sharding,
-        augment=_augmenter(recipe, dataset),
+        augment=build_augmenter(recipe, dataset),
         device=device,
+        start=started,
+        frozen=frozen,
     )
 
 
-def _augmenter(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
+def build_batches(recipe: Recipe, dataset: Dataset) -> Batches:
+    """Return which examples each step of a recipe's run takes."""
+    return Batches(
+        count=len(dataset.train_inputs),
+        batch_size=recipe.data.batch_size,
+        accumulate=recipe.train.accumulate,
+        shards=recipe.train.shards,
+        seed=recipe.seed,
+        sizes=dataset.sizes(),
+        sampler=build_sampler(recipe.data, dataset, recipe.seed),
+    )
+
+
+def build_augmenter(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
+    """Return what changes the examples of each step at random, or None."""
     if recipe.data.augment is None:
         return None
     from downslope.training.augmenting.augment import Augmenter
@@ -272,7 +310,8 @@ def _shard(model: nn.Module, dataset: Dataset, workers: Workers) -> Sharding | N
     return Sharding(model, workers)
 
 
-def _count_steps(train: Train, steps_per_epoch: int) -> int:
+def count_steps(train: Train, steps_per_epoch: int) -> int:
+    """Return how many steps a run takes."""
     if train.steps is not None:
         return train.steps
     total = steps_in_epochs(train.epochs or 0, steps_per_epoch)

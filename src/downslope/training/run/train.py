@@ -132,8 +132,8 @@ def train(
     with deterministic(device, tf32=recipe.train.tf32), Signals() as signals, ExitStack() as stack:
         workers.watch(signals)
         # Data, model, optimizer, and the state of the checkpoint, the same in all workers.
-        known = None if plan.checkpoint is None else plan.checkpoint.manifest["data"]
-        task = build_task(recipe, workers, device, known=known)
+        manifest = None if plan.checkpoint is None else plan.checkpoint.manifest
+        task = build_task(recipe, workers, device, begun=manifest)
         stack.callback(task.dataset.close)
         if task.sharding is not None and plan.checkpoint is not None:
             plan = replace(plan, checkpoint=task.sharding.cut(plan.checkpoint, task.state.model))
@@ -289,8 +289,9 @@ class Trainer:
             self._console.say(f"resuming    from step {self.step:,}")
         for observer in self._observers:
             observer.begin(self._task, self._folder, self.step)
-        if self._bad_steps.begin(self.step, self._workers):
-            self._save()  # for a rewind to lead to
+        begins = self.step == 0 and self._task.start is not None
+        if self._bad_steps.begin(self.step, self._workers) or begins:
+            self._save()  # for a rewind to lead to, or so that no resume needs the weights that it begins with
         while not self.finished and self._workers.signal is None:
             rewinds = len(self._state.bad_steps.rewinds)
             self.train_step()

@@ -92,7 +92,7 @@ def predict_run(
         notes += _target_notes(examples)
         if dataset.reader is None:
             notes += _range_notes(in_memory(examples.inputs), dataset)
-    predictions = _predict(opened, examples)
+    predictions = predict_examples(opened, examples)
     _add_labels(predictions, dataset, examples.names, examples.ids)
     return _result(run, opened, notes, predictions) | ({} if metrics is None else {"metrics": metrics})
 
@@ -105,10 +105,10 @@ def _read(opened: TrainedRun, source: str | Path, identify: str | None) -> Examp
     return read_examples(source, opened.dataset)
 
 
-def _predict(opened: TrainedRun, examples: Examples) -> list[dict[str, Any]]:
+def predict_examples(opened: TrainedRun, examples: Examples) -> list[dict[str, Any]]:
     """Return a prediction for each example, those that the model cannot be given included."""
     dataset = opened.dataset
-    outputs = _outputs(opened, examples.inputs) if len(examples.inputs) else None
+    outputs = compute_outputs(opened, examples.inputs) if len(examples.inputs) else None
     margin = margin_of(opened.recipe.train)
     blank: dict[str, Any]
     if dataset.classes is not None:
@@ -228,7 +228,8 @@ def _result(
     }
 
 
-def _outputs(opened: TrainedRun, inputs: Inputs) -> Tensor:
+def compute_outputs(opened: TrainedRun, inputs: Inputs) -> Tensor:
+    """Return what a run's model gives for inputs, on the host."""
     parts: list[Tensor] = []
     device = device_of(opened.model)
     reseed(opened.recipe.seed, opened.weights.step or 0, "evaluation", device=device)

@@ -86,6 +86,21 @@ class WatchedRun:
         self._holder = holder_of(self._folder) or before
         return changed
 
+    @property
+    def step(self) -> int:
+        """Steps done, as far as the run has told."""
+        return self._view.step
+
+    @property
+    def steps(self) -> int | None:
+        """Steps in all, or None where that is not known."""
+        return self._total
+
+    @property
+    def heard(self) -> float | None:
+        """When the run last wrote something, in seconds since 1970, or None."""
+        return self._heard
+
     def status(self, now: float) -> Status:
         """Return how the run stands."""
         found = sessions(self._events)
