@@ -55,7 +55,7 @@ def train(capsys, *words):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cifar10-resnet20", "cifar10-resnet56", "cifar10-wrn-28-10"])
+@pytest.mark.parametrize("name", ["cifar10-resnet20", "cifar10-resnet56", "cifar10-wrn-28-10", "cifar10-resnet9"])
 def test_cifar(name, capsys):
     """Two steps of a small batch; every option of the recipe but length and batch is its own."""
     Path("cifar").mkdir()
@@ -115,5 +115,7 @@ def test_what_the_papers_say():
     goyal = load_recipe("imagenet-resnet50-goyal").in_steps(100).sgd
     steps = (0, 250, 500, 2_999, 3_000, 6_000, 8_000)
     assert [goyal.at(step).lr for step in steps] == pytest.approx([0.1, 1.65, 3.2, 3.2, 0.32, 0.032, 0.0032])
+    page = load_recipe("cifar10-resnet9").in_steps(98).sgd
+    assert [page.at(step).lr for step in (0, 245, 490, 1_421, 2_352)] == pytest.approx([0, 0.2, 0.4, 0.2, 0])
     wide = load_recipe("cifar10-wrn-28-10").in_steps(10).sgd
     assert [wide.at(step).lr for step in (0, 600, 1200, 1600)] == pytest.approx([0.1, 0.02, 0.004, 0.0008])

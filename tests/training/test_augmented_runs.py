@@ -14,7 +14,9 @@ from cli.command_line import fail, succeed
 from downslope.recipe.load import parse_recipe
 from downslope.training.augmenting.augment import Augmenter, draw_beta, measure_channels
 from downslope.training.data import load_data
+from downslope.training.folder.checkpoint import plain_recipe
 from downslope.training.models import build_model
+from downslope.training.run import plan
 from downslope.training.run.batches import Batches
 from downslope.training.run.losses import build_loss
 from downslope.training.run.objective import Mixed, Supervised
@@ -34,7 +36,7 @@ def maps():
 def tokens():
     return np.ones((40, 5)), np.arange(40) % 3
 """
-ALL = "crop = 2, flip = true, trivial = true, jitter = 0.3, erase = 0.4, mixup = 0.4, cutmix = 1.0"
+ALL = "crop = 2, flip = true, trivial = true, jitter = 0.3, erase = 0.4, cutout = 2, mixup = 0.4, cutmix = 1.0"
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +75,14 @@ def test_a_stopped_run_ends_as_one_that_was_not(tmp_path, monkeypatch):
     assert again.finished
     for name in ("model.safetensors", "log.jsonl"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_a_run_of_an_earlier_version_goes_on():
+    """A change that its recipe could not have named is one that it has not, and no change of the recipe."""
+    asked = recipe("crop = 2, flip = true")
+    then = plain_recipe(asked)
+    del then["data"]["augment"]["cutout"]
+    assert plan._changes(plan._settled(then, asked), plain_recipe(asked)) == {}
 
 
 def test_an_example_is_changed_alike_in_any_batch():

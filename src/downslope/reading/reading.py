@@ -304,7 +304,7 @@ def _tables(known: dict[str, Field], language: str) -> list[str]:
         rows.setdefault(table, []).append(f"{key} = {shown_value(found.value)}  # {_comment(found, language)}")
     lines: list[str] = []
     order = [
-        *("data", "sgd", "sgd.lr", "sgd.lr.then"),
+        *("data", "data.augment", "data.normalize", "sgd", "sgd.lr", "sgd.lr.then"),
         *sorted(t for t in rows if t.startswith("groups")),
         "train",
         "train.plateau",

@@ -44,6 +44,8 @@ class Augment:
         trivial: Whether each image is changed in one of fourteen ways (TrivialAugment, Müller & Hutter 2021).
         jitter: Brightness, contrast and saturation are each multiplied by a number in [1 - jitter, 1 + jitter].
         erase: Probability that a rectangle is replaced by the image's mean (Zhong et al. 2020).
+        cutout: Side of a square, somewhere within each image, that is replaced by the image's mean (DeVries & Taylor
+            2017); 0 for none.
         mixup: Two images and their labels are mixed, the share drawn from Beta(mixup, mixup) (Zhang et al. 2018); 0 for
             never.
         cutmix: A rectangle of another image is put in, and the labels are mixed by area, the area's share drawn from
@@ -57,12 +59,13 @@ class Augment:
     trivial: bool = False
     jitter: float = 0.0
     erase: float = 0.0
+    cutout: int = 0
     mixup: float = 0.0
     cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("crop", "mixup", "cutmix"):
+        for name in ("crop", "cutout", "mixup", "cutmix"):
             _at_least(name, getattr(self, name), 0)
         for name in ("jitter", "erase"):
             if not 0 <= getattr(self, name) <= 1:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from downslope.core.errors import DataError
 from downslope.recipe.schema import Augment, Data
 from downslope.training.augmenting.draws import uniforms
-from downslope.training.augmenting.images import crop_centre, crop_padded, crop_resized, erase, flip, jitter
+from downslope.training.augmenting.images import crop_centre, crop_padded, crop_resized, cut_out, erase, flip, jitter
 from downslope.training.augmenting.trivial import augment_trivially
 from downslope.training.data import Dataset
 from downslope.training.data.rows import batches_of, rows_at_once
@@ -20,9 +20,9 @@ from downslope.training.run.batches import Leaf
 from downslope.training.run.objective import Mixed
 from downslope.training.run.randomness import derive_seed, permutation
 
-_CROP, _RESIZED, _FLIP, _TRIVIAL, _JITTER, _ERASE = (
+_CROP, _RESIZED, _FLIP, _TRIVIAL, _JITTER, _ERASE, _CUTOUT = (
     *(slice(0, 2), slice(2, 6), slice(6, 7)),
-    *(slice(7, 10), slice(10, 13), slice(13, 18)),
+    *(slice(7, 10), slice(10, 13), slice(13, 18), slice(18, 20)),
 )
 """Which of an example's random numbers each change takes; no two share one, so that one more moves no other."""
 
@@ -66,6 +66,10 @@ class Augmenter:
             raise DataError(
                 f"data.augment.size = {augment.size}: must be at most the side of an image, and images must not be "
                 f"laid out flat; an example has shape {shape}."
+            )
+        if augment.cutout > min(self._size):
+            raise DataError(
+                f"data.augment.cutout = {augment.cutout}: must be at most the side of an image, here {min(self._size)}."
             )
         if augment.trivial or augment.jitter:
             low, high = dataset.range_of_inputs()
@@ -113,6 +117,8 @@ class Augmenter:
             images = jitter(images, draws[:, _JITTER], augment.jitter)
         if augment.erase:
             images = erase(images, draws[:, _ERASE], augment.erase)
+        if augment.cutout:
+            images = cut_out(images, draws[:, _CUTOUT], augment.cutout)
         return images if inputs.ndim == 4 else images.reshape(inputs.shape)
 
     def _mix(self, images: Tensor, targets: Tensor, step: int, place: int) -> tuple[Tensor, Mixed]:

@@ -24,6 +24,7 @@ from downslope.training.run.losses import (
     choose,
     count_correct,
     count_labels,
+    cross_entropy,
     has_labels,
     logit_of_second,
 )
@@ -198,6 +199,7 @@ class Supervised(Objective):
         """Take the loss."""
         self._loss, self._held_out_loss = loss, held_out_loss or loss
         self._classes, self._labels, self._one_logit, self._margin = classes, labels, one_logit, margin
+        self._is_cross_entropy = getattr(loss, "func", loss) is cross_entropy
         self._unit = unit
         self._shares = None if class_weights is None else torch.tensor(whole_shares(class_weights))
 
@@ -227,14 +229,16 @@ class Supervised(Objective):
             loss = measure(outputs, targets)
         if self._one_logit:
             outputs = beside_zero(logit_of_second(outputs, targets))
-        correct = self._count_correct(outputs, targets) if counts else None
+        correct = None
+        if counts:
+            correct = self._count_correct(outputs, targets, loss if host and self._is_cross_entropy else None)
         found = Answers(loss, correct, targets.numel())
         return found if step is not None or not isinstance(outputs, Tensor) else self._look_at(found, outputs, targets)
 
-    def _count_correct(self, outputs: Tensor, targets: Tensor) -> Tensor | None:
+    def _count_correct(self, outputs: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor | None:
         if self._labels:
             return count_labels(outputs, targets, self._margin)
-        return None if self._classes is None else count_correct(outputs, targets, self._margin)
+        return None if self._classes is None else count_correct(outputs, targets, loss, margin=self._margin)
 
     def _look_at(self, found: Answers, outputs: Tensor, targets: Tensor) -> Answers:
         if self._classes is not None:

@@ -66,12 +66,13 @@ class TrainingState:
             tensors["ema"] = model_tensors(self.averaged.module)
         return tensors
 
-    @torch.no_grad()
     def update_average(self) -> None:
         """Take the model's weights into their average, if there is one."""
-        averaged = self.averaged
-        if averaged is None:
-            return
+        if self.averaged is not None:
+            self._update(self.averaged)
+
+    @torch.no_grad()
+    def _update(self, averaged: AveragedModel) -> None:
         if is_host(device_of(self.model)):
             averaged.update_parameters(self.model)
             return

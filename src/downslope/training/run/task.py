@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from downslope.training.folder.names import ANEW
 from downslope.training.models import MODELS, build_model
 from downslope.training.run.batches import Batches
 from downslope.training.run.class_weights import weigh_classes
-from downslope.training.run.environment import describe_environment, differences
+from downslope.training.run.environment import count_work, describe_environment, differences, fitting_threads
 from downslope.training.run.freezing import freeze
 from downslope.training.run.losses import build_loss, margin_of
 from downslope.training.run.objective import Objective, Supervised
@@ -141,6 +142,17 @@ class Task:
         how = [train.precision if train.precision != "float32" else "float32 with TF32" if train.tf32 else "float32"]
         how += ["channels last"] if is_channels_last(self.state.model) else []
         return f"{name_of(self.device)}, {', '.join(how)}; {told}"
+
+    def fitting_threads(self, checkpoint: Checkpoint | None) -> AbstractContextManager[None]:
+        """Return what has torch use as many threads as fit what is trained, from a checkpoint on, within a ``with``."""
+        recipe, model = self.recipe, self.state.model
+        example = self.dataset.train_inputs.shape[1:]
+        return fitting_threads(
+            sum(p.numel() for p in model.parameters()),
+            shards=recipe.train.shards,
+            work=count_work(model, example, recipe.data.batch_size) if is_host(self.device) else 0,
+            begun=None if checkpoint is None else checkpoint.manifest["environment"].get("threads"),
+        )
 
     def restore(self, checkpoint: Checkpoint | None) -> list[str]:
         """Take up a checkpoint, after checking that it belongs to this task; return notes for the person.

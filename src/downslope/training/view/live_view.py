@@ -17,6 +17,8 @@ LABEL = 12
 """Columns of the words on the left, as in the lines that training begins with."""
 
 _WINDOW = 15.0
+_FEWEST = 8
+"""Speed is that of the last `_WINDOW` seconds, or of so many looks where steps take longer."""
 _SPARK = 32
 _BAR = 40
 
@@ -26,16 +28,18 @@ class View:
 
     Args:
         total: Steps in all, or None if that is not known.
-        examples: Examples to a step.
+        examples: Examples to a step, in the mean.
         step: Steps done already.
         now: The clock, in seconds; only differences count.
         watched: Measures that are shown besides, since something goes by them.
     """
 
-    def __init__(self, *, total: int | None, examples: int, step: int, now: float, watched: Iterable[str] = ()) -> None:
+    def __init__(
+        self, *, total: int | None, examples: float, step: int, now: float, watched: Iterable[str] = ()
+    ) -> None:
         """Begin with nothing seen."""
         self._watched = frozenset(watched)
-        self._total, self._examples = total, examples
+        self._total, self.examples = total, examples
         self._loss, self._held_out = Thinned(), Thinned()
         self._last: dict[str, float] = {}
         self._rated: dict[str, list[float]] = {}
@@ -69,7 +73,7 @@ class View:
         """Note how many steps are done now."""
         self.step = step
         self._ticks.append((now, step))
-        while len(self._ticks) > 2 and now - self._ticks[0][0] > _WINDOW:
+        while len(self._ticks) > _FEWEST and now - self._ticks[0][0] > _WINDOW:
             self._ticks.popleft()
 
     def rate(self) -> float | None:
@@ -132,7 +136,7 @@ class View:
         parts: list[str] = []
         rate = self.rate()
         if rate is not None:
-            parts.append(f"{rate * self._examples:,.0f} examples/s")
+            parts.append(speed_text(rate * self.examples, "examples"))
             if self._total:
                 parts.append(f"{duration((self._total - self.step) / rate)} left")
         if self._saved is not None:
@@ -186,6 +190,16 @@ def sparkline(values: Sequence[float], length: int, blocks: str = BLOCKS) -> str
     if high == low:
         return blocks[0] * count
     return "".join(blocks[min(int(8 * (mean - low) / (high - low)), 7)] for mean in means)
+
+
+def speed_text(rate: float, what: str) -> str:
+    """Return how many of something there are in a second, in a few characters.
+
+    Example:
+        >>> speed_text(2560.2, "examples"), speed_text(0.1234, "steps")
+        ('2,560 examples/s', '0.12 steps/s')
+    """
+    return f"{rate:,.0f} {what}/s" if rate >= 10 else f"{rate:.2g} {what}/s"
 
 
 def duration(seconds: float) -> str:
