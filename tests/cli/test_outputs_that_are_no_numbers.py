@@ -80,7 +80,8 @@ def test_an_evaluation_of_broken_weights_says_so(trained, tmp_path, capsys):
     assert [row["precision"] for row in found["classes"]] == [None] * 10
     assert main(["evaluate", str(folder)]) == 1
     out, err = capsys.readouterr()
-    assert "  accuracy 0.00 %, loss nan; 360 outputs are no finite numbers\n" in out
+    assert "  accuracy 0.00 %, top-5 accuracy 0.00 %, " in out
+    assert ", loss nan; 360 outputs are no finite numbers\n" in out
     assert err.startswith("note: 360 of 360 outputs are no finite numbers; none of these counts as right\n")
 
 

@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from downslope.cli.arguments import CommandParser, count, written_file
-from downslope.cli.evaluate import add_checkpoint_option, add_device_option, after, describe_metrics, print_json
+from downslope.cli.evaluate import (
+    add_checkpoint_option,
+    add_device_option,
+    add_threshold_option,
+    after,
+    describe_metrics,
+    print_json,
+)
 from downslope.cli.prediction_files import FORMATS, check_output, format_of, format_predictions
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
@@ -47,6 +54,7 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument("--id", metavar="COLUMN", help="tables: a column of the input to mark the predictions by")
     add_checkpoint_option(parser)
     add_device_option(parser)
+    add_threshold_option(parser)
     parser.add_argument(
         "--count",
         metavar="N",
@@ -88,6 +96,7 @@ def execute(words: Sequence[str]) -> int:
         beam=arguments.beam,
         attention=arguments.attention,
         device=arguments.device,
+        threshold=arguments.threshold,
     )
     from downslope.training.run.remarks import not_finite
 
@@ -112,8 +121,9 @@ def execute(words: Sequence[str]) -> int:
         count_shown = count_of(len(result["predictions"]) - result["unpredicted"], "prediction")
         print(f"  {count_shown} written to {shown(arguments.output)}")
     else:
-        writes = "output" in result["predictions"][0]
-        print(_written(result["predictions"]) if writes else _table(result["predictions"]))
+        first = result["predictions"][0]
+        show = _written if "output" in first else _labels if "labels" in first else _table
+        print(show(result["predictions"]))
     if "metrics" in result:
         print(f"  {describe_metrics(result['metrics'])}")
     if arguments.attention is not None:
@@ -152,6 +162,26 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
         right = sum(prediction["class"] == prediction["target"] for prediction in known)
         lines.append(f"  {right} of {len(known)} right")
     return "\n".join(lines)
+
+
+def _labels(predictions: Sequence[Mapping[str, Any]]) -> str:
+    """Return which labels each example is answered to have, and which it has where that is known."""
+    has_target = any("true_labels" in prediction for prediction in predictions)
+    rows: list[list[str]] = []
+    right = known = 0
+    for prediction in predictions:
+        told, true = prediction["labels"], prediction.get("true_labels")
+        row = [shown(prediction.get("name", prediction.get("id", str(prediction["example"]))), 60), _listed(told)]
+        if has_target and true is not None:
+            known, right = known + 1, right + (told == true)
+            row += [_listed(true), "" if told == true else "wrong"]
+        rows.append(row + [""] * (2 * has_target + 2 - len(row)))
+    lines = [format_table(["example", "predicted", *(["true", ""] if has_target else [])], rows)]
+    return "\n".join([*lines, *([f"  {right} of {known} with every label right"] if has_target else [])])
+
+
+def _listed(labels: Sequence[str] | None) -> str:
+    return _NOTHING if labels is None else ", ".join(shown(name, 30) for name in labels) or "none"
 
 
 def _written(predictions: Sequence[Mapping[str, Any]]) -> str:

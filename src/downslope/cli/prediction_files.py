@@ -89,7 +89,7 @@ def _csv(predictions: Sequence[Mapping[str, Any]], names: Sequence[str], mark: s
     for index in range(shares):
         title = f"probability_{names[index] if index < len(names) else index}"
         columns[title] = [(row.get("probabilities") or [None] * shares)[index] for row in predictions]
-    if any("target" in row or "targets" in row for row in predictions):
+    if any(not row.keys().isdisjoint(("target", "targets", "true_labels")) for row in predictions):
         true = [_true(row) for row in predictions]
         width = max(len(one) for one in true)
         for place in range(width):
@@ -107,6 +107,8 @@ _OWN = frozenset({"example", "path", "input", "predicted", "probability", "ended
 
 def _told(row: Mapping[str, Any]) -> list[Any]:
     """Return what is predicted, a cell for each number; no cells where nothing is."""
+    if row.get("labels") is not None:
+        return [" | ".join(row["labels"])]
     if row.get("class") is not None:
         return [row.get("class_name", row["class"])]
     return _flat(row.get("value", row.get("output")))
@@ -115,6 +117,8 @@ def _told(row: Mapping[str, Any]) -> list[Any]:
 def _true(row: Mapping[str, Any]) -> list[Any]:
     if "targets" in row:
         return [" | ".join(row["targets"])]
+    if "true_labels" in row:
+        return [" | ".join(row["true_labels"])]
     return [row["target_name"]] if "target_name" in row else _flat(row.get("target"))
 
 

@@ -25,7 +25,7 @@ class Options:
 
     Attributes:
         path: The file: .csv, .tsv, .parquet, .npy or .npz; relative to the current directory.
-        target: The column to learn.
+        target: The column to learn; or several of 0 and 1, labels of which a row may have any number.
         features: The columns to learn from; None for all others.
         ignore: Columns to leave out.
         categories: Columns whose cells are words; each word becomes an input of its own, 0 or 1.
@@ -51,7 +51,7 @@ class Options:
     """
 
     path: str
-    target: str
+    target: str | tuple[str, ...]
     features: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
@@ -84,6 +84,8 @@ class Options:
                 f"it. Leave `{given[0]}` out."
             )
         self._check_split()
+        if not self.targets or len(set(self.targets)) < len(self.targets):
+            raise DataError(f"`target` must name a column, or several, each once; got {list(self.targets)!r}.")
         if self.features is not None and self.ignore:
             raise DataError("`ignore` says what to leave out of all columns; with `features`, leave it out there.")
         if self.features is not None and not self.features:
@@ -94,8 +96,9 @@ class Options:
                 if column in known:
                     raise DataError(f"`{name}` names '{shown(column)}' twice.")
                 known.add(column)
-            if self.target in known:
-                raise DataError(f"`{name}` names the target, '{shown(self.target)}'.")
+            for target in self.targets:
+                if target in known:
+                    raise DataError(f"`{name}` names the target, '{shown(target)}'.")
 
     def _check_split(self) -> None:
         """Check what says which rows are held out, and which are for a test."""
@@ -109,7 +112,7 @@ class Options:
                 raise DataError(
                     f"`{name}` names a table with a part, and `split_column` tells the parts of one. Give one."
                 )
-        if column == self.target:
+        if column in self.targets:
             raise DataError(f"`split_column` names the target, '{shown(column)}'.")
         for name in ("features", "ignore", "categories"):
             if column in (getattr(self, name) or ()):
@@ -150,6 +153,11 @@ class Options:
             if name in known:
                 raise DataError(f"`names` names {name!r} twice.")
             known.add(name)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to learn."""
+        return (self.target,) if isinstance(self.target, str) else tuple(self.target)
 
     @property
     def has_header(self) -> bool:

@@ -17,7 +17,7 @@ from downslope.core.errors import DataError, DownslopeError, one_of
 from downslope.core.shown import shown
 from downslope.recipe.schema import Recipe
 from downslope.training.data import Dataset, load_data
-from downslope.training.data.checking import no_test
+from downslope.training.data.checking import as_binary, no_test
 from downslope.training.data.dataset import Examples, Part, take_held_out
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
 from downslope.training.data.rows import Inputs
@@ -25,12 +25,14 @@ from downslope.training.device import HOST, find_device, place_model
 from downslope.training.folder.run_folder import RunFolder
 from downslope.training.measuring.class_rates import ClassRates, rate_classes
 from downslope.training.models import build_model
+from downslope.training.run.class_weights import weigh_classes
 from downslope.training.run.held_out import measure
-from downslope.training.run.losses import choose, weigh_classes
+from downslope.training.run.losses import choose, margin_of
 from downslope.training.run.objective import LengthRates, Rates
 from downslope.training.run.remarks import NONFINITE, not_finite
 from downslope.training.run.task import build_objective
 from downslope.training.use.input_files import read_examples
+from downslope.training.use.label_rows import rate_labels
 from downslope.training.use.weights import Weights, find_weights, load_weights
 from downslope.training.user_code import is_import_path
 
@@ -143,6 +145,8 @@ class TrainedRun:
         self, dataset: Dataset, inputs: Inputs, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
     ) -> Rates:
         """Return how good the model is on examples."""
+        if dataset.labels:
+            targets = as_binary(dataset.name, "what is right", targets)
         return measure(
             self.model if model is None else model,
             build_objective(self.recipe, dataset),  # an evaluation never asks for a schedule's value
@@ -161,6 +165,7 @@ def evaluate_run(
     *,
     split: Part = "held_out",
     device: str | None = None,
+    threshold: float | None = None,
 ) -> dict[str, Any]:
     """Return how good a run's model is on its held-out examples, on another part of its data, or on a file's.
 
@@ -171,15 +176,18 @@ def evaluate_run(
             own data.
         split: Which part: "held_out", "train", or "test" where the data bring one.
         device: What computes, as `train.device`; None for what the recipe says.
+        threshold: In place of the recipe's `train.threshold`; None for that.
 
     Returns:
         "run", "checkpoint" (where the weights came from), "step" (updates done, or None), "split" if it is of the run's
         own data, "examples", "loss",
-        "accuracy" in [0, 1] where there are classes, "rmse", "mae" and "r2" where targets are numbers, in their own
-        unit, error rates where sequences are written, "nonfinite_outputs" where some outputs are no finite numbers, the
+        "accuracy" in [0, 1] and the further measures of classes or labels where there are such, "rmse", "mae" and "r2"
+        where targets are numbers, in their own unit, error rates where sequences are written, "nonfinite_outputs" where
+        some outputs are no finite numbers, the
         same with "ema_" before them where there is an average, and "notes". Where one class is to be told, "classes":
         a row for each with "class", "name", "examples", "precision", "recall" and "f1" (None where not defined); and
-        "confusion": how often each class (row) was taken for each (column), unless there are very many. "refused": how
+        "confusion": how often each class (row) was taken for each (column), unless there are very many. Of labels
+        "labels", such a row for each. "refused": how
         many examples of a file the model cannot be given. Where some held-out inputs are longer than any learned from,
         "by_length": for each length "shortest", "longest" (the same, unless there are very many lengths), "longer"
         (than any learned from), "examples" and the error rates.
@@ -192,7 +200,7 @@ def evaluate_run(
         raise DataError(f"split must be {one_of(get_args(Part))}; got {shown(repr(split), 60)}.")
     if source is not None and split != "held_out":
         raise DataError(f"--split {split} is a part of the run's own data, and --input a file of yours. Give one.")
-    opened = open_run(run, checkpoint, device)
+    opened = open_run(run, checkpoint, device, threshold=threshold)
     weights = opened.weights
     if source is None:
         dataset, examples, notes = opened.part(split)
@@ -216,9 +224,11 @@ def evaluate_run(
             notes = (*notes, f"{said}{' with the averaged model' if prefix else ''}")
         if rates.by_length:
             found[f"{prefix}by_length"] = [_as_table(one) for one in rates.by_length]
-        by_class = None if prefix else classes_of(dataset, targets, rates.outputs)
+        margin = margin_of(opened.recipe.train)
+        by_class = None if prefix else classes_of(dataset, targets, rates.outputs, margin)
         if by_class is not None:
-            found["classes"] = by_class.table(dataset.class_names)
+            key = "labels" if dataset.labels else "classes"
+            found[key] = by_class.table(dataset.labels or dataset.class_names)
             found |= {} if by_class.confusion is None else {"confusion": by_class.confusion.tolist()}
     return {
         "run": str(run),
@@ -232,11 +242,13 @@ def evaluate_run(
     }
 
 
-def classes_of(dataset: Dataset, targets: Tensor, outputs: Tensor | None) -> ClassRates | None:
-    """Return the rates of each class, or None where an example has not one class to be told."""
+def classes_of(dataset: Dataset, targets: Tensor, outputs: Tensor | None, margin: float = 0.0) -> ClassRates | None:
+    """Return the rates of each class or label, or None where an example has not one class to be told, nor labels."""
+    if dataset.labels and outputs is not None and outputs.shape == targets.shape:
+        return rate_labels(targets, outputs, margin)
     if dataset.classes is None or outputs is None or outputs.ndim != 2 or targets.ndim != 1:
         return None
-    chosen, answered = choose(outputs)
+    chosen, answered = choose(outputs, margin=margin)
     return rate_classes(targets, torch.where(answered, chosen, -1), max(dataset.classes, outputs.shape[1]))
 
 
@@ -326,8 +338,10 @@ def _as_table(rated: LengthRates) -> dict[str, Any]:
     return {**table, **rated.rates}
 
 
-def open_run(run: str | Path, checkpoint: str = "last", device: str | None = HOST.type) -> TrainedRun:
-    """Return a run with its trained model, on a device; None for the recipe's.
+def open_run(
+    run: str | Path, checkpoint: str = "last", device: str | None = HOST.type, *, threshold: float | None = None
+) -> TrainedRun:
+    """Return a run with its trained model, on a device, answering by a threshold; None for the recipe's.
 
     Raises:
         CheckpointError: As in `evaluate_run`.
@@ -335,6 +349,8 @@ def open_run(run: str | Path, checkpoint: str = "last", device: str | None = HOS
     """
     folder = RunFolder(run)
     recipe = folder.recipe()
+    if threshold is not None:
+        recipe = replace(recipe, train=replace(recipe.train, threshold=threshold))
     weights = find_weights(folder.path, checkpoint)
     kept = read_inputs_kept(folder.path)
     dataset, notes = _what_is_known(recipe, kept)

@@ -15,10 +15,11 @@ from downslope.training.data import Dataset
 from downslope.training.data.dataset import Examples
 from downslope.training.data.rows import Inputs, batches_of, in_memory, rows_at_once
 from downslope.training.device import device_of
-from downslope.training.run.losses import choose, kind_of
+from downslope.training.run.losses import choose, kind_of, margin_of
 from downslope.training.run.randomness import reseed
 from downslope.training.use.evaluate import TrainedRun, open_run
 from downslope.training.use.input_files import read_examples, show_shape
+from downslope.training.use.label_rows import as_class_logits, name_labels, tell_labels
 from downslope.training.user_code import FAILURES, describe
 
 
@@ -32,6 +33,7 @@ def predict_run(
     beam: int | None = None,
     attention: Path | None = None,
     device: str | None = None,
+    threshold: float | None = None,
 ) -> dict[str, Any]:
     """Return what a run's model predicts.
 
@@ -46,10 +48,13 @@ def predict_run(
         beam: For sequences, as in `sequences.transcribe`, and then `source` may be text; None for 1.
         attention: For sequences, as in `sequences.transcribe`.
         device: As in `evaluate_run`.
+        threshold: As in `evaluate_run`.
 
     Returns:
         "run", "checkpoint", "step", "notes", and "predictions": for each example a dict with "example" (0-based) and,
-        for a classifier, "class", "probability" and "probabilities", or else "value"; "target" where it is known; and
+        for a classifier, "class", "probability" and "probabilities", where there are labels "labels" (the names of
+        those that it is answered to have) and "probabilities", or else "value"; "true_labels" or "target" where it
+        is known; and
         "class_name", "target_name" and "name" (of the example) where there are names. Where there is no prediction,
         because the model cannot be given the example or its outputs are no finite numbers, these are None, and "note"
         says why; "unpredicted" is how many they are. "names" are those of the classes. Where a file gives targets too,
@@ -60,7 +65,7 @@ def predict_run(
         CheckpointError: As in `evaluate_run`.
         DataError: If the file cannot be read or does not fit the run.
     """
-    opened = open_run(run, checkpoint, device)
+    opened = open_run(run, checkpoint, device, threshold=threshold)
     dataset, notes = opened.dataset, list(opened.notes)
     if dataset.sequences is not None:
         from downslope.training.sequences.transcribe import transcribe
@@ -104,13 +109,23 @@ def predict_examples(opened: TrainedRun, examples: Examples) -> list[dict[str, A
     """Return a prediction for each example, those that the model cannot be given included."""
     dataset = opened.dataset
     outputs = compute_outputs(opened, examples.inputs) if len(examples.inputs) else None
+    margin = margin_of(opened.recipe.train)
+    blank: dict[str, Any]
     if dataset.classes is not None:
-        blank: dict[str, Any] = {"class": None, "probability": None, "probabilities": None}
+        blank = {"class": None, "probability": None, "probabilities": None}
+    elif dataset.labels:
+        blank = {"labels": None, "probabilities": None}
     else:
         blank = {"value": None}
     rows: list[dict[str, Any]] = []
-    if outputs is not None:
-        rows = _classes(outputs) if dataset.classes is not None else _values(outputs, dataset)
+    if outputs is not None and dataset.labels:
+        rows = tell_labels(outputs, dataset, margin)
+    elif outputs is not None:
+        rows = (
+            _classes(as_class_logits(outputs, dataset), margin)
+            if dataset.classes is not None
+            else _values(outputs, dataset)
+        )
     reasons = _why_not_finite(examples.inputs, dataset)
     predictions: list[dict[str, Any]] = [{"example": number} for number in range(len(examples))]
     for number, (place, row) in enumerate(zip(examples.places(), rows, strict=True)):
@@ -121,7 +136,8 @@ def predict_examples(opened: TrainedRun, examples: Examples) -> list[dict[str, A
         places = examples.places()
         targets = restore_unit(examples.targets, dataset).tolist()
         for row, target in zip(examples.known.tolist(), targets, strict=True):
-            predictions[places[row]]["target"] = target
+            true = {"true_labels": name_labels(target, dataset)} if dataset.labels else {"target": target}
+            predictions[places[row]] |= true
     return predictions
 
 
@@ -156,7 +172,7 @@ def restore_unit(values: Tensor, dataset: Dataset) -> Tensor:
 
 def _is_told(row: dict[str, Any]) -> bool:
     """Return whether a prediction consists of finite numbers."""
-    told = row.get("probability", row.get("value"))
+    told = row.get("probability", row.get("value", row.get("probabilities")))
     return all(map(math.isfinite, _flat(told)))
 
 
@@ -207,7 +223,7 @@ def _result(
         "step": opened.weights.step,
         "notes": list(notes),
         "unpredicted": sum("note" in prediction for prediction in predictions),
-        **({"names": list(opened.dataset.class_names)} if opened.dataset.class_names else {}),
+        **({"names": list(names)} if (names := opened.dataset.labels or opened.dataset.class_names) else {}),
         "predictions": predictions,
     }
 
@@ -230,14 +246,16 @@ def compute_outputs(opened: TrainedRun, inputs: Inputs) -> Tensor:
     return torch.cat(parts).cpu()
 
 
-def _classes(outputs: Tensor) -> list[dict[str, Any]]:
+def _classes(outputs: Tensor, margin: float) -> list[dict[str, Any]]:
     if outputs.ndim != 2:
         raise DataError(
             "predict shows one class an example, from logits of shape (examples, classes); this model's outputs have "
             f"shape {show_shape(tuple(outputs.shape))}. Load its weights with safetensors to use it otherwise."
         )
     probabilities = outputs.double().softmax(1)
-    chosen = choose(outputs)[0]  # by the logits, as an evaluation chooses: two probabilities may be rounded to one
+    chosen = choose(outputs, margin=margin)[
+        0
+    ]  # by the logits, as an evaluation chooses: two probabilities may be rounded to one
     top = probabilities.gather(1, chosen[:, None])[:, 0]
     return [
         {"class": index, "probability": probability, "probabilities": row}

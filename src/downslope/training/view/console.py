@@ -140,7 +140,9 @@ class QuietConsole(PlainConsole):
 
 def _view_of(task: Task, step: int) -> View:
     examples = len(task.dataset.train_inputs) / task.batches.steps_per_epoch
-    return View(total=task.total_steps, examples=examples, step=step, now=time.monotonic())
+    return View(
+        total=task.total_steps, examples=examples, step=step, now=time.monotonic(), watched=task.recipe.watched.values()
+    )
 
 
 def _tell(text: str, stream: TextIO) -> None:
@@ -190,4 +192,4 @@ def format_fields(fields: Mapping[str, float | str]) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    return percent_text(value) if name.endswith(("accuracy", "rate")) else f"{value:.4g}"
+    return percent_text(value) if name.endswith(("accuracy", "rate", "F1", "recall", "match")) else f"{value:.4g}"

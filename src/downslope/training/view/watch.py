@@ -166,7 +166,7 @@ class WatchedRun:
         first, when = (told[0][0]["step"], told[0][1]) if told else (0, _written(self._folder / log.NAME) or 0.0)
         learned = facts["data"].get("train_examples", 0) / facts["steps_per_epoch"] if facts else 0.0
         examples = learned or recipe.data.batch_size * recipe.train.accumulate
-        self._view = View(total=self._total, examples=examples, step=first, now=when)
+        self._view = View(total=self._total, examples=examples, step=first, now=when, watched=recipe.watched.values())
         for event, time in told:
             self._take_event(event, time)
 
