@@ -442,6 +442,7 @@ class Trainer:
             held_out[f"held-out {name.replace('_', ' ')}"] = found[name]
         if (usage := usage_of(self._task.device)) is not None:
             held_out["device"] = usage.text()
+        held_out["examples"] = self._task.recipe.data.batch_size * self._task.recipe.train.accumulate
         self._console.progress(self.step, self._task.total_steps, {**self._last_fields, **held_out})
         if has_passed(self._flushed_time, _FLUSH_SECONDS):
             self._log.flush()

@@ -27,7 +27,10 @@ class Console(Protocol):
         """Show a line or a block of lines."""
 
     def progress(self, step: int, total: int, fields: Mapping[str, float | str]) -> None:
-        """Show how far training has come; "device" among the fields says how far that is in use."""
+        """Show how far training has come.
+
+        Among the fields "device" says how far that is in use, and "examples" how many of them a step takes.
+        """
 
     def close(self) -> None:
         """End the display of progress."""
@@ -55,7 +58,9 @@ class PlainConsole:
             return
         self._last = now
         rate = (step - self._first_step) / max(now - self._start, 1e-9)
-        _tell(progress_line(step, total, fields, rate), self._err or sys.stderr)
+        shown = {name: value for name, value in fields.items() if name not in {"device", "examples"}}
+        examples, device = int(fields.get("examples", 0)), str(fields.get("device", ""))
+        _tell(progress_line(step, total, shown, rate, examples, device), self._err or sys.stderr)
 
     def close(self) -> None:
         """Do nothing: every line is complete."""
@@ -141,17 +146,35 @@ def make_console(*, quiet: bool = False) -> Console:
     return LiveConsole() if can_redraw(sys.stderr) else PlainConsole()
 
 
-def progress_line(step: int, total: int | None, fields: Mapping[str, float | str], rate: float | None) -> str:
+def progress_line(
+    step: int,
+    total: int | None,
+    fields: Mapping[str, float | str],
+    rate: float | None,
+    examples: int = 0,
+    device: str = "",
+) -> str:
     """Return how far training has come, in one line.
 
+    Args:
+        step: Steps done.
+        total: Steps in all, or None if that is not known.
+        fields: Numbers by name.
+        rate: Steps a second, or None.
+        examples: How many examples a step takes; 0 if that is not known.
+        device: How far the device is in use, or "".
+
     Example:
-        >>> progress_line(1200, 2400, {"loss": 0.5}, 80.0)
-        'step 1,200 of 2,400 (50 %): loss 0.5, 80 steps/s'
+        >>> progress_line(1200, 2400, {"loss": 0.5}, 80.0, 32)
+        'step 1,200 of 2,400 (50 %): loss 0.5, 80 steps/s, 2,560 examples/s'
     """
     where = f"step {step:,} of {total:,} ({percent_text(step / total, 0)})" if total else f"step {step:,}"
-    speed = [f"{rate:,.0f} steps/s"] if rate is not None and rate >= 1 else []
-    told = ", ".join([*([format_fields(fields)] if fields else []), *speed])
-    return f"{where}: {told}" if told else where
+    told = [format_fields(fields)] if fields else []
+    if rate is not None and rate > 0:
+        told += [f"{rate:,.0f} steps/s"] if rate >= 1 else []
+        told += [f"{rate * examples:,.0f} examples/s"] if examples else []
+    told += [f"device {device}"] if device else []
+    return f"{where}: {', '.join(told)}" if told else where
 
 
 def format_fields(fields: Mapping[str, float | str]) -> str:

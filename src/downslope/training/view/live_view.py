@@ -32,7 +32,7 @@ class View:
 
     def __init__(self, *, total: int | None, examples: int, step: int, now: float) -> None:
         """Begin with nothing seen."""
-        self._total, self._examples = total, examples
+        self._total, self.examples = total, examples
         self._loss, self._held_out = Thinned(), Thinned()
         self._last: dict[str, float] = {}
         self._rated: dict[str, list[float]] = {}
@@ -127,7 +127,7 @@ class View:
         parts: list[str] = []
         rate = self.rate()
         if rate is not None:
-            parts.append(f"{rate * self._examples:,.0f} examples/s")
+            parts.append(f"{rate * self.examples:,.0f} examples/s")
             if self._total:
                 parts.append(f"{duration((self._total - self.step) / rate)} left")
         if self._saved is not None:

@@ -22,6 +22,7 @@ from downslope.training.folder.log import Tail
 from downslope.training.folder.names import FACTS, RECIPE, read_facts, read_recipe
 from downslope.training.view.console import progress_line
 from downslope.training.view.live_view import BLOCKS, LABEL, View, duration
+from downslope.training.view.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,9 @@ class WatchedRun:
 
     def line(self) -> str:
         """Return how far the run has come, in one line."""
-        return progress_line(self._view.step, self._total, self._view.fields(), self._view.rate())
+        return progress_line(
+            self._view.step, self._total, self._view.fields(), self._view.rate(), self._view.examples, self._view.device
+        )
 
     def _check_there(self) -> None:
         if identify(self._folder) != self._identity or identify(self._folder / RECIPE, follow=False) is None:
@@ -176,6 +179,8 @@ class WatchedRun:
     def _take_event(self, event: dict[str, Any], time: float) -> None:
         if event["event"] == "checkpoint":
             self._view.saved(event["step"], time)
+            usage = Usage.of_event(event)
+            self._view.device = "" if usage is None else f"{usage.text()}, when it was saved"
         self._advance(event["step"], time)
 
     def _take_rows(self) -> bool:
