@@ -269,57 +269,6 @@ def test_what_a_recipe_does_not_allow(words, message, capsys):
 
 def test_outputs_are_averaged_over_mirror_images_in_evaluation_alone():
     """The mean of both outputs, after crop and scaling, and flat images mirrored as images; training is as without."""
-    seen = recipe('tta = "flip", resized_crop = [0.5, 1.0], size = 8', options="channels = [4], norm = 'group'")
-    data = load_data(seen)
-    with_tta = build_model(seen, data)
-    plain = build_model(replace(seen, data=replace(seen.data, augment=replace(seen.data.augment, tta=None))), data)
-    images = data.train_inputs[:5]
-    assert torch.equal(with_tta(images), plain(images))  # in training mode
-    with_tta.eval(), plain.eval()
-    expected = (plain(images) + plain(images.flip(-1))) / 2
-    assert torch.allclose(with_tta(images), expected, atol=1e-6)
-    assert not torch.allclose(with_tta(images), plain(images), atol=1e-4)
-    digits = parse_recipe('[data]\naugment = { tta = "flip" }\n[sgd]\nlr = 0.1\n[train]\nsteps = 1\n')
-    data = load_data(digits)
-    flat, bare = (
-        build_model(digits, data).eval(),
-        build_model(replace(digits, data=replace(digits.data, augment=None)), data).eval(),
-    )
-    mirrored = data.train_inputs[:5].reshape(5, 8, 8).flip(-1).reshape(5, 64)
-    assert torch.equal(flat(data.train_inputs[:5]), (bare(data.train_inputs[:5]) + bare(mirrored)) / 2)
-
-
-def test_a_run_is_held_out_with_its_average_and_trained_as_without(tmp_path, capsys):
-    """The same weights; the log's held-out numbers are those that evaluate gives, and --tta none takes it away."""
-    averaged = recipe('flip = true, tta = "flip"')
-    outcome, _ = run(averaged, Path("with"))
-    plain, _ = run(recipe("flip = true"), Path("without"))
-    assert Path("with/model.safetensors").read_bytes() == Path("without/model.safetensors").read_bytes()
-    assert outcome.held_out["loss"] != plain.held_out["loss"]
-    losses = [
-        json.loads(succeed(["evaluate", name, "--json", *words], capsys))["loss"]
-        for name, words in (("with", []), ("without", ["--tta", "flip"]), ("with", ["--tta", "none"]), ("without", []))
-    ]
-    assert losses == [
-        outcome.held_out["loss"],
-        outcome.held_out["loss"],
-        plain.held_out["loss"],
-        plain.held_out["loss"],
-    ]
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [("maps", "places of the image that would have to move"), ("tokens", "an example of data.name")],
-)
-def test_what_has_no_mirror_image_is_refused(data, said):
-    """Targets with places, and inputs that are no images."""
-    with pytest.raises(DataError, match=said):
-        build_task(recipe('tta = "flip"', data=data, normalize="", options=""))
-
-
-def test_outputs_are_averaged_over_mirror_images_in_evaluation_alone():
-    """The mean of both outputs, after crop and scaling, and flat images mirrored as images; training is as without."""
 
     def both(one):
         none = replace(one, data=replace(one.data, augment=replace(one.data.augment, tta=None)))
@@ -346,9 +295,10 @@ def test_a_run_is_held_out_with_its_average_and_trained_as_without(capsys):
     assert Path("with/model.safetensors").read_bytes() == Path("without/model.safetensors").read_bytes()
     expected = [averaged.held_out["loss"], averaged.held_out["loss"], plain.held_out["loss"], plain.held_out["loss"]]
     assert expected[0] != expected[2]
-    found = []
-    for words in (["with"], ["without", "--tta", "flip"], ["with", "--tta", "none"], ["without"]):
-        found.append(json.loads(succeed(["evaluate", *words, "--json"], capsys))["loss"])
+    found = [
+        json.loads(succeed(["evaluate", *words, "--json"], capsys))["loss"]
+        for words in (["with"], ["without", "--tta", "flip"], ["with", "--tta", "none"], ["without"])
+    ]
     assert found == expected
     first = json.loads(succeed(["predict", "without", "--tta", "flip", "--json"], capsys))["predictions"]
     assert first == json.loads(succeed(["predict", "with", "--json"], capsys))["predictions"]

@@ -291,7 +291,7 @@ class Telling(Pretended):
 
 
 def test_a_device_tells_how_far_it_is_in_use(monkeypatch):
-    """Memory, its peak and total, and the share of time; without a driver's library or an allocator less, or nothing."""
+    """Memory, its peak and total, the share of time; without a driver's library less, without an allocator nothing."""
     monkeypatch.setattr(torch, "get_device_module", lambda kind: Telling(1))
     found = devices.usage_of(torch.device("cuda", 5))
     assert found.text() == "1.50 of 16 GiB (at most 2.00), 75 % busy"
