@@ -276,7 +276,7 @@ def test_outputs_are_averaged_over_mirror_images_in_evaluation_alone():
         return data.train_inputs[:5], build_model(one, data), build_model(none, data)
 
     window = 'tta = "flip", resized_crop = [0.5, 1.0], size = 8'
-    images, averaging, plain = both(recipe(window, options='channels = [4], norm = "group"'))
+    images, averaging, plain = both(recipe(window, options="channels = [8]"))
     assert torch.equal(averaging(images), plain(images))  # in training mode
     averaging.eval()
     plain.eval()

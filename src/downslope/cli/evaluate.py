@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-from downslope.cli.arguments import CommandParser
+from downslope.cli.arguments import CommandParser, count_or_none, written_file
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of, format_number, format_table
@@ -35,18 +36,43 @@ def execute(words: Sequence[str]) -> int:
         choices=_SPLITS,
         help="which of the run's own examples: held_out (the default), train, or test where the data bring such a part",
     )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=written_file,
+        help="write what it says of each example, and the loss of each, to a .csv, .parquet, .json or .jsonl file",
+    )
+    parser.add_argument("--id", metavar="COLUMN", help="tables: a column of the input to mark the examples by")
     add_checkpoint_option(parser)
     add_device_option(parser)
+    add_reading_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     add_trust_option(parser)
     arguments = parser.read(words)
     if arguments.split is not None and arguments.input is not None:
         parser.error("--split is a part of the run's own data, and --input a file of yours. Give one")
     run = find_trusted_run(arguments.run, trust=arguments.trust)
+    from downslope.cli.prediction_files import check_output, written_to
+
+    if arguments.output is not None:
+        check_output(arguments.output, arguments.input)
     from downslope.training.use.evaluate import evaluate_run
 
-    split = arguments.split or "held_out"
-    result = evaluate_run(run, arguments.checkpoint, arguments.input, split=split, device=arguments.device)
+    with ExitStack() as stack:
+        writer = None if arguments.output is None else stack.enter_context(written_to(arguments.output))
+        result = evaluate_run(
+            run,
+            arguments.checkpoint,
+            arguments.input,
+            split=arguments.split or "held_out",
+            device=arguments.device,
+            loaders=arguments.loaders,
+            tta=arguments.tta,
+            identify=arguments.id,
+            tell=None if writer is None else writer.write,
+        )
+        if writer is not None:
+            writer.end(result)
     from downslope.training.run.remarks import not_finite
 
     code = 1 if result["refused"] or not_finite(result) else 0
@@ -64,7 +90,24 @@ def execute(words: Sequence[str]) -> int:
         print(_table_of_lengths(result["by_length"]))
     if "classes" in result:
         print("\n".join(_lines_of_classes(result["classes"], result.get("confusion"))))
+    if arguments.output is not None:
+        print(f"  each example is in {shown(arguments.output)}")
     return code
+
+
+def add_reading_options(parser: CommandParser) -> None:
+    """Add the options that say how examples are read, and how the model sees them."""
+    parser.add_argument(
+        "--loaders",
+        metavar="N",
+        type=count_or_none,
+        help="threads or processes that read examples ahead, where they are many (default: the run's data.loaders)",
+    )
+    parser.add_argument(
+        "--tta",
+        choices=("flip", "none"),
+        help="average over an image and its mirror image, or do not (default: the run's data.augment.tta)",
+    )
 
 
 def add_device_option(parser: CommandParser) -> None:

@@ -28,6 +28,7 @@ class Options:
         target: The column to learn.
         features: The columns to learn from; None for all others.
         ignore: Columns to leave out.
+        id: A column that marks the rows, such as a number: no input, and told with predictions; None where none does.
         categories: Columns whose cells are words; each word becomes an input of its own, 0 or 1.
         held_out_path: A table with the examples to hold out; None to split the one by `data.held_out`.
         split_column: A column that says which part a row belongs to: train, validation or test; None where none does.
@@ -54,6 +55,7 @@ class Options:
     target: str
     features: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
+    id: str | None = None
     categories: tuple[str, ...] = ()
     held_out_path: str | None = None
     test_path: str | None = None
@@ -84,6 +86,8 @@ class Options:
                 f"it. Leave `{given[0]}` out."
             )
         self._check_split()
+        if self.id is not None:
+            self._check_id(self.id)
         if self.features is not None and self.ignore:
             raise DataError("`ignore` says what to leave out of all columns; with `features`, leave it out there.")
         if self.features is not None and not self.features:
@@ -96,6 +100,13 @@ class Options:
                 known.add(column)
             if self.target in known:
                 raise DataError(f"`{name}` names the target, '{shown(self.target)}'.")
+
+    def _check_id(self, column: str) -> None:
+        """Check that the column of marks is nothing else."""
+        for name in ("target", "split_column", "features", "ignore", "categories"):
+            given = getattr(self, name)
+            if column in ((given,) if isinstance(given, str) else given or ()):
+                raise DataError(f"`id` names '{shown(column)}', and so does `{name}`. A mark is no input; give one.")
 
     def _check_split(self) -> None:
         """Check what says which rows are held out, and which are for a test."""

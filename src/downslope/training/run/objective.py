@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from downslope.training.device import in_float64
 from downslope.training.run.losses import Loss, check_classes, choose, count_correct
+from downslope.training.user_code import FAILURES
 from downslope.training.workers.workers import ALONE, Workers
 
 
@@ -119,6 +120,15 @@ class Objective(ABC):
             DataError: If the model's outputs do not fit the targets.
         """
 
+    def losses(self, outputs: Tensor, targets: Tensor) -> list[float]:
+        """Return the loss of each example by itself, as evaluation measures it; none where it cannot be told so.
+
+        Args:
+            outputs: What the model returned, on the host.
+            targets: Those of the same examples.
+        """
+        return []
+
     def rate_held_out(self, model: nn.Module, workers: Workers = ALONE) -> Rates:
         """Return further metrics of the data's held-out examples; there are none unless a task has some.
 
@@ -201,6 +211,17 @@ class Supervised(Objective):
         errors = (in_float64(outputs) - in_float64(targets)).reshape(len(targets), -1)
         sums = torch.stack([errors.square().sum(0), errors.abs().sum(0)])
         return found._replace(nonfinite=nonfinite, errors=sums, outputs=outputs)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> list[float]:
+        """Return the loss of each example by itself; none where a loss of a person's own takes no single example."""
+        try:
+            with torch.no_grad():
+                return [
+                    float(self._held_out_loss(one, target))
+                    for one, target in zip(outputs.split(1), targets.split(1), strict=True)
+                ]
+        except FAILURES:
+            return []
 
     def rate_errors(self, errors: Tensor, targets: Tensor) -> dict[str, float]:
         """Return "rmse" and "mae" in the target's own unit, and "r2": the part of the variance that is explained.
