@@ -75,7 +75,23 @@ class Examples:
         """Return the first so many of them; all if count is None."""
         if count is None or count >= len(self):
             return self
-        return replace(self.take(range(count)), index=None if self.index is None else self.index[:count])
+        last = count if self.rows is None else int((self.rows < count).sum())
+        known = targets = None
+        if self.known is not None and self.targets is not None:
+            upto = int((self.known < last).sum())
+            known, targets = self.known[:upto], self.targets[:upto]
+        return replace(
+            self,
+            inputs=self.inputs[:last] if isinstance(self.inputs, torch.Tensor) else self.inputs[torch.arange(last)],
+            total=count,
+            rows=None if self.rows is None else self.rows[:last],
+            refused={place: why for place, why in self.refused.items() if place < count},
+            names=self.names[:count],
+            ids=self.ids[:count],
+            targets=targets,
+            known=known,
+            index=None if self.index is None else self.index[:count],
+        )
 
     def take(self, wanted: Sequence[int]) -> Examples:
         """Return those of these indices among all, in this order."""

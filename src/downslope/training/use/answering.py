@@ -134,7 +134,7 @@ class Pass:
 
     def _batches(self, part: Examples, *, tells: bool) -> Iterator[list[Row]]:
         """Yield the rows of a part; those that the model cannot be given stand where they are among the others."""
-        places = np.array(part.places(), dtype=np.int64)
+        places = np.arange(len(part.inputs)) if part.rows is None else part.rows.numpy()
         known = np.arange(0) if part.known is None else part.known.numpy()
         done = begin = 0
         for inputs, given in self._given(part.inputs):

@@ -92,7 +92,7 @@ def _check_inputs(path: Path, array: Array, dataset: Dataset, loaders: int) -> I
             raise DataError(f"{name}: {bad.size} example(s) hold inf or NaN, the first is example {begin + bad[0]}.")
         if not dtype.is_floating_point and (rows != np.floor(rows)).any():
             raise DataError(f"{name}: this run's inputs are integers ({dtype}); the file holds fractions.")
-        return torch.from_numpy(np.ascontiguousarray(rows)).to(dtype)
+        return torch.from_numpy(np.array(rows)).to(dtype)  # a copy: what is mapped is read-only
 
     return encode(array, 0) if array.size * dtype.itemsize <= LARGE else rows_of(array, encode, name, loaders)
 
