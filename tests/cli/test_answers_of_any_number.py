@@ -253,3 +253,36 @@ def test_large_arrays_are_mapped(save, small_memory, capsys):
     save("some.npz", every[[row["index"] for row in held]])
     again = json.loads(succeed(["predict", "digits", "--input", "some.npz", "--json", "--loaders", "1"], capsys))
     assert [row["probabilities"] for row in again["predictions"]] == [row["probabilities"] for row in held]
+
+
+OWN = """
+import torch
+def own(outputs, targets):
+    if targets.max().item() >= 0:
+        return ((outputs - targets) ** 2).mean()
+def of_pairs(outputs, targets):
+    if len(targets) < 2:
+        raise ValueError("two are needed")
+    return ((outputs - targets) ** 2).mean()
+def data():
+    inputs = torch.randn(600, 3, generator=torch.Generator().manual_seed(1))
+    return inputs, inputs[:, :1].clone().abs()
+"""
+
+
+@pytest.mark.parametrize("loss", ["own", "of_pairs"])
+def test_a_loss_of_ones_own_is_told_of_each_example_where_it_can(loss, monkeypatch, capsys):
+    """Also where it looks at numbers; one that takes no single example leaves the column empty."""
+    Path("own_losses.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    text = f'[data]\nname = "own_losses:data"\n[sgd]\nlr = 0.1\n[train]\nsteps = 2\nloss = "own_losses:{loss}"\n'
+    train(text, "own")
+    rate("--split", "train", "--output", "found.csv", capsys=capsys)
+    table = read("found.csv")
+    assert len(table) == 480
+    for row in table:
+        if loss == "own":
+            squared = (float(row["predicted"]) - float(row["true"])) ** 2
+            assert float(row["loss"]) == pytest.approx(squared, rel=1e-4, abs=1e-9)
+        else:
+            assert row["loss"] == ""

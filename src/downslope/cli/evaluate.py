@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from downslope.cli.arguments import CommandParser, count_or_none, written_file
+from downslope.cli.json_text import print_json
+from downslope.cli.prediction_files import check_output, written_to
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of, format_number, format_table
@@ -52,8 +54,6 @@ def execute(words: Sequence[str]) -> int:
     if arguments.split is not None and arguments.input is not None:
         parser.error("--split is a part of the run's own data, and --input a file of yours. Give one")
     run = find_trusted_run(arguments.run, trust=arguments.trust)
-    from downslope.cli.prediction_files import check_output, written_to
-
     if arguments.output is not None:
         check_output(arguments.output, arguments.input)
     from downslope.training.use.evaluate import evaluate_run
@@ -197,27 +197,3 @@ def describe_metrics(metrics: Mapping[str, Any], prefix: str = "") -> str:
 def after(step: int | None) -> str:
     """Return " after 460 steps", or "" where the number is not known."""
     return "" if step is None else f", after {count_of(step, 'step')}"
-
-
-def print_json(result: Mapping[str, Any]) -> None:
-    """Print a result as one JSON object; inf and NaN as strings, which JSON has no numbers for."""
-    print(as_json_text(result))
-
-
-def as_json_text(result: Mapping[str, Any]) -> str:
-    """Return a result as one JSON object on a line; inf and NaN as strings."""
-    import json
-
-    return json.dumps(_plain(result), allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    from downslope.training.folder.log import as_json
-
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, str):  # a path may hold bytes that were no text in the locale's encoding, and mostly are UTF-8
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return as_json(value)

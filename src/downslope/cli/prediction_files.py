@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from downslope.cli.evaluate import as_json_text
+from downslope.cli.json_text import as_json_text
 from downslope.core.errors import DownslopeError, MissingDependencyError
 from downslope.core.shown import shown
 
@@ -154,7 +154,7 @@ class _Table(Writer):
 
     def _begin(self, form: Form) -> None:
         self._columns = columns_of(self._waiting, form)
-        self.open(self._columns)
+        self.begin(self._columns)
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -162,7 +162,7 @@ class _Table(Writer):
             self.add({name: [column(row) for row in waiting] for name, column in self._columns.items()})
 
     @abstractmethod
-    def open(self, columns: Mapping[str, _Column]) -> None:
+    def begin(self, columns: Mapping[str, _Column]) -> None:
         """Begin, given the columns."""
 
     @abstractmethod
@@ -177,7 +177,7 @@ class _Csv(_Table):
         super().__init__()
         self._put = put
 
-    def open(self, columns: Mapping[str, _Column]) -> None:
+    def begin(self, columns: Mapping[str, _Column]) -> None:
         self._write([list(columns)])
 
     def add(self, cells: Mapping[str, list[Any]]) -> None:
@@ -199,7 +199,7 @@ class _Parquet(_Table):
         self._rows = 0
         self._writer: Any = None
 
-    def open(self, columns: Mapping[str, _Column]) -> None:
+    def begin(self, columns: Mapping[str, _Column]) -> None:
         types = {"int": self._arrow.int64(), "float": self._arrow.float64(), "bool": self._arrow.bool_()}
         schema = [(name, types.get(column.kind, self._arrow.string())) for name, column in columns.items()]
         self._schema = self._arrow.schema(schema)
