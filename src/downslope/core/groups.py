@@ -5,7 +5,7 @@ How a framework stores its groups is its front door's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -29,7 +29,8 @@ class Group:
 
     Attributes:
         match: A pattern or several. `*` stands for any characters (dots too), `?` for one, `[ab]` for a or b;
-            "@bias_and_norm" selects biases and normalisation layers. The first group that matches wins.
+            "@bias_and_norm" selects biases and normalisation layers. The first group that matches wins. For
+            `downslope.torch` it may be a function of (name, parameter) that returns whether it takes that one.
         lr: Learning rate or schedule.
         momentum: Momentum or schedule.
         dampening: Dampening.
@@ -49,7 +50,7 @@ class Group:
         0.0
     """
 
-    match: Taken[str | list[str] | tuple[str, ...], str | tuple[str, ...]]
+    match: Taken[str | list[str] | tuple[str, ...] | Callable[[Any, Any], bool], str | tuple[str, ...]]
     lr: float | Schedule | None = None
     momentum: float | Schedule | None = None
     dampening: float | None = None
@@ -65,7 +66,7 @@ class Group:
         given: Any = self.match
         several = isinstance(given, list | tuple)
         patterns: tuple[Any, ...] = tuple(cast("list[Any]", given)) if several else (given,)
-        for pattern in patterns or ("",):
+        for pattern in () if callable(given) else patterns or ("",):
             if not isinstance(pattern, str) or not pattern:
                 raise GroupError(f'`match` must be a name pattern such as "*.bias", or several; got {given!r}.')
             if pattern.startswith("@") and pattern != BIAS_AND_NORM:
@@ -77,7 +78,16 @@ class Group:
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """The patterns, as a tuple."""
+        """The patterns, as a tuple.
+
+        Raises:
+            GroupError: If a function chooses the parameters.
+        """
+        if callable(self.match):
+            raise GroupError(
+                f"the group of the function {getattr(self.match, '__name__', self.match)!s} has no name patterns. "
+                "Functions choose parameters for downslope.torch alone; give patterns here."
+            )
         return (self.match,) if isinstance(self.match, str) else self.match
 
     def changes(self) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import warnings
-import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from numbers import Real
 from operator import itemgetter
@@ -18,18 +17,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from downslope.core.checks import as_float, check_range
-from downslope.core.errors import GroupError, SettingsError, UnorderedError, one_of
-from downslope.core.groups import Group, assign_groups
-from downslope.core.parameter_names import prefix_of_wrappers, without_wrappers
+from downslope.core.errors import SettingsError, one_of
 from downslope.core.rule import StepScalars
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings, check_alone, check_decay, check_decay_reference, is_zero, scalars
 from downslope.core.shown import shown
 from downslope.core.synonyms import our_words
 from downslope.kernel.coefficients import six_coefficients
+from downslope.torch import parameters
 from downslope.torch.options import check_implementation, checked_rounding
 
 _PLAIN = (bool, int, float, str)
@@ -106,10 +104,10 @@ def completed(
         SettingsError: If a value is not allowed; the message says in which group.
         GroupError: If a parameter is in another group already, a name stands for two, or parameters have no order.
     """
-    group = {**group}
+    group = parameters.with_names(group)
     if "params" in group and not isinstance(group["params"], Tensor):  # that is torch's to judge
-        group["params"] = _with_bare_names(in_order(group["params"]), others, around)
-        _check_distinct(group["params"], others)
+        group["params"] = parameters.with_bare_names(parameters.in_order(group["params"]), others, around)
+        parameters.check_distinct(group["params"], others)
     group |= {name: others[0][name] if others else 0 for name in ("step", "skipped")}
     try:
         check_spelling(group)
@@ -126,57 +124,6 @@ def completed(
     for sentence in sentences:
         warnings.warn(f"param group {len(others)}: {sentence}.", UserWarning, stacklevel=5)
     return group | {name: merged[name] for name in (*SCHEDULABLE, *REFERENCES)} | {GIVEN: given_numbers(merged)}
-
-
-def in_order(params: Any) -> list[Any]:
-    """Return parameters as a list.
-
-    Raises:
-        UnorderedError: If they have no order that is the same in the next run, as torch refuses them within a group.
-    """
-    if isinstance(params, set | frozenset | weakref.WeakSet):
-        raise UnorderedError(
-            "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
-            f"will change between runs; got a {type(params).__name__}. Please use a list instead."
-        )
-    return list(params)
-
-
-def _with_bare_names(params: list[Any], others: Sequence[Mapping[str, Any]], around: str) -> list[Any]:
-    """Return a new group's parameters, their names without what wrappers put in."""
-    names = [name for name, _ in map(_name_and_param, params)]
-    if not names or not all(isinstance(name, str) for name in names):
-        return params
-    bare = without_wrappers(map(str, names), around)
-    if set(bare) & {name for other in others for name in other.get("param_names", ())}:
-        return params  # it would stand for two
-    return [(name, param) for name, (_, param) in zip(bare, map(_name_and_param, params), strict=True)]
-
-
-def _name_and_param(item: Any) -> tuple[Any, Any]:
-    return item if isinstance(item, tuple) and len(item) == 2 else (None, item)
-
-
-def _check_distinct(params: Sequence[Any], others: Sequence[Mapping[str, Any]]) -> None:
-    """Raise if a parameter is in another group already, or a name stands for two parameters.
-
-    A parameter given twice within one group, such as a tied weight, is stepped twice, and torch warns of it.
-    """
-    homes = {id(param): index for index, other in enumerate(others) for param in other["params"]}
-    names: dict[Any, Any] = {name: None for other in others for name in other.get("param_names", ())}
-    for place, (name, param) in enumerate(map(_name_and_param, params)):
-        if id(param) in homes:
-            what = f"`{shown(name)}`" if name else f"parameter {place}"
-            raise GroupError(
-                f"param group {len(others)}: {what} is given twice; it is in "
-                f"group {homes[id(param)]} already. Each parameter belongs to one group."
-            )
-        if name is not None and names.get(name, param) is not param:
-            raise GroupError(
-                f"two parameters are called `{shown(name)}`; states are loaded by name, so names must differ. "
-                "Prefix them, as in [(f'actor.{name}', p) for name, p in actor.named_parameters()]."
-            )
-        names[name] = param
 
 
 def given_numbers(group: Mapping[str, Any]) -> dict[str, Any]:
@@ -456,82 +403,6 @@ def follow_schedules(group: dict[str, Any], index: int, step: int) -> None:
                 f"scheduler, wrote {written!r} to it. Use one of the two: drop the scheduler, or make {name} a number."
             )
         group[name] = value
-
-
-def parameters_of(params: Any, groups: Sequence[Group]) -> tuple[Any, str]:
-    """Return what torch's Optimizer takes (tensors, named tensors, or dictionaries), and what stood before all names.
-
-    Parameters are tensors, (name, tensor) pairs or dictionaries, or those of a module. Names come without what wrappers
-    put into them; a pattern may match a name with it or without.
-
-    Raises:
-        GroupError: If there are groups, and the parameters have no names or are grouped already.
-    """
-    norm_names: set[str] = set()
-    if isinstance(params, nn.Module):
-        norm_names = norm_parameter_names(params)
-        params = params.named_parameters()
-    if isinstance(params, Tensor) or not isinstance(params, Iterable):
-        named: list[Any] = [params]
-    else:
-        params = named = [_listed(item) for item in in_order(params)]
-    names = [name for item in named for name in _names_in(item)]
-    around = prefix_of_wrappers(names)
-    bare = dict(zip(names, without_wrappers(names, around), strict=True))
-    if bare and all(name == own for name, own in bare.items()):
-        around = ""
-    if not groups:
-        return ([_renamed(item, bare) for item in named], around) if bare else (params, "")
-    if not all(isinstance(item, tuple) and len(item) == 2 for item in named):
-        raise GroupError(
-            "`groups` match parameters by name, and these have none. Pass the module itself or "
-            "model.named_parameters(), not model.parameters() or groups of your own."
-        )
-    _check_distinct(named, ())
-    tensors: dict[str, Tensor] = dict(_renamed(item, bare) for item in named)
-    shapes = {name: tuple(p.shape) for name, p in tensors.items()}
-    bare_norms = {bare.get(name, name) for name in norm_names}
-    assigned = assign_groups(groups, shapes, bare_norms, {own: name for name, own in bare.items()})
-    return [
-        {"params": [(name, tensors[name]) for name in names], **(groups[i].changes() if i < len(groups) else {})}
-        for i, names in enumerate(assigned)
-        if names
-    ], around
-
-
-def _listed(item: Any) -> Any:
-    """Return a group with its parameters as a list, which can be read more than once; anything else as it is."""
-    if not isinstance(item, dict) or isinstance(item.get("params", ()), Tensor):
-        return item
-    return {**item, "params": in_order(item["params"])} if "params" in item else item
-
-
-def _is_group(item: Any) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("params"), list)
-
-
-def _names_in(item: Any) -> list[str]:
-    """Return the names in one item of an optimizer's parameters: a named tensor, or a group of them."""
-    named = map(_name_and_param, item["params"] if _is_group(item) else [item])
-    return [name for name, _ in named if isinstance(name, str)]
-
-
-def _renamed(item: Any, names: Mapping[str, str]) -> Any:
-    """Return such an item with other names."""
-    if _is_group(item):
-        return {**item, "params": [_renamed(each, names) for each in item["params"]]}
-    name, param = _name_and_param(item)
-    return (names[name], param) if isinstance(name, str) else item
-
-
-def norm_parameter_names(module: nn.Module) -> set[str]:
-    """Return the names of parameters that lie directly in a layer whose class name contains "Norm"."""
-    return {
-        f"{path}.{name}" if path else name
-        for path, layer in module.named_modules()
-        if "norm" in type(layer).__name__.lower()
-        for name, _ in layer.named_parameters(recurse=False)
-    }
 
 
 def parameter_name(group: Mapping[str, Any], group_index: int, index: int) -> str:

@@ -6,13 +6,13 @@ Its arguments, the step from closure to count, and what is saved.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import sqrt
 from operator import is_
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._C import _len_torch_dispatch_stack, _len_torch_function_stack
 from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import _profiler_enabled
@@ -21,7 +21,6 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from downslope.core.errors import SettingsError
-from downslope.core.groups import Group
 from downslope.core.rule import StepScalars
 from downslope.core.settings import Settings
 from downslope.core.synonyms import refuse_unknown
@@ -50,6 +49,7 @@ from downslope.torch.options import (
     checked_grad_scale,
     checked_rounding,
 )
+from downslope.torch.parameters import Groups, parameters_of
 from downslope.torch.state import load_into, plain_state
 from downslope.torch.step import REPEATABLE, StepPlan, distinct_grads, grads_of, make_entries, new_lock, step_by_torch
 from downslope.torch.tensors import is_watched
@@ -81,7 +81,9 @@ class SGD(SteppingInBackward):
             without it; for parameters on a device, torch's own fused kernel.
         capturable: False; True is refused, see Raises.
         settings: All hyperparameters at once, instead of one by one.
-        groups: Settings that differ by name pattern; needs names.
+        groups: Settings that differ by name pattern: `Group`s, dictionaries with "match", or one dictionary from a
+            pattern to its settings. Patterns need names; "@bias_and_norm" and functions of (name, parameter) do not.
+        model: The module that `params` are of, where they come without names, as trainers pass them.
         clip_norm: Largest global norm of the gradients; larger ones are scaled down within the step, and p.grad is
             left as it is. The norm before clipping is then `grad_norm`.
         on_nonfinite: What a gradient with inf or NaN does: "raise" `NonFiniteGradientError`, "skip" the step (no
@@ -98,7 +100,7 @@ class SGD(SteppingInBackward):
         SettingsError: If a value is not allowed; if `fused` is True and the kernel was not built; if `capturable` is
             True, which cannot be; if `settings` is given beside hyperparameters; or if `step_in_backward` is True
             with what needs all gradients at once, or under DistributedDataParallel.
-        GroupError: If a pattern of `groups` matches nothing, or the parameters have no names.
+        GroupError: If a pattern of `groups` matches nothing, the parameters have no names, or `model` has others.
 
     Example:
         >>> import torch
@@ -127,7 +129,8 @@ class SGD(SteppingInBackward):
         fused: bool | None = None,
         capturable: bool = False,
         settings: Settings | None = None,
-        groups: Sequence[Group] = (),
+        groups: Groups = (),
+        model: nn.Module | None = None,
         clip_norm: float | None = None,
         on_nonfinite: OnNonfinite = "ignore",
         velocity_dtype: torch.dtype | None = None,
@@ -156,7 +159,7 @@ class SGD(SteppingInBackward):
         defaults = group_values.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
-        params, around = group_values.parameters_of(params, groups)
+        params, around = parameters_of(params, groups, model)
         super().__init__(params, defaults)
         self._around = around  # for groups to come; those of now have bare names
         check_rounding_has_a_use(self.param_groups)
@@ -197,6 +200,12 @@ class SGD(SteppingInBackward):
         for group in self.param_groups:
             group["step"] = step
             group_values.write_scheduled_values(group, step)
+
+    @property
+    def step_was_skipped(self) -> bool:
+        """Whether the last call of `step` skipped it because a gradient was not finite; False before the first."""
+        calls, found = self.shared.get("last_skip", (-1, False))
+        return calls == self._calls() and bool(found)
 
     @property
     def skipped_steps(self) -> int:
@@ -380,6 +389,7 @@ class SGD(SteppingInBackward):
         if isinstance(grad_scale, LossScale) and (found := grad_scale.found) is not None:
             pending = self.shared.get("pending")
             self.shared["pending"] = found if pending is None else pending + found
+            self.shared["last_skip"] = self._calls(), found
         return True
 
     def _step_by(self, plan: StepPlan | None, grad_scale: float) -> None:
@@ -424,6 +434,11 @@ class SGD(SteppingInBackward):
         """Count a step that was skipped."""
         for group in self.param_groups:
             group["skipped"] += 1
+        self.shared["last_skip"] = self._calls(), True
+
+    def _calls(self) -> int:
+        """Return how often `step` was called, whichever of its steps were skipped."""
+        return self.param_groups[0]["step"] + self.param_groups[0]["skipped"]
 
     def _params_with_grads(self) -> list[tuple[int, Tensor]]:
         """Return (group's index, parameter) for every parameter that has a gradient, each of them dense."""
@@ -495,6 +510,7 @@ class SGD(SteppingInBackward):
             StateError: If something does not fit; the message lists all of it.
         """
         self._count_pending()  # of steps that were before, as is what is held
+        self.shared.pop("last_skip", None)
         load_into(self, state_dict, strict=strict, hyperparameters=hyperparameters)
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -11,7 +11,13 @@ from downslope.core.schedules.basic import *  # noqa: F403 -- its list is the li
 from downslope.core.schedules.composite import *  # noqa: F403
 from downslope.core.schedules.schedule import Schedule
 
-SCHEDULES: Mapping[str, type[Schedule]] = MappingProxyType({kind.name: kind for kind in Schedule.__subclasses__()})
+
+def _kinds(kind: type[Schedule]) -> list[type[Schedule]]:
+    own = [kind] if "name" in vars(kind) else []
+    return [*own, *(one for inner in kind.__subclasses__() for one in _kinds(inner))]
+
+
+SCHEDULES: Mapping[str, type[Schedule]] = MappingProxyType({kind.name: kind for kind in _kinds(Schedule)})
 """By the word for it in a recipe, in the order in which they are defined."""
 
 __all__ = ["SCHEDULES", "Schedule"]

@@ -220,7 +220,7 @@ class MultiStep(Schedule):
 
 
 @dataclass(frozen=True)
-class _Ramp:
+class _Ramp(Schedule):
     """What a way from one value to another is, whatever its shape."""
 
     _lengths: ClassVar[tuple[str, ...]] = ("duration",)
@@ -259,7 +259,7 @@ class _Ramp:
 
 
 @dataclass(frozen=True)
-class Linear(_Ramp, Schedule):
+class Linear(_Ramp):
     """A straight line from `initial` at step 0 to `final` at `duration`, then `final`.
 
     Equals optax's linear_schedule and torch's LinearLR (which forbids a start of 0).
@@ -275,7 +275,7 @@ class Linear(_Ramp, Schedule):
 
 
 @dataclass(frozen=True)
-class Polynomial(_Ramp, Schedule):
+class Polynomial(_Ramp):
     """final + (initial - final) * (1 - step / duration) ** power, then `final`.
 
     Equals Caffe's "poly" (final 0), tf.keras's PolynomialDecay, optax's polynomial_schedule and torch's PolynomialLR.
@@ -301,7 +301,7 @@ class Polynomial(_Ramp, Schedule):
 
 
 @dataclass(frozen=True)
-class Cosine(_Ramp, Schedule):
+class Cosine(_Ramp):
     """Half a cosine from `initial` at step 0 to `final` at `duration`, then `final`.
 
     Equals optax's cosine_decay_schedule and Keras's CosineDecay; torch's CosineAnnealingLR agrees up to `duration`

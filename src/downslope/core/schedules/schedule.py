@@ -138,6 +138,19 @@ class Schedule(ABC):
             found.append(max(value) if isinstance(value, tuple) else value)
         return max(found, default=0)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what copy and pickle make the same schedule of: its class and its fields, which are checked again."""
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """What there is to save of a schedule: nothing, since it is a function of the step.
+
+        torch's LambdaLR saves this of its functions, and could not load another schedule within one from a file of
+        plain values.
+        """
+        return {}
+
     @property
     @abstractmethod
     def reference(self) -> float:
