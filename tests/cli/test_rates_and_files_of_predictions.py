@@ -262,7 +262,8 @@ def test_images_are_compared_by_their_folders(capsys, no_report):
     found = json.loads(succeed(["predict", "run", "--input", "pictures", "--json"], capsys))
     assert [row["target_name"] for row in found["predictions"]] == [row["name"][:3] for row in found["predictions"]]
     rated = json.loads(succeed(["evaluate", "run", "--input", "pictures", "--json"], capsys))
-    assert {name: rated[name] for name in ("examples", "loss", "accuracy")} == found["metrics"]
+    measured = ("examples", "loss", "accuracy", "balanced_accuracy", "macro_f1", "worst_recall")
+    assert {name: rated[name] for name in measured} == found["metrics"]
     right = sum(row["class"] == row["target"] for row in found["predictions"])
     assert rated["accuracy"] == right / 20
     succeed(["predict", "run", "--input", "pictures", "--output", "found.csv"], capsys)

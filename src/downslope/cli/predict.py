@@ -13,6 +13,7 @@ from downslope.cli.evaluate import (
     add_checkpoint_option,
     add_device_option,
     add_reading_options,
+    add_threshold_option,
     after,
     describe_metrics,
 )
@@ -60,6 +61,7 @@ def execute(words: Sequence[str]) -> int:
     add_checkpoint_option(parser)
     add_device_option(parser)
     add_reading_options(parser)
+    add_threshold_option(parser)
     parser.add_argument(
         "--count",
         metavar="N",
@@ -103,6 +105,7 @@ def execute(words: Sequence[str]) -> int:
         device=arguments.device,
         loaders=arguments.loaders,
         tta=arguments.tta,
+        threshold=arguments.threshold,
     )
     form = "json" if arguments.json else arguments.format or "table"
     notes, rows, result = _pass_on(found, form, arguments.output)
@@ -144,7 +147,8 @@ def _show(arguments: Namespace, result: Mapping[str, Any], rows: Sequence[Mappin
     if arguments.output is not None:
         print(f"  {count_of(examples - result['unpredicted'], 'prediction')} written to {shown(arguments.output)}")
     else:
-        print(_written(rows) if "output" in rows[0] else _table(rows))
+        show = _written if "output" in rows[0] else _labels if "labels" in rows[0] else _table
+        print(show(rows))
     if "metrics" in result:
         print(f"  {describe_metrics(result['metrics'])}")
     if arguments.attention is not None:
@@ -196,6 +200,26 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> str:
         right = sum(prediction["class"] == prediction["target"] for prediction in known)
         lines.append(f"  {right} of {len(known)} right")
     return "\n".join(lines)
+
+
+def _labels(predictions: Sequence[Mapping[str, Any]]) -> str:
+    """Return which labels each example is answered to have, and which it has where that is known."""
+    has_target = any("true_labels" in prediction for prediction in predictions)
+    rows: list[list[str]] = []
+    right = known = 0
+    for prediction in predictions:
+        told, true = prediction["labels"], prediction.get("true_labels")
+        row = [shown(prediction.get("name", prediction.get("id", str(prediction["example"]))), 60), _listed(told)]
+        if has_target and true is not None:
+            known, right = known + 1, right + (told == true)
+            row += [_listed(true), "" if told == true else "wrong"]
+        rows.append(row + [""] * (2 * has_target + 2 - len(row)))
+    lines = [format_table(["example", "predicted", *(["true", ""] if has_target else [])], rows)]
+    return "\n".join([*lines, *([f"  {right} of {known} with every label right"] if has_target else [])])
+
+
+def _listed(labels: Sequence[str] | None) -> str:
+    return _NOTHING if labels is None else ", ".join(shown(name, 30) for name in labels) or "none"
 
 
 def _written(predictions: Sequence[Mapping[str, Any]]) -> str:

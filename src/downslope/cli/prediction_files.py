@@ -313,6 +313,8 @@ def _cells(title: str, kind: str, cells: Callable[[Row], list[Any]], width: int)
 
 def _told(row: Row) -> list[Any]:
     """Return what is predicted, a cell for each number; no cells where nothing is."""
+    if row.get("labels") is not None:
+        return [" | ".join(row["labels"])]
     if row.get("class") is not None:
         return [row.get("class_name", row["class"])]
     return _flat(row.get("value", row.get("output")))
@@ -321,6 +323,8 @@ def _told(row: Row) -> list[Any]:
 def _true(row: Row) -> list[Any]:
     if "targets" in row:
         return [" | ".join(row["targets"])]
+    if "true_labels" in row:
+        return [" | ".join(row["true_labels"])]
     return [row["target_name"]] if "target_name" in row else _flat(row.get("target"))
 
 

@@ -73,7 +73,7 @@ class Augmenter:
 
     def __call__(self, leaf: Leaf, inputs: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor | Mixed]:
         """Return a leaf's examples as a step learns from them."""
-        images = self.change(inputs, leaf.examples, leaf.epoch)
+        images = self.change(inputs, leaf.examples if leaf.draws is None else leaf.draws, leaf.epoch)
         if not (self._augment.mixup or self._augment.cutmix):
             return images, targets
         return self._mix(images, targets, step, leaf.index)
@@ -83,7 +83,7 @@ class Augmenter:
 
         Args:
             inputs: Shape (examples, ...), on any device.
-            examples: Their indices, int64, on the host.
+            examples: Their indices, or those of the draws that took them, int64, on the host.
             epoch: The epoch.
         """
         augment, draws = self._augment, uniforms(self._seed, epoch, examples)

@@ -16,7 +16,8 @@ from downslope.training.data.rows import Inputs, Rows, in_memory
 from downslope.training.sequences.symbols import Sequences, lengths, trim
 
 if TYPE_CHECKING:
-    from downslope.recipe.schema import Data, Metric
+    from downslope.recipe.measures import Metric
+    from downslope.recipe.schema import Data
 
 _LAZY = "read when needed "
 """What the fingerprint of data begins with that are not held in memory."""
@@ -25,6 +26,9 @@ LARGE = 2**29
 """How many bytes of inputs are held in memory, where the recipe leaves it open; more are read when needed."""
 
 PARTS = ("train_inputs", "train_targets", "held_out_inputs", "held_out_targets")
+TOP = 5
+"""Of more classes than this it is also told how often the right one is among so many with the largest logits."""
+
 Part = Literal["train", "held_out", "test"]
 """What is learned from; what is evaluated while training; what is looked at once, at the end."""
 
@@ -170,7 +174,10 @@ class Dataset:
         train_targets: Shape (examples, ...): int64 class indices, or floating-point numbers.
         held_out_inputs: As train_inputs.
         held_out_targets: As train_targets.
-        classes: Number of classes, or None where targets are numbers.
+        classes: Number of classes, or None where targets are numbers or labels.
+        labels: What each label is called, where an example may have several or none: targets are 0 or 1, floating-point
+            of shape (examples, labels); otherwise empty.
+        one_logit: Whether there are two classes that are told by one logit: the second's, beside 0 for the first.
         sequences: Symbols and right answers where inputs and targets are sequences, padded with 0; otherwise None.
         image_shape: (height, width) if an input is an image of one channel, flat or not; otherwise None.
         class_names: What each class is called, by index; empty where classes have no names.
@@ -192,6 +199,8 @@ class Dataset:
     held_out_inputs: Inputs = field(repr=False)
     held_out_targets: torch.Tensor = field(repr=False)
     classes: int | None = None
+    labels: tuple[str, ...] = ()
+    one_logit: bool = False
     image_shape: tuple[int, int] | None = None
     sequences: Sequences | None = field(default=None, repr=False)
     class_names: tuple[str, ...] = ()
@@ -221,6 +230,9 @@ class Dataset:
     def _known(self, targets: torch.Tensor) -> torch.Tensor:
         """Return targets that were read, after checking that they are of the kind that was there at the start."""
         form = self.train_targets
+        if self.labels or self.one_logit:  # 0 and 1 may be written as any kind of number
+            as_form = targets.to(form.dtype)
+            targets = as_form if bool((as_form == targets).all()) else targets
         if targets.dtype != form.dtype or targets.shape[1:] != form.shape[1:]:
             raise DataError(
                 f"data.name = '{shown(self.name)}': a target is {targets.dtype} of shape {tuple(targets.shape[1:])} "
@@ -264,9 +276,17 @@ class Dataset:
         """Return what an evaluation gives, the most telling first; a loss that is the output has no answers."""
         if self.sequences is not None:
             return (*cast("tuple[Metric, Metric]", self.sequences.rates), "accuracy", "loss")
+        if self.labels:
+            return ("macro_f1", "micro_f1", "exact_match", "worst_recall", "accuracy", "loss")
         if self.classes is not None:
-            return ("accuracy", "loss")
+            top: tuple[Metric, ...] = ("top5_accuracy",) if self.classes > TOP else ()
+            return ("accuracy", "loss", *top, "balanced_accuracy", "macro_f1", "worst_recall")
         return ("loss",) if loss == "output" else ("loss", "rmse", "mae", "r2")
+
+    @property
+    def logits(self) -> int | None:
+        """How many logits tell the classes; None where targets are numbers or labels."""
+        return 1 if self.one_logit else self.classes
 
     def fingerprint(self) -> str:
         """Return a checksum of all examples, by which a resumed run knows that its data are still the same."""

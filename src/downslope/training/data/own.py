@@ -16,7 +16,17 @@ from torch.utils import data as torch_data
 
 from downslope.core.errors import did_you_mean
 from downslope.core.shown import shown
-from downslope.training.data.checking import bad_data, check, describe_kind, place_of, split, split_marks, to_tensor
+from downslope.recipe.schema import BINARY
+from downslope.training.data.checking import (
+    as_binary,
+    bad_data,
+    check,
+    describe_kind,
+    place_of,
+    split,
+    split_marks,
+    to_tensor,
+)
 from downslope.training.data.dataset import PARTS, Dataset, Examples
 from downslope.training.data.loader_child import ChildReader
 from downslope.training.data.loaders import Loaders
@@ -217,6 +227,8 @@ def _read_test(recipe: Recipe, found: Found) -> Examples:
     rows = Rows("test", loaders, tuple(first.shape[1:]), first.dtype, np.arange(len(source)))
     with keep_generators():
         targets, _ = look_through(rows, source, begin_digest())
+    if recipe.train.loss == BINARY:
+        targets = as_binary(recipe.data.name, "test_targets", targets)
     return Examples(inputs=rows, targets=targets, known=torch.arange(len(rows)))
 
 

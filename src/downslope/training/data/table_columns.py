@@ -42,21 +42,26 @@ class Wanted:
     is_target: bool = False
 
 
+def targets_of(wanted: Mapping[str, Wanted]) -> frozenset[str]:
+    """Return the columns to learn among those that are asked for."""
+    return frozenset(name for name, want in wanted.items() if want.is_target)
+
+
 @dataclass(frozen=True)
 class Unnamed:
     """What to call the columns of a file that does not name them.
 
     Attributes:
         names: Their names in order; None to count them from 0.
-        absent: One of them that the file may lack: to predict, nobody needs the target.
+        absent: Those of them that the file may lack: to predict, nobody needs the target.
 
     Example:
-        >>> Unnamed().name("t.npy", 2), Unnamed(("area", "price", "rooms"), "price").name("t.npy", 2)
+        >>> Unnamed().name("t.npy", 2), Unnamed(("area", "price", "rooms"), ("price",)).name("t.npy", 2)
         (['0', '1'], ['area', 'rooms'])
     """
 
     names: tuple[str, ...] | None = None
-    absent: str | None = None
+    absent: tuple[str, ...] = ()
 
     def name(self, place: str, count: int) -> list[str]:
         """Return the names of this many columns."""
@@ -64,9 +69,10 @@ class Unnamed:
             return [str(number) for number in range(count)]
         if count == len(self.names):
             return list(self.names)
-        if self.absent in self.names and count == len(self.names) - 1:
-            return [name for name in self.names if name != self.absent]
-        allowed = f"{len(self.names)}" if self.absent is None else f"{len(self.names)}, or all of them but the target"
+        others = [name for name in self.names if name not in self.absent]
+        if count == len(others):
+            return others
+        allowed = f"{len(self.names)}" if not self.absent else f"{len(self.names)}, or all of them but the target"
         raise DataError(
             f"{place}: has {count} column(s) without names, but there must be {allowed}: "
             f"{shorten(self.names)}, in this order."

@@ -28,6 +28,7 @@ from downslope.training.data.table_columns import (
     Wanted,
     make_columns,
     rows_at_once,
+    targets_of,
 )
 from downslope.training.data.table_numbers import NumberForm
 from downslope.training.data.table_options import Options
@@ -299,8 +300,7 @@ def _convert(
     numbers: dict[str, NumberArray] = {}
     words: dict[str, list[str | None]] = {}
     count = 0
-    target = next((name for name, want in wanted.items() if want.is_target), None)
-    findings = Findings(form, target=target, is_text=False)
+    findings = Findings(form, targets=targets_of(wanted), is_text=False)
     for name, column in columns.items():
         count = len(column)
         place = f"{shown(path)}, row {{}}, column `{shown(name).replace('{', '{{').replace('}', '}}')}`"

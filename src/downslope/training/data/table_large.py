@@ -294,7 +294,7 @@ def choose_usable(options: Options, describe_missing: Any, wanted: Mapping[str, 
         if not missing:
             return columns, 0, 0
         incomplete = np.logical_or.reduce(list(missing.values()))
-        if options.missing == "error" or (options.missing == "mean" and options.target in missing):
+        if options.missing == "error" or (options.missing == "mean" and not missing.keys().isdisjoint(options.targets)):
             raise describe_missing(columns, missing, incomplete, options)
         if options.missing == "mean":
             return columns, 0, sum(int(mask.sum()) for mask in missing.values())

@@ -32,7 +32,7 @@ def find_marks(options: Options, names: Sequence[str], part: Literal["train", "h
     file = open_table(given, options, origin, unnamed=Unnamed(tuple(names)), fixed=True)
     if options.id == "":
         file.find_nameless()
-    column = options.target if options.id is None else options.id
+    column = options.targets[0] if options.id is None else options.id
     file.check_names((column,), f"{KEY}.id names it")
     places: list[Lines] = []
     marks: dict[int, str] = {}

@@ -24,7 +24,7 @@ from downslope.training.data.table_files import open_table
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import KEY
 from downslope.training.data.table_split import RowParts
-from downslope.training.data.table_target import Target, want_target
+from downslope.training.data.table_target import Target, want_targets
 from downslope.training.user_code import read_options
 
 _WITHOUT = " To predict without comparing, take the column out."
@@ -67,7 +67,7 @@ class KeptTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         options: Options = read_options(Options, self.options, "data")
         filling = {name: np.array(values, dtype=np.float64) for name, values in self.filling.items()}
         encoding = Encoding(features=self.features, centres=self.centres, words=self.words, filling=filling)
-        target = Target(column=options.target, names=class_names, scale=target_scale or (0.0, 1.0))
+        target = Target(columns=options.targets, names=class_names, scale=target_scale or (0.0, 1.0))
         return TableReader(encoding, target, options, self.columns, named=self.named)
 
 
@@ -170,17 +170,17 @@ class TableReader:
         return replace(found.take(chosen.tolist()), notes=(*found.notes, *notes))
 
     def _open(self, given: str | Path, origin: str, *, rated: bool) -> tuple[TableFile, dict[str, Wanted]]:
-        """Return a table, and which columns of it are wanted: features, and the target where it has it."""
-        file = open_table(given, self._options, origin, unnamed=Unnamed(self._columns, self._target.column), fixed=True)
+        """Return a table, and which columns of it are wanted: features, and the targets where it has them."""
+        columns = self._target.columns
+        file = open_table(given, self._options, origin, unnamed=Unnamed(self._columns, columns), fixed=True)
         wanted = want_features(self._encoding.features, self._options)
         file.check_names(wanted, "the run learned from it")
-        column = self._target.column
-        if rated and column not in file.places:
-            raise DataError(
-                f"{shown(file.path)}: has no column `{shown(column)}`, the target, so that there is nothing to rate by."
-            )
-        if column in file.places:
-            wanted[column] = want_target(bool(self._target.names), "" if rated else _WITHOUT)
+        absent = [name for name in columns if name not in file.places]
+        if absent and (rated or len(absent) < len(columns)):
+            some = "so that there is nothing to rate by" if rated else "and has others of the targets. Give all or none"
+            raise DataError(f"{shown(file.path)}: has no column `{shown(absent[0])}`, the target, {some}.")
+        if not absent:
+            wanted |= want_targets(columns, is_class=bool(self._target.names), hint="" if rated else _WITHOUT)
         return file, wanted
 
     def _read(self, given: str | Path, origin: str) -> Examples:
@@ -203,29 +203,35 @@ class TableReader:
             rows=torch.from_numpy(usable),
             refused=refused,
         )
-        column = self._target.column
-        if column not in rows.numbers and column not in rows.words:
+        if any(name not in rows.numbers and name not in rows.words for name in self._target.columns):
             return found
         return self._with_targets(found, rows, rated=rated, any_class=any_class)
 
     def _with_targets(self, found: Examples, rows: Columns, *, rated: bool, any_class: bool) -> Examples:
         column = self._target.column
         usable = np.array(found.places(), dtype=np.int64)
-        missing = rows.is_missing(column)
+        of_each = {name: rows.is_missing(name) for name in self._target.columns}
+        missing = np.logical_or.reduce(list(of_each.values()))
         if rated and missing.any():
+            which = next(name for name, mask in of_each.items() if mask.any())
             raise DataError(
-                f"{rows.place(int(np.argmax(missing)), column)}: the cell is empty, and every row is rated."
+                f"{rows.place(int(np.argmax(of_each[which])), which)}: the cell is empty, and every row is rated."
             )
         if any_class and self._target.names:
             missing |= np.array([word not in self._target.names for word in rows.words[column]], dtype=np.bool_)
         known = np.flatnonzero(~missing[usable])
         hint = "" if rated else _WITHOUT
         targets = self._target.encode(rows.take(usable[known]), "the run has learned no class {}", hint)
-        bad = np.flatnonzero(~np.isfinite(targets))
+        bad = np.flatnonzero(~np.isfinite(targets.reshape(len(targets), -1)).all(axis=1))
         if len(bad):
             place = rows.place(int(usable[known][bad[0]]), column)
             raise DataError(f"{place}: is too large for numbers of 32 bits.{hint}")
-        return replace(found, targets=torch.from_numpy(targets), known=torch.from_numpy(known), target_name=column)
+        return replace(
+            found,
+            targets=torch.from_numpy(targets),
+            known=torch.from_numpy(known),
+            target_name=", ".join(self._target.columns),
+        )
 
     def _notes_on(self, file: TableFile) -> tuple[str, ...]:
         """Return notes on columns that are taken in the run's order, or that the run does not know."""
@@ -233,6 +239,6 @@ class TableReader:
             if not self._named:
                 return ()
             return (f"{shown(file.path)} names no columns; they are taken in the run's order: {shorten(file.names)}",)
-        known = {*self._columns, self._target.column, ""}
+        known = {*self._columns, *self._target.columns, ""}
         extra = [name for name in file.names if name not in known]
         return (f"columns that the run does not know are left out: {shorten(extra)}",) if extra else ()

@@ -9,6 +9,7 @@ import re
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -30,6 +31,7 @@ from downslope.training.data.table_columns import (
     make_columns,
     rows_at_once,
     shorten,
+    targets_of,
 )
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import KEY, Findings, TableError, quoted
@@ -134,9 +136,11 @@ class CsvTable(TableFile):
         """Return what to do where the first line of a file without names holds words."""
         return f" It is the first line: if it names the columns, {self._advise_no_header()}"
 
-    def findings(self, target: str | None) -> Findings:
+    def findings(self, targets: AbstractSet[str]) -> Findings:
         """Return where to note what is wrong."""
-        return Findings(self.options.numbers, semicolons=self._delimiter == ";", target=target, is_text=not self._fixed)
+        return Findings(
+            self.options.numbers, semicolons=self._delimiter == ";", targets=targets, is_text=not self._fixed
+        )
 
     def _describe_row(self, line: int, cells: Sequence[str]) -> str:
         return (
@@ -334,7 +338,7 @@ class _Numbers:
     def __init__(self, table: CsvTable, wanted: Mapping[str, Wanted], names: Sequence[str]) -> None:
         self._table, self._wanted, self._names = table, wanted, names
         self._form = table.options.numbers
-        self.findings = table.findings(next((name for name, want in wanted.items() if want.is_target), None))
+        self.findings = table.findings(targets_of(wanted))
         self._units: dict[str, str] = {}
         self._zeros: dict[str, list[Any]] = {}
         self._foreign: dict[str, list[Any]] = {}

@@ -24,9 +24,11 @@ from downslope.training.folder.checkpoint import Checkpoint, plain_recipe
 from downslope.training.folder.names import ANEW
 from downslope.training.models import MODELS, build_model
 from downslope.training.run.batches import Batches
+from downslope.training.run.class_weights import weigh_classes
 from downslope.training.run.environment import describe_environment, differences
-from downslope.training.run.losses import build_loss, weigh_classes
+from downslope.training.run.losses import build_loss, margin_of
 from downslope.training.run.objective import Objective, Supervised
+from downslope.training.run.sampling import build_sampler
 from downslope.training.run.state import TrainingState, build_state, checksum_of
 from downslope.training.workers.workers import ALONE, Workers
 
@@ -80,6 +82,7 @@ class Task:
                 "classes": data.classes,
                 **_most_frequent(data),
                 **({"class_names": list(data.class_names)} if data.class_names else {}),
+                **({"labels": list(data.labels)} if data.labels else {}),
                 "fingerprint": self.fingerprint,
             },
             "steps_per_epoch": self.batches.steps_per_epoch,
@@ -95,6 +98,7 @@ class Task:
         """Return the lines that training begins with."""
         data, model = self.dataset, self.state.model
         kinds = "" if data.classes is None else f", {data.classes} classes"
+        kinds = f", {len(data.labels)} labels" if data.labels else kinds
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
         groups = f", {len(self.recipe.groups)} group(s) with settings of their own" if self.recipe.groups else ""
         per_epoch, per_step = self.batches.steps_per_epoch, self.recipe.data.batch_size * self.recipe.train.accumulate
@@ -102,6 +106,7 @@ class Task:
         return [
             f"data        {data.name}: {learned:,} examples to learn from, {held_out:,} held out{kinds}",
             *(f"            {shown(note, 400)}" for note in data.notes),
+            *(["            drawn by class, with replacement"] if self.recipe.data.sampling is not None else []),
             f"model       {self.recipe.model.name}: {count:,} parameters",
             f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
             f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
@@ -180,6 +185,7 @@ def build_task(
         shards=train.shards,
         seed=recipe.seed,
         sizes=dataset.sizes(),
+        sampler=build_sampler(recipe.data, dataset, recipe.seed),
     )
     in_steps = recipe.in_steps(batches.steps_per_epoch)
     return Task(
@@ -188,7 +194,14 @@ def build_task(
         fingerprint=dataset.fingerprint(),
         objective=build_objective(in_steps, dataset),
         batches=batches,
-        state=build_state(model, in_steps.sgd, in_steps.groups, train, metrics=dataset.metrics(train.loss)),
+        state=build_state(
+            model,
+            in_steps.sgd,
+            in_steps.groups,
+            train,
+            metrics=dataset.metrics(train.loss),
+            watched=recipe.watched,
+        ),
         total_steps=_count_steps(train, batches.steps_per_epoch),
         sharding=sharding,
         augment=_augmenter(recipe, dataset),
@@ -229,7 +242,10 @@ def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
     return Supervised(
         build_loss(train.loss, dataset.class_weights, train.label_smoothing),
         dataset.classes,
-        class_weights=dataset.class_weights,
+        labels=len(dataset.labels),
+        one_logit=dataset.one_logit,
+        margin=margin_of(train),
+        class_weights=None if dataset.labels else dataset.class_weights,
         held_out_loss=build_loss(train.loss, dataset.class_weights) if train.label_smoothing else None,
         unit=None if train.loss == "output" else unit,
     )

@@ -18,14 +18,16 @@ from torch import Tensor
 
 from downslope.core.errors import DataError, DownslopeError
 from downslope.training.data import Dataset
+from downslope.training.data.checking import as_binary
 from downslope.training.data.dataset import Examples
 from downslope.training.data.rows import Inputs, Rows, batches_of, rows_at_once
 from downslope.training.device import Copier, device_of, is_channels_last
 from downslope.training.measuring.class_rates import ClassRates, rate_classes
 from downslope.training.run.held_out import Tally, as_numbers
-from downslope.training.run.losses import choose, kind_of
+from downslope.training.run.losses import choose, kind_of, margin_of
 from downslope.training.run.randomness import reseed
 from downslope.training.run.task import build_objective
+from downslope.training.use.label_rows import as_class_logits, name_labels, rate_labels, tell_labels
 from downslope.training.user_code import FAILURES, describe
 
 if TYPE_CHECKING:
@@ -87,13 +89,14 @@ class Pass:
         """Begin with nothing seen."""
         self._opened, self._dataset, self._parts, self._place = opened, dataset, parts, place
         self._objective = build_objective(opened.recipe, dataset)  # an evaluation asks for no value of a schedule
+        self._margin = margin_of(opened.recipe.train)
         self._targets: list[Tensor] = []
         self._classes: ClassRates | None = None
         self._place_of_batch = self._part_count = 0
         self.total = self.rated = self.usable = self.refused = self.unpredicted = 0
         self.low, self.high = math.inf, -math.inf
         self.first_refused = self.target_name = ""
-        self.form = Form(names=dataset.class_names)
+        self.form = Form(names=dataset.labels or dataset.class_names)
         self.read_ahead = False
         self.tally = Tally()
         self.notes: list[str] = []
@@ -120,7 +123,7 @@ class Pass:
             self.target_name = part.target_name
             has_target = part.targets is not None
             self.form = Form(
-                names=self._dataset.class_names,
+                names=self._dataset.labels or self._dataset.class_names,
                 id_name=part.id_name,
                 has_id=bool(part.ids),
                 has_index=part.index is not None,
@@ -149,7 +152,7 @@ class Pass:
                 rows = self._rows(outputs.cpu(), inputs, places[begin:end] + self.total)
                 right = [] if targets is None else restore_unit(targets, self._dataset).tolist()
                 for number, target, loss in zip(here.tolist(), right, losses or [None] * len(right), strict=True):
-                    rows[number] |= {"target": target} if loss is None else {"target": target, "loss": loss}
+                    rows[number] |= self._true(target) | ({} if loss is None else {"loss": loss})
                 upto = int(places[end]) if end < len(places) else len(part)
                 yield self._in_order(part, dict(zip(places[begin:end].tolist(), rows, strict=True)), done, upto)
                 done = upto
@@ -157,6 +160,11 @@ class Pass:
         self._count_refused(part)
         if tells and done < len(part):
             yield self._in_order(part, {}, done, len(part))
+
+    def _true(self, target: Any) -> Row:
+        """Return what is right of an example."""
+        labels = self._dataset.labels
+        return {"true_labels": name_labels(target, self._dataset)} if labels else {"target": target}
 
     def _given(self, inputs: Inputs) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield batches of inputs on the host and where the model is; the next is on its way while one is answered."""
@@ -189,6 +197,8 @@ class Pass:
             raise needs_tensor(outputs)
         if targets is None or not len(here):
             return []
+        if self._dataset.labels:
+            targets = as_binary(self._dataset.name, "what is right", targets)
         self.rated += len(here)
         if len(here) < len(given):
             outputs, given = outputs[here.to(outputs.device)], given[here.to(given.device)]
@@ -198,15 +208,19 @@ class Pass:
             self.tally.add(as_numbers(answers, self._objective.weigh(targets)))
         if answers.errors is not None:
             self._targets.append(targets)
-        if answers.outputs is not None and answers.outputs.ndim == 2 and targets.ndim == 1:
+        if answers.outputs is not None:
             self._count_classes(answers.outputs.cpu(), targets)
         return self._objective.losses(outputs.cpu(), targets) if tells else []
 
     def _count_classes(self, outputs: Tensor, targets: Tensor) -> None:
-        if self._dataset.classes is None:
+        if self._dataset.labels and outputs.shape == targets.shape:
+            found = rate_labels(targets, outputs, self._margin)
+        elif self._dataset.classes is None or outputs.ndim != 2 or targets.ndim != 1:
             return
-        chosen, answered = choose(outputs)
-        found = rate_classes(targets, torch.where(answered, chosen, -1), max(self._dataset.classes, outputs.shape[1]))
+        else:
+            chosen, answered = choose(outputs, margin=self._margin)
+            classes = max(self._dataset.classes, outputs.shape[1])
+            found = rate_classes(targets, torch.where(answered, chosen, -1), classes)
         self._classes = found if self._classes is None else _add(self._classes, found)
 
     def _look(self, inputs: Tensor) -> None:
@@ -221,7 +235,13 @@ class Pass:
 
     def _rows(self, outputs: Tensor, inputs: Tensor, numbers: Any) -> list[Row]:
         """Return what the model says of each example of a batch."""
-        rows = classes_of_rows(outputs) if self._dataset.classes is not None else values_of_rows(outputs, self._dataset)
+        dataset = self._dataset
+        if dataset.labels:
+            rows = tell_labels(outputs, dataset, self._margin)
+        elif dataset.classes is not None:
+            rows = classes_of_rows(as_class_logits(outputs, dataset), self._margin)
+        else:
+            rows = values_of_rows(outputs, dataset)
         for place, row in enumerate(rows):
             if not _is_told(row):
                 self.unpredicted += 1
@@ -263,7 +283,7 @@ def needs_tensor(outputs: Any) -> DataError:
     return DataError(f"predicting needs a model that returns a tensor; this one returned {kind_of(outputs)}.")
 
 
-def classes_of_rows(outputs: Tensor) -> list[Row]:
+def classes_of_rows(outputs: Tensor, margin: float = 0.0) -> list[Row]:
     """Return the class of each example, its probability, and those of all classes.
 
     Raises:
@@ -275,7 +295,9 @@ def classes_of_rows(outputs: Tensor) -> list[Row]:
             f"shape {tuple(outputs.shape)}. Load its weights with safetensors to use it otherwise."
         )
     probabilities = outputs.double().softmax(1)
-    chosen = choose(outputs)[0]  # by the logits, as an evaluation chooses: two probabilities may be rounded to one
+    chosen = choose(outputs, margin=margin)[
+        0
+    ]  # by the logits, as an evaluation chooses: two probabilities may be rounded to one
     top = probabilities.gather(1, chosen[:, None])[:, 0]
     return [
         {"class": index, "probability": probability, "probabilities": row}
@@ -321,7 +343,7 @@ def _blank(dataset: Dataset) -> Row:
 
 def _is_told(row: Row) -> bool:
     """Return whether an answer consists of finite numbers."""
-    return all(map(math.isfinite, _flat(row.get("probability", row.get("value")))))
+    return all(map(math.isfinite, _flat(row.get("probability", row.get("value", row.get("probabilities"))))))
 
 
 def _flat(value: Any) -> list[float]:

@@ -17,15 +17,15 @@ from downslope.core.errors import DataError, DownslopeError, one_of
 from downslope.core.shown import shown
 from downslope.recipe.schema import Augment, Recipe
 from downslope.training.data import Dataset, load_data
-from downslope.training.data.checking import no_test
+from downslope.training.data.checking import as_binary, no_test
 from downslope.training.data.dataset import Examples, Part, is_lazy, take_part
 from downslope.training.data.kept import KeptInputs, read_inputs_kept
 from downslope.training.data.rows import Inputs
 from downslope.training.device import HOST, find_device, place_model
 from downslope.training.folder.run_folder import RunFolder
 from downslope.training.models import build_model
+from downslope.training.run.class_weights import weigh_classes
 from downslope.training.run.held_out import measure
-from downslope.training.run.losses import weigh_classes
 from downslope.training.run.objective import LengthRates, Rates
 from downslope.training.run.remarks import NONFINITE, not_finite
 from downslope.training.run.task import build_objective
@@ -150,6 +150,8 @@ class TrainedRun:
         self, dataset: Dataset, inputs: Inputs, targets: Tensor, *, model: nn.Module | None = None, keep: bool = False
     ) -> Rates:
         """Return how good the model is on examples."""
+        if dataset.labels:
+            targets = as_binary(dataset.name, "what is right", targets)
         return measure(
             self.model if model is None else model,
             build_objective(self.recipe, dataset),  # an evaluation never asks for a schedule's value
@@ -175,6 +177,7 @@ def evaluate_run(
     tta: str | None = None,
     identify: str | None = None,
     tell: Tell | None = None,
+    threshold: float | None = None,
 ) -> dict[str, Any]:
     """Return how good a run's model is on its held-out examples, on another part of its data, or on a file's.
 
@@ -189,15 +192,18 @@ def evaluate_run(
         tta: "flip" or "none" for `data.augment.tta`; None for what the recipe says.
         identify: As in `predict_run`.
         tell: Is given what `predict_run` says of each example, in order, some at a time, and what these may hold.
+        threshold: In place of the recipe's `train.threshold`; None for that.
 
     Returns:
         "run", "checkpoint" (where the weights came from), "step" (updates done, or None), "split" if it is of the run's
         own data, "examples", "loss",
-        "accuracy" in [0, 1] where there are classes, "rmse", "mae" and "r2" where targets are numbers, in their own
-        unit, error rates where sequences are written, "nonfinite_outputs" where some outputs are no finite numbers, the
+        "accuracy" in [0, 1] and the further measures of classes or labels where there are such, "rmse", "mae" and "r2"
+        where targets are numbers, in their own unit, error rates where sequences are written, "nonfinite_outputs" where
+        some outputs are no finite numbers, the
         same with "ema_" before them where there is an average, and "notes". Where one class is to be told, "classes":
         a row for each with "class", "name", "examples", "precision", "recall" and "f1" (None where not defined); and
-        "confusion": how often each class (row) was taken for each (column), unless there are very many. "refused": how
+        "confusion": how often each class (row) was taken for each (column), unless there are very many. Of labels
+        "labels", such a row for each. "refused": how
         many examples of a file the model cannot be given. Where some held-out inputs are longer than any learned from,
         "by_length": for each length "shortest", "longest" (the same, unless there are very many lengths), "longer"
         (than any learned from), "examples" and the error rates.
@@ -210,7 +216,7 @@ def evaluate_run(
         raise DataError(f"split must be {one_of(get_args(Part))}; got {shown(repr(split), 60)}.")
     if source is not None and split != "held_out":
         raise DataError(f"--split {split} is a part of the run's own data, and --input a file of yours. Give one.")
-    opened = open_run(run, checkpoint, device, loaders=loaders, tta=tta)
+    opened = open_run(run, checkpoint, device, loaders=loaders, tta=tta, threshold=threshold)
     if opened.dataset.sequences is not None:
         refuse_options(identify, loaders)
         found = _rate_sequences(opened, source, split, tell)
@@ -279,7 +285,7 @@ def _rate_examples(
         notes += _notes_on_numbers(metrics, prefix, passed.tally.asked)
         by_class = None if prefix else passed.class_rates()
         if by_class is not None:
-            found["classes"] = by_class.table(dataset.class_names)
+            found["labels" if dataset.labels else "classes"] = by_class.table(dataset.labels or dataset.class_names)
             found |= {} if by_class.confusion is None else {"confusion": by_class.confusion.tolist()}
         found["refused"] = passed.refused
     return {**found, "notes": notes}
@@ -419,8 +425,9 @@ def open_run(
     *,
     loaders: int | None = None,
     tta: str | None = None,
+    threshold: float | None = None,
 ) -> TrainedRun:
-    """Return a run with its trained model, on a device; None for the recipe's.
+    """Return a run with its trained model, on a device, answering by a threshold; None for the recipe's.
 
     Args:
         run: The run folder.
@@ -428,6 +435,7 @@ def open_run(
         device: What computes.
         loaders: As in `evaluate_run`.
         tta: As in `evaluate_run`.
+        threshold: As in `evaluate_run`.
 
     Raises:
         CheckpointError: As in `evaluate_run`.
@@ -435,6 +443,8 @@ def open_run(
     """
     folder = RunFolder(run)
     recipe = _with_tta(folder.recipe(), tta)
+    if threshold is not None:
+        recipe = replace(recipe, train=replace(recipe.train, threshold=threshold))
     weights = find_weights(folder.path, checkpoint)
     kept = read_inputs_kept(folder.path)
     dataset, notes = _what_is_known(recipe, kept)

@@ -46,10 +46,11 @@ class Predictions:
         device: str | None = None,
         loaders: int | None = None,
         tta: str | None = None,
+        threshold: float | None = None,
     ) -> None:
         """Open the run; no example is read yet."""
         self._run, self._source, self._count, self._loaders = run, source, count, loaders
-        self._opened = opened = open_run(run, checkpoint, device, loaders=loaders, tta=tta)
+        self._opened = opened = open_run(run, checkpoint, device, loaders=loaders, tta=tta, threshold=threshold)
         self._notes = list(opened.notes)
         self._passed: Pass | None = None
         self._unpredicted, self._form = 0, Form()
@@ -70,7 +71,7 @@ class Predictions:
     @property
     def names(self) -> tuple[str, ...]:
         """What each class is called."""
-        return self._opened.dataset.class_names
+        return self._opened.dataset.labels or self._opened.dataset.class_names
 
     @property
     def form(self) -> Form:
@@ -131,6 +132,7 @@ def predict_run(
     device: str | None = None,
     loaders: int | None = None,
     tta: str | None = None,
+    threshold: float | None = None,
 ) -> dict[str, Any]:
     """Return what a run's model predicts.
 
@@ -147,12 +149,14 @@ def predict_run(
         device: As in `evaluate_run`.
         loaders: As in `evaluate_run`.
         tta: As in `evaluate_run`.
+        threshold: As in `evaluate_run`.
 
     Returns:
         "run", "checkpoint", "step", "notes", and "predictions": for each example a dict with "example" (0-based) and,
-        for a classifier, "class", "probability" and "probabilities", or else "value"; "target" and "loss" where it is
-        known; "class_name", "target_name" and "name" (of the example) where there are names; and "index", which of its
-        data set's own examples it is, where the held-out ones were drawn from it. Where there is no prediction,
+        for a classifier, "class", "probability" and "probabilities", where there are labels "labels" (the names of
+        those that it is answered to have) and "probabilities", or else "value"; "true_labels" or "target", and "loss",
+        where it is known; "class_name", "target_name" and "name" (of the example) where there are names; and "index",
+        which of its data set's own examples it is, where the held-out ones were drawn from it. Where there is no prediction,
         because the model cannot be given the example or its outputs are no finite numbers, these are None, and "note"
         says why; "unpredicted" is how many they are. "names" are those of the classes. Where a file gives targets too,
         "metrics": what `evaluate_run` would give for them, and "examples", how many they are.
@@ -173,6 +177,7 @@ def predict_run(
         device=device,
         loaders=loaders,
         tta=tta,
+        threshold=threshold,
     )
     rows = [row for some in found.rows for row in some]
     return {**found.summary(), "predictions": rows}

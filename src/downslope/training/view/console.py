@@ -86,7 +86,8 @@ class LiveConsole:
     def begin(self, task: Task, folder: Path, step: int) -> None:
         """Take the run's length, and what its log has already, so that curves go on where they were."""
         examples = task.recipe.data.batch_size * task.recipe.train.accumulate
-        self._view = View(total=task.total_steps, examples=examples, step=step, now=time.monotonic())
+        watched = task.recipe.watched.values()
+        self._view = View(total=task.total_steps, examples=examples, step=step, now=time.monotonic(), watched=watched)
         for row in read_rows(folder) if step else []:
             self._view.row(row["kind"], row)
 
@@ -190,4 +191,4 @@ def format_fields(fields: Mapping[str, float | str]) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    return percent_text(value) if name.endswith(("accuracy", "rate")) else f"{value:.4g}"
+    return percent_text(value) if name.endswith(("accuracy", "rate", "F1", "recall", "match")) else f"{value:.4g}"

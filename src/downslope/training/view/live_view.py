@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from downslope.core.number_text import percent_text
+from downslope.recipe.measures import grows, is_share, title_of
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN_BLOCKS = "_.-=+*%#"
@@ -28,10 +29,12 @@ class View:
         examples: Examples to a step.
         step: Steps done already.
         now: The clock, in seconds; only differences count.
+        watched: Measures that are shown besides, since something goes by them.
     """
 
-    def __init__(self, *, total: int | None, examples: int, step: int, now: float) -> None:
+    def __init__(self, *, total: int | None, examples: int, step: int, now: float, watched: Iterable[str] = ()) -> None:
         """Begin with nothing seen."""
+        self._watched = frozenset(watched)
         self._total, self.examples = total, examples
         self._loss, self._held_out = Thinned(), Thinned()
         self._last: dict[str, float] = {}
@@ -51,7 +54,8 @@ class View:
             self._held_out.add(float(fields["loss"]))
             self._last["held out"] = float(fields["loss"])
             rates = [name for name in fields if name.endswith("_error_rate")][:1]
-            for name in rates or [name for name in fields if name in {"accuracy", "rmse"}]:
+            usual = {"macro_f1"} if "micro_f1" in fields else {"accuracy", "rmse"}
+            for name in rates or [name for name in fields if name in usual | self._watched - {"loss"}]:
                 self._rated.setdefault(name, []).append(float(fields[name]))
         elif kind == "plateau":
             self._last["lr"] = float(fields["lr"])
@@ -76,7 +80,7 @@ class View:
     def fields(self) -> dict[str, float]:
         """Return the last loss and lr, and one number of the last evaluation, for a line of progress."""
         found = {name: self._last[name] for name in ("loss", "lr") if name in self._last}
-        rated = {f"held-out {name.replace('_', ' ')}": values[-1] for name, values in self._rated.items()}
+        rated = {f"held-out {title_of(name)}": values[-1] for name, values in self._rated.items()}
         if not rated and "held out" in self._last:
             rated = {"held-out loss": self._last["held out"]}
         return {**found, **rated}
@@ -91,13 +95,14 @@ class View:
         if "held out" in self._last:
             found.append(("held out", self._with_curve(f"{self._last['held out']:.4g}", self._held_out, room, blocks)))
         for name, values in self._rated.items():
-            best = (max if name == "accuracy" else min)([one for one in values if math.isfinite(one)] or values)
-            write = _number if name == "rmse" else percent_text
+            best = (max if grows(name) else min)([one for one in values if math.isfinite(one)] or values)
+            write = percent_text if is_share(name) else _number
             told = write(values[-1]) + ("" if best == values[-1] else f", best {write(best)}")
-            if name == "rmse":
-                found.append(("RMSE", told))
-                continue
-            found.append(("accuracy", told) if name == "accuracy" else ("errors", f"{told} ({name.replace('_', ' ')})"))
+            if name.endswith("_error_rate"):
+                found.append(("errors", f"{told} ({title_of(name)})"))
+            else:
+                short = len(title_of(name)) < LABEL
+                found.append((title_of(name), told) if short else ("measure", f"{told} ({title_of(name)})"))
         if "lr" in self._last:
             found.append(("lr", f"{self._last['lr']:.4g}"))
         if goes_on:

@@ -152,7 +152,8 @@ class WatchedRun:
         recipe = read_recipe(self._folder)
         first, when = (told[0][0]["step"], told[0][1]) if told else (0, _written(self._folder / log.NAME) or 0.0)
         examples = recipe.data.batch_size * recipe.train.accumulate
-        self._view = View(total=self._total, examples=examples, step=first, now=when)
+        watched = recipe.watched.values()
+        self._view = View(total=self._total, examples=examples, step=first, now=when, watched=watched)
         for event, time in told:
             self._take_event(event, time)
 
