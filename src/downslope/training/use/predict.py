@@ -156,7 +156,8 @@ def predict_run(
         for a classifier, "class", "probability" and "probabilities", where there are labels "labels" (the names of
         those that it is answered to have) and "probabilities", or else "value"; "true_labels" or "target", and "loss",
         where it is known; "class_name", "target_name" and "name" (of the example) where there are names; and "index",
-        which of its data set's own examples it is, where the held-out ones were drawn from it. Where there is no prediction,
+        which of its data set's own examples it is, where the held-out ones were drawn from it. Where there is no
+        prediction,
         because the model cannot be given the example or its outputs are no finite numbers, these are None, and "note"
         says why; "unpredicted" is how many they are. "names" are those of the classes. Where a file gives targets too,
         "metrics": what `evaluate_run` would give for them, and "examples", how many they are.
