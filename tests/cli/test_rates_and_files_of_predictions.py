@@ -192,7 +192,7 @@ def test_predictions_are_written_for_other_programs(rows, trained_on, capsys):
     assert succeed([*words, "--format", "csv"], capsys) == Path("found.csv").read_text(encoding="utf-8")
     assert list(table[0]) == [
         "example", "name", "predicted", "probability", "probability_ant", "probability_bee", "probability_cow", "true",
-        "note",
+        "loss", "note",
     ]  # fmt: skip
     for cells, row, given in zip(table, expected, rows, strict=False):
         assert (cells["example"], cells["name"]) == (str(row["example"]), given["name"])
@@ -207,7 +207,7 @@ def test_predictions_are_written_for_other_programs(rows, trained_on, capsys):
     indexed = read_csv(succeed([*words[:-1], "", "--format", "csv"], capsys))
     assert [row[""] for row in indexed] == [str(number + 100) for number in range(7)]
     assert [row["predicted"] for row in indexed] == [row["predicted"] for row in table]
-    assert "must end in .csv, .json or .jsonl" in fail([*words, "--output", "found.xlsx"], capsys)
+    assert "must end in .csv, .parquet, .json or .jsonl" in fail([*words, "--output", "found.xlsx"], capsys)
     assert "is the input itself" in fail([*words, "--output", "new.csv"], capsys)
     assert "there is no folder nowhere" in fail([*words, "--output", "nowhere/found.csv"], capsys)
     assert "has no column `nme`, but --id names it. Did you mean `name`?" in fail([*words[:-1], "nme"], capsys)

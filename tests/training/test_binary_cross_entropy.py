@@ -184,7 +184,7 @@ def test_labels_of_a_table(table, capsys):
     assert "left, right  left  wrong" in text
     assert "2 of 3 with every label right" in text
     lines = succeed(["predict", "run", "--input", "new.csv", "--format", "csv"], capsys).splitlines()
-    assert lines[0] == "example,predicted,probability_left,probability_right,true,note"
+    assert lines[0] == "example,predicted,probability_left,probability_right,true,loss,note"
     assert (lines[1].split(",")[1], lines[3].split(",")[1]) == ("left", "left | right")
     every = json.loads(succeed(["predict", "run", "--input", "new.csv", "--json", "--threshold", "1e-300"], capsys))
     assert [row["labels"] for row in every["predictions"]] == [["left", "right"]] * 3

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-from downslope.cli.arguments import CommandParser
+from downslope.cli.arguments import CommandParser, count_or_none, written_file
+from downslope.cli.json_text import print_json
+from downslope.cli.prediction_files import check_output, written_to
 from downslope.cli.run_folders import add_trust_option, find_trusted_run
 from downslope.cli.streams import print_notes
 from downslope.cli.tables import count_of, format_number, format_table
@@ -36,8 +40,16 @@ def execute(words: Sequence[str]) -> int:
         choices=_SPLITS,
         help="which of the run's own examples: held_out (the default), train, or test where the data bring such a part",
     )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        type=written_file,
+        help="write what it says of each example, and the loss of each, to a .csv, .parquet, .json or .jsonl file",
+    )
+    parser.add_argument("--id", metavar="COLUMN", help="tables: a column of the input to mark the examples by")
     add_checkpoint_option(parser)
     add_device_option(parser)
+    add_reading_options(parser)
     add_threshold_option(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, with every digit")
     add_trust_option(parser)
@@ -45,18 +57,38 @@ def execute(words: Sequence[str]) -> int:
     if arguments.split is not None and arguments.input is not None:
         parser.error("--split is a part of the run's own data, and --input a file of yours. Give one")
     run = find_trusted_run(arguments.run, trust=arguments.trust)
+    if arguments.output is not None:
+        check_output(arguments.output, arguments.input)
     from downslope.training.use.evaluate import evaluate_run
 
-    split = arguments.split or "held_out"
-    result = evaluate_run(
-        run, arguments.checkpoint, arguments.input, split=split, device=arguments.device, threshold=arguments.threshold
-    )
+    with ExitStack() as stack:
+        writer = None if arguments.output is None else stack.enter_context(written_to(arguments.output))
+        result = evaluate_run(
+            run,
+            arguments.checkpoint,
+            arguments.input,
+            split=arguments.split or "held_out",
+            device=arguments.device,
+            loaders=arguments.loaders,
+            tta=arguments.tta,
+            threshold=arguments.threshold,
+            identify=arguments.id,
+            tell=None if writer is None else writer.write,
+        )
+        if writer is not None:
+            writer.end(result)
     from downslope.training.run.remarks import not_finite
 
     code = 1 if result["refused"] or not_finite(result) else 0
     if arguments.json:
         print_json(result)
         return code
+    _show(arguments, result)
+    return code
+
+
+def _show(arguments: Namespace, result: Mapping[str, Any]) -> None:
+    """Print the numbers for a person."""
     print_notes(result["notes"])
     what = f"{_SPLITS[result['split']]} example" if arguments.input is None else "example"
     where = "" if arguments.input is None else f" of {shown(arguments.input)}"
@@ -69,7 +101,23 @@ def execute(words: Sequence[str]) -> int:
     for key, what in (("classes", "class"), ("labels", "label")):
         if key in result:
             print("\n".join(_lines_of_classes(what, result[key], result.get("confusion"))))
-    return code
+    if arguments.output is not None:
+        print(f"  each example is in {shown(arguments.output)}")
+
+
+def add_reading_options(parser: CommandParser) -> None:
+    """Add the options that say how examples are read, and how the model sees them."""
+    parser.add_argument(
+        "--loaders",
+        metavar="N",
+        type=count_or_none,
+        help="threads or processes that read examples ahead, where they are many (default: the run's data.loaders)",
+    )
+    parser.add_argument(
+        "--tta",
+        choices=("flip", "none"),
+        help="average over an image and its mirror image, or do not (default: the run's data.augment.tta)",
+    )
 
 
 def add_device_option(parser: CommandParser) -> None:
@@ -173,27 +221,3 @@ def describe_metrics(metrics: Mapping[str, Any], prefix: str = "") -> str:
 def after(step: int | None) -> str:
     """Return " after 460 steps", or "" where the number is not known."""
     return "" if step is None else f", after {count_of(step, 'step')}"
-
-
-def print_json(result: Mapping[str, Any]) -> None:
-    """Print a result as one JSON object; inf and NaN as strings, which JSON has no numbers for."""
-    print(as_json_text(result))
-
-
-def as_json_text(result: Mapping[str, Any]) -> str:
-    """Return a result as one JSON object on a line; inf and NaN as strings."""
-    import json
-
-    return json.dumps(_plain(result), allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    from downslope.training.folder.log import as_json
-
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, str):  # a path may hold bytes that were no text in the locale's encoding, and mostly are UTF-8
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return as_json(value)

@@ -50,6 +50,8 @@ class Augment:
             never.
         cutmix: A rectangle of another image is put in, and the labels are mixed by area, the area's share drawn from
             Beta(cutmix, cutmix) (Yun et al. 2019); 0 for never. With `mixup`, each step draws one of the two.
+        tta: Test-time augmentation, in evaluation and prediction alone: with "flip", outputs are the mean of those for
+            an image and for its mirror image (Krizhevsky et al. 2012); None for the image alone.
     """
 
     crop: int = 0
@@ -62,6 +64,7 @@ class Augment:
     cutout: int = 0
     mixup: float = 0.0
     cutmix: float = 0.0
+    tta: Literal["flip"] | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -46,20 +46,7 @@ class Augmenter:
         self._augment, self._seed = augment, seed
         shape = tuple(dataset.train_inputs.shape[1:])
         flat = len(shape) == 1
-        if not dataset.train_inputs.dtype.is_floating_point or not (
-            len(shape) == 3 or (flat and dataset.image_shape is not None)
-        ):
-            raise DataError(
-                f"data.augment: changes images, (channels, height, width); an example of data.name = {dataset.name!r} "
-                f"has shape {shape}. Leave it out."
-            )
-        if dataset.train_targets.ndim > 2:
-            raise DataError(
-                f"data.augment: changes images alone; a target of data.name = {dataset.name!r} has shape "
-                f"{tuple(dataset.train_targets.shape[1:])}, places of the image that would have to move with it. Leave "
-                "it out, and change both in a Dataset of your own."
-            )
-        self._form: tuple[int, ...] = (1, *dataset.image_shape) if flat and dataset.image_shape is not None else shape
+        self._form = _image_form(dataset, "data.augment")
         _, height, width = cast("tuple[int, int, int]", self._form)
         self._size = (augment.size, augment.size) if augment.size is not None else (height, width)
         if augment.size is not None and (flat or augment.size > min(height, width)):
@@ -178,12 +165,15 @@ def prepare_model(model: nn.Module, data: Data, dataset: Dataset, *, begun: bool
 
     Of images larger than `data.augment.size` it takes the middle window. With `data.normalize` it subtracts the mean
     and divides by the deviation of each channel; both are buffers of its, so that they are saved with its weights.
-    Where training has `begun`, a checkpoint brings what was measured.
+    Where training has `begun`, a checkpoint brings what was measured. With `data.augment.tta`, it sees mirror images
+    too, in evaluation mode.
 
     Raises:
         DataError: If the data are no images, or have another number of channels.
     """
     size = None if data.augment is None else data.augment.size
+    if data.augment is not None and data.augment.tta is not None:
+        average_over_flips(model, dataset)
     if data.normalize is not None:
         _register_normal(model, data, dataset, begun=begun)
     if data.normalize is None and size is None:
@@ -199,6 +189,52 @@ def prepare_model(model: nn.Module, data: Data, dataset: Dataset, *, begun: bool
 
     model.register_forward_pre_hook(begin)
     return model
+
+
+def average_over_flips(model: nn.Module, dataset: Dataset) -> None:
+    """Let a model in evaluation mode return the mean of its outputs for images and for their mirror images.
+
+    Raises:
+        DataError: If the data are no images.
+    """
+    form = _image_form(dataset, "data.augment.tta")
+
+    def average(module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> Any:
+        if module.training:
+            return None
+        images, *rest = inputs  # as the model gets them: cropped and scaled
+        mirrored = images.flip(-1) if images.ndim == 4 else images.reshape(-1, *form).flip(-1).reshape(images.shape)
+        others = module.forward(mirrored, *rest)
+        if not isinstance(outputs, Tensor) or not isinstance(others, Tensor):
+            raise DataError(
+                f'data.augment.tta = "flip" averages outputs that are a tensor; the model returned '
+                f"{type(outputs).__name__}. Leave it out."
+            )
+        return (outputs + others) / 2
+
+    model.register_forward_hook(average)
+
+
+def _image_form(dataset: Dataset, key: str) -> tuple[int, ...]:
+    """Return (channels, height, width) of an example, which may be laid out flat.
+
+    Raises:
+        DataError: If it is no image.
+    """
+    shape = tuple(dataset.train_inputs.shape[1:])
+    flat = len(shape) == 1 and dataset.image_shape is not None
+    if not dataset.train_inputs.dtype.is_floating_point or not (len(shape) == 3 or flat):
+        raise DataError(
+            f"{key}: changes images, (channels, height, width); an example of data.name = {dataset.name!r} has shape "
+            f"{shape}. Leave it out."
+        )
+    if dataset.train_targets.ndim > 2:
+        raise DataError(
+            f"{key}: changes images alone; a target of data.name = {dataset.name!r} has shape "
+            f"{tuple(dataset.train_targets.shape[1:])}, places of the image that would have to move with it. Leave it "
+            "out, and change both in a Dataset of your own."
+        )
+    return (1, *dataset.image_shape) if flat and dataset.image_shape is not None else shape
 
 
 def _register_normal(model: nn.Module, data: Data, dataset: Dataset, *, begun: bool) -> None:

@@ -25,7 +25,7 @@ from downslope.training.data.array_forms import (
 )
 from downslope.training.data.array_reader import ArrayReader, open_source, options_with_columns
 from downslope.training.data.array_sources import ArraySource, FreeOptions, RawExamples
-from downslope.training.data.checking import bad_data, check, split
+from downslope.training.data.checking import bad_data, check, split, split_marks
 from downslope.training.data.dataset import PARTS, Dataset
 from downslope.training.data.numpy_files import Array
 from downslope.training.data.part_names import choose_roles
@@ -84,6 +84,7 @@ def load(recipe: Recipe) -> Dataset:
         class_names=() if checked.labels else names,
         labels=(names or checked.labels) if checked.labels else (),
         target_scale=target.scale,
+        marks=None if other is not None else split_marks(recipe.data, recipe.seed, len(inputs)),
         reader=ArrayReader(name, options_with_columns(recipe.data.options, source), form, target, names),
         notes=(*notes, *more),
     )

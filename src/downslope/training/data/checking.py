@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ import torch
 from downslope.core.errors import DataError, did_you_mean, one_of
 from downslope.core.shown import shown
 from downslope.recipe.schema import BINARY, FITTING, Data
-from downslope.training.data.dataset import PARTS, Dataset, Examples
+from downslope.training.data.dataset import PARTS, Dataset, Examples, Marks
 from downslope.training.data.rows import Inputs, Rows
 from downslope.training.run.randomness import permutation
 
@@ -27,12 +27,27 @@ def split(data: Data, seed: int, inputs: Inputs, targets: torch.Tensor) -> dict[
     """
     if len(inputs) != len(targets):
         raise bad_data(data.name, f"inputs and targets differ in length: {len(inputs)} and {len(targets)}.")
-    held_out = math.ceil(len(inputs) * data.held_out)
-    if held_out >= len(inputs):
-        raise bad_data(data.name, f"{len(inputs)} example(s) cannot be split with data.held_out = {data.held_out}.")
-    order = torch.from_numpy(permutation(seed, "held out", len(inputs)))
-    kept, out = order[held_out:], order[:held_out]
+    rows = split_rows(data, seed, len(inputs))
+    kept, out = rows["train"], rows["held_out"]
     return dict(zip(PARTS, (inputs[kept], targets[kept], inputs[out], targets[out]), strict=True))
+
+
+def split_rows(data: Data, seed: int, count: int) -> dict[Literal["train", "held_out"], torch.Tensor]:
+    """Return which of so many examples are learned from, and which are held out, in the order of these parts.
+
+    Raises:
+        DataError: If there are too few.
+    """
+    held_out = math.ceil(count * data.held_out)
+    if held_out >= count:
+        raise bad_data(data.name, f"{count} example(s) cannot be split with data.held_out = {data.held_out}.")
+    order = torch.from_numpy(permutation(seed, "held out", count))
+    return {"train": order[held_out:], "held_out": order[:held_out]}
+
+
+def split_marks(data: Data, seed: int, count: int) -> Callable[[Literal["train", "held_out"]], Marks]:
+    """Return what tells the examples of a part apart that was split from so many: which of them they are."""
+    return lambda part: Marks(index=split_rows(data, seed, count)[part])
 
 
 def check(name: str, loss: str, table: Mapping[str, Any], *, image_shape: tuple[int, int] | None = None) -> Dataset:

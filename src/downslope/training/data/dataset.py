@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -49,6 +49,9 @@ class Examples:
             for them.
         known: Which of `inputs` these are: int64 indices that ascend, shape (targets,).
         target_name: What the file calls them.
+        id_name: What the file calls the person's own marks.
+        index: Which example of its data set each of all is, from 0, in the data set's own order, where these are a part
+            that was drawn from it: int64, shape (all,); None otherwise.
     """
 
     inputs: Inputs
@@ -61,6 +64,8 @@ class Examples:
     targets: torch.Tensor | None = None
     known: torch.Tensor | None = None
     target_name: str = ""
+    id_name: str = ""
+    index: torch.Tensor | None = None
 
     def __len__(self) -> int:
         """Return how many there are in all."""
@@ -72,7 +77,25 @@ class Examples:
 
     def first(self, count: int | None) -> Examples:
         """Return the first so many of them; all if count is None."""
-        return self if count is None else self.take(range(min(count, len(self))))
+        if count is None or count >= len(self):
+            return self
+        last = count if self.rows is None else int((self.rows < count).sum())
+        known = targets = None
+        if self.known is not None and self.targets is not None:
+            upto = int((self.known < last).sum())
+            known, targets = self.known[:upto], self.targets[:upto]
+        return replace(
+            self,
+            inputs=self.inputs[:last] if isinstance(self.inputs, torch.Tensor) else self.inputs[torch.arange(last)],
+            total=count,
+            rows=None if self.rows is None else self.rows[:last],
+            refused={place: why for place, why in self.refused.items() if place < count},
+            names=self.names[:count],
+            ids=self.ids[:count],
+            targets=targets,
+            known=known,
+            index=None if self.index is None else self.index[:count],
+        )
 
     def take(self, wanted: Sequence[int]) -> Examples:
         """Return those of these indices among all, in this order."""
@@ -93,6 +116,7 @@ class Examples:
             refused={new: self.refused[old] for new, old in enumerate(wanted) if old in self.refused},
             names=[self.names[old] for old in wanted] if self.names else (),
             ids=[self.ids[old] for old in wanted] if self.ids else (),
+            index=torch.tensor(wanted, dtype=torch.int64) if self.index is None else self.index[torch.tensor(wanted)],
             targets=targets,
             known=known,
         )
@@ -101,13 +125,16 @@ class Examples:
 class ExampleReader(Protocol):
     """Reads a person's own examples from a file, with the preprocessing that the training examples had."""
 
-    def __call__(self, given: str | Path, *, identify: str | None = None, rated: bool = False) -> Examples:
-        """Return the examples of a file.
+    def stream(
+        self, given: str | Path, *, identify: str | None = None, rated: bool = False, loaders: int = 0
+    ) -> Iterator[Examples]:
+        """Yield the examples of a file part by part, in memory that does not grow with their number.
 
         Args:
             given: The file or folder, as a person wrote it.
-            identify: What marks each example, in the file's own words: a column; None for nothing.
+            identify: What marks each example, in the file's own words: a column; None for what the recipe says.
             rated: Whether all of them must have a target.
+            loaders: How many threads read ahead.
 
         Raises:
             DataError: If it cannot be read, or does not fit the data.
@@ -125,6 +152,16 @@ class ExampleReader(Protocol):
     def kept(self) -> Any:
         """Return what a run keeps, so that the same reader can be had without the data: a `KeptTable`, ..."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What tells the examples of a part apart; as in `Examples`."""
+
+    index: torch.Tensor | None = None
+    names: Sequence[str] = ()
+    ids: Sequence[str] = ()
+    id_name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +186,7 @@ class Dataset:
         class_weights: What an example of each class counts in the loss; None where all count alike.
         input_range: Smallest and largest number among the inputs learned from, where they are not at hand any more.
         test: Reads the examples for one look at the end, where data without a reader bring some.
+        marks: Tells the examples of "train" or "held_out" apart; None where their order is all there is.
         model_config: The configuration of a model of transformers that a run was made with; "" before there is a run.
         notes: What a person should know of how they were read.
         checksum: What `fingerprint` returns where not all examples are at hand: a data set's own way to tell whether
@@ -171,6 +209,7 @@ class Dataset:
     class_weights: tuple[float, ...] | None = None
     input_range: tuple[float, float] | None = None
     test: Callable[[], Examples] | None = field(default=None, repr=False, compare=False)
+    marks: Callable[[Literal["train", "held_out"]], Marks] | None = field(default=None, repr=False, compare=False)
     model_config: str = field(default="", repr=False, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     checksum: str | None = None
@@ -275,9 +314,16 @@ def lazy_checksum(digest: Any) -> str:
     return _LAZY + digest.hexdigest()
 
 
-def take_held_out(dataset: Dataset, count: int | None) -> Examples:
-    """Return held-out examples, the first so many; all if count is None."""
-    inputs, targets = dataset.held_out_inputs, dataset.held_out_targets
-    if count is not None:
-        inputs, targets = inputs[:count], targets[:count]
-    return Examples(inputs=inputs, targets=targets, known=torch.arange(len(inputs)))
+def take_part(dataset: Dataset, part: Literal["train", "held_out"]) -> Examples:
+    """Return the examples of a part, with what tells them apart."""
+    inputs: Inputs = getattr(dataset, f"{part}_inputs")
+    marks = Marks() if dataset.marks is None else dataset.marks(part)
+    return Examples(
+        inputs=inputs,
+        targets=getattr(dataset, f"{part}_targets"),
+        known=torch.arange(len(inputs)),
+        names=marks.names,
+        ids=marks.ids,
+        id_name=marks.id_name,
+        index=marks.index,
+    )

@@ -26,6 +26,7 @@ from downslope.training.data.dataset import Dataset
 from downslope.training.data.table_columns import Columns, TableFile, Unnamed, Wanted
 from downslope.training.data.table_encoding import learn_encoding, want_features
 from downslope.training.data.table_files import open_table
+from downslope.training.data.table_marks import find_marks
 from downslope.training.data.table_numbers import may_be_missing
 from downslope.training.data.table_options import Options
 from downslope.training.data.table_problems import KEY, TableError, advise, quoted
@@ -82,6 +83,7 @@ def _load(recipe: Recipe) -> Dataset:
     notes += columns.notes
     notes += _doubtful_words(columns)
     columns, train, held_out = _divide(recipe, options, file, columns, wanted, notes)
+    lines = {"train": np.array(columns.lines)[train], "held_out": np.array(held_out.lines)}
     encoding = learn_encoding(columns, train, features, standardize=options.standardize, fill=options.missing == "mean")
     learned = columns.take(train)
     target, hint = learn_target(columns, learned, options, is_class=is_class)
@@ -102,6 +104,7 @@ def _load(recipe: Recipe) -> Dataset:
         labels=target.labels,
         target_scale=target.scale if options.standardize_target else None,
         reader=TableReader(encoding, target, options, file.names, named=file.is_named),
+        marks=lambda part: find_marks(options, file.names, part, lines[part]),
         notes=tuple(notes),
     )
 
@@ -171,6 +174,7 @@ def _load_large(
             raise DataError(f"{shown(other.path)}: must be read part by part as {KEY}.path is.")
         surveys.append(table_large.survey(other, wanted, column, usable))
         held_out = torch.arange(surveys[0].rows, surveys[0].rows + surveys[1].rows)
+    files = [seen.file for seen in surveys]
     for seen in surveys:
         notes += table_large.notes_of(seen)
     all_targets = surveys[0].target_columns(column)
@@ -196,6 +200,12 @@ def _load_large(
         class_names=target.names,
         target_scale=target.scale if options.standardize_target else None,
         reader=TableReader(encoding, target, options, file.names, named=file.is_named),
+        marks=lambda part: find_marks(
+            options,
+            file.names,
+            part,
+            table_large.lines_of(files, wanted, usable)[train if part == "train" else held_out],
+        ),
         notes=tuple(notes),
         input_range=ends,
         checksum=table_large.checksum(digest, targets, target),
@@ -204,15 +214,16 @@ def _load_large(
 
 def _choose_features(file: TableFile, options: Options, notes: list[str]) -> tuple[str, ...]:
     """Return the columns to learn from, and note those that are left out since they have no name."""
-    ignored = {*options.targets, *options.ignore} | (
-        {options.split_column} if options.split_column is not None else set()
-    )
+    apart = [name for name in (options.split_column, options.id) if name is not None]
+    ignored = {*options.targets, *options.ignore, *apart}
     left_out = _leave_out(file, ignored, notes) if options.features is None else set[str]()
     present = {*file.places, *file.repeated, *(file.names[place] for place in file.nameless)}
     absent = [name for name in options.ignore if name not in present]
     asked = {"features": options.features or (), "ignore": absent, "categories": options.categories}
-    parts = () if options.split_column is None else (options.split_column,)
-    for key, names in {**asked, "target": options.targets, "split_column": parts}.items():
+    asked |= {key: (name,) for key in ("id", "split_column") if (name := getattr(options, key)) is not None}
+    if options.id == "":
+        file.find_nameless()
+    for key, names in {**asked, "target": options.targets}.items():
         file.check_names(names, f"{KEY}.{key} names it")
     features = options.features
     if features is None:

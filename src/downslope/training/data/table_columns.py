@@ -133,7 +133,7 @@ class TableFile(ABC):
         is_named: Whether it says so itself.
         has_empty_name: Whether a name without letters stands in the file, rather than being missing there.
         hint: What to do if a name is not among them.
-        rows: How many rows it has, where `chunks` can read it part by part; otherwise None.
+        rows: How many rows it has, where that is known and a step can read it part by part; otherwise None.
         remarks: What a person should know of how the names were read.
     """
 
@@ -194,12 +194,14 @@ class TableFile(ABC):
     def read(self, wanted: Mapping[str, Wanted]) -> Columns:
         """Return columns by name, all of them among `names`, and what the cells of each are to be."""
 
-    def chunks(self, wanted: Mapping[str, Wanted]) -> Iterator[Columns]:
+    @abstractmethod
+    def chunks(self, wanted: Mapping[str, Wanted], size: int | None = None) -> Iterator[Columns]:
         """Yield the rows in order, part by part, in memory that does not grow with the file; as `read` returns them.
 
-        Only where `rows` says how many there are.
+        Args:
+            wanted: As in `read`.
+            size: How many rows there may be in a part; None for `rows_at_once` of these columns.
         """
-        raise NotImplementedError
 
 
 def rows_at_once(columns: int) -> int:

@@ -280,6 +280,12 @@ def how_note(data: Data, rows: int) -> str:
     )
 
 
+def lines_of(files: Sequence[TableFile], wanted: Mapping[str, Wanted], usable: Usable) -> Indices:
+    """Return where each usable row of tables, one after another, stands in its file."""
+    parts = [np.array(columns.lines) for file in files for columns, _, _ in map(usable, file.chunks(wanted))]
+    return np.concatenate(parts).astype(np.int64)
+
+
 def choose_usable(options: Options, describe_missing: Any, wanted: Mapping[str, Wanted]) -> Usable:
     """Return what makes of a part of a table the part that may be used."""
 

@@ -28,6 +28,7 @@ class Options:
         target: The column to learn; or several of 0 and 1, labels of which a row may have any number.
         features: The columns to learn from; None for all others.
         ignore: Columns to leave out.
+        id: A column that marks the rows, such as a number: no input, and told with predictions; None where none does.
         categories: Columns whose cells are words; each word becomes an input of its own, 0 or 1.
         held_out_path: A table with the examples to hold out; None to split the one by `data.held_out`.
         split_column: A column that says which part a row belongs to: train, validation or test; None where none does.
@@ -54,6 +55,7 @@ class Options:
     target: str | tuple[str, ...]
     features: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
+    id: str | None = None
     categories: tuple[str, ...] = ()
     held_out_path: str | None = None
     test_path: str | None = None
@@ -84,6 +86,7 @@ class Options:
                 f"it. Leave `{given[0]}` out."
             )
         self._check_split()
+        self._check_id()
         if not self.targets or len(set(self.targets)) < len(self.targets):
             raise DataError(f"`target` must name a column, or several, each once; got {list(self.targets)!r}.")
         if self.features is not None and self.ignore:
@@ -99,6 +102,16 @@ class Options:
             for target in self.targets:
                 if target in known:
                     raise DataError(f"`{name}` names the target, '{shown(target)}'.")
+
+    def _check_id(self) -> None:
+        """Check that the column of marks is nothing else."""
+        column = self.id
+        if column is None:
+            return
+        for name in ("target", "split_column", "features", "ignore", "categories"):
+            given = getattr(self, name)
+            if column in ((given,) if isinstance(given, str) else given or ()):
+                raise DataError(f"`id` names '{shown(column)}', and so does `{name}`. A mark is no input; give one.")
 
     def _check_split(self) -> None:
         """Check what says which rows are held out, and which are for a test."""

@@ -71,7 +71,7 @@ def measure(
                 if keep_outputs and answers.outputs is not None:
                     outputs.append(answers.outputs)
                 found.append((answers._replace(outputs=None), objective.weigh(targets_of[place])))
-            own = [_as_numbers(answers, terms) for answers, terms in found]  # only now is a device waited for
+            own = [as_numbers(answers, terms) for answers, terms in found]  # only now is a device waited for
             reseed(seed, step, "evaluation", device=feed.device)
             rates = objective.rate_held_out(model, workers)
     except DownslopeError:
@@ -175,7 +175,8 @@ class _Feed:
         return self._copier.begin(self._objective.prepare(inputs, targets), channels_last=self._channels_last)
 
 
-def _as_numbers(answers: Answers, weight: int) -> _Measured:
+def as_numbers(answers: Answers, weight: int) -> _Measured:
+    """Return what is counted of a batch; a device is waited for."""
     correct = None if answers.correct is None else int(answers.correct)
     nonfinite = 0 if answers.nonfinite is None else int(answers.nonfinite)
     errors = None if answers.errors is None else answers.errors.tolist()

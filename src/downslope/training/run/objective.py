@@ -7,6 +7,7 @@ regressions. Another kind of learning is one more class like it.
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from downslope.training.run.tallies import (
     tally_classes,
     tally_labels,
 )
+from downslope.training.user_code import FAILURES
 from downslope.training.workers.workers import ALONE, Workers
 
 
@@ -141,6 +143,15 @@ class Objective(ABC):
         Raises:
             DataError: If the model's outputs do not fit the targets.
         """
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> list[float]:
+        """Return the loss of each example by itself, as evaluation measures it; none where it cannot be told so.
+
+        Args:
+            outputs: What the model returned, on the host.
+            targets: Those of the same examples.
+        """
+        return []
 
     def rate_held_out(self, model: nn.Module, workers: Workers = ALONE) -> Rates:
         """Return further metrics of the data's held-out examples; there are none unless a task has some.
@@ -255,6 +266,21 @@ class Supervised(Objective):
         sums = torch.stack([errors.square().sum(0), errors.abs().sum(0)])
         return found._replace(nonfinite=nonfinite, errors=sums, outputs=outputs)
 
+    def losses(self, outputs: Tensor, targets: Tensor) -> list[float]:
+        """Return the loss of each example by itself; none where a loss of a person's own takes no single example."""
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if len(targets) > _FEW:  # of fewer it would take longer to load
+                try:
+                    return torch.vmap(self._held_out_loss)(outputs.unsqueeze(1), targets.unsqueeze(1)).tolist()
+                except FAILURES:  # it may choose by numbers, or draw some: one by one, then
+                    pass
+            try:
+                pairs = zip(outputs.split(1), targets.split(1), strict=True)
+                return [float(self._held_out_loss(one, target)) for one, target in pairs]
+            except FAILURES:
+                return []
+
     def _look_at_classes(self, found: Answers, outputs: Tensor, targets: Tensor) -> Answers:
         chosen, answered = choose(outputs, margin=self._margin)
         classes = max(self._classes or 0, outputs.shape[1])  # a model of one's own may have more
@@ -292,6 +318,9 @@ class Supervised(Objective):
             found["r2"] = float((1 - squared / spread).mean())
         return found
 
+
+_FEW = 256
+"""Up to so many examples of a batch, losses are computed one by one."""
 
 _FINEST = 2**40
 """Into how many parts the largest class weight is cut. Eight million examples a step still add up in 64 bits."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from downslope.core.settings import Settings
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
 from downslope.recipe.run_length import steps_in_epochs
-from downslope.recipe.schema import Recipe, Train
+from downslope.recipe.schema import Augment, Recipe, Train
 from downslope.training.data import Dataset, load_data
 from downslope.training.device import HOST, is_channels_last, is_host, name_of, place_model, prefers_channels_last
 from downslope.training.folder.checkpoint import Checkpoint, plain_recipe
@@ -260,11 +260,12 @@ def build_batches(recipe: Recipe, dataset: Dataset) -> Batches:
 
 def build_augmenter(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
     """Return what changes the examples of each step at random, or None."""
-    if recipe.data.augment is None:
+    augment = recipe.data.augment
+    if augment is None or replace(augment, tta=None) == Augment():
         return None
     from downslope.training.augmenting.augment import Augmenter
 
-    return Augmenter(recipe.data.augment, dataset, recipe.train.loss, recipe.seed)
+    return Augmenter(augment, dataset, recipe.train.loss, recipe.seed)
 
 
 def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:

@@ -27,7 +27,7 @@ class Console(Protocol):
         """Show a line or a block of lines."""
 
     def progress(self, step: int, total: int, fields: Mapping[str, float | str]) -> None:
-        """Show how far training has come; "device" among the fields says how far that is in use."""
+        """Show how far training has come; the field "device" says how far that is in use."""
 
     def close(self) -> None:
         """End the display of progress."""
@@ -53,11 +53,13 @@ class PlainConsole:
         """Write a line if the last is long enough ago."""
         now = time.monotonic()
         if self._view is not None:
+            self._view.device = str(fields.get("device", ""))
             self._view.tick(step, now)
         if 0 <= now - self._last < self._seconds:  # a clock that went back is no reason to be silent
             return
         self._last = now
-        _tell(progress_line(step, total, fields, self._view), self._err or sys.stderr)
+        shown = {name: value for name, value in fields.items() if name != "device"}
+        _tell(progress_line(step, total, shown, self._view), self._err or sys.stderr)
 
     def begin(self, task: Task, folder: Path, step: int) -> None:
         """Begin to tell the speed."""
@@ -175,6 +177,7 @@ def progress_line(step: int, total: int | None, fields: Mapping[str, float | str
     rate = None if view is None else view.rate()
     speed = [] if view is None or rate is None else [speed_text(rate, "steps")]
     speed += [] if view is None or rate is None else [speed_text(rate * view.examples, "examples")]
+    speed += [f"device {view.device}"] if view is not None and view.device else []
     told = ", ".join([*([format_fields(fields)] if fields else []), *speed])
     return f"{where}: {told}" if told else where
 

@@ -22,6 +22,7 @@ from downslope.training.folder.log import Tail
 from downslope.training.folder.names import FACTS, RECIPE, read_facts, read_recipe
 from downslope.training.view.console import progress_line
 from downslope.training.view.live_view import BLOCKS, LABEL, View, duration
+from downslope.training.view.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,8 @@ class WatchedRun:
     def _take_event(self, event: dict[str, Any], time: float) -> None:
         if event["event"] == "checkpoint":
             self._view.saved(event["step"], time)
+            usage = Usage.of_event(event)
+            self._view.device = "" if usage is None else f"{usage.text()}, when it was saved"
         self._advance(event["step"], time)
 
     def _take_rows(self) -> bool:
