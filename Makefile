@@ -6,7 +6,7 @@
 #   make test                           every test, with every framework; WORKERS= sets how many processes
 #   make test-fast                      without the tests marked slow; ARGS= goes to pytest
 #   make nightly                        the same with new random cases, twenty times as many; hours
-#   make lowest                         the front doors' tests with the lowest versions that are allowed, in .venv-lowest
+#   make lowest                         the optimizers' tests with the lowest versions that are allowed, in .venv-lowest
 #   make crash-matrix                   kill a run at every one of its file-system calls; some minutes
 #   make lint                           ruff and pyright
 #   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
@@ -41,13 +41,13 @@ nightly: $(VENV)/.installed-test
 
 # In an environment of its own, made from nothing each time: what is tried is what somebody would get.
 LOWEST := .venv-lowest
-DOORS := tests/torch_door tests/numpy_door tests/jax_door tests/keras_door tests/converting tests/systems
+OPTIMIZERS := tests/torch_door tests/numpy_door tests/jax_door tests/keras_door tests/converting tests/systems
 
 lowest:
 	rm -rf $(LOWEST)
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install -c constraints-lowest.txt -e ".[train,flax,keras,tables]" pytest hypothesis pexpect
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -m "not slow" $(DOORS) $(ARGS)
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -m "not slow" $(OPTIMIZERS) $(ARGS)
 
 crash-matrix: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 DOWNSLOPE_EVERY_CALL=1 $(VENV)/bin/python -m pytest -s tests/training/test_kills.py $(ARGS)

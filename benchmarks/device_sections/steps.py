@@ -59,7 +59,7 @@ def _processor() -> str:
     return platform.processor()
 
 
-# The front door: the rule's cases, and steps without waiting
+# The optimizer: the rule's cases, and steps without waiting
 
 
 @section
@@ -196,7 +196,7 @@ def waiting(check: Check) -> Found:
             step()
         places = waits_of(check, step)
         found[name] = places
-        check.expect(bool(may or not places), f"waiting: the door, {name}: {places[:2]}")
+        check.expect(bool(may or not places), f"waiting: the optimizer, {name}: {places[:2]}")
 
     door("momentum", momentum=0.9)
     door("decoupled nesterov", momentum=0.9, nesterov=True, weight_decay=1e-2, decay="decoupled")

@@ -69,7 +69,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name, or one of the front doors (``downslope.torch``), at first use."""
+    """Load a public name, or a framework's optimizer (``downslope.torch``), at first use."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _MODULES:

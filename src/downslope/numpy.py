@@ -1,7 +1,7 @@
-"""The NumPy front door: parameters and velocities as dictionaries of arrays, updated in place.
+"""SGD for NumPy: parameters and velocities as dictionaries of arrays, updated in place.
 
-The rule itself on arrays, `SGD._step_by_rule`, is what every step means and what other doors are tested against. The
-compiled kernel takes the same step where it can; which arrays those are is in `kernel/arrays.py`.
+The rule itself on arrays, `SGD._step_by_rule`, is what every step means and what the optimizers of other frameworks are
+tested against. The compiled kernel takes the same step where it can; which arrays those are is in `kernel/arrays.py`.
 """
 
 from __future__ import annotations

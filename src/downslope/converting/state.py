@@ -51,7 +51,7 @@ class ConvertedState:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The state as ``downslope.numpy.SGD`` and the other doors' readers take it: "step" and "velocity"."""
+        """The state as ``downslope.numpy.SGD`` and the other optimizers' readers take it: "step" and "velocity"."""
         kept = {name: array for name, array in self.velocity.items() if array is not None}
         return {"step": self.step, "velocity": kept}
 

@@ -1,6 +1,6 @@
 """Parameter groups by name: which settings apply to which parameter.
 
-How a framework stores its groups is its front door's.
+How a framework stores its groups is known to that framework's optimizer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from downslope.core.synonyms import refuses_unknown_fields
 
 BIAS_AND_NORM = "@bias_and_norm"
 """Selects biases and the parameters of normalisation layers: every parameter of at most one dimension, every one
-whose last name is `bias`, and every one that the front door knows to belong to a normalisation layer."""
+whose last name is `bias`, and every one that the optimizer knows to belong to a normalisation layer."""
 
 
 @refuses_unknown_fields

@@ -1,8 +1,8 @@
 """The update rule of SGD with momentum and weight decay: stated here, once, and nowhere else.
 
-Every front door and every kernel runs this text or coefficients derived from it. It uses only ``+ - *``, so it
-accepts whatever knows those: arrays of any framework, symbols, or basis vectors. Anything that is not linear in
-(param, grad, velocity), such as elementwise clipping or signs, does not belong here.
+The optimizer of every framework, and every kernel, runs this text or coefficients derived from it. It uses only
+``+ - *``, so it accepts whatever knows those: arrays of any framework, symbols, or basis vectors. Anything that is not
+linear in (param, grad, velocity), such as elementwise clipping or signs, does not belong here.
 """
 
 from __future__ import annotations

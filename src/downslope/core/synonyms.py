@@ -1,6 +1,6 @@
 """What other systems call our arguments, so that a message can say the word that is meant.
 
-Every front door, and every parameter group of torch, asks here when it meets a name that is not its own. A name that
+Every optimizer, and every parameter group of torch, asks here when it meets a name that is not its own. A name that
 another system uses for something else of ours is in the table; one that trainers and schedulers keep beside our
 arguments (``lr_scale``, ``initial_lr``, ``max_lr``, ``name``, ``betas``) is not.
 """

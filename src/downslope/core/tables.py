@@ -189,7 +189,7 @@ def _schedule(value: Any, source: Source, path: tuple[str, ...], key: str) -> An
 
 
 def _leaf(hint: Any, alternatives: tuple[Any, ...], value: Any, source: Source, path: tuple[str, ...], key: str) -> Any:
-    import msgspec  # deferred: the doors of the frameworks import this file, and seldom decode
+    import msgspec  # deferred: the frameworks' optimizers import this file, and seldom decode
 
     try:
         converted: Any = msgspec.convert(value, hint, strict=True)

@@ -1,4 +1,4 @@
-"""The JAX front door: ``sgd``, an ``optax.GradientTransformation``, and ``take_step``, a step in place."""
+"""SGD for JAX: ``sgd``, an ``optax.GradientTransformation``, and ``take_step``, a step in place."""
 
 from downslope.core.errors import MissingDependencyError
 

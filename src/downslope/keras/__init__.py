@@ -1,4 +1,4 @@
-"""The Keras front door: ``downslope.keras.SGD``, a drop-in for ``keras.optimizers.SGD`` on every backend of Keras 3."""
+"""SGD for Keras: ``downslope.keras.SGD``, a drop-in for ``keras.optimizers.SGD`` on every backend of Keras 3."""
 
 from downslope.core.errors import MissingDependencyError
 

@@ -1,6 +1,6 @@
 """The compiled step: where it comes from, what it runs on, and how many threads it takes.
 
-A front door knows what lies behind an address, and falls back on its framework's own operations where there is none.
+A framework's optimizer knows what lies behind an address, and falls back on the framework's operations without one.
 """
 
 from __future__ import annotations

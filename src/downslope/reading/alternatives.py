@@ -69,7 +69,7 @@ def _near_one(draft: Draft, first: Reading, decay: Field) -> list[Reading]:
         "sgd.decay": Field("coupled", "implied", "an L2 penalty enters the gradient"),
     }
     if "sgd.momentum" not in first.fields:
-        keras_fields["sgd.momentum"] = Field(0.9, "assumed", "the usual value, and the page's own")
+        keras_fields["sgd.momentum"] = Field(0.9, "assumed", "the usual value")
     keras = _with(
         first, _say(draft, "wd_keras", value=shown(value), lost=shown(lost), doubled=shown(doubled)), keras_fields
     )

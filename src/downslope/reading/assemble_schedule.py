@@ -385,7 +385,7 @@ def _untimed(
         draft.put(f"{root}.staircase", True, "implied", f"it drops at once: {words}")
         return True
     per_epoch = factor.value >= 0.9
-    usual, other = "such a rate is usually per epoch", "the period of the founding question's page"
+    usual, other = "such a rate is usually per epoch", "as in the recipe that comes along, digits"
     why = f"not stated; {usual if per_epoch else other}"
     draft.put(f"{root}.every", 1 if per_epoch else 1000, "assumed", why)
     draft.put(f"{root}.unit", "epoch" if per_epoch else "step", "assumed", why)

@@ -1,4 +1,4 @@
-"""The PyTorch front door: ``downslope.torch.SGD``, a drop-in for ``torch.optim.SGD``, and what goes with it."""
+"""SGD for PyTorch: ``downslope.torch.SGD``, a drop-in for ``torch.optim.SGD``, and what goes with it."""
 
 import torch
 

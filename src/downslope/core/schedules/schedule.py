@@ -25,7 +25,7 @@ set_field = object.__setattr__
 """Sets a field of a frozen schedule from its own ``__post_init__``."""
 
 
-# One formula serves Python's integers, by the operations below, and traced arrays, by those that their door passes.
+# One formula serves Python's integers, by the operations below, and traced arrays, by those that are passed with them.
 def _where(condition: Any, yes: Any, no: Any) -> Any:
     return yes if condition else no
 

@@ -96,7 +96,7 @@ def smooth(series: Series, window: int) -> Series:
 
 
 def without_repeats(series: Series) -> Series:
-    """Return the series without the points inside a stretch of equal values: it draws the very same line."""
+    """Return the series without the points inside a stretch of equal values: it draws the same line."""
     values = series.values
     if len(values) < 3:
         return series
