@@ -1,6 +1,6 @@
 """The events of a run by the clock, started, resumed, saved, interrupted, finished, and its processes made from them.
 
-They stand apart from the log of record, which holds no times, so that the log of a run that was killed and resumed
+They stand apart from the log, which holds no times, so that the log of a run that was killed and resumed
 equals that of one that was not.
 """
 

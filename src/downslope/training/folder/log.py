@@ -1,4 +1,4 @@
-"""The log of record: one JSON object a line, each belonging to a step; no times.
+"""The log of a run: one JSON object a line, each belonging to a step; no times.
 
 It is synced before a checkpoint commits, and cut back to that checkpoint on resume. So the log of a run that was killed
 and resumed is, byte for byte, that of an uninterrupted one.
@@ -46,7 +46,7 @@ _encode = msgspec.json.Encoder().encode  # takes an eighth of json.dumps's time
 
 
 class Log:
-    """Appends to a run's log of record.
+    """Appends to a run's log.
 
     Args:
         folder: The run folder.

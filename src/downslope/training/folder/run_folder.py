@@ -75,7 +75,7 @@ class RunFolder:
         return read_facts(self.path)
 
     def rows(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Return the rows of the log of record, all or of one kind."""
+        """Return the rows of the log, all or of one kind."""
         return log.read_rows(self.path, kind)
 
     def events(self) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ class RunData:
         name: What the page calls it: the folder's name, with as much of its path as tells it from the others.
         recipe: The resolved recipe.
         facts: What the run wrote down at its start (run.json).
-        log: The log of record.
+        log: The run's log.
         events: The wall-clock events.
     """
 

@@ -1,7 +1,7 @@
 """The observer behind all loggers: it hands them the rows that checkpoints vouch for, once.
 
 A row is sent when a checkpoint at or after it is on the disk. So no tool ever has a point that a killed run takes back;
-and what it had not yet had when the process was killed is sent, out of the log of record, when the run is resumed. A
+and what it had not yet had when the process was killed is sent, out of the log, when the run is resumed. A
 logger that fails does not end the run.
 """
 
