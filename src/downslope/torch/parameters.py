@@ -71,6 +71,8 @@ def parameters_of(params: Any, groups: Groups, model: nn.Module | None = None) -
         items: list[Any] = [params]
     else:
         params = items = [_listed(item) for item in in_order(params)]
+        if groups and all(_is_group(item) and set(item) <= {"params", "param_names"} for item in items):
+            params = items = [each for item in items for each in item["params"]]  # as skorch and timm pass them
     if model is not None:
         params = items = named_by(model, items)
         norm_names |= norm_parameter_names(model)
