@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from argparse import Namespace
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from guest_problem import BASE, Net, Way, bare, distance, loader, loss_of
-from guest_table import ROWS, SCHEDULE, Guest, found_in, judge
+from guest_table import GROUPS, ROWS, SCHEDULE, Guest, found_in, judge
 
-from downslope.core.errors import SettingsError
-from downslope.torch import SGD, scheduler
+from downslope.core.errors import GroupError, SettingsError
+from downslope.torch import SGD, param_groups, scheduler
 
 timm = pytest.importorskip("timm", reason="timm is not installed")
 from timm.models import resume_checkpoint  # noqa: E402
@@ -34,6 +35,9 @@ class Timm(Guest):
         default_registry.register(OptimInfo("ours", kind, has_eps=False, has_momentum=True))
         model = Net()
         own = {} if kind is torch.optim.SGD else {"model": model}
+        if "groups" in options:
+            own["param_group_fn"] = partial(param_groups, groups=options["groups"])
+            options = {name: value for name, value in options.items() if name != "groups"}
         optimizer = create_optimizer_v2(model, "ours", filter_bias_and_bn=False, **options, **own)
         scaler = None
         if way.scaler is not None:
@@ -86,6 +90,13 @@ class Timm(Guest):
 def test_cell(title, tmp_path):
     """The table says what is found."""
     judge(Timm.name, title, found_in(Timm(), title, tmp_path))
+
+
+def test_groups_beside_its_own_are_refused():
+    """Its factory puts weight decay into groups; the error says which function to pass instead."""
+    model = Net()
+    with pytest.raises(GroupError, match="param_groups"):
+        create_optimizer_v2(model, "ours", lr=0.1, weight_decay=0.1, groups=GROUPS, model=model)
 
 
 def test_its_schedulers():

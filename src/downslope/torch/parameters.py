@@ -87,7 +87,8 @@ def parameters_of(params: Any, groups: Groups, model: nn.Module | None = None) -
     if any(isinstance(item, dict) for item in items):
         raise GroupError(
             "`groups` and parameters in groups of your own exclude each other. Pass the module itself or "
-            "model.named_parameters(), or put the settings into your dictionaries."
+            "model.named_parameters(), or put the settings into your dictionaries; where a trainer asks for the "
+            "groups, downslope.torch.param_groups(model, groups) returns them."
         )
     is_named = all(isinstance(item, tuple) and len(item) == 2 for item in items)
     if is_named:
