@@ -99,7 +99,9 @@ def bare(options: dict[str, Any], way: Way, kind: Any = SGD) -> nn.Module:
 
 def numbers(model: nn.Module) -> Iterator[Tensor]:
     """Yield a trained model's parameters, whatever a guest has wrapped around it."""
-    return (param.detach().clone() for param in model.parameters())
+    for param in model.parameters():
+        whole = param.full_tensor() if hasattr(param, "full_tensor") else param
+        yield whole.detach().clone()
 
 
 def distance(one: nn.Module, other: nn.Module) -> float:
