@@ -1,4 +1,4 @@
-"""Guests that need a process group: DDP and FSDP2 in two processes, DeepSpeed in one. Run by test_in_processes.py.
+"""Guests that need a process group, DDP and FSDP2 in two processes. Run by test_in_processes.py.
 
     python guest_processes.py GUEST RANK WORLD FOLDER
 
@@ -130,63 +130,7 @@ class FSDP2(DDP):
         set_state_dict(model, optimizer, model_state_dict=states["model"], optim_state_dict=states["optimizer"])
 
 
-class DeepSpeed(Guest):
-    """`deepspeed.initialize` with an optimizer of one's own, without ZeRO."""
-
-    name = "DeepSpeed"
-    stage = 0
-    lacks = frozenset({"its bfloat16", "`GradScaler`", "… and a scaler"})
-
-    def begin(self, kind: Any, options: dict[str, Any], way: Way, **more: Any) -> Any:
-        """Return the engine."""
-        import deepspeed
-
-        model = Net()
-        optimizer = kind(model.named_parameters(), **options)
-        config = {
-            "train_micro_batch_size_per_gpu": 4,
-            "gradient_accumulation_steps": way.accumulate,
-            "zero_optimization": {"stage": self.stage},
-            "zero_allow_untested_optimizer": True,
-            **({} if way.clip is None else {"gradient_clipping": way.clip}),
-            **more,
-        }
-        own = way.own_scheduler(optimizer)
-        return deepspeed.initialize(model=model, optimizer=optimizer, lr_scheduler=own, config=config)[0]
-
-    def epoch(self, engine: Any, way: Way) -> None:
-        """Train one."""
-        for x, y in loader(way):
-            engine.backward(loss_of(engine, x, y))
-            engine.step()
-
-    def train(self, kind: Any, options: dict[str, Any], way: Way, folder: Path) -> Any:
-        """Train all epochs."""
-        engine = self.begin(kind, options, way)
-        for _ in range(way.epochs):
-            self.epoch(engine, way)
-        return engine.module
-
-    def resumed(self, kind: Any, options: dict[str, Any], way: Way, folder: Path) -> Any:
-        """Save half of it by the engine, go on in another."""
-        for half in range(2):
-            engine = self.begin(kind, options, way)
-            if half:
-                engine.load_checkpoint(str(folder))
-            for _ in range(way.epochs // 2):
-                self.epoch(engine, way)
-            engine.save_checkpoint(str(folder))
-        return engine.module
-
-
-class ZeRO(DeepSpeed):
-    """The same with its optimizer's state in parts, ZeRO stage 1."""
-
-    name = "DeepSpeed ZeRO"
-    stage = 1
-
-
-GUESTS = {guest.name: guest for guest in (DDP(), FSDP2(), DeepSpeed(), ZeRO())}
+GUESTS = {guest.name: guest for guest in (DDP(), FSDP2())}
 
 
 def main() -> None:
@@ -198,6 +142,7 @@ def main() -> None:
     )
     verdicts = {}
     for number, title in enumerate(ROWS):
+        print(title, flush=True)
         own = folder / f"{number}.{rank if name == 'DDP' else 'all'}"
         own.mkdir(exist_ok=True)
         try:
