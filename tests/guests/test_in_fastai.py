@@ -70,7 +70,9 @@ class Fastai(Guest):
             path=folder,
             train_bn=False,
         )
-        learner.remove_cbs([cb for cb in learner.cbs if type(cb).__name__ in {"ProgressCallback", "Recorder", "CastToTensor"}])
+        learner.remove_cbs(
+            [cb for cb in learner.cbs if type(cb).__name__ in {"ProgressCallback", "Recorder", "CastToTensor"}]
+        )
         return learner
 
     def train(self, kind: Any, options: dict[str, Any], way: Way, folder: Path) -> Any:

@@ -81,7 +81,10 @@ def test_a_grid_over_schedules_and_a_copy_by_pickle():
     """scikit-learn clones and pickles what it is given."""
     from sklearn.model_selection import GridSearchCV
 
-    grid = {"optimizer__lr": [0.1, SCHEDULE, Constant(0.05)], "optimizer__groups": [(), {"@bias_and_norm": {"lr": 0.01}}]}
+    grid = {
+        "optimizer__lr": [0.1, SCHEDULE, Constant(0.05)],
+        "optimizer__groups": [(), {"@bias_and_norm": {"lr": 0.01}}],
+    }
     net = Skorch().net(SGD, {"momentum": 0.9}, Way(epochs=1))
     x, y = (part.numpy() for part in data())
     search = GridSearchCV(net, grid, scoring="neg_mean_squared_error", cv=2, refit=True, error_score="raise").fit(x, y)

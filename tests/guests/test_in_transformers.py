@@ -84,9 +84,7 @@ class Transformers(Guest):
         if isinstance(options["lr"], Schedule):
             own = scheduler(optimizer)
         kinds = InBackward if options.get("step_in_backward") else transformers.Trainer
-        trainer = kinds(
-            model, arguments(way, folder, **more), train_dataset=examples(way), optimizers=(optimizer, own)
-        )
+        trainer = kinds(model, arguments(way, folder, **more), train_dataset=examples(way), optimizers=(optimizer, own))
         if way.scaler is not None:
             trainer.accelerator.scaler = way.scaler
         return trainer

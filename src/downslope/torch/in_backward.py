@@ -263,6 +263,7 @@ class StepInBackward:
             self.begin_anew()
         if self._steps & (self._steps - 1) == 0:  # 0, 1, 2, 4, 8, ...: a wrapper may come after the optimizer
             _refuse_replicas(self._params)
+            _refuse_samples(self._params)
             _replace_all()
         if self._steps == 0:
             options = optimizer.shared["options"]
@@ -416,6 +417,15 @@ def _refuse_replicas(params: Iterable[Tensor]) -> None:
                 "Shard the model by torch.distributed.fsdp.fully_shard instead, which averages first, or leave "
                 "step_in_backward False."
             )
+
+
+def _refuse_samples(params: Iterable[Tensor]) -> None:
+    """Raise if gradients are to be clipped and blurred by example first, as Opacus marks it on every parameter."""
+    if any(hasattr(param, "grad_sample") for param in params):
+        raise SettingsError(
+            "`step_in_backward=True` under Opacus: the backward pass would step with gradients that are neither "
+            "clipped by example nor noisy, which Opacus makes of them in its own step. Leave step_in_backward False."
+        )
 
 
 def _wrappers() -> list[Any]:
