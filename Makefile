@@ -63,7 +63,7 @@ guests-table: $(GUESTS)/.installed
 
 $(GUESTS)/.installed: pyproject.toml constraints.txt constraints-guests.txt $(wildcard csrc/*.cpp csrc/*.h csrc/*.txt)
 	$(PYTHON) -m venv $(GUESTS)
-	$(GUESTS)/bin/python -m pip install -c constraints.txt -c constraints-guests.txt -e ".[guests]"
+	$(GUESTS)/bin/python -m pip install --no-compile -c constraints.txt -c constraints-guests.txt -e ".[guests]"
 	touch $@
 
 crash-matrix: $(VENV)/.installed-test

@@ -56,7 +56,7 @@ class Net(nn.Sequential):
             super().__init__(nn.Linear(6, 8), nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, 3))
 
 
-def data(way: Way = Way()) -> tuple[Tensor, Tensor]:  # noqa: B008 -- it does not change
+def data(way: Way = Way()) -> tuple[Tensor, Tensor]:
     """Return all inputs and targets, in the order in which they are trained on."""
     generator = torch.Generator().manual_seed(1)
     x, y = (torch.randn(4 * BATCHES, width, generator=generator) for width in (6, 3))

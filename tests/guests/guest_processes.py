@@ -88,6 +88,7 @@ class DDP(Guest):
 
     def resumed(self, kind: Any, options: dict[str, Any], way: Way, folder: Path) -> Any:
         """Save half of it, go on with everything made anew."""
+        state: Any = None
         for half in range(2):
             model, optimizer, own = self.begin(kind, options, way)
             if half:

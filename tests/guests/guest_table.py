@@ -1,4 +1,4 @@
-"""What our options do inside a guest: each cell of the table is found by training, and held against docs/guests/index.md.
+"""What our options do inside a guest: found by training, and held against the table of docs/guests/index.md.
 
     DOWNSLOPE_GUESTS_TABLE=write python -m pytest tests/guests       writes the cells that it found
 
@@ -29,6 +29,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "guests" / "index.md"
 SCHEDULE = Warmup(3, Cosine(0.2, 0.01, 16), start=0.01)
 GROUPS = {"@bias_and_norm": {"weight_decay": 0.5}}
 NEAR, FAR = 2e-6, 1e-4
+PLAIN = Way()
+NOTHING = "\N{EN DASH}"
+"""What stands where a guest has no such thing."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Cell:
 
     title: str
     options: dict[str, Any] = field(default_factory=dict)
-    way: Way = Way()
-    without: tuple[dict[str, Any], Way] | None = ({}, Way())
+    way: Way = PLAIN
+    without: tuple[dict[str, Any], Way] | None = ({}, PLAIN)
     expected: tuple[dict[str, Any], Way] | None = None
 
 
@@ -102,7 +105,7 @@ class Guest:
 def found_in(guest: Guest, title: str, folder: Path) -> str:
     """Return what the table says of an option inside a guest, found by training."""
     if title in guest.lacks:
-        return "–"
+        return NOTHING
     special: dict[str, Callable[[Guest, Path], str]] = {
         SAME: _same,
         RESUME: _resume,

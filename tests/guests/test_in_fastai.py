@@ -9,19 +9,18 @@ from typing import Any
 import pytest
 import torch
 from guest_problem import BASE, Net, Way, distance, loader
-from guest_table import ROWS, SCHEDULE, Guest, found_in, judge
+from guest_table import ROWS, Guest, found_in, judge
 
-from downslope.core.errors import SettingsError
 from downslope.core.schedules import Schedule
 from downslope.torch import SGD
 
 pytest.importorskip("fastai", reason="fastai is not installed", exc_type=ImportError)
-from fastai.callback.core import Callback  # noqa: E402
-from fastai.callback.schedule import *  # noqa: E402, F403 -- it adds methods to the learner
-from fastai.callback.training import GradientAccumulation, GradientClip  # noqa: E402
-from fastai.data.core import DataLoaders  # noqa: E402
-from fastai.learner import Learner  # noqa: E402
-from fastai.optimizer import OptimWrapper  # noqa: E402
+from fastai.callback.core import Callback
+from fastai.callback.schedule import *  # noqa: F403 -- it adds methods to the learner
+from fastai.callback.training import GradientAccumulation, GradientClip
+from fastai.data.core import DataLoaders
+from fastai.learner import Learner
+from fastai.optimizer import OptimWrapper
 
 
 class Scheduling(Callback):

@@ -19,7 +19,7 @@ from downslope import Group  # noqa: E402
 from downslope.jax import take_step  # noqa: E402
 
 net = hk.without_apply_rng(
-    hk.transform(lambda x: hk.nets.MLP([8, 3], activation=jnp.tanh, name="mlp")(x)),
+    hk.transform(lambda x: hk.nets.MLP([8, 3], activation=jnp.tanh, name="mlp")(x)),  # noqa: PLW0108 -- made within
 )
 ORDER = [("mlp/~/linear_0", "w"), ("mlp/~/linear_0", "b"), ("mlp/~/linear_1", "w"), ("mlp/~/linear_1", "b")]
 

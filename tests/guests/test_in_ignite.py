@@ -13,9 +13,9 @@ from guest_table import ROWS, SCHEDULE, Guest, found_in, judge
 from downslope.torch import SGD
 
 pytest.importorskip("ignite", reason="pytorch-ignite is not installed")
-from ignite.engine import Events, create_supervised_trainer  # noqa: E402
-from ignite.handlers import Checkpoint, DiskSaver  # noqa: E402
-from ignite.handlers.param_scheduler import LRScheduler  # noqa: E402
+from ignite.engine import Events, create_supervised_trainer
+from ignite.handlers import Checkpoint, DiskSaver
+from ignite.handlers.param_scheduler import LRScheduler
 
 pytestmark = pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'", "ignore:CUDA is not available")
 

@@ -1,4 +1,4 @@
-"""Inside Keras: `compile` and `fit` on any of its backends, its files, policies and what its optimizers' base class does."""
+"""Inside Keras: `compile` and `fit` on any backend, its files, its policies, and what its optimizers have in common."""
 
 from __future__ import annotations
 

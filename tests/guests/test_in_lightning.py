@@ -14,8 +14,9 @@ from downslope.core.errors import StateError
 from downslope.torch import SGD
 
 pl = pytest.importorskip("lightning.pytorch", reason="Lightning is not installed", exc_type=ImportError)
-from downslope.torch.lightning import StepInBackward  # noqa: E402 -- it needs Lightning
 from lightning.pytorch.plugins import MixedPrecision  # noqa: E402
+
+from downslope.torch.lightning import StepInBackward  # noqa: E402 -- it needs Lightning
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*(num_workers|bottleneck|litlogger|isinstance.treespec|LeafSpec)")]
 

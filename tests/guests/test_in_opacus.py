@@ -1,4 +1,4 @@
-"""Inside Opacus, which computes the gradients within its own step. Not in the extra: it is tried where it is installed."""
+"""Inside Opacus, which computes the gradients within its own step. Tried where it is installed."""
 
 from __future__ import annotations
 

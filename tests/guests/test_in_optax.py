@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("jax", reason="JAX is not installed")
 pytest.importorskip("optax", reason="optax is not installed")
 pytest.importorskip("orbax.checkpoint", reason="orbax is not installed")
-from guest_jax import TITLES, Optax, data, found_in, near, ours, theirs  # noqa: E402
-from guest_table import judge  # noqa: E402
+from guest_jax import TITLES, Optax, data, found_in, near, ours, theirs
+from guest_table import judge
 
 
 @pytest.mark.parametrize("title", TITLES)

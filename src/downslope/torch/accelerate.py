@@ -29,7 +29,7 @@ def report_skips(optimizer: Any) -> Any:
             f"got a {type(optimizer).__name__}."
         )
 
-    def tell(own: Any, args: Any, kwargs: Any) -> None:
+    def tell(own: Any, *_: Any) -> None:
         optimizer._is_overflow = own.step_was_skipped
         optimizer._accelerate_step_called = not own.step_was_skipped  # what it looks at where there is a scaler
 

@@ -88,7 +88,7 @@ class GradScaler(torch.amp.GradScaler):
         state["stage"] = OptState.STEPPED
         return result
 
-    def _note_unscaled(self, unscaled: bool) -> None:  # noqa: FBT001
+    def _note_unscaled(self, unscaled: bool) -> None:
         """Warn once if one step after the other finds its gradients unscaled: nobody looks at each of them."""
         self._unscaled = getattr(self, "_unscaled", 0) + 1 if unscaled else 0
         if self._unscaled == _IDLE_AFTER:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from downslope.torch.sgd import SGD
 
-if TYPE_CHECKING:
-    from lightning.pytorch import Callback
-elif "lightning.pytorch" in sys.modules or "pytorch_lightning" not in sys.modules:
+if TYPE_CHECKING or "lightning.pytorch" in sys.modules or "pytorch_lightning" not in sys.modules:
     from lightning.pytorch import Callback
 else:  # two packages of one content, whose classes are not each other's
     from pytorch_lightning import Callback

@@ -32,8 +32,9 @@ def scheduler(
         last_epoch: The last step done, as torch's schedulers and skorch count: -1 begins at step 0.
 
     Raises:
-        SettingsError: If the schedule is in epochs, or `last_epoch` below -1; if there are more or fewer schedules than groups; if one schedule
-            is to drive groups whose lr differ; or if the optimizer has a schedule for the lr already.
+        SettingsError: If the schedule is in epochs, or `last_epoch` below -1; if there are more or fewer schedules than
+            groups; if one schedule is to drive groups whose lr differ; or if the optimizer has a schedule for the lr
+            already.
 
     Example:
         >>> import torch
