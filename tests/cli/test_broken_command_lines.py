@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from downslope.cli.main import main
+from downslope.cli.main import COMMANDS, main
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
@@ -15,11 +15,7 @@ SEE = "See downslope {} --help."
 BROKEN = [
     (
         ["trian"],
-        (
-            "unknown command `trian`. Did you mean `train`? "
-            "The commands are train, resume, watch, evaluate, predict, report, recipes, read, explain, export, "
-            "compare, convert."
-        ),
+        (f"unknown command `trian`. Did you mean `train`? The commands are {', '.join(COMMANDS)}."),
     ),
     (
         ["--sgd.lr", "0.1"],

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import MISSING, fields, is_dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -38,10 +39,13 @@ MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(enco
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Return a folder with `runs/digits`, trained for one epoch."""
+    """Return a folder with `runs/digits`, trained for one epoch and packed."""
     folder = tmp_path_factory.mktemp("trained")
     command = [sys.executable, "-m", "downslope", "train", "--train.epochs", "1", "--out", "runs/digits"]
     subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    for to in ("export", *(["onnx"] if find_spec("onnxruntime") else [])):
+        command = [sys.executable, "-m", "downslope", "pack", "runs/digits", "--to", to]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
     return folder
 
 
@@ -64,6 +68,8 @@ def promised_output(code):
 @pytest.mark.parametrize("block", PYTHON)
 def test_python_runs_and_prints_what_it_says(block, request, tmp_path, monkeypatch):
     """Each block runs by itself, in an empty folder, and prints what its comments promise."""
+    if "onnxruntime" in block.text:
+        pytest.importorskip("onnxruntime")
     monkeypatch.chdir(request.getfixturevalue("trained") if "runs/" in block.text else tmp_path)
     printed = []
 

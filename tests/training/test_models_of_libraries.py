@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from test_models import dataset, message_of
 
 from cli.command_line import fail, succeed
+from downslope.core.errors import DataError
 from torchvision_operators import declare
 
 declare()
@@ -113,18 +114,33 @@ def test_padding_is_masked():
 
 @pytest.mark.usefixtures("here")
 def test_weights_of_a_file_are_taken():
-    """All of timm's but the classifier's, which the data give another size; what does not fit is told."""
-    from test_models import build
+    """All of timm's but the classifier's, which the data give another size, by either key; transformers' own names."""
+    from downslope.recipe.load import parse_recipe
+    from downslope.training.run.task import build_task
+
+    def begun(data, model, options="", **changes):
+        text = RECIPE.format(data=data, model=model, options=options and f"options = {{ {options} }}", steps=1)
+        return build_task(parse_recipe(text, overrides=[(f"train.{name}", value) for name, value in changes.items()]))
 
     torch.manual_seed(1)
     theirs = timm.create_model("resnet18", num_classes=5)
     save_file(theirs.state_dict(), "theirs.safetensors")
-    ours = build("timm:resnet18", dataset(3, 32, 32), 'weights = "theirs.safetensors"')
-    assert ours.fc.weight.shape == (3, 512)
-    assert torch.equal(ours.layer4[1].conv2.weight, theirs.layer4[1].conv2.weight)
-    message = message_of("timm:resnet34", dataset(3, 32, 32), 'weights = "theirs.safetensors"')
-    assert "does not fit timm:resnet34" in message
-    assert "model.options.weights" in message_of("timm:resnet18", dataset(3, 32, 32), 'weights = "nowhere.safetensors"')
+    for way in ({"options": 'weights = "theirs.safetensors"'}, {"start_from": '"theirs.safetensors"'}):
+        task = begun("images", "timm:resnet18", **way)
+        assert list(task.start.other) == ["fc.weight", "fc.bias"]
+        assert task.state.model.fc.weight.shape == (3, 512)
+        assert torch.equal(task.state.model.layer4[1].conv2.weight, theirs.layer4[1].conv2.weight)
+    with pytest.raises(DataError, match="model.options.weights = 'nowhere.safetensors': there is no such file"):
+        begun("images", "timm:resnet18", 'weights = "nowhere.safetensors"')
+    with pytest.raises(DataError, match="both give the weights"):
+        begun("images", "timm:resnet18", 'weights = "a"', start_from='"b"')
+    bert = transformers.BertForSequenceClassification(transformers.BertConfig(**BERT, num_labels=5))
+    bert.save_pretrained("trained")
+    task = begun("tokens", "hf:bert", start_from='"trained/model.safetensors"')
+    assert list(task.start.other) == ["network.classifier.weight", "network.classifier.bias"]
+    assert (task.start.new, task.start.names) == ([], "follow `network.` here")
+    own = dict(task.state.model.named_parameters())["network.bert.pooler.dense.weight"]
+    assert torch.equal(own, bert.bert.pooler.dense.weight)
 
 
 @pytest.mark.usefixtures("here")

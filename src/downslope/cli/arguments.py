@@ -6,7 +6,7 @@ What an override's value means is decided by `recipe/overrides.py`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn
@@ -109,13 +109,34 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             UsageError: If an option is unknown, repeated or without its value, or too much or too little is given.
         """
-        plain, overrides = self._split(list(words))
+        if _gathering:
+            raise _GatheredError(self)
+        plain, overrides = self._split(self._with_values(words))
         arguments, left = self.parse_known_args(plain)
         if left:
             self.error(f"got {left[0]!r} too, which is one argument too many")
         if self.takes_overrides:
             arguments.overrides = overrides
         return arguments
+
+    def _with_values(self, words: Iterable[str]) -> list[str]:
+        """Return the words, an option that may stand alone joined to its value: a word after it of its default's kind.
+
+        So `--preview recipe.toml` leaves the recipe alone, and `--preview page.html` names the page.
+        """
+        given: list[str] = []
+        for word in words:
+            default = self._stands_alone(given[-1]) if given else None
+            if default is not None and word.endswith(Path(default).suffix) and not word.startswith("-"):
+                given[-1] += f"={word}"
+            else:
+                given.append(word)
+        return [word if (default := self._stands_alone(word)) is None else f"{word}={default}" for word in given]
+
+    def _stands_alone(self, word: str) -> str | None:
+        """Return the value that an option has where none is given, or None if it is no such option."""
+        action = self._option_string_actions.get(word)
+        return None if action is None or action.nargs != "?" else str(action.const)
 
     def _split(self, words: list[str]) -> tuple[list[str], list[Override]]:
         """Return the words that are argparse's, every option joined to its value, and the overrides."""
@@ -182,10 +203,32 @@ class CommandParser(argparse.ArgumentParser):
         raise UsageError(f"{self.command}: unknown option {name}{hint or '.'} See {self.prog} --help.")
 
 
+_gathering: list[bool] = []
+"""Whether parsers are asked for rather than read by; see `parser_of`."""
+
+
+class _GatheredError(Exception):
+    def __init__(self, parser: CommandParser) -> None:
+        self.parser = parser
+
+
+def parser_of(execute: Callable[[list[str]], int]) -> CommandParser:
+    """Return the parser that a command makes, without running the command."""
+    _gathering.append(True)
+    try:
+        execute([])
+    except _GatheredError as gathered:
+        return gathered.parser
+    finally:
+        _gathering.pop()
+    raise TypeError(f"{execute} reads no arguments.")
+
+
 def _usage_of(action: argparse.Action) -> str:
     value = str(action.metavar or "|".join(map(str, action.choices or [action.dest.upper()])))
     if action.option_strings:
-        return action.option_strings[-1] if action.nargs == 0 else f"{action.option_strings[-1]} {value}"
+        name = action.option_strings[-1]
+        return name if action.nargs == 0 else f"{name} [{value}]" if action.nargs == "?" else f"{name} {value}"
     forms = {"?": "[{0}]", "*": "[{0} ...]", "+": "{0} [{0} ...]"}
     return forms.get(str(action.nargs), "{0}").format(value)
 
@@ -232,6 +275,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def count_or_none(text: str) -> int:
+    """Return an integer >= 0 from an option's value."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be an integer >= 0; got {text!r}")
+    return int(text)
+
+
 def seconds(text: str) -> float:
     """Return a number of seconds > 0 from an option's value."""
     try:
@@ -273,4 +323,12 @@ def written_file(text: str) -> Path:
     except (OSError, ValueError) as error:  # a name too long, or with a byte that no name has
         why = getattr(error, "strerror", None) or error
         raise argparse.ArgumentTypeError(f"{shown(text)}: no file can be called so: {why}") from None
+    return path
+
+
+def written_page(text: str) -> Path:
+    """Return the path of a page that is to be written, as `written_file` does; it ends so that a browser opens it."""
+    path = written_file(text)
+    if path.suffix.lower() not in {".html", ".htm"}:
+        raise argparse.ArgumentTypeError(f"{shown(text)}: a page ends in .html. Give such a name")
     return path

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from downslope.cli.arguments import CommandParser, count, written_file
 from downslope.cli.recipe_text import find_recipe
+from downslope.cli.streams import write_new
 from downslope.core.errors import ExportError
 from downslope.exporting import TARGETS, export
 
@@ -51,9 +52,5 @@ def execute(words: Sequence[str]) -> int:
     if arguments.out is None:
         sys.stdout.write(program)
         return 0
-    try:
-        with arguments.out.open("x", encoding="utf-8") as file:
-            file.write(program)
-    except FileExistsError:
-        raise ExportError(f"--out {arguments.out}: exists, and nothing is overwritten. Give another name.") from None
+    write_new(arguments.out, program, ExportError)
     return 0

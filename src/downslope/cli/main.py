@@ -25,13 +25,17 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "watch": "see from another terminal how a run goes on",
         "evaluate": "loss and accuracy of a run on its held-out examples",
         "predict": "what a run's model says about examples",
+        "pack": "a trained run as an ONNX file or a torch.export program",
         "report": "lay one run or several over one another on a page",
+        "list": "the runs in a folder: how each stands, and its best held-out value",
         "recipes": "list the recipes that come with Downslope, or print one",
         "read": "what the words of a paper, a command line or a solver mean as a recipe",
         "explain": "what a recipe means: equations, schedule, timescales, limits",
         "export": "a recipe as code for PyTorch, Keras, TensorFlow, optax, timm or Caffe",
         "compare": "whether two ways of training are the same rule, and if not, where they part",
         "convert": "carry optimizer state over to another framework",
+        "schema": "the JSON Schema of a recipe, for editors",
+        "completion": "a script by which bash, zsh or fish completes all this",
     }
 )
 

@@ -42,6 +42,10 @@ def _groups(task: Task) -> list[str]:
             lines.append("  all alike")
         listed = ", ".join(f"{name} {'x'.join(map(str, shapes[name])) or 'scalar'}" for name in names) or "(none)"
         lines += textwrap.wrap(listed, width=100, initial_indent="    ", subsequent_indent="    ")
+    if task.frozen:
+        lines.append("  frozen: neither learned nor decayed")
+        listed = ", ".join(name for name in shapes if name in task.frozen)
+        lines += textwrap.wrap(listed, width=100, initial_indent="    ", subsequent_indent="    ")
     return lines
 
 
@@ -58,7 +62,7 @@ def _shown(value: Any) -> str:
 def _schedules(task: Task) -> list[str]:
     """Return the table of the settings, where any parameter has them, and of each group whose lr or momentum is own."""
     recipe = task.recipe.in_steps(task.batches.steps_per_epoch)
-    own = [group for group in recipe.groups if {"lr", "momentum", "dampening"} & group.changes().keys()]
+    own = [group for group in recipe.groups if {"lr", "lr_factor", "momentum", "dampening"} & group.changes().keys()]
     all_have_their_own = len(own) == len(recipe.groups)
     unused = all_have_their_own and all(row["match"] is not None for row in task.facts()["groups"])
     tables: list[tuple[str, Settings]] = [] if unused else [("schedule", recipe.sgd)]

@@ -8,8 +8,10 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from downslope.core.errors import DownslopeError
 from downslope.core.shown import printable
 
 _UNPRINTABLE = "downslope-escape"
@@ -99,3 +101,16 @@ def print_notes(notes: Sequence[str]) -> None:
     """Print what a person should know to stderr, so that stdout stays the result alone."""
     for note in notes:
         print(f"note: {printable(note)}", file=sys.stderr)
+
+
+def write_new(path: Path, text: str, error: type[DownslopeError]) -> None:
+    """Write a text to a file that is not there yet.
+
+    Raises:
+        DownslopeError: Of the given kind, if it is.
+    """
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise error(f"--out {path}: exists, and nothing is overwritten. Give another name.") from None

@@ -25,6 +25,11 @@ def format_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, inden
     )
 
 
+def padded(text: str, width: int) -> str:
+    """Return a text with spaces behind it, to so many columns of a terminal."""
+    return text + " " * (width - _columns(text))
+
+
 def _columns(text: str) -> int:
     """Return how many columns of a terminal a text takes: two for a letter as wide as Chinese ones, 0 for an accent."""
     if text.isascii():

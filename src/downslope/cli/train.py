@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from downslope.cli.arguments import CommandParser, file_path
+from downslope.cli.arguments import CommandParser, file_path, written_page
 from downslope.cli.run_folders import add_trust_option, check_resumed
 from downslope.cli.training_run import add_training_options, add_watching, overrides_of, run_training
 from downslope.core.paths import expand_home
+from downslope.core.shown import shown
 from downslope.recipe.known import DEFAULT
 from downslope.recipe.load import load_recipe, to_toml
+from downslope.training.workers.rendezvous import TIMEOUT
+
+_PREVIEW = "downslope-preview.html"
+"""Where a preview is written if not told otherwise."""
 
 
 def execute(words: Sequence[str]) -> int:
@@ -44,10 +50,21 @@ def execute(words: Sequence[str]) -> int:
     )
     add_training_options(parser)
     parser.add_argument("--print-config", action="store_true", help="print the whole recipe as TOML, and stop")
+    parser.add_argument(
+        "--preview",
+        metavar="FILE",
+        nargs="?",
+        const=_PREVIEW,
+        type=written_page,
+        help="write a page with the first sixteen examples as training will see them, each beside its original, and "
+        f"stop (default: {_PREVIEW})",
+    )
     add_watching(parser)
     add_trust_option(parser)
     arguments = parser.read(words)
     given = None if arguments.recipe is None else expand_home(arguments.recipe)
+    if arguments.preview is not None:
+        _refuse_with_preview(parser, arguments)
     if not arguments.print_config:
         check_resumed(given, arguments.resume, trust=arguments.trust)
     recipe = load_recipe(arguments.recipe, overrides_of(arguments))
@@ -55,6 +72,12 @@ def execute(words: Sequence[str]) -> int:
         sys.stdout.write(to_toml(recipe))
         return 0
     name = DEFAULT if arguments.recipe is None else Path(arguments.recipe).stem
+    if arguments.preview is not None:
+        from downslope.training.previewing.page import write_preview
+
+        what = write_preview(recipe, name, arguments.preview)
+        print(f"preview     {shown(arguments.preview, 1000)}: {what}; nothing was trained")
+        return 0
     return run_training(
         recipe,
         name=name,
@@ -65,3 +88,20 @@ def execute(words: Sequence[str]) -> int:
         timeout=arguments.timeout,
         quiet=arguments.quiet,
     )
+
+
+def _refuse_with_preview(parser: CommandParser, arguments: argparse.Namespace) -> None:
+    """Raise if something is asked for besides a preview that only a run has, or another way of not training."""
+    given = {
+        "--out": arguments.out is not None,
+        "--resume": arguments.resume != "auto",
+        "--workers": arguments.workers is not None,
+        "--timeout": arguments.timeout != TIMEOUT,
+        "--device": arguments.device is not None,
+        "--log": arguments.log is not None,
+        "--quiet": arguments.quiet,
+        "--dry-run": arguments.dry_run,
+        "--print-config": arguments.print_config,
+    }
+    if also := [option for option, there in given.items() if there]:
+        parser.error(f"--preview writes a page and makes no run, so that {also[0]} says nothing. Leave one out")

@@ -5,6 +5,7 @@ How a framework stores its groups is its front door's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
@@ -13,7 +14,7 @@ from typing import Any, cast
 
 from downslope.core.checks import Taken
 from downslope.core.errors import GroupError, SettingsError, UnorderedError, did_you_mean
-from downslope.core.schedules.schedule import Schedule
+from downslope.core.schedules.schedule import Schedule, scaled
 from downslope.core.settings import Decay, Settings
 from downslope.core.synonyms import refuses_unknown_fields
 
@@ -32,6 +33,7 @@ class Group:
             "@bias_and_norm" selects biases and normalisation layers. The first group that matches wins. For
             `downslope.torch` it may be a function of (name, parameter) that returns whether it takes that one.
         lr: Learning rate or schedule.
+        lr_factor: Factor on the learning rate of all the others, number or schedule; instead of `lr`.
         momentum: Momentum or schedule.
         dampening: Dampening.
         nesterov: Nesterov momentum.
@@ -52,6 +54,7 @@ class Group:
 
     match: Taken[str | list[str] | tuple[str, ...] | Callable[[Any, Any], bool], str | tuple[str, ...]]
     lr: float | Schedule | None = None
+    lr_factor: float | None = None
     momentum: float | Schedule | None = None
     dampening: float | None = None
     nesterov: bool | None = None
@@ -74,6 +77,8 @@ class Group:
         object.__setattr__(self, "match", patterns if several else given)
         if not self.changes():
             raise GroupError(f"the group {self.match!r} changes nothing. Give it a setting such as weight_decay=0.")
+        if self.lr_factor is not None:
+            self._check_factor(self.lr_factor)
         self.apply(Settings(momentum=0.5))  # with which every allowed change is allowed
 
     @property
@@ -105,9 +110,26 @@ class Group:
             GroupError: If the result is not allowed.
         """
         try:
-            return replace(settings, **self.changes())
+            return replace(settings, **self.resolved(settings.lr).changes())
         except SettingsError as error:
             raise GroupError(f"group {self.match!r}: {error}") from None
+
+    def resolved(self, lr: float | Schedule) -> Group:
+        """Return the same group with the learning rate that its factor makes of that of all the others, if it has one.
+
+        Raises:
+            SettingsError: If the product is no learning rate.
+        """
+        return self if self.lr_factor is None else replace(self, lr=scaled(lr, self.lr_factor), lr_factor=None)
+
+    def _check_factor(self, factor: Any) -> None:
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:
+            raise GroupError(
+                f"group {self.match!r}: `lr_factor` must be above 0 and finite, such as 0.1; got {factor!r}. "
+                "lr = 0 keeps parameters from being learned."
+            )
+        if self.lr is not None:
+            raise GroupError(f"group {self.match!r}: `lr` and `lr_factor` both say its learning rate. Give one.")
 
     def in_steps(self, steps_per_epoch: int) -> Group:
         """Return the same group with every schedule in steps.
@@ -117,6 +139,29 @@ class Group:
         """
         schedules = {name: value for name, value in self.changes().items() if isinstance(value, Schedule)}
         return replace(self, **{name: value.in_steps(steps_per_epoch) for name, value in schedules.items()})
+
+
+def chosen_by(
+    patterns: Sequence[str], shapes: Mapping[str, tuple[int, ...]], norm_names: Collection[str], where: str
+) -> list[str]:
+    """Return the names that one of the patterns matches, in order; `where` says in errors whose patterns they are.
+
+    Raises:
+        GroupError: If a pattern matches nothing.
+
+    Example:
+        >>> chosen_by(["dense*"], {"dense1.bias": (4,), "logits.bias": (2,)}, (), "train.freeze")
+        ['dense1.bias']
+    """
+    for pattern in patterns:
+        if pattern.startswith("@") and pattern != BIAS_AND_NORM:
+            raise GroupError(f'{where}: has one built-in selector, "{BIAS_AND_NORM}"; got {pattern!r}.')
+        if not any(_matches(pattern, name, shape, norm_names) for name, shape in shapes.items()):
+            raise GroupError(
+                f"{where}: {pattern!r} matches no parameter.{did_you_mean(pattern, shapes)} "
+                f"The parameters are: {', '.join(shapes) or '(none)'}."
+            )
+    return [n for n, shape in shapes.items() if any(_matches(pattern, n, shape, norm_names) for pattern in patterns)]
 
 
 def assign_groups(

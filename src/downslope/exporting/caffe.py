@@ -80,7 +80,7 @@ def _groups(plan: Plan, base: Settings) -> list[tuple[str, str, str]]:
     """Return the patterns of each group and its multipliers of lr and weight decay."""
     found: list[tuple[str, str, str]] = []
     for group, settings in plan.groups:
-        changed = set(group.changes()) - {"lr", "weight_decay"}
+        changed = set(group.changes()) - {"lr", "lr_factor", "weight_decay"}
         if any(getattr(settings, name) != getattr(base, name) for name in changed - {"decay"}):
             raise ExportError(
                 f"Caffe's blobs differ in lr_mult and decay_mult alone; the group {group.match!r} changes "
@@ -88,7 +88,7 @@ def _groups(plan: Plan, base: Settings) -> list[tuple[str, str, str]]:
             )
         if settings.decay != base.decay and not is_zero(settings.weight_decay) and not is_zero(base.weight_decay):
             raise ExportError(f"Caffe has one way of weight decay; the group {group.match!r} has another.")
-        lr_mult = _ratio(settings.lr, base.lr, group.match)
+        lr_mult = group.lr_factor or _ratio(settings.lr, base.lr, group.match)
         decay_mult = _ratio(settings.weight_decay, base.weight_decay, group.match)
         found.append((_one_line(", ".join(group.patterns)), f"{lr_mult:g}", f"{decay_mult:g}"))
     return found

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any
 
-from downslope.core.schedules.schedule import Schedule, constant_value
+from downslope.core.schedules.schedule import Schedule, constant_value, scaled
 from downslope.core.settings import Settings, is_zero
 from downslope.recipe.schema import Recipe
 
@@ -68,20 +67,3 @@ def without_dampening(settings: Settings) -> Settings:
     if settings.decay in {"decoupled", "corrected"}:
         weight_decay = scaled(weight_decay, 1 / kept)
     return replace(settings, lr=scaled(settings.lr, kept), weight_decay=weight_decay, dampening=0.0)
-
-
-def scaled(value: float | Schedule, factor: float) -> Any:
-    """Return a number or a schedule times a factor."""
-    if not isinstance(value, Schedule):
-        return value * factor
-    heights = {"value", "initial", "final", "end", "peak", "start"}
-    changes: dict[str, Any] = {}
-    for field in fields(value):
-        inside = getattr(value, field.name)
-        if isinstance(inside, Schedule):
-            changes[field.name] = scaled(inside, factor)
-        elif field.name == "schedules":
-            changes[field.name] = tuple(scaled(one, factor) for one in inside)
-        elif field.name in heights and inside is not None:
-            changes[field.name] = inside * factor
-    return replace(value, **changes)

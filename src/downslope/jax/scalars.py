@@ -85,7 +85,12 @@ class Hyperparameters:
 
     def with_group(self, group: Group) -> Hyperparameters:
         """Return these hyperparameters with a group's changes."""
-        changes = group.changes()
+        if group.lr_factor is not None and "lr" in self.live:
+            raise SettingsError(
+                "`lr_factor` multiplies a number or one of Downslope's schedules, and this learning rate is known at a "
+                "step alone. Give the group an lr."
+            )
+        changes = group.resolved(self.settings.lr).changes()
         own = Hyperparameters(
             group.apply(self.settings), {name: value for name, value in self.live.items() if name not in changes}
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from downslope.core.errors import SettingsError
+from downslope.core.groups import Group
 from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings, check_alone
 from downslope.keras.schedules import Scheduled
@@ -93,6 +95,15 @@ def _is_foreign(rate: Any) -> bool:
     """Whether the learning rate is a schedule of Keras or a function, of which only values are known."""
     is_schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
     return (is_schedule and not isinstance(rate, Scheduled)) or (callable(rate) and not isinstance(rate, Schedule))
+
+
+def check_factors(rate: Any, groups: Sequence[Group]) -> None:
+    """Raise `SettingsError` if a group multiplies a learning rate of which only values are known."""
+    if _is_foreign(rate) and any(group.lr_factor is not None for group in groups):
+        raise SettingsError(
+            f"`lr_factor` multiplies a number or one of Downslope's schedules; `learning_rate` is {rate!r}. Give the "
+            "group an lr."
+        )
 
 
 def _check_needs_no_reference(rate: Any, values: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from downslope.core.schedules import Schedule
 from downslope.core.settings import Settings
 from downslope.core.synonyms import says_our_words
 from downslope.keras.loading import arrays_of, check_fits, load_at_once, to_array, was_never_built
-from downslope.keras.options import DEFAULTS, check_rate, settings_and_lr
+from downslope.keras.options import DEFAULTS, check_factors, check_rate, settings_and_lr
 from downslope.keras.rule_step import move, scalars_of
 from downslope.keras.schedules import Scheduled, value_of_keras
 from downslope.keras.traced_numbers import Number, computing_format
@@ -183,6 +183,7 @@ class SGD(keras.optimizers.Optimizer):
         )
         given = weight_decay if settings is None else chosen.weight_decay
         self._held = Held(chosen, None if given is None else chosen.weight_decay, groups_from_config(groups))
+        check_factors(rate, self._held.groups)
         self.momentums = []
 
     momentum = Fixed("Momentum, a number or a schedule.")
@@ -220,7 +221,7 @@ class SGD(keras.optimizers.Optimizer):
                 f"`learning_rate` cannot become {value!r} once the optimizer is built: a compiled step would not see "
                 "it. Make a new optimizer with it."
             )
-        with_own = [group.match for group in held.groups if group.lr is not None]
+        with_own = [g.match for g in held.groups if g.lr is not None or g.lr_factor is not None]
         if with_own:
             raise SettingsError(
                 f"`learning_rate` cannot be assigned: the group {with_own[0]!r} has a learning rate of its own, which "

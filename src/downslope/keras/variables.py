@@ -149,7 +149,7 @@ def rules_of(
         own = settings if group is None else group.apply(settings)
         if exclusion.covers(key, path):
             own = replace(own, weight_decay=0.0)
-        rule = VariableRule(own, own_lr=group is not None and group.lr is not None)
+        rule = VariableRule(own, own_lr=group is not None and (group.lr is not None or group.lr_factor is not None))
         rules.append(same.setdefault(rule, rule))
     exclusion.check_found(keys, paths)
     return tuple(rules)

@@ -53,13 +53,14 @@ def param_groups(model: nn.Module, groups: Groups) -> list[dict[str, Any]]:
     ]
 
 
-def parameters_of(params: Any, groups: Groups, model: nn.Module | None = None) -> tuple[Any, str]:
+def parameters_of(params: Any, groups: Groups, model: nn.Module | None = None, *, lr: Any = None) -> tuple[Any, str]:
     """Return what torch's Optimizer takes (tensors, named tensors, or dictionaries), and what stood before all names.
 
     Parameters are tensors, (name, tensor) pairs or dictionaries, or those of a module. Names come without what wrappers
-    put into them; a pattern may match a name with it or without.
+    put into them; a pattern may match a name with it or without. `lr` is what a group's factor multiplies.
 
     Raises:
+        SettingsError: If that is not known, or a tensor, which a product would not follow.
         GroupError: If there are groups, and the parameters have no names or are grouped already; or if `model` does not
             have one of them.
     """
@@ -104,11 +105,18 @@ def parameters_of(params: Any, groups: Groups, model: nn.Module | None = None) -
     return [
         {
             "params": [(name, tensors[name]) if is_named else tensors[name] for name in names],
-            **(own[i].changes() if i < len(own) else {}),
+            **(_changes(own[i], lr) if i < len(own) else {}),
         }
         for i, names in enumerate(assigned)
         if names
     ], around
+
+
+def _changes(group: Group, lr: Any) -> dict[str, Any]:
+    if group.lr_factor is not None and (lr is None or isinstance(lr, Tensor)):
+        what = "not known here" if lr is None else "a tensor"
+        raise SettingsError(f"`lr_factor` multiplies a number or a schedule, and lr is {what}. Give the group an lr.")
+    return group.resolved(lr).changes()
 
 
 def named_by(model: nn.Module, items: Sequence[Any]) -> list[Any]:

@@ -55,6 +55,8 @@ from downslope.torch.step import REPEATABLE, StepPlan, distinct_grads, grads_of,
 from downslope.torch.tensors import is_watched
 from downslope.torch.update import Entry
 
+_STRIDED = torch.strided
+
 
 class SGD(SteppingInBackward):
     """SGD with momentum and weight decay: a drop-in for ``torch.optim.SGD``.
@@ -159,7 +161,7 @@ class SGD(SteppingInBackward):
         defaults = group_values.defaults_from(settings, values)
         defaults |= {"foreach": foreach, "differentiable": differentiable, "fused": fused}
         defaults["rounding"] = checked_rounding(rounding, differentiable=differentiable)
-        params, around = parameters_of(params, groups, model)
+        params, around = parameters_of(params, groups, model, lr=values.get("lr", settings.lr))
         super().__init__(params, defaults)
         self._around = around  # for groups to come; those of now have bare names
         check_rounding_has_a_use(self.param_groups)
@@ -446,7 +448,7 @@ class SGD(SteppingInBackward):
             (i, param)
             for i, group in enumerate(self.param_groups)
             for param in group["params"]
-            if param.grad is not None and is_dense_gradient(group, i, param)
+            if (grad := param.grad) is not None and (grad.layout is _STRIDED or is_dense_gradient(group, i, param))
         ]
 
     def _entries_of(self, pairs: list[tuple[int, Tensor]]) -> list[Entry]:

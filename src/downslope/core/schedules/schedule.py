@@ -34,6 +34,9 @@ def _divide(step: Any, length: Any) -> Any:
     return step / length
 
 
+_HEIGHTS = frozenset({"value", "initial", "final", "end", "peak", "start"})
+"""Fields of schedules that are values; the others are lengths, factors and shapes."""
+
 NUMBERS = SimpleNamespace(where=_where, minimum=min, maximum=max, divide=_divide, cos=math.cos, sqrt=math.sqrt)
 
 
@@ -213,6 +216,28 @@ def constant_value(number_or_schedule: float | Schedule) -> float | None:
         return number_or_schedule
     low, high = number_or_schedule.extremes()
     return low if low == high else None
+
+
+def scaled(number_or_schedule: float | Schedule, factor: float) -> Any:
+    """Return a number or a schedule times a factor.
+
+    Example:
+        >>> from downslope.core.schedules import Cosine
+        >>> scaled(Cosine(initial=0.5, final=0.0, duration=10), 0.5)
+        Cosine(initial=0.25, final=0.0, duration=10, unit='step')
+    """
+    if not isinstance(number_or_schedule, Schedule):
+        return number_or_schedule * factor
+    changes: dict[str, Any] = {}
+    for field in fields(number_or_schedule):
+        inside = getattr(number_or_schedule, field.name)
+        if isinstance(inside, Schedule):
+            changes[field.name] = scaled(inside, factor)
+        elif field.name == "schedules":
+            changes[field.name] = tuple(scaled(one, factor) for one in inside)
+        elif field.name in _HEIGHTS and inside is not None:
+            changes[field.name] = inside * factor
+    return replace(number_or_schedule, **changes)
 
 
 def whole_periods(step: Any, period: float | int) -> Any:

@@ -123,6 +123,38 @@ class State(Struct):
     mishaps: Mishaps = msgspec.field(default_factory=Mishaps)
 
 
+class Start(Struct, forbid_unknown_fields=True):
+    """What a run took of other weights before its first step.
+
+    Attributes:
+        origin: Where they were read.
+        step: Updates that they had had, if that is known.
+        checksum: Of the file, as `b2sum -l 128` prints it.
+        names: How its names are read: "" as they are, or in words.
+        taken: How many of the model's tensors were taken.
+        parameters: How many of its numbers that are learned.
+        of: How many tensors and numbers it has.
+        other: Tensors that have another form there: name -> [there, here].
+        new: Tensors that are not there.
+        without: Tensors that were not to be taken.
+        left: Names there that the model has not.
+        notes: What a person should know besides.
+    """
+
+    origin: str
+    step: Count | None
+    checksum: Checksum
+    names: str
+    taken: Count
+    parameters: Count
+    of: tuple[Count, Count]
+    other: dict[str, tuple[str, str]]
+    new: list[str]
+    without: list[str]
+    left: list[str]
+    notes: list[str]
+
+
 class Manifest(Struct):
     """A whole manifest, without its own checksum."""
 
@@ -136,6 +168,7 @@ class Manifest(Struct):
     state: State
     files: dict[str, Content]
     shapes: dict[str, dict[str, list[Count]]] | None = None
+    start: Start | None = None
 
 
 def is_file_of_a_checkpoint(name: str) -> bool:

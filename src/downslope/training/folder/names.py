@@ -21,6 +21,7 @@ from downslope.recipe.load import parse_recipe
 from downslope.recipe.overrides import Override
 from downslope.recipe.schema import Recipe, settle
 from downslope.training.folder import durable
+from downslope.training.folder.manifest import Start
 
 RECIPE = "recipe.toml"
 CHECKPOINTS = "checkpoints"
@@ -75,6 +76,8 @@ class Facts(Struct):
     parameters: dict[str, list[Count]]
     groups: list[GroupFacts]
     downslope: str = ""
+    start: Start | None = None
+    frozen: list[str] = []
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Models of other libraries: "timm:NAME", and "hf:FOLDER" for the configuration of a model of transformers.
 
 Weights begin as the library draws them after the recipe's seed. Nothing is downloaded: pretrained weights are a
-.safetensors file of one's own (timm: `model.options.weights`), and code that a configuration names is not run.
+.safetensors file of one's own (`train.start_from`), and code that a configuration names is not run.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def build(model: Model, dataset: Dataset) -> nn.Module:
 def _of_timm(name: str, model: Model, dataset: Dataset) -> nn.Module:
     timm = _import("timm", "timm")
     options = dict(model.options)
-    weights = options.pop("weights", None)
+    options.pop("weights", None)  # which `run/starting.py` takes
     if options.get("pretrained"):
         raise DataError(
-            "model.options.pretrained: would download weights. Give a file of yours: model.options.weights = "
+            "model.options.pretrained: would download weights. Give a file of yours: train.start_from = "
             '"resnet18.safetensors".'
         )
     if not timm.is_model(name):
@@ -55,36 +55,7 @@ def _of_timm(name: str, model: Model, dataset: Dataset) -> nn.Module:
         raise DataError(f"model.name = '{shown(model.name)}': timm has no such model.{did_you_mean(name, known)}")
     check_inputs(model.name, dataset, _IMAGES, (4,))
     given = {"num_classes": _outputs(model, dataset), "in_chans": dataset.train_inputs.shape[1], **options}
-    made = _make(lambda: timm.create_model(name, pretrained=False, **given), model)
-    if weights is not None:
-        _load_file(made, weights, model)
-    return made
-
-
-def _load_file(module: nn.Module, weights: Any, model: Model) -> None:
-    """Load a file of weights; the classifier's are left out where the data have another number of classes."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not isinstance(weights, str):
-        raise DataError(f"model.options.weights: must be the path of a .safetensors file; got {weights!r}.")
-    path = expand_home(weights, DataError, "model.options.weights")
-    try:
-        found = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"model.options.weights = {shown(weights)!r}: cannot be read: {first_line(error)}.") from None
-    own = module.state_dict()
-    of_head = {key for key in own if key in found and own[key].shape != found[key].shape}
-    classifier = str(getattr(module, "default_cfg", {}).get("classifier", ""))
-    wrong = sorted(key for key in of_head if not classifier or not key.startswith(f"{classifier}."))
-    missing, more = sorted(set(own) - set(found)), sorted(set(found) - set(own))
-    if wrong or missing or more:
-        first = (wrong or missing or more)[0]
-        raise DataError(
-            f"model.options.weights = {shown(weights)!r}: does not fit {shown(model.name)}: {len(wrong)} tensors of "
-            f"another shape, {len(missing)} missing, {len(more)} unknown; the first is `{shown(first)}`."
-        )
-    module.load_state_dict({key: value for key, value in found.items() if key not in of_head}, strict=False)
+    return _make(lambda: timm.create_model(name, pretrained=False, **given), model)
 
 
 class Logits(nn.Module):
@@ -153,12 +124,14 @@ def _read_config(folder: str, model: Model) -> str:
 def _outputs(model: Model, dataset: Dataset) -> int:
     """Return how many numbers the model puts out for an example."""
     shape = tuple(dataset.train_targets.shape[1:])
-    if dataset.classes is None or shape:
+    if dataset.labels:
+        return len(dataset.labels)
+    if dataset.logits is None or shape:
         raise DataError(
             f"model `{shown(model.name)}`: classifies one label an example; got targets of shape "
             f"{tuple(dataset.train_targets.shape)}. Wrap it in a function of your own for another task."
         )
-    return dataset.classes
+    return dataset.logits
 
 
 def _import(library: str, extra: str) -> Any:

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from downslope import __version__
-from downslope.core.errors import CheckpointError, DownslopeError, MissingDependencyError
+from downslope.core.errors import CheckpointError, DownslopeError
 from downslope.core.paths import expand_home
 from downslope.core.rule_text import equations
 from downslope.core.schedules import Schedule
 from downslope.core.shown import shown
 from downslope.plot.svg import COLOURS
+from downslope.recipe.measures import title_of
 from downslope.training.folder.durable import write_file
 from downslope.training.report import tables
 from downslope.training.report.answers import Fit, look_at_examples, look_at_lengths
@@ -25,6 +25,7 @@ from downslope.training.report.data import RunData, read_runs
 from downslope.training.report.measured import at_the_end, measured_of_one, measured_of_several, not_measured
 from downslope.training.report.panels import missing_from, panels_of_one, panels_of_several
 from downslope.training.report.plots import draw, draw_progress
+from downslope.training.report.templates import render_page
 
 if TYPE_CHECKING:
     from downslope.training.data import Dataset
@@ -63,22 +64,8 @@ def write_report(
 
 def render(runs: Sequence[RunData], data: Dataset | None = None) -> str:
     """Return the page of one run or several as HTML; `data` as in `write_report`."""
-    try:
-        import jinja2
-    except ImportError:
-        raise MissingDependencyError('a report needs jinja2. Install it with: pip install "downslope[plot]"') from None
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("downslope", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     about = _about_one(runs[0], data) if len(runs) == 1 else _about_several(runs)
-    text = environment.get_template("training/report/report.html.j2").render(
-        version=__version__, colours=COLOURS, **about
-    )
-    return re.sub(r"\n\s*\n+", "\n", text)
+    return render_page("training/report/report.html.j2", colours=COLOURS, title_of=title_of, **about)
 
 
 def _about_one(run: RunData, data: Dataset | None) -> dict[str, Any]:
@@ -113,6 +100,7 @@ def _about_one(run: RunData, data: Dataset | None) -> dict[str, Any]:
         "rewinds": tables.rewinds(run),
         "plateaus": tables.plateaus(run),
         "settings": tables.settings(run),
+        "start": tables.start(run),
         "groups": tables.groups(run),
         "environment": tables.environment(run),
         "checkpoints": tables.checkpoints(run),

@@ -17,7 +17,7 @@ from downslope.core.errors import CheckpointError, RecipeError
 from downslope.core.paths import expand_home, expansion_of
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
-from downslope.recipe.schema import Data, Recipe, Train, settle
+from downslope.recipe.schema import Augment, Data, Recipe, Train, settle
 from downslope.training.data.part_names import HUGGING_FACE
 from downslope.training.folder.checkpoint import (
     FOLDER,
@@ -36,7 +36,17 @@ from downslope.training.run.environment import describe_environment, differences
 
 RUNS = Path("runs")
 
-_FIXED = ("seed", "data", "model", "train.loss", "train.class_weights", "train.accumulate", "train.shards")
+_FIXED = (
+    "seed",
+    "data",
+    "model",
+    "train.loss",
+    "train.start_from",
+    "train.start_without",
+    "train.class_weights",
+    "train.accumulate",
+    "train.shards",
+)
 """Paths of a recipe that decide a run's numbers from its first step on."""
 
 _WHERE = frozenset({"data.path", "data.options.path", "data.options.held_out_path", "data.options.test_path"})
@@ -271,6 +281,8 @@ def _settled(then: Mapping[str, Any], now: Recipe) -> Mapping[str, Any]:
     # Of settings that are newer than the run, it had what is now the default; all others are stated.
     train = {key: value for key, value in to_table(Train(steps=1)).items() if key != "steps"}
     told = {**to_table(Data()), **data, "options": dict(stated)}
+    if told.get("augment") is not None:
+        told["augment"] = {**to_table(Augment()), **told["augment"]}
     return {**then, "data": told, "train": {**train, **then["train"]}}
 
 

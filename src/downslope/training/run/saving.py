@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from downslope.core.errors import CheckpointError
 from downslope.training.device import usage_of
 from downslope.training.folder import durable, run_folder
@@ -83,6 +85,7 @@ class Saver:
             "recipe": self._recipe,
             "environment": self._environment,
             "state": state.table(),
+            **({} if self._task.start is None else {"start": msgspec.to_builtins(self._task.start)}),
         }
         if _key(manifest) == self._saved:
             return False

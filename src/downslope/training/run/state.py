@@ -17,9 +17,10 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from downslope.core.errors import CheckpointError, DataError, StateError, one_of
+from downslope.core.errors import CheckpointError, DataError, GroupError, StateError, one_of
 from downslope.core.settings import Settings
-from downslope.recipe.schema import Group, Metric, Train
+from downslope.recipe.measures import Metric
+from downslope.recipe.schema import Group, Train
 from downslope.torch import SGD, GradScaler
 from downslope.training.device import HOST, device_of, is_host
 from downslope.training.folder.checkpoint import Checkpoint, Tensors
@@ -65,12 +66,13 @@ class TrainingState:
             tensors["ema"] = model_tensors(self.averaged.module)
         return tensors
 
-    @torch.no_grad()
     def update_average(self) -> None:
         """Take the model's weights into their average, if there is one."""
-        averaged = self.averaged
-        if averaged is None:
-            return
+        if self.averaged is not None:
+            self._update(self.averaged)
+
+    @torch.no_grad()
+    def _update(self, averaged: AveragedModel) -> None:
         if is_host(device_of(self.model)):
             averaged.update_parameters(self.model)
             return
@@ -121,6 +123,7 @@ class TrainingState:
         """
         table, then = checkpoint.manifest["state"], checkpoint.manifest["recipe"]
         same_settings = then["sgd"] == now["sgd"] and then["groups"] == now["groups"]
+        same_settings = same_settings and then["train"].get("freeze", []) == now["train"]["freeze"]
         try:
             self.model.load_state_dict(checkpoint.tensors["model"])
             _restore_optimizer(
@@ -151,7 +154,14 @@ class TrainingState:
 
 
 def build_state(
-    model: nn.Module, sgd: Settings, groups: Sequence[Group], train: Train, *, metrics: Sequence[Metric]
+    model: nn.Module,
+    sgd: Settings,
+    groups: Sequence[Group],
+    train: Train,
+    *,
+    metrics: Sequence[Metric],
+    watched: Mapping[str, Metric] = MappingProxyType({}),
+    frozen: frozenset[str] = frozenset(),
 ) -> TrainingState:
     """Return the state before the first step.
 
@@ -161,31 +171,34 @@ def build_state(
         groups: The parameter groups with settings of their own.
         train: The recipe's section.
         metrics: What an evaluation gives, the most telling one first.
+        watched: As in `Recipe`; the first of them, or else the most telling, tells the best checkpoint.
+        frozen: Names of the parameters that are not learned.
 
     Raises:
         DataError: If something is watched that an evaluation does not give, or the model holds what no checkpoint can.
     """
-    for name in ("early_stop", "plateau"):
-        watch = getattr(train, name)
-        if watch is not None and watch.metric not in metrics:
-            raise DataError(
-                f'train.{name}.metric = "{watch.metric}": an evaluation of these data gives {one_of(metrics)}.'
-            )
+    for key, metric in watched.items():
+        if metric not in metrics:
+            raise DataError(f'{key} = "{metric}": an evaluation of these data gives {one_of(metrics)}.')
     model_tensors(model)
-    watched: Any = train.early_stop or train.plateau
-    metric: Metric = metrics[0] if watched is None else watched.metric
+    telling: list[Metric] = [*watched.values(), metrics[0]]
     early, plateau = train.early_stop, train.plateau
-    return TrainingState(
-        model=model,
-        optimizer=SGD(
-            model,
+    try:
+        optimizer = SGD(
+            [(name, parameter) for name, parameter in model.named_parameters() if name not in frozen],
             settings=sgd,
             groups=groups,
             clip_norm=train.clip_norm,
             on_nonfinite="skip" if train.on_nonfinite == "rewind" else train.on_nonfinite,
-        ),
+            model=model,
+        )
+    except GroupError as error:
+        raise GroupError(f"{error} What train.freeze matches is in no group.") if frozen else error from None
+    return TrainingState(
+        model=model,
+        optimizer=optimizer,
         averaged=None if train.ema is None else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.ema)),
-        best=Patience(metric),
+        best=Patience(telling[0]),
         early_stop=None if early is None else Patience(early.metric, early.min_delta),
         plateau=None if plateau is None else Patience(plateau.metric, plateau.min_delta),
         spikes=None if train.spike is None else Spikes(train.spike.factor, train.spike.window),
@@ -239,6 +252,8 @@ def _restore_optimizer(optimizer: SGD, groups: list[dict[str, Any]], velocities:
     if keep:  # this optimizer's own groups, which may be split otherwise, with the checkpoint's counts
         counts = {key: groups[0][key] for key in ("step", "skipped")}
         groups = [{**group, **counts} for group in optimizer.state_dict()["param_groups"]]
+        held = set(_names(groups).values())  # what is frozen from now on has no velocity
+        velocities = {name: velocity for name, velocity in velocities.items() if name in held}
     places = {name: index for index, name in _names(groups).items()}
     state: Mapping[int, Any] = {places[name]: {_VELOCITY: velocity} for name, velocity in velocities.items()}
     with warnings.catch_warnings():
@@ -277,13 +292,21 @@ def _carry_reduced_lr(
 
 def _lrs(groups: list[dict[str, Any]], table: Mapping[str, Any], *, reached: bool) -> dict[str, Any]:
     """Return each parameter's lr by name: the one in its group, or the one that the recipe states for that group."""
-    own = [group.get("lr", table["sgd"]["lr"]) for group in table["groups"]]  # unmatched parameters come last
+    own = [_stated(group, table["sgd"]["lr"]) for group in table["groups"]]  # unmatched parameters come last
     stated = [*own, table["sgd"]["lr"]][: len(groups)]
     return {
         name: group["lr"] if reached else lr
         for group, lr in zip(groups, stated, strict=True)
         for name in group["param_names"]
     }
+
+
+def _stated(group: Mapping[str, Any], lr: Any) -> Any:
+    """Return the lr of a group in a recipe's table, where `lr` is that of all the others."""
+    factor = group.get("lr_factor")
+    if factor is None:
+        return group.get("lr", lr)
+    return {**lr, "lr_factor": factor} if isinstance(lr, Mapping) else lr * factor
 
 
 def _is_reduced(stated: Any, reached: Any) -> bool:

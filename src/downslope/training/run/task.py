@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import torch
 from torch import nn
 
@@ -17,16 +20,21 @@ from downslope.core.settings import Settings
 from downslope.core.shown import shown
 from downslope.core.tables import to_table
 from downslope.recipe.run_length import steps_in_epochs
-from downslope.recipe.schema import Recipe, Train
+from downslope.recipe.schema import Augment, Recipe, Train
 from downslope.training.data import Dataset, load_data
 from downslope.training.device import HOST, is_channels_last, is_host, name_of, place_model, prefers_channels_last
 from downslope.training.folder.checkpoint import Checkpoint, plain_recipe
+from downslope.training.folder.manifest import Start
 from downslope.training.folder.names import ANEW
 from downslope.training.models import MODELS, build_model
 from downslope.training.run.batches import Batches
-from downslope.training.run.environment import describe_environment, differences
-from downslope.training.run.losses import build_loss, weigh_classes
+from downslope.training.run.class_weights import weigh_classes
+from downslope.training.run.environment import count_work, describe_environment, differences, fitting_threads
+from downslope.training.run.freezing import freeze
+from downslope.training.run.losses import build_loss, margin_of
 from downslope.training.run.objective import Objective, Supervised
+from downslope.training.run.sampling import build_sampler
+from downslope.training.run.starting import lines_of, start
 from downslope.training.run.state import TrainingState, build_state, checksum_of
 from downslope.training.workers.workers import ALONE, Workers
 
@@ -50,6 +58,8 @@ class Task:
         sharding: The model's sharding over several workers, or None.
         augment: Changes the examples of each step at random, or None.
         device: What computes; data and objective stay on the host.
+        start: What the run took of other weights before its first step, or None.
+        frozen: Names of the parameters that are not learned.
     """
 
     recipe: Recipe
@@ -62,6 +72,8 @@ class Task:
     sharding: Sharding | None = None
     augment: Augmenter | None = None
     device: torch.device = HOST
+    start: Start | None = None
+    frozen: frozenset[str] = frozenset()
 
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds: plain facts for those who read the run later."""
@@ -80,6 +92,7 @@ class Task:
                 "classes": data.classes,
                 **_most_frequent(data),
                 **({"class_names": list(data.class_names)} if data.class_names else {}),
+                **({"labels": list(data.labels)} if data.labels else {}),
                 "fingerprint": self.fingerprint,
             },
             "steps_per_epoch": self.batches.steps_per_epoch,
@@ -89,20 +102,31 @@ class Task:
                 {"match": match, "parameters": list(group["param_names"])}
                 for match, group in zip([*matches, None][: len(groups)], groups, strict=True)
             ],
+            **({} if self.start is None else {"start": msgspec.to_builtins(self.start)}),
+            **(
+                {"frozen": [name for name, _ in self.state.model.named_parameters() if name in self.frozen]}
+                if self.frozen
+                else {}
+            ),
         }
 
     def lines(self, folder: Path) -> list[str]:
         """Return the lines that training begins with."""
         data, model = self.dataset, self.state.model
         kinds = "" if data.classes is None else f", {data.classes} classes"
+        kinds = f", {len(data.labels)} labels" if data.labels else kinds
         count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        still = sum(p.numel() for name, p in model.named_parameters() if name in self.frozen)
+        frozen = f" that are learned, {still:,} frozen" if self.frozen else ""
         groups = f", {len(self.recipe.groups)} group(s) with settings of their own" if self.recipe.groups else ""
         per_epoch, per_step = self.batches.steps_per_epoch, self.recipe.data.batch_size * self.recipe.train.accumulate
         learned, held_out = len(data.train_inputs), len(data.held_out_inputs)
         return [
             f"data        {data.name}: {learned:,} examples to learn from, {held_out:,} held out{kinds}",
             *(f"            {shown(note, 400)}" for note in data.notes),
-            f"model       {self.recipe.model.name}: {count:,} parameters",
+            *(["            drawn by class, with replacement"] if self.recipe.data.sampling is not None else []),
+            f"model       {self.recipe.model.name}: {count:,} parameters{frozen}",
+            *([] if self.start is None else lines_of(self.start)),
             f"optimizer   SGD, {describe_settings(self.recipe.sgd)}{groups}",
             f"length      {self.total_steps:,} steps of {per_step:,} examples, {per_epoch:,} to an epoch",
             f"runs on     {self._runs_on()}",
@@ -118,6 +142,17 @@ class Task:
         how = [train.precision if train.precision != "float32" else "float32 with TF32" if train.tf32 else "float32"]
         how += ["channels last"] if is_channels_last(self.state.model) else []
         return f"{name_of(self.device)}, {', '.join(how)}; {told}"
+
+    def fitting_threads(self, checkpoint: Checkpoint | None) -> AbstractContextManager[None]:
+        """Return what has torch use as many threads as fit what is trained, from a checkpoint on, within a ``with``."""
+        recipe, model = self.recipe, self.state.model
+        example = self.dataset.train_inputs.shape[1:]
+        return fitting_threads(
+            sum(p.numel() for p in model.parameters()),
+            shards=recipe.train.shards,
+            work=count_work(model, example, recipe.data.batch_size) if is_host(self.device) else 0,
+            begun=None if checkpoint is None else checkpoint.manifest["environment"].get("threads"),
+        )
 
     def restore(self, checkpoint: Checkpoint | None) -> list[str]:
         """Take up a checkpoint, after checking that it belongs to this task; return notes for the person.
@@ -157,30 +192,34 @@ def _most_frequent(data: Dataset) -> dict[str, float]:
 
 
 def build_task(
-    recipe: Recipe, workers: Workers = ALONE, device: torch.device = HOST, *, known: str | None = None
+    recipe: Recipe, workers: Workers = ALONE, device: torch.device = HOST, *, begun: Mapping[str, Any] | None = None
 ) -> Task:
-    """Return what a recipe's run is made of, before its first step, its model on a device; `known` as in `load_data`.
+    """Return what a recipe's run is made of, before its first step, its model on a device.
+
+    Args:
+        recipe: The recipe.
+        workers: The workers that share each step.
+        device: What computes.
+        begun: The manifest of the checkpoint that is going to take the place of all weights, if there is one.
 
     Raises:
         DownslopeError: If something in it cannot be had, or does not fit together.
     """
     train = recipe.train
     build_loss(train.loss)  # a name that is none is told before data are read, which go by it
-    dataset = weigh_classes(train, load_data(recipe, known))
-    model = build_model(recipe, dataset, begun=known is not None)
+    dataset = weigh_classes(train, load_data(recipe, None if begun is None else begun["data"]))
+    model = build_model(recipe, dataset, begun=begun is not None)
+    if begun is None:
+        started = start(model, recipe, dataset, workers)
+    else:
+        started = msgspec.convert(begun.get("start"), Start | None)
+    frozen = freeze(model, train.freeze)
     last = train.channels_last
     if last is None:
         last = recipe.model.name in MODELS and prefers_channels_last(device, model)
     model = place_model(model, device, channels_last=last)
     sharding = _shard(model, dataset, workers) if train.parallel == "sharded" else None
-    batches = Batches(
-        count=len(dataset.train_inputs),
-        batch_size=recipe.data.batch_size,
-        accumulate=train.accumulate,
-        shards=train.shards,
-        seed=recipe.seed,
-        sizes=dataset.sizes(),
-    )
+    batches = build_batches(recipe, dataset)
     in_steps = recipe.in_steps(batches.steps_per_epoch)
     return Task(
         recipe=recipe,
@@ -188,20 +227,45 @@ def build_task(
         fingerprint=dataset.fingerprint(),
         objective=build_objective(in_steps, dataset),
         batches=batches,
-        state=build_state(model, in_steps.sgd, in_steps.groups, train, metrics=dataset.metrics(train.loss)),
-        total_steps=_count_steps(train, batches.steps_per_epoch),
+        state=build_state(
+            model,
+            in_steps.sgd,
+            in_steps.groups,
+            train,
+            metrics=dataset.metrics(train.loss),
+            watched=recipe.watched,
+            frozen=frozen,
+        ),
+        total_steps=count_steps(train, batches.steps_per_epoch),
         sharding=sharding,
-        augment=_augmenter(recipe, dataset),
+        augment=build_augmenter(recipe, dataset),
         device=device,
+        start=started,
+        frozen=frozen,
     )
 
 
-def _augmenter(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
-    if recipe.data.augment is None:
+def build_batches(recipe: Recipe, dataset: Dataset) -> Batches:
+    """Return which examples each step of a recipe's run takes."""
+    return Batches(
+        count=len(dataset.train_inputs),
+        batch_size=recipe.data.batch_size,
+        accumulate=recipe.train.accumulate,
+        shards=recipe.train.shards,
+        seed=recipe.seed,
+        sizes=dataset.sizes(),
+        sampler=build_sampler(recipe.data, dataset, recipe.seed),
+    )
+
+
+def build_augmenter(recipe: Recipe, dataset: Dataset) -> Augmenter | None:
+    """Return what changes the examples of each step at random, or None."""
+    augment = recipe.data.augment
+    if augment is None or replace(augment, tta=None) == Augment():
         return None
     from downslope.training.augmenting.augment import Augmenter
 
-    return Augmenter(recipe.data.augment, dataset, recipe.train.loss, recipe.seed)
+    return Augmenter(augment, dataset, recipe.train.loss, recipe.seed)
 
 
 def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
@@ -228,7 +292,10 @@ def build_objective(recipe: Recipe, dataset: Dataset) -> Objective:
     return Supervised(
         build_loss(train.loss, dataset.class_weights, train.label_smoothing),
         dataset.classes,
-        class_weights=dataset.class_weights,
+        labels=len(dataset.labels),
+        one_logit=dataset.one_logit,
+        margin=margin_of(train),
+        class_weights=None if dataset.labels else dataset.class_weights,
         held_out_loss=build_loss(train.loss, dataset.class_weights) if train.label_smoothing else None,
         unit=None if train.loss == "output" else unit,
     )
@@ -256,7 +323,8 @@ def _shard(model: nn.Module, dataset: Dataset, workers: Workers) -> Sharding | N
     return Sharding(model, workers)
 
 
-def _count_steps(train: Train, steps_per_epoch: int) -> int:
+def count_steps(train: Train, steps_per_epoch: int) -> int:
+    """Return how many steps a run takes."""
     if train.steps is not None:
         return train.steps
     total = steps_in_epochs(train.epochs or 0, steps_per_epoch)

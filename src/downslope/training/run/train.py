@@ -36,7 +36,7 @@ from downslope.training.folder.trust import seal_of, state_folder
 from downslope.training.measuring import Measurements
 from downslope.training.run.ahead import Ahead
 from downslope.training.run.bad_steps import BadSteps, advise_on_divergence
-from downslope.training.run.environment import deterministic, fitting_threads, unfilled
+from downslope.training.run.environment import deterministic, unfilled
 from downslope.training.run.evaluation import evaluate
 from downslope.training.run.feed import Feed
 from downslope.training.run.gradients import StepResult, compute_gradients
@@ -132,13 +132,12 @@ def train(
     with deterministic(device, tf32=recipe.train.tf32), Signals() as signals, ExitStack() as stack:
         workers.watch(signals)
         # Data, model, optimizer, and the state of the checkpoint, the same in all workers.
-        known = None if plan.checkpoint is None else plan.checkpoint.manifest["data"]
-        task = build_task(recipe, workers, device, known=known)
+        manifest = None if plan.checkpoint is None else plan.checkpoint.manifest
+        task = build_task(recipe, workers, device, begun=manifest)
         stack.callback(task.dataset.close)
         if task.sharding is not None and plan.checkpoint is not None:
             plan = replace(plan, checkpoint=task.sharding.cut(plan.checkpoint, task.state.model))
-        parameters = sum(p.numel() for p in task.state.model.parameters())
-        stack.enter_context(fitting_threads(parameters, shards=recipe.train.shards))
+        stack.enter_context(task.fitting_threads(plan.checkpoint))
         for note in [*task.restore(plan.checkpoint), *synchronise(workers, task)]:
             console.say(note)
         # The folder is locked before anything in it is changed, and only then made ready.
@@ -289,8 +288,9 @@ class Trainer:
             self._console.say(f"resuming    from step {self.step:,}")
         for observer in self._observers:
             observer.begin(self._task, self._folder, self.step)
-        if self._bad_steps.begin(self.step, self._workers):
-            self._save()  # for a rewind to lead to
+        begins = self.step == 0 and self._task.start is not None
+        if self._bad_steps.begin(self.step, self._workers) or begins:
+            self._save()  # for a rewind to lead to, or so that no resume needs the weights that it begins with
         while not self.finished and self._workers.signal is None:
             rewinds = len(self._state.bad_steps.rewinds)
             self.train_step()

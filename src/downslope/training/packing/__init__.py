@@ -1,0 +1,1 @@
+"""A trained model with its preprocessing and the names of its classes as one file that needs no Downslope."""

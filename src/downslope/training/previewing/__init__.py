@@ -1,0 +1,1 @@
+"""What training sees first, on a page, before it begins."""

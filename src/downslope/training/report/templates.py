@@ -1,0 +1,34 @@
+"""Pages out of templates: what every page of a run shares."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from downslope import __version__
+from downslope.core.errors import MissingDependencyError
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Return a page as HTML.
+
+    Args:
+        template: Its path within the package.
+        **values: What it shows, besides the version.
+
+    Raises:
+        MissingDependencyError: If jinja2 is not installed.
+    """
+    try:
+        import jinja2
+    except ImportError:
+        raise MissingDependencyError('a page needs jinja2. Install it with: pip install "downslope[plot]"') from None
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("downslope", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template(template).render(version=__version__, **values)
+    return re.sub(r"\n\s*\n+", "\n", text)
