@@ -193,7 +193,7 @@ def through_orbax(tree: Any, folder: Path) -> Any:
 @contextmanager
 def little_optimized() -> Iterator[None]:
     """Compile quickly: dozens of tiny programs run a few times each."""
-    before = jax.config.jax_disable_most_optimizations  # type: ignore[attr-defined]
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", val=True)
     try:
         yield
