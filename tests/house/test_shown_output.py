@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import doctest
 import functools
-import io
+import os
 import re
 import shlex
+import subprocess
+import sys
 import tempfile
 
 import pytest
 
-from downslope.cli.main import main
 from house.documents import blocks
-
-CONSOLE = blocks("console")
 
 
 @functools.cache
 def said_by(command):
-    """Return what a command writes to the terminal, in an empty folder; pages in two languages share it."""
+    """Return what a command writes to the terminal, 100 columns wide, in an empty folder; pages in two languages share it."""
     program, *words = shlex.split(command)
     assert program == "downslope"
-    said = io.StringIO()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        contextlib.chdir(folder),
-        contextlib.redirect_stdout(said),
-        contextlib.redirect_stderr(said),
-    ):
-        assert main(words) == 0
-    return said.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "downslope", *words],
+            cwd=folder, env={**os.environ, "COLUMNS": "100"},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True, encoding="utf-8",
+        )  # fmt: skip
+    return done.stdout
 
 
-@pytest.mark.parametrize("block", CONSOLE, ids=str)
+@pytest.mark.parametrize("block", blocks("console"), ids=str)
 def test_output_is_what_is_shown(block):
     """`...` stands for any text. Of a training the words alone count: its numbers are those of one machine."""
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
