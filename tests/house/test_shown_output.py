@@ -18,7 +18,7 @@ from house.documents import blocks
 
 @functools.cache
 def said_by(command):
-    """Return what a command writes to the terminal, 100 columns wide, in an empty folder; pages in two languages share it."""
+    """Return what a command writes to a terminal of 100 columns; pages in two languages share it."""
     program, *words = shlex.split(command)
     assert program == "downslope"
     with tempfile.TemporaryDirectory() as folder:
