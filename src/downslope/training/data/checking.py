@@ -30,6 +30,7 @@ def split(data: Data, seed: int, inputs: Inputs, targets: torch.Tensor) -> dict[
     held_out = math.ceil(len(inputs) * data.held_out)
     if held_out >= len(inputs):
         raise bad_data(data.name, f"{len(inputs)} example(s) cannot be split with data.held_out = {data.held_out}.")
+    seed = seed if data.split_seed is None else data.split_seed
     order = torch.from_numpy(permutation(seed, "held out", len(inputs)))
     kept, out = order[held_out:], order[:held_out]
     return dict(zip(PARTS, (inputs[kept], targets[kept], inputs[out], targets[out]), strict=True))
