@@ -40,7 +40,9 @@ def main() -> None:
             given.out.write_text(json.dumps(values))
     best = max(max(one) for studies in values.values() for one in studies)
     print(f"best known validation accuracy: {best:.4f}\n")
-    print("| coordinates | trials until within 0.3 points | within 1 point | within 2 points | best accuracy after all |")
+    print(
+        "| coordinates | trials until within 0.3 points | within 1 point | within 2 points | best accuracy after all |"
+    )
     print("|---|---|---|---|---|")
     for way in WAYS:
         cells = [told([reached(one, best - points) for one in values[way]]) for points in (0.003, 0.01, 0.02)]

@@ -151,5 +151,3 @@ def help_out() -> None:
         message, code = explain(error)
         print(f"downslope: error: {message}", file=sys.stderr)
         sys.exit(code)
-
-

@@ -60,9 +60,7 @@ def rungs_of(steps: int, every: int, trials: int, halving: int | None) -> tuple[
     return tuple(found)
 
 
-def next_turn(
-    results: Mapping[Job, float], *, trials: int, width: int, rungs: int, halving: int | None
-) -> Turn:
+def next_turn(results: Mapping[Job, float], *, trials: int, width: int, rungs: int, halving: int | None) -> Turn:
     """Return the batch that is to be worked on.
 
     Args:

@@ -32,7 +32,7 @@ TWINS: Mapping[str, str] = {
 
 _FORM = re.compile(r"\s*(log|uniform|int|choice)\s*\((.*)\)\s*", re.DOTALL)
 _LINE = re.compile(r"\s*([\w.-]+)\s*=(.*)", re.DOTALL)
-_FORMS = 'log(1e-3, 1), uniform(0, 0.99), int(1, 4) or choice([64], [128])'
+_FORMS = "log(1e-3, 1), uniform(0, 0.99), int(1, 4) or choice([64], [128])"
 _TABLES = ("data.options.", "model.options.", "groups.")
 """What paths begin with that only the recipe at hand can check."""
 
@@ -178,7 +178,7 @@ def grid(space: Iterable[Dimension], trials: int) -> list[dict[str, Value]]:
         count += 1
     if chosen > trials or (numbers and count < 2):
         raise RecipeError(
-            f"tune.sampler = \"grid\": {trials} trial(s) do not suffice for {chosen} choice(s) and two values of each "
+            f'tune.sampler = "grid": {trials} trial(s) do not suffice for {chosen} choice(s) and two values of each '
             f"of {len(numbers)} number(s). Give at least {chosen * 2 ** len(numbers)} trials."
         )
     values = [one.points(count) for one in space]

@@ -38,8 +38,8 @@ from downslope.training.workers.workers import NullConsole
 _STORAGE = "DOWNSLOPE_TUNE_STORAGE"
 """Where a process that helps finds the storage's URL, which may hold a password."""
 
-_FALLING = 0.02
-"""A run whose held-out loss fell by more than this part over its last quarter was still falling: slow, not settled."""
+_FALLING = 0.1
+"""A run of whose fall the last quarter brought more than this part was still falling: slow, not settled."""
 
 _BLOWN_UP = 1.5
 """A loss this many times the first is no noise of batches."""
@@ -229,9 +229,7 @@ def _take_one(study: Study, plan: Design, state: State) -> bool:
             if job.trial not in points:
                 known = _known(plan, state, turn.done, [points[one.trial] for one in turn.batch[:at]])
                 sampler, seed = plan.tune.sampler, plan.recipe.seed
-                point = propose(
-                    plan.space, sampler, seed=seed, number=job.trial, known=known, trials=plan.trials
-                )
+                point = propose(plan.space, sampler, seed=seed, number=job.trial, known=known, trials=plan.trials)
                 points[job.trial] = study.add(job.trial, point, plan.space)
             if job not in state.results and study.claim(job):
                 recipe = plan.trial(job.trial, points[job.trial])
@@ -254,9 +252,7 @@ def _known(plan: Design, state: State, done: tuple[Job, ...], pending: list[Poin
     """Return what a sampler goes by: of each trial the highest rung, in the order they were begun."""
     last = {job.trial: job for job in done}
     known = [
-        Known(
-            state.points[number], state.results[job].value, state.results[job].step, whole=job.rung == plan.rungs - 1
-        )
+        Known(state.points[number], state.results[job].value, state.results[job].step, whole=job.rung == plan.rungs - 1)
         for number, job in sorted(last.items())
     ]
     return known + [Known(point, None) for point in pending if point not in [one.point for one in known]]
@@ -293,12 +289,13 @@ def _has_blown_up(folder: Path) -> bool:
 
 
 def _is_falling(folder: Path) -> bool:
-    """Return whether a run's held-out loss, at its lowest at the end, fell notably over the last quarter."""
+    """Return whether a run's held-out loss is lowest at its end, and much of its fall was in the last quarter."""
     losses = [float(row["loss"]) for row in read_rows(folder, "evaluation")]
-    if len(losses) < 4:
+    began = [float(row["loss"]) for row in read_rows(folder, "step")[:1]]
+    if len(losses) < 4 or losses[-1] > min(losses):
         return False
     before = min(losses[: -(-len(losses) * 3 // 4)])
-    return losses[-1] == min(losses) and losses[-1] < (1 - _FALLING) * before
+    return before - losses[-1] > _FALLING * (max([*began, *losses]) - losses[-1])
 
 
 # Several processes
