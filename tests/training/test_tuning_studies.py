@@ -24,9 +24,9 @@ from downslope.training.workers.workers import NullConsole
 
 pytest.importorskip("optuna")
 
-from downslope.training.tuning.ladder import Job  # noqa: E402  optuna first
-from downslope.training.tuning.study import Study  # noqa: E402
-from downslope.training.tuning.work import design, work  # noqa: E402
+from downslope.training.tuning.ladder import Job
+from downslope.training.tuning.study import Study
+from downslope.training.tuning.work import design, work
 
 SMALL = ["--model.hidden", "[8]", "--data.batch_size", "256", "--train.epochs", "4", "--checkpoint.every_seconds", "0"]
 STUDY = ["tune", "digits", *SMALL, "--trials", "4", "--halving", "2", "--seeds", "2"]

@@ -1,4 +1,4 @@
-"""``downslope tune``: search for settings by trials that are ordinary runs, and say how far the winner can be trusted."""
+"""``downslope tune``: search for settings by trials that are ordinary runs; say how far the winner can be trusted."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def execute(words: Sequence[str]) -> int:
     parser = CommandParser(
         "tune",
         summary=(
-            "Search for settings. Trials are ordinary runs, judged on a validation part of the examples to learn from;\n"
-            "the held-out examples are used once, for the winner over several seeds. Leaves best.toml in the folder.\n"
+            "Search for settings. Trials are runs, judged on a validation part of the examples to learn from; the\n"
+            "held-out examples are used once, for the winner over several seeds. Leaves best.toml in the folder.\n"
             "Killed anywhere, the same command goes on, and ends as it would have."
         ),
         example="downslope tune digits --trials 40 --out studies/digits",
@@ -63,8 +63,8 @@ def execute(words: Sequence[str]) -> int:
     parser.add_argument(
         "--storage",
         metavar="URL",
-        help="Optuna's storage, such as postgresql://HOST/NAME, for several machines that share DIR (default: a journal "
-        "file in DIR)",
+        help="Optuna's storage, such as postgresql://HOST/NAME, for machines that share DIR (default: a journal file in "
+        "DIR)",
     )
     parser.add_argument("--quiet", action="store_true", help="show only the last lines")
     arguments = parser.read(words)
@@ -107,9 +107,24 @@ def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
     finally:
         study.close()
     write_result(plan, state, out)
+    page = _write_page(plan, state, out)
     print("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(sentences(plan, state))))
+    if page is not None:
+        print(f"page        {shown(page)}")
     print(f"recipe      {shown(out / BEST)}: train it with downslope train {shown(out / BEST)}")
     return 0
+
+
+def _write_page(plan: Design, state: State, out: Path) -> Path | None:
+    """Write the study's page where what it needs is installed."""
+    from downslope.core.errors import MissingDependencyError
+    from downslope.training.tuning.page import PAGE, write_study_page
+
+    try:
+        return write_study_page(plan, state, out / PAGE)
+    except MissingDependencyError as error:
+        print(f"no page     {error}")
+        return None
 
 
 def _ignore(_: State) -> None:

@@ -134,3 +134,21 @@ def _evolved(space: Sequence[Dimension], seed: int, known: Sequence[Known]) -> P
     for begin in range(0, len(told) - size + 1, size):
         strategy.tell(told[begin : begin + size])
     return {dimension.name: dimension.at(float(x)) for dimension, x in zip(space, strategy.ask(), strict=True)}
+
+
+def importances(space: Sequence[Dimension], known: Sequence[Known]) -> dict[str, float]:
+    """Return which share of the variance each dimension explains, by fANOVA; empty of too few trials to say.
+
+    Raises:
+        ImportError: If scikit-learn is not installed.
+    """
+    values = _penalised(known)
+    if len(known) < _FIRST or len(space) < 2 or len(set(values)) < 2:
+        return {}
+    optuna = import_optuna()
+    distributions = {one.name: distribution_of(optuna, one) for one in space}
+    study = optuna.create_study()
+    for one, value in zip(known, values, strict=True):
+        study.add_trial(optuna.trial.create_trial(params=one.point, distributions=distributions, value=value))
+    judge = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    return dict(optuna.importance.get_param_importances(study, evaluator=judge))

@@ -1,4 +1,4 @@
-"""What a study says in the end: `best.toml` with the reason of each value, `study.json`, and the lines of the terminal."""
+"""What a study says in the end: `best.toml` with the reason of each value, `study.json`, and sentences."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EDGE = 0.02
 """So near to an end of what was searched, the best may lie beyond."""
 
 
-def outcome_of(plan: Design, state: State, trial: int) -> Result:
+def outcome_of(state: State, trial: int) -> Result:
     """Return what a trial gave at its highest rung."""
     rung = max(job.rung for job in state.results if job.trial == trial)
     return state.results[Job(trial, rung)]
@@ -41,10 +41,10 @@ def sentences(plan: Design, state: State) -> list[str]:
     winner = plan.winner(state)
     if winner is None:
         return [f"all {plan.trials} trials diverged: search smaller values of sgd.lr or effective_lr"]
-    tried = [outcome_of(plan, state, number) for number in state.points]
+    tried = [outcome_of(state, number) for number in state.points]
     top = sum(job.rung == plan.rungs - 1 for job in state.results)
     words = {kind: sum(one.outcome == kind for one in tried) for kind in ("diverged", "falling")}
-    value = measured(plan, outcome_of(plan, state, winner).value)
+    value = measured(plan, outcome_of(state, winner).value)
     name, tune = plan.metric.replace("_", " "), plan.tune
     lines = [
         f"trial {winner} is the best of {len(tried)} by {tune.sampler}, seed {plan.recipe.seed}"

@@ -1,6 +1,4 @@
-"""What is searched: each dimension by its name, with the values that it may have, read from a line such as
-``sgd.lr = log(1e-3, 1)``.
-"""
+"""What is searched: dimensions by name, with the values that they may have, read from ``sgd.lr = log(1e-3, 1)``."""
 
 from __future__ import annotations
 
@@ -105,7 +103,7 @@ def split_line(line: str, option: str = "--search") -> tuple[str, str]:
     """
     found = _LINE.fullmatch(line)
     if found is None:
-        raise RecipeError(f"{option} {line!r}: write NAME = VALUES, such as sgd.lr = {_FORMS.split(' or ')[0]}.")
+        raise RecipeError(f"{option} {line!r}: write NAME = VALUES, such as sgd.lr = {_FORMS.split(' or ', maxsplit=1)[0]}.")
     return found[1], found[2].strip()
 
 
@@ -132,7 +130,7 @@ def read_dimension(name: str, form: str) -> Dimension:
         table = {}
     values: list[Any] = table.get("values", []) if set(table) == {"values"} else []
     if kind == "choice":
-        texts = tuple(_toml(value) for value in values)
+        texts = tuple(to_text(value) for value in values)
         if len(set(texts)) < max(len(texts), 2):
             raise RecipeError(f"{where}: choose among at least two different values in TOML, such as choice(32, 64).")
         return Dimension(name, "choice", 0, len(texts) - 1, texts)
@@ -185,11 +183,11 @@ def grid(space: Iterable[Dimension], trials: int) -> list[dict[str, Value]]:
     return [dict(zip((one.name for one in space), point, strict=True)) for point in product(*values)]
 
 
-def _toml(value: Any) -> str:
+def to_text(value: Any) -> str:
     """Return a value as TOML on one line."""
     if isinstance(value, dict):
-        inside = ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in cast("dict[str, Any]", value).items())
+        inside = ", ".join(f"{json.dumps(key)} = {to_text(one)}" for key, one in cast("dict[str, Any]", value).items())
         return f"{{ {inside} }}"
     if isinstance(value, list):
-        return f"[{', '.join(_toml(one) for one in cast('list[Any]', value))}]"
+        return f"[{', '.join(to_text(one) for one in cast('list[Any]', value))}]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else repr(value)
