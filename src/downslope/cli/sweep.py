@@ -8,7 +8,7 @@ from pathlib import Path
 
 from downslope.cli.training_run import overrides_of, run_training
 from downslope.core.errors import DivergenceError, DownslopeError, NonFiniteGradientError
-from downslope.core.number_text import number_text
+from downslope.core.number_text import short_text
 from downslope.core.shown import shown
 from downslope.recipe.load import load_recipe
 from downslope.recipe.schema import Recipe
@@ -69,8 +69,8 @@ def run_sweep(base: Recipe, name: str, arguments: argparse.Namespace) -> int:
     write_sweep_page(out / PAGE, base, metric, rows)
     for row in rows:
         values = ", ".join(f"{path} {text}" for path, text in row.values) or "all seeds"
-        spread = f" (standard deviation {number_text(row.spread)} of {len(row.ends)})" if len(row.ends) > 1 else ""
-        mean = number_text(row.mean) if row.ends else "diverged"
+        spread = f" (standard deviation {short_text(row.spread)} of {len(row.ends)})" if len(row.ends) > 1 else ""
+        mean = short_text(row.mean) if row.ends else "diverged"
         print(f"{metric.replace('_', ' '):<12}{mean}{spread}: {shown(values, 300)}")
     print(f"page        {shown(out / PAGE)}")
     return 1 if failed else 0

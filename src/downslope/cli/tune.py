@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from downslope.cli.arguments import CommandParser, count, file_path
-from downslope.core.number_text import number_text
+from downslope.core.number_text import short_text
 from downslope.core.shown import shown
 from downslope.recipe.known import DEFAULT
 from downslope.recipe.load import load_recipe
@@ -66,10 +66,17 @@ def execute(words: Sequence[str]) -> int:
         help="Optuna's storage, such as postgresql://HOST/NAME, for machines that share DIR (default: a journal file in "
         "DIR)",
     )
+    parser.add_argument(
+        "--range-test",
+        action="store_true",
+        help="instead of a study one short run whose lr rises, and the lr that it suggests, as a page in DIR",
+    )
     parser.add_argument("--quiet", action="store_true", help="show only the last lines")
     arguments = parser.read(words)
     recipe = _with_options(load_recipe(arguments.recipe, arguments.overrides), arguments)
     name = DEFAULT if arguments.recipe is None else Path(arguments.recipe).stem
+    if arguments.range_test:
+        return _test_range(parser, recipe, name, arguments)
     return _tune(recipe, arguments.out or Path("studies") / name, arguments)
 
 
@@ -85,6 +92,24 @@ def _with_options(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
 
         given["search"] = dict(split_line(line) for line in arguments.search)
     return replace(recipe, tune=replace(recipe.tune or Tune(), **given))
+
+
+def _test_range(parser: CommandParser, recipe: Recipe, name: str, arguments: argparse.Namespace) -> int:
+    """Run the lr range test, and say what it suggests."""
+    plain = {"out", "recipe", "overrides", "range_test", "quiet", "jobs"}
+    said = [key for key, value in vars(arguments).items() if key not in plain and value is not None]
+    if said or arguments.jobs != 1:
+        parser.error(f"--range-test is one run and no study, so that --{(said or ['jobs'])[0]} says nothing")
+    from downslope.training.tuning.range_test import PAGE, run_range_test
+
+    out = arguments.out or Path("studies") / f"{name}-range-test"
+    found = run_range_test(recipe, out)
+    if isinstance(found, int):
+        print(f"stopped     by signal {found}; the same command goes on")
+        return 128 + found
+    print("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(found.sentences())))
+    print(f"page        {shown(out / PAGE)}")
+    return 0
 
 
 def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
@@ -144,7 +169,7 @@ class _Lines:
             if key in self._told:
                 continue
             self._told.add(key)
-            value = "diverged" if result.outcome == "diverged" else number_text(measured(self._plan, result.value))
+            value = "diverged" if result.outcome == "diverged" else short_text(measured(self._plan, result.value))
             slow = ", still falling" if result.outcome == "falling" else ""
             if isinstance(key, int):
                 print(f"held out    seed {self._plan.recipe.seed + key}: {value}", flush=True)

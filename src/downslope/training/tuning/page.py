@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from downslope.core.number_text import number_text
+from downslope.core.number_text import short_text
 from downslope.plot.svg import Plot
 from downslope.recipe.schema import GROWING, Recipe
 from downslope.training.folder.durable import write_file
@@ -51,7 +51,7 @@ def render_study(plan: Design, state: State) -> str:
     where = [
         (lies["effective_lr"], lies["decay_epochs"], dot)
         for number, point in sorted(state.points.items())
-        if (lies := coordinates_of(plan.trial(number, point), plan.examples))
+        if (lies := coordinates_of(plan.trial(number, point), plan.validated))
         and 0 < lies["decay_epochs"] < math.inf
         and lies["effective_lr"] > 0
         for dot in [_signed(plan, dots(number, 0.0))]
@@ -62,16 +62,16 @@ def render_study(plan: Design, state: State) -> str:
     headlines = [("trials", str(len(state.points)), f"by {plan.tune.sampler}")]
     if winner is not None:
         value = measured(plan, outcome_of(state, winner).value)
-        headlines.append((f"validation {name}", number_text(value), f"the best of {len(state.points)} trials"))
+        headlines.append((f"validation {name}", short_text(value), f"the best of {len(state.points)} trials"))
     if finals:
-        spread = f"± {number_text(statistics.stdev(finals))}, " if len(finals) > 1 else ""
+        spread = f"± {short_text(statistics.stdev(finals))}, " if len(finals) > 1 else ""
         told = f"{spread}{len(finals)} seeds, looked at once"
-        headlines.append((f"held-out {name}", number_text(statistics.fmean(finals)), told))
+        headlines.append((f"held-out {name}", short_text(statistics.fmean(finals)), told))
     rows = [
         [
             str(number),
             *(_shown(state.points[number][one.name]) for one in plan.space),
-            "–" if math.isnan(dots(number, 0.0).y) else number_text(dots(number, 0.0).y),
+            "–" if math.isnan(dots(number, 0.0).y) else short_text(dots(number, 0.0).y),
             f"{outcome_of(state, number).step:,}",
             {"falling": "still falling"}.get(outcome_of(state, number).outcome, outcome_of(state, number).outcome),
         ]
@@ -165,10 +165,10 @@ def write_sweep_page(out: Path, base: Recipe, metric: str, rows: Sequence[Row]) 
     table = [
         [
             *(text for _, text in row.values),
-            number_text(row.mean) if row.ends else "diverged",
-            number_text(row.spread) if len(row.ends) > 1 else "–",
-            number_text(min(row.ends)) if row.ends else "–",
-            number_text(max(row.ends)) if row.ends else "–",
+            short_text(row.mean) if row.ends else "diverged",
+            short_text(row.spread) if len(row.ends) > 1 else "–",
+            short_text(min(row.ends)) if row.ends else "–",
+            short_text(max(row.ends)) if row.ends else "–",
             f"{len(row.ends)} of {row.runs}",
         ]
         for row in rows

@@ -77,13 +77,13 @@ def draw_map(dots: Sequence[tuple[float, float, Dot]]) -> Plot:
         figure, axes = begin()
         axes.set_xscale("log")
         axes.set_yscale("log")
-        ranked = sorted((one for one in dots if math.isfinite(one[2].y)), key=lambda one: one[2].y)
+        lost = [one for one in dots if one[2].mark == "diverged" or not math.isfinite(one[2].y)]
+        ranked = sorted((one for one in dots if one not in lost), key=lambda one: one[2].y)
         for place, (x, y, dot) in enumerate(ranked):
             share = (place + 1) / len(ranked)
             best = dot.mark == "best"
             axes.plot(x, y, "D" if best else "o", color=LINES[1] if best else LINES[0], alpha=1.0 if best else share,
                       markersize=9 if best else 3 + 5 * share, zorder=2 + best)  # fmt: skip
-        lost = [one for one in dots if not math.isfinite(one[2].y)]
         axes.plot([one[0] for one in lost], [one[1] for one in lost], "x", color=WARN, markersize=6)
         axes.set_ylabel("weights forget over, epochs", color=SOFT)
         _finish(axes, "effective lr", ())
@@ -153,3 +153,19 @@ def _finish(axes: Any, axis: str, words: Sequence[str]) -> None:
     if axes.get_yscale() == "linear":
         axes.yaxis.set_major_formatter(number)
     axes.set_xlabel(axis, loc="right", color=SOFT)
+
+
+def draw_range(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], chosen: float) -> Plot:
+    """Return the losses of a range test over its lr, cut where they leave the picture, and the lr that is suggested."""
+    with style("the page of a range test"):
+        figure, axes = begin()
+        axes.set_xscale("log")
+        axes.plot(lrs, losses, color=LINES[0], alpha=0.3, linewidth=0.8)
+        axes.plot(lrs[: len(smoothed)], smoothed, color=LINES[0], linewidth=1.8)
+        axes.axvline(chosen, color=LINES[1], linewidth=1.2)
+        low, high = min(smoothed), max(smoothed[: max(len(smoothed) // 3, 1)])
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.6 * (high - low))
+        _finish(axes, "lr", ())
+        title, caption = "Training loss", "Faint: each step; line: smoothed; upright: the lr suggested."
+        told = f"Smoothed from {number_text(smoothed[0])} to {number_text(low)}; suggested {number_text(chosen)}."
+        return Plot(title, caption, as_html(figure, "range", title, told, SIZE))

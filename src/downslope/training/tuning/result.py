@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import DivergenceError
-from downslope.core.number_text import number_text
+from downslope.core.number_text import short_text
 from downslope.recipe.load import to_toml
 from downslope.recipe.schema import GROWING
 from downslope.training.folder.durable import write_file
@@ -49,16 +49,16 @@ def sentences(plan: Design, state: State) -> list[str]:
     lines = [
         f"trial {winner} is the best of {len(tried)} by {tune.sampler}, seed {plan.recipe.seed}"
         + (f"; {top} of them trained to the end, the others stopped at a rung below" if plan.rungs > 1 else ""),
-        f"validation {name} {number_text(value)}, on {tune.validation:g} of the examples to learn from: the best of "
+        f"validation {name} {short_text(value)}, on {tune.validation:g} of the examples to learn from: the best of "
         f"{len(tried)} looks better than it is",
     ]
     finals = [measured(plan, one.value) for _, one in sorted(state.finals.items())]
     finite = [value for value in finals if math.isfinite(value)]
     if finite:
-        spread = f", standard deviation {number_text(statistics.stdev(finite))}" if len(finite) > 1 else ""
+        spread = f", standard deviation {short_text(statistics.stdev(finite))}" if len(finite) > 1 else ""
         lines.append(
-            f"held-out {name} {number_text(statistics.fmean(finite))}, mean of {len(finite)} run(s) with seeds of their "
-            f"own on all other examples{spread}, from {number_text(min(finite))} to {number_text(max(finite))}; the "
+            f"held-out {name} {short_text(statistics.fmean(finite))}, mean of {len(finite)} run(s) with seeds of their "
+            f"own on all other examples{spread}, from {short_text(min(finite))} to {short_text(max(finite))}; the "
             "held-out examples were looked at once, by these runs"
         )
     if len(finite) < len(finals):
@@ -88,9 +88,9 @@ def best_toml(plan: Design, state: State) -> str:
             "velocity_examples": f"the velocity sums up {value} examples",
         }.get(name, f"the best of {len(state.points)} trials")
         if name == "sgd.lr" and lies:
-            why += f", an effective lr of {number_text(lies['effective_lr'])}"
+            why += f", an effective lr of {short_text(lies['effective_lr'])}"
         if name == "sgd.weight_decay" and lies and math.isfinite(lies["decay_epochs"]):
-            why += f", weights forget over {number_text(lies['decay_epochs'])} epochs"
+            why += f", weights forget over {short_text(lies['decay_epochs'])} epochs"
         one = searched[name]
         place = one.place(value)
         edge = one.kind in {"log", "uniform"} and not _EDGE <= place <= 1 - _EDGE

@@ -99,12 +99,13 @@ class Design:
         return cls(recipe=parse_recipe(about["recipe"], "the study's recipe"), space=space, **plain)
 
     @cached_property
-    def _validated(self) -> int:
+    def validated(self) -> int:
+        """How many examples a trial learns from."""
         return self.examples - math.ceil(self.examples * self.tune.validation)
 
     def trial(self, number: int, point: Point) -> Recipe:
         """Return the recipe of a trial: judged on a part of what is learned from, the held-out examples unseen."""
-        recipe = recipe_at(self.recipe, point, self._validated)
+        recipe = recipe_at(self.recipe, point, self.validated)
         told = ", ".join(f"{name} = {value}" for name, value in point.items())
         data = replace(recipe.data, validation=self.tune.validation)
         return replace(recipe, title=f"trial {number}: {told}", data=data, tune=None)
@@ -128,7 +129,7 @@ class Design:
 
     def steps_per_epoch(self, recipe: Recipe, *, validated: bool = False) -> int:
         """Return the steps in an epoch of a trial's recipe, or of the winner's."""
-        count = self._validated if validated else self.examples
+        count = self.validated if validated else self.examples
         return steps_in_epoch(count, recipe.data.batch_size, recipe.train.accumulate)
 
     def pause(self, recipe: Recipe, rung: int) -> int | None:
