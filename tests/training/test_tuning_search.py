@@ -67,7 +67,7 @@ def test_coordinates_by_hand():
 @pytest.mark.parametrize("decay", ["coupled", "decoupled", "independent", "relative", "corrected"])
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_the_timescale_is_what_the_rule_forgets(decay, nesterov):
-    """Of every kind of decay, and of a schedule at its largest value, weights forget in the steps that were asked for."""
+    """Of every kind of decay, and of a schedule at its largest value, weights forget in the steps asked for."""
     recipe = load_recipe(
         overrides=[("sgd.decay", decay), ("sgd.nesterov", str(nesterov).lower()), ("sgd.dampening", "0.0")]
     )

@@ -33,16 +33,18 @@ STUDY = ["tune", "digits", *SMALL, "--trials", "4", "--halving", "2", "--seeds",
 
 
 def small(**tune):
+    """Return a recipe whose runs take a moment."""
     recipe = load_recipe(overrides=[(name[2:], value) for name, value in zip(SMALL[::2], SMALL[1::2], strict=True)])
     return replace(recipe, tune=Tune(**{"trials": 4, "seeds": 1, **tune}))
 
 
 def rows_of(inputs):
+    """Return inputs as a set."""
     return {row.numpy().tobytes() for row in inputs}
 
 
 def test_the_validation_part_is_cut_from_what_is_learned_from():
-    """A fifth of 1437 examples, 288, is evaluated; none of those held out is there; another seed of training, same part."""
+    """A fifth of 1437 examples, 288, is evaluated, none of those held out; another seed of training, the same part."""
     plain = load_data(load_recipe())
     cut = load_data(load_recipe(overrides=[("data.validation", "0.2")]))
     other = load_data(load_recipe(overrides=[("data.validation", "0.2"), ("seed", "5"), ("data.split_seed", "0")]))
@@ -123,6 +125,7 @@ def test_killed_anywhere_it_ends_as_it_would_have(jobs, tmp_path):
 
 
 def size_of(folder):
+    """Return how much a study has noted."""
     journal = folder / "study.journal"
     return journal.stat().st_size if journal.exists() else 0
 

@@ -64,8 +64,8 @@ def execute(words: Sequence[str]) -> int:
         "--sweep",
         metavar="LINE",
         action="append",
-        help="train once for each value, such as 'sgd.lr = [0.01, 0.1, 1]' or 'seed = [0, 1, 2]'; of several lines, for "
-        "all combinations. The runs and a page that compares them lie in --out (default: sweeps/ and the recipe's name)",
+        help="train once for each value, such as 'sgd.lr = [0.01, 0.1, 1]' or 'seed = [0, 1, 2]'; of several lines, "
+        "all combinations. The runs and a page that compares them lie in --out (default: sweeps/ and the recipe)",
     )
     add_watching(parser)
     add_trust_option(parser)

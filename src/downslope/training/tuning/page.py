@@ -1,4 +1,4 @@
-"""The page of a study and the page of a sweep: one file each, without network and script, in the style of the reports."""
+"""The page of a study and the page of a sweep: one file each, without network and script, in the reports' style."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from downslope.training.tuning.work import Design
 
 PAGE = "study.html"
 _TEMPLATE = "training/tuning/page.html.j2"
+_NONE = "\N{EN DASH}"
 
 
 def write_study_page(plan: Design, state: State, out: Path) -> Path:
@@ -71,7 +72,7 @@ def render_study(plan: Design, state: State) -> str:
         [
             str(number),
             *(_shown(state.points[number][one.name]) for one in plan.space),
-            "–" if math.isnan(dots(number, 0.0).y) else short_text(dots(number, 0.0).y),
+            _NONE if math.isnan(dots(number, 0.0).y) else short_text(dots(number, 0.0).y),
             f"{outcome_of(state, number).step:,}",
             {"falling": "still falling"}.get(outcome_of(state, number).outcome, outcome_of(state, number).outcome),
         ]
@@ -130,7 +131,9 @@ def _importances(plan: Design, state: State) -> list[Plot]:
     if not shares:
         return []
     bars = sorted(shares.items(), key=lambda pair: -pair[1])
-    caption = f"Share of the variance among {len(known)} trials that each setting explains (fANOVA, Hutter et al. 2014)."
+    caption = (
+        f"Share of the variance among {len(known)} trials that each setting explains (fANOVA, Hutter et al. 2014)."
+    )
     return [draw_bars("What mattered", caption, bars)]
 
 
@@ -166,9 +169,9 @@ def write_sweep_page(out: Path, base: Recipe, metric: str, rows: Sequence[Row]) 
         [
             *(text for _, text in row.values),
             short_text(row.mean) if row.ends else "diverged",
-            short_text(row.spread) if len(row.ends) > 1 else "–",
-            short_text(min(row.ends)) if row.ends else "–",
-            short_text(max(row.ends)) if row.ends else "–",
+            short_text(row.spread) if len(row.ends) > 1 else _NONE,
+            short_text(min(row.ends)) if row.ends else _NONE,
+            short_text(max(row.ends)) if row.ends else _NONE,
             f"{len(row.ends)} of {row.runs}",
         ]
         for row in rows

@@ -1,4 +1,4 @@
-"""Plots of a study and of a sweep: values in the order they came, against each setting, and on the map of timescales."""
+"""Plots of a study and of a sweep: values in their order, against each setting, and on the map of timescales."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def draw_dots(
 
 
 def draw_map(dots: Sequence[tuple[float, float, Dot]]) -> Plot:
-    """Return trials over effective lr and timescale of the decay, each (effective lr, epochs, trial): larger is better."""
+    """Return trials over effective lr and timescale, each (effective lr, epochs, trial); larger is better."""
     title = "Effective lr and timescale"
     with style("the page of a study"):
         figure, axes = begin()

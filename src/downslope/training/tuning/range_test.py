@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,9 @@ STEPS = 300
 _DECADES = 3
 """On either side of the recipe's own lr."""
 
-_SMOOTHING = 0.9
+_WINDOW = 7
+"""Steps on either side over whose median, and slope, a loss is smoothed: three tenths of a decade in all."""
+
 _BLOWN_UP = 4.0
 """Times its smallest value: a smoothed loss above that has blown up."""
 
@@ -43,7 +46,7 @@ class RangeTest:
     Attributes:
         lrs: Of each step.
         losses: Training losses, the last perhaps not finite.
-        smoothed: Their mean that forgets by 0.9 a step, corrected for its beginning.
+        smoothed: Their median over fifteen steps.
         fastest: The lr at which it falls fastest.
         lowest: The lr at which it is smallest.
         edge: The lr at which it blew up, or None where it did not.
@@ -58,16 +61,14 @@ class RangeTest:
 
     def sentences(self) -> list[str]:
         """Return the suggestion and its reason."""
-        blown = (
-            f"it blew up at lr {short_text(self.edge)}" if self.edge is not None else "it never blew up: the edge is "
-            "beyond"
-        )
+        blown = "it never blew up: the edge is beyond"
+        if self.edge is not None:
+            blown = f"it blew up at lr {short_text(self.edge)}"
+        at, turn = short_text(self.fastest), short_text(self.lowest)
         return [
-            f"suggested as the largest lr: {short_text(self.fastest)}, where the smoothed training loss fell fastest",
-            f"it was lowest at lr {short_text(self.lowest)}, from where on a larger lr undoes what smaller ones had "
-            f"learned; {blown}",
-            f"one run of {len(self.lrs)} steps, momentum and weight decay as in the recipe: a first guess for a search, "
-            "not its result",
+            f"suggested as the largest lr: {at}, where the smoothed training loss fell fastest",
+            f"it was lowest at lr {turn}, and a larger one undoes what smaller ones had learned; {blown}",
+            f"one run of {len(self.lrs)} steps, momentum and weight decay as in the recipe: a guess to search around",
         ]
 
 
@@ -111,9 +112,7 @@ def run_range_test(recipe: Recipe, out: Path) -> RangeTest | int:
     except (DivergenceError, NonFiniteGradientError):
         pass  # as it should: the edge was passed
     rows = read_rows(out / RUN, "step")
-    found = find(
-        [float(row["lr"]) for row in rows], [float(row["loss"]) for row in rows]
-    )
+    found = find([float(row["lr"]) for row in rows], [float(row["loss"]) for row in rows])
     page = render_page(
         "training/tuning/page.html.j2",
         title="lr range test",
@@ -136,13 +135,11 @@ def find(lrs: Sequence[float], losses: Sequence[float]) -> RangeTest:
     Raises:
         DownslopeError: If there are too few finite losses, or they never fall.
     """
-    mean, smoothed = 0.0, list[float]()
-    for number, loss in enumerate(losses, 1):
-        if not math.isfinite(loss):
-            break
-        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
-        smoothed.append(mean / (1 - _SMOOTHING**number))
-    span = 5  # steps on either side, a fifth of a decade in all
+    finite = next((at for at, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+    smoothed = [
+        statistics.median(losses[max(at - _WINDOW, 0) : min(at + _WINDOW + 1, finite)]) for at in range(finite)
+    ]  # the same number on both sides, so that nothing is moved to a larger lr
+    span = _WINDOW
     lowest = min(range(len(smoothed)), key=smoothed.__getitem__, default=0)
     inside = range(span, lowest - span + 1)
     if not inside:

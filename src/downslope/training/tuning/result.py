@@ -46,12 +46,12 @@ def sentences(plan: Design, state: State) -> list[str]:
     words = {kind: sum(one.outcome == kind for one in tried) for kind in ("diverged", "falling")}
     value = measured(plan, outcome_of(state, winner).value)
     name, tune = plan.metric.replace("_", " "), plan.tune
-    lines = [
-        f"trial {winner} is the best of {len(tried)} by {tune.sampler}, seed {plan.recipe.seed}"
-        + (f"; {top} of them trained to the end, the others stopped at a rung below" if plan.rungs > 1 else ""),
-        f"validation {name} {short_text(value)}, on {tune.validation:g} of the examples to learn from: the best of "
-        f"{len(tried)} looks better than it is",
-    ]
+    rungs = f"; {top} of them trained to the end, the others stopped at a rung below" if plan.rungs > 1 else ""
+    lines = [f"trial {winner} is the best of {len(tried)} by {tune.sampler}, seed {plan.recipe.seed}{rungs}"]
+    lines.append(
+        f"validation {name} {short_text(value)}, on {tune.validation:g} of the examples to learn from; it chose the "
+        f"best of {len(tried)}, and so looks better than it is"
+    )
     finals = [measured(plan, one.value) for _, one in sorted(state.finals.items())]
     finite = [value for value in finals if math.isfinite(value)]
     if finite:

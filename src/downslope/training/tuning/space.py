@@ -103,7 +103,9 @@ def split_line(line: str, option: str = "--search") -> tuple[str, str]:
     """
     found = _LINE.fullmatch(line)
     if found is None:
-        raise RecipeError(f"{option} {line!r}: write NAME = VALUES, such as sgd.lr = {_FORMS.split(' or ', maxsplit=1)[0]}.")
+        raise RecipeError(
+            f"{option} {line!r}: write NAME = VALUES, such as sgd.lr = {_FORMS.split(' or ', maxsplit=1)[0]}."
+        )
     return found[1], found[2].strip()
 
 
@@ -137,13 +139,17 @@ def read_dimension(name: str, form: str) -> Dimension:
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(values) != 2 or len(numbers) != 2 or not all(math.isfinite(n) for n in numbers):
         raise RecipeError(f"{where}: {kind} takes two finite numbers, the smallest and the largest.")
-    low, high = numbers
+    return _range(name, kind, numbers[0], numbers[1], where)
+
+
+def _range(name: str, kind: str, low: float, high: float, where: str) -> Dimension:
+    """Return a dimension of numbers, after checking its ends."""
     if not low < high:
         raise RecipeError(f"{where}: the first number must be below the second.")
     if kind == "log" and low <= 0:
         raise RecipeError(f"{where}: a logarithmic range begins above 0. For one from 0 use uniform.")
     if kind == "int":
-        if not all(isinstance(n, int) for n in numbers):
+        if not (isinstance(low, int) and isinstance(high, int)):
             raise RecipeError(f"{where}: int takes two integers.")
         return Dimension(name, "int", low, high)
     return Dimension(name, "log" if kind == "log" else "uniform", float(low), float(high))

@@ -132,8 +132,9 @@ class TrainedRun:
         except DownslopeError as error:
             why = why or str(error)
         if examples is None:
+            why = why or CHANGED_VALIDATION
             raise DataError(
-                f"the held-out examples cannot be read: {why or CHANGED_VALIDATION} The run itself needs no data any more: give examples of "
+                f"the held-out examples cannot be read: {why} The run itself needs no data any more: give examples of "
                 "your own with --input, or put the data back."
             ) from None
         if isinstance(examples, Dataset):
