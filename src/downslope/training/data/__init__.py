@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from downslope.core.errors import DataError, did_you_mean
 from downslope.core.shown import shown
 from downslope.recipe.given import options_for_folder, options_for_table
-from downslope.training.data.dataset import PARTS, Dataset, is_lazy
+from downslope.training.data.dataset import PARTS, Dataset, Marks, is_lazy
 from downslope.training.data.part_names import HUGGING_FACE
 from downslope.training.run.randomness import permutation
 from downslope.training.user_code import is_import_path
@@ -90,12 +90,24 @@ def _validated(recipe: Recipe, dataset: Dataset) -> Dataset:
     order = torch.from_numpy(permutation(seed, "validation", count))
     kept, out = order[size:], order[:size]
     checksum = dataset.checksum
+
+    def marks(part: Literal["train", "held_out"]) -> Marks:
+        rows = kept if part == "train" else out
+        known = Marks() if dataset.marks is None else dataset.marks("train")
+        return replace(
+            known,
+            index=rows if known.index is None else known.index[rows],
+            names=[known.names[row] for row in rows.tolist()] if known.names else (),
+            ids=[known.ids[row] for row in rows.tolist()] if known.ids else (),
+        )
+
     return replace(
         dataset,
         train_inputs=dataset.train_inputs[kept],
         train_targets=dataset.train_targets[kept],
         held_out_inputs=dataset.train_inputs[out],
         held_out_targets=dataset.train_targets[out],
+        marks=None if dataset.marks is None else marks,
         checksum=None if checksum is None else f"{checksum}, validation {data.validation} by seed {seed}",
         notes=(*dataset.notes, "held out here is a part of what is learned from: data.validation"),
     )

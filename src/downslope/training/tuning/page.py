@@ -11,7 +11,8 @@ from typing import Any
 
 from downslope.core.number_text import short_text
 from downslope.plot.svg import Plot
-from downslope.recipe.schema import GROWING, Recipe
+from downslope.recipe.measures import GROWING
+from downslope.recipe.schema import Recipe
 from downslope.training.folder.durable import write_file
 from downslope.training.report.templates import render_page
 from downslope.training.tuning.coordinates import coordinates_of

@@ -11,7 +11,7 @@ from typing import Any
 from downslope.core.errors import DivergenceError
 from downslope.core.number_text import short_text
 from downslope.recipe.load import to_toml
-from downslope.recipe.schema import GROWING
+from downslope.recipe.measures import GROWING
 from downslope.training.folder.durable import write_file
 from downslope.training.tuning.coordinates import coordinates_of
 from downslope.training.tuning.ladder import Job

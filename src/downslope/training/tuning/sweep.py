@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from downslope.core.errors import RecipeError
+from downslope.recipe.measures import GROWING
 from downslope.recipe.overrides import Override, recipe_paths
-from downslope.recipe.schema import GROWING
 from downslope.training.folder.log import read_rows
 from downslope.training.folder.names import is_run_folder
 from downslope.training.tuning.space import split_line, to_text

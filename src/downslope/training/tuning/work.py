@@ -20,8 +20,9 @@ from typing import Any
 
 from downslope.core.errors import DataError, DivergenceError, DownslopeError, NonFiniteGradientError, one_of
 from downslope.recipe.load import parse_recipe, to_toml
+from downslope.recipe.measures import GROWING
 from downslope.recipe.run_length import steps_in_epoch
-from downslope.recipe.schema import GROWING, Log, Recipe, Tune
+from downslope.recipe.schema import Log, Recipe, Tune
 from downslope.training.data import load_data
 from downslope.training.folder.log import read_rows
 from downslope.training.run.plan import plan_run
@@ -182,8 +183,9 @@ def design(recipe: Recipe, width: int) -> Design:
         per_epoch = build_batches(recipe, dataset).steps_per_epoch
     finally:
         dataset.close()
-    if tune.metric is not None and tune.metric not in metrics:
-        raise DataError(f"tune.metric = {tune.metric!r}: an evaluation of these data gives {one_of(metrics)}.")
+    metric = tune.metric or recipe.checkpoint.metric or metrics[0]
+    if metric not in metrics:
+        raise DataError(f"tune.metric = {metric!r}: an evaluation of these data gives {one_of(metrics)}.")
     steps = count_steps(recipe.train, per_epoch)
     space = read_space(tune.search) or default_space(recipe, steps / per_epoch)
     trials = min(tune.trials, len(grid(space, tune.trials))) if tune.sampler == "grid" else tune.trials
@@ -193,7 +195,7 @@ def design(recipe: Recipe, width: int) -> Design:
             f"tune.halving = {tune.halving}: {trials} trial(s) of {steps:,} steps have no rung below the end. Give "
             f"at least {tune.halving} trials, and runs of at least {tune.halving} evaluations."
         )
-    found = Design(recipe, space, width, trials, len(rungs), examples, tune.metric or metrics[0], data)
+    found = Design(recipe, space, width, trials, len(rungs), examples, metric, data)
     for corner in (0.0, 1.0):  # what no recipe allows is told before hours of work
         found.trial(0, {one.name: one.at(corner) for one in space})
     return found
@@ -269,6 +271,8 @@ def _run(recipe: Recipe, folder: Path, metric: str, until: int | None = None) ->
         return Result(math.inf, {}, rows[-1]["step"] + 1 if rows else 0, "diverged")
     if outcome.signal is not None:
         raise Interrupted(outcome.signal)
+    if metric not in outcome.held_out:
+        raise DataError(f"tune.metric = {metric!r}: an evaluation of these data gives {one_of(outcome.held_out)}.")
     value = outcome.held_out[metric]
     if diverged(outcome.held_out):
         return Result(math.inf, outcome.held_out, outcome.step, "diverged")
