@@ -59,7 +59,6 @@ def study(way: str, seed: int, trials: int, epochs: int) -> list[float]:
         kept = Study(Path(folder) / "study", None, plan.about())
         work(kept, plan)
         results = kept.state().results
-        kept.close()
     return [-results[Job(number, 0)].value for number in range(trials)]
 
 

@@ -82,7 +82,6 @@ def test_a_promoted_trial_goes_on_to_the_bit(tmp_path):
     study = Study(tmp_path / "study", None, plan.about())
     work(study, plan)
     state = study.state()
-    study.close()
     number = next(job.trial for job in state.results if job.rung == plan.rungs - 1)
     paused = tmp_path / "study" / "trials" / f"{number:04d}"
     recipe = plan.trial(number, state.points[number])
@@ -101,12 +100,12 @@ def test_diverged_is_told_from_slow(tmp_path):
     study = Study(tmp_path / "study", None, plan.about())
     work(study, plan)
     state = study.state()
-    study.close()
     assert [state.results[Job(n, 0)].outcome for n in range(2)] == ["diverged", "falling"]
     assert plan.winner(state) == 2
 
 
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_killed_anywhere_it_ends_as_it_would_have(jobs, tmp_path):
     """A study of one process or two, killed with SIGKILL again and again, leaves the bytes of one that was not."""
     words = [sys.executable, "-m", "downslope", *STUDY, "--jobs", str(jobs), "--quiet", "--out"]

@@ -129,8 +129,6 @@ def _tune(recipe: Recipe, out: Path, arguments: argparse.Namespace) -> int:
     except Interrupted as stop:
         print(f"stopped     by signal {stop.number}; all of it is saved. The same command goes on")
         return 128 + stop.number
-    finally:
-        study.close()
     write_result(plan, state, out)
     page = _write_page(plan, state, out)
     print("\n".join(f"{'found' if at == 0 else '':<12}{line}" for at, line in enumerate(sentences(plan, state))))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from downslope.core.number_text import number_text
+from downslope.core.number_text import number_text, percent_text
 from downslope.plot.svg import INK, LINES, SIZE, SOFT, WARN, Plot, as_html, begin, number, style
 
 
@@ -100,9 +100,9 @@ def draw_bars(title: str, caption: str, bars: Sequence[tuple[str, float]]) -> Pl
         axes.barh(names, values, color=LINES[0], height=0.55)
         axes.set_xlim(0, 1)
         for place, value in enumerate(values):
-            axes.annotate(f"{value:.0%}", (value, place), xytext=(4, -4), textcoords="offset points", color=INK)
+            axes.annotate(percent_text(value, 0), (value, place), xytext=(4, -4), textcoords="offset points", color=INK)
         axes.xaxis.set_major_formatter(number)
-        told = ", ".join(f"{name} {value:.0%}" for name, value in bars)
+        told = ", ".join(f"{name} {percent_text(value, 0)}" for name, value in bars)
         return Plot(title, caption, as_html(figure, "importances", title, told, SIZE))
 
 

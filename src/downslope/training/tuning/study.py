@@ -1,7 +1,7 @@
 """A study: what was proposed, by whom it is worked on and what it gave, in Optuna's storage.
 
-The storage is a memory of facts: what comes next follows from them (`ladder.py`), so a claim that two processes make at
-once costs time and changes nothing. Results are JSON; nothing is unpickled.
+The storage is a memory of facts: what comes next follows from them (`ladder.py`). Who works on what is told by locks in
+the study's folder, which all processes see. Results are JSON; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import fcntl
 import math
 import os
-import time
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from downslope.training.tuning.propose import Point, distribution_of, import_opt
 from downslope.training.tuning.space import Dimension
 
 JOURNAL = "study.journal"
-_WORKERS = "workers"
+_LOCKS = "locks"
 _ABOUT = "downslope"
 _PROBLEM = "it is the folder of another study. Give another --out, or the study's own settings"
 
@@ -78,7 +77,7 @@ class Study:
         """Open it, or begin it."""
         optuna = import_optuna()
         self.folder, self._optuna = folder, optuna
-        durable.make_folder(folder / _WORKERS)
+        durable.make_folder(folder / _LOCKS)
         try:
             storage = _journal(optuna, folder / JOURNAL) if url is None else optuna.storages.RDBStorage(url)
             self._study = optuna.create_study(
@@ -104,20 +103,24 @@ class Study:
             changes = "; ".join(_change(key, there.get(key), about[key]) for key in parts)
             raise DownslopeError(f"{folder}: {_PROBLEM}. What differs: {changes}.")
         self.about: Mapping[str, Any] = there
-        # This process is alive as long as the system holds this lock for it.
-        self._name = uuid.uuid4().hex
-        hidden = folder / _WORKERS / f".{self._name}"
-        self._sign = durable.open_for_append(hidden)
-        fcntl.flock(self._sign, fcntl.LOCK_EX)
-        hidden.rename(folder / _WORKERS / self._name)
-        for one in (folder / _WORKERS).iterdir():
-            if one.name[0] != "." and one.name != self._name:
-                self._is_alive(one.name)  # which clears away what killed processes have left
 
-    def close(self) -> None:
-        """Leave it to others."""
-        durable.remove_file(self.folder / _WORKERS / self._name)
-        os.close(self._sign)
+    @contextmanager
+    def holding(self, job: Job | int | None = None) -> Iterator[bool]:
+        """Hold a job, a run of the winner, or with None the study itself, for which others wait; yield whether it is.
+
+        The system gives the lock back when a process dies, however it dies.
+        """
+        name = "study" if job is None else f"seed-{job}" if isinstance(job, int) else f"{job.trial:04d}-{job.rung}"
+        descriptor = durable.open_for_append(self.folder / _LOCKS / name)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if job is None else fcntl.LOCK_NB))
+                held = True
+            except BlockingIOError:
+                held = False
+            yield held
+        finally:
+            os.close(descriptor)
 
     def state(self) -> State:
         """Return all that is known now."""
@@ -132,8 +135,8 @@ class Study:
         finals = {int(key.split()[1]): _decoded(v) for key, v in self._study.user_attrs.items() if key[:5] == "seed "}
         return State(points, results, finals)
 
-    def add(self, number: int, point: Point, space: tuple[Dimension, ...]) -> Point:
-        """Note what a trial tries, and return it; of two processes that do so at once, the first is heard."""
+    def add(self, number: int, point: Point, space: tuple[Dimension, ...]) -> None:
+        """Note what a trial tries, while holding the study."""
         frozen = self._optuna.trial.create_trial(
             state=self._optuna.trial.TrialState.RUNNING,
             params=point,
@@ -141,18 +144,6 @@ class Study:
             user_attrs={"trial": number},
         )
         self._study.add_trial(frozen)
-        return self._trials()[number].params
-
-    def claim(self, job: Job | int) -> bool:
-        """Return whether this process may work on a job, or on a run of the winner: nobody alive does."""
-        holder = self._holder(job)
-        if holder is not None and holder != self._name and self._is_alive(holder):
-            return False
-        self._set(job, "claim", self._name)
-        others = [one for one in (self.folder / _WORKERS).iterdir() if one.name != self._name]
-        if others:  # the last to claim has it
-            time.sleep(0.1)
-        return self._holder(job) == self._name
 
     def record(self, job: Job | int, result: Result, *, whole: bool = True) -> None:
         """Note what a job gave; the last of a trial also as Optuna's other tools read it."""
@@ -165,9 +156,9 @@ class Study:
         if isinstance(job, int):
             self._study.set_user_attr(f"seed {job}", value)
             return
-        self._set(job, "rung", value)
         frozen = self._trials()[job.trial]
         trial = self._optuna.trial.Trial(self._study, frozen._trial_id)  # noqa: SLF001  the one way to report on it
+        trial.set_user_attr(f"rung {job.rung}", value)
         if math.isfinite(result.value):
             trial.report(result.value, result.step)
         if whole:
@@ -176,12 +167,11 @@ class Study:
             self._study.tell(frozen.number, skip_if_finished=True, **told)
 
     def end(self) -> None:
-        """Tell Optuna's other tools which trials stopped below the top, or were proposed twice."""
+        """Tell Optuna's other tools which trials stopped below the top, while holding the study."""
         states = self._optuna.trial.TrialState
-        heard = {one.number for one in self._trials().values()}
         for one in self._study.get_trials(deepcopy=False, states=(states.RUNNING,)):
-            paused = one.number in heard and one.intermediate_values
-            self._study.tell(one.number, state=states.PRUNED if paused else states.FAIL, skip_if_finished=True)
+            state = states.PRUNED if one.intermediate_values else states.FAIL
+            self._study.tell(one.number, state=state, skip_if_finished=True)
 
     def _trials(self) -> dict[int, Any]:
         """Return Optuna's trials by our number."""
@@ -190,33 +180,6 @@ class Study:
             if "trial" in one.user_attrs:
                 found.setdefault(one.user_attrs["trial"], one)
         return found
-
-    def _set(self, job: Job | int, key: str, value: Any) -> None:
-        if isinstance(job, int):
-            self._study.set_user_attr(f"{key} {job}", value)
-            return
-        frozen = self._trials()[job.trial]
-        self._optuna.trial.Trial(self._study, frozen._trial_id).set_user_attr(f"{key} {job.rung}", value)  # noqa: SLF001
-
-    def _holder(self, job: Job | int) -> str | None:
-        if isinstance(job, int):
-            return self._study.user_attrs.get(f"claim {job}")
-        return self._trials()[job.trial].user_attrs.get(f"claim {job.rung}")
-
-    def _is_alive(self, name: str) -> bool:
-        path = self.folder / _WORKERS / name
-        if not path.exists():
-            return False
-        sign = durable.open_for_append(path)
-        try:
-            fcntl.flock(sign, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        else:
-            path.unlink(missing_ok=True)
-            return False
-        finally:
-            os.close(sign)
 
 
 def _change(key: str, then: Any, now: Any) -> str:

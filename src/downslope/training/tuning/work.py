@@ -217,7 +217,8 @@ def work(study: Study, plan: Design, tell: Callable[[State], None] = lambda _: N
         state = study.state()
         tell(state)
         if plan.is_finished(state):
-            study.end()
+            with study.holding():
+                study.end()
             return
         if not _take_one(study, plan, state):
             time.sleep(0.3)  # others are at what is left of this batch
@@ -225,30 +226,44 @@ def work(study: Study, plan: Design, tell: Callable[[State], None] = lambda _: N
 
 def _take_one(study: Study, plan: Design, state: State) -> bool:
     """Do one job that nobody does, and return whether there was one."""
-    turn = plan.turn(state)
-    if turn.batch:
-        points = dict(state.points)
-        for at, job in enumerate(turn.batch):
-            if job.trial not in points:
-                known = _known(plan, state, turn.done, [points[one.trial] for one in turn.batch[:at]])
-                sampler, seed = plan.tune.sampler, plan.recipe.seed
-                point = propose(plan.space, sampler, seed=seed, number=job.trial, known=known, trials=plan.trials)
-                points[job.trial] = study.add(job.trial, point, plan.space)
-            if job not in state.results and study.claim(job):
-                recipe = plan.trial(job.trial, points[job.trial])
-                folder = study.folder / "trials" / f"{job.trial:04d}"
-                pause = plan.pause(recipe, job.rung)
-                study.record(job, _run(recipe, folder, plan.metric, pause), whole=job.rung == plan.rungs - 1)
+    batch = plan.turn(state).batch
+    if any(job.trial not in state.points for job in batch):
+        with study.holding():
+            state = _proposed(study, plan)
+        batch = plan.turn(state).batch
+    for job in batch:
+        recipe = plan.trial(job.trial, state.points[job.trial])
+        with study.holding(job) as held:
+            if held and job not in study.state().results:
+                folder, top = study.folder / "trials" / f"{job.trial:04d}", job.rung == plan.rungs - 1
+                study.record(job, _run(recipe, folder, plan.metric, plan.pause(recipe, job.rung)), whole=top)
                 return True
-        return False
     winner = plan.winner(state)
+    if batch or winner is None:
+        return False
     for number in range(plan.tune.seeds):
-        if winner is not None and number not in state.finals and study.claim(number):
-            recipe = plan.final(number, state.points[winner])
-            folder = study.folder / "winner" / f"seed-{recipe.seed}"
-            study.record(number, _run(recipe, folder, plan.metric))
-            return True
+        with study.holding(number) as held:
+            if held and number not in study.state().finals:
+                recipe = plan.final(number, state.points[winner])
+                folder = study.folder / "winner" / f"seed-{recipe.seed}"
+                study.record(number, _run(recipe, folder, plan.metric))
+                return True
     return False
+
+
+def _proposed(study: Study, plan: Design) -> State:
+    """Propose what the trials of this batch try, as far as nobody has, and return all that is known then."""
+    state = study.state()
+    turn, points = plan.turn(state), dict(state.points)
+    for at, job in enumerate(turn.batch):
+        if job.trial not in points:
+            known = _known(plan, state, turn.done, [points[one.trial] for one in turn.batch[:at]])
+            sampler, seed = plan.tune.sampler, plan.recipe.seed
+            points[job.trial] = propose(
+                plan.space, sampler, seed=seed, number=job.trial, known=known, trials=plan.trials
+            )
+            study.add(job.trial, points[job.trial], plan.space)
+    return replace(state, points=points)
 
 
 def _known(plan: Design, state: State, done: tuple[Job, ...], pending: list[Point]) -> list[Known]:
@@ -320,19 +335,19 @@ def work_together(
         return
     command = [sys.executable, "-c", "from downslope.cli.tune import help_out; help_out()"]
     where = {**os.environ, _STORAGE: storage or ""}
-    helpers = [subprocess.Popen([*command, str(study.folder)], env=where) for _ in range(processes)]  # noqa: S603
+    others = [subprocess.Popen([*command, str(study.folder)], env=where) for _ in range(processes)]  # noqa: S603
     received: list[int] = []
     before = {
         number: signal.signal(number, lambda n, _: received.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        while any(one.poll() is None for one in helpers):
+        while any(one.poll() is None for one in others):
             if received:
-                _stop(helpers)
+                _stop(others)
             tell(study.state())
             time.sleep(0.3)
     finally:
-        _stop(helpers)
+        _stop(others)
         for number, handler in before.items():
             signal.signal(number, handler)
     tell(state := study.state())
@@ -342,11 +357,11 @@ def work_together(
         raise DownslopeError("tune: a process failed or was killed. Its message stands above; start again to go on.")
 
 
-def _stop(helpers: list[subprocess.Popen[bytes]]) -> None:
-    for one in helpers:
+def _stop(others: list[subprocess.Popen[bytes]]) -> None:
+    for one in others:
         if one.poll() is None:
             one.terminate()
-    for one in helpers:
+    for one in others:
         one.wait()
 
 
@@ -369,7 +384,4 @@ def help_out(words: list[str]) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     study = Study(Path(words[0]), os.environ[_STORAGE] or None)
-    try:
-        work(study, Design.of(study.about))
-    finally:
-        study.close()
+    work(study, Design.of(study.about))
