@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from downslope.reading.verdicts import check_reading
     from downslope.recipe.load import load_recipe
     from downslope.recipe.schema import Recipe
+    from downslope.rescaling import rescale
 
 __version__ = "0.1.0"
 
@@ -38,6 +39,7 @@ _HOMES = {
     "check_reading": "downslope.reading.verdicts",
     "export": "downslope.exporting",
     "compare": "downslope.comparing",
+    "rescale": "downslope.rescaling",
     "Reading": "downslope.reading.reading",
     "convert_state": "downslope.converting.state",
     # what core's classes offer and rooms to its right carry out: see core/settings.py
@@ -62,6 +64,7 @@ __all__ = [
     "kernel",
     "load_recipe",
     "read",
+    "rescale",
     "schedules",
     "set_num_threads",
     "update_matrix",

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "recipe": {"core"},
     "theory": {"core"},
     "plot": {"core"},
+    "rescaling": {"core", "recipe", "theory"},
     "exporting": {"core", "systems", "recipe", "theory"},
     "reading": {"core", "systems", "recipe", "theory", "exporting"},
     "comparing": {"core", "systems", "recipe", "theory", "exporting", "reading"},
