@@ -15,8 +15,8 @@ from downslope.rescaling.intervals import in_time, whole
 _STRETCHED = (
     "every schedule is stretched with the training, so that it is as far at each share of it",
     (
-        "as in Hoffer et al. 2017 (arXiv 1705.08741); weight_decay stays, whose best value is about constant in epochs: "
-        "Wang & Aitchison 2024 (arXiv 2405.13698)"
+        "as in Hoffer et al. 2017 (arXiv 1705.08741); weight_decay stays, whose best value is about constant in "
+        "epochs: Wang & Aitchison 2024 (arXiv 2405.13698)"
     ),
 )
 

@@ -48,8 +48,8 @@ def _limits(
     size, count = before.data.batch_size, before.train.accumulate
     yield (
         f"batch {size} -> {after.data.batch_size}, rule {rule}: it holds while the gradient's noise outweighs the "
-        "gradient; the batch at which both are as large is the noise scale, which a run with train.shards >= 2 measures "
-        "(McCandlish et al. 2018)"
+        "gradient; the batch at which both are as large is the noise scale, which a run with train.shards >= 2 "
+        "measures (McCandlish et al. 2018)"
     )
     if rule == "linear" and (examples == IMAGENET or (examples is None and "imagenet" in before.title.lower())):
         yield (
