@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from downslope import kernel, schedules
+    from downslope.auditing import audit
     from downslope.comparing import compare
     from downslope.converting.state import convert_state
     from downslope.core.groups import Group
@@ -39,6 +40,7 @@ _HOMES = {
     "check_reading": "downslope.reading.verdicts",
     "export": "downslope.exporting",
     "compare": "downslope.comparing",
+    "audit": "downslope.auditing",
     "rescale": "downslope.rescaling",
     "Reading": "downslope.reading.reading",
     "convert_state": "downslope.converting.state",
@@ -55,6 +57,7 @@ __all__ = [
     "Recipe",
     "Settings",
     "__version__",
+    "audit",
     "check_reading",
     "compare",
     "convert_state",

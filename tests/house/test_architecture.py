@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "comparing": {"core", "systems", "recipe", "theory", "exporting", "reading"},
     "explaining": {"core", "systems", "recipe", "theory", "exporting", "reading", "plot"},
     "training": {"core", "kernel", "recipe", "theory", "plot", "torch"},
+    "auditing": {"core", "recipe", "theory", "reading", "explaining", "training"},
     "__main__": {"cli"},
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"__main__"}
