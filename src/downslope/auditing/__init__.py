@@ -14,6 +14,7 @@ from downslope.auditing.about_optimizers import about_optimizers
 from downslope.auditing.about_programs import about_programs
 from downslope.auditing.about_runs import about_runs
 from downslope.auditing.about_schedules import about_schedules
+from downslope.auditing.about_states import about_states
 from downslope.auditing.about_training import about_training
 from downslope.auditing.finding import LEVELS, Audit, Finding
 from downslope.auditing.subject import Sizes, Subject, find_subject
@@ -26,8 +27,13 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     about_decay,
     about_training,
     about_programs,
+    about_states,
     about_runs,
 )
+
+
+_ONCE = frozenset({"schedule_in_the_wrong_unit"})
+"""Findings that several checks make of one thing."""
 
 
 def audit(
@@ -85,7 +91,7 @@ def audit_words(thing: Any, sizes: Sizes, overrides: Iterable[Override] = ()) ->
 def _result(title: str, findings: Iterable[Finding], not_checked: tuple[str, ...]) -> Audit:
     first: dict[str, Finding] = {}
     for finding in findings:  # of one name and place, the first
-        first.setdefault(f"{finding.name} {finding.where}", finding)
+        first.setdefault(finding.name if finding.name in _ONCE else f"{finding.name} {finding.where}", finding)
     ordered = sorted(first.values(), key=lambda finding: LEVELS.index(finding.level))
     return Audit(title, tuple(ordered), not_checked)
 

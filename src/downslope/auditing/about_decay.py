@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
@@ -13,9 +14,16 @@ from downslope.core.settings import is_zero
 from downslope.theory import forgetting
 from downslope.theory.velocity import effective_lr
 
+_SPARING = re.compile(r"weight_decay[\"']?\]?\s*[:=]\s*0(\.0*)?\b|no_decay|exclude_from_weight_decay|\bmask=")
+"""How programs spare some parameters whose names the reader cannot tell."""
+
 USUAL = (1.0, 13.0)
 """Epochs over which the weights of famous recipes forget."""
 _TIMESCALE = "Wang & Aitchison 2024 (arXiv 2405.13698): the best timescale is about constant in epochs; docs/explain.md"
+SPARED = (
+    "biases and scales do not overfit, and most large recipes since 2017 spare them",
+    "Goyal et al. 2017, section 5.1; He et al. 2019 (arXiv 1812.01187), section 3.1",
+)
 _AT_ONCE = 20
 """Steps: a weight that forgets within so few holds nothing of a data set."""
 _COPIED = 1e-3
@@ -105,28 +113,28 @@ def _copied(subject: Subject) -> Iterator[Finding]:
         name="decay_copied_from_torch",
         level="warning",
         what=(
-            f"weight_decay = {strength:g} is decoupled here; it is a usual value where decay is coupled (torch's SGD), and "
-            f"{gain:.3g} times weaker here"
+            f"weight_decay = {strength:g} is decoupled here; it is a usual value where decay is coupled (torch's SGD), "
+            f"and {gain:.3g} times weaker here"
         ),
         where=subject.where("sgd.weight_decay"),
         why="coupled decay goes through the velocity, which multiplies it by 1 / (1 - momentum); decoupled does not",
         source="Loshchilov & Hutter 2019; theory: decoupled_equivalent; Keras's weight_decay is decoupled",
-        do=f"use {strength * gain:.3g}, or in Keras the penalty L2({strength / 2:g}), where torch's {strength:g} is meant",
+        do=f"use {strength * gain:.3g}, or in Keras L2({strength / 2:g}), where torch's {strength:g} is meant",
         sure="likely",
     )
 
 
 def _bias_and_norm(subject: Subject) -> Iterator[Finding]:
     groups = subject.recipe.groups if subject.recipe else ()
-    if subject.recipe is None or any(_spares(group) for group in groups):
+    if subject.recipe is None or any(_spares(group) for group in groups) or _SPARING.search(subject.program):
         return
     yield Finding(
         name="decay_on_bias_and_norm",
         level="advice",
         what="all parameters decay, biases and those of normalisation layers too",
         where=subject.where("sgd.weight_decay"),
-        why="they do not overfit, and a scale that shrinks only slows the layer; most recipes since 2017 spare them",
-        source="Goyal et al. 2017, section 5.3; He et al. 2019 (arXiv 1812.01187), section 3.1",
+        why=SPARED[0],
+        source=SPARED[1],
         do='add [[groups]] with match = "@bias_and_norm" and weight_decay = 0.0',
         sure="possible",
     )

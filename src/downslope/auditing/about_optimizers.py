@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from downslope.auditing.about_decay import about_decay
+from downslope.auditing.about_decay import SPARED, about_decay
 from downslope.auditing.about_schedules import about_schedules
 from downslope.auditing.about_training import about_training
 from downslope.auditing.finding import Finding
@@ -148,22 +148,25 @@ def _bias_and_norm(groups: list[dict[str, Any]], model: Any, names: Mapping[int,
                 level="advice",
                 what=f"{_count(spared)} biases or of normalisation layers, and decay: {_some(spared)}",
                 where=f"param_groups[{index}]",
-                why="they do not overfit, and a scale that shrinks only slows the layer; most recipes since 2017 spare them",
-                source="Goyal et al. 2017, section 5.3; He et al. 2019 (arXiv 1812.01187), section 3.1",
-                do='give them a group with weight_decay 0: downslope.torch.SGD takes Group(match="@bias_and_norm", ...)',
+                why=SPARED[0],
+                source=SPARED[1],
+                do='give them a group of weight_decay 0, in downslope.torch.SGD Group(match="@bias_and_norm", ...)',
                 sure="possible",
             )
 
 
 def _state(optimizer: Any, groups: list[dict[str, Any]]) -> Iterator[Finding]:
-    """Find an lr that a scheduler has moved, and no velocity: a schedule that was resumed, and momentum that was not."""
+    """Find an lr that a scheduler has moved, and no velocity: the schedule was resumed, and momentum was not."""
     state = getattr(optimizer, "state", None)
     moved = [g for g in groups if "initial_lr" in g and g.get("momentum") and g["lr"] != g["initial_lr"]]
     if moved and state is not None and len(state) == 0:
         yield Finding(
             name="momentum_lost_on_resume",
             level="warning",
-            what=f"lr has gone from {float(moved[0]['initial_lr']):g} to {float(moved[0]['lr']):g}, and there is no velocity",
+            what=(
+                f"lr has gone from {float(moved[0]['initial_lr']):g} to {float(moved[0]['lr']):g}, "
+                "and there is no velocity"
+            ),
             where="optimizer.state",
             why="the schedule was resumed and the momentum was not; or a warmup begins below its lr, and all is well",
             source="torch: saving and loading a general checkpoint",

@@ -41,8 +41,7 @@ def _clipping(subject: Subject) -> Iterator[Finding]:
             level="warning",
             what=f"{100 * share:.3g} % of the steps were clipped to {limit:g}; the median norm is {median(norms):.3g}",
             where=where,
-            why="then every step is as long as lr says, whatever the gradient: lr means something else, and it no longer "
-            "shrinks towards a minimum",
+            why="then every step is as long as lr says, whatever the gradient, and no longer shrinks near a minimum",
             source="Pascanu et al. 2013, section 3.2: the threshold from the average norm",
             do=f"set it above the usual norm, such as {2 * median(norms):.2g}, and lower lr to match",
             sure="likely",

@@ -85,7 +85,7 @@ def _over_at_once(subject: Subject, ticks: list[int], values: list[float], total
         where=subject.where("sgd.lr"),
         why=f"almost all of the training runs at the last lr: {_CLOCK}",
         source=_TORCH,
-        do="step the scheduler once an epoch where its lengths are in epochs, or multiply them by the steps of an epoch",
+        do="step the scheduler once an epoch if its lengths are in epochs, or give them in steps",
         sure="likely",
     )
 
@@ -124,8 +124,8 @@ def _after_the_end(subject: Subject, lr: Schedule, values: list[float], total: i
         name="schedule_after_the_end",
         level="error" if grave else "warning",
         what=(
-            f"the training ends before the schedule does: a turn at {first} is never reached in {_length(subject, total)}, "
-            f"and lr ends at {100 * left:.3g} % of its peak"
+            f"the training ends before the schedule does: a turn at {first} is never reached in "
+            f"{_length(subject, total)}, and lr ends at {100 * left:.3g} % of its peak"
         ),
         where=subject.where("sgd.lr"),
         why=f"the low learning rates at the end, in which the loss falls most, are never reached: {_CLOCK}",

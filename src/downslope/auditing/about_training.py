@@ -53,7 +53,7 @@ def _velocity(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             name="velocity_outlives_an_epoch",
             level="warning",
-            what=f"momentum {now.momentum:g} adds gradients up over {horizon:,.0f} steps, more than an epoch or half the run",
+            what=f"momentum {now.momentum:g} adds up {horizon:,.0f} gradients, more than an epoch or half the run has",
             where=subject.where("sgd.momentum"),
             why="the velocity is then made of gradients of weights long gone, and lr acts late",
             source="Sutskever et al. 2013; theory: velocity_horizon",
@@ -65,7 +65,7 @@ def _velocity(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             name="first_step_undampened",
             level="advice",
-            what=f"the first gradient enters the velocity {1 / (1 - dampening):.3g} times as strongly as all later ones",
+            what=f"the first gradient counts {1 / (1 - dampening):.3g} times as much in the velocity as all later ones",
             where=subject.where("sgd.dampening"),
             why="torch dampens from the second step on; with momentum the first batch is felt for its whole horizon",
             source="torch.optim.SGD; docs/optimizer.md",
@@ -126,7 +126,7 @@ def _patience(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             name="stops_before_lr_falls",
             level="error",
-            what=f"training stops after {stop.patience} evaluations without improvement, lr falls after {plateau.patience}",
+            what=f"training stops after {stop.patience} evaluations that are no better, lr falls at {plateau.patience}",
             where=subject.where("train.early_stop.patience"),
             why="so the plateau never lowers lr",
             source="docs/recipe.md",

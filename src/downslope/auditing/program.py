@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -118,7 +118,7 @@ def read_program(text: str) -> Program | None:
         return None
     names = _Names.of(tree)
     try:
-        found = [event for event in _walk(tree, "", (), names)]
+        found = list(_walk(tree, "", (), names))
     except RecursionError:
         return None
     return Program(tuple(sorted(found, key=lambda event: event.at)), tree)
@@ -197,41 +197,42 @@ def _kind(node: ast.AST, names: _Names) -> Kind | None:
         return None
     called = last_name(node.func)
     on = last_name(node.func.value) if isinstance(node.func, ast.Attribute) else ""
-    for test in (_by_name, _of_state, _of_modes):
-        if (kind := test(called, on, node, names)) is not None:
-            return kind
-    return "call" if called in names.functions else None
+    if called in names.functions and on in {"", "self"}:
+        return "new optimizer" if called in _OPTIMIZERS else "call"
+    if called in {"eval", "train"}:
+        return _mode(called) if on and not node.keywords and len(node.args) <= 1 else None
+    return _by_name(called, on, names)
 
 
-def _by_name(called: str, on: str, node: ast.Call, names: _Names) -> Kind | None:
+def _mode(called: str) -> Kind:
+    return "eval" if called == "eval" else "train"
+
+
+def _step(on: str, names: _Names) -> Kind | None:
+    if names.is_scheduler(on):
+        return "scheduler step"
+    return "step" if names.is_optimizer(on) or "scaler" in on.lower() else None
+
+
+def _load(on: str, names: _Names) -> Kind | None:
+    if names.is_scheduler(on):
+        return "load scheduler"
+    if names.is_optimizer(on):
+        return "load optimizer"
+    return None if "scaler" in on.lower() else "load model"
+
+
+def _by_name(called: str, on: str, names: _Names) -> Kind | None:
     if called == "step" and on:
-        if names.is_scheduler(on):
-            return "scheduler step"
-        return "step" if names.is_optimizer(on) or "scaler" in on.lower() else None
-    if called in SCHEDULERS:
-        return "new scheduler"
-    if called in _OPTIMIZERS:
-        return "new optimizer"
-    if called in _CLIPS:
-        return "clip"
-    if called == "init" and names.is_optimizer(on):
-        return "init"
-    return _PLAIN.get(called)
-
-
-def _of_state(called: str, on: str, node: ast.Call, names: _Names) -> Kind | None:
-    if called == "save" and on == "torch":
-        return "save"
-    if called != "load_state_dict":
-        return None
-    kinds: list[tuple[Callable[[str], bool], Kind]] = [
-        (names.is_scheduler, "load scheduler"),
-        (names.is_optimizer, "load optimizer"),
-    ]
-    return next((kind for test, kind in kinds if test(on)), None if "scaler" in on.lower() else "load model")
-
-
-def _of_modes(called: str, on: str, node: ast.Call, names: _Names) -> Kind | None:
-    if called not in {"eval", "train"} or not isinstance(node.func, ast.Attribute) or called in names.functions:
-        return None
-    return ("eval" if called == "eval" else "train") if not node.keywords and len(node.args) <= 1 else None
+        return _step(on, names)
+    if called == "load_state_dict":
+        return _load(on, names)
+    rows: tuple[tuple[bool, Kind], ...] = (
+        (called in SCHEDULERS, "new scheduler"),
+        (called in _OPTIMIZERS, "new optimizer"),
+        (called in _CLIPS, "clip"),
+        (called == "init" and names.is_optimizer(on), "init"),
+        (called == "save" and on == "torch", "save"),
+    )
+    found: list[Kind] = [kind for holds, kind in rows if holds]
+    return found[0] if found else _PLAIN.get(called)

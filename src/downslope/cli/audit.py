@@ -16,9 +16,9 @@ def execute(words: Sequence[str]) -> int:
     parser = CommandParser(
         "audit",
         summary=(
-            "Say what is probably wrong with a recipe, a sentence, a training script (which is read, never run) or a run\n"
-            "folder: what, where, why with its source, what to do, and how sure. The exit code is 1 if there are errors;\n"
-            "warnings and advice leave it 0."
+            "Say what is probably wrong with a recipe, a sentence, a training script (which is read, never run) or a\n"
+            "run folder: what, where, why with its source, what to do, and how sure. The exit code is 1 if there are\n"
+            "errors; warnings and advice leave it 0."
         ),
         example="downslope audit train.py --examples 50000",
         overrides=True,
