@@ -7,6 +7,7 @@ returned. Nothing that is read is run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from downslope.auditing.about_decay import about_decay
@@ -84,8 +85,15 @@ def audit(
 def audit_words(thing: Any, sizes: Sizes, overrides: Iterable[Override] = ()) -> Audit:
     """Return the audit of anything but an optimizer."""
     subject = find_subject(thing, sizes, overrides)
-    findings = [finding for check in CHECKS for finding in check(subject)]
+    findings = [_weighed(finding, subject) for check in CHECKS for finding in check(subject)]
     return _result(subject.title, findings, tuple(_not_checked(subject)))
+
+
+def _weighed(finding: Finding, subject: Subject) -> Finding:
+    """Return a finding on a value that may be another as what it then is: a warning, and possible."""
+    if not any(path.startswith(finding.where.split(",")[0]) for path in subject.unsure):
+        return finding
+    return replace(finding, level="warning" if finding.level == "error" else finding.level, sure="possible")
 
 
 def _result(title: str, findings: Iterable[Finding], not_checked: tuple[str, ...]) -> Audit:

@@ -50,7 +50,7 @@ def _timescale(subject: Subject) -> Iterator[Finding]:
     at_once = steps < _AT_ONCE or (epochs is not None and epochs < 0.1)
     where = subject.where("sgd.weight_decay")
     if at_once or (swings and not (epochs is not None and epochs >= 1)):
-        how = "swing through 0" if swings else f"keep 37 % after {steps:.3g} steps"
+        how = "swing through 0" if swings else f"keep 37 % after {steps:,.0f} steps"
         yield Finding(
             name="decay_forgets_at_once",
             level="error",
@@ -65,7 +65,7 @@ def _timescale(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             name="decay_forgets_within_an_epoch",
             level="warning",
-            what=f"weights forget over {epochs:.2g} epochs ({steps:.3g} steps)",
+            what=f"weights forget over {epochs:.2g} epochs ({steps:,.0f} steps)",
             where=where,
             why=f"within an epoch they forget what they saw in it; {usual}",
             source=_TIMESCALE,

@@ -1,4 +1,4 @@
-"""Findings on what a training program keeps: the state it goes on from, what its optimizer holds, modes and penalties."""
+"""Findings on what a training program keeps: the state it goes on from, what its optimizer holds, modes, penalties."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def about_states(subject: Subject) -> Iterator[Finding]:
 
 def _momentum_lost(program: Program, subject: Subject) -> Iterator[Finding]:
     """Find a program that goes on from a checkpoint without the optimizer's state."""
-    if subject.settings is not None and is_zero(subject.settings.momentum):
+    written = 'momentum"]' in subject.program or "momentum']" in subject.program
+    if subject.settings is not None and is_zero(subject.settings.momentum) and not written:
         return
     loads, kept = program.all("load model"), program.all("load optimizer")
     counted = [
@@ -202,9 +203,9 @@ def _freezes(node: ast.stmt) -> bool:
 
 def _twice(program: Program, subject: Subject) -> Iterator[Finding]:
     """Find an L2 penalty besides the optimizer's weight decay."""
-    if subject.settings is None or is_zero(subject.settings.weight_decay):
+    if subject.settings is not None and is_zero(subject.settings.weight_decay):
         return
-    written = any("weight_decay" in ast.unparse(event.node) for event in program.all("new optimizer"))
+    written = any(_decays(event.node) for event in program.all("new optimizer"))
     penalties = [
         node
         for node in ast.walk(program.tree)
@@ -223,6 +224,11 @@ def _twice(program: Program, subject: Subject) -> Iterator[Finding]:
             "warning",
             "likely",
         )
+
+
+def _decays(node: Any) -> bool:
+    given = [keyword.value for keyword in node.keywords if keyword.arg == "weight_decay"]
+    return any(not (isinstance(value, ast.Constant) and not value.value) for value in given)
 
 
 def _adds_a_penalty(node: ast.AugAssign | ast.Assign) -> bool:

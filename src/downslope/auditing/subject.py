@@ -47,7 +47,7 @@ class Subject:
         rows: The rows of a run's log by kind.
         places: Dotted path -> where its value stands.
         unknown: Why there are no settings, or "".
-        frameworks: Lower-case words of the program or text that name frameworks.
+        unsure: Dotted paths whose values may be others, by what the words say.
     """
 
     title: str
@@ -59,6 +59,7 @@ class Subject:
     rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict[str, Sequence[Mapping[str, Any]]])
     places: Mapping[str, str] = field(default_factory=dict[str, str])
     unknown: str = ""
+    unsure: tuple[str, ...] = ()
 
     @cached_property
     def course(self) -> Course:
@@ -144,6 +145,11 @@ def _of_words(text: str, sizes: Sizes, overrides: tuple[Override, ...], name: st
     if overrides:
         recipe = parse_recipe(to_toml(recipe), "the words", overrides)
     said = {*reading.fields, *(path for path, _ in overrides)}
+    if any("rate_unrecognised" in found.marks for found in reading.fields.values()) and "sgd.lr" not in dict(overrides):
+        why = next(
+            (remark for remark in reading.remarks if "not recognised" in remark), "its course was not recognised"
+        )
+        return Subject(title=title, program=program, name=name, places=places, unknown=f"{why} Give --sgd.lr")
     run = run_size(
         examples=sizes.examples,
         batch_size=sizes.batch_size or (recipe.data.batch_size if "data.batch_size" in said else None),
@@ -159,7 +165,12 @@ def _of_words(text: str, sizes: Sizes, overrides: tuple[Override, ...], name: st
         program=program,
         name=name,
         places=places,
+        unsure=tuple(path for path, found in reading.fields.items() if _UNSURE & {*found.marks}),
     )
+
+
+_UNSURE = frozenset({"conditional", "competing", "two_optimizers"})
+"""Marks of values that may be others."""
 
 
 def _place(text: str, start: int, words: str) -> str:
