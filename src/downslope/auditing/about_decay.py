@@ -54,7 +54,7 @@ def _timescale(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             name="decay_forgets_at_once",
             level="error",
-            what=f"without a gradient, weights {how}{_in_epochs(epochs)}: what a step learns is gone within an epoch",
+            what=f"without a gradient, weights {how}{'' if swings else _in_epochs(epochs)}: what a step learns is gone within an epoch",
             where=where,
             why=f"the weights forget most of the data before they see it again; {usual}",
             source=_TIMESCALE,

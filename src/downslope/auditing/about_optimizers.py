@@ -82,7 +82,7 @@ def _held(groups: list[dict[str, Any]], model: Any, names: Mapping[int, str]) ->
         yield Finding(
             name="parameters_not_in_the_optimizer",
             level="error",
-            what=f"{_count(missing)} of the model not in the optimizer: {_some(missing)}",
+            what=f"{_count(missing)} the model's and not in the optimizer: {_some(missing)}",
             where="optimizer.param_groups",
             why="they get gradients, and are never moved",
             source=_PAGE,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from downslope.core.errors import DownslopeError, RecipeError
@@ -132,7 +133,7 @@ def _of_words(text: str, sizes: Sizes, overrides: tuple[Override, ...], name: st
     from downslope.reading.code.looks import looks_like_python
 
     program = text if name.endswith(".py") or looks_like_python(text) else ""
-    title = shown(name) if name else " ".join(text.split())[:100]
+    title = shown(name) if name else shorten(" ".join(text.split()), 90, placeholder=" ...")
     reading = read(text, language="en", name=name)[0]
     places = {path: _place(text, found.start, found.words) for path, found in reading.fields.items()}
     places = {path: place for path, place in places.items() if place}
