@@ -7,6 +7,8 @@
 #   make test-fast                      without the tests marked slow; ARGS= goes to pytest
 #   make nightly                        the same with new random cases, twenty times as many; hours
 #   make lowest                         the front doors' tests with the lowest versions that are allowed, in .venv-lowest
+#   make guests                         tests/guests with trainers of others (Lightning, Accelerate, ...), in .venv-guests
+#   make guests-table                   the same, and write the table of docs/guests/index.md from what was found
 #   make crash-matrix                   kill a run at every one of its file-system calls; some minutes
 #   make lint                           ruff and pyright
 #   make bench                          time steps, training steps and memory; writes benchmarks/results and the page
@@ -25,7 +27,7 @@ ARGS ?=
 WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: train test test-fast nightly lowest crash-matrix lint format bench device-check results aarch64 dist clean
+.PHONY: train test test-fast nightly lowest guests guests-table crash-matrix lint format bench device-check results aarch64 dist clean
 
 train: $(VENV)/.installed-train
 	$(VENV)/bin/downslope train $(ARGS)
@@ -49,6 +51,21 @@ lowest:
 	$(LOWEST)/bin/python -m pip install -c constraints-lowest.txt -e ".[train,flax,keras,tables]" pytest hypothesis pexpect
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -m "not slow" $(DOORS) $(ARGS)
 
+# In an environment of its own, since trainers pin one another's versions.
+GUESTS := .venv-guests
+ON_JAX := KERAS_BACKEND=jax OMP_NUM_THREADS=1
+
+guests: $(GUESTS)/.installed
+	$(ON_JAX) $(GUESTS)/bin/python -m pytest tests/guests $(ARGS)
+
+guests-table: $(GUESTS)/.installed
+	DOWNSLOPE_GUESTS_TABLE=write $(ON_JAX) $(GUESTS)/bin/python -m pytest tests/guests $(ARGS)
+
+$(GUESTS)/.installed: pyproject.toml constraints.txt constraints-guests.txt $(wildcard csrc/*.cpp csrc/*.h csrc/*.txt)
+	$(PYTHON) -m venv $(GUESTS)
+	$(GUESTS)/bin/python -m pip install --no-compile -c constraints.txt -c constraints-guests.txt -e ".[guests]"
+	touch $@
+
 crash-matrix: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 DOWNSLOPE_EVERY_CALL=1 $(VENV)/bin/python -m pytest -s tests/training/test_kills.py $(ARGS)
 
@@ -61,7 +78,8 @@ format: $(VENV)/.installed-lint
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-# On a quiet machine, for about eight minutes: what was measured, as tables and as samples, then docs/performance.md.
+# On a quiet machine, for some fifteen minutes: what was measured, as tables and as samples, then docs/performance.md.
+# TIMM= names the train.py of timm's repository, which is no part of its package; without it, timm's loop is left out.
 RESULTS := benchmarks/results
 
 bench: $(VENV)/.installed-test
@@ -69,6 +87,8 @@ bench: $(VENV)/.installed-test
 	set -e; for name in step keras_step train_step memory workers; do \
 	  $(VENV)/bin/python benchmarks/$$name.py --json $(RESULTS)/$$name.json > $(RESULTS)/$$name.txt; \
 	  cat $(RESULTS)/$$name.txt; done
+	$(VENV)/bin/python benchmarks/resnet.py $(if $(TIMM),--timm $(TIMM)) --json $(RESULTS)/resnet.json > $(RESULTS)/resnet.txt
+	cat $(RESULTS)/resnet.txt
 	$(VENV)/bin/python benchmarks/render.py
 
 # Where there is an accelerator; a checkout alone is enough: PYTHONPATH=src python3 benchmarks/device_check.py
@@ -99,5 +119,5 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(GUESTS) build dist .pytest_cache .ruff_cache .hypothesis
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -50,11 +50,11 @@ def _timescale(subject: Subject) -> Iterator[Finding]:
     at_once = steps < _AT_ONCE or (epochs is not None and epochs < 0.1)
     where = subject.where("sgd.weight_decay")
     if at_once or (swings and not (epochs is not None and epochs >= 1)):
-        how = "swing through 0" if swings else f"keep 37 % after {steps:,.0f} steps"
+        how = "swing through 0" if swings else f"keep 37 % after {steps:,.0f} steps{_in_epochs(epochs)}"
         yield Finding(
             name="decay_forgets_at_once",
             level="error",
-            what=f"without a gradient, weights {how}{'' if swings else _in_epochs(epochs)}: what a step learns is gone within an epoch",
+            what=f"without a gradient, weights {how}: what a step learns is gone within an epoch",
             where=where,
             why=f"the weights forget most of the data before they see it again; {usual}",
             source=_TIMESCALE,
