@@ -12,6 +12,7 @@ from torch import nn
 import downslope
 from cli.command_line import command, fail, succeed
 from downslope import Group, Settings, audit
+from downslope.cli.main import main
 from downslope.core.errors import DownslopeError, SettingsError
 from downslope.explaining.famous import FAMOUS
 from downslope.recipe.load import load_recipe
@@ -155,7 +156,9 @@ def test_a_run(tmp_path, capsys):
             row["loss"] = float(row["step"] + 1)
     log.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     assert {"clipping_never_acts", "lr_above_the_edge", "diverged"} <= set(audit(str(out)).names)
-    assert command("audit", str(out)).returncode == 1
+    capsys.readouterr()
+    assert main(["audit", str(out)]) == 1
+    assert "lr_above_the_edge" in capsys.readouterr().out
 
 
 def model_and_optimizer(kind, **settings):
@@ -227,18 +230,19 @@ def test_refusals(tmp_path):
 def test_the_command(tmp_path, capsys):
     """Text, JSON, overrides, exit codes; and a script by its path, with the line."""
     assert succeed(["audit", "digits-cosine-warmup"], capsys).startswith("digits-cosine-warmup: 0 errors, 0 warnings,")
-    done = command("audit", "digits", "--sgd.weight_decay", "0.98", "--json")
-    assert done.returncode == 1
-    assert json.loads(done.stdout)["findings"][0]["where"] == "sgd.weight_decay"
+    assert main(["audit", "digits", "--sgd.weight_decay", "0.98", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["findings"][0]["where"] == "sgd.weight_decay"
     script = tmp_path / "train.py"
     script.write_text(
         "import torch\nopt = torch.optim.SGD(m.parameters(), lr=0.1, weight_decay=0.98)\n", encoding="utf-8"
     )
-    done = command("audit", str(script))
-    assert done.returncode == 1
-    assert 'line 2: "weight_decay=0.98"' in done.stdout
+    assert main(["audit", str(script)]) == 1
+    assert 'line 2: "weight_decay=0.98"' in capsys.readouterr().out
     script.write_text("import torch\nopt = torch.optim.SGD(m.parameters(), lr=rate)\n", encoding="utf-8")
     assert "not checked" in succeed(["audit", str(script)], capsys)
+    done = command("audit", "-", input=script.read_text(encoding="utf-8").replace("rate", "0.1, weight_decay=0.98"))
+    assert done.returncode == 1
+    assert "not both" in fail(["audit", "digits", "--examples", "5", "--steps-per-epoch", "5"], capsys)
     assert "sgd.lr" in fail(["audit", "nothing like a recipe"], capsys)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from downslope.auditing import audit_words
 from downslope.auditing.subject import Sizes
 from downslope.cli.arguments import CommandParser, count
+from downslope.cli.recipe_text import standard_input
 from downslope.core.shown import printable
 
 
@@ -23,7 +24,11 @@ def execute(words: Sequence[str]) -> int:
         example="downslope audit train.py --examples 50000",
         overrides=True,
     )
-    parser.add_argument("thing", metavar="THING", help="a recipe, a sentence in quotes, a script, or a run folder")
+    parser.add_argument(
+        "thing",
+        metavar="THING",
+        help="a recipe, a sentence in quotes, a script, a run folder, or `-` for standard input",
+    )
     parser.add_argument("--examples", metavar="N", type=count, help="training examples in an epoch")
     parser.add_argument("--batch-size", metavar="N", type=count, help="examples in a batch, where nothing says it")
     parser.add_argument("--steps-per-epoch", metavar="N", type=count, help="steps in an epoch, instead of the two")
@@ -36,7 +41,10 @@ def execute(words: Sequence[str]) -> int:
         steps_per_epoch=arguments.steps_per_epoch,
         steps=arguments.steps,
     )
-    found = audit_words(arguments.thing, sizes, arguments.overrides)
+    if arguments.steps_per_epoch is not None and arguments.examples is not None:
+        parser.error("give --steps-per-epoch or --examples, not both")
+    thing = standard_input("audit") if arguments.thing == "-" else arguments.thing
+    found = audit_words(thing, sizes, arguments.overrides)
     if arguments.json:
         print(json.dumps(found.to_table(), ensure_ascii=False, indent=2))
     else:
