@@ -77,7 +77,7 @@ def momentum_for_batch(momentum: float, factor: float) -> float:
 @formula(
     "effective lr' = effective lr B' / B: lr' = lr (B' / B) (1 - momentum') / (1 - momentum)",
     valid=_NOISE,
-    source="effective lr per example stays; Fu et al. 2023 (arXiv 2307.15196) for small batches",
+    source="effective lr per example stays; Wang et al. 2023 (arXiv 2307.15196) for small batches",
 )
 def lr_for_batch_and_momentum(
     lr: float, momentum: float, factor: float, dampening: float = 0.0, *, nesterov: bool = False
