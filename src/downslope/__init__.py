@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from downslope import kernel, schedules
+    from downslope.auditing import audit
     from downslope.comparing import compare
     from downslope.converting.state import convert_state
     from downslope.core.groups import Group
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from downslope.reading.verdicts import check_reading
     from downslope.recipe.load import load_recipe
     from downslope.recipe.schema import Recipe
+    from downslope.rescaling import rescale
 
 __version__ = "0.1.0"
 
@@ -38,6 +40,8 @@ _HOMES = {
     "check_reading": "downslope.reading.verdicts",
     "export": "downslope.exporting",
     "compare": "downslope.comparing",
+    "audit": "downslope.auditing",
+    "rescale": "downslope.rescaling",
     "Reading": "downslope.reading.reading",
     "convert_state": "downslope.converting.state",
     # what core's classes offer and rooms to its right carry out: see core/settings.py
@@ -53,6 +57,7 @@ __all__ = [
     "Recipe",
     "Settings",
     "__version__",
+    "audit",
     "check_reading",
     "compare",
     "convert_state",
@@ -62,6 +67,7 @@ __all__ = [
     "kernel",
     "load_recipe",
     "read",
+    "rescale",
     "schedules",
     "set_num_threads",
     "update_matrix",

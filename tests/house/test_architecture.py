@@ -23,12 +23,14 @@ MAY_IMPORT = {
     "recipe": {"core"},
     "theory": {"core"},
     "plot": {"core"},
+    "rescaling": {"core", "recipe", "theory"},
     "exporting": {"core", "systems", "recipe", "theory"},
     "reading": {"core", "systems", "recipe", "theory", "exporting"},
     "comparing": {"core", "systems", "recipe", "theory", "exporting", "reading"},
     "explaining": {"core", "systems", "recipe", "theory", "exporting", "reading", "plot"},
     "lab": {"core"},
     "training": {"core", "kernel", "recipe", "theory", "plot", "torch"},
+    "auditing": {"core", "recipe", "theory", "reading", "explaining", "training"},
     "__main__": {"cli"},
 }
 MAY_IMPORT["cli"] = set(MAY_IMPORT) - {"__main__"}

@@ -22,6 +22,7 @@ from downslope import (
     Reading,
     Recipe,
     Settings,
+    audit,
     check_reading,
     compare,
     convert_state,
@@ -29,14 +30,17 @@ from downslope import (
     export,
     load_recipe,
     read,
+    rescale,
     update_matrix,
 )
+from downslope.auditing.finding import Audit, Finding
 from downslope.comparing import Comparison
 from downslope.converting.state import ConvertedState
 from downslope.core.rule import StepScalars
 from downslope.explaining.explanation import Explanation
 from downslope.jax import SGDState, sgd, take_step
 from downslope.reading.verdicts import Verdict
+from downslope.rescaling.rescaled import Rescaled
 from downslope.schedules import Constant, Cosine, Exponential, Linear, MultiStep, Schedule, Sequence, Warmup
 
 
@@ -96,6 +100,10 @@ def recipes() -> None:
     assert_type(explain("lr 0.1").settings, Settings)
     assert_type(export(recipe, to="keras"), str)
     assert_type(compare(recipe, "torch: SGD(lr=0.1)"), Comparison)
+    assert_type(audit(recipe, steps_per_epoch=100), Audit)
+    assert_type(audit("lr 0.1").errors, tuple[Finding, ...])
+    assert_type(rescale(recipe, batch_size=64, rule="half-life"), Rescaled)
+    assert_type(rescale("digits", epochs=10).recipe, Recipe)
 
 
 def states() -> None:

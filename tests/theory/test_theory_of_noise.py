@@ -135,6 +135,19 @@ def test_conversions_keep_what_they_promise():
                     assert half_lives[1] * factor == pytest.approx(half_lives[0])
 
 
+def test_by_the_square_root_the_noise_of_a_step_is_as_large():
+    """lr^2 / B, the variance that a step's noise adds, stays; an average's half-life in examples stays."""
+    for factor in (0.25, 4, 9):
+        assert batch.lr_for_batch_sqrt(0.1, factor) ** 2 / factor == pytest.approx(0.1**2, rel=1e-14)
+        kept = [velocity.velocity_half_life(ema) for ema in (0.99, batch.average_for_batch(0.99, factor))]
+        assert kept[1] * factor == pytest.approx(kept[0], rel=1e-12)
+        gain = batch.lr_for_batch_sqrt(1.0, factor)
+        weight_decay = batch.weight_decay_for_batch(1e-3, "coupled", factor, gain, gain)
+        pairs = ((0.1, 1e-3), (0.1 * gain, weight_decay))
+        old, new = (Settings(lr=lr, momentum=0.5, weight_decay=strength).at(0) for lr, strength in pairs)
+        assert forgetting.timescale(new) * factor == pytest.approx(forgetting.timescale(old), rel=1e-12)
+
+
 def test_no_formula_is_without_its_test():
     """Each formula's function is called by one of the files that hold the theory against the rule."""
     calls = "\n".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_theory_of_*.py"))

@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "lab": "a page with sliders: what follows from the numbers of SGD",
         "export": "a recipe as code for PyTorch, Keras, TensorFlow, optax, timm or Caffe",
         "compare": "whether two ways of training are the same rule, and if not, where they part",
+        "audit": "what is probably wrong with a recipe, a sentence, a training script or a run",
+        "rescale": "a recipe for another batch size, number of devices or length",
         "convert": "carry optimizer state over to another framework",
         "schema": "the JSON Schema of a recipe, for editors",
         "completion": "a script by which bash, zsh or fish completes all this",

@@ -33,7 +33,7 @@ def find_recipe(command: str, word: str | None, overrides: Iterable[Override] = 
     if word is None and (sys.stdin is None or sys.stdin.isatty()):
         raise RecipeError(f"{command}: no recipe. Give a recipe file, a sentence in quotes, or `-` for standard input.")
     if word is None or word == "-":
-        return _of_text(command, _standard_input(command), "standard input", overrides, number)
+        return _of_text(command, standard_input(command), "standard input", overrides, number)
     if (
         comes_with_package(word) is not None
         or word.endswith(".toml")
@@ -72,7 +72,12 @@ def _of_text(command: str, text: str, name: str, overrides: Iterable[Override], 
     return parse_recipe(readings[number - 1].to_toml(), f"reading {number} of {name}", overrides)
 
 
-def _standard_input(command: str) -> str:
+def standard_input(command: str) -> str:
+    """Return the text on standard input.
+
+    Raises:
+        RecipeError: If it is too long, or no UTF-8.
+    """
     data = sys.stdin.buffer.read(_LONGEST + 1) if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
     if len(data) > _LONGEST:
         raise RecipeError(f"{command}: standard input is longer than {_LONGEST} bytes, and no recipe.")

@@ -18,6 +18,23 @@ def plain(number: Fraction) -> float | int:
     return int(number) if number.denominator == 1 else float(number)
 
 
+def tidy(number: float | int) -> float | int:
+    """Return the number of at most ten digits that this one is but for rounding; else the number itself.
+
+    Example:
+        >>> tidy(0.9**4), tidy((0.9**8) ** 0.125), tidy(1 / 3)
+        (0.6561, 0.9, 0.3333333333333333)
+    """
+    if isinstance(number, int) or not number:
+        return number
+    short = float(f"{number:.10g}")
+    return short if abs(short - number) <= _ROUNDING * abs(number) else number
+
+
+_ROUNDING = 2e-13
+"""Relative error of a few operations on floats, some of them powers."""
+
+
 def between(first: float, last: float) -> tuple[float, float]:
     """Return (smaller, larger)."""
     return (first, last) if first <= last else (last, first)

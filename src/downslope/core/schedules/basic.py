@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, ClassVar
 
 from downslope.core.checks import (
@@ -367,7 +368,7 @@ class Inverse(Schedule):
         """Initial * (1 + gamma * step) ** -power."""
         return self.initial * (1.0 + self.gamma * step) ** -self.power
 
-    def _to_steps(self, field: str, steps_per_epoch: int) -> Any:
+    def _to_steps(self, field: str, steps_per_epoch: int | Fraction) -> Any:
         # a speed, not a length: it is divided
         how = f"divided by {short_repr(steps_per_epoch)} steps an epoch"
         return kept(field, self.gamma, exact(self.gamma) / steps_per_epoch, how)

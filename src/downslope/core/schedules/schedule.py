@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -178,9 +179,13 @@ class Schedule(ABC):
     def closed_form(self, step: Any, xp: Any) -> Any:
         """The value at `step` by the namespace `xp`, every length in steps; what `__call__` calls after its checks."""
 
-    def _to_steps(self, field: str, steps_per_epoch: int) -> Any:
+    def lengths_times(self, factor: Fraction) -> dict[str, Any]:
+        """Return its own fields that hold lengths, multiplied; not those of the schedules inside it."""
+        return {name: self._to_steps(name, factor) for name in self._lengths}
+
+    def _to_steps(self, field: str, steps_per_epoch: int | Fraction) -> Any:
         value = getattr(self, field)
-        how = f"multiplied by {short_repr(steps_per_epoch)} steps an epoch"
+        how = f"multiplied by {_factor_text(steps_per_epoch)}"
         if not isinstance(value, tuple):
             return kept(field, value, exact(value) * steps_per_epoch, how)
         times = cast("tuple[float | int, ...]", value)
@@ -189,6 +194,10 @@ class Schedule(ABC):
             if first == second:
                 raise _lost(field, f"{short_repr(early)} and {short_repr(late)}", how, "come to one number")
         return scaled
+
+
+def _factor_text(factor: int | Fraction) -> str:
+    return str(factor) if isinstance(factor, Fraction) else f"{short_repr(factor)} steps an epoch"
 
 
 def _finite_value(schedule: Schedule, step: int) -> float:
@@ -237,6 +246,28 @@ def scaled(number_or_schedule: float | Schedule, factor: float) -> Any:
             changes[field.name] = tuple(scaled(one, factor) for one in inside)
         elif field.name in _HEIGHTS and inside is not None:
             changes[field.name] = inside * factor
+    return replace(number_or_schedule, **changes)
+
+
+def stretched(number_or_schedule: float | Schedule, factor: Fraction, units: Collection[str]) -> Any:
+    """Return a number, or a schedule whose lengths in these units are multiplied by a factor.
+
+    Example:
+        >>> from downslope.core.schedules import MultiStep
+        >>> stretched(MultiStep(0.1, 0.1, [30, 60], unit="epoch"), Fraction(1, 3), ["epoch"]).milestones
+        (10, 20)
+    """
+    if not isinstance(number_or_schedule, Schedule):
+        return number_or_schedule
+    changes: dict[str, Any] = {}
+    for field in fields(number_or_schedule):
+        inside = getattr(number_or_schedule, field.name)
+        if isinstance(inside, Schedule):
+            changes[field.name] = stretched(inside, factor, units)
+        elif field.name == "schedules":
+            changes[field.name] = tuple(stretched(one, factor, units) for one in inside)
+    if getattr(number_or_schedule, "unit", None) in units:
+        changes |= number_or_schedule.lengths_times(factor)
     return replace(number_or_schedule, **changes)
 
 

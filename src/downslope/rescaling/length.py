@@ -1,0 +1,69 @@
+"""Another number of epochs: every schedule is stretched alike; what is counted in examples or steps stays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from downslope.core.errors import RecipeError
+from downslope.core.exact import exact, plain
+from downslope.core.groups import Group
+from downslope.recipe.run_length import steps_in_epoch
+from downslope.recipe.schema import Recipe
+from downslope.rescaling.intervals import in_time, whole
+
+_STRETCHED = (
+    "every schedule is stretched with the training, so that it is as far at each share of it",
+    (
+        "as in Hoffer et al. 2017 (arXiv 1705.08741); weight_decay stays, whose best value is about constant in "
+        "epochs: Wang & Aitchison 2024 (arXiv 2405.13698)"
+    ),
+)
+
+
+def for_epochs(recipe: Recipe, epochs: float, examples: int | None, reasons: dict[str, tuple[str, str]]) -> Recipe:
+    """Return the recipe stretched to so many epochs; the reasons of what may change are put into `reasons`.
+
+    Raises:
+        RecipeError: If its length is in steps, and the examples in an epoch are not known.
+    """
+    train = recipe.train
+    factor = exact(epochs) / _epochs(recipe, examples)
+    for path in ("sgd", "groups", "train"):
+        reasons[path] = _STRETCHED
+    reasons["train.epochs"] = reasons["train.steps"] = ("what was asked for", "the new length")
+    units = ("step", "epoch")
+
+    def stretch(group: Group) -> Group:
+        return replace(
+            group,
+            lr=in_time(group.lr, factor, *units),
+            lr_factor=in_time(group.lr_factor, factor, *units),
+            momentum=in_time(group.momentum, factor, *units),
+            weight_decay=in_time(group.weight_decay, factor, *units),
+        )
+
+    length = {"epochs": plain(exact(epochs))} if train.steps is None else {"steps": whole(train.steps, factor)}
+    return replace(
+        recipe,
+        sgd=replace(
+            recipe.sgd,
+            lr=in_time(recipe.sgd.lr, factor, *units),
+            momentum=in_time(recipe.sgd.momentum, factor, *units),
+            weight_decay=in_time(recipe.sgd.weight_decay, factor, *units),
+        ),
+        groups=tuple(stretch(group) for group in recipe.groups),
+        train=replace(train, teacher_forcing=in_time(train.teacher_forcing, factor, *units), **length),
+    )
+
+
+def _epochs(recipe: Recipe, examples: int | None) -> Fraction:
+    train = recipe.train
+    if train.epochs is not None:
+        return exact(train.epochs)
+    if examples is None:
+        raise RecipeError(
+            f"the recipe's length is in steps, `train.steps` = {train.steps}, and how many an epoch has is not known. "
+            "Give `examples` (--examples N), the training examples."
+        )
+    return Fraction(train.steps or 1, steps_in_epoch(examples, recipe.data.batch_size, train.accumulate))

@@ -1,0 +1,114 @@
+"""`audit` of programs: mistakes planted in exported programs of random recipes, and in scripts as people write them."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from auditing.planted import PLANTS
+from auditing.scripts import MORE, RIGHT, SCRIPTS
+from downslope import audit, export
+from downslope.core.errors import DownslopeError, ExportError
+from downslope.core.settings import Settings, is_zero
+from downslope.recipe.schema import Data, Recipe, Train
+from downslope.schedules import Cosine, MultiStep
+from draws import SEED, draws
+from exporting.random_recipes import random_case
+
+
+def exported(number, **options):
+    """Yield so many programs of random recipes, with the recipe and the steps of an epoch."""
+    rng, found = random.Random(f"audit {SEED}"), 0
+    while found < number:
+        case = random_case(rng, found)
+        try:
+            text = export(case.recipe, to="torch", steps_per_epoch=case.steps_per_epoch, with_model=True, **options)
+        except ExportError:
+            continue
+        found += 1
+        yield case, text
+
+
+def test_an_exported_program_has_no_mistake_of_its_own():
+    """What is said of the program of a random recipe is of its numbers, never of its lines."""
+    for case, text in exported(draws(20)):
+        found = audit(text, steps_per_epoch=case.steps_per_epoch)
+        assert not [one for one in found.findings if one.where.startswith("line")], f"{found}\n{text}"
+
+
+def test_each_planted_mistake_is_found():
+    """Every mistake, in every random program that it can be made in."""
+    planted = dict.fromkeys(PLANTS, 0)
+    for case, text in exported(draws(8)):
+        for plant, name in PLANTS.items():
+            try:
+                wrong = plant(text)
+            except (ValueError, StopIteration, IndexError):  # the program has no such line
+                continue
+            if wrong == text or (name == "momentum_lost_on_resume" and is_zero(case.recipe.sgd.momentum)):
+                continue
+            planted[plant] += 1
+            assert name in audit(wrong).names, f"{plant.__name__}\n{wrong}"
+    assert all(count >= draws(2) for count in planted.values()), planted
+
+
+NUMBERS = {
+    "decay_forgets_at_once": {"weight_decay": 0.98},
+    "schedule_after_the_end": {"lr": MultiStep(0.1, 0.1, [10, 40], "epoch")},
+    "schedule_never_acts": {"lr": MultiStep(0.1, 0.1, [100], "epoch")},
+    "lr_ends_before_training": {"lr": Cosine(0.1, 0.0, 12, "epoch")},
+    "decay_copied_from_torch": {"weight_decay": 5e-4, "decay": "decoupled"},
+}
+"""Finding -> the settings with which a program is exported."""
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        *((name, target) for name in NUMBERS for target in ("keras", "tensorflow")),
+        *((name, target) for name in NUMBERS for target in ("torch", "optax") if name != "decay_copied_from_torch"),
+    ],
+)
+def test_wrong_numbers_are_found_in_every_language(name, target):
+    """A recipe with the mistake is exported, and the program read and audited."""
+    sgd = Settings(**({"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-2} | NUMBERS[name]))
+    recipe = Recipe(data=Data(name="own:data", batch_size=64), sgd=sgd, train=Train(epochs=20))
+    try:
+        text = export(recipe, to=target, steps_per_epoch=100)
+    except DownslopeError:
+        pytest.skip("the target has no such rule")
+    found = audit(text, steps_per_epoch=100, steps=2000)
+    if found.not_checked and "not recognised" in found.not_checked[0]:
+        assert target == "torch"
+        return  # the exporter wrote a function of the step, and the audit says that it does not know the lr
+    assert name in found.names, f"{found}\n{text}"
+    right = export(replace(recipe, sgd=replace(sgd, **RIGHT_NUMBERS)), to=target, steps_per_epoch=100)
+    assert not [one for one in audit(right, steps_per_epoch=100, steps=2000).findings if one.level != "advice"]
+
+
+RIGHT_NUMBERS = {"lr": 0.1, "weight_decay": 5e-4, "decay": "coupled"}
+
+
+@pytest.mark.parametrize("what", [*SCRIPTS, *MORE])
+def test_scripts_as_people_publish_them(what):
+    """Each mistake is found, and nothing else that is an error."""
+    name, text = (SCRIPTS | MORE)[what]
+    found = audit(text)
+    assert name in found.names, found
+    assert {one.name for one in found.errors} <= {name}, found
+
+
+@pytest.mark.parametrize("what", RIGHT)
+def test_scripts_in_which_nothing_is_wrong(what):
+    """Not even advice."""
+    assert audit(RIGHT[what]).findings == ()
+
+
+@pytest.mark.parametrize("text", ["def f(:\n", "x = " + "(" * 5000, "import torch\nfor x in y:\n  pass\n" * 3])
+def test_what_is_no_program_says_nothing(text):
+    """Broken, endless, or empty of training: an error of the reader, or no finding."""
+    with suppress(DownslopeError):
+        assert audit(text).findings == ()
