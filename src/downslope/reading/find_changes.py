@@ -368,7 +368,7 @@ def _asserts(items: list[Item], place: int, last: int) -> bool:
     """Whether "learning rate" is followed by a value of its own, and so begins another statement."""
     following = items[place + 1 : min(last, place + 4)]
     changed = any(item.kind in {"by", "each"} or (item.kind == "verb" and item.key != "train") for item in following)
-    return any(item.kind == "number" for item in following) and not changed
+    return any(item.number and not item.number.spelled for item in following) and not changed
 
 
 def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool:
