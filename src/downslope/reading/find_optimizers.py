@@ -130,8 +130,6 @@ def _resolve(items: list[Item], index: int) -> Item:
     owner = "lr_decay" if told is not None and told.is_a("concept", "lr_decay") else _owner(items, index)
     if owner:
         return replace(item, kind="concept", key=owner)
-    if before is not None and before.is_a("concept", "lr"):
-        return replace(item, kind="concept", key="lr_decay")
     return replace(item, kind="concept", key="decay")
 
 

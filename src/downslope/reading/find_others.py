@@ -13,7 +13,6 @@ _OTHERS = Rules(
     {
         "cited": "others:authors (open|close|number|word|and|comma|taken){0,6} (did|word:trained,set|is|verb)",
         "contrast": "others:contrast",
-        "baseline": "mod:base (word:method,methods,model,models,approach,一般)? (verb|is|did)",
         "source": "others:source (open number close)? (is|verb|word:中)",
         "theirs": "others:source open number close word:的",
         "named": "word did",
@@ -185,12 +184,10 @@ def _begins(board: Board, place: int, first: int) -> bool:
 
 
 def _is_other(board: Board, match: Match) -> bool:
-    """Whether the words of a match name somebody else: not "our baseline", and of names only those in capitals."""
+    """Whether the words of a match name somebody else: of names only those in capitals."""
     start = board.items[match.first].start
     before = board.text.plain[max(0, start - 5) : start]
     words = board.text.words(start, board.items[match.after - 1].end)
-    if match.rule == "baseline":
-        return "baseline" in words.lower() or "基线" in words
     if match.rule == "named":
         return sum(character.isupper() for character in words.split()[0]) >= 2
     return "our" not in before and " we " not in f" {words.lower()} "
