@@ -166,6 +166,9 @@ def _shape(draft: Draft, changes: list[Change]) -> tuple[str, Fact | None]:
     return "", None
 
 
+_STEPS = re.compile(r"step(?!.?size)|iter|步", re.IGNORECASE)
+"""Words of a period that is in steps; a `step_size` is in whatever the scheduler is called by."""
+
 _FALLS = re.compile(r"decay|anneal|衰减|下降|减|降|递减|退火")
 """Words of a linear schedule that say that it is not the warmup's."""
 
@@ -373,15 +376,10 @@ def _untimed(
     told = next((fact for fact in draft.values("lr_every") if fact.value > 0), None)
     if told is not None:
         words = draft.words(told)
-        steps = told.value >= 200 or any(word in words.lower() for word in ("step", "iter", "步"))
+        steps = told.value >= 200 or _STEPS.search(words) is not None
         named = "epoch" in words.lower() or "轮" in words
         draft.put(f"{root}.every", whole(told.value), "stated", words)
-        draft.put(
-            f"{root}.unit",
-            told.unit or ("step" if steps else "epoch"),
-            "stated" if named else "implied",
-            words,
-        )
+        draft.put(f"{root}.unit", told.unit or ("step" if steps else "epoch"), "stated" if named else "implied", words)
         draft.put(f"{root}.staircase", True, "implied", f"it drops at once: {words}")
         return True
     per_epoch = factor.value >= 0.9

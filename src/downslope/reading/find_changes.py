@@ -17,7 +17,6 @@ from downslope.reading.schedule_facts import Change, Plateau
 from downslope.reading.times import Time
 
 _PARTS = {
-    "named": "(by|schedule:exponential|concept:lr_decay)",
     "between": "(word|is|comma|and|mod|open|close|by|to|at|with|taken|schedule|number of_it|for|of_it|target|when"
     "|concept:lr,lr_decay,epochs_total,steps_total,patience)",
     "verb": "verb:divide,multiply,reduce,halve,decimate,increase",
@@ -51,12 +50,10 @@ _ARGUMENTS = Rules(
     },
     **_PARTS,
 )
-_AMOUNT_BEFORE = Pattern("named is? amount=number (named|is|word){0,4} verb", **_PARTS)
 _TIME_BEFORE = Rules(
     {
         "a time": "when=(time:every,at,after|times:at,after) between{0,10} verb",
         "from a time on": "from when=time:at (word:on,onwards,onward|for:next|comma)",
-        "a number": "at value=number (word|unit)? comma (is|word|concept:lr){0,4} verb",
     },
     **_PARTS,
 )
@@ -338,25 +335,11 @@ def _take_time(board: Board, frame: _Frame, place: int) -> bool:
 
 
 def _take_before(board: Board, code: str, frame: _Frame, place: int, first: int) -> None:
-    """Take what stands before the verb: 每30轮...衰减, 以0.94的指数速率衰减, "from epoch 10 on"."""
+    """Take what stands before the verb: 每30轮...衰减, "from epoch 10 on"."""
     change = frame.change
-    if frame.amount is None and not change.targets and not frame.noun:
-        found = next(_AMOUNT_BEFORE.find(code, max(first, place - 6), place + 1), None)
-        number = board.items[found["amount"]].number if found is not None and found.after == place + 1 else None
-        if found is not None and number is not None and found["amount"] not in board.used and not number.spelled:
-            frame.amount = board.items[found["amount"]]
-            frame.places.add(found["amount"])
-            change.key = (
-                "multiply" if change.key == "reduce" and number.value < 1 and not number.percent else change.key
-            )
     if change.at:
         return
     for match in reversed([*_TIME_BEFORE.find(code, max(first, place - 14), place + 1)]):
-        if "value" in match:
-            if match.after == place + 1 and board.items[match["value"]].value >= 2 and not change.every:
-                change.at.append(Time("at", (board.items[match["value"]].value,), ""))
-                frame.places.add(match["value"])
-            return
         if match.after == place + 1 or (match.rule == "from a time on" and change.every):
             time = board.items[match["when"]].data
             if match["when"] not in board.used and not (time.prep == "every" and change.every):
@@ -368,7 +351,7 @@ def _asserts(items: list[Item], place: int, last: int) -> bool:
     """Whether "learning rate" is followed by a value of its own, and so begins another statement."""
     following = items[place + 1 : min(last, place + 4)]
     changed = any(item.kind in {"by", "each"} or (item.kind == "verb" and item.key != "train") for item in following)
-    return any(item.kind == "number" for item in following) and not changed
+    return any(item.number and not item.number.spelled for item in following) and not changed
 
 
 def _add(board: Board, frame: _Frame, place: int, first: int, last: int) -> bool:

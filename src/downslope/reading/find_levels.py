@@ -175,7 +175,7 @@ def _is_level(board: Board, code: str, match: Match, before: list[Match]) -> boo
         i.kind == "verb" for i in items[max(0, first - 5) : first]
     )
     over = board.text.plain[items[match["span"]].start :].startswith(("over", "during", "within"))
-    return set_to or (bool(before) and span.prep == "next" and not over)
+    return set_to or (bool(before) and span.prep in {"next", "for"} and not over)
 
 
 def _is_rate(item: Item) -> bool:

@@ -12,6 +12,9 @@ from downslope.reading.patterns import Pattern, encode
 
 _DENIED = Pattern("(no:no|no:instead (word|open|is|with){0,2}) optimizer=optimizer")
 
+_SWITCHED = Pattern("from word? optimizer=optimizer (with? open? (concept:lr is?)? number close?)? to optimizer")
+"""What is given up for another optimizer in the midst of training: a recipe has one."""
+
 
 def find_optimizers(board: Board) -> None:
     """Add a fact for every optimizer that the text names, with where the words that speak of it end.
@@ -19,6 +22,9 @@ def find_optimizers(board: Board) -> None:
     That is where the next is named, the sentence ends, or the parenthesis closes in which it is named.
     """
     denied = {match["optimizer"] for match in _DENIED.find(board.code())}
+    for match in _SWITCHED.find(board.code()):
+        denied.add(match["optimizer"])
+        board.add("another", "", None, range(match.first, match.after - 2))
     for first, last in board.sentences():
         named: list[Mention] = []
         opened = depth = 0
@@ -54,6 +60,7 @@ _JOINS = re.compile(r"[,;]|\b(?:and|or|vs|than|instead)\b|[和与或及]|而")
 # weights, told apart by what stands around it; and the momentum of batch normalisation and of moving averages
 
 _ALIAS = Pattern("concept=concept:lr,momentum,weight_decay name=(word:α) (is|comma|with|open|break|number|verb|and)")
+_PERIODIC = Pattern("word:decay is{0,2} number time:every")
 _FLOWS = frozenset({"is", "mod", "with", "word"})
 _ANOTHERS = [
     Pattern(pattern, between="(word|is|verb|with|by|unit|at|mod|target)", owned="concept:momentum,decay,eps")
@@ -117,12 +124,12 @@ def _resolve(items: list[Item], index: int) -> Item:
         or (before is not None and before.is_a("word", "then"))
     ):
         return replace(item, kind="verb", key="reduce")
+    if _PERIODIC.at(encode(items[index : index + 5]), 0):  # "a decay of 0.5 every 20 epochs" is the rate's
+        return replace(item, kind="concept", key="lr_decay")
     told = next((i for i in reversed(items[max(0, index - 3) : index]) if i.kind not in {"is", "word"}), None)
     owner = "lr_decay" if told is not None and told.is_a("concept", "lr_decay") else _owner(items, index)
     if owner:
         return replace(item, kind="concept", key=owner)
-    if before is not None and before.is_a("concept", "lr"):
-        return replace(item, kind="concept", key="lr_decay")
     return replace(item, kind="concept", key="decay")
 
 

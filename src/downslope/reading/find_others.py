@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from downslope.reading.facts import Board
+from downslope.reading.facts import Board, Value
 from downslope.reading.items import Item
 from downslope.reading.patterns import Match, Pattern, Rules
 
@@ -13,12 +13,20 @@ _OTHERS = Rules(
     {
         "cited": "others:authors (open|close|number|word|and|comma|taken){0,6} (did|word:trained,set|is|verb)",
         "contrast": "others:contrast",
-        "baseline": "mod:base (word:method,methods,model,models,approach,一般)? (verb|is|did)",
         "source": "others:source (open number close)? (is|verb|word:中)",
+        "theirs": "others:source open number close word:的",
         "named": "word did",
+        "said": "word:readme,tutorial,docs,documentation,repo,blog (word:says,said,recommends,suggests|did)",
     },
     did="word:used,uses,adopted,adopts,employed,employs",
 )
+_SAYING = frozenset({"source", "said", "cited", "theirs"})
+_OWN = Pattern(
+    "(word:but,while,whereas,however,而,但)? (word:i,we|word:我 word:们|word:本 word:文) "
+    "((word|is|did|verb:train){0,3} value=number (comma|break|close|with|and))?",
+    did="word:use,used,did,chose,set",
+)
+"""Where a sentence that tells of others comes to the text's own training."""
 _SCOPE = Pattern(
     "(for:for|at:in,at|word:on,when,对,针对,至) "
     "(word|target|verb|number|schedule|concept:other|at|and|is){0,10} (comma|word|verb|is)"
@@ -52,10 +60,21 @@ def find_others(board: Board) -> None:
     for first, last in board.sentences():
         match = next(_OTHERS.find(code, first, last), None)
         end = last
-        if first < last and _CITED_IN.match(board.text.plain, board.items[first].start):
+        own = next(_OWN.find(code, match.after, last), None) if match is not None and match.rule in _SAYING else None
+        if match is not None and own is not None and _begins(board, match.first, first):
+            theirs = {i.key for i in board.items[match.first : own.first] if i.is_a("concept", *_SETTINGS)}
+            board.used.update(range(match.first, own.first))
+            if len(theirs) == 1 and "value" in own:
+                board.note(Value("value", theirs.pop(), board.items[own["value"]].value), [own["value"]])
+        elif first < last and _CITED_IN.match(board.text.plain, board.items[first].start):
             others.append((first, last))
             end = first
-        elif match is not None and _begins(board, match.first, first) and _is_other(board, match):
+        elif (
+            match is not None
+            and match.rule != "theirs"
+            and _begins(board, match.first, first)
+            and _is_other(board, match)
+        ):
             others.append((match.first, last))
             end = match.first
         numbered = any(item.kind == "number" for item in board.items[first:end])
@@ -165,12 +184,10 @@ def _begins(board: Board, place: int, first: int) -> bool:
 
 
 def _is_other(board: Board, match: Match) -> bool:
-    """Whether the words of a match name somebody else: not "our baseline", and of names only those in capitals."""
+    """Whether the words of a match name somebody else: of names only those in capitals."""
     start = board.items[match.first].start
     before = board.text.plain[max(0, start - 5) : start]
     words = board.text.words(start, board.items[match.after - 1].end)
-    if match.rule == "baseline":
-        return "baseline" in words.lower() or "基线" in words
     if match.rule == "named":
         return sum(character.isupper() for character in words.split()[0]) >= 2
     return "our" not in before and " we " not in f" {words.lower()} "

@@ -164,6 +164,8 @@ def _after_citation(items: list[Item], place: int, before: Item | None) -> int:
             opened = items[after - 1].kind == "open" and after < last and items[after + 1].kind == "close"
             return after + 1 + opened
     elif item.is_a("open", "[") and (before is None or (before.kind in _CITED and before.key not in _COUNTED)):
+        if before is not None and before.kind == "is" and before.end == item.start:  # milestones=[30, 60]
+            return place
         most = place + 2 if before is not None and before.kind in {"at", "open"} else place + 6
         while after < min(last, most) and (_is_reference(items[after]) or items[after].key in {",", "-"}):
             after += 1

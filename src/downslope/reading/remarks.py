@@ -26,10 +26,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Milestones are given as parts of the whole, whose length is not stated.",
         "里程碑以总长度的百分比给出，但总长度没有说明。",
     ),
-    "no_duration": (
-        "How long the {schedule} schedule lasts is not stated.",
-        "没有说明 {schedule} 调度持续多久。",
-    ),
+    "no_duration": ("How long the {schedule} schedule lasts is not stated.", "没有说明 {schedule} 调度持续多久。"),
     "no_factor": ("By how much the learning rate is reduced is not stated.", "没有说明学习率降低多少。"),
     "usual_factor": (
         "By how much the learning rate is reduced is not stated; a factor of {factor} is assumed.",
@@ -130,10 +127,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{path} = {value} is outside what is possible and is left out.",
         "{path} = {value} 超出可能的范围，未采用。",
     ),
-    "two_optimizers": (
-        "More than one optimizer is named: {names}.",
-        "文中提到不止一个优化器：{names}。",
-    ),
+    "two_optimizers": ("More than one optimizer is named: {names}.", "文中提到不止一个优化器：{names}。"),
     "late_milestones": (
         "The training ends before the milestone {milestone}.",
         "训练在里程碑 {milestone} 之前就结束了。",
@@ -159,10 +153,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         'Some parameters have a value of their own ("{words}"), but their names depend on the model: add a [[groups]] for them.',
         "部分参数有单独的值（“{words}”），但其名称取决于模型：请为它们添加 [[groups]]。",
     ),
-    "anothers_value": (
-        '"{words}" is told of {optimizer}, and is not used.',
-        "“{words}”说的是 {optimizer}，未采用。",
-    ),
+    "anothers_value": ('"{words}" is told of {optimizer}, and is not used.', "“{words}”说的是 {optimizer}，未采用。"),
     "lost_raised": (
         '"{words}" is read as {value}: a power whose raised digits were lost.',
         "“{words}”读作 {value}：上标在文本中丢失了。",
@@ -183,30 +174,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Nesterov's form needs a momentum, and none is stated.",
         "Nesterov 形式需要动量，但文中没有给出。",
     ),
-    "momentum_assumed": (
-        "Momentum is not stated; assumed: {momentum}.",
-        "没有给出动量；假定为{momentum}。",
-    ),
-    "momentum_unknown": (
-        "Momentum is used, but its value is not stated.",
-        "使用了动量，但没有给出数值。",
-    ),
+    "momentum_assumed": ("Momentum is not stated; assumed: {momentum}.", "没有给出动量；假定为{momentum}。"),
+    "momentum_unknown": ("Momentum is used, but its value is not stated.", "使用了动量，但没有给出数值。"),
     "nothing": (
         "No optimizer, no learning rate and no other setting was found.",
         "没有找到优化器、学习率或任何其他设置。",
     ),
-    "constant_lr": (
-        "The learning rate is said to change, but not how.",
-        "文中说学习率会变化，但没有说如何变化。",
-    ),
+    "constant_lr": ("The learning rate is said to change, but not how.", "文中说学习率会变化，但没有说如何变化。"),
     "per_device": (
         "A batch of {value} per device is stated, but not how many devices there are.",
         "给出了每个设备的批大小 {value}，但没有说明设备数。",
     ),
-    "no_momentum": (
-        "Momentum is not stated; without it the recipe has none.",
-        "没有给出动量；配方中就没有动量。",
-    ),
+    "no_momentum": ("Momentum is not stated; without it the recipe has none.", "没有给出动量；配方中就没有动量。"),
     "long": (
         "The text is long ({length} characters): only the passages that speak of training were read ({read}).",
         "文本很长（{length} 个字符）：只读了谈到训练的段落（{read}）。",
@@ -330,10 +309,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "stated: the words say so; implied: a convention or several statements; assumed: nothing is said.",
         "明示：文中写明；推得：由惯例或几处说法得出；假定：文中没有说。",
     ),
-    "usual_batch": (
-        "assumed: data.batch_size is the recipe's default, 64",
-        "假定：data.batch_size 取配方的默认值 64",
-    ),
+    "usual_batch": ("assumed: data.batch_size is the recipe's default, 64", "假定：data.batch_size 取配方的默认值 64"),
 }
 """The headings of a reading -> (English, Chinese)."""
 

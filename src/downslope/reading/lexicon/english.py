@@ -141,7 +141,7 @@ ENGLISH = {
         "begins with|beginning with|are set to|value of|is initialized to|defaults to|contain|contains|containing|"
         "consists of|consist of|consisting of|kept at|held at|we start with|set the|equal|started at|"
         "exceeds|exceed|exceeded|goes above|is above|exceeding|greater than|larger than|above|at most|at a value of|begins from|set equal to|"
-        "set|peaks at|peaking at|initially set to|values of|sized|uses|using|with a value of|use|started from",
+        "set|peaks at|peaking at|initially set to|values of|sized|uses|using|with a value of|use|started from"
     },
     "mod": {
         "initial": "initial|initial value|initially|starting|start|starts|starting value|begin|begins|began|started|initialized|"
