@@ -88,11 +88,18 @@ def _periodic(draft: Draft, root: str, rate: Rate | None, change: Change, begun:
 
 
 def _after_some_time(draft: Draft, root: str, rate: Rate | None, change: Change, begun: Time) -> None:
-    """Put "after 5 epochs, halved every half epoch": milestones up to the end."""
+    """Put "after 5 epochs, halved every half epoch": milestones up to the end, or where that is unknown a sequence."""
     every = change.every
     assert every is not None  # noqa: S101 - the caller has looked
     words, start, step = draft.words(change), begun.values[0], every.values[0]
     total = draft.value("train.epochs" if every.unit == "epoch" else "train.steps")
+    if total is None and rate is not None and change.value:
+        decay = {"schedule": "exponential", "initial": rate.value, "rate": change.value, "every": step}
+        draft.put(f"{root}.schedule", "sequence", "stated", words)
+        draft.put(f"{root}.schedules", [rate.value, {**decay, "unit": every.unit, "staircase": True}], "implied", words)
+        draft.put(f"{root}.boundaries", [whole(start)], "stated", words)
+        draft.put(f"{root}.unit", every.unit, "stated", words)
+        return
     draft.put(f"{root}.schedule", "multistep", "stated", words)
     put_initial(draft, root, rate)
     if change.value is not None:

@@ -314,6 +314,9 @@ def _leftwards(board: Board, place: int, right: int, first: int, last: int) -> N
             return
         if not float(number.value).is_integer() or number.value < 1:
             return
+    if key == "nesterov" and right + 1 < last and items[right + 1].is_a("concept", "momentum"):
+        board.note(Value("value", "nesterov", True), [right])
+        right += 1
     _value(board, right, place, [place, right], first)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from downslope.reading.code.values import (
     LONGEST_INTEGER,
     MOST_ITEMS,
+    Groups,
     PerEpoch,
     Ref,
     Unknown,
@@ -252,6 +253,8 @@ def _contains(one: Any, many: Any, steps: int | None) -> bool | Unknown:
         return one in many
     if isinstance(many, dict) and isinstance(one, str | int | float):
         return one in many
+    if isinstance(many, Groups) and isinstance(one, str):
+        return one in {"lr", "initial_lr", "momentum", "weight_decay", "params"}
     if not (isinstance(many, list | tuple) and is_known(one)):
         return UNKNOWN
     items = [concrete(item.data, steps) for item in many[:MOST_ITEMS]]

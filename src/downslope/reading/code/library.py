@@ -60,7 +60,6 @@ _PLACES = {
     "searchsorted": "left",
     "digitize": "right",
 }
-_KEYS = str | int | float | PerEpoch
 _GIVES_ALL = frozenset({"prepare", "initialize"})
 
 
@@ -199,8 +198,12 @@ def _dict(call: Call) -> Value:
     if not isinstance(first, dict | list | tuple):
         return Value(Unknown("dict"))
     pairs = [] if isinstance(first, dict) else [items_of(item) or [] for item in first[:MOST_ITEMS]]
-    found = {pair[0].data: pair[1] for pair in pairs if len(pair) == 2 and isinstance(pair[0].data, _KEYS)}
+    found = {pair[0].data: pair[1] for pair in pairs if len(pair) == 2 and _is_key(pair[0].data)}
     return Value({**(first if isinstance(first, dict) else found), **call.kwargs}, *call.place, sources={})
+
+
+def _is_key(data: Any) -> bool:
+    return isinstance(data, str | int | float | PerEpoch)
 
 
 _TYPES = {"int": int, "float": float, "str": str, "list": list, "tuple": tuple, "dict": dict, "bool": bool}
@@ -359,8 +362,8 @@ def call_outside(
         return _call_super(on, name, args, kwargs)
     if name == "set_learning_rate" and args and receiver is not None:
         on.change(receiver, args[-1])
-    if name == "set_value" and len(args) == 2:  # of Keras's backend
-        on.change(args[0] if isinstance(args[0].data, Made) else Value(Unknown("optimizer")), args[1])
+    if name == "set_value" and len(args) == 2:
+        _set_rate(on, args)
     if name in {"OrderedDict", "defaultdict"} and args:
         return _dict(Call(on, args, kwargs, place))
     if name in {"field", "Field"} and (args or kwargs.keys() & {"default", "default_factory"}):
@@ -374,6 +377,8 @@ def call_outside(
         return Value(Unknown(name))
     if name == "get_variable" and "initializer" in kwargs:
         return kwargs["initializer"]
+    if name == "assign" and args and receiver is not None:
+        return args[0]
     path, args, kwargs = _configured(path, args, kwargs)
     name = path.rsplit(".", 1)[-1]
     made = Made(path, name, args, kwargs, *place, receiver=receiver)
@@ -383,6 +388,9 @@ def call_outside(
     value = on.make(made)
     if name == "multiply" and len(args) == 2:
         on.penalize(*args)
+    if name == "merge_from_list" and args and isinstance(args[0].data, list):
+        for key, item in zip(args[0].data[::2], args[0].data[1::2], strict=False):
+            on.enter(tuple(str(key.data).split(".")), item)
     if name in _GIVES_FIRST:
         return receiver if receiver is not None and isinstance(receiver.data, Made) else args[0] if args else value
     if name in _GIVES_ALL and args:
@@ -398,6 +406,14 @@ def _configured(path: str, args: list[Value], kwargs: dict[str, Value]) -> tuple
     if path.rsplit(".", 1)[-1] in PARTIAL or not kwargs.keys() - {key} or not _MAKES.search(str(target)):
         return path, args, kwargs
     return str(target), args if key else args[1:], {name: value for name, value in kwargs.items() if name != key}
+
+
+def _set_rate(on: Calls, args: list[Value]) -> None:
+    """Note `K.set_value(optimizer.lr, x)`."""
+    if not isinstance(args[0].data, Made):
+        on.change(Value(Unknown("optimizer")), args[1])
+    else:
+        on.change(args[0], args[1])
 
 
 def _computed(
@@ -428,6 +444,14 @@ def _computed(
     if name == "where" and len(args) == 3:
         truth = on.truth(args[0])
         return None if truth is None else args[1 if truth else 2].also(args[0].sources)
+    if name == "cond" and len(args) >= 3 and all(isinstance(arg.data, Function) for arg in args[1:3]):
+        truth = on.truth(args[0])
+        return None if truth is None else on.call_function(args[1 if truth else 2].data, args[3:], {})
+    if name in {"less", "greater", "less_equal", "greater_equal", "equal"} and len(args) == 2:
+        op = {"less": ast.Lt, "greater": ast.Gt, "less_equal": ast.LtE, "greater_equal": ast.GtE, "equal": ast.Eq}[
+            name
+        ]()
+        return Value(arithmetic.compare(op, args[0], args[1], on.steps), sources=sources)
     return None
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PARSERS = words_of(
     "ArgumentParser HfArgumentParser add_argument add_argument_group add_mutually_exclusive_group parse_args "
     "parse_known_args "
-    "set_defaults add_subparsers add_parser parse_args_into_dataclasses cli"
+    "set_defaults add_subparsers add_parser parse_args_into_dataclasses add_bool_arg cli"
 )
 _TABLES = words_of(
     "EasyDict edict ConfigDict Namespace SimpleNamespace CfgNode CN AttrDict DotMap Dict Munch HParams "
@@ -57,6 +57,8 @@ def call_parser(
         return Value(Made(path, name, args, kwargs, *place))
     if name == "add_argument":
         _add_argument(on, args, kwargs)
+    elif name == "add_bool_arg" and len(args) >= 2 and isinstance(args[1].data, str):
+        on.options[args[1].data.lstrip("-").replace("-", "_")] = args[2] if len(args) > 2 else Value(False)
     elif name == "set_defaults":
         on.options.update(kwargs)
     elif name in {"parse_args", "parse_known_args"}:
@@ -64,11 +66,24 @@ def call_parser(
         on.parsed = table.data
         return table if name == "parse_args" else Value([table, Value([])])
     elif name in {"parse_args_into_dataclasses", "cli"}:
-        of = args if name == "cli" else receiver.data.args[:1] if receiver and isinstance(receiver.data, Made) else []
-        kinds = of[0].data if of and isinstance(of[0].data, list | tuple) else of
+        kinds = args if name == "cli" else _kinds(receiver)
         made = [on.instantiate(kind, [], {}) for kind in kinds if isinstance(kind.data, Class)]
-        return made[0] if name == "cli" and made else Value(made)
+        found = made[0] if name == "cli" and made else Value(made)
+        if name == "cli" and args and isinstance(args[0].data, Function):
+            return on.call_function(args[0].data, [], dict(on.flags))
+        return found
     return receiver if receiver is not None else Value(Unknown("parser"))
+
+
+def _kinds(receiver: Value | None) -> list[Value]:
+    first = (
+        receiver.data.args[0]
+        if receiver is not None and isinstance(receiver.data, Made) and receiver.data.args
+        else None
+    )
+    if first is None:
+        return []
+    return list(first.data) if isinstance(first.data, list | tuple) else [first]
 
 
 def _add_argument(on: Calls, args: list[Value], kwargs: dict[str, Value]) -> None:
@@ -113,15 +128,24 @@ def _typed(on: Calls, value: Value, kind: Value | None, many: Value | None) -> V
             found = number_in(data)
             found = int(found) if name == "int" and found is not None else found
             return Value(None) if found is None else wrapped(found, value)
+        if name == "eval":
+            return from_words(value)
         if isinstance(kind.data, Function):
             found = on.call_function(kind.data, [value], {})
             return wrapped(_bare(found), value) if not isinstance(found.data, Unknown) else found
         return value
+    if value.file and isinstance(kind.data, Function):  # a flag that was read as a list or number already
+        listed = on.call_function(kind.data, [Value(_text(data))], {})
+        return wrapped(_bare(listed), value) if not isinstance(listed.data, Unknown) else value
     return value
 
 
 def _bare(value: Value) -> Any:
     return [_bare(item) for item in value.data] if isinstance(value.data, list | tuple) else value.data
+
+
+def _text(data: Any) -> str:
+    return ",".join(f"{getattr(item, 'data', item)}" for item in data) if isinstance(data, list | tuple) else f"{data}"
 
 
 def declare(on: Calls, name: str, args: list[Value], kwargs: dict[str, Value]) -> None:

@@ -13,6 +13,7 @@ from itertools import accumulate
 LONGEST = 200_000
 """Characters of a program that are read."""
 _LONGEST_REPAIRED = 20_000
+_REPAIRS = 6
 _WORK = 1_500_000
 """Characters that are parsed in all, piece by piece, of a text that is no Python as a whole."""
 _DEEPEST = 6
@@ -205,7 +206,7 @@ def _add_chunks(program: Program, lines: list[str], chunks: list[tuple[int, int]
         _add_chunks(program, lines, chunks[middle:], depth)
         return
     if tree is None and sum(map(len, lines[start:end])) < _LONGEST_REPAIRED:
-        tree = _repaired(lines, start, end)
+        tree = _repaired(lines, start, end) or _patched(program, lines, start, end)
     if tree is not None:
         program.body += tree
     elif end - start > 1 and depth > 0:
@@ -228,6 +229,40 @@ def _chunks(lines: list[str], inner: frozenset[int], first: int, last: int) -> I
                 begin = place
             decorated = line.startswith("@")
     yield begin, last
+
+
+def _patched(program: Program, lines: list[str], first: int, last: int) -> list[ast.stmt] | None:
+    """Return the statements of a piece without the few lines that are no Python."""
+    lines = list(lines)
+    lost: list[int] = []
+    for _ in range(_REPAIRS):
+        program.work -= 2 * sum(map(len, lines[first:last]))
+        if program.work < 0:
+            return None
+        line = _error_line(lines, first, last)
+        if line is None or not first < line < last or lines[line].rstrip().endswith(":"):
+            return None
+        lost.append(line)
+        lines[line] = lines[line][: len(lines[line]) - len(lines[line].lstrip())] + "pass"
+        tree = _parse_lines(lines, first, last)
+        if tree is not None:
+            program.lost += [(program.starts[place], program.starts[place + 1] - 1) for place in lost]
+            return tree
+    return None
+
+
+def _error_line(lines: list[str], first: int, last: int) -> int | None:
+    chunk = lines[first:last]
+    indented = next((line[:1] in {" ", "\t"} for line in chunk if line.strip()), False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse("\n".join(["if 1:", *chunk] if indented else chunk))
+    except SyntaxError as error:
+        return first + (error.lineno or 1) - 1 - indented
+    except (ValueError, RecursionError, MemoryError):
+        return None
+    return None
 
 
 def _repaired(lines: list[str], first: int, last: int) -> list[ast.stmt] | None:

@@ -82,8 +82,9 @@ class BasicSchedules:
     methods: ClassVar[dict[str, str]] = {
         **dict.fromkeys(_PIECEWISE, "_piecewise"),
         "piecewise_constant_schedule": "_scaled_steps",
-        **dict.fromkeys(["LinearLR", "WarmUpLR"], "_line"),
+        **dict.fromkeys(["LinearLR", "ConstantLR", "WarmUpLR"], "_line"),
         **dict.fromkeys(["SequentialLR", "join_schedules"], "_in_turn"),
+        "ChainedScheduler": "_chained",
         "OneCycleLR": "_one_cycle",
         **dict.fromkeys(["LambdaLR", "LambdaDecay"], "_by_function"),
     }
@@ -326,12 +327,22 @@ class BasicSchedules:
             [Value(key) for key in table.data], table.start, table.end, literal=table.literal, sources=table.sources
         )
         plan = self.in_unit(Plan("sequence", {"boundaries": times}), made)
-        if None in factors or plan.value("boundaries") is None or len(set(factors)) != 1:
+        told = initial is not None and is_number(initial.data)
+        if None in factors or plan.value("boundaries") is None or not (told or len(set(factors)) == 1):
             return None
-        plan.kind, milestones = "multistep", plan.fields.pop("boundaries")
-        plan.fields |= {"factor": next(iter(table.data.values())), "milestones": milestones}
-        plan.fields |= {"initial": initial} if initial is not None and is_number(initial.data) else {}
-        return plan
+        shared = {"unit": plan.fields["unit"]}
+        if len(set(factors)) == 1:
+            factor = next(iter(table.data.values()))
+            first: dict[str, Value | Plan] = {"initial": initial} if told and initial is not None else {}
+            return Plan("multistep", {**first, "factor": factor, "milestones": plan.fields["boundaries"], **shared})
+        level, levels = (initial.data, [initial]) if initial is not None else (1.0, [])
+        for one in factors:
+            level *= one or 1.0
+            levels.append(Value(nice(level)))
+        return Plan(
+            "sequence",
+            {"schedules": Value(levels, made.start, made.end), "boundaries": plan.fields["boundaries"], **shared},
+        )
 
     def warmup(
         self,
@@ -360,19 +371,35 @@ class BasicSchedules:
         return plan
 
     def _line(self, made: Made, base: Value | None) -> Plan | None:
-        """Read torch's LinearLR alone: a warmup of the constant that the optimizer has, if it ends there."""
-        end = self.arguments(made, ["optimizer", "start_factor", "end_factor", "total_iters"]).get("end_factor")
-        if made.name == "LinearLR" and end is not None and end.data != 1:
-            return None
+        """Read torch's LinearLR or ConstantLR alone: a warmup of the constant that the optimizer has."""
+        given = self.arguments(made, ["optimizer", "start_factor", "end_factor", "total_iters"])
+        if (
+            made.name == "LinearLR"
+            and (end := number(given.get("end_factor"))) is not None
+            and end != 1
+            and base is not None
+            and is_number(base.data)
+        ):
+            start = number(given.get("start_factor"))
+            duration = given.get("total_iters") or reason(5, "the default of LinearLR")
+            first = base if start == 1 else Value(nice(base.data * (start or 1 / 3)), made.start, made.end)
+            fields: dict[str, Value | Plan] = {
+                "initial": first,
+                "final": Value(nice(base.data * end), made.start, made.end),
+            }
+            return self.in_unit(Plan("linear", {**fields, "duration": duration}), made)
         then = Plan("constant", {"value": base}) if base is not None else None
         return self.raise_to(made, then, base)
 
     def raise_to(
         self, made: Made, then: Plan | None, base: Value | None, duration: Value | None = None, *, restart: bool = True
     ) -> Plan | None:
-        """Return the warmup that a LinearLR makes, before what follows."""
-        given = self.arguments(made, ["optimizer", "start_factor", "end_factor", "total_iters"])
-        factor = given.get("start_factor") or reason(1 / 3, f"the default of {made.name}")
+        """Return the warmup that a LinearLR or ConstantLR makes, before what follows."""
+        if made.name == "ConstantLR":
+            given = self.arguments(made, ["optimizer", "factor", "total_iters"])
+        else:
+            given = self.arguments(made, ["optimizer", "start_factor", "end_factor", "total_iters"])
+        factor = given.get("start_factor") or given.get("factor") or reason(1 / 3, f"the default of {made.name}")
         if made.name == "WarmUpLR":  # imported from elsewhere: so many steps, from a rate that is not said
             given = self.arguments(made, ["optimizer", "total_iters"])
             factor = reason(None, "")
@@ -381,6 +408,14 @@ class BasicSchedules:
         start = None
         if base is not None and is_number(base.data) and is_number(factor.data):
             start = Value(nice(base.data * factor.data), factor.start, factor.end, words=factor.words)
+        if made.name == "ConstantLR" and start is not None and base is not None and is_number(length.data):
+            if then is None or then.kind == "constant":
+                levels = Value([start, base], made.start, made.end)
+                return Plan(
+                    "sequence",
+                    {"schedules": levels, "boundaries": Value([length], length.start, length.end), "unit": unit},
+                )
+            return None
         return self.warmup(then, length, start, unit, restart=restart)
 
     def _in_turn(self, made: Made, base: Value | None) -> Plan | None:
@@ -397,23 +432,40 @@ class BasicSchedules:
         ):
             return None
         if len(parts.data) != 2 or len(times.data) != 1:
-            return None
+            return self._levels_in_turn(parts, times, made, base)
         for part in parts.data:
             if isinstance(part.data, Made) and "stepped" in made.notes:
                 part.data.notes.setdefault("stepped", made.notes["stepped"])
         first, second = parts.data
         then = self.of(second, base)
-        if isinstance(first.data, Made) and first.data.name == "LinearLR":
+        if isinstance(first.data, Made) and first.data.name in {"LinearLR", "ConstantLR"}:
             return self.raise_to(first.data, then, base, times.data[0])
         before = self.of(first, base)
         if before is not None and before.kind == "linear":
             unit = self.in_unit(Plan("linear", {"duration": times.data[0]}), made).fields["unit"]
             return self.warmup(then, times.data[0], before.value("initial"), unit, restart=True)
-        return None
+        return self._levels_in_turn(parts, times, made, base)
+
+    def _levels_in_turn(self, parts: Value, times: Value, made: Made, base: Value | None) -> Plan | None:
+        plans = [self.of(part, base) for part in parts.data]
+        levels = [plan.value("value") if plan is not None and plan.kind == "constant" else None for plan in plans]
+        if None in levels or not numbers(times):
+            return None
+        fields: dict[str, Value | Plan] = {"schedules": Value(levels, parts.start, parts.end), "boundaries": times}
+        return self.in_unit(Plan("sequence", fields), made)
+
+    def _chained(self, made: Made, base: Value | None) -> Plan | None:
+        parts = made.args[0] if made.args else made.kwargs.get("schedulers")
+        made_parts = (
+            [one.data for one in parts.data if isinstance(one.data, Made)]
+            if parts is not None and isinstance(parts.data, list | tuple)
+            else []
+        )
+        return self.together(made_parts, base)
 
     def together(self, parts: list[Made], base: Value | None) -> Plan | None:
         """Return several schedulers of one optimizer, all at work: a warmup and one more, on one clock."""
-        lines = [part for part in parts if part.name in {"LinearLR", "WarmUpLR"}]
+        lines = [part for part in parts if part.name in {"LinearLR", "ConstantLR", "WarmUpLR"}]
         rest = [part for part in parts if part not in lines]
         if len(parts) == 1:
             return self.made(parts[0], base)

@@ -31,6 +31,7 @@ class Schedules(BasicSchedules):
         **dict.fromkeys(["warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule"], "_optax_warmup"),
         **dict.fromkeys(_OF_TRANSFORMERS, "_transformers"),
         "CosineDecay": "_keras_cosine",
+        "fit_one_cycle": "_fit_one_cycle",
         **dict.fromkeys(["LinearWarmup", "linear_lr_warmup"], "_paddle_warmup"),
         **dict.fromkeys(["FactorScheduler", "MultiFactorScheduler", "PolyScheduler", "CosineScheduler"], "_mxnet"),
         "LRScheduler": "_gluoncv",
@@ -102,6 +103,11 @@ class Schedules(BasicSchedules):
             if getattr(then.fields["unit"], "words", "") == PER_EPOCH:
                 then.fields["unit"] = reason("step", PER_STEP)
         return self.warmup(then, warm, reason(0.0, "it begins at 0"), None, restart=True)
+
+    def _fit_one_cycle(self, made: Made, base: Value | None) -> Plan | None:
+        given = self.arguments(made, ["n_epoch", "lr_max", "div", "div_final", "pct_start"])
+        fields = chosen(given, peak="lr_max max_lr", duration="n_epoch cyc_len", pct_start="pct_start")
+        return Plan("onecycle", {**fields, "unit": reason("epoch", "counted in epochs")})
 
     def _keras_cosine(self, made: Made, base: Value | None) -> Plan | None:
         plan = self.by_row(made, base, "keras")
