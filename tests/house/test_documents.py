@@ -29,7 +29,11 @@ from downslope.recipe.overrides import recipe_paths
 from house.documents import DOCUMENTS, anchors, blocks, links, shell_lines
 from house.source_tree import PROJECT, ROOT, relative
 
-PYTHON = [pytest.param(b, id=str(b), marks=[pytest.mark.slow] if "runs/" in b.text else []) for b in blocks("python")]
+PYTHON = [
+    pytest.param(b, id=str(b), marks=[pytest.mark.slow] if "runs/" in b.text else [])
+    for b in blocks("python")
+    if b.path.parent.name != "guests"  # tests/guests runs these, where the guests are installed
+]
 MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
 
 
@@ -184,7 +188,16 @@ def defaults(table: Any, prefix: str) -> dict[str, str]:
     for field in fields(table):
         value = field.default if field.default is not MISSING else field.default_factory
         value = value() if callable(value) else value
-        if is_dataclass(value) or field.name in {"sgd", "train", "groups", "augment", "early_stop", "plateau", "spike"}:
+        if is_dataclass(value) or field.name in {
+            "sgd",
+            "train",
+            "groups",
+            "augment",
+            "early_stop",
+            "plateau",
+            "spike",
+            "tune",
+        }:
             continue
         if value is MISSING or (prefix == "sgd." and field.name == "lr"):
             text = "required"
@@ -213,6 +226,7 @@ def test_every_key_of_a_recipe_is_documented():
         **defaults(schema.Spike, "train.spike."),
         **defaults(schema.Checkpoint, "checkpoint."),
         **defaults(schema.Log, "log."),
+        **defaults(schema.Tune, "tune."),
     }
     assert documented_keys() == expected
     assert set(recipe_paths()) - {"groups"} <= set(expected)
