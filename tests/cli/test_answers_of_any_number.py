@@ -194,6 +194,9 @@ def test_a_mark_is_no_input(rows, capsys):
     write("new.csv", rows[:3])
     found = json.loads(succeed(["predict", "run", "--input", "new.csv", "--id", "kind", "--json"], capsys))
     assert [row["id"] for row in found["predictions"]] == [row["kind"] for row in rows[:3]]
+    write("new.csv", [{**row, "street": "s", "more": 1} for row in rows[:3]])
+    found = json.loads(succeed(["predict", "run", "--input", "new.csv", "--id", "street", "--json"], capsys))
+    assert found["notes"] == ["columns that the run does not know are left out: more"]
     Path("recipe.toml").write_text(text.replace('id = "name"', 'id = "food"'), encoding="utf-8")
     assert "`id` names 'food', and so does `categories`" in fail(["train", "recipe.toml", "--out", "a"], capsys)
 

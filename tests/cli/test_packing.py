@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -233,6 +234,65 @@ def test_a_network_of_a_paper_with_its_mean_and_window(capsys):
     assert answers["logits"].argmax(1).tolist() == right.argmax(1).tolist()
     assert [step for step in json.loads(facts["preprocessing"]) if "8x8" in step]
     assert ask_onnx("packed.onnx", pixels=pixels[:1])[0]["probabilities"].shape == (1, 4)
+
+
+def test_labels_and_two_classes_by_one_logit(capsys):
+    """Of labels a logit and a probability each; one logit of two classes is packed as two; the threshold is told."""
+    lines = write_table()
+    for row in lines:
+        row["tall"], row["heavy"] = int(float(row["length"] or 0) > 50), int(float(row["weight"]) > 3e4)
+    with Path("t.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    text = TABLE.replace('["colour", "shape"]', '["shape"]').replace("{ path", '{ features = ["weight", "shape"], path')
+    text += 'loss = "binary_cross_entropy"\nthreshold = 0.25\n'
+    given = {
+        "numbers": np.array([cells(lines, "weight")]).T,
+        "words": np.array([[row["shape"]] for row in lines], dtype=object),
+    }
+    for target, told in (('["tall", "heavy"]', {"labels": ["tall", "heavy"]}), ('"kind"', {})):
+        shutil.rmtree("run", ignore_errors=True)
+        train(text.replace('"kind"', target), "table")
+        right = probabilities(predicted(capsys, "--input", "t.csv"))
+        answers, facts = ask_onnx(pack("onnx", capsys), **given)
+        np.testing.assert_allclose(answers["probabilities"], right, atol=1e-6)
+        assert facts["threshold"] == "0.25"
+        assert "target" not in facts
+        assert json.loads(facts["class_names"]) == ([] if told else ["fern", "moss"])
+        assert json.loads(facts.get("labels", "[]")) == told.get("labels", [])
+        if not told:
+            assert answers["logits"][:, 0].tolist() == [0.0] * 48
+        codes = indices_of(given["words"], facts["inputs"])
+        answers, _ = ask_program(pack("export", capsys), given["numbers"], codes)
+        np.testing.assert_allclose(answers["probabilities"], right, atol=1e-6)
+        lost = ask_program("packed.pt2", np.array([[1e200], [3e4]]), codes[:2])[0]["probabilities"]
+        assert np.isnan(lost).tolist() == [[True] * 2, [False] * 2]  # an infinite logit is no answer
+
+
+def test_mirror_images_a_start_and_frozen_layers(capsys):
+    """A run that averages over mirror images, began with another's weights and froze some is packed as it predicts."""
+    write_pictures("pictures", "L", (8, 8))
+    text = IMAGES.replace("COLOUR", "grey").replace("[8, 12]", "[8, 8]")
+    train(text, "images", out="first")
+    start = (
+        "--train.start_from",
+        "first",
+        "--train.start_without",
+        '["logits.*"]',
+        "--train.freeze",
+        '["conv.*", "norm.*"]',
+    )
+    words = ("--data.augment.tta", "flip", "--data.sampling", "balanced", *start)
+    train(text, "images", *words)
+    pixels = np.stack([np.asarray(Image.open(file))[None] for file in sorted(Path("pictures").rglob("*.png"))])
+    answers, facts = ask_onnx(pack("onnx", capsys), pixels=pixels)
+    right = probabilities(predicted(capsys, "--input", "pictures"))
+    np.testing.assert_allclose(answers["probabilities"], right, atol=1e-5)
+    mirrored = ask_onnx("packed.onnx", pixels=pixels[..., ::-1].copy())[0]
+    np.testing.assert_allclose(mirrored["logits"], answers["logits"], atol=1e-5)
+    assert "mirror image" in json.loads(facts["preprocessing"])[-1]
+    assert 'start_from = "first"' in facts["recipe"]
 
 
 OWN = """

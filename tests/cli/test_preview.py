@@ -3,6 +3,7 @@
 import base64
 import io
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from report_reader import Page
 
 from downslope.recipe.load import parse_recipe
+from downslope.recipe.schema import Augment
 from downslope.training.previewing.examples import look_ahead
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder", "no_report")
@@ -126,6 +128,23 @@ def test_the_page_is_the_same_however_images_are_read(pictures, capsys):
     succeed(["train", "--preview", "c.html", "r.toml", *scaled], capsys)
     first, other = (images_of(Path(name).read_text(encoding="utf-8"))[::2] for name in ("a.html", "c.html"))
     assert [one["src"] for one in first] == [one["src"] for one in other]
+
+
+def test_every_change_is_told_and_mirror_images_of_an_evaluation_are_none(pictures, capsys):
+    """Drawing by class and whatever augmentation a recipe may ask for is in the table; `tta` alone changes no image."""
+    Path("r.toml").write_text(TEXT.replace("AUGMENT", "").replace("MODEL", "mlp"), encoding="utf-8")
+    values = {field.name: "0.5" for field in fields(Augment)} | {"flip": "true", "trivial": "true", "crop": "1"}
+    values |= {"cutout": "2", "tta": '"flip"', "mixup": "1", "cutmix": "1"}
+    crops = {name: values.pop(name) for name in ("resized_crop", "size")}  # instead of `crop`
+    words = [word for name, value in values.items() for word in (f"--data.augment.{name}", value)]
+    succeed(["train", "r.toml", "--preview", "--data.sampling", "balanced", *words], capsys)
+    rows = Page(Path("downslope-preview.html").read_text(encoding="utf-8")).tables[0]
+    assert {row[0] for row in rows[1:]} == {"data.sampling", *(f"data.augment.{name}" for name in values)}
+    assert len(values) + len(crops) == len(fields(Augment))
+    text = TEXT[: TEXT.index("[data.augment]")] + "[data.augment]\ntta = 'flip'\n" + TEXT[TEXT.index("[model]") :]
+    Path("r.toml").write_text(text.replace("MODEL", "mlp"), encoding="utf-8")
+    assert "beside its original" not in succeed(["train", "r.toml", "--preview"], capsys)
+    assert len(images_of(Path("downslope-preview.html").read_text(encoding="utf-8"))) == 16
 
 
 def test_what_is_no_image_stands_in_a_table(capsys):

@@ -189,3 +189,12 @@ def test_another_schedule_s_name_over_a_table_asks_for_the_whole_table():
     )
     with pytest.raises(RecipeError, match=r"command line, --sgd.lr.rat: unknown key `rat` of the schedule"):
         parse_recipe(text, "my.toml", [("sgd.lr.schedule", "exponential"), ("sgd.lr.rat", "1")])
+
+
+def test_widths_of_the_default_model_are_not_those_of_another():
+    """Another model's name takes the mlp's widths away; what a person gives with it stays, and is checked."""
+    assert load_recipe(overrides=[("model.name", '"convnet"')]).model.hidden is None
+    assert load_recipe(overrides=[("model", '"own:build"')]).model.hidden is None
+    assert load_recipe(overrides=[("data.name", '"images"')]).model.hidden == (128,)
+    assert load_recipe(overrides=[("model.name", '"convnet"'), ("model.hidden", "[3]")]).model.hidden == (3,)
+    assert load_recipe(overrides=[("model", '{ name = "convnet", hidden = [3] }')]).model.hidden == (3,)

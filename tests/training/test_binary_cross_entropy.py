@@ -9,6 +9,7 @@ import torch
 from training_runs import TINY, fingerprints, run
 
 from cli.command_line import fail, succeed
+from downslope.cli.main import main
 from downslope.core.errors import DownslopeError
 from downslope.recipe.load import parse_recipe
 from downslope.training.data import load_data
@@ -195,6 +196,19 @@ def test_labels_of_a_table(table, capsys):
     assert "line 2, column `right`: 2 is no label" in fail(["evaluate", "run", "--input", "bad.csv"], capsys)
     Path("bad.csv").write_text("a,b,left\n2,-2,1\n", encoding="utf-8")
     assert "has no column `right`, the target" in fail(["predict", "run", "--input", "bad.csv"], capsys)
+
+
+def test_labels_where_the_first_example_has_no_answer(table, capsys):
+    """A row of the same keys, empty: the table that is shown, and every format, take it wherever it stands."""
+    trained('["left", "right"]', capsys, "--data.options.ignore", '["both"]', "--train.epochs", "1")
+    Path("new.csv").write_text("a,b\n,0\n2,2\n1e300,0\n", encoding="utf-8")
+    for form, line in (("csv", "0,,,,"), ("jsonl", '{"example": 0, "labels": null, "probabilities": null, "note": ')):
+        assert main(["predict", "run", "--input", "new.csv", "--format", form]) == 1
+        assert f"{line}" in capsys.readouterr().out
+    assert main(["predict", "run", "--input", "new.csv"]) == 1
+    out, err = capsys.readouterr()
+    assert [row.split()[1] for row in out.splitlines()[2:]][0::2] == ["-", "-"]
+    assert "line 2, column `a`: the cell is empty" in err
 
 
 def test_two_classes_of_a_table(table, capsys):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from training_runs import run, tiny
 
+from downslope.core.errors import CheckpointError
 from downslope.training.run import environment, plan
 from downslope.training.run.environment import describe_environment
 
@@ -112,3 +113,12 @@ def test_what_an_older_version_did_not_note_is_not_called_a_change():
     then = {key: value for key, value in now.items() if key != "kernel"}
     assert environment.differences(then, now) == []
     assert environment.differences({**then, "numpy": "1"}, now) != []
+
+
+def test_what_changes_images_is_told_by_what_differs(tmp_path):
+    """A table of augmentation where there was none says what it turns on; one that turns on nothing is no change."""
+    run(tiny(train__steps="2"), tmp_path)
+    with pytest.raises(CheckpointError, match=r"all of a run's numbers: data\.augment\.flip False -> True\. Use"):
+        plan.plan_run(tiny(train__steps="3", data__augment="{ flip = true }"), name="x", out=tmp_path)
+    found = plan.plan_run(tiny(train__steps="3", data__augment="{ crop = 0 }"), name="x", out=tmp_path)
+    assert not [note for note in found.notes if "augment" in note]

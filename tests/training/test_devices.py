@@ -18,6 +18,7 @@ from downslope.training.device import HOST, DeviceError, LocalPlace, fetch, find
 from downslope.training.run.environment import deterministic, differences
 from downslope.training.run.gradients import computing_in
 from downslope.training.run.task import build_task
+from downslope.training.use.evaluate import evaluate_run
 from downslope.training.view.console import PlainConsole
 from downslope.training.view.usage import Usage
 from downslope.training.view.watch import Status, WatchedRun
@@ -227,6 +228,7 @@ def test_channels_last_changes_the_order_in_memory_alone(here):
     first, _ = run(tiny(**shared), "first")
     last, _ = run(tiny(**shared, train__channels_last="true"), "last")
     assert first.held_out["loss"] == pytest.approx(last.held_out["loss"], rel=1e-4)
+    assert evaluate_run("last")["loss"] == last.held_out["loss"]  # to the bit: in the same order
     assert devices.prefers_channels_last(torch.device("cuda"), torch.nn.Conv2d(1, 1, 3))
     assert not devices.prefers_channels_last(HOST, torch.nn.Conv2d(1, 1, 3))
     assert not devices.prefers_channels_last(torch.device("cuda"), torch.nn.Conv1d(1, 1, 3))

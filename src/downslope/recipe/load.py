@@ -97,6 +97,10 @@ def _of_another_problem(before: dict[str, Any], after: dict[str, Any], source: S
     ]
     if not replaced:
         return after
+    model = after.get("model")
+    asked = source.sets(("model",)) or source.sets(("model", "hidden"))
+    if "model.name" in replaced and isinstance(model, dict) and not asked:
+        after = {**after, "model": {key: value for key, value in model.items() if key != "hidden"}}  # it was the mlp's
     kept = [key for key in ("sgd", "groups", "train", "model", "data") if key in before and key in after]
     inherited = [
         f"{table}.{key}" if isinstance(before[table], dict) else table

@@ -109,7 +109,7 @@ class TableReader:
         """
         file, wanted = self._open(given, "--input", rated=rated)
         identify = self._mark(file, identify)
-        notes, size = self._notes_on(file), rows_at_once(len(wanted))
+        notes, size = self._notes_on(file, identify), rows_at_once(len(wanted))
 
         def parts() -> Iterator[tuple[Columns, list[str]]]:
             rows = file.chunks(wanted, size)
@@ -187,8 +187,8 @@ class TableReader:
         """Return the rows of a table in memory; those whose class is not known have no target."""
         file, wanted = self._open(given, origin, rated=False)
         rows = file.read(wanted)
-        found = replace(self._encode(rows, any_class=True), notes=self._notes_on(file))
         mark = self._mark(file, None)
+        found = replace(self._encode(rows, any_class=True), notes=self._notes_on(file, mark))
         if mark is None:
             return found
         ids = [word or "" for word in file.read({mark: Wanted("word")}).words[mark]]
@@ -233,12 +233,12 @@ class TableReader:
             target_name=", ".join(self._target.columns),
         )
 
-    def _notes_on(self, file: TableFile) -> tuple[str, ...]:
+    def _notes_on(self, file: TableFile, mark: str | None) -> tuple[str, ...]:
         """Return notes on columns that are taken in the run's order, or that the run does not know."""
         if not file.is_named:
             if not self._named:
                 return ()
             return (f"{shown(file.path)} names no columns; they are taken in the run's order: {shorten(file.names)}",)
-        known = {*self._columns, *self._target.columns, ""}
+        known = {*self._columns, *self._target.columns, mark, ""}
         extra = [name for name in file.names if name not in known]
         return (f"columns that the run does not know are left out: {shorten(extra)}",) if extra else ()

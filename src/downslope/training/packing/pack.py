@@ -24,6 +24,7 @@ from downslope.training.packing.onnx_file import first_line, quiet, run_onnx, wr
 from downslope.training.packing.packed import Packed, PackError, describe
 from downslope.training.run.randomness import derive_seed
 from downslope.training.use.evaluate import TrainedRun, open_run
+from downslope.training.use.label_rows import as_class_logits
 from downslope.training.use.predict import compute_outputs, predict_examples
 
 Target = Literal["onnx", "export"]
@@ -74,11 +75,6 @@ def pack_run(run: str | Path, to: Target, out: Path | None = None, *, checkpoint
         PackError: If the model cannot be written so, or what was written answers otherwise than the run.
     """
     opened = open_run(run, checkpoint)
-    if opened.dataset.one_logit or opened.dataset.labels:
-        raise PackError(
-            "packed are one class by a logit each, or numbers; this run learned by train.loss = "
-            f"'{opened.recipe.train.loss}', one logit for two classes or for each label. Use predict, or its weights."
-        )
     packed = Packed(opened).eval()
     inputs, notes = _examples(opened, packed)
     wanted = _answers(opened, Examples(inputs=inputs))
@@ -138,14 +134,15 @@ def _answers(opened: TrainedRun, examples: Examples) -> dict[str, Tensor]:
     """Return what `predict` answers, NaN where it has no answer; and the outputs that it is made of."""
     rows = predict_examples(opened, examples)
     outputs = compute_outputs(opened, examples.inputs)
-    key, name = ("value", "values") if opened.dataset.classes is None else ("probabilities", "probabilities")
+    of_classes = opened.dataset.classes is not None or bool(opened.dataset.labels)
+    key, name = ("probabilities", "probabilities") if of_classes else ("value", "values")
     if key not in rows[0]:
         raise PackError(f"packed are one class or numbers an example; predict answers here with {', '.join(rows[0])}.")
     told = next((row[key] for row in rows if row[key] is not None), float("nan"))
     nothing = torch.full_like(torch.tensor(told, dtype=torch.float64), float("nan"))
     answers = [nothing if row[key] is None else torch.tensor(row[key], dtype=torch.float64) for row in rows]
     found = {name: torch.stack(answers)}
-    return found if name == "values" else {"logits": outputs, **found}
+    return found if name == "values" else {"logits": as_class_logits(outputs, opened.dataset), **found}
 
 
 def _export(packed: Packed, batch: tuple[Tensor, ...]) -> torch.export.ExportedProgram:

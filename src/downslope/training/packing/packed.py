@@ -12,10 +12,12 @@ import downslope
 from downslope.core.errors import DownslopeError
 from downslope.core.shown import shown
 from downslope.recipe.load import to_toml
+from downslope.training.data import Dataset
 from downslope.training.packing.preprocessing import build_preprocessing
 from downslope.training.packing.raw_inputs import Preprocessing
 from downslope.training.packing.table_cells import TableCells
 from downslope.training.use.evaluate import TrainedRun
+from downslope.training.use.label_rows import as_class_logits
 
 FORMAT = 1
 
@@ -49,17 +51,12 @@ class Packed(nn.Module):
             )
         self.preprocessing: Preprocessing = build_preprocessing(dataset)
         self.model = opened.model
-        self._is_classifier = dataset.classes is not None
+        self._dataset = dataset
         self._refuses = isinstance(self.preprocessing, TableCells)
         self._is_scaled = dataset.target_scale is not None
         # as buffers: an exporter may take a plain number for one of 32 bits
         self.register_buffer("scale", torch.tensor(dataset.target_scale or (0.0, 1.0), dtype=torch.float64))
-        unit = " in the target's own unit" if self._is_scaled else ""
-        self.outputs = (
-            {"logits": "what the model gives for each class", "probabilities": "of each class, by softmax"}
-            if self._is_classifier
-            else {"values": f"what the model predicts{unit}"}
-        )
+        self.outputs = _outputs_of(dataset)
 
     def forward(self, *raw: Tensor) -> dict[str, Tensor]:
         """Return the outputs by name."""
@@ -68,12 +65,29 @@ class Packed(nn.Module):
         if self._refuses:  # a model may make a number of NaN: some runtimes' ReLU does
             unknown = inputs.isnan().any(1).reshape(-1, *(1,) * (outputs.ndim - 1))
             outputs = torch.where(unknown, float("nan"), outputs)
-        if self._is_classifier:
-            return {"logits": outputs, "probabilities": outputs.softmax(1)}
+        if self._dataset.classes is not None:
+            logits = as_class_logits(outputs, self._dataset)
+            return {"logits": logits, "probabilities": logits.softmax(1)}
+        if self._dataset.labels:
+            shares = torch.where(outputs.isfinite(), outputs.sigmoid(), float("nan"))  # an infinite logit is no answer
+            return {"logits": outputs, "probabilities": shares}
         if not self._is_scaled:
             return {"values": outputs}
         mean, deviation = self.get_buffer("scale")
         return {"values": outputs.double() * deviation + mean}
+
+
+def _outputs_of(dataset: Dataset) -> dict[str, str]:
+    """Return what each output is, by name."""
+    if dataset.labels:
+        return {"logits": "what the model gives for each label", "probabilities": "of each label, by sigmoid"}
+    if dataset.one_logit:
+        given = "of the two classes: 0, and the one that the model gives for the second"
+        return {"logits": given, "probabilities": "of each class, by softmax"}
+    if dataset.classes is not None:
+        return {"logits": "what the model gives for each class", "probabilities": "of each class, by softmax"}
+    unit = " in the target's own unit" if dataset.target_scale is not None else ""
+    return {"values": f"what the model predicts{unit}"}
 
 
 def describe(opened: TrainedRun, packed: Packed, answers: dict[str, Tensor]) -> dict[str, Any]:
@@ -85,13 +99,15 @@ def describe(opened: TrainedRun, packed: Packed, answers: dict[str, Tensor]) -> 
         answers: What it gives for some examples.
     """
     recipe, dataset, weights = opened.recipe, opened.dataset, opened.weights
-    size = None if recipe.data.augment is None else recipe.data.augment.size
+    size, tta = (None, None) if recipe.data.augment is None else (recipe.data.augment.size, recipe.data.augment.tta)
     steps = [
         *packed.preprocessing.steps,
         *([f"the middle window of {size}x{size} is taken"] if size is not None else []),
         *(["each channel shifted and scaled (data.normalize)"] if recipe.data.normalize is not None else []),
+        *(["the model's outputs for it and for its mirror image are averaged (data.augment.tta)"] if tta else []),
     ]
-    target = recipe.data.options.get("target") if dataset.classes is None else None
+    target = recipe.data.options.get("target") if packed.outputs.keys() == {"values"} else None
+    threshold = 0.5 if recipe.train.threshold is None else recipe.train.threshold
     return {
         "format": FORMAT,
         "title": recipe.title,
@@ -109,6 +125,8 @@ def describe(opened: TrainedRun, packed: Packed, answers: dict[str, Tensor]) -> 
             for name, meaning in packed.outputs.items()
         ],
         "class_names": list(dataset.class_names or map(str, range(dataset.classes or 0))),
+        **({"labels": list(dataset.labels)} if dataset.labels else {}),
+        **({"threshold": threshold} if dataset.labels or dataset.one_logit else {}),
         **({"target": target} if isinstance(target, str) else {}),
         "recipe": to_toml(recipe),
         "versions": {"downslope": downslope.__version__, "torch": torch.__version__},

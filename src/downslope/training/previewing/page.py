@@ -20,6 +20,7 @@ from downslope.training.packing.preprocessing import build_preprocessing
 from downslope.training.packing.table_cells import TableCells
 from downslope.training.previewing.examples import COUNT, Seen, is_image, look_ahead
 from downslope.training.report.templates import render_page
+from downslope.training.run.task import build_augmenter
 
 _COLUMNS = 12
 """So many numbers of an example stand in a table at most."""
@@ -48,8 +49,8 @@ def write_preview(recipe: Recipe, name: str, out: Path) -> str:
         StorageError: If it cannot be written.
     """
     dataset, seen = look_ahead(recipe)
-    drawn = is_image(dataset)
-    pictures, note = _draw(dataset, seen, changes=recipe.data.augment is not None) if drawn else ([], "")
+    drawn, changed = is_image(dataset), build_augmenter(recipe, dataset) is not None
+    pictures, note = _draw(dataset, seen, changes=changed) if drawn else ([], "")
     page = render_page(
         "training/previewing/preview.html.j2",
         title=recipe.title or name,
@@ -58,12 +59,13 @@ def write_preview(recipe: Recipe, name: str, out: Path) -> str:
         count=len(seen),
         wanted=COUNT,
         changes=_changes(recipe, dataset),
+        is_changed=changed,
         pictures=pictures,
         note=note,
         table=None if drawn else _table(dataset, seen),
     )
     write_file(out, page.encode("utf-8", "surrogateescape"))
-    what = "examples, each beside its original" if pictures and recipe.data.augment is not None else "examples"
+    what = "examples, each beside its original" if pictures and changed else "examples"
     return f"the first {len(seen)} {what}"
 
 
@@ -71,6 +73,9 @@ def _changes(recipe: Recipe, dataset: Dataset) -> list[tuple[str, str, str]]:
     """Return what changes examples and targets, in order: the key, its value, and what it does."""
     rows: list[tuple[str, str, str]] = []
     augment = recipe.data.augment
+    if recipe.data.sampling is not None:
+        shares = "balanced" if isinstance(recipe.data.sampling, str) else "given"
+        rows.append(("data.sampling", shares, "examples are drawn by class, with replacement: one may come twice"))
     if augment is not None:
         size = f"{augment.size}x{augment.size}" if augment.size is not None else "the images' own size"
         area = ", ".join(f"{part:g}" for part in augment.resized_crop or ())
@@ -84,14 +89,24 @@ def _changes(recipe: Recipe, dataset: Dataset) -> list[tuple[str, str, str]]:
             "trivial": "one of fourteen changes of random strength (TrivialAugment)",
             "jitter": f"brightness, contrast and saturation, each times a number in {jitter}",
             "erase": "probability that a rectangle is replaced by the image's mean",
+            "cutout": "the side of a square, somewhere in each image, that is replaced by the image's mean",
             "mixup": f"two images and their labels mixed, the share drawn from Beta with this parameter{either}",
             "cutmix": "a rectangle of another image, its area drawn from Beta with this parameter; labels by area"
             + either,
+            "tta": "changes nothing here: an evaluation averages over each image and its mirror image",
         }
         for name, words in told.items():
             value = getattr(augment, name)
             if value:
-                shown = f"[{area}]" if name == "resized_crop" else "true" if value is True else f"{value:g}"
+                shown = (
+                    f"[{area}]"
+                    if name == "resized_crop"
+                    else "true"
+                    if value is True
+                    else str(value)
+                    if isinstance(value, str)
+                    else f"{value:g}"
+                )
                 rows.append((f"data.augment.{name}", shown, words))
     if recipe.data.normalize is not None:
         rows.append(("data.normalize", *_normalize(recipe, dataset)))

@@ -255,7 +255,7 @@ def _compare(recipe: Recipe, checkpoint: Checkpoint) -> list[str]:
         CheckpointError: If something differs that decides a run's numbers from its first step on.
     """
     then = checkpoint.manifest["recipe"]
-    changes = _changes(_settled(then, recipe), plain_recipe(settle(recipe, then)))
+    changes = _changes(_stated(_settled(then, recipe)), _stated(plain_recipe(settle(recipe, then))))
     free = _WHERE | _HOW
     if all(name.startswith(HUGGING_FACE) for name in (then["data"]["name"], recipe.data.name)):
         free |= {"data.name"}  # which is where they lie
@@ -284,6 +284,12 @@ def _settled(then: Mapping[str, Any], now: Recipe) -> Mapping[str, Any]:
     if told.get("augment") is not None:
         told["augment"] = {**to_table(Augment()), **told["augment"]}
     return {**then, "data": told, "train": {**train, **then["train"]}}
+
+
+def _stated(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a recipe that changes no image as one that says so key by key, beside one that changes some."""
+    data = recipe["data"]
+    return {**recipe, "data": {**data, "augment": data.get("augment") or to_table(Augment())}}
 
 
 def _is_fixed(path: str) -> bool:

@@ -214,10 +214,7 @@ def build_task(
     else:
         started = msgspec.convert(begun.get("start"), Start | None)
     frozen = freeze(model, train.freeze)
-    last = train.channels_last
-    if last is None:
-        last = recipe.model.name in MODELS and prefers_channels_last(device, model)
-    model = place_model(model, device, channels_last=last)
+    model = place_model(model, device, channels_last=has_channels_last(recipe, device, model))
     sharding = _shard(model, dataset, workers) if train.parallel == "sharded" else None
     batches = build_batches(recipe, dataset)
     in_steps = recipe.in_steps(batches.steps_per_epoch)
@@ -243,6 +240,12 @@ def build_task(
         start=started,
         frozen=frozen,
     )
+
+
+def has_channels_last(recipe: Recipe, device: torch.device, model: nn.Module) -> bool:
+    """Return whether a recipe's images and convolutions lie in memory with their channels last on a device."""
+    asked = recipe.train.channels_last
+    return recipe.model.name in MODELS and prefers_channels_last(device, model) if asked is None else asked
 
 
 def build_batches(recipe: Recipe, dataset: Dataset) -> Batches:

@@ -336,9 +336,11 @@ def why_not_finite(values: Tensor, number: int, dataset: Dataset) -> str:
 
 def _blank(dataset: Dataset) -> Row:
     """Return what is said of an example without an answer."""
-    return (
-        {"class": None, "probability": None, "probabilities": None} if dataset.classes is not None else {"value": None}
-    )
+    if dataset.labels:
+        return {"labels": None, "probabilities": None}
+    if dataset.classes is not None:
+        return {"class": None, "probability": None, "probabilities": None}
+    return {"value": None}
 
 
 def _is_told(row: Row) -> bool:

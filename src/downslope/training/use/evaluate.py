@@ -28,7 +28,7 @@ from downslope.training.run.class_weights import weigh_classes
 from downslope.training.run.held_out import measure
 from downslope.training.run.objective import LengthRates, Rates
 from downslope.training.run.remarks import NONFINITE, not_finite
-from downslope.training.run.task import build_objective
+from downslope.training.run.task import build_objective, has_channels_last
 from downslope.training.use.answering import Form, Pass, Row
 from downslope.training.use.input_files import read_examples
 from downslope.training.use.weights import Weights, find_weights, load_weights
@@ -456,7 +456,8 @@ def open_run(
         notes = (*notes, CHANGED if kept is None else "these weights were trained on other data than the run's")
     model = build_model(recipe, dataset)
     load_weights(model, weights.model, weights.origin)
-    model = place_model(model.eval(), find_device(recipe.train.device if device is None else device))
+    where = find_device(recipe.train.device if device is None else device)
+    model = place_model(model.eval(), where, channels_last=has_channels_last(recipe, where, model))
     return TrainedRun(
         recipe=recipe,
         dataset=dataset,

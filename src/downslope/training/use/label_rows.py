@@ -22,7 +22,7 @@ def as_class_logits(outputs: Tensor, dataset: Dataset) -> Tensor:
         raise DataError(
             f"two classes are told by one logit an example; this model's outputs have shape {tuple(outputs.shape)}."
         )
-    return beside_zero(outputs.reshape(len(outputs)))
+    return beside_zero(outputs.flatten())
 
 
 def tell_labels(outputs: Tensor, dataset: Dataset, margin: float) -> list[dict[str, Any]]:
