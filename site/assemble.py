@@ -41,7 +41,6 @@ DOORS = {"downslope": "downslope/__init__.py", "downslope.torch": "downslope/tor
          "downslope.theory": "downslope/theory/__init__.py"}  # fmt: skip
 MODULES = ["downslope.numpy", "downslope.kernel", "downslope.core.errors"]
 CHINESE = {"指南": ["reading", "explain", "training", "data"]}
-OF_READINGS = {"Formula", "FORMULAS"}
 
 
 def main() -> None:
@@ -66,7 +65,8 @@ def main() -> None:
         shutil.copy(ROOT / "site/favicon.svg", folder / "images")
     for path, page in everything.items():
         folder, local = (chinese, page.removeprefix("zh/")) if path in zh else (english, page)
-        write(folder / local, page_of(path, page, everything))
+        alone = local in {"index.md", "getting-started.md"}  # a tab of its own, with nothing beside it
+        write(folder / local, ("---\nhide: [navigation]\n---\n\n" if alone else "") + page_of(path, page, everything))
     reference = reference_pages(english)
     write(english / "theory.md", theory_page())
     configure("en", english, english_nav(places, reference))
@@ -84,7 +84,7 @@ def page_of(path: Path, page: str, places: dict[Path, str]) -> str:
     if path.is_dir():
         files = sorted(other for other in places if other.parent == path)
         rows = [f"| [{file.stem}]({posixpath.basename(places[file])}) | {first_words(file)} |" for file in files]
-        return "\n".join([f"# {path.name.capitalize()}", "", "| | |", "|---|---|", *rows, ""])
+        return "\n".join([f"# {path.name.capitalize()}", "", "| name | what it is |", "|---|---|", *rows, ""])
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".md":
         return relinked(text, path, page, places)
@@ -105,6 +105,7 @@ def first_words(file: Path) -> str:
 
 
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", flags=re.MULTILINE | re.DOTALL)
+_HAN_LINE_END = re.compile("(?<=[\u3000-\u9fff\uff00-\uffef])\\n *(?=[\u3000-\u9fff\uff00-\uffef])")  # no blank there
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 
 
@@ -140,7 +141,8 @@ def relinked(text: str, path: Path, page: str, places: dict[Path, str]) -> str:
     parts = _CODE.split(text)  # every second one is code; a link's words may hold some, so links are sought around it
     kept = [part for part in parts[1::2]]
     marked = "".join(part if i % 2 == 0 else f"\0{i // 2}\0" for i, part in enumerate(parts))
-    return re.sub(r"\0(\d+)\0", lambda match: kept[int(match[1])], _LINK.sub(lead, marked))
+    marked = _LINK.sub(lead, _HAN_LINE_END.sub("", marked))
+    return re.sub(r"\0(\d+)\0", lambda match: kept[int(match[1])], marked)
 
 
 def public(file: Path) -> list[str]:
@@ -156,10 +158,13 @@ def reference_pages(folder: Path) -> list[str]:
     sys.path.insert(0, str(ROOT / "src"))
     from downslope.core import schedules
 
-    pages = {name: [f"{name}.{one}" for one in public(ROOT / "src" / file)] for name, file in DOORS.items()}
+    pages = {
+        name: [f"{name}.{one}.{one}" if (ROOT / "src" / file).with_name(f"{one}.py").exists() and name != "downslope.theory"
+               else f"{name}.{one}" for one in public(ROOT / "src" / file)]
+        for name, file in DOORS.items()
+    }  # fmt: skip - a function of the name of its module is asked for within it
     submodules = {"downslope.kernel", "downslope.schedules"}
     pages["downslope"] = [n for n in pages["downslope"] if n not in submodules and not n.endswith("__")]
-    pages["downslope.theory"] = [n if n.rpartition(".")[2] in OF_READINGS else n for n in pages["downslope.theory"]]
     pages["downslope.schedules"] = [
         f"{getattr(schedules, name).__module__}.{name}" for name in schedules.__all__ if name != "SCHEDULES"
     ]
@@ -189,7 +194,7 @@ def theory_page() -> str:
         "tests hold it against the update rule itself, run step by step. The words are those of the [glossary](glossary.md).",
     ]
     for one in FORMULAS.values():
-        lines += ["", f"## {one.name.replace('_', ' ')}", "", f"```text\n{one.equation}\n```", ""]
+        lines += ["", f"## {one.name.replace('_', ' ')}", "", f"```text\n{one.equation.replace('; ', chr(10))}\n```", ""]
         lines += [f"Holds {one.valid}.".replace("..", "."), "", f"*Source: {one.source}*"]
     return "\n".join([*lines, ""])
 
