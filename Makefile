@@ -97,9 +97,9 @@ site: $(SITE)/.installed
 	  NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --quiet --strict -f build/site-source/$$language.yml; done
 	@echo "build/site/index.html"
 
-$(SITE)/.installed: pyproject.toml constraints-site.txt
+$(SITE)/.installed: pyproject.toml constraints.txt constraints-site.txt
 	$(PYTHON) -m venv $(SITE)
-	$(SITE)/bin/python -m pip install --quiet -c constraints-site.txt mkdocs-material "mkdocstrings[python]" jieba ruff numpy msgspec tomli-w
+	$(SITE)/bin/python -m pip install --quiet -c constraints.txt -c constraints-site.txt mkdocs-material "mkdocstrings[python]" jieba ruff numpy msgspec tomli-w
 	touch $@
 
 # One stamp per extra: installed again when what is asked for, the pins or the C++ have changed.

@@ -1,7 +1,7 @@
-"""Lay out the site's pages in build/site-source, from the documents as they stand in the repository; `make site` calls it.
+"""Lay out the site's pages in build/site-source, from the documents as they stand; `make site` calls it.
 
-Every document, recipe, example and public name gets its page: what is new appears by itself. A link to a file of the
-repository that is no page becomes one to its source, where pyproject.toml names a repository, and plain text elsewhere.
+Every document, recipe, example and public name gets its page: what is new appears by itself. A link to a file that is
+no page becomes one to its source, where pyproject.toml names a repository, and plain text elsewhere.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SECTIONS: dict[str, list[str]] = {
     "Theory": ["glossary"],
     "Reference": [],
     "Results": ["performance", "results"],
-    "Project": ["architecture", "releasing"],
+    "Project": ["versions", "architecture", "releasing"],
 }
 ELSEWHERE = {"package", "getting-started"}  # the index's page, which repeats the README; a tab of its own
 FROM_ROOT = {"README": "index", "CONTRIBUTING": "contributing", "CHANGELOG": "changelog", "SECURITY": "security",
@@ -53,7 +53,7 @@ def main() -> None:
     places |= {path: f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.py")}
     places |= {path: f"measured/{path.stem}.md" for path in (ROOT / "benchmarks/results").glob("*.txt")}
     places |= {ROOT / "recipes": "recipes/index.md", ROOT / "examples": "examples/index.md"}
-    places = {path: page for path, page in places.items() if path.exists() and path.stem not in {"package"}}
+    places = {path: page for path, page in places.items() if path.exists() and path.stem != "package"}
     zh = {ROOT / "README.zh-CN.md": "zh/index.md"}
     zh |= {path: f"zh/{path.stem}.md" for path in (ROOT / "docs/zh").glob("*.md")}
     everything = places | zh
@@ -133,13 +133,13 @@ def relinked(text: str, path: Path, page: str, places: dict[Path, str]) -> str:
             link = posixpath.relpath(there, posixpath.dirname(page) or ".")
         else:
             up = "../" * (page.removesuffix("index.md").removesuffix(".md").rstrip("/").count("/") + 1)
-            up = up if page not in {"index.md"} else "./"
+            up = up if page != "index.md" else "./"
             link = f"{up}{there.removesuffix('index.md').removesuffix('.md').rstrip('/')}/".replace("//", "/")
             return f'<a href="{link}{"#" + anchor if anchor else ""}">{words}</a>'
         return f"{picture}[{words}]({link}{'#' + anchor if anchor else ''})"
 
     parts = _CODE.split(text)  # every second one is code; a link's words may hold some, so links are sought around it
-    kept = [part for part in parts[1::2]]
+    kept = list(parts[1::2])
     marked = "".join(part if i % 2 == 0 else f"\0{i // 2}\0" for i, part in enumerate(parts))
     marked = _LINK.sub(lead, _HAN_LINE_END.sub("", marked))
     return re.sub(r"\0(\d+)\0", lambda match: kept[int(match[1])], marked)
@@ -159,8 +159,12 @@ def reference_pages(folder: Path) -> list[str]:
     from downslope.core import schedules
 
     pages = {
-        name: [f"{name}.{one}.{one}" if (ROOT / "src" / file).with_name(f"{one}.py").exists() and name != "downslope.theory"
-               else f"{name}.{one}" for one in public(ROOT / "src" / file)]
+        name: [
+            f"{name}.{one}.{one}"
+            if (ROOT / "src" / file).with_name(f"{one}.py").exists() and name != "downslope.theory"
+            else f"{name}.{one}"
+            for one in public(ROOT / "src" / file)
+        ]
         for name, file in DOORS.items()
     }  # fmt: skip - a function of the name of its module is asked for within it
     submodules = {"downslope.kernel", "downslope.schedules"}
@@ -190,11 +194,18 @@ def theory_page() -> str:
     lines = [
         "# Formulas",
         "",
-        "What `downslope explain` says rests on these. Each is a function of [downslope.theory](reference/downslope.theory.md);",
-        "tests hold it against the update rule itself, run step by step. The words are those of the [glossary](glossary.md).",
+        "What `downslope explain` says rests on these. Each is a function of",
+        "[downslope.theory](reference/downslope.theory.md); tests hold it against the update rule itself.",
+        "The words are those of the [glossary](glossary.md).",
     ]
     for one in FORMULAS.values():
-        lines += ["", f"## {one.name.replace('_', ' ')}", "", f"```text\n{one.equation.replace('; ', chr(10))}\n```", ""]
+        lines += [
+            "",
+            f"## {one.name.replace('_', ' ')}",
+            "",
+            f"```text\n{one.equation.replace('; ', chr(10))}\n```",
+            "",
+        ]
         lines += [f"Holds {one.valid}.".replace("..", "."), "", f"*Source: {one.source}*"]
     return "\n".join([*lines, ""])
 

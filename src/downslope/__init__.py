@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from downslope.recipe.load import load_recipe
     from downslope.recipe.schema import Recipe
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Settings": "downslope.core.settings",

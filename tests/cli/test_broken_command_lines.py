@@ -15,10 +15,7 @@ SEE = "See downslope {} --help."
 BROKEN = [
     (
         ["trian"],
-        (
-            "unknown command `trian`. Did you mean `train`? "
-            f"The commands are {', '.join(COMMANDS)}."
-        ),
+        (f"unknown command `trian`. Did you mean `train`? The commands are {', '.join(COMMANDS)}."),
     ),
     (
         ["--sgd.lr", "0.1"],

@@ -163,6 +163,26 @@ def test_both_readmes_say_the_same():
     assert set(links(english)) - {"README.zh-CN.md"} <= set(links(chinese))
 
 
+def test_chinese_pages_show_what_the_english_ones_do():
+    """Each Chinese page lies under the English one's name, each leads to the other, and its code is the English one's."""
+
+    def code(path):
+        return [
+            re.sub(r"[ ]+#.*", "", b.text) for kind in ("python", "toml", "sh") for b in blocks(kind) if b.path == path
+        ]
+
+    pages = sorted((ROOT / "docs/zh").rglob("*.md"))
+    assert {"getting-started", "reading", "explain", "training", "data"} <= {page.stem for page in pages}
+    for page in pages:
+        english = ROOT / "docs" / page.relative_to(ROOT / "docs/zh")
+        there = {(path.parent / link.partition("#")[0]).resolve() for path in (page,) for link in links(path)}
+        back = {(english.parent / link.partition("#")[0]).resolve() for link in links(english)}
+        assert english in there, relative(page)
+        assert page in back, relative(english)
+        unknown = [text for text in code(page) if text not in code(english)]
+        assert not unknown, f"{relative(page)}: the English page has no such code:\n{unknown[0]}"
+
+
 def test_readme_names_every_command():
     """The table of what works names every command that there is, and none of them as missing."""
     rows = [line.split("|") for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "|" in line]

@@ -5,6 +5,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -12,6 +13,9 @@ from packaging.utils import canonicalize_name
 import downslope
 from downslope import __version__
 from house.source_tree import PACKAGE, PROJECT, ROOT
+
+ALONE = {"site"}
+"""Extras that are installed in environments of their own, with pins of their own besides."""
 
 
 def test_the_page_of_the_package_leads_nowhere_in_the_checkout():
@@ -90,9 +94,10 @@ def test_each_declared_bound_is_the_one_that_is_tried():
     assert canonicalize_name("jaxlib") in versions  # which jax leaves to be as new as it
 
 
-def pins():
+def pins(*files):
     """Return the pinned version of each package; a pin is nothing but a name and a public version."""
-    lines = [line.split("#")[0].strip() for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()]
+    text = "\n".join((ROOT / file).read_text(encoding="utf-8") for file in files)
+    lines = [line.split("#")[0].strip() for line in text.splitlines()]
     found = [re.fullmatch(r"([\w.-]+)==([\w.]+)", line) or line for line in lines if line]
     assert [line for line in found if isinstance(line, str)] == []
     names = [canonicalize_name(match[1]) for match in found]
@@ -108,9 +113,9 @@ def wanted(requirements, extras):
     ]
 
 
-def all_requirements():
-    """Return every requirement that installing all extras meets, with the package that has it."""
-    own = [*PROJECT["dependencies"], *(word for words in PROJECT["optional-dependencies"].values() for word in words)]
+def all_requirements(extras):
+    """Return every requirement that installing these extras meets, with the package that has it."""
+    own = [*PROJECT["dependencies"], *(word for name in extras for word in PROJECT["optional-dependencies"][name])]
     waiting = [(PROJECT["name"], one) for one in wanted(own, [""])]
     met, seen = [], set()
     while waiting:
@@ -130,10 +135,18 @@ def all_requirements():
     return met
 
 
-def test_everything_that_the_extras_bring_is_pinned():
+@pytest.mark.parametrize(
+    ("extras", "files"),
+    [
+        ({*PROJECT["optional-dependencies"]} - ALONE, ["constraints.txt"]),
+        *(({name}, ["constraints.txt", f"constraints-{name}.txt"]) for name in sorted(ALONE)),
+    ],
+    ids=["all", *sorted(ALONE)],
+)
+def test_everything_that_the_extras_bring_is_pinned(extras, files):
     """Every requirement of every package has its pin, and the pin fits it."""
-    versions, met = pins(), all_requirements()
-    assert len({one.name for _, one in met}) > 60  # the walk went through the frameworks
+    versions, met = pins(*files), all_requirements(extras)
+    assert len({one.name for _, one in met}) > (60 if len(extras) > 1 else 4)  # the walk went through the frameworks
     missing = sorted({f"{one.name}, for {asker}" for asker, one in met if canonicalize_name(one.name) not in versions})
     assert missing == []
     unfit = [
